@@ -1,0 +1,11 @@
+// Package cache is the model of what a build reuses. It has no I/O: records
+// come from cache/buildkit, are kept by cache/store, and are turned here into
+// outcomes and statistics.
+//
+// A [Record] is one finished build in a builder's history; a [Step] is one
+// instruction that BuildKit executed or did not have to; its [Outcome] says
+// which. Ratios always count Dockerfile steps (RUN, COPY, ADD, WORKDIR), never
+// BuildKit's internal vertices.
+//
+// All values are immutable once built and safe for concurrent use.
+package cache

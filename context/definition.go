@@ -1,0 +1,67 @@
+package buildctx
+
+import (
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// A Definition says what is built, as `docker build` would be told: a
+// context directory, a Dockerfile, and what changes the meaning of the two.
+//
+// A Definition is a value: whoever holds one may keep it, nobody edits it
+// after it was handed on. Args hold values in the clear and live in memory
+// only; use ArgNames for everything that is shown, logged or stored.
+type Definition struct {
+	// Name is how users call it; unique in a repository.
+	Name string
+	// Origin is the file that defines it, relative to the repository and
+	// slash-separated ("compose.yaml"); empty for one given on the command line.
+	Origin string
+	// Context is the absolute path of the context directory, or the URL of
+	// a remote context (see Remote).
+	Context string
+	// Dockerfile is the absolute path of the Dockerfile.
+	Dockerfile string
+	// Inline is the text of a Dockerfile that has no file of its own
+	// (compose's dockerfile_inline, bake's dockerfile-inline).
+	Inline string
+	// Target is the stage to build; empty means the last one.
+	Target string
+	// Args are the build args by name.
+	Args map[string]string
+	// Platforms are the platforms to build for; empty means the builder's own.
+	Platforms []string
+	// NamedContexts are the additional build contexts by name
+	// (`--build-context`): an absolute directory, or a URL as buildx takes it
+	// (docker-image://, target:, https://, oci-layout://, a git address).
+	NamedContexts map[string]string
+}
+
+// Remote reports whether the main context is not a directory on this machine
+// (a git or tar URL). BuildKit applies no ignore file to it.
+func (d Definition) Remote() bool { return isRemote(d.Context) }
+
+// ArgNames returns the names of the build args, sorted.
+func (d Definition) ArgNames() []string {
+	return slices.Sorted(maps.Keys(d.Args))
+}
+
+// LocalContexts returns the named contexts that are directories on this
+// machine, by name.
+func (d Definition) LocalContexts() map[string]string {
+	local := map[string]string{}
+	for name, value := range d.NamedContexts {
+		if !isRemote(value) && filepath.IsAbs(value) {
+			local[name] = value
+		}
+	}
+	return local
+}
+
+// isRemote follows buildx's reading of a context argument: anything with a
+// scheme, and git's scp-like form, is not a local directory.
+func isRemote(ref string) bool {
+	return strings.Contains(ref, "://") || strings.HasPrefix(ref, "git@") || strings.HasPrefix(ref, "target:")
+}

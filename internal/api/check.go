@@ -1,0 +1,50 @@
+package api
+
+// CheckSchema names the shape of [Check].
+const CheckSchema = "stoker.check/v1"
+
+// Check answers `stoker check`, the CI gate.
+type Check struct {
+	Schema      string            `json:"schema"`
+	OK          bool              `json:"ok"`
+	Definitions []CheckDefinition `json:"definitions"`
+	Findings    []Finding         `json:"findings"`
+}
+
+// CheckDefinition holds a definition's sizes against its budget.
+type CheckDefinition struct {
+	Name    string   `json:"name"`
+	Context Size     `json:"context"`
+	Sent    Size     `json:"sent"`
+	Budget  Budget   `json:"budget"`
+	Over    []string `json:"over,omitempty"` // the limits that are exceeded: context, sent, files
+	Problem string   `json:"problem,omitempty"`
+	Hint    string   `json:"hint,omitempty"`
+}
+
+// Budget is what a context may cost. Zero means no limit.
+type Budget struct {
+	Context int64 `json:"context,omitempty"` // bytes of the effective context
+	Sent    int64 `json:"sent,omitempty"`    // bytes of the sent set
+	File    int64 `json:"file,omitempty"`    // bytes of a single file
+	Files   int   `json:"files,omitempty"`   // number of files in the effective context
+}
+
+// Finding is something wrong with a context.
+type Finding struct {
+	Rule       string `json:"rule"`     // large-file, a secret rule's id, copy-source-missing, …
+	Severity   string `json:"severity"` // error, warning or note
+	Definition string `json:"definition,omitempty"`
+	Path       string `json:"path"`                // relative to the repository, slash-separated
+	PathBytes  []byte `json:"pathBytes,omitempty"` // the name itself where it is not UTF-8
+	Line       int    `json:"line,omitempty"`
+	Size       int64  `json:"size,omitempty"`
+	Message    string `json:"message"`
+	// Reaches says how far the file gets: final (ships in the image),
+	// intermediate (a stage that is thrown away), sent (to the builder, no
+	// step takes it) or context (only in the effective context).
+	Reaches     string `json:"reaches"`
+	Step        string `json:"step,omitempty"` // the step that takes it, "[build 3/7] COPY . ."
+	StepLine    int    `json:"stepLine,omitempty"`
+	Fingerprint string `json:"fingerprint"` // stable across runs and line moves
+}

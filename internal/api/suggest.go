@@ -1,0 +1,42 @@
+package api
+
+// SuggestSchema names the shape of [Suggest].
+const SuggestSchema = "stoker.suggest/v1"
+
+// Suggest answers `stoker suggest`.
+type Suggest struct {
+	Schema      string              `json:"schema"`
+	Definitions []SuggestDefinition `json:"definitions"`
+}
+
+// SuggestDefinition lists the suggestions for one definition, best first.
+type SuggestDefinition struct {
+	Name        string       `json:"name"`
+	Suggestions []Suggestion `json:"suggestions"`
+	// Content says, where there is nothing to suggest, why that is so.
+	Content string `json:"content,omitempty"`
+	Problem string `json:"problem,omitempty"`
+	Hint    string `json:"hint,omitempty"`
+}
+
+// Suggestion is a proposed change with its evidence.
+type Suggestion struct {
+	Rule     string `json:"rule"`
+	Title    string `json:"title"`
+	File     string `json:"file"`  // relative to the repository
+	Lines    [2]int `json:"lines"` // first and last line concerned
+	Evidence string `json:"evidence"`
+	// SavesSeconds is per build, from this repository's history.
+	SavesSeconds float64     `json:"savesSeconds"`
+	HitRate      BeforeAfter `json:"hitRate"`
+	// Costs says where the seconds come from: observed or prior.
+	Costs string `json:"costs"`
+	Proof string `json:"proof"` // verified, by-construction or advice
+	Diff  string `json:"diff,omitempty"`
+}
+
+// BeforeAfter is a hit rate, 0..1, of the file as it is and as proposed.
+type BeforeAfter struct {
+	Before float64 `json:"before"`
+	After  float64 `json:"after"`
+}
