@@ -1,0 +1,165 @@
+package ignore
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/moby/patternmatcher"
+)
+
+// A File is an ignore file as BuildKit reads it.
+type File struct {
+	// Path is where it was found; "" if there is none, and nothing is ignored.
+	Path string
+	// Specific reports whether it is the Dockerfile's own
+	// (`<Dockerfile>.dockerignore`), which replaces the context's.
+	Specific bool
+	Lines    []Line
+}
+
+// A Line is one pattern of an ignore file.
+type Line struct {
+	Number  int    // counting from 1
+	Pattern string // normalised, with a leading "!" for an exception
+}
+
+// Patterns returns the patterns in order, as BuildKit sends them.
+func (f *File) Patterns() []string {
+	patterns := make([]string, len(f.Lines))
+	for i, l := range f.Lines {
+		patterns[i] = l.Pattern
+	}
+	return patterns
+}
+
+// An Error is an ignore file that makes BuildKit refuse the build.
+type Error struct {
+	File string
+	Line int
+	Err  error
+	Hint string
+}
+
+func (e *Error) Error() string { return fmt.Sprintf("%s:%d: %v", e.File, e.Line, e.Err) }
+func (e *Error) Unwrap() error { return e.Err }
+
+// Find reads the ignore file that applies to a build of dockerfile in the
+// context directory: the one beside the Dockerfile and named after it, else
+// `.dockerignore` at the context's root (BuildKit: dockerui.ReadEntrypoint).
+// A remote context has none; pass "".
+func Find(context, dockerfile string) (*File, error) {
+	if context == "" {
+		return &File{}, nil
+	}
+	for _, candidate := range Candidates(context, dockerfile) {
+		data, err := os.ReadFile(candidate)
+		switch {
+		case err == nil:
+			f, err := Parse(candidate, data)
+			if f != nil {
+				f.Specific = candidate != filepath.Join(context, ".dockerignore")
+			}
+			return f, err
+		case !missing(err):
+			return nil, fmt.Errorf("read ignore file: %w", err)
+		}
+	}
+	return &File{}, nil
+}
+
+// Candidates returns the paths where an ignore file may lie, the one that wins
+// first.
+func Candidates(context, dockerfile string) []string {
+	return []string{dockerfile + ".dockerignore", filepath.Join(context, ".dockerignore")}
+}
+
+// missing reports whether err means that there is no such file; a directory of
+// that name is none either.
+func missing(err error) bool {
+	if errors.Is(err, fs.ErrNotExist) {
+		return true
+	}
+	var pe *fs.PathError
+	return errors.As(err, &pe) && strings.Contains(pe.Err.Error(), "directory")
+}
+
+var byteOrderMark = []byte{0xEF, 0xBB, 0xBF}
+
+// Parse reads an ignore file; name is used in errors. The result equals
+// ignorefile.ReadAll's, with line numbers, and what BuildKit would refuse only
+// when it matches is an error here.
+func Parse(name string, data []byte) (*File, error) {
+	f := &File{Path: name}
+	scanner := bufio.NewScanner(bytes.NewReader(bytes.TrimPrefix(data, byteOrderMark)))
+	number := 0
+	for scanner.Scan() {
+		number++
+		pattern, ok := normalise(scanner.Text())
+		if !ok {
+			continue
+		}
+		if _, err := compile([]string{pattern}); err != nil {
+			return nil, refused(name, number, pattern, err)
+		}
+		f.Lines = append(f.Lines, Line{number, pattern})
+	}
+	if err := scanner.Err(); err != nil {
+		return nil, &Error{File: name, Line: number + 1, Err: errors.New("line is longer than 64 KiB"),
+			Hint: "BuildKit refuses the file; split or shorten the line"}
+	}
+	return f, nil
+}
+
+func refused(name string, number int, pattern string, err error) *Error {
+	e := &Error{File: name, Line: number, Err: fmt.Errorf("pattern %q: %w", pattern, err), Hint: "close the bracket, or write \\[ for the character itself"}
+	if pattern == "!" {
+		e.Err = errors.New(`"!" alone excludes nothing`)
+		e.Hint = "name what to re-include after the !, or remove the line"
+	}
+	return e
+}
+
+// normalise turns a line into its pattern; false for blank lines and comments.
+// A "#" counts as a comment only in the first column, before trimming.
+func normalise(line string) (string, bool) {
+	if strings.HasPrefix(line, "#") {
+		return "", false
+	}
+	pattern := strings.TrimSpace(line)
+	if pattern == "" {
+		return "", false
+	}
+	invert := pattern[0] == '!'
+	if invert {
+		pattern = strings.TrimSpace(pattern[1:])
+	}
+	if pattern != "" {
+		pattern = filepath.ToSlash(filepath.Clean(pattern))
+		if len(pattern) > 1 && pattern[0] == '/' {
+			pattern = pattern[1:]
+		}
+	}
+	if invert {
+		pattern = "!" + pattern
+	}
+	return pattern, true
+}
+
+// compile returns a matcher whose patterns have all been compiled, so that it
+// only reads from then on.
+func compile(patterns []string) (*patternmatcher.PatternMatcher, error) {
+	pm, err := patternmatcher.New(patterns)
+	if err != nil {
+		return nil, err
+	}
+	if _, _, err := pm.MatchesUsingParentResults("x", patternmatcher.MatchInfo{}); err != nil {
+		return nil, err
+	}
+	return pm, nil
+}
