@@ -1,0 +1,367 @@
+package dockerfile
+
+import (
+	"cmp"
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"encoding/json"
+
+	"github.com/moby/buildkit/solver/pb"
+	digest "github.com/opencontainers/go-digest"
+)
+
+// customName is where the frontend puts a vertex's name.
+const customName = "llb.customname"
+
+// stepPrefix is the start of a step's vertex name: "[linux/amd64 build 3/7] "
+// (BuildKit: dockerfile2llb.prefixCommand).
+var stepPrefix = regexp.MustCompile(`^\[(?:(.+) )?\s*(\d+)/(\d+)\] `)
+
+// An assembler turns converted definitions into the steps of a plan.
+type assembler struct {
+	plan         *Plan
+	instructions map[int]string
+	onBuild      map[string][]string
+}
+
+// A vertex is one operation of a definition.
+type vertex struct {
+	dgst   digest.Digest
+	op     *pb.Op
+	name   string
+	line   Lines
+	prefix string // "[build 3/7]", "" for what is no step
+	step   int    // index into plan.Steps, -1 for none
+}
+
+// add reads the definition that was converted for one platform.
+func (a *assembler) add(platform string, ref *reference) error {
+	vertices, head, err := decode(ref.def)
+	if err != nil {
+		return err
+	}
+	steps := map[string]int{} // prefix -> index, for the vertices that share a step
+	for _, v := range vertices {
+		a.addSource(v)
+		if v.prefix == "" || v.op.GetSource() != nil {
+			continue
+		}
+		i, ok := steps[v.prefix]
+		if !ok {
+			i = len(a.plan.Steps)
+			steps[v.prefix] = i
+			a.plan.Steps = append(a.plan.Steps, a.newStep(v, platform))
+		}
+		v.step = i
+		s := &a.plan.Steps[i]
+		s.Digest = v.dgst.String()
+		s.Takes = append(s.Takes, takes(v.op, vertices)...)
+	}
+	a.link(vertices)
+	a.markFinal(vertices, head)
+	return nil
+}
+
+// decode returns def's operations, inputs before what needs them, and the
+// digest of the one that is the build's result.
+func decode(def *pb.Definition) (ops []*vertex, head digest.Digest, err error) {
+	for _, dt := range def.Def {
+		op := &pb.Op{}
+		if err := op.UnmarshalVT(dt); err != nil {
+			return nil, "", fmt.Errorf("decode operation: %w", err)
+		}
+		v := &vertex{dgst: digest.FromBytes(dt), op: op, step: -1}
+		if op.Op == nil { // the vertex that returns the result
+			if len(op.Inputs) > 0 {
+				head = digest.Digest(op.Inputs[0].Digest)
+			}
+			continue
+		}
+		if meta := def.Metadata[string(v.dgst)]; meta != nil {
+			v.name = meta.Description[customName]
+		}
+		if m := stepPrefix.FindString(v.name); m != "" {
+			v.prefix = strings.TrimSpace(m)
+		}
+		v.line = lines(def.Source, v.dgst)
+		ops = append(ops, v)
+	}
+	return ops, head, nil
+}
+
+func lines(src *pb.Source, dgst digest.Digest) Lines {
+	if src == nil || src.Locations[string(dgst)] == nil {
+		return Lines{}
+	}
+	for _, loc := range src.Locations[string(dgst)].Locations {
+		if n := len(loc.Ranges); n > 0 && loc.Ranges[0].Start != nil {
+			return Lines{int(loc.Ranges[0].Start.Line), int(loc.Ranges[n-1].End.GetLine())}
+		}
+	}
+	return Lines{}
+}
+
+// newStep makes the step that v stands for. Its text comes from the Dockerfile
+// and never from the vertex name, which carries the values of args.
+func (a *assembler) newStep(v *vertex, platform string) Step {
+	m := stepPrefix.FindStringSubmatch(v.name)
+	s := Step{Platform: platform, Lines: v.line, Keyword: keyword(v)}
+	s.Index, _ = strconv.Atoi(m[2])
+	s.Total, _ = strconv.Atoi(m[3])
+	label := m[1]
+	if platform != "" {
+		_, label, _ = strings.Cut(label, " ") // "linux/amd64->arm64 build" or "linux/amd64"
+	}
+	s.Stage = label
+	rest := strings.TrimPrefix(v.name, m[0])
+	if strings.HasPrefix(rest, "ONBUILD ") {
+		s.OnBuild = true
+		s.Instruction = a.trigger(s)
+	} else {
+		s.Instruction = a.instructions[v.line.From]
+	}
+	if word, _, ok := strings.Cut(s.Instruction, " "); ok && s.Keyword == "" {
+		s.Keyword = word
+	}
+	s.Name = v.prefix + " " + s.Instruction
+	return s
+}
+
+// trigger returns the text of an ONBUILD step: the triggers come first in
+// their stage, in the order of the base image's configuration.
+func (a *assembler) trigger(s Step) string {
+	done := 0
+	for _, earlier := range a.plan.Steps {
+		if earlier.OnBuild && earlier.Stage == s.Stage && earlier.Platform == s.Platform {
+			done++
+		}
+	}
+	for _, triggers := range a.onBuild {
+		var executable []string
+		for _, t := range triggers {
+			switch word, _, _ := strings.Cut(t, " "); strings.ToUpper(word) {
+			case "RUN", "COPY", "ADD", "WORKDIR":
+				executable = append(executable, t)
+			}
+		}
+		if done < len(executable) && len(a.onBuild) == 1 {
+			return "ONBUILD " + executable[done]
+		}
+	}
+	return "ONBUILD " + s.Keyword
+}
+
+// keyword returns what kind of step v is where the operation alone tells.
+func keyword(v *vertex) string {
+	if v.op.GetExec() != nil {
+		return "RUN"
+	}
+	for _, action := range v.op.GetFile().GetActions() {
+		if action.GetMkdir() != nil {
+			return "WORKDIR"
+		}
+	}
+	return ""
+}
+
+// addSource notes what the definition reads from outside.
+func (a *assembler) addSource(v *vertex) {
+	src := v.op.GetSource()
+	if src == nil {
+		return
+	}
+	if name, ok := strings.CutPrefix(src.Identifier, "local://"); ok {
+		a.addRequest(Request{
+			Local:       name,
+			FollowPaths: jsonList(src.Attrs[pb.AttrFollowPaths]),
+			Excludes:    jsonList(src.Attrs[pb.AttrExcludePatterns]),
+		})
+	}
+	if ref, ok := strings.CutPrefix(src.Identifier, "docker-image://"); ok {
+		b := Base{Ref: ref, Line: v.line.From}
+		if p := v.op.Platform; p != nil {
+			b.Platform = path.Join(p.OS, p.Architecture, p.Variant)
+		}
+		if !slices.Contains(a.plan.Bases, b) {
+			a.plan.Bases = append(a.plan.Bases, b)
+		}
+	}
+}
+
+// addRequest keeps r unless another platform asked for the same.
+func (a *assembler) addRequest(r Request) {
+	for _, have := range a.plan.Requests {
+		if have.Local == r.Local && slices.Equal(have.FollowPaths, r.FollowPaths) {
+			return
+		}
+	}
+	a.plan.Requests = append(a.plan.Requests, r)
+}
+
+// jsonList decodes a list as llb.Local writes it; "" is nil.
+func jsonList(attr string) []string {
+	var list []string
+	if json.Unmarshal([]byte(attr), &list) != nil {
+		return nil
+	}
+	return list
+}
+
+// takes returns what op reads of local contexts.
+func takes(op *pb.Op, vertices []*vertex) []Take {
+	local := func(input int64) (string, bool) {
+		if input < 0 || int(input) >= len(op.Inputs) {
+			return "", false
+		}
+		i := slices.IndexFunc(vertices, func(v *vertex) bool { return string(v.dgst) == op.Inputs[input].Digest })
+		if i < 0 {
+			return "", false
+		}
+		return strings.CutPrefix(vertices[i].op.GetSource().GetIdentifier(), "local://")
+	}
+	var list []Take
+	for _, action := range op.GetFile().GetActions() {
+		cp := action.GetCopy()
+		if cp == nil {
+			continue
+		}
+		if name, ok := local(action.SecondaryInput); ok {
+			list = append(list, Take{
+				Local: name, Path: relative(cp.Src), Dest: cp.Dest, Wildcard: cp.AllowWildcard,
+				Include: cp.IncludePatterns, Exclude: cp.ExcludePatterns,
+			})
+		}
+	}
+	for _, m := range op.GetExec().GetMounts() {
+		if name, ok := local(m.Input); ok {
+			list = append(list, Take{Local: name, Path: relative(m.Selector), Dest: m.Dest, Mount: true})
+		}
+	}
+	return list
+}
+
+// relative maps a source path of the frontend, which is rooted, to one relative
+// to the context.
+func relative(src string) string {
+	return cmp.Or(strings.TrimPrefix(path.Clean("/"+src), "/"), ".")
+}
+
+// link fills in Parents: the steps that a step needs, seen through what is no
+// step (sources, merges, internal operations).
+func (a *assembler) link(vertices []*vertex) {
+	byDigest := map[string]*vertex{}
+	for _, v := range vertices {
+		byDigest[string(v.dgst)] = v
+	}
+	var collect func(v *vertex, self int, into *[]int)
+	collect = func(v *vertex, self int, into *[]int) {
+		for _, in := range v.op.Inputs {
+			p := byDigest[in.Digest]
+			switch {
+			case p == nil:
+			case p.step >= 0 && p.step != self:
+				if !slices.Contains(*into, p.step) {
+					*into = append(*into, p.step)
+				}
+			default:
+				collect(p, self, into)
+			}
+		}
+	}
+	for _, v := range vertices {
+		if v.step >= 0 {
+			collect(v, v.step, &a.plan.Steps[v.step].Parents)
+		}
+	}
+}
+
+// markFinal marks the steps whose layers make up the image: from the result
+// back along what each step builds upon.
+func (a *assembler) markFinal(vertices []*vertex, head digest.Digest) {
+	byDigest := map[string]*vertex{}
+	for _, v := range vertices {
+		byDigest[string(v.dgst)] = v
+	}
+	var walk func(dgst string)
+	walk = func(dgst string) {
+		v := byDigest[dgst]
+		if v == nil {
+			return
+		}
+		if v.step >= 0 {
+			a.plan.Steps[v.step].Final = true
+		}
+		for _, i := range rootInputs(v.op) {
+			walk(v.op.Inputs[i].Digest)
+		}
+	}
+	walk(string(head))
+}
+
+// rootInputs returns the inputs of op that its result extends, by index.
+func rootInputs(op *pb.Op) []int {
+	var list []int
+	in := func(i int64) {
+		if i >= 0 && int(i) < len(op.Inputs) {
+			list = append(list, int(i))
+		}
+	}
+	switch {
+	case op.GetMerge() != nil:
+		for i := range op.Inputs {
+			in(int64(i))
+		}
+	case op.GetExec() != nil:
+		for _, m := range op.GetExec().Mounts {
+			if m.Dest == pb.RootMount {
+				in(m.Input)
+			}
+		}
+	case op.GetFile() != nil:
+		for _, action := range op.GetFile().Actions {
+			in(action.Input)
+		}
+	}
+	return list
+}
+
+// finish brings the steps into the order of the Dockerfile.
+func (a *assembler) finish() {
+	steps := a.plan.Steps
+	order := make([]int, len(steps))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(x, y int) int {
+		return cmp.Or(
+			cmp.Compare(steps[x].Platform, steps[y].Platform),
+			cmp.Compare(steps[x].Lines.From, steps[y].Lines.From),
+			cmp.Compare(steps[x].Index, steps[y].Index),
+		)
+	})
+	moved := make([]int, len(steps))
+	for to, from := range order {
+		moved[from] = to
+	}
+	sorted := make([]Step, len(steps))
+	for to, from := range order {
+		s := steps[from]
+		for i, p := range s.Parents {
+			s.Parents[i] = moved[p]
+		}
+		slices.Sort(s.Parents)
+		sorted[to] = s
+	}
+	a.plan.Steps = sorted
+	slices.SortFunc(a.plan.Requests, func(x, y Request) int {
+		return cmp.Or(cmp.Compare(x.Local, y.Local), slices.Compare(x.FollowPaths, y.FollowPaths))
+	})
+	slices.SortFunc(a.plan.Bases, func(x, y Base) int {
+		return cmp.Or(cmp.Compare(x.Line, y.Line), cmp.Compare(x.Ref, y.Ref), cmp.Compare(x.Platform, y.Platform))
+	})
+}

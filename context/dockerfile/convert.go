@@ -1,0 +1,149 @@
+package dockerfile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/moby/buildkit/frontend/dockerfile/builder"
+	"github.com/moby/buildkit/frontend/dockerfile/parser"
+	"github.com/moby/buildkit/frontend/gateway/client"
+	"github.com/moby/buildkit/solver/errdefs"
+)
+
+// An Input is a definition as the frontend takes it.
+type Input struct {
+	// Dockerfile is the path of the file; Text, if not nil, stands in for its
+	// content (a proposal, or a definition without a file of its own).
+	Dockerfile string
+	Text       []byte
+	// Context is the directory of the main context. RemoteContext is set
+	// instead where that is an address; then no ignore file applies.
+	Context       string
+	RemoteContext string
+	Target        string
+	Args          map[string]string
+	Platforms     []string
+	// NamedContexts are directories, or addresses as buildx takes them.
+	NamedContexts map[string]string
+}
+
+// Convert returns the plan of a build of in. It reads the Dockerfile and the
+// ignore files from disk and nothing else; images are asked of resolver, which
+// may be nil. What BuildKit would refuse is an [*Error].
+func Convert(ctx context.Context, in Input, resolver Resolver) (*Plan, error) {
+	text := in.Text
+	if text == nil {
+		var err error
+		if text, err = readDockerfile(in.Dockerfile); err != nil {
+			return nil, err
+		}
+	}
+	gw := newGateway(in, text, resolver)
+	res, err := builder.Build(ctx, gw)
+	if err != nil {
+		return nil, in.explain(err)
+	}
+	plan := &Plan{Assumed: gw.assumed(), Warnings: gw.warnings()}
+	if ref, _, _, ok := parser.DetectSyntax(text); ok && !isStandardSyntax(ref) {
+		plan.Syntax = ref
+	}
+	instructions, err := Instructions(text)
+	if err != nil {
+		return nil, in.explain(err)
+	}
+	asm := assembler{plan: plan, instructions: instructions, onBuild: gw.onBuild}
+	for _, platform := range slices.Sorted(maps.Keys(results(res))) {
+		if err := asm.add(platform, results(res)[platform]); err != nil {
+			return nil, fmt.Errorf("read the converted build of %s: %w", in.Dockerfile, err)
+		}
+	}
+	asm.finish()
+	return plan, nil
+}
+
+// results returns the frontend's references by platform, "" for a build that
+// asked for none or one.
+func results(res *client.Result) map[string]*reference {
+	refs := map[string]*reference{}
+	for platform, ref := range res.Refs {
+		if r, ok := ref.(*reference); ok {
+			refs[platform] = r
+		}
+	}
+	if r, ok := res.Ref.(*reference); ok {
+		refs[""] = r
+	}
+	return refs
+}
+
+// isStandardSyntax reports whether ref is a released version of the very
+// frontend that is linked in. Its language is a superset of theirs.
+func isStandardSyntax(ref string) bool {
+	name, tag, _ := strings.Cut(strings.TrimPrefix(ref, "docker.io/"), ":")
+	return name == "docker/dockerfile" && (tag == "1" || strings.HasPrefix(tag, "1.") || tag == "latest" || tag == "") &&
+		!strings.Contains(tag, "labs")
+}
+
+func readDockerfile(name string) ([]byte, error) {
+	text, err := os.ReadFile(name)
+	if errors.Is(err, os.ErrNotExist) && filepath.Base(name) == "Dockerfile" {
+		// BuildKit also takes the lower case name (dockerui.ReadEntrypoint).
+		if lower, err2 := os.ReadFile(filepath.Join(filepath.Dir(name), "dockerfile")); err2 == nil {
+			return lower, nil
+		}
+	}
+	if err != nil {
+		var pe *os.PathError
+		if errors.As(err, &pe) {
+			err = pe.Err
+		}
+		return nil, &Error{File: name, Err: err, Hint: "name the Dockerfile with -f, or in stoker.yaml"}
+	}
+	return text, nil
+}
+
+// explain gives a frontend's error its file and line, and leaves out the
+// wrapping that says nothing to the user.
+func (in Input) explain(err error) error {
+	e := &Error{File: in.Dockerfile, Err: err}
+	var already *Error
+	if errors.As(err, &already) {
+		return already
+	}
+	var located *parser.LocationError
+	if errors.As(err, &located) {
+		if len(located.Locations) > 0 && len(located.Locations[0]) > 0 {
+			e.Line = located.Locations[0][0].Start.Line
+		}
+	}
+	if e.Line == 0 {
+		for _, src := range errdefs.Sources(err) {
+			if len(src.Ranges) > 0 && src.Ranges[0].Start != nil {
+				e.Line = int(src.Ranges[0].Start.Line)
+			}
+		}
+	}
+	e.Err = errors.New(plainMessage(err))
+	return e
+}
+
+// plainMessage strips the prefixes under which the frontend wraps its errors.
+func plainMessage(err error) string {
+	msg := err.Error()
+	for _, prefix := range []string{"failed to solve: ", "dockerfile parse error on ", "failed to read dockerfile: "} {
+		msg = strings.TrimPrefix(msg, prefix)
+	}
+	if rest, ok := strings.CutPrefix(msg, "line "); ok {
+		// The line is told apart from the message.
+		if _, after, ok := strings.Cut(rest, ": "); ok {
+			msg = after
+		}
+	}
+	return msg
+}

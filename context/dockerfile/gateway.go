@@ -1,0 +1,261 @@
+package dockerfile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/containerd/continuity/fs"
+	"github.com/containerd/platforms"
+	"github.com/moby/buildkit/client/llb"
+	"github.com/moby/buildkit/client/llb/sourceresolver"
+	"github.com/moby/buildkit/frontend/gateway/client"
+	gwpb "github.com/moby/buildkit/frontend/gateway/pb"
+	"github.com/moby/buildkit/solver/pb"
+	digest "github.com/opencontainers/go-digest"
+	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
+	fstypes "github.com/tonistiigi/fsutil/types"
+)
+
+const (
+	localContext    = "context"
+	localDockerfile = "dockerfile"
+)
+
+// A gateway stands where a builder would be: it answers the frontend's reads of
+// local files from disk, and takes its final definitions instead of solving
+// them.
+type gateway struct {
+	opts     client.BuildOpts
+	dirs     map[string]string // local name -> directory
+	text     []byte            // of the Dockerfile
+	resolver Resolver
+
+	mu      sync.Mutex // guards the fields below; platforms convert at once
+	unknown map[string]bool
+	warned  []Warning
+	onBuild map[string][]string // image -> its ONBUILD triggers
+}
+
+var _ client.Client = (*gateway)(nil)
+
+func newGateway(in Input, text []byte, resolver Resolver) *gateway {
+	opts := map[string]string{
+		// An external frontend would be run by the builder. Giving a command
+		// line tells the frontend that this has been done.
+		"cmdline":  "",
+		"filename": filepath.Base(in.Dockerfile),
+		"target":   in.Target,
+		"platform": strings.Join(in.Platforms, ","),
+	}
+	for name, value := range in.Args {
+		opts["build-arg:"+name] = value
+	}
+	dirs := map[string]string{localDockerfile: filepath.Dir(in.Dockerfile), localContext: in.Context}
+	if in.RemoteContext != "" {
+		opts["context"] = in.RemoteContext
+		// buildx sends the Dockerfile beside a remote context only when it is
+		// a local file; that is the only case in which it can be read here.
+		opts["dockerfilekey"] = localDockerfile
+	}
+	for name, value := range in.NamedContexts {
+		if filepath.IsAbs(value) {
+			dirs[name] = value
+			value = "local:" + name
+		}
+		opts["context:"+name] = value
+	}
+	worker := client.WorkerInfo{Platforms: []ocispecs.Platform{platforms.Normalize(defaultPlatform())}}
+	return &gateway{
+		opts: client.BuildOpts{
+			Opts:    opts,
+			Workers: []client.WorkerInfo{worker},
+			LLBCaps: pb.Caps.CapSet(pb.Caps.All()),
+			Caps:    gwpb.Caps.CapSet(gwpb.Caps.All()),
+		},
+		dirs:     dirs,
+		text:     text,
+		resolver: resolver,
+		unknown:  map[string]bool{},
+		onBuild:  map[string][]string{},
+	}
+}
+
+// defaultPlatform is what a builder on this machine builds for: images are for
+// Linux wherever the client runs.
+func defaultPlatform() ocispecs.Platform {
+	p := platforms.DefaultSpec()
+	if p.OS != "windows" {
+		p.OS = "linux"
+	}
+	return p
+}
+
+func (g *gateway) BuildOpts() client.BuildOpts { return g.opts }
+
+func (g *gateway) Inputs(context.Context) (map[string]llb.State, error) { return nil, nil }
+
+func (g *gateway) Solve(_ context.Context, req client.SolveRequest) (*client.Result, error) {
+	if req.Definition == nil {
+		return nil, fmt.Errorf("frontend %q cannot be run without a builder", req.Frontend)
+	}
+	ref := &reference{def: req.Definition, gateway: g}
+	if local, ok := soleLocal(req.Definition); ok {
+		dir, known := g.dirs[local]
+		if !known {
+			return nil, fmt.Errorf("the build has no context named %q", local)
+		}
+		ref.local, ref.dir = local, dir
+	}
+	res := client.NewResult()
+	res.SetRef(ref)
+	return res, nil
+}
+
+// soleLocal returns the local source that def consists of, if that is all.
+func soleLocal(def *pb.Definition) (string, bool) {
+	if len(def.Def) != 2 { // the source, and the vertex that returns it
+		return "", false
+	}
+	for _, dt := range def.Def {
+		var op pb.Op
+		if err := op.UnmarshalVT(dt); err != nil {
+			return "", false
+		}
+		if src := op.GetSource(); src != nil {
+			return strings.CutPrefix(src.Identifier, "local://")
+		}
+	}
+	return "", false
+}
+
+func (g *gateway) ResolveImageConfig(ctx context.Context, ref string, opt sourceresolver.Opt) (string, digest.Digest, []byte, error) {
+	platform := platforms.Normalize(defaultPlatform())
+	if opt.ImageOpt != nil && opt.ImageOpt.Platform != nil {
+		platform = *opt.ImageOpt.Platform
+	}
+	image, err := resolve(ctx, g.resolver, ref, platforms.FormatAll(platform))
+	if err != nil {
+		return "", "", nil, err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if image.Config == nil {
+		g.unknown[ref] = true
+		image.Config = emptyConfig(platform)
+	}
+	if triggers := image.onBuild(); len(triggers) > 0 {
+		g.onBuild[ref] = triggers
+	}
+	return ref, digest.Digest(image.Digest), image.Config, nil
+}
+
+func (g *gateway) ResolveSourceMetadata(ctx context.Context, op *pb.SourceOp, opt sourceresolver.Opt) (*sourceresolver.MetaResponse, error) {
+	name, ok := strings.CutPrefix(op.Identifier, "docker-image://")
+	if !ok {
+		return nil, fmt.Errorf("%s cannot be looked up without a builder", op.Identifier)
+	}
+	_, dgst, config, err := g.ResolveImageConfig(ctx, name, opt)
+	if err != nil {
+		return nil, err
+	}
+	return &sourceresolver.MetaResponse{Op: op, Image: &sourceresolver.ResolveImageResponse{Digest: dgst, Config: config}}, nil
+}
+
+func (g *gateway) NewContainer(context.Context, client.NewContainerRequest) (client.Container, error) {
+	return nil, errors.New("containers need a builder")
+}
+
+func (g *gateway) Warn(_ context.Context, _ digest.Digest, msg string, opts client.WarnOpts) error {
+	w := Warning{Message: msg, URL: opts.URL}
+	if len(opts.Range) > 0 && opts.Range[0].Start != nil {
+		w.Line = int(opts.Range[0].Start.Line)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.warned = append(g.warned, w)
+	return nil
+}
+
+func (g *gateway) warnings() []Warning {
+	slices.SortStableFunc(g.warned, func(a, b Warning) int { return a.Line - b.Line })
+	return g.warned
+}
+
+func (g *gateway) assumed() []string {
+	var refs []string
+	for ref := range g.unknown {
+		refs = append(refs, ref)
+	}
+	slices.Sort(refs)
+	return refs
+}
+
+// A reference is a solved definition to the frontend, and files on disk to us.
+type reference struct {
+	def     *pb.Definition
+	gateway *gateway
+	local   string // set where the definition is one local source
+	dir     string
+}
+
+var _ client.Reference = (*reference)(nil)
+
+func (r *reference) ToState() (llb.State, error) {
+	op, err := llb.NewDefinitionOp(r.def)
+	if err != nil {
+		return llb.State{}, err
+	}
+	return llb.NewState(op), nil
+}
+
+func (r *reference) Evaluate(context.Context) error { return nil }
+
+func (r *reference) ReadFile(_ context.Context, req client.ReadRequest) ([]byte, error) {
+	if r.isDockerfile(req.Filename) {
+		return r.gateway.text, nil
+	}
+	name, err := r.resolve(req.Filename)
+	if err != nil {
+		return nil, err
+	}
+	return os.ReadFile(name)
+}
+
+func (r *reference) StatFile(_ context.Context, req client.StatRequest) (*fstypes.Stat, error) {
+	if r.isDockerfile(req.Path) {
+		return &fstypes.Stat{Path: req.Path, Mode: 0o644, Size: int64(len(r.gateway.text))}, nil
+	}
+	name, err := r.resolve(req.Path)
+	if err != nil {
+		return nil, err
+	}
+	fi, err := os.Lstat(name)
+	if err != nil {
+		return nil, err
+	}
+	return &fstypes.Stat{Path: req.Path, Mode: uint32(fi.Mode()), Size: fi.Size()}, nil
+}
+
+func (r *reference) ReadDir(context.Context, client.ReadDirRequest) ([]*fstypes.Stat, error) {
+	return nil, errors.New("directories need a builder")
+}
+
+func (r *reference) isDockerfile(name string) bool {
+	return r.local == localDockerfile && path.Clean(name) == r.gateway.opts.Opts["filename"]
+}
+
+// resolve maps a path within the local to the disk as BuildKit does within its
+// snapshot: links are followed and cannot lead out of the root.
+func (r *reference) resolve(name string) (string, error) {
+	if r.dir == "" {
+		return "", &os.PathError{Op: "open", Path: name, Err: os.ErrNotExist}
+	}
+	return fs.RootPath(r.dir, filepath.FromSlash(name))
+}

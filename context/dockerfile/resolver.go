@@ -1,0 +1,63 @@
+package dockerfile
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+
+	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// ErrUnknownImage is what a [Resolver] returns for an image that it does not
+// know. Convert then assumes an image without ONBUILD, ENV, WORKDIR and USER,
+// and the plan says so.
+var ErrUnknownImage = errors.New("image configuration not known")
+
+// A Resolver knows the configuration of base images. It is called while a
+// Dockerfile is converted and must answer from memory.
+type Resolver interface {
+	// Resolve returns what ref ("docker.io/library/node:20") is on platform
+	// ("linux/amd64"), or ErrUnknownImage. Safe for concurrent use.
+	Resolve(ctx context.Context, ref, platform string) (Image, error)
+}
+
+// An Image is what a build needs to know of a base image.
+type Image struct {
+	Digest string // of the manifest or index that the reference named; may be empty
+	Config []byte // the image configuration, JSON
+}
+
+func (i Image) onBuild() []string {
+	var config struct {
+		Config struct{ OnBuild []string }
+	}
+	if json.Unmarshal(i.Config, &config) != nil {
+		return nil // the frontend reports a configuration that does not parse
+	}
+	return config.Config.OnBuild
+}
+
+func resolve(ctx context.Context, r Resolver, ref, platform string) (Image, error) {
+	if r == nil {
+		return Image{}, nil
+	}
+	image, err := r.Resolve(ctx, ref, platform)
+	if errors.Is(err, ErrUnknownImage) {
+		return Image{}, nil
+	}
+	return image, err
+}
+
+// emptyConfig describes an image of which nothing is known. Without a layer
+// the frontend would take it for scratch and drop FROM (BuildKit:
+// dockerfile2llb.resolveBaseImage).
+func emptyConfig(platform ocispecs.Platform) []byte {
+	config := ocispecs.Image{Platform: platform}
+	config.RootFS.Type = "layers"
+	config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, "sha256:0000000000000000000000000000000000000000000000000000000000000000")
+	dt, err := json.Marshal(config)
+	if err != nil {
+		return nil // a struct of plain strings always marshals
+	}
+	return dt
+}
