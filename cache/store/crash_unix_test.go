@@ -1,0 +1,210 @@
+//go:build unix
+
+package store_test
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strconv"
+	"syscall"
+	"testing"
+
+	"github.com/stokerd/stoker/cache/store"
+)
+
+// The test binary runs itself as another process when this is set, with the
+// store's path as its argument.
+const roleEnv = "STOKER_STORE_TEST_ROLE"
+
+func TestMain(m *testing.M) {
+	switch os.Getenv(roleEnv) {
+	case "writer":
+		writer(os.Args[1])
+	case "full":
+		full(os.Args[1])
+	default:
+		os.Exit(m.Run())
+	}
+}
+
+func child(t *testing.T, role, file string) *exec.Cmd {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(exe, file)
+	cmd.Env = append(os.Environ(), roleEnv+"="+role)
+	cmd.Stderr = os.Stderr
+	return cmd
+}
+
+// writer goes on from the first build that the store lacks, acknowledges each
+// on stdout once Put has returned, and prunes now and then.
+func writer(file string) {
+	s, err := store.Open(file)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "writer:", err)
+		os.Exit(1)
+	}
+	n := 0
+	for _, err := range s.Records(store.Query{}) {
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "writer:", err)
+			os.Exit(1)
+		}
+		n++
+	}
+	for ; ; n++ {
+		if _, err := s.Put(build(n, fmt.Sprint("def", n%7)), build(max(0, n-1), fmt.Sprint("def", max(0, n-1)%7))); err != nil {
+			fmt.Fprintln(os.Stderr, "writer:", err)
+			os.Exit(1)
+		}
+		fmt.Println(n)
+	}
+}
+
+// TestKilledAtAnyMoment kills a writer with SIGKILL at random moments of its
+// life, again and again over one file. STOKER_STORE_KILLS sets how often.
+func TestKilledAtAnyMoment(t *testing.T) {
+	kills := 30
+	if v := os.Getenv("STOKER_STORE_KILLS"); v != "" {
+		var err error
+		if kills, err = strconv.Atoi(v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	file := path(t)
+	acknowledged := -1
+	for kill := range kills {
+		cmd := child(t, "writer", file)
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		acks := bufio.NewScanner(out)
+		for range 1 + rand.IntN(12) {
+			if !acks.Scan() {
+				t.Fatalf("kill %d: the writer ended by itself", kill)
+			}
+			acknowledged, _ = strconv.Atoi(acks.Text())
+		}
+		// A few instructions more, so that the kill falls between two
+		// acknowledgements and not on one.
+		for range rand.IntN(1 << 18) {
+		}
+		_ = cmd.Process.Kill()
+		for acks.Scan() { // what it had written by then counts too
+			acknowledged, _ = strconv.Atoi(acks.Text())
+		}
+		_ = cmd.Wait()
+		verify(t, file, acknowledged)
+	}
+	t.Logf("%d kills, %d builds acknowledged, none lost or counted twice", kills, acknowledged+1)
+}
+
+// verify opens the store and holds it against the last acknowledged build:
+// one more may be there, whose acknowledgement died with the writer.
+func verify(t *testing.T, file string, acknowledged int) {
+	t.Helper()
+	s, err := store.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if aside := s.Replaced(); aside != "" {
+		t.Fatalf("a kill corrupted the store: %s", aside)
+	}
+	n := 0
+	for r, err := range s.Records(store.Query{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := fmt.Sprintf("ref%06d", n); r.Ref != want {
+			t.Fatalf("record %d is %s, want %s", n, r.Ref, want)
+		}
+		n++
+	}
+	if n < acknowledged+1 || n > acknowledged+2 {
+		t.Fatalf("%d builds stored, %d acknowledged", n, acknowledged+1)
+	}
+}
+
+// full fills a store up to a limit on the size of files, the error of which
+// stands for a full disk, then frees some and goes on.
+func full(file string) {
+	signal.Ignore(syscall.SIGXFSZ)
+	s, err := store.Open(file)
+	check(err)
+	var old syscall.Rlimit
+	check(syscall.Getrlimit(syscall.RLIMIT_FSIZE, &old))
+	check(syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: 256 << 10, Max: old.Max}))
+	n := fillUp(s)
+	check(syscall.Setrlimit(syscall.RLIMIT_FSIZE, &old))
+	_, err = s.Put(build(n, "api"))
+	check(err)
+	check(s.Close())
+	fmt.Println(n)
+}
+
+// fillUp puts builds until the store is full, checks that all of them can
+// still be read, and returns how many they are.
+func fillUp(s *store.Store) (n int) {
+	var err error
+	for err == nil {
+		_, err = s.Put(build(n, "api"))
+		n++
+	}
+	n--
+	if !errors.Is(err, store.ErrFull) {
+		check(fmt.Errorf("want ErrFull: %w", err))
+	}
+	read := 0
+	for _, err := range s.Records(store.Query{}) {
+		check(err)
+		read++
+	}
+	if read != n || n == 0 {
+		check(fmt.Errorf("%d of %d records are left", read, n))
+	}
+	return n
+}
+
+func check(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "full:", err)
+		os.Exit(1)
+	}
+}
+
+func TestFullDisk(t *testing.T) {
+	file := path(t)
+	cmd := child(t, "full", file)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	text, _ := io.ReadAll(out)
+	if err := cmd.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	var n int
+	if _, err := fmt.Sscan(string(text), &n); err != nil {
+		t.Fatal(err)
+	}
+	if got := refs(t, open(t, file), store.Query{}); len(got) != n+1 {
+		t.Errorf("%d records after the disk was full, want %d", len(got), n+1)
+	}
+}

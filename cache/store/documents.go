@@ -1,0 +1,142 @@
+package store
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"go.etcd.io/bbolt"
+)
+
+// A Repository is one that the user has watched, with what its owner allowed.
+// Consent lives here, outside the repository, so that nothing in a cloned one
+// can grant it.
+type Repository struct {
+	Root    string    `json:"root"`    // real path
+	Owner   int       `json:"owner"`   // uid that owned Root when consent was given
+	Allowed bool      `json:"allowed"` // its steps may run while prewarming
+	Pulls   bool      `json:"pulls"`   // also for commits that came from elsewhere
+	Watched bool      `json:"watched"` // watched again when the daemon starts
+	Since   time.Time `json:"since"`   // first watched
+}
+
+// A BaseImage is what a reference resolved to. It has no environment: values
+// of env variables are never stored.
+type BaseImage struct {
+	Ref      string    `json:"ref"`      // as the Dockerfile's FROM, args expanded
+	Platform string    `json:"platform"` // os/arch[/variant]
+	Digest   string    `json:"digest"`   // of the manifest
+	OnBuild  []string  `json:"onBuild,omitempty"`
+	Resolved time.Time `json:"resolved"`
+}
+
+// Warmth is how a definition's cache was left by the last prewarm.
+type Warmth struct {
+	Repository string    `json:"repository"`
+	Definition string    `json:"definition"`
+	Level      string    `json:"level"` // base, deps or all
+	State      string    `json:"state"` // ready or failed
+	Reason     string    `json:"reason,omitempty"`
+	At         time.Time `json:"at"`
+}
+
+// A document is a kind of value of which there are few: JSON in a bucket of
+// its own, by natural key.
+type document[T any] struct {
+	bucket []byte
+	name   string // in errors
+	key    func(T) string
+}
+
+var (
+	repositories = document[Repository]{[]byte("repositories"), "a repository", func(r Repository) string { return r.Root }}
+	images       = document[BaseImage]{[]byte("images"), "a base image", func(i BaseImage) string { return join(i.Platform, i.Ref) }}
+	warmths      = document[Warmth]{[]byte("warmth"), "a warmth", func(w Warmth) string { return join(w.Repository, w.Definition) }}
+)
+
+// join makes a key of two parts, neither of which can hold a NUL.
+func join(a, b string) string { return a + "\x00" + b }
+
+// PutRepository stores a repository under its root.
+func (s *Store) PutRepository(r Repository) error { return repositories.put(s, r) }
+
+// Repository returns the repository with a root; ok is false if it was never
+// stored.
+func (s *Store) Repository(root string) (r Repository, ok bool, err error) {
+	return repositories.get(s, root)
+}
+
+// Repositories returns all repositories by root.
+func (s *Store) Repositories() ([]Repository, error) { return repositories.all(s, "") }
+
+// RemoveRepository forgets a repository and its consent. Its build records
+// stay. Removing one that is not stored is no error.
+func (s *Store) RemoveRepository(root string) error {
+	return s.update(repositories.name, func(tx *bbolt.Tx) error {
+		return tx.Bucket(repositories.bucket).Delete([]byte(root))
+	})
+}
+
+// PutBaseImage stores what a reference resolved to, replacing what it did before.
+func (s *Store) PutBaseImage(i BaseImage) error { return images.put(s, i) }
+
+// BaseImage returns what a reference last resolved to for a platform; ok is
+// false if it never was. The caller judges by Resolved whether that is too old.
+func (s *Store) BaseImage(ref, platform string) (i BaseImage, ok bool, err error) {
+	return images.get(s, join(platform, ref))
+}
+
+// PutWarmth stores how a definition was left, replacing how it was before.
+func (s *Store) PutWarmth(w Warmth) error { return warmths.put(s, w) }
+
+// Warmths returns how the definitions of a repository were left, by name.
+func (s *Store) Warmths(repository string) ([]Warmth, error) {
+	return warmths.all(s, join(repository, ""))
+}
+
+func (d document[T]) put(s *Store, value T) error {
+	key := d.key(value)
+	if strings.Trim(key, "\x00") == "" {
+		return fmt.Errorf("write %s to the store: it has no name", d.name)
+	}
+	raw, err := json.Marshal(value)
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", d.name, err)
+	}
+	return s.update(d.name, func(tx *bbolt.Tx) error { return tx.Bucket(d.bucket).Put([]byte(key), raw) })
+}
+
+func (d document[T]) get(s *Store, key string) (value T, ok bool, err error) {
+	err = s.view(d.name, func(tx *bbolt.Tx) error {
+		raw := tx.Bucket(d.bucket).Get([]byte(key))
+		if ok = raw != nil; !ok {
+			return nil
+		}
+		return d.decode(raw, &value)
+	})
+	return value, ok && err == nil, err
+}
+
+// all returns the documents whose key has a prefix, in the order of their keys.
+func (d document[T]) all(s *Store, prefix string) (values []T, err error) {
+	err = s.view(d.name, func(tx *bbolt.Tx) error {
+		cursor := tx.Bucket(d.bucket).Cursor()
+		for k, raw := cursor.Seek([]byte(prefix)); k != nil && strings.HasPrefix(string(k), prefix); k, raw = cursor.Next() {
+			var value T
+			if err := d.decode(raw, &value); err != nil {
+				return err
+			}
+			values = append(values, value)
+		}
+		return nil
+	})
+	return values, err
+}
+
+func (d document[T]) decode(raw []byte, value *T) error {
+	if err := json.Unmarshal(raw, value); err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrCorrupt, d.name, err)
+	}
+	return nil
+}

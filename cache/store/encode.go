@@ -1,0 +1,222 @@
+package store
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/stokerd/stoker/cache"
+)
+
+// The codes of outcomes and statuses in the file: only ever append. Code 0 is
+// one without a code, spelt out.
+var (
+	outcomes = []cache.Outcome{"", cache.Hit, cache.Imported, cache.Joined, cache.Executed, cache.Cascaded, cache.Skipped, cache.Failed}
+	statuses = []cache.Status{"", cache.Completed, cache.Broken, cache.Canceled}
+)
+
+// Bits beside the outcome's code (the low four) in a step's first byte.
+const (
+	codeMask   = 0x0f
+	hasStarted = 0x10
+	hasSeconds = 0x20
+)
+
+// A layout is what records of one definition share until its Dockerfile changes.
+type layout struct {
+	builder, repository, definition string
+	steps                           []cache.Step // the constant fields only
+}
+
+// encodeLayout returns the layout of a record as bytes.
+func encodeLayout(r cache.Record) []byte {
+	b := appendString(nil, r.Builder)
+	b = appendString(b, r.Repository)
+	b = appendString(b, r.Definition)
+	b = binary.AppendUvarint(b, uint64(len(r.Steps)))
+	for _, s := range r.Steps {
+		b = appendString(b, s.Name)
+		b = appendString(b, s.Stage)
+		b = appendString(b, s.Platform)
+		b = binary.AppendVarint(b, int64(s.Index))
+		b = binary.AppendVarint(b, int64(s.Total))
+		b = binary.AppendVarint(b, int64(s.Line))
+	}
+	return b
+}
+
+// decodeLayout is the inverse of encodeLayout.
+func decodeLayout(b []byte) (*layout, error) {
+	d := decoder{b: b}
+	l := &layout{builder: d.text(), repository: d.text(), definition: d.text()}
+	n := d.count()
+	for range n {
+		l.steps = append(l.steps, cache.Step{
+			Name: d.text(), Stage: d.text(), Platform: d.text(),
+			Index: int(d.signed()), Total: int(d.signed()), Line: int(d.signed()),
+		})
+	}
+	return l, d.end("layout")
+}
+
+// encodeRecord returns what of a record is in neither its layout nor its key.
+func encodeRecord(id uint32, r cache.Record) []byte {
+	b := binary.AppendUvarint(nil, uint64(id))
+	b = binary.AppendVarint(b, int64(r.Generation))
+	b = appendCoded(b, max(0, slices.Index(statuses, r.Status)), 0, string(r.Status))
+	b = appendString(b, r.Ref)
+	b = appendString(b, r.Error)
+	b = binary.AppendVarint(b, int64(r.Completed.Sub(r.Created)))
+	for _, s := range r.Steps {
+		var flags byte
+		if !s.Started.IsZero() {
+			flags |= hasStarted
+		}
+		if s.Seconds != 0 {
+			flags |= hasSeconds
+		}
+		b = appendCoded(b, max(0, slices.Index(outcomes, s.Outcome)), flags, string(s.Outcome))
+		if flags&hasStarted != 0 {
+			b = binary.AppendVarint(b, int64(s.Started.Sub(r.Created)))
+		}
+		if flags&hasSeconds != 0 {
+			b = binary.BigEndian.AppendUint64(b, math.Float64bits(s.Seconds))
+		}
+	}
+	return b
+}
+
+// decodeRecord is the inverse of encodeRecord; steps are cut from space.
+func decodeRecord(d *decoder, l *layout, completed time.Time, space *arena) (cache.Record, error) {
+	r := cache.Record{
+		Builder: l.builder, Repository: l.repository, Definition: l.definition,
+		Generation: int32(d.signed()),
+		Completed:  completed,
+	}
+	code, _ := d.coded(len(statuses))
+	if r.Status = statuses[code]; code == 0 {
+		r.Status = cache.Status(d.text())
+	}
+	r.Ref, r.Error = d.text(), d.text()
+	r.Created = completed.Add(-time.Duration(d.signed()))
+	r.Steps = space.cut(len(l.steps))
+	copy(r.Steps, l.steps)
+	for i := range r.Steps {
+		s := &r.Steps[i]
+		code, flags := d.coded(len(outcomes))
+		if s.Outcome = outcomes[code]; code == 0 {
+			s.Outcome = cache.Outcome(d.text())
+		}
+		if flags&hasStarted != 0 {
+			s.Started = r.Created.Add(time.Duration(d.signed()))
+		}
+		if flags&hasSeconds != 0 {
+			s.Seconds = math.Float64frombits(d.fixed())
+		}
+	}
+	return r, d.end("record")
+}
+
+// An arena hands out slices of steps from larger pieces: a scan of many
+// records would else be spent in the allocator.
+type arena struct{ piece, free []cache.Step }
+
+// cut returns a slice of n steps that nothing else refers to until reset.
+func (a *arena) cut(n int) []cache.Step {
+	if n == 0 {
+		return nil
+	}
+	if n > len(a.free) {
+		a.piece = make([]cache.Step, max(n, 256, min(2*len(a.piece), 4096)))
+		a.free = a.piece
+	}
+	s := a.free[:n:n]
+	a.free = a.free[n:]
+	return s
+}
+
+// reset takes back what was cut from the present piece.
+func (a *arena) reset() { a.free = a.piece }
+
+func appendString(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+func appendCoded(b []byte, code int, flags byte, text string) []byte {
+	b = append(b, byte(code)|flags)
+	if code == 0 {
+		b = appendString(b, text)
+	}
+	return b
+}
+
+// A decoder reads what the append functions wrote. After the first thing that
+// cannot be, it reads zeros, and end reports it.
+type decoder struct {
+	b   []byte
+	bad bool
+}
+
+func (d *decoder) take(n int, ok bool) []byte {
+	if !ok || n < 0 || n > len(d.b) {
+		d.b, d.bad = nil, true
+		return nil
+	}
+	taken := d.b[:n]
+	d.b = d.b[n:]
+	return taken
+}
+
+func (d *decoder) unsigned() uint64 {
+	v, n := binary.Uvarint(d.b)
+	d.take(n, n > 0)
+	return v
+}
+
+func (d *decoder) signed() int64 {
+	v, n := binary.Varint(d.b)
+	d.take(n, n > 0)
+	return v
+}
+
+// count reads the number of items that follow, each of at least a byte.
+func (d *decoder) count() int {
+	n := d.unsigned()
+	if n > uint64(len(d.b)) {
+		d.take(0, false)
+		return 0
+	}
+	return int(n)
+}
+
+func (d *decoder) text() string { return string(d.take(d.count(), true)) }
+
+func (d *decoder) fixed() uint64 {
+	if b := d.take(8, true); b != nil {
+		return binary.BigEndian.Uint64(b)
+	}
+	return 0
+}
+
+// coded reads a code below n and the flags beside it.
+func (d *decoder) coded(n int) (code int, flags byte) {
+	b := d.take(1, true)
+	if b == nil {
+		return 0, 0
+	}
+	code, flags = int(b[0]&codeMask), b[0]&^codeMask
+	if code >= n {
+		d.take(0, false)
+		return 0, 0
+	}
+	return code, flags
+}
+
+func (d *decoder) end(what string) error {
+	if d.bad || len(d.b) > 0 {
+		return fmt.Errorf("%w: a %s that does not decode", ErrCorrupt, what)
+	}
+	return nil
+}

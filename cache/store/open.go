@@ -1,0 +1,192 @@
+package store
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+)
+
+// lockWait is how long Open waits for another process to let go of the file:
+// a daemon that was told to stop does so within a second.
+const lockWait = 1500 * time.Millisecond
+
+// migrations holds, at index n, what turns schema n into n+1.
+var migrations = [schema]func(*bbolt.Tx) error{create}
+
+// Open opens the store at path, creating it (mode 0600, its directory 0700)
+// where there is none and migrating it where it is older.
+//
+// A corrupt file is never deleted: it is renamed to path.corrupt-TIME, a new
+// one begun, and [Store.Replaced] names it. Fails with [ErrLocked] while
+// another process has the file open, and with [ErrNewer], leaving the file
+// alone, where a newer stoker wrote it.
+func Open(path string) (*Store, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("create the store's directory: %w", err)
+	}
+	s, err := open(path)
+	if !errors.Is(err, ErrCorrupt) {
+		return s, err
+	}
+	aside := path + ".corrupt-" + time.Now().UTC().Format("20060102T150405.000Z")
+	if renameErr := os.Rename(path, aside); renameErr != nil {
+		return nil, fmt.Errorf("open %s: %w; move it aside: %w", path, err, renameErr)
+	}
+	if s, err = open(path); err != nil {
+		return nil, err
+	}
+	s.replaced = aside
+	return s, nil
+}
+
+// open opens the file as it is.
+func open(path string) (*Store, error) {
+	s := &Store{layouts: map[uint32]*layout{}}
+	var file *os.File
+	err := guarded(func() (err error) {
+		s.db, err = bbolt.Open(path, 0o600, &bbolt.Options{
+			Timeout:      lockWait,
+			FreelistType: bbolt.FreelistMapType,
+			NoStatistics: true,
+			OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
+				var err error
+				file, err = os.OpenFile(name, flag, mode)
+				return file, err
+			},
+		})
+		return err
+	})
+	if err == nil {
+		err = s.prepare(path)
+	}
+	switch {
+	case err == nil:
+		return s, nil
+	case s.db != nil:
+		_ = s.db.Close()
+	case file != nil:
+		_ = file.Close() // bbolt panicked half-way and kept its lock
+	}
+	return nil, fmt.Errorf("open %s: %w", path, classify(err))
+}
+
+// classify says which of bbolt's errors mean that the file is damaged.
+func classify(err error) error {
+	if errors.Is(err, bolterrors.ErrTimeout) {
+		return ErrLocked
+	}
+	for _, damage := range []error{bolterrors.ErrInvalid, bolterrors.ErrChecksum, bolterrors.ErrVersionMismatch} {
+		if errors.Is(err, damage) {
+			return fmt.Errorf("%w: %w", ErrCorrupt, err)
+		}
+	}
+	return explain(err)
+}
+
+// prepare checks the file, migrates it and reads the key.
+func (s *Store) prepare(path string) error {
+	if err := tighten(path); err != nil {
+		return err
+	}
+	var from uint32
+	err := guarded(func() error {
+		return s.db.View(func(tx *bbolt.Tx) (err error) {
+			if from, err = version(tx); err != nil || from != schema {
+				return err
+			}
+			return s.check(tx)
+		})
+	})
+	if err != nil {
+		return err
+	}
+	if from > schema {
+		return fmt.Errorf("%w (schema %d, this one knows %d): upgrade stoker, or move the file away", ErrNewer, from, schema)
+	}
+	if from == schema {
+		return nil
+	}
+	return guarded(func() error {
+		return s.db.Update(func(tx *bbolt.Tx) error {
+			for n := from; n < schema; n++ {
+				if err := migrations[n](tx); err != nil {
+					return fmt.Errorf("migrate from schema %d: %w", n, err)
+				}
+			}
+			if err := tx.Bucket(metaBucket).Put(schemaKey, binary.BigEndian.AppendUint32(nil, schema)); err != nil {
+				return err
+			}
+			return s.check(tx)
+		})
+	})
+}
+
+// check looks for what a damaged file shows at once, in time that does not
+// depend on how much it holds, and reads the key.
+func (s *Store) check(tx *bbolt.Tx) error {
+	if size := tx.Size(); size > 0 {
+		info, err := os.Stat(s.db.Path())
+		if err != nil {
+			return err
+		}
+		if info.Size() < size {
+			return fmt.Errorf("%w: %d bytes of %d", ErrCorrupt, info.Size(), size)
+		}
+	}
+	for _, name := range append(recordBuckets[:len(recordBuckets):len(recordBuckets)], documentBuckets...) {
+		b := tx.Bucket(name)
+		if b == nil {
+			return fmt.Errorf("%w: no bucket %s", ErrCorrupt, name)
+		}
+		b.Cursor().First()
+		b.Cursor().Last()
+	}
+	if n := copy(s.key[:], tx.Bucket(metaBucket).Get(randomKey)); n != len(s.key) {
+		return fmt.Errorf("%w: key of %d bytes", ErrCorrupt, n)
+	}
+	return nil
+}
+
+// create makes schema 1.
+func create(tx *bbolt.Tx) error {
+	meta, err := tx.CreateBucket(metaBucket)
+	if err != nil {
+		return err
+	}
+	var key [32]byte
+	if _, err := rand.Read(key[:]); err != nil {
+		return fmt.Errorf("draw the store's key: %w", err)
+	}
+	if err := meta.Put(randomKey, key[:]); err != nil {
+		return err
+	}
+	for _, name := range append(recordBuckets[:len(recordBuckets):len(recordBuckets)], documentBuckets...) {
+		if _, err := tx.CreateBucket(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tighten takes from others what a copied or restored file may have granted them.
+func tighten(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if info.Mode().Perm()&^fs.FileMode(0o600) == 0 {
+		return nil
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return fmt.Errorf("make the store private: %w", err)
+	}
+	return nil
+}

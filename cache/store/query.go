@@ -1,0 +1,139 @@
+package store
+
+import (
+	"bytes"
+	"fmt"
+	"iter"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/stokerd/stoker/cache"
+)
+
+// A Query says which records are wanted. Its zero value means all of them.
+type Query struct {
+	Since       time.Time // completed at or after it
+	Repository  string    // root of the repository; "" for any
+	Definition  string    // name of the definition; "" for any
+	NewestFirst bool      // else oldest first
+	// Borrow spares the allocation of steps: a record's Steps then hold only
+	// until the next one is asked for.
+	Borrow bool
+}
+
+// wants reports whether records of a layout are asked for.
+func (q Query) wants(l *layout) bool {
+	return (q.Repository == "" || q.Repository == l.repository) &&
+		(q.Definition == "" || q.Definition == l.definition)
+}
+
+// Records returns the builds that q asks for, by time of completion. The
+// sequence ends after an error. It is one consistent picture; the loop's body
+// must not write to the store, which may have to wait for the loop to end.
+func (s *Store) Records(q Query) iter.Seq2[cache.Record, error] {
+	return func(yield func(cache.Record, error) bool) {
+		fail := func(err error) { yield(cache.Record{}, fmt.Errorf("read build records from the store: %w", err)) }
+		tx, err := s.db.Begin(false)
+		if err != nil {
+			fail(err)
+			return
+		}
+		defer func() { _ = tx.Rollback() }() // ends a read; there is nothing to lose
+		sc := scan{store: s, query: q, tx: tx, known: map[uint32]*layout{}}
+		for {
+			// The loop's body runs outside guarded: its panics are its own.
+			if err := guarded(sc.fill); err != nil {
+				fail(err)
+				return
+			}
+			for _, r := range sc.batch {
+				if !yield(r, nil) {
+					return
+				}
+			}
+			if sc.done {
+				return
+			}
+		}
+	}
+}
+
+// A scan is the state of one walk over the records.
+type scan struct {
+	store *Store
+	query Query
+	tx    *bbolt.Tx
+	known map[uint32]*layout // spares the store's lock; nil for one not wanted
+	space arena
+
+	since []byte
+	step  func() (key, value []byte)
+	batch []cache.Record
+	done  bool
+}
+
+// first positions the walk and returns where it begins.
+func (sc *scan) first() (key, value []byte) {
+	cursor := sc.tx.Bucket(recordBucket).Cursor()
+	if !sc.query.Since.IsZero() {
+		sc.since = timeKey(sc.query.Since)
+	}
+	if sc.query.NewestFirst {
+		sc.step = cursor.Prev
+		return cursor.Last()
+	}
+	sc.step = cursor.Next
+	return cursor.Seek(sc.since)
+}
+
+// fill reads the next batch.
+func (sc *scan) fill() error {
+	const size = 128
+	sc.batch = sc.batch[:0]
+	if sc.query.Borrow {
+		sc.space.reset()
+	}
+	for len(sc.batch) < size {
+		step := sc.step
+		if step == nil {
+			step = sc.first
+		}
+		key, value := step()
+		if key == nil || bytes.Compare(key, sc.since) < 0 {
+			sc.done = true
+			return nil
+		}
+		d := decoder{b: value}
+		l, err := sc.layout(uint32(d.unsigned()))
+		if err != nil {
+			return err
+		}
+		if l == nil {
+			continue
+		}
+		r, err := decodeRecord(&d, l, keyTime(key), &sc.space)
+		if err != nil {
+			return err
+		}
+		sc.batch = append(sc.batch, r)
+	}
+	return nil
+}
+
+// layout returns the layout with a number, nil if its records are not wanted.
+func (sc *scan) layout(id uint32) (*layout, error) {
+	l, seen := sc.known[id]
+	if seen {
+		return l, nil
+	}
+	l, err := sc.store.layout(sc.tx, id)
+	if err != nil {
+		return nil, err
+	}
+	if !sc.query.wants(l) {
+		l = nil
+	}
+	sc.known[id] = l
+	return l, nil
+}

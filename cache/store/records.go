@@ -1,0 +1,150 @@
+package store
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/stokerd/stoker/cache"
+)
+
+// Put stores finished builds in one transaction and returns how many were news.
+//
+// A record is known by its builder and ref. One that is stored already with
+// the same or a higher generation is passed over, so a builder's history may
+// be replayed at will; a higher generation replaces it.
+func (s *Store) Put(records ...cache.Record) (added int, err error) {
+	for _, r := range records {
+		if r.Builder == "" || r.Ref == "" || r.Completed.IsZero() || r.Created.IsZero() {
+			return 0, fmt.Errorf("write a build record to the store: record %q of builder %q lacks a name or a time", r.Ref, r.Builder)
+		}
+	}
+	err = s.update("build records", func(tx *bbolt.Tx) error {
+		added = 0
+		for _, r := range records {
+			fresh, err := putRecord(tx, r)
+			if err != nil {
+				return err
+			}
+			if fresh {
+				added++
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	return added, nil
+}
+
+// putRecord reports whether r was not there yet, or only in an older generation.
+func putRecord(tx *bbolt.Tx, r cache.Record) (fresh bool, err error) {
+	refs, records := tx.Bucket(refBucket), tx.Bucket(recordBucket)
+	name := refKey(r.Builder, r.Ref)
+	var sequence uint64
+	if entry := refs.Get(name); entry != nil {
+		key, generation, err := decodeRef(entry)
+		if err != nil || generation >= r.Generation {
+			return false, err
+		}
+		sequence = binary.BigEndian.Uint64(key[8:])
+		if err := records.Delete(key); err != nil {
+			return false, err
+		}
+	} else if sequence, err = records.NextSequence(); err != nil {
+		return false, err
+	}
+	id, err := layoutID(tx, encodeLayout(r))
+	if err != nil {
+		return false, err
+	}
+	key := binary.BigEndian.AppendUint64(timeKey(r.Completed), sequence)
+	if err := records.Put(key, encodeRecord(id, r)); err != nil {
+		return false, err
+	}
+	return true, refs.Put(name, binary.AppendVarint(key[:len(key):len(key)], int64(r.Generation)))
+}
+
+// layoutID returns the number of a layout, giving it one if it is new.
+func layoutID(tx *bbolt.Tx, encoded []byte) (uint32, error) {
+	ids, layouts := tx.Bucket(layoutIDBucket), tx.Bucket(layoutBucket)
+	digest := sha256.Sum256(encoded)
+	if raw := ids.Get(digest[:]); len(raw) == 4 {
+		return binary.BigEndian.Uint32(raw), nil
+	}
+	next, err := layouts.NextSequence()
+	if err != nil {
+		return 0, err
+	}
+	raw := binary.BigEndian.AppendUint32(nil, uint32(next))
+	if err := layouts.Put(raw, encoded); err != nil {
+		return 0, err
+	}
+	return uint32(next), ids.Put(digest[:], raw)
+}
+
+// Record returns one build by its builder and ref; ok is false if it is not
+// stored.
+func (s *Store) Record(builder, ref string) (r cache.Record, ok bool, err error) {
+	err = s.view("a build record", func(tx *bbolt.Tx) error {
+		entry := tx.Bucket(refBucket).Get(refKey(builder, ref))
+		if entry == nil {
+			return nil
+		}
+		key, _, err := decodeRef(entry)
+		if err != nil {
+			return err
+		}
+		d := decoder{b: tx.Bucket(recordBucket).Get(key)}
+		l, err := s.layout(tx, uint32(d.unsigned()))
+		if err != nil {
+			return err
+		}
+		ok = true
+		r, err = decodeRecord(&d, l, keyTime(key), &arena{})
+		return err
+	})
+	return r, ok && err == nil, err
+}
+
+// layout returns the layout with a number.
+func (s *Store) layout(tx *bbolt.Tx, id uint32) (*layout, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if l := s.layouts[id]; l != nil {
+		return l, nil
+	}
+	l, err := decodeLayout(tx.Bucket(layoutBucket).Get(binary.BigEndian.AppendUint32(nil, id)))
+	if err != nil {
+		return nil, err
+	}
+	s.layouts[id] = l
+	return l, nil
+}
+
+func refKey(builder, ref string) []byte { return []byte(builder + "\x00" + ref) }
+
+// decodeRef splits an entry of refs into the record's key and generation.
+func decodeRef(entry []byte) (key []byte, generation int32, err error) {
+	if len(entry) < 17 {
+		return nil, 0, fmt.Errorf("%w: a ref of %d bytes", ErrCorrupt, len(entry))
+	}
+	d := decoder{b: entry[16:]}
+	generation = int32(d.signed())
+	return bytes.Clone(entry[:16]), generation, d.end("ref")
+}
+
+// timeKey orders as t does, back to the year 1678.
+func timeKey(t time.Time) []byte {
+	return binary.BigEndian.AppendUint64(nil, uint64(t.UnixNano())^1<<63)
+}
+
+// keyTime is the inverse of timeKey.
+func keyTime(key []byte) time.Time {
+	return time.Unix(0, int64(binary.BigEndian.Uint64(key)^1<<63)).UTC()
+}

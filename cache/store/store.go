@@ -1,0 +1,91 @@
+package store
+
+import (
+	"encoding/binary"
+	"fmt"
+	"runtime/debug"
+	"sync"
+
+	"go.etcd.io/bbolt"
+)
+
+// schema is the version of the file's layout that this code writes.
+const schema = 1
+
+// The buckets of the file, as doc.go describes them.
+var (
+	metaBucket      = []byte("meta")
+	layoutBucket    = []byte("layouts")
+	layoutIDBucket  = []byte("layoutIDs")
+	recordBucket    = []byte("records")
+	refBucket       = []byte("refs")
+	schemaKey       = []byte("schema")
+	randomKey       = []byte("key")
+	recordBuckets   = [][]byte{layoutBucket, layoutIDBucket, recordBucket, refBucket}
+	documentBuckets = [][]byte{repositories.bucket, images.bucket, warmths.bucket}
+)
+
+// A Store is an open file; make one with [Open].
+type Store struct {
+	db       *bbolt.DB
+	key      [32]byte
+	replaced string
+
+	mu      sync.Mutex         // guards layouts
+	layouts map[uint32]*layout // those read so far; a number is never reused
+}
+
+// Close waits for transactions under way and releases the file.
+func (s *Store) Close() error { return s.db.Close() }
+
+// Key returns the store's random key, drawn when the file was created. Keys of
+// steps are stored as HMACs under it, because BuildKit's own are unsalted
+// hashes over values of args and env.
+func (s *Store) Key() [32]byte { return s.key }
+
+// Replaced returns where a corrupt file was moved to when this one was opened
+// in its place, or "" (the usual case). The user should be told.
+func (s *Store) Replaced() string { return s.replaced }
+
+// view runs f in a read transaction.
+func (s *Store) view(what string, f func(*bbolt.Tx) error) error {
+	if err := guarded(func() error { return s.db.View(f) }); err != nil {
+		return fmt.Errorf("read %s from the store: %w", what, err)
+	}
+	return nil
+}
+
+// update runs f in a write transaction, which is on disk when update returns nil.
+func (s *Store) update(what string, f func(*bbolt.Tx) error) error {
+	if err := guarded(func() error { return s.db.Update(f) }); err != nil {
+		return fmt.Errorf("write %s to the store: %w", what, explain(err))
+	}
+	return nil
+}
+
+// guarded turns what a damaged page does into [ErrCorrupt]: bbolt panics where
+// a page contradicts its parent, and a file that was cut short faults where
+// the mapping has lost its page.
+func guarded(f func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: %v", ErrCorrupt, r)
+		}
+	}()
+	return f()
+}
+
+// version returns the schema version that the file says it has; 0 is a file
+// that was just created.
+func version(tx *bbolt.Tx) (uint32, error) {
+	meta := tx.Bucket(metaBucket)
+	if meta == nil {
+		return 0, nil
+	}
+	raw := meta.Get(schemaKey)
+	if len(raw) != 4 {
+		return 0, fmt.Errorf("%w: schema version of %d bytes", ErrCorrupt, len(raw))
+	}
+	return binary.BigEndian.Uint32(raw), nil
+}

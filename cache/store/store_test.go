@@ -1,0 +1,335 @@
+package store_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/stokerd/stoker/cache"
+	"github.com/stokerd/stoker/cache/store"
+)
+
+// epoch is when the tests' first build ended.
+var epoch = time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
+
+// build returns the n-th build of a definition, an hour after the one before.
+func build(n int, definition string) cache.Record {
+	created := epoch.Add(time.Duration(n) * time.Hour)
+	r := cache.Record{
+		Builder: "docker", Ref: fmt.Sprintf("ref%06d", n), Generation: 1,
+		Repository: "/src/shop", Definition: definition, Status: cache.Completed,
+		Created: created, Completed: created.Add(42*time.Second + 7),
+	}
+	for i := range 8 {
+		s := cache.Step{Name: fmt.Sprintf("[build %d/9] RUN step %d", i+2, i), Stage: "build", Index: i + 2, Total: 9, Line: 3 + i, Outcome: cache.Hit}
+		if i > 4 {
+			s.Outcome, s.Started, s.Seconds = cache.Cascaded, created.Add(time.Duration(i)*time.Second), 1.25*float64(i)
+		}
+		r.Steps = append(r.Steps, s)
+	}
+	return r
+}
+
+func open(t testing.TB, path string) *store.Store {
+	t.Helper()
+	s, err := store.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+func path(t testing.TB) string { return filepath.Join(t.TempDir(), "state", "stoker.db") }
+
+func put(t testing.TB, s *store.Store, records ...cache.Record) int {
+	t.Helper()
+	added, err := s.Put(records...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return added
+}
+
+func refs(t testing.TB, s *store.Store, q store.Query) (refs []string) {
+	t.Helper()
+	for r, err := range s.Records(q) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		refs = append(refs, r.Ref)
+	}
+	return refs
+}
+
+// fill sets every field below v to a value of its own, so that a field that
+// is added to a record but not to its encoding fails the round trip.
+func fill(t *testing.T, v reflect.Value, n *int) {
+	*n++
+	switch v.Interface().(type) {
+	case time.Time:
+		v.Set(reflect.ValueOf(epoch.Add(time.Duration(*n) * time.Second)))
+		return
+	}
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			fill(t, v.Field(i), n)
+		}
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
+		for i := range 2 {
+			fill(t, v.Index(i), n)
+		}
+	case reflect.String:
+		v.SetString(fmt.Sprint("text", *n))
+	case reflect.Int, reflect.Int32, reflect.Int64:
+		v.SetInt(int64(*n))
+	case reflect.Float64:
+		v.SetFloat(float64(*n) / 3)
+	case reflect.Bool:
+		v.SetBool(true)
+	default:
+		t.Fatalf("a record now has a field of kind %s: encode it, then teach this test", v.Kind())
+	}
+}
+
+func TestRecordsRoundTrip(t *testing.T) {
+	var full cache.Record
+	fill(t, reflect.ValueOf(&full).Elem(), new(int))
+	plain := build(1, "api")
+	plain.Status, plain.Error = cache.Broken, "step 4/7 exit code 1"
+	bare := cache.Record{Builder: "b", Ref: "r", Created: epoch, Completed: epoch}
+	s := open(t, path(t))
+	for _, want := range []cache.Record{full, plain, bare} {
+		put(t, s, want)
+		got, ok, err := s.Record(want.Builder, want.Ref)
+		if err != nil || !ok {
+			t.Fatalf("Record(%q): ok %t, %v", want.Ref, ok, err)
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("a record changed in the store (-put +got):\n%s", d)
+		}
+	}
+	if _, ok, err := s.Record("docker", "unheard of"); ok || err != nil {
+		t.Errorf("Record of an unknown ref: ok %t, %v", ok, err)
+	}
+}
+
+func TestPutKeepsTheHighestGeneration(t *testing.T) {
+	s := open(t, path(t))
+	r := build(1, "api")
+	r.Generation = 2
+	if put(t, s, r, r) != 1 || put(t, s, r) != 0 {
+		t.Error("the same generation was counted twice")
+	}
+	older := r
+	older.Generation, older.Error = 1, "older"
+	if put(t, s, older) != 0 {
+		t.Error("an older generation replaced a newer one")
+	}
+	newer := r
+	newer.Generation, newer.Completed = 3, r.Completed.Add(time.Minute)
+	if put(t, s, newer) != 1 {
+		t.Error("a newer generation was passed over")
+	}
+	elsewhere := r
+	elsewhere.Builder = "remote"
+	if put(t, s, elsewhere) != 1 {
+		t.Error("the same ref on another builder was taken for the same build")
+	}
+	var got []cache.Record
+	for r, err := range s.Records(store.Query{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, r)
+	}
+	if d := cmp.Diff([]cache.Record{elsewhere, newer}, got); d != "" {
+		t.Errorf("records (-want +got):\n%s", d)
+	}
+}
+
+func TestPutRefusesWhatCannotBeFound(t *testing.T) {
+	s := open(t, path(t))
+	running := build(1, "api")
+	running.Completed = time.Time{}
+	if _, err := s.Put(build(0, "api"), running); err == nil {
+		t.Error("a build that has not ended was stored")
+	}
+	if got := refs(t, s, store.Query{}); got != nil {
+		t.Errorf("a failed Put left %v", got)
+	}
+}
+
+func TestQueries(t *testing.T) {
+	s := open(t, path(t))
+	for _, n := range []int{3, 0, 2, 1} { // order of arrival does not matter
+		put(t, s, build(n, []string{"api", "web"}[n%2]))
+	}
+	for name, c := range map[string]struct {
+		q    store.Query
+		want []string
+	}{
+		"all":         {store.Query{}, []string{"ref000000", "ref000001", "ref000002", "ref000003"}},
+		"newest":      {store.Query{NewestFirst: true}, []string{"ref000003", "ref000002", "ref000001", "ref000000"}},
+		"since":       {store.Query{Since: build(2, "").Completed}, []string{"ref000002", "ref000003"}},
+		"since back":  {store.Query{Since: build(2, "").Completed, NewestFirst: true}, []string{"ref000003", "ref000002"}},
+		"definition":  {store.Query{Definition: "web"}, []string{"ref000001", "ref000003"}},
+		"repository":  {store.Query{Repository: "/src/other"}, nil},
+		"the future":  {store.Query{Since: epoch.AddDate(1, 0, 0)}, nil},
+		"before 1970": {store.Query{Since: time.Date(1950, 1, 1, 0, 0, 0, 0, time.UTC), Definition: "api"}, []string{"ref000000", "ref000002"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if d := cmp.Diff(c.want, refs(t, s, c.q)); d != "" {
+				t.Errorf("refs (-want +got):\n%s", d)
+			}
+		})
+	}
+}
+
+func TestBorrowedRecordsAreRightWhileHeld(t *testing.T) {
+	s := open(t, path(t))
+	for n := range 300 {
+		put(t, s, build(n, "api"))
+	}
+	n := 0
+	for r, err := range s.Records(store.Query{Borrow: true}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(build(n, "api"), r); d != "" {
+			t.Fatalf("record %d (-want +got):\n%s", n, d)
+		}
+		n++
+	}
+	if n != 300 {
+		t.Errorf("%d records", n)
+	}
+}
+
+func TestRecordsLeavesTheLoopsPanicAlone(t *testing.T) {
+	s := open(t, path(t))
+	put(t, s, build(0, "api"))
+	defer func() {
+		if r := recover(); r != "mine" {
+			t.Errorf("recovered %v, want the loop's own panic", r)
+		}
+		put(t, s, build(1, "api")) // the read transaction has ended
+	}()
+	for range s.Records(store.Query{}) {
+		panic("mine")
+	}
+}
+
+func TestPrune(t *testing.T) {
+	s := open(t, path(t))
+	for n := range 100 {
+		put(t, s, build(n, fmt.Sprint("def", n/50)))
+	}
+	removed, err := s.Prune(build(100, "").Completed, store.Retention{Age: 40 * time.Hour})
+	if err != nil || removed != 60 {
+		t.Fatalf("Prune by age removed %d, %v; want 60", removed, err)
+	}
+	if got := refs(t, s, store.Query{}); len(got) != 40 || got[0] != "ref000060" {
+		t.Errorf("by age %d are left from %s", len(got), got[0])
+	}
+	if _, err = s.Prune(epoch, store.Retention{Bytes: 2000}); err != nil {
+		t.Fatal(err)
+	}
+	left := refs(t, s, store.Query{NewestFirst: true})
+	if len(left) == 0 || len(left) == 40 || left[0] != "ref000099" {
+		t.Errorf("2000 bytes hold %v; want some, the newest", left)
+	}
+	if put(t, s, build(0, "def0")) != 1 {
+		t.Error("a pruned record is still known by its ref")
+	}
+	if _, err = s.Prune(epoch, store.Retention{Bytes: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if got := refs(t, s, store.Query{}); got != nil {
+		t.Errorf("with room for none, %v are left", got)
+	}
+	put(t, s, build(5, "def0")) // its layout was swept and is made anew
+	if got := refs(t, s, store.Query{Definition: "def0"}); !slices.Equal(got, []string{"ref000005"}) {
+		t.Errorf("after the sweep: %v", got)
+	}
+}
+
+func TestDocuments(t *testing.T) {
+	file := path(t)
+	s := open(t, file)
+	shop := store.Repository{Root: "/src/shop", Owner: 1000, Allowed: true, Watched: true, Since: epoch}
+	blog := store.Repository{Root: "/src/blog", Owner: 1000, Since: epoch}
+	node := store.BaseImage{Ref: "node:20", Platform: "linux/amd64", Digest: "sha256:1f", OnBuild: []string{"COPY . ."}, Resolved: epoch}
+	warm := store.Warmth{Repository: "/src/shop", Definition: "api", Level: "deps", State: "ready", At: epoch}
+	other := store.Warmth{Repository: "/src/shop2", Definition: "api", Level: "all", State: "failed", Reason: "exit code 1", At: epoch}
+	for _, err := range []error{
+		s.PutRepository(blog), s.PutRepository(store.Repository{Root: "/src/shop"}), s.PutRepository(shop),
+		s.PutBaseImage(node), s.PutWarmth(warm), s.PutWarmth(other),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	key := s.Key()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, file)
+	if s.Key() != key || key == [32]byte{} {
+		t.Errorf("the key was %x and is %x", key, s.Key())
+	}
+	all, err := s.Repositories()
+	if d := cmp.Diff([]store.Repository{blog, shop}, all); d != "" || err != nil {
+		t.Errorf("repositories, %v (-want +got):\n%s", err, d)
+	}
+	if got, ok, err := s.BaseImage("node:20", "linux/amd64"); !ok || err != nil || !cmp.Equal(got, node) {
+		t.Errorf("base image: %v, ok %t, %v", got, ok, err)
+	}
+	if _, ok, err := s.BaseImage("node:20", "linux/arm64"); ok || err != nil {
+		t.Errorf("base image of another platform: ok %t, %v", ok, err)
+	}
+	if got, err := s.Warmths("/src/shop"); !cmp.Equal(got, []store.Warmth{warm}) || err != nil {
+		t.Errorf("warmths: %v, %v", got, err)
+	}
+	if err := errors.Join(s.RemoveRepository("/src/shop"), s.RemoveRepository("/src/shop")); err != nil {
+		t.Error(err)
+	}
+	if _, ok, _ := s.Repository("/src/shop"); ok {
+		t.Error("consent outlived RemoveRepository")
+	}
+	if err := s.PutRepository(store.Repository{}); err == nil {
+		t.Error("a repository without a root was stored")
+	}
+}
+
+func TestFileIsPrivate(t *testing.T) {
+	file := path(t)
+	s := open(t, file)
+	mode := func(name string) os.FileMode {
+		info, err := os.Stat(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Mode().Perm()
+	}
+	if m, d := mode(file), mode(filepath.Dir(file)); m != 0o600 || d != 0o700 {
+		t.Errorf("file %o, directory %o; want 600 and 700", m, d)
+	}
+	_ = s.Close()
+	if err := os.Chmod(file, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	open(t, file)
+	if m := mode(file); m != 0o600 {
+		t.Errorf("a file restored with %o was left so", m)
+	}
+}
