@@ -1,0 +1,149 @@
+package config
+
+import (
+	"errors"
+	"math"
+	"math/big"
+	"path"
+	"slices"
+	"strings"
+)
+
+// ParseSize reads a size as the configuration and the budget flags spell it
+// and returns bytes: a number, and a unit out of B, kB, MB, GB, TB (powers of
+// 1000, as docker prints sizes) or KiB, MiB, GiB, TiB (powers of 1024). Case
+// does not matter, a space may stand between, no unit means bytes. "off" is 0:
+// no limit.
+func ParseSize(text string) (int64, error) {
+	if text == "off" {
+		return 0, nil
+	}
+	end := strings.LastIndexAny(text, "0123456789.") + 1
+	number, unit := text[:end], strings.ToLower(strings.TrimPrefix(text[end:], " "))
+	scale, known := sizeUnit(unit)
+	if !known || !isDecimal(number) {
+		return 0, &Error{
+			Text: quote(text) + " is not a size",
+			Hint: `write it like 500kB, 50MB, 1.5GiB or off (MB is 1,000,000 bytes, MiB 1,048,576)`,
+		}
+	}
+	// A rational keeps 0.1MB exact and cannot overflow.
+	bytes, _ := new(big.Rat).SetString(number)
+	bytes.Mul(bytes, new(big.Rat).SetInt64(scale))
+	whole := new(big.Int).Quo(bytes.Num(), bytes.Denom())
+	if !whole.IsInt64() {
+		return 0, &Error{Text: "size " + quote(text) + " is too large", Hint: "write off for no limit"}
+	}
+	return whole.Int64(), nil
+}
+
+// sizeUnit returns how many bytes a lower-case unit stands for.
+func sizeUnit(unit string) (int64, bool) {
+	switch unit {
+	case "", "b":
+		return 1, true
+	case "k", "kb":
+		return 1e3, true
+	case "m", "mb":
+		return 1e6, true
+	case "g", "gb":
+		return 1e9, true
+	case "t", "tb":
+		return 1e12, true
+	case "kib":
+		return 1 << 10, true
+	case "mib":
+		return 1 << 20, true
+	case "gib":
+		return 1 << 30, true
+	case "tib":
+		return 1 << 40, true
+	}
+	return 0, false
+}
+
+// isDecimal reports whether text is digits with at most one point inside, of
+// a length that a size can have.
+func isDecimal(text string) bool {
+	whole, fraction, pointed := strings.Cut(text, ".")
+	if whole == "" || pointed && fraction == "" || len(text) > len("9223372036854775807")+10 {
+		return false
+	}
+	return strings.Trim(whole+fraction, "0123456789") == ""
+}
+
+// parseCount reads a number of files; "off" is 0.
+func parseCount(text string) (int64, error) {
+	digits := strings.ReplaceAll(text, "_", "")
+	n, ok := new(big.Int).SetString(digits, 10)
+	switch {
+	case text == "off":
+		return 0, nil
+	case !ok || n.Sign() < 0 || n.Cmp(big.NewInt(math.MaxInt32)) > 0:
+		return 0, &Error{Text: quote(text) + " is not a number of files", Hint: "write a whole number like 10000, or off"}
+	}
+	return n.Int64(), nil
+}
+
+// ParseBuilder checks a builder reference as `builder:` and `--builder` take
+// it and returns it.
+func ParseBuilder(text string) (string, error) {
+	if text == "auto" || text == "docker" {
+		return text, nil
+	}
+	if name, ok := strings.CutPrefix(text, "buildx:"); ok && name != "" {
+		return text, nil
+	}
+	schemes := []string{"unix", "tcp", "ssh", "docker-container", "kube-pod"}
+	scheme, rest, ok := strings.Cut(text, "://")
+	if ok && slices.Contains(schemes, scheme) && rest != "" {
+		return text, nil
+	}
+	return "", &Error{
+		Text: "builder " + quote(text) + " is not known",
+		Hint: "write auto, docker, buildx:NAME, or an address with " + strings.Join(schemes, "://, ") + "://",
+	}
+}
+
+// checkPattern reports what keeps pattern from matching any path.
+func checkPattern(pattern string) error {
+	if pattern == "" {
+		return errors.New("is empty")
+	}
+	if strings.HasPrefix(pattern, "/") {
+		return errors.New("begins with a slash, but paths are relative to the repository")
+	}
+	for element := range strings.SplitSeq(pattern, "/") {
+		switch {
+		case element == "." || element == ".." || element == "":
+			return errors.New("has an empty, . or .. element")
+		case element != "**" && strings.Contains(element, "**"):
+			return errors.New("has ** beside other characters, but ** stands for whole elements")
+		}
+		if _, err := path.Match(element, ""); err != nil {
+			return errors.New("has a bad element " + quote(element))
+		}
+	}
+	return nil
+}
+
+// matchPath reports whether pattern matches the whole of name. It looks at
+// each pair of positions once, so that many ** cost no more than few.
+func matchPath(pattern, name string) bool {
+	want, have := strings.Split(pattern, "/"), strings.Split(name, "/")
+	// reach[i] says that the elements of want so far match have[:i].
+	reach := make([]bool, len(have)+1)
+	reach[0] = true
+	for _, element := range want {
+		next := make([]bool, len(have)+1)
+		for i := range reach {
+			if element == "**" {
+				next[i] = reach[i] || i > 0 && next[i-1]
+			} else if i > 0 && reach[i-1] {
+				next[i], _ = path.Match(element, have[i-1])
+			}
+		}
+		reach = next
+	}
+	return reach[len(have)]
+}
