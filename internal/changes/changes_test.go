@@ -177,10 +177,10 @@ func TestHistoryLarge(t *testing.T) {
 	run(t, dir, "init", "-q")
 	var in strings.Builder
 	for c := range 2 {
+		fmt.Fprintf(&in, "blob\nmark :%d\ndata 1\n%d\n", c+1, c)
 		in.WriteString("commit refs/heads/main\ncommitter t <t@example.org> 1700000000 +0000\ndata 1\nc\n")
 		for i := range files {
-			text := fmt.Sprint(c, i)
-			fmt.Fprintf(&in, "M 100644 inline dir%d/file%d\ndata %d\n%s\n", i%100, i, len(text), text)
+			fmt.Fprintf(&in, "M 100644 :%d dir%d/file%d\n", c+1, i%100, i)
 		}
 	}
 	cmd := exec.Command("git", "-C", dir, "fast-import", "--quiet")
