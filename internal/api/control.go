@@ -1,0 +1,107 @@
+package api
+
+// Level is the version of the requests and answers of the daemon's socket
+// (not of the schemas): a client and a daemon of different levels do not talk.
+const Level = 1
+
+// Host is the name that requests on the socket are addressed to.
+const Host = "stoker.local"
+
+// Version says which stoker a process is.
+type Version struct {
+	Version string `json:"version"` // "v1.2.3", or "devel"
+	Build   string `json:"build"`   // differs between any two builds that differ
+	PID     int    `json:"pid"`
+	Level   int    `json:"level"`
+}
+
+// AdHoc is the spelling of a definition on the command line, as docker build
+// takes it. It travels from client to daemon over the user's own socket only,
+// and is neither stored nor logged, since Args hold values.
+type AdHoc struct {
+	Context       string            `json:"context"`              // absolute
+	Dockerfile    string            `json:"dockerfile,omitempty"` // absolute
+	Target        string            `json:"target,omitempty"`
+	Args          map[string]string `json:"args,omitempty"`
+	Platforms     []string          `json:"platforms,omitempty"`
+	NamedContexts map[string]string `json:"namedContexts,omitempty"`
+}
+
+// UpRequest asks the daemon to watch a repository. It answers with a [Status]
+// once the first picture is ready.
+type UpRequest struct {
+	Dir   string `json:"dir"` // absolute; the repository around it is meant
+	Allow bool   `json:"allow,omitempty"`
+	Pulls bool   `json:"pulls,omitempty"`
+}
+
+// DownRequest asks the daemon to stop watching a repository, or all of them;
+// with All the daemon ends.
+type DownRequest struct {
+	Dir string `json:"dir,omitempty"`
+	All bool   `json:"all,omitempty"`
+}
+
+// AllowRequest gives or, with Revoke, takes back the consent to run a
+// repository's steps.
+type AllowRequest struct {
+	Dir    string `json:"dir"`
+	Pulls  bool   `json:"pulls,omitempty"` // also for commits that came from elsewhere
+	Revoke bool   `json:"revoke,omitempty"`
+}
+
+// Query names what a read command is about: definitions of a repository by
+// name (none: all of them), or one given ad hoc.
+type Query struct {
+	Dir   string   `json:"dir"`
+	Names []string `json:"names,omitempty"`
+	AdHoc *AdHoc   `json:"adHoc,omitempty"`
+}
+
+// ContextRequest asks for a definition's effective context.
+type ContextRequest struct {
+	Query
+}
+
+// CheckRequest asks for the findings and sizes against a budget.
+type CheckRequest struct {
+	Query
+	Budget *Budget `json:"budget,omitempty"` // from flags; its fields that are not 0 beat the file's
+}
+
+// SuggestRequest asks for suggestions.
+type SuggestRequest struct {
+	Query
+}
+
+// StatsRequest asks what the cache did.
+type StatsRequest struct {
+	Since      float64 `json:"since"`                // window in seconds, up to now
+	Dir        string  `json:"dir,omitempty"`        // "" for every repository
+	Definition string  `json:"definition,omitempty"` // "" for every definition
+}
+
+// WarmRequest asks for definitions to be warmed now. Typed by the user, it is
+// leave for this run, allowed or not.
+type WarmRequest struct {
+	Query
+	Level string `json:"level,omitempty"` // base, deps or all; "" for the configured one
+}
+
+// WarmEvent is one line of progress of a warm.
+type WarmEvent struct {
+	Definition string `json:"definition"`
+	// State is one of plan (Message says what will run where), step, ready,
+	// failed, skipped.
+	State   string  `json:"state"`
+	Step    string  `json:"step,omitempty"`    // "[build 3/7] COPY . .", instruction unexpanded
+	Outcome string  `json:"outcome,omitempty"` // of the step: hit, executed, failed
+	Seconds float64 `json:"seconds,omitempty"`
+	Message string  `json:"message,omitempty"`
+	Hint    string  `json:"hint,omitempty"`
+}
+
+// Done answers a request that has nothing to say but that it was carried out.
+type Done struct {
+	Message string `json:"message,omitempty"` // for the user
+}
