@@ -171,7 +171,7 @@ func TestTwentyStartAtOnceAndOneWins(t *testing.T) {
 		switch {
 		case err == nil:
 			won++
-		case !strings.Contains(err.Error(), ipc.ErrRunning.Error()):
+		case !errors.Is(err, ipc.ErrRunning):
 			t.Errorf("a loser says %q", err)
 		}
 	}

@@ -28,7 +28,8 @@ type Command struct {
 }
 
 // Spawn starts the daemon in a session of its own and returns once it serves
-// (see [Ready]) or with the reason why it does not. When ctx ends first, the
+// (see [Ready]) or with the reason why it does not, [ErrRunning] where another
+// was first. When ctx ends first, the
 // daemon is left to go on starting.
 func Spawn(ctx context.Context, c Command) error {
 	log, begin, err := openLog(c.Log)
@@ -66,7 +67,11 @@ func Spawn(ctx context.Context, c Command) error {
 	if len(said) == 0 {
 		said = readFrom(c.Log, begin)
 	}
-	return fmt.Errorf("the daemon did not start: %s", strings.TrimSpace(string(said)))
+	text := strings.TrimSpace(string(said))
+	if before, after, lost := strings.Cut(text, ErrRunning.Error()); lost {
+		return fmt.Errorf("the daemon did not start: %s%w%s", before, ErrRunning, after)
+	}
+	return fmt.Errorf("the daemon did not start: %s", text)
 }
 
 // openLog opens a log for appending and returns where it ends.
