@@ -1,0 +1,57 @@
+// Package server serves a [Backend] over the daemon's socket, as HTTP and JSON.
+//
+// Handlers are thin: decode, call the Backend, encode. What they share is in
+// one place each: [routes] lists them, api.Code.Meaning says what an error
+// means, and guard.go keeps browsers out, whose pages may send requests to a
+// port that forwards to the socket.
+//
+// The wire structs are in internal/api. POST takes one JSON object, GET none.
+// /v1/warm and /v1/watch answer with a stream of api.Frame, a JSON object a
+// line, as things happen.
+package server
+
+import (
+	"context"
+
+	"github.com/stokerd/stoker/internal/api"
+)
+
+// A Backend is what the daemon does. Its methods are called from many
+// goroutines, and give up when their ctx ends. An error that is or wraps an
+// *api.Error reaches the user as it is; any other counts as a defect.
+type Backend interface {
+	Statuses
+	Repositories
+	Answers
+	Warmer
+}
+
+// Statuses gives the status that the daemon holds ready.
+type Statuses interface {
+	// StatusJSON returns an api.Status as JSON. Nobody writes to it.
+	StatusJSON() []byte
+	// StatusAfter waits until there is a status newer than the one numbered
+	// seq (0: any) and returns it with its own number.
+	StatusAfter(ctx context.Context, seq uint64) (status []byte, next uint64, err error)
+}
+
+// Repositories says what is watched, and what may run.
+type Repositories interface {
+	Up(context.Context, api.UpRequest) (api.Status, error)
+	Down(context.Context, api.DownRequest) (api.Done, error)
+	Allow(context.Context, api.AllowRequest) (api.Done, error)
+}
+
+// Answers are the read commands.
+type Answers interface {
+	Check(context.Context, api.CheckRequest) (api.Check, error)
+	Context(context.Context, api.ContextRequest) (api.Context, error)
+	Stats(context.Context, api.StatsRequest) (api.Stats, error)
+	Suggest(context.Context, api.SuggestRequest) (api.Suggest, error)
+}
+
+// Warmer warms caches.
+type Warmer interface {
+	// Warm calls progress, from one goroutine, as things happen.
+	Warm(ctx context.Context, req api.WarmRequest, progress func(api.WarmEvent)) error
+}

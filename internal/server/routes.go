@@ -1,0 +1,84 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+
+	"github.com/stokerd/stoker/internal/api"
+)
+
+// handler answers one kind of request.
+type handler func(*Server, http.ResponseWriter, *http.Request)
+
+// routes holds every request by method and path. Keep it sorted; a test does.
+var routes = map[string]handler{
+	"GET /v1/status":   (*Server).status,
+	"GET /v1/version":  (*Server).version,
+	"GET /v1/watch":    (*Server).watch,
+	"POST /v1/allow":   post(Backend.Allow),
+	"POST /v1/check":   post(Backend.Check),
+	"POST /v1/context": post(Backend.Context),
+	"POST /v1/down":    post(Backend.Down),
+	"POST /v1/stats":   post(Backend.Stats),
+	"POST /v1/stop":    (*Server).stop,
+	"POST /v1/suggest": post(Backend.Suggest),
+	"POST /v1/up":      post(Backend.Up),
+	"POST /v1/warm":    (*Server).warm,
+}
+
+// post makes a handler of a method of the Backend.
+func post[Request, Answer any](call func(Backend, context.Context, Request) (Answer, error)) handler {
+	return func(s *Server, w http.ResponseWriter, r *http.Request) {
+		var req Request
+		if err := decode(w, r, &req); err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		answer, err := call(s.Backend, r.Context(), req)
+		if err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		s.answer(w, r, answer)
+	}
+}
+
+func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
+	_, _ = w.Write(s.Backend.StatusJSON()) // nobody is left to tell
+}
+
+func (s *Server) version(w http.ResponseWriter, r *http.Request) { s.answer(w, r, s.Version) }
+
+// stop answers first: the client then waits for the lock.
+func (s *Server) stop(w http.ResponseWriter, r *http.Request) {
+	s.answer(w, r, api.Done{Message: "the daemon is stopping"})
+	s.Stop()
+}
+
+// watch streams the status, now and whenever it changes.
+func (s *Server) watch(w http.ResponseWriter, r *http.Request) {
+	out := newStream[json.RawMessage](s, w, r)
+	for seq := uint64(0); ; {
+		status, next, err := s.Backend.StatusAfter(r.Context(), seq)
+		if err != nil {
+			out.end(err)
+			return
+		}
+		if out.send(json.RawMessage(status)) != nil {
+			return // the client has gone
+		}
+		seq = next
+	}
+}
+
+func (s *Server) warm(w http.ResponseWriter, r *http.Request) {
+	var req api.WarmRequest
+	if err := decode(w, r, &req); err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	out := newStream[api.WarmEvent](s, w, r)
+	// A client that goes away ends the request's context, and the warm with it.
+	out.end(s.Backend.Warm(r.Context(), req, func(e api.WarmEvent) { _ = out.send(e) }))
+}

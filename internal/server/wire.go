@@ -1,0 +1,106 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+
+	"github.com/stokerd/stoker/internal/api"
+)
+
+// decode reads the one JSON object of a request. Unknown fields are refused:
+// a newer client would be misunderstood.
+func decode(w http.ResponseWriter, r *http.Request, into any) error {
+	d := json.NewDecoder(r.Body)
+	d.DisallowUnknownFields()
+	err := d.Decode(into)
+	if err == nil {
+		switch _, after := d.Token(); {
+		case after == nil:
+			err = errors.New("more than one object")
+		case !errors.Is(after, io.EOF):
+			err = after
+		}
+	}
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return &api.Error{Code: api.BadInput, Message: "the request is larger than a mebibyte"}
+	}
+	if err != nil {
+		return &api.Error{Code: api.BadInput, Message: "the request does not parse: " + err.Error()}
+	}
+	return nil
+}
+
+// answer sends a value.
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, value any) {
+	raw, err := json.Marshal(value)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	_, _ = w.Write(raw) // nobody is left to tell
+}
+
+// fail sends an error.
+func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	e := s.wire(r, err)
+	raw, _ := json.Marshal(e) // strings only
+	status, _ := e.Code.Meaning()
+	w.WriteHeader(status)
+	_, _ = w.Write(raw)
+}
+
+// wire turns any error into the one that travels.
+func (s *Server) wire(r *http.Request, err error) *api.Error {
+	var e *api.Error
+	if errors.As(err, &e) {
+		// What was wrapped around it names the file or step concerned.
+		return &api.Error{Code: e.Code, Message: err.Error(), Hint: e.Hint}
+	}
+	if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
+		return &api.Error{Code: api.NoDaemon, Message: "the daemon is stopping", Hint: "stoker up starts it again"}
+	}
+	s.Log.Error("a request failed", "method", r.Method, "path", r.URL.Path, "error", err)
+	return &api.Error{Code: api.Internal, Message: err.Error()}
+}
+
+// A stream sends an answer in pieces, each a frame on a line of its own.
+type stream[T any] struct {
+	server  *Server
+	w       http.ResponseWriter
+	r       *http.Request
+	flusher *http.ResponseController
+	buf     bytes.Buffer
+}
+
+func newStream[T any](s *Server, w http.ResponseWriter, r *http.Request) *stream[T] {
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	return &stream[T]{server: s, w: w, r: r, flusher: http.NewResponseController(w)}
+}
+
+func (st *stream[T]) send(event T) error { return st.write(api.Frame[T]{Event: &event}) }
+
+// end sends the last frame. A stream always begins with status 200, so an
+// error travels in the frame.
+func (st *stream[T]) end(err error) {
+	last := api.Frame[T]{Done: err == nil}
+	if err != nil {
+		last.Error = st.server.wire(st.r, err)
+	}
+	_ = st.write(last)
+}
+
+func (st *stream[T]) write(f api.Frame[T]) error {
+	st.buf.Reset()
+	if err := json.NewEncoder(&st.buf).Encode(f); err != nil { // compacts: one line
+		return err
+	}
+	if _, err := st.w.Write(st.buf.Bytes()); err != nil {
+		return err
+	}
+	return st.flusher.Flush()
+}
