@@ -1,0 +1,86 @@
+package secrets
+
+import (
+	"context"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/zricethezav/gitleaks/v8/detect"
+)
+
+// corpus is source code: this module's own tree, or the one that STOKER_BENCH_TREE names, up to limit bytes.
+func corpus(b *testing.B, limit int) (files map[string]string, size int) {
+	b.Helper()
+	root := os.Getenv("STOKER_BENCH_TREE")
+	if root == "" {
+		root = "../.."
+	}
+	files = map[string]string{}
+	err := filepath.WalkDir(root, func(p string, e fs.DirEntry, err error) error {
+		if err != nil || size > limit {
+			return err
+		}
+		if e.IsDir() && e.Name() == ".git" {
+			return filepath.SkipDir
+		}
+		if !e.Type().IsRegular() {
+			return nil
+		}
+		data, err := os.ReadFile(p)
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(root, p)
+		if err != nil {
+			return err
+		}
+		if len(data) > 1<<20 {
+			return nil
+		}
+		files[filepath.ToSlash(rel)] = string(data)
+		size += len(data)
+		return nil
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return files, size
+}
+
+// BenchmarkScanAgainstGitleaks scans the same files with both engines and reports how many times faster ours is.
+func BenchmarkScanAgainstGitleaks(b *testing.B) {
+	files, size := corpus(b, 4<<20)
+	s, d := scanner(b), oracle(b)
+	var we, they time.Duration
+	b.SetBytes(int64(size))
+	for b.Loop() {
+		start := time.Now()
+		for name, text := range files {
+			if _, err := s.ScanFile(context.Background(), name, strings.NewReader(text), int64(len(text))); err != nil {
+				b.Fatal(err)
+			}
+		}
+		we += time.Since(start)
+		b.StopTimer()
+		start = time.Now()
+		for name, text := range files {
+			d.Detect(detect.Fragment{Raw: text, FilePath: name, StartLine: 1})
+		}
+		they += time.Since(start)
+		b.StartTimer()
+	}
+	b.ReportMetric(float64(they)/float64(we), "x-gitleaks")
+	b.ReportMetric(float64(len(files)), "files")
+}
+
+func BenchmarkNew(b *testing.B) {
+	for b.Loop() {
+		if _, err := New(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

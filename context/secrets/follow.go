@@ -1,0 +1,138 @@
+package secrets
+
+import (
+	"regexp"
+	"regexp/syntax"
+	"strings"
+	"sync"
+)
+
+// maxCheck bounds the states of a follow check: enough to see the operator and the start of a value after a
+// keyword, and small enough for regexp's backtracker, its fastest matcher.
+const maxCheck = 96
+
+// prepare settles what must follow the literal. The check is a prefix of what follows, without assertions: it
+// lets through too much, never too little.
+func (a *anchor) prepare() {
+	a.edge = a.edge && isWord(a.literal[0])
+	var expr strings.Builder
+	budget := maxCheck
+	for _, re := range a.follow {
+		part, whole := checkPart(re, &budget)
+		if part != nil {
+			expr.WriteString("(?:" + part.String() + ")")
+			a.checkLen += extentOf(part).fixed
+		}
+		if !whole {
+			break
+		}
+	}
+	a.follow = nil
+	if a.checkLen == 0 {
+		return
+	}
+	source := `\A` + expr.String()
+	a.check = sync.OnceValue(func() *regexp.Regexp {
+		re, err := regexp.Compile(source)
+		if err != nil {
+			return nil // no check then: slower, as right
+		}
+		return re
+	})
+}
+
+// checkPart gives as much of re as the budget and the need for a bounded length allow; whole says that it is all
+// of re, so that what comes after may be looked at too.
+func checkPart(re *syntax.Regexp, budget *int) (part *syntax.Regexp, whole bool) {
+	switch re.Op {
+	case syntax.OpBeginLine, syntax.OpEndLine, syntax.OpBeginText, syntax.OpEndText,
+		syntax.OpWordBoundary, syntax.OpNoWordBoundary, syntax.OpEmptyMatch:
+		return nil, true
+	case syntax.OpCapture:
+		return checkPart(re.Sub[0], budget)
+	case syntax.OpConcat:
+		cat := &syntax.Regexp{Op: syntax.OpConcat, Flags: re.Flags}
+		for _, sub := range re.Sub {
+			p, w := checkPart(sub, budget)
+			if p != nil {
+				cat.Sub = append(cat.Sub, p)
+			}
+			if !w {
+				return nonEmpty(cat), false
+			}
+		}
+		return nonEmpty(cat), true
+	case syntax.OpPlus, syntax.OpRepeat:
+		if single(re.Sub[0]) {
+			return checkRepeat(re, budget)
+		}
+	}
+	n := size(re)
+	if n < 0 || n > *budget {
+		return nil, false
+	}
+	*budget -= n
+	return re, true
+}
+
+// checkRepeat cuts a repetition of one rune to its least count where the whole is too long.
+func checkRepeat(re *syntax.Regexp, budget *int) (*syntax.Regexp, bool) {
+	least, most := re.Min, re.Max
+	if re.Op == syntax.OpPlus {
+		least, most = 1, -1
+	}
+	if most >= 0 && most <= *budget {
+		*budget -= most
+		return re, true
+	}
+	n := min(least, *budget)
+	*budget -= n
+	if n == 0 {
+		return nil, false
+	}
+	return &syntax.Regexp{Op: syntax.OpRepeat, Flags: re.Flags, Min: n, Max: n, Sub: re.Sub}, false
+}
+
+func nonEmpty(cat *syntax.Regexp) *syntax.Regexp {
+	if len(cat.Sub) == 0 {
+		return nil
+	}
+	return cat
+}
+
+func single(re *syntax.Regexp) bool {
+	switch re.Op {
+	case syntax.OpCharClass, syntax.OpAnyChar, syntax.OpAnyCharNotNL:
+		return true
+	case syntax.OpLiteral:
+		return len(re.Rune) == 1
+	}
+	return false
+}
+
+// size is about the number of instructions that re compiles to, -1 if it has no bounded length or an assertion.
+func size(re *syntax.Regexp) int {
+	switch re.Op {
+	case syntax.OpLiteral:
+		return len(re.Rune)
+	case syntax.OpCharClass, syntax.OpAnyChar, syntax.OpAnyCharNotNL:
+		return 1
+	case syntax.OpCapture, syntax.OpConcat, syntax.OpAlternate, syntax.OpQuest, syntax.OpRepeat:
+		n := 1
+		for _, sub := range re.Sub {
+			s := size(sub)
+			if s < 0 {
+				return -1
+			}
+			n += s
+		}
+		if re.Op == syntax.OpRepeat {
+			if re.Max < 0 {
+				return -1
+			}
+			n *= re.Max
+		}
+		return n
+	}
+	return -1
+}

@@ -1,0 +1,232 @@
+package secrets
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"regexp/syntax"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/zricethezav/gitleaks/v8/config"
+	"github.com/zricethezav/gitleaks/v8/detect"
+	"github.com/zricethezav/gitleaks/v8/sources"
+)
+
+// oracle is gitleaks' own detector with the defaults of `gitleaks dir`.
+func oracle(t testing.TB) *detect.Detector {
+	t.Helper()
+	d, err := detect.NewDetectorDefaultConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.MaxDecodeDepth = maxDecodes
+	return d
+}
+
+func scanner(t testing.TB) *Scanner {
+	t.Helper()
+	s, err := New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// theirs and ours give "line rule secret" for every match in a file, sorted.
+func theirs(t testing.TB, d *detect.Detector, path, text string) []string {
+	t.Helper()
+	var out []string
+	f := sources.File{Content: strings.NewReader(text), Path: path, Config: &d.Config}
+	err := f.Fragments(context.Background(), func(f sources.Fragment, err error) error {
+		if err != nil {
+			return err
+		}
+		for _, m := range d.Detect(detect.Fragment(f)) {
+			out = append(out, fmt.Sprintf("%d %s %q", m.StartLine, m.RuleID, m.Secret))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(out)
+	return out
+}
+
+func ours(t testing.TB, s *Scanner, path, text string) []string {
+	t.Helper()
+	var out []string
+	if skip, err := anyFile(s.global, path); err != nil {
+		t.Fatal(err)
+	} else if skip {
+		return nil
+	}
+	err := s.scan(context.Background(), path, strings.NewReader(text), func(_ *fragment, ms []match) error {
+		for _, m := range ms {
+			line := m.line
+			out = append(out, fmt.Sprintf("%d %s %q", line, m.rule.id, m.secret))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(out)
+	return out
+}
+
+func TestRuleSetIsTheLibrarys(t *testing.T) {
+	if !bytes.Equal(ruleSet, []byte(config.DefaultConfig)) {
+		t.Error("gitleaks/gitleaks.toml is not the pinned library's config/gitleaks.toml: copy that over it")
+	}
+}
+
+// sampler writes text that an expression matches.
+type sampler struct{ *rand.Rand }
+
+func (g sampler) sample(re *syntax.Regexp, out *strings.Builder) {
+	switch re.Op {
+	case syntax.OpLiteral:
+		for _, r := range re.Rune {
+			s := string(r)
+			if re.Flags&syntax.FoldCase != 0 && g.IntN(2) == 0 {
+				s = strings.ToLower(s)
+			}
+			out.WriteString(s)
+		}
+	case syntax.OpCharClass:
+		i := 2 * g.IntN(len(re.Rune)/2)
+		lo, hi := re.Rune[i], min(re.Rune[i+1], re.Rune[i]+40)
+		out.WriteRune(lo + rune(g.IntN(int(hi-lo)+1)))
+	case syntax.OpAnyChar, syntax.OpAnyCharNotNL:
+		out.WriteByte(byte(' ' + g.IntN(90)))
+	case syntax.OpStar, syntax.OpPlus, syntax.OpRepeat, syntax.OpQuest:
+		lo, hi := re.Min, re.Max
+		switch re.Op {
+		case syntax.OpStar:
+			lo, hi = 0, -1
+		case syntax.OpPlus:
+			lo, hi = 1, -1
+		case syntax.OpQuest:
+			lo, hi = 0, 1
+		}
+		if hi < 0 {
+			hi = lo + 20
+		}
+		for range lo + g.IntN(hi-lo+1) {
+			g.sample(re.Sub[0], out)
+		}
+	case syntax.OpAlternate:
+		g.sample(re.Sub[g.IntN(len(re.Sub))], out)
+	case syntax.OpConcat, syntax.OpCapture:
+		for _, sub := range re.Sub {
+			g.sample(sub, out)
+		}
+	}
+}
+
+var fillers = []string{
+	"\n", "\n\n", " ", "\t", "const key = value;\n", "token: ", "api_key=", "password = \"", "\"", "'", "`", ";",
+	"curl -H 'X: y' ", "kind: secret\ndata:\n  ", "é", "\xff\xfe", "日本", "ſ", "K", "İ", "%20", "\\u0041", "U+0041 ", "\r\n",
+	"// gitleaks:allow", "import { a } from 'b'", "a_b_c", "0123456789abcdef", "=", ">=", ":=", "|", "example",
+}
+
+// text plants samples of the expressions between fillers, whole or changed by a few bytes.
+func (g sampler) text(trees []*syntax.Regexp, n int) string {
+	var out strings.Builder
+	for range n {
+		for range g.IntN(4) {
+			out.WriteString(fillers[g.IntN(len(fillers))])
+		}
+		var one strings.Builder
+		g.sample(trees[g.IntN(len(trees))], &one)
+		b := []byte(one.String())
+		for g.IntN(3) == 0 && len(b) > 0 {
+			at := g.IntN(len(b))
+			switch g.IntN(3) {
+			case 0:
+				b[at] = byte(g.IntN(256))
+			case 1:
+				b = slices.Delete(b, at, at+1)
+			case 2:
+				b = slices.Insert(b, at, fillers[g.IntN(len(fillers))][0])
+			}
+		}
+		out.Write(b)
+	}
+	return out.String()
+}
+
+func trees(t testing.TB) map[string]*syntax.Regexp {
+	t.Helper()
+	d := oracle(t)
+	out := map[string]*syntax.Regexp{}
+	for id, r := range d.Config.Rules {
+		if r.Regex == nil {
+			continue
+		}
+		tree, err := syntax.Parse(r.Regex.String(), syntax.Perl)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out[id] = tree
+	}
+	return out
+}
+
+func paths() []string { return []string{"src/app.js", "conf/nuget.config", "k8s/a.yaml", "main.tf", "x.php", "a.bb", "keys/a.p12"} }
+
+// TestEveryRuleEqualsGitleaks plants samples of one rule after another; each must be found as gitleaks finds it,
+// and most rules must be found at all, or the samples would prove nothing.
+func TestEveryRuleEqualsGitleaks(t *testing.T) {
+	s, d := scanner(t), oracle(t)
+	rounds := 12
+	if testing.Short() {
+		rounds = 3
+	}
+	seen := map[string]bool{}
+	for id, tree := range trees(t) {
+		g := sampler{rand.New(rand.NewPCG(1, uint64(len(id))))}
+		for round := range rounds {
+			// The keyword is there whatever the sample holds, so that every rule runs.
+			text := g.text([]*syntax.Regexp{tree}, 1+g.IntN(4)) + "\n" + strings.Join(d.Config.Rules[id].Keywords, " ") + "\n"
+			path := paths()[round%len(paths())]
+			want, got := theirs(t, d, path, text), ours(t, s, path, text)
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Fatalf("%s: %s: -gitleaks +stoker\n%s\ntext: %q", id, path, diff, text)
+			}
+			for _, w := range want {
+				seen[strings.Fields(w)[1]] = true
+			}
+		}
+	}
+	if n := len(s.rules); len(seen) < n*8/10 {
+		t.Errorf("only %d of %d rules were ever found", len(seen), n)
+	}
+	t.Logf("%d of %d rules found at least once", len(seen), len(s.rules))
+}
+
+// TestMixedTextEqualsGitleaks puts many rules' samples close together, where their windows overlap.
+func TestMixedTextEqualsGitleaks(t *testing.T) {
+	s, d := scanner(t), oracle(t)
+	var all []*syntax.Regexp
+	for _, tree := range trees(t) {
+		all = append(all, tree)
+	}
+	rounds := 6
+	if testing.Short() {
+		rounds = 2
+	}
+	for seed := range rounds {
+		g := sampler{rand.New(rand.NewPCG(2, uint64(seed)))}
+		text := g.text(all, 20+seed*30)
+		path := paths()[seed%len(paths())]
+		if diff := cmp.Diff(theirs(t, d, path, text), ours(t, s, path, text)); diff != "" {
+			t.Fatalf("seed %d: -gitleaks +stoker\n%s", seed, diff)
+		}
+	}
+}
