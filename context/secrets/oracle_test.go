@@ -178,7 +178,9 @@ func trees(t testing.TB) map[string]*syntax.Regexp {
 	return out
 }
 
-func paths() []string { return []string{"src/app.js", "conf/nuget.config", "k8s/a.yaml", "main.tf", "x.php", "a.bb", "keys/a.p12"} }
+func paths() []string {
+	return []string{"src/app.js", "conf/nuget.config", "k8s/a.yaml", "main.tf", "x.php", "a.bb", "keys/a.p12"}
+}
 
 // TestEveryRuleEqualsGitleaks plants samples of one rule after another; each must be found as gitleaks finds it,
 // and most rules must be found at all, or the samples would prove nothing.
