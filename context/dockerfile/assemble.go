@@ -2,14 +2,13 @@ package dockerfile
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"path"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-
-	"encoding/json"
 
 	"github.com/moby/buildkit/solver/pb"
 	digest "github.com/opencontainers/go-digest"
@@ -110,7 +109,7 @@ func lines(src *pb.Source, dgst digest.Digest) Lines {
 // and never from the vertex name, which carries the values of args.
 func (a *assembler) newStep(v *vertex, platform string) Step {
 	m := stepPrefix.FindStringSubmatch(v.name)
-	s := Step{Platform: platform, Lines: v.line, Keyword: keyword(v)}
+	s := Step{Platform: platform, Lines: v.line, Keyword: keyword(v), Base: -1}
 	s.Index, _ = strconv.Atoi(m[2])
 	s.Total, _ = strconv.Atoi(m[3])
 	label := m[1]
@@ -251,45 +250,100 @@ func relative(src string) string {
 	return cmp.Or(strings.TrimPrefix(path.Clean("/"+src), "/"), ".")
 }
 
-// link fills in Parents: the steps that a step needs, seen through what is no
-// step (sources, merges, internal operations).
+// link relates the steps to each other, seen through what is no step (sources,
+// merges, internal operations).
 func (a *assembler) link(vertices []*vertex) {
-	byDigest := map[string]*vertex{}
+	g := graph{}
 	for _, v := range vertices {
-		byDigest[string(v.dgst)] = v
+		g[string(v.dgst)] = v
 	}
-	var collect func(v *vertex, self int, into *[]int)
-	collect = func(v *vertex, self int, into *[]int) {
-		for _, in := range v.op.Inputs {
-			p := byDigest[in.Digest]
-			switch {
-			case p == nil:
-			case p.step >= 0 && p.step != self:
-				if !slices.Contains(*into, p.step) {
-					*into = append(*into, p.step)
-				}
-			default:
-				collect(p, self, into)
-			}
+	for _, v := range vertices {
+		if v.step < 0 {
+			continue
 		}
-	}
-	for _, v := range vertices {
-		if v.step >= 0 {
-			collect(v, v.step, &a.plan.Steps[v.step].Parents)
+		s := &a.plan.Steps[v.step]
+		g.needs(v, v.step, &s.Parents)
+		if base := g.base(v, v.step); base >= 0 {
+			s.Base = base
+		}
+		for _, t := range stageTakes(v.op) {
+			if from := g[v.op.Inputs[t.Step].Digest]; from != nil && from.op.GetSource() == nil {
+				if t.Step = from.step; t.Step < 0 || t.Step == v.step {
+					t.Step = g.base(from, v.step)
+				}
+				if t.Step >= 0 {
+					s.From = append(s.From, t)
+				}
+			}
 		}
 	}
 }
 
+// A graph is a definition's operations by digest.
+type graph map[string]*vertex
+
+// needs adds to list the steps that v needs directly, other than self.
+func (g graph) needs(v *vertex, self int, list *[]int) {
+	for _, in := range v.op.Inputs {
+		p := g[in.Digest]
+		switch {
+		case p == nil:
+		case p.step >= 0 && p.step != self:
+			if !slices.Contains(*list, p.step) {
+				*list = append(*list, p.step)
+			}
+		default:
+			g.needs(p, self, list)
+		}
+	}
+}
+
+// base returns the step, other than self, that v's result extends; -1 if there
+// is none.
+func (g graph) base(v *vertex, self int) int {
+	for _, i := range rootInputs(v.op) {
+		p := g[v.op.Inputs[i].Digest]
+		switch {
+		case p == nil:
+		case p.step >= 0 && p.step != self:
+			return p.step
+		default:
+			if base := g.base(p, self); base >= 0 {
+				return base
+			}
+		}
+	}
+	return -1
+}
+
+// stageTakes returns what op takes of its inputs beside the one that it
+// extends; Step is the index of the input.
+func stageTakes(op *pb.Op) []StageTake {
+	var list []StageTake
+	in := func(i int64) bool { return i >= 0 && int(i) < len(op.Inputs) }
+	for _, action := range op.GetFile().GetActions() {
+		if cp := action.GetCopy(); cp != nil && in(action.SecondaryInput) {
+			list = append(list, StageTake{Step: int(action.SecondaryInput), Path: path.Clean("/" + cp.Src), Dest: cp.Dest})
+		}
+	}
+	for _, m := range op.GetExec().GetMounts() {
+		if m.Dest != pb.RootMount && in(m.Input) {
+			list = append(list, StageTake{Step: int(m.Input), Path: path.Clean("/" + m.Selector), Dest: m.Dest, Mount: true})
+		}
+	}
+	return list
+}
+
 // markFinal marks the steps whose layers make up the image: from the result
-// back along what each step builds upon.
+// back along what each step extends.
 func (a *assembler) markFinal(vertices []*vertex, head digest.Digest) {
-	byDigest := map[string]*vertex{}
+	g := graph{}
 	for _, v := range vertices {
-		byDigest[string(v.dgst)] = v
+		g[string(v.dgst)] = v
 	}
 	var walk func(dgst string)
 	walk = func(dgst string) {
-		v := byDigest[dgst]
+		v := g[dgst]
 		if v == nil {
 			return
 		}
@@ -355,6 +409,12 @@ func (a *assembler) finish() {
 			s.Parents[i] = moved[p]
 		}
 		slices.Sort(s.Parents)
+		if s.Base >= 0 {
+			s.Base = moved[s.Base]
+		}
+		for i := range s.From {
+			s.From[i].Step = moved[s.From[i].Step]
+		}
 		sorted[to] = s
 	}
 	a.plan.Steps = sorted

@@ -65,6 +65,19 @@ type Step struct {
 	// Parents are the indexes into Plan.Steps of the steps that this one needs
 	// directly.
 	Parents []int
+	// Base is the index of the step whose result this one extends, -1 for the
+	// first on its base image.
+	Base int
+	// From is what the step copies or mounts of other stages.
+	From []StageTake
+}
+
+// A StageTake is what a step takes of another stage.
+type StageTake struct {
+	Step  int    // index of the last step of what is taken from
+	Path  string // absolute; may hold wildcards in a COPY
+	Dest  string
+	Mount bool // read while the step runs; does not stay
 }
 
 // A Take is a set of local files that a step reads.

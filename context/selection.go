@@ -1,0 +1,240 @@
+package buildctx
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+
+	"github.com/tonistiigi/fsutil"
+	"github.com/tonistiigi/fsutil/types"
+
+	"github.com/stokerd/stoker/context/dockerfile"
+	"github.com/stokerd/stoker/context/ignore"
+)
+
+// Size is a number of files (all that is not a directory) and their bytes; the
+// second name of a hard linked file adds no bytes.
+type Size struct {
+	Files int
+	Bytes int64
+}
+
+// A Selection is what a definition takes of the files on this machine: what
+// the ignore file leaves, what of it the builder asks for, and which step takes
+// which file.
+type Selection struct {
+	Definition Definition
+	Plan       *dockerfile.Plan
+	// Main is the build context itself. Named are the named contexts that are
+	// directories and that the build asks for.
+	Main  Local
+	Named []Local
+}
+
+// A Local is a selection of one directory.
+type Local struct {
+	Name   string // dockerfile.MainContext or the named context's
+	Root   string // absolute; "" for a remote context
+	Ignore *ignore.File
+	// Context is the effective context, Sent what of it the builder asks for.
+	Context, Sent Size
+	Files         []File // the effective context, parents before children
+}
+
+// A File is an entry of an effective context.
+type File struct {
+	Entry
+	// Bytes is what the file adds: 0 for a directory, a link, and a further
+	// name of a file that was listed before.
+	Bytes int64
+	Sent  bool
+	Steps []int // indexes into Plan.Steps of the steps that take it
+}
+
+// Views finds the picture of a directory: the tree that holds it, and its place
+// in there. Compute asks for each local context of a definition.
+type Views func(dir string) (tree *Tree, sub string, err error)
+
+// Compute converts the definition and selects its files out of the trees that
+// views gives. What BuildKit would refuse is a [*dockerfile.Error] or an
+// [*ignore.Error].
+func Compute(ctx context.Context, def Definition, resolver dockerfile.Resolver, views Views) (*Selection, error) {
+	main := def.Context
+	if def.Remote() {
+		main = ""
+	}
+	ignored, err := ignore.Find(main, def.Dockerfile)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := dockerfile.Convert(ctx, def.input(), resolver)
+	if err != nil {
+		return nil, err
+	}
+	s := &Selection{Definition: def, Plan: plan}
+	s.Main = Local{Name: dockerfile.MainContext, Root: main, Ignore: ignored}
+	if main != "" {
+		if err := s.Main.fill(ctx, plan, views); err != nil {
+			return nil, err
+		}
+	}
+	for name, dir := range def.LocalContexts() {
+		l := Local{Name: name, Root: dir}
+		if l.Ignore, err = ignore.Find(dir, filepath.Join(dir, ".dockerignore")); err != nil {
+			return nil, err
+		}
+		if len(requests(plan, name)) == 0 {
+			continue
+		}
+		if err := l.fill(ctx, plan, views); err != nil {
+			return nil, err
+		}
+		s.Named = append(s.Named, l)
+	}
+	return s, nil
+}
+
+func (d Definition) input() dockerfile.Input {
+	in := dockerfile.Input{
+		Dockerfile: d.Dockerfile, Context: d.Context, Target: d.Target, Args: d.Args,
+		Platforms: d.Platforms, NamedContexts: d.NamedContexts,
+	}
+	if d.Inline != "" {
+		in.Text = []byte(d.Inline)
+	}
+	if d.Remote() {
+		in.Context, in.RemoteContext = "", d.Context
+	}
+	return in
+}
+
+// Sent returns what the builder asks for over all contexts.
+func (s *Selection) Sent() Size {
+	total := s.Main.Sent
+	for _, l := range s.Named {
+		total.Files += l.Sent.Files
+		total.Bytes += l.Sent.Bytes
+	}
+	return total
+}
+
+// Locals returns the build context and then the named ones.
+func (s *Selection) Locals() []Local { return append([]Local{s.Main}, s.Named...) }
+
+func requests(plan *dockerfile.Plan, local string) []dockerfile.Request {
+	var list []dockerfile.Request
+	for _, r := range plan.Requests {
+		if r.Local == local {
+			list = append(list, r)
+		}
+	}
+	return list
+}
+
+// fill walks the local's tree through BuildKit's filter: once for the effective
+// context, and once for each different request.
+func (l *Local) fill(ctx context.Context, plan *dockerfile.Plan, views Views) error {
+	tree, sub, err := views(l.Root)
+	if err != nil {
+		return err
+	}
+	top := tree.find(sub)
+	if top == nil || top.dir == nil {
+		return fmt.Errorf("build context %s: %w", l.Root, fs.ErrNotExist)
+	}
+	files := &treeFS{top: top.dir, root: filepath.Join(tree.root, filepath.FromSlash(sub))}
+	excludes := l.Ignore.Patterns()
+	index := map[string]int{}
+	err = filtered(ctx, files, &fsutil.FilterOpt{ExcludePatterns: excludes}, func(e Entry, bytes int64) {
+		index[e.Path] = len(l.Files)
+		l.Files = append(l.Files, File{Entry: e, Bytes: bytes})
+		l.Context.add(e, bytes)
+	})
+	if err != nil {
+		return l.unreadable(err)
+	}
+	for _, r := range requests(plan, l.Name) {
+		opt := &fsutil.FilterOpt{ExcludePatterns: excludes, FollowPaths: r.FollowPaths}
+		err := filtered(ctx, files, opt, func(e Entry, bytes int64) {
+			f := &l.Files[index[e.Path]]
+			if !f.Sent {
+				f.Sent = true
+				l.Sent.add(e, bytes)
+			}
+		})
+		if err != nil {
+			return l.unreadable(err)
+		}
+	}
+	return l.assign(plan, files)
+}
+
+func (s *Size) add(e Entry, bytes int64) {
+	if !e.Mode.IsDir() {
+		s.Files++
+		s.Bytes += bytes
+	}
+}
+
+// filtered calls fn for each entry that BuildKit's filter passes.
+func filtered(ctx context.Context, files *treeFS, opt *fsutil.FilterOpt, fn func(e Entry, bytes int64)) error {
+	filter, err := fsutil.NewFilterFS(files, opt)
+	if err != nil {
+		return err
+	}
+	tree := &Tree{top: files.top}
+	return filter.Walk(ctx, "/", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		fi, err := d.Info()
+		if err != nil {
+			return err
+		}
+		name = filepath.ToSlash(name)
+		var bytes int64
+		if st, ok := fi.Sys().(*types.Stat); ok && fi.Mode().IsRegular() && st.Linkname == "" {
+			bytes = fi.Size()
+		}
+		e := tree.find(name)
+		if e == nil {
+			return fmt.Errorf("%s is not in the picture that it came from", name)
+		}
+		fn(e.public(name), bytes)
+		return nil
+	})
+}
+
+// unreadable names the mend for a directory that the build would stumble on.
+func (l *Local) unreadable(err error) error {
+	var pe *fs.PathError
+	if !errors.As(err, &pe) {
+		return err
+	}
+	name := pe.Path
+	if rel, err := filepath.Rel(l.Root, name); err == nil && filepath.IsLocal(rel) {
+		name = filepath.ToSlash(rel)
+	}
+	return &UnreadableError{Root: l.Root, Path: name, Err: pe.Err}
+}
+
+// An UnreadableError is a file or directory of the effective context that
+// cannot be read. BuildKit's client fails on it.
+type UnreadableError struct {
+	Root string
+	Path string // relative to Root
+	Err  error
+}
+
+func (e *UnreadableError) Error() string {
+	return fmt.Sprintf("cannot read %s in the build context: %v", e.Path, e.Err)
+}
+
+func (e *UnreadableError) Unwrap() error { return e.Err }
+
+// Hint names the mend.
+func (e *UnreadableError) Hint() string {
+	return fmt.Sprintf("make it readable, or add %q to the ignore file", e.Path)
+}

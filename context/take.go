@@ -1,0 +1,171 @@
+package buildctx
+
+import (
+	"path"
+	"strings"
+
+	"github.com/tonistiigi/fsutil"
+
+	"github.com/stokerd/stoker/context/dockerfile"
+	"github.com/stokerd/stoker/context/ignore"
+)
+
+// A taker decides which files of a context a COPY, ADD or bind mount takes.
+type taker struct {
+	all      bool
+	sources  [][]string // components of the sources, links followed; may hold wildcards
+	under    string     // what include and exclude patterns are relative to
+	include  *ignore.Matcher
+	exclude  *ignore.Matcher
+	wildcard bool
+}
+
+func newTaker(t dockerfile.Take, files fsutil.FS) (*taker, error) {
+	k := &taker{under: t.Path, wildcard: t.Wildcard}
+	// COPY follows a link that it names, so the file behind is taken with it.
+	sources, err := fsutil.FollowLinks(files, []string{t.Path})
+	if err != nil {
+		return nil, err
+	}
+	k.all = sources == nil
+	for _, s := range sources {
+		k.sources = append(k.sources, strings.Split(s, "/"))
+	}
+	if k.include, err = patterns(t.Include); err != nil {
+		return nil, err
+	}
+	k.exclude, err = patterns(t.Exclude)
+	return k, err
+}
+
+// patterns compiles the patterns of --parents and --exclude, which have the
+// ignore file's syntax (BuildKit: solver/llbsolver/file).
+func patterns(list []string) (*ignore.Matcher, error) {
+	if len(list) == 0 {
+		return nil, nil
+	}
+	f := &ignore.File{}
+	for i, p := range list {
+		f.Lines = append(f.Lines, ignore.Line{Number: i + 1, Pattern: p})
+	}
+	return ignore.NewMatcher(f)
+}
+
+func (k *taker) takes(name string) bool {
+	if !k.all && !k.covered(name) {
+		return false
+	}
+	if k.include == nil && k.exclude == nil {
+		return true
+	}
+	rel := name
+	if k.under != "." {
+		rel = strings.TrimPrefix(strings.TrimPrefix(name, k.under), "/")
+	}
+	if k.include != nil && !k.include.Ignored(rel) {
+		return false
+	}
+	return k.exclude == nil || !k.exclude.Ignored(rel)
+}
+
+// covered reports whether name is one of the sources or lies below one.
+func (k *taker) covered(name string) bool {
+	parts := strings.Split(name, "/")
+	for _, source := range k.sources {
+		if len(parts) >= len(source) && k.match(source, parts) {
+			return true
+		}
+	}
+	return false
+}
+
+func (k *taker) match(source, parts []string) bool {
+	for i, pattern := range source {
+		if pattern == parts[i] {
+			continue
+		}
+		if !k.wildcard {
+			return false
+		}
+		if ok, err := path.Match(pattern, parts[i]); err != nil || !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// assign fills in which steps take which of the sent files.
+func (l *Local) assign(plan *dockerfile.Plan, files fsutil.FS) error {
+	for i, step := range plan.Steps {
+		for _, t := range step.Takes {
+			if t.Local != l.Name {
+				continue
+			}
+			k, err := newTaker(t, files)
+			if err != nil {
+				return err
+			}
+			for j := range l.Files {
+				f := &l.Files[j]
+				if !f.Sent || !k.takes(f.Path) {
+					continue
+				}
+				if n := len(f.Steps); n == 0 || f.Steps[n-1] != i {
+					f.Steps = append(f.Steps, i)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// A Reach says how far a file gets.
+type Reach string
+
+// The reaches, from the least to the furthest.
+const (
+	InContext    Reach = "context"      // only in the effective context: no builder asks for it
+	IsSent       Reach = "sent"         // sent to the builder, and no step takes it
+	Intermediate Reach = "intermediate" // taken in a stage that is thrown away, or only while a step runs
+	InFinal      Reach = "final"        // part of the image
+)
+
+// Reach returns how far f gets, and the step that takes it there, -1 for none.
+func (s *Selection) Reach(l Local, f File) (Reach, int) {
+	if !f.Sent {
+		return InContext, -1
+	}
+	if len(f.Steps) == 0 {
+		return IsSent, -1
+	}
+	for _, i := range f.Steps {
+		for _, t := range s.Plan.Steps[i].Takes {
+			if t.Local != l.Name || t.Mount {
+				continue
+			}
+			if dest, ok := landing(t, f.Path); ok && s.Plan.Ships(i, dest) {
+				return InFinal, i
+			}
+		}
+	}
+	return Intermediate, f.Steps[0]
+}
+
+// landing returns where in the stage the file at name lands.
+func landing(t dockerfile.Take, name string) (string, bool) {
+	if t.Path == "." {
+		return path.Join(t.Dest, name), true
+	}
+	source := strings.Split(t.Path, "/")
+	parts := strings.Split(name, "/")
+	if len(parts) < len(source) {
+		return "", false
+	}
+	for i := range source {
+		if ok, err := path.Match(source[i], parts[i]); source[i] != parts[i] && (err != nil || !ok) {
+			return "", false
+		}
+	}
+	rest := strings.Join(parts[len(source):], "/")
+	return dockerfile.Landing(t.Dest, name, rest), true
+}

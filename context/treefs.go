@@ -1,0 +1,142 @@
+package buildctx
+
+import (
+	"context"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/tonistiigi/fsutil"
+	"github.com/tonistiigi/fsutil/types"
+)
+
+// A treeFS shows a directory of a tree to fsutil as fsutil.NewFS would show it
+// on disk: the same order, the same stats but for extended attributes, the same
+// errors. It makes BuildKit's own filter run without a system call.
+type treeFS struct {
+	top  *directory
+	root string // on disk, for Open
+}
+
+var _ fsutil.FS = (*treeFS)(nil)
+
+// Walk calls fn as filepath.WalkDir would, leaving out the root (fsutil:
+// fs.Walk).
+func (t *treeFS) Walk(ctx context.Context, target string, fn fs.WalkDirFunc) error {
+	w := &treeWalk{ctx: ctx, fn: fn, seen: map[uint64]*treeDirEntry{}}
+	target = strings.TrimPrefix(path.Clean(filepath.ToSlash(target)), "/")
+	if target == "." || target == "" {
+		return unlessSkip(w.children(t.top, ""))
+	}
+	e := (&Tree{top: t.top}).find(target)
+	if e == nil {
+		err := &fs.PathError{Op: "lstat", Path: target, Err: fs.ErrNotExist}
+		return unlessSkip(skipMissing(fn(filepath.FromSlash(target), nil, err)))
+	}
+	return unlessSkip(w.visit(e, target))
+}
+
+func (t *treeFS) Open(name string) (io.ReadCloser, error) {
+	return os.Open(filepath.Join(t.root, name))
+}
+
+// unlessSkip drops the errors that only steer a walk.
+func unlessSkip(err error) error {
+	if err == filepath.SkipDir || err == filepath.SkipAll {
+		return nil
+	}
+	return err
+}
+
+// skipMissing passes over what vanished (fsutil: fs.Walk).
+func skipMissing(err error) error {
+	if err != nil && missing(err) {
+		return filepath.SkipDir
+	}
+	return err
+}
+
+type treeWalk struct {
+	ctx  context.Context // of one walk
+	fn   fs.WalkDirFunc
+	seen map[uint64]*treeDirEntry // by inode: the first name that was looked at
+}
+
+// visit calls fn for e and what is below it.
+func (w *treeWalk) visit(e *entry, name string) error {
+	if err := w.ctx.Err(); err != nil {
+		return err
+	}
+	d := &treeDirEntry{entry: e, path: name, walk: w}
+	if err := skipMissing(w.fn(filepath.FromSlash(name), d, nil)); err != nil || e.dir == nil {
+		if err == filepath.SkipDir && e.dir != nil {
+			err = nil
+		}
+		return err
+	}
+	if e.dir.err != nil {
+		if err := skipMissing(w.fn(filepath.FromSlash(name), d, e.dir.err)); err != nil {
+			if err == filepath.SkipDir {
+				err = nil
+			}
+			return err
+		}
+	}
+	err := w.children(e.dir, name+"/")
+	if err == filepath.SkipDir {
+		err = nil
+	}
+	return err
+}
+
+func (w *treeWalk) children(d *directory, prefix string) error {
+	for i := range d.entries {
+		if err := w.visit(&d.entries[i], prefix+d.entries[i].name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A treeDirEntry makes its stat when it is asked for one: which name of a file
+// with several counts as the first depends on which are looked at (fsutil:
+// setUnixOpt).
+type treeDirEntry struct {
+	*entry
+	path string
+	walk *treeWalk
+	made *types.Stat
+}
+
+func (d *treeDirEntry) Name() string      { return d.name }
+func (d *treeDirEntry) IsDir() bool       { return d.mode.IsDir() }
+func (d *treeDirEntry) Type() fs.FileMode { return d.mode.Type() }
+
+func (d *treeDirEntry) Info() (fs.FileInfo, error) {
+	if d.made != nil {
+		return &fsutil.StatInfo{Stat: d.made}, nil
+	}
+	st := &types.Stat{
+		Path: filepath.FromSlash(d.path), Mode: uint32(d.mode &^ fs.ModeSocket), Size: d.size,
+		ModTime: d.mtime, Uid: d.uid, Gid: d.gid, Linkname: d.link,
+	}
+	if d.mode&fs.ModeDevice != 0 {
+		st.Devmajor, st.Devminor = int64(d.device>>8)&0xfff, int64(d.device&0xff|(d.device>>12)&0xfff00)
+	}
+	if d.mode&(fs.ModeDir|fs.ModeSymlink) == 0 && d.inode != 0 {
+		// The count of either name will do: no event tells that the other
+		// name's count has changed.
+		first, ok := d.walk.seen[d.inode]
+		switch {
+		case ok && (d.links > 1 || first.links > 1):
+			st.Linkname = first.path
+		case !ok:
+			d.walk.seen[d.inode] = d
+		}
+	}
+	d.made = st
+	return &fsutil.StatInfo{Stat: st}, nil
+}
