@@ -1,0 +1,256 @@
+package dockerfile
+
+import (
+	"bytes"
+	"errors"
+	"strconv"
+	"strings"
+
+	"github.com/moby/buildkit/frontend/dockerfile/instructions"
+	"github.com/moby/buildkit/frontend/dockerfile/parser"
+)
+
+// A File is a Dockerfile as it is written: its stages and instructions with
+// the lines that each takes, for suggestions and edits. Variables are not
+// expanded.
+type File struct {
+	Name    string        // as it should be shown
+	Text    []byte        // not to be changed
+	Escape  byte          // the line continuation and escape character, \ or `
+	Syntax  string        // the frontend that `# syntax=` names; "" without
+	Globals []Instruction // the ARGs before the first FROM
+	Stages  []Stage
+}
+
+// A Stage is a FROM and what follows it up to the next.
+type Stage struct {
+	Index        int
+	Name         string // in lower case, as BuildKit compares it; "" if it has none
+	Base         string // as written: an image, or the name of an earlier stage
+	BaseStage    int    // index of the stage that Base names, -1 for an image
+	From         Instruction
+	Instructions []Instruction // without FROM
+	Lines        Lines         // from FROM to its last instruction
+}
+
+// An Instruction is one instruction and the lines that it takes.
+type Instruction struct {
+	Keyword string // in capitals
+	// Text is the instruction as BuildKit names it: keyword in capitals,
+	// continuation lines joined, variables as written, a RUN's heredoc by its first line.
+	Text  string
+	Lines Lines // heredocs included
+	// Comments are the comment lines directly above, which belong to it; the
+	// zero Lines if there are none. Parser directives are not among them.
+	Comments Lines
+	// Names are the variables that ARG or ENV declares; their values are left out.
+	Names []string
+	// Flags are written as in the file: "--chown=node:node".
+	Flags []string
+	// Value is the argument of WORKDIR and USER, "" for others.
+	Value string
+	// Shell is the command that SHELL sets.
+	Shell []string
+	Copy  *Copy // of COPY and ADD
+	Run   *Run  // of RUN
+}
+
+// Whole returns the instruction's lines with the comments that belong to it.
+func (i Instruction) Whole() Lines {
+	if i.Comments.From > 0 {
+		return Lines{i.Comments.From, i.Lines.To}
+	}
+	return i.Lines
+}
+
+// A Copy is what a COPY or ADD takes and where it puts it, unexpanded.
+type Copy struct {
+	Sources  []string // without heredocs
+	Heredocs int
+	Dest     string
+	From     string // of --from; "" takes from the build context
+	Chown    string
+	Chmod    string
+	Link     bool
+	Parents  bool
+	Exclude  []string
+	JSON     bool // written as a list, ["a", "b"]
+}
+
+// A Run is what a RUN executes.
+type Run struct {
+	// Script is the command line, continuation lines joined, without flags; for
+	// the list form, whose words are Args, it is empty.
+	Script   string
+	Args     []string
+	Heredocs int
+	Mounts   []Mount
+	// offsets[i] is where Script[i] stands in the file's text; nil if unknown.
+	offsets []int
+}
+
+// Offset returns where byte i of the script stands in the file's text; i may be
+// the script's length. It reports false for a script with a heredoc, or in the
+// list form.
+func (r *Run) Offset(i int) (int, bool) {
+	if r.offsets == nil || i < 0 || i > len(r.offsets) || len(r.offsets) == 0 {
+		return 0, false
+	}
+	if i == len(r.offsets) {
+		return r.offsets[i-1] + 1, true
+	}
+	return r.offsets[i], true
+}
+
+// A Mount is a --mount of a RUN, unexpanded. Where a variable stands for its
+// type or for a flag it is read as a plain bind mount, which assumes the most.
+type Mount struct {
+	Type   string // bind, cache, tmpfs, secret or ssh
+	From   string
+	Source string
+	Target string
+}
+
+// Parse reads a Dockerfile for its source text. name is used in errors, which
+// are [*Error] with the line: what BuildKit's parser refuses is refused here.
+func Parse(name string, text []byte) (*File, error) {
+	parsed, err := parser.Parse(bytes.NewReader(text))
+	if err != nil {
+		return nil, syntaxError(name, err)
+	}
+	f := &File{Name: name, Text: text, Escape: byte(parsed.EscapeToken)}
+	f.Syntax, _, _, _ = parser.DetectSyntax(text)
+	src := newSource(text)
+	for _, node := range parsed.AST.Children {
+		if err := f.add(node, src); err != nil {
+			return nil, syntaxError(name, err)
+		}
+	}
+	if len(f.Stages) == 0 {
+		return nil, &Error{File: name, Err: errors.New("no build stage"), Hint: "start it with FROM"}
+	}
+	return f, nil
+}
+
+// add appends what node stands for.
+func (f *File) add(node *parser.Node, src *source) error {
+	cmd, err := instructions.ParseInstruction(node)
+	if err != nil {
+		return err
+	}
+	in := f.instruction(node, cmd, src)
+	if from, ok := cmd.(*instructions.Stage); ok {
+		f.Stages = append(f.Stages, Stage{
+			Index: len(f.Stages), Name: from.Name, Base: from.BaseName, BaseStage: f.Stage(from.BaseName),
+			From: in, Lines: in.Lines,
+		})
+		return nil
+	}
+	if len(f.Stages) == 0 {
+		if _, ok := cmd.(*instructions.ArgCommand); !ok {
+			return parser.WithLocation(errors.New("no build stage in current context"), node.Location())
+		}
+		f.Globals = append(f.Globals, in)
+		return nil
+	}
+	st := &f.Stages[len(f.Stages)-1]
+	st.Instructions = append(st.Instructions, in)
+	st.Lines.To = in.Lines.To
+	return nil
+}
+
+// Stage returns the index of the stage of that name, in any case, or -1.
+func (f *File) Stage(name string) int {
+	// A later stage of the same name hides an earlier one.
+	for i := len(f.Stages) - 1; i >= 0; i-- {
+		if f.Stages[i].Name != "" && strings.EqualFold(f.Stages[i].Name, name) {
+			return i
+		}
+	}
+	return -1
+}
+
+// StageOf resolves the argument of --from and of a mount's from=: a name as for
+// [File.Stage], or a stage's number.
+func (f *File) StageOf(from string) int {
+	if n, err := strconv.Atoi(from); err == nil {
+		if n >= 0 && n < len(f.Stages) {
+			return n
+		}
+		return -1
+	}
+	return f.Stage(from)
+}
+
+// instruction describes one node of the syntax tree.
+func (f *File) instruction(node *parser.Node, cmd any, src *source) Instruction {
+	in := Instruction{
+		Keyword: strings.ToUpper(node.Value),
+		Text:    instructionText(node),
+		Lines:   Lines{node.StartLine, node.EndLine},
+		Flags:   node.Flags,
+	}
+	in.Comments = src.commentsAbove(in.Lines.From)
+	switch c := cmd.(type) {
+	case *instructions.CopyCommand:
+		in.Copy = &Copy{
+			Sources: c.SourcePaths, Heredocs: len(c.SourceContents), Dest: c.DestPath, From: c.From, Chown: c.Chown,
+			Chmod: c.Chmod, Link: c.Link, Parents: c.Parents, Exclude: c.ExcludePatterns, JSON: node.Attributes["json"],
+		}
+	case *instructions.AddCommand:
+		in.Copy = &Copy{
+			Sources: c.SourcePaths, Heredocs: len(c.SourceContents), Dest: c.DestPath, Chown: c.Chown,
+			Chmod: c.Chmod, Link: c.Link, Exclude: c.ExcludePatterns, JSON: node.Attributes["json"],
+		}
+	case *instructions.RunCommand:
+		in.Run = f.run(node, c, src)
+	case *instructions.WorkdirCommand:
+		in.Value = c.Path
+	case *instructions.UserCommand:
+		in.Value = c.User
+	case *instructions.ShellCommand:
+		in.Shell = c.Shell
+	case *instructions.ArgCommand:
+		for _, a := range c.Args {
+			in.Names = append(in.Names, a.Key)
+		}
+	case *instructions.EnvCommand:
+		for _, e := range c.Env {
+			in.Names = append(in.Names, e.Key)
+		}
+	}
+	return in
+}
+
+// run describes a RUN.
+func (f *File) run(node *parser.Node, c *instructions.RunCommand, src *source) *Run {
+	r := &Run{Heredocs: len(node.Heredocs)}
+	// BuildKit reads mounts only when it expands variables; one that hangs on
+	// them keeps its default type.
+	_ = c.Expand(func(word string) (string, error) { return word, nil })
+	for _, m := range instructions.GetMounts(c) {
+		r.Mounts = append(r.Mounts, Mount{Type: string(m.Type), From: m.From, Source: m.Source, Target: m.Target})
+	}
+	if !c.PrependShell {
+		r.Args = c.CmdLine
+		return r
+	}
+	if node.Next != nil {
+		r.Script = node.Next.Value
+	}
+	if r.Heredocs == 0 {
+		r.offsets = src.offsets(node, f.Escape, r.Script)
+	}
+	return r
+}
+
+// syntaxError gives a parse error the shape that users see.
+func syntaxError(name string, err error) error {
+	e := &Error{File: name}
+	var located *parser.LocationError
+	if errors.As(err, &located) && len(located.Locations) > 0 && len(located.Locations[0]) > 0 {
+		e.Line = located.Locations[0][0].Start.Line
+	}
+	e.Err = errors.New(plainMessage(err))
+	return e
+}
