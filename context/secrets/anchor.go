@@ -52,7 +52,7 @@ func (s *byteSet) addRunes(lo, hi rune) {
 
 // The only runes outside ASCII that a fold of ASCII letters brings in. Texts that contain one take the slow path
 // (window.go), so that they need not widen every class of a (?i) expression from one byte to three.
-const longS, kelvin = 'ſ', 'K'
+const longS, kelvin = '\u017f', '\u212a'
 
 // runesOf gives the bytes that the ranges can match and the length of their longest encoding.
 func runesOf(ranges []rune) (set byteSet, width int) {

@@ -17,7 +17,7 @@ func tokens() []string {
 		pat, "api_key = \"" + pat[4:] + "\"", base64.StdEncoding.EncodeToString([]byte("token=" + pat)),
 		hex.EncodeToString([]byte(pat)), "%67hp_" + pat[4:], "\\u0067hp_" + pat[4:], pat + " // gitleaks:allow",
 		base64.StdEncoding.EncodeToString([]byte(base64.StdEncoding.EncodeToString([]byte(" key: " + pat + "\n")))),
-		"K" + pat + "ſ", "\n" + pat + "\n\n" + pat, "U+0067 U+0068 U+0070 _" + pat[4:],
+		"\u212a" + pat + "\u017f", "\n" + pat + "\n\n" + pat, "U+0067 U+0068 U+0070 _" + pat[4:],
 	}
 }
 
