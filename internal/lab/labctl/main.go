@@ -1,0 +1,147 @@
+// Command labctl runs the lab of package lab for people, for `make demo` and for test runs.
+//
+//	labctl up [--dir DIR] [--env FILE]    run a lab until Ctrl-C, and say how to use it
+//	labctl run [--dir DIR] -- CMD ARG…    run a command beside a lab; its exit status is labctl's
+//	labctl tools                          compile the lab's programs, buildx too, and print their folders
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/stokerd/stoker/internal/lab"
+)
+
+const usage = `usage: labctl up [--dir DIR] [--env FILE]
+       labctl run [--dir DIR] -- COMMAND [ARG...]
+       labctl tools
+`
+
+// childLimit is what a command gets to end by itself after a signal.
+const childLimit = 10 * time.Second
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	status, err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "labctl: %v\n", err)
+	}
+	os.Exit(status)
+}
+
+// run is main without the process: it returns the exit status, 2 for a wrong command line.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) (int, error) {
+	if len(args) == 0 {
+		fmt.Fprint(stderr, usage)
+		return 2, nil
+	}
+	flags := flag.NewFlagSet("labctl", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.Usage = func() { fmt.Fprint(stderr, usage) }
+	dir := flags.String("dir", "", "keep the lab's state here; default: a temporary directory")
+	env := flags.String("env", "", "also write the environment to this file, as shell exports")
+	if err := flags.Parse(args[1:]); err != nil {
+		return 2, nil // flag has said why
+	}
+	opts := lab.Options{Dir: *dir, Log: slog.New(slog.NewTextHandler(stderr, nil))}
+	switch args[0] {
+	case "up":
+		return status(up(ctx, opts, *env, stdout))
+	case "run":
+		if flags.NArg() == 0 {
+			fmt.Fprint(stderr, usage)
+			return 2, nil
+		}
+		return beside(ctx, opts, flags.Args())
+	case "tools":
+		return status(tools(ctx, stdout))
+	}
+	fmt.Fprint(stderr, usage)
+	return 2, nil
+}
+
+func status(err error) (int, error) {
+	if err != nil {
+		return 1, err
+	}
+	return 0, nil
+}
+
+// up runs a lab until ctx ends.
+func up(ctx context.Context, opts lab.Options, envFile string, stdout io.Writer) error {
+	l, err := lab.Start(ctx, opts)
+	if err != nil {
+		return err
+	}
+	var exports strings.Builder
+	fmt.Fprintf(&exports, "export BUILDKIT_HOST=%s\n", l.Address())
+	for _, v := range l.Env() {
+		fmt.Fprintf(&exports, "export %s\n", v)
+	}
+	if envFile != "" {
+		if err := os.WriteFile(envFile, []byte(exports.String()), 0o600); err != nil {
+			return errors.Join(fmt.Errorf("write the environment: %w", err), l.Close())
+		}
+	}
+	fmt.Fprintf(stdout, `The lab is up; Ctrl-C ends it.
+
+stoker, buildctl and stoker's tests:
+%s
+docker buildx:
+docker buildx create --name stoker-lab --driver remote %s
+docker buildx build --builder stoker-lab .
+
+Base images (FROM): %s
+`, exports.String(), l.Address(), strings.Join(lab.StandIns(), " "))
+	<-ctx.Done()
+	return l.Close()
+}
+
+// beside runs a command with the lab's environment and returns its exit status.
+func beside(ctx context.Context, opts lab.Options, args []string) (int, error) {
+	l, err := lab.Start(ctx, opts)
+	if err != nil {
+		return 1, err
+	}
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.Env = append(os.Environ(), append(l.Env(), "BUILDKIT_HOST="+l.Address())...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = childLimit
+	err = cmd.Run()
+	closed := l.Close()
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit) && exit.ExitCode() > 0:
+		return exit.ExitCode(), closed
+	case err != nil:
+		return 1, errors.Join(fmt.Errorf("run %s: %w", args[0], err), closed)
+	}
+	return status(closed)
+}
+
+// tools compiles everything ahead of time, as CI and container images want it.
+func tools(ctx context.Context, stdout io.Writer) error {
+	buildctl, err := lab.Buildctl(ctx)
+	if err != nil {
+		return err
+	}
+	buildx, err := lab.Buildx(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(stdout, "%s\n%s\n", filepath.Dir(buildctl), filepath.Dir(buildx))
+	return nil
+}

@@ -1,0 +1,18 @@
+# Sourced by every stand-in.
+
+# fail MESSAGE: as a tool that cannot go on.
+fail() {
+	echo "$*" >&2
+	exit 1
+}
+
+# work SECONDS: the time the real tool would need.
+work() {
+	sleep "${STANDIN_SECONDS:-$1}"
+}
+
+# fingerprint PATH...: one hash over names and contents of all files below the paths, without what
+# the tools themselves write.
+fingerprint() {
+	find "$@" -name node_modules -prune -o -name .git -prune -o -type f -print | sort | xargs -r sha256sum | sha256sum | cut -c 1-64
+}
