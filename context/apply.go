@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// A Diff says which paths differ between two trees, sorted. A directory that
+// A Diff says which paths differ between two trees, in the order of a walk. A directory that
 // came or went is listed with all that is below it.
 type Diff struct {
 	Added, Removed, Changed []string
@@ -20,14 +20,22 @@ type Diff struct {
 // Empty reports whether the trees are equal.
 func (d Diff) Empty() bool { return len(d.Added)+len(d.Removed)+len(d.Changed) == 0 }
 
+// Compare returns how next differs from t, in time that follows what they do
+// not share.
+func (t *Tree) Compare(next *Tree) Diff {
+	var d Diff
+	d.directories("", t.top, next.top)
+	return d
+}
+
 // Apply looks again at the given paths and returns the tree as it is now. The
-// receiver stays as it was; with nothing changed it is returned itself. Paths
-// that lie in directories that t does not know are found too, and whole
-// directories that came are read. The work follows the number of paths and the
-// size of the directories that hold them.
+// receiver stays as it was; with nothing changed it is returned itself. A path
+// that is a directory is read again with all that is below it; one that lies in
+// a directory that t does not know brings that directory. The work follows the
+// number of paths and the size of the directories that hold them.
 func (t *Tree) Apply(ctx context.Context, paths []string, prune Pruner) (*Tree, Diff, error) {
 	a := &applier{scanner: newScanner(ctx, t.root, prune), owned: map[*directory]bool{}, fresh: map[*directory]bool{}, top: t.top}
-	for _, p := range outermost(paths) {
+	for _, p := range ordered(paths) {
 		if err := a.apply(p); err != nil {
 			return nil, Diff{}, fmt.Errorf("look again at %q: %w", p, err)
 		}
@@ -35,17 +43,20 @@ func (t *Tree) Apply(ctx context.Context, paths []string, prune Pruner) (*Tree, 
 	if err := a.scanner.wait(); err != nil {
 		return nil, Diff{}, err
 	}
-	diff := a.settle()
+	if a.top.err != nil {
+		return nil, Diff{}, fmt.Errorf("look again at the build context: %w", a.top.err)
+	}
+	next := &Tree{root: t.root, seq: t.seq + 1, top: a.top}
+	diff := t.Compare(next)
 	if diff.Empty() {
 		return t, diff, nil
 	}
-	next := &Tree{root: t.root, seq: t.seq + 1, top: a.top}
-	next.files = t.files + a.filesDelta
+	next.files = t.files + a.filesDelta()
 	return next, diff, nil
 }
 
-// outermost cleans and sorts paths, so that parents come before children.
-func outermost(paths []string) []string {
+// ordered cleans and sorts paths, so that parents come before children.
+func ordered(paths []string) []string {
 	clean := make([]string, 0, len(paths))
 	for _, p := range paths {
 		clean = append(clean, path.Clean(strings.TrimPrefix(p, "/")))
@@ -61,20 +72,18 @@ type applier struct {
 	top        *directory
 	owned      map[*directory]bool // copied already: may be edited
 	fresh      map[*directory]bool // just read, perhaps still being filled in
-	changed    []string
-	gone, came []replaced
-	filesDelta int
-}
-
-// replaced is an entry that came or went, with what is below it.
-type replaced struct {
-	name string
-	entry
+	gone, came []entry             // to count files by, once all are read
 }
 
 func (a *applier) apply(name string) error {
 	if name == "." {
-		return nil // the root's own attributes are not part of a context
+		a.gone = append(a.gone, entry{dir: a.top})
+		a.top = a.read(".")
+		a.came = append(a.came, entry{dir: a.top})
+		return nil
+	}
+	if a.fresh[a.top] {
+		return nil
 	}
 	dir, prefix := a.top, ""
 	var trail []int // index of each directory entry on the way
@@ -97,14 +106,12 @@ func (a *applier) apply(name string) error {
 		switch {
 		case missing(err):
 			if known {
-				a.remove(trail, i, full)
+				a.remove(trail, i)
 			}
 		case err != nil:
 			return err
-		case known:
-			a.update(trail, i, full, st)
 		default:
-			a.insert(trail, i, full, st)
+			a.put(trail, i, known, full, st)
 		}
 		return nil
 	}
@@ -138,37 +145,51 @@ func (a *applier) copied(d *directory) *directory {
 	return c
 }
 
-func (a *applier) remove(trail []int, i int, full string) {
+func (a *applier) remove(trail []int, i int) {
 	d := a.own(trail)
-	a.gone = append(a.gone, replaced{full, d.entries[i]})
+	a.gone = append(a.gone, d.entries[i])
 	d.entries = slices.Delete(d.entries, i, i+1)
 }
 
-func (a *applier) insert(trail []int, i int, full string, st stat) {
+// put replaces the entry at i, or inserts one there.
+func (a *applier) put(trail []int, i int, known bool, full string, st stat) {
 	e := entry{name: path.Base(full), stat: st}
+	if known && !st.mode.IsDir() && a.at(trail).entries[i].stat == st {
+		return
+	}
 	if st.mode.IsDir() {
-		e.dir = a.scanner.read(full)
-		a.fresh[e.dir] = true
+		e.dir = a.read(full)
+	}
+	if known {
+		a.remove(trail, i)
 	}
 	d := a.own(trail)
 	d.entries = slices.Insert(d.entries, i, e)
-	a.came = append(a.came, replaced{full, e})
+	a.came = append(a.came, e)
 }
 
-func (a *applier) update(trail []int, i int, full string, st stat) {
-	old := a.at(trail).entries[i]
-	if old.mode.Type() != st.mode.Type() || (st.mode.IsDir() && (old.inode != st.inode || old.dir.err != nil)) {
-		a.remove(trail, i, full)
-		a.insert(trail, i, full, st)
-		return
+func (a *applier) read(rel string) *directory {
+	d := a.scanner.read(rel)
+	a.fresh[d] = true
+	return d
+}
+
+func (a *applier) filesDelta() int {
+	n := 0
+	for _, e := range a.gone {
+		n -= e.files()
 	}
-	if old.stat == st {
-		return
+	for _, e := range a.came {
+		n += e.files()
 	}
-	a.own(trail).entries[i].stat = st
-	if !sameToBuild(old.stat, st) {
-		a.changed = append(a.changed, full)
+	return n
+}
+
+func (e entry) files() int {
+	if e.dir == nil {
+		return 1
 	}
+	return countFiles(e.dir)
 }
 
 // at returns the directory that trail leads to, to read.
@@ -180,47 +201,59 @@ func (a *applier) at(trail []int) *directory {
 	return d
 }
 
-// sameToBuild reports whether a directory's stat differs only in its times,
-// which change whenever a name in it does and reach no build.
-func sameToBuild(a, b stat) bool {
-	if !a.mode.IsDir() {
-		return false
+// directories adds to d how b differs from a, below prefix.
+func (d *Diff) directories(prefix string, a, b *directory) {
+	if a == b {
+		return
 	}
-	a.mtime, a.ctime, a.links = b.mtime, b.ctime, b.links
+	i, j := 0, 0
+	for i < len(a.entries) || j < len(b.entries) {
+		switch {
+		case j == len(b.entries) || i < len(a.entries) && a.entries[i].name < b.entries[j].name:
+			d.Removed = appendAll(d.Removed, prefix, &a.entries[i])
+			i++
+		case i == len(a.entries) || b.entries[j].name < a.entries[i].name:
+			d.Added = appendAll(d.Added, prefix, &b.entries[j])
+			j++
+		default:
+			d.entry(prefix, &a.entries[i], &b.entries[j])
+			i, j = i+1, j+1
+		}
+	}
+}
+
+func (d *Diff) entry(prefix string, a, b *entry) {
+	if a.mode.Type() != b.mode.Type() {
+		d.Removed = appendAll(d.Removed, prefix, a)
+		d.Added = appendAll(d.Added, prefix, b)
+		return
+	}
+	if a.dir == nil {
+		if a.stat != b.stat {
+			d.Changed = append(d.Changed, prefix+a.name)
+		}
+		return
+	}
+	if !sameToBuild(a.stat, b.stat) || (a.dir.err == nil) != (b.dir.err == nil) {
+		d.Changed = append(d.Changed, prefix+a.name)
+	}
+	d.directories(prefix+a.name+"/", a.dir, b.dir)
+}
+
+// sameToBuild reports whether the stats of a directory differ at most in what
+// changes whenever a name in it does, and reaches no build.
+func sameToBuild(a, b stat) bool {
+	a.mtime, a.ctime, a.links, a.inode = b.mtime, b.ctime, b.links, b.inode
 	return a == b
 }
 
-// settle turns what came and went into a Diff, once all directories are read.
-func (a *applier) settle() Diff {
-	diff := Diff{Changed: a.changed}
-	for _, r := range a.gone {
-		diff.Removed = appendAll(diff.Removed, r)
-		a.filesDelta -= r.files()
+func appendAll(list []string, prefix string, e *entry) []string {
+	list = append(list, prefix+e.name)
+	if e.dir != nil {
+		yieldAll(e.dir, prefix+e.name+"/", func(e Entry) bool {
+			list = append(list, e.Path)
+			return true
+		})
 	}
-	for _, r := range a.came {
-		diff.Added = appendAll(diff.Added, r)
-		a.filesDelta += r.files()
-	}
-	slices.Sort(diff.Added)
-	slices.Sort(diff.Removed)
-	return diff
-}
-
-func (r replaced) files() int {
-	if r.dir == nil {
-		return 1
-	}
-	return countFiles(r.dir)
-}
-
-func appendAll(list []string, r replaced) []string {
-	list = append(list, r.name)
-	if r.dir == nil {
-		return list
-	}
-	yieldAll(r.dir, r.name+"/", func(e Entry) bool {
-		list = append(list, e.Path)
-		return true
-	})
 	return list
 }
