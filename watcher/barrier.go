@@ -159,6 +159,7 @@ func (l *loop) dropCookie() {
 // before it has been handled. What no event tells is looked up.
 func (l *loop) passBarrier() {
 	l.dropCookie()
+	l.revive()
 	l.checkRoot()
 	if len(l.polled) > 0 {
 		l.pollAll()
@@ -170,6 +171,7 @@ func (l *loop) passBarrier() {
 	batch := l.pending.take()
 	waiting := l.barrier.waiting
 	l.barrier.waiting = nil
+	l.publish() // before the caller can look at it
 	for _, req := range waiting {
 		select {
 		case req.reply <- batch:

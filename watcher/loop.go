@@ -21,7 +21,8 @@ type loop struct {
 	watched int                 // directories in the table that the kernel watches
 	polled  map[string]snapshot // those that it does not, see poll.go
 	mend    string              // what the user can do about the kernel's refusal
-	renames uint32              // see addDir
+	epoch   uint32              // counts removed watches
+	killed  map[uint64]uint32   // inode -> epoch of a removed watch, until revive
 	absent  bool                // the root is gone
 
 	pending  *pending
@@ -45,6 +46,7 @@ func newLoop(w *Watcher, root, cookies string, o Options) *loop {
 		log:      o.Log,
 		prune:    o.Prune,
 		polled:   make(map[string]snapshot),
+		killed:   make(map[uint64]uint32),
 		pending:  newPending(maxPending),
 		debounce: newDebouncer(o.Debounce),
 		barrier:  newBarrier(cookies),
@@ -176,6 +178,7 @@ func (l *loop) work() {
 			l.handle(rel, e.op)
 		}
 	}
+	l.revive()
 }
 
 // rel makes an event's path relative to the root.
@@ -230,7 +233,7 @@ func (l *loop) handle(rel string, op fsnotify.Op) {
 	}
 }
 
-// appeared handles a path that is new, or may be another one than before.
+// appeared brings the table in line with what is at rel now.
 func (l *loop) appeared(rel string) {
 	whole := isDir(l.abs(rel))
 	if whole {
@@ -241,20 +244,18 @@ func (l *loop) appeared(rel string) {
 	l.mark(rel, whole)
 }
 
-// removed handles a path that is gone or was so for a moment.
+// removed handles a path that is gone, or was so for a moment, or is not
+// concerned: the events of a directory below one that was moved carry the old
+// name until its watch is removed, and something else may have that name now.
 func (l *loop) removed(rel string, d *dir, op fsnotify.Op) {
-	if d != nil {
-		if op.Has(fsnotify.Rename) {
-			l.renames++
-		}
-		l.drop(rel)
-		if op.Has(fsnotify.Rename) && len(l.polled) > 0 {
-			// Where one of the two parents is polled, the order of the kernel's
-			// events does not tell which name the watch has now.
-			l.reset()
-		}
+	if d != nil && op.Has(fsnotify.Rename) && len(l.polled) > 0 {
+		// Where one of the two parents is polled, the order of the kernel's
+		// events does not tell which name the watch has now.
+		l.reset()
+		return
 	}
-	l.mark(rel, false)
+	l.drop(rel)
+	l.appeared(rel)
 }
 
 // publish renews the status if it changed.

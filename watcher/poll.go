@@ -92,7 +92,7 @@ func (l *loop) pollDir(rel string, full bool) bool {
 			full = true
 			l.refuse(rel, err)
 		} else {
-			d.how, d.epoch = watched, l.renames
+			d.how, d.epoch = watched, l.epoch
 			l.watched++
 			defer delete(l.polled, rel)
 		}

@@ -21,7 +21,7 @@ type dir struct {
 	name  string
 	kids  []*dir // sorted by name
 	ino   uint64
-	epoch uint32 // value of loop.renames when it was added
+	epoch uint32 // value of loop.epoch when it was added
 	how   how
 }
 

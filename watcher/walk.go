@@ -29,9 +29,7 @@ func (l *loop) addTree(rel string) {
 // A directory that is in the table already has been through this, and needs
 // nothing more, with one exception: the kernel knows a watch by the inode. If we
 // work behind the disk, a watch added under a new name may be the one that
-// exists under the old name, and die when we get to the rename. Hence the epoch:
-// what was added before a rename is not relied upon when its creation is
-// reported after it.
+// exists under the old name, and die when we get to the rename (see revive).
 func (l *loop) addDir(rel string) []string {
 	old, hidden := l.table.find(rel)
 	if hidden {
@@ -53,12 +51,12 @@ func (l *loop) addDir(rel string) []string {
 	if err == nil {
 		defer f.Close()
 	}
-	if old != nil && old.how != pruned && ino != 0 && old.ino == ino && old.epoch == l.renames {
+	if old != nil && old.how != pruned && ino != 0 && old.ino == ino && l.killed[ino] <= old.epoch {
 		return nil
 	}
 	l.drop(rel)
 	// The name shares the bytes of the path that fsnotify keeps.
-	d := &dir{name: abs[len(abs)-len(base(rel)):], ino: ino, epoch: l.renames}
+	d := &dir{name: abs[len(abs)-len(base(rel)):], ino: ino, epoch: l.epoch}
 	if !l.table.put(rel, d) {
 		return nil
 	}
@@ -94,6 +92,8 @@ func (l *loop) drop(rel string) {
 		switch d.how {
 		case watched:
 			l.watched--
+			l.epoch++
+			l.killed[d.ino] = l.epoch
 			// An error says that the kernel dropped it already.
 			_ = l.w.kernel.Remove(l.abs(rel))
 		case polled:
@@ -103,10 +103,41 @@ func (l *loop) drop(rel string) {
 	})
 }
 
+// revive adds the watches again that died because they shared their inode with a
+// directory that was dropped. What happened meanwhile is not known, hence whole.
+// With bind mounts two names share an inode for good; only one of them is watched.
+func (l *loop) revive() {
+	for len(l.killed) > 0 && l.table.root != nil {
+		var all []string
+		for dead := l.dead(); len(dead) > 0; dead = l.dead() {
+			for _, rel := range dead {
+				l.drop(rel) // which may kill others
+			}
+			all = append(all, dead...)
+		}
+		clear(l.killed)
+		for _, rel := range all {
+			l.addTree(rel)
+			l.mark(rel, true)
+		}
+	}
+	clear(l.killed)
+}
+
+// dead lists the directories whose watches died with another name's.
+func (l *loop) dead() []string {
+	var dead []string
+	l.table.root.each("", func(rel string, d *dir) {
+		if d.how == watched && l.killed[d.ino] > d.epoch {
+			dead = append(dead, rel)
+		}
+	})
+	return dead
+}
+
 // reset forgets the table and makes it anew from the disk.
 func (l *loop) reset() {
 	l.drop("")
-	l.renames++
 	l.absent = !isDir(l.root)
 	if !l.absent {
 		l.addTree("")
@@ -117,7 +148,6 @@ func (l *loop) reset() {
 // loseRoot drops all watches: the root was removed or moved away.
 func (l *loop) loseRoot() {
 	l.drop("")
-	l.renames++
 	l.absent = true
 }
 

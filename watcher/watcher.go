@@ -21,9 +21,10 @@ var ErrClosed = errors.New("watcher is closed")
 // Batch names what changed since the batch before it. It is never edited after
 // it was handed out.
 //
-// The consumer looks at each path on the disk, without following a symlink. One
-// that is gone takes everything below it along. One that is a directory is to be
-// read again with everything below it. Anything else stands for itself.
+// The consumer looks at the paths in their order, without following a symlink
+// anywhere in them: what lies behind a symlink is gone. One that is gone takes
+// everything below it along. One that is a directory is to be read again with
+// everything below it. Anything else stands for itself.
 type Batch struct {
 	// Paths are relative to the root, slash-separated, sorted, without
 	// duplicates, and none lies below a new directory that is listed too. "."
@@ -125,12 +126,13 @@ func (refusing) Close() error        { return nil }
 
 // start is New with the source of events given.
 func start(root string, o Options, src source) (*Watcher, error) {
+	given := root
 	root, err := filepath.Abs(root)
 	if err == nil {
 		root, err = filepath.EvalSymlinks(root)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("watch %s: %w", root, err)
+		return nil, fmt.Errorf("watch %s: %w", given, err)
 	}
 	cookies, err := cookieFolder(root, o.CookieDir)
 	if err != nil {
@@ -154,7 +156,7 @@ func start(root string, o Options, src source) (*Watcher, error) {
 	if err := l.begin(); err != nil {
 		close(w.closing)
 		w.running.Wait()
-		return nil, err
+		return nil, fmt.Errorf("watch %s: %w", given, err)
 	}
 	w.running.Go(l.run)
 	return w, nil
