@@ -1,10 +1,9 @@
 // Package secrets finds secrets in files that would enter a build context: by content with gitleaks' rule set,
 // and by well-known names (.env, private keys, registry and cloud credentials).
 //
-// A Rule set is gitleaks' default configuration, kept byte for byte in gitleaks/ (its licence beside it). It is a
+// The rule set is gitleaks' default configuration, kept byte for byte in gitleaks/ (its licence beside it). It is a
 // copy and not an import, because that package links viper, TLS and two YAML parsers whose start-up costs more
-// than a whole `stoker status`; TestRuleSetIsTheLibrarys holds the copy to the pinned
-// library.
+// than a whole `stoker status`; TestRuleSetIsTheLibrarys holds the copy to the pinned library.
 //
 // A Scanner is compiled once, immutable but for caches that it guards, and safe for concurrent use. It gives the
 // same matches as `gitleaks dir` with its default flags: 100 kB fragments that end at a blank line where one is
