@@ -13,7 +13,7 @@ const (
 	Joined   Outcome = "joined"   // another build was running it at that moment
 	Executed Outcome = "executed" // ran although none of its inputs ran: a breaker
 	Cascaded Outcome = "cascaded" // ran because an input ran
-	Skipped  Outcome = "skipped"  // the build ended before it was needed
+	Skipped  Outcome = "skipped"  // the build ended before it was needed or done
 	Failed   Outcome = "failed"   // ran and failed
 )
 
