@@ -1,0 +1,187 @@
+package buildkit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/url"
+	"strings"
+	"syscall"
+
+	"github.com/docker/cli/cli/connhelper"
+	"github.com/docker/cli/cli/connhelper/commandconn"
+	"github.com/moby/buildkit/client"
+	_ "github.com/moby/buildkit/client/connhelper/dockercontainer" // docker-container://
+	_ "github.com/moby/buildkit/client/connhelper/kubepod"         // kube-pod://
+	_ "github.com/moby/buildkit/client/connhelper/npipe"           // npipe://
+	_ "github.com/moby/buildkit/client/connhelper/ssh"             // ssh://
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// A candidate is one address at which a builder may answer.
+type candidate struct {
+	name    string
+	kind    string
+	address string
+	// dockerHost is the engine that a docker-container:// address is on, where
+	// it is not a docker context's.
+	dockerHost string
+	tls        tlsFiles
+}
+
+type tlsFiles struct{ ca, cert, key, serverName string }
+
+// id tells candidates apart that lead to the same builder.
+func (c candidate) id() string { return c.address + " " + c.dockerHost }
+
+func (c candidate) place(p place) string {
+	if strings.Contains(c.name, "/") && !strings.Contains(c.name, "://") || len(p.nodes) > 1 {
+		return p.name + " node " + c.name
+	}
+	return p.name
+}
+
+// addressCandidate checks an address that a person wrote.
+func addressCandidate(name, address, kind string) (candidate, error) {
+	scheme, rest, ok := strings.Cut(address, "://")
+	if !ok || rest == "" {
+		return candidate{}, fmt.Errorf("builder %q is no address: want docker, buildx:NAME, or unix://, tcp://, ssh://, docker-container:// or kube-pod:// and what follows", redactAddress(address))
+	}
+	switch scheme {
+	case "unix", "tcp", "ssh", "docker-container", "kube-pod", "npipe":
+	case "http", "https":
+		address = "tcp://" + rest
+	default:
+		return candidate{}, fmt.Errorf("builder %q: unknown scheme %s://", redactAddress(address), scheme)
+	}
+	return candidate{name: redactAddress(name), kind: kind, address: address}, nil
+}
+
+// dial opens a client; whether something answers shows when it is asked.
+func (c candidate) dial(ctx context.Context) (*client.Client, error) {
+	switch {
+	case strings.HasPrefix(c.address, "buildx://"):
+		name, err := url.PathUnescape(strings.TrimPrefix(c.address, "buildx://"))
+		if err != nil {
+			return nil, err
+		}
+		return client.New(ctx, "", client.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
+			// The command must outlive the call that dials.
+			return commandconn.New(context.WithoutCancel(ctx), "docker", "buildx", "dial-stdio", "--builder", name)
+		}))
+	case c.dockerHost != "":
+		container := strings.TrimPrefix(c.address, "docker-container://")
+		return client.New(ctx, "", client.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
+			return commandconn.New(context.WithoutCancel(ctx), "docker", "--host", c.dockerHost,
+				"exec", "-i", container, "buildctl", "dial-stdio")
+		}))
+	case c.kind == "docker":
+		return c.dialEngine(ctx)
+	}
+	var opts []client.ClientOpt
+	if c.tls.ca != "" || c.tls.serverName != "" {
+		opts = append(opts, client.WithServerConfig(c.tls.serverName, c.tls.ca))
+	}
+	if c.tls.cert != "" {
+		opts = append(opts, client.WithCredentials(c.tls.cert, c.tls.key))
+	}
+	return client.New(ctx, c.address, opts...)
+}
+
+// dialEngine connects to the BuildKit within a Docker Engine. Engines from 29
+// on serve its API on their own socket; before that, a connection is hijacked
+// out of HTTP, which newer engines will drop (Engine API 1.53).
+func (c candidate) dialEngine(ctx context.Context) (*client.Client, error) {
+	raw, err := c.engineDialer()
+	if err != nil {
+		return nil, err
+	}
+	if c.tls == (tlsFiles{}) {
+		native, err := client.New(ctx, "", client.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
+			return raw(ctx)
+		}))
+		if err != nil {
+			return nil, err
+		}
+		probe, cancel := context.WithTimeout(ctx, probeTimeout)
+		defer cancel()
+		if _, err = native.Info(probe); err == nil {
+			return native, nil
+		}
+		native.Close()
+		if conn, dialErr := raw(probe); dialErr != nil {
+			return nil, dialErr // nobody listens: the other way ends there too
+		} else {
+			conn.Close()
+		}
+	}
+	h := hijacker{dial: raw}
+	return client.New(ctx, "",
+		client.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return h.upgrade(ctx, "/grpc", nil) }),
+		client.WithSessionDialer(func(ctx context.Context, proto string, meta map[string][]string) (net.Conn, error) {
+			return h.session(ctx, proto, meta)
+		}))
+}
+
+// engineDialer returns how to open a connection to the engine.
+func (c candidate) engineDialer() (func(context.Context) (net.Conn, error), error) {
+	scheme, rest, _ := strings.Cut(c.address, "://")
+	var d net.Dialer
+	switch scheme {
+	case "unix":
+		return func(ctx context.Context) (net.Conn, error) { return d.DialContext(ctx, "unix", rest) }, nil
+	case "tcp":
+		if c.tls != (tlsFiles{}) {
+			return c.tlsDialer(rest)
+		}
+		return func(ctx context.Context) (net.Conn, error) { return d.DialContext(ctx, "tcp", rest) }, nil
+	case "ssh":
+		helper, err := connhelper.GetConnectionHelper(c.address)
+		if err != nil {
+			return nil, err
+		}
+		return func(ctx context.Context) (net.Conn, error) {
+			return helper.Dialer(context.WithoutCancel(ctx), "", "")
+		}, nil
+	case "npipe":
+		return dialPipe(rest)
+	}
+	return nil, fmt.Errorf("no way to a Docker Engine over %s://", scheme)
+}
+
+// reason says in a few words why a builder did not answer.
+func reason(err error) string {
+	switch {
+	case isAbsent(err):
+		return "nothing is there"
+	case errors.Is(err, syscall.ECONNREFUSED) || strings.Contains(err.Error(), "connection refused"):
+		return "connection refused"
+	case errors.Is(err, fs.ErrPermission) || strings.Contains(err.Error(), "permission denied"):
+		return "permission denied"
+	case errors.Is(err, context.DeadlineExceeded) || status.Code(rootOf(err)) == codes.DeadlineExceeded:
+		return "no answer within " + probeTimeout.String()
+	}
+	text, _, _ := strings.Cut(err.Error(), "\n")
+	const enough = 120
+	if len(text) > enough {
+		text = text[:enough] + "…"
+	}
+	return text
+}
+
+// isAbsent reports whether there is no socket at all.
+func isAbsent(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || strings.Contains(err.Error(), "no such file or directory")
+}
+
+// redactAddress drops a password that someone wrote into an address.
+func redactAddress(address string) string {
+	if u, err := url.Parse(address); err == nil && u.User != nil {
+		u.User = url.User(u.User.Username())
+		return u.String()
+	}
+	return address
+}

@@ -1,0 +1,79 @@
+package buildkit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// What may be said of a failure is its kind. These take numbers out of
+// BuildKit's texts and nothing else.
+var (
+	exitCode   = regexp.MustCompile(`exit code: (\d+)`)
+	parseError = regexp.MustCompile(`dockerfile parse error on line (\d+)`)
+)
+
+// failure says in words without values why the build ended with err.
+func (r *replay) failure(err error) string {
+	for _, digest := range r.order {
+		v := r.vertices[digest]
+		if v.Error == "" || v.canceled() {
+			continue
+		}
+		kind := kindOf(v.Error, codes.Unknown)
+		if l, ok := parseLabel(v.Name); ok {
+			return fmt.Sprintf("%s %s failed%s", l.prefix, l.keyword, kind)
+		}
+		return internalVertex(v.Name) + kind
+	}
+	return "build failed" + kindOf(err.Error(), status.Code(rootOf(err)))
+}
+
+// internalVertex says what BuildKit's own vertex was about; only the fixed
+// part of its name is taken.
+func internalVertex(name string) string {
+	for prefix, text := range map[string]string{
+		"[internal] load metadata for":     "could not load the metadata of a base image",
+		"[internal] load build context":    "could not transfer the build context",
+		"[internal] load build definition": "could not transfer the Dockerfile",
+		"[internal] load .dockerignore":    "could not transfer the ignore file",
+		"resolve image config for":         "could not resolve the frontend image of the # syntax line",
+		"importing cache manifest":         "could not import the cache",
+		"exporting":                        "could not export the result",
+	} {
+		if strings.HasPrefix(name, prefix) {
+			return text
+		}
+	}
+	return "build failed"
+}
+
+// kindOf returns ", exit code 1" and the like, or "" if nothing is known.
+func kindOf(text string, code codes.Code) string {
+	if m := exitCode.FindStringSubmatch(text); m != nil {
+		return ", exit code " + m[1]
+	}
+	if m := parseError.FindStringSubmatch(text); m != nil {
+		return ", the Dockerfile does not parse at line " + m[1]
+	}
+	for _, known := range []string{"not found", "connection refused", "no such host", "i/o timeout", "permission denied",
+		"unauthorized", "no space left on device", "no match for platform in manifest", "certificate signed by unknown authority"} {
+		if strings.Contains(text, known) {
+			return ", " + known
+		}
+	}
+	if code != codes.Unknown && code != codes.OK {
+		return ", " + strings.ToLower(code.String())
+	}
+	return ""
+}
+
+func unavailable(err error) bool {
+	code := status.Code(rootOf(err))
+	return code == codes.Unavailable || errors.Is(err, context.DeadlineExceeded) && code != codes.DeadlineExceeded
+}

@@ -1,0 +1,114 @@
+package buildkit
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"time"
+)
+
+// A hijacker turns HTTP requests to a Docker Engine into raw connections: how
+// BuildKit is reached on engines before 29.
+type hijacker struct {
+	dial func(context.Context) (net.Conn, error)
+}
+
+// session opens the connection that a build's session runs over.
+func (h hijacker) session(ctx context.Context, proto string, meta map[string][]string) (net.Conn, error) {
+	header := http.Header{}
+	for k, vs := range meta {
+		for _, v := range vs {
+			header.Add(k, v)
+		}
+	}
+	return h.request(ctx, "/session", proto, header)
+}
+
+func (h hijacker) upgrade(ctx context.Context, path string, header http.Header) (net.Conn, error) {
+	return h.request(ctx, path, "h2c", header)
+}
+
+func (h hijacker) request(ctx context.Context, path, proto string, header http.Header) (net.Conn, error) {
+	conn, err := h.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	upgraded, err := h.shakeHands(ctx, conn, path, proto, header)
+	if err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("open %s of the Docker Engine: %w", path, err)
+	}
+	return upgraded, nil
+}
+
+func (h hijacker) shakeHands(ctx context.Context, conn net.Conn, path, proto string, header http.Header) (net.Conn, error) {
+	// The host is of no use on a socket, but HTTP/1.1 wants one.
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://docker"+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	for k, v := range header {
+		req.Header[k] = v
+	}
+	req.Header.Set("Connection", "Upgrade")
+	req.Header.Set("Upgrade", proto)
+	if deadline, ok := ctx.Deadline(); ok {
+		if err := conn.SetDeadline(deadline); err != nil {
+			return nil, err
+		}
+	}
+	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	if err := req.Write(conn); err != nil {
+		return nil, err
+	}
+	r := bufio.NewReader(conn)
+	resp, err := http.ReadResponse(r, req)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusSwitchingProtocols {
+		resp.Body.Close()
+		return nil, fmt.Errorf("it answers %s: a proxy may forbid it, or the engine is older than 18.09", resp.Status)
+	}
+	if !stop() {
+		return nil, context.Cause(ctx)
+	}
+	if err := conn.SetDeadline(time.Time{}); err != nil {
+		return nil, err
+	}
+	return &bufferedConn{Conn: conn, r: r}, nil
+}
+
+// A bufferedConn reads first what came along with the answer.
+type bufferedConn struct {
+	net.Conn
+	r *bufio.Reader
+}
+
+func (c *bufferedConn) Read(p []byte) (int, error) { return c.r.Read(p) }
+
+func (c candidate) tlsDialer(host string) (func(context.Context) (net.Conn, error), error) {
+	config := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.tls.serverName}
+	if pem, err := os.ReadFile(c.tls.ca); err == nil {
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, errors.New("its ca.pem holds no certificate")
+		}
+	}
+	if _, err := os.Stat(c.tls.cert); err == nil {
+		pair, err := tls.LoadX509KeyPair(c.tls.cert, c.tls.key)
+		if err != nil {
+			return nil, fmt.Errorf("read its certificate: %w", err)
+		}
+		config.Certificates = []tls.Certificate{pair}
+	}
+	d := tls.Dialer{Config: config}
+	return func(ctx context.Context) (net.Conn, error) { return d.DialContext(ctx, "tcp", host) }, nil
+}

@@ -1,0 +1,102 @@
+package buildkit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	controlapi "github.com/moby/buildkit/api/services/control"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// ErrNoHistory says that the builder keeps no history, and what to do.
+var ErrNoHistory = errors.New("this BuildKit keeps no build history: builds are seen from BuildKit v0.11 and Docker Engine 23 on")
+
+// EventType says what happened to a build.
+type EventType string
+
+// What can happen to a build.
+const (
+	Started  EventType = "started"
+	Complete EventType = "complete"
+	Deleted  EventType = "deleted" // its record was dropped from the builder's history
+)
+
+// An Event is one change in a builder's history.
+type Event struct {
+	Type EventType
+	Ref  string
+	// Generation grows when the builder updates the record of a build: the
+	// same build can be reported complete more than once.
+	Generation int32
+	Created    time.Time // by the builder's clock
+	Completed  time.Time
+
+	record *controlapi.BuildHistoryRecord
+}
+
+// Watch calls fn for every build that is running, then for every one that the
+// builder remembers, oldest or newest first as it likes, then for each that
+// starts, completes or is deleted, until ctx ends or the connection breaks; it
+// never returns nil. An error of fn ends it and is returned. A builder without
+// history gives [ErrNoHistory].
+func (b *Builder) Watch(ctx context.Context, fn func(Event) error) error {
+	stream, err := b.client.ControlClient().ListenBuildHistory(ctx, &controlapi.BuildHistoryRequest{})
+	if err != nil {
+		return historyError(err)
+	}
+	for {
+		ev, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return fmt.Errorf("watch build history: %w", io.ErrUnexpectedEOF)
+		}
+		if err != nil {
+			return historyError(err)
+		}
+		if ev.Record == nil {
+			continue
+		}
+		if err := fn(newEvent(ev)); err != nil {
+			return err
+		}
+	}
+}
+
+func newEvent(ev *controlapi.BuildHistoryEvent) Event {
+	e := Event{Ref: ev.Record.Ref, Generation: ev.Record.Generation, record: ev.Record}
+	switch ev.Type {
+	case controlapi.BuildHistoryEventType_STARTED:
+		e.Type = Started
+	case controlapi.BuildHistoryEventType_COMPLETE:
+		e.Type = Complete
+	default:
+		e.Type = Deleted
+	}
+	if t := ev.Record.CreatedAt; t != nil {
+		e.Created = t.AsTime()
+	}
+	if t := ev.Record.CompletedAt; t != nil {
+		e.Completed = t.AsTime()
+	}
+	return e
+}
+
+func historyError(err error) error {
+	if status.Code(rootOf(err)) == codes.Unimplemented {
+		return ErrNoHistory
+	}
+	return fmt.Errorf("watch build history: %w", err)
+}
+
+// rootOf unwraps to the error that carries a gRPC status, which BuildKit's
+// client wraps by means that [status.Code] does not always see through.
+func rootOf(err error) error {
+	var s interface{ GRPCStatus() *status.Status }
+	if errors.As(err, &s) {
+		return s.GRPCStatus().Err()
+	}
+	return err
+}

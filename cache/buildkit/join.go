@@ -1,0 +1,212 @@
+package buildkit
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"maps"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// A Join is what tells which definition a build was of, and what it cost
+// beside its steps. It names args and holds no values.
+type Join struct {
+	// LocalContext and LocalDockerfile are absolute paths on this machine, as
+	// buildx remembers them; "" for other clients and for remote contexts.
+	LocalContext, LocalDockerfile string
+	// VCSContext and VCSDockerfile are relative to the repository's root, as
+	// buildx reports them when the context is in a git work tree.
+	VCSContext, VCSDockerfile string
+	VCSSource                 string // without credentials
+	VCSRevision               string
+	RemoteContext             bool // the context was a URL
+
+	Filename  string // of the Dockerfile, as given; "Dockerfile" by default
+	Target    string
+	Platforms []string
+	ArgNames  []string // sorted
+	NoCache   bool
+
+	// Dockerfile is the text that was built; nil for a build that failed. It
+	// stays in memory: what is kept is its digest.
+	Dockerfile       []byte `json:"-"`
+	DockerfileDigest string // sha256 in hex of the text; "" if unknown
+	// Locals are the local sources as the builder asked for them.
+	Locals []Local
+	// BaseDigests are the digests of the images it started from, sorted.
+	BaseDigests []string
+
+	TransferBytes   int64   // sent by the client, Dockerfile and ignore file included
+	TransferSeconds float64 // during which something was sent
+	// FixedSeconds is the part of the wall time during which no step ran:
+	// transfers, pulls and exports, which no order of steps changes.
+	FixedSeconds float64
+}
+
+// A Local is one local source of a build.
+type Local struct {
+	Name            string // "context", or the name of a named context
+	FollowPaths     []string
+	ExcludePatterns []string
+}
+
+func (b *Builder) join(ev Event, o observation) Join {
+	attrs := ev.record.FrontendAttrs
+	j := Join{
+		VCSContext:    attrs["vcs:localdir:context"],
+		VCSDockerfile: attrs["vcs:localdir:dockerfile"],
+		VCSSource:     withoutUser(attrs["vcs:source"]),
+		VCSRevision:   attrs["vcs:revision"],
+		RemoteContext: attrs["context"] != "",
+		Filename:      "Dockerfile",
+		Target:        attrs["target"],
+	}
+	if name := attrs["filename"]; name != "" {
+		j.Filename = name
+	}
+	if p := attrs["platform"]; p != "" {
+		j.Platforms = strings.Split(p, ",")
+	}
+	for key := range maps.Keys(attrs) {
+		if name, ok := strings.CutPrefix(key, "build-arg:"); ok {
+			j.ArgNames = append(j.ArgNames, name)
+		}
+	}
+	slices.Sort(j.ArgNames)
+	_, j.NoCache = attrs["no-cache"]
+	j.LocalContext, j.LocalDockerfile = b.buildx.localPaths(ev.Ref)
+	for _, p := range o.prov {
+		j.addProvenance(p)
+	}
+	slices.Sort(j.BaseDigests)
+	j.BaseDigests = slices.Compact(j.BaseDigests)
+	j.addTimes(ev, o)
+	return j
+}
+
+func (j *Join) addProvenance(p provenance) {
+	if infos := p.source.Source.Infos; len(infos) > 0 && j.Dockerfile == nil {
+		j.Dockerfile = infos[0].Data
+		sum := sha256.Sum256(j.Dockerfile)
+		j.DockerfileDigest = hex.EncodeToString(sum[:])
+	}
+	for _, step := range p.config.Definition {
+		src := step.Op.Op.Source
+		if src == nil {
+			continue
+		}
+		if name, ok := strings.CutPrefix(src.Identifier, "local://"); ok {
+			j.addLocal(name, src.Attrs)
+		}
+		if _, digest, ok := strings.Cut(src.Identifier, "@"); ok && strings.HasPrefix(src.Identifier, "docker-image://") {
+			j.BaseDigests = append(j.BaseDigests, digest)
+		}
+	}
+}
+
+func (j *Join) addLocal(name string, attrs map[string]string) {
+	local := Local{
+		Name:            name,
+		FollowPaths:     decodeList(attrs["local.followpaths"]),
+		ExcludePatterns: decodeList(attrs["local.excludepatterns"]),
+	}
+	same := func(l Local) bool {
+		return l.Name == name && slices.Equal(l.FollowPaths, local.FollowPaths) &&
+			slices.Equal(l.ExcludePatterns, local.ExcludePatterns)
+	}
+	if !slices.ContainsFunc(j.Locals, same) {
+		j.Locals = append(j.Locals, local)
+	}
+}
+
+// decodeList reads the JSON that BuildKit keeps in a source's attributes.
+func decodeList(text string) []string {
+	var list []string
+	if text == "" || json.Unmarshal([]byte(text), &list) != nil {
+		return nil
+	}
+	return list
+}
+
+func (j *Join) addTimes(ev Event, o observation) {
+	var transfers, steps []*seenVertex
+	for digest, v := range o.seen.vertices {
+		if l, ok := parseLabel(v.Name); ok && l.step() && o.own(digest) {
+			steps = append(steps, v)
+		}
+		if v.sent > 0 {
+			transfers = append(transfers, v)
+			j.TransferBytes += v.sent
+		}
+	}
+	j.TransferSeconds = busy(transfers)
+	j.FixedSeconds = max(0, ev.Completed.Sub(ev.Created).Seconds()-busy(steps))
+}
+
+// withoutUser drops the credentials of a repository's address: clients other
+// than buildx may leave them in.
+func withoutUser(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	if u.Scheme != "" && u.User != nil {
+		u.User = nil
+		return u.String()
+	}
+	return address
+}
+
+// buildxState is what buildx keeps on disk (its localstate and store packages).
+type buildxState struct {
+	dir string // "" if unknown
+}
+
+// localPaths returns the directories of the build that buildx ran as ref.
+func (s buildxState) localPaths(ref string) (contextDir, dockerfile string) {
+	if s.dir == "" || ref == "" || strings.ContainsAny(ref, `*?[\/`) {
+		return "", ""
+	}
+	// refs/<builder>/<node>/<ref>; refs are unique whatever the builder.
+	matches, err := filepath.Glob(filepath.Join(s.dir, "refs", "*", "*", ref))
+	if err != nil {
+		return "", ""
+	}
+	for _, file := range matches {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			continue
+		}
+		var state struct{ LocalPath, DockerfilePath string }
+		if json.Unmarshal(data, &state) != nil || !filepath.IsAbs(state.LocalPath) {
+			continue
+		}
+		if !filepath.IsAbs(state.DockerfilePath) {
+			state.DockerfilePath = ""
+		}
+		return state.LocalPath, state.DockerfilePath
+	}
+	return "", ""
+}
+
+// sharedKey returns the key under which buildx sends the directory, so that
+// the builder keeps one copy of it and sends again only what changed (buildx:
+// build/opt.go).
+func (s buildxState) sharedKey(dir string) string {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		abs = dir
+	}
+	key := filepath.Base(abs)
+	if s.dir == "" {
+		return key
+	}
+	if id, err := os.ReadFile(filepath.Join(s.dir, ".buildNodeID")); err == nil {
+		key += ":" + strings.TrimSpace(string(id))
+	}
+	return key
+}

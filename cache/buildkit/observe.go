@@ -1,0 +1,296 @@
+package buildkit
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/stokerd/stoker/cache"
+	"github.com/stokerd/stoker/context/dockerfile"
+)
+
+// An Observed is a finished build: what is kept of it, and what it takes to
+// find the repository and definition that it belongs to.
+type Observed struct {
+	// Record has no Repository and Definition yet.
+	Record cache.Record
+	Join   Join
+}
+
+// Observe reads the finished build that ev reports. Steps of a build that
+// succeeded have the instructions of its own Dockerfile as names; for one that
+// failed the builder keeps no Dockerfile, and names are "[build 3/7] RUN" until
+// [Observed.Describe] is told the rest.
+func (b *Builder) Observe(ctx context.Context, ev Event) (Observed, error) {
+	if ev.record == nil || ev.Type != Complete {
+		return Observed{}, fmt.Errorf("observe build: %s is not complete", ev.Ref)
+	}
+	seen, err := b.replayStatus(ctx, ev.Ref)
+	if err != nil {
+		return Observed{}, err
+	}
+	prov, err := b.provenances(ctx, ev.record)
+	if err != nil {
+		return Observed{}, err
+	}
+	o := observation{seen: seen, prov: prov, status: statusOf(ev), imports: importsCache(ev, seen)}
+	o.collect()
+	record := cache.Record{
+		Builder:    b.info.Name,
+		Ref:        ev.Ref,
+		Generation: ev.Generation,
+		Status:     o.status,
+		Created:    ev.Created,
+		Completed:  ev.Completed,
+		Steps:      o.steps(),
+	}
+	if o.status == cache.Broken {
+		record.Error = o.failure(ev)
+	}
+	return Observed{Record: record, Join: b.join(ev, o)}, nil
+}
+
+// Describe completes the steps whose instruction the builder does not know:
+// lookup is asked for the instruction as the Dockerfile writes it, and for its
+// line.
+func (o *Observed) Describe(lookup func(cache.Step) (instruction string, line int, ok bool)) {
+	steps := slices.Clone(o.Record.Steps)
+	for i, s := range steps {
+		if s.Line > 0 {
+			continue
+		}
+		if text, line, ok := lookup(s); ok {
+			prefix, _, _ := strings.Cut(s.Name, "] ")
+			steps[i].Name, steps[i].Line = prefix+"] "+text, line
+		}
+	}
+	o.Record.Steps = steps
+}
+
+func statusOf(ev Event) cache.Status {
+	switch e := ev.record.Error; {
+	case e == nil || codes.Code(e.Code) == codes.OK:
+		return cache.Completed
+	case codes.Code(e.Code) == codes.Canceled, strings.HasSuffix(e.Message, "context canceled"):
+		return cache.Canceled
+	}
+	return cache.Broken
+}
+
+func importsCache(ev Event, seen *replay) bool {
+	if ev.record.FrontendAttrs["cache-imports"] != "" || ev.record.FrontendAttrs["cache-from"] != "" {
+		return true
+	}
+	for _, v := range seen.vertices {
+		if strings.HasPrefix(v.Name, "importing cache manifest") {
+			return true
+		}
+	}
+	return false
+}
+
+// An observation puts a build's vertices and its steps together.
+type observation struct {
+	seen    *replay
+	prov    []provenance
+	status  cache.Status
+	imports bool
+
+	groups []*group // the steps
+	byStep map[string]int
+}
+
+// A group is the vertices of one step: those of one name prefix.
+type group struct {
+	label
+	digests []string
+	text    string // the instruction as the Dockerfile writes it; "" if unknown
+	line    int
+	place   int // order of first appearance
+}
+
+// own reports whether the vertex is part of this build. A status stream also
+// holds those of other builds that ran the same operations at that moment.
+func (o *observation) own(digest string) bool {
+	if len(o.prov) == 0 {
+		return true
+	}
+	for _, p := range o.prov {
+		if _, ok := p.config.DigestMapping[digest]; ok {
+			return true
+		}
+	}
+	return false
+}
+
+func (o *observation) collect() {
+	o.byStep = map[string]int{}
+	texts := map[string]map[int]string{} // by Dockerfile
+	for _, digest := range o.seen.order {
+		l, ok := parseLabel(o.seen.vertices[digest].Name)
+		if !ok || !l.step() || !o.own(digest) {
+			continue
+		}
+		i, known := o.byStep[l.prefix]
+		if !known {
+			i = len(o.groups)
+			o.byStep[l.prefix] = i
+			o.groups = append(o.groups, &group{label: l, place: i})
+		}
+		g := o.groups[i]
+		g.digests = append(g.digests, digest)
+		if g.line == 0 {
+			g.text, g.line = o.instruction(digest, l, texts)
+		}
+	}
+	o.sort()
+}
+
+// sort puts steps in the order of the Dockerfile where that is known.
+func (o *observation) sort() {
+	stages := map[string]int{}
+	for _, g := range o.groups {
+		id := g.platform + " " + g.stage
+		if _, ok := stages[id]; !ok {
+			stages[id] = len(stages)
+		}
+	}
+	slices.SortStableFunc(o.groups, func(a, b *group) int {
+		if a.platform == b.platform && a.stage == b.stage {
+			return cmp.Compare(a.index, b.index)
+		}
+		if a.line > 0 && b.line > 0 && a.line != b.line {
+			return cmp.Compare(a.line, b.line)
+		}
+		return cmp.Compare(stages[a.platform+" "+a.stage], stages[b.platform+" "+b.stage])
+	})
+	for i, g := range o.groups {
+		o.byStep[g.prefix] = i
+	}
+}
+
+// instruction finds what the Dockerfile says at the place that the vertex
+// comes from. Equal steps of two stages are one vertex with two places. A
+// trigger of the base image has the place of its FROM.
+func (o *observation) instruction(digest string, l label, texts map[string]map[int]string) (string, int) {
+	for _, p := range o.prov {
+		for _, loc := range p.places(digest) {
+			if len(loc.Ranges) == 0 || loc.SourceIndex >= len(p.source.Source.Infos) {
+				continue
+			}
+			line := loc.Ranges[0].Start.Line
+			for _, r := range loc.Ranges {
+				line = min(line, r.Start.Line)
+			}
+			if l.onBuild {
+				return "ONBUILD " + l.keyword, line
+			}
+			data := p.source.Source.Infos[loc.SourceIndex].Data
+			byLine, ok := texts[string(data)]
+			if !ok {
+				// What BuildKit has built parses; if not, there is no text.
+				byLine, _ = dockerfile.Instructions(data)
+				texts[string(data)] = byLine
+			}
+			if text := byLine[line]; strings.HasPrefix(text, l.keyword) {
+				return text, line
+			}
+		}
+	}
+	return "", 0
+}
+
+// steps classifies the steps and gives each its times.
+func (o *observation) steps() []cache.Step {
+	foreign := o.foreign()
+	index := make(map[string]int, len(o.seen.order))
+	for i, digest := range o.seen.order {
+		index[digest] = i
+	}
+	vertices := make([]cache.Vertex, len(o.seen.order))
+	for i, digest := range o.seen.order {
+		vertices[i] = o.facts(digest, index, foreign)
+	}
+	outcomes := cache.Classify(vertices, len(o.groups), o.status)
+	steps := make([]cache.Step, len(o.groups))
+	for i, g := range o.groups {
+		s := cache.Step{
+			Name: g.prefix + " " + cmp.Or(g.text, g.keyword), Stage: g.stage, Platform: g.platform,
+			Index: g.index, Total: g.total, Line: g.line, Outcome: outcomes[i],
+		}
+		if s.Outcome.Ran() {
+			for _, digest := range g.digests {
+				v := o.seen.vertices[digest]
+				s.Seconds += v.seconds()
+				if v.Started != nil && (s.Started.IsZero() || v.Started.Before(s.Started)) {
+					s.Started = *v.Started
+				}
+			}
+		}
+		steps[i] = s
+	}
+	return steps
+}
+
+// foreign returns the names of what other builds were running.
+func (o *observation) foreign() map[string]bool {
+	names := map[string]bool{}
+	for digest, v := range o.seen.vertices {
+		if !o.own(digest) && v.Started != nil && !v.Cached {
+			names[v.Name] = true
+		}
+	}
+	return names
+}
+
+func (o *observation) facts(digest string, index map[string]int, foreign map[string]bool) cache.Vertex {
+	v := o.seen.vertices[digest]
+	f := cache.Vertex{
+		Step:      -1,
+		Started:   v.Started != nil,
+		Completed: v.Completed != nil,
+		Cached:    v.Cached,
+		Inferred:  v.inferred(),
+		Canceled:  v.canceled(),
+		Failed:    v.Error != "" && !v.canceled(),
+		Fetched:   o.imports && v.pulled && !v.logged && !v.Cached,
+		Joined:    v.Started == nil && foreign[v.Name],
+	}
+	for _, in := range v.Inputs {
+		if i, ok := index[in.String()]; ok {
+			f.Inputs = append(f.Inputs, i)
+		}
+	}
+	l, ok := parseLabel(v.Name)
+	switch {
+	case ok && l.step() && o.own(digest):
+		f.Step = o.byStep[l.prefix]
+	case ok && l.step():
+		f.Source = true // another build's: not ours to classify
+	case len(v.Inputs) == 0:
+		f.Source = true
+	}
+	return f
+}
+
+// failure names the step that failed as the Dockerfile has it.
+func (o *observation) failure(ev Event) string {
+	for _, g := range o.groups {
+		for _, digest := range g.digests {
+			v := o.seen.vertices[digest]
+			if v.Error != "" && !v.canceled() {
+				return fmt.Sprintf("%s %s failed%s", g.prefix, g.keyword, kindOf(v.Error, codes.Unknown))
+			}
+		}
+	}
+	return o.seen.failure(ev.error())
+}
+
+func (ev Event) error() error {
+	return status.Error(codes.Code(ev.record.Error.Code), ev.record.Error.Message)
+}

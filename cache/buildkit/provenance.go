@@ -1,0 +1,157 @@
+package buildkit
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/containerd/containerd/v2/core/content"
+	"github.com/containerd/containerd/v2/core/content/proxy"
+	controlapi "github.com/moby/buildkit/api/services/control"
+	"github.com/opencontainers/go-digest"
+	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// A predicate is what is read of a build's provenance (BuildKit:
+// solver/llbsolver/provenance/types). Values of args and env variables are in
+// there too and are not even decoded.
+type predicate struct {
+	// SLSA v1.
+	BuildDefinition struct {
+		InternalParameters struct {
+			BuildConfig *buildConfig `json:"buildConfig"`
+		} `json:"internalParameters"`
+	} `json:"buildDefinition"`
+	RunDetails struct {
+		Metadata struct {
+			BuildKit metadata `json:"buildkit_metadata"`
+		} `json:"metadata"`
+	} `json:"runDetails"`
+	// SLSA v0.2, as older builders have it.
+	BuildConfig *buildConfig `json:"buildConfig"`
+	Metadata    struct {
+		BuildKit metadata `json:"https://mobyproject.org/buildkit@v1#metadata"`
+	} `json:"metadata"`
+}
+
+type buildConfig struct {
+	Definition    []buildStep       `json:"llbDefinition"`
+	DigestMapping map[string]string `json:"digestMapping"` // vertex digest → step id
+}
+
+type buildStep struct {
+	ID string `json:"id"`
+	Op struct {
+		Op struct {
+			Source *sourceOp `json:"source"`
+		} `json:"Op"`
+	} `json:"op"`
+}
+
+type sourceOp struct {
+	Identifier string            `json:"identifier"`
+	Attrs      map[string]string `json:"attrs"`
+}
+
+type metadata struct {
+	Source struct {
+		Locations map[string]locations `json:"locations"` // by step id
+		Infos     []sourceInfo         `json:"infos"`
+	} `json:"source"`
+}
+
+type locations struct {
+	Locations []location `json:"locations"`
+}
+
+type location struct {
+	SourceIndex int `json:"sourceIndex"`
+	Ranges      []struct {
+		Start struct {
+			Line int `json:"line"`
+		} `json:"start"`
+	} `json:"ranges"`
+}
+
+type sourceInfo struct {
+	Filename string `json:"filename"`
+	Data     []byte `json:"data"`
+}
+
+// A provenance is a predicate in the form in which it is used.
+type provenance struct {
+	config buildConfig
+	source metadata
+}
+
+// place returns the first line of each place in a Dockerfile that the vertex
+// comes from, with the index of the file among infos.
+func (p provenance) places(digest string) []location {
+	return p.source.Source.Locations[p.config.DigestMapping[digest]].Locations
+}
+
+// provenances reads those of all results of a build: one per platform, none
+// for a build that failed.
+func (b *Builder) provenances(ctx context.Context, rec *controlapi.BuildHistoryRecord) ([]provenance, error) {
+	results := []*controlapi.BuildResultInfo{}
+	if rec.Result != nil {
+		results = append(results, rec.Result)
+	}
+	for _, r := range rec.Results {
+		results = append(results, r)
+	}
+	var all []provenance
+	for _, r := range results {
+		for _, a := range r.Attestations {
+			if !strings.HasPrefix(a.Annotations["in-toto.io/predicate-type"], "https://slsa.dev/provenance/") {
+				continue
+			}
+			p, err := b.readProvenance(ctx, a)
+			if err != nil {
+				return nil, err
+			}
+			if p.config.DigestMapping != nil {
+				all = append(all, p)
+			}
+		}
+	}
+	return all, nil
+}
+
+func (b *Builder) readProvenance(ctx context.Context, d *controlapi.Descriptor) (provenance, error) {
+	dgst, err := digest.Parse(d.Digest)
+	if err != nil {
+		return provenance{}, fmt.Errorf("read provenance: %w", err)
+	}
+	store := proxy.NewContentStore(b.client.ContentClient())
+	blob, err := content.ReadBlob(ctx, store, ocispecs.Descriptor{Digest: dgst, Size: d.Size, MediaType: d.MediaType})
+	if err != nil {
+		return provenance{}, fmt.Errorf("read provenance: %w", err)
+	}
+	return parseProvenance(blob)
+}
+
+func parseProvenance(blob []byte) (provenance, error) {
+	// The blob is the predicate itself, or a statement around it.
+	var statement struct {
+		Predicate json.RawMessage `json:"predicate"`
+	}
+	if err := json.Unmarshal(blob, &statement); err != nil {
+		return provenance{}, fmt.Errorf("parse provenance: %w", err)
+	}
+	if statement.Predicate != nil {
+		blob = statement.Predicate
+	}
+	var p predicate
+	if err := json.Unmarshal(blob, &p); err != nil {
+		return provenance{}, fmt.Errorf("parse provenance: %w", err)
+	}
+	if c := p.BuildDefinition.InternalParameters.BuildConfig; c != nil {
+		return provenance{config: *c, source: p.RunDetails.Metadata.BuildKit}, nil
+	}
+	if p.BuildConfig != nil {
+		return provenance{config: *p.BuildConfig, source: p.Metadata.BuildKit}, nil
+	}
+	return provenance{}, nil
+}

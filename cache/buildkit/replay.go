@@ -1,0 +1,170 @@
+package buildkit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	controlapi "github.com/moby/buildkit/api/services/control"
+	"github.com/moby/buildkit/client"
+)
+
+// replay gathers what a build's status stream says of each vertex. The last
+// word on a vertex counts: one can start several times.
+type replay struct {
+	order    []string // digests, as they were first named
+	vertices map[string]*seenVertex
+}
+
+type seenVertex struct {
+	client.Vertex
+	pulled bool  // layers were fetched or unpacked for it
+	logged bool  // something ran and wrote
+	sent   int64 // bytes transferred for it
+}
+
+func newReplay() *replay { return &replay{vertices: map[string]*seenVertex{}} }
+
+func (r *replay) vertex(digest string) *seenVertex {
+	v := r.vertices[digest]
+	if v == nil {
+		v = &seenVertex{}
+		r.vertices[digest] = v
+		r.order = append(r.order, digest)
+	}
+	return v
+}
+
+func (r *replay) add(s *client.SolveStatus) {
+	for _, v := range s.Vertexes {
+		r.vertex(v.Digest.String()).Vertex = *v
+	}
+	for _, st := range s.Statuses {
+		v := r.vertex(st.Vertex.String())
+		switch {
+		case strings.HasPrefix(st.ID, "sha256:"), strings.HasPrefix(st.ID, "extracting sha256:"):
+			v.pulled = true
+		case strings.HasPrefix(st.ID, "transferring "):
+			v.sent = max(v.sent, st.Current)
+		}
+	}
+	for _, l := range s.Logs {
+		r.vertex(l.Vertex.String()).logged = true
+	}
+}
+
+// replayStatus reads the stored status stream of a finished build.
+func (b *Builder) replayStatus(ctx context.Context, ref string) (*replay, error) {
+	stream, err := b.client.ControlClient().Status(ctx, &controlapi.StatusRequest{Ref: ref})
+	if err != nil {
+		return nil, fmt.Errorf("read status of build: %w", err)
+	}
+	seen := newReplay()
+	for {
+		resp, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return seen, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read status of build: %w", err)
+		}
+		seen.add(client.NewSolveStatus(resp))
+	}
+}
+
+func (r *replay) progress() Progress {
+	p := Progress{Known: len(r.order)}
+	for _, v := range r.vertices {
+		if v.Started != nil {
+			p.Started++
+		}
+		if v.Completed != nil {
+			p.Completed++
+		}
+		if v.Cached {
+			p.Cached++
+		}
+	}
+	return p
+}
+
+// inferred reports whether v is CACHED only because something that needs it
+// started: BuildKit then gives it no time of its own.
+func (v *seenVertex) inferred() bool {
+	return v.Cached && v.Started != nil && v.Completed != nil && v.Started.Equal(*v.Completed)
+}
+
+// canceled reports whether v ended because its build did.
+func (v *seenVertex) canceled() bool {
+	return strings.HasSuffix(v.Error, "context canceled") || strings.HasSuffix(v.Error, "context canceled: context canceled")
+}
+
+func (v *seenVertex) seconds() float64 {
+	if v.Started == nil || v.Completed == nil || v.Cached {
+		return 0
+	}
+	return v.Completed.Sub(*v.Started).Seconds()
+}
+
+// busy returns for how long at least one of the vertices was at work.
+func busy(vertices []*seenVertex) float64 {
+	type span struct{ from, to time.Time }
+	var spans []span
+	for _, v := range vertices {
+		if v.seconds() > 0 {
+			spans = append(spans, span{*v.Started, *v.Completed})
+		}
+	}
+	slices.SortFunc(spans, func(a, b span) int { return a.from.Compare(b.from) })
+	var total time.Duration
+	var end time.Time
+	for _, s := range spans {
+		if s.from.Before(end) {
+			s.from = end
+		}
+		if s.to.After(s.from) {
+			total += s.to.Sub(s.from)
+			end = s.to
+		}
+	}
+	return total.Seconds()
+}
+
+// A label is what may be known of a vertex by its name: where the step stands,
+// and its keyword. The rest of the name carries values of args.
+type label struct {
+	prefix          string // "[linux/amd64 build 3/7]"
+	platform, stage string
+	index, total    int
+	keyword         string // RUN, COPY, ADD, WORKDIR, or FROM
+	onBuild         bool
+}
+
+// stepName is the form in which the frontend names steps (BuildKit:
+// dockerfile2llb/convert.go, prefixCommand). Stage names cannot hold a slash;
+// platforms always do.
+var stepName = regexp.MustCompile(`^(\[(?:([\w.()+-]+/[\w./()+-]+(?:->[\w./()+-]+)?) )?(?:([a-zA-Z][\w.-]*) )? *(\d+)/(\d+)\]) (ONBUILD )?(?:LINK )?(RUN|COPY|ADD|WORKDIR|FROM)\b`)
+
+func parseLabel(name string) (label, bool) {
+	m := stepName.FindStringSubmatch(name)
+	if m == nil {
+		return label{}, false
+	}
+	l := label{prefix: m[1], platform: m[2], stage: m[3], onBuild: m[6] != "", keyword: m[7]}
+	// What matched is digits; a number too large for int is no step's.
+	if _, err := fmt.Sscan(m[4], &l.index); err != nil {
+		return label{}, false
+	}
+	if _, err := fmt.Sscan(m[5], &l.total); err != nil {
+		return label{}, false
+	}
+	return l, true
+}
+
+// step reports whether l is a step that BuildKit can execute.
+func (l label) step() bool { return l.keyword != "" && l.keyword != "FROM" }

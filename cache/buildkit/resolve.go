@@ -1,0 +1,63 @@
+package buildkit
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/containerd/platforms"
+	"github.com/moby/buildkit/client"
+	"github.com/moby/buildkit/client/llb/sourceresolver"
+	gateway "github.com/moby/buildkit/frontend/gateway/client"
+	"github.com/moby/buildkit/solver/pb"
+	"github.com/moby/buildkit/util/apicaps"
+)
+
+// ResolveConfig asks the builder what the image ref is for platform ("" for
+// the builder's own): the digest that ref stands for now, and the image's
+// configuration as JSON. No layer is pulled.
+func (b *Builder) ResolveConfig(ctx context.Context, ref, platform string) (digest string, config []byte, err error) {
+	opt := &sourceresolver.ResolveImageOpt{ResolveMode: pb.AttrImageResolveModeDefault}
+	if platform != "" {
+		p, err := platforms.Parse(platform)
+		if err != nil {
+			return "", nil, fmt.Errorf("resolve %s: platform %q: %w", ref, platform, err)
+		}
+		opt.Platform = &p
+	}
+	err = b.gateway(ctx, func(ctx context.Context, c gateway.Client) error {
+		_, dgst, dt, err := c.ResolveImageConfig(ctx, ref, sourceresolver.Opt{ImageOpt: opt})
+		digest, config = dgst.String(), dt
+		return err
+	})
+	if err != nil {
+		return "", nil, fmt.Errorf("resolve %s: %w", ref, err)
+	}
+	return digest, config, nil
+}
+
+// Caps returns the ids of the LLB capabilities that the builder has, sorted as
+// it lists them: the same Dockerfile converts differently without them.
+func (b *Builder) Caps(ctx context.Context) ([]string, error) {
+	var caps []string
+	err := b.gateway(ctx, func(_ context.Context, c gateway.Client) error {
+		for _, known := range pb.Caps.All() {
+			if have := c.BuildOpts().LLBCaps; have.Supports(apicaps.CapID(known.ID)) == nil {
+				caps = append(caps, known.ID)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("ask the builder for its capabilities: %w", err)
+	}
+	return caps, nil
+}
+
+// gateway calls fn as a frontend of a build that nobody sees.
+func (b *Builder) gateway(ctx context.Context, fn func(context.Context, gateway.Client) error) error {
+	opt := client.SolveOpt{Internal: true, Session: b.session()}
+	_, err := b.client.Build(ctx, opt, "stoker", func(ctx context.Context, c gateway.Client) (*gateway.Result, error) {
+		return gateway.NewResult(), fn(ctx, c)
+	}, nil)
+	return err
+}

@@ -1,0 +1,182 @@
+package buildkit
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/containerd/platforms"
+	"github.com/docker/cli/cli/config"
+	"github.com/moby/buildkit/client"
+	"github.com/moby/buildkit/client/llb"
+	"github.com/moby/buildkit/session"
+	"github.com/moby/buildkit/session/auth/authprovider"
+	"github.com/tonistiigi/fsutil"
+
+	buildctx "github.com/stokerd/stoker/context"
+)
+
+// A Request says what to warm. Its steps run on the builder and its files are
+// sent there: asking for consent is the caller's part.
+type Request struct {
+	Definition buildctx.Definition
+	// Dockerfile is the text to build, in place of what the definition's file
+	// holds: keys of steps do not depend on the text around them, so a
+	// Dockerfile that ends after the last dependency step warms just these.
+	Dockerfile []byte
+	// IgnoreFile is the text of the ignore file beside the Dockerfile
+	// (<name>.dockerignore), nil if there is none. The context's own
+	// .dockerignore is read from the context.
+	IgnoreFile []byte
+	// Target replaces the definition's target if it is not empty.
+	Target string
+	// Progress is told what has been done so far; it may be nil. It is called
+	// from one goroutine.
+	Progress func(Progress)
+}
+
+// Progress counts the operations of a solve. Names are left out on purpose:
+// they hold values of args.
+type Progress struct {
+	Known, Started, Completed, Cached int
+}
+
+// Warm builds r without exporting anything, so that the builder's cache holds
+// its steps. The build is not recorded in the builder's history. Its error
+// names the step that failed, and never the text that a client would be shown.
+func (b *Builder) Warm(ctx context.Context, r Request) error {
+	opt, err := b.solveOpt(r)
+	if err != nil {
+		return err
+	}
+	return b.solve(ctx, nil, opt, r.Progress)
+}
+
+// PullBase makes the builder hold the image ref, with its layers unpacked, for
+// platform ("" for the builder's own). A build that only says FROM leaves
+// layers lazy and pulls nothing, hence the directory made on top. Nothing of
+// the image runs, triggers included.
+func (b *Builder) PullBase(ctx context.Context, ref, platform string) error {
+	var constraints []llb.ConstraintsOpt
+	if platform != "" {
+		p, err := platforms.Parse(platform)
+		if err != nil {
+			return fmt.Errorf("pull %s: platform %q: %w", ref, platform, err)
+		}
+		constraints = append(constraints, llb.Platform(p))
+	}
+	def, err := llb.Image(ref).File(llb.Mkdir("/.stoker", 0o755)).Marshal(ctx, constraints...)
+	if err != nil {
+		return fmt.Errorf("pull %s: %w", ref, err)
+	}
+	if err := b.solve(ctx, def, client.SolveOpt{Internal: true, Session: b.session()}, nil); err != nil {
+		return fmt.Errorf("pull %s: %w", ref, err)
+	}
+	return nil
+}
+
+func (b *Builder) solveOpt(r Request) (client.SolveOpt, error) {
+	d := r.Definition
+	name := "Dockerfile"
+	if d.Dockerfile != "" {
+		name = filepath.Base(d.Dockerfile)
+	}
+	files := map[string][]byte{name: r.Dockerfile}
+	if r.IgnoreFile != nil {
+		files[name+".dockerignore"] = r.IgnoreFile
+	}
+	mounts := map[string]fsutil.FS{"dockerfile": newTextFS(files)}
+	attrs := map[string]string{"filename": name}
+	if d.Remote() {
+		attrs["context"] = d.Context
+	} else {
+		fs, err := fsutil.NewFS(d.Context)
+		if err != nil {
+			return client.SolveOpt{}, fmt.Errorf("open build context: %w", err)
+		}
+		mounts["context"] = fs
+	}
+	local := d.LocalContexts()
+	for _, named := range slices.Sorted(maps.Keys(d.NamedContexts)) {
+		attrs["context:"+named] = d.NamedContexts[named]
+		if dir, ok := local[named]; ok {
+			fs, err := fsutil.NewFS(dir)
+			if err != nil {
+				return client.SolveOpt{}, fmt.Errorf("open build context %q: %w", named, err)
+			}
+			mounts[named] = fs
+			attrs["context:"+named] = "local:" + named
+		}
+	}
+	for k, v := range d.Args {
+		attrs["build-arg:"+k] = v
+	}
+	if target := r.Target; target != "" {
+		attrs["target"] = target
+	} else if d.Target != "" {
+		attrs["target"] = d.Target
+	}
+	if len(d.Platforms) > 0 {
+		attrs["platform"] = strings.Join(d.Platforms, ",")
+	}
+	return client.SolveOpt{
+		Frontend:      "dockerfile.v0",
+		FrontendAttrs: attrs,
+		LocalMounts:   mounts,
+		SharedKey:     b.buildx.sharedKey(d.Context),
+		Session:       b.session(),
+		Internal:      true,
+	}, nil
+}
+
+// session offers the user's registry logins, as any client does, and neither
+// secrets nor ssh.
+func (b *Builder) session() []session.Attachable {
+	file, err := config.Load(b.auth)
+	if err != nil {
+		return nil // no readable configuration is no login
+	}
+	return []session.Attachable{authprovider.NewDockerAuthProvider(authprovider.DockerAuthProviderConfig{
+		AuthConfigProvider: authprovider.LoadAuthConfig(file),
+	})}
+}
+
+func (b *Builder) solve(ctx context.Context, def *llb.Definition, opt client.SolveOpt, report func(Progress)) error {
+	updates := make(chan *client.SolveStatus)
+	seen := newReplay()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for s := range updates { // Solve closes it
+			seen.add(s)
+			if report != nil && len(s.Vertexes) > 0 {
+				report(seen.progress())
+			}
+		}
+	}()
+	_, err := b.client.Solve(ctx, def, opt, updates)
+	<-done
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return &SolveError{Kind: seen.failure(err), cause: err}
+}
+
+// A SolveError says which kind of failure ended a solve. The builder's own
+// text is not part of it, because that holds values of args.
+type SolveError struct {
+	Kind  string // "[build 3/7] RUN failed, exit code 1"
+	cause error
+}
+
+func (e *SolveError) Error() string { return e.Kind }
+
+// Unavailable reports whether the builder went away rather than the build
+// failed.
+func (e *SolveError) Unavailable() bool { return unavailable(e.cause) }
