@@ -41,6 +41,8 @@ type Local struct {
 	// Context is the effective context, Sent what of it the builder asks for.
 	Context, Sent Size
 	Files         []File // the effective context, parents before children
+
+	matcher *ignore.Matcher // of Ignore
 }
 
 // A File is an entry of an effective context.
@@ -144,6 +146,9 @@ func (l *Local) fill(ctx context.Context, plan *dockerfile.Plan, views Views) er
 	if top == nil || top.dir == nil {
 		return fmt.Errorf("build context %s: %w", l.Root, fs.ErrNotExist)
 	}
+	if l.matcher, err = ignore.NewMatcher(l.Ignore); err != nil {
+		return err
+	}
 	files := &treeFS{top: top.dir, root: filepath.Join(tree.root, filepath.FromSlash(sub))}
 	excludes := l.Ignore.Patterns()
 	index := map[string]int{}
@@ -238,3 +243,15 @@ func (e *UnreadableError) Unwrap() error { return e.Err }
 func (e *UnreadableError) Hint() string {
 	return fmt.Sprintf("make it readable, or add %q to the ignore file", e.Path)
 }
+
+// Explain returns which lines of the ignore file match name, and which one
+// decides.
+func (l Local) Explain(name string) ignore.Decision {
+	if l.matcher == nil {
+		return ignore.Decision{}
+	}
+	return l.matcher.Explain(name)
+}
+
+// Ignores reports whether the ignore file leaves name out.
+func (l Local) Ignores(name string) bool { return l.matcher != nil && l.matcher.Ignored(name) }

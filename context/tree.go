@@ -56,6 +56,21 @@ type Entry struct {
 	Inode uint64
 	// Err says why a directory could not be read.
 	Err error
+
+	mtime, ctime int64
+}
+
+// A Stamp stands for a file's content as git's index does: while it is the
+// same, so is the content.
+type Stamp struct {
+	size, mtime, ctime int64
+	inode              uint64
+	mode               fs.FileMode
+}
+
+// Stamp returns the stamp that e had when it was pictured.
+func (e Entry) Stamp() Stamp {
+	return Stamp{size: e.Size, mtime: e.mtime, ctime: e.ctime, inode: e.Inode, mode: e.Mode}
 }
 
 // Root returns the absolute path of the directory that t shows.
@@ -99,7 +114,7 @@ func yieldAll(d *directory, prefix string, yield func(Entry) bool) bool {
 }
 
 func (e *entry) public(name string) Entry {
-	out := Entry{Path: name, Mode: e.mode, Size: e.size, Link: e.link, Links: e.links, Inode: e.inode}
+	out := Entry{Path: name, Mode: e.mode, Size: e.size, Link: e.link, Links: e.links, Inode: e.inode, mtime: e.mtime, ctime: e.ctime}
 	if e.dir != nil {
 		out.Err = e.dir.err
 	}
@@ -146,4 +161,22 @@ func countFiles(d *directory) int {
 		}
 	}
 	return n
+}
+
+// TypeOf names the type of a file as JSON shows it: file, dir, symlink, fifo,
+// socket or device.
+func TypeOf(mode fs.FileMode) string {
+	switch mode.Type() {
+	case 0:
+		return "file"
+	case fs.ModeDir:
+		return "dir"
+	case fs.ModeSymlink:
+		return "symlink"
+	case fs.ModeNamedPipe:
+		return "fifo"
+	case fs.ModeSocket:
+		return "socket"
+	}
+	return "device"
 }

@@ -1,0 +1,214 @@
+package project
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/docker/go-units"
+
+	buildctx "github.com/stokerd/stoker/context"
+	"github.com/stokerd/stoker/context/dockerfile"
+	"github.com/stokerd/stoker/internal/config"
+)
+
+// A Severity orders findings; a check fails on errors.
+type Severity string
+
+// The severities.
+const (
+	Error   Severity = "error"
+	Warning Severity = "warning"
+	Note    Severity = "note"
+)
+
+// The rules of this package; those for secrets are gitleaks' and secrets'.
+const (
+	RuleLarge         = "large-file"          // over the budget for one file
+	RuleMissingSource = "copy-source-missing" // COPY of what is not there
+	RuleIgnoredSource = "copy-source-ignored" // COPY of what the ignore file excludes
+	RuleUnreadable    = "unreadable-file"     // BuildKit's client will fail on it
+	RuleSpecial       = "special-file"        // a FIFO, socket or device
+	RuleBrokenLink    = "broken-link"         // a link to nowhere within the context
+)
+
+// A Finding is something wrong with a build's context.
+type Finding struct {
+	Rule       string
+	Severity   Severity
+	Definition string
+	Path       string // relative to the repository
+	Line       int
+	Size       int64
+	Message    string // without the path
+	Reach      buildctx.Reach
+	Step       string // the step that takes the file; "" for none
+	StepLine   int
+	// Fingerprint is stable across runs, and where lines move.
+	Fingerprint string
+}
+
+// findings lists what is wrong with one local context of a selection, apart
+// from secrets.
+func findings(s *buildctx.Selection, l buildctx.Local, budget config.Budget) []Finding {
+	var list []Finding
+	for i := range l.Files {
+		f := &l.Files[i]
+		found := Finding{Path: f.Path, Size: f.Size}
+		switch {
+		case budget.File > 0 && f.Bytes > budget.File:
+			found.Rule, found.Severity = RuleLarge, Warning
+			found.Message = fmt.Sprintf("%s, over the limit of %s for one file", size(f.Size), size(budget.File))
+		case f.Sent && isSpecial(f.Entry):
+			found.Rule, found.Severity = RuleSpecial, Warning
+			found.Message = "a " + kind(f.Entry) + " is sent as one: add it to the ignore file"
+		case f.Sent && f.Link != "" && leadsNowhere(l, f.Entry):
+			found.Rule, found.Severity = RuleBrokenLink, Note
+			found.Message = fmt.Sprintf("link to %s, which is not in the context", f.Link)
+		default:
+			continue
+		}
+		list = append(list, found.placed(s, l, *f))
+	}
+	return append(list, missingSources(s, l)...)
+}
+
+func size(n int64) string { return units.HumanSizeWithPrecision(float64(n), 3) }
+
+func isSpecial(e buildctx.Entry) bool { return kind(e) != "" }
+
+// kind names what is neither file, directory nor link.
+func kind(e buildctx.Entry) string {
+	switch buildctx.TypeOf(e.Mode) {
+	case "fifo":
+		return "FIFO"
+	case "socket":
+		return "socket"
+	case "device":
+		return "device node"
+	}
+	return ""
+}
+
+// leadsNowhere reports whether a relative link names something in the context
+// that is not there. Absolute links are for inside the image.
+func leadsNowhere(l buildctx.Local, e buildctx.Entry) bool {
+	if path.IsAbs(e.Link) {
+		return false
+	}
+	target := path.Join(path.Dir(e.Path), e.Link)
+	if target == "." || target == ".." || strings.HasPrefix(target, "../") {
+		return target != "."
+	}
+	_, ok := slices.BinarySearchFunc(l.Files, target, func(f buildctx.File, name string) int {
+		return compareWalk(f.Path, name)
+	})
+	return !ok
+}
+
+// compareWalk orders paths as a walk does: by component.
+func compareWalk(a, b string) int {
+	return slices.Compare(strings.Split(a, "/"), strings.Split(b, "/"))
+}
+
+// placed completes f with how far the file gets.
+func (f Finding) placed(s *buildctx.Selection, l buildctx.Local, file buildctx.File) Finding {
+	reach, step := s.Reach(l, file)
+	f.Reach = reach
+	if step >= 0 {
+		f.Step, f.StepLine = s.Plan.Steps[step].Name, s.Plan.Steps[step].Lines.From
+	}
+	return f
+}
+
+// missingSources finds the sources of COPY, ADD and bind mounts that are not in
+// the effective context. Wildcards may match nothing.
+func missingSources(s *buildctx.Selection, l buildctx.Local) []Finding {
+	var list []Finding
+	for _, step := range s.Plan.Steps {
+		for _, t := range step.Takes {
+			if t.Local != l.Name || t.Path == "." || strings.ContainsAny(t.Path, "*?[\\") || len(t.Include) > 0 {
+				continue
+			}
+			if there(l, t) {
+				continue
+			}
+			f := Finding{
+				Rule: RuleMissingSource, Severity: Error, Path: t.Path, Reach: buildctx.IsSent,
+				Step: step.Name, StepLine: step.Lines.From,
+				Message: fmt.Sprintf("line %d takes it, and it does not exist: the build will fail", step.Lines.From),
+			}
+			if d := l.Explain(t.Path); d.Ignored {
+				line := d.By
+				f.Rule = RuleIgnoredSource
+				f.Message = fmt.Sprintf("line %d takes it, and %s:%d (%s) leaves it out: the build will fail",
+					step.Lines.From, path.Base(l.Ignore.Path), line.Number, line.Pattern)
+			}
+			list = append(list, f)
+		}
+	}
+	return list
+}
+
+// there reports whether the source of t, or something reached through links on
+// the way to it, is sent.
+func there(l buildctx.Local, t dockerfile.Take) bool {
+	for i := range l.Files {
+		f := &l.Files[i]
+		if f.Path == t.Path || f.Link != "" && strings.HasPrefix(t.Path, f.Path+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+// merge brings the findings of all builds together: one per file, rule and
+// line, from the build in which it gets furthest, the worst first.
+func merge(builds []*Build, allow []config.Allow) []Finding {
+	type key struct {
+		rule, path string
+		line       int
+	}
+	best := map[key]Finding{}
+	for _, b := range builds {
+		for _, f := range b.findings {
+			if accepted(f, allow) {
+				continue
+			}
+			k := key{f.Rule, f.Path, f.Line}
+			if have, ok := best[k]; !ok || rank(f.Reach) > rank(have.Reach) {
+				best[k] = f
+			}
+		}
+	}
+	list := make([]Finding, 0, len(best))
+	for _, f := range best {
+		list = append(list, f)
+	}
+	slices.SortFunc(list, func(a, b Finding) int {
+		return cmp.Or(
+			cmp.Compare(weight(a.Severity), weight(b.Severity)), -cmp.Compare(rank(a.Reach), rank(b.Reach)),
+			cmp.Compare(a.Path, b.Path), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Rule, b.Rule))
+	})
+	return list
+}
+
+func accepted(f Finding, allow []config.Allow) bool {
+	return slices.ContainsFunc(allow, func(a config.Allow) bool { return a.Covers(f.Path, f.Rule) })
+}
+
+func rank(r buildctx.Reach) int {
+	return slices.Index([]buildctx.Reach{buildctx.InContext, buildctx.IsSent, buildctx.Intermediate, buildctx.InFinal}, r)
+}
+
+func weight(s Severity) int { return slices.Index([]Severity{Error, Warning, Note}, s) }
+
+// fingerprint identifies a finding by what does not move.
+func fingerprint(rule, path string) string {
+	sum := sha256.Sum256([]byte(rule + "\x00" + path))
+	return hex.EncodeToString(sum[:12])
+}

@@ -1,0 +1,136 @@
+package project
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+
+	buildctx "github.com/stokerd/stoker/context"
+	"github.com/stokerd/stoker/context/dockerfile"
+	"github.com/stokerd/stoker/internal/config"
+	"github.com/stokerd/stoker/internal/discover"
+	"github.com/stokerd/stoker/internal/git"
+)
+
+// A Picture is a repository at one moment. It is immutable and safe for
+// concurrent use.
+type Picture struct {
+	Root      string // absolute, links resolved
+	Sequence  uint64 // grows with each picture of a repository
+	Allowed   bool
+	Head      git.Head // zero where there is no git
+	Config    config.Config
+	Discovery discover.Result
+	// Builds are the definitions in their order, each with its selection or
+	// the reason why there is none.
+	Builds   []*Build
+	Findings []Finding
+	// Files counts the files in the picture.
+	Files int
+
+	trees map[string]*buildctx.Tree // by root: the repository's, and contexts outside it
+	adHoc []buildctx.Definition
+}
+
+// A Build is a definition with what it takes. Exactly one of Selection and
+// Problem is set.
+type Build struct {
+	Definition buildctx.Definition
+	Selection  *buildctx.Selection
+	Problem    *Problem
+
+	findings []Finding
+}
+
+// A Problem is something that keeps a definition, or the repository, from being
+// computed. It mends itself when the input does.
+type Problem struct {
+	Text string // what and where: "api/Dockerfile:7: unknown instruction: COPPY"
+	Hint string // the mend; may be empty
+}
+
+// Find returns the build with the given name.
+func (p *Picture) Find(name string) (*Build, bool) {
+	i := slices.IndexFunc(p.Builds, func(b *Build) bool { return b.Definition.Name == name })
+	if i < 0 {
+		return nil, false
+	}
+	return p.Builds[i], true
+}
+
+// Names returns the names of the builds, in order.
+func (p *Picture) Names() []string {
+	names := make([]string, len(p.Builds))
+	for i, b := range p.Builds {
+		names[i] = b.Definition.Name
+	}
+	return names
+}
+
+// Relative returns name relative to the repository, slash-separated; a path
+// outside it starts with "../".
+func (p *Picture) Relative(name string) string {
+	rel, err := filepath.Rel(p.Root, name)
+	if err != nil {
+		return filepath.ToSlash(name)
+	}
+	return filepath.ToSlash(rel)
+}
+
+// view finds the tree that shows dir.
+func (p *Picture) view(dir string) (*buildctx.Tree, string, error) {
+	resolved, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return nil, "", err
+	}
+	for root, tree := range p.trees {
+		if sub, ok := within(root, resolved); ok {
+			return tree, sub, nil
+		}
+	}
+	return nil, "", &outsideError{dir}
+}
+
+// outsideError is a context that no tree shows: it came to be since the
+// definitions were read.
+type outsideError struct{ dir string }
+
+func (e *outsideError) Error() string { return "build context " + e.dir + " is not in the picture" }
+
+// within returns name relative to dir if it lies in there.
+func within(dir, name string) (string, bool) {
+	rel, err := filepath.Rel(dir, name)
+	if err != nil || rel == ".." || strings.HasPrefix(rel, ".."+string(filepath.Separator)) {
+		return "", false
+	}
+	return filepath.ToSlash(rel), true
+}
+
+// Roots returns the directories that a picture shows: the repository and the
+// contexts outside it.
+func (p *Picture) Roots() []string {
+	var roots []string
+	for root := range p.trees {
+		roots = append(roots, root)
+	}
+	slices.Sort(roots)
+	return roots
+}
+
+// Bases returns the images that the builds start from, as the Dockerfiles name
+// them after args, with the platform of each, without duplicates.
+func (p *Picture) Bases() []dockerfile.Base {
+	var list []dockerfile.Base
+	for _, b := range p.Builds {
+		if b.Selection == nil {
+			continue
+		}
+		for _, base := range b.Selection.Plan.Bases {
+			base.Line = 0
+			if !slices.Contains(list, base) {
+				list = append(list, base)
+			}
+		}
+	}
+	return list
+}

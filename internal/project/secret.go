@@ -1,0 +1,107 @@
+package project
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+
+	buildctx "github.com/stokerd/stoker/context"
+	"github.com/stokerd/stoker/context/secrets"
+)
+
+// A SecretCache scans files for secrets and remembers the results by what lstat
+// says of a file, as git's index does, so that nothing unchanged is read twice.
+// It is safe for concurrent use.
+type SecretCache struct {
+	scanner func() (*secrets.Scanner, error) // made on first use: that takes some ms
+
+	mu   sync.Mutex // guards seen
+	seen map[string]scanned
+}
+
+// scanned is the result for a file as it was.
+type scanned struct {
+	stamp    buildctx.Stamp
+	findings []secrets.Finding
+	err      error
+}
+
+// NewSecretCache returns an empty cache.
+func NewSecretCache() *SecretCache {
+	return &SecretCache{scanner: sync.OnceValues(secrets.New), seen: map[string]scanned{}}
+}
+
+// findings scans the effective context of l.
+func (c *SecretCache) findings(ctx context.Context, s *buildctx.Selection, l buildctx.Local) []Finding {
+	if c == nil {
+		return nil
+	}
+	var list []Finding
+	for i := range l.Files {
+		f := &l.Files[i]
+		if f.Mode.IsDir() || ctx.Err() != nil {
+			continue
+		}
+		found, err := c.scan(ctx, l.Root, f)
+		if err != nil && f.Sent && !errors.Is(err, fs.ErrNotExist) && ctx.Err() == nil {
+			list = append(list, Finding{
+				Rule: RuleUnreadable, Severity: Error, Path: f.Path, Size: f.Size,
+				Message: "cannot be read: BuildKit's client will fail; make it readable or ignore it",
+			}.placed(s, l, *f))
+		}
+		for _, sf := range found {
+			list = append(list, Finding{
+				Rule: sf.Rule, Severity: Severity(sf.Severity), Path: f.Path, Line: sf.Line, Size: f.Size,
+				Message: sf.Message, Fingerprint: sf.Fingerprint,
+			}.placed(s, l, *f).calmed())
+		}
+	}
+	return list
+}
+
+// calmed lowers what no builder asks for: it is worth an ignore line, and
+// leaks nothing.
+func (f Finding) calmed() Finding {
+	if f.Reach == buildctx.InContext {
+		f.Severity = Note
+	}
+	return f
+}
+
+func (c *SecretCache) scan(ctx context.Context, root string, f *buildctx.File) ([]secrets.Finding, error) {
+	scanner, err := c.scanner()
+	if err != nil {
+		return nil, err
+	}
+	named := scanner.Name(f.Path)
+	if !f.Mode.IsRegular() || scanner.Skips(f.Path) {
+		return named, nil
+	}
+	abs := filepath.Join(root, filepath.FromSlash(f.Path))
+	c.mu.Lock()
+	have, ok := c.seen[abs]
+	c.mu.Unlock()
+	if !ok || have.stamp != f.Stamp() {
+		have = scanned{stamp: f.Stamp()}
+		have.findings, have.err = read(ctx, scanner, abs, f)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		c.mu.Lock()
+		c.seen[abs] = have
+		c.mu.Unlock()
+	}
+	return append(named, have.findings...), have.err
+}
+
+func read(ctx context.Context, scanner *secrets.Scanner, abs string, f *buildctx.File) ([]secrets.Finding, error) {
+	file, err := os.Open(abs)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return scanner.ScanFile(ctx, f.Path, file, f.Size)
+}
