@@ -1,0 +1,277 @@
+package discover
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/dotenv"
+	"github.com/compose-spec/compose-go/v2/loader"
+	"github.com/compose-spec/compose-go/v2/template"
+	"github.com/compose-spec/compose-go/v2/types"
+
+	buildctx "github.com/stokerd/stoker/context"
+)
+
+// compose reads one compose project, with every profile, and takes the
+// services that build. files are its main file and the override beside it.
+func (f *finder) compose(ctx context.Context, files []string) {
+	main, dir := files[0], filepath.Join(f.root, filepath.FromSlash(path.Dir(files[0])))
+	in := &composeInput{finder: f, main: main, dirs: []string{dir}, unset: map[string]bool{}, values: map[string]bool{}}
+	project, err := in.load(ctx, dir, files)
+	if err != nil {
+		f.problem(in.explain(err))
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(in.unset)) {
+		f.note(main, 0, "variable "+name+" is not set and counts as empty")
+	}
+	for _, name := range slices.Sorted(maps.Keys(project.Services)) {
+		if build := project.Services[name].Build; build != nil {
+			f.definitions = append(f.definitions, service(name, main, *build))
+		}
+	}
+}
+
+// service is the definition of one service. Paths are already absolute, except
+// that a Dockerfile is relative to its context.
+func service(name, origin string, build types.BuildConfig) buildctx.Definition {
+	d := buildctx.Definition{
+		Name: name, Origin: origin, Context: build.Context, Dockerfile: build.Dockerfile, Inline: build.DockerfileInline,
+		Target: build.Target, Platforms: build.Platforms,
+	}
+	if d.Inline == "" && d.Dockerfile == "" {
+		d.Dockerfile = "Dockerfile"
+	}
+	if !d.Remote() && d.Dockerfile != "" && !filepath.IsAbs(d.Dockerfile) {
+		d.Dockerfile = filepath.Join(d.Context, d.Dockerfile)
+	}
+	for arg, value := range build.Args {
+		if value == nil {
+			continue // not set in the environment: compose passes none
+		}
+		if d.Args == nil {
+			d.Args = map[string]string{}
+		}
+		d.Args[arg] = *value
+	}
+	for as, from := range build.AdditionalContexts {
+		if d.NamedContexts == nil {
+			d.NamedContexts = map[string]string{}
+		}
+		// Compose names another service's image, BuildKit's clients a target.
+		if other, ok := strings.CutPrefix(from, types.ServicePrefix); ok {
+			from = "target:" + other
+		}
+		d.NamedContexts[as] = from
+	}
+	return d
+}
+
+// composeInput stands between compose's loader and the machine: it decides
+// what may be read and remembers what was asked for.
+type composeInput struct {
+	*finder
+	main string
+	// blamed is the file that an error is about, if it is not main.
+	blamed string
+	// dirs are where the files read so far lie: what they include is relative
+	// to one of them.
+	dirs []string
+	// unset are the names of variables without a value or default; values are
+	// those that were used, which no message may show.
+	unset, values map[string]bool
+}
+
+// load reads the project. Files of services (env_file, label_file) and what no
+// build needs are left alone.
+func (in *composeInput) load(ctx context.Context, dir string, files []string) (*types.Project, error) {
+	details := types.ConfigDetails{WorkingDir: dir}
+	for _, rel := range files {
+		data, err := in.readFile(rel)
+		if err != nil {
+			return nil, fmt.Errorf("cannot be read: %s", reason(err))
+		}
+		if err := vetIncludes(data); err != nil {
+			return nil, err
+		}
+		details.ConfigFiles = append(details.ConfigFiles, types.ConfigFile{
+			Filename: filepath.Join(in.root, filepath.FromSlash(rel)), Content: data,
+		})
+	}
+	env, err := in.environment(filepath.Join(dir, ".env"))
+	if err != nil {
+		return nil, err
+	}
+	details.Environment = env
+	return loader.LoadWithContext(ctx, details, func(o *loader.Options) {
+		name := loader.NormalizeProjectName(filepath.Base(dir))
+		if name == "" {
+			name = "stoker" // no build depends on it
+		}
+		o.SetProjectName(name, true)
+		o.Profiles = []string{"*"}
+		o.SkipConsistencyCheck = true
+		o.SkipResolveEnvironment = true
+		o.SkipResolveLabels = true
+		o.ResourceLoaders = []loader.ResourceLoader{in}
+		o.Interpolate.Substitute = in.substitute
+	})
+}
+
+// environment is the caller's, with the project's .env file below it.
+func (in *composeInput) environment(file string) (types.Mapping, error) {
+	in.read(file)
+	env := types.Mapping{}
+	err := regular(file)
+	if err == nil {
+		var values map[string]string
+		// Its parser's errors quote the line, and that is what a .env hides.
+		if values, err = dotenv.GetEnvFromFile(in.options.Env, []string{file}); err != nil {
+			err = errors.New("is not a list of NAME=value lines")
+		}
+		maps.Copy(env, values)
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		in.blamed = in.rel(file)
+		return nil, fmt.Errorf("cannot be read: %s", reason(err))
+	}
+	maps.Copy(env, in.options.Env)
+	return env, nil
+}
+
+// substitute expands the variables of one string.
+func (in *composeInput) substitute(text string, lookup template.Mapping) (string, error) {
+	return template.SubstituteWithOptions(text, func(name string) (string, bool) {
+		value, ok := lookup(name)
+		if ok {
+			in.values[value] = true
+		}
+		return value, ok
+	}, template.WithoutLogging, template.WithReplacementFunction(in.replace))
+}
+
+// replace is compose's own replacement, except that it remembers the names of
+// variables that have neither a value nor a default.
+func (in *composeInput) replace(reference string, lookup template.Mapping, cfg *template.Config) (string, error) {
+	value, known, err := template.DefaultReplacementAppliedFunc(reference, lookup, cfg)
+	if name := strings.Trim(reference, "${}"); err == nil && !known && !strings.HasPrefix(reference, "$$") && name != "" {
+		in.unset[name] = true
+	}
+	return value, err
+}
+
+// Accept is asked about every file that an include or extends names
+// (loader.ResourceLoader). It takes those that must not be read, for Load to
+// refuse; the others go on to compose's own loader of local files.
+func (in *composeInput) Accept(file string) bool {
+	return in.refusal(file) != nil
+}
+
+// Load refuses what Accept took.
+func (in *composeInput) Load(_ context.Context, file string) (string, error) {
+	return "", in.refusal(file)
+}
+
+// Dir is never asked for, because Load gives no file.
+func (in *composeInput) Dir(string) string { return "" }
+
+// refusal returns why file is not read, or nil.
+func (in *composeInput) refusal(file string) error {
+	if strings.Contains(file, "://") || strings.HasPrefix(file, "git@") || strings.HasPrefix(file, "oci:") || strings.HasPrefix(file, "github.com/") {
+		return fmt.Errorf("%s is remote, and stoker fetches nothing to read a repository", file)
+	}
+	places := []string{file}
+	if !filepath.IsAbs(file) {
+		places = places[:0]
+		for _, dir := range in.dirs {
+			places = append(places, filepath.Join(dir, file))
+		}
+	}
+	for _, place := range places {
+		err := regular(place)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err == nil {
+			err = in.vet(place)
+		}
+		if err != nil {
+			return fmt.Errorf("%s %w", file, err)
+		}
+	}
+	return nil
+}
+
+// vet looks into a file that is about to be included: what it includes itself,
+// and the .env that compose reads beside it.
+func (in *composeInput) vet(place string) error {
+	dir := filepath.Dir(place)
+	if !slices.Contains(in.dirs, dir) {
+		in.dirs = append(in.dirs, dir)
+	}
+	in.read(place)
+	in.read(filepath.Join(dir, ".env"))
+	if err := regular(filepath.Join(dir, ".env")); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("has a .env beside it that %w", err)
+	}
+	data, err := os.ReadFile(place)
+	if err != nil {
+		return err
+	}
+	return vetIncludes(data)
+}
+
+// explain turns an error of the loader into a problem of the main file.
+func (in *composeInput) explain(err error) Problem {
+	text := err.Error()
+	for value := range in.values {
+		// Shorter ones would tear words apart, and are no secrets.
+		if len(value) >= 4 {
+			text = strings.ReplaceAll(text, value, "…")
+			text = strings.ReplaceAll(text, strings.Trim(strconv.Quote(value), `"`), "…")
+		}
+	}
+	p := Problem{File: cmp.Or(in.blamed, in.main), Text: text, Hint: "see `docker compose config`"}
+	for file := range in.files {
+		if rest, ok := strings.CutPrefix(text, "validating "+file+": "); ok {
+			p.File, p.Text = in.rel(file), rest
+		} else if rest, ok := strings.CutPrefix(text, "failed to parse "+file+": "); ok {
+			p.File, p.Text = in.rel(file), rest
+		}
+	}
+	p.Text = firstSentence(strings.ReplaceAll(p.Text, in.root+string(filepath.Separator), ""))
+	p.Text = strings.TrimPrefix(p.Text, "decoding failed due to the following error(s): ")
+	if data, err := os.ReadFile(filepath.Join(in.root, filepath.FromSlash(p.File))); err == nil {
+		p.Line = lineOf(data, p.Text)
+	}
+	return p
+}
+
+// firstSentence returns the first line of a message, and the second if the
+// first only announces it.
+func firstSentence(text string) string {
+	first, rest, _ := strings.Cut(text, "\n")
+	if strings.HasSuffix(first, ":") {
+		second, _, _ := strings.Cut(strings.TrimSpace(rest), "\n")
+		first += " " + second
+	}
+	return first
+}
+
+// reason says why a file cannot be read, without its path.
+func reason(err error) string {
+	var pathErr *os.PathError
+	if errors.As(err, &pathErr) {
+		return pathErr.Err.Error()
+	}
+	return "it " + err.Error()
+}

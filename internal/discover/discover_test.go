@@ -1,0 +1,195 @@
+package discover_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/tools/txtar"
+
+	"github.com/stokerd/stoker/internal/config"
+	"github.com/stokerd/stoker/internal/discover"
+)
+
+// TestScenarios runs testdata/*.txtar. The files of an archive are a
+// repository called "shop"; "want" is what is found in it. Lines of the comment
+// that begin with "env " set a variable, "allowed" allows the repository,
+// "link NAME TARGET" makes a symbolic link.
+func TestScenarios(t *testing.T) {
+	names, err := filepath.Glob("testdata/*.txtar")
+	if err != nil || len(names) == 0 {
+		t.Fatalf("no scenarios: %v", err)
+	}
+	for _, name := range names {
+		t.Run(strings.TrimSuffix(filepath.Base(name), ".txtar"), func(t *testing.T) {
+			archive, err := txtar.ParseFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			root, want := unpack(t, archive)
+			options := discover.Options{Env: map[string]string{}}
+			for line := range strings.Lines(string(archive.Comment)) {
+				line = strings.TrimSpace(line)
+				if kv, ok := strings.CutPrefix(line, "env "); ok {
+					k, v, _ := strings.Cut(kv, "=")
+					options.Env[k] = v
+				}
+				options.Allowed = options.Allowed || line == "allowed"
+			}
+			file, err := config.ReadRepository(root)
+			if err != nil {
+				t.Fatal(err)
+			}
+			result, err := discover.Discover(t.Context(), root, config.Merge(config.Flags{}, file, nil, false), options)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, show(root, result)); diff != "" {
+				t.Errorf("found differs (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// unpack writes the archive's files and returns the repository and "want".
+func unpack(t *testing.T, archive *txtar.Archive) (root, want string) {
+	t.Helper()
+	base, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	root = filepath.Join(base, "shop")
+	for _, f := range archive.Files {
+		if f.Name == "want" {
+			want = string(f.Data)
+			continue
+		}
+		write(t, filepath.Join(root, filepath.FromSlash(f.Name)), string(f.Data))
+	}
+	for line := range strings.Lines(string(archive.Comment)) {
+		if fields := strings.Fields(line); len(fields) == 3 && fields[0] == "link" {
+			if err := os.Symlink(fields[2], filepath.Join(root, fields[1])); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return root, want
+}
+
+// show writes a result as the scenarios spell it.
+func show(root string, r discover.Result) string {
+	var b strings.Builder
+	local := func(p string) string {
+		if rel, err := filepath.Rel(root, p); err == nil && filepath.IsAbs(p) {
+			return filepath.ToSlash(rel)
+		}
+		return p
+	}
+	for _, d := range r.Definitions {
+		fmt.Fprintf(&b, "%s (%s): context %s", d.Name, d.Origin, local(d.Context))
+		if d.Inline != "" {
+			fmt.Fprintf(&b, " inline %q", d.Inline)
+		} else {
+			fmt.Fprintf(&b, " dockerfile %s", local(d.Dockerfile))
+		}
+		if d.Target != "" {
+			fmt.Fprintf(&b, " target %s", d.Target)
+		}
+		for _, name := range d.ArgNames() {
+			fmt.Fprintf(&b, " arg %s=%s", name, d.Args[name])
+		}
+		for _, p := range d.Platforms {
+			fmt.Fprintf(&b, " platform %s", p)
+		}
+		for _, name := range slices.Sorted(maps.Keys(d.NamedContexts)) {
+			fmt.Fprintf(&b, " named %s=%s", name, local(d.NamedContexts[name]))
+		}
+		b.WriteString("\n")
+	}
+	for _, n := range r.Notes {
+		fmt.Fprintf(&b, "note %s:%d: %s\n", n.File, n.Line, n.Text)
+	}
+	for _, p := range r.Problems {
+		fmt.Fprintf(&b, "problem %s:%d: %s; %s\n", p.File, p.Line, p.Text, p.Hint)
+	}
+	return b.String()
+}
+
+func TestCallersPathsAreEnough(t *testing.T) {
+	root := t.TempDir()
+	write(t, filepath.Join(root, "Dockerfile"), "FROM scratch\n")
+	write(t, filepath.Join(root, "unlisted", "Dockerfile"), "FROM scratch\n")
+	result, err := discover.Discover(t.Context(), root, config.Config{}, discover.Options{
+		Paths: slices.Values([]string{"Dockerfile", "node_modules/a/Dockerfile", "src/main.go"}),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(result.Definitions) != 1 || result.Definitions[0].Origin != "Dockerfile" || len(result.Problems) != 0 {
+		t.Errorf("got %+v", result)
+	}
+}
+
+func TestConcerns(t *testing.T) {
+	root := t.TempDir()
+	write(t, filepath.Join(root, "deploy/compose.yaml"), "include: [parts/web.yaml]\n")
+	write(t, filepath.Join(root, "deploy/parts/web.yaml"), "services: {web: {build: .}}\n")
+	result, err := discover.Discover(t.Context(), root, config.Config{}, discover.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]bool{
+		"stoker.yaml":             true,
+		"deploy/compose.yaml":     true,
+		"deploy/parts/web.yaml":   true,
+		"deploy/.env":             true,
+		"deploy/parts/.env":       true,
+		"new/api.Dockerfile":      true,
+		"docker-bake.hcl":         true,
+		"compose.override.yml":    true,
+		"new/x.dockerignore":      false,
+		"Dockerfile.dockerignore": false,
+		"src/main.go":             false,
+		".env":                    false,
+		"node_modules/Dockerfile": false,
+		".git/Dockerfile":         false,
+		"../Dockerfile":           false,
+		"other.yaml":              false,
+	} {
+		if got := result.Concerns(filepath.Join(root, path)); got != want {
+			t.Errorf("%s: %v", path, got)
+		}
+	}
+}
+
+func TestRepositoryGone(t *testing.T) {
+	_, err := discover.Discover(t.Context(), filepath.Join(t.TempDir(), "gone"), config.Config{}, discover.Options{})
+	if !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestCancelled(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := discover.Discover(ctx, t.TempDir(), config.Config{}, discover.Options{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func write(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}

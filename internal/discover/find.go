@@ -1,0 +1,187 @@
+package discover
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// maxSize bounds what is read of one file; definitions are written by hand.
+const maxSize = 4 << 20
+
+// candidates are the files that may define builds, by their names alone. All
+// paths are relative and slash-separated.
+type candidates struct {
+	// compose are the projects: the files of one directory, main file first.
+	compose [][]string
+	// bake are the files that buildx reads together, in its order.
+	bake [][]string
+	// dockerfiles are all files named like one.
+	dockerfiles []string
+}
+
+// composeNames and composeOverrides are in the order of preference (compose:
+// cli.DefaultFileNames).
+func composeNames() []string {
+	return []string{"compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"}
+}
+
+func composeOverrides() []string {
+	return []string{"compose.override.yml", "compose.override.yaml", "docker-compose.override.yml", "docker-compose.override.yaml"}
+}
+
+// bakeNames are in the order in which later files override earlier ones
+// (buildx: bake.DefaultFilenames; its compose files are read as such).
+func bakeNames() []string {
+	return []string{"docker-bake.json", "docker-bake.hcl", "docker-bake.override.json", "docker-bake.override.hcl"}
+}
+
+// isDockerfile reports whether a file called base is taken for a Dockerfile.
+func isDockerfile(base string) bool {
+	if strings.HasSuffix(base, ".dockerignore") || strings.HasSuffix(base, ".containerignore") {
+		return false
+	}
+	for _, kind := range []string{"Dockerfile", "Containerfile"} {
+		if base == kind || strings.HasPrefix(base, kind+".") && len(base) > len(kind)+1 ||
+			strings.HasSuffix(base, "."+kind) && len(base) > len(kind)+1 {
+			return true
+		}
+	}
+	return false
+}
+
+// skipped reports whether a directory of this name is not looked into. Build
+// files in testdata are fixtures of tests, and those in node_modules and vendor
+// belong to dependencies.
+func skipped(base string) bool {
+	return strings.HasPrefix(base, ".") || base == "node_modules" || base == "vendor" || base == "testdata"
+}
+
+// interesting reports whether a file of this name may define builds.
+func interesting(base string) bool {
+	return isDockerfile(base) || slices.Contains(composeNames(), base) ||
+		slices.Contains(composeOverrides(), base) || slices.Contains(bakeNames(), base)
+}
+
+// Concerns reports whether a change to the file at path (absolute; it may be
+// new or gone) can change what Discover finds.
+func (r Result) Concerns(path string) bool {
+	if _, read := slices.BinarySearch(r.Files, path); read {
+		return true
+	}
+	rel, err := filepath.Rel(r.root, path)
+	if err != nil || !filepath.IsLocal(rel) {
+		return false
+	}
+	return interesting(filepath.Base(rel)) && !inSkipped(filepath.ToSlash(rel))
+}
+
+func inSkipped(rel string) bool {
+	return slices.ContainsFunc(strings.Split(path.Dir(rel), "/"), func(dir string) bool { return dir != "." && skipped(dir) })
+}
+
+// candidates lists the repository, or the caller's list of it.
+func (f *finder) candidates(ctx context.Context) (candidates, error) {
+	var found []string
+	if f.options.Paths != nil {
+		for rel := range f.options.Paths {
+			if interesting(path.Base(rel)) && !inSkipped(rel) {
+				found = append(found, rel)
+			}
+		}
+	} else if err := f.walk(ctx, &found); err != nil {
+		return candidates{}, err
+	}
+	slices.Sort(found)
+	byDir := map[string][]string{}
+	var c candidates
+	for _, rel := range found {
+		if base := path.Base(rel); isDockerfile(base) {
+			c.dockerfiles = append(c.dockerfiles, rel)
+		} else {
+			byDir[path.Dir(rel)] = append(byDir[path.Dir(rel)], base)
+		}
+	}
+	dirs := make([]string, 0, len(byDir))
+	for dir := range byDir {
+		dirs = append(dirs, dir)
+	}
+	slices.Sort(dirs)
+	for _, dir := range dirs {
+		f.group(dir, byDir[dir], &c)
+	}
+	return c, nil
+}
+
+// group sorts the compose and bake files of one directory into what is read
+// together.
+func (f *finder) group(dir string, bases []string, c *candidates) {
+	present := func(names []string) (here []string) {
+		for _, name := range names {
+			if slices.Contains(bases, name) {
+				here = append(here, path.Join(dir, name))
+			}
+		}
+		return here
+	}
+	main, overrides := present(composeNames()), present(composeOverrides())
+	if len(main) > 1 {
+		f.note(main[1], 0, "is not read because "+path.Base(main[0])+" beside it comes first")
+	}
+	if len(main) > 0 {
+		c.compose = append(c.compose, append(main[:1:1], overrides[:min(1, len(overrides))]...))
+	}
+	if bake := present(bakeNames()); len(bake) > 0 {
+		c.bake = append(c.bake, bake)
+	}
+}
+
+// walk appends the interesting files of the repository. What cannot be read is
+// left out: the scan of the contexts reports it.
+func (f *finder) walk(ctx context.Context, found *[]string) error {
+	return filepath.WalkDir(f.root, func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil && name == f.root:
+			return fmt.Errorf("read repository: %w", err)
+		case err != nil:
+			return nil
+		case d.IsDir() && name != f.root && skipped(d.Name()):
+			return fs.SkipDir
+		case !d.IsDir() && interesting(d.Name()):
+			*found = append(*found, f.rel(name))
+		}
+		return nil
+	})
+}
+
+// regular checks that the file at an absolute path can be read without
+// waiting and without end.
+func regular(name string) error {
+	info, err := os.Stat(name)
+	switch {
+	case err != nil:
+		return err
+	case !info.Mode().IsRegular():
+		return errNotRegular
+	case info.Size() > maxSize:
+		return errTooLarge
+	}
+	return nil
+}
+
+// readFile reads a file of the repository and records it.
+func (f *finder) readFile(rel string) ([]byte, error) {
+	name := filepath.Join(f.root, filepath.FromSlash(rel))
+	f.read(name)
+	if err := regular(name); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(name)
+}

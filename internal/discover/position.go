@@ -1,0 +1,111 @@
+package discover
+
+import (
+	"bytes"
+	"errors"
+	"path"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+)
+
+// lineOf finds the line that a message of compose's loader is about: the one
+// it names, else the one of the key whose path it begins with, else 0.
+func lineOf(data []byte, message string) int {
+	if m := regexp.MustCompile(`\bline (\d+)`).FindStringSubmatch(message); m != nil {
+		line, _ := strconv.Atoi(m[1])
+		return line
+	}
+	var keys []string
+	if m := regexp.MustCompile(`[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+`).FindString(strings.NewReplacer("[", ".", "]", "").Replace(message)); m != "" {
+		keys = strings.Split(m, ".")
+	}
+	// "additional properties 'x' not allowed" means the key x below the path.
+	if m := regexp.MustCompile(`additional properties '([^']+)'`).FindStringSubmatch(message); m != nil {
+		keys = append(keys, m[1])
+	}
+	root := parseYAML(data)
+	line := 0
+	for _, key := range keys {
+		entry := child(root, key)
+		if entry == nil {
+			break
+		}
+		line, root = entry.Key.GetToken().Position.Line, entry.Value
+	}
+	if line == 0 {
+		line = lineNaming(data, message)
+	}
+	return line
+}
+
+// lineNaming finds the line with a file that message names, else 0.
+func lineNaming(data []byte, message string) int {
+	for word := range strings.FieldsSeq(message) {
+		word = path.Base(strings.Trim(word, `:,"'`))
+		if at := bytes.Index(data, []byte(word)); at >= 0 && strings.Contains(strings.Trim(word, "."), ".") {
+			return 1 + bytes.Count(data[:at], []byte("\n"))
+		}
+	}
+	return 0
+}
+
+// vetIncludes refuses env_file entries of `include`, which compose's loader
+// opens itself: from an unknown repository that may be a device that never
+// ends. They are rare, and a definition needs few variables.
+func vetIncludes(data []byte) error {
+	include := child(parseYAML(data), "include")
+	if include == nil {
+		return nil
+	}
+	list, ok := include.Value.(*ast.SequenceNode)
+	if !ok {
+		return nil
+	}
+	for _, item := range list.Values {
+		if entry := child(item, "env_file"); entry != nil {
+			return errors.New("line " + strconv.Itoa(entry.Key.GetToken().Position.Line) +
+				": env_file of an include is not read; put the variables into the .env file beside the included file")
+		}
+	}
+	return nil
+}
+
+// parseYAML returns the first document of data, nil if there is none to read.
+func parseYAML(data []byte) (root ast.Node) {
+	// Only positions are asked of this second parser: compose's own has the
+	// say on what is valid, so that whatever trips this one costs a line number.
+	defer func() {
+		if recover() != nil {
+			root = nil
+		}
+	}()
+	file, err := parser.ParseBytes(data, 0)
+	if err != nil || len(file.Docs) == 0 || file.Docs[0] == nil {
+		return nil
+	}
+	return file.Docs[0].Body
+}
+
+// child returns the entry of key in a mapping, or nil.
+func child(n ast.Node, key string) *ast.MappingValueNode {
+	if anchor, ok := n.(*ast.AnchorNode); ok {
+		n = anchor.Value
+	}
+	var entries []*ast.MappingValueNode
+	switch m := n.(type) {
+	case *ast.MappingNode:
+		entries = m.Values
+	case *ast.MappingValueNode:
+		entries = []*ast.MappingValueNode{m}
+	}
+	for _, entry := range entries {
+		if entry.Key != nil && entry.Key.GetToken() != nil && entry.Key.GetToken().Value == key {
+			return entry
+		}
+	}
+	return nil
+}
