@@ -109,6 +109,7 @@ func (l *loop) run() {
 			l.passBarrier()
 		case req := <-l.w.prunes:
 			l.setPrune(req.prune)
+			l.publish() // before the caller can look at it
 			close(req.done)
 		case <-l.poll.timer.C:
 			l.pollAll()
