@@ -45,6 +45,7 @@ func Levels() []Level {
 		{"internal/server", 4, "handlers over an interface; knows no daemon"},
 		{"internal/client", 4, "the other end of internal/server"},
 		{"internal/web", 4, "a page over the wire structs"},
+		{"internal/project", 3, "one repository's picture, for the daemon and the one-shot commands"},
 		{"internal/daemon", 5, "composition root of the background process"},
 		{"internal/cli", 6, "composition root of the commands; may run the daemon"},
 		{"cmd/stoker", 7, "main only"},
@@ -138,7 +139,7 @@ func Bans() []Ban {
 		{"os", []string{"Exit"}, false, "return an error: only main ends the process"},
 		{"log", []string{"Fatal", "Fatalf", "Fatalln", "Panic", "Panicf", "Panicln"}, false, "return an error: only main ends the process"},
 		{"context", []string{"Background", "TODO"}, false, "take the caller's context, so that it can be cancelled"},
-		{"time", []string{"Sleep"}, true, "wait for the event, or use testing/synctest"},
+		{"time", []string{"Sleep"}, true, "wait for the event, or use testing/synctest, whose clock it may move"},
 	}
 }
 
