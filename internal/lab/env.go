@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"sync"
 	"testing"
@@ -40,15 +41,47 @@ func Attach() (*Lab, bool) {
 	return &Lab{address: address, registry: os.Getenv(EnvRegistry), root: os.Getenv(EnvRoot)}, true
 }
 
-// shared starts at most one lab in a process. It is never closed by For, which cannot know the last
-// test: see Main.
-var shared = sync.OnceValues(func() (*Lab, error) {
-	// The lab outlives the test that asks first, and so must not end with that test's context.
-	return Start(context.Background(), Options{})
-})
+// process is the lab of this process's tests.
+type process struct {
+	mu  sync.Mutex // guards lab and err, which are set once
+	lab *Lab
+	err error
+}
+
+// shared is a variable of the package because nothing else lives as long as a test binary.
+var shared process
+
+func (p *process) get() (*Lab, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.lab == nil && p.err == nil {
+		// The lab outlives the test that asks first, and so must not end with that test's context.
+		p.lab, p.err = Start(context.Background(), Options{})
+	}
+	return p.lab, p.err
+}
+
+func (p *process) close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.lab == nil {
+		return nil
+	}
+	return p.lab.Close()
+}
+
+// Main is a TestMain for packages that use For: it runs the tests and removes the lab, if one was
+// started. Without it buildkitd still ends with the process, but its directory stays until the next
+// start of a lab.
+func Main(m *testing.M) {
+	m.Run() // sets the exit status, which the testing package passes on
+	if err := shared.close(); err != nil {
+		fmt.Fprintf(os.Stderr, "stop the lab: %v\n", err)
+	}
+}
 
 // For returns the lab that the tests of this process share: the one named by EnvBuildKit, else one
-// started for this process, which ends with it. Where there can be none the test fails and says what
+// started for this process, which ends with it (see Main). Where there can be none the test fails and says what
 // to do; it is skipped only where EnvNone says so.
 func For(t testing.TB) *Lab {
 	t.Helper()
@@ -58,7 +91,7 @@ func For(t testing.TB) *Lab {
 	if l, ok := Attach(); ok {
 		return l
 	}
-	l, err := shared()
+	l, err := shared.get()
 	if err != nil {
 		t.Fatalf("no BuildKit to test with: %v\n"+
 			"run the tests through `go run ./internal/lab/labctl run -- go test ./...`,\n"+

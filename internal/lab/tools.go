@@ -90,7 +90,7 @@ func compile(ctx context.Context, src, dir string, packages []string) error {
 		return fmt.Errorf("make the cache of lab programs: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(tmp) }()
-	args := append([]string{"build", "-trimpath", "-ldflags=-s -w", "-o", tmp + string(filepath.Separator)}, packages...)
+	args := append([]string{"build", "-ldflags=-s -w", "-o", tmp + string(filepath.Separator)}, packages...)
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = src
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=")

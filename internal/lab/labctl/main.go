@@ -1,8 +1,8 @@
 // Command labctl runs the lab of package lab for people, for `make demo` and for test runs.
 //
-//	labctl up [--dir DIR] [--env FILE]    run a lab until Ctrl-C, and say how to use it
-//	labctl run [--dir DIR] -- CMD ARG…    run a command beside a lab; its exit status is labctl's
-//	labctl tools                          compile the lab's programs, buildx too, and print their folders
+//	labctl up [--dir DIR] [--env FILE] [--real]  run a lab until Ctrl-C, and say how to use it
+//	labctl run [--dir DIR] [--real] -- CMD ARG…  run a command beside a lab; its exit status is labctl's
+//	labctl tools  compile the lab's programs, buildx too, and print their folders
 package main
 
 import (
@@ -23,8 +23,8 @@ import (
 	"github.com/stokerd/stoker/internal/lab"
 )
 
-const usage = `usage: labctl up [--dir DIR] [--env FILE]
-       labctl run [--dir DIR] -- COMMAND [ARG...]
+const usage = `usage: labctl up [--dir DIR] [--env FILE] [--real]
+       labctl run [--dir DIR] [--real] -- COMMAND [ARG...]
        labctl tools
 `
 
@@ -52,19 +52,20 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (int, err
 	flags.Usage = func() { fmt.Fprint(stderr, usage) }
 	dir := flags.String("dir", "", "keep the lab's state here; default: a temporary directory")
 	env := flags.String("env", "", "also write the environment to this file, as shell exports")
+	realImages := flags.Bool("real", false, "real Debian-based images for node, python and golang; made once, in some minutes")
 	if err := flags.Parse(args[1:]); err != nil {
 		return 2, nil // flag has said why
 	}
 	opts := lab.Options{Dir: *dir, Log: slog.New(slog.NewTextHandler(stderr, nil))}
 	switch args[0] {
 	case "up":
-		return status(up(ctx, opts, *env, stdout))
+		return status(up(ctx, opts, *realImages, *env, stdout))
 	case "run":
 		if flags.NArg() == 0 {
 			fmt.Fprint(stderr, usage)
 			return 2, nil
 		}
-		return beside(ctx, opts, flags.Args())
+		return beside(ctx, opts, *realImages, flags.Args())
 	case "tools":
 		return status(tools(ctx, stdout))
 	}
@@ -79,9 +80,21 @@ func status(err error) (int, error) {
 	return 0, nil
 }
 
-// up runs a lab until ctx ends.
-func up(ctx context.Context, opts lab.Options, envFile string, stdout io.Writer) error {
+// start starts a lab, with real images if asked for.
+func start(ctx context.Context, opts lab.Options, real bool) (*lab.Lab, error) {
 	l, err := lab.Start(ctx, opts)
+	if err != nil || !real {
+		return l, err
+	}
+	if err := l.PushReal(ctx); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
+}
+
+// up runs a lab until ctx ends.
+func up(ctx context.Context, opts lab.Options, real bool, envFile string, stdout io.Writer) error {
+	l, err := start(ctx, opts, real)
 	if err != nil {
 		return err
 	}
@@ -110,8 +123,8 @@ Base images (FROM): %s
 }
 
 // beside runs a command with the lab's environment and returns its exit status.
-func beside(ctx context.Context, opts lab.Options, args []string) (int, error) {
-	l, err := lab.Start(ctx, opts)
+func beside(ctx context.Context, opts lab.Options, real bool, args []string) (int, error) {
+	l, err := start(ctx, opts, real)
 	if err != nil {
 		return 1, err
 	}
