@@ -17,7 +17,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 )
 
-// realImage is a Debian system with some packages, under the names that it takes over.
+// realImage is a Debian system with some packages, under the names that it takes over. The versions
+// are Debian's (Node 18, Python 3.11), whatever the name says: what matters is that the tools are real.
 type realImage struct {
 	key      string
 	names    []string
