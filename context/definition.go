@@ -61,7 +61,8 @@ func (d Definition) LocalContexts() map[string]string {
 }
 
 // isRemote follows buildx's reading of a context argument: anything with a
-// scheme, and git's scp-like form, is not a local directory.
+// scheme, git's scp-like form and GitHub's short one are no local directories.
 func isRemote(ref string) bool {
-	return strings.Contains(ref, "://") || strings.HasPrefix(ref, "git@") || strings.HasPrefix(ref, "target:")
+	return strings.Contains(ref, "://") || strings.HasPrefix(ref, "git@") ||
+		strings.HasPrefix(ref, "github.com/") || strings.HasPrefix(ref, "target:")
 }
