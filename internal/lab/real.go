@@ -90,7 +90,10 @@ func (r realImage) make(ctx context.Context, dir string) error {
 	if r.packages != "" {
 		include += "," + r.packages
 	}
-	if err := command(ctx, "debootstrap", "--variant=minbase", "--include="+include, "bookworm", root); err != nil {
+	// debootstrap mounts /proc and /sys below root. In namespaces of its own these go with it, so that
+	// a run that was cut short leaves no mount for RemoveAll to walk into.
+	if err := command(ctx, "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
+		"debootstrap", "--variant=minbase", "--include="+include, "bookworm", root); err != nil {
 		return err
 	}
 	if err := command(ctx, "cp", certificates, filepath.Join(root, certificates)); err != nil {
