@@ -197,6 +197,11 @@ func merge(builds []*Build, allow []config.Allow) []Finding {
 	return list
 }
 
+// FindingsOf returns the findings of some of the builds, the worst first. Those
+// of p itself name the build in which a file gets furthest, which may be
+// another one.
+func (p *Picture) FindingsOf(builds []*Build) []Finding { return merge(builds, p.Config.Allow) }
+
 func accepted(f Finding, allow []config.Allow) bool {
 	return slices.ContainsFunc(allow, func(a config.Allow) bool { return a.Covers(f.Path, f.Rule) })
 }
