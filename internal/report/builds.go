@@ -1,0 +1,81 @@
+package report
+
+import (
+	"slices"
+	"time"
+
+	"github.com/stokerd/stoker/cache"
+	"github.com/stokerd/stoker/internal/api"
+)
+
+// Window is how far back the builds of a status reach.
+const Window = 7 * 24 * time.Hour
+
+// historyLength is how many builds the small graph of a status shows.
+const historyLength = 8
+
+// AddBuilds completes d with its builds, which are in any order and all within
+// [Window].
+func AddBuilds(d *api.Definition, records []cache.Record) {
+	sorted := slices.SortedFunc(slices.Values(records), func(a, b cache.Record) int {
+		return a.Completed.Compare(b.Completed)
+	})
+	d.Builds, d.HitRate, d.History, d.Last = len(sorted), nil, nil, nil
+	var hits, total int
+	for _, r := range sorted {
+		h, n := r.Hits()
+		hits, total = hits+h, total+n
+		if n > 0 {
+			d.History = append(d.History, float64(h)/float64(n))
+		}
+	}
+	if len(d.History) > historyLength {
+		d.History = slices.Clone(d.History[len(d.History)-historyLength:])
+	}
+	if total > 0 {
+		rate := float64(hits) / float64(total)
+		d.HitRate = &rate
+	}
+	if len(sorted) > 0 {
+		last := build(sorted[len(sorted)-1])
+		d.Last = &last
+	}
+}
+
+func build(r cache.Record) api.Build {
+	hits, total := r.Hits()
+	return api.Build{
+		Ref: r.Ref, Status: string(r.Status), Completed: r.Completed, Seconds: r.Seconds(), Hits: hits, Steps: total,
+	}
+}
+
+// Stats reports what the cache did since a moment.
+func Stats(since time.Time, list []cache.DefinitionStats) api.Stats {
+	s := api.Stats{Schema: api.StatsSchema, Since: since, Definitions: make([]api.DefinitionStats, len(list))}
+	for i, d := range list {
+		s.Definitions[i] = definitionStats(d)
+	}
+	return s
+}
+
+func definitionStats(d cache.DefinitionStats) api.DefinitionStats {
+	out := api.DefinitionStats{
+		Repository: readable(d.Repository), Name: d.Name, Builds: d.Builds, Failed: d.Failed,
+		SecondsSaved: d.SecondsSaved, SecondsLost: d.SecondsLost, MeanSeconds: d.MeanSeconds,
+		Steps:    make([]api.StepStats, len(d.Steps)),
+		Breakers: make([]api.Breaker, len(d.Breakers)),
+	}
+	if rate, ok := d.HitRate(); ok {
+		out.HitRate = &rate
+	}
+	for i, s := range d.Steps {
+		out.Steps[i] = api.StepStats{
+			Name: s.Name, Hits: s.Hits, Misses: s.Misses, MedianSeconds: s.MedianSeconds,
+			SecondsSaved: s.SecondsSaved, SecondsLost: s.SecondsLost,
+		}
+	}
+	for i, b := range d.Breakers {
+		out.Breakers[i] = api.Breaker{Name: b.Name, Times: b.Times, SecondsLost: b.SecondsLost}
+	}
+	return out
+}

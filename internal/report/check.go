@@ -1,0 +1,129 @@
+package report
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/stokerd/stoker/internal/api"
+	"github.com/stokerd/stoker/internal/config"
+	"github.com/stokerd/stoker/internal/project"
+)
+
+// Check holds the named definitions of a picture, all of them without names,
+// against the limits of its configuration. It is not OK where a limit is
+// exceeded, a definition has a problem, or a finding is an error.
+//
+// An unknown name is an *api.Error of code NotFound. Where files that define
+// builds could not be read, so that definitions may be missing, it is BadInput.
+func Check(p *project.Picture, names []string) (api.Check, error) {
+	builds, err := Select(p, names)
+	if err != nil {
+		return api.Check{}, err
+	}
+	if text, hint := Problem(p); text != "" && len(names) == 0 {
+		return api.Check{}, &api.Error{Code: api.BadInput, Message: text, Hint: hint}
+	}
+	c := api.Check{Schema: api.CheckSchema, OK: true, Definitions: []api.CheckDefinition{}}
+	found := p.FindingsOf(builds)
+	c.Findings = Findings(found)
+	for _, b := range builds {
+		d := checkDefinition(b, p.Config.Budget, p.FindingsOf([]*project.Build{b}))
+		c.OK = c.OK && len(d.Over) == 0 && d.Problem == ""
+		c.Definitions = append(c.Definitions, d)
+	}
+	failing := func(f project.Finding) bool { return f.Severity == project.Error }
+	c.OK = c.OK && !slices.ContainsFunc(found, failing)
+	return c, nil
+}
+
+// Select returns the builds with the given names, all of them without names. An
+// unknown name is an *api.Error of code NotFound whose hint lists those there
+// are.
+func Select(p *project.Picture, names []string) ([]*project.Build, error) {
+	if len(names) == 0 {
+		return p.Builds, nil
+	}
+	var list []*project.Build
+	for _, name := range names {
+		b, ok := p.Find(name)
+		if !ok {
+			return nil, unknown(p, name)
+		}
+		if !slices.Contains(list, b) {
+			list = append(list, b)
+		}
+	}
+	return list, nil
+}
+
+// One returns the build with the given name, or the only one there is if name
+// is "". Its error is an *api.Error that lists the names.
+func One(p *project.Picture, name string) (*project.Build, error) {
+	switch {
+	case name != "":
+		list, err := Select(p, []string{name})
+		if err != nil {
+			return nil, err
+		}
+		return list[0], nil
+	case len(p.Builds) == 1:
+		return p.Builds[0], nil
+	case len(p.Builds) == 0:
+		text, hint := Problem(p)
+		return nil, &api.Error{Code: api.BadInput, Message: text, Hint: hint}
+	}
+	return nil, &api.Error{
+		Code: api.BadInput, Message: "this repository builds several things: name one", Hint: known(p),
+	}
+}
+
+func unknown(p *project.Picture, name string) error {
+	e := &api.Error{Code: api.NotFound, Message: "no build is named " + name, Hint: known(p)}
+	if text, hint := Problem(p); text != "" {
+		e.Hint = strings.TrimSpace(text + "; " + hint)
+	}
+	return e
+}
+
+func known(p *project.Picture) string { return "there are: " + strings.Join(p.Names(), ", ") }
+
+func checkDefinition(b *project.Build, limit config.Budget, found []project.Finding) api.CheckDefinition {
+	d := api.CheckDefinition{
+		Name:   b.Definition.Name,
+		Budget: api.Budget{Context: limit.Context, Sent: limit.Sent, File: limit.File, Files: int(limit.Files)},
+	}
+	if b.Problem != nil {
+		d.Problem, d.Hint = readable(b.Problem.Text), b.Problem.Hint
+		return d
+	}
+	d.Context, d.Sent = size(b.Selection.Main.Context), size(b.Selection.Sent())
+	large := func(f project.Finding) bool { return f.Rule == project.RuleLarge }
+	for _, l := range []struct {
+		name string
+		over bool
+	}{
+		{"context", limit.Context > 0 && d.Context.Bytes > limit.Context},
+		{"sent", limit.Sent > 0 && d.Sent.Bytes > limit.Sent},
+		{"file", slices.ContainsFunc(found, large)},
+		{"files", limit.Files > 0 && int64(d.Context.Files) > limit.Files},
+	} {
+		if l.over {
+			d.Over = append(d.Over, l.name)
+		}
+	}
+	return d
+}
+
+// Findings reports findings, in their order.
+func Findings(list []project.Finding) []api.Finding {
+	out := make([]api.Finding, len(list))
+	for i, f := range list {
+		out[i] = api.Finding{
+			Rule: f.Rule, Severity: string(f.Severity), Definition: f.Definition,
+			Path: readable(f.Path), PathBytes: rawName(f.Path), Line: f.Line, Size: f.Size,
+			Message: readable(f.Message), Reaches: string(f.Reach),
+			Step: f.Step, StepLine: f.StepLine, Fingerprint: f.Fingerprint,
+		}
+	}
+	return out
+}

@@ -1,0 +1,223 @@
+package report_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/tools/txtar"
+
+	"github.com/stokerd/stoker/cache"
+	"github.com/stokerd/stoker/internal/api"
+	"github.com/stokerd/stoker/internal/project"
+	"github.com/stokerd/stoker/internal/report"
+)
+
+// picture makes a repository of the files in archive and pictures it.
+func picture(t *testing.T, archive string) *project.Picture {
+	t.Helper()
+	root, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(root, "shop"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	root = filepath.Join(root, "shop")
+	for _, f := range txtar.Parse([]byte(archive)).Files {
+		name := filepath.Join(root, filepath.FromSlash(strings.TrimSuffix(f.Name, "?")))
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, f.Data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	o := project.Opener{Secrets: project.NewSecretCache()}
+	p, err := o.Open(context.Background(), root, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+const hundreds = "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789" +
+	"0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
+
+const shop = `
+-- stoker.yaml --
+budget: {context: 300, file: 160}
+builds:
+  api: {context: ., dockerfile: docker/Dockerfile, args: {TOKEN: hunter2}}
+  bad: {context: bad}
+-- .dockerignore --
+*.md
+-- docker/Dockerfile --
+FROM node:20 AS build
+COPY src /src
+RUN true
+FROM node:20
+COPY --from=build /src /src
+-- bad/Dockerfile --
+FROM node:20
+COPPY . .
+-- src/main.js --
+console.log("some code")
+-- src/large.js --
+` + hundreds + `
+-- README.md --
+not in the context
+`
+
+func TestRepository(t *testing.T) {
+	r := report.Repository(picture(t, shop))
+	if len(r.Definitions) != 2 {
+		t.Fatalf("definitions: %+v", r.Definitions)
+	}
+	d := r.Definitions[0]
+	if d.Name != "api" || d.ContextDir != "." || d.Dockerfile != "docker/Dockerfile" || d.IgnoreFile != ".dockerignore" || d.Origin != "stoker.yaml" {
+		t.Errorf("paths are not relative to the repository: %+v", d)
+	}
+	// stoker.yaml, .dockerignore, two Dockerfiles and two sources; of these src is asked for.
+	if d.Context.Files != 6 || d.Sent.Files != 2 || d.Steps != 3 {
+		t.Errorf("context %+v, sent %+v, steps %d; want 6 and 2 files, 3 steps", d.Context, d.Sent, d.Steps)
+	}
+	if diff := cmp.Diff([]string{"TOKEN"}, d.Args); diff != "" {
+		t.Errorf("args: %s", diff)
+	}
+	if len(d.Notes) != 1 || !strings.Contains(d.Notes[0], "node:20 was not looked up") {
+		t.Errorf("notes: %q", d.Notes)
+	}
+	if bad := r.Definitions[1]; !strings.HasPrefix(bad.Problem, "bad/Dockerfile:2: ") || !strings.Contains(bad.Problem, "COPPY") {
+		t.Errorf("problem: %q", bad.Problem)
+	}
+	if len(r.Findings) != 1 || r.Findings[0].Rule != project.RuleLarge || r.Findings[0].Path != "src/large.js" ||
+		r.Findings[0].Reaches != "final" || r.Findings[0].StepLine != 2 {
+		t.Errorf("findings: %+v", r.Findings)
+	}
+}
+
+func TestRepositoryWithoutBuilds(t *testing.T) {
+	r := report.Repository(picture(t, "-- main.go --\npackage main\n"))
+	if r.Problem == "" || r.Hint == "" || r.Definitions == nil || r.Findings == nil {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestCheck(t *testing.T) {
+	p := picture(t, shop)
+	for _, tt := range []struct {
+		names string
+		ok    bool
+		over  []string
+	}{
+		{"api", false, []string{"context", "file"}},
+		{"api bad", false, []string{"context", "file"}},
+		{"bad", false, nil},
+		{"", false, []string{"context", "file"}},
+	} {
+		c, err := report.Check(p, strings.Fields(tt.names))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.OK != tt.ok {
+			t.Errorf("%q: ok %v", tt.names, c.OK)
+		}
+		if diff := cmp.Diff(tt.over, c.Definitions[0].Over); diff != "" {
+			t.Errorf("%q: %s", tt.names, diff)
+		}
+	}
+	p.Config.Budget.Context, p.Config.Budget.Sent, p.Config.Budget.Files = 0, 10, 3
+	c, err := report.Check(p, []string{"api"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"sent", "file", "files"}, c.Definitions[0].Over); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestCheckFine(t *testing.T) {
+	c, err := report.Check(picture(t, "-- Dockerfile --\nFROM scratch\nCOPY a /\n-- a --\nx\n"), nil)
+	if err != nil || !c.OK || len(c.Findings) != 0 {
+		t.Errorf("%+v, %v", c, err)
+	}
+}
+
+func TestErrors(t *testing.T) {
+	broken := picture(t, "-- compose.yaml --\nservices: [\n-- Dockerfile --\nFROM scratch\n")
+	p := picture(t, shop)
+	for name, tt := range map[string]struct {
+		err  func() error
+		code api.Code
+		hint string
+	}{
+		"unknown name":  {func() error { _, err := report.Check(p, []string{"web"}); return err }, api.NotFound, "there are: api, bad"},
+		"no name":       {func() error { _, err := report.One(p, ""); return err }, api.BadInput, "there are: api, bad"},
+		"broken file":   {func() error { _, err := report.Check(broken, nil); return err }, api.BadInput, ""},
+		"no context":    {func() error { _, err := report.Context(p, p.Builds[1]); return err }, api.BadInput, ""},
+		"broken, named": {func() error { _, err := report.Check(broken, []string{"web"}); return err }, api.NotFound, "compose.yaml"},
+	} {
+		var e *api.Error
+		if err := tt.err(); !errors.As(err, &e) || e.Code != tt.code || !strings.Contains(e.Hint, tt.hint) {
+			t.Errorf("%s: %#v", name, err)
+		}
+	}
+}
+
+func TestContext(t *testing.T) {
+	p := picture(t, strings.ReplaceAll(shop, "src/main.js", "src/\xff.js"))
+	c, err := report.Context(p, p.Builds[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sent []string
+	for _, e := range c.Entries {
+		if e.Sent && e.Type == "file" {
+			sent = append(sent, e.Path)
+		}
+		if e.Path == "src/\uFFFD.js" && string(e.PathBytes) != "src/\xff.js" {
+			t.Errorf("path bytes %q", e.PathBytes)
+		}
+	}
+	if diff := cmp.Diff([]string{"src/large.js", "src/\uFFFD.js"}, sent); diff != "" {
+		t.Error(diff)
+	}
+	if steps := c.Entries[len(c.Entries)-2].Steps; len(steps) != 1 || steps[0] != "[build 2/3] COPY src /src" {
+		t.Errorf("steps %q", steps)
+	}
+}
+
+func TestAddBuilds(t *testing.T) {
+	start := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+	var records []cache.Record
+	for i := range 10 {
+		// Newest first, the i-th newest with i of 9 steps reused.
+		r := cache.Record{Ref: string(rune('a' + i)), Status: cache.Completed, Created: start, Completed: start.Add(-time.Duration(i) * time.Hour)}
+		for s := range 9 {
+			outcome := cache.Executed
+			if s < i {
+				outcome = cache.Hit
+			}
+			r.Steps = append(r.Steps, cache.Step{Outcome: outcome})
+		}
+		records = append(records, r)
+	}
+	d := api.Definition{Builds: 3}
+	report.AddBuilds(&d, records)
+	if d.Builds != 10 || d.Last == nil || d.Last.Ref != "a" || d.HitRate == nil || *d.HitRate != 0.5 {
+		t.Errorf("%+v", d)
+	}
+	if len(d.History) != 8 || d.History[7] != 0 || d.History[0] != 7.0/9 {
+		t.Errorf("history %v", d.History)
+	}
+	report.AddBuilds(&d, nil)
+	if d.Builds != 0 || d.HitRate != nil || d.Last != nil || d.History != nil {
+		t.Errorf("without builds: %+v", d)
+	}
+}

@@ -1,0 +1,186 @@
+package report
+
+import (
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/docker/go-units"
+
+	buildctx "github.com/stokerd/stoker/context"
+	"github.com/stokerd/stoker/internal/api"
+	"github.com/stokerd/stoker/internal/discover"
+	"github.com/stokerd/stoker/internal/project"
+)
+
+// Repository reports a picture: all of a repository that needs neither a
+// builder nor a history. How it is watched, the builds of its definitions
+// ([AddBuilds]), their warmth and suggestions are left zero.
+func Repository(p *project.Picture) api.Repository {
+	r := api.Repository{
+		Root:        readable(p.Root),
+		Branch:      p.Head.Branch,
+		Commit:      p.Head.Commit,
+		Files:       p.Files,
+		Sequence:    p.Sequence,
+		Allowed:     p.Allowed,
+		Definitions: make([]api.Definition, 0, len(p.Builds)),
+		Findings:    Findings(p.Findings),
+	}
+	r.Problem, r.Hint = Problem(p)
+	for _, b := range p.Builds {
+		r.Definitions = append(r.Definitions, definition(p, b))
+	}
+	placeNotes(p, r.Definitions)
+	return r
+}
+
+// Problem returns what keeps definitions of the repository from being found,
+// and the mend; "" if nothing does. Problems of single definitions are theirs.
+func Problem(p *project.Picture) (text, hint string) {
+	list := p.Discovery.Problems
+	switch {
+	case len(list) > 0:
+		text, hint = place(list[0].File, list[0].Line)+list[0].Text, list[0].Hint
+		if more := len(list) - 1; more > 0 {
+			text += fmt.Sprintf(" (and %s like it)", plural(more, "problem"))
+		}
+	case len(p.Builds) == 0:
+		text = "nothing to build was found"
+		hint = "write a Dockerfile, or name what is built under `builds` in stoker.yaml"
+	}
+	return text, hint
+}
+
+// placeNotes gives each definition the notes about the file that defines it or
+// its Dockerfile. A note about no definition's file stands with the first one:
+// it says what was left out, and nobody would see it otherwise.
+func placeNotes(p *project.Picture, defs []api.Definition) {
+	for _, n := range p.Discovery.Notes {
+		text, placed := note(n), false
+		for i := range defs {
+			if n.File == defs[i].Origin || n.File == defs[i].Dockerfile {
+				defs[i].Notes = append(defs[i].Notes, text)
+				placed = true
+			}
+		}
+		if !placed && len(defs) > 0 {
+			defs[0].Notes = append(defs[0].Notes, text)
+		}
+	}
+}
+
+func note(n discover.Note) string { return place(n.File, n.Line) + n.Text }
+
+// place is how a message names the file that it is about.
+func place(file string, line int) string {
+	switch {
+	case file == "":
+		return ""
+	case line == 0:
+		return file + ": "
+	}
+	return fmt.Sprintf("%s:%d: ", file, line)
+}
+
+func definition(p *project.Picture, b *project.Build) api.Definition {
+	d := api.Definition{
+		Name:       b.Definition.Name,
+		Origin:     b.Definition.Origin,
+		ContextDir: contextDir(p, b.Definition),
+		Dockerfile: dockerfile(p, b.Definition),
+		Target:     b.Definition.Target,
+		Platforms:  b.Definition.Platforms,
+		Args:       b.Definition.ArgNames(),
+	}
+	if b.Problem != nil {
+		d.Problem, d.Hint = readable(b.Problem.Text), b.Problem.Hint
+		return d
+	}
+	d.IgnoreFile = ignoreFile(p, b)
+	d.Context, d.Sent = size(b.Selection.Main.Context), size(b.Selection.Sent())
+	d.Steps = len(b.Selection.Plan.Steps)
+	d.Notes = assumptions(b)
+	return d
+}
+
+// contextDir is relative to the repository; an address is shown without the
+// credentials that it may hold.
+func contextDir(p *project.Picture, d buildctx.Definition) string {
+	if d.Remote() {
+		return withoutCredentials(d.Context)
+	}
+	return readable(p.Relative(d.Context))
+}
+
+// dockerfile is relative to the repository; one without a file of its own is
+// named by the file that it is written in.
+func dockerfile(p *project.Picture, d buildctx.Definition) string {
+	if d.Inline != "" {
+		return d.Origin
+	}
+	if d.Remote() && !filepath.IsAbs(d.Dockerfile) {
+		return d.Dockerfile // within the remote context
+	}
+	return readable(p.Relative(d.Dockerfile))
+}
+
+func ignoreFile(p *project.Picture, b *project.Build) string {
+	if f := b.Selection.Main.Ignore; f != nil && f.Path != "" {
+		return readable(p.Relative(f.Path))
+	}
+	return ""
+}
+
+func withoutCredentials(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || u.User == nil {
+		return address
+	}
+	u.User = nil
+	return u.String()
+}
+
+// assumptions says what the numbers of a build rest on.
+func assumptions(b *project.Build) []string {
+	var notes []string
+	s := b.Selection
+	if s.Plan.Syntax != "" {
+		notes = append(notes, fmt.Sprintf("# syntax=%s was read by stoker's own frontend, which may differ", s.Plan.Syntax))
+	}
+	for _, image := range s.Plan.Assumed {
+		notes = append(notes, fmt.Sprintf("base image %s was not looked up: no ONBUILD, ENV, WORKDIR or USER of its own assumed", image))
+	}
+	if b.Definition.Remote() {
+		notes = append(notes, "the build context is remote: nothing of this machine's files is sent as context")
+	}
+	for _, l := range s.Named {
+		notes = append(notes, fmt.Sprintf("named context %s holds %s, %s; %s, %s of it are sent",
+			l.Name, plural(l.Context.Files, "file"), bytes(l.Context.Bytes), plural(l.Sent.Files, "file"), bytes(l.Sent.Bytes)))
+	}
+	return notes
+}
+
+func size(s buildctx.Size) api.Size { return api.Size{Files: s.Files, Bytes: s.Bytes} }
+
+func bytes(n int64) string { return units.HumanSizeWithPrecision(float64(n), 3) }
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// readable returns name as JSON and terminals can show it.
+func readable(name string) string { return strings.ToValidUTF8(name, "\uFFFD") }
+
+// rawName returns the bytes of a name that readable had to change, else nil.
+func rawName(name string) []byte {
+	if utf8.ValidString(name) {
+		return nil
+	}
+	return []byte(name)
+}
