@@ -99,6 +99,8 @@ func (c candidate) dialEngine(ctx context.Context) (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	probe, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
 	if c.tls == (tlsFiles{}) {
 		native, err := client.New(ctx, "", client.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
 			return raw(ctx)
@@ -106,24 +108,21 @@ func (c candidate) dialEngine(ctx context.Context) (*client.Client, error) {
 		if err != nil {
 			return nil, err
 		}
-		probe, cancel := context.WithTimeout(ctx, probeTimeout)
-		defer cancel()
 		if _, err = native.Info(probe); err == nil {
 			return native, nil
 		}
 		native.Close()
-		if conn, dialErr := raw(probe); dialErr != nil {
-			return nil, dialErr // nobody listens: the other way ends there too
-		} else {
-			conn.Close()
-		}
 	}
 	h := hijacker{dial: raw}
+	// A first try shows what is wrong, in words that gRPC would wrap in others.
+	conn, err := h.upgrade(probe)
+	if err != nil {
+		return nil, err
+	}
+	conn.Close()
 	return client.New(ctx, "",
-		client.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return h.upgrade(ctx, "/grpc", nil) }),
-		client.WithSessionDialer(func(ctx context.Context, proto string, meta map[string][]string) (net.Conn, error) {
-			return h.session(ctx, proto, meta)
-		}))
+		client.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return h.upgrade(ctx) }),
+		client.WithSessionDialer(h.session))
 }
 
 // engineDialer returns how to open a connection to the engine.

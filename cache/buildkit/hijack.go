@@ -30,8 +30,9 @@ func (h hijacker) session(ctx context.Context, proto string, meta map[string][]s
 	return h.request(ctx, "/session", proto, header)
 }
 
-func (h hijacker) upgrade(ctx context.Context, path string, header http.Header) (net.Conn, error) {
-	return h.request(ctx, path, "h2c", header)
+// upgrade opens a connection that speaks BuildKit's API.
+func (h hijacker) upgrade(ctx context.Context) (net.Conn, error) {
+	return h.request(ctx, "/grpc", "h2c", nil)
 }
 
 func (h hijacker) request(ctx context.Context, path, proto string, header http.Header) (net.Conn, error) {

@@ -11,7 +11,6 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/stokerd/stoker/cache"
-	"github.com/stokerd/stoker/context/dockerfile"
 )
 
 // An Observed is a finished build: what is kept of it, and what it takes to
@@ -130,7 +129,7 @@ func (o *observation) own(digest string) bool {
 
 func (o *observation) collect() {
 	o.byStep = map[string]int{}
-	texts := map[string]map[int]string{} // by Dockerfile
+	places := placeFinder{prov: o.prov, texts: map[string]map[int]string{}}
 	for _, digest := range o.seen.order {
 		l, ok := parseLabel(o.seen.vertices[digest].Name)
 		if !ok || !l.step() || !o.own(digest) {
@@ -145,7 +144,7 @@ func (o *observation) collect() {
 		g := o.groups[i]
 		g.digests = append(g.digests, digest)
 		if g.line == 0 {
-			g.text, g.line = o.instruction(digest, l, texts)
+			g.text, g.line = places.instruction(digest, l)
 		}
 	}
 	o.sort()
@@ -172,37 +171,6 @@ func (o *observation) sort() {
 	for i, g := range o.groups {
 		o.byStep[g.prefix] = i
 	}
-}
-
-// instruction finds what the Dockerfile says at the place that the vertex
-// comes from. Equal steps of two stages are one vertex with two places. A
-// trigger of the base image has the place of its FROM.
-func (o *observation) instruction(digest string, l label, texts map[string]map[int]string) (string, int) {
-	for _, p := range o.prov {
-		for _, loc := range p.places(digest) {
-			if len(loc.Ranges) == 0 || loc.SourceIndex >= len(p.source.Source.Infos) {
-				continue
-			}
-			line := loc.Ranges[0].Start.Line
-			for _, r := range loc.Ranges {
-				line = min(line, r.Start.Line)
-			}
-			if l.onBuild {
-				return "ONBUILD " + l.keyword, line
-			}
-			data := p.source.Source.Infos[loc.SourceIndex].Data
-			byLine, ok := texts[string(data)]
-			if !ok {
-				// What BuildKit has built parses; if not, there is no text.
-				byLine, _ = dockerfile.Instructions(data)
-				texts[string(data)] = byLine
-			}
-			if text := byLine[line]; strings.HasPrefix(text, l.keyword) {
-				return text, line
-			}
-		}
-	}
-	return "", 0
 }
 
 // steps classifies the steps and gives each its times.

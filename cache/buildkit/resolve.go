@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/containerd/platforms"
+	"github.com/distribution/reference"
 	"github.com/moby/buildkit/client"
 	"github.com/moby/buildkit/client/llb/sourceresolver"
 	gateway "github.com/moby/buildkit/frontend/gateway/client"
@@ -24,8 +25,13 @@ func (b *Builder) ResolveConfig(ctx context.Context, ref, platform string) (dige
 		}
 		opt.Platform = &p
 	}
+	// Through the gateway names are taken as they stand.
+	named, err := reference.ParseDockerRef(ref)
+	if err != nil {
+		return "", nil, fmt.Errorf("resolve %s: %w", ref, err)
+	}
 	err = b.gateway(ctx, func(ctx context.Context, c gateway.Client) error {
-		_, dgst, dt, err := c.ResolveImageConfig(ctx, ref, sourceresolver.Opt{ImageOpt: opt})
+		_, dgst, dt, err := c.ResolveImageConfig(ctx, named.String(), sourceresolver.Opt{ImageOpt: opt})
 		digest, config = dgst.String(), dt
 		return err
 	})

@@ -9,7 +9,9 @@ import (
 	gofs "io/fs"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tonistiigi/fsutil"
@@ -25,9 +27,16 @@ var _ fsutil.FS = textFS{}
 
 func newTextFS(files map[string][]byte) textFS { return textFS{files} }
 
-// Walk implements [fsutil.FS]. The tree is flat.
-func (t textFS) Walk(ctx context.Context, _ string, fn gofs.WalkDirFunc) error {
-	for _, name := range slices.Sorted(maps.Keys(t.files)) {
+// Walk implements [fsutil.FS]. The tree is flat: target is a file, or the root.
+func (t textFS) Walk(ctx context.Context, target string, fn gofs.WalkDirFunc) error {
+	names := slices.Sorted(maps.Keys(t.files))
+	if target = strings.Trim(filepath.ToSlash(target), "/"); target != "" && target != "." {
+		if _, ok := t.files[target]; !ok {
+			return &os.PathError{Op: "walk", Path: target, Err: os.ErrNotExist}
+		}
+		names = []string{target}
+	}
+	for _, name := range names {
 		if err := ctx.Err(); err != nil {
 			return err
 		}

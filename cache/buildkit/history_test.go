@@ -1,0 +1,180 @@
+package buildkit_test
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/moby/buildkit/client"
+
+	"github.com/stokerd/stoker/cache"
+	"github.com/stokerd/stoker/cache/buildkit"
+)
+
+// waitFor returns once the build's status says that a step with the text in
+// its name runs.
+func waitFor(status chan *client.SolveStatus, text string, then func()) {
+	var once sync.Once
+	for s := range status {
+		for _, l := range s.Logs {
+			if strings.Contains(string(l.Data), text) {
+				once.Do(then)
+			}
+		}
+	}
+}
+
+func TestWatchSeesStartAndEnd(t *testing.T) {
+	b, c := connect(t), otherClient(t)
+	dir, _ := project(t, fullFile)
+	var mu sync.Mutex // guards seen
+	seen := map[string][]buildkit.EventType{}
+	ctx, cancel := context.WithCancel(t.Context())
+	watching := make(chan struct{})
+	ended := make(chan error, 1)
+	var ready sync.Once
+	go func() {
+		ended <- b.Watch(ctx, func(ev buildkit.Event) error {
+			ready.Do(func() { close(watching) })
+			mu.Lock()
+			defer mu.Unlock()
+			seen[ev.Ref] = append(seen[ev.Ref], ev.Type)
+			return nil
+		})
+	}()
+	// The history may be empty: a first build gives the stream something to say.
+	if _, err := build(t.Context(), t, c, dir, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	<-watching
+	ref, err := build(t.Context(), t, c, dir, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := observe(t, b, ref)
+	marker, err := build(t.Context(), t, c, dir, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	observe(t, b, marker)
+	cancel()
+	if err := <-ended; err == nil {
+		t.Error("Watch returned nil")
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if got := fmt.Sprint(seen[ref]); !strings.HasPrefix(got, "[started complete") {
+		t.Errorf("the build was %s", got)
+	}
+	if o.Record.Builder == "" || o.Record.Ref != ref || o.Record.Seconds() <= 0 {
+		t.Errorf("record of %q %q with %v s", o.Record.Builder, o.Record.Ref, o.Record.Seconds())
+	}
+}
+
+func TestCanceled(t *testing.T) {
+	b, c := connect(t), otherClient(t)
+	dir, _ := project(t, "FROM busybox\nRUN echo running-"+rand.Text()+" && sleep 600\nRUN echo after\n")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	status := make(chan *client.SolveStatus)
+	var wg sync.WaitGroup
+	wg.Go(func() { waitFor(status, "running-", cancel) })
+	ref, err := build(ctx, t, c, dir, nil, status)
+	wg.Wait()
+	if err == nil {
+		t.Fatal("the build was not canceled")
+	}
+	r := observe(t, b, ref).Record
+	if r.Status != cache.Canceled || r.Error != "" {
+		t.Errorf("status %s, error %q", r.Status, r.Error)
+	}
+	if got := outcomes(r); got != "skipped skipped" {
+		t.Errorf("outcomes: %s", got)
+	}
+}
+
+// Two clients that build the same at the same time share one run of each step.
+func TestJoined(t *testing.T) {
+	b, first, second := connect(t), otherClient(t), otherClient(t)
+	dir, _ := project(t, "FROM busybox\nCOPY deps /deps\nRUN echo running-"+rand.Text()+" && sleep 3\n")
+	var wg sync.WaitGroup
+	var results [2]cache.Record
+	record := func(i int, ref string, err error) {
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		results[i] = observe(t, b, ref).Record
+	}
+	status := make(chan *client.SolveStatus)
+	wg.Go(func() {
+		waitFor(status, "running-", func() {
+			wg.Go(func() {
+				ref, err := build(t.Context(), t, second, dir, nil, nil)
+				record(1, ref, err)
+			})
+		})
+	})
+	ref, err := build(t.Context(), t, first, dir, nil, status)
+	record(0, ref, err)
+	wg.Wait()
+	if got := outcomes(results[0]); got != "executed cascaded" {
+		t.Errorf("the first build: %s", got)
+	}
+	if got := outcomes(results[1]); got != "hit joined" && got != "joined joined" {
+		t.Errorf("the build that came while it ran: %s", got)
+	}
+}
+
+func TestJoinFacts(t *testing.T) {
+	home := t.TempDir()
+	env := emptyEnv(t)
+	env.Home = home
+	b, c := connectAs(t, env), otherClient(t)
+	dir, _ := project(t, fullFile)
+	if err := os.WriteFile(filepath.Join(dir, ".dockerignore"), []byte("*.log\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	ref, err := build(t.Context(), t, c, dir, map[string]string{
+		"build-arg:MODE": canary, "build-arg:B": canary, "no-cache": "",
+		"vcs:source": "https://user:" + canary + "@example.com/r.git", "vcs:revision": "abc", "vcs:localdir:context": ".",
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	state := filepath.Join(home, ".docker", "buildx", "refs", "ci", "ci0", ref)
+	if err := os.MkdirAll(filepath.Dir(state), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	text := fmt.Sprintf(`{"Target":"default","LocalPath":%q,"DockerfilePath":%q}`, dir, filepath.Join(dir, "Dockerfile"))
+	if err := os.WriteFile(state, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	o := observe(t, b, ref)
+	noCanary(t, o)
+	j := o.Join
+	if j.LocalContext != dir || j.LocalDockerfile != filepath.Join(dir, "Dockerfile") {
+		t.Errorf("paths %q, %q", j.LocalContext, j.LocalDockerfile)
+	}
+	if got := fmt.Sprintf("%v %v %s %s %s %s %v", j.ArgNames, j.NoCache, j.Filename, j.VCSSource, j.VCSRevision, j.VCSContext, j.RemoteContext); got !=
+		"[B MODE] true Dockerfile https://example.com/r.git abc . false" {
+		t.Errorf("facts: %s", got)
+	}
+	if string(j.Dockerfile) != fullFile || len(j.DockerfileDigest) != 64 {
+		t.Errorf("Dockerfile %q with digest %q", j.Dockerfile, j.DockerfileDigest)
+	}
+	if len(j.Locals) != 1 || fmt.Sprint(j.Locals[0]) != "{context [deps src] [*.log]}" {
+		t.Errorf("locals: %v", j.Locals)
+	}
+	if len(j.BaseDigests) != 1 || !strings.HasPrefix(j.BaseDigests[0], "sha256:") {
+		t.Errorf("bases: %v", j.BaseDigests)
+	}
+	if j.TransferBytes <= 0 || j.TransferSeconds <= 0 || j.FixedSeconds <= 0 || j.FixedSeconds > o.Record.Seconds() {
+		t.Errorf("transfer of %d bytes in %v s, fixed %v of %v s", j.TransferBytes, j.TransferSeconds, j.FixedSeconds, o.Record.Seconds())
+	}
+}

@@ -1,0 +1,80 @@
+package buildkit
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/stokerd/stoker/context/dockerfile"
+)
+
+// A placeFinder finds the instruction that a vertex comes from, in the
+// Dockerfile that the provenance holds.
+type placeFinder struct {
+	prov  []provenance
+	texts map[string]map[int]string // Dockerfile → instructions by line
+}
+
+// instruction returns what the Dockerfile says at the place that the vertex
+// comes from, and the line; "" and 0 if unknown. Equal steps of two stages are
+// one vertex with two places, and the name says which stage speaks for both.
+// A trigger of the base image has the place of its FROM.
+func (f placeFinder) instruction(digest string, l label) (text string, line int) {
+	for _, p := range f.prov {
+		for _, loc := range p.places(digest) {
+			if len(loc.Ranges) == 0 || loc.SourceIndex >= len(p.source.Source.Infos) {
+				continue
+			}
+			at := loc.Ranges[0].Start.Line
+			for _, r := range loc.Ranges {
+				at = min(at, r.Start.Line)
+			}
+			if l.onBuild {
+				return "ONBUILD " + l.keyword, at
+			}
+			byLine := f.instructions(p.source.Source.Infos[loc.SourceIndex].Data)
+			if !strings.HasPrefix(byLine[at], l.keyword) {
+				continue
+			}
+			if text == "" || stageAt(byLine, at) == l.stage {
+				text, line = byLine[at], at
+			}
+		}
+	}
+	return text, line
+}
+
+func (f placeFinder) instructions(dockerfileText []byte) map[int]string {
+	byLine, ok := f.texts[string(dockerfileText)]
+	if !ok {
+		// What BuildKit has built parses; where another version of its parser
+		// does not agree, there are no texts and the keyword has to do.
+		byLine, _ = dockerfile.Instructions(dockerfileText)
+		f.texts[string(dockerfileText)] = byLine
+	}
+	return byLine
+}
+
+var stageName = regexp.MustCompile(`(?i)\sAS\s+(\S+)\s*$`)
+
+// stageAt returns the name of the stage that the line is in, as vertex names
+// have it: unnamed stages go by their number (BuildKit: dockerfile2llb).
+func stageAt(byLine map[int]string, line int) string {
+	name, number := "", 0
+	for _, at := range slices.Sorted(maps.Keys(byLine)) {
+		if at > line {
+			break
+		}
+		if !strings.HasPrefix(byLine[at], "FROM ") {
+			continue
+		}
+		name = fmt.Sprintf("stage-%d", number)
+		if m := stageName.FindStringSubmatch(byLine[at]); m != nil {
+			name = strings.ToLower(m[1])
+		}
+		number++
+	}
+	return name
+}
