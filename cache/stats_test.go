@@ -1,0 +1,105 @@
+package cache_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/stokerd/stoker/cache"
+)
+
+// record makes a build of shop/api that ended at minute n after wall seconds.
+func record(n int, wall float64, steps ...cache.Step) cache.Record {
+	end := time.Date(2026, 5, 1, 12, n, 0, 0, time.UTC)
+	return cache.Record{
+		Ref: fmt.Sprint("ref", n), Repository: "/shop", Definition: "api", Status: cache.Completed,
+		Created: end.Add(-time.Duration(wall * float64(time.Second))), Completed: end, Steps: steps,
+	}
+}
+
+func step(name string, o cache.Outcome, seconds float64) cache.Step {
+	return cache.Step{Name: name, Stage: "build", Outcome: o, Seconds: seconds}
+}
+
+func TestStats(t *testing.T) {
+	failed := record(4, 6, step("[build 2/4] RUN apt", cache.Hit, 0), step("[build 3/4] COPY . .", cache.Executed, 1), step("[build 4/4] RUN make", cache.Failed, 5))
+	failed.Status = cache.Broken
+	stray := record(5, 100, step("[1/1] RUN x", cache.Executed, 100))
+	stray.Definition = ""
+	records := []cache.Record{
+		record(1, 20, step("[build 2/3] COPY . .", cache.Executed, 2), step("[build 3/3] RUN make", cache.Cascaded, 10)),
+		record(2, 2, step("[build 2/3] COPY . .", cache.Hit, 0), step("[build 3/3] RUN make", cache.Hit, 0)),
+		// A line was inserted: numbers change, identities do not.
+		record(3, 32, step("[build 2/4] RUN apt", cache.Executed, 8), step("[build 3/4] COPY . .", cache.Cascaded, 4), step("[build 4/4] RUN make", cache.Cascaded, 20)),
+		failed,
+		stray,
+		record(6, 0, step("[build 2/4] RUN apt", cache.Joined, 0), step("[build 3/4] COPY . .", cache.Imported, 0), step("[build 4/4] RUN make", cache.Skipped, 0)),
+	}
+	id := func(text string) cache.StepID { return cache.StepID{Stage: "build", Text: text} }
+	want := []cache.DefinitionStats{{
+		Repository: "/shop", Name: "api", Builds: 5, Failed: 1, Hits: 5, Needed: 12,
+		SecondsSaved: 8*2 + 2*2 + 15*1, SecondsLost: 8 + 7 + 35, MeanSeconds: 12,
+		Steps: []cache.StepStats{
+			{ID: id("RUN apt"), Name: "[build 2/4] RUN apt", Hits: 2, Misses: 1, MedianSeconds: 8, SecondsSaved: 16, SecondsLost: 8},
+			{ID: id("COPY . ."), Name: "[build 3/4] COPY . .", Hits: 2, Misses: 3, MedianSeconds: 2, SecondsSaved: 4, SecondsLost: 7},
+			{ID: id("RUN make"), Name: "[build 4/4] RUN make", Hits: 1, Misses: 3, MedianSeconds: 15, SecondsSaved: 15, SecondsLost: 35},
+		},
+		Breakers: []cache.Breaker{
+			{ID: id("RUN apt"), Name: "[build 2/4] RUN apt", Times: 1, SecondsLost: 32},
+			{ID: id("COPY . ."), Name: "[build 3/4] COPY . .", Times: 2, SecondsLost: 18},
+		},
+	}}
+	if diff := cmp.Diff(want, cache.Stats(slices.Values(records))); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	slices.Reverse(records)
+	if diff := cmp.Diff(want, cache.Stats(slices.Values(records))); diff != "" {
+		t.Errorf("in another order (-want +got):\n%s", diff)
+	}
+	rate, ok := want[0].HitRate()
+	if !ok || rate != 5.0/12 {
+		t.Errorf("hit rate %v, %v", rate, ok)
+	}
+	if _, ok := (cache.DefinitionStats{}).HitRate(); ok {
+		t.Error("a hit rate of nothing")
+	}
+}
+
+// What cascaded is charged to the breaker of its own stage where there is one.
+func TestStatsBlame(t *testing.T) {
+	r := record(1, 0,
+		cache.Step{Name: "[a 2/3] COPY a .", Stage: "a", Outcome: cache.Executed, Seconds: 1},
+		cache.Step{Name: "[a 3/3] RUN a", Stage: "a", Outcome: cache.Cascaded, Seconds: 10},
+		cache.Step{Name: "[b 2/3] COPY b .", Stage: "b", Outcome: cache.Executed, Seconds: 2},
+		cache.Step{Name: "[b 3/3] RUN b", Stage: "b", Outcome: cache.Cascaded, Seconds: 20},
+		cache.Step{Name: "[c 2/2] COPY --from=b / /", Stage: "c", Outcome: cache.Cascaded, Seconds: 40},
+	)
+	got := map[string]float64{}
+	for _, b := range cache.Stats(slices.Values([]cache.Record{r}))[0].Breakers {
+		got[b.ID.Text] = b.SecondsLost
+	}
+	if diff := cmp.Diff(map[string]float64{"COPY a .": 11, "COPY b .": 62}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestIdentify(t *testing.T) {
+	ids := cache.Identify([]cache.Step{
+		{Name: "[a 2/4] WORKDIR /x", Stage: "a"},
+		{Name: "[a 3/4] RUN echo ] x", Stage: "a"},
+		{Name: "[a 4/4] WORKDIR /x", Stage: "a"},
+		{Name: "[linux/arm64 a 2/4] WORKDIR /x", Stage: "a", Platform: "linux/arm64"},
+	})
+	want := []cache.StepID{
+		{Stage: "a", Text: "WORKDIR /x"},
+		{Stage: "a", Text: "RUN echo ] x"},
+		{Stage: "a", Text: "WORKDIR /x", Nth: 1},
+		{Stage: "a", Text: "WORKDIR /x", Platform: "linux/arm64"},
+	}
+	if diff := cmp.Diff(want, ids); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
