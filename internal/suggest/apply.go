@@ -1,0 +1,257 @@
+package suggest
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/google/renameio/v2"
+)
+
+// Why a change is refused. Nothing has been written then.
+var (
+	// ErrChanged: the file is not what the suggestion was made from.
+	ErrChanged = errors.New("it changed since it was read: run suggest again")
+	// ErrDirty: the file has changes that are not committed.
+	ErrDirty = errors.New("it has uncommitted changes: commit them, or use --force")
+	// ErrOutside: the file is a link that leads out of the repository.
+	ErrOutside = errors.New("it leads out of the repository")
+	// ErrNothingToUndo: nothing was applied, or it was undone.
+	ErrNothingToUndo = errors.New("there is nothing to undo")
+)
+
+// An Applier writes suggestions into a repository and takes them back.
+type Applier struct {
+	Root string // of the repository, absolute
+	// State is a private folder for what Undo needs; it is made if absent.
+	State string
+	// Dirty reports whether a file, relative to Root, has uncommitted changes;
+	// nil where there is no git.
+	Dirty func(ctx context.Context, path string) (bool, error)
+	// Force writes over uncommitted changes.
+	Force bool
+}
+
+// A target is a file about to be written.
+type target struct {
+	path   string // as in the change
+	real   string // where it lies, links resolved
+	mode   os.FileMode
+	change Change
+}
+
+// Apply writes the changes of a suggestion. All of them are checked before the
+// first is written, and each is replaced in one rename that keeps mode and
+// owner; what was there is kept for Undo.
+func (a Applier) Apply(ctx context.Context, list []Change) error {
+	var targets []target
+	for _, c := range list {
+		t, err := a.check(ctx, c)
+		if err != nil {
+			return fmt.Errorf("change %s: %w", c.Path, err)
+		}
+		targets = append(targets, t)
+	}
+	if len(targets) == 0 {
+		return nil
+	}
+	if err := a.remember(list); err != nil {
+		return err
+	}
+	for _, t := range targets {
+		if err := t.write(t.change.New); err != nil {
+			return fmt.Errorf("change %s: %w", t.path, err)
+		}
+	}
+	return nil
+}
+
+// check holds that a change may be made.
+func (a Applier) check(ctx context.Context, c Change) (target, error) {
+	t, err := a.locate(c.Path)
+	if err != nil {
+		return t, err
+	}
+	t.change = c
+	now, err := os.ReadFile(t.real)
+	switch {
+	case errors.Is(err, os.ErrNotExist) && c.Old == nil:
+		return t, nil
+	case err != nil && !errors.Is(err, os.ErrNotExist):
+		return t, err
+	case err != nil, c.Old == nil, !bytes.Equal(now, c.Old):
+		return t, ErrChanged
+	}
+	if a.Dirty == nil || a.Force {
+		return t, nil
+	}
+	// git knows a linked file by where it really lies.
+	rel, err := filepath.Rel(a.realRoot(), t.real)
+	if err != nil {
+		return t, err
+	}
+	dirty, err := a.Dirty(ctx, filepath.ToSlash(rel))
+	if err == nil && dirty {
+		err = ErrDirty
+	}
+	return t, err
+}
+
+// locate resolves a path of the repository to the file that is to be written.
+func (a Applier) locate(name string) (target, error) {
+	t := target{path: name, mode: 0o644}
+	full := filepath.Join(a.Root, filepath.FromSlash(name))
+	real, err := filepath.EvalSymlinks(full)
+	if errors.Is(err, os.ErrNotExist) {
+		// A new file; a link that leads nowhere is none.
+		if _, lerr := os.Lstat(full); lerr == nil {
+			return t, ErrOutside
+		}
+		var dir string
+		if dir, err = filepath.EvalSymlinks(filepath.Dir(full)); err == nil {
+			real = filepath.Join(dir, filepath.Base(full))
+		}
+	}
+	if err != nil {
+		return t, err
+	}
+	rel, err := filepath.Rel(a.realRoot(), real)
+	if err != nil || rel == ".." || strings.HasPrefix(rel, ".."+string(filepath.Separator)) {
+		return t, ErrOutside
+	}
+	t.real = real
+	if info, err := os.Stat(real); err == nil {
+		if !info.Mode().IsRegular() {
+			return t, errors.New("it is not a regular file")
+		}
+		t.mode = info.Mode().Perm()
+	}
+	return t, nil
+}
+
+func (a Applier) realRoot() string {
+	if real, err := filepath.EvalSymlinks(a.Root); err == nil {
+		return real
+	}
+	return a.Root
+}
+
+// write replaces the file in one rename.
+func (t target) write(text []byte) error {
+	// The temporary file lies beside its target: a rename works within one file
+	// system only.
+	f, err := renameio.NewPendingFile(t.real, renameio.WithTempDir(filepath.Dir(t.real)), renameio.WithStaticPermissions(t.mode))
+	if err != nil {
+		return err
+	}
+	defer f.Cleanup()
+	if err := keepOwner(f.File, t.real); err != nil {
+		return err
+	}
+	if _, err := f.Write(text); err != nil {
+		return err
+	}
+	return f.CloseAtomicallyReplace()
+}
+
+// An undo is what Undo needs, as kept in the state folder.
+type undo struct {
+	Files []undoFile `json:"files"`
+}
+
+type undoFile struct {
+	Path  string `json:"path"`
+	Made  bool   `json:"made"`  // the file was not there before
+	Text  []byte `json:"text"`  // what it held
+	After string `json:"after"` // SHA-256 of what was written
+}
+
+// record is where the undo of this repository is kept.
+func (a Applier) record() string {
+	sum := sha256.Sum256([]byte(a.realRoot()))
+	return filepath.Join(a.State, "undo-"+hex.EncodeToString(sum[:8])+".json")
+}
+
+func (a Applier) remember(list []Change) error {
+	var u undo
+	for _, c := range list {
+		u.Files = append(u.Files, undoFile{Path: c.Path, Made: c.Old == nil, Text: c.Old, After: digest(c.New)})
+	}
+	text, err := json.Marshal(u)
+	if err != nil {
+		return fmt.Errorf("keep the old text for --undo: %w", err)
+	}
+	if err := os.MkdirAll(a.State, 0o700); err != nil {
+		return fmt.Errorf("keep the old text for --undo: %w", err)
+	}
+	if err := renameio.WriteFile(a.record(), text, 0o600, renameio.WithTempDir(a.State)); err != nil {
+		return fmt.Errorf("keep the old text for --undo: %w", err)
+	}
+	return nil
+}
+
+// Undo takes back the last Apply in the repository and returns the files that
+// it restored. A file that was edited since is [ErrChanged], and none is
+// touched then.
+func (a Applier) Undo() ([]string, error) {
+	text, err := os.ReadFile(a.record())
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, ErrNothingToUndo
+	}
+	var u undo
+	if err == nil {
+		err = json.Unmarshal(text, &u)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read what to undo: %w", err)
+	}
+	var targets []target
+	for _, f := range u.Files {
+		t, err := a.locate(f.Path)
+		if err != nil {
+			return nil, fmt.Errorf("restore %s: %w", f.Path, err)
+		}
+		now, err := os.ReadFile(t.real)
+		switch {
+		case err != nil && !errors.Is(err, os.ErrNotExist):
+			return nil, fmt.Errorf("restore %s: %w", f.Path, err)
+		case digest(now) != f.After && !f.restored(now, err):
+			return nil, fmt.Errorf("restore %s: %w", f.Path, ErrChanged)
+		}
+		targets = append(targets, t)
+	}
+	var names []string
+	for i, f := range u.Files {
+		if f.Made {
+			err = os.Remove(targets[i].real)
+		} else {
+			err = targets[i].write(f.Text)
+		}
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return names, fmt.Errorf("restore %s: %w", f.Path, err)
+		}
+		names = append(names, f.Path)
+	}
+	return names, os.Remove(a.record())
+}
+
+// restored reports a file that is as it was before Apply: a write or an Undo
+// that broke off halfway left it so.
+func (f undoFile) restored(now []byte, err error) bool {
+	if f.Made {
+		return errors.Is(err, os.ErrNotExist)
+	}
+	return err == nil && bytes.Equal(now, f.Text)
+}
+
+func digest(text []byte) string {
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
+}

@@ -1,0 +1,384 @@
+package suggest
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/stokerd/stoker/context/dockerfile"
+)
+
+// A move is what manifests-first would do to one stage: put the COPYs that
+// bring the sources below the installs that do not need them, and copy the
+// manifests above.
+type move struct {
+	view     *stageView
+	moved    []int   // instructions that go down
+	last     int     // the instruction that they go below
+	run      runView // of last
+	past     []int   // installs above last that the COPYs pass as well
+	installs []install
+	needs    []need   // what has to be copied above which install
+	inPlace  bool     // the manifests take the place of the first moved COPY
+	download bool     // a `go mod download` goes above last, and the moved COPYs between
+	files    []string // the manifests, context paths
+	known    []string // manifests of installs further up
+	ignore   string   // a line for the ignore file; "" for none
+	obstacle string
+}
+
+// A need is the manifests of one image folder that an install wants above it.
+type need struct {
+	install int    // instruction
+	from    int    // the moved COPY that brings them today
+	dir     string // image folder
+	files   []string
+}
+
+// manifestsFirst proposes to copy what an install reads before the sources, so
+// that a change of the sources no longer repeats the install. See
+// docs/rules/manifests-first.md.
+func manifestsFirst(in Input) []Suggestion {
+	var list []Suggestion
+	needed := reachable(in.File, in.Builds[0].Target)
+	for i, st := range in.File.Stages {
+		if !needed[i] || triggers(in.File, st) {
+			continue
+		}
+		if m := findMove(in.File, st, in.Builds[0]); m != nil {
+			if s, ok := m.suggestion(in); ok {
+				list = append(list, s)
+			}
+		}
+	}
+	return list
+}
+
+// triggers reports a stage that starts with ONBUILD steps of another: where
+// they copy to is not in its own text.
+func triggers(f *dockerfile.File, st dockerfile.Stage) bool {
+	return st.BaseStage >= 0 && slices.ContainsFunc(f.Stages[st.BaseStage].Instructions, func(in dockerfile.Instruction) bool {
+		return in.Keyword == "ONBUILD"
+	})
+}
+
+// findMove returns what the rule would do to a stage, nil where it does not
+// apply.
+func findMove(f *dockerfile.File, st dockerfile.Stage, b Build) *move {
+	v := newStageView(f, st)
+	downloaded := map[string]bool{} // folders whose Go modules an earlier step downloads
+	var known []string              // manifests of the installs so far
+	for k, in := range st.Instructions {
+		if in.Run == nil {
+			continue
+		}
+		view := viewRun(v, k)
+		if len(view.installs) == 0 {
+			if build, ok := goBuild(v, k); ok && !downloaded[build.dir] {
+				view = runView{installs: []install{build}}
+			}
+		}
+		for _, inst := range view.installs {
+			if inst.tool == "go" {
+				downloaded[inst.dir] = true
+			}
+		}
+		m := &move{view: v, last: k, run: view, known: known}
+		if len(view.installs) > 0 && m.plan(b) {
+			return m
+		}
+		known = append(known, m.files...)
+	}
+	return nil
+}
+
+// plan fills m in for the installs of its RUN. It reports false where there is
+// nothing to suggest.
+func (m *move) plan(b Build) bool {
+	for _, inst := range m.run.installs {
+		r := m.reader(b, inst)
+		if !slices.ContainsFunc(inst.main, func(name string) bool { return r.file(name) != nil }) {
+			return false // what it installs comes from elsewhere
+		}
+		if inst.insert && !goNeeds(r) {
+			return false
+		}
+	}
+	files, obstacle := m.reads(b, m.last, m.run.installs)
+	if !m.choose(b, files) {
+		return false
+	}
+	m.installs = m.run.installs
+	m.download = m.run.installs[0].insert
+	m.obstacle = obstacle
+	for _, check := range []func(Build) string{
+		func(Build) string { return m.run.obstacle },
+		func(Build) string {
+			if contextMount(m.view, m.last) {
+				return "the RUN mounts files of the build context itself"
+			}
+			return ""
+		},
+		m.between,
+		func(b Build) string { return m.bring(b, m.last, files) },
+		m.collisions,
+	} {
+		if m.obstacle == "" {
+			m.obstacle = check(b)
+		}
+	}
+	m.extend(b)
+	return true
+}
+
+// reader reads the context as the install of instruction m.last sees it.
+func (m *move) reader(b Build, inst install) reader {
+	return reader{dir: inst.dir, read: b.Context.Read, find: func(image string) (string, bool) {
+		p, _, ok := m.provider(b, m.last, image)
+		return p, ok
+	}}
+}
+
+// provider returns the context path, and the last COPY before instruction k,
+// that an image path comes from.
+func (m *move) provider(b Build, k int, image string) (string, int, bool) {
+	for i := k - 1; i >= 0; i-- {
+		in := m.view.stage.Instructions[i]
+		if !takesContext(in) {
+			continue
+		}
+		for _, p := range m.view.sources(i, image) {
+			taken := b.Context.Takes(in.Lines.From, p) || b.Context.Takes(in.Lines.From, p+"/x")
+			if taken && b.Context.Exists(p) {
+				return p, i, true
+			}
+		}
+	}
+	return "", 0, false
+}
+
+// reads returns the image paths that installs read, and what widens them.
+func (m *move) reads(b Build, k int, installs []install) (files []string, obstacle string) {
+	for _, inst := range installs {
+		r := m.reader(b, inst)
+		more, why := inst.widen(r)
+		if obstacle == "" {
+			obstacle = why
+		}
+		for _, name := range append(append(slices.Clone(inst.main), inst.extra...), more...) {
+			if _, _, ok := m.provider(b, k, name); ok && !slices.Contains(files, name) {
+				files = append(files, name)
+			}
+		}
+	}
+	return files, obstacle
+}
+
+// choose picks the COPYs to move: those before the install that bring more than
+// the files it reads, to where it works.
+func (m *move) choose(b Build, files []string) bool {
+	var paths []string
+	for _, name := range files {
+		if p, _, ok := m.provider(b, m.last, name); ok {
+			paths = append(paths, p)
+		}
+	}
+	for i, in := range m.view.stage.Instructions[:m.last] {
+		if !takesContext(in) || onlyManifests(in.Copy, append(slices.Clone(m.known), paths...)) {
+			continue
+		}
+		dest := m.view.dest(i)
+		for _, inst := range m.run.installs {
+			_, above := below(dest, inst.dir)
+			_, inside := below(inst.dir, dest)
+			if above || inside {
+				m.moved = append(m.moved, i)
+				break
+			}
+		}
+	}
+	m.files = paths
+	return len(m.moved) > 0
+}
+
+// onlyManifests reports a COPY whose sources are just these files.
+func onlyManifests(c *dockerfile.Copy, files []string) bool {
+	for _, s := range c.Sources {
+		src := strings.TrimPrefix(path.Clean("/"+s), "/")
+		if !slices.ContainsFunc(files, func(f string) bool {
+			match, err := path.Match(src, f)
+			return src == f || err == nil && match
+		}) {
+			return false
+		}
+	}
+	return true
+}
+
+// between says what stands in the way of moving the COPYs down to the install.
+func (m *move) between(b Build) string {
+	for t := m.moved[0] + 1; t < m.last; t++ {
+		if slices.Contains(m.moved, t) {
+			continue
+		}
+		if why := m.passable(b, t); why != "" {
+			return why
+		}
+	}
+	return ""
+}
+
+// passable says why the COPYs above instruction t cannot be moved below it.
+func (m *move) passable(b Build, t int) string {
+	in := m.view.stage.Instructions[t]
+	for _, i := range m.moved {
+		if i > t {
+			break
+		}
+		c := m.view.stage.Instructions[i].Copy
+		switch in.Keyword {
+		case "ENV", "ARG":
+			if strings.Contains(c.Dest+c.Chown+c.Chmod+strings.Join(c.Exclude, ""), "$") {
+				return fmt.Sprintf("%s on line %s may change a variable of `%s`", in.Keyword, in.Lines, m.text(i))
+			}
+		case "WORKDIR":
+			if !path.IsAbs(c.Dest) {
+				return fmt.Sprintf("WORKDIR on line %s changes what `%s` is relative to", in.Lines, m.text(i))
+			}
+			m.inPlace = true
+		case "COPY", "ADD":
+			if overlap(m.view.dest(t), m.view.dest(i)) && !m.agrees(b, t, i) {
+				return fmt.Sprintf("`%s` on line %s writes where `%s` does", m.text(t), in.Lines, m.text(i))
+			}
+		}
+	}
+	if in.Run != nil && !slices.Contains(m.past, t) && !viewRun(m.view, t).free {
+		return fmt.Sprintf("`%s` on line %s stands between, and may read what is copied above it", m.text(t), in.Lines)
+	}
+	return ""
+}
+
+// agrees reports whether the order of COPY t, of nothing but manifests, and COPY
+// i does not matter: wherever both write, it is the same file of the context.
+func (m *move) agrees(b Build, t, i int) bool {
+	in := m.view.stage.Instructions[t]
+	manifests := append(slices.Clone(m.known), m.files...)
+	if !takesContext(in) || !onlyManifests(in.Copy, manifests) {
+		return false
+	}
+	c := m.view.stage.Instructions[i].Copy
+	for _, f := range manifests {
+		// Single sources may name the file itself as their destination.
+		for _, image := range []string{path.Join(m.view.dest(t), path.Base(f)), m.view.dest(t)} {
+			if !slices.Contains(m.view.sources(t, image), f) {
+				continue
+			}
+			for _, p := range m.view.sources(i, image) {
+				if b.Context.Exists(p) && (p != f || in.Copy.Chown != c.Chown || in.Copy.Chmod != c.Chmod) {
+					return false
+				}
+			}
+		}
+	}
+	return true
+}
+
+// bring notes the files that come from moved COPYs and so need a COPY of their
+// own above instruction k.
+func (m *move) bring(b Build, k int, files []string) string {
+	for _, name := range files {
+		p, from, ok := m.provider(b, k, name)
+		if !ok || !slices.Contains(m.moved, from) {
+			continue
+		}
+		dir := path.Dir(name)
+		if why := m.makesFolder(from, p, name); why != "" {
+			return why
+		}
+		if path.Base(p) != path.Base(name) {
+			return fmt.Sprintf("`%s` renames %s", m.text(from), p)
+		}
+		i := slices.IndexFunc(m.needs, func(n need) bool { return n.dir == dir && n.from == from })
+		if i >= 0 && slices.Contains(m.needs[i].files, p) {
+			continue
+		}
+		if i < 0 || m.needs[i].install != k {
+			m.needs = append(m.needs, need{install: k, from: from, dir: dir})
+			i = len(m.needs) - 1
+		}
+		m.needs[i].files = append(m.needs[i].files, p)
+	}
+	return ""
+}
+
+// makesFolder says that a COPY of a folder makes its destination with that
+// folder's permission bits, which a COPY of files would not.
+func (m *move) makesFolder(i int, context, image string) string {
+	c := m.view.stage.Instructions[i].Copy
+	dest := m.view.dest(i)
+	for _, s := range c.Sources {
+		src := strings.TrimPrefix(path.Clean("/"+s), "/")
+		if src == "" || src == context || strings.ContainsAny(s, "*?[") {
+			continue
+		}
+		known := slices.ContainsFunc(m.view.made[i], func(made string) bool { _, ok := below(dest, made); return ok })
+		if _, ok := below(src, context); ok && !known && dest != "/" && dest != baseDir {
+			return fmt.Sprintf("`%s` makes %s with the permissions of the folder: set WORKDIR before it", m.text(i), c.Dest)
+		}
+	}
+	return ""
+}
+
+// extend goes on to installs right below, which profit from the same move.
+func (m *move) extend(b Build) {
+	if m.obstacle != "" || m.run.tail || m.download {
+		return
+	}
+	for k := m.last + 1; k < len(m.view.stage.Instructions); k++ {
+		in := m.view.stage.Instructions[k]
+		if in.Run == nil {
+			switch in.Keyword {
+			case "LABEL", "EXPOSE", "CMD", "ENTRYPOINT", "HEALTHCHECK", "STOPSIGNAL", "USER":
+				continue
+			}
+			return
+		}
+		view := viewRun(m.view, k)
+		if view.free {
+			continue
+		}
+		next := &move{view: m.view, last: k, run: view, known: m.known, past: append(slices.Clone(m.past), m.last)}
+		if len(view.installs) == 0 || !next.plan(b) || next.obstacle != "" || !slices.Equal(next.moved, m.moved) {
+			return
+		}
+		m.join(next)
+		return // next has gone on by itself
+	}
+}
+
+// join takes over what the move to a later install adds.
+func (m *move) join(next *move) {
+	have := slices.Clone(m.files)
+	for _, n := range next.needs {
+		n.files = slices.DeleteFunc(n.files, func(f string) bool { return slices.Contains(have, f) })
+		if len(n.files) > 0 {
+			m.needs = append(m.needs, n)
+			m.files = append(m.files, n.files...)
+		}
+	}
+	m.installs = append(m.installs, next.installs...)
+	m.last, m.run, m.inPlace = next.last, next.run, m.inPlace || next.inPlace
+	if next.ignore != "" {
+		m.ignore = next.ignore
+	}
+}
+
+// text shows an instruction in a message.
+func (m *move) text(i int) string {
+	t := m.view.stage.Instructions[i].Text
+	if len(t) > 60 {
+		return t[:57] + "..."
+	}
+	return t
+}

@@ -1,0 +1,147 @@
+package suggest
+
+import (
+	"path"
+	"strings"
+)
+
+// pipWrites are where pip puts packages and its cache.
+var pipWrites = []string{
+	"/usr/local/lib", "/usr/local/bin", "/usr/local/include", "/usr/local/share", "/usr/lib", "/usr/bin",
+	"/root/.cache", "/root/.local", "/opt/venv", "/venv",
+}
+
+// pipInstall recognises `pip install -r FILE`.
+func pipInstall(c command, dir string) (install, bool) {
+	args, ok := pipArgs(c)
+	if !ok {
+		return install{}, false
+	}
+	in := install{tool: "pip", dir: dir, writes: pipWrites}
+	obstacle := ""
+	for i := 0; i < len(args); i++ {
+		flag, value, joined := strings.Cut(args[i], "=")
+		switch {
+		case flag == "-r" || flag == "--requirement" || flag == "-c" || flag == "--constraint":
+			if !joined {
+				if i++; i == len(args) {
+					return install{}, false
+				}
+				value = args[i]
+			}
+			if strings.Contains(value, "$") || strings.Contains(value, "://") {
+				return install{}, false
+			}
+			in.main = append(in.main, resolve(dir, value, 0))
+		case flag == "-i" || flag == "--index-url" || flag == "--extra-index-url" || flag == "--trusted-host" || flag == "--timeout" ||
+			flag == "--retries" || flag == "--progress-bar" || flag == "--only-binary" || flag == "--no-binary" || flag == "--root-user-action":
+			if !joined {
+				i++
+			}
+		case flag == "-e" || flag == "--editable" || flag == "-t" || flag == "--target" || flag == "--prefix" || flag == "--src" ||
+			flag == "-f" || flag == "--find-links" || flag == "--root":
+			obstacle = "pip is called with " + flag + ", which works on paths"
+			i++
+		case strings.HasPrefix(flag, "-"):
+		default:
+			if !pipFree([]string{args[i]}) {
+				obstacle = "pip also installs " + args[i] + ", which may be a path of the sources"
+			}
+		}
+	}
+	if len(in.main) == 0 {
+		return install{}, false
+	}
+	in.widen = func(r reader) ([]string, string) {
+		if obstacle != "" {
+			return nil, obstacle
+		}
+		for _, venv := range []string{".venv", "venv", "env"} {
+			if r.exists(venv + "/pyvenv.cfg") {
+				return nil, "the virtual environment " + venv + " is in the build context: ignore it"
+			}
+		}
+		return requirements(r, in.main)
+	}
+	return in, true
+}
+
+// requirements follows -r and -c through requirements files and returns the
+// files that they name, as image paths.
+func requirements(r reader, files []string) (more []string, obstacle string) {
+	seen := map[string]bool{}
+	for len(files) > 0 {
+		name := files[0]
+		files = files[1:]
+		if seen[name] {
+			continue
+		}
+		seen[name] = true
+		more = append(more, name)
+		text := r.file(name)
+		if text == nil {
+			return nil, path.Base(name) + " is named by a requirements file, but the context has none"
+		}
+		for line := range strings.Lines(strings.ReplaceAll(string(text), "\\\n", " ")) {
+			next, obstacle := requirement(line)
+			if obstacle != "" {
+				return nil, path.Base(name) + " " + obstacle
+			}
+			if next != "" {
+				files = append(files, resolve(path.Dir(name), next, 0))
+			}
+		}
+	}
+	return more, ""
+}
+
+// requirement reads one line of a requirements file: the file that it names, or
+// what makes it reach into the sources.
+func requirement(line string) (next, obstacle string) {
+	line = strings.TrimSpace(line)
+	if at := strings.Index(line, " #"); at >= 0 {
+		line = strings.TrimSpace(line[:at])
+	}
+	if line == "" || strings.HasPrefix(line, "#") {
+		return "", ""
+	}
+	for _, flag := range []string{"--requirement", "-r", "--constraint", "-c"} {
+		if rest, ok := strings.CutPrefix(line, flag); ok {
+			next = strings.TrimSpace(strings.TrimPrefix(rest, "="))
+			if strings.Contains(next, "://") {
+				return "", ""
+			}
+			if strings.ContainsAny(next, "$ ") {
+				return "", "has a line that cannot be followed: " + flag
+			}
+			return next, ""
+		}
+	}
+	for _, flag := range []string{"-e", "--editable"} {
+		if strings.HasPrefix(line, flag) {
+			return "", "installs something with " + flag
+		}
+	}
+	if strings.HasPrefix(line, "-f") || strings.HasPrefix(line, "--find-links") {
+		if !strings.Contains(line, "://") {
+			return "", "looks for packages in a folder"
+		}
+		return "", ""
+	}
+	if strings.HasPrefix(line, "-") {
+		return "", ""
+	}
+	spec, _, _ := strings.Cut(line, ";")
+	spec = strings.TrimSpace(spec)
+	if name, url, ok := strings.Cut(spec, "@"); ok && !strings.ContainsAny(name, "/\\") {
+		spec = strings.TrimSpace(url)
+	}
+	switch {
+	case strings.HasPrefix(spec, "file:"):
+	case strings.Contains(spec, "://"):
+		return "", ""
+	case !strings.ContainsAny(strings.Fields(spec + " .")[0], "/\\") && !strings.HasPrefix(spec, ".") && !strings.HasSuffix(spec, ".whl"):
+		return "", ""
+	}
+	return "", "installs a path of the sources"
+}

@@ -1,0 +1,229 @@
+package suggest
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/stokerd/stoker/context/dockerfile"
+)
+
+// A stageView is a stage as a rule walks it: each instruction with the folder
+// and the shell that are in force before it.
+//
+// Folders are paths in the image. One that hangs on what is not known, the
+// base image's own WORKDIR or a variable, begins with "?" and stands for
+// itself: two of them are the same folder exactly if they read the same.
+type stageView struct {
+	file  *dockerfile.File
+	stage dockerfile.Stage
+	dirs  []string   // per instruction
+	made  [][]string // per instruction: folders that WORKDIR has made
+	shell [][]string // per instruction
+}
+
+// baseDir stands for the folder that an image starts in.
+const baseDir = "?"
+
+func newStageView(f *dockerfile.File, st dockerfile.Stage) *stageView {
+	v := &stageView{file: f, stage: st}
+	dir, made, shell, vars := baseDir, []string(nil), []string(nil), 0
+	// The stages below it, lowest first, hand on their state.
+	var chain []dockerfile.Stage
+	for at := st.BaseStage; at >= 0; at = f.Stages[at].BaseStage {
+		chain = append([]dockerfile.Stage{f.Stages[at]}, chain...)
+	}
+	step := func(in dockerfile.Instruction) {
+		switch in.Keyword {
+		case "WORKDIR":
+			dir = resolve(dir, in.Value, vars)
+			made = append(slices.Clone(made), dir)
+		case "ARG", "ENV":
+			vars++
+		case "SHELL":
+			shell = in.Shell
+		}
+	}
+	for _, base := range chain {
+		for _, in := range base.Instructions {
+			step(in)
+		}
+	}
+	for _, in := range st.Instructions {
+		v.dirs = append(v.dirs, dir)
+		v.made = append(v.made, made)
+		v.shell = append(v.shell, shell)
+		step(in)
+	}
+	return v
+}
+
+// resolve returns the image folder that name means in dir. vars counts the ARG
+// and ENV instructions so far: the same variable means the same only between
+// two of them.
+func resolve(dir, name string, vars int) string {
+	if strings.Contains(name, "$") {
+		return fmt.Sprintf("?%d:%s", vars, path.Clean(name))
+	}
+	if path.IsAbs(name) {
+		return path.Clean(name)
+	}
+	return path.Join(dir, name)
+}
+
+// vars counts the ARG and ENV instructions before instruction i, as
+// newStageView does.
+func (v *stageView) vars(i int) int {
+	n := 0
+	for at := v.stage.BaseStage; at >= 0; at = v.file.Stages[at].BaseStage {
+		for _, in := range v.file.Stages[at].Instructions {
+			if in.Keyword == "ARG" || in.Keyword == "ENV" {
+				n++
+			}
+		}
+	}
+	for _, in := range v.stage.Instructions[:i] {
+		if in.Keyword == "ARG" || in.Keyword == "ENV" {
+			n++
+		}
+	}
+	return n
+}
+
+// dest returns the image path that a COPY puts its files at.
+func (v *stageView) dest(i int) string {
+	return resolve(v.dirs[i], v.stage.Instructions[i].Copy.Dest, v.vars(i))
+}
+
+// below returns name relative to dir, if it is dir or below it.
+func below(dir, name string) (string, bool) {
+	switch {
+	case dir == name:
+		return ".", true
+	case dir == "/" && path.IsAbs(name):
+		return name[1:], true
+	}
+	return strings.CutPrefix(name, dir+"/")
+}
+
+// overlap reports whether one of two image paths holds the other, or whether
+// that cannot be told.
+func overlap(a, b string) bool {
+	_, x := below(a, b)
+	_, y := below(b, a)
+	return x || y || a[0] == '?' || b[0] == '?'
+}
+
+// sources returns the context paths that a COPY would put at image path name,
+// as far as its text tells, most likely first.
+func (v *stageView) sources(i int, name string) []string {
+	c := v.stage.Instructions[i].Copy
+	dest := v.dest(i)
+	var list []string
+	for _, s := range c.Sources {
+		src := strings.TrimPrefix(path.Clean("/"+s), "/")
+		base := path.Base(name)
+		switch {
+		case strings.ContainsAny(s, "*?["):
+			// Files that match land in dest; of folders, what they hold.
+			if dest == path.Dir(name) {
+				list = append(list, path.Join(path.Dir(src), base))
+			}
+		case path.Base(src) == base && (dest == path.Dir(name) || dest == name):
+			list = append(list, src)
+		}
+		if rel, ok := below(dest, name); ok && !strings.ContainsAny(s, "*?[") && rel != "." {
+			list = append(list, path.Join(src, rel))
+		}
+	}
+	return list
+}
+
+// takesContext reports whether an instruction copies from the build context
+// in a way whose landing places are known.
+func takesContext(in dockerfile.Instruction) bool {
+	return in.Copy != nil && in.Copy.From == "" && in.Copy.Heredocs == 0 && !in.Copy.Parents &&
+		!slices.ContainsFunc(in.Copy.Sources, func(s string) bool {
+			return strings.Contains(s, "://") || strings.HasPrefix(s, "git@") || strings.Contains(s, "$") ||
+				in.Keyword == "ADD" && archive(s)
+		})
+}
+
+// archive reports a source that ADD may unpack.
+func archive(s string) bool {
+	s = strings.ToLower(s)
+	if strings.Contains(s, ".tar") {
+		return true
+	}
+	return slices.Contains([]string{".tgz", ".gz", ".tbz2", ".bz2", ".txz", ".xz", ".zst"}, path.Ext(s)) || strings.ContainsAny(s, "*?[")
+}
+
+// reachable returns which stages a target needs, by index. References that
+// hang on variables are taken to need everything.
+func reachable(f *dockerfile.File, target string) []bool {
+	needed := make([]bool, len(f.Stages))
+	start := len(f.Stages) - 1
+	if target != "" {
+		start = f.StageOf(target)
+	}
+	if start < 0 {
+		return needed
+	}
+	var visit func(i int)
+	visit = func(i int) {
+		if i < 0 || needed[i] {
+			return
+		}
+		needed[i] = true
+		for _, ref := range references(f.Stages[i]) {
+			if strings.Contains(ref, "$") {
+				for j := range i {
+					visit(j)
+				}
+				continue
+			}
+			visit(f.StageOf(ref))
+		}
+		visit(f.Stages[i].BaseStage)
+		if strings.Contains(f.Stages[i].Base, "$") {
+			for j := range i {
+				visit(j)
+			}
+		}
+	}
+	visit(start)
+	return needed
+}
+
+// references returns what a stage's instructions name with from=.
+func references(st dockerfile.Stage) []string {
+	var list []string
+	for _, in := range st.Instructions {
+		if in.Copy != nil && in.Copy.From != "" {
+			list = append(list, in.Copy.From)
+		}
+		if in.Run != nil {
+			for _, m := range in.Run.Mounts {
+				if m.From != "" {
+					list = append(list, m.From)
+				}
+			}
+		}
+	}
+	return list
+}
+
+// ships reports whether a stage's own files make up the image of a target.
+func ships(f *dockerfile.File, target string, stage int) bool {
+	at := len(f.Stages) - 1
+	if target != "" {
+		at = f.StageOf(target)
+	}
+	for ; at >= 0; at = f.Stages[at].BaseStage {
+		if at == stage {
+			return true
+		}
+	}
+	return false
+}

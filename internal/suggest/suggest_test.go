@@ -1,0 +1,274 @@
+package suggest_test
+
+import (
+	"fmt"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/tools/txtar"
+
+	"github.com/stokerd/stoker/context/dockerfile"
+	"github.com/stokerd/stoker/context/ignore"
+	"github.com/stokerd/stoker/internal/changes"
+	"github.com/stokerd/stoker/internal/suggest"
+)
+
+// A scenario is a txtar file. Its comment says what it shows. Sections:
+//
+//	Dockerfile       the file to look at
+//	.dockerignore    the ignore file, if any
+//	builds           further definitions, one a line: NAME TARGET [DIR] [shared]; "-" is the default
+//	history          commits, oldest first: [COUNT] PATH... ; PATH=ID gives content, else it is new
+//	seconds          observed medians: SECONDS INSTRUCTION
+//	want/FILE        the file afterwards, or
+//	advice           a part of the obstacle, or
+//	none             nothing is suggested
+//	evidence         the sentence
+//	saves, rates     seconds per build; hit rates
+//	diff             the unified diff
+//
+// All other sections are files of the repository.
+type scenario struct {
+	sections map[string]string
+	files    map[string]string
+}
+
+var special = []string{"builds", "history", "seconds", "advice", "none", "evidence", "saves", "rates", "diff"}
+
+func load(t *testing.T, name string) scenario {
+	t.Helper()
+	a, err := txtar.ParseFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(strings.TrimSpace(string(a.Comment))) == 0 {
+		t.Errorf("%s does not say what it shows", name)
+	}
+	s := scenario{map[string]string{}, map[string]string{}}
+	for _, f := range a.Files {
+		if slices.Contains(special, f.Name) || strings.HasPrefix(f.Name, "want/") {
+			s.sections[f.Name] = string(f.Data)
+			continue
+		}
+		s.files[f.Name] = string(f.Data)
+	}
+	return s
+}
+
+// fakeContext answers from a scenario's files with the rules of COPY that the
+// scenarios use: plain names, folders and globs.
+type fakeContext struct {
+	file    *dockerfile.File
+	files   map[string]string
+	dir     string
+	matcher *ignore.Matcher
+}
+
+func newContext(t *testing.T, f *dockerfile.File, files map[string]string, dir string) *fakeContext {
+	t.Helper()
+	parsed, err := ignore.Parse(".dockerignore", []byte(files[path.Join(dir, ".dockerignore")]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := ignore.NewMatcher(parsed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &fakeContext{file: f, files: files, dir: dir, matcher: m}
+}
+
+func (c *fakeContext) Takes(line int, name string) bool {
+	if c.matcher.Ignored(name) {
+		return false
+	}
+	for _, st := range c.file.Stages {
+		for _, in := range st.Instructions {
+			if in.Lines.From == line && in.Copy != nil && in.Copy.From == "" {
+				return slices.ContainsFunc(in.Copy.Sources, func(s string) bool { return covers(s, name) })
+			}
+		}
+	}
+	return false
+}
+
+func covers(source, name string) bool {
+	src := strings.TrimPrefix(path.Clean("/"+source), "/")
+	for at := name; at != "."; at = path.Dir(at) {
+		if ok, _ := path.Match(src, at); ok || src == "" || src == at {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *fakeContext) Exists(name string) bool {
+	for f := range c.files {
+		rel, ok := strings.CutPrefix(path.Join("/", f), path.Join("/", c.dir, name))
+		if ok && (rel == "" || rel[0] == '/') && !c.matcher.Ignored(strings.TrimPrefix(f, c.dir+"/")) {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *fakeContext) Read(name string) ([]byte, error) {
+	text, ok := c.files[path.Join(c.dir, name)]
+	if !ok {
+		return nil, fmt.Errorf("read %s: %w", name, fs.ErrNotExist)
+	}
+	return []byte(text), nil
+}
+
+// history makes the commits that a section lists.
+func history(text string) []changes.Commit {
+	var list []changes.Commit
+	now := map[string]changes.Entry{}
+	for line := range strings.Lines(text) {
+		words := strings.Fields(line)
+		if len(words) == 0 {
+			continue
+		}
+		count, err := strconv.Atoi(words[0])
+		if err == nil {
+			words = words[1:]
+		} else {
+			count = 1
+		}
+		for range count {
+			c := changes.Commit{ID: fmt.Sprint(len(list))}
+			for _, w := range words {
+				name, id, ok := strings.Cut(w, "=")
+				if !ok {
+					id = fmt.Sprint("new", len(list))
+				}
+				e := changes.Entry{Mode: 0o100644, OID: id}
+				c.Changes = append(c.Changes, changes.Change{Path: name, Old: now[name], New: e})
+				now[name] = e
+			}
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// input builds the rule's input for a scenario with these files.
+func (s scenario) input(t *testing.T, files map[string]string) suggest.Input {
+	t.Helper()
+	f, err := dockerfile.Parse("Dockerfile", []byte(files["Dockerfile"]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := suggest.Input{File: f, Path: "Dockerfile", Commits: history(s.sections["history"])}
+	lines := "main -\n"
+	if text, ok := s.sections["builds"]; ok {
+		lines = text
+	}
+	for line := range strings.Lines(lines) {
+		w := append(strings.Fields(line), "", "")
+		b := suggest.Build{Name: w[0], Target: strings.Trim(w[1], "-"), Dir: strings.Trim(w[2], "-")}
+		b.Context = newContext(t, f, files, b.Dir)
+		b.Ignore = suggest.IgnoreFile{Path: path.Join(b.Dir, ".dockerignore"), Shared: slices.Contains(w, "shared")}
+		if text, ok := files[b.Ignore.Path]; ok {
+			b.Ignore.Text = []byte(text)
+		}
+		in.Builds = append(in.Builds, b)
+	}
+	for line := range strings.Lines(s.sections["seconds"]) {
+		n, instruction, _ := strings.Cut(strings.TrimSpace(line), " ")
+		seconds, err := strconv.ParseFloat(n, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if in.Seconds == nil {
+			in.Seconds = map[string]float64{}
+		}
+		in.Seconds[instruction] = seconds
+	}
+	return in
+}
+
+func TestScenarios(t *testing.T) {
+	names, err := filepath.Glob("testdata/*/*.txtar")
+	if err != nil || len(names) < 20 {
+		t.Fatalf("%d scenarios, %v", len(names), err)
+	}
+	for _, name := range names {
+		t.Run(strings.TrimSuffix(filepath.Base(name), ".txtar"), func(t *testing.T) {
+			s := load(t, name)
+			got := suggest.Suggest(s.input(t, s.files))
+			if _, ok := s.sections["none"]; ok {
+				for _, g := range got {
+					t.Errorf("suggested %q (%s) %s\n%s", g.Title, g.Obstacle, g.Evidence, g.Diff())
+				}
+				return
+			}
+			if len(got) != 1 {
+				t.Fatalf("%d suggestions, want one: %+v", len(got), got)
+			}
+			s.check(t, got[0])
+		})
+	}
+}
+
+func (s scenario) check(t *testing.T, g suggest.Suggestion) {
+	t.Helper()
+	if g.Title == "" || g.Rule == "" || g.Lines.From == 0 || g.Evidence == "" {
+		t.Errorf("incomplete: %+v", g)
+	}
+	if want, ok := s.sections["evidence"]; ok && g.Evidence != strings.TrimSpace(want) {
+		t.Errorf("evidence = %s\nwant       %s", g.Evidence, want)
+	}
+	if want, ok := s.sections["saves"]; ok {
+		if got := fmt.Sprintf("%.2f %s", g.SavesSeconds, g.Costs); got != strings.TrimSpace(want) {
+			t.Errorf("saves %s, want %s", got, want)
+		}
+	}
+	if want, ok := s.sections["rates"]; ok {
+		if got := fmt.Sprintf("%.3f %.3f", g.HitRate.Before, g.HitRate.After); got != strings.TrimSpace(want) {
+			t.Errorf("hit rates %s, want %s", got, want)
+		}
+	}
+	if want, ok := s.sections["diff"]; ok && g.Diff() != want {
+		t.Errorf("diff (-want +got):\n%s", cmp.Diff(want, g.Diff()))
+	}
+	if want, ok := s.sections["advice"]; ok {
+		if g.Proof != suggest.Advice || len(g.Changes) > 0 || !strings.Contains(g.Obstacle, strings.TrimSpace(want)) {
+			t.Errorf("%s with obstacle %q, want advice with %q\n%s", g.Proof, g.Obstacle, want, g.Diff())
+		}
+		return
+	}
+	if g.Proof != suggest.ByConstruction || g.Obstacle != "" {
+		t.Fatalf("%s, obstacle %q, want an edit", g.Proof, g.Obstacle)
+	}
+	after := map[string]string{}
+	for name, text := range s.files {
+		after[name] = text
+	}
+	for _, c := range g.Changes {
+		want, ok := s.sections["want/"+c.Path]
+		if !ok {
+			t.Errorf("%s changed, which is not expected", c.Path)
+		}
+		if diff := cmp.Diff(want, string(c.New)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.Path, diff)
+		}
+		if old, had := s.files[c.Path]; had != (c.Old != nil) || old != string(c.Old) {
+			t.Errorf("%s: the old text is not the file's", c.Path)
+		}
+		after[c.Path] = string(c.New)
+	}
+	for name := range s.sections {
+		if f, ok := strings.CutPrefix(name, "want/"); ok && !slices.ContainsFunc(g.Changes, func(c suggest.Change) bool { return c.Path == f }) {
+			t.Errorf("%s is not changed", f)
+		}
+	}
+	for _, again := range suggest.Suggest(s.input(t, after)) {
+		t.Errorf("once applied, there is still %q: %s\n%s", again.Title, again.Obstacle, again.Diff())
+	}
+}
