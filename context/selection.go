@@ -66,6 +66,9 @@ func Compute(ctx context.Context, def Definition, resolver dockerfile.Resolver, 
 	main := def.Context
 	if def.Remote() {
 		main = ""
+		if def.Inline == "" && !filepath.IsAbs(def.Dockerfile) {
+			return nil, &dockerfile.Error{File: def.Dockerfile, Err: errors.New("lies in a remote context, which is not fetched")}
+		}
 	}
 	ignored, err := ignore.Find(main, def.Dockerfile)
 	if err != nil {

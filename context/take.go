@@ -139,11 +139,8 @@ func (s *Selection) Reach(l Local, f File) (Reach, int) {
 		return IsSent, -1
 	}
 	for _, i := range f.Steps {
-		for _, t := range s.Plan.Steps[i].Takes {
-			if t.Local != l.Name || t.Mount {
-				continue
-			}
-			if dest, ok := landing(t, f.Path); ok && s.Plan.Ships(i, dest) {
+		for _, dest := range s.placesOf(i, l, f.Path) {
+			if s.Plan.Ships(i, dest) {
 				return InFinal, i
 			}
 		}
@@ -151,21 +148,39 @@ func (s *Selection) Reach(l Local, f File) (Reach, int) {
 	return Intermediate, f.Steps[0]
 }
 
-// landing returns where in the stage the file at name lands.
-func landing(t dockerfile.Take, name string) (string, bool) {
+// placesOf returns where step may put the file at name so that it stays.
+func (s *Selection) placesOf(step int, l Local, name string) []string {
+	var places, linked []string
+	for _, t := range s.Plan.Steps[step].Takes {
+		if t.Local != l.Name || t.Mount {
+			continue
+		}
+		places = append(places, landings(t, name)...)
+		// Behind a link, some end of the name is what follows the destination.
+		for rest := name; rest != ""; _, rest, _ = strings.Cut(rest, "/") {
+			linked = append(linked, path.Join("/", t.Dest, rest))
+		}
+	}
+	if len(places) == 0 {
+		return linked
+	}
+	return places
+}
+
+// landings returns where in the stage the file at name may land.
+func landings(t dockerfile.Take, name string) []string {
 	if t.Path == "." {
-		return path.Join(t.Dest, name), true
+		return []string{path.Join("/", t.Dest, name)}
 	}
 	source := strings.Split(t.Path, "/")
 	parts := strings.Split(name, "/")
 	if len(parts) < len(source) {
-		return "", false
+		return nil
 	}
 	for i := range source {
 		if ok, err := path.Match(source[i], parts[i]); source[i] != parts[i] && (err != nil || !ok) {
-			return "", false
+			return nil
 		}
 	}
-	rest := strings.Join(parts[len(source):], "/")
-	return dockerfile.Landing(t.Dest, name, rest), true
+	return dockerfile.Landings(t.Dest, name, strings.Join(parts[len(source):], "/"))
 }

@@ -38,22 +38,30 @@ type vertex struct {
 	step   int    // index into plan.Steps, -1 for none
 }
 
+// A stepKey tells steps of one platform apart. Several operations may make up
+// one (COPY --link); two stages may have one name.
+type stepKey struct {
+	prefix string
+	line   Lines
+}
+
 // add reads the definition that was converted for one platform.
 func (a *assembler) add(platform string, ref *reference) error {
 	vertices, head, err := decode(ref.def)
 	if err != nil {
 		return err
 	}
-	steps := map[string]int{} // prefix -> index, for the vertices that share a step
+	steps := map[stepKey]int{} // index of the step that the vertices share
 	for _, v := range vertices {
 		a.addSource(v)
 		if v.prefix == "" || v.op.GetSource() != nil {
 			continue
 		}
-		i, ok := steps[v.prefix]
+		key := stepKey{v.prefix, v.line}
+		i, ok := steps[key]
 		if !ok {
 			i = len(a.plan.Steps)
-			steps[v.prefix] = i
+			steps[key] = i
 			a.plan.Steps = append(a.plan.Steps, a.newStep(v, platform))
 		}
 		v.step = i
@@ -93,11 +101,14 @@ func decode(def *pb.Definition) (ops []*vertex, head digest.Digest, err error) {
 	return ops, head, nil
 }
 
+// lines returns where the operation is written. Equal instructions of two stages
+// are one operation, under the name and at the last place of the one that was
+// marshalled last (BuildKit: llb.mergeMetadata, sourceMapCollector.Add).
 func lines(src *pb.Source, dgst digest.Digest) Lines {
 	if src == nil || src.Locations[string(dgst)] == nil {
 		return Lines{}
 	}
-	for _, loc := range src.Locations[string(dgst)].Locations {
+	for _, loc := range slices.Backward(src.Locations[string(dgst)].Locations) {
 		if n := len(loc.Ranges); n > 0 && loc.Ranges[0].Start != nil {
 			return Lines{int(loc.Ranges[0].Start.Line), int(loc.Ranges[n-1].End.GetLine())}
 		}
@@ -118,21 +129,23 @@ func (a *assembler) newStep(v *vertex, platform string) Step {
 	}
 	s.Stage = label
 	rest := strings.TrimPrefix(v.name, m[0])
-	if strings.HasPrefix(rest, "ONBUILD ") {
+	if after, ok := strings.CutPrefix(rest, "ONBUILD "); ok {
 		s.OnBuild = true
+		s.Keyword, _, _ = strings.Cut(after, " ")
 		s.Instruction = a.trigger(s)
 	} else {
 		s.Instruction = a.instructions[v.line.From]
 	}
-	if word, _, ok := strings.Cut(s.Instruction, " "); ok && s.Keyword == "" {
-		s.Keyword = word
+	if s.Keyword == "" {
+		s.Keyword, _, _ = strings.Cut(strings.TrimPrefix(s.Instruction, "ONBUILD "), " ")
 	}
 	s.Name = v.prefix + " " + s.Instruction
 	return s
 }
 
 // trigger returns the text of an ONBUILD step: the triggers come first in
-// their stage, in the order of the base image's configuration.
+// their stage, in the order of the base image's configuration. Where two base
+// images may have it, the keyword must do.
 func (a *assembler) trigger(s Step) string {
 	done := 0
 	for _, earlier := range a.plan.Steps {
@@ -140,19 +153,28 @@ func (a *assembler) trigger(s Step) string {
 			done++
 		}
 	}
+	var text []string
 	for _, triggers := range a.onBuild {
 		var executable []string
 		for _, t := range triggers {
-			switch word, _, _ := strings.Cut(t, " "); strings.ToUpper(word) {
+			switch strings.ToUpper(firstWord(t)) {
 			case "RUN", "COPY", "ADD", "WORKDIR":
 				executable = append(executable, t)
 			}
 		}
-		if done < len(executable) && len(a.onBuild) == 1 {
-			return "ONBUILD " + executable[done]
+		if done < len(executable) && strings.EqualFold(firstWord(executable[done]), s.Keyword) {
+			text = append(text, executable[done])
 		}
 	}
+	if len(text) == 1 {
+		return "ONBUILD " + text[0]
+	}
 	return "ONBUILD " + s.Keyword
+}
+
+func firstWord(text string) string {
+	word, _, _ := strings.Cut(strings.TrimSpace(text), " ")
+	return word
 }
 
 // keyword returns what kind of step v is where the operation alone tells.
@@ -225,6 +247,9 @@ func takes(op *pb.Op, vertices []*vertex) []Take {
 	}
 	var list []Take
 	for _, action := range op.GetFile().GetActions() {
+		if name, ok := local(action.Input); ok { // a stage FROM a named context
+			list = append(list, Take{Local: name, Path: ".", Dest: "/"})
+		}
 		cp := action.GetCopy()
 		if cp == nil {
 			continue
@@ -238,7 +263,7 @@ func takes(op *pb.Op, vertices []*vertex) []Take {
 	}
 	for _, m := range op.GetExec().GetMounts() {
 		if name, ok := local(m.Input); ok {
-			list = append(list, Take{Local: name, Path: relative(m.Selector), Dest: m.Dest, Mount: true})
+			list = append(list, Take{Local: name, Path: relative(m.Selector), Dest: m.Dest, Mount: m.Dest != pb.RootMount})
 		}
 	}
 	return list

@@ -1,6 +1,7 @@
 package dockerfile
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -50,6 +51,9 @@ func Convert(ctx context.Context, in Input, resolver Resolver) (*Plan, error) {
 		return nil, in.explain(err)
 	}
 	plan := &Plan{Assumed: gw.assumed(), Warnings: gw.warnings()}
+	for i := range plan.Warnings {
+		plan.Warnings[i].Message = in.redact(plan.Warnings[i].Message)
+	}
 	if ref, _, _, ok := parser.DetectSyntax(text); ok && !isStandardSyntax(ref) {
 		plan.Syntax = ref
 	}
@@ -111,7 +115,7 @@ func readDockerfile(name string) ([]byte, error) {
 // explain gives a frontend's error its file and line, and leaves out the
 // wrapping that says nothing to the user.
 func (in Input) explain(err error) error {
-	e := &Error{File: in.Dockerfile, Err: err}
+	e := &Error{File: cmp.Or(in.Dockerfile, "inline Dockerfile"), Err: err}
 	var already *Error
 	if errors.As(err, &already) {
 		return already
@@ -129,8 +133,26 @@ func (in Input) explain(err error) error {
 			}
 		}
 	}
-	e.Err = errors.New(plainMessage(err))
+	e.Err = errors.New(in.redact(plainMessage(err)))
 	return e
+}
+
+// A value of up to this many bytes is no secret, and would be found in words
+// that have nothing to do with it.
+const shortValue = 3
+
+// redact puts the names of build args where msg repeats their values, as the
+// frontend's messages do for what they were expanded to.
+func (in Input) redact(msg string) string {
+	names := slices.SortedFunc(maps.Keys(in.Args), func(a, b string) int { // the longest value first
+		return cmp.Or(cmp.Compare(len(in.Args[b]), len(in.Args[a])), cmp.Compare(a, b))
+	})
+	for _, name := range names {
+		if value := in.Args[name]; len(value) > shortValue {
+			msg = strings.ReplaceAll(msg, value, "${"+name+"}")
+		}
+	}
+	return msg
 }
 
 // plainMessage strips the prefixes under which the frontend wraps its errors.

@@ -57,7 +57,12 @@ func newGateway(in Input, text []byte, resolver Resolver) *gateway {
 	for name, value := range in.Args {
 		opts["build-arg:"+name] = value
 	}
-	dirs := map[string]string{localDockerfile: filepath.Dir(in.Dockerfile), localContext: in.Context}
+	dirs := map[string]string{localContext: in.Context}
+	if in.Dockerfile == "" { // text only: nothing lies beside it
+		opts["filename"] = "Dockerfile"
+	} else {
+		dirs[localDockerfile] = filepath.Dir(in.Dockerfile)
+	}
 	if in.RemoteContext != "" {
 		opts["context"] = in.RemoteContext
 		// buildx sends the Dockerfile beside a remote context only when it is
@@ -108,7 +113,7 @@ func (g *gateway) Solve(_ context.Context, req client.SolveRequest) (*client.Res
 	ref := &reference{def: req.Definition, gateway: g}
 	if local, ok := soleLocal(req.Definition); ok {
 		dir, known := g.dirs[local]
-		if !known {
+		if !known && local != localDockerfile {
 			return nil, fmt.Errorf("the build has no context named %q", local)
 		}
 		ref.local, ref.dir = local, dir

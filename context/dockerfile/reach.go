@@ -32,8 +32,14 @@ func (p *Plan) ships(step int, dest string, seen map[shipment]bool) bool {
 			if t.Mount || !p.extends(t.Step, step) {
 				continue
 			}
-			if rest, ok := below(t.Path, dest); ok && p.ships(j, Landing(t.Dest, dest, rest), seen) {
-				return true
+			rest, ok := below(t.Path, dest)
+			if !ok {
+				continue
+			}
+			for _, landing := range Landings(t.Dest, dest, rest) {
+				if p.ships(j, landing, seen) {
+					return true
+				}
 			}
 		}
 	}
@@ -50,13 +56,18 @@ func (p *Plan) extends(step, base int) bool {
 	return false
 }
 
-// Landing returns where COPY puts what lies at rest below source, rest being
-// "" for the source itself.
-func Landing(dest, source, rest string) string {
-	if rest == "" && strings.HasSuffix(dest, "/") {
-		rest = path.Base(source)
+// Landings returns where COPY may put what lies at rest below source, rest being
+// "" for the source itself: at dest, or below it should dest happen to be a
+// directory, which only a builder knows. At most one of them comes to be.
+func Landings(dest, source, rest string) []string {
+	if rest != "" {
+		return []string{path.Join("/", dest, rest)}
 	}
-	return path.Join("/", dest, rest)
+	inside := path.Join("/", dest, path.Base(source))
+	if strings.HasSuffix(dest, "/") {
+		return []string{inside}
+	}
+	return []string{path.Join("/", dest), inside}
 }
 
 // below reports whether name is pattern, or lies below it, and returns the rest.

@@ -74,8 +74,11 @@ func Find(context, dockerfile string) (*File, error) {
 }
 
 // Candidates returns the paths where an ignore file may lie, the one that wins
-// first.
+// first. A Dockerfile without a file of its own ("") has nothing beside it.
 func Candidates(context, dockerfile string) []string {
+	if dockerfile == "" {
+		return []string{filepath.Join(context, ".dockerignore")}
+	}
 	return []string{dockerfile + ".dockerignore", filepath.Join(context, ".dockerignore")}
 }
 
