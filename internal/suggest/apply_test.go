@@ -1,0 +1,187 @@
+package suggest_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stokerd/stoker/internal/suggest"
+)
+
+func put(t *testing.T, name, text string, mode os.FileMode) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, []byte(text), mode); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(name, mode); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func get(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if errors.Is(err, os.ErrNotExist) {
+		return "<absent>"
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func applier(t *testing.T) suggest.Applier {
+	t.Helper()
+	return suggest.Applier{Root: t.TempDir(), State: filepath.Join(t.TempDir(), "state")}
+}
+
+func TestApplyAndUndo(t *testing.T) {
+	a := applier(t)
+	dockerfile, ignored := filepath.Join(a.Root, "Dockerfile"), filepath.Join(a.Root, ".dockerignore")
+	put(t, dockerfile, "old\r\n", 0o640)
+	changes := []suggest.Change{
+		{Path: "Dockerfile", Old: []byte("old\r\n"), New: []byte("new\r\n")},
+		{Path: ".dockerignore", New: []byte("node_modules\n")},
+	}
+	if err := a.Apply(t.Context(), changes); err != nil {
+		t.Fatal(err)
+	}
+	if get(t, dockerfile) != "new\r\n" || get(t, ignored) != "node_modules\n" {
+		t.Errorf("applied: %q, %q", get(t, dockerfile), get(t, ignored))
+	}
+	if info, err := os.Stat(dockerfile); err != nil || info.Mode().Perm() != 0o640 {
+		t.Errorf("mode = %v, %v", info.Mode(), err)
+	}
+	entries, err := os.ReadDir(a.Root)
+	if err != nil || len(entries) != 2 {
+		t.Errorf("left behind: %v, %v", entries, err)
+	}
+	names, err := a.Undo()
+	if err != nil || len(names) != 2 {
+		t.Fatalf("Undo = %v, %v", names, err)
+	}
+	if get(t, dockerfile) != "old\r\n" || get(t, ignored) != "<absent>" {
+		t.Errorf("undone: %q, %q", get(t, dockerfile), get(t, ignored))
+	}
+	if _, err := a.Undo(); !errors.Is(err, suggest.ErrNothingToUndo) {
+		t.Errorf("second Undo: %v", err)
+	}
+}
+
+func TestApplyRefuses(t *testing.T) {
+	outside := filepath.Join(t.TempDir(), "Dockerfile")
+	for _, c := range []struct {
+		name  string
+		setup func(t *testing.T, a *suggest.Applier)
+		want  error
+	}{
+		{"changed since it was read", func(t *testing.T, a *suggest.Applier) {
+			put(t, filepath.Join(a.Root, "Dockerfile"), "other", 0o644)
+		}, suggest.ErrChanged},
+		{"gone", func(*testing.T, *suggest.Applier) {}, suggest.ErrChanged},
+		{"uncommitted", func(t *testing.T, a *suggest.Applier) {
+			put(t, filepath.Join(a.Root, "Dockerfile"), "old", 0o644)
+			a.Dirty = func(_ context.Context, path string) (bool, error) { return path == "Dockerfile", nil }
+		}, suggest.ErrDirty},
+		{"link out of the repository", func(t *testing.T, a *suggest.Applier) {
+			put(t, outside, "old", 0o644)
+			if err := os.Symlink(outside, filepath.Join(a.Root, "Dockerfile")); err != nil {
+				t.Fatal(err)
+			}
+		}, suggest.ErrOutside},
+		{"link to nowhere", func(t *testing.T, a *suggest.Applier) {
+			if err := os.Symlink(outside+"x", filepath.Join(a.Root, "Dockerfile")); err != nil {
+				t.Fatal(err)
+			}
+		}, suggest.ErrOutside},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a := applier(t)
+			c.setup(t, &a)
+			before := get(t, filepath.Join(a.Root, "Dockerfile"))
+			err := a.Apply(t.Context(), []suggest.Change{
+				{Path: ".dockerignore", New: []byte("x\n")}, {Path: "Dockerfile", Old: []byte("old"), New: []byte("new")},
+			})
+			if !errors.Is(err, c.want) {
+				t.Errorf("Apply = %v, want %v", err, c.want)
+			}
+			if got := get(t, filepath.Join(a.Root, "Dockerfile")); got != before {
+				t.Errorf("Dockerfile = %q after a refusal, was %q", got, before)
+			}
+			if got := get(t, filepath.Join(a.Root, ".dockerignore")); got != "<absent>" {
+				t.Errorf("half of the suggestion was written: %q", got)
+			}
+		})
+	}
+}
+
+func TestApplyForce(t *testing.T) {
+	a := applier(t)
+	put(t, filepath.Join(a.Root, "Dockerfile"), "old", 0o644)
+	a.Dirty = func(context.Context, string) (bool, error) { return true, nil }
+	a.Force = true
+	if err := a.Apply(t.Context(), []suggest.Change{{Path: "Dockerfile", Old: []byte("old"), New: []byte("new")}}); err != nil {
+		t.Fatal(err)
+	}
+	if got := get(t, filepath.Join(a.Root, "Dockerfile")); got != "new" {
+		t.Errorf("Dockerfile = %q", got)
+	}
+}
+
+// TestApplyThroughLink writes the file that a link within the repository names,
+// and asks git about that file.
+func TestApplyThroughLink(t *testing.T) {
+	a := applier(t)
+	real := filepath.Join(a.Root, "docker", "Dockerfile")
+	put(t, real, "old", 0o600)
+	if err := os.Symlink("docker/Dockerfile", filepath.Join(a.Root, "Dockerfile")); err != nil {
+		t.Fatal(err)
+	}
+	asked := ""
+	a.Dirty = func(_ context.Context, path string) (bool, error) { asked = path; return false, nil }
+	if err := a.Apply(t.Context(), []suggest.Change{{Path: "Dockerfile", Old: []byte("old"), New: []byte("new")}}); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Lstat(filepath.Join(a.Root, "Dockerfile")); err != nil || info.Mode()&os.ModeSymlink == 0 {
+		t.Errorf("the link was replaced: %v, %v", info.Mode(), err)
+	}
+	if get(t, real) != "new" || asked != "docker/Dockerfile" {
+		t.Errorf("file %q, git asked about %q", get(t, real), asked)
+	}
+}
+
+func TestUndoAfterAnEdit(t *testing.T) {
+	a := applier(t)
+	name := filepath.Join(a.Root, "Dockerfile")
+	put(t, name, "old", 0o644)
+	if err := a.Apply(t.Context(), []suggest.Change{{Path: "Dockerfile", Old: []byte("old"), New: []byte("new")}}); err != nil {
+		t.Fatal(err)
+	}
+	put(t, name, "mine", 0o644)
+	if _, err := a.Undo(); !errors.Is(err, suggest.ErrChanged) || get(t, name) != "mine" {
+		t.Errorf("Undo of an edited file: %v, file %q", err, get(t, name))
+	}
+}
+
+func TestApplyKeepsOwner(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root to own a file as another user")
+	}
+	a := applier(t)
+	name := filepath.Join(a.Root, "Dockerfile")
+	put(t, name, "old", 0o644)
+	if err := os.Chown(name, 1234, 4321); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Apply(t.Context(), []suggest.Change{{Path: "Dockerfile", Old: []byte("old"), New: []byte("new")}}); err != nil {
+		t.Fatal(err)
+	}
+	if got := owner(t, name); got != "1234:4321" {
+		t.Errorf("owner = %s", got)
+	}
+}
