@@ -166,6 +166,9 @@ func (o *observation) sort() {
 		if a.line > 0 && b.line > 0 && a.line != b.line {
 			return cmp.Compare(a.line, b.line)
 		}
+		if a.line > 0 && a.line == b.line {
+			return cmp.Compare(a.platform, b.platform)
+		}
 		return cmp.Compare(stages[a.platform+" "+a.stage], stages[b.platform+" "+b.stage])
 	})
 	for i, g := range o.groups {

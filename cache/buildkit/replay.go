@@ -155,7 +155,7 @@ func parseLabel(name string) (label, bool) {
 	if m == nil {
 		return label{}, false
 	}
-	l := label{prefix: m[1], platform: m[2], stage: m[3], onBuild: m[6] != "", keyword: m[7]}
+	l := label{prefix: m[1], platform: targetPlatform(m[2]), stage: m[3], onBuild: m[6] != "", keyword: m[7]}
 	// What matched is digits; a number too large for int is no step's.
 	if _, err := fmt.Sscan(m[4], &l.index); err != nil {
 		return label{}, false
@@ -164,6 +164,23 @@ func parseLabel(name string) (label, bool) {
 		return label{}, false
 	}
 	return l, true
+}
+
+var archVariant = regexp.MustCompile(`^[^/]+/v\d+$`)
+
+// targetPlatform returns the platform that is built for out of the form in
+// which names have it: "linux/amd64->arm64" runs on the first for the second.
+func targetPlatform(form string) string {
+	runsOn, target, cross := strings.Cut(form, "->")
+	if !cross {
+		return form
+	}
+	// "arm64" and "arm/v7" are of the same system, "windows/amd64" is not.
+	if strings.Contains(target, "/") && !archVariant.MatchString(target) {
+		return target
+	}
+	os, _, _ := strings.Cut(runsOn, "/")
+	return os + "/" + target
 }
 
 // step reports whether l is a step that BuildKit can execute.

@@ -96,12 +96,21 @@ func TestWarmTruncated(t *testing.T) {
 	}
 }
 
-// Warming is internal: nothing of it may ever count as a build.
-func TestWarmIsNotInHistory(t *testing.T) {
+// Whatever stoker asks of the builder is internal: it may never count as a build.
+func TestNotInHistory(t *testing.T) {
 	b, c := connect(t), otherClient(t)
 	dir, d := project(t, fullFile)
 	before := refs(t, b, c, dir)
 	if err := b.Warm(t.Context(), buildkit.Request{Definition: d, Dockerfile: []byte(fullFile)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.PullBase(t.Context(), "busybox", ""); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := b.ResolveConfig(t.Context(), "busybox", "linux/amd64"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Caps(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	after := refs(t, b, c, dir)
