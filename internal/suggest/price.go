@@ -1,6 +1,7 @@
 package suggest
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -70,8 +71,12 @@ func (m *move) changes(in Input) ([]Change, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := dockerfile.Parse(in.File.Name, text); err != nil {
+	after, err := dockerfile.Parse(in.File.Name, text)
+	if err != nil {
 		return nil, err
+	}
+	if !m.keeps(in.File, after) {
+		return nil, errors.New("an instruction is not closed on its own last line")
 	}
 	list := []Change{{Path: in.Path, Old: in.File.Text, New: text}}
 	if m.ignore != "" {
@@ -86,6 +91,35 @@ func (m *move) changes(in Input) ([]Change, error) {
 		list = append(list, Change{Path: ig.Path, Old: ig.Text, New: []byte(old + m.ignore + ending)})
 	}
 	return list, nil
+}
+
+// keeps reports whether the new file has every instruction of the old one, but
+// for one that is cut, and those that the move adds; no more and no less.
+func (m *move) keeps(old, after *dockerfile.File) bool {
+	count := map[string]int{}
+	total := 0
+	for _, st := range after.Stages {
+		for _, in := range append([]dockerfile.Instruction{st.From}, st.Instructions...) {
+			count[in.Text]++
+			total++
+		}
+	}
+	want := len(m.needs)
+	if m.run.tail || m.download {
+		want++
+	}
+	for _, st := range old.Stages {
+		for i, in := range append([]dockerfile.Instruction{st.From}, st.Instructions...) {
+			want++
+			if st.Index == m.view.stage.Index && i-1 == m.last && m.run.tail {
+				continue
+			}
+			if count[in.Text]--; count[in.Text] < 0 {
+				return false
+			}
+		}
+	}
+	return total == want
 }
 
 // inside returns a path of the repository relative to the build's context.
