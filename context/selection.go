@@ -1,11 +1,15 @@
 package buildctx
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/tonistiigi/fsutil"
 	"github.com/tonistiigi/fsutil/types"
@@ -42,7 +46,8 @@ type Local struct {
 	Context, Sent Size
 	Files         []File // the effective context, parents before children
 
-	matcher *ignore.Matcher // of Ignore
+	matcher *ignore.Matcher  // of Ignore
+	takers  map[int][]*taker // by step
 }
 
 // A File is an entry of an effective context.
@@ -258,3 +263,62 @@ func (l Local) Explain(name string) ignore.Decision {
 
 // Ignores reports whether the ignore file leaves name out.
 func (l Local) Ignores(name string) bool { return l.matcher != nil && l.matcher.Ignored(name) }
+
+// Lookup returns the file at name in the effective context.
+func (l Local) Lookup(name string) (File, bool) {
+	i, ok := slices.BinarySearchFunc(l.Files, name, func(f File, name string) int {
+		return compareWalk(f.Path, name)
+	})
+	if !ok {
+		return File{}, false
+	}
+	return l.Files[i], true
+}
+
+// compareWalk orders paths as a walk does: by component.
+func compareWalk(a, b string) int {
+	for i := 0; i < len(a) && i < len(b); i++ {
+		switch {
+		case a[i] == b[i]:
+		case a[i] == '/':
+			return -1
+		case b[i] == '/':
+			return 1
+		default:
+			return cmp.Compare(a[i], b[i])
+		}
+	}
+	return cmp.Compare(len(a), len(b))
+}
+
+// maxLinks is how many links BuildKit follows on one path (cache/contenthash:
+// defaultMaxLinks).
+const maxLinks = 255
+
+// Resolve returns what a COPY or a bind mount of name finds among the files that
+// were sent: links on the way are followed, and cannot lead out of the context.
+func (l Local) Resolve(name string) (File, bool) {
+	var at File
+	rest := strings.TrimPrefix(path.Clean("/"+name), "/")
+	for done, links := "", 0; rest != ""; {
+		part, more, _ := strings.Cut(rest, "/")
+		next := path.Join(done, part)
+		f, ok := l.Lookup(next)
+		if !ok || !f.Sent {
+			return File{}, false
+		}
+		if f.Link == "" {
+			at, done, rest = f, next, more
+			continue
+		}
+		if links++; links > maxLinks {
+			return File{}, false
+		}
+		target := path.Join("/", done, f.Link)
+		if path.IsAbs(f.Link) {
+			target = path.Clean(f.Link)
+		}
+		at, done, rest = File{}, "", strings.TrimPrefix(path.Join(target, more), "/")
+	}
+	return at, true
+}

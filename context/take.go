@@ -96,6 +96,7 @@ func (k *taker) match(source, parts []string) bool {
 
 // assign fills in which steps take which of the sent files.
 func (l *Local) assign(plan *dockerfile.Plan, files fsutil.FS) error {
+	l.takers = map[int][]*taker{}
 	for i, step := range plan.Steps {
 		for _, t := range step.Takes {
 			if t.Local != l.Name {
@@ -105,6 +106,7 @@ func (l *Local) assign(plan *dockerfile.Plan, files fsutil.FS) error {
 			if err != nil {
 				return err
 			}
+			l.takers[i] = append(l.takers[i], k)
 			for j := range l.Files {
 				f := &l.Files[j]
 				if !f.Sent || !k.takes(f.Path) {
@@ -183,4 +185,18 @@ func landings(t dockerfile.Take, name string) []string {
 		}
 	}
 	return dockerfile.Landings(t.Dest, name, strings.Join(parts[len(source):], "/"))
+}
+
+// WouldTake reports whether the step at index would take a file at name, which need
+// not exist: it is about the rules, ignore file included.
+func (l Local) WouldTake(step int, name string) bool {
+	if l.Ignores(name) {
+		return false
+	}
+	for _, k := range l.takers[step] {
+		if k.takes(name) {
+			return true
+		}
+	}
+	return false
 }

@@ -17,6 +17,7 @@ type Repository struct {
 	Owner   int       `json:"owner"`   // uid that owned Root when consent was given
 	Allowed bool      `json:"allowed"` // its steps may run while prewarming
 	Pulls   bool      `json:"pulls"`   // also for commits that came from elsewhere
+	Trusted string    `json:"trusted"` // the newest commit that the user made, built or allowed
 	Watched bool      `json:"watched"` // watched again when the daemon starts
 	Since   time.Time `json:"since"`   // first watched
 }

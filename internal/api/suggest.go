@@ -26,6 +26,8 @@ type Suggestion struct {
 	File     string `json:"file"`  // relative to the repository
 	Lines    [2]int `json:"lines"` // first and last line concerned
 	Evidence string `json:"evidence"`
+	// Obstacle says, for advice, why there is no edit.
+	Obstacle string `json:"obstacle,omitempty"`
 	// SavesSeconds is per build, from this repository's history.
 	SavesSeconds float64     `json:"savesSeconds"`
 	HitRate      BeforeAfter `json:"hitRate"`

@@ -45,6 +45,7 @@ func Levels() []Level {
 		{"internal/server", 4, "handlers over an interface; knows no daemon"},
 		{"internal/client", 4, "the other end of internal/server"},
 		{"internal/web", 4, "a page over the wire structs"},
+		{"internal/advise", 4, "gathers what internal/suggest looks at, for the daemon and the one-shot commands"},
 		{"internal/project", 3, "one repository's picture, for the daemon and the one-shot commands"},
 		{"internal/daemon", 5, "composition root of the background process"},
 		{"internal/cli", 6, "composition root of the commands; may run the daemon"},
@@ -84,11 +85,21 @@ func Restrictions() []Restriction {
 		},
 		{
 			[]string{
-				"github.com/moby/buildkit/frontend/...",
+				"github.com/moby/buildkit/frontend/dockerfile/...",
+				"github.com/moby/buildkit/frontend/dockerui/...",
+				"github.com/moby/buildkit/frontend/subrequests/...",
+				"github.com/moby/buildkit/solver/llbsolver/ops/...",
+			},
+			[]string{"context/dockerfile"}, "one reading of Dockerfiles, and one place to follow BuildKit's versions",
+		},
+		{
+			[]string{
+				"github.com/moby/buildkit/frontend/gateway/...",
 				"github.com/moby/buildkit/client/llb/...",
 				"github.com/moby/buildkit/solver/...",
 			},
-			[]string{"context/dockerfile"}, "one reading of Dockerfiles, and one place to follow BuildKit's versions",
+			[]string{"context/dockerfile", "cache/buildkit"},
+			"the language of requests to a builder: one package reads definitions in it, the other one solves and reads records",
 		},
 		{
 			[]string{

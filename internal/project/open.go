@@ -44,7 +44,7 @@ func Root(ctx context.Context, dir string) (string, error) {
 // means that there is no picture at all; what is wrong with one definition is
 // in its Problem.
 func (o *Opener) Open(ctx context.Context, root string, allowed bool, adHoc ...buildctx.Definition) (*Picture, error) {
-	p := &Picture{Root: root, Sequence: 1, Allowed: allowed, adHoc: adHoc}
+	p := &Picture{Root: root, Sequence: 1, Defined: 1, Allowed: allowed, adHoc: adHoc}
 	if err := o.define(ctx, p); err != nil {
 		return nil, err
 	}
@@ -82,7 +82,7 @@ func (o *Opener) Update(ctx context.Context, old *Picture, changed map[string][]
 		if err != nil {
 			return nil, err
 		}
-		fresh.Sequence = next.Sequence
+		fresh.Sequence, fresh.Defined = next.Sequence, next.Sequence
 		return fresh, nil
 	}
 	o.readHead(ctx, &next)

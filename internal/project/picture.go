@@ -17,6 +17,7 @@ import (
 type Picture struct {
 	Root      string // absolute, links resolved
 	Sequence  uint64 // grows with each picture of a repository
+	Defined   uint64 // sequence of the picture whose definitions these are
 	Allowed   bool
 	Head      git.Head // zero where there is no git
 	Config    config.Config

@@ -1,0 +1,193 @@
+// Package advise asks internal/suggest about a repository: it gathers what the
+// rules look at (Dockerfiles, what their steps take, the history, costs) and
+// puts the answers into the wire's words. The daemon and the one-shot command
+// share it.
+package advise
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	buildctx "github.com/stokerd/stoker/context"
+	"github.com/stokerd/stoker/context/dockerfile"
+	"github.com/stokerd/stoker/internal/api"
+	"github.com/stokerd/stoker/internal/changes"
+	"github.com/stokerd/stoker/internal/git"
+	"github.com/stokerd/stoker/internal/project"
+	"github.com/stokerd/stoker/internal/suggest"
+)
+
+// historyLength is how many commits are replayed: some months of an active
+// repository, read in a tenth of a second.
+const historyLength = 200
+
+// Costs gives the observed median seconds of a definition's steps by
+// instruction, as dockerfile.Instruction.Text has it; nil where none are known.
+type Costs func(definition string) map[string]float64
+
+// An Answer is what is suggested for one build.
+type Answer struct {
+	Build       *project.Build
+	Suggestions []suggest.Suggestion
+}
+
+// History is what the rules know of a repository's past.
+type History struct {
+	Commits []changes.Commit // oldest first; none where there is no git
+	Note    string           // why there are none, or fewer than there could be
+}
+
+// Read returns the history of p's repository. A folder without git has none.
+func Read(ctx context.Context, p *project.Picture) (History, error) {
+	repo, err := git.Open(ctx, p.Root)
+	if errors.Is(err, git.ErrNotRepository) || errors.Is(err, git.ErrNoGit) || errors.Is(err, git.ErrUnsafe) {
+		return History{Note: "no history: " + err.Error()}, nil
+	}
+	if err != nil {
+		return History{}, fmt.Errorf("read history: %w", err)
+	}
+	var h History
+	for c, err := range changes.History(ctx, repo, historyLength) {
+		if errors.Is(err, git.ErrNoCommits) {
+			h.Note = "no commits yet"
+			break
+		}
+		if err != nil {
+			return History{}, fmt.Errorf("read history: %w", err)
+		}
+		h.Commits = append(h.Commits, c)
+	}
+	if p.Head.Shallow {
+		h.Note = "a shallow clone: the history is cut off"
+	}
+	return h, nil
+}
+
+// Suggest returns what the rules propose for each of builds.
+func Suggest(p *project.Picture, builds []*project.Build, h History, costs Costs) []Answer {
+	answers := make([]Answer, 0, len(builds))
+	for _, b := range builds {
+		a := Answer{Build: b}
+		if in, ok := input(p, b, h, costs); ok {
+			a.Suggestions = suggest.Suggest(in)
+		}
+		answers = append(answers, a)
+	}
+	return answers
+}
+
+// input gathers what the rules look at for b; false if its Dockerfile is no
+// file that could be changed, or cannot be read.
+func input(p *project.Picture, b *project.Build, h History, costs Costs) (suggest.Input, bool) {
+	if b.Selection == nil || b.Definition.Inline != "" {
+		return suggest.Input{}, false
+	}
+	text, err := os.ReadFile(b.Definition.Dockerfile)
+	if err != nil {
+		return suggest.Input{}, false
+	}
+	name := p.Relative(b.Definition.Dockerfile)
+	file, err := dockerfile.Parse(name, text)
+	if err != nil {
+		return suggest.Input{}, false
+	}
+	in := suggest.Input{File: file, Path: name, Commits: h.Commits, Builds: []suggest.Build{build(p, b)}}
+	if costs != nil {
+		in.Seconds = costs(b.Definition.Name)
+	}
+	for _, other := range p.Builds {
+		if other != b && other.Selection != nil && other.Definition.Dockerfile == b.Definition.Dockerfile {
+			in.Builds = append(in.Builds, build(p, other))
+		}
+	}
+	return in, true
+}
+
+func build(p *project.Picture, b *project.Build) suggest.Build {
+	main := b.Selection.Main
+	out := suggest.Build{Name: b.Definition.Name, Target: b.Definition.Target, Context: buildContext{b.Selection}}
+	if dir := p.Relative(main.Root); dir != "." {
+		out.Dir = dir
+	}
+	ignoreFile := main.Ignore.Path
+	if ignoreFile == "" {
+		ignoreFile = filepath.Join(main.Root, ".dockerignore")
+	} else if text, err := os.ReadFile(ignoreFile); err == nil {
+		out.Ignore.Text = text
+	}
+	out.Ignore.Path = p.Relative(ignoreFile)
+	out.Ignore.Shared = slices.ContainsFunc(p.Builds, func(o *project.Build) bool {
+		return o.Selection != nil && o.Definition.Dockerfile != b.Definition.Dockerfile &&
+			o.Selection.Main.Root == main.Root && !o.Selection.Main.Ignore.Specific
+	})
+	return out
+}
+
+// A buildContext answers the rules' questions from a selection.
+type buildContext struct{ *buildctx.Selection }
+
+var _ suggest.Context = buildContext{}
+
+func (c buildContext) Takes(line int, name string) bool {
+	for i, step := range c.Plan.Steps {
+		if step.Lines.From == line && c.Main.WouldTake(i, name) {
+			return true
+		}
+	}
+	return false
+}
+
+func (c buildContext) Exists(name string) bool {
+	return slices.ContainsFunc(c.Main.Files, func(f buildctx.File) bool {
+		return f.Path == name || strings.HasPrefix(f.Path, name+"/")
+	})
+}
+
+func (c buildContext) Read(name string) ([]byte, error) {
+	return os.ReadFile(filepath.Join(c.Main.Root, filepath.FromSlash(name)))
+}
+
+// Wire puts answers into the form of `stoker suggest`.
+func Wire(p *project.Picture, answers []Answer, h History) api.Suggest {
+	out := api.Suggest{Schema: api.SuggestSchema, Definitions: []api.SuggestDefinition{}}
+	for _, a := range answers {
+		d := api.SuggestDefinition{Name: a.Build.Definition.Name, Suggestions: []api.Suggestion{}}
+		if a.Build.Problem != nil {
+			d.Problem, d.Hint = a.Build.Problem.Text, a.Build.Problem.Hint
+		}
+		for _, s := range a.Suggestions {
+			d.Suggestions = append(d.Suggestions, wire(p, a.Build, s))
+		}
+		if len(d.Suggestions) == 0 && d.Problem == "" {
+			d.Content = content(h)
+		}
+		out.Definitions = append(out.Definitions, d)
+	}
+	return out
+}
+
+func wire(p *project.Picture, b *project.Build, s suggest.Suggestion) api.Suggestion {
+	out := api.Suggestion{
+		Rule: s.Rule, Title: s.Title, File: p.Relative(b.Definition.Dockerfile), Lines: [2]int{s.Lines.From, s.Lines.To},
+		Evidence: s.Evidence, Obstacle: s.Obstacle, SavesSeconds: s.SavesSeconds, Costs: s.Costs, Proof: string(s.Proof), Diff: s.Diff(),
+	}
+	out.HitRate.Before, out.HitRate.After = s.HitRate.Before, s.HitRate.After
+	return out
+}
+
+// content says why there is nothing to suggest.
+func content(h History) string {
+	text := "no rule found anything to change (manifests-first)"
+	switch {
+	case h.Note != "":
+		return text + " (" + h.Note + ")"
+	case len(h.Commits) > 0:
+		return fmt.Sprintf("%s; looked at the last %d commits", text, len(h.Commits))
+	}
+	return text
+}

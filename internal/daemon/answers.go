@@ -1,0 +1,191 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/stokerd/stoker/cache"
+	"github.com/stokerd/stoker/cache/store"
+	buildctx "github.com/stokerd/stoker/context"
+	"github.com/stokerd/stoker/internal/api"
+	"github.com/stokerd/stoker/internal/project"
+	"github.com/stokerd/stoker/internal/report"
+)
+
+// Up has a repository watched, and answers when its first picture is ready.
+func (d *Daemon) Up(ctx context.Context, req api.UpRequest) (api.Status, error) {
+	root, err := project.Root(ctx, req.Dir)
+	if err != nil {
+		return api.Status{}, &api.Error{Code: api.BadInput, Message: err.Error(), Hint: "name a folder that exists"}
+	}
+	if fi, err := os.Stat(root); err != nil || !fi.IsDir() {
+		return api.Status{}, &api.Error{Code: api.BadInput, Message: root + " is not a folder"}
+	}
+	rec, _, err := d.store.Repository(root)
+	if err != nil {
+		return api.Status{}, err
+	}
+	if !rec.Watched {
+		rec.Root, rec.Watched = root, true
+		if rec.Since.IsZero() {
+			rec.Since = time.Now()
+		}
+		if err := d.store.PutRepository(rec); err != nil {
+			return api.Status{}, err
+		}
+	}
+	repo := d.watch(rec)
+	if req.Allow || req.Pulls {
+		if err := d.consent(ctx, root, true, req.Pulls); err != nil {
+			return api.Status{}, err
+		}
+	}
+	select {
+	case <-repo.ready:
+	case <-repo.ended:
+		return api.Status{}, errEnded
+	case <-ctx.Done():
+		return api.Status{}, ctx.Err()
+	}
+	return d.status(), nil
+}
+
+// Down has a repository no longer watched, or ends the daemon.
+func (d *Daemon) Down(ctx context.Context, req api.DownRequest) (api.Done, error) {
+	if req.All {
+		// The answer is on its way before the listener closes.
+		d.stop()
+		return api.Done{Message: "the daemon ends"}, nil
+	}
+	repo, err := d.around(ctx, req.Dir)
+	if err != nil {
+		return api.Done{}, err
+	}
+	if err := d.forget(repo); err != nil {
+		return api.Done{}, err
+	}
+	return api.Done{Message: repo.root + " is no longer watched"}, nil
+}
+
+func (d *Daemon) forget(repo *repository) error {
+	repo.mu.Lock()
+	repo.consent.Watched = false
+	rec := repo.consent
+	repo.mu.Unlock()
+	if err := d.store.PutRepository(rec); err != nil {
+		return fmt.Errorf("forget %s: %w", repo.root, err)
+	}
+	d.mu.Lock()
+	delete(d.repositories, repo.root)
+	d.mu.Unlock()
+	d.warmer.Forget(repo.root)
+	repo.end()
+	<-repo.ended
+	d.board.changed()
+	return nil
+}
+
+// picture returns what a query is about: the repository's picture behind the
+// barrier, or one of the definition that was given.
+func (d *Daemon) picture(ctx context.Context, q api.Query) (*repository, *project.Picture, error) {
+	repo, err := d.around(ctx, q.Dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	if q.AdHoc != nil {
+		p, err := repo.opener.Open(ctx, repo.root, repo.allowed(), definition(*q.AdHoc))
+		if err != nil {
+			return nil, nil, problem(repo.explain(err))
+		}
+		return repo, p, nil
+	}
+	s, err := repo.fresh(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if s.picture == nil {
+		return nil, nil, problem(s.problem)
+	}
+	return repo, s.picture, nil
+}
+
+func problem(p *project.Problem) error {
+	return &api.Error{Code: api.BadInput, Message: p.Text, Hint: p.Hint}
+}
+
+// definition turns what was typed into a definition.
+func definition(a api.AdHoc) buildctx.Definition {
+	return buildctx.Definition{
+		Name: filepath.Base(a.Context), Context: a.Context, Dockerfile: a.Dockerfile, Target: a.Target,
+		Args: a.Args, Platforms: a.Platforms, NamedContexts: a.NamedContexts,
+	}
+}
+
+// chosen returns the builds with the given names, all of them for none.
+func chosen(p *project.Picture, names []string) ([]*project.Build, error) {
+	return report.Select(p, names)
+}
+
+// Check answers `stoker check`.
+func (d *Daemon) Check(ctx context.Context, req api.CheckRequest) (api.Check, error) {
+	_, p, err := d.picture(ctx, req.Query)
+	if err != nil {
+		return api.Check{}, err
+	}
+	return report.Check(p, req.Names)
+}
+
+// Context answers `stoker context ls`.
+func (d *Daemon) Context(ctx context.Context, req api.ContextRequest) (api.Context, error) {
+	_, p, err := d.picture(ctx, req.Query)
+	if err != nil {
+		return api.Context{}, err
+	}
+	name := ""
+	if len(req.Names) > 0 {
+		name = req.Names[0]
+	}
+	b, err := report.One(p, name)
+	if err != nil {
+		return api.Context{}, err
+	}
+	return report.Context(p, b)
+}
+
+// Stats answers `stoker stats`.
+func (d *Daemon) Stats(ctx context.Context, req api.StatsRequest) (api.Stats, error) {
+	since := time.Now().Add(-time.Duration(req.Since * float64(time.Second)))
+	q := store.Query{Since: since, Definition: req.Definition, Borrow: true}
+	if req.Dir != "" {
+		root, err := project.Root(ctx, req.Dir)
+		if err != nil {
+			return api.Stats{}, &api.Error{Code: api.BadInput, Message: err.Error()}
+		}
+		q.Repository = root
+	}
+	var failed error
+	list := cache.Stats(records(d.store.Records(q), &failed))
+	if failed != nil {
+		return api.Stats{}, fmt.Errorf("read builds: %w", failed)
+	}
+	return report.Stats(since, list), nil
+}
+
+// records yields the records of seq; what goes wrong is left in failed.
+func records(seq iter.Seq2[cache.Record, error], failed *error) iter.Seq[cache.Record] {
+	return func(yield func(cache.Record) bool) {
+		for r, err := range seq {
+			if err != nil {
+				*failed = err
+				return
+			}
+			if !yield(r) {
+				return
+			}
+		}
+	}
+}

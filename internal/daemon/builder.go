@@ -1,0 +1,254 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/stokerd/stoker/cache/buildkit"
+	"github.com/stokerd/stoker/internal/api"
+	"github.com/stokerd/stoker/watcher"
+)
+
+// A builder finds the BuildKit that the user's builds run on and keeps the
+// connection.
+type builder struct {
+	env     buildkit.Env
+	folders string // where the watchers of sockets' folders keep their cookies
+	log     *slog.Logger
+
+	mu        sync.Mutex // guards the fields below
+	explicit  string     // what the user asked for; "" looks around
+	connected []*buildkit.Builder
+	problem   string
+	hint      string
+	again     chan struct{} // closed to look around anew
+}
+
+// current returns the builder to solve on, nil while there is none.
+func (b *builder) current() *buildkit.Builder {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.connected) == 0 {
+		return nil
+	}
+	return b.connected[0]
+}
+
+// wire describes the builder for users.
+func (b *builder) wire() api.Builder {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.connected) == 0 {
+		return api.Builder{Problem: b.problem, Hint: b.hint}
+	}
+	info := b.connected[0].Info()
+	return api.Builder{Name: info.Name, Kind: info.Kind, Address: info.Address, Version: info.Version, Connected: true}
+}
+
+// missing is the error of a request that needs a builder.
+func (b *builder) missing() error {
+	w := b.wire()
+	if w.Problem == "" {
+		w.Problem = "no builder has answered yet"
+	}
+	return &api.Error{Code: api.NoBuilder, Message: w.Problem, Hint: w.Hint}
+}
+
+// use has the builder looked for that explicit names from now on.
+func (b *builder) use(explicit string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.explicit == explicit {
+		return
+	}
+	b.explicit = explicit
+	if b.again != nil {
+		close(b.again)
+		b.again = nil
+	}
+}
+
+// run keeps a builder connected until ctx ends.
+func (b *builder) run(ctx context.Context, d *Daemon) error {
+	for wait := time.Second; ctx.Err() == nil; {
+		found, again := b.look(ctx)
+		d.board.changed()
+		if len(found.Builders) == 0 {
+			b.await(ctx, found.Sockets, again)
+			wait = time.Second
+			continue
+		}
+		began := time.Now()
+		d.warmer.SetReady(true)
+		d.images.poke()
+		b.serve(ctx, d, found.Builders, again)
+		d.warmer.SetReady(false)
+		b.set(nil, "the connection to the builder was lost", "")
+		for _, node := range found.Builders {
+			if err := node.Close(); err != nil {
+				b.log.Debug("close", "error", err)
+			}
+		}
+		d.board.changed()
+		// One that breaks at once is not asked again and again.
+		if time.Since(began) > time.Minute {
+			wait = time.Second
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
+		wait = min(2*wait, time.Minute)
+	}
+	return nil
+}
+
+// look looks around once.
+func (b *builder) look(ctx context.Context) (buildkit.Discovery, <-chan struct{}) {
+	b.mu.Lock()
+	explicit := b.explicit
+	b.again = make(chan struct{})
+	again := b.again
+	b.mu.Unlock()
+	found, err := buildkit.Discover(ctx, b.env, explicit)
+	if err != nil {
+		b.set(nil, err.Error(), "")
+		return buildkit.Discovery{}, again
+	}
+	b.set(found.Builders, found.Problem(), found.Hint())
+	if len(found.Builders) > 0 {
+		info := found.Builders[0].Info()
+		b.log.Info("connected", "builder", info.Name, "kind", info.Kind, "version", info.Version)
+	}
+	return found, again
+}
+
+func (b *builder) set(connected []*buildkit.Builder, problem, hint string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.connected, b.problem, b.hint = connected, problem, hint
+}
+
+// serve listens to the history of every node until one breaks.
+func (b *builder) serve(ctx context.Context, d *Daemon, nodes []*buildkit.Builder, again <-chan struct{}) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	group, ctx := errgroup.WithContext(ctx)
+	for _, node := range nodes {
+		group.Go(func() error {
+			err := d.listen(ctx, node)
+			if errors.Is(err, buildkit.ErrNoHistory) {
+				b.log.Warn("builds cannot be counted", "reason", err)
+				<-ctx.Done() // it can still be warmed
+			}
+			return err
+		})
+	}
+	group.Go(func() error {
+		select {
+		case <-again:
+			return errors.New("another builder was asked for")
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	})
+	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+		b.log.Info("connection ended", "reason", err)
+	}
+}
+
+// await returns when one of the sockets may have appeared. Their folders are
+// watched; nothing is polled.
+func (b *builder) await(ctx context.Context, sockets []string, again <-chan struct{}) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	appeared := make(chan struct{}, 1)
+	var group errgroup.Group
+	defer func() { cancel(); _ = group.Wait() }()
+	for _, folder := range folders(sockets) {
+		w, err := watcher.New(folder, watcher.Options{
+			Debounce: debounce, Log: b.log,
+			Prune:     func(dir string) bool { return dir != "." },
+			CookieDir: filepath.Join(b.folders, "socket-"+filepath.Base(folder)),
+		})
+		if err != nil {
+			b.log.Warn("wait for a builder", "folder", folder, "error", err)
+			continue
+		}
+		group.Go(func() error {
+			defer w.Close()
+			for {
+				select {
+				case <-ctx.Done():
+					return nil
+				case batch, ok := <-w.Batches():
+					if !ok {
+						return nil
+					}
+					if concerns(folder, batch, sockets) {
+						select {
+						case appeared <- struct{}{}:
+						default:
+						}
+					}
+				}
+			}
+		})
+	}
+	select {
+	case <-ctx.Done():
+	case <-appeared:
+	case <-again:
+	}
+}
+
+// folders returns the nearest folders that exist above the sockets.
+func folders(sockets []string) []string {
+	var list []string
+	seen := map[string]bool{}
+	for _, s := range sockets {
+		dir := filepath.Dir(s)
+		for {
+			if fi, err := os.Stat(dir); err == nil && fi.IsDir() {
+				break
+			}
+			if parent := filepath.Dir(dir); parent != dir {
+				dir = parent
+				continue
+			}
+			break
+		}
+		if dir != string(filepath.Separator) && !seen[dir] {
+			seen[dir] = true
+			list = append(list, dir)
+		}
+	}
+	return list
+}
+
+// concerns reports whether a change in folder may be a socket, or a folder on
+// the way to one.
+func concerns(folder string, batch watcher.Batch, sockets []string) bool {
+	if batch.Overflow {
+		return true
+	}
+	for _, p := range batch.Paths {
+		abs := filepath.Join(folder, p)
+		for _, s := range sockets {
+			if s == abs {
+				return true
+			}
+			if rel, err := filepath.Rel(abs, s); err == nil && filepath.IsLocal(rel) {
+				return true
+			}
+		}
+	}
+	return false
+}

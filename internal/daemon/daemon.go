@@ -1,0 +1,186 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/stokerd/stoker/cache/buildkit"
+	"github.com/stokerd/stoker/cache/prewarm"
+	"github.com/stokerd/stoker/cache/store"
+	"github.com/stokerd/stoker/internal/api"
+	"github.com/stokerd/stoker/internal/config"
+	"github.com/stokerd/stoker/internal/ipc"
+	"github.com/stokerd/stoker/internal/project"
+	"github.com/stokerd/stoker/internal/server"
+)
+
+// Options configure Run. All fields are needed but Ready, and Watch.
+type Options struct {
+	Paths   ipc.Paths
+	Version api.Version
+	Log     *slog.Logger
+	Builder buildkit.Env      // where builders are looked for
+	Env     map[string]string // the process's variables, for compose files
+	User    *config.File      // the user's configuration; nil for none
+	// Ready is called once, when requests are answered.
+	Ready func()
+	// Watch are directories to watch from the start, beside those that were
+	// watched when the last daemon ended.
+	Watch []api.UpRequest
+}
+
+// A Daemon serves the repositories of one user. Its methods answer requests and
+// are safe for concurrent use.
+type Daemon struct {
+	options Options
+	log     *slog.Logger
+	store   *store.Store
+	secrets *project.SecretCache
+	images  *images
+	builder *builder
+	warmer  *prewarm.Scheduler
+	board   *board
+	started time.Time
+	stop    context.CancelFunc
+	ctx     context.Context // of Run: what a request starts outlives the request
+	group   *errgroup.Group // the repositories' goroutines
+
+	mu           sync.Mutex // guards repositories
+	repositories map[string]*repository
+}
+
+var _ server.Backend = (*Daemon)(nil)
+
+// Run is the daemon: it takes the user's lock, serves until ctx ends or a
+// client asks it to stop, and returns when everything it started has ended. An
+// error that wraps ipc.ErrRunning means that another daemon serves already.
+func Run(ctx context.Context, o Options) (err error) {
+	lock, err := ipc.Acquire(ctx, o.Paths)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, lock.Release()) }()
+	kept, err := store.Open(o.Paths.Store)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, kept.Close()) }()
+	if moved := kept.Replaced(); moved != "" {
+		o.Log.Warn("the store was corrupt and has been put aside; a new one was begun", "moved", moved)
+	}
+	listener, err := lock.Listen()
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	group, ctx := errgroup.WithContext(ctx)
+	d := &Daemon{
+		options: o, log: o.Log, store: kept, images: newImages(kept), board: newBoard(), started: time.Now(),
+		stop: stop, ctx: ctx, group: group, repositories: map[string]*repository{},
+	}
+	d.secrets = project.NewSecretCache()
+	d.builder = &builder{env: o.Builder, folders: filepath.Join(o.Paths.Runtime, "watch"), log: o.Log.With("component", "builder")}
+	d.warmer = prewarm.New(ctx, d.warm)
+	defer d.warmer.Close()
+
+	group.Go(func() error {
+		srv := &server.Server{Backend: d, Version: o.Version, Stop: stop, Log: o.Log.With("component", "server")}
+		return srv.Serve(ctx, listener)
+	})
+	group.Go(func() error { return d.builder.run(ctx, d) })
+	group.Go(func() error { return d.lookUp(ctx) })
+	d.resume(ctx)
+	if o.Ready != nil {
+		o.Ready()
+	}
+	o.Log.Info("serving", "socket", o.Paths.Socket, "version", o.Version.Version)
+	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// resume watches again what was watched when the last daemon ended.
+func (d *Daemon) resume(ctx context.Context) {
+	known, err := d.store.Repositories()
+	if err != nil {
+		d.log.Error("read the watched repositories", "error", err)
+	}
+	for _, r := range known {
+		if !r.Watched {
+			continue
+		}
+		if _, err := os.Stat(r.Root); err != nil {
+			d.log.Warn("a watched repository is gone", "root", r.Root)
+		}
+		d.watch(r)
+	}
+	for _, req := range d.options.Watch {
+		d.group.Go(func() error {
+			if _, err := d.Up(ctx, req); err != nil {
+				d.log.Error("watch", "dir", req.Dir, "error", err)
+			}
+			return nil
+		})
+	}
+}
+
+// watch returns the repository at r.Root, watched from now on.
+func (d *Daemon) watch(r store.Repository) *repository {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if have := d.repositories[r.Root]; have != nil {
+		return have
+	}
+	repo := newRepository(d, r)
+	d.repositories[r.Root] = repo
+	ctx, cancel := context.WithCancel(d.ctx)
+	repo.end = cancel
+	d.group.Go(func() error {
+		defer close(repo.ended)
+		defer cancel()
+		repo.run(ctx)
+		return nil
+	})
+	return repo
+}
+
+// all returns the watched repositories.
+func (d *Daemon) all() []*repository {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	list := make([]*repository, 0, len(d.repositories))
+	for _, r := range d.repositories {
+		list = append(list, r)
+	}
+	return list
+}
+
+// around returns the watched repository that dir lies in.
+func (d *Daemon) around(ctx context.Context, dir string) (*repository, error) {
+	root, err := project.Root(ctx, dir)
+	if err != nil {
+		return nil, &api.Error{Code: api.BadInput, Message: err.Error()}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if repo := d.repositories[root]; repo != nil {
+		return repo, nil
+	}
+	// A folder of a repository that was watched as such, without git.
+	for root, repo := range d.repositories {
+		if rel, err := filepath.Rel(root, dir); err == nil && filepath.IsLocal(rel) {
+			return repo, nil
+		}
+	}
+	return nil, &api.Error{Code: api.NotFound, Message: fmt.Sprintf("%s is not watched", root), Hint: "stoker up " + root}
+}

@@ -1,0 +1,208 @@
+package daemon
+
+import (
+	"context"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/stokerd/stoker/cache"
+	"github.com/stokerd/stoker/cache/buildkit"
+	buildctx "github.com/stokerd/stoker/context"
+)
+
+// listen keeps the builds of one node: those that it remembers, and those to
+// come.
+func (d *Daemon) listen(ctx context.Context, node *buildkit.Builder) error {
+	running := map[string]func(){} // what is held back while a build runs
+	defer func() {
+		for _, release := range running {
+			release()
+		}
+	}()
+	return node.Watch(ctx, func(ev buildkit.Event) error {
+		switch ev.Type {
+		case buildkit.Started:
+			if running[ev.Ref] == nil {
+				running[ev.Ref] = d.warmer.Hold()
+			}
+		case buildkit.Complete, buildkit.Deleted:
+			if release := running[ev.Ref]; release != nil {
+				release()
+				delete(running, ev.Ref)
+			}
+			if ev.Type == buildkit.Complete {
+				d.record(ctx, node, ev)
+			}
+		}
+		return nil
+	})
+}
+
+// record keeps a finished build if it is of a watched repository.
+func (d *Daemon) record(ctx context.Context, node *buildkit.Builder, ev buildkit.Event) {
+	name := node.Info().Name
+	if have, ok, err := d.store.Record(name, ev.Ref); err == nil && ok && have.Generation >= ev.Generation {
+		return
+	}
+	seen, err := node.Observe(ctx, ev)
+	if err != nil {
+		if ctx.Err() == nil {
+			d.log.Warn("read a finished build", "ref", ev.Ref, "error", err)
+		}
+		return
+	}
+	repo, def := d.belongs(seen)
+	if repo == nil {
+		return
+	}
+	seen.Record.Repository, seen.Record.Definition = repo.root, def.Name
+	seen.Describe(describer(ctx, def))
+	if _, err := d.store.Put(seen.Record); err != nil {
+		d.log.Error("store a finished build", "ref", ev.Ref, "error", err)
+		return
+	}
+	d.log.Debug("build recorded", "ref", ev.Ref, "repository", repo.root, "definition", def.Name)
+	if s := repo.state.Load(); s != nil && s.picture != nil && seen.Record.Completed.After(repo.since) {
+		// The user has built this state themselves.
+		repo.trust(s.picture.Head.Commit)
+	}
+	d.board.changed()
+}
+
+// describer looks up instructions by stage and index in the plan of def.
+func describer(ctx context.Context, def buildctx.Definition) func(cache.Step) (string, int, bool) {
+	plan := sync.OnceValue(func() map[string]planned { return plannedSteps(ctx, def) })
+	return func(s cache.Step) (string, int, bool) {
+		p, ok := plan()[s.Stage+"/"+s.Platform+"/"+indexKey(s.Index, s.Total)]
+		return p.instruction, p.line, ok
+	}
+}
+
+// belongs finds the repository and the definition that a build was of: by the
+// folders that the client told, else by the Dockerfile's text.
+func (d *Daemon) belongs(seen buildkit.Observed) (*repository, buildctx.Definition) {
+	var (
+		bestRepo *repository
+		best     buildctx.Definition
+		score    int
+	)
+	for _, r := range d.all() {
+		s := r.state.Load()
+		if s == nil || s.picture == nil {
+			continue
+		}
+		for _, b := range s.picture.Builds {
+			if n := r.match(b.Definition, seen.Join); n > score {
+				bestRepo, best, score = r, b.Definition, n
+			}
+		}
+		if n := r.holds(seen.Join); n > score {
+			// A build of this repository that no definition describes.
+			bestRepo, best, score = r, buildctx.Definition{Name: observedName(r, seen.Join)}, n
+		}
+	}
+	return bestRepo, best
+}
+
+// match scores how surely a build was of a definition; 0 means that it was not.
+func (r *repository) match(def buildctx.Definition, j buildkit.Join) int {
+	if j.Target != def.Target || j.RemoteContext != def.Remote() {
+		return 0
+	}
+	if len(j.Platforms) > 0 && len(def.Platforms) > 0 && !slices.Equal(j.Platforms, def.Platforms) {
+		return 0
+	}
+	switch {
+	case j.LocalContext != "":
+		if samePath(j.LocalContext, def.Context) && (j.LocalDockerfile == "" || samePath(dockerfilePath(j), def.Dockerfile)) {
+			return 100 + argScore(def, j)
+		}
+	case j.VCSContext != "":
+		if r.relative(def.Context) == clean(j.VCSContext) && r.builtText(def, j) {
+			return 80 + argScore(def, j)
+		}
+	default:
+		if filepath.Base(j.Filename) == filepath.Base(def.Dockerfile) && r.builtText(def, j) {
+			return 60 + argScore(def, j)
+		}
+	}
+	return 0
+}
+
+// holds scores a build whose context lies in r, whatever was built there.
+func (r *repository) holds(j buildkit.Join) int {
+	if j.LocalContext == "" {
+		return 0
+	}
+	resolved, err := filepath.EvalSymlinks(j.LocalContext)
+	if err != nil {
+		return 0
+	}
+	if rel, err := filepath.Rel(r.root, resolved); err == nil && filepath.IsLocal(rel) {
+		return 1
+	}
+	return 0
+}
+
+// observedName names a build that no definition describes after what it says
+// of itself.
+func observedName(r *repository, j buildkit.Join) string {
+	name := r.relative(dockerfilePath(j))
+	if j.Target != "" {
+		name += "#" + j.Target
+	}
+	return name
+}
+
+// builtText reports whether the text that was built is, or was a while ago,
+// the definition's.
+func (r *repository) builtText(def buildctx.Definition, j buildkit.Join) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return j.DockerfileDigest != "" && slices.Contains(r.texts[def.Name], j.DockerfileDigest)
+}
+
+// argScore prefers, among definitions of one file, that with the args built.
+func argScore(def buildctx.Definition, j buildkit.Join) int {
+	if slices.Equal(def.ArgNames(), j.ArgNames) {
+		return 1
+	}
+	return 0
+}
+
+// dockerfilePath is where the client says the Dockerfile was: buildx keeps the
+// path itself, or its folder.
+func dockerfilePath(j buildkit.Join) string {
+	p := j.LocalDockerfile
+	if p == "" {
+		p = j.LocalContext
+	}
+	if base := filepath.Base(j.Filename); filepath.Base(p) != base {
+		return filepath.Join(p, base)
+	}
+	return p
+}
+
+func samePath(a, b string) bool {
+	ra, errA := filepath.EvalSymlinks(a)
+	rb, errB := filepath.EvalSymlinks(b)
+	if errA != nil || errB != nil {
+		return filepath.Clean(a) == filepath.Clean(b)
+	}
+	return ra == rb
+}
+
+func (r *repository) relative(name string) string {
+	if resolved, err := filepath.EvalSymlinks(name); err == nil {
+		name = resolved
+	}
+	rel, err := filepath.Rel(r.root, name)
+	if err != nil {
+		return name
+	}
+	return filepath.ToSlash(rel)
+}
+
+func clean(rel string) string { return strings.TrimPrefix(filepath.ToSlash(filepath.Clean(rel)), "./") }

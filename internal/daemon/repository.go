@@ -1,0 +1,363 @@
+package daemon
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/stokerd/stoker/cache/prewarm"
+	"github.com/stokerd/stoker/cache/store"
+	"github.com/stokerd/stoker/internal/config"
+	"github.com/stokerd/stoker/internal/project"
+	"github.com/stokerd/stoker/watcher"
+)
+
+// debounce is how long a burst of changes may go on before the picture follows:
+// editors and git write many files within some ten milliseconds.
+const debounce = 100 * time.Millisecond
+
+// A repository is one that is watched. A single goroutine, run, owns its
+// picture; everybody else reads state.
+type repository struct {
+	root   string
+	daemon *Daemon
+	log    *slog.Logger
+	since  time.Time
+	opener *project.Opener
+	end    context.CancelFunc
+	ended  chan struct{}
+
+	state    atomic.Pointer[state]
+	ready    chan struct{} // closed when the first state is there
+	commands chan func(ctx context.Context)
+	batches  chan rootBatch
+	recount  chan struct{} // holds one token: the suggestions may be others now
+
+	suggestions atomic.Int64
+
+	watchers map[string]*watched // belongs to run
+
+	mu      sync.Mutex          // guards the fields below
+	consent store.Repository    // what its owner allowed
+	texts   map[string][]string // digests of the Dockerfile texts of each definition, newest last
+	shown   []*watched          // what watchers holds, for status
+}
+
+// A state is a repository as readers see it. Picture is nil while none can be
+// made; problem then says why.
+type state struct {
+	picture *project.Picture
+	problem *project.Problem
+}
+
+// watched is a directory with its watcher, and the goroutine that forwards
+// what it reports.
+type watched struct {
+	*watcher.Watcher
+	stop context.CancelFunc
+	done chan struct{}
+}
+
+// rootBatch is what a watcher reported for its root.
+type rootBatch struct {
+	root  string
+	batch watcher.Batch
+}
+
+func newRepository(d *Daemon, r store.Repository) *repository {
+	repo := &repository{
+		root: r.Root, daemon: d, log: d.log.With("component", "repository", "root", r.Root), since: time.Now(),
+		ended: make(chan struct{}), ready: make(chan struct{}), commands: make(chan func(context.Context)),
+		batches: make(chan rootBatch), recount: make(chan struct{}, 1), watchers: map[string]*watched{}, consent: r, texts: map[string][]string{},
+	}
+	repo.opener = &project.Opener{
+		Secrets: d.secrets, Resolver: repositoryImages{d.images, repo}, User: d.options.User, Env: d.options.Env,
+	}
+	return repo
+}
+
+// run follows the repository until ctx ends.
+func (r *repository) run(ctx context.Context) {
+	counted := make(chan struct{})
+	go func() { defer close(counted); r.countSuggestions(ctx) }()
+	defer func() { <-counted }()
+	defer r.unwatchAll()
+	r.open(ctx)
+	close(r.ready)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case b := <-r.batches:
+			r.follow(ctx, map[string]watcher.Batch{b.root: b.batch})
+		case do := <-r.commands:
+			do(ctx)
+		}
+	}
+}
+
+// do has fn run by the goroutine that owns the repository, and waits for it.
+func (r *repository) do(ctx context.Context, fn func(ctx context.Context)) error {
+	done := make(chan struct{})
+	task := func(ctx context.Context) { defer close(done); fn(ctx) }
+	select {
+	case r.commands <- task:
+	case <-r.ended:
+		return errEnded
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case <-done:
+		return nil
+	case <-r.ended:
+		return errEnded
+	}
+}
+
+var errEnded = errors.New("the repository is no longer watched")
+
+// fresh returns the state with everything that was written before the call (the
+// barrier: watcher.Flush).
+func (r *repository) fresh(ctx context.Context) (*state, error) {
+	err := r.do(ctx, func(ctx context.Context) {
+		flushed := map[string]watcher.Batch{}
+		for root, w := range r.watchers {
+			batch, err := w.Flush(ctx)
+			if err != nil {
+				batch = watcher.Batch{Overflow: true}
+			}
+			if !batch.Empty() {
+				flushed[root] = batch
+			}
+		}
+		if len(flushed) > 0 || len(r.watchers) == 0 {
+			r.follow(ctx, flushed)
+		}
+	})
+	return r.state.Load(), err
+}
+
+// open makes a picture from the disk. The scan that counts comes after the
+// watches are in place, so that nothing falls between.
+func (r *repository) open(ctx context.Context) {
+	picture, err := r.opener.Open(ctx, r.root, r.allowed())
+	if err == nil {
+		r.watchRoots(ctx, picture)
+		if everything := r.everything(); len(everything) > 0 {
+			picture, err = r.opener.Update(ctx, picture, everything)
+		}
+	}
+	if err != nil {
+		r.watchRoots(ctx, nil)
+	}
+	r.publish(ctx, picture, err)
+}
+
+// everything names all watched roots as to be scanned anew.
+func (r *repository) everything() map[string][]string {
+	all := map[string][]string{}
+	for root := range r.watchers {
+		all[root] = nil
+	}
+	return all
+}
+
+// follow brings the picture up to what the watchers reported.
+func (r *repository) follow(ctx context.Context, batches map[string]watcher.Batch) {
+	old := r.state.Load()
+	if old.picture == nil {
+		r.open(ctx)
+		return
+	}
+	changed := map[string][]string{}
+	for root, b := range batches {
+		changed[root] = b.Paths
+		if b.Overflow {
+			changed[root] = nil
+		}
+	}
+	picture, err := r.opener.Update(ctx, old.picture, changed)
+	if ctx.Err() != nil {
+		return
+	}
+	if err == nil && picture.Defined != old.picture.Defined {
+		r.watchRoots(ctx, picture)
+	}
+	r.publish(ctx, picture, err)
+}
+
+// publish hands a picture, or the reason why there is none, to the readers, and
+// says what changed to those who act on it.
+func (r *repository) publish(ctx context.Context, picture *project.Picture, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	old := r.state.Load()
+	next := &state{picture: picture}
+	if err != nil {
+		next = &state{problem: r.explain(err)}
+		r.log.Warn("no picture", "reason", next.problem.Text)
+	}
+	if old != nil && old.picture != nil && old.picture == next.picture {
+		return
+	}
+	r.state.Store(next)
+	r.daemon.board.changed()
+	if next.picture == nil {
+		return
+	}
+	r.noteTexts(next.picture)
+	r.noteHead(ctx, next.picture)
+	select {
+	case r.recount <- struct{}{}:
+	default:
+	}
+	for i, b := range next.picture.Builds {
+		if b.Selection == nil || old != nil && old.picture != nil && i < len(old.picture.Builds) && old.picture.Builds[i] == b {
+			continue
+		}
+		r.daemon.touch(r, b, next.picture.Config)
+	}
+}
+
+// explain puts what keeps the repository from being pictured into words.
+func (r *repository) explain(err error) *project.Problem {
+	var bad *config.Error
+	if errors.As(err, &bad) {
+		bad := *bad
+		if rel, err := filepath.Rel(r.root, bad.File); err == nil {
+			bad.File = rel
+		}
+		hint := bad.Hint
+		bad.Hint = ""
+		return &project.Problem{Text: bad.Error(), Hint: hint}
+	}
+	if _, statErr := os.Stat(r.root); statErr != nil {
+		return &project.Problem{Text: "the folder is gone", Hint: "put it back, or stop watching it: stoker down " + r.root}
+	}
+	return &project.Problem{Text: err.Error()}
+}
+
+// watchRoots watches what picture shows and nothing else; with no picture, the
+// repository's folder, so that a mend is seen.
+func (r *repository) watchRoots(ctx context.Context, picture *project.Picture) {
+	prunes := map[string]func(string) bool{r.root: func(dir string) bool { return dir != "." }}
+	if picture != nil {
+		clear(prunes)
+		for _, root := range picture.Roots() {
+			prunes[root] = picture.Prune(root)
+		}
+	}
+	for root, w := range r.watchers {
+		if _, ok := prunes[root]; !ok {
+			r.unwatch(root, w)
+		}
+	}
+	for root, prune := range prunes {
+		if w := r.watchers[root]; w != nil {
+			if err := w.SetPrune(prune); err != nil {
+				r.log.Error("change what is watched", "error", err)
+			}
+			continue
+		}
+		if err := r.watchRoot(ctx, root, prune); err != nil {
+			r.log.Error("watch", "dir", root, "error", err)
+		}
+	}
+	r.show()
+}
+
+// show lets status see what is watched.
+func (r *repository) show() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.shown = slices.Collect(maps.Values(r.watchers))
+}
+
+func (r *repository) watchRoot(ctx context.Context, root string, prune func(string) bool) error {
+	sum := sha256.Sum256([]byte(r.root + "\x00" + root))
+	w, err := watcher.New(root, watcher.Options{
+		Debounce: debounce, Prune: prune, Log: r.log,
+		CookieDir: filepath.Join(r.daemon.options.Paths.Runtime, "watch", hex.EncodeToString(sum[:8])),
+	})
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	added := &watched{Watcher: w, stop: stop, done: make(chan struct{})}
+	r.watchers[root] = added
+	go func() {
+		defer close(added.done)
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case batch, ok := <-w.Batches():
+				if !ok {
+					return
+				}
+				select {
+				case r.batches <- rootBatch{root, batch}:
+				case <-ctx.Done():
+					return
+				}
+			}
+		}
+	}()
+	return nil
+}
+
+func (r *repository) unwatch(root string, w *watched) {
+	delete(r.watchers, root)
+	w.stop()
+	if err := w.Close(); err != nil {
+		r.log.Warn("stop watching", "dir", root, "error", err)
+	}
+	<-w.done
+}
+
+func (r *repository) unwatchAll() {
+	for root, w := range r.watchers {
+		r.unwatch(root, w)
+	}
+}
+
+// noteTexts remembers the digest of each definition's Dockerfile, for builds
+// that say no more of themselves than what they built.
+func (r *repository) noteTexts(p *project.Picture) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, b := range p.Builds {
+		text, err := dockerfileText(b.Definition)
+		if err != nil {
+			continue
+		}
+		sum := sha256.Sum256(text)
+		digest, list := hex.EncodeToString(sum[:]), r.texts[b.Definition.Name]
+		if len(list) == 0 || list[len(list)-1] != digest {
+			// A build that runs may be of a text that was replaced just now.
+			if len(list) >= 20 {
+				list = list[1:]
+			}
+			r.texts[b.Definition.Name] = append(list, digest)
+		}
+	}
+}
+
+// touch has a definition warmed once its repository is quiet.
+func (d *Daemon) touch(r *repository, b *project.Build, cfg config.Config) {
+	if cfg.Prewarm.Level == config.LevelOff {
+		return
+	}
+	d.warmer.Touch(prewarm.Job{Repository: r.root, Definition: b.Definition.Name}, cfg.Prewarm.Quiet)
+}

@@ -1,0 +1,161 @@
+package daemon
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/stokerd/stoker/cache"
+	"github.com/stokerd/stoker/cache/store"
+	"github.com/stokerd/stoker/internal/api"
+	"github.com/stokerd/stoker/internal/report"
+)
+
+// A board says when the status has changed.
+type board struct {
+	mu   sync.Mutex // guards the fields below
+	seq  uint64
+	wait chan struct{} // closed at the next change
+}
+
+func newBoard() *board { return &board{seq: 1, wait: make(chan struct{})} }
+
+// changed tells everybody who waits.
+func (b *board) changed() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.seq++
+	close(b.wait)
+	b.wait = make(chan struct{})
+}
+
+// after returns once the sequence is beyond seq.
+func (b *board) after(ctx context.Context, seq uint64) (uint64, error) {
+	for {
+		b.mu.Lock()
+		now, wait := b.seq, b.wait
+		b.mu.Unlock()
+		if now > seq {
+			return now, nil
+		}
+		select {
+		case <-wait:
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	}
+}
+
+// StatusJSON returns the status from memory; nothing is computed but times.
+func (d *Daemon) StatusJSON() []byte {
+	data, err := json.Marshal(d.status())
+	if err != nil {
+		d.log.Error("encode status", "error", err)
+	}
+	return data
+}
+
+// StatusAfter waits until the status is newer than seq.
+func (d *Daemon) StatusAfter(ctx context.Context, seq uint64) ([]byte, uint64, error) {
+	next, err := d.board.after(ctx, seq)
+	if err != nil {
+		return nil, 0, err
+	}
+	return d.StatusJSON(), next, nil
+}
+
+func (d *Daemon) status() api.Status {
+	s := api.Status{
+		Schema: api.StatusSchema,
+		Daemon: &api.Daemon{
+			Version: d.options.Version.Version, PID: d.options.Version.PID, Uptime: time.Since(d.started).Seconds(),
+			Socket: d.options.Paths.Socket,
+		},
+		Builder:      d.builder.wire(),
+		Repositories: []api.Repository{},
+	}
+	for _, r := range d.all() {
+		s.Repositories = append(s.Repositories, d.describe(r))
+	}
+	slices.SortFunc(s.Repositories, func(a, b api.Repository) int { return strings.Compare(a.Root, b.Root) })
+	return s
+}
+
+// describe is the status of one repository.
+func (d *Daemon) describe(r *repository) api.Repository {
+	out := api.Repository{Root: r.root, Definitions: []api.Definition{}, Findings: []api.Finding{}}
+	s := r.state.Load()
+	switch {
+	case s == nil:
+		out.Pending = true
+	case s.picture == nil:
+		out.Problem, out.Hint = s.problem.Text, s.problem.Hint
+	default:
+		out = report.Repository(s.picture)
+		out.Suggestions = int(r.suggestions.Load())
+		d.addBuilds(r, &out)
+		d.addWarmth(r, s, &out)
+	}
+	out.Since = time.Since(r.since).Seconds()
+	out.Allowed = r.allowed()
+	r.addWatch(&out)
+	return out
+}
+
+// addBuilds fills in what was observed of each definition.
+func (d *Daemon) addBuilds(r *repository, out *api.Repository) {
+	byName := map[string][]cache.Record{}
+	since := time.Now().Add(-report.Window)
+	for rec, err := range d.store.Records(store.Query{Since: since, Repository: r.root}) {
+		if err != nil {
+			d.log.Error("read builds", "error", err)
+			break
+		}
+		byName[rec.Definition] = append(byName[rec.Definition], rec)
+	}
+	for i := range out.Definitions {
+		report.AddBuilds(&out.Definitions[i], byName[out.Definitions[i].Name])
+	}
+}
+
+// addWarmth fills in how warm each definition is kept.
+func (d *Daemon) addWarmth(r *repository, s *state, out *api.Repository) {
+	level, reason := r.level(s.picture)
+	known, err := d.store.Warmths(r.root)
+	if err != nil {
+		d.log.Error("read warmth", "error", err)
+	}
+	for i := range out.Definitions {
+		def := &out.Definitions[i]
+		def.Warm = api.Warmth{State: warmWaiting, Level: string(level), Reason: reason}
+		if level.Rank() <= 0 {
+			def.Warm = api.Warmth{State: "off"}
+			continue
+		}
+		if at := slices.IndexFunc(known, func(w store.Warmth) bool { return w.Definition == def.Name }); at >= 0 {
+			w := known[at]
+			def.Warm = api.Warmth{State: w.State, Level: w.Level, Reason: w.Reason, At: w.At}
+		}
+		if d.builder.current() == nil && def.Warm.State != warmFailed {
+			def.Warm.State, def.Warm.Reason = warmWaiting, "no builder"
+		}
+	}
+}
+
+// addWatch fills in how changes are seen.
+func (r *repository) addWatch(out *api.Repository) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, w := range r.shown {
+		status := w.Status()
+		out.Watch.Directories += status.Directories
+		out.Watch.Polled += status.Polled
+		out.Pending = out.Pending || status.Pending
+		if status.Problem != "" {
+			out.Watch.Problem = status.Problem
+		}
+	}
+}

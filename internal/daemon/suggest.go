@@ -1,0 +1,110 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/stokerd/stoker/cache"
+	"github.com/stokerd/stoker/cache/store"
+	"github.com/stokerd/stoker/internal/advise"
+	"github.com/stokerd/stoker/internal/api"
+	"github.com/stokerd/stoker/internal/project"
+)
+
+// costWindow is how far back executions count towards what a step costs.
+const costWindow = 90 * 24 * time.Hour
+
+// Suggest answers `stoker suggest`.
+func (d *Daemon) Suggest(ctx context.Context, req api.SuggestRequest) (api.Suggest, error) {
+	repo, p, err := d.picture(ctx, req.Query)
+	if err != nil {
+		return api.Suggest{}, err
+	}
+	builds, err := chosen(p, req.Names)
+	if err != nil {
+		return api.Suggest{}, err
+	}
+	history, err := advise.Read(ctx, p)
+	if err != nil {
+		return api.Suggest{}, err
+	}
+	costs, err := d.costs(repo)
+	if err != nil {
+		return api.Suggest{}, err
+	}
+	return advise.Wire(p, advise.Suggest(p, builds, history, costs), history), nil
+}
+
+// costs returns what the steps of a repository's definitions took when they
+// ran.
+func (d *Daemon) costs(r *repository) (advise.Costs, error) {
+	var failed error
+	q := store.Query{Since: time.Now().Add(-costWindow), Repository: r.root, Borrow: true}
+	byName := map[string]map[string]float64{}
+	for _, def := range cache.Stats(records(d.store.Records(q), &failed)) {
+		medians := map[string]float64{}
+		for _, s := range def.Steps {
+			if _, instruction, ok := strings.Cut(s.Name, "] "); ok && s.MedianSeconds > 0 {
+				medians[instruction] = s.MedianSeconds
+			}
+		}
+		byName[def.Name] = medians
+	}
+	if failed != nil {
+		return nil, fmt.Errorf("read builds: %w", failed)
+	}
+	return func(name string) map[string]float64 { return byName[name] }, nil
+}
+
+// countSuggestions keeps the number that status shows, whenever a repository
+// has changed, until ctx ends. The history is read again only when HEAD moves.
+func (r *repository) countSuggestions(ctx context.Context) {
+	var (
+		history advise.History
+		of      string // the commit that history ends with
+	)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.recount:
+		}
+		s := r.state.Load()
+		if s == nil || s.picture == nil {
+			continue
+		}
+		var err error
+		if head := s.picture.Head.Commit; head != of || head == "" {
+			if history, err = advise.Read(ctx, s.picture); err == nil {
+				of = head
+			}
+		}
+		n := 0
+		if err == nil {
+			n, err = r.daemon.count(r, s.picture, history)
+		}
+		if err != nil {
+			if ctx.Err() == nil {
+				r.log.Warn("count suggestions", "error", err)
+			}
+			continue
+		}
+		if r.suggestions.Swap(int64(n)) != int64(n) {
+			r.daemon.board.changed()
+		}
+	}
+}
+
+func (d *Daemon) count(r *repository, p *project.Picture, history advise.History) (int, error) {
+	costs, err := d.costs(r)
+	if err != nil {
+		return 0, err
+	}
+	n := 0
+	for _, a := range advise.Suggest(p, p.Builds, history, costs) {
+		n += len(a.Suggestions)
+	}
+	return n, nil
+}

@@ -1,0 +1,237 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/stokerd/stoker/cache/buildkit"
+	"github.com/stokerd/stoker/cache/prewarm"
+	"github.com/stokerd/stoker/cache/store"
+	buildctx "github.com/stokerd/stoker/context"
+	"github.com/stokerd/stoker/context/dockerfile"
+	"github.com/stokerd/stoker/internal/api"
+	"github.com/stokerd/stoker/internal/config"
+	"github.com/stokerd/stoker/internal/project"
+)
+
+// The states of a definition's warmth; api.Warmth documents them.
+const (
+	warmWaiting = "waiting"
+	warmRunning = "warming"
+	warmReady   = "ready"
+	warmFailed  = "failed"
+)
+
+// warm is what the scheduler runs: it warms one definition as far as its
+// repository's owner has allowed.
+func (d *Daemon) warm(ctx context.Context, job prewarm.Job) {
+	d.mu.Lock()
+	repo := d.repositories[job.Repository]
+	d.mu.Unlock()
+	if repo == nil {
+		return
+	}
+	s := repo.state.Load()
+	if s == nil || s.picture == nil {
+		return
+	}
+	build, ok := s.picture.Find(job.Definition)
+	if !ok || build.Selection == nil {
+		return
+	}
+	level, reason := repo.level(s.picture)
+	if err := d.warmTo(ctx, repo, build, level, reason, func(api.WarmEvent) {}); err != nil && ctx.Err() == nil {
+		d.log.Warn("warm", "repository", job.Repository, "definition", job.Definition, "error", err)
+	}
+}
+
+// level returns how far a repository may be warmed unasked, and why no further.
+func (r *repository) level(p *project.Picture) (prewarm.Level, string) {
+	level := levelOf(p.Config.Prewarm.Level)
+	if level.Rank() <= prewarm.Base.Rank() {
+		return level, ""
+	}
+	if !r.allowed() {
+		return prewarm.Base, "only base images are pulled until you run: stoker allow"
+	}
+	if !r.trusted(p) {
+		return prewarm.Base, "HEAD moved to commits that you neither made nor built: only base images are pulled until you build, or run: stoker allow --pulls"
+	}
+	return level, ""
+}
+
+func levelOf(l config.Level) prewarm.Level { return prewarm.Level(l.String()) }
+
+// warmTo warms one definition and keeps what came of it.
+func (d *Daemon) warmTo(ctx context.Context, r *repository, b *project.Build, level prewarm.Level, reason string, tell func(api.WarmEvent)) error {
+	name := b.Definition.Name
+	node := d.builder.current()
+	if node == nil {
+		return d.builder.missing()
+	}
+	began := time.Now()
+	d.keepWarmth(r, name, warmRunning, level, reason)
+	err := d.solve(ctx, node, r, b, level, tell)
+	state := warmReady
+	switch {
+	case ctx.Err() != nil:
+		d.keepWarmth(r, name, warmWaiting, level, "interrupted")
+		return ctx.Err()
+	case err != nil:
+		state, reason = warmFailed, err.Error()
+	case reason != "":
+		state = warmWaiting
+	}
+	d.keepWarmth(r, name, state, level, reason)
+	event := api.WarmEvent{Definition: name, State: state, Seconds: time.Since(began).Seconds(), Message: reason}
+	if state == warmWaiting {
+		event.State = warmReady // as far as it was asked for
+	}
+	tell(event)
+	return err
+}
+
+// solve has the builder do what level means for b.
+func (d *Daemon) solve(ctx context.Context, node *buildkit.Builder, r *repository, b *project.Build, level prewarm.Level, tell func(api.WarmEvent)) error {
+	for _, base := range b.Selection.Plan.Bases {
+		if !r.mayLookUp(base.Ref) {
+			continue
+		}
+		if err := node.PullBase(ctx, base.Ref, base.Platform); err != nil {
+			return fmt.Errorf("pull %s: %w", base.Ref, err)
+		}
+	}
+	if level.Rank() <= prewarm.Base.Rank() {
+		return nil
+	}
+	text, err := dockerfileText(b.Definition)
+	if err != nil {
+		return fmt.Errorf("read Dockerfile: %w", err)
+	}
+	ignoreFile, err := os.ReadFile(b.Definition.Dockerfile + ".dockerignore")
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("read ignore file: %w", err)
+	}
+	for _, target := range prewarm.Targets(b.Selection.Plan, text, level) {
+		def := b.Definition
+		if !target.Whole {
+			def.Target = ""
+		}
+		tell(api.WarmEvent{Definition: def.Name, State: "step", Step: target.Steps[len(target.Steps)-1]})
+		if err := node.Warm(ctx, buildkit.Request{Definition: def, Dockerfile: target.Text, IgnoreFile: ignoreFile}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keepWarmth stores and shows how warm a definition is.
+func (d *Daemon) keepWarmth(r *repository, definition, state string, level prewarm.Level, reason string) {
+	err := d.store.PutWarmth(store.Warmth{
+		Repository: r.root, Definition: definition, Level: string(level), State: state, Reason: reason, At: time.Now(),
+	})
+	if err != nil {
+		d.log.Error("store warmth", "error", err)
+	}
+	d.board.changed()
+}
+
+// Warm warms on request. That the user typed it is leave for this run.
+func (d *Daemon) Warm(ctx context.Context, req api.WarmRequest, progress func(api.WarmEvent)) error {
+	r, picture, err := d.picture(ctx, req.Query)
+	if err != nil {
+		return err
+	}
+	level := levelOf(picture.Config.Prewarm.Level)
+	if req.Level != "" {
+		parsed, err := config.ParseLevel(req.Level)
+		if err != nil {
+			return &api.Error{Code: api.BadInput, Message: err.Error(), Hint: "one of base, deps, all"}
+		}
+		level = levelOf(parsed)
+	}
+	builds, err := chosen(picture, req.Names)
+	if err != nil {
+		return err
+	}
+	node := d.builder.current()
+	if node == nil {
+		return d.builder.missing()
+	}
+	for _, b := range builds {
+		progress(plan(b, level, node.Info()))
+	}
+	release := d.warmer.Hold()
+	defer release()
+	failed := 0
+	for _, b := range builds {
+		if b.Selection == nil {
+			failed++
+			progress(api.WarmEvent{Definition: b.Definition.Name, State: warmFailed, Message: b.Problem.Text, Hint: b.Problem.Hint})
+			continue
+		}
+		if err := d.warmTo(ctx, r, b, level, "", progress); err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			failed++
+		}
+	}
+	if failed > 0 {
+		return &api.Error{Code: api.Failed, Message: fmt.Sprintf("%d of %d builds could not be warmed", failed, len(builds))}
+	}
+	return nil
+}
+
+// plan says what a warm-up will run and where.
+func plan(b *project.Build, level prewarm.Level, info buildkit.Info) api.WarmEvent {
+	e := api.WarmEvent{Definition: b.Definition.Name, State: "plan"}
+	what := "pull base images"
+	if b.Selection != nil && level.Rank() > prewarm.Base.Rank() {
+		if text, err := dockerfileText(b.Definition); err == nil {
+			var steps []string
+			for _, t := range prewarm.Targets(b.Selection.Plan, text, level) {
+				steps = append(steps, t.Steps[len(t.Steps)-1])
+			}
+			if len(steps) > 0 {
+				what = "run the steps up to " + strings.Join(steps, " and ")
+			}
+		}
+	}
+	e.Message = fmt.Sprintf("%s on %s", what, info.Name)
+	return e
+}
+
+// planned is what a plan says of a step.
+type planned struct {
+	instruction string
+	line        int
+}
+
+func indexKey(index, total int) string { return fmt.Sprintf("%d/%d", index, total) }
+
+// plannedSteps returns the steps of def as the Dockerfile writes them, by stage,
+// platform and place.
+func plannedSteps(ctx context.Context, def buildctx.Definition) map[string]planned {
+	text, err := dockerfileText(def)
+	if err != nil {
+		return nil
+	}
+	in := dockerfile.Input{
+		Dockerfile: def.Dockerfile, Text: text, Context: def.Context, Target: def.Target, Args: def.Args,
+		Platforms: def.Platforms, NamedContexts: def.NamedContexts,
+	}
+	p, err := dockerfile.Convert(ctx, in, nil)
+	if err != nil {
+		return nil
+	}
+	steps := map[string]planned{}
+	for _, s := range p.Steps {
+		steps[s.Stage+"/"+s.Platform+"/"+indexKey(s.Index, s.Total)] = planned{s.Instruction, s.Lines.From}
+	}
+	return steps
+}
