@@ -213,6 +213,20 @@ func TestBatch(t *testing.T) {
 	}
 }
 
+// sign gives the last commit a signature, which git would have checked by the
+// program that the repository names.
+func sign(t *testing.T, dir string) {
+	t.Helper()
+	headers, message, _ := strings.Cut(fixture(t, dir, "cat-file", "commit", "HEAD"), "\n\n")
+	cmd := exec.Command("git", "-C", dir, "hash-object", "-t", "commit", "-w", "--stdin")
+	cmd.Stdin = strings.NewReader(headers + "\ngpgsig -----BEGIN PGP SIGNATURE-----\n \n x\n -----END PGP SIGNATURE-----\n\n" + message + "\n")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	fixture(t, dir, "update-ref", "HEAD", strings.TrimSpace(string(out)))
+}
+
 // TestNothingOfTheRepositoryRuns points every setting of git that names a
 // program at a canary, uses everything that Repo offers, and finds no canary.
 func TestNothingOfTheRepositoryRuns(t *testing.T) {
@@ -226,6 +240,7 @@ func TestNothingOfTheRepositoryRuns(t *testing.T) {
 	write(t, dir, "b.txt", "b\n")
 	fixture(t, dir, "add", ".")
 	fixture(t, dir, "commit", "-qm", "second")
+	sign(t, dir)
 	elsewhere := realTemp(t)
 	included := filepath.Join(realTemp(t), "included")
 	write(t, filepath.Dir(included), "included", "[core]\n\tpager = "+canary+"\n[diff]\n\texternal = "+canary+"\n")
