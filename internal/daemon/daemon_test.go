@@ -1,0 +1,363 @@
+package daemon_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stokerd/stoker/cache/buildkit"
+	"github.com/stokerd/stoker/internal/api"
+	"github.com/stokerd/stoker/internal/client"
+	"github.com/stokerd/stoker/internal/daemon"
+	"github.com/stokerd/stoker/internal/ipc"
+)
+
+// A running is a daemon within the test, with a user's folders of its own.
+type running struct {
+	*client.Client
+	t     *testing.T
+	paths ipc.Paths
+	end   func()
+}
+
+// start runs a daemon until the test ends. home holds the user's folders; the
+// environment knows no builder but what is in env.
+func start(t *testing.T, home string, env map[string]string) *running {
+	t.Helper()
+	getenv := func(name string) string {
+		if v, ok := env[name]; ok {
+			return v
+		}
+		switch name {
+		case "XDG_RUNTIME_DIR":
+			return filepath.Join(home, "run")
+		case "XDG_STATE_HOME":
+			return filepath.Join(home, "state")
+		case "HOME":
+			return home
+		}
+		return ""
+	}
+	if err := os.MkdirAll(filepath.Join(home, "run"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	paths, err := ipc.Locate(getenv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ready, ended := make(chan struct{}), make(chan error, 1)
+	version := api.Version{Version: "test", Build: "test", PID: os.Getpid(), Level: api.Level}
+	go func() {
+		ended <- daemon.Run(ctx, daemon.Options{
+			Paths: paths, Version: version, Log: slog.New(slog.NewTextHandler(testWriter{t}, nil)),
+			Builder: buildkit.Env{Getenv: getenv, Home: home, OS: "none", UID: os.Getuid()},
+			Ready:   func() { close(ready) },
+		})
+	}()
+	select {
+	case <-ready:
+	case err := <-ended:
+		cancel()
+		t.Fatal(err)
+	}
+	c, err := client.Connect(t.Context(), paths, version)
+	if err != nil {
+		cancel()
+		t.Fatal(err)
+	}
+	r := &running{Client: c, t: t, paths: paths}
+	var done bool
+	r.end = func() {
+		if done {
+			return
+		}
+		done = true
+		c.Close()
+		cancel()
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Errorf("the daemon ended with %v", err)
+			}
+		case <-time.After(10 * time.Second):
+			t.Error("the daemon did not end within 10 seconds")
+		}
+	}
+	t.Cleanup(r.end)
+	return r
+}
+
+// testWriter sends the daemon's log to the test's.
+type testWriter struct{ t *testing.T }
+
+func (w testWriter) Write(p []byte) (int, error) {
+	if w.t.Context().Err() == nil {
+		w.t.Log(strings.TrimRight(string(p), "\n"))
+	}
+	return len(p), nil
+}
+
+// wait returns the repository's status as soon as it meets cond.
+func (r *running) wait(root, what string, cond func(api.Repository) bool) api.Repository {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(r.t.Context(), 20*time.Second)
+	defer cancel()
+	found := errors.New("found")
+	var last, match api.Repository
+	err := r.Watch(ctx, func(s api.Status) error {
+		for _, repo := range s.Repositories {
+			if repo.Root == root {
+				if last = repo; cond(repo) {
+					match = repo
+					return found
+				}
+			}
+		}
+		return nil
+	})
+	if !errors.Is(err, found) {
+		r.t.Fatalf("waited for %s: %v; the last status was %+v", what, err, last)
+	}
+	return match
+}
+
+func (r *running) up(dir string, allow bool) api.Repository {
+	r.t.Helper()
+	s, err := r.Up(r.t.Context(), api.UpRequest{Dir: dir, Allow: allow})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, repo := range s.Repositories {
+		if repo.Root == dir {
+			return repo
+		}
+	}
+	r.t.Fatalf("%s is not in the answer: %+v", dir, s)
+	return api.Repository{}
+}
+
+// repository makes a folder with files, links in its path resolved.
+func repository(t *testing.T, files map[string]string) string {
+	t.Helper()
+	root, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range files {
+		write(t, filepath.Join(root, name), content)
+	}
+	return root
+}
+
+func write(t *testing.T, name, content string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func git(t *testing.T, root string, args ...string) {
+	t.Helper()
+	cmd := exec.Command("git", append([]string{"-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "init.defaultBranch=main"}, args...)...)
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("git %v: %v\n%s", args, err, out)
+	}
+}
+
+var shop = map[string]string{
+	"Dockerfile":    "FROM scratch\nCOPY src /src\n",
+	"src/main.js":   "hello",
+	"notes.md":      "not sent",
+	".dockerignore": "*.log\n",
+}
+
+func TestFollowsChanges(t *testing.T) {
+	root := repository(t, shop)
+	r := start(t, t.TempDir(), nil)
+	first := r.up(root, false)
+	def := first.Definitions[0]
+	if def.Context.Files != 4 || def.Sent.Files != 1 || def.Sent.Bytes != 5 || def.Steps != 1 {
+		t.Errorf("first picture: %+v", def)
+	}
+
+	write(t, filepath.Join(root, "src/lib/util.js"), "12345")
+	r.wait(root, "a new file in a new folder", func(repo api.Repository) bool {
+		return len(repo.Definitions) == 1 && repo.Definitions[0].Sent == api.Size{Files: 2, Bytes: 10}
+	})
+	// Behind the barrier there is no need to wait.
+	for i := range 20 {
+		write(t, filepath.Join(root, "src/lib", fmt.Sprint(i)), "x")
+		answer, err := r.Context(t.Context(), api.ContextRequest{Query: api.Query{Dir: root}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if answer.Sent.Files != 3+i {
+			t.Fatalf("after write %d the sent set has %d files, want %d", i, answer.Sent.Files, 3+i)
+		}
+	}
+	write(t, filepath.Join(root, ".dockerignore"), "src/lib\n")
+	r.wait(root, "a new ignore file", func(repo api.Repository) bool {
+		return len(repo.Definitions) == 1 && repo.Definitions[0].Sent.Files == 1
+	})
+}
+
+// TestRecovers breaks one input after the other and mends it: the problem is
+// told with its place, and goes away by itself.
+func TestRecovers(t *testing.T) {
+	tests := []struct {
+		name, file, broken, want string
+	}{
+		{"Dockerfile", "Dockerfile", "FROM scratch\nCOPPY a b\n", "Dockerfile:2: "},
+		{"ignore file, bang alone", ".dockerignore", "a\n!\n", ".dockerignore:2: "},
+		{"ignore file, open bracket", ".dockerignore", "a[\n", ".dockerignore:1: "},
+		{"stoker.yaml", "stoker.yaml", "budget: {contxt: 5MB}\n", "stoker.yaml:1:10: "},
+	}
+	root := repository(t, shop)
+	r := start(t, t.TempDir(), nil)
+	r.up(root, false)
+	for _, tt := range tests {
+		name := filepath.Join(root, tt.file)
+		good, err := os.ReadFile(name)
+		if err != nil {
+			good = nil
+		}
+		write(t, name, tt.broken)
+		repo := r.wait(root, tt.name+" broken", func(repo api.Repository) bool { return problem(repo) != "" })
+		if got := problem(repo); !strings.HasPrefix(got, tt.want) {
+			t.Errorf("%s: problem %q does not start with %q", tt.name, got, tt.want)
+		}
+		if good == nil {
+			err = os.Remove(name)
+		} else {
+			err = os.WriteFile(name, good, 0o644)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.wait(root, tt.name+" mended", func(repo api.Repository) bool {
+			return problem(repo) == "" && len(repo.Definitions) == 1 && repo.Definitions[0].Sent.Files == 1
+		})
+	}
+}
+
+func problem(repo api.Repository) string {
+	for _, d := range repo.Definitions {
+		if d.Problem != "" {
+			return d.Problem
+		}
+	}
+	return repo.Problem
+}
+
+func TestFolderGoneAndBack(t *testing.T) {
+	root := repository(t, shop)
+	r := start(t, t.TempDir(), nil)
+	r.up(root, false)
+	away := root + ".away"
+	if err := os.Rename(root, away); err != nil {
+		t.Fatal(err)
+	}
+	// A rename of the root itself makes no event below it: asking tells.
+	if _, err := r.Check(t.Context(), api.CheckRequest{Query: api.Query{Dir: away}}); err == nil {
+		t.Error("a folder that is not watched was checked")
+	}
+	r.wait(root, "the folder being gone", func(repo api.Repository) bool { return strings.Contains(repo.Problem, "gone") })
+	if err := os.Rename(away, root); err != nil {
+		t.Fatal(err)
+	}
+	r.wait(root, "the folder being back", func(repo api.Repository) bool {
+		return repo.Problem == "" && len(repo.Definitions) == 1
+	})
+}
+
+func TestSeveralRepositories(t *testing.T) {
+	home := t.TempDir()
+	a, b := repository(t, shop), repository(t, shop)
+	r := start(t, home, nil)
+	r.up(a, false)
+	r.up(b, false)
+	r.up(b, false) // again is harmless
+	s, err := r.Status(t.Context())
+	if err != nil || len(s.Repositories) != 2 {
+		t.Fatalf("status has %d repositories, %v", len(s.Repositories), err)
+	}
+	if _, err := r.Down(t.Context(), api.DownRequest{Dir: a}); err != nil {
+		t.Fatal(err)
+	}
+	r.end()
+
+	// The next daemon goes on where this one ended.
+	again := start(t, home, nil)
+	again.wait(b, "the watched repository", func(repo api.Repository) bool { return len(repo.Definitions) == 1 })
+	s, err = again.Status(t.Context())
+	if err != nil || len(s.Repositories) != 1 {
+		t.Fatalf("after a restart status has %d repositories, %v", len(s.Repositories), err)
+	}
+}
+
+func TestSecondDaemonIsRefused(t *testing.T) {
+	r := start(t, t.TempDir(), nil)
+	err := daemon.Run(t.Context(), daemon.Options{Paths: r.paths, Log: slog.New(slog.DiscardHandler)})
+	if !errors.Is(err, ipc.ErrRunning) {
+		t.Errorf("a second daemon: %v, want ErrRunning", err)
+	}
+}
+
+func TestConsent(t *testing.T) {
+	root := repository(t, shop)
+	git(t, root, "init", "-q")
+	git(t, root, "add", ".")
+	git(t, root, "commit", "-q", "-m", "one")
+	home := t.TempDir()
+	r := start(t, home, nil)
+	repo := r.up(root, false)
+	if repo.Allowed || repo.Definitions[0].Warm.Level != "base" {
+		t.Errorf("not allowed yet: %+v", repo.Definitions[0].Warm)
+	}
+	if _, err := r.Allow(t.Context(), api.AllowRequest{Dir: root}); err != nil {
+		t.Fatal(err)
+	}
+	level := func(want string) func(api.Repository) bool {
+		return func(repo api.Repository) bool {
+			return len(repo.Definitions) == 1 && repo.Definitions[0].Warm.Level == want
+		}
+	}
+	r.wait(root, "consent", level("deps"))
+
+	// A commit of one's own goes on being trusted; one that came from elsewhere is not.
+	write(t, filepath.Join(root, "src/main.js"), "mine")
+	git(t, root, "commit", "-q", "-a", "-m", "two")
+	one := repo.Commit
+	r.wait(root, "an own commit", func(repo api.Repository) bool { return repo.Commit != one })
+	r.wait(root, "trust in it", level("deps"))
+	git(t, root, "checkout", "-q", "-b", "theirs")
+	write(t, filepath.Join(root, "src/main.js"), "theirs")
+	git(t, root, "commit", "-q", "-a", "-m", "three")
+	git(t, root, "checkout", "-q", "main")
+	r.wait(root, "an older commit", level("deps"))
+	if _, err := r.Allow(t.Context(), api.AllowRequest{Dir: root}); err != nil { // trusts main's head only
+		t.Fatal(err)
+	}
+	git(t, root, "merge", "-q", "--ff-only", "theirs")
+	r.wait(root, "a commit from elsewhere", level("base"))
+	if _, err := r.Allow(t.Context(), api.AllowRequest{Dir: root, Pulls: true}); err != nil {
+		t.Fatal(err)
+	}
+	r.wait(root, "pulls being allowed", level("deps"))
+	if _, err := r.Allow(t.Context(), api.AllowRequest{Dir: root, Revoke: true}); err != nil {
+		t.Fatal(err)
+	}
+	r.wait(root, "consent being taken back", level("base"))
+}
