@@ -1,0 +1,31 @@
+package report
+
+import (
+	"path/filepath"
+
+	"github.com/stokerd/stoker/cache/buildkit"
+	buildctx "github.com/stokerd/stoker/context"
+	"github.com/stokerd/stoker/internal/api"
+)
+
+// Definition returns what the command line spelt. It is named after the context
+// directory; the Dockerfile is the one in there unless another was given.
+func Definition(a api.AdHoc) buildctx.Definition {
+	d := buildctx.Definition{
+		Name: filepath.Base(a.Context), Context: a.Context, Dockerfile: a.Dockerfile, Target: a.Target,
+		Args: a.Args, Platforms: a.Platforms, NamedContexts: a.NamedContexts,
+	}
+	if d.Dockerfile == "" && !d.Remote() {
+		d.Dockerfile = filepath.Join(a.Context, "Dockerfile")
+	}
+	return d
+}
+
+// Builder reports what came of looking for a builder.
+func Builder(d buildkit.Discovery) api.Builder {
+	if len(d.Builders) == 0 {
+		return api.Builder{Problem: d.Problem(), Hint: d.Hint()}
+	}
+	info := d.Builders[0].Info()
+	return api.Builder{Name: info.Name, Kind: info.Kind, Address: info.Address, Version: info.Version, Connected: true}
+}
