@@ -1,0 +1,108 @@
+package cli
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stokerd/stoker/internal/api"
+)
+
+// adHoc are the flags that spell a definition as docker build does.
+type adHoc struct {
+	file      string
+	target    string
+	args      []string
+	platforms []string
+	contexts  []string
+}
+
+func (a *adHoc) register(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVarP(&a.file, "file", "f", "", "Dockerfile of the directory given, as for docker build")
+	f.StringVar(&a.target, "target", "", "stage to build")
+	f.StringArrayVar(&a.args, "build-arg", nil, "build arg, NAME=VALUE, or NAME to take it from the environment")
+	f.StringSliceVar(&a.platforms, "platform", nil, "platforms to build for")
+	f.StringArrayVar(&a.contexts, "build-context", nil, "additional build context, NAME=DIR or NAME=ADDRESS")
+}
+
+func (a *adHoc) given() bool {
+	return a.file != "" || a.target != "" || len(a.args)+len(a.platforms)+len(a.contexts) > 0
+}
+
+// query says what the arguments of a command are about: names of definitions,
+// or, with any of the flags or where an argument is a path, one that is spelt
+// out. A name never holds a separator, and is not "." (discover: cleanName).
+func (a *adHoc) query(o *options, args []string) (api.Query, error) {
+	q := api.Query{Dir: o.Dir}
+	isPath := func(arg string) bool {
+		return arg == "." || arg == ".." || strings.ContainsAny(arg, `/\`)
+	}
+	if !a.given() && !slices.ContainsFunc(args, isPath) {
+		q.Names = args
+		return q, nil
+	}
+	if len(args) > 1 {
+		return q, usage("as docker build, give one directory", "a build has one context directory, and %d were given", len(args))
+	}
+	spec := api.AdHoc{Context: o.Dir, Target: a.target, Platforms: a.platforms}
+	if len(args) == 1 {
+		spec.Context = o.absolute(args[0])
+	}
+	if a.file == "-" || len(args) == 1 && args[0] == "-" {
+		return q, usage("write it to a file", "a Dockerfile or context from stdin is not supported")
+	}
+	if a.file != "" {
+		spec.Dockerfile = o.absolute(a.file)
+	}
+	var err error
+	if spec.Args, err = a.values(o); err != nil {
+		return q, err
+	}
+	if spec.NamedContexts, err = a.named(o); err != nil {
+		return q, err
+	}
+	q.AdHoc = &spec
+	return q, nil
+}
+
+// values reads the build args; one without a value and unset in the environment
+// is not passed on (docker: opts.ConvertKVStringsToMapWithNil).
+func (a *adHoc) values(o *options) (map[string]string, error) {
+	env, values := o.env(), map[string]string{}
+	for _, arg := range a.args {
+		name, value, ok := strings.Cut(arg, "=")
+		if name == "" {
+			return nil, usage("", "--build-arg needs NAME=VALUE")
+		}
+		if !ok {
+			if value, ok = env[name]; !ok {
+				continue
+			}
+		}
+		values[name] = value
+	}
+	return values, nil
+}
+
+func (a *adHoc) named(o *options) (map[string]string, error) {
+	named := map[string]string{}
+	for _, c := range a.contexts {
+		name, value, ok := strings.Cut(c, "=")
+		if !ok || name == "" || value == "" {
+			return nil, usage("for example --build-context docs=../docs", "--build-context %s is not NAME=DIR", c)
+		}
+		named[name] = o.absolute(value)
+	}
+	return named, nil
+}
+
+// absolute returns a path seen from the current folder; addresses stay.
+func (o *options) absolute(name string) string {
+	if strings.Contains(name, "://") || strings.HasPrefix(name, "git@") || strings.HasPrefix(name, "target:") || filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(o.Dir, name)
+}

@@ -1,0 +1,55 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stokerd/stoker/internal/api"
+)
+
+func newAllow(o *options) *cobra.Command {
+	var pulls bool
+	cmd := &cobra.Command{
+		Use:   "allow [DIR]",
+		Short: "Let a repository's steps run to warm the cache",
+		Long: `Consent to running the steps of the repository around DIR ahead of builds. The
+consent is kept outside the repository, for its real path and its owner.
+
+When HEAD moves to commits that you neither made nor built, warming falls back
+to base images until you have built that state, unless --pulls was given.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return o.consent(cmd.Context(), api.AllowRequest{Dir: o.dir(args), Pulls: pulls})
+		},
+	}
+	cmd.Flags().BoolVar(&pulls, "pulls", false, "also for commits that came from elsewhere")
+	return cmd
+}
+
+func newDisallow(o *options) *cobra.Command {
+	return &cobra.Command{
+		Use:   "disallow [DIR]",
+		Short: "Take back what allow gave",
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return o.consent(cmd.Context(), api.AllowRequest{Dir: o.dir(args), Revoke: true})
+		},
+	}
+}
+
+// consent has the daemon store it: nobody else writes to the store. One is
+// started if need be, for consent must not be lost for want of it.
+func (o *options) consent(ctx context.Context, req api.AllowRequest) error {
+	c, err := o.start(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	done, err := c.Allow(ctx, req)
+	if err != nil {
+		return err
+	}
+	o.err.line(done.Message)
+	return nil
+}

@@ -1,0 +1,102 @@
+// Package cli is stoker's commands: one file each, and what they share.
+//
+// A command asks the daemon where one runs and watches the repository, else
+// computes on the spot with the same packages ([source]). Its result goes to
+// stdout, as text or as JSON, everything else to stderr; its error becomes the
+// exit status in one place (exit.go). Commands hold no state between runs and
+// know the process that they run in only as a [Process].
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stokerd/stoker/internal/version"
+)
+
+// A Process is what commands know of the process that they run in.
+type Process struct {
+	Stdout, Stderr io.Writer
+	Environ        []string // "NAME=value"
+	Dir            string   // absolute
+	Executable     string   // what starts stoker once more
+}
+
+// SystemProcess returns the process itself.
+func SystemProcess() Process {
+	p := Process{Stdout: os.Stdout, Stderr: os.Stderr, Environ: os.Environ()}
+	// Commands that need either say so when it is missing.
+	p.Dir, _ = os.Getwd()
+	p.Executable, _ = os.Executable()
+	return p
+}
+
+// Getenv returns the last value of a variable, "" if there is none.
+func (p Process) Getenv(name string) string { return p.env()[name] }
+
+func (p Process) env() map[string]string {
+	env := make(map[string]string, len(p.Environ))
+	for _, pair := range p.Environ {
+		if name, value, ok := strings.Cut(pair, "="); ok {
+			env[name] = value
+		}
+	}
+	return env
+}
+
+// options are what every command gets.
+type options struct {
+	Process
+	out, err printer
+	// began is set once flags and arguments were accepted: an error before
+	// that is one of usage.
+	began bool
+}
+
+// Run runs stoker with the given arguments and returns the exit status.
+func Run(ctx context.Context, p Process, args []string) int {
+	o := &options{Process: p}
+	o.out, o.err = newPrinter(p.Stdout, p.Getenv), newPrinter(p.Stderr, p.Getenv)
+	root := newRoot(o)
+	root.SetArgs(args)
+	root.SetOut(p.Stdout)
+	root.SetErr(p.Stderr)
+	err := root.ExecuteContext(ctx)
+	return o.exit(ctx, err)
+}
+
+func newRoot(o *options) *cobra.Command {
+	root := &cobra.Command{
+		Use:           "stoker",
+		Short:         "stoker keeps Docker builds warm",
+		Version:       version.Get().String(),
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			err := fmt.Errorf("there is no command %q", args[0])
+			if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+				err = fmt.Errorf("%w; did you mean %s?", err, strings.Join(near, " or "))
+			}
+			return err
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRun: func(*cobra.Command, []string) {
+			o.began = true
+		},
+	}
+	root.SuggestionsMinimumDistance = 2
+	root.SetVersionTemplate("stoker {{.Version}}\n")
+	root.AddCommand(
+		newUp(o), newDown(o), newAllow(o), newDisallow(o), newStatus(o),
+		newCheck(o), newContext(o), newStats(o), newVersion(o),
+	)
+	return root
+}

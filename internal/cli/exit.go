@@ -1,0 +1,88 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"github.com/stokerd/stoker/context/dockerfile"
+	"github.com/stokerd/stoker/context/ignore"
+	"github.com/stokerd/stoker/internal/api"
+	"github.com/stokerd/stoker/internal/config"
+)
+
+// interrupted is the exit status that shells give a command ended by Ctrl-C.
+const interrupted = 130
+
+// A verdict is the error of a command whose result says already what is wrong.
+type verdict api.Code
+
+func (v verdict) Error() string { return string(v) }
+
+// usage is an error of how stoker was called.
+func usage(hint, format string, args ...any) error {
+	return &api.Error{Code: api.BadInput, Message: fmt.Sprintf(format, args...), Hint: hint}
+}
+
+// exit tells the user of an error and returns the exit status for it.
+func (o *options) exit(ctx context.Context, err error) int {
+	var said verdict
+	switch {
+	case err == nil:
+		return 0
+	case ctx.Err() != nil:
+		return interrupted
+	case errors.As(err, &said):
+		_, status := api.Code(said).Meaning()
+		return status
+	}
+	e := explain(err)
+	if !o.began {
+		e = &api.Error{Code: api.BadInput, Message: err.Error(), Hint: "stoker help lists the commands, stoker COMMAND --help its flags"}
+	}
+	o.fail(e)
+	_, status := e.Code.Meaning()
+	return status
+}
+
+// fail prints an error with its mend.
+func (o *options) fail(e *api.Error) {
+	for line := range strings.Lines(e.Message) {
+		o.err.line(o.err.bad("error:"), strings.TrimSuffix(line, "\n"))
+	}
+	if e.Hint != "" {
+		o.err.line(o.err.dim("hint:"), e.Hint)
+	}
+}
+
+// hint prints advice beside a result.
+func (o *options) hint(format string, args ...any) {
+	o.err.line(o.err.dim("hint:"), fmt.Sprintf(format, args...))
+}
+
+// explain gives an error the code and the mend that it has by its kind.
+func explain(err error) *api.Error {
+	var (
+		wire   *api.Error
+		conf   *config.Error
+		docker *dockerfile.Error
+		ignore *ignore.Error
+	)
+	switch {
+	case errors.As(err, &wire):
+		// What wraps it is for the log: the message is made for the user.
+		return wire
+	case errors.As(err, &conf):
+		// All errors of a file at once, each with its own mend.
+		return &api.Error{Code: api.BadInput, Message: err.Error()}
+	case errors.As(err, &docker):
+		return &api.Error{Code: api.BadInput, Message: err.Error(), Hint: docker.Hint}
+	case errors.As(err, &ignore):
+		return &api.Error{Code: api.BadInput, Message: err.Error(), Hint: ignore.Hint}
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
+		return &api.Error{Code: api.BadInput, Message: err.Error()}
+	}
+	return &api.Error{Code: api.Internal, Message: err.Error()}
+}

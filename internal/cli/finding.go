@@ -1,0 +1,115 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"charm.land/lipgloss/v2"
+
+	"github.com/stokerd/stoker/internal/api"
+)
+
+// problem prints what keeps a definition or a repository from being computed.
+func (p printer) problem(name, text, hint string) {
+	start := p.bad("problem") + "  "
+	if name != "" {
+		start += p.bold(name) + "  "
+	}
+	p.wrapped(start, text)
+	if hint != "" {
+		p.wrapped(strings.Repeat(" ", 9), p.dim("hint: "+hint))
+	}
+}
+
+// findings prints findings, at most limit of them if it is not 0, and returns
+// how many were left out; dockerfiles names those of definitions. A line that does not fit is broken before it says how
+// far the file gets.
+func (p printer) findings(list []api.Finding, limit int, dockerfiles map[string]string) (left int) {
+	if limit > 0 && len(list) > limit {
+		left = len(list) - limit
+		list = list[:limit]
+	}
+	for _, f := range list {
+		label := fmt.Sprintf("%-7s", label(f.Rule))
+		place := f.Path
+		if f.Line > 0 {
+			place = fmt.Sprintf("%s:%d", f.Path, f.Line)
+		}
+		what, reach := f.Message, reach(f, dockerfiles[f.Definition])
+		if isSecret(f.Rule) {
+			what = f.Rule
+		}
+		start := p.severity(f.Severity, label) + "  " + p.bold(p.fit(place, len(label)+2)) + "  "
+		switch whole := start + what + "  " + reach; {
+		case reach == "":
+			p.wrapped(start, what)
+		case p.width == 0 || lipgloss.Width(whole) <= p.width:
+			p.line(start + what + "  " + p.dim(reach))
+		default:
+			p.wrapped(start, what)
+			p.line(strings.Repeat(" ", len(label)+2) + p.dim(reach))
+		}
+	}
+	return left
+}
+
+// wrapped prints start and text, broken into lines that fit and begin below the
+// text's first one.
+func (p printer) wrapped(start, text string) {
+	indent := lipgloss.Width(start)
+	if p.width == 0 || indent+lipgloss.Width(text) <= p.width {
+		p.line(start + text)
+		return
+	}
+	if p.width-indent < 30 {
+		p.line(strings.TrimRight(start, " "))
+		indent = 9
+		start = strings.Repeat(" ", indent)
+	}
+	for line := range strings.Lines(lipgloss.Wrap(text, p.width-indent, "")) {
+		p.line(start + strings.TrimSpace(line))
+		start = strings.Repeat(" ", indent)
+	}
+}
+
+// label is the kind of a finding in one word.
+func label(rule string) string {
+	switch rule {
+	case "large-file":
+		return "large"
+	case "copy-source-missing":
+		return "missing"
+	case "copy-source-ignored":
+		return "ignored"
+	case "unreadable-file", "special-file":
+		return "file"
+	case "broken-link":
+		return "link"
+	}
+	return "secret"
+}
+
+func isSecret(rule string) bool { return label(rule) == "secret" }
+
+// reach says how far the file of a finding gets, "" where its message does.
+func reach(f api.Finding, dockerfile string) string {
+	switch label(f.Rule) {
+	case "missing", "ignored", "file", "link":
+		return ""
+	}
+	_, step, _ := strings.Cut(f.Step, "] ")
+	where := fmt.Sprintf("line %d", f.StepLine)
+	if dockerfile != "" {
+		where = fmt.Sprintf("%s:%d", dockerfile, f.StepLine)
+	}
+	enters := fmt.Sprintf("enters %s (%s)", step, where)
+	switch f.Reaches {
+	case "final":
+		return enters + ", ships in the final image"
+	case "intermediate":
+		return enters + ", stays in a stage that is thrown away"
+	case "sent":
+		return "is sent to the builder, and no step takes it"
+	}
+	return "no step uses it: ignore it"
+}

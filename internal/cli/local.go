@@ -1,0 +1,186 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/stokerd/stoker/cache"
+	"github.com/stokerd/stoker/cache/buildkit"
+	"github.com/stokerd/stoker/cache/store"
+	buildctx "github.com/stokerd/stoker/context"
+	"github.com/stokerd/stoker/internal/api"
+	"github.com/stokerd/stoker/internal/config"
+	"github.com/stokerd/stoker/internal/ipc"
+	"github.com/stokerd/stoker/internal/project"
+	"github.com/stokerd/stoker/internal/report"
+)
+
+// builderWait bounds how long a look on the spot waits for a builder: one that
+// is there answers in milliseconds, and nobody waits for one that is not.
+const builderWait = 2 * time.Second
+
+// A local answers on the spot, from the disk.
+type local struct {
+	*options
+	flags config.Flags
+}
+
+// picture looks at the repository around q.Dir, or at the definition that q
+// spells out.
+func (l *local) picture(ctx context.Context, q api.Query) (*project.Picture, error) {
+	root, err := project.Root(ctx, q.Dir)
+	if err != nil {
+		return nil, err
+	}
+	user, err := config.ReadUser(config.UserPath(l.Getenv))
+	if err != nil {
+		return nil, err
+	}
+	opener := &project.Opener{Secrets: project.NewSecretCache(), User: user, Flags: l.flags, Env: l.env()}
+	var adHoc []buildctx.Definition
+	if q.AdHoc != nil {
+		adHoc = append(adHoc, report.Definition(*q.AdHoc))
+	}
+	return opener.Open(ctx, root, l.allowed(root), adHoc...)
+}
+
+// kept opens the store of the daemon that does not run; nil if nothing was ever
+// stored, or a daemon has it open.
+func (l *local) kept() (*store.Store, error) {
+	paths, err := ipc.Locate(l.Getenv)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(paths.Store); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	s, err := store.Open(paths.Store)
+	if errors.Is(err, store.ErrLocked) {
+		return nil, nil
+	}
+	return s, err
+}
+
+// allowed reports whether the owner of the repository has consented. Where the
+// store cannot be read, nobody has.
+func (l *local) allowed(root string) bool {
+	s, err := l.kept()
+	if err != nil || s == nil {
+		return false
+	}
+	defer s.Close()
+	r, ok, err := s.Repository(root)
+	return err == nil && ok && r.Allowed && r.Owner == ownerOf(root)
+}
+
+// Check answers as the daemon does.
+func (l *local) Check(ctx context.Context, req api.CheckRequest) (api.Check, error) {
+	p, err := l.picture(ctx, req.Query)
+	if err != nil {
+		return api.Check{}, err
+	}
+	return report.Check(p, req.Names)
+}
+
+// Context answers as the daemon does.
+func (l *local) Context(ctx context.Context, req api.ContextRequest) (api.Context, error) {
+	p, b, err := l.build(ctx, req.Query)
+	if err != nil {
+		return api.Context{}, err
+	}
+	return report.Context(p, b)
+}
+
+// build looks at the one build that q asks for.
+func (l *local) build(ctx context.Context, q api.Query) (*project.Picture, *project.Build, error) {
+	p, err := l.picture(ctx, q)
+	if err != nil {
+		return nil, nil, err
+	}
+	name := ""
+	if len(q.Names) > 0 {
+		name = q.Names[0]
+	}
+	b, err := report.One(p, name)
+	return p, b, err
+}
+
+// Stats answers as the daemon does.
+func (l *local) Stats(ctx context.Context, req api.StatsRequest) (api.Stats, error) {
+	since := time.Now().Add(-time.Duration(req.Since * float64(time.Second)))
+	query := store.Query{Since: since, Definition: req.Definition}
+	if req.Dir != "" {
+		root, err := project.Root(ctx, req.Dir)
+		if err != nil {
+			return api.Stats{}, err
+		}
+		query.Repository = root
+	}
+	records, err := l.records(query)
+	if err != nil {
+		return api.Stats{}, err
+	}
+	return report.Stats(since, cache.Stats(slices.Values(records))), nil
+}
+
+func (l *local) records(q store.Query) ([]cache.Record, error) {
+	s, err := l.kept()
+	if err != nil || s == nil {
+		return nil, err
+	}
+	defer s.Close()
+	var list []cache.Record
+	for r, err := range s.Records(q) {
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, r)
+	}
+	return list, nil
+}
+
+// Status pictures the repository around dir and looks for a builder.
+func (l *local) Status(ctx context.Context, dir string) (api.Status, error) {
+	p, err := l.picture(ctx, api.Query{Dir: dir})
+	if err != nil {
+		return api.Status{}, err
+	}
+	r := report.Repository(p)
+	records, err := l.records(store.Query{Since: time.Now().Add(-report.Window), Repository: p.Root})
+	if err != nil {
+		return api.Status{}, err
+	}
+	for i := range r.Definitions {
+		d := &r.Definitions[i]
+		d.Warm = api.Warmth{State: "off", Reason: "no daemon runs"}
+		report.AddBuilds(d, slices.DeleteFunc(slices.Clone(records), func(r cache.Record) bool { return r.Definition != d.Name }))
+	}
+	return api.Status{
+		Schema: api.StatusSchema, Builder: l.builder(ctx, p.Config.Builder), Repositories: []api.Repository{r},
+	}, nil
+}
+
+// builder looks for a builder and lets go of it.
+func (l *local) builder(ctx context.Context, explicit string) api.Builder {
+	ctx, cancel := context.WithTimeout(ctx, builderWait)
+	defer cancel()
+	env := buildkit.SystemEnv()
+	env.Getenv = l.Getenv
+	if home := l.Getenv("HOME"); home != "" {
+		env.Home = home
+	}
+	found, err := buildkit.Discover(ctx, env, explicit)
+	if err != nil {
+		return api.Builder{Problem: "no builder answers: " + err.Error()}
+	}
+	defer func() {
+		for _, b := range found.Builders {
+			b.Close()
+		}
+	}()
+	return report.Builder(found)
+}

@@ -1,0 +1,4 @@
+package cli
+
+// ownerOf returns 0: files have no owner by number here.
+func ownerOf(string) int { return 0 }

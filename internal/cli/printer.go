@@ -1,0 +1,137 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+
+	"charm.land/lipgloss/v2"
+	"golang.org/x/term"
+)
+
+// A printer writes text for people to one stream. Colours are the terminal's
+// own sixteen, and only where the stream is a terminal (https://no-color.org).
+type printer struct {
+	w      io.Writer
+	colour bool
+	width  int // of the terminal; 0 where lines may be as long as they are
+}
+
+func newPrinter(w io.Writer, getenv func(string) string) printer {
+	p := printer{w: w}
+	p.width, _ = strconv.Atoi(getenv("COLUMNS"))
+	f, ok := w.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return p
+	}
+	p.colour = getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"
+	if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
+		p.width = width
+	}
+	return p
+}
+
+// line writes words with single spaces between them.
+func (p printer) line(words ...string) {
+	fmt.Fprintln(p.w, strings.Join(words, " "))
+}
+
+func (p printer) printf(format string, args ...any) { fmt.Fprintf(p.w, format, args...) }
+
+// json writes v as the result of a command.
+func (p printer) json(v any) error {
+	enc := json.NewEncoder(p.w)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+func (p printer) paint(s lipgloss.Style, text string) string {
+	if !p.colour || text == "" {
+		return text
+	}
+	return s.Render(text)
+}
+
+func (p printer) bold(text string) string { return p.paint(lipgloss.NewStyle().Bold(true), text) }
+func (p printer) dim(text string) string  { return p.paint(lipgloss.NewStyle().Faint(true), text) }
+
+func (p printer) good(text string) string {
+	return p.paint(lipgloss.NewStyle().Foreground(lipgloss.Green), text)
+}
+
+func (p printer) warn(text string) string {
+	return p.paint(lipgloss.NewStyle().Foreground(lipgloss.Yellow), text)
+}
+
+func (p printer) bad(text string) string {
+	return p.paint(lipgloss.NewStyle().Bold(true).Foreground(lipgloss.Red), text)
+}
+
+// severity colours text as serious as a finding is.
+func (p printer) severity(level, text string) string {
+	switch level {
+	case "error":
+		return p.bad(text)
+	case "warning":
+		return p.warn(text)
+	}
+	return p.dim(text)
+}
+
+// table writes rows with the columns two spaces apart. A column whose heading
+// begins with a space is aligned to the right. Nothing is cut: who writes a row
+// cuts what may be long.
+func (p printer) table(head []string, rows [][]string) {
+	widths := make([]int, len(head))
+	for _, row := range append([][]string{head}, rows...) {
+		for i, cell := range row {
+			widths[i] = max(widths[i], lipgloss.Width(strings.TrimSpace(cell)))
+		}
+	}
+	write := func(row []string, style func(string) string) {
+		var b strings.Builder
+		for i, cell := range row {
+			cell = strings.TrimSpace(cell)
+			pad := strings.Repeat(" ", widths[i]-lipgloss.Width(cell))
+			if strings.HasPrefix(head[i], " ") {
+				b.WriteString(pad + style(cell))
+			} else {
+				b.WriteString(style(cell) + pad)
+			}
+			b.WriteString("  ")
+		}
+		fmt.Fprintln(p.w, strings.TrimRight(b.String(), " "))
+	}
+	write(head, p.dim)
+	for _, row := range rows {
+		write(row, func(s string) string { return s })
+	}
+}
+
+// fit shortens text to the width that is left beside others, in the middle:
+// of a path, both ends tell most.
+func (p printer) fit(text string, others int) string {
+	if p.width == 0 {
+		return text
+	}
+	return shorten(text, max(p.width-others, 12))
+}
+
+func shorten(text string, width int) string {
+	if lipgloss.Width(text) <= width {
+		return text
+	}
+	runes := []rune(text)
+	head, tail := len(runes)/2, len(runes)/2
+	for lipgloss.Width(string(runes[:head]))+lipgloss.Width(string(runes[tail:])) > width-1 {
+		if head >= len(runes)-tail {
+			head--
+		} else {
+			tail++
+		}
+	}
+	return string(runes[:head]) + "…" + string(runes[tail:])
+}

@@ -1,0 +1,73 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"os"
+
+	"github.com/stokerd/stoker/internal/api"
+	"github.com/stokerd/stoker/internal/client"
+	"github.com/stokerd/stoker/internal/ipc"
+	"github.com/stokerd/stoker/internal/version"
+)
+
+// A source answers read commands: the daemon, or a [local] look.
+type source interface {
+	Check(context.Context, api.CheckRequest) (api.Check, error)
+	Context(context.Context, api.ContextRequest) (api.Context, error)
+	Stats(context.Context, api.StatsRequest) (api.Stats, error)
+}
+
+var (
+	_ source = (*client.Client)(nil)
+	_ source = (*local)(nil)
+)
+
+// daemon connects to the daemon that runs. It is an error that wraps
+// client.ErrNoDaemon if none does.
+func (o *options) daemon(ctx context.Context) (*client.Client, error) {
+	paths, err := ipc.Locate(o.Getenv)
+	if err != nil {
+		return nil, err
+	}
+	return client.Connect(ctx, paths, api.Version{Version: version.Get().Number, PID: os.Getpid(), Level: api.Level})
+}
+
+// ask has the daemon answer, or answers on the spot where there is none, where
+// it does not watch the repository, and where onTheSpot says so.
+func ask[T any](ctx context.Context, o *options, onTheSpot bool, question func(source) (T, error)) (T, error) {
+	if onTheSpot {
+		return question(&local{options: o})
+	}
+	c, err := o.daemon(ctx)
+	if err == nil {
+		defer c.Close()
+		var answer T
+		answer, err = question(c)
+		if !isNotFound(err) && !isUnreachable(err) {
+			return answer, err
+		}
+	}
+	if ctx.Err() != nil {
+		var none T
+		return none, ctx.Err()
+	}
+	if err != nil && !isNotFound(err) && !errors.Is(err, client.ErrNoDaemon) {
+		// A daemon that cannot answer keeps nobody from reading.
+		e := explain(err)
+		o.hint("%s: computed on the spot; %s", e.Message, e.Hint)
+	}
+	return question(&local{options: o})
+}
+
+// isNotFound reports an answer of the daemon's that a look at the repository
+// itself may better: it is not watched, or the name is new.
+func isNotFound(err error) bool {
+	var e *api.Error
+	return errors.As(err, &e) && e.Code == api.NotFound
+}
+
+func isUnreachable(err error) bool {
+	var e *api.Error
+	return errors.As(err, &e) && e.Code == api.NoDaemon
+}

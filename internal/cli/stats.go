@@ -1,0 +1,106 @@
+package cli
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stokerd/stoker/internal/api"
+)
+
+type statsOptions struct {
+	*options
+	since     string
+	json, all bool
+}
+
+func newStats(o *options) *cobra.Command {
+	s := &statsOptions{options: o}
+	cmd := &cobra.Command{
+		Use:   "stats [NAME]",
+		Short: "Show hit rates, time saved and lost, and what breaks the cache most",
+		Long: `Sum up the builds that any client made of this repository on the builder:
+which steps were reused, the time that saved, and what broke the cache.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return s.run(cmd.Context(), args) },
+	}
+	cmd.Flags().StringVar(&s.since, "since", "7d", "how far back: 12h, 7d, 4w")
+	cmd.Flags().BoolVar(&s.all, "all", false, "builds of every repository")
+	cmd.Flags().BoolVar(&s.json, "json", false, "print JSON")
+	return cmd
+}
+
+func (s *statsOptions) run(ctx context.Context, args []string) error {
+	window, err := parseWindow(s.since)
+	if err != nil {
+		return err
+	}
+	req := api.StatsRequest{Since: window.Seconds(), Dir: s.Dir}
+	if s.all {
+		req.Dir = ""
+	}
+	if len(args) > 0 {
+		req.Definition = args[0]
+	}
+	answer, err := ask(ctx, s.options, false, func(src source) (api.Stats, error) { return src.Stats(ctx, req) })
+	if err != nil {
+		return err
+	}
+	if s.json {
+		return s.out.json(answer)
+	}
+	s.print(answer)
+	return nil
+}
+
+// parseWindow reads a duration with days and weeks beside Go's own units.
+func parseWindow(text string) (time.Duration, error) {
+	days := map[string]int{"d": 1, "w": 7}
+	for unit, n := range days {
+		if number, ok := strings.CutSuffix(text, unit); ok {
+			if v, err := strconv.ParseFloat(number, 64); err == nil && v > 0 && v < 36500 {
+				return time.Duration(v * float64(n) * 24 * float64(time.Hour)), nil
+			}
+		}
+	}
+	if d, err := time.ParseDuration(text); err == nil && d > 0 {
+		return d, nil
+	}
+	return 0, usage("for example 12h, 7d or 4w", "--since: %q is no length of time", text)
+}
+
+func (s *statsOptions) print(answer api.Stats) {
+	p := s.out
+	if len(answer.Definitions) == 0 {
+		p.line("no builds since " + answer.Since.Local().Format("2006-01-02 15:04"))
+		return
+	}
+	for i, d := range answer.Definitions {
+		if i > 0 {
+			p.line()
+		}
+		rate := "-"
+		if d.HitRate != nil {
+			rate = percent(*d.HitRate)
+		}
+		head := []string{p.bold(d.Name), plural(d.Builds, "build"), rate + " hits", "mean " + seconds(d.MeanSeconds),
+			p.good("saved " + seconds(d.SecondsSaved)), p.warn("lost " + seconds(d.SecondsLost))}
+		if d.Failed > 0 {
+			head = append(head, p.bad(count(d.Failed)+" failed"))
+		}
+		p.line(strings.Join(head, "  "))
+		var rows [][]string
+		for _, st := range d.Steps {
+			rows = append(rows, []string{
+				p.fit(st.Name, 45), count(st.Hits), count(st.Misses), seconds(st.MedianSeconds), seconds(st.SecondsSaved), seconds(st.SecondsLost),
+			})
+		}
+		p.table([]string{"STEP", " HITS", " MISSES", " MEDIAN", " SAVED", " LOST"}, rows)
+		for _, b := range d.Breakers {
+			p.line(p.warn("breaker"), " "+p.fit(b.Name, 40), " "+plural(b.Times, "time"), " cost "+seconds(b.SecondsLost))
+		}
+	}
+}

@@ -1,0 +1,149 @@
+package cli
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stokerd/stoker/internal/api"
+)
+
+const (
+	shownFindings = 8
+	shownNotes    = 3
+)
+
+// repository prints one repository of a status.
+func (p printer) repository(s api.Status, r api.Repository) {
+	head := []string{p.bold(filepath.Base(r.Root))}
+	if at := position(r); at != "" {
+		head = append(head, at)
+	}
+	head = append(head, plural(r.Files, "file"))
+	if s.Daemon != nil {
+		head = append(head, "watched for "+age(time.Duration(r.Since*float64(time.Second))))
+		if !r.Allowed {
+			head = append(head, p.warn("not allowed to run"))
+		}
+	}
+	if r.Pending {
+		head = append(head, p.warn("changes pending"))
+	}
+	p.line(strings.Join(head, "  "))
+	if r.Problem != "" {
+		p.problem("", r.Problem, r.Hint)
+	}
+	if r.Watch.Problem != "" {
+		p.wrapped(p.warn("watch")+"    ", r.Watch.Problem)
+	}
+	p.definitions(r.Definitions)
+	if left := p.findings(r.Findings, shownFindings, dockerfiles(r)); left > 0 {
+		p.line(fmt.Sprintf("         and %s: stoker check lists them all", plural(left, "more finding")))
+	}
+	p.warmth(r.Definitions)
+	p.notes(r.Definitions)
+	if r.Suggestions > 0 {
+		p.line(fmt.Sprintf("%s: stoker suggest", plural(r.Suggestions, "suggestion")))
+	}
+}
+
+// position is where git stands: "main@3f2c1d9".
+func position(r api.Repository) string {
+	commit := r.Commit
+	if len(commit) > 7 {
+		commit = commit[:7]
+	}
+	switch {
+	case r.Branch != "" && commit != "":
+		return r.Branch + "@" + commit
+	case r.Branch != "":
+		return r.Branch + " (no commit yet)"
+	}
+	return commit
+}
+
+func dockerfiles(r api.Repository) map[string]string {
+	files := map[string]string{}
+	for _, d := range r.Definitions {
+		files[d.Name] = d.Dockerfile
+	}
+	return files
+}
+
+func (p printer) definitions(list []api.Definition) {
+	if len(list) == 0 {
+		return
+	}
+	var rows [][]string
+	for _, d := range list {
+		name := p.bold(p.fit(d.Name, 66))
+		if d.Problem != "" {
+			rows = append(rows, []string{name, "", "", "", "", "", "", p.bad("problem")})
+			continue
+		}
+		rate, history := "-", ""
+		if d.HitRate != nil {
+			rate, history = percent(*d.HitRate), sparkline(d.History)
+		}
+		rows = append(rows, []string{
+			name, bytes(d.Context.Bytes), count(d.Context.Files) + " f", bytes(d.Sent.Bytes), count(d.Sent.Files) + " f",
+			count(d.Steps), rate + "  " + history, p.state(d.Warm.State),
+		})
+	}
+	p.table([]string{"BUILD", " CONTEXT", " ", " SENT", " ", " STEPS", "HIT RATE 7d", "WARM"}, rows)
+	for _, d := range list {
+		if d.Problem != "" {
+			p.problem(d.Name, d.Problem, d.Hint)
+		}
+	}
+}
+
+// state colours how warm a definition is kept.
+func (p printer) state(state string) string {
+	switch state {
+	case "ready":
+		return p.good(state)
+	case "failed":
+		return p.bad(state)
+	case "waiting", "warming":
+		return p.warn(state)
+	}
+	return p.dim(state)
+}
+
+// warmth says why definitions are not warm, once for those of one reason.
+func (p printer) warmth(list []api.Definition) {
+	names, order := map[string][]string{}, []string{}
+	for _, d := range list {
+		if reason := d.Warm.Reason; reason != "" && d.Warm.State != "off" {
+			if names[reason] == nil {
+				order = append(order, reason)
+			}
+			names[reason] = append(names[reason], d.Name)
+		}
+	}
+	for _, reason := range order {
+		p.wrapped(p.dim("warm")+"     "+p.bold(p.fit(strings.Join(names[reason], ", "), 11))+"  ", reason)
+	}
+}
+
+// notes prints what the numbers assume.
+func (p printer) notes(list []api.Definition) {
+	var notes []string
+	for _, d := range list {
+		for _, n := range d.Notes {
+			if !slices.Contains(notes, n) {
+				notes = append(notes, n)
+			}
+		}
+	}
+	for i, n := range notes {
+		if i == shownNotes {
+			p.line(p.dim(fmt.Sprintf("         and %s: --json has them", plural(len(notes)-i, "more note"))))
+			return
+		}
+		p.wrapped(p.dim("note")+"     ", p.dim(n))
+	}
+}

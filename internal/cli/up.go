@@ -1,0 +1,124 @@
+package cli
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stokerd/stoker/internal/api"
+	"github.com/stokerd/stoker/internal/client"
+	"github.com/stokerd/stoker/internal/ipc"
+	"github.com/stokerd/stoker/internal/version"
+)
+
+type upOptions struct {
+	*options
+	foreground, allow, pulls, json bool
+}
+
+func newUp(o *options) *cobra.Command {
+	u := &upOptions{options: o}
+	cmd := &cobra.Command{
+		Use:   "up [DIR]",
+		Short: "Watch a repository in the background and keep its builds warm",
+		Long: `Start the daemon of this user if none runs, and have it watch the repository
+around DIR (default: the current folder). Doing so again changes nothing.
+
+Nothing of the repository runs until it is allowed: until then only its base
+images are pulled.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return u.run(cmd.Context(), args) },
+	}
+	cmd.Flags().BoolVar(&u.foreground, "foreground", false, "be the daemon, for systemd and containers, and log to stderr")
+	cmd.Flags().BoolVar(&u.allow, "allow", false, "allow its steps to run ahead of builds, as stoker allow does")
+	cmd.Flags().BoolVar(&u.pulls, "pulls", false, "with --allow: also those of commits that came from elsewhere")
+	cmd.Flags().BoolVar(&u.json, "json", false, "print the status as JSON")
+	return cmd
+}
+
+func (u *upOptions) run(ctx context.Context, args []string) error {
+	if u.pulls && !u.allow {
+		return usage("stoker up --allow --pulls", "--pulls goes with --allow")
+	}
+	req := api.UpRequest{Dir: u.dir(args), Allow: u.allow, Pulls: u.pulls}
+	if _, err := os.Stat(req.Dir); err != nil {
+		return err
+	}
+	if u.foreground {
+		return u.serve(ctx, serveOptions{watch: []api.UpRequest{req}, foreground: true})
+	}
+	c, err := u.start(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	status, err := c.Up(ctx, req)
+	if err != nil {
+		return err
+	}
+	if u.json {
+		return u.out.json(status)
+	}
+	here := func(r api.Repository) bool { return (&options{Process: Process{Dir: req.Dir}}).isIn(r.Root) }
+	status.Repositories = slices.DeleteFunc(status.Repositories, func(r api.Repository) bool { return !here(r) })
+	u.out.status(status)
+	if slices.ContainsFunc(status.Repositories, func(r api.Repository) bool { return !r.Allowed }) {
+		u.hint("only base images are pulled ahead: `stoker allow` lets the repository's steps run to warm the cache")
+	}
+	return nil
+}
+
+// dir is the directory that a command is about.
+func (o *options) dir(args []string) string {
+	if len(args) == 0 {
+		return o.Dir
+	}
+	if filepath.IsAbs(args[0]) {
+		return filepath.Clean(args[0])
+	}
+	return filepath.Join(o.Dir, args[0])
+}
+
+// start connects to the daemon of this very stoker, and starts or replaces it
+// if need be.
+func (o *options) start(ctx context.Context) (*client.Client, error) {
+	paths, err := ipc.Locate(o.Getenv)
+	if err != nil {
+		return nil, err
+	}
+	self, err := o.self()
+	if err != nil {
+		return nil, err
+	}
+	return client.ConnectOrStart(ctx, paths, self, ipc.Command{Path: o.Executable, Args: []string{daemonCommand}, Log: paths.Log})
+}
+
+// self says which stoker this process is.
+func (o *options) self() (api.Version, error) {
+	info := version.Get()
+	build, err := info.Build(func() (string, error) { return digest(o.Executable) })
+	if err != nil {
+		return api.Version{}, fmt.Errorf("tell this stoker from others: %w", err)
+	}
+	return api.Version{Version: info.Number, Build: build, PID: os.Getpid(), Level: api.Level}, nil
+}
+
+func digest(name string) (string, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
