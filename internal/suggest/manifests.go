@@ -285,7 +285,9 @@ func (m *move) agrees(b Build, t, i int) bool {
 }
 
 // bring notes the files that come from moved COPYs and so need a COPY of their
-// own above instruction k.
+// own above instruction k. A destination that is not there yet is made alike by
+// a COPY of files and by one of a folder's content: with the default mode, or
+// that of --chmod, and the owner of --chown (fsutil: copy.Copy, prepareTargetDir).
 func (m *move) bring(b Build, k int, files []string) string {
 	for _, name := range files {
 		p, from, ok := m.provider(b, k, name)
@@ -293,9 +295,6 @@ func (m *move) bring(b Build, k int, files []string) string {
 			continue
 		}
 		dir := path.Dir(name)
-		if why := m.makesFolder(from, p, name); why != "" {
-			return why
-		}
 		if path.Base(p) != path.Base(name) {
 			return fmt.Sprintf("`%s` renames %s", m.text(from), p)
 		}
@@ -308,24 +307,6 @@ func (m *move) bring(b Build, k int, files []string) string {
 			i = len(m.needs) - 1
 		}
 		m.needs[i].files = append(m.needs[i].files, p)
-	}
-	return ""
-}
-
-// makesFolder says that a COPY of a folder makes its destination with that
-// folder's permission bits, which a COPY of files would not.
-func (m *move) makesFolder(i int, context, image string) string {
-	c := m.view.stage.Instructions[i].Copy
-	dest := m.view.dest(i)
-	for _, s := range c.Sources {
-		src := strings.TrimPrefix(path.Clean("/"+s), "/")
-		if src == "" || src == context || strings.ContainsAny(s, "*?[") {
-			continue
-		}
-		known := slices.ContainsFunc(m.view.made[i], func(made string) bool { _, ok := below(dest, made); return ok })
-		if _, ok := below(src, context); ok && !known && dest != "/" && dest != baseDir {
-			return fmt.Sprintf("`%s` makes %s with the permissions of the folder: set WORKDIR before it", m.text(i), c.Dest)
-		}
 	}
 	return ""
 }

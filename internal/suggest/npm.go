@@ -19,6 +19,12 @@ var nodeScripts = []string{
 	"preinstall", "install", "postinstall", "prepublish", "preprepare", "prepare", "postprepare", "dependencies",
 }
 
+// curious are packages whose own install scripts look into the project that
+// installs them: for a schema, a configuration file or hooks.
+var curious = []string{
+	"@prisma/client", "puppeteer", "msw", "lefthook", "@evilmartians/lefthook", "simple-git-hooks", "pre-commit", "yorkie", "ghooks",
+}
+
 // nodeWrites are where npm and its relatives put more than node_modules.
 var nodeWrites = []string{"/root/.npm", "/root/.cache", "/root/.local", "/home/node/.npm", "/home/node/.cache", "/usr/local/share/.cache"}
 
@@ -35,7 +41,7 @@ func npmInstall(c command, dir string) (install, bool) {
 	if !ci && !slices.Contains([]string{"install", "i"}, rest[0]) {
 		return install{}, false
 	}
-	in := nodeInstall("npm", dir, []string{"package-lock.json", "npm-shrinkwrap.json"}, slices.Contains(flags, "--ignore-scripts"))
+	in := nodeInstall("npm", dir, []string{"package-lock.json", "npm-shrinkwrap.json"})
 	in.wipes = ci
 	in.widen = func(r reader) ([]string, string) {
 		locked := r.exists("package-lock.json") || r.exists("npm-shrinkwrap.json")
@@ -75,7 +81,7 @@ func yarnInstall(c command, dir string) (install, bool) {
 		return install{}, false
 	}
 	ignore := slices.Contains(flags, "--ignore-scripts")
-	in := nodeInstall("yarn", dir, []string{"yarn.lock", ".yarnrc"}, ignore)
+	in := nodeInstall("yarn", dir, []string{"yarn.lock", ".yarnrc"})
 	in.widen = func(r reader) ([]string, string) {
 		for _, name := range []string{".yarnrc.yml", ".yarn", ".pnp.cjs"} {
 			if r.exists(name) {
@@ -100,7 +106,7 @@ func pnpmInstall(c command, dir string) (install, bool) {
 		return install{}, false
 	}
 	ignore := slices.Contains(flags, "--ignore-scripts")
-	in := nodeInstall("pnpm", dir, []string{"pnpm-lock.yaml"}, ignore)
+	in := nodeInstall("pnpm", dir, []string{"pnpm-lock.yaml"})
 	in.widen = func(r reader) ([]string, string) {
 		for _, name := range []string{"pnpm-workspace.yaml", ".pnpmfile.cjs", "pnpmfile.js"} {
 			if r.exists(name) {
@@ -115,7 +121,7 @@ func pnpmInstall(c command, dir string) (install, bool) {
 	return in, true
 }
 
-func nodeInstall(tool, dir string, locks []string, ignoreScripts bool) install {
+func nodeInstall(tool, dir string, locks []string) install {
 	in := install{tool: tool, dir: dir, main: []string{path.Join(dir, "package.json")}, output: "node_modules", writes: nodeWrites}
 	for _, name := range append(locks, ".npmrc") {
 		in.extra = append(in.extra, path.Join(dir, name))
@@ -168,6 +174,9 @@ func nodeWiden(r reader, ignoreScripts bool) ([]string, string) {
 	}
 	for _, set := range []map[string]string{pkg.Dependencies, pkg.DevDependencies, pkg.OptionalDependencies, pkg.PeerDependencies} {
 		for _, name := range slices.Sorted(maps.Keys(set)) {
+			if !ignoreScripts && slices.Contains(curious, name) {
+				return nil, fmt.Sprintf("the install script of %s reads files of the project", name)
+			}
 			if localSpec(set[name]) {
 				return nil, fmt.Sprintf("%s is installed from a path of the sources", name)
 			}

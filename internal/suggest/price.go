@@ -164,15 +164,15 @@ func (m *move) evidence(in Input, sources, manifests int) string {
 	if len(in.Commits) == 0 {
 		return fmt.Sprintf("What %s %s is more than %s; there is no history to count changes in.", list(copies, "and"), take, list(files, "and"))
 	}
-	return fmt.Sprintf("%d of the last %s what %s %s, %d change %s.", sources, plural(len(in.Commits)), list(copies, "and"), take,
-		manifests, list(files, "or"))
+	return fmt.Sprintf("%d of the last %d commits %s what %s %s, %d %s %s.", sources, len(in.Commits), change(sources), list(copies, "and"), take,
+		manifests, change(manifests), list(files, "or"))
 }
 
-func plural(n int) string {
+func change(n int) string {
 	if n == 1 {
-		return "1 commit changes"
+		return "changes"
 	}
-	return fmt.Sprintf("%d commits change", n)
+	return "change"
 }
 
 func list(words []string, conjunction string) string {

@@ -19,7 +19,6 @@ type stageView struct {
 	file  *dockerfile.File
 	stage dockerfile.Stage
 	dirs  []string   // per instruction
-	made  [][]string // per instruction: folders that WORKDIR has made
 	shell [][]string // per instruction
 }
 
@@ -28,7 +27,7 @@ const baseDir = "?"
 
 func newStageView(f *dockerfile.File, st dockerfile.Stage) *stageView {
 	v := &stageView{file: f, stage: st}
-	dir, made, shell, vars := baseDir, []string(nil), []string(nil), 0
+	dir, shell, vars := baseDir, []string(nil), 0
 	// The stages below it, lowest first, hand on their state.
 	var chain []dockerfile.Stage
 	for at := st.BaseStage; at >= 0; at = f.Stages[at].BaseStage {
@@ -38,7 +37,6 @@ func newStageView(f *dockerfile.File, st dockerfile.Stage) *stageView {
 		switch in.Keyword {
 		case "WORKDIR":
 			dir = resolve(dir, in.Value, vars)
-			made = append(slices.Clone(made), dir)
 		case "ARG", "ENV":
 			vars++
 		case "SHELL":
@@ -52,7 +50,6 @@ func newStageView(f *dockerfile.File, st dockerfile.Stage) *stageView {
 	}
 	for _, in := range st.Instructions {
 		v.dirs = append(v.dirs, dir)
-		v.made = append(v.made, made)
 		v.shell = append(v.shell, shell)
 		step(in)
 	}
