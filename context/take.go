@@ -14,14 +14,13 @@ import (
 type taker struct {
 	all      bool
 	sources  [][]string // components of the sources, links followed; may hold wildcards
-	under    string     // what include and exclude patterns are relative to
 	include  *ignore.Matcher
 	exclude  *ignore.Matcher
 	wildcard bool
 }
 
 func newTaker(t dockerfile.Take, files fsutil.FS) (*taker, error) {
-	k := &taker{under: t.Path, wildcard: t.Wildcard}
+	k := &taker{wildcard: t.Wildcard}
 	// COPY follows a link that it names, so the file behind is taken with it.
 	sources, err := fsutil.FollowLinks(files, []string{t.Path})
 	if err != nil {
@@ -52,31 +51,25 @@ func patterns(list []string) (*ignore.Matcher, error) {
 }
 
 func (k *taker) takes(name string) bool {
-	if !k.all && !k.covered(name) {
-		return false
+	if k.all {
+		return k.passes(name)
 	}
-	if k.include == nil && k.exclude == nil {
-		return true
-	}
-	rel := name
-	if k.under != "." {
-		rel = strings.TrimPrefix(strings.TrimPrefix(name, k.under), "/")
-	}
-	if k.include != nil && !k.include.Ignored(rel) {
-		return false
-	}
-	return k.exclude == nil || !k.exclude.Ignored(rel)
-}
-
-// covered reports whether name is one of the sources or lies below one.
-func (k *taker) covered(name string) bool {
 	parts := strings.Split(name, "/")
 	for _, source := range k.sources {
-		if len(parts) >= len(source) && k.match(source, parts) {
+		if len(parts) >= len(source) && k.match(source, parts) && k.passes(strings.Join(parts[len(source):], "/")) {
 			return true
 		}
 	}
 	return false
+}
+
+// passes applies the patterns of --parents and --exclude, which are relative to
+// what a source, or a wildcard in it, matched (fsutil: copy.Copy).
+func (k *taker) passes(rel string) bool {
+	if k.include != nil && !k.include.Ignored(rel) {
+		return false
+	}
+	return k.exclude == nil || !k.exclude.Ignored(rel)
 }
 
 func (k *taker) match(source, parts []string) bool {

@@ -1,0 +1,477 @@
+package buildctx
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io/fs"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/moby/buildkit/client"
+	"github.com/moby/buildkit/session/filesync"
+	"github.com/tonistiigi/fsutil"
+	"github.com/tonistiigi/fsutil/types"
+
+	"github.com/stokerd/stoker/context/dockerfile"
+	"github.com/stokerd/stoker/context/ignore"
+	"github.com/stokerd/stoker/internal/lab"
+)
+
+var (
+	realCases = flag.Int("real.cases", 60, "builds on a real BuildKit that TestBuildKit compares with")
+	realSeed  = flag.Uint64("real.seed", 0, "the first of them")
+)
+
+func TestMain(m *testing.M) { lab.Main(m) }
+
+// TestBuildKit builds random contexts with random COPY instructions on a real
+// BuildKit and holds selections against what it does:
+//
+//   - the builder asks the client for the sent set, no more and no less;
+//   - a COPY . brings the effective context;
+//   - each COPY, ADD and bind mount brings the files that its step is said to
+//     take, and a source that nothing is taken for fails the build.
+func TestBuildKit(t *testing.T) {
+	c, err := client.New(t.Context(), lab.For(t).Address())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	outcomes := map[string]int{}
+	for i := range *realCases {
+		seed := *realSeed + uint64(i)
+		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
+			outcomes[newBuildCase(t, seed).check(t, c)]++
+		})
+	}
+	t.Logf("outcomes of %d builds: %v", *realCases, outcomes)
+	if failed := outcomes["refused"]; failed*2 > *realCases {
+		t.Errorf("%d of %d builds were refused: the cases compare too little", failed, *realCases)
+	}
+}
+
+// A buildCase is a context, perhaps a named one, and a Dockerfile, all random.
+type buildCase struct {
+	rnd   *rand.Rand
+	main  string
+	named string // "" for none
+	def   Definition
+	text  []string // of the Dockerfile
+	files int
+}
+
+func newBuildCase(t *testing.T, seed uint64) *buildCase {
+	c := &buildCase{rnd: rand.New(rand.NewPCG(seed, 11)), main: t.TempDir()}
+	c.grow(t, c.main)
+	c.def = Definition{Name: "case", Context: c.main, Dockerfile: filepath.Join(c.main, "Dockerfile")}
+	ignoreFile := ".dockerignore"
+	if c.rnd.IntN(3) == 0 {
+		c.def.Dockerfile = filepath.Join(t.TempDir(), "x.Dockerfile")
+	}
+	c.ignore(t, filepath.Join(c.main, ignoreFile))
+	if c.rnd.IntN(6) == 0 {
+		c.ignore(t, c.def.Dockerfile+".dockerignore")
+	}
+	if c.rnd.IntN(3) == 0 {
+		c.named = t.TempDir()
+		c.grow(t, c.named)
+		c.ignore(t, filepath.Join(c.named, ".dockerignore"))
+		c.def.NamedContexts = map[string]string{"other": c.named}
+	}
+	c.write()
+	mustWrite(t, c.def.Dockerfile, strings.Join(c.text, "\n")+"\n")
+	return c
+}
+
+// grow fills dir with entries of every kind. Each regular file has a name and
+// a content that no other has, so that it is known wherever it lands.
+func (c *buildCase) grow(t *testing.T, dir string) {
+	dirs, all := []string{"."}, []string{"nowhere"}
+	for range 4 + c.rnd.IntN(25) {
+		parent := pick(c.rnd, dirs)
+		c.files++
+		name := path.Join(parent, fmt.Sprintf("%s%d%s", pick(c.rnd, []string{"a", "b", "src", ".h", "sp ace"}), c.files, pick(c.rnd, []string{"", ".go", ".md"})))
+		abs := filepath.Join(dir, name)
+		switch c.rnd.IntN(9) {
+		case 0, 1, 2:
+			name = path.Join(parent, pick(c.rnd, []string{"a", "b", "src", "src.d", "node_modules", ".git", "sp ace"}))
+			if os.Mkdir(filepath.Join(dir, name), pick(c.rnd, []fs.FileMode{0o755, 0o700})) == nil {
+				dirs = append(dirs, name)
+			}
+		case 3, 4, 5, 6:
+			mustWrite(t, abs, "content of "+name+" "+strconv.Itoa(c.files))
+			if err := os.Chmod(abs, pick(c.rnd, []fs.FileMode{0o644, 0o600, 0o755})); err != nil {
+				t.Fatal(err)
+			}
+		case 7:
+			target := pick(c.rnd, all)
+			rel, err := filepath.Rel(parent, target)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Symlink(pick(c.rnd, []string{rel, "/" + target, "../" + target}), abs); err != nil {
+				t.Fatal(err)
+			}
+		case 8:
+			if c.rnd.IntN(4) == 0 {
+				if err := syscall.Mkfifo(abs, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			} else if fi, err := os.Lstat(filepath.Join(dir, pick(c.rnd, all))); err == nil && fi.Mode().IsRegular() {
+				if err := os.Link(filepath.Join(dir, fi.Name()), abs); err != nil {
+					continue // it is not at the root
+				}
+			}
+		}
+		all = append(all, name)
+	}
+}
+
+// ignore writes an ignore file of patterns that BuildKit takes.
+func (c *buildCase) ignore(t *testing.T, name string) {
+	var list []string
+	for range c.rnd.IntN(5) {
+		p := pick(c.rnd, []string{"", "", "**/", "*/", "a/"}) + pick(c.rnd, []string{"a", "b", "src", "src*", "*", "**", "*.go", "s?c", "[a-c]*", "**.md", ".*", "node_modules"})
+		if c.rnd.IntN(3) == 0 {
+			p += pick(c.rnd, []string{"/*", "/**", "/*.go"})
+		}
+		if c.rnd.IntN(3) == 0 {
+			p = "!" + p
+		}
+		list = append(list, p)
+	}
+	if text := strings.Join(list, "\n") + "\n"; len(list) > 0 {
+		if _, err := ignore.Parse(name, []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		mustWrite(t, name, text)
+	}
+}
+
+// paths lists what lies in dir, as sources may name it; seldom what is ignored,
+// or a link, which may lead nowhere: most builds fail on those.
+func (c *buildCase) paths(dir string) []string {
+	list := []string{"."}
+	dockerfile := c.def.Dockerfile
+	if dir == c.named {
+		dockerfile = ""
+	}
+	file, _ := ignore.Find(dir, dockerfile)
+	matcher, _ := ignore.NewMatcher(file)
+	_ = filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+		rel, _ := filepath.Rel(dir, p)
+		if err != nil || rel == "." || strings.Contains(rel, " ") || rel == ".dockerignore" { // see askedFor.filter
+			return err
+		}
+		if trap := matcher.Ignored(rel) || d.Type()&fs.ModeSymlink != 0; !trap || c.rnd.IntN(12) == 0 {
+			list = append(list, filepath.ToSlash(rel))
+		}
+		return nil
+	})
+	return list
+}
+
+func (c *buildCase) source(dir string) string {
+	src := pick(c.rnd, c.paths(dir))
+	switch {
+	case src == "." && c.rnd.IntN(4) > 0 && len(c.paths(dir)) > 1:
+		return c.source(dir)
+	case c.rnd.IntN(5) == 0:
+		return path.Join(path.Dir(src), pick(c.rnd, []string{"*", "a*", "*.go", "[ab]*"}))
+	case c.rnd.IntN(6) == 0:
+		return "./" + src + "/"
+	case c.rnd.IntN(6) == 0:
+		return "/" + src
+	}
+	return src
+}
+
+// write makes the Dockerfile: every instruction copies into a directory of its
+// own. Half of the cases copy the whole context as well.
+func (c *buildCase) write() {
+	var mounts, final []string
+	for i := range 1 + c.rnd.IntN(5) {
+		dir, from := c.main, ""
+		if c.named != "" && c.rnd.IntN(2) == 0 {
+			dir, from = c.named, "--from=other "
+		}
+		dest := fmt.Sprintf("/s%d/", i)
+		src := c.source(dir)
+		switch n := c.rnd.IntN(12); {
+		case n == 0:
+			src = strings.NewReplacer("*", "", "[ab]", "a").Replace(src) // a mount knows no wildcards
+			mount := "--mount=type=bind,source=" + src + ",target=/m"
+			if from != "" {
+				mount += ",from=other"
+			}
+			mounts = append(mounts, "RUN "+mount+" cp -a /m /out"+strings.TrimSuffix(dest, "/"))
+			final = append(final, "COPY --from=run /out"+strings.TrimSuffix(dest, "/")+" "+dest)
+		case n == 1 && from == "":
+			final = append(final, "ADD "+src+" "+dest)
+		case n == 2 && path.Clean("/"+src) != "/": // BuildKit refuses --parents of the root
+			final = append(final, "COPY --parents "+from+strings.TrimPrefix(src, "/")+" "+dest)
+		case n == 3:
+			final = append(final, "COPY --exclude="+pick(c.rnd, []string{"*.go", "**/*.md", "a*"})+" "+from+src+" "+dest)
+		case n == 4:
+			final = append(final, "COPY --link "+from+src+" "+dest)
+		case n == 5:
+			final = append(final, "COPY "+from+src+" "+c.source(dir)+" "+dest)
+		default:
+			final = append(final, "COPY "+from+src+" "+dest)
+		}
+	}
+	if c.rnd.IntN(2) == 0 {
+		final = append(final, "COPY . /all")
+	}
+	if len(mounts) > 0 {
+		c.text = append(append(c.text, "FROM busybox AS run", "RUN mkdir /out"), mounts...)
+	}
+	c.text = append(append(c.text, "FROM scratch AS unused", "COPY . /", "FROM scratch"), final...)
+}
+
+// check builds c and compares. It returns how the build went.
+func (c *buildCase) check(t *testing.T, bk *client.Client) string {
+	s := c.selection(t)
+	asked, out, err := c.build(t, bk)
+	context := fmt.Sprintf("%s\nignore file: %q", strings.Join(c.text, "\n"), s.Main.Ignore.Patterns())
+	for _, l := range s.Locals() {
+		var want []string
+		for _, f := range l.Files {
+			if f.Sent {
+				want = append(want, f.Path)
+			}
+		}
+		got := asked.sorted(l.Name)
+		slices.Sort(want)
+		if err != nil && len(got) == 0 {
+			continue // it failed before it asked
+		}
+		if diff := cmp.Diff(got, want); diff != "" {
+			t.Errorf("sent of %s (-BuildKit +stoker):\n%s%s", l.Name, diff, context)
+		}
+	}
+	missing := untaken(s)
+	if err != nil {
+		if len(missing) == 0 {
+			t.Errorf("every source is taken, and BuildKit refuses the build: %v\n%s", err, context)
+		}
+		return "refused"
+	}
+	if len(missing) > 0 {
+		t.Errorf("BuildKit builds although nothing is taken for %v\n%s", missing, context)
+	}
+	for i, step := range s.Plan.Steps {
+		c.checkStep(t, s, i, step, out, context)
+	}
+	if slices.Contains(c.text, "COPY . /all") {
+		if diff := cmp.Diff(treeOf(t, filepath.Join(out, "all")), effective(s.Main)); diff != "" {
+			t.Errorf("effective context (-BuildKit +stoker):\n%s%s", diff, context)
+		}
+		return "built whole"
+	}
+	return "built"
+}
+
+// checkStep compares the contents that a step brought with those of the files
+// that it is said to take.
+func (c *buildCase) checkStep(t *testing.T, s *Selection, i int, step dockerfile.Step, out, context string) {
+	dest := ""
+	for _, take := range step.Takes {
+		dest = take.Dest
+		if take.Mount {
+			fields := strings.Fields(step.Instruction)
+			dest = strings.TrimPrefix(fields[len(fields)-1], "/out")
+		}
+	}
+	if dest == "" || dest == "/all" {
+		return
+	}
+	want := map[string]bool{}
+	for _, l := range s.Locals() {
+		for _, f := range l.Files {
+			if slices.Contains(f.Steps, i) && f.Mode.IsRegular() {
+				content, err := os.ReadFile(filepath.Join(l.Root, f.Path))
+				if err != nil {
+					t.Fatal(err)
+				}
+				want[string(content)] = true
+			}
+		}
+	}
+	got := map[string]bool{}
+	err := filepath.WalkDir(filepath.Join(out, dest), func(p string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() {
+			var content []byte
+			content, err = os.ReadFile(p)
+			got[string(content)] = true
+		}
+		return err
+	})
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want))); diff != "" {
+		t.Errorf("%s takes (-BuildKit +stoker):\n%s%s", step.Name, diff, context)
+	}
+}
+
+// untaken lists the sources for which BuildKit must fail: those without
+// wildcards of which nothing is taken, directories in which a wildcard has
+// nothing to look through, and links to nowhere that it matches.
+func untaken(s *Selection) []string {
+	var list []string
+	for _, step := range s.Plan.Steps {
+		for _, take := range step.Takes {
+			name := take.Path + strings.Join(take.Include, "")
+			switch {
+			case take.Path == "." && len(take.Include) == 0:
+			case !strings.ContainsAny(name, "*?["):
+				if !taken(s, take) {
+					list = append(list, name)
+				}
+			default:
+				// The wildcards of these cases stand in the last component.
+				if dir := path.Dir(take.Path); len(take.Include) == 0 && !taken(s, dockerfile.Take{Local: take.Local, Path: dir}) {
+					list = append(list, dir)
+				}
+				list = append(list, brokenMatches(s, take)...)
+			}
+		}
+	}
+	return list
+}
+
+func brokenMatches(s *Selection, take dockerfile.Take) []string {
+	var list []string
+	for _, l := range s.Locals() {
+		for _, f := range l.Files {
+			if ok, _ := path.Match(path.Join(take.Path, strings.Join(take.Include, "")), f.Path); !ok || l.Name != take.Local || f.Link == "" || !f.Sent {
+				continue
+			}
+			if _, ok := l.Resolve(f.Path); !ok {
+				list = append(list, f.Path)
+			}
+		}
+	}
+	return list
+}
+
+func taken(s *Selection, take dockerfile.Take) bool {
+	for _, l := range s.Locals() {
+		if l.Name == take.Local {
+			name := path.Join(take.Path, strings.Join(take.Include, ""))
+			_, ok := l.Resolve(name)
+			return ok || name == "."
+		}
+	}
+	return false
+}
+
+// selection computes what the test is about.
+func (c *buildCase) selection(t *testing.T) *Selection {
+	t.Helper()
+	s, err := Compute(t.Context(), c.def, nil, func(dir string) (*Tree, string, error) {
+		tree, err := Scan(t.Context(), dir, nil)
+		return tree, ".", err
+	})
+	if err != nil {
+		t.Fatalf("%v\n%s", err, strings.Join(c.text, "\n"))
+	}
+	return s
+}
+
+// An askedFor records which files a builder asked the client for.
+type askedFor struct {
+	mu    sync.Mutex // guards files
+	files map[string]map[string]bool
+}
+
+func (a *askedFor) sorted(local string) []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Sorted(maps.Keys(a.files[local]))
+}
+
+// filter is a [filesync.FilterOptFunc]. It passes over the requests for the
+// Dockerfile and the ignore files.
+func (a *askedFor) filter(name string, opt *fsutil.FilterOpt) error {
+	if name == "dockerfile" || len(opt.FollowPaths) == 1 && opt.FollowPaths[0] == ".dockerignore" {
+		return nil
+	}
+	inner := opt.Map
+	opt.Map = func(p string, st *types.Stat) fsutil.MapResult {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if a.files[name] == nil {
+			a.files[name] = map[string]bool{}
+		}
+		a.files[name][filepath.ToSlash(p)] = true
+		if inner != nil {
+			return inner(p, st)
+		}
+		return fsutil.MapResultKeep
+	}
+	return nil
+}
+
+var _ filesync.FilterOptFunc = (&askedFor{}).filter
+
+// build builds c and exports the result to the returned directory.
+func (c *buildCase) build(t *testing.T, bk *client.Client) (*askedFor, string, error) {
+	asked := &askedFor{files: map[string]map[string]bool{}}
+	out := t.TempDir()
+	dirs := map[string]string{"context": c.main, "dockerfile": filepath.Dir(c.def.Dockerfile)}
+	// A COPY that would fail hits where another one of equal content was built.
+	attrs := map[string]string{"filename": filepath.Base(c.def.Dockerfile), "no-cache": ""}
+	if c.named != "" {
+		dirs["other"] = c.named
+		attrs["context:other"] = "local:other"
+	}
+	mounts := map[string]fsutil.FS{}
+	for name, dir := range dirs {
+		files, err := fsutil.NewFS(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mounts[name] = files
+	}
+	_, err := bk.Solve(context.WithoutCancel(t.Context()), nil, client.SolveOpt{
+		Frontend: "dockerfile.v0", FrontendAttrs: attrs, LocalMounts: mounts, LocalFilterOpt: asked.filter,
+		Exports: []client.ExportEntry{{Type: client.ExporterLocal, OutputDir: out}}, Internal: true,
+	}, nil)
+	return asked, out, err
+}
+
+// effective lists a local's effective context as treeOf lists a directory.
+func effective(l Local) []string {
+	var list []string
+	for _, f := range l.Files {
+		list = append(list, fmt.Sprintf("%s %v %s", f.Path, f.Mode, f.Link))
+	}
+	slices.Sort(list)
+	return list
+}
+
+func treeOf(t *testing.T, root string) []string {
+	tree, err := Scan(t.Context(), root, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []string
+	for e := range tree.All() {
+		list = append(list, fmt.Sprintf("%s %v %s", e.Path, e.Mode, e.Link))
+	}
+	slices.Sort(list)
+	return list
+}
