@@ -46,6 +46,9 @@ func newBarrier(folder string) barrier {
 // it goes away.
 func (l *loop) openBarrier() error {
 	b := &l.barrier
+	if b.folder == "" {
+		return errors.ErrUnsupported
+	}
 	if err := os.MkdirAll(b.folder, 0o700); err != nil {
 		return fmt.Errorf("make folder for barrier cookies: %w", err)
 	}

@@ -64,7 +64,7 @@ func newLoop(w *Watcher, root, cookies string, o Options) *loop {
 // begin adds the first watches. The barrier's comes first, since the root's may
 // use up what the kernel allows.
 func (l *loop) begin() error {
-	if err := l.openBarrier(); err != nil {
+	if err := l.openBarrier(); err != nil && l.barrier.folder != "" {
 		l.log.Warn("folder for barrier cookies is not watched", "err", err)
 	}
 	f, _, err := openDir(l.root)

@@ -312,7 +312,6 @@ func TestNewRefuses(t *testing.T) {
 	for name, o := range map[string]struct{ root, cookies string }{
 		"missing root":           {dir + "/none", t.TempDir()},
 		"root is a file":         {file, t.TempDir()},
-		"no cookies":             {dir, ""},
 		"cookies below root":     {dir, dir + "/cookies"},
 		"cookies in a file":      {dir, file + "/cookies"},
 		"root itself as cookies": {dir, dir},
@@ -323,5 +322,19 @@ func TestNewRefuses(t *testing.T) {
 		} else {
 			t.Logf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestFlushWithoutCookies: who gives no folder for the barrier gets doubt, and
+// no wait.
+func TestFlushWithoutCookies(t *testing.T) {
+	w, err := watcher.New(t.TempDir(), watcher.Options{Debounce: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	batch, err := w.Flush(t.Context())
+	if err != nil || !batch.Overflow {
+		t.Errorf("Flush = %+v, %v, want Overflow", batch, err)
 	}
 }

@@ -52,7 +52,7 @@ type Status struct {
 	Problem string
 }
 
-// Options configure [New]. CookieDir and Log are needed.
+// Options configure [New].
 type Options struct {
 	// Debounce is the quiet time before a batch is handed out; 0 means 100ms. A
 	// steady stream of events yields a batch every ten times that.
@@ -63,7 +63,8 @@ type Options struct {
 	// New's, while New runs); nil prunes nothing.
 	Prune func(rel string) bool
 	// CookieDir is a folder of this watcher's own, outside the root. It is
-	// made if missing (0700), and again if somebody deletes it.
+	// made if missing (0700), and again if somebody deletes it. Without one
+	// there is no barrier: Flush always answers Overflow.
 	CookieDir string
 	// Log gets a line per lifecycle change, and one per event at Debug.
 	Log *slog.Logger
@@ -166,7 +167,7 @@ func start(root string, o Options, src source) (*Watcher, error) {
 // given to the kernel and have to compare equal.
 func cookieFolder(root, dir string) (string, error) {
 	if dir == "" {
-		return "", errors.New("watch: no folder for barrier cookies given")
+		return "", nil
 	}
 	err := os.MkdirAll(dir, 0o700)
 	if err == nil {

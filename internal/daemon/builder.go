@@ -19,9 +19,8 @@ import (
 // A builder finds the BuildKit that the user's builds run on and keeps the
 // connection.
 type builder struct {
-	env     buildkit.Env
-	folders string // where the watchers of sockets' folders keep their cookies
-	log     *slog.Logger
+	env buildkit.Env
+	log *slog.Logger
 
 	mu        sync.Mutex // guards the fields below
 	explicit  string     // what the user asked for; "" looks around
@@ -174,9 +173,7 @@ func (b *builder) await(ctx context.Context, sockets []string, again <-chan stru
 	defer func() { cancel(); _ = group.Wait() }()
 	for _, folder := range folders(sockets) {
 		w, err := watcher.New(folder, watcher.Options{
-			Debounce: debounce, Log: b.log,
-			Prune:     func(dir string) bool { return dir != "." },
-			CookieDir: filepath.Join(b.folders, "socket-"+filepath.Base(folder)),
+			Debounce: debounce, Log: b.log, Prune: func(dir string) bool { return dir != "." },
 		})
 		if err != nil {
 			b.log.Warn("wait for a builder", "folder", folder, "error", err)

@@ -139,6 +139,7 @@ func (r *repository) trust(commit string) {
 	if err := r.daemon.store.PutRepository(rec); err != nil {
 		r.log.Error("remember a trusted commit", "error", err)
 	}
+	r.daemon.board.changed()
 }
 
 // ownerOf returns the uid that owns root, -1 if it cannot be told.

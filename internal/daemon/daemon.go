@@ -88,7 +88,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		stop: stop, ctx: ctx, group: group, repositories: map[string]*repository{},
 	}
 	d.secrets = project.NewSecretCache()
-	d.builder = &builder{env: o.Builder, folders: filepath.Join(o.Paths.Runtime, "watch"), log: o.Log.With("component", "builder")}
+	d.builder = &builder{env: o.Builder, log: o.Log.With("component", "builder")}
 	d.warmer = prewarm.New(ctx, d.warm)
 	defer d.warmer.Close()
 

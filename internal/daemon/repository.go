@@ -211,13 +211,15 @@ func (r *repository) publish(ctx context.Context, picture *project.Picture, err 
 	if old != nil && old.picture != nil && old.picture == next.picture {
 		return
 	}
+	if next.picture != nil {
+		r.noteTexts(next.picture)
+		r.noteHead(ctx, next.picture)
+	}
 	r.state.Store(next)
 	r.daemon.board.changed()
 	if next.picture == nil {
 		return
 	}
-	r.noteTexts(next.picture)
-	r.noteHead(ctx, next.picture)
 	select {
 	case r.recount <- struct{}{}:
 	default:
