@@ -262,6 +262,13 @@ func (s scenario) check(t *testing.T, g suggest.Suggestion) {
 			t.Errorf("%s: the old text is not the file's", c.Path)
 		}
 		after[c.Path] = string(c.New)
+		if c.Path == "Dockerfile" {
+			// BuildKit's frontend takes the proposal.
+			_, err := dockerfile.Convert(t.Context(), dockerfile.Input{Dockerfile: "Dockerfile", Text: c.New, Context: t.TempDir()}, nil)
+			if err != nil {
+				t.Errorf("the proposal does not convert: %v", err)
+			}
+		}
 	}
 	for name := range s.sections {
 		if f, ok := strings.CutPrefix(name, "want/"); ok && !slices.ContainsFunc(g.Changes, func(c suggest.Change) bool { return c.Path == f }) {
