@@ -2,19 +2,85 @@ package cli
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 
+	sd "github.com/coreos/go-systemd/v22/daemon"
+	"github.com/spf13/cobra"
+
+	"github.com/stokerd/stoker/cache/buildkit"
 	"github.com/stokerd/stoker/internal/api"
+	"github.com/stokerd/stoker/internal/config"
+	"github.com/stokerd/stoker/internal/daemon"
+	"github.com/stokerd/stoker/internal/ipc"
 )
 
 // daemonCommand is the hidden command that the daemon runs as.
 const daemonCommand = "daemon"
 
-// serveOptions say how this process is the daemon.
-type serveOptions struct {
-	watch      []api.UpRequest
-	foreground bool // a service manager or a person started it
+func newDaemon(o *options) *cobra.Command {
+	return &cobra.Command{
+		Use:    daemonCommand,
+		Short:  "Be the daemon: stoker up starts it so",
+		Hidden: true,
+		Args:   cobra.NoArgs,
+		RunE:   func(cmd *cobra.Command, _ []string) error { return o.serve(cmd.Context(), nil) },
+	}
 }
 
-func (o *options) serve(ctx context.Context, s serveOptions) error {
-	return &api.Error{Code: api.Unsupported, Message: "the daemon is not part of this build"}
+// serve is the daemon until ctx ends or a client asks it to stop. It logs to
+// stderr. Whoever started it is told how that went: the process that spawned
+// it, or a service manager.
+func (o *options) serve(ctx context.Context, watch []api.UpRequest) error {
+	starter := ipc.Readiness()
+	opts, err := o.daemonOptions()
+	if err == nil {
+		opts.Watch = watch
+		opts.Ready = func() {
+			starter.Done()
+			// Without a service manager there is nobody to notify.
+			_, _ = sd.SdNotify(false, sd.SdNotifyReady)
+		}
+		err = daemon.Run(ctx, opts)
+		_, _ = sd.SdNotify(false, sd.SdNotifyStopping)
+	}
+	if err != nil {
+		starter.Fail(err)
+	}
+	if errors.Is(err, ipc.ErrRunning) {
+		return &api.Error{Code: api.NoDaemon, Message: err.Error(), Hint: "`stoker down --all` ends it"}
+	}
+	if ctx.Err() != nil && err == nil {
+		return nil
+	}
+	return err
+}
+
+func (o *options) daemonOptions() (daemon.Options, error) {
+	paths, err := ipc.Locate(o.Getenv)
+	if err != nil {
+		return daemon.Options{}, err
+	}
+	self, err := o.self()
+	if err != nil {
+		return daemon.Options{}, err
+	}
+	user, err := config.ReadUser(config.UserPath(o.Getenv))
+	if err != nil {
+		return daemon.Options{}, err
+	}
+	return daemon.Options{
+		Paths: paths, Version: self, Builder: o.surroundings(), Env: o.env(), User: user,
+		Log: slog.New(slog.NewTextHandler(o.Stderr, nil)),
+	}, nil
+}
+
+// surroundings are where builders are looked for.
+func (o *options) surroundings() buildkit.Env {
+	env := buildkit.SystemEnv()
+	env.Getenv = o.Getenv
+	if home := o.Getenv("HOME"); home != "" {
+		env.Home = home
+	}
+	return env
 }

@@ -168,12 +168,7 @@ func (l *local) Status(ctx context.Context, dir string) (api.Status, error) {
 func (l *local) builder(ctx context.Context, explicit string) api.Builder {
 	ctx, cancel := context.WithTimeout(ctx, builderWait)
 	defer cancel()
-	env := buildkit.SystemEnv()
-	env.Getenv = l.Getenv
-	if home := l.Getenv("HOME"); home != "" {
-		env.Home = home
-	}
-	found, err := buildkit.Discover(ctx, env, explicit)
+	found, err := buildkit.Discover(ctx, l.surroundings(), explicit)
 	if err != nil {
 		return api.Builder{Problem: "no builder answers: " + err.Error()}
 	}

@@ -52,7 +52,7 @@ func (u *upOptions) run(ctx context.Context, args []string) error {
 		return err
 	}
 	if u.foreground {
-		return u.serve(ctx, serveOptions{watch: []api.UpRequest{req}, foreground: true})
+		return u.serve(ctx, []api.UpRequest{req})
 	}
 	c, err := u.start(ctx)
 	if err != nil {
