@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
+	"github.com/moby/buildkit/frontend/dockerfile/linter"
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
 )
 
@@ -134,7 +135,9 @@ func Parse(name string, text []byte) (*File, error) {
 
 // add appends what node stands for.
 func (f *File) add(node *parser.Node, src *source) error {
-	cmd, err := instructions.ParseInstruction(node)
+	// Without a linter of its own BuildKit crashes on a `# check=skip=…` comment
+	// (linter.WithMergedConfig).
+	cmd, err := instructions.ParseInstructionWithLinter(node, linter.New(&linter.Config{}))
 	if err != nil {
 		return err
 	}
