@@ -3,7 +3,9 @@ package daemon
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 
@@ -82,34 +84,45 @@ func (d *Daemon) lookUp(ctx context.Context) error {
 	}
 }
 
-// resolveWanted looks up what is wanted, and returns the repositories that want
-// to hear of it.
+// resolveWanted looks up what is wanted and may be, and returns the repositories
+// that want to hear of it. What may not be looked up yet stays wanted; what
+// could not be is asked for again when a Dockerfile is converted next.
 func (d *Daemon) resolveWanted(ctx context.Context) []*repository {
-	d.images.mu.Lock()
-	wanted := d.images.wanted
-	d.images.wanted = map[image]*repository{}
-	d.images.mu.Unlock()
-	told := map[*repository]bool{}
-	for key, r := range wanted {
+	var told []*repository
+	for key, r := range d.images.allowed() {
 		builder := d.builder.current()
-		if builder == nil || !r.mayLookUp(key.ref) {
-			continue
+		if builder == nil {
+			break
 		}
 		digest, config, err := builder.ResolveConfig(ctx, key.ref, key.platform)
+		d.images.answered(key, dockerfile.Image{Digest: digest, Config: config}, err == nil)
 		if err != nil {
 			d.log.Info("look up a base image", "ref", key.ref, "error", err)
 			continue
 		}
-		d.images.mu.Lock()
-		d.images.known[key] = dockerfile.Image{Digest: digest, Config: config}
-		d.images.mu.Unlock()
-		told[r] = true
+		if !slices.Contains(told, r) {
+			told = append(told, r)
+		}
 	}
-	var list []*repository
-	for r := range told {
-		list = append(list, r)
+	return told
+}
+
+// allowed returns the wanted images that may be asked for.
+func (i *images) allowed() map[image]*repository {
+	i.mu.Lock()
+	wanted := maps.Clone(i.wanted)
+	i.mu.Unlock()
+	maps.DeleteFunc(wanted, func(key image, r *repository) bool { return !r.mayLookUp(key.ref) })
+	return wanted
+}
+
+func (i *images) answered(key image, answer dockerfile.Image, ok bool) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	delete(i.wanted, key)
+	if ok {
+		i.known[key] = answer
 	}
-	return list
 }
 
 // mayLookUp reports whether an image may be asked for. In a repository that is

@@ -220,6 +220,7 @@ func (r *repository) publish(ctx context.Context, picture *project.Picture, err 
 	if next.picture == nil {
 		return
 	}
+	r.daemon.images.poke()
 	select {
 	case r.recount <- struct{}{}:
 	default:
