@@ -1,7 +1,8 @@
 // Command labctl runs the lab of package lab for people, for `make demo` and for test runs.
 //
 //	labctl up [--dir DIR] [--env FILE] [--real]  run a lab until Ctrl-C, and say how to use it
-//	labctl run [--dir DIR] [--real] -- CMD ARG…  run a command beside a lab; its exit status is labctl's
+//	labctl run [--dir DIR] [--real] -- CMD ARG…  run a command beside a lab, with buildctl in its PATH;
+//	                                             its exit status is labctl's
 //	labctl tools  compile the lab's programs, buildx too, and print their folders
 package main
 
@@ -128,9 +129,14 @@ func beside(ctx context.Context, opts lab.Options, real bool, args []string) (in
 	if err != nil {
 		return 1, err
 	}
+	buildctl, err := lab.Buildctl(ctx)
+	if err != nil {
+		return 1, errors.Join(err, l.Close())
+	}
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.Env = append(os.Environ(), append(l.Env(), "BUILDKIT_HOST="+l.Address())...)
+	path := os.Getenv("PATH") + string(filepath.ListSeparator) + filepath.Dir(buildctl)
+	cmd.Env = append(os.Environ(), append(l.Env(), "BUILDKIT_HOST="+l.Address(), "PATH="+path)...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = childLimit
 	err = cmd.Run()
