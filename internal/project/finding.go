@@ -104,15 +104,8 @@ func leadsNowhere(l buildctx.Local, e buildctx.Entry) bool {
 	if target == "." || target == ".." || strings.HasPrefix(target, "../") {
 		return target != "."
 	}
-	_, ok := slices.BinarySearchFunc(l.Files, target, func(f buildctx.File, name string) int {
-		return compareWalk(f.Path, name)
-	})
+	_, ok := l.Lookup(target)
 	return !ok
-}
-
-// compareWalk orders paths as a walk does: by component.
-func compareWalk(a, b string) int {
-	return slices.Compare(strings.Split(a, "/"), strings.Split(b, "/"))
 }
 
 // placed completes f with how far the file gets.
@@ -125,24 +118,26 @@ func (f Finding) placed(s *buildctx.Selection, l buildctx.Local, file buildctx.F
 	return f
 }
 
-// missingSources finds the sources of COPY, ADD and bind mounts that are not in
-// the effective context. Wildcards may match nothing.
+// missingSources finds the sources of COPY, ADD and bind mounts for which the
+// build will fail. Wildcards may match nothing, and then need no more than a
+// directory to look through.
 func missingSources(s *buildctx.Selection, l buildctx.Local) []Finding {
 	var list []Finding
 	for _, step := range s.Plan.Steps {
 		for _, t := range step.Takes {
-			if t.Local != l.Name || t.Path == "." || strings.ContainsAny(t.Path, "*?[\\") || len(t.Include) > 0 {
+			if t.Local != l.Name {
 				continue
 			}
-			if there(l, t) {
+			name := needed(t)
+			if _, ok := l.Resolve(name); ok || name == "." {
 				continue
 			}
 			f := Finding{
-				Rule: RuleMissingSource, Severity: Error, Path: t.Path, Reach: buildctx.IsSent,
+				Rule: RuleMissingSource, Severity: Error, Path: name, Reach: buildctx.IsSent,
 				Step: step.Name, StepLine: step.Lines.From,
 				Message: fmt.Sprintf("line %d takes it, and it does not exist: the build will fail", step.Lines.From),
 			}
-			if d := l.Explain(t.Path); d.Ignored {
+			if d := l.Explain(name); d.Ignored {
 				line := d.By
 				f.Rule = RuleIgnoredSource
 				f.Message = fmt.Sprintf("line %d takes it, and %s:%d (%s) leaves it out: the build will fail",
@@ -154,17 +149,23 @@ func missingSources(s *buildctx.Selection, l buildctx.Local) []Finding {
 	return list
 }
 
-// there reports whether the source of t, or something reached through links on
-// the way to it, is sent.
-func there(l buildctx.Local, t dockerfile.Take) bool {
-	for i := range l.Files {
-		f := &l.Files[i]
-		if f.Path == t.Path || f.Link != "" && strings.HasPrefix(t.Path, f.Path+"/") {
-			return true
-		}
+// needed returns what of a source must be there: all of it without wildcards,
+// else the directory above the first one (BuildKit: fsutil copy.ResolveWildcards).
+func needed(t dockerfile.Take) string {
+	name := t.Path
+	if len(t.Include) == 1 && !strings.ContainsAny(t.Path+t.Include[0], wildcards) {
+		return path.Join(t.Path, t.Include[0]) // COPY --parents
 	}
-	return false
+	if t.Mount || !t.Wildcard {
+		return name
+	}
+	for strings.ContainsAny(name, wildcards) {
+		name = path.Dir(name)
+	}
+	return name
 }
+
+const wildcards = `*?[\`
 
 // merge brings the findings of all builds together: one per file, rule and
 // line, from the build in which it gets furthest, the worst first.

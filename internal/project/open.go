@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -68,6 +69,9 @@ func (o *Opener) Update(ctx context.Context, old *Picture, changed map[string][]
 	for root, tree := range old.trees {
 		paths, named := changed[root]
 		after, diff, err := o.follow(ctx, old, tree, paths, named)
+		if err != nil && root != old.Root && ctx.Err() == nil {
+			return o.reopen(ctx, &next) // a context outside the repository is gone
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -78,14 +82,16 @@ func (o *Opener) Update(ctx context.Context, old *Picture, changed map[string][]
 		return old, nil
 	}
 	if o.redefines(&next, changed, diffs) {
-		fresh, err := o.Open(ctx, old.Root, old.Allowed, old.adHoc...)
-		if err != nil {
-			return nil, err
-		}
-		fresh.Sequence, fresh.Defined = next.Sequence, next.Sequence
-		return fresh, nil
+		return o.reopen(ctx, &next)
 	}
-	o.readHead(ctx, &next)
+	if stale, err := o.reinfer(ctx, &next, diffs); err != nil {
+		return nil, err
+	} else if stale {
+		return o.reopen(ctx, &next)
+	}
+	if _, named := changed[old.Root]; named && movesHead(changed[old.Root]) {
+		o.readHead(ctx, &next)
+	}
 	next.Files = countFiles(next.trees)
 	next.Builds = slices.Clone(old.Builds)
 	same := next.Head == old.Head
@@ -101,6 +107,46 @@ func (o *Opener) Update(ctx context.Context, old *Picture, changed map[string][]
 	}
 	next.Findings = merge(next.Builds, next.Config.Allow)
 	return &next, ctx.Err()
+}
+
+// reopen looks at everything anew, as the successor of p.
+func (o *Opener) reopen(ctx context.Context, p *Picture) (*Picture, error) {
+	fresh, err := o.Open(ctx, p.Root, p.Allowed, p.adHoc...)
+	if err != nil {
+		return nil, err
+	}
+	fresh.Sequence, fresh.Defined = p.Sequence, p.Sequence
+	return fresh, nil
+}
+
+// movesHead reports whether one of the paths may say where git stands; no path
+// at all stands for all of them.
+func movesHead(paths []string) bool {
+	return len(paths) == 0 || slices.ContainsFunc(paths, func(name string) bool {
+		return name == "." || below(".git", name)
+	})
+}
+
+// reinfer repeats the discovery where files came or went and a context was
+// inferred from which files there are (discover: inferContext). It reports
+// whether the definitions are others now.
+func (o *Opener) reinfer(ctx context.Context, p *Picture, diffs map[string]buildctx.Diff) (bool, error) {
+	diff := diffs[p.Root]
+	if len(diff.Added)+len(diff.Removed) == 0 || !slices.ContainsFunc(p.definitions(), p.inferred) {
+		return false, nil
+	}
+	found, err := discover.Discover(ctx, p.Root, p.Config, discover.Options{Env: o.Env, Allowed: p.Allowed})
+	if err != nil {
+		return false, err
+	}
+	same := reflect.DeepEqual(found.Definitions, p.Discovery.Definitions)
+	p.Discovery = found
+	return !same, nil
+}
+
+// inferred reports whether d's context was inferred from its Dockerfile.
+func (p *Picture) inferred(d buildctx.Definition) bool {
+	return d.Origin != "" && d.Origin == p.Relative(d.Dockerfile) && filepath.Dir(d.Dockerfile) != p.Root
 }
 
 func (o *Opener) follow(ctx context.Context, p *Picture, tree *buildctx.Tree, paths []string, named bool) (*buildctx.Tree, buildctx.Diff, error) {
@@ -260,7 +306,11 @@ func (p *Picture) problem(def buildctx.Definition, err error) *Problem {
 	case errors.As(err, &unreadable):
 		problem.Hint = unreadable.Hint()
 	case errors.As(err, &outside), errors.Is(err, fs.ErrNotExist):
-		problem.Text = fmt.Sprintf("build context %s does not exist", p.Relative(def.Context))
+		dir := def.Context
+		if outside != nil {
+			dir = outside.dir
+		}
+		problem.Text = fmt.Sprintf("build context %s does not exist", p.Relative(dir))
 		if def.Origin != "" {
 			problem.Hint = "mend the context in " + def.Origin
 		}
@@ -274,11 +324,12 @@ func (p *Picture) problem(def buildctx.Definition, err error) *Problem {
 func (o *Opener) redefines(p *Picture, changed map[string][]string, diffs map[string]buildctx.Diff) bool {
 	ignoreFiles := map[string]bool{filepath.Join(p.Root, config.FileName): true}
 	for _, d := range p.definitions() {
-		for _, c := range ignore.Candidates(d.Context, d.Dockerfile) {
-			ignoreFiles[c] = true
-		}
+		files := ignore.Candidates(d.Context, d.Dockerfile)
 		for _, dir := range d.LocalContexts() {
-			ignoreFiles[filepath.Join(dir, ".dockerignore")] = true
+			files = append(files, filepath.Join(dir, ".dockerignore"))
+		}
+		for _, file := range files {
+			ignoreFiles[file], ignoreFiles[realPath(file)] = true, true
 		}
 	}
 	for root, diff := range diffs {
@@ -298,7 +349,7 @@ func (o *Opener) redefines(p *Picture, changed map[string][]string, diffs map[st
 // still is there: then only its content is new.
 func (p *Picture) isDockerfile(abs string, diff buildctx.Diff) bool {
 	for _, d := range p.definitions() {
-		if d.Dockerfile == abs && d.Origin != "" {
+		if d.Dockerfile == abs && d.Origin != "" && !p.inferred(d) {
 			return len(diff.Added) == 0 && len(diff.Removed) == 0
 		}
 	}
@@ -328,9 +379,9 @@ func concerns(p *Picture, b *Build, diffs map[string]buildctx.Diff) bool {
 }
 
 // touches reports whether the file at abs is the Dockerfile or lies in one of
-// the contexts and is not ignored.
+// the contexts and is not ignored, or is there for what lies below it.
 func (b *Build) touches(abs string) bool {
-	if abs == b.Definition.Dockerfile {
+	if b.isDockerfile(abs) {
 		return true
 	}
 	for _, l := range b.Selection.Locals() {
@@ -341,9 +392,33 @@ func (b *Build) touches(abs string) bool {
 		if err != nil {
 			return true
 		}
-		if rel, ok := within(root, abs); ok && !l.Ignores(rel) {
+		rel, ok := within(root, abs)
+		if !ok {
+			continue
+		}
+		if _, listed := l.Lookup(rel); listed || !l.Ignores(rel) {
 			return true
 		}
 	}
 	return false
+}
+
+// isDockerfile reports whether abs is b's Dockerfile, by any name that BuildKit
+// would find it by.
+func (b *Build) isDockerfile(abs string) bool {
+	name := b.Definition.Dockerfile
+	lower := filepath.Join(filepath.Dir(name), "dockerfile")
+	return abs == name || abs == realPath(name) || filepath.Base(name) == "Dockerfile" && (abs == lower || abs == realPath(lower))
+}
+
+// realPath returns name with links resolved, as changes name files; for one that
+// is not there at least those of its directory.
+func realPath(name string) string {
+	if resolved, err := filepath.EvalSymlinks(name); err == nil {
+		return resolved
+	}
+	if dir, err := filepath.EvalSymlinks(filepath.Dir(name)); err == nil {
+		return filepath.Join(dir, filepath.Base(name))
+	}
+	return name
 }

@@ -82,7 +82,7 @@ func (p *Picture) Relative(name string) string {
 func (p *Picture) view(dir string) (*buildctx.Tree, string, error) {
 	resolved, err := filepath.EvalSymlinks(dir)
 	if err != nil {
-		return nil, "", err
+		return nil, "", &outsideError{dir}
 	}
 	for root, tree := range p.trees {
 		if sub, ok := within(root, resolved); ok {

@@ -42,11 +42,8 @@ func newPruner(root string, defs []buildctx.Definition) *pruner {
 }
 
 func (p *pruner) add(dir, dockerfile string) {
-	resolved, err := filepath.EvalSymlinks(dir)
-	if err != nil {
-		return
-	}
-	rel, ok := within(p.root, resolved)
+	// A context that is not there yet must be seen once it is.
+	rel, ok := within(p.root, realPath(dir))
 	if !ok {
 		return
 	}

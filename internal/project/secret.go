@@ -19,8 +19,12 @@ type SecretCache struct {
 	scanner func() (*secrets.Scanner, error) // made on first use: that takes some ms
 
 	mu   sync.Mutex // guards seen
-	seen map[string]scanned
+	seen map[place]scanned
 }
+
+// A place is a file of a context. What rules say depends on the path within
+// the context as well, and contexts may overlap.
+type place struct{ root, path string }
 
 // scanned is the result for a file as it was.
 type scanned struct {
@@ -31,7 +35,7 @@ type scanned struct {
 
 // NewSecretCache returns an empty cache.
 func NewSecretCache() *SecretCache {
-	return &SecretCache{scanner: sync.OnceValues(secrets.New), seen: map[string]scanned{}}
+	return &SecretCache{scanner: sync.OnceValues(secrets.New), seen: map[place]scanned{}}
 }
 
 // findings scans the effective context of l.
@@ -81,8 +85,9 @@ func (c *SecretCache) scan(ctx context.Context, root string, f *buildctx.File) (
 		return named, nil
 	}
 	abs := filepath.Join(root, filepath.FromSlash(f.Path))
+	at := place{root, f.Path}
 	c.mu.Lock()
-	have, ok := c.seen[abs]
+	have, ok := c.seen[at]
 	c.mu.Unlock()
 	if !ok || have.stamp != f.Stamp() {
 		have = scanned{stamp: f.Stamp()}
@@ -91,7 +96,7 @@ func (c *SecretCache) scan(ctx context.Context, root string, f *buildctx.File) (
 			return nil, ctx.Err()
 		}
 		c.mu.Lock()
-		c.seen[abs] = have
+		c.seen[at] = have
 		c.mu.Unlock()
 	}
 	return append(named, have.findings...), have.err
