@@ -50,6 +50,7 @@ func Levels() []Level {
 		{"internal/daemon", 5, "composition root of the background process"},
 		{"internal/cli", 6, "composition root of the commands; may run the daemon"},
 		{"cmd/stoker", 7, "main only"},
+		{"internal/bench", 8, "benchmarks only"},
 		{"internal/lab", 8, "for tests only: nothing of the product may import it"},
 		{"internal/lab/labctl", 9, "the lab's own command"},
 		{"internal/archtest", 8, "for tests only"},
