@@ -112,22 +112,24 @@ func (r *repository) noteHead(ctx context.Context, p *project.Picture) {
 	}
 }
 
-// madeHere reports whether HEAD got where it is by `git commit` on top of known.
+// madeHere reports whether HEAD got from known to where it is by `git commit`
+// alone, as its log says. Anything else in between (a pull, a merge, another
+// branch) may have brought somebody's commits.
 func madeHere(ctx context.Context, repo *git.Repo, known string) bool {
-	out, err := repo.Run(ctx, "log", "-g", "-n", "2", "--format=%H %gs", "HEAD", "--")
+	out, err := repo.Run(ctx, "log", "-g", "-n", "1000", "--format=%H %gs", "HEAD", "--")
 	if err != nil {
 		return false
 	}
-	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
-	_, action, _ := strings.Cut(lines[0], " ")
-	if !strings.HasPrefix(action, "commit") {
-		return false
+	for entry := range strings.Lines(string(out)) {
+		commit, action, _ := strings.Cut(strings.TrimSpace(entry), " ")
+		if commit == known {
+			return true
+		}
+		if !strings.HasPrefix(action, "commit") {
+			return false
+		}
 	}
-	if len(lines) == 1 {
-		return true // the first commit
-	}
-	before, _, _ := strings.Cut(lines[1], " ")
-	return before == known
+	return known == "" && len(out) > 0 // a repository that began after it was allowed
 }
 
 // trust remembers a commit whose steps may run.

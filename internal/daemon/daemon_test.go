@@ -337,8 +337,10 @@ func TestConsent(t *testing.T) {
 	r.wait(root, "consent", level("deps"))
 
 	// A commit of one's own goes on being trusted; one that came from elsewhere is not.
-	write(t, filepath.Join(root, "src/main.js"), "mine")
-	git(t, root, "commit", "-q", "-a", "-m", "two")
+	for _, text := range []string{"mine", "and mine"} {
+		write(t, filepath.Join(root, "src/main.js"), text)
+		git(t, root, "commit", "-q", "-a", "-m", text)
+	}
 	one := repo.Commit
 	r.wait(root, "an own commit", func(repo api.Repository) bool { return repo.Commit != one })
 	r.wait(root, "trust in it", level("deps"))
