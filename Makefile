@@ -14,7 +14,7 @@ TIMEOUT  ?= 20m
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: build test test-real bench lint fuzz demo clean labctl
+.PHONY: build test test-real bench lint fuzz demo packages clean labctl
 
 build:
 	$(GO) build $(LDFLAGS) -o bin/stoker ./cmd/stoker
@@ -49,8 +49,17 @@ fuzz:
 	done
 
 # A tour on a sample repository, with a BuildKit of its own where none is found.
-demo:
+demo: packages
 	@testdata/demo/demo.sh
+
+# What the lab, the tests and the demo need from Debian or Ubuntu, where it is missing.
+packages:
+	@missing=; for p in git:git runc:runc busybox:busybox-static; do \
+		command -v $${p%:*} >/dev/null || missing="$$missing $${p#*:}"; \
+	done; \
+	if [ -n "$$missing" ]; then \
+		apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing; \
+	fi
 
 clean:
 	rm -rf bin dist
