@@ -197,7 +197,7 @@ func filtered(ctx context.Context, files *treeFS, opt *fsutil.FilterOpt, fn func
 	if err != nil {
 		return err
 	}
-	tree := &Tree{top: files.top}
+	in := finder{tree: &Tree{top: files.top}}
 	return filter.Walk(ctx, "/", func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -211,13 +211,37 @@ func filtered(ctx context.Context, files *treeFS, opt *fsutil.FilterOpt, fn func
 		if st, ok := fi.Sys().(*types.Stat); ok && fi.Mode().IsRegular() && st.Linkname == "" {
 			bytes = fi.Size()
 		}
-		e := tree.find(name)
+		e := in.find(name)
 		if e == nil {
 			return fmt.Errorf("%s is not in the picture that it came from", name)
 		}
 		fn(e.public(name), bytes)
 		return nil
 	})
+}
+
+// A finder finds entries in the order of a walk, without going through all the
+// directories above for each.
+type finder struct {
+	tree *Tree
+	name string     // of dir
+	dir  *directory // that the entry before was in
+}
+
+func (f *finder) find(name string) *entry {
+	parent := path.Dir(name)
+	if f.dir == nil || f.name != parent {
+		e := f.tree.find(parent)
+		if e == nil || e.dir == nil {
+			return nil
+		}
+		f.name, f.dir = parent, e.dir
+	}
+	i, ok := f.dir.index(path.Base(name))
+	if !ok {
+		return nil
+	}
+	return &f.dir.entries[i]
 }
 
 // unreadable names the mend for a directory that the build would stumble on.

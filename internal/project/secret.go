@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	buildctx "github.com/stokerd/stoker/context"
@@ -26,11 +27,15 @@ type SecretCache struct {
 // the context as well, and contexts may overlap.
 type place struct{ root, path string }
 
-// scanned is the result for a file as it was.
+// scanned is the result for a file as it was, and for its path, which needs no
+// stamp and costs more than a look at the stamp does.
 type scanned struct {
-	stamp    buildctx.Stamp
-	findings []secrets.Finding
-	err      error
+	named []secrets.Finding
+	skips bool
+
+	stamp   buildctx.Stamp
+	content []secrets.Finding
+	err     error
 }
 
 // NewSecretCache returns an empty cache.
@@ -80,27 +85,31 @@ func (c *SecretCache) scan(ctx context.Context, root string, f *buildctx.File) (
 	if err != nil {
 		return nil, err
 	}
-	named := scanner.Name(f.Path)
-	if !f.Mode.IsRegular() || scanner.Skips(f.Path) {
-		return named, nil
-	}
-	abs := filepath.Join(root, filepath.FromSlash(f.Path))
 	at := place{root, f.Path}
 	c.mu.Lock()
 	have, ok := c.seen[at]
 	c.mu.Unlock()
-	if !ok || have.stamp != f.Stamp() {
-		have = scanned{stamp: f.Stamp()}
-		have.findings, have.err = read(ctx, scanner, abs, f)
+	if !ok {
+		have.named, have.skips = scanner.Name(f.Path), scanner.Skips(f.Path)
+	}
+	if ok && have.stamp == f.Stamp() {
+		return have.all(), have.err
+	}
+	have.stamp, have.content, have.err = f.Stamp(), nil, nil
+	if f.Mode.IsRegular() && !have.skips {
+		abs := filepath.Join(root, filepath.FromSlash(f.Path))
+		have.content, have.err = read(ctx, scanner, abs, f)
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		c.mu.Lock()
-		c.seen[at] = have
-		c.mu.Unlock()
 	}
-	return append(named, have.findings...), have.err
+	c.mu.Lock()
+	c.seen[at] = have
+	c.mu.Unlock()
+	return have.all(), have.err
 }
+
+func (s scanned) all() []secrets.Finding { return slices.Concat(s.named, s.content) }
 
 func read(ctx context.Context, scanner *secrets.Scanner, abs string, f *buildctx.File) ([]secrets.Finding, error) {
 	file, err := os.Open(abs)
