@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"path/filepath"
 	"slices"
@@ -90,7 +91,9 @@ func Compute(ctx context.Context, def Definition, resolver dockerfile.Resolver, 
 			return nil, err
 		}
 	}
-	for name, dir := range def.LocalContexts() {
+	local := def.LocalContexts()
+	for _, name := range slices.Sorted(maps.Keys(local)) {
+		dir := local[name]
 		l := Local{Name: name, Root: dir}
 		if l.Ignore, err = ignore.Find(dir, filepath.Join(dir, ".dockerignore")); err != nil {
 			return nil, err
