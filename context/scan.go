@@ -2,7 +2,6 @@ package buildctx
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -84,26 +83,12 @@ func (s *scanner) fill(d *directory, rel string) {
 	if s.ctx.Err() != nil {
 		return
 	}
-	names, err := readNames(filepath.Join(s.root, filepath.FromSlash(rel)))
-	if err != nil {
-		d.err = err
-	}
-	slices.Sort(names)
-	d.entries = make([]entry, 0, len(names))
-	for _, name := range names {
-		st, err := lstat(filepath.Join(s.root, filepath.FromSlash(rel), name))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // gone since the directory was read
-		}
-		if err != nil {
-			d.err = err
-			continue
-		}
-		d.entries = append(d.entries, entry{name: name, stat: st})
-	}
-	d.entries = slices.Clip(d.entries)
+	d.entries, d.err = readDirectory(filepath.Join(s.root, filepath.FromSlash(rel)), func(name string) bool {
+		return s.prune(join(rel, name))
+	})
+	slices.SortFunc(d.entries, func(a, b entry) int { return strings.Compare(a.name, b.name) })
 	for i := range d.entries {
-		if e := &d.entries[i]; e.mode.IsDir() {
+		if e := &d.entries[i]; e.mode.IsDir() && e.dir == nil {
 			s.descend(e, join(rel, e.name))
 		}
 	}
@@ -128,16 +113,6 @@ func join(dir, name string) string {
 		return name
 	}
 	return dir + "/" + name
-}
-
-// readNames returns the names in a directory, in no order.
-func readNames(dir string) ([]string, error) {
-	f, err := os.Open(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return f.Readdirnames(-1)
 }
 
 // lstat returns what the system knows of the file itself.

@@ -1,0 +1,191 @@
+package buildctx
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io/fs"
+	"sync"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// direntBuffer holds some hundred names, so that most directories take two
+// getdents calls, the second one to learn that there is no more.
+const direntBuffer = 32 << 10
+
+var direntBuffers = sync.Pool{New: func() any { return new([direntBuffer]byte) }}
+
+// dirents are what a directory lists: names and what kind of file each is, as
+// getdents tells, the names in one string.
+type dirents struct {
+	text  []byte
+	names []dirent
+}
+
+type dirent struct {
+	from, to int // in text
+	kind     byte
+}
+
+// readDirectory returns the entries of the directory at name, in no order, with
+// the fewest system calls: the names from getdents, a stat by name relative to
+// the open directory, and none for a directory that skip names. An entry that
+// vanishes meanwhile is left out; an error comes with what could be read.
+func readDirectory(name string, skip func(name string) bool) ([]entry, error) {
+	fd, err := open(name)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+	}
+	defer unix.Close(fd)
+	var l dirents
+	readErr := l.read(fd)
+	text := string(l.text)
+	entries := make([]entry, 0, len(l.names))
+	for _, n := range l.names {
+		e := entry{name: text[n.from:n.to]}
+		if n.kind == unix.DT_DIR && skip(e.name) {
+			e.stat, e.dir = stat{mode: fs.ModeDir | 0o755}, &directory{pruned: true}
+			entries = append(entries, e)
+			continue
+		}
+		err := e.stat.read(fd, e.name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			readErr = &fs.PathError{Op: "lstat", Path: name + "/" + e.name, Err: err}
+			continue
+		}
+		entries = append(entries, e)
+	}
+	if readErr != nil {
+		var pe *fs.PathError
+		if !errors.As(readErr, &pe) {
+			readErr = &fs.PathError{Op: "readdirent", Path: name, Err: readErr}
+		}
+	}
+	return entries, readErr
+}
+
+func open(name string) (int, error) {
+	for {
+		fd, err := unix.Open(name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if err != unix.EINTR {
+			return fd, err
+		}
+	}
+}
+
+// read takes in all names of the directory that fd has open.
+func (l *dirents) read(fd int) error {
+	buf := direntBuffers.Get().(*[direntBuffer]byte)
+	defer direntBuffers.Put(buf)
+	for {
+		n, err := unix.Getdents(fd, buf[:])
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || n <= 0 {
+			return err
+		}
+		l.parse(buf[:n])
+	}
+}
+
+// parse reads a run of linux_dirent64: inode and offset (8 bytes each), the
+// record's length (2), the kind (1), and the name up to a zero byte.
+func (l *dirents) parse(buf []byte) {
+	const nameAt = int(unsafe.Offsetof(unix.Dirent{}.Name))
+	for len(buf) > nameAt {
+		size := int(binary.NativeEndian.Uint16(buf[16:]))
+		record := buf[:size]
+		buf = buf[size:]
+		name := record[nameAt:]
+		if i := bytes.IndexByte(name, 0); i >= 0 {
+			name = name[:i]
+		}
+		if string(name) == "." || string(name) == ".." {
+			continue
+		}
+		from := len(l.text)
+		l.text = append(l.text, name...)
+		l.names = append(l.names, dirent{from, len(l.text), record[18]})
+	}
+}
+
+// read fills st with what the system knows of name in the directory fd.
+func (st *stat) read(fd int, name string) error {
+	var sys unix.Stat_t
+	for {
+		err := unix.Fstatat(fd, name, &sys, unix.AT_SYMLINK_NOFOLLOW)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		break
+	}
+	*st = stat{
+		mode: fileMode(sys.Mode), size: sys.Size, mtime: unix.TimespecToNsec(sys.Mtim), ctime: unix.TimespecToNsec(sys.Ctim),
+		inode: sys.Ino, links: uint32(sys.Nlink), uid: sys.Uid, gid: sys.Gid, device: uint64(sys.Rdev),
+	}
+	switch {
+	case st.mode.IsDir():
+		st.size = 0
+	case st.mode&fs.ModeSymlink != 0:
+		link, err := readlink(fd, name, int(sys.Size))
+		if err != nil {
+			return err
+		}
+		st.link = link
+	}
+	return nil
+}
+
+// readlink returns the target of a link; size is what lstat said of its length.
+func readlink(fd int, name string, size int) (string, error) {
+	for size = max(size, 63); ; size *= 2 {
+		buf := make([]byte, size+1)
+		n, err := unix.Readlinkat(fd, name, buf)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return "", err
+		}
+		if n < len(buf) {
+			return string(buf[:n]), nil
+		}
+	}
+}
+
+// fileMode translates st_mode as os.Lstat does.
+func fileMode(m uint32) fs.FileMode {
+	mode := fs.FileMode(m & 0o777)
+	switch m & unix.S_IFMT {
+	case unix.S_IFBLK:
+		mode |= fs.ModeDevice
+	case unix.S_IFCHR:
+		mode |= fs.ModeDevice | fs.ModeCharDevice
+	case unix.S_IFDIR:
+		mode |= fs.ModeDir
+	case unix.S_IFIFO:
+		mode |= fs.ModeNamedPipe
+	case unix.S_IFLNK:
+		mode |= fs.ModeSymlink
+	case unix.S_IFSOCK:
+		mode |= fs.ModeSocket
+	}
+	for _, bit := range []struct {
+		sys  uint32
+		mode fs.FileMode
+	}{{unix.S_ISGID, fs.ModeSetgid}, {unix.S_ISUID, fs.ModeSetuid}, {unix.S_ISVTX, fs.ModeSticky}} {
+		if m&bit.sys != 0 {
+			mode |= bit.mode
+		}
+	}
+	return mode
+}
