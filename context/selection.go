@@ -171,7 +171,16 @@ func (l *Local) fill(ctx context.Context, plan *dockerfile.Plan, views Views) er
 	if err != nil {
 		return l.unreadable(err)
 	}
-	for _, r := range requests(plan, l.Name) {
+	asked := requests(plan, l.Name)
+	if slices.ContainsFunc(asked, func(r dockerfile.Request) bool { return len(r.FollowPaths) == 0 }) {
+		// The filter would pass once more what it has just passed.
+		for i := range l.Files {
+			l.Files[i].Sent = true
+		}
+		l.Sent = l.Context
+		return l.assign(plan, files)
+	}
+	for _, r := range asked {
 		opt := &fsutil.FilterOpt{ExcludePatterns: excludes, FollowPaths: r.FollowPaths}
 		err := filtered(ctx, files, opt, func(e Entry, bytes int64) {
 			f := &l.Files[index[e.Path]]
