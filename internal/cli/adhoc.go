@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -53,6 +54,12 @@ func (a *adHoc) query(o *options, args []string) (api.Query, error) {
 	}
 	if a.file == "-" || len(args) == 1 && args[0] == "-" {
 		return q, usage("write it to a file", "a Dockerfile or context from stdin is not supported")
+	}
+	if !strings.Contains(spec.Context, "://") {
+		if fi, err := os.Stat(spec.Context); err != nil || !fi.IsDir() {
+			return q, usage("name a folder that exists", "the build context %s is no folder", args[0])
+		}
+		spec.Dockerfile = filepath.Join(spec.Context, "Dockerfile")
 	}
 	if a.file != "" {
 		spec.Dockerfile = o.absolute(a.file)

@@ -11,6 +11,7 @@ import (
 	"github.com/stokerd/stoker/context/ignore"
 	"github.com/stokerd/stoker/internal/api"
 	"github.com/stokerd/stoker/internal/config"
+	"github.com/stokerd/stoker/internal/suggest"
 )
 
 // interrupted is the exit status that shells give a command ended by Ctrl-C.
@@ -81,6 +82,9 @@ func explain(err error) *api.Error {
 		return &api.Error{Code: api.BadInput, Message: err.Error(), Hint: docker.Hint}
 	case errors.As(err, &ignore):
 		return &api.Error{Code: api.BadInput, Message: err.Error(), Hint: ignore.Hint}
+	case errors.Is(err, suggest.ErrChanged), errors.Is(err, suggest.ErrDirty), errors.Is(err, suggest.ErrOutside),
+		errors.Is(err, suggest.ErrNothingToUndo):
+		return &api.Error{Code: api.BadInput, Message: err.Error()}
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
 		return &api.Error{Code: api.BadInput, Message: err.Error()}
 	}

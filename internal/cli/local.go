@@ -6,12 +6,14 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/stokerd/stoker/cache"
 	"github.com/stokerd/stoker/cache/buildkit"
 	"github.com/stokerd/stoker/cache/store"
 	buildctx "github.com/stokerd/stoker/context"
+	"github.com/stokerd/stoker/internal/advise"
 	"github.com/stokerd/stoker/internal/api"
 	"github.com/stokerd/stoker/internal/config"
 	"github.com/stokerd/stoker/internal/ipc"
@@ -22,6 +24,9 @@ import (
 // builderWait bounds how long a look on the spot waits for a builder: one that
 // is there answers in milliseconds, and nobody waits for one that is not.
 const builderWait = 2 * time.Second
+
+// costWindow is how far back executions count towards what a step costs.
+const costWindow = 90 * 24 * time.Hour
 
 // A local answers on the spot, from the disk.
 type local struct {
@@ -125,6 +130,26 @@ func (l *local) Stats(ctx context.Context, req api.StatsRequest) (api.Stats, err
 		return api.Stats{}, err
 	}
 	return report.Stats(since, cache.Stats(slices.Values(records))), nil
+}
+
+// costs returns the median seconds of the steps of a repository's builds; none
+// are known while a daemon has the store.
+func (l *local) costs(root string) (advise.Costs, error) {
+	records, err := l.records(store.Query{Since: time.Now().Add(-costWindow), Repository: root})
+	if err != nil {
+		return nil, err
+	}
+	byName := map[string]map[string]float64{}
+	for _, d := range cache.Stats(slices.Values(records)) {
+		medians := map[string]float64{}
+		for _, s := range d.Steps {
+			if _, instruction, ok := strings.Cut(s.Name, "] "); ok && s.MedianSeconds > 0 {
+				medians[instruction] = s.MedianSeconds
+			}
+		}
+		byName[d.Name] = medians
+	}
+	return func(definition string) map[string]float64 { return byName[definition] }, nil
 }
 
 func (l *local) records(q store.Query) ([]cache.Record, error) {

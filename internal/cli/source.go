@@ -11,11 +11,13 @@ import (
 	"github.com/stokerd/stoker/internal/version"
 )
 
-// A source answers read commands: the daemon, or a [local] look.
+// A source answers commands: the daemon, or a [local] look.
 type source interface {
 	Check(context.Context, api.CheckRequest) (api.Check, error)
 	Context(context.Context, api.ContextRequest) (api.Context, error)
 	Stats(context.Context, api.StatsRequest) (api.Stats, error)
+	Suggest(context.Context, api.SuggestRequest) (api.Suggest, error)
+	Warm(context.Context, api.WarmRequest, func(api.WarmEvent)) error
 }
 
 var (

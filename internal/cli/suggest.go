@@ -1,0 +1,251 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stokerd/stoker/internal/advise"
+	"github.com/stokerd/stoker/internal/api"
+	"github.com/stokerd/stoker/internal/git"
+	"github.com/stokerd/stoker/internal/ipc"
+	"github.com/stokerd/stoker/internal/project"
+	"github.com/stokerd/stoker/internal/report"
+	"github.com/stokerd/stoker/internal/suggest"
+)
+
+type suggestOptions struct {
+	*options
+	adHoc
+	json, diff, apply, undo, force bool
+}
+
+func newSuggest(o *options) *cobra.Command {
+	s := &suggestOptions{options: o}
+	cmd := &cobra.Command{
+		Use:   "suggest [NAME]",
+		Short: "Propose changes to Dockerfiles, with the seconds that each saves",
+		Long: `Propose changes to the Dockerfiles, the one that saves most first, with evidence
+from the repository's own history.
+
+--apply edits in place and leaves comments and formatting alone. It refuses a
+Dockerfile with uncommitted changes, unless --force is given.`,
+		RunE: func(cmd *cobra.Command, args []string) error { return s.run(cmd.Context(), args) },
+	}
+	s.register(cmd)
+	f := cmd.Flags()
+	f.BoolVar(&s.json, "json", false, "print JSON")
+	f.BoolVar(&s.diff, "diff", false, "print the changes as a unified diff")
+	f.BoolVar(&s.apply, "apply", false, "make the best change of each Dockerfile")
+	f.BoolVar(&s.undo, "undo", false, "take back what --apply did last in this repository")
+	f.BoolVar(&s.force, "force", false, "with --apply: also to a Dockerfile with uncommitted changes")
+	cmd.MarkFlagsMutuallyExclusive("json", "diff", "apply", "undo")
+	// --file names a Dockerfile here as everywhere, so -f is not --force.
+	return cmd
+}
+
+func (s *suggestOptions) run(ctx context.Context, args []string) error {
+	if s.undo {
+		return s.takeBack(ctx)
+	}
+	query, err := s.query(s.options, args)
+	if err != nil {
+		return err
+	}
+	answer, err := ask(ctx, s.options, query.AdHoc != nil, func(src source) (api.Suggest, error) {
+		return src.Suggest(ctx, api.SuggestRequest{Query: query})
+	})
+	if err != nil {
+		return err
+	}
+	switch {
+	case s.json:
+		err = s.out.json(answer)
+	case s.diff:
+		for _, change := range best(answer) {
+			s.out.printf("%s", change.Diff)
+		}
+	case s.apply:
+		return s.write(ctx, query, answer)
+	default:
+		s.print(answer)
+	}
+	if err != nil {
+		return err
+	}
+	for _, d := range answer.Definitions {
+		if d.Problem != "" {
+			if s.diff {
+				s.fail(&api.Error{Message: d.Problem, Hint: d.Hint})
+			}
+			return verdict(api.BadInput)
+		}
+	}
+	return nil
+}
+
+// best returns the first suggestion with an edit for each Dockerfile: a second
+// one may concern the same lines, and is asked for again once the first is made.
+func best(answer api.Suggest) []api.Suggestion {
+	var list []api.Suggestion
+	done := map[string]bool{}
+	for _, d := range answer.Definitions {
+		for _, s := range d.Suggestions {
+			if s.Diff != "" && !done[s.File] {
+				done[s.File] = true
+				list = append(list, s)
+			}
+		}
+	}
+	return list
+}
+
+func (s *suggestOptions) print(answer api.Suggest) {
+	p := s.out
+	for i, d := range answer.Definitions {
+		if i > 0 {
+			p.line()
+		}
+		if d.Problem != "" {
+			p.problem(d.Name, d.Problem, d.Hint)
+			continue
+		}
+		p.line(p.bold(d.Name))
+		if len(d.Suggestions) == 0 {
+			p.wrapped("  ", d.Content)
+		}
+		for n, one := range d.Suggestions {
+			p.suggestion(n+1, one)
+		}
+	}
+	if len(best(answer)) > 0 {
+		s.hint("stoker suggest --diff shows the changes, --apply makes them")
+	}
+}
+
+func (p printer) suggestion(n int, s api.Suggestion) {
+	saves := ""
+	if s.SavesSeconds > 0 {
+		saves = "  " + p.good("saves "+seconds(s.SavesSeconds)+" per build")
+	}
+	p.line(fmt.Sprintf("  %d  %s", n, p.bold(s.Title)) + saves)
+	p.wrapped("     ", p.dim(fmt.Sprintf("%s:%d-%d  %s, %s costs", s.File, s.Lines[0], s.Lines[1], s.Proof, s.Costs)))
+	p.wrapped("     ", s.Evidence)
+	if s.HitRate.Before != s.HitRate.After {
+		p.line(fmt.Sprintf("     hit rate %s → %s", percent(s.HitRate.Before), percent(s.HitRate.After)))
+	}
+	if s.Obstacle != "" {
+		p.wrapped("     ", p.warn("no edit: ")+s.Obstacle)
+	}
+}
+
+// write makes the changes that answer shows. They are computed again from the
+// files as they are now, and only what equals the answer is written.
+func (s *suggestOptions) write(ctx context.Context, query api.Query, answer api.Suggest) error {
+	wanted := best(answer)
+	if len(wanted) == 0 {
+		s.err.line("there is nothing to apply")
+		return nil
+	}
+	l := &local{options: s.options}
+	p, computed, err := l.suggestions(ctx, query)
+	if err != nil {
+		return err
+	}
+	applier, err := s.applier(ctx, p.Root)
+	if err != nil {
+		return err
+	}
+	byDiff := map[string][]suggest.Change{}
+	for _, a := range computed {
+		for _, one := range a.Suggestions {
+			byDiff[one.Diff()] = one.Changes
+		}
+	}
+	var changes []suggest.Change
+	for _, w := range wanted {
+		list, ok := byDiff[w.Diff]
+		if !ok {
+			return fmt.Errorf("change %s: %w", w.File, suggest.ErrChanged)
+		}
+		changes = append(changes, list...)
+	}
+	// All at once: --undo takes all of it back.
+	if err := applier.Apply(ctx, changes); err != nil {
+		return err
+	}
+	for _, w := range wanted {
+		s.out.line(w.File+":", w.Title)
+	}
+	s.hint("stoker suggest --undo takes it back")
+	return nil
+}
+
+func (s *suggestOptions) applier(ctx context.Context, root string) (suggest.Applier, error) {
+	paths, err := ipc.Locate(s.Getenv)
+	if err != nil {
+		return suggest.Applier{}, err
+	}
+	a := suggest.Applier{Root: root, State: paths.State, Force: s.force}
+	if repo, err := git.Open(ctx, root); err == nil {
+		a.Dirty = repo.Dirty
+	}
+	return a, nil
+}
+
+func (s *suggestOptions) takeBack(ctx context.Context) error {
+	root, err := project.Root(ctx, s.Dir)
+	if err != nil {
+		return err
+	}
+	applier, err := s.applier(ctx, root)
+	if err != nil {
+		return err
+	}
+	names, err := applier.Undo()
+	if err != nil {
+		return err
+	}
+	s.out.line("restored", strings.Join(names, ", "))
+	return nil
+}
+
+// Suggest answers as the daemon does.
+func (l *local) Suggest(ctx context.Context, req api.SuggestRequest) (api.Suggest, error) {
+	p, err := l.picture(ctx, req.Query)
+	if err != nil {
+		return api.Suggest{}, err
+	}
+	answers, history, err := l.advise(ctx, p, req.Names)
+	if err != nil {
+		return api.Suggest{}, err
+	}
+	return advise.Wire(p, answers, history), nil
+}
+
+func (l *local) suggestions(ctx context.Context, q api.Query) (*project.Picture, []advise.Answer, error) {
+	p, err := l.picture(ctx, q)
+	if err != nil {
+		return nil, nil, err
+	}
+	answers, _, err := l.advise(ctx, p, q.Names)
+	return p, answers, err
+}
+
+func (l *local) advise(ctx context.Context, p *project.Picture, names []string) ([]advise.Answer, advise.History, error) {
+	builds, err := report.Select(p, names)
+	if err != nil {
+		return nil, advise.History{}, err
+	}
+	history, err := advise.Read(ctx, p)
+	if err != nil {
+		return nil, advise.History{}, err
+	}
+	costs, err := l.costs(p.Root)
+	if err != nil {
+		return nil, advise.History{}, err
+	}
+	return advise.Suggest(p, builds, history, costs), history, nil
+}

@@ -1,0 +1,207 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stokerd/stoker/cache/buildkit"
+	"github.com/stokerd/stoker/cache/prewarm"
+	"github.com/stokerd/stoker/internal/api"
+	"github.com/stokerd/stoker/internal/config"
+	"github.com/stokerd/stoker/internal/project"
+	"github.com/stokerd/stoker/internal/report"
+)
+
+type warmOptions struct {
+	*options
+	adHoc
+	level string
+	json  bool
+}
+
+func newWarm(o *options) *cobra.Command {
+	w := &warmOptions{options: o}
+	cmd := &cobra.Command{
+		Use:   "warm [NAME…]",
+		Short: "Warm the builder's cache now",
+		Long: `Have the builder run the steps of the builds now, without an image as result, so
+that the next build finds them in its cache. First it is said what runs where.
+
+Typed by you, this is leave for this one run, whether the repository is allowed
+or not.`,
+		RunE: func(cmd *cobra.Command, args []string) error { return w.run(cmd.Context(), args) },
+	}
+	w.register(cmd)
+	cmd.Flags().StringVar(&w.level, "level", "", "how far: base (images), deps (dependencies) or all (default: prewarm.level)")
+	cmd.Flags().BoolVar(&w.json, "json", false, "print JSON, one event a line")
+	return cmd
+}
+
+func (w *warmOptions) run(ctx context.Context, args []string) error {
+	if w.level != "" {
+		if level, err := config.ParseLevel(w.level); err != nil || level == config.LevelOff {
+			return usage("one of base, deps and all", "--level: %q is no level of warming", w.level)
+		}
+	}
+	query, err := w.query(w.options, args)
+	if err != nil {
+		return err
+	}
+	req := api.WarmRequest{Query: query, Level: w.level}
+	_, err = ask(ctx, w.options, query.AdHoc != nil, func(s source) (struct{}, error) {
+		return struct{}{}, s.Warm(ctx, req, w.progress)
+	})
+	return err
+}
+
+// progress prints what happens: the outcome of a definition is the result,
+// the rest is told on the way.
+func (w *warmOptions) progress(e api.WarmEvent) {
+	if w.json {
+		// A result that cannot be written is of no use to anybody; the exit
+		// status still says how it went.
+		_ = w.out.json(e)
+		return
+	}
+	name := w.err.bold(e.Definition)
+	switch e.State {
+	case "ready":
+		w.out.line(w.out.bold(e.Definition), w.out.good("ready"), "in", seconds(e.Seconds))
+	case "failed", "skipped":
+		w.out.line(w.out.bold(e.Definition), w.out.bad(e.State)+":", e.Message)
+		if e.Hint != "" {
+			w.hint("%s", e.Hint)
+		}
+	case "plan":
+		w.err.line(name, e.Message)
+	default:
+		w.err.line(name, w.err.dim(e.State), e.Step)
+	}
+}
+
+// Warm does as the daemon does, with a builder that it looks for itself.
+func (l *local) Warm(ctx context.Context, req api.WarmRequest, progress func(api.WarmEvent)) error {
+	p, err := l.picture(ctx, req.Query)
+	if err != nil {
+		return err
+	}
+	builds, err := report.Select(p, req.Names)
+	if err != nil {
+		return err
+	}
+	level := prewarm.Level(p.Config.Prewarm.Level.String())
+	if req.Level != "" {
+		level = prewarm.Level(req.Level)
+	}
+	found, err := buildkit.Discover(ctx, l.surroundings(), p.Config.Builder)
+	if err != nil {
+		return &api.Error{Code: api.BadInput, Message: "builder: " + err.Error()}
+	}
+	if len(found.Builders) == 0 {
+		return &api.Error{Code: api.NoBuilder, Message: found.Problem(), Hint: found.Hint()}
+	}
+	defer func() {
+		for _, b := range found.Builders {
+			b.Close()
+		}
+	}()
+	return warmAll(ctx, found.Builders[0], builds, level, progress)
+}
+
+// warmAll says first what will run where, then warms one build after another.
+func warmAll(ctx context.Context, node *buildkit.Builder, builds []*project.Build, level prewarm.Level, progress func(api.WarmEvent)) error {
+	failed := 0
+	fail := func(name, message, hint string) {
+		failed++
+		progress(api.WarmEvent{Definition: name, State: "failed", Message: message, Hint: hint})
+	}
+	for _, b := range builds {
+		if b.Problem == nil {
+			progress(api.WarmEvent{Definition: b.Definition.Name, State: "plan", Message: planned(b, level) + " on " + node.Info().Name})
+		}
+	}
+	for _, b := range builds {
+		if b.Problem != nil {
+			fail(b.Definition.Name, b.Problem.Text, b.Problem.Hint)
+			continue
+		}
+		began := time.Now()
+		err := warmOne(ctx, node, b, level, progress)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil:
+			fail(b.Definition.Name, err.Error(), "")
+		default:
+			progress(api.WarmEvent{Definition: b.Definition.Name, State: "ready", Seconds: time.Since(began).Seconds()})
+		}
+	}
+	if failed > 0 {
+		return verdict(api.Failed) // each has said so
+	}
+	return nil
+}
+
+// planned says what warming b to a level runs.
+func planned(b *project.Build, level prewarm.Level) string {
+	text, err := dockerfileText(b)
+	if err != nil || level.Rank() <= prewarm.Base.Rank() {
+		return "pull the base images"
+	}
+	var steps []string
+	for _, t := range prewarm.Targets(b.Selection.Plan, text, level) {
+		steps = append(steps, t.Steps[len(t.Steps)-1])
+	}
+	if len(steps) == 0 {
+		return "pull the base images"
+	}
+	return "run the steps up to " + strings.Join(steps, " and ")
+}
+
+func warmOne(ctx context.Context, node *buildkit.Builder, b *project.Build, level prewarm.Level, progress func(api.WarmEvent)) error {
+	for _, base := range b.Selection.Plan.Bases {
+		if err := node.PullBase(ctx, base.Ref, base.Platform); err != nil {
+			return fmt.Errorf("pull %s: %w", base.Ref, err)
+		}
+	}
+	if level.Rank() <= prewarm.Base.Rank() {
+		return nil
+	}
+	text, err := dockerfileText(b)
+	if err != nil {
+		return err
+	}
+	own, err := os.ReadFile(b.Definition.Dockerfile + ".dockerignore")
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("read ignore file: %w", err)
+	}
+	for _, t := range prewarm.Targets(b.Selection.Plan, text, level) {
+		def := b.Definition
+		if !t.Whole {
+			def.Target = "" // the text ends where it is wanted
+		}
+		progress(api.WarmEvent{Definition: def.Name, State: "step", Step: t.Steps[len(t.Steps)-1]})
+		if err := node.Warm(ctx, buildkit.Request{Definition: def, Dockerfile: t.Text, IgnoreFile: own}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func dockerfileText(b *project.Build) ([]byte, error) {
+	if b.Definition.Inline != "" {
+		return []byte(b.Definition.Inline), nil
+	}
+	text, err := os.ReadFile(b.Definition.Dockerfile)
+	if err != nil {
+		return nil, fmt.Errorf("read Dockerfile: %w", err)
+	}
+	return text, nil
+}
