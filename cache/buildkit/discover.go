@@ -19,6 +19,9 @@ type Discovery struct {
 	// Sockets are the paths of sockets at which a better or the first builder
 	// may appear: what is worth waiting for, instead of asking again.
 	Sockets []string
+	// Unseen reports that an address was tried which is no socket: nothing
+	// shows when a builder comes up there.
+	Unseen bool
 }
 
 // An Attempt is one place where no builder answered.
@@ -112,9 +115,11 @@ func (d *Discovery) close() {
 
 func (d *Discovery) addSockets(p place) {
 	for _, c := range p.nodes {
-		if path, ok := strings.CutPrefix(c.address, "unix://"); ok && !slices.Contains(d.Sockets, path) {
+		path, ok := strings.CutPrefix(c.address, "unix://")
+		if ok && !slices.Contains(d.Sockets, path) {
 			d.Sockets = append(d.Sockets, path)
 		}
+		d.Unseen = d.Unseen || !ok
 	}
 }
 

@@ -70,6 +70,14 @@ func (s *Scheduler) Forget(repository string) {
 	}
 }
 
+// Due reports whether job is waiting to be warmed.
+func (s *Scheduler) Due(job Job) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.due[job]
+	return ok
+}
+
 // SetReady says whether a builder is there. What runs while it goes away fails
 // by itself.
 func (s *Scheduler) SetReady(ready bool) {

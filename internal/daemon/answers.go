@@ -25,20 +25,10 @@ func (d *Daemon) Up(ctx context.Context, req api.UpRequest) (api.Status, error) 
 	if fi, err := os.Stat(root); err != nil || !fi.IsDir() {
 		return api.Status{}, &api.Error{Code: api.BadInput, Message: root + " is not a folder"}
 	}
-	rec, _, err := d.store.Repository(root)
+	repo, err := d.begin(root)
 	if err != nil {
 		return api.Status{}, err
 	}
-	if !rec.Watched {
-		rec.Root, rec.Watched = root, true
-		if rec.Since.IsZero() {
-			rec.Since = time.Now()
-		}
-		if err := d.store.PutRepository(rec); err != nil {
-			return api.Status{}, err
-		}
-	}
-	repo := d.watch(rec)
 	if req.Allow || req.Pulls {
 		if err := d.consent(ctx, root, true, req.Pulls); err != nil {
 			return api.Status{}, err
@@ -52,6 +42,16 @@ func (d *Daemon) Up(ctx context.Context, req api.UpRequest) (api.Status, error) 
 		return api.Status{}, ctx.Err()
 	}
 	return d.status(), nil
+}
+
+// begin watches root, now and after a restart.
+func (d *Daemon) begin(root string) (*repository, error) {
+	d.turn.Lock()
+	defer d.turn.Unlock()
+	if _, err := d.amend(root, func(rec *store.Repository) { rec.Watched = true }); err != nil {
+		return nil, err
+	}
+	return d.watch(root)
 }
 
 // Down has a repository no longer watched, or ends the daemon.
@@ -72,19 +72,19 @@ func (d *Daemon) Down(ctx context.Context, req api.DownRequest) (api.Done, error
 }
 
 func (d *Daemon) forget(repo *repository) error {
-	repo.mu.Lock()
-	repo.consent.Watched = false
-	rec := repo.consent
-	repo.mu.Unlock()
-	if err := d.store.PutRepository(rec); err != nil {
-		return fmt.Errorf("forget %s: %w", repo.root, err)
+	d.turn.Lock()
+	defer d.turn.Unlock()
+	if _, err := d.amend(repo.root, func(rec *store.Repository) { rec.Watched = false }); err != nil {
+		return err
 	}
 	d.mu.Lock()
 	delete(d.repositories, repo.root)
 	d.mu.Unlock()
-	d.warmer.Forget(repo.root)
 	repo.end()
 	<-repo.ended
+	d.warmer.Forget(repo.root)
+	d.images.forget(repo)
+	d.chooseBuilder()
 	d.board.changed()
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 
 	"github.com/stokerd/stoker/cache/buildkit"
 	"github.com/stokerd/stoker/internal/api"
+	"github.com/stokerd/stoker/internal/config"
 	"github.com/stokerd/stoker/watcher"
 )
 
@@ -23,7 +25,8 @@ type builder struct {
 	log *slog.Logger
 
 	mu        sync.Mutex // guards the fields below
-	explicit  string     // what the user asked for; "" looks around
+	explicit  string     // what was asked for; "" looks around
+	from      string     // who asked for it, if a repository's file did
 	connected []*buildkit.Builder
 	problem   string
 	hint      string
@@ -44,11 +47,15 @@ func (b *builder) current() *buildkit.Builder {
 func (b *builder) wire() api.Builder {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	hint := b.hint
+	if b.from != "" {
+		hint = "stoker.yaml of " + b.from + " chose this builder"
+	}
 	if len(b.connected) == 0 {
-		return api.Builder{Problem: b.problem, Hint: b.hint}
+		return api.Builder{Problem: b.problem, Hint: hint}
 	}
 	info := b.connected[0].Info()
-	return api.Builder{Name: info.Name, Kind: info.Kind, Address: info.Address, Version: info.Version, Connected: true}
+	return api.Builder{Name: info.Name, Kind: info.Kind, Address: info.Address, Version: info.Version, Connected: true, Hint: hint}
 }
 
 // missing is the error of a request that needs a builder.
@@ -60,10 +67,35 @@ func (b *builder) missing() error {
 	return &api.Error{Code: api.NoBuilder, Message: w.Problem, Hint: w.Hint}
 }
 
+// chooseBuilder has that builder used which the repositories ask for, of several
+// the one that was watched first; else the one that the user's configuration
+// names, or none in particular.
+func (d *Daemon) chooseBuilder() {
+	d.choosing.Lock()
+	defer d.choosing.Unlock()
+	var (
+		explicit, from string
+		since          time.Time
+	)
+	if mine := config.Merge(config.Flags{}, nil, d.options.User, false); mine.BuilderFrom == config.FromUser {
+		explicit = mine.Builder
+	}
+	for _, r := range d.all() {
+		r.mu.Lock()
+		name, began := r.builder, r.consent.Since
+		r.mu.Unlock()
+		if name != "" && (from == "" || began.Before(since)) {
+			explicit, from, since = name, r.root, began
+		}
+	}
+	d.builder.use(explicit, from)
+}
+
 // use has the builder looked for that explicit names from now on.
-func (b *builder) use(explicit string) {
+func (b *builder) use(explicit, from string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.from = from
 	if b.explicit == explicit {
 		return
 	}
@@ -80,11 +112,22 @@ func (b *builder) run(ctx context.Context, d *Daemon) error {
 		found, again := b.look(ctx)
 		d.board.changed()
 		if len(found.Builders) == 0 {
-			b.await(ctx, found.Sockets, again)
-			wait = time.Second
+			// Nothing tells when one comes up at an address that is no socket, or
+			// behind a socket that somebody holds open for it.
+			var retry time.Duration
+			if found.Unseen || slices.ContainsFunc(found.Sockets, exists) {
+				retry = wait
+				wait = min(2*wait, time.Minute)
+			}
+			b.await(ctx, found.Sockets, again, retry)
 			continue
 		}
 		began := time.Now()
+		// What another one was warmed with, or this one before it was started
+		// anew, says nothing.
+		for _, r := range d.all() {
+			r.touchAll()
+		}
 		d.warmer.SetReady(true)
 		d.images.poke()
 		b.serve(ctx, d, found.Builders, again)
@@ -102,6 +145,7 @@ func (b *builder) run(ctx context.Context, d *Daemon) error {
 		}
 		select {
 		case <-ctx.Done():
+		case <-again:
 		case <-time.After(wait):
 		}
 		wait = min(2*wait, time.Minute)
@@ -163,9 +207,14 @@ func (b *builder) serve(ctx context.Context, d *Daemon, nodes []*buildkit.Builde
 	}
 }
 
+func exists(name string) bool {
+	_, err := os.Lstat(name)
+	return err == nil
+}
+
 // await returns when one of the sockets may have appeared. Their folders are
-// watched; nothing is polled.
-func (b *builder) await(ctx context.Context, sockets []string, again <-chan struct{}) {
+// watched; nothing is polled unless retry says after how long.
+func (b *builder) await(ctx context.Context, sockets []string, again <-chan struct{}, retry time.Duration) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	appeared := make(chan struct{}, 1)
@@ -199,10 +248,17 @@ func (b *builder) await(ctx context.Context, sockets []string, again <-chan stru
 			}
 		})
 	}
+	var retried <-chan time.Time
+	if retry > 0 {
+		timer := time.NewTimer(retry)
+		defer timer.Stop()
+		retried = timer.C
+	}
 	select {
 	case <-ctx.Done():
 	case <-appeared:
 	case <-again:
+	case <-retried:
 	}
 }
 

@@ -2,11 +2,15 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
+	"github.com/stokerd/stoker/cache/store"
 	"github.com/stokerd/stoker/internal/api"
 	"github.com/stokerd/stoker/internal/git"
 	"github.com/stokerd/stoker/internal/project"
@@ -38,32 +42,53 @@ func (d *Daemon) Allow(ctx context.Context, req api.AllowRequest) (api.Done, err
 
 // consent stores what the owner says, and tells the repository if it is watched.
 func (d *Daemon) consent(ctx context.Context, root string, allowed, pulls bool) error {
-	rec, _, err := d.store.Repository(root)
-	if err != nil {
-		return fmt.Errorf("read consent: %w", err)
+	head := headOf(ctx, root).Commit
+	repo, err := d.amend(root, func(rec *store.Repository) {
+		rec.Owner, rec.Allowed, rec.Pulls, rec.Trusted = ownerOf(root), allowed, pulls, head
+	})
+	if err != nil || repo == nil {
+		return err
 	}
-	rec.Root, rec.Owner, rec.Allowed, rec.Pulls = root, ownerOf(root), allowed, pulls
-	if rec.Since.IsZero() {
-		rec.Since = time.Now()
-	}
-	rec.Trusted = headOf(ctx, root).Commit
-	if err := d.store.PutRepository(rec); err != nil {
-		return fmt.Errorf("store consent: %w", err)
-	}
-	d.mu.Lock()
-	repo := d.repositories[root]
-	d.mu.Unlock()
-	if repo == nil {
-		return nil
-	}
-	repo.mu.Lock()
-	repo.consent.Owner, repo.consent.Allowed, repo.consent.Pulls, repo.consent.Trusted = rec.Owner, allowed, pulls, rec.Trusted
-	repo.mu.Unlock()
 	if !allowed {
 		d.warmer.Forget(root)
 	}
 	// What the repository's own file may say depends on consent.
 	return repo.do(ctx, repo.open)
+}
+
+// amend changes what is kept of the repository at root, and returns it if it is
+// watched. Nobody else changes that meanwhile.
+func (d *Daemon) amend(root string, change func(*store.Repository)) (*repository, error) {
+	d.amending.Lock()
+	defer d.amending.Unlock()
+	rec, _, err := d.store.Repository(root)
+	if err != nil {
+		return nil, fmt.Errorf("read what is kept of %s: %w", root, err)
+	}
+	before := rec
+	rec.Root = root
+	if rec.Since.IsZero() {
+		rec.Since = time.Now()
+	}
+	change(&rec)
+	if rec != before {
+		if err := d.store.PutRepository(rec); err != nil {
+			return nil, fmt.Errorf("keep what is known of %s: %w", root, err)
+		}
+	}
+	d.mu.Lock()
+	repo := d.repositories[root]
+	d.mu.Unlock()
+	if repo == nil {
+		return nil, nil
+	}
+	repo.mu.Lock()
+	defer repo.mu.Unlock()
+	if rec.Trusted != repo.consent.Trusted || !rec.Allowed {
+		repo.safe = map[string]bool{}
+	}
+	repo.consent = rec
+	return repo, nil
 }
 
 func headOf(ctx context.Context, root string) git.Head {
@@ -79,70 +104,133 @@ func headOf(ctx context.Context, root string) git.Head {
 }
 
 // trusted reports whether the commit that is checked out may run: the user made
-// it or built it, it came before one of those, or pulls are allowed.
+// it or built it, it came before one of those, or pulls are allowed. A folder
+// without git has the commit "", before and after.
 func (r *repository) trusted(p *project.Picture) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.consent.Pulls || p.Head.Commit == "" || p.Head.Commit == r.consent.Trusted
+	commit := p.Head.Commit
+	return r.consent.Pulls || commit == r.consent.Trusted || commit != "" && r.safe[commit]
 }
 
 // noteHead trusts a commit that the user made on this machine, or that a
 // trusted one builds upon. Everything else that HEAD moves to (a pull, another
 // branch) is somebody else's until the user builds it.
 func (r *repository) noteHead(ctx context.Context, p *project.Picture) {
-	r.mu.Lock()
-	known, allowed := r.consent.Trusted, r.consent.Allowed
-	r.mu.Unlock()
 	commit := p.Head.Commit
-	if !allowed || commit == "" || commit == known {
+	r.mu.Lock()
+	known, safe := r.consent.Trusted, maps.Clone(r.safe)
+	idle := !r.consent.Allowed || commit == "" || commit == known || safe[commit]
+	r.mu.Unlock()
+	if idle {
 		return
 	}
 	repo, err := git.Open(ctx, r.root)
 	if err != nil {
 		return
 	}
-	if madeHere(ctx, repo, known) {
+	if madeHere(ctx, repo, known, safe) {
 		r.trust(commit)
 		return
 	}
-	if known != "" {
-		if _, err := repo.Run(ctx, "merge-base", "--is-ancestor", commit, known); err == nil {
-			r.trust(commit)
-		}
+	if known == "" {
+		return
+	}
+	if _, err := repo.Run(ctx, "merge-base", "--is-ancestor", commit, known); err == nil {
+		// The newer one stays trusted: the user may go back to it.
+		r.mu.Lock()
+		r.safe[commit] = true
+		r.mu.Unlock()
 	}
 }
 
-// madeHere reports whether HEAD got from known to where it is by `git commit`
-// alone, as its log says. Anything else in between (a pull, a merge, another
-// branch) may have brought somebody's commits.
-func madeHere(ctx context.Context, repo *git.Repo, known string) bool {
+// madeHere reports whether HEAD got from a trusted commit to where it is by
+// `git commit` alone, as its log says. Anything else in between (a pull, a
+// merge, another branch) may have brought somebody's commits.
+func madeHere(ctx context.Context, repo *git.Repo, known string, safe map[string]bool) bool {
 	out, err := repo.Run(ctx, "log", "-g", "-n", "1000", "--format=%H %gs", "HEAD", "--")
 	if err != nil {
 		return false
 	}
 	for entry := range strings.Lines(string(out)) {
 		commit, action, _ := strings.Cut(strings.TrimSpace(entry), " ")
-		if commit == known {
+		if commit == known || safe[commit] {
 			return true
 		}
-		if !strings.HasPrefix(action, "commit") {
+		// "commit (merge)" and "commit (cherry-pick)" end what brought others' work.
+		switch kind, _, _ := strings.Cut(action, ":"); kind {
+		case "commit", "commit (amend)":
+		case "commit (initial)":
+			return known == "" // the repository began after it was allowed
+		default:
 			return false
 		}
 	}
-	return known == "" && len(out) > 0 // a repository that began after it was allowed
+	return false
 }
 
 // trust remembers a commit whose steps may run.
 func (r *repository) trust(commit string) {
+	// One that is trusted stays so until the daemon ends: there are many branches.
 	r.mu.Lock()
-	r.consent.Trusted = commit
-	rec := r.consent
+	safe := maps.Clone(r.safe)
+	safe[r.consent.Trusted] = true
 	r.mu.Unlock()
-	if err := r.daemon.store.PutRepository(rec); err != nil {
+	if _, err := r.daemon.amend(r.root, func(rec *store.Repository) { rec.Trusted = commit }); err != nil {
 		r.log.Error("remember a trusted commit", "error", err)
+		return
 	}
+	r.mu.Lock()
+	r.safe = safe
+	r.mu.Unlock()
 	r.daemon.board.changed()
 }
+
+// takesPulls reports whether commits from elsewhere may run too.
+func (r *repository) takesPulls() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.consent.Pulls
+}
+
+// unsettled says why the files on the disk may not be those of p's commit, or
+// "", and whether HEAD stands elsewhere than in p. Git writes the files of a pull before it moves HEAD, and a merge or a
+// rebase that stopped half-way leaves somebody's files without moving it.
+func (r *repository) unsettled(ctx context.Context, p *project.Picture) (why string, moved bool) {
+	repo, err := git.Open(ctx, r.root)
+	if errors.Is(err, git.ErrNotRepository) {
+		return "", p.Head.Commit != ""
+	}
+	if _, absent := os.Lstat(filepath.Join(r.root, ".git")); errors.Is(err, git.ErrNoGit) && absent != nil {
+		return "", false
+	}
+	if err != nil {
+		return unreadableHead, false
+	}
+	head, err := repo.Head(ctx)
+	if err != nil {
+		return unreadableHead, false
+	}
+	if head.Commit != p.Head.Commit {
+		return "", true
+	}
+	out, err := repo.Run(ctx, "rev-parse", "--git-dir")
+	if err != nil {
+		return unreadableHead, false
+	}
+	dir := strings.TrimSuffix(string(out), "\n")
+	if !filepath.IsAbs(dir) {
+		dir = filepath.Join(r.root, dir)
+	}
+	for _, name := range []string{"index.lock", "MERGE_HEAD", "CHERRY_PICK_HEAD", "rebase-merge", "rebase-apply"} {
+		if _, err := os.Lstat(filepath.Join(dir, name)); err == nil {
+			return "git is in the middle of something (" + name + ")", false
+		}
+	}
+	return "", false
+}
+
+const unreadableHead = "git does not say where HEAD stands"
 
 // ownerOf returns the uid that owns root, -1 if it cannot be told.
 func ownerOf(root string) int {

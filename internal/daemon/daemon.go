@@ -53,6 +53,10 @@ type Daemon struct {
 	ctx     context.Context // of Run: what a request starts outlives the request
 	group   *errgroup.Group // the repositories' goroutines
 
+	turn     sync.Mutex // held while a repository comes or goes
+	choosing sync.Mutex // held while the builder is chosen
+	amending sync.Mutex // held while what is kept of a repository changes: see amend
+
 	mu           sync.Mutex // guards repositories
 	repositories map[string]*repository
 }
@@ -84,11 +88,12 @@ func Run(ctx context.Context, o Options) (err error) {
 	defer stop()
 	group, ctx := errgroup.WithContext(ctx)
 	d := &Daemon{
-		options: o, log: o.Log, store: kept, images: newImages(kept), board: newBoard(), started: time.Now(),
+		options: o, log: o.Log, store: kept, images: newImages(), board: newBoard(), started: time.Now(),
 		stop: stop, ctx: ctx, group: group, repositories: map[string]*repository{},
 	}
 	d.secrets = project.NewSecretCache()
 	d.builder = &builder{env: o.Builder, log: o.Log.With("component", "builder")}
+	d.chooseBuilder()
 	d.warmer = prewarm.New(ctx, d.warm)
 	defer d.warmer.Close()
 
@@ -122,7 +127,10 @@ func (d *Daemon) resume(ctx context.Context) {
 		if _, err := os.Stat(r.Root); err != nil {
 			d.log.Warn("a watched repository is gone", "root", r.Root)
 		}
-		d.watch(r)
+		d.forgetRunning(r.Root)
+		if _, err := d.watch(r.Root); err != nil {
+			d.log.Error("watch", "root", r.Root, "error", err)
+		}
 	}
 	for _, req := range d.options.Watch {
 		d.group.Go(func() error {
@@ -134,15 +142,24 @@ func (d *Daemon) resume(ctx context.Context) {
 	}
 }
 
-// watch returns the repository at r.Root, watched from now on.
-func (d *Daemon) watch(r store.Repository) *repository {
+// watch returns the repository at root, watched from now on.
+func (d *Daemon) watch(root string) (*repository, error) {
+	d.amending.Lock()
+	defer d.amending.Unlock()
+	rec, _, err := d.store.Repository(root)
+	if err != nil {
+		return nil, fmt.Errorf("read what is kept of %s: %w", root, err)
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if have := d.repositories[r.Root]; have != nil {
-		return have
+	if have := d.repositories[root]; have != nil {
+		return have, nil
 	}
-	repo := newRepository(d, r)
-	d.repositories[r.Root] = repo
+	if d.ctx.Err() != nil {
+		return nil, errEnded // nobody would wait for its goroutine
+	}
+	repo := newRepository(d, rec)
+	d.repositories[root] = repo
 	ctx, cancel := context.WithCancel(d.ctx)
 	repo.end = cancel
 	d.group.Go(func() error {
@@ -151,7 +168,7 @@ func (d *Daemon) watch(r store.Repository) *repository {
 		repo.run(ctx)
 		return nil
 	})
-	return repo
+	return repo, nil
 }
 
 // all returns the watched repositories.
@@ -167,20 +184,28 @@ func (d *Daemon) all() []*repository {
 
 // around returns the watched repository that dir lies in.
 func (d *Daemon) around(ctx context.Context, dir string) (*repository, error) {
+	if resolved, err := filepath.EvalSymlinks(dir); err == nil {
+		dir = resolved
+	}
 	root, err := project.Root(ctx, dir)
 	if err != nil {
-		return nil, &api.Error{Code: api.BadInput, Message: err.Error()}
+		// Its folder may be gone while it is still watched.
+		root = filepath.Clean(dir)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if repo := d.repositories[root]; repo != nil {
 		return repo, nil
 	}
-	// A folder of a repository that was watched as such, without git.
+	// A folder of one that is watched as a whole, without git: the nearest.
+	var nearest *repository
 	for root, repo := range d.repositories {
-		if rel, err := filepath.Rel(root, dir); err == nil && filepath.IsLocal(rel) {
-			return repo, nil
+		if rel, err := filepath.Rel(root, dir); err == nil && filepath.IsLocal(rel) && (nearest == nil || len(root) > len(nearest.root)) {
+			nearest = repo
 		}
+	}
+	if nearest != nil {
+		return nearest, nil
 	}
 	return nil, &api.Error{Code: api.NotFound, Message: fmt.Sprintf("%s is not watched", root), Hint: "stoker up " + root}
 }

@@ -1,38 +1,52 @@
 package daemon
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
-
-	"github.com/stokerd/stoker/cache/store"
-	"github.com/stokerd/stoker/context/dockerfile"
+	"time"
 
 	buildctx "github.com/stokerd/stoker/context"
+	"github.com/stokerd/stoker/context/dockerfile"
+)
+
+const (
+	// freshImage is how long a tag is taken for what it was: after that, what
+	// asks for it has it looked up again.
+	freshImage = 15 * time.Minute
+	// retryImage is how long an image that could not be looked up is left alone.
+	retryImage = time.Minute
+	// lookUpTimeout ends a look-up at a registry that does not answer.
+	lookUpTimeout = 30 * time.Second
 )
 
 // images knows the configurations of base images. They hold env values, so they
 // are kept in memory only; a builder is asked for them anew after a restart.
 type images struct {
-	store *store.Store
-	wake  chan struct{} // holds one token: something is wanted
+	wake chan struct{} // holds one token: something is wanted
 
 	mu     sync.Mutex // guards the fields below
-	known  map[image]dockerfile.Image
-	wanted map[image]*repository // which repository asked first
+	known  map[image]answer
+	wanted map[image][]*repository // by whom
 }
 
 // image names an image for one platform.
 type image struct{ ref, platform string }
 
-func newImages(s *store.Store) *images {
-	return &images{
-		store: s, wake: make(chan struct{}, 1), known: map[image]dockerfile.Image{}, wanted: map[image]*repository{},
-	}
+// answer is what came of looking an image up.
+type answer struct {
+	dockerfile.Image           // zero if it never could be
+	next             time.Time // when to look again
+}
+
+func newImages() *images {
+	return &images{wake: make(chan struct{}, 1), known: map[image]answer{}, wanted: map[image][]*repository{}}
 }
 
 // A repositoryImages resolves what the Dockerfiles of a repository name.
@@ -43,17 +57,20 @@ type repositoryImages struct {
 
 var _ dockerfile.Resolver = repositoryImages{}
 
-// Resolve answers from memory, and remembers what it could not answer.
+// Resolve answers from memory, and has looked up what is not known or too old.
 func (r repositoryImages) Resolve(_ context.Context, ref, platform string) (dockerfile.Image, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	key := image{ref, platform}
-	if known, ok := r.known[key]; ok {
-		return known, nil
+	known := r.known[key]
+	if !time.Now().Before(known.next) && !slices.Contains(r.wanted[key], r.repository) {
+		r.wanted[key] = append(r.wanted[key], r.repository)
+		r.poke()
 	}
-	r.wanted[key] = r.repository
-	r.poke()
-	return dockerfile.Image{}, dockerfile.ErrUnknownImage
+	if known.Config == nil {
+		return dockerfile.Image{}, dockerfile.ErrUnknownImage
+	}
+	return known.Image, nil
 }
 
 // poke has the images looked up that are wanted.
@@ -61,6 +78,18 @@ func (i *images) poke() {
 	select {
 	case i.wake <- struct{}{}:
 	default:
+	}
+}
+
+// forget drops what a repository wants.
+func (i *images) forget(r *repository) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for key, by := range i.wanted {
+		by = slices.DeleteFunc(slices.Clone(by), func(o *repository) bool { return o == r })
+		if i.wanted[key] = by; len(by) == 0 {
+			delete(i.wanted, key)
+		}
 	}
 }
 
@@ -73,9 +102,6 @@ func (d *Daemon) lookUp(ctx context.Context) error {
 			return nil
 		case <-d.images.wake:
 		}
-		if d.builder.current() == nil {
-			continue // poked again when one is found
-		}
 		for _, r := range d.resolveWanted(ctx) {
 			if err := r.do(ctx, r.open); err != nil && !errors.Is(err, errEnded) {
 				return nil
@@ -85,58 +111,95 @@ func (d *Daemon) lookUp(ctx context.Context) error {
 }
 
 // resolveWanted looks up what is wanted and may be, and returns the repositories
-// that want to hear of it. What may not be looked up yet stays wanted; what
-// could not be is asked for again when a Dockerfile is converted next.
+// to which the answers are news. What may not be looked up yet stays wanted, and
+// everything does while there is no builder.
 func (d *Daemon) resolveWanted(ctx context.Context) []*repository {
 	var told []*repository
-	for key, r := range d.images.allowed() {
-		builder := d.builder.current()
-		if builder == nil {
+	for key, by := range d.images.allowed() {
+		node := d.builder.current()
+		if node == nil {
+			break // poked again when one is found
+		}
+		limited, cancel := context.WithTimeout(ctx, lookUpTimeout)
+		digest, config, err := node.ResolveConfig(limited, key.ref, key.platform)
+		cancel()
+		if err != nil && (ctx.Err() != nil || d.builder.current() != node) {
 			break
 		}
-		digest, config, err := builder.ResolveConfig(ctx, key.ref, key.platform)
-		d.images.answered(key, dockerfile.Image{Digest: digest, Config: config}, err == nil)
 		if err != nil {
-			d.log.Info("look up a base image", "ref", key.ref, "error", err)
+			// Its name may hold the value of an arg, and the error the name.
+			d.log.Info("a base image cannot be looked up", "platform", key.platform)
+		}
+		if !d.images.answered(key, dockerfile.Image{Digest: digest, Config: config}, err == nil) {
 			continue
 		}
-		if !slices.Contains(told, r) {
-			told = append(told, r)
+		for _, r := range by {
+			if !slices.Contains(told, r) {
+				told = append(told, r)
+			}
 		}
 	}
 	return told
 }
 
 // allowed returns the wanted images that may be asked for.
-func (i *images) allowed() map[image]*repository {
+func (i *images) allowed() map[image][]*repository {
 	i.mu.Lock()
 	wanted := maps.Clone(i.wanted)
 	i.mu.Unlock()
-	maps.DeleteFunc(wanted, func(key image, r *repository) bool { return !r.mayLookUp(key.ref) })
+	maps.DeleteFunc(wanted, func(key image, by []*repository) bool {
+		return !slices.ContainsFunc(by, func(r *repository) bool { return r.mayLookUp(key.ref) })
+	})
 	return wanted
 }
 
-func (i *images) answered(key image, answer dockerfile.Image, ok bool) {
+// answered notes what came of looking key up, and reports whether that is news.
+func (i *images) answered(key image, got dockerfile.Image, ok bool) bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	delete(i.wanted, key)
-	if ok {
-		i.known[key] = answer
+	before := i.known[key]
+	if !ok {
+		before.next = time.Now().Add(retryImage)
+		i.known[key] = before
+		return false
 	}
+	i.known[key] = answer{got, time.Now().Add(freshImage)}
+	return before.Digest != got.Digest || !bytes.Equal(before.Config, got.Config)
 }
 
-// mayLookUp reports whether an image may be asked for. In a repository that is
-// not allowed, the name must stand in a Dockerfile as it is: one put together
-// from build args could carry a variable of the user's to somebody's registry.
-func (r *repository) mayLookUp(ref string) bool {
-	if r.allowed() {
-		return true
+// asNamed returns ref without the digest that a look-up gave it.
+func (i *images) asNamed(ref string) string {
+	name, digest, ok := strings.Cut(ref, "@")
+	if !ok {
+		return ref
 	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for key, known := range i.known {
+		if key.ref == name && known.Digest == digest {
+			return name
+		}
+	}
+	return ref
+}
+
+// mayLookUp reports whether an image may be asked for. In a repository that may
+// not run, the name must stand in a Dockerfile as it is: one put together from
+// build args could carry a variable of the user's to somebody's registry. What a
+// compose file holds does not count, because it was expanded already.
+func (r *repository) mayLookUp(ref string) bool {
 	s := r.state.Load()
 	if s == nil || s.picture == nil {
 		return false
 	}
+	if r.allowed() && r.trusted(s.picture) {
+		return true
+	}
 	for _, b := range s.picture.Builds {
+		if b.Definition.Inline != "" {
+			continue
+		}
 		if text, err := dockerfileText(b.Definition); err == nil && spelt(ref, text) {
 			return true
 		}
@@ -144,13 +207,13 @@ func (r *repository) mayLookUp(ref string) bool {
 	return false
 }
 
-// spelt reports whether text names ref literally, in its short or long form.
+// spelt reports whether text names ref literally, digest included, in its short
+// or long form.
 func spelt(ref string, text []byte) bool {
-	name, _, _ := strings.Cut(ref, "@")
-	short := strings.TrimPrefix(strings.TrimPrefix(name, "docker.io/"), "library/")
+	short := strings.TrimPrefix(strings.TrimPrefix(ref, "docker.io/"), "library/")
 	for word := range strings.FieldsSeq(string(text)) {
-		word, _, _ := strings.Cut(strings.TrimPrefix(word, "--from="), "@")
-		if word == name || word == short || word+":latest" == short || word+":latest" == name {
+		word = strings.TrimPrefix(word, "--from=")
+		if word == ref || word == short || word+":latest" == short || word+":latest" == ref {
 			return true
 		}
 	}
@@ -162,5 +225,10 @@ func dockerfileText(d buildctx.Definition) ([]byte, error) {
 	if d.Inline != "" {
 		return []byte(d.Inline), nil
 	}
-	return os.ReadFile(d.Dockerfile)
+	text, err := os.ReadFile(d.Dockerfile)
+	if errors.Is(err, os.ErrNotExist) && filepath.Base(d.Dockerfile) == "Dockerfile" {
+		// BuildKit takes the lower case name too (dockerui.ReadEntrypoint).
+		return os.ReadFile(filepath.Join(filepath.Dir(d.Dockerfile), "dockerfile"))
+	}
+	return text, err
 }

@@ -64,11 +64,24 @@ func (d *Daemon) record(ctx context.Context, node *buildkit.Builder, ev buildkit
 		return
 	}
 	d.log.Debug("build recorded", "ref", ev.Ref, "repository", repo.root, "definition", def.Name)
-	if s := repo.state.Load(); s != nil && s.picture != nil && seen.Record.Completed.After(repo.since) {
+	repo.builds.stale()
+	if s := repo.state.Load(); s != nil && s.picture != nil && !s.trusted && builtHere(node, seen) && seen.Record.Created.After(s.head) {
 		// The user has built this state themselves.
 		repo.trust(s.picture.Head.Commit)
+		if err := repo.do(ctx, repo.reconsider); err != nil {
+			return
+		}
 	}
 	d.board.changed()
+}
+
+// builtHere reports whether a build that succeeded was made on this machine: by
+// buildx with its state here, or by any client of a builder that only this
+// machine reaches. A shared builder tells of everybody's builds.
+func builtHere(node *buildkit.Builder, seen buildkit.Observed) bool {
+	address := node.Info().Address
+	local := strings.HasPrefix(address, "unix://") || strings.HasPrefix(address, "npipe://")
+	return seen.Record.Status == cache.Completed && (local || seen.Join.LocalContext != "")
 }
 
 // describer looks up instructions by stage and index in the plan of def.

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -16,8 +17,10 @@ import (
 
 	"github.com/stokerd/stoker/cache/prewarm"
 	"github.com/stokerd/stoker/cache/store"
+	"github.com/stokerd/stoker/internal/api"
 	"github.com/stokerd/stoker/internal/config"
 	"github.com/stokerd/stoker/internal/project"
+	"github.com/stokerd/stoker/internal/report"
 	"github.com/stokerd/stoker/watcher"
 )
 
@@ -39,17 +42,20 @@ type repository struct {
 	state    atomic.Pointer[state]
 	ready    chan struct{} // closed when the first state is there
 	commands chan func(ctx context.Context)
-	batches  chan rootBatch
 	recount  chan struct{} // holds one token: the suggestions may be others now
 
 	suggestions atomic.Int64
+	heldBack    atomic.Bool // a warm-up stopped short because git had not settled
+	builds      builds      // what was observed, for status
 
-	watchers map[string]*watched // belongs to run
+	watchers map[string]*watcher.Watcher // belongs to run
 
 	mu      sync.Mutex          // guards the fields below
-	consent store.Repository    // what its owner allowed
+	consent store.Repository    // what its owner allowed: see Daemon.amend
+	safe    map[string]bool     // commits that may run beside consent.Trusted
+	builder string              // that its file asks for and may; "" for none
 	texts   map[string][]string // digests of the Dockerfile texts of each definition, newest last
-	shown   []*watched          // what watchers holds, for status
+	shown   []*watcher.Watcher  // what watchers holds, for status
 }
 
 // A state is a repository as readers see it. Picture is nil while none can be
@@ -57,27 +63,17 @@ type repository struct {
 type state struct {
 	picture *project.Picture
 	problem *project.Problem
-}
-
-// watched is a directory with its watcher, and the goroutine that forwards
-// what it reports.
-type watched struct {
-	*watcher.Watcher
-	stop context.CancelFunc
-	done chan struct{}
-}
-
-// rootBatch is what a watcher reported for its root.
-type rootBatch struct {
-	root  string
-	batch watcher.Batch
+	wire    api.Repository // of picture, as status shows it: never changed
+	trusted bool           // the commit may run, if the repository may at all
+	head    time.Time      // since when the picture's commit has been checked out
 }
 
 func newRepository(d *Daemon, r store.Repository) *repository {
 	repo := &repository{
 		root: r.Root, daemon: d, log: d.log.With("component", "repository", "root", r.Root), since: time.Now(),
 		ended: make(chan struct{}), ready: make(chan struct{}), commands: make(chan func(context.Context)),
-		batches: make(chan rootBatch), recount: make(chan struct{}, 1), watchers: map[string]*watched{}, consent: r, texts: map[string][]string{},
+		recount: make(chan struct{}, 1), watchers: map[string]*watcher.Watcher{}, consent: r,
+		safe: map[string]bool{}, texts: map[string][]string{},
 	}
 	repo.opener = &project.Opener{
 		Secrets: d.secrets, Resolver: repositoryImages{d.images, repo}, User: d.options.User, Env: d.options.Env,
@@ -93,16 +89,33 @@ func (r *repository) run(ctx context.Context) {
 	defer r.unwatchAll()
 	r.open(ctx)
 	close(r.ready)
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case b := <-r.batches:
-			r.follow(ctx, map[string]watcher.Batch{b.root: b.batch})
-		case do := <-r.commands:
-			do(ctx)
-		}
+	for r.next(ctx) {
 	}
+}
+
+// next waits for one thing to happen and sees to it; it returns false when ctx
+// ends. It receives from the watchers itself: a batch in other hands would be
+// missing from what their barrier promises (watcher.Flush).
+func (r *repository) next(ctx context.Context) bool {
+	cases := []reflect.SelectCase{
+		{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(ctx.Done())},
+		{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(r.commands)},
+	}
+	var roots []string
+	for root, w := range r.watchers {
+		cases = append(cases, reflect.SelectCase{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(w.Batches())})
+		roots = append(roots, root)
+	}
+	chosen, value, _ := reflect.Select(cases)
+	switch got := value.Interface().(type) {
+	case func(context.Context):
+		got(ctx)
+	case watcher.Batch:
+		r.follow(ctx, map[string]watcher.Batch{roots[chosen-2]: got})
+	default:
+		return false
+	}
+	return ctx.Err() == nil
 }
 
 // do has fn run by the goroutine that owns the repository, and waits for it.
@@ -121,6 +134,8 @@ func (r *repository) do(ctx context.Context, fn func(ctx context.Context)) error
 		return nil
 	case <-r.ended:
 		return errEnded
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
@@ -152,13 +167,13 @@ func (r *repository) fresh(ctx context.Context) (*state, error) {
 func (r *repository) open(ctx context.Context) {
 	picture, err := r.opener.Open(ctx, r.root, r.allowed())
 	if err == nil {
-		r.watchRoots(ctx, picture)
+		r.watchRoots(picture)
 		if everything := r.everything(); len(everything) > 0 {
 			picture, err = r.opener.Update(ctx, picture, everything)
 		}
 	}
 	if err != nil {
-		r.watchRoots(ctx, nil)
+		r.watchRoots(nil)
 	}
 	r.publish(ctx, picture, err)
 }
@@ -191,7 +206,7 @@ func (r *repository) follow(ctx context.Context, batches map[string]watcher.Batc
 		return
 	}
 	if err == nil && picture.Defined != old.picture.Defined {
-		r.watchRoots(ctx, picture)
+		r.watchRoots(picture)
 	}
 	r.publish(ctx, picture, err)
 }
@@ -211,25 +226,77 @@ func (r *repository) publish(ctx context.Context, picture *project.Picture, err 
 	if old != nil && old.picture != nil && old.picture == next.picture {
 		return
 	}
-	if next.picture != nil {
-		r.noteTexts(next.picture)
-		r.noteHead(ctx, next.picture)
-	}
-	r.state.Store(next)
-	r.daemon.board.changed()
 	if next.picture == nil {
+		r.state.Store(next)
+		r.daemon.board.changed()
 		return
 	}
+	r.noteTexts(next.picture)
+	r.noteHead(ctx, next.picture)
+	next.trusted, next.head, next.wire = r.trusted(next.picture), time.Now(), report.Repository(next.picture)
+	again := r.heldBack.Swap(false) || old == nil || old.picture == nil || old.trusted != next.trusted
+	if old != nil && old.picture != nil && old.picture.Head.Commit == next.picture.Head.Commit {
+		next.head = old.head
+	}
+	r.state.Store(next)
+	r.nameBuilder(next)
+	for i, b := range next.picture.Builds {
+		if !again && i < len(old.picture.Builds) && old.picture.Builds[i] == b {
+			continue
+		}
+		r.touch(b, next.picture.Config)
+	}
+	r.daemon.board.changed()
 	r.daemon.images.poke()
 	select {
 	case r.recount <- struct{}{}:
 	default:
 	}
-	for i, b := range next.picture.Builds {
-		if b.Selection == nil || old != nil && old.picture != nil && i < len(old.picture.Builds) && old.picture.Builds[i] == b {
-			continue
+}
+
+// reconsider publishes the picture again: what is trusted has changed.
+func (r *repository) reconsider(ctx context.Context) {
+	if s := r.state.Load(); s != nil && s.picture != nil {
+		again := *s.picture
+		r.publish(ctx, &again, nil)
+	}
+}
+
+// nameBuilder notes which builder the repository's file asks for. It counts
+// only where the repository may run: it would be sent everything.
+func (r *repository) nameBuilder(s *state) {
+	name := ""
+	if cfg := s.picture.Config; cfg.BuilderFrom == config.FromRepository && s.trusted && r.allowed() {
+		name = cfg.Builder
+	}
+	r.mu.Lock()
+	changed := name != r.builder
+	r.builder = name
+	r.mu.Unlock()
+	if changed {
+		r.daemon.chooseBuilder()
+	}
+}
+
+// leastQuiet gives git the time to move HEAD after it wrote files, whatever the
+// repository's own file says: see unsettled.
+const leastQuiet = 500 * time.Millisecond
+
+// touch has a definition warmed once its repository is quiet. What of it is
+// being warmed ends.
+func (r *repository) touch(b *project.Build, cfg config.Config) {
+	if b.Selection == nil || cfg.Prewarm.Level == config.LevelOff {
+		return
+	}
+	r.daemon.warmer.Touch(prewarm.Job{Repository: r.root, Definition: b.Definition.Name}, max(cfg.Prewarm.Quiet, leastQuiet))
+}
+
+// touchAll has everything of the repository warmed anew.
+func (r *repository) touchAll() {
+	if s := r.state.Load(); s != nil && s.picture != nil {
+		for _, b := range s.picture.Builds {
+			r.touch(b, s.picture.Config)
 		}
-		r.daemon.touch(r, b, next.picture.Config)
 	}
 }
 
@@ -253,7 +320,7 @@ func (r *repository) explain(err error) *project.Problem {
 
 // watchRoots watches what picture shows and nothing else; with no picture, the
 // repository's folder, so that a mend is seen.
-func (r *repository) watchRoots(ctx context.Context, picture *project.Picture) {
+func (r *repository) watchRoots(picture *project.Picture) {
 	prunes := map[string]func(string) bool{r.root: func(dir string) bool { return dir != "." }}
 	if picture != nil {
 		clear(prunes)
@@ -273,7 +340,7 @@ func (r *repository) watchRoots(ctx context.Context, picture *project.Picture) {
 			}
 			continue
 		}
-		if err := r.watchRoot(ctx, root, prune); err != nil {
+		if err := r.watchRoot(root, prune); err != nil {
 			r.log.Error("watch", "dir", root, "error", err)
 		}
 	}
@@ -287,7 +354,7 @@ func (r *repository) show() {
 	r.shown = slices.Collect(maps.Values(r.watchers))
 }
 
-func (r *repository) watchRoot(ctx context.Context, root string, prune func(string) bool) error {
+func (r *repository) watchRoot(root string, prune func(string) bool) error {
 	sum := sha256.Sum256([]byte(r.root + "\x00" + root))
 	w, err := watcher.New(root, watcher.Options{
 		Debounce: debounce, Prune: prune, Log: r.log,
@@ -296,37 +363,15 @@ func (r *repository) watchRoot(ctx context.Context, root string, prune func(stri
 	if err != nil {
 		return err
 	}
-	ctx, stop := context.WithCancel(ctx)
-	added := &watched{Watcher: w, stop: stop, done: make(chan struct{})}
-	r.watchers[root] = added
-	go func() {
-		defer close(added.done)
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case batch, ok := <-w.Batches():
-				if !ok {
-					return
-				}
-				select {
-				case r.batches <- rootBatch{root, batch}:
-				case <-ctx.Done():
-					return
-				}
-			}
-		}
-	}()
+	r.watchers[root] = w
 	return nil
 }
 
-func (r *repository) unwatch(root string, w *watched) {
+func (r *repository) unwatch(root string, w *watcher.Watcher) {
 	delete(r.watchers, root)
-	w.stop()
 	if err := w.Close(); err != nil {
 		r.log.Warn("stop watching", "dir", root, "error", err)
 	}
-	<-w.done
 }
 
 func (r *repository) unwatchAll() {
@@ -355,12 +400,4 @@ func (r *repository) noteTexts(p *project.Picture) {
 			r.texts[b.Definition.Name] = append(list, digest)
 		}
 	}
-}
-
-// touch has a definition warmed once its repository is quiet.
-func (d *Daemon) touch(r *repository, b *project.Build, cfg config.Config) {
-	if cfg.Prewarm.Level == config.LevelOff {
-		return
-	}
-	d.warmer.Touch(prewarm.Job{Repository: r.root, Definition: b.Definition.Name}, cfg.Prewarm.Quiet)
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/stokerd/stoker/cache"
+	"github.com/stokerd/stoker/cache/prewarm"
 	"github.com/stokerd/stoker/cache/store"
 	"github.com/stokerd/stoker/internal/api"
 	"github.com/stokerd/stoker/internal/report"
@@ -94,9 +95,14 @@ func (d *Daemon) describe(r *repository) api.Repository {
 	case s.picture == nil:
 		out.Problem, out.Hint = s.problem.Text, s.problem.Hint
 	default:
-		out = report.Repository(s.picture)
+		out = s.wire
+		out.Definitions = slices.Clone(out.Definitions)
 		out.Suggestions = int(r.suggestions.Load())
-		d.addBuilds(r, &out)
+		seen := r.builds.of(d, r.root)
+		for i := range out.Definitions {
+			def, seen := &out.Definitions[i], seen[out.Definitions[i].Name]
+			def.Builds, def.HitRate, def.History, def.Last = seen.Builds, seen.HitRate, seen.History, seen.Last
+		}
 		d.addWarmth(r, s, &out)
 	}
 	out.Since = time.Since(r.since).Seconds()
@@ -105,25 +111,54 @@ func (d *Daemon) describe(r *repository) api.Repository {
 	return out
 }
 
-// addBuilds fills in what was observed of each definition.
-func (d *Daemon) addBuilds(r *repository, out *api.Repository) {
-	byName := map[string][]cache.Record{}
-	since := time.Now().Add(-report.Window)
-	for rec, err := range d.store.Records(store.Query{Since: since, Repository: r.root}) {
+// observed is how long what was observed counts as known although nothing came:
+// the window moves on.
+const observed = 10 * time.Minute
+
+// A builds holds what was observed of each definition of a repository, so that
+// answering a status reads no records. It is safe for concurrent use.
+type builds struct {
+	mu     sync.Mutex // guards the fields below; held while records are read
+	read   time.Time  // when; zero if something has come since
+	byName map[string]api.Definition
+}
+
+// stale says that there is something new.
+func (b *builds) stale() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.read = time.Time{}
+}
+
+// of returns what was observed of a repository's definitions, by name: each
+// has the fields that report.AddBuilds fills.
+func (b *builds) of(d *Daemon, root string) map[string]api.Definition {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if time.Since(b.read) < observed {
+		return b.byName
+	}
+	list := map[string][]cache.Record{}
+	now := time.Now()
+	for rec, err := range d.store.Records(store.Query{Since: now.Add(-report.Window), Repository: root}) {
 		if err != nil {
 			d.log.Error("read builds", "error", err)
 			break
 		}
-		byName[rec.Definition] = append(byName[rec.Definition], rec)
+		list[rec.Definition] = append(list[rec.Definition], rec)
 	}
-	for i := range out.Definitions {
-		report.AddBuilds(&out.Definitions[i], byName[out.Definitions[i].Name])
+	b.read, b.byName = now, map[string]api.Definition{}
+	for name, records := range list {
+		var def api.Definition
+		report.AddBuilds(&def, records)
+		b.byName[name] = def
 	}
+	return b.byName
 }
 
 // addWarmth fills in how warm each definition is kept.
 func (d *Daemon) addWarmth(r *repository, s *state, out *api.Repository) {
-	level, reason := r.level(s.picture)
+	level, reason := r.level(s)
 	known, err := d.store.Warmths(r.root)
 	if err != nil {
 		d.log.Error("read warmth", "error", err)
@@ -138,6 +173,10 @@ func (d *Daemon) addWarmth(r *repository, s *state, out *api.Repository) {
 		if at := slices.IndexFunc(known, func(w store.Warmth) bool { return w.Definition == def.Name }); at >= 0 {
 			w := known[at]
 			def.Warm = api.Warmth{State: w.State, Level: w.Level, Reason: w.Reason, At: w.At}
+			if d.warmer.Due(prewarm.Job{Repository: r.root, Definition: def.Name}) {
+				// What was warmed is not what is there now.
+				def.Warm.State, def.Warm.Level, def.Warm.Reason = warmWaiting, string(level), reason
+			}
 		}
 		if d.builder.current() == nil && def.Warm.State != warmFailed {
 			def.Warm.State, def.Warm.Reason = warmWaiting, "no builder"

@@ -43,22 +43,37 @@ func (d *Daemon) warm(ctx context.Context, job prewarm.Job) {
 	if !ok || build.Selection == nil {
 		return
 	}
-	level, reason := repo.level(s.picture)
+	level, reason := repo.level(s)
+	if level.Rank() > prewarm.Base.Rank() && !repo.takesPulls() {
+		// Before looking: what ends the reason is then seen to (publish).
+		repo.heldBack.Store(true)
+		why, moved := repo.unsettled(ctx, s.picture)
+		if moved {
+			// No event told; the new picture has this warmed again.
+			_ = repo.do(ctx, repo.open) // ends with the repository
+			return
+		}
+		if why == "" {
+			repo.heldBack.Store(false)
+		} else {
+			level, reason = prewarm.Base, why+": only base images are pulled meanwhile"
+		}
+	}
 	if err := d.warmTo(ctx, repo, build, level, reason, func(api.WarmEvent) {}); err != nil && ctx.Err() == nil {
 		d.log.Warn("warm", "repository", job.Repository, "definition", job.Definition, "error", err)
 	}
 }
 
 // level returns how far a repository may be warmed unasked, and why no further.
-func (r *repository) level(p *project.Picture) (prewarm.Level, string) {
-	level := levelOf(p.Config.Prewarm.Level)
+func (r *repository) level(s *state) (prewarm.Level, string) {
+	level := levelOf(s.picture.Config.Prewarm.Level)
 	if level.Rank() <= prewarm.Base.Rank() {
 		return level, ""
 	}
 	if !r.allowed() {
 		return prewarm.Base, "only base images are pulled until you run: stoker allow"
 	}
-	if !r.trusted(p) {
+	if !r.trusted(s.picture) {
 		return prewarm.Base, "HEAD moved to commits that you neither made nor built: only base images are pulled until you build, or run: stoker allow --pulls"
 	}
 	return level, ""
@@ -77,10 +92,14 @@ func (d *Daemon) warmTo(ctx context.Context, r *repository, b *project.Build, le
 	d.keepWarmth(r, name, warmRunning, level, reason)
 	err := d.solve(ctx, node, r, b, level, tell)
 	state := warmReady
+	var failure *buildkit.SolveError
 	switch {
 	case ctx.Err() != nil:
 		d.keepWarmth(r, name, warmWaiting, level, "interrupted")
 		return ctx.Err()
+	case err != nil && (errors.As(err, &failure) && failure.Unavailable() || d.builder.current() != node):
+		// Once one is there everything is warmed anew.
+		state, reason = warmWaiting, "the builder went away"
 	case err != nil:
 		state, reason = warmFailed, err.Error()
 	case reason != "":
@@ -88,7 +107,7 @@ func (d *Daemon) warmTo(ctx context.Context, r *repository, b *project.Build, le
 	}
 	d.keepWarmth(r, name, state, level, reason)
 	event := api.WarmEvent{Definition: name, State: state, Seconds: time.Since(began).Seconds(), Message: reason}
-	if state == warmWaiting {
+	if state == warmWaiting && err == nil {
 		event.State = warmReady // as far as it was asked for
 	}
 	tell(event)
@@ -98,11 +117,11 @@ func (d *Daemon) warmTo(ctx context.Context, r *repository, b *project.Build, le
 // solve has the builder do what level means for b.
 func (d *Daemon) solve(ctx context.Context, node *buildkit.Builder, r *repository, b *project.Build, level prewarm.Level, tell func(api.WarmEvent)) error {
 	for _, base := range b.Selection.Plan.Bases {
-		if !r.mayLookUp(base.Ref) {
+		if !r.mayLookUp(d.images.asNamed(base.Ref)) {
 			continue
 		}
 		if err := node.PullBase(ctx, base.Ref, base.Platform); err != nil {
-			return fmt.Errorf("pull %s: %w", base.Ref, err)
+			return pullError(r.relative(b.Definition.Dockerfile), base.Line, err)
 		}
 	}
 	if level.Rank() <= prewarm.Base.Rank() {
@@ -112,8 +131,8 @@ func (d *Daemon) solve(ctx context.Context, node *buildkit.Builder, r *repositor
 	if err != nil {
 		return fmt.Errorf("read Dockerfile: %w", err)
 	}
-	ignoreFile, err := os.ReadFile(b.Definition.Dockerfile + ".dockerignore")
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
+	ignoreFile, err := ignoreText(b.Definition)
+	if err != nil {
 		return fmt.Errorf("read ignore file: %w", err)
 	}
 	for _, target := range prewarm.Targets(b.Selection.Plan, text, level) {
@@ -127,6 +146,46 @@ func (d *Daemon) solve(ctx context.Context, node *buildkit.Builder, r *repositor
 		}
 	}
 	return nil
+}
+
+// pullError says that the image of a FROM line could not be pulled. Its name is
+// left out, and whatever repeats it: args may be part of it.
+func pullError(file string, line int, err error) error {
+	var failure *buildkit.SolveError
+	if errors.As(err, &failure) {
+		return fmt.Errorf("%s:%d: pull the image: %w", file, line, failure)
+	}
+	return fmt.Errorf("%s:%d: the image cannot be pulled", file, line)
+}
+
+// ignoreText returns the ignore file of a Dockerfile's own, nil if there is none.
+func ignoreText(d buildctx.Definition) ([]byte, error) {
+	if d.Inline != "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(d.Dockerfile + ".dockerignore")
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	return text, err
+}
+
+// forgetRunning has no warm-up count as running that ended with the last
+// daemon.
+func (d *Daemon) forgetRunning(root string) {
+	kept, err := d.store.Warmths(root)
+	if err != nil {
+		d.log.Error("read warmth", "error", err)
+	}
+	for _, w := range kept {
+		if w.State != warmRunning {
+			continue
+		}
+		w.State, w.Reason = warmWaiting, "interrupted"
+		if err := d.store.PutWarmth(w); err != nil {
+			d.log.Error("store warmth", "error", err)
+		}
+	}
 }
 
 // keepWarmth stores and shows how warm a definition is.
