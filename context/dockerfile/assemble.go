@@ -46,8 +46,8 @@ type stepKey struct {
 }
 
 // add reads the definition that was converted for one platform.
-func (a *assembler) add(platform string, ref *reference) error {
-	vertices, head, err := decode(ref.def)
+func (a *assembler) add(platform string, def *pb.Definition) error {
+	vertices, head, err := decode(def)
 	if err != nil {
 		return err
 	}

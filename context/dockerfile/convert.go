@@ -11,10 +11,13 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/moby/buildkit/frontend/dockerfile/builder"
+	"github.com/containerd/platforms"
+	"github.com/moby/buildkit/frontend/dockerfile/dockerfile2llb"
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
-	"github.com/moby/buildkit/frontend/gateway/client"
+	"github.com/moby/buildkit/frontend/dockerui"
 	"github.com/moby/buildkit/solver/errdefs"
+	"github.com/moby/buildkit/solver/pb"
+	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // An Input is a definition as the frontend takes it.
@@ -46,7 +49,7 @@ func Convert(ctx context.Context, in Input, resolver Resolver) (*Plan, error) {
 		}
 	}
 	gw := newGateway(in, text, resolver)
-	res, err := builder.Build(ctx, gw)
+	definitions, err := convert(ctx, gw)
 	if err != nil {
 		return nil, in.explain(err)
 	}
@@ -62,8 +65,8 @@ func Convert(ctx context.Context, in Input, resolver Resolver) (*Plan, error) {
 		return nil, in.explain(err)
 	}
 	asm := assembler{plan: plan, instructions: instructions, onBuild: gw.onBuild}
-	for _, platform := range slices.Sorted(maps.Keys(results(res))) {
-		if err := asm.add(platform, results(res)[platform]); err != nil {
+	for _, platform := range slices.Sorted(maps.Keys(definitions)) {
+		if err := asm.add(platform, definitions[platform]); err != nil {
 			return nil, fmt.Errorf("read the converted build of %s: %w", in.Dockerfile, err)
 		}
 	}
@@ -71,19 +74,48 @@ func Convert(ctx context.Context, in Input, resolver Resolver) (*Plan, error) {
 	return plan, nil
 }
 
-// results returns the frontend's references by platform, "" for a build that
-// asked for none or one.
-func results(res *client.Result) map[string]*reference {
-	refs := map[string]*reference{}
-	for platform, ref := range res.Refs {
-		if r, ok := ref.(*reference); ok {
-			refs[platform] = r
+// convert runs the frontend and returns its definitions by platform, "" for a
+// build that asked for none or one. It is what builder.Build does, without
+// solving and without its cache of resolved images, which races when stages
+// resolve at once.
+func convert(ctx context.Context, gw *gateway) (map[string]*pb.Definition, error) {
+	frontend, err := dockerui.NewClient(gw)
+	if err != nil {
+		return nil, err
+	}
+	src, err := frontend.ReadEntrypoint(ctx, "Dockerfile")
+	if err != nil {
+		return nil, err
+	}
+	opt := dockerfile2llb.ConvertOpt{
+		Config: frontend.Config, Client: frontend, SourceMap: src.SourceMap, MetaResolver: gw, Warn: gw.lint,
+	}
+	targets := []*ocispecs.Platform{nil}
+	if len(frontend.TargetPlatforms) > 0 {
+		targets = targets[:0]
+		for _, p := range frontend.TargetPlatforms {
+			targets = append(targets, &p)
 		}
 	}
-	if r, ok := res.Ref.(*reference); ok {
-		refs[""] = r
+	definitions := make(map[string]*pb.Definition, len(targets))
+	for _, target := range targets {
+		opt.BuildArgs, opt.TargetPlatform = maps.Clone(frontend.BuildArgs), target
+		res, err := dockerfile2llb.Dockerfile2LLB(ctx, src.Data, opt)
+		if err != nil {
+			return nil, err
+		}
+		def, err := res.State.Marshal(ctx)
+		if err != nil {
+			return nil, err
+		}
+		key := ""
+		if frontend.MultiPlatformRequested && target != nil {
+			key = platforms.FormatAll(platforms.Normalize(*target))
+		}
+		definitions[key] = def.ToPB()
+		opt.Warn = nil // once is enough
 	}
-	return refs
+	return definitions, nil
 }
 
 // isStandardSyntax reports whether ref is a released version of the very

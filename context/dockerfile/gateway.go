@@ -15,6 +15,8 @@ import (
 	"github.com/containerd/platforms"
 	"github.com/moby/buildkit/client/llb"
 	"github.com/moby/buildkit/client/llb/sourceresolver"
+	"github.com/moby/buildkit/frontend/dockerfile/linter"
+	"github.com/moby/buildkit/frontend/dockerfile/parser"
 	"github.com/moby/buildkit/frontend/gateway/client"
 	gwpb "github.com/moby/buildkit/frontend/gateway/pb"
 	"github.com/moby/buildkit/solver/pb"
@@ -37,7 +39,7 @@ type gateway struct {
 	text     []byte            // of the Dockerfile
 	resolver Resolver
 
-	mu      sync.Mutex // guards the fields below; platforms convert at once
+	mu      sync.Mutex // guards the fields below; stages resolve at once
 	unknown map[string]bool
 	warned  []Warning
 	onBuild map[string][]string // image -> its ONBUILD triggers
@@ -47,9 +49,6 @@ var _ client.Client = (*gateway)(nil)
 
 func newGateway(in Input, text []byte, resolver Resolver) *gateway {
 	opts := map[string]string{
-		// An external frontend would be run by the builder. Giving a command
-		// line tells the frontend that this has been done.
-		"cmdline":  "",
 		"filename": filepath.Base(in.Dockerfile),
 		"target":   in.Target,
 		"platform": strings.Join(in.Platforms, ","),
@@ -177,15 +176,19 @@ func (g *gateway) NewContainer(context.Context, client.NewContainerRequest) (cli
 	return nil, errors.New("containers need a builder")
 }
 
-func (g *gateway) Warn(_ context.Context, _ digest.Digest, msg string, opts client.WarnOpts) error {
-	w := Warning{Message: msg, URL: opts.URL}
-	if len(opts.Range) > 0 && opts.Range[0].Start != nil {
-		w.Line = int(opts.Range[0].Start.Line)
+// Warn is for clients of the gateway; the frontend's own checks go to lint.
+func (g *gateway) Warn(context.Context, digest.Digest, string, client.WarnOpts) error { return nil }
+
+// lint takes a finding of BuildKit's Dockerfile checks (linter.LintWarnFunc).
+func (g *gateway) lint(rule, _, url, message string, location []parser.Range) {
+	w := Warning{URL: url}
+	if len(location) > 0 {
+		w.Line = location[0].Start.Line
 	}
+	w.Message = linter.LintFormatShort(rule, message, w.Line)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.warned = append(g.warned, w)
-	return nil
 }
 
 func (g *gateway) warnings() []Warning {
