@@ -47,7 +47,7 @@ func TestMain(m *testing.M) {
 //	link TARGET FILE  makes a symbolic link, to what need not be there
 //	unreadable DIR    takes away the right to read DIR: start commands with $AS_USER $AS_USER_HOW
 //	await PATTERN     waits for a status of the daemon's that, as JSON, matches
-//	repository        makes the current folder a git repository
+//	repository        commits all there is, to a new repository if need be
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("..", "..", "testdata", "scripts"),

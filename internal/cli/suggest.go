@@ -41,13 +41,22 @@ Dockerfile with uncommitted changes, unless --force is given.`,
 	f.BoolVar(&s.apply, "apply", false, "make the best change of each Dockerfile")
 	f.BoolVar(&s.undo, "undo", false, "take back what --apply did last in this repository")
 	f.BoolVar(&s.force, "force", false, "with --apply: also to a Dockerfile with uncommitted changes")
-	cmd.MarkFlagsMutuallyExclusive("json", "diff", "apply", "undo")
-	// --file names a Dockerfile here as everywhere, so -f is not --force.
 	return cmd
 }
 
 func (s *suggestOptions) run(ctx context.Context, args []string) error {
-	if s.undo {
+	modes := 0
+	for _, given := range []bool{s.json, s.diff, s.apply, s.undo} {
+		if given {
+			modes++
+		}
+	}
+	switch {
+	case modes > 1:
+		return usage("", "--json, --diff, --apply and --undo exclude each other")
+	case s.force && !s.apply:
+		return usage("stoker suggest --apply --force", "--force goes with --apply")
+	case s.undo:
 		return s.takeBack(ctx)
 	}
 	query, err := s.query(s.options, args)
