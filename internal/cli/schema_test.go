@@ -1,0 +1,63 @@
+package cli_test
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/stokerd/stoker/internal/api"
+)
+
+// Every field that --json prints has its line in docs/json, and no line is about
+// a field that is gone.
+func TestSchemasAreDocumented(t *testing.T) {
+	for schema, answer := range map[string]any{
+		api.StatusSchema: api.Status{}, api.CheckSchema: api.Check{}, api.ContextSchema: api.Context{},
+		api.StatsSchema: api.Stats{}, api.SuggestSchema: api.Suggest{},
+	} {
+		name := strings.TrimSuffix(strings.TrimPrefix(schema, "stoker."), "/v1")
+		page, err := os.ReadFile(filepath.Join("..", "..", "docs", "json", name+".md"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fields := map[string]bool{}
+		collect(reflect.TypeOf(answer), fields)
+		section := ""
+		for line := range strings.Lines(string(page)) {
+			if title, ok := strings.CutPrefix(line, "## "); ok {
+				section = strings.TrimSpace(title)
+			}
+			rest, ok := strings.CutPrefix(line, "| `")
+			if !ok {
+				continue
+			}
+			field, _, _ := strings.Cut(rest, "`")
+			if !fields[section+"."+field] {
+				t.Errorf("docs/json/%s.md documents %s.%s, which is not there", name, section, field)
+			}
+			delete(fields, section+"."+field)
+		}
+		for field := range fields {
+			t.Errorf("docs/json/%s.md lacks %s", name, field)
+		}
+	}
+}
+
+// collect adds "Struct.field" for every JSON field that t leads to.
+func collect(t reflect.Type, fields map[string]bool) {
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Slice:
+		collect(t.Elem(), fields)
+	case reflect.Struct:
+		if t.PkgPath() != reflect.TypeFor[api.Status]().PkgPath() {
+			return
+		}
+		for i := range t.NumField() {
+			tag, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+			fields[t.Name()+"."+tag] = true
+			collect(t.Field(i).Type, fields)
+		}
+	}
+}
