@@ -49,7 +49,7 @@ fuzz:
 	done
 
 # A tour on a sample repository, with a BuildKit of its own where none is found.
-demo: packages
+demo:
 	@testdata/demo/demo.sh
 
 # What the lab, the tests and the demo need from Debian or Ubuntu, where it is missing.

@@ -51,6 +51,7 @@ func Levels() []Level {
 		{"internal/cli", 6, "composition root of the commands; may run the daemon"},
 		{"cmd/stoker", 7, "main only"},
 		{"internal/bench", 8, "benchmarks only"},
+		{"internal/e2e", 9, "for tests only: drives the built program"},
 		{"internal/lab", 8, "for tests only: nothing of the product may import it"},
 		{"internal/lab/labctl", 9, "the lab's own command"},
 		{"internal/archtest", 8, "for tests only"},

@@ -56,6 +56,7 @@ elif [ -n "${STOKER_DEMO:-}" ]; then
 	exit 1
 else
 	echo 'No builder is running here: starting one. The first time it is compiled, which takes some minutes.'
+	make -s packages
 	go build -o bin/labctl ./internal/lab/labctl
 	STOKER_DEMO=lab exec bin/labctl run -- "$0"
 fi
