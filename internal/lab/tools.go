@@ -10,28 +10,46 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"time"
 
 	"github.com/gofrs/flock"
 )
 
-// The programs of the two tool modules, by package path. buildx is apart because it pins other
-// versions of BuildKit's dependencies, and because most tests do without it.
-var (
-	serverPackages = []string{
-		"github.com/moby/buildkit/cmd/buildkitd",
-		"github.com/moby/buildkit/cmd/buildctl",
-		"github.com/moby/buildkit/frontend/dockerfile/cmd/dockerfile-frontend",
-	}
-	buildxPackages = []string{"github.com/docker/buildx/cmd/buildx"}
-)
+// toolModule is a module of its own that pins programs.
+type toolModule struct {
+	// dir is its folder, below internal/lab.
+	dir string
+	// project is the module that the programs come from. Its version is written into them, as its
+	// own releases do; without that a server says it is v0.0.0.
+	project string
+	// programs are main packages below project.
+	programs []string
+}
+
+// servers are what a lab runs.
+func servers() toolModule {
+	return toolModule{"tools", "github.com/moby/buildkit", []string{
+		"cmd/buildkitd", "cmd/buildctl", "frontend/dockerfile/cmd/dockerfile-frontend",
+	}}
+}
+
+// buildx is apart because it pins other versions of BuildKit's dependencies, and because most tests
+// do without it.
+func buildx() toolModule {
+	return toolModule{"tools/buildx", "github.com/docker/buildx", []string{"cmd/buildx"}}
+}
+
+// flags are the linker's, for a version of the project.
+func (m toolModule) flags(version string) string {
+	return "-s -w -X=" + m.project + "/version.Version=" + version
+}
 
 // tools returns the directory with buildkitd, buildctl and dockerfile-frontend.
 func tools(ctx context.Context, log *slog.Logger) (string, error) {
-	return build(ctx, log, "tools", serverPackages)
+	return build(ctx, log, servers())
 }
 
 // Buildctl returns the path of buildctl, compiled first where this machine does not have it yet.
@@ -43,27 +61,27 @@ func Buildctl(ctx context.Context) (string, error) {
 // Buildx returns the path of buildx, compiled first where this machine does not have it yet, which
 // takes some minutes. As ~/.docker/cli-plugins/docker-buildx it is `docker buildx`.
 func Buildx(ctx context.Context) (string, error) {
-	dir, err := build(ctx, slog.New(slog.DiscardHandler), filepath.Join("tools", "buildx"), buildxPackages)
+	dir, err := build(ctx, slog.New(slog.DiscardHandler), buildx())
 	return filepath.Join(dir, "buildx"), err
 }
 
-// build compiles packages in the tool module at internal/lab/<module> and returns the directory
-// with the programs. They are kept per user and per content of the module's go.mod, so one build
-// serves every later lab; a lock makes parallel test processes wait for one build.
-func build(ctx context.Context, log *slog.Logger, module string, packages []string) (string, error) {
+// build compiles a module's programs and returns their directory. They are kept per user and per
+// all that decides their content, so one build serves every later lab; a lock makes parallel test
+// processes wait for one build.
+func build(ctx context.Context, log *slog.Logger, m toolModule) (string, error) {
 	if dir := os.Getenv(EnvBin); dir != "" {
-		return dir, haveAll(dir, packages)
+		return dir, m.inside(dir)
 	}
-	src, err := moduleRoot()
+	root, err := moduleRoot()
 	if err != nil {
 		return "", err
 	}
-	src = filepath.Join(src, "internal", "lab", module)
-	dir, err := binDir(src)
+	src := filepath.Join(root, "internal", "lab", filepath.FromSlash(m.dir))
+	dir, err := m.cacheDir(src)
 	if err != nil {
 		return "", err
 	}
-	if haveAll(dir, packages) == nil {
+	if m.inside(dir) == nil {
 		return dir, nil
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -74,31 +92,34 @@ func build(ctx context.Context, log *slog.Logger, module string, packages []stri
 		return "", fmt.Errorf("wait for another build of the lab's programs: %w", err)
 	}
 	defer func() { _ = lock.Unlock() }()
-	if haveAll(dir, packages) == nil {
+	if m.inside(dir) == nil {
 		return dir, nil
 	}
 	log.Info("compiling the lab's programs; this takes some minutes, once", "module", src, "into", dir)
-	return dir, compile(ctx, src, dir, packages)
+	return dir, m.compile(ctx, src, dir)
 }
 
 // compile runs go build beside the final place and renames, so that a build that was cut short
-// leaves no half program. CGO is off because the frontend runs in an image without libc, and because
-// buildkitd then needs no C compiler.
-func compile(ctx context.Context, src, dir string, packages []string) error {
+// leaves no half program.
+func (m toolModule) compile(ctx context.Context, src, dir string) error {
 	tmp, err := os.MkdirTemp(dir, "build-")
 	if err != nil {
 		return fmt.Errorf("make the cache of lab programs: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(tmp) }()
-	args := append([]string{"build", "-ldflags=-s -w", "-o", tmp + string(filepath.Separator)}, packages...)
-	cmd := exec.CommandContext(ctx, "go", args...)
-	cmd.Dir = src
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("compile %s in %s: %w\n%s", strings.Join(packages, " "), src, err, out)
+	version, err := runGo(ctx, src, "list", "-m", "-f", "{{.Version}}", m.project)
+	if err != nil {
+		return fmt.Errorf("read the version of %s: %w", m.project, err)
 	}
-	for _, p := range packages {
-		name := filepath.Base(p)
+	args := []string{"build", "-ldflags=" + m.flags(version), "-o", tmp + string(filepath.Separator)}
+	for _, p := range m.programs {
+		args = append(args, m.project+"/"+p)
+	}
+	if _, err := runGo(ctx, src, args...); err != nil {
+		return fmt.Errorf("compile %s %s: %w", m.project, version, err)
+	}
+	for _, p := range m.programs {
+		name := path.Base(p)
 		if err := os.Rename(filepath.Join(tmp, name), filepath.Join(dir, name)); err != nil {
 			return fmt.Errorf("keep %s: %w", name, err)
 		}
@@ -106,22 +127,34 @@ func compile(ctx context.Context, src, dir string, packages []string) error {
 	return nil
 }
 
-// haveAll is nil if dir holds the program of every package.
-func haveAll(dir string, packages []string) error {
-	for _, p := range packages {
-		if _, err := os.Stat(filepath.Join(dir, filepath.Base(p))); err != nil {
+// runGo returns what the go command prints in the tool module at src. CGO is off because the
+// frontend runs in an image without libc, and because buildkitd then needs no C compiler.
+func runGo(ctx context.Context, src string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir = src
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("run go %s in %s: %w\n%s", args[0], src, err, stderr.Bytes())
+	}
+	return string(bytes.TrimSpace(out)), nil
+}
+
+// inside is nil if dir holds every program of the module.
+func (m toolModule) inside(dir string) error {
+	for _, p := range m.programs {
+		if _, err := os.Stat(filepath.Join(dir, path.Base(p))); err != nil {
 			return fmt.Errorf("find the lab's programs: %w", err)
 		}
 	}
 	return nil
 }
 
-// binDir names the directory of a tool module's programs after all that decides their content.
-func binDir(src string) (string, error) {
-	base, err := os.UserCacheDir()
-	if err != nil {
-		return "", fmt.Errorf("find the cache of lab programs: %w", err)
-	}
+// cacheDir names the directory of the programs after all that decides their content. The version
+// of the project is in go.mod.
+func (m toolModule) cacheDir(src string) (string, error) {
 	h := sha256.New()
 	for _, name := range []string{"go.mod", "go.sum"} {
 		b, err := os.ReadFile(filepath.Join(src, name))
@@ -130,8 +163,17 @@ func binDir(src string) (string, error) {
 		}
 		h.Write(b)
 	}
-	fmt.Fprint(h, runtime.Version(), runtime.GOARCH)
-	return filepath.Join(base, "stoker-lab", fmt.Sprintf("%s-%x", filepath.Base(src), h.Sum(nil)[:6])), nil
+	fmt.Fprint(h, runtime.Version(), runtime.GOARCH, m.flags(""))
+	return userCache(fmt.Sprintf("%s-%x", path.Base(m.dir), h.Sum(nil)[:6]))
+}
+
+// userCache is the path of what the lab keeps, for this user, under a name.
+func userCache(name ...string) (string, error) {
+	base, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("find the user's cache folder: %w", err)
+	}
+	return filepath.Join(base, "stoker-lab", filepath.Join(name...)), nil
 }
 
 // moduleRoot finds the source of stoker above the working directory, where `go test` and
