@@ -51,12 +51,11 @@ type process struct {
 // shared is a variable of the package because nothing else lives as long as a test binary.
 var shared process
 
-func (p *process) get() (*Lab, error) {
+func (p *process) get(ctx context.Context) (*Lab, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.lab == nil && p.err == nil {
-		// The lab outlives the test that asks first, and so must not end with that test's context.
-		p.lab, p.err = Start(context.Background(), Options{})
+		p.lab, p.err = Start(ctx, Options{}) // ctx ends only the start, so the lab outlives the test that asks first
 	}
 	return p.lab, p.err
 }
@@ -91,7 +90,7 @@ func For(t testing.TB) *Lab {
 	if l, ok := Attach(); ok {
 		return l
 	}
-	l, err := shared.get()
+	l, err := shared.get(t.Context())
 	if err != nil {
 		t.Fatalf("no BuildKit to test with: %v\n"+
 			"run the tests through `go run ./internal/lab/labctl run -- go test ./...`,\n"+
