@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// The environment that joins tests to a lab which runs already. labctl sets the first three.
+// The environment that joins tests to a lab which runs already. labctl sets the first four.
 const (
 	// EnvBuildKit is the address of the buildkitd that tests use, e.g. unix:///run/lab/buildkitd.sock.
 	EnvBuildKit = "STOKER_TEST_BUILDKIT"
@@ -16,6 +16,8 @@ const (
 	EnvRegistry = "STOKER_TEST_REGISTRY"
 	// EnvRoot is that buildkitd's root directory.
 	EnvRoot = "STOKER_TEST_BUILDKIT_ROOT"
+	// EnvReal is "1" where the lab holds real images (Options.Real).
+	EnvReal = "STOKER_TEST_REAL"
 	// EnvNone, if not empty, skips every test that needs a builder. CI never sets it.
 	EnvNone = "STOKER_TEST_NO_BUILDKIT"
 	// EnvBin is a directory with buildkitd, buildctl and dockerfile-frontend (and buildx), used
@@ -25,11 +27,15 @@ const (
 
 // Env returns the variables, as NAME=value, by which another process's tests use this lab.
 func (l *Lab) Env() []string {
-	return []string{
+	env := []string{
 		EnvBuildKit + "=" + l.address,
 		EnvRegistry + "=" + l.registry,
 		EnvRoot + "=" + l.root,
 	}
+	if l.real {
+		env = append(env, EnvReal+"=1")
+	}
+	return env
 }
 
 // Attach returns the lab that the environment names, and whether it names one.
@@ -38,7 +44,7 @@ func Attach() (*Lab, bool) {
 	if address == "" {
 		return nil, false
 	}
-	return &Lab{address: address, registry: os.Getenv(EnvRegistry), root: os.Getenv(EnvRoot)}, true
+	return &Lab{address: address, registry: os.Getenv(EnvRegistry), root: os.Getenv(EnvRoot), real: os.Getenv(EnvReal) == "1"}, true
 }
 
 // process is the lab of this process's tests.

@@ -17,6 +17,9 @@ type Options struct {
 	// Dir keeps the lab's state: cache, images, log. Empty means a temporary directory that Close
 	// removes. The path must be short, since a socket lies in it (unix(7): 107 bytes).
 	Dir string
+	// Real replaces the most used stand-ins by Debian systems with the real tools. The first time
+	// they are made, in some minutes, by debootstrap and from public package archives.
+	Real bool
 	// Log receives what the lab does; nil discards it. buildkitd's own log is the file
 	// buildkitd.log in the lab's directory.
 	Log *slog.Logger
@@ -28,6 +31,7 @@ type Lab struct {
 	address  string
 	registry string
 	root     string
+	real     bool
 
 	// What follows is empty in an attached Lab, which owns nothing.
 	dir     string
@@ -58,7 +62,12 @@ func Start(ctx context.Context, opts Options) (*Lab, error) {
 	if err := l.claim(); err != nil {
 		return nil, err
 	}
-	if err := l.start(ctx, bins, opts.Log); err != nil {
+	err = l.start(ctx, bins, opts.Log)
+	if err == nil && opts.Real {
+		l.real = true
+		err = l.pushReal(ctx, opts.Log)
+	}
+	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil
@@ -147,6 +156,9 @@ func (l *Lab) Registry() string { return l.registry }
 
 // Root is buildkitd's root directory; empty where it is not known.
 func (l *Lab) Root() string { return l.root }
+
+// Real reports whether the names of the most used images stand for real systems (Options.Real).
+func (l *Lab) Real() bool { return l.real }
 
 // CacheDB is the path of buildkitd's solver cache, a bbolt file that holds the key of every step
 // with a result. buildkitd has it locked: copy it before you open it. Empty where Root is.

@@ -49,13 +49,34 @@ func write(t *testing.T, files map[string]string) string {
 	return dir
 }
 
-// TestStandIns builds each archive. Files below want/ must be in the output; a file named fails
-// holds what a build that must fail says.
+// TestStandIns is about the stand-ins, so it has a lab of its own where the shared one has real images.
 func TestStandIns(t *testing.T) {
 	l := lab.For(t)
-	archives, err := filepath.Glob("testdata/standins/*.txtar")
+	if l.Real() {
+		var err error
+		if l, err = lab.Start(t.Context(), lab.Options{}); err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+	}
+	buildArchives(t, l, "testdata/standins")
+}
+
+// TestRealImages fetches from public package archives.
+func TestRealImages(t *testing.T) {
+	l := lab.For(t)
+	if !l.Real() {
+		t.Skip("this lab has stand-ins only: run the tests through `labctl run --real -- go test`")
+	}
+	buildArchives(t, l, "testdata/real")
+}
+
+// buildArchives builds each archive in dir. Files below want/ must be in the output; a file named
+// fails holds what a build that must fail says.
+func buildArchives(t *testing.T, l *lab.Lab, dir string) {
+	archives, err := filepath.Glob(filepath.Join(dir, "*.txtar"))
 	if err != nil || len(archives) == 0 {
-		t.Fatalf("no archives in testdata: %v", err)
+		t.Fatalf("no archives in %s: %v", dir, err)
 	}
 	for _, path := range archives {
 		t.Run(strings.TrimSuffix(filepath.Base(path), ".txtar"), func(t *testing.T) {

@@ -1,116 +1,233 @@
 package lab
 
 import (
-	"bytes"
 	"context"
+	"crypto/sha256"
+	"embed"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 )
 
-// realImage is a Debian system with some packages, under the names that it takes over. The versions
-// are Debian's (Node 18, Python 3.11), whatever the name says: what matters is that the tools are real.
+// recipes are the Dockerfiles of the real images, each on top of the first of debianNames.
+//
+//go:embed real
+var recipes embed.FS
+
+// realImage is a Dockerfile below real/ and the names that its image takes over.
 type realImage struct {
-	key      string
-	names    []string
-	packages string // for debootstrap --include, comma-separated
-	goroot   bool   // add a copy of this machine's Go at /usr/local/go
-	config   v1.Config
+	recipe string
+	names  []string
+	goroot bool // the build context is this machine's GOROOT
 }
 
-// certificates is where Debian keeps the CA bundle. The machine's own goes into every image, so
-// that npm, pip, Go and apt work in RUN behind a proxy that ends TLS.
-const certificates = "/etc/ssl/certs/ca-certificates.crt"
-
-var realImages = []realImage{
-	{key: "debian", names: []string{"debian:bookworm", "debian:bookworm-slim", "debian:12-slim"},
-		config: v1.Config{Env: []string{defaultPath}, Cmd: []string{"bash"}}},
-	{key: "node", names: []string{"node:20", "node:20-slim"}, packages: "nodejs,npm",
-		config: v1.Config{Env: []string{defaultPath, "NODE_EXTRA_CA_CERTS=" + certificates}, Cmd: []string{"node"}}},
-	{key: "python", names: []string{"python:3.12", "python:3.12-slim"}, packages: "python3,python3-pip,python3-venv,python-is-python3",
-		config: v1.Config{Env: []string{defaultPath, "LANG=C.UTF-8", "PIP_BREAK_SYSTEM_PACKAGES=1", "PIP_CERT=" + certificates}, Cmd: []string{"python3"}}},
-	{key: "golang", names: []string{"golang:1.26", "golang:1.26-bookworm"}, packages: "git", goroot: true,
-		config: v1.Config{
-			Env: []string{"PATH=/go/bin:/usr/local/go/bin:" + strings.TrimPrefix(defaultPath, "PATH="), "GOPATH=/go", "GOTOOLCHAIN=local"},
-			Cmd: []string{"bash"}, WorkingDir: "/go",
-		}},
-}
-
-// PushReal replaces the most used stand-ins by Debian-based images with the real tools. They are
-// made by debootstrap once, in about a minute each, and kept in the user's cache folder.
-func (l *Lab) PushReal(ctx context.Context) error {
-	if _, err := exec.LookPath("debootstrap"); err != nil {
-		return errors.New("real images need debootstrap; on Debian or Ubuntu: apt-get install debootstrap")
+// realImages is every real image but Debian itself.
+func realImages() []realImage {
+	return []realImage{
+		{recipe: "node", names: []string{"node:20", "node:20-slim", "node:20-bookworm-slim"}},
+		{recipe: "python", names: []string{"python:3.12", "python:3.12-slim", "python:3.12-slim-bookworm"}},
+		{recipe: "golang", names: []string{"golang:1.26", "golang:1.26-bookworm"}, goroot: true},
 	}
-	cache, err := os.UserCacheDir()
+}
+
+// debianNames are the names that the bare Debian system takes over.
+func debianNames() []string {
+	return []string{"debian:bookworm-slim", "debian:bookworm", "debian:12-slim"}
+}
+
+// pushReal replaces the most used stand-ins by real systems, which are made where the user's cache
+// folder lacks them.
+func (l *Lab) pushReal(ctx context.Context, log *slog.Logger) error {
+	began := time.Now()
+	debian, err := debianImage(ctx, log)
 	if err != nil {
-		return fmt.Errorf("find the cache of real images: %w", err)
+		return fmt.Errorf("make the image of Debian: %w", err)
 	}
-	for _, r := range realImages {
-		dir := filepath.Join(cache, "stoker-lab", "images", r.key+"-"+runtime.Version())
-		img, err := layoutImage(dir)
+	if err := l.pushAs(ctx, debianNames(), debian); err != nil {
+		return err
+	}
+	var missing []realImage
+	dirs := map[string]string{} // by recipe
+	for _, r := range realImages() {
+		dir, err := r.cacheDir(ctx, debian)
 		if err != nil {
-			if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
-				return fmt.Errorf("make the cache of real images: %w", err)
-			}
-			if err := r.make(ctx, dir); err != nil {
-				return fmt.Errorf("make the image %s: %w", r.key, err)
-			}
-			if img, err = layoutImage(dir); err != nil {
-				return err
-			}
+			return fmt.Errorf("find the image %s: %w", r.names[0], err)
 		}
-		for _, name := range r.names {
-			if _, err := l.Push(ctx, name, img); err != nil {
-				return err
-			}
+		dirs[r.recipe] = dir
+		if _, err := layoutImage(dir); err != nil {
+			missing = append(missing, r)
+		}
+	}
+	if len(missing) > 0 {
+		if err := makeReal(ctx, log, debian, missing, dirs); err != nil {
+			return err
+		}
+	}
+	for _, r := range realImages() {
+		img, err := layoutImage(dirs[r.recipe])
+		if err != nil {
+			return err
+		}
+		if err := l.pushAs(ctx, r.names, img); err != nil {
+			return err
+		}
+	}
+	log.Info("real images are in the registry", "took", time.Since(began).Round(time.Millisecond))
+	return nil
+}
+
+// makeReal builds images into dirs, in a lab of their own: the cache and the history of a lab hold
+// only what its user builds.
+func makeReal(ctx context.Context, log *slog.Logger, debian v1.Image, images []realImage, dirs map[string]string) error {
+	maker, err := Start(ctx, Options{})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = maker.Close() }() // it has nothing to lose
+	if err := maker.pushAs(ctx, debianNames(), debian); err != nil {
+		return err
+	}
+	for _, r := range images {
+		log.Info("making a real image, once", "image", r.names[0], "into", dirs[r.recipe])
+		if err := r.make(ctx, maker, dirs[r.recipe]); err != nil {
+			return fmt.Errorf("make the image %s: %w", r.names[0], err)
 		}
 	}
 	return nil
 }
 
-// make bootstraps a system in a temporary directory and keeps it as an OCI layout at dir.
-func (r realImage) make(ctx context.Context, dir string) error {
+// pushAs puts an image under several names.
+func (l *Lab) pushAs(ctx context.Context, names []string, img v1.Image) error {
+	for _, name := range names {
+		if _, err := l.Push(ctx, name, img); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// context is the directory of the build context. Only golang has one; the others get a small one.
+func (r realImage) context(ctx context.Context, empty string) (string, error) {
+	if !r.goroot {
+		return empty, nil
+	}
+	out, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output() // runtime.GOROOT is empty in a trimmed build
+	if err != nil {
+		return "", fmt.Errorf("find GOROOT: %w", err)
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
+// cacheDir is where the image is kept, named after what it is made from.
+func (r realImage) cacheDir(ctx context.Context, base v1.Image) (string, error) {
+	digest, err := base.Digest()
+	if err != nil {
+		return "", err
+	}
+	recipe, err := recipes.ReadFile(path.Join("real", r.recipe+".Dockerfile"))
+	if err != nil {
+		return "", err
+	}
+	h := sha256.New()
+	fmt.Fprint(h, digest, string(recipe))
+	if r.goroot {
+		out, err := exec.CommandContext(ctx, "go", "version").Output()
+		if err != nil {
+			return "", fmt.Errorf("ask for Go's version: %w", err)
+		}
+		h.Write(out)
+	}
+	return userCache("images", fmt.Sprintf("%s-%x", r.recipe, h.Sum(nil)[:6]))
+}
+
+// make builds the image on a lab and keeps it as an OCI layout at dir.
+func (r realImage) make(ctx context.Context, maker *Lab, dir string) error {
+	tmp, err := os.MkdirTemp(filepath.Dir(dir), "make-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(tmp) }()
+	files := filepath.Join(tmp, "recipes")
+	if err := os.CopyFS(files, recipes); err != nil {
+		return err
+	}
+	files = filepath.Join(files, "real")
+	from, err := r.context(ctx, files)
+	if err != nil {
+		return err
+	}
+	buildctl, err := Buildctl(ctx)
+	if err != nil {
+		return err
+	}
+	out := filepath.Join(tmp, "image")
+	if err := command(ctx, buildctl, "--addr", maker.Address(), "build", "--progress", "plain", "--frontend", "dockerfile.v0",
+		"--opt", "filename="+r.recipe+".Dockerfile", "--local", "dockerfile="+files, "--local", "context="+from,
+		"--output", "type=oci,tar=false,rewrite-timestamp=true,dest="+out,
+		"--opt", fmt.Sprintf("build-arg:SOURCE_DATE_EPOCH=%d", epoch.Unix())); err != nil {
+		return err
+	}
+	return os.Rename(out, dir)
+}
+
+// debianImage is a Debian system with what this machine needs to reach package archives. The system
+// is kept in the user's cache folder; the machine's part, which may change any day, is read anew.
+func debianImage(ctx context.Context, log *slog.Logger) (v1.Image, error) {
+	dir, err := userCache("images", "debian-bookworm-"+runtime.GOARCH)
+	if err != nil {
+		return nil, err
+	}
+	img, err := layoutImage(dir)
+	if err != nil {
+		log.Info("making a real image, once", "image", "debian:bookworm", "into", dir)
+		if err := bootstrap(ctx, dir); err != nil {
+			return nil, err
+		}
+		if img, err = layoutImage(dir); err != nil {
+			return nil, err
+		}
+	}
+	machine, err := machineLayer(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return mutate.AppendLayers(img, machine)
+}
+
+// bootstrap keeps a minimal system as an OCI layout at dir.
+func bootstrap(ctx context.Context, dir string) error {
+	if _, err := exec.LookPath("debootstrap"); err != nil {
+		return errors.New("real images need debootstrap; on Debian or Ubuntu: apt-get install --no-install-recommends debootstrap")
+	}
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return fmt.Errorf("make the cache of real images: %w", err)
+	}
 	tmp, err := os.MkdirTemp("", tempPrefix+"image-")
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(tmp) }()
-	root := filepath.Join(tmp, "rootfs")
-	include := "ca-certificates"
-	if r.packages != "" {
-		include += "," + r.packages
-	}
+	root, archive := filepath.Join(tmp, "rootfs"), filepath.Join(tmp, "rootfs.tar")
 	// debootstrap mounts /proc and /sys below root. In namespaces of its own these go with it, so that
 	// a run that was cut short leaves no mount for RemoveAll to walk into.
 	if err := command(ctx, "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
-		"debootstrap", "--variant=minbase", "--include="+include, "bookworm", root); err != nil {
+		"debootstrap", "--variant=minbase", "--include=ca-certificates", "bookworm", root); err != nil {
 		return err
 	}
-	if err := command(ctx, "cp", certificates, filepath.Join(root, certificates)); err != nil {
-		return err
-	}
-	if r.goroot {
-		// Not runtime.GOROOT, which is empty in a trimmed build.
-		goroot, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
-		if err != nil {
-			return fmt.Errorf("find GOROOT: %w", err)
-		}
-		if err := command(ctx, "cp", "-a", string(bytes.TrimSpace(goroot)), filepath.Join(root, "usr/local/go")); err != nil {
-			return err
-		}
-	}
-	archive := filepath.Join(tmp, "rootfs.tar")
-	if err := command(ctx, "tar", "--sort=name", "--numeric-owner", "--one-file-system", "--exclude=./var/cache/apt/archives/*.deb",
+	if err := command(ctx, "tar", "--sort=name", "--numeric-owner", "--one-file-system", "--mtime=@"+fmt.Sprint(epoch.Unix()),
+		"--exclude=./var/cache/apt/archives/*.deb", "--exclude=./var/lib/apt/lists/*_*", "--exclude=./var/log/*.log",
 		"--exclude=./dev/*", "-C", root, "-cf", archive, "."); err != nil {
 		return err
 	}
@@ -118,14 +235,56 @@ func (r realImage) make(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	img, err := newImage(r.config)
+	img, err := newImage(v1.Config{Env: []string{defaultPath}, Cmd: []string{"bash"}}, rootfs)
 	if err != nil {
 		return err
 	}
-	if img, err = mutate.AppendLayers(img, rootfs); err != nil {
-		return err
-	}
 	return saveLayout(dir, img)
+}
+
+// machineLayer holds this machine's CA certificates, behind a proxy that ends TLS too, and where and
+// how its apt fetches packages.
+func machineLayer(ctx context.Context) (v1.Layer, error) {
+	var files []file
+	add := func(at string) error {
+		content, err := os.ReadFile(at)
+		if err != nil {
+			return fmt.Errorf("read what this machine's images need: %w", err)
+		}
+		files = append(files, file{path: strings.TrimPrefix(at, "/"), mode: 0o644, content: content})
+		return nil
+	}
+	// update-ca-certificates, which a RUN apt-get install may start, makes the bundle anew from the singles.
+	singles, _ := filepath.Glob("/usr/local/share/ca-certificates/*.crt") // the pattern is well formed
+	for _, at := range append(singles, "/etc/ssl/certs/ca-certificates.crt") {
+		if err := add(at); err != nil {
+			return nil, err
+		}
+	}
+	for _, at := range []string{"/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list"} {
+		content, err := os.ReadFile(at)
+		if err != nil || !strings.Contains(string(content), "bookworm") {
+			continue // no apt, or that of another system: what debootstrap wrote will do
+		}
+		if err := add(at); err != nil {
+			return nil, err
+		}
+		if path.Ext(at) == ".sources" { // in place of the list
+			files = append(files, file{path: "etc/apt/sources.list", mode: 0o644})
+			break
+		}
+	}
+	if dump, err := exec.CommandContext(ctx, "apt-config", "dump").Output(); err == nil {
+		var settings strings.Builder
+		for line := range strings.Lines(string(dump)) {
+			// Proxies and timeouts, and what a machine with a clock of its own needs.
+			if strings.HasPrefix(line, "Acquire::http") || strings.HasPrefix(line, "Acquire::Check-") || strings.HasPrefix(line, "Acquire::Retries") {
+				settings.WriteString(line)
+			}
+		}
+		files = append(files, file{path: "etc/apt/apt.conf.d/90machine", mode: 0o644, content: []byte(settings.String())})
+	}
+	return layer(files)
 }
 
 // command runs a program and has its output in the error.

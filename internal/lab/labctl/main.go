@@ -53,20 +53,20 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (int, err
 	flags.Usage = func() { fmt.Fprint(stderr, usage) }
 	dir := flags.String("dir", "", "keep the lab's state here; default: a temporary directory")
 	env := flags.String("env", "", "also write the environment to this file, as shell exports")
-	realImages := flags.Bool("real", false, "real Debian-based images for node, python and golang; made once, in some minutes")
+	realImages := flags.Bool("real", false, "real Debian, Node, Python and Go in the images; made once, in some minutes")
 	if err := flags.Parse(args[1:]); err != nil {
 		return 2, nil // flag has said why
 	}
-	opts := lab.Options{Dir: *dir, Log: slog.New(slog.NewTextHandler(stderr, nil))}
+	opts := lab.Options{Dir: *dir, Real: *realImages, Log: slog.New(slog.NewTextHandler(stderr, nil))}
 	switch args[0] {
 	case "up":
-		return status(up(ctx, opts, *realImages, *env, stdout))
+		return status(up(ctx, opts, *env, stdout))
 	case "run":
 		if flags.NArg() == 0 {
 			fmt.Fprint(stderr, usage)
 			return 2, nil
 		}
-		return beside(ctx, opts, *realImages, flags.Args())
+		return beside(ctx, opts, flags.Args())
 	case "tools":
 		return status(tools(ctx, stdout))
 	}
@@ -81,21 +81,9 @@ func status(err error) (int, error) {
 	return 0, nil
 }
 
-// start starts a lab, with real images if asked for.
-func start(ctx context.Context, opts lab.Options, real bool) (*lab.Lab, error) {
-	l, err := lab.Start(ctx, opts)
-	if err != nil || !real {
-		return l, err
-	}
-	if err := l.PushReal(ctx); err != nil {
-		return nil, errors.Join(err, l.Close())
-	}
-	return l, nil
-}
-
 // up runs a lab until ctx ends.
-func up(ctx context.Context, opts lab.Options, real bool, envFile string, stdout io.Writer) error {
-	l, err := start(ctx, opts, real)
+func up(ctx context.Context, opts lab.Options, envFile string, stdout io.Writer) error {
+	l, err := lab.Start(ctx, opts)
 	if err != nil {
 		return err
 	}
@@ -109,6 +97,10 @@ func up(ctx context.Context, opts lab.Options, real bool, envFile string, stdout
 			return errors.Join(fmt.Errorf("write the environment: %w", err), l.Close())
 		}
 	}
+	images := "Base images (FROM), all stand-ins; start the lab with --real for real Debian, Node, Python and Go"
+	if l.Real() {
+		images = "Base images (FROM); debian:*, node:20, python:3.12 and golang:1.26 are real, the others stand-ins"
+	}
 	fmt.Fprintf(stdout, `The lab is up; Ctrl-C ends it.
 
 stoker, buildctl and stoker's tests:
@@ -117,15 +109,15 @@ docker buildx:
 docker buildx create --name stoker-lab --driver remote %s
 docker buildx build --builder stoker-lab .
 
-Base images (FROM): %s
-`, exports.String(), l.Address(), strings.Join(lab.StandIns(), " "))
+%s: %s
+`, exports.String(), l.Address(), images, strings.Join(lab.StandIns(), " "))
 	<-ctx.Done()
 	return l.Close()
 }
 
 // beside runs a command with the lab's environment and returns its exit status.
-func beside(ctx context.Context, opts lab.Options, real bool, args []string) (int, error) {
-	l, err := start(ctx, opts, real)
+func beside(ctx context.Context, opts lab.Options, args []string) (int, error) {
+	l, err := lab.Start(ctx, opts)
 	if err != nil {
 		return 1, err
 	}
