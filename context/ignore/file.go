@@ -9,8 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-
-	"github.com/moby/patternmatcher"
 )
 
 // A File is an ignore file as BuildKit reads it.
@@ -95,8 +93,8 @@ func missing(err error) bool {
 var byteOrderMark = []byte{0xEF, 0xBB, 0xBF}
 
 // Parse reads an ignore file; name is used in errors. The result equals
-// ignorefile.ReadAll's, with line numbers, and what BuildKit would refuse only
-// when it matches is an error here.
+// ignorefile.ReadAll's, with line numbers. What BuildKit would refuse only when it
+// comes to use the pattern is an error here.
 func Parse(name string, data []byte) (*File, error) {
 	f := &File{Path: name}
 	scanner := bufio.NewScanner(bytes.NewReader(bytes.TrimPrefix(data, byteOrderMark)))
@@ -107,7 +105,7 @@ func Parse(name string, data []byte) (*File, error) {
 		if !ok {
 			continue
 		}
-		if _, err := compile([]string{pattern}); err != nil {
+		if _, err := newRule(pattern); err != nil {
 			return nil, refused(name, number, pattern, err)
 		}
 		f.Lines = append(f.Lines, Line{number, pattern})
@@ -120,10 +118,17 @@ func Parse(name string, data []byte) (*File, error) {
 }
 
 func refused(name string, number int, pattern string, err error) *Error {
-	e := &Error{File: name, Line: number, Err: fmt.Errorf("pattern %q: %w", pattern, err), Hint: "close the bracket, or write \\[ for the character itself"}
-	if pattern == "!" {
+	e := &Error{File: name, Line: number, Err: fmt.Errorf("pattern %q: %w", pattern, err)}
+	switch {
+	case pattern == "!":
 		e.Err = errors.New(`"!" alone excludes nothing`)
 		e.Hint = "name what to re-include after the !, or remove the line"
+	case strings.Contains(pattern, "["):
+		e.Hint = "close the bracket, or write \\[ for the character itself"
+	case strings.Contains(pattern, `\`):
+		e.Hint = "write / between directories: a \\ escapes the character after it"
+	default:
+		e.Hint = "write \\ before a brace for the character itself"
 	}
 	return e
 }
@@ -152,17 +157,4 @@ func normalise(line string) (string, bool) {
 		pattern = "!" + pattern
 	}
 	return pattern, true
-}
-
-// compile returns a matcher whose patterns have all been compiled, so that it
-// only reads from then on.
-func compile(patterns []string) (*patternmatcher.PatternMatcher, error) {
-	pm, err := patternmatcher.New(patterns)
-	if err != nil {
-		return nil, err
-	}
-	if _, _, err := pm.MatchesUsingParentResults("x", patternmatcher.MatchInfo{}); err != nil {
-		return nil, err
-	}
-	return pm, nil
 }

@@ -1,95 +1,107 @@
 package ignore
 
 import (
-	"os"
-	"path"
 	"path/filepath"
 	"strings"
-
-	"github.com/moby/patternmatcher"
+	"sync"
 )
 
-// wildcards are the characters that make a pattern more than a path (fsutil:
-// NewFilterFS).
-var wildcards = func() string {
-	if filepath.Separator == '\\' {
-		return "*[]?^"
-	}
-	return `*[]?^\`
-}()
-
 // A Matcher answers for paths of a context: slash-separated, relative to its
-// root. It is immutable and safe for concurrent use.
+// root. It is safe for concurrent use.
+//
+// A walk asks with [Matcher.Root], [Matcher.Enter] and [Matcher.Match], which
+// cost next to nothing; the other methods take any path and start at the root
+// each time.
 type Matcher struct {
-	pm         *patternmatcher.PatternMatcher   // all of its patterns are compiled
-	single     []*patternmatcher.PatternMatcher // one per line, for Explain
-	lines      []Line
-	exceptions []string // the paths that exceptions re-include, without trailing globs
-	anywhere   bool     // an exception may match at any place
+	lines []Line
+	rules []*rule
+	owner []int // by rule: the index of its line
+	auto  *automaton
+
+	exceptions, inclusions reach
+	single                 func() []*Matcher // by rule: it alone, and no exception
 }
 
 // NewMatcher compiles f's patterns.
 func NewMatcher(f *File) (*Matcher, error) {
-	pm, err := compile(f.Patterns())
-	if err != nil {
-		return nil, err
-	}
-	m := &Matcher{pm: pm, lines: f.Lines}
-	for _, p := range pm.Patterns() {
-		if !p.Exclusion() {
-			continue
-		}
-		fixed := withoutTrailingGlob(p.String())
-		m.anywhere = m.anywhere || strings.ContainsAny(fixed, wildcards)
-		m.exceptions = append(m.exceptions, filepath.ToSlash(fixed)+"/")
-	}
-	for _, l := range f.Lines {
-		// An exception only shows against something that is excluded.
-		one, err := compile([]string{"**", l.Pattern})
-		if !isException(l) {
-			one, err = compile([]string{l.Pattern})
-		}
+	var (
+		rules []*rule
+		owner []int
+	)
+	for i, l := range f.Lines {
+		r, err := newRule(l.Pattern)
 		if err != nil {
-			return nil, err
+			return nil, refused(f.Path, l.Number, l.Pattern, err)
 		}
-		m.single = append(m.single, one)
+		if r != nil {
+			rules = append(rules, r)
+			owner = append(owner, i)
+		}
 	}
+	m := join(rules)
+	m.lines, m.owner = f.Lines, owner
+	m.single = sync.OnceValue(func() []*Matcher {
+		var list []*Matcher
+		for _, r := range rules {
+			plain := *r
+			plain.exception = false
+			list = append(list, join([]*rule{&plain}))
+		}
+		return list
+	})
 	return m, nil
 }
 
-func withoutTrailingGlob(pattern string) string {
-	sep := string(os.PathSeparator)
-	pattern = strings.TrimSuffix(pattern, sep+"**")
-	return strings.TrimSuffix(pattern, sep+"*")
+// join makes a matcher that cannot explain itself.
+func join(rules []*rule) *Matcher {
+	m := &Matcher{rules: rules, auto: newAutomaton(rules, filepath.Separator)}
+	var exceptions, inclusions []*rule
+	for _, r := range rules {
+		if r.exception {
+			exceptions = append(exceptions, r)
+		} else {
+			inclusions = append(inclusions, r)
+		}
+	}
+	m.exceptions, m.inclusions = newReach(exceptions), newReach(inclusions)
+	return m
 }
 
 // Ignored reports whether BuildKit leaves path out.
 func (m *Matcher) Ignored(path string) bool {
-	ignored, err := m.pm.MatchesOrParentMatches(filepath.FromSlash(path))
-	return err == nil && ignored // patterns were compiled: no error is left to have
+	dir := m.Root()
+	for {
+		name, rest, more := strings.Cut(path, "/")
+		if !more {
+			return m.Match(dir, name)
+		}
+		if dir = m.Enter(dir, name); dir.pruned {
+			return true
+		}
+		path = rest
+	}
 }
 
 // Prunes reports whether dir is left out with all that is or will be below it,
 // so that nobody has to look there (fsutil: filterFS.Walk).
 func (m *Matcher) Prunes(dir string) bool {
-	if dir == "." || !m.Ignored(dir) {
+	if dir == "." {
 		return false
 	}
-	if m.anywhere {
-		return false
-	}
-	for _, e := range m.exceptions {
-		if strings.HasPrefix(e, dir+"/") {
-			return false
+	s := m.Root()
+	for name := range strings.SplitSeq(dir, "/") {
+		if s = m.Enter(s, name); s.pruned {
+			return true
 		}
 	}
-	return true
+	return false
 }
 
 // A Decision says why a path is in the context or not.
 type Decision struct {
 	Ignored bool
-	// By is the line that decided; zero if none matched.
+	// By is the line that decided; zero if none matched. Of several that say
+	// the same it is the last.
 	By Line
 	// Matched are all lines that match the path or a parent of it, in order.
 	Matched []Line
@@ -97,28 +109,18 @@ type Decision struct {
 
 // Explain returns which lines match name, and which one decides.
 func (m *Matcher) Explain(name string) Decision {
-	var d Decision
-	for i, l := range m.lines {
-		exception := isException(l)
-		if matchesAny(m.single[i], name, exception) {
-			d.Matched = append(d.Matched, l)
-			d.By = l
-			d.Ignored = !exception
+	d := Decision{Ignored: m.Ignored(name)}
+	for i, one := range m.single() {
+		if !one.Ignored(name) {
+			continue
+		}
+		line := m.lines[m.owner[i]]
+		d.Matched = append(d.Matched, line)
+		// A later line with the other verdict need not have decided: a walk
+		// does not ask an exception for a directory that nothing excludes.
+		if m.rules[i].exception != d.Ignored {
+			d.By = line
 		}
 	}
 	return d
-}
-
-func isException(l Line) bool { return strings.HasPrefix(l.Pattern, "!") }
-
-// matchesAny reports whether the line that pm was made of matches name or a
-// parent of it.
-func matchesAny(pm *patternmatcher.PatternMatcher, name string, exception bool) bool {
-	for p := name; p != "." && p != "/" && p != ""; p = path.Dir(p) {
-		ignored, _, err := pm.MatchesUsingParentResults(filepath.FromSlash(p), patternmatcher.MatchInfo{})
-		if err == nil && ignored != exception {
-			return true
-		}
-	}
-	return false
 }

@@ -1,0 +1,39 @@
+package ignore_test
+
+import (
+	"path"
+	"strings"
+	"testing"
+)
+
+// FuzzWalk holds states against fsutil's own filter. Patterns and paths are
+// separated by NUL, so that they may hold all that a name may hold.
+func FuzzWalk(f *testing.F) {
+	const paths = "a/b/c\x00a/b.go\x00ab/c\x00a\nb/c\x00x\xff/a\x00b/a/é\x00[a]\x00a|b"
+	for _, patterns := range []string{
+		"a", "**/b", "a/**", "**b", "a**", "***", "****", "**", "*\x00!**/*.go", "a\x00!a/b\x00a/b/c", "a/b\x00!a", "a\x00!a/b\x00a",
+		"a|b*", "a{2}*", "[^a]*", "[*]", `[\]]b`, `\a`, `\Qa*`, `\bb*`, `*\z`, "[Aa]*", "\ufeffa", "\ufeff**a", "\ufeff**/b/**", "x\xff*", "**\xff",
+		"a\xc3**", "\ufffd", "*\ufffd*", "a\n*", ".", "/", "..", "!!a", "**\x00!a/*/**", "*\x00!./a", "**/\x00!\ufeffa/*/**", "a\\", "[", "!",
+	} {
+		f.Add(patterns, paths)
+	}
+	f.Fuzz(func(t *testing.T, patterns, paths string) {
+		silence(t)
+		// Long input is slow and shows nothing new.
+		patterns, paths = patterns[:min(len(patterns), 200)], paths[:min(len(paths), 400)]
+		var names []string
+		for p := range strings.SplitSeq(paths, "\x00") {
+			if p = strings.TrimPrefix(path.Clean("/"+p), "/"); p != "" {
+				names = append(names, p)
+			}
+		}
+		list := strings.Split(patterns, "\x00")
+		if refused(list) {
+			newMatcher(t, list)
+			return
+		}
+		tr := newTree(names)
+		compare(t, list, tr)
+		compareAlone(t, list, tr)
+	})
+}
