@@ -99,7 +99,7 @@ func up(ctx context.Context, opts lab.Options, envFile string, stdout io.Writer)
 	}
 	images := "Base images (FROM), all stand-ins; start the lab with --real for real Debian, Node, Python and Go"
 	if l.Real() {
-		images = "Base images (FROM); debian:*, node:20, python:3.12 and golang:1.26 are real, the others stand-ins"
+		images = "Base images (FROM); debian:*, node:20, python:3.12 (Debian's 3.11) and golang:1.26 are real, the others stand-ins"
 	}
 	fmt.Fprintf(stdout, `The lab is up; Ctrl-C ends it.
 
