@@ -29,7 +29,7 @@ type running struct {
 
 // start runs a daemon until the test ends. home holds the user's folders; the
 // environment knows no builder but what is in env.
-func start(t *testing.T, home string, env map[string]string) *running {
+func start(t *testing.T, home string, env map[string]string, change ...func(*daemon.Options)) *running {
 	t.Helper()
 	getenv := func(name string) string {
 		if v, ok := env[name]; ok {
@@ -55,13 +55,16 @@ func start(t *testing.T, home string, env map[string]string) *running {
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, ended := make(chan struct{}), make(chan error, 1)
 	version := api.Version{Version: "test", Build: "test", PID: os.Getpid(), Level: api.Level}
-	go func() {
-		ended <- daemon.Run(ctx, daemon.Options{
-			Paths: paths, Version: version, Log: slog.New(slog.NewTextHandler(testWriter{t}, nil)),
-			Builder: buildkit.Env{Getenv: getenv, Home: home, OS: "none", UID: os.Getuid()},
-			Ready:   func() { close(ready) },
-		})
-	}()
+	options := daemon.Options{
+		Paths: paths, Version: version, Log: slog.New(slog.NewTextHandler(testWriter{t}, nil)),
+		// Windows has no usual places for sockets: a builder of this machine is not found.
+		Builder: buildkit.Env{Getenv: getenv, Home: home, OS: "windows", UID: os.Getuid()},
+		Ready:   func() { close(ready) },
+	}
+	for _, f := range change {
+		f(&options)
+	}
+	go func() { ended <- daemon.Run(ctx, options) }()
 	select {
 	case <-ready:
 	case err := <-ended:

@@ -65,7 +65,8 @@ func (d *Daemon) record(ctx context.Context, node *buildkit.Builder, ev buildkit
 	}
 	d.log.Debug("build recorded", "ref", ev.Ref, "repository", repo.root, "definition", def.Name)
 	repo.builds.stale()
-	if s := repo.state.Load(); s != nil && s.picture != nil && !s.trusted && builtHere(node, seen) && seen.Record.Created.After(s.head) {
+	if s := repo.state.Load(); s != nil && s.picture != nil && !s.trusted &&
+		repo.builtHere(node, seen, s.picture.Head.Commit) && seen.Record.Created.After(s.head) {
 		// The user has built this state themselves.
 		repo.trust(s.picture.Head.Commit)
 		if err := repo.do(ctx, repo.reconsider); err != nil {
@@ -75,13 +76,21 @@ func (d *Daemon) record(ctx context.Context, node *buildkit.Builder, ev buildkit
 	d.board.changed()
 }
 
-// builtHere reports whether a build that succeeded was made on this machine: by
-// buildx with its state here, or by any client of a builder that only this
-// machine reaches. A shared builder tells of everybody's builds.
-func builtHere(node *buildkit.Builder, seen buildkit.Observed) bool {
+// builtHere reports whether a build that succeeded was made of what is in r: by
+// buildx, whose state on this machine names the folder, or, on a builder that
+// only this machine reaches, by a client that names the commit. A Dockerfile's
+// text alone could be another clone's, and a shared builder tells of everybody's
+// builds.
+func (r *repository) builtHere(node *buildkit.Builder, seen buildkit.Observed, commit string) bool {
+	if seen.Record.Status != cache.Completed {
+		return false
+	}
+	if seen.Join.LocalContext != "" {
+		return r.holds(seen.Join) > 0
+	}
 	address := node.Info().Address
 	local := strings.HasPrefix(address, "unix://") || strings.HasPrefix(address, "npipe://")
-	return seen.Record.Status == cache.Completed && (local || seen.Join.LocalContext != "")
+	return local && commit != "" && seen.Join.VCSRevision == commit
 }
 
 // describer looks up instructions by stage and index in the plan of def.
@@ -100,6 +109,7 @@ func (d *Daemon) belongs(seen buildkit.Observed) (*repository, buildctx.Definiti
 		bestRepo *repository
 		best     buildctx.Definition
 		score    int
+		shared   bool // by two repositories alike
 	)
 	for _, r := range d.all() {
 		s := r.state.Load()
@@ -107,14 +117,21 @@ func (d *Daemon) belongs(seen buildkit.Observed) (*repository, buildctx.Definiti
 			continue
 		}
 		for _, b := range s.picture.Builds {
-			if n := r.match(b.Definition, seen.Join); n > score {
-				bestRepo, best, score = r, b.Definition, n
+			switch n := r.match(b.Definition, seen.Join); {
+			case n > score:
+				bestRepo, best, score, shared = r, b.Definition, n, false
+			case n == score && n > 0 && bestRepo != r:
+				shared = true
 			}
 		}
 		if n := r.holds(seen.Join); n > score {
 			// A build of this repository that no definition describes.
-			bestRepo, best, score = r, buildctx.Definition{Name: observedName(r, seen.Join)}, n
+			bestRepo, best, score, shared = r, buildctx.Definition{Name: observedName(r, seen.Join)}, n, false
 		}
+	}
+	if shared && seen.Join.LocalContext == "" {
+		// Two clones have the same text: whose it was nobody can tell.
+		return nil, buildctx.Definition{}
 	}
 	return bestRepo, best
 }

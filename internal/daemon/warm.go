@@ -121,7 +121,7 @@ func (d *Daemon) solve(ctx context.Context, node *buildkit.Builder, r *repositor
 			continue
 		}
 		if err := node.PullBase(ctx, base.Ref, base.Platform); err != nil {
-			return pullError(r.relative(b.Definition.Dockerfile), base.Line, err)
+			return pullError(r.place(b.Definition, base.Line), err)
 		}
 	}
 	if level.Rank() <= prewarm.Base.Rank() {
@@ -148,14 +148,26 @@ func (d *Daemon) solve(ctx context.Context, node *buildkit.Builder, r *repositor
 	return nil
 }
 
-// pullError says that the image of a FROM line could not be pulled. Its name is
-// left out, and whatever repeats it: args may be part of it.
-func pullError(file string, line int, err error) error {
+// pullError says that the image of the FROM at a place could not be pulled. Its
+// name is left out, and whatever repeats it: args may be part of it.
+func pullError(place string, err error) error {
 	var failure *buildkit.SolveError
 	if errors.As(err, &failure) {
-		return fmt.Errorf("%s:%d: pull the image: %w", file, line, failure)
+		return fmt.Errorf("%s: pull the image: %w", place, failure)
 	}
-	return fmt.Errorf("%s:%d: the image cannot be pulled", file, line)
+	return fmt.Errorf("%s: the image cannot be pulled", place)
+}
+
+// place names a line of a definition's Dockerfile; 0 is the file as a whole.
+func (r *repository) place(d buildctx.Definition, line int) string {
+	file := d.Origin
+	if d.Inline == "" {
+		file = r.relative(d.Dockerfile)
+	}
+	if d.Inline != "" || line == 0 {
+		return file
+	}
+	return fmt.Sprintf("%s:%d", file, line)
 }
 
 // ignoreText returns the ignore file of a Dockerfile's own, nil if there is none.

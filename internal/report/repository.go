@@ -151,7 +151,7 @@ func assumptions(b *project.Build) []string {
 		notes = append(notes, fmt.Sprintf("# syntax=%s was read by stoker's own frontend, which may differ", s.Plan.Syntax))
 	}
 	for _, image := range s.Plan.Assumed {
-		notes = append(notes, fmt.Sprintf("base image %s was not looked up: no ONBUILD, ENV, WORKDIR or USER of its own assumed", image))
+		notes = append(notes, fmt.Sprintf("base image %s was not looked up: no ONBUILD, ENV, WORKDIR or USER of its own assumed", imageName(b.Definition, image)))
 	}
 	if b.Definition.Remote() {
 		notes = append(notes, "the build context is remote: nothing of this machine's files is sent as context")
@@ -161,6 +161,26 @@ func assumptions(b *project.Build) []string {
 			l.Name, plural(l.Context.Files, "file"), bytes(l.Context.Bytes), plural(l.Sent.Files, "file"), bytes(l.Sent.Bytes)))
 	}
 	return notes
+}
+
+// imageName returns image as it may be shown: args are named in place of their
+// values, and what a compose or bake file made of the environment is left out.
+func imageName(d buildctx.Definition, image string) string {
+	if d.Inline != "" {
+		return "of the inline Dockerfile"
+	}
+	for name, address := range d.NamedContexts {
+		if ref, ok := strings.CutPrefix(address, "docker-image://"); ok && strings.Contains(image, ref) {
+			return "of named context " + name
+		}
+	}
+	const enough = 3 // shorter values are no secrets, and in every name
+	for name, value := range d.Args {
+		if len(value) > enough {
+			image = strings.ReplaceAll(image, value, "${"+name+"}")
+		}
+	}
+	return image
 }
 
 func size(s buildctx.Size) api.Size { return api.Size{Files: s.Files, Bytes: s.Bytes} }
