@@ -138,6 +138,7 @@ func (u *user) settled() api.Repository {
 // TestNothingActsBeforeConsent is the promise to whoever clones somebody else's repository: until
 // it is allowed nothing of it runs, is dialled or leaves for a builder.
 func TestNothingActsBeforeConsent(t *testing.T) {
+	t.Parallel()
 	u := newUser(t, "prewarm: {level: all, quiet: 100ms}\n") // only consent stands in the way
 	run, frontend, builder := newTrap(t), newTrap(t), newTrap(t)
 	touched := u.hostile(run, frontend, builder)

@@ -25,6 +25,7 @@ func (u *user) shop() {
 
 // TestLoop is the main job from the first look to a warm cache.
 func TestLoop(t *testing.T) {
+	t.Parallel()
 	u := newUser(t, "prewarm: {level: off}\n") // or else the first build would find things warm
 	u.shop()
 	if out := u.must("up", "--allow"); !strings.Contains(out, "api") {

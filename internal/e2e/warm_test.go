@@ -9,6 +9,7 @@ import (
 
 // TestWarmsByItself: with level all, nobody asks for anything, and every build finds its cache warm.
 func TestWarmsByItself(t *testing.T) {
+	t.Parallel()
 	u := newUser(t, "prewarm: {level: all, quiet: 100ms}\n")
 	u.shop()
 	u.must("up", "--allow")
