@@ -1,0 +1,86 @@
+package daemon_test
+
+import (
+	"crypto/rand"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stokerd/stoker/internal/api"
+)
+
+// head returns the commit that is checked out.
+func head(t *testing.T, root string) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(root, ".git", "refs", "heads", "main"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(data))
+}
+
+// TestCommitsFromElsewhere follows an allowed repository through what git does
+// with others' work: nothing of that runs until the user has built it.
+func TestCommitsFromElsewhere(t *testing.T) {
+	root := repository(t, map[string]string{
+		"Dockerfile": "# " + rand.Text() + "\nFROM busybox\nCOPY src /src\nRUN cat /src/*\n", "src/a": "mine",
+	})
+	git(t, root, "init", "-q")
+	commit := func(content, message string) {
+		t.Helper()
+		write(t, filepath.Join(root, "src/a"), content)
+		git(t, root, "add", ".")
+		git(t, root, "commit", "-q", "-m", message)
+	}
+	commit("mine", "one")
+	git(t, root, "checkout", "-q", "-b", "theirs")
+	commit("theirs", "two")
+	git(t, root, "checkout", "-q", "main")
+
+	home := t.TempDir()
+	var book logbook
+	env, change := onLab(t, "prewarm: {level: all, quiet: 10ms}\n", &book)
+	r := start(t, home, env, change)
+	r.up(root, true)
+	state := func(want, reason string) func(api.Repository) bool {
+		return func(repo api.Repository) bool {
+			w := repo.Definitions[0].Warm
+			return w.State == want && strings.Contains(w.Reason, reason) && (reason == "") == (w.Level == "all")
+		}
+	}
+	r.wait(root, "the user's own state", state("ready", ""))
+
+	git(t, root, "merge", "-q", "--no-commit", "--no-ff", "theirs")
+	r.wait(root, "a merge half-way", state("waiting", "MERGE_HEAD"))
+	git(t, root, "merge", "--abort")
+	r.wait(root, "the merge given up", state("ready", ""))
+
+	// What ends a conflict says "commit" in HEAD's log, and brings others' work.
+	commit("mine again", "three")
+	r.wait(root, "an own commit", func(repo api.Repository) bool { return repo.Commit == head(t, root) && state("ready", "")(repo) })
+	git(t, root, "merge", "-q", "-X", "theirs", "--no-commit", "--no-ff", "theirs")
+	git(t, root, "commit", "-q", "-m", "merged")
+	merged := r.wait(root, "a merge that was committed", state("waiting", "neither made nor built"))
+
+	// A build that does not tell what it was of proves nothing; one by buildx does.
+	if err := build(t, root, "", nil); err != nil {
+		t.Fatal(err)
+	}
+	repo := r.wait(root, "the build", func(repo api.Repository) bool {
+		return repo.Definitions[0].Builds > merged.Definitions[0].Builds
+	})
+	if got := repo.Definitions[0].Warm; !strings.Contains(got.Reason, "neither made nor built") {
+		t.Errorf("a build by nobody knows whom made a commit trusted: %+v", got)
+	}
+	if err := build(t, root, filepath.Join(home, ".docker", "buildx"), nil); err != nil {
+		t.Fatal(err)
+	}
+	r.wait(root, "the user's build to count", state("ready", ""))
+
+	if err := os.WriteFile(filepath.Join(root, ".git", "HEAD"), []byte("garbage\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(root, "src/a"), "who knows")
+	r.wait(root, "git that cannot tell", func(repo api.Repository) bool { return repo.Definitions[0].Warm.Level == "base" })
+}
