@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -11,11 +12,12 @@ import (
 
 	"github.com/stokerd/stoker/internal/api"
 	"github.com/stokerd/stoker/internal/client"
+	"github.com/stokerd/stoker/internal/config"
 )
 
 type statusOptions struct {
 	*options
-	json, watch bool
+	json, watch, all bool
 }
 
 func newStatus(o *options) *cobra.Command {
@@ -23,7 +25,10 @@ func newStatus(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show builds, context sizes, findings, hit rates, warmth and the builder",
-		Args:  cobra.NoArgs,
+		Long: `Show the repository around the current folder: what it builds, what that sends,
+what is wrong with it, how the cache did, and the builder. One that is not
+watched is computed on the spot. --json always has all that are watched.`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if s.watch {
 				return s.follow(cmd.Context())
@@ -32,12 +37,13 @@ func newStatus(o *options) *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&s.json, "json", false, "print JSON")
+	cmd.Flags().BoolVarP(&s.all, "all", "a", false, "show every watched repository")
 	cmd.Flags().BoolVarP(&s.watch, "watch", "w", false, "redraw as things change; with --json, one object a line")
 	return cmd
 }
 
 // once prints the status as the daemon has it ready. With --json its bytes are
-// copied as they are.
+// copied as they are, of all repositories.
 func (s *statusOptions) once(ctx context.Context) error {
 	c, err := s.daemon(ctx)
 	if err != nil {
@@ -56,11 +62,59 @@ func (s *statusOptions) once(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.out.status(status)
-	if !slices.ContainsFunc(status.Repositories, func(r api.Repository) bool { return s.isIn(r.Root) }) {
+	here, watched := s.here(status)
+	if !watched && !s.all && isProject(s.Dir) {
+		return s.unwatched(ctx, status)
+	}
+	s.out.status(here)
+	if !watched {
 		s.hint("this folder is not watched: `stoker up` watches the repository around it")
 	}
 	return nil
+}
+
+// here leaves in a status the repository around the current folder, if it is
+// watched and the user did not ask for all.
+func (s *statusOptions) here(status api.Status) (api.Status, bool) {
+	around := slices.DeleteFunc(slices.Clone(status.Repositories), func(r api.Repository) bool { return !s.isIn(r.Root) })
+	if len(around) > 0 && !s.all {
+		status.Repositories = around
+	}
+	return status, len(around) > 0
+}
+
+// unwatched prints the status of a repository that the daemon does not watch.
+func (s *statusOptions) unwatched(ctx context.Context, daemon api.Status) error {
+	status, err := (&local{options: s.options}).Status(ctx, s.Dir)
+	if err != nil {
+		return err
+	}
+	status.Builder = daemon.Builder
+	s.out.status(status)
+	s.hint("this folder is not watched, and was computed on the spot: `stoker up` keeps it ready")
+	return nil
+}
+
+// isProject reports whether dir may be taken for a repository: a status asked
+// for in a home folder must not read all of it.
+func isProject(dir string) bool {
+	for at := dir; ; at = filepath.Dir(at) {
+		if _, err := os.Stat(filepath.Join(at, ".git")); err == nil {
+			return true
+		}
+		if at == filepath.Dir(at) {
+			break
+		}
+	}
+	for _, name := range []string{
+		config.FileName, "Dockerfile", "compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml",
+		"docker-bake.hcl", "docker-bake.json",
+	} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // isIn reports whether the current folder lies in the directory at root.
@@ -115,7 +169,8 @@ func (s *statusOptions) follow(ctx context.Context) error {
 		if s.out.colour {
 			s.out.printf("\x1b[H\x1b[2J") // home, and clear below
 		}
-		s.out.status(status)
+		shown, _ := s.here(status)
+		s.out.status(shown)
 		return nil
 	})
 }

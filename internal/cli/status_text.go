@@ -42,7 +42,7 @@ func (p printer) repository(s api.Status, r api.Repository) {
 	if left := p.findings(r.Findings, shownFindings, dockerfiles(r)); left > 0 {
 		p.line(fmt.Sprintf("         and %s: stoker check lists them all", plural(left, "more finding")))
 	}
-	p.warmth(r.Definitions)
+	p.warmth(r.Definitions, s.Builder.Connected)
 	p.notes(r.Definitions)
 	if r.Suggestions > 0 {
 		p.line(fmt.Sprintf("%s: stoker suggest", plural(r.Suggestions, "suggestion")))
@@ -113,11 +113,12 @@ func (p printer) state(state string) string {
 	return p.dim(state)
 }
 
-// warmth says why definitions are not warm, once for those of one reason.
-func (p printer) warmth(list []api.Definition) {
+// warmth says why definitions are not warm, once for those of one reason. That
+// there is no builder has been said.
+func (p printer) warmth(list []api.Definition, builder bool) {
 	names, order := map[string][]string{}, []string{}
 	for _, d := range list {
-		if reason := d.Warm.Reason; reason != "" && d.Warm.State != "off" {
+		if reason := d.Warm.Reason; reason != "" && d.Warm.State != "off" && builder {
 			if names[reason] == nil {
 				order = append(order, reason)
 			}
@@ -125,6 +126,10 @@ func (p printer) warmth(list []api.Definition) {
 		}
 	}
 	for _, reason := range order {
+		if len(names[reason]) == len(list) {
+			p.wrapped(p.dim("warm")+"     ", reason)
+			continue
+		}
 		p.wrapped(p.dim("warm")+"     "+p.bold(p.fit(strings.Join(names[reason], ", "), 11))+"  ", reason)
 	}
 }

@@ -3,6 +3,8 @@ package cli
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -113,21 +115,24 @@ func best(answer api.Suggest) []api.Suggestion {
 
 func (s *suggestOptions) print(answer api.Suggest) {
 	p := s.out
-	for i, d := range answer.Definitions {
-		if i > 0 {
-			p.line()
-		}
-		if d.Problem != "" {
+	content := map[string][]string{} // what is said of builds that need nothing
+	for _, d := range answer.Definitions {
+		switch {
+		case d.Problem != "":
 			p.problem(d.Name, d.Problem, d.Hint)
+		case len(d.Suggestions) == 0:
+			content[d.Content] = append(content[d.Content], d.Name)
 			continue
+		default:
+			p.line(p.bold(d.Name))
+			for n, one := range d.Suggestions {
+				p.suggestion(n+1, one)
+			}
 		}
-		p.line(p.bold(d.Name))
-		if len(d.Suggestions) == 0 {
-			p.wrapped("  ", d.Content)
-		}
-		for n, one := range d.Suggestions {
-			p.suggestion(n+1, one)
-		}
+		p.line()
+	}
+	for _, text := range slices.Sorted(maps.Keys(content)) {
+		p.wrapped("", p.bold(strings.Join(content[text], ", "))+": "+text)
 	}
 	if len(best(answer)) > 0 {
 		s.hint("stoker suggest --diff shows the changes, --apply makes them")

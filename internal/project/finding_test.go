@@ -229,6 +229,28 @@ func TestSecretsAreRemembered(t *testing.T) {
 	}
 }
 
+// TestBinaryFilesAreNotScanned: a secret's text in a file with a zero byte is
+// noise to the rules; in a text file of the same length it is found.
+func TestBinaryFilesAreNotScanned(t *testing.T) {
+	secret := "key = \"" + "AKIA" + "Z7XQ5RTL2WMKPVYN" + "\"\n" // put together here, so that nobody finds it in this file
+	root := newRepository(t, map[string]string{
+		"Dockerfile": "FROM scratch\nCOPY . /\n",
+		"text.conf":  secret + strings.Repeat("a", 9000),
+		"video.conf": "\x00" + secret + strings.Repeat("a", 9000),
+	})
+	p, err := (&Opener{Secrets: NewSecretCache()}).Open(t.Context(), root, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, f := range p.Findings {
+		got = append(got, f.Path)
+	}
+	if diff := cmp.Diff([]string{"text.conf"}, got); diff != "" {
+		t.Errorf("files with findings (-want +got):\n%s", diff)
+	}
+}
+
 func TestPrune(t *testing.T) {
 	tests := []struct {
 		name  string

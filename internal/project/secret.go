@@ -1,8 +1,11 @@
 package project
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -117,5 +120,18 @@ func read(ctx context.Context, scanner *secrets.Scanner, abs string, f *buildctx
 		return nil, err
 	}
 	defer file.Close()
-	return scanner.ScanFile(ctx, f.Path, file, f.Size)
+	r := bufio.NewReaderSize(file, binaryLook)
+	head, err := r.Peek(binaryLook)
+	if err != nil && err != io.EOF {
+		return nil, err
+	}
+	if bytes.IndexByte(head, 0) >= 0 {
+		return nil, nil
+	}
+	return scanner.ScanFile(ctx, f.Path, r, f.Size)
 }
+
+// binaryLook is how much of a file is looked at to tell whether it is text, as
+// git tells it: a zero byte makes it binary. A video of gigabytes holds no
+// secret that the rules could tell from noise.
+const binaryLook = 8000
