@@ -210,7 +210,7 @@ func TestSecretsAreRemembered(t *testing.T) {
 		t.Fatal(err)
 	}
 	for at, have := range o.Secrets.seen {
-		have.content = []secrets.Finding{{Rule: "planted", Severity: "error", Line: 1, Message: "planted", Fingerprint: "x"}}
+		have.content = []secrets.Finding{{Rule: "planted", Path: at.path, Severity: "error", Line: 1, Message: "planted", Fingerprint: "x"}}
 		o.Secrets.seen[at] = have
 	}
 	if err := os.WriteFile(filepath.Join(root, "other.js"), []byte("2"), 0o644); err != nil {

@@ -66,7 +66,7 @@ func (c *SecretCache) findings(ctx context.Context, s *buildctx.Selection, l bui
 		}
 		for _, sf := range found {
 			list = append(list, Finding{
-				Rule: sf.Rule, Severity: Severity(sf.Severity), Path: f.Path, Line: sf.Line, Size: f.Size,
+				Rule: sf.Rule, Severity: Severity(sf.Severity), Path: sf.Path, Line: sf.Line, Size: f.Size,
 				Message: sf.Message, Fingerprint: sf.Fingerprint,
 			}.placed(s, l, *f).calmed())
 		}
