@@ -10,10 +10,10 @@ import (
 
 // An automaton runs all rules at once over a path. Its states, the nodes, come
 // into being when a path first leads to them, and are kept: what a character
-// does to ninety rules is then one look into a table.
+// does to ninety rules is then one look into a table. It is safe for concurrent
+// use.
 //
-// A thread is a place in one rule's program, the index of an instruction. It is
-// safe for concurrent use.
+// A thread is a place in one rule's program, the index of an instruction.
 type automaton struct {
 	rules  []*rule
 	code   []instruction
@@ -24,7 +24,7 @@ type automaton struct {
 	alone  bool     // some rules are not in the code, and want whole paths
 	root   atomic.Pointer[node]
 
-	mu    sync.Mutex // guards all below
+	mu    sync.Mutex // guards all below, which only making a node needs
 	nodes map[string]*node
 	size  int   // what they take, in bytes
 	seen  []int // by instruction: the last pass that came by
@@ -174,7 +174,7 @@ func (a *automaton) advance(threads []uint32, r rune, decider int) *node {
 			a.add(in.Out, false)
 		}
 	}
-	return a.node(decider, a.threads())
+	return a.intern(decider, a.threads())
 }
 
 func (a *automaton) begin() {

@@ -32,8 +32,8 @@ const budget = 8 << 20
 // nodeSize is about what a node takes beside its tables, in bytes.
 const nodeSize = 200
 
-// node returns the node of the threads; the caller holds the lock.
-func (a *automaton) node(last int, threads []uint32) *node {
+// intern returns the one node of the threads; the caller holds the lock.
+func (a *automaton) intern(last int, threads []uint32) *node {
 	key := make([]byte, 0, 4+4*len(threads))
 	key = binary.LittleEndian.AppendUint32(key, uint32(last))
 	for _, pc := range threads {
@@ -48,12 +48,12 @@ func (a *automaton) node(last int, threads []uint32) *node {
 	}
 	// A thread is there twice, in the node and in its key.
 	a.size += nodeSize + 8*len(a.bounds) + 8*len(threads)
-	n := a.make(last, threads)
+	n := a.newNode(last, threads)
 	a.nodes[string(key)] = n
 	return n
 }
 
-func (a *automaton) make(last int, threads []uint32) *node {
+func (a *automaton) newNode(last int, threads []uint32) *node {
 	n := &node{threads: threads, last: last}
 	for _, pc := range threads {
 		n.alone = n.alone || a.code[pc].alone
@@ -70,7 +70,7 @@ func (a *automaton) make(last int, threads []uint32) *node {
 // forget drops all nodes and begins with a new root.
 func (a *automaton) forget() {
 	a.nodes, a.size = map[string]*node{}, 0
-	a.root.Store(a.make(-1, a.start))
+	a.root.Store(a.newNode(-1, a.start))
 }
 
 // verdict returns whether the path that ends at n is matched, and the rule that

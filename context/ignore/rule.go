@@ -68,7 +68,7 @@ func (r *rule) compile(sep string) error {
 		expr = "^" + endingIn(literal, sep)
 		r.alone = func(path string) bool { return strings.HasSuffix(path, literal) || sep+path == literal }
 	}
-	if shape != expression && !comparable(literal) {
+	if shape != expression && !sameByRune(literal) {
 		return nil
 	}
 	parsed, err := syntax.Parse(expr, syntax.Perl)
@@ -114,9 +114,9 @@ func anywhere(re *syntax.Regexp) *syntax.Regexp {
 	return &syntax.Regexp{Op: syntax.OpConcat, Sub: []*syntax.Regexp{skip, re}}
 }
 
-// comparable reports whether comparing text byte by byte and rune by rune is
+// sameByRune reports whether comparing text byte by byte and rune by rune is
 // the same: bytes that are not UTF-8 all read as one rune.
-func comparable(text string) bool {
+func sameByRune(text string) bool {
 	return utf8.ValidString(text) && !strings.ContainsRune(text, utf8.RuneError)
 }
 
