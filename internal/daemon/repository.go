@@ -15,7 +15,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/stokerd/stoker/cache/prewarm"
 	"github.com/stokerd/stoker/cache/store"
 	"github.com/stokerd/stoker/internal/api"
 	"github.com/stokerd/stoker/internal/config"
@@ -239,7 +238,7 @@ func (r *repository) publish(ctx context.Context, picture *project.Picture, err 
 		next.head = old.head
 	}
 	r.state.Store(next)
-	r.nameBuilder(next)
+	r.nameBuilder(ctx, next)
 	for i, b := range next.picture.Builds {
 		if !again && i < len(old.picture.Builds) && old.picture.Builds[i] == b {
 			continue
@@ -264,40 +263,26 @@ func (r *repository) reconsider(ctx context.Context) {
 
 // nameBuilder notes which builder the repository's file asks for. It counts
 // only where the repository may run: it would be sent everything.
-func (r *repository) nameBuilder(s *state) {
+func (r *repository) nameBuilder(ctx context.Context, s *state) {
 	name := ""
 	if cfg := s.picture.Config; cfg.BuilderFrom == config.FromRepository && s.trusted && r.allowed() {
 		name = cfg.Builder
 	}
 	r.mu.Lock()
-	changed := name != r.builder
-	r.builder = name
+	before := r.builder
 	r.mu.Unlock()
-	if changed {
-		r.daemon.chooseBuilder()
-	}
-}
-
-// leastQuiet gives git the time to move HEAD after it wrote files, whatever the
-// repository's own file says: see unsettled.
-const leastQuiet = 500 * time.Millisecond
-
-// touch has a definition warmed once its repository is quiet. What of it is
-// being warmed ends.
-func (r *repository) touch(b *project.Build, cfg config.Config) {
-	if b.Selection == nil || cfg.Prewarm.Level == config.LevelOff {
+	if name == before {
 		return
 	}
-	r.daemon.warmer.Touch(prewarm.Job{Repository: r.root, Definition: b.Definition.Name}, max(cfg.Prewarm.Quiet, leastQuiet))
-}
-
-// touchAll has everything of the repository warmed anew.
-func (r *repository) touchAll() {
-	if s := r.state.Load(); s != nil && s.picture != nil {
-		for _, b := range s.picture.Builds {
-			r.touch(b, s.picture.Config)
+	if name != "" && !r.takesPulls() {
+		if why, moved := r.unsettled(ctx, s.picture); why != "" || moved {
+			return // a pull may have brought the file; publish looks again after it
 		}
 	}
+	r.mu.Lock()
+	r.builder = name
+	r.mu.Unlock()
+	r.daemon.chooseBuilder()
 }
 
 // explain puts what keeps the repository from being pictured into words.

@@ -52,7 +52,14 @@ func TestCommitsFromElsewhere(t *testing.T) {
 	r.wait(root, "the user's own state", state("ready", ""))
 
 	git(t, root, "merge", "-q", "--no-commit", "--no-ff", "theirs")
+	write(t, filepath.Join(root, "stoker.yaml"), "builder: unix:///nowhere/theirs.sock\n")
 	r.wait(root, "a merge half-way", state("waiting", "MERGE_HEAD"))
+	if s, err := r.Status(t.Context()); err != nil || !s.Builder.Connected {
+		t.Errorf("a builder was taken from a file that a merge may have brought: %+v, %v", s.Builder, err)
+	}
+	if err := os.Remove(filepath.Join(root, "stoker.yaml")); err != nil {
+		t.Fatal(err)
+	}
 	git(t, root, "merge", "--abort")
 	r.wait(root, "the merge given up", state("ready", ""))
 

@@ -64,6 +64,28 @@ func (d *Daemon) warm(ctx context.Context, job prewarm.Job) {
 	}
 }
 
+// leastQuiet gives git the time to move HEAD after it wrote files, whatever the
+// repository's own file says: see unsettled.
+const leastQuiet = 500 * time.Millisecond
+
+// touch has a definition warmed once its repository is quiet. What of it is
+// being warmed ends.
+func (r *repository) touch(b *project.Build, cfg config.Config) {
+	if b.Selection == nil || cfg.Prewarm.Level == config.LevelOff {
+		return
+	}
+	r.daemon.warmer.Touch(prewarm.Job{Repository: r.root, Definition: b.Definition.Name}, max(cfg.Prewarm.Quiet, leastQuiet))
+}
+
+// touchAll has everything of the repository warmed anew.
+func (r *repository) touchAll() {
+	if s := r.state.Load(); s != nil && s.picture != nil {
+		for _, b := range s.picture.Builds {
+			r.touch(b, s.picture.Config)
+		}
+	}
+}
+
 // level returns how far a repository may be warmed unasked, and why no further.
 func (r *repository) level(s *state) (prewarm.Level, string) {
 	level := levelOf(s.picture.Config.Prewarm.Level)

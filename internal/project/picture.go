@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	buildctx "github.com/stokerd/stoker/context"
-	"github.com/stokerd/stoker/context/dockerfile"
 	"github.com/stokerd/stoker/internal/config"
 	"github.com/stokerd/stoker/internal/discover"
 	"github.com/stokerd/stoker/internal/git"
@@ -116,22 +115,4 @@ func (p *Picture) Roots() []string {
 	}
 	slices.Sort(roots)
 	return roots
-}
-
-// Bases returns the images that the builds start from, as the Dockerfiles name
-// them after args, with the platform of each, without duplicates.
-func (p *Picture) Bases() []dockerfile.Base {
-	var list []dockerfile.Base
-	for _, b := range p.Builds {
-		if b.Selection == nil {
-			continue
-		}
-		for _, base := range b.Selection.Plan.Bases {
-			base.Line = 0
-			if !slices.Contains(list, base) {
-				list = append(list, base)
-			}
-		}
-	}
-	return list
 }
