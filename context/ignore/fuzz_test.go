@@ -28,12 +28,12 @@ func FuzzWalk(f *testing.F) {
 			}
 		}
 		list := strings.Split(patterns, "\x00")
-		if refused(list) {
-			newMatcher(t, list)
+		m := newMatcher(t, list)
+		if m == nil {
 			return
 		}
 		tr := newTree(names)
-		compare(t, list, tr)
-		compareAlone(t, list, tr)
+		compare(t, m, list, tr)
+		compareAlone(t, m, list, tr)
 	})
 }
