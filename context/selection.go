@@ -12,9 +12,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/tonistiigi/fsutil"
-	"github.com/tonistiigi/fsutil/types"
-
 	"github.com/stokerd/stoker/context/dockerfile"
 	"github.com/stokerd/stoker/context/ignore"
 )
@@ -161,37 +158,16 @@ func (l *Local) fill(ctx context.Context, plan *dockerfile.Plan, views Views) er
 		return err
 	}
 	files := &treeFS{top: top.dir, root: filepath.Join(tree.root, filepath.FromSlash(sub))}
-	excludes := l.Ignore.Patterns()
-	index := map[string]int{}
-	err = filtered(ctx, files, &fsutil.FilterOpt{ExcludePatterns: excludes}, func(e Entry, bytes int64) {
-		index[e.Path] = len(l.Files)
-		l.Files = append(l.Files, File{Entry: e, Bytes: bytes})
-		l.Context.add(e, bytes)
-	})
-	if err != nil {
-		return l.unreadable(err)
-	}
-	asked := requests(plan, l.Name)
-	if slices.ContainsFunc(asked, func(r dockerfile.Request) bool { return len(r.FollowPaths) == 0 }) {
-		// The filter would pass once more what it has just passed.
-		for i := range l.Files {
-			l.Files[i].Sent = true
-		}
-		l.Sent = l.Context
-		return l.assign(plan, files)
-	}
-	for _, r := range asked {
-		opt := &fsutil.FilterOpt{ExcludePatterns: excludes, FollowPaths: r.FollowPaths}
-		err := filtered(ctx, files, opt, func(e Entry, bytes int64) {
-			f := &l.Files[index[e.Path]]
-			if !f.Sent {
-				f.Sent = true
-				l.Sent.add(e, bytes)
-			}
-		})
+	pass := filter{ctx: ctx, local: l, exclude: l.matcher, names: firstNames{}, sent: firstNames{}}
+	for _, r := range requests(plan, l.Name) {
+		m, err := includes(files, r.FollowPaths)
 		if err != nil {
-			return l.unreadable(err)
+			return err
 		}
+		pass.include = append(pass.include, m)
+	}
+	if err := pass.run(top.dir); err != nil {
+		return l.unreadable(err)
 	}
 	return l.assign(plan, files)
 }
@@ -201,59 +177,6 @@ func (s *Size) add(e Entry, bytes int64) {
 		s.Files++
 		s.Bytes += bytes
 	}
-}
-
-// filtered calls fn for each entry that BuildKit's filter passes.
-func filtered(ctx context.Context, files *treeFS, opt *fsutil.FilterOpt, fn func(e Entry, bytes int64)) error {
-	filter, err := fsutil.NewFilterFS(files, opt)
-	if err != nil {
-		return err
-	}
-	in := finder{tree: &Tree{top: files.top}}
-	return filter.Walk(ctx, "/", func(name string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		fi, err := d.Info()
-		if err != nil {
-			return err
-		}
-		name = filepath.ToSlash(name)
-		var bytes int64
-		if st, ok := fi.Sys().(*types.Stat); ok && fi.Mode().IsRegular() && st.Linkname == "" {
-			bytes = fi.Size()
-		}
-		e := in.find(name)
-		if e == nil {
-			return fmt.Errorf("%s is not in the picture that it came from", name)
-		}
-		fn(e.public(name), bytes)
-		return nil
-	})
-}
-
-// A finder finds entries in the order of a walk, without going through all the
-// directories above for each.
-type finder struct {
-	tree *Tree
-	name string     // of dir
-	dir  *directory // that the entry before was in
-}
-
-func (f *finder) find(name string) *entry {
-	parent := path.Dir(name)
-	if f.dir == nil || f.name != parent {
-		e := f.tree.find(parent)
-		if e == nil || e.dir == nil {
-			return nil
-		}
-		f.name, f.dir = parent, e.dir
-	}
-	i, ok := f.dir.index(path.Base(name))
-	if !ok {
-		return nil
-	}
-	return &f.dir.entries[i]
 }
 
 // unreadable names the mend for a directory that the build would stumble on.

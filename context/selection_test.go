@@ -173,7 +173,7 @@ func TestUnreadable(t *testing.T) {
 		return
 	}
 	root := t.TempDir()
-	for name, text := range map[string]string{"Dockerfile": "FROM scratch\nCOPY a /\n", "a": "x", "private/x": "x"} {
+	for name, text := range map[string]string{"Dockerfile": "FROM scratch\nCOPY . /\n", "narrow": "FROM scratch\nCOPY a /\n", "a": "x", "private/x": "x"} {
 		check(t, os.MkdirAll(filepath.Dir(filepath.Join(root, name)), 0o755))
 		check(t, os.WriteFile(filepath.Join(root, name), []byte(text), 0o644))
 	}
@@ -188,6 +188,10 @@ func TestUnreadable(t *testing.T) {
 	}
 	if !strings.Contains(unreadable.Hint(), `"private"`) {
 		t.Errorf("hint does not name the directory: %s", unreadable.Hint())
+	}
+	narrow := buildctx.Definition{Context: root, Dockerfile: filepath.Join(root, "narrow")}
+	if _, err := compute(t, narrow); err != nil {
+		t.Errorf("a directory that no step asks for need not be readable: %v", err)
 	}
 	check(t, os.WriteFile(filepath.Join(root, ".dockerignore"), []byte("private\n"), 0o644))
 	if _, err := compute(t, def); err != nil {
