@@ -22,9 +22,10 @@ build:
 labctl:
 	@$(GO) build -o bin/labctl ./internal/lab/labctl
 
-# One buildkitd serves all packages. It needs Linux and root: see internal/lab/README.md.
+# One buildkitd serves all packages. It needs Linux and root: see internal/lab/README.md. Vetting with
+# -race shares what the tests compile.
 test: labctl
-	$(GO) vet ./...
+	$(GO) vet -race ./...
 	bin/labctl run -- $(GO) test -race -timeout $(TIMEOUT) $(PKG)
 
 # The same again and again, to find what fails now and then.
