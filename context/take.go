@@ -12,15 +12,15 @@ import (
 
 // A taker decides which files of a context a COPY, ADD or bind mount takes.
 type taker struct {
-	all      bool
-	sources  [][]string // components of the sources, links followed; may hold wildcards
-	include  *ignore.Matcher
-	exclude  *ignore.Matcher
-	wildcard bool
+	all     bool
+	plain   []string   // sources, links followed
+	globs   [][]string // components of sources that hold wildcards
+	include *ignore.Matcher
+	exclude *ignore.Matcher
 }
 
 func newTaker(t dockerfile.Take, files fsutil.FS) (*taker, error) {
-	k := &taker{wildcard: t.Wildcard}
+	k := &taker{}
 	// COPY follows a link that it names, so the file behind is taken with it.
 	sources, err := fsutil.FollowLinks(files, []string{t.Path})
 	if err != nil {
@@ -28,7 +28,11 @@ func newTaker(t dockerfile.Take, files fsutil.FS) (*taker, error) {
 	}
 	k.all = sources == nil
 	for _, s := range sources {
-		k.sources = append(k.sources, strings.Split(s, "/"))
+		if t.Wildcard && strings.ContainsAny(s, `*?[\`) {
+			k.globs = append(k.globs, strings.Split(s, "/"))
+		} else {
+			k.plain = append(k.plain, s)
+		}
 	}
 	if k.include, err = patterns(t.Include); err != nil {
 		return nil, err
@@ -54,9 +58,17 @@ func (k *taker) takes(name string) bool {
 	if k.all {
 		return k.passes(name)
 	}
+	for _, source := range k.plain {
+		if rest, ok := strings.CutPrefix(name, source); ok && (rest == "" || rest[0] == '/') && k.passes(strings.TrimPrefix(rest, "/")) {
+			return true
+		}
+	}
+	if len(k.globs) == 0 {
+		return false
+	}
 	parts := strings.Split(name, "/")
-	for _, source := range k.sources {
-		if len(parts) >= len(source) && k.match(source, parts) && k.passes(strings.Join(parts[len(source):], "/")) {
+	for _, glob := range k.globs {
+		if len(parts) >= len(glob) && match(glob, parts) && k.passes(strings.Join(parts[len(glob):], "/")) {
 			return true
 		}
 	}
@@ -64,23 +76,21 @@ func (k *taker) takes(name string) bool {
 }
 
 // passes applies the patterns of --parents and --exclude, which are relative to
-// what a source, or a wildcard in it, matched (fsutil: copy.Copy).
+// what a source, or a wildcard in it, matched; they do not concern that itself
+// (fsutil: copy.Copy).
 func (k *taker) passes(rel string) bool {
+	if rel == "" {
+		return true
+	}
 	if k.include != nil && !k.include.Ignored(rel) {
 		return false
 	}
 	return k.exclude == nil || !k.exclude.Ignored(rel)
 }
 
-func (k *taker) match(source, parts []string) bool {
-	for i, pattern := range source {
-		if pattern == parts[i] {
-			continue
-		}
-		if !k.wildcard {
-			return false
-		}
-		if ok, err := path.Match(pattern, parts[i]); err != nil || !ok {
+func match(glob, parts []string) bool {
+	for i, pattern := range glob {
+		if ok, err := path.Match(pattern, parts[i]); pattern != parts[i] && (err != nil || !ok) {
 			return false
 		}
 	}
