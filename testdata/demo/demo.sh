@@ -69,6 +69,7 @@ trap 'exit 130' INT TERM HUP
 export DOCKER_CONFIG="${DOCKER_CONFIG:-$HOME/.docker}" PATH="$root/bin:$PATH"
 export HOME="$work/home" XDG_RUNTIME_DIR="$work/run" XDG_STATE_HOME="$work/state"
 export XDG_CONFIG_HOME="$work/config" XDG_CACHE_HOME="$work/cache"
+export COLUMNS="${COLUMNS:-80}" # where the output goes to no terminal
 mkdir -p -m 700 "$HOME" "$XDG_RUNTIME_DIR"
 "$root/testdata/demo/repository.sh" "$work/shop"
 cd "$work/shop"
