@@ -23,8 +23,8 @@ const patience = 2 * time.Minute
 // A user has a home of their own, a builder that nobody else uses, and one repository to work in.
 type user struct {
 	t   *testing.T
-	lab *lab.Lab
-	dir string // the repository
+	lab *lab.Lab // nil while there is no builder
+	dir string   // the repository
 	env []string
 }
 
@@ -40,22 +40,16 @@ func newUser(t *testing.T, config string) *user {
 	if home, err = filepath.EvalSymlinks(home); err != nil {
 		t.Fatal(err)
 	}
-	l, err := lab.Start(t.Context(), lab.Options{Dir: filepath.Join(home, "lab")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := l.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	u := &user{t: t, lab: l, dir: filepath.Join(home, "repo"), env: []string{
+	u := &user{t: t, dir: filepath.Join(home, "repo")}
+	u.startLab()
+	t.Cleanup(u.stopLab)
+	u.env = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + home, "XDG_RUNTIME_DIR=" + filepath.Join(home, "run"),
 		"XDG_STATE_HOME=" + filepath.Join(home, "state"), "XDG_CONFIG_HOME=" + filepath.Join(home, "config"),
-		"DOCKER_CONFIG=" + filepath.Join(home, "docker"), "BUILDKIT_HOST=" + l.Address(),
+		"DOCKER_CONFIG=" + filepath.Join(home, "docker"), "BUILDKIT_HOST=" + u.lab.Address(),
 		"GIT_CONFIG_NOSYSTEM=1", "GIT_AUTHOR_NAME=Ada", "GIT_AUTHOR_EMAIL=ada@shop.example",
 		"GIT_COMMITTER_NAME=Ada", "GIT_COMMITTER_EMAIL=ada@shop.example",
-	}}
+	}
 	for _, dir := range []string{"run", "config/stoker", "repo"} {
 		if err := os.MkdirAll(filepath.Join(home, dir), 0o700); err != nil {
 			t.Fatal(err)
@@ -71,6 +65,28 @@ func newUser(t *testing.T, config string) *user {
 		}
 	})
 	return u
+}
+
+// startLab starts the builder, at the address and with the state that it had before.
+func (u *user) startLab() {
+	u.t.Helper()
+	l, err := lab.Start(u.t.Context(), lab.Options{Dir: filepath.Join(filepath.Dir(u.dir), "lab")})
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	u.lab = l
+}
+
+// stopLab ends the builder, if there is one.
+func (u *user) stopLab() {
+	u.t.Helper()
+	if u.lab == nil {
+		return
+	}
+	if err := u.lab.Close(); err != nil {
+		u.t.Error(err)
+	}
+	u.lab = nil
 }
 
 // command prepares a command of the user's, in the repository.
@@ -132,6 +148,22 @@ func read[T any](u *user, args ...string) T {
 // await returns the first status of the repository for which missing has nothing to say.
 func (u *user) await(missing func(api.Repository) string) api.Repository {
 	u.t.Helper()
+	var found api.Repository
+	u.awaitStatus(func(s api.Status) string {
+		for _, r := range s.Repositories {
+			if r.Root == u.dir {
+				found = r
+				return missing(r)
+			}
+		}
+		return "the repository"
+	})
+	return found
+}
+
+// awaitStatus returns the first status for which missing has nothing to say.
+func (u *user) awaitStatus(missing func(api.Status) string) api.Status {
+	u.t.Helper()
 	ctx, cancel := context.WithTimeout(u.t.Context(), patience)
 	defer cancel()
 	cmd := u.command(ctx, program, "status", "--watch", "--json")
@@ -148,19 +180,14 @@ func (u *user) await(missing func(api.Repository) string) api.Repository {
 		cancel()
 		_ = cmd.Wait() // killed once enough was seen
 	}()
-	why := "the repository"
+	why := "a status"
 	for dec := json.NewDecoder(stdout); ; {
 		var s api.Status
 		if err := dec.Decode(&s); err != nil {
 			u.t.Fatalf("waited in vain for %s: %v\n%s", why, err, stderr.String())
 		}
-		for _, r := range s.Repositories {
-			if r.Root != u.dir {
-				continue
-			}
-			if why = missing(r); why == "" {
-				return r
-			}
+		if why = missing(s); why == "" {
+			return s
 		}
 	}
 }
