@@ -1,7 +1,10 @@
 package buildctx
 
 import (
+	"errors"
+	"io/fs"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -58,6 +61,34 @@ func (d Definition) LocalContexts() map[string]string {
 		}
 	}
 	return local
+}
+
+// DockerfileText returns the text of the Dockerfile. Like BuildKit it takes one
+// whose name is in lower case (BuildKit: dockerui.ReadEntrypoint).
+func (d Definition) DockerfileText() ([]byte, error) {
+	if d.Inline != "" {
+		return []byte(d.Inline), nil
+	}
+	text, err := os.ReadFile(d.Dockerfile)
+	if errors.Is(err, fs.ErrNotExist) && filepath.Base(d.Dockerfile) == "Dockerfile" {
+		if lower, err := os.ReadFile(filepath.Join(filepath.Dir(d.Dockerfile), "dockerfile")); err == nil {
+			return lower, nil
+		}
+	}
+	return text, err
+}
+
+// OwnIgnoreText returns the text of the ignore file that is the Dockerfile's own,
+// nil if there is none.
+func (d Definition) OwnIgnoreText() ([]byte, error) {
+	if d.Inline != "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(d.Dockerfile + ".dockerignore")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return text, err
 }
 
 // isRemote follows buildx's reading of a context argument: anything with a

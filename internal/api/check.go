@@ -17,7 +17,7 @@ type CheckDefinition struct {
 	Context Size     `json:"context"`
 	Sent    Size     `json:"sent"`
 	Budget  Budget   `json:"budget"`
-	Over    []string `json:"over,omitempty"` // the limits that are exceeded: context, sent, files
+	Over    []string `json:"over,omitempty"` // the limits that are exceeded: context, sent, file, files
 	Problem string   `json:"problem,omitempty"`
 	Hint    string   `json:"hint,omitempty"`
 }

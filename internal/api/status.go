@@ -49,8 +49,10 @@ type Repository struct {
 	Watch Watch `json:"watch"`
 	// Problem is set while the repository itself cannot be served (its folder
 	// is gone, its stoker.yaml does not parse); Hint names the mend.
-	Problem     string       `json:"problem,omitempty"`
-	Hint        string       `json:"hint,omitempty"`
+	Problem string `json:"problem,omitempty"`
+	Hint    string `json:"hint,omitempty"`
+	// Notes say what of the repository's files was left out, or waits for consent.
+	Notes       []string     `json:"notes,omitempty"`
 	Definitions []Definition `json:"definitions"`
 	Findings    []Finding    `json:"findings"`
 	// Suggestions counts what `stoker suggest` would list.

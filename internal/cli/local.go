@@ -79,7 +79,7 @@ func (l *local) allowed(root string) bool {
 	}
 	defer s.Close()
 	r, ok, err := s.Repository(root)
-	return err == nil && ok && r.Allowed && r.Owner == ownerOf(root)
+	return err == nil && ok && r.Allowed && r.Owner == project.Owner(root)
 }
 
 // Check answers as the daemon does.

@@ -204,4 +204,7 @@ func (p printer) builder(b api.Builder) {
 		text += "  " + p.dim(b.Address)
 	}
 	p.line(head + text)
+	if b.Hint != "" {
+		p.wrapped(strings.Repeat(" ", 9), p.dim(b.Hint))
+	}
 }

@@ -43,7 +43,7 @@ func (p printer) repository(s api.Status, r api.Repository) {
 		p.line(fmt.Sprintf("         and %s: stoker check lists them all", plural(left, "more finding")))
 	}
 	p.warmth(r.Definitions, s.Builder.Connected)
-	p.notes(r.Definitions)
+	p.notes(r)
 	if r.Suggestions > 0 {
 		p.line(fmt.Sprintf("%s: stoker suggest", plural(r.Suggestions, "suggestion")))
 	}
@@ -135,9 +135,9 @@ func (p printer) warmth(list []api.Definition, builder bool) {
 }
 
 // notes prints what the numbers assume.
-func (p printer) notes(list []api.Definition) {
-	var notes []string
-	for _, d := range list {
+func (p printer) notes(r api.Repository) {
+	notes := slices.Clone(r.Notes)
+	for _, d := range r.Definitions {
 		for _, n := range d.Notes {
 			if !slices.Contains(notes, n) {
 				notes = append(notes, n)

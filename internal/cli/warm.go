@@ -2,11 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io/fs"
-	"os"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -124,7 +119,8 @@ func warmAll(ctx context.Context, node *buildkit.Builder, builds []*project.Buil
 	}
 	for _, b := range builds {
 		if b.Problem == nil {
-			progress(api.WarmEvent{Definition: b.Definition.Name, State: "plan", Message: planned(b, level) + " on " + node.Info().Name})
+			what := work(b, level).Describe() + " on " + node.Info().Name
+			progress(api.WarmEvent{Definition: b.Definition.Name, State: "plan", Message: what})
 		}
 	}
 	for _, b := range builds {
@@ -133,7 +129,9 @@ func warmAll(ctx context.Context, node *buildkit.Builder, builds []*project.Buil
 			continue
 		}
 		began := time.Now()
-		err := warmOne(ctx, node, b, level, progress)
+		err := work(b, level).Do(ctx, node, func(step string) {
+			progress(api.WarmEvent{Definition: b.Definition.Name, State: "step", Step: step})
+		})
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
@@ -149,59 +147,6 @@ func warmAll(ctx context.Context, node *buildkit.Builder, builds []*project.Buil
 	return nil
 }
 
-// planned says what warming b to a level runs.
-func planned(b *project.Build, level prewarm.Level) string {
-	text, err := dockerfileText(b)
-	if err != nil || level.Rank() <= prewarm.Base.Rank() {
-		return "pull the base images"
-	}
-	var steps []string
-	for _, t := range prewarm.Targets(b.Selection.Plan, text, level) {
-		steps = append(steps, t.Steps[len(t.Steps)-1])
-	}
-	if len(steps) == 0 {
-		return "pull the base images"
-	}
-	return "run the steps up to " + strings.Join(steps, " and ")
-}
-
-func warmOne(ctx context.Context, node *buildkit.Builder, b *project.Build, level prewarm.Level, progress func(api.WarmEvent)) error {
-	for _, base := range b.Selection.Plan.Bases {
-		if err := node.PullBase(ctx, base.Ref, base.Platform); err != nil {
-			return fmt.Errorf("pull %s: %w", base.Ref, err)
-		}
-	}
-	if level.Rank() <= prewarm.Base.Rank() {
-		return nil
-	}
-	text, err := dockerfileText(b)
-	if err != nil {
-		return err
-	}
-	own, err := os.ReadFile(b.Definition.Dockerfile + ".dockerignore")
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("read ignore file: %w", err)
-	}
-	for _, t := range prewarm.Targets(b.Selection.Plan, text, level) {
-		def := b.Definition
-		if !t.Whole {
-			def.Target = "" // the text ends where it is wanted
-		}
-		progress(api.WarmEvent{Definition: def.Name, State: "step", Step: t.Steps[len(t.Steps)-1]})
-		if err := node.Warm(ctx, buildkit.Request{Definition: def, Dockerfile: t.Text, IgnoreFile: own}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func dockerfileText(b *project.Build) ([]byte, error) {
-	if b.Definition.Inline != "" {
-		return []byte(b.Definition.Inline), nil
-	}
-	text, err := os.ReadFile(b.Definition.Dockerfile)
-	if err != nil {
-		return nil, fmt.Errorf("read Dockerfile: %w", err)
-	}
-	return text, nil
+func work(b *project.Build, level prewarm.Level) prewarm.Work {
+	return prewarm.Work{Definition: b.Definition, Plan: b.Selection.Plan, Level: level}
 }

@@ -5,12 +5,10 @@ import (
 	"fmt"
 	"iter"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/stokerd/stoker/cache"
 	"github.com/stokerd/stoker/cache/store"
-	buildctx "github.com/stokerd/stoker/context"
 	"github.com/stokerd/stoker/internal/api"
 	"github.com/stokerd/stoker/internal/project"
 	"github.com/stokerd/stoker/internal/report"
@@ -97,7 +95,7 @@ func (d *Daemon) picture(ctx context.Context, q api.Query) (*repository, *projec
 		return nil, nil, err
 	}
 	if q.AdHoc != nil {
-		p, err := repo.opener.Open(ctx, repo.root, repo.allowed(), definition(*q.AdHoc))
+		p, err := repo.opener.Open(ctx, repo.root, repo.allowed(), report.Definition(*q.AdHoc))
 		if err != nil {
 			return nil, nil, problem(repo.explain(err))
 		}
@@ -115,14 +113,6 @@ func (d *Daemon) picture(ctx context.Context, q api.Query) (*repository, *projec
 
 func problem(p *project.Problem) error {
 	return &api.Error{Code: api.BadInput, Message: p.Text, Hint: p.Hint}
-}
-
-// definition turns what was typed into a definition.
-func definition(a api.AdHoc) buildctx.Definition {
-	return buildctx.Definition{
-		Name: filepath.Base(a.Context), Context: a.Context, Dockerfile: a.Dockerfile, Target: a.Target,
-		Args: a.Args, Platforms: a.Platforms, NamedContexts: a.NamedContexts,
-	}
 }
 
 // chosen returns the builds with the given names, all of them for none.

@@ -22,7 +22,7 @@ import (
 func (r *repository) allowed() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.consent.Allowed && r.consent.Owner == ownerOf(r.root)
+	return r.consent.Allowed && r.consent.Owner == project.Owner(r.root)
 }
 
 // Allow gives or takes back consent.
@@ -44,7 +44,7 @@ func (d *Daemon) Allow(ctx context.Context, req api.AllowRequest) (api.Done, err
 func (d *Daemon) consent(ctx context.Context, root string, allowed, pulls bool) error {
 	head := headOf(ctx, root).Commit
 	repo, err := d.amend(root, func(rec *store.Repository) {
-		rec.Owner, rec.Allowed, rec.Pulls, rec.Trusted = ownerOf(root), allowed, pulls, head
+		rec.Owner, rec.Allowed, rec.Pulls, rec.Trusted = project.Owner(root), allowed, pulls, head
 	})
 	if err != nil || repo == nil {
 		return err
@@ -231,12 +231,3 @@ func (r *repository) unsettled(ctx context.Context, p *project.Picture) (why str
 }
 
 const unreadableHead = "git does not say where HEAD stands"
-
-// ownerOf returns the uid that owns root, -1 if it cannot be told.
-func ownerOf(root string) int {
-	fi, err := os.Stat(root)
-	if err != nil {
-		return -1
-	}
-	return uidOf(fi)
-}

@@ -5,14 +5,11 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
-	buildctx "github.com/stokerd/stoker/context"
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
@@ -200,7 +197,7 @@ func (r *repository) mayLookUp(ref string) bool {
 		if b.Definition.Inline != "" {
 			continue
 		}
-		if text, err := dockerfileText(b.Definition); err == nil && spelt(ref, text) {
+		if text, err := b.Definition.DockerfileText(); err == nil && spelt(ref, text) {
 			return true
 		}
 	}
@@ -218,17 +215,4 @@ func spelt(ref string, text []byte) bool {
 		}
 	}
 	return false
-}
-
-// dockerfileText returns the text of a definition's Dockerfile.
-func dockerfileText(d buildctx.Definition) ([]byte, error) {
-	if d.Inline != "" {
-		return []byte(d.Inline), nil
-	}
-	text, err := os.ReadFile(d.Dockerfile)
-	if errors.Is(err, os.ErrNotExist) && filepath.Base(d.Dockerfile) == "Dockerfile" {
-		// BuildKit takes the lower case name too (dockerui.ReadEntrypoint).
-		return os.ReadFile(filepath.Join(filepath.Dir(d.Dockerfile), "dockerfile"))
-	}
-	return text, err
 }

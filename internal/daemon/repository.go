@@ -371,7 +371,7 @@ func (r *repository) noteTexts(p *project.Picture) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, b := range p.Builds {
-		text, err := dockerfileText(b.Definition)
+		text, err := b.Definition.DockerfileText()
 		if err != nil {
 			continue
 		}

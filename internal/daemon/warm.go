@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"strings"
 	"time"
 
 	"github.com/stokerd/stoker/cache/buildkit"
@@ -112,7 +110,9 @@ func (d *Daemon) warmTo(ctx context.Context, r *repository, b *project.Build, le
 	}
 	began := time.Now()
 	d.keepWarmth(r, name, warmRunning, level, reason)
-	err := d.solve(ctx, node, r, b, level, tell)
+	err := d.work(r, b, level).Do(ctx, node, func(step string) {
+		tell(api.WarmEvent{Definition: name, State: "step", Step: step})
+	})
 	state := warmReady
 	var failure *buildkit.SolveError
 	switch {
@@ -136,72 +136,13 @@ func (d *Daemon) warmTo(ctx context.Context, r *repository, b *project.Build, le
 	return err
 }
 
-// solve has the builder do what level means for b.
-func (d *Daemon) solve(ctx context.Context, node *buildkit.Builder, r *repository, b *project.Build, level prewarm.Level, tell func(api.WarmEvent)) error {
-	for _, base := range b.Selection.Plan.Bases {
-		if !r.mayLookUp(d.images.asNamed(base.Ref)) {
-			continue
-		}
-		if err := node.PullBase(ctx, base.Ref, base.Platform); err != nil {
-			return pullError(r.place(b.Definition, base.Line), err)
-		}
+// work is what warming b to a level means. Images are pulled by name only where
+// they may be looked up.
+func (d *Daemon) work(r *repository, b *project.Build, level prewarm.Level) prewarm.Work {
+	return prewarm.Work{
+		Definition: b.Definition, Plan: b.Selection.Plan, Level: level,
+		Pulls: func(base dockerfile.Base) bool { return r.mayLookUp(d.images.asNamed(base.Ref)) },
 	}
-	if level.Rank() <= prewarm.Base.Rank() {
-		return nil
-	}
-	text, err := dockerfileText(b.Definition)
-	if err != nil {
-		return fmt.Errorf("read Dockerfile: %w", err)
-	}
-	ignoreFile, err := ignoreText(b.Definition)
-	if err != nil {
-		return fmt.Errorf("read ignore file: %w", err)
-	}
-	for _, target := range prewarm.Targets(b.Selection.Plan, text, level) {
-		def := b.Definition
-		if !target.Whole {
-			def.Target = ""
-		}
-		tell(api.WarmEvent{Definition: def.Name, State: "step", Step: target.Steps[len(target.Steps)-1]})
-		if err := node.Warm(ctx, buildkit.Request{Definition: def, Dockerfile: target.Text, IgnoreFile: ignoreFile}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// pullError says that the image of the FROM at a place could not be pulled. Its
-// name is left out, and whatever repeats it: args may be part of it.
-func pullError(place string, err error) error {
-	var failure *buildkit.SolveError
-	if errors.As(err, &failure) {
-		return fmt.Errorf("%s: pull the image: %w", place, failure)
-	}
-	return fmt.Errorf("%s: the image cannot be pulled", place)
-}
-
-// place names a line of a definition's Dockerfile; 0 is the file as a whole.
-func (r *repository) place(d buildctx.Definition, line int) string {
-	file := d.Origin
-	if d.Inline == "" {
-		file = r.relative(d.Dockerfile)
-	}
-	if d.Inline != "" || line == 0 {
-		return file
-	}
-	return fmt.Sprintf("%s:%d", file, line)
-}
-
-// ignoreText returns the ignore file of a Dockerfile's own, nil if there is none.
-func ignoreText(d buildctx.Definition) ([]byte, error) {
-	if d.Inline != "" {
-		return nil, nil
-	}
-	text, err := os.ReadFile(d.Dockerfile + ".dockerignore")
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	return text, err
 }
 
 // forgetRunning has no warm-up count as running that ended with the last
@@ -256,7 +197,10 @@ func (d *Daemon) Warm(ctx context.Context, req api.WarmRequest, progress func(ap
 		return d.builder.missing()
 	}
 	for _, b := range builds {
-		progress(plan(b, level, node.Info()))
+		if b.Selection != nil {
+			what := d.work(r, b, level).Describe() + " on " + node.Info().Name
+			progress(api.WarmEvent{Definition: b.Definition.Name, State: "plan", Message: what})
+		}
 	}
 	release := d.warmer.Hold()
 	defer release()
@@ -280,25 +224,6 @@ func (d *Daemon) Warm(ctx context.Context, req api.WarmRequest, progress func(ap
 	return nil
 }
 
-// plan says what a warm-up will run and where.
-func plan(b *project.Build, level prewarm.Level, info buildkit.Info) api.WarmEvent {
-	e := api.WarmEvent{Definition: b.Definition.Name, State: "plan"}
-	what := "pull base images"
-	if b.Selection != nil && level.Rank() > prewarm.Base.Rank() {
-		if text, err := dockerfileText(b.Definition); err == nil {
-			var steps []string
-			for _, t := range prewarm.Targets(b.Selection.Plan, text, level) {
-				steps = append(steps, t.Steps[len(t.Steps)-1])
-			}
-			if len(steps) > 0 {
-				what = "run the steps up to " + strings.Join(steps, " and ")
-			}
-		}
-	}
-	e.Message = fmt.Sprintf("%s on %s", what, info.Name)
-	return e
-}
-
 // planned is what a plan says of a step.
 type planned struct {
 	instruction string
@@ -310,7 +235,7 @@ func indexKey(index, total int) string { return fmt.Sprintf("%d/%d", index, tota
 // plannedSteps returns the steps of def as the Dockerfile writes them, by stage,
 // platform and place.
 func plannedSteps(ctx context.Context, def buildctx.Definition) map[string]planned {
-	text, err := dockerfileText(def)
+	text, err := def.DockerfileText()
 	if err != nil {
 		return nil
 	}

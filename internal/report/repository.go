@@ -11,6 +11,7 @@ import (
 
 	buildctx "github.com/stokerd/stoker/context"
 	"github.com/stokerd/stoker/internal/api"
+	"github.com/stokerd/stoker/internal/config"
 	"github.com/stokerd/stoker/internal/discover"
 	"github.com/stokerd/stoker/internal/project"
 )
@@ -33,7 +34,10 @@ func Repository(p *project.Picture) api.Repository {
 	for _, b := range p.Builds {
 		r.Definitions = append(r.Definitions, definition(p, b))
 	}
-	placeNotes(p, r.Definitions)
+	r.Notes = placeNotes(p, r.Definitions)
+	if len(p.Config.Held) > 0 {
+		r.Notes = append(r.Notes, fmt.Sprintf("%s: %s in there waits for consent: stoker allow", config.FileName, strings.Join(p.Config.Held, " and ")))
+	}
 	return r
 }
 
@@ -55,9 +59,9 @@ func Problem(p *project.Picture) (text, hint string) {
 }
 
 // placeNotes gives each definition the notes about the file that defines it or
-// its Dockerfile. A note about no definition's file stands with the first one:
-// it says what was left out, and nobody would see it otherwise.
-func placeNotes(p *project.Picture, defs []api.Definition) {
+// its Dockerfile, and returns those about no definition's file: they say what
+// was left out.
+func placeNotes(p *project.Picture, defs []api.Definition) (rest []string) {
 	for _, n := range p.Discovery.Notes {
 		text, placed := note(n), false
 		for i := range defs {
@@ -66,10 +70,11 @@ func placeNotes(p *project.Picture, defs []api.Definition) {
 				placed = true
 			}
 		}
-		if !placed && len(defs) > 0 {
-			defs[0].Notes = append(defs[0].Notes, text)
+		if !placed {
+			rest = append(rest, text)
 		}
 	}
+	return rest
 }
 
 func note(n discover.Note) string { return place(n.File, n.Line) + n.Text }

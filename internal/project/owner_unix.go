@@ -1,14 +1,15 @@
 //go:build unix
 
-package cli
+package project
 
 import (
 	"os"
 	"syscall"
 )
 
-// ownerOf returns the uid that owns root, -1 if it cannot be told.
-func ownerOf(root string) int {
+// Owner returns the uid that owns the folder at root, -1 if it cannot be told.
+// Consent counts for the owner who gave it.
+func Owner(root string) int {
 	fi, err := os.Stat(root)
 	if err != nil {
 		return -1

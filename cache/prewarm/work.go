@@ -1,0 +1,98 @@
+package prewarm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/stokerd/stoker/cache/buildkit"
+	buildctx "github.com/stokerd/stoker/context"
+	"github.com/stokerd/stoker/context/dockerfile"
+)
+
+// A Builder pulls images and solves; a *buildkit.Builder is one.
+type Builder interface {
+	PullBase(ctx context.Context, ref, platform string) error
+	Warm(ctx context.Context, r buildkit.Request) error
+}
+
+var _ Builder = (*buildkit.Builder)(nil)
+
+// A Work is a definition to be warmed to a level.
+type Work struct {
+	Definition buildctx.Definition
+	Plan       *dockerfile.Plan
+	Level      Level
+	// Pulls says which base images may be pulled by name; nil means all. One
+	// that may not be is left to the steps, where these may run.
+	Pulls func(dockerfile.Base) bool
+}
+
+// Describe says what the work runs: "pull the base images", or "run the steps up
+// to [build 4/7] RUN npm ci".
+func (w Work) Describe() string {
+	if text, err := w.Definition.DockerfileText(); err == nil {
+		var steps []string
+		for _, t := range Targets(w.Plan, text, w.Level) {
+			steps = append(steps, t.last())
+		}
+		if len(steps) > 0 {
+			return "run the steps up to " + strings.Join(steps, " and ")
+		}
+	}
+	return "pull the base images"
+}
+
+// last is the step up to which t runs.
+func (t Target) last() string { return t.Steps[len(t.Steps)-1] }
+
+// Do has the builder do the work, telling each step that it goes up to before
+// it does. Errors hold no value of an arg: an image's name may, so it is told
+// by the line of its FROM.
+func (w Work) Do(ctx context.Context, b Builder, tell func(step string)) error {
+	for _, base := range w.Plan.Bases {
+		if w.Pulls != nil && !w.Pulls(base) {
+			continue
+		}
+		if err := b.PullBase(ctx, base.Ref, base.Platform); err != nil {
+			return pullError(base.Line, err)
+		}
+	}
+	if w.Level.Rank() <= Base.Rank() {
+		return nil
+	}
+	text, err := w.Definition.DockerfileText()
+	if err != nil {
+		return fmt.Errorf("read Dockerfile: %w", err)
+	}
+	ignoreFile, err := w.Definition.OwnIgnoreText()
+	if err != nil {
+		return fmt.Errorf("read ignore file: %w", err)
+	}
+	for _, t := range Targets(w.Plan, text, w.Level) {
+		def := w.Definition
+		if !t.Whole {
+			def.Target = "" // the text ends where it is wanted
+		}
+		tell(t.last())
+		if err := b.Warm(ctx, buildkit.Request{Definition: def, Dockerfile: t.Text, IgnoreFile: ignoreFile}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pullError says that the image of a FROM could not be pulled. The builder's own
+// words would repeat its name.
+func pullError(line int, err error) error {
+	what := "the image of a stage"
+	if line > 0 {
+		what = fmt.Sprintf("the image of line %d", line)
+	}
+	var failure *buildkit.SolveError
+	if errors.As(err, &failure) {
+		return fmt.Errorf("pull %s: %w", what, failure)
+	}
+	return fmt.Errorf("%s cannot be pulled", what)
+}

@@ -1,0 +1,92 @@
+package prewarm_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stokerd/stoker/cache/buildkit"
+	"github.com/stokerd/stoker/cache/prewarm"
+	buildctx "github.com/stokerd/stoker/context"
+	"github.com/stokerd/stoker/context/dockerfile"
+)
+
+// A notebook is a builder that writes down what it is asked for.
+type notebook struct {
+	lines []string
+	fail  string // prefix of a line that fails
+}
+
+func (n *notebook) note(line string) error {
+	n.lines = append(n.lines, line)
+	if n.fail != "" && strings.HasPrefix(line, n.fail) {
+		return errors.New("registry says no to " + line)
+	}
+	return nil
+}
+
+func (n *notebook) PullBase(_ context.Context, ref, platform string) error {
+	return n.note("pull " + ref + " " + platform)
+}
+
+func (n *notebook) Warm(_ context.Context, r buildkit.Request) error {
+	return n.note("warm " + string(r.Dockerfile) + " target=" + r.Definition.Target)
+}
+
+func work(t *testing.T, level prewarm.Level) prewarm.Work {
+	t.Helper()
+	dir := t.TempDir()
+	def := buildctx.Definition{Context: dir, Dockerfile: filepath.Join(dir, "Dockerfile"), Target: "app"}
+	const text = "FROM node:20 AS app\nRUN npm ci\nRUN npm test\n"
+	if err := os.WriteFile(def.Dockerfile, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	plan, err := dockerfile.Convert(t.Context(), dockerfile.Input{Dockerfile: def.Dockerfile, Context: dir, Target: "app", Platforms: []string{"linux/amd64"}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return prewarm.Work{Definition: def, Plan: plan, Level: level}
+}
+
+func TestWork(t *testing.T) {
+	const pull = "pull docker.io/library/node:20 linux/amd64"
+	tests := []struct {
+		level    prewarm.Level
+		describe string
+		want     []string
+	}{
+		{prewarm.Base, "pull the base images", []string{pull}},
+		{prewarm.Deps, "run the steps up to [app 2/3] RUN npm ci", []string{pull, "warm FROM node:20 AS app\nRUN npm ci\n target="}},
+		{prewarm.All, "run the steps up to [app 3/3] RUN npm test", []string{pull, "warm FROM node:20 AS app\nRUN npm ci\nRUN npm test\n target=app"}},
+	}
+	for _, tt := range tests {
+		w, n := work(t, tt.level), &notebook{}
+		if got := w.Describe(); got != tt.describe {
+			t.Errorf("%s: Describe() = %q, want %q", tt.level, got, tt.describe)
+		}
+		if err := w.Do(t.Context(), n, func(string) {}); err != nil {
+			t.Error(err)
+		}
+		if !slices.Equal(n.lines, tt.want) {
+			t.Errorf("%s: asked for %q, want %q", tt.level, n.lines, tt.want)
+		}
+	}
+}
+
+// TestWorkTellsNoNames: an image's name may hold an arg's value, and a builder
+// repeats it in its errors.
+func TestWorkTellsNoNames(t *testing.T) {
+	w, n := work(t, prewarm.All), &notebook{fail: "pull"}
+	err := w.Do(t.Context(), n, func(string) {})
+	if err == nil || strings.Contains(err.Error(), "node") || !strings.Contains(err.Error(), "line 1") {
+		t.Errorf("error = %v, want the line and not the name", err)
+	}
+	w.Pulls = func(dockerfile.Base) bool { return false }
+	if err := w.Do(t.Context(), n, func(string) {}); err != nil {
+		t.Errorf("an image that may not be pulled by name is left to the steps: %v", err)
+	}
+}
