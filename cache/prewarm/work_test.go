@@ -60,8 +60,8 @@ func TestWork(t *testing.T) {
 		want     []string
 	}{
 		{prewarm.Base, "pull the base images", []string{pull}},
-		{prewarm.Deps, "run the steps up to [app 2/3] RUN npm ci", []string{pull, "warm FROM node:20 AS app\nRUN npm ci\n target="}},
-		{prewarm.All, "run the steps up to [app 3/3] RUN npm test", []string{pull, "warm FROM node:20 AS app\nRUN npm ci\nRUN npm test\n target=app"}},
+		{prewarm.Deps, "run the steps up to [2/3] RUN npm ci", []string{pull, "warm FROM node:20 AS app\nRUN npm ci\n target="}},
+		{prewarm.All, "run the steps up to [3/3] RUN npm test", []string{pull, "warm FROM node:20 AS app\nRUN npm ci\nRUN npm test\n target=app"}},
 	}
 	for _, tt := range tests {
 		w, n := work(t, tt.level), &notebook{}
