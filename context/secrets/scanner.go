@@ -138,7 +138,7 @@ func distinct(ms []match) []match {
 	seen := map[key]bool{}
 	var out []match
 	for _, m := range ms {
-		if k := (key{m.rule, m.line, m.secret}); !seen[k] {
+		if k := key(m); !seen[k] {
 			seen[k] = true
 			out = append(out, m)
 		}

@@ -35,12 +35,9 @@ func goWiden(r reader) ([]string, string) {
 	if r.exists("go.work") {
 		return nil, "go.work is there: the download reads the go.mod of each module that it uses"
 	}
-	mod, err := modfile.ParseLax("go.mod", r.file(path.Join(r.dir, "go.mod")), nil)
+	// Not the lax form: that leaves out what dependencies must not say, replace.
+	mod, err := modfile.Parse("go.mod", r.file(path.Join(r.dir, "go.mod")), nil)
 	if err != nil {
-		return nil, "go.mod cannot be read"
-	}
-	// The lax form leaves out what dependencies must not say: replace.
-	if mod, err = modfile.Parse("go.mod", r.file(path.Join(r.dir, "go.mod")), nil); err != nil {
 		return nil, "go.mod cannot be read"
 	}
 	for _, rep := range mod.Replace {
