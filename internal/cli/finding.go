@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"charm.land/lipgloss/v2"
@@ -22,9 +23,18 @@ func (p printer) problem(name, text, hint string) {
 }
 
 // findings prints findings, at most limit of them if it is not 0, and returns
-// how many were left out; dockerfiles names those of definitions. A line that does not fit is broken before it says how
-// far the file gets.
+// how many were left out; dockerfiles names those of definitions. Many notes, which
+// are about files that do no harm, are only counted. A line that does not
+// fit is broken before it says how far the file gets.
 func (p printer) findings(list []api.Finding, limit int, dockerfiles map[string]string) (left int) {
+	isNote := func(f api.Finding) bool { return f.Severity == "note" }
+	serious := slices.DeleteFunc(slices.Clone(list), isNote)
+	if notes := len(list) - len(serious); notes > shownNotes {
+		list = serious
+		defer func() {
+			p.line(p.dim(fmt.Sprintf("%-9s%s on files that do no harm as it is: --json lists them", "", plural(notes, "note"))))
+		}()
+	}
 	if limit > 0 && len(list) > limit {
 		left = len(list) - limit
 		list = list[:limit]

@@ -56,12 +56,17 @@ type Finding struct {
 // from secrets.
 func findings(s *buildctx.Selection, l buildctx.Local, budget config.Budget) []Finding {
 	var list []Finding
+	// A limit that somebody set is meant; the built-in one only warns.
+	large := Error
+	if budget.File == config.Default().Budget.File {
+		large = Warning
+	}
 	for i := range l.Files {
 		f := &l.Files[i]
 		found := Finding{Path: f.Path, Size: f.Size}
 		switch {
-		case budget.File > 0 && f.Bytes > budget.File:
-			found.Rule, found.Severity = RuleLarge, Warning
+		case budget.File > 0 && f.Bytes > budget.File && !inGit(f.Path):
+			found.Rule, found.Severity = RuleLarge, large
 			found.Message = fmt.Sprintf("%s, over the limit of %s for one file", size(f.Size), size(budget.File))
 		case f.Sent && isSpecial(f.Entry):
 			found.Rule, found.Severity = RuleSpecial, Warning
@@ -75,6 +80,12 @@ func findings(s *buildctx.Selection, l buildctx.Local, budget config.Budget) []F
 		list = append(list, found.placed(s, l, *f))
 	}
 	return append(list, missingSources(s, l)...)
+}
+
+// inGit reports whether name lies in a folder of git's: what is wrong there is
+// told once, for the folder.
+func inGit(name string) bool {
+	return strings.HasPrefix(name, ".git/") || strings.Contains(name, "/.git/")
 }
 
 func size(n int64) string { return units.HumanSizeWithPrecision(float64(n), 3) }

@@ -93,7 +93,7 @@ func (c *SecretCache) scan(ctx context.Context, root string, f *buildctx.File) (
 	have, ok := c.seen[at]
 	c.mu.Unlock()
 	if !ok {
-		have.named, have.skips = scanner.Name(f.Path), scanner.Skips(f.Path)
+		have.named, have.skips = scanner.Name(f.Path), inGit(f.Path) || scanner.Skips(f.Path)
 	}
 	if ok && have.stamp == f.Stamp() {
 		return have.all(), have.err

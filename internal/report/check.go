@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	buildctx "github.com/stokerd/stoker/context"
 	"github.com/stokerd/stoker/internal/api"
 	"github.com/stokerd/stoker/internal/config"
 	"github.com/stokerd/stoker/internal/project"
@@ -97,7 +98,10 @@ func checkDefinition(b *project.Build, limit config.Budget, found []project.Find
 		return d
 	}
 	d.Context, d.Sent = size(b.Selection.Main.Context), size(b.Selection.Sent())
-	large := func(f project.Finding) bool { return f.Rule == project.RuleLarge }
+	// A file over the built-in limit that no builder asks for costs nothing.
+	large := func(f project.Finding) bool {
+		return f.Rule == project.RuleLarge && (f.Severity == project.Error || f.Reach != buildctx.InContext)
+	}
 	for _, l := range []struct {
 		name string
 		over bool
