@@ -77,7 +77,7 @@ func (u *user) startLab() {
 	u.lab = l
 }
 
-// stopLab ends the builder, if there is one.
+// stopLab ends the builder, if there is one. Of a failed test it shows what the builder logged last.
 func (u *user) stopLab() {
 	u.t.Helper()
 	if u.lab == nil {
@@ -87,6 +87,12 @@ func (u *user) stopLab() {
 		u.t.Error(err)
 	}
 	u.lab = nil
+	if !u.t.Failed() {
+		return
+	}
+	log, err := os.ReadFile(filepath.Join(filepath.Dir(u.dir), "lab", "buildkitd.log"))
+	lines := strings.Split(strings.TrimSpace(string(log)), "\n")
+	u.t.Logf("buildkitd, %v:\n%s", err, strings.Join(lines[max(0, len(lines)-30):], "\n"))
 }
 
 // command prepares a command of the user's, in the repository.
