@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime"
+	"runtime/debug"
 
 	sd "github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
@@ -71,8 +73,33 @@ func (o *options) daemonOptions() (daemon.Options, error) {
 	}
 	return daemon.Options{
 		Paths: paths, Version: self, Builder: o.surroundings(), Env: o.env(), User: user,
-		Log: slog.New(slog.NewTextHandler(o.Stderr, nil)),
+		Log: slog.New(slog.NewTextHandler(o.Stderr, nil)), Rest: collectWhileAwake(),
 	}, nil
+}
+
+// restingGarbage is how much a daemon at rest may allocate before its garbage is
+// collected after all: thousands of answers to status.
+const restingGarbage = 64 << 20
+
+// collectWhileAwake keeps Go's collector from marking the whole heap every two
+// minutes (runtime: forcegcperiod) in a daemon that has nothing to do: at rest
+// only what is allocated counts.
+func collectWhileAwake() func(resting bool) {
+	percent := debug.SetGCPercent(100)
+	debug.SetGCPercent(percent)
+	limit := debug.SetMemoryLimit(-1)
+	return func(resting bool) {
+		if !resting {
+			debug.SetMemoryLimit(limit)
+			debug.SetGCPercent(percent)
+			return
+		}
+		debug.FreeOSMemory()
+		var held runtime.MemStats
+		runtime.ReadMemStats(&held)
+		debug.SetMemoryLimit(min(limit, int64(held.Sys-held.HeapReleased)+restingGarbage))
+		debug.SetGCPercent(-1)
+	}
 }
 
 // surroundings are where builders are looked for.

@@ -22,7 +22,7 @@ import (
 	"github.com/stokerd/stoker/internal/server"
 )
 
-// Options configure Run. All fields are needed but Ready, and Watch.
+// Options configure Run. All fields are needed but Ready, Rest and Watch.
 type Options struct {
 	Paths   ipc.Paths
 	Version api.Version
@@ -32,6 +32,9 @@ type Options struct {
 	User    *config.File      // the user's configuration; nil for none
 	// Ready is called once, when requests are answered.
 	Ready func()
+	// Rest is told when nothing has happened for a while, and when something
+	// does again; it may be nil. It is called from one goroutine.
+	Rest func(resting bool)
 	// Watch are directories to watch from the start, beside those that were
 	// watched when the last daemon ended.
 	Watch []api.UpRequest
@@ -48,6 +51,7 @@ type Daemon struct {
 	builder *builder
 	warmer  *prewarm.Scheduler
 	board   *board
+	rest    *rest
 	started time.Time
 	stop    context.CancelFunc
 	ctx     context.Context // of Run: what a request starts outlives the request
@@ -88,7 +92,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	defer stop()
 	group, ctx := errgroup.WithContext(ctx)
 	d := &Daemon{
-		options: o, log: o.Log, store: kept, images: newImages(), board: newBoard(), started: time.Now(),
+		options: o, log: o.Log, store: kept, images: newImages(), board: newBoard(), rest: newRest(o.Rest), started: time.Now(),
 		stop: stop, ctx: ctx, group: group, repositories: map[string]*repository{},
 	}
 	d.secrets = project.NewSecretCache()
@@ -103,6 +107,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	})
 	group.Go(func() error { return d.builder.run(ctx, d) })
 	group.Go(func() error { return d.lookUp(ctx) })
+	group.Go(func() error { d.rest.run(ctx); return nil })
 	d.resume(ctx)
 	if o.Ready != nil {
 		o.Ready()

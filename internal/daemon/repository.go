@@ -164,6 +164,7 @@ func (r *repository) fresh(ctx context.Context) (*state, error) {
 // open makes a picture from the disk. The scan that counts comes after the
 // watches are in place, so that nothing falls between.
 func (r *repository) open(ctx context.Context) {
+	r.daemon.rest.stir()
 	picture, err := r.opener.Open(ctx, r.root, r.allowed())
 	if err == nil {
 		r.watchRoots(picture)
@@ -188,6 +189,7 @@ func (r *repository) everything() map[string][]string {
 
 // follow brings the picture up to what the watchers reported.
 func (r *repository) follow(ctx context.Context, batches map[string]watcher.Batch) {
+	r.daemon.rest.stir()
 	old := r.state.Load()
 	if old.picture == nil {
 		r.open(ctx)
