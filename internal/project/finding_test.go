@@ -120,12 +120,12 @@ func TestFindings(t *testing.T) {
 			[]string{"error github-pat src/a.js:1 reaches final through line 2"},
 		},
 		{
-			"large files, the one that ships first",
+			"large files by a limit that was set, the one that ships first",
 			files{
 				"Dockerfile": "FROM scratch\nCOPY big /\n", "big": "12345678", "other": "1234567",
 				"small": "1", "stoker.yaml": "budget: {file: 5B}\n", ".dockerignore": "Dockerfile\nstoker.yaml\n.dockerignore\n",
 			},
-			[]string{"warning large-file big reaches final through line 2", "warning large-file other reaches context"},
+			[]string{"error large-file big reaches final through line 2", "error large-file other reaches context"},
 		},
 		{
 			"sources that are missing or ignored",
