@@ -90,7 +90,7 @@ func startBuildkitd(ctx context.Context, bins, dir, registry string) (*buildkitd
 	}
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
-	if err := b.ready(ctx, socket); err != nil {
+	if err := b.ready(ctx, bins, socket); err != nil {
 		b.stop(true)
 		return nil, fmt.Errorf("start buildkitd: %w\n%s", err, tail(logPath))
 	}
@@ -115,13 +115,17 @@ func (b *buildkitd) run() error {
 	return <-started
 }
 
-// ready returns when the socket is served: buildkitd listens once its workers are up.
-func (b *buildkitd) ready(ctx context.Context, socket string) error {
+// ready returns when buildkitd answers: it listens before its workers are up, and may still fail then.
+func (b *buildkitd) ready(ctx context.Context, bins, socket string) error {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	for {
 		if conn, err := net.Dial("unix", socket); err == nil {
-			return conn.Close()
+			conn.Close()
+			ask := exec.CommandContext(ctx, filepath.Join(bins, "buildctl"), "--addr", "unix://"+socket, "debug", "workers")
+			if ask.Run() == nil {
+				return nil
+			}
 		}
 		select {
 		case <-tick.C:
