@@ -7,7 +7,6 @@
 // [Resolver], or assumed, and the Plan says which. [Parse] is the other view,
 // faithful to the source text, for suggestions and edits.
 //
-// It is the only importer of BuildKit's frontend, client/llb and solver
-// packages. All values are immutable once returned and safe for concurrent
+// It is the only importer of BuildKit's Dockerfile frontend. All values are immutable once returned and safe for concurrent
 // use.
 package dockerfile
