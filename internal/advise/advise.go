@@ -182,7 +182,11 @@ func wire(p *project.Picture, b *project.Build, s suggest.Suggestion) api.Sugges
 
 // content says why there is nothing to suggest.
 func content(h History) string {
-	text := "no rule found anything to change (manifests-first)"
+	var names []string
+	for _, r := range suggest.Rules() {
+		names = append(names, r.Name)
+	}
+	text := "no rule found anything to change (" + strings.Join(names, ", ") + ")"
 	switch {
 	case h.Note != "":
 		return text + " (" + h.Note + ")"

@@ -106,14 +106,29 @@ type Change struct {
 	Old, New []byte // Old is nil for a file that does not exist
 }
 
+// A Rule finds one kind of improvement. It has a page docs/rules/NAME.md and a
+// folder testdata/NAME.
+type Rule struct {
+	Name string
+	// Find returns what the rule proposes; each suggestion bears its name.
+	Find func(Input) []Suggestion
+}
+
+// Rules returns every rule, one a line.
+func Rules() []Rule {
+	return []Rule{
+		{"manifests-first", manifestsFirst},
+	}
+}
+
 // Suggest returns what the rules propose, most seconds saved first.
 func Suggest(in Input) []Suggestion {
 	if in.File == nil || len(in.Builds) == 0 {
 		return nil
 	}
 	var list []Suggestion
-	for _, rule := range []func(Input) []Suggestion{manifestsFirst} {
-		list = append(list, rule(in)...)
+	for _, rule := range Rules() {
+		list = append(list, rule.Find(in)...)
 	}
 	slices.SortStableFunc(list, func(a, b Suggestion) int { return cmp.Compare(b.SavesSeconds, a.SavesSeconds) })
 	return list

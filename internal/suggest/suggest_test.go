@@ -3,6 +3,7 @@ package suggest_test
 import (
 	"fmt"
 	"io/fs"
+	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -35,6 +36,7 @@ import (
 //
 // All other sections are files of the repository.
 type scenario struct {
+	rule     suggest.Rule // that of its folder
 	sections map[string]string
 	files    map[string]string
 }
@@ -50,7 +52,13 @@ func load(t *testing.T, name string) scenario {
 	if len(strings.TrimSpace(string(a.Comment))) == 0 {
 		t.Errorf("%s does not say what it shows", name)
 	}
-	s := scenario{map[string]string{}, map[string]string{}}
+	s := scenario{sections: map[string]string{}, files: map[string]string{}}
+	folder := filepath.Base(filepath.Dir(name))
+	i := slices.IndexFunc(suggest.Rules(), func(r suggest.Rule) bool { return r.Name == folder })
+	if i < 0 {
+		t.Fatalf("%s: there is no rule %s", name, folder)
+	}
+	s.rule = suggest.Rules()[i]
 	for _, f := range a.Files {
 		if slices.Contains(special, f.Name) || strings.HasPrefix(f.Name, "want/") {
 			s.sections[f.Name] = string(f.Data)
@@ -193,6 +201,30 @@ func (s scenario) input(t *testing.T, files map[string]string) suggest.Input {
 	return in
 }
 
+// suggestions returns what the scenario's rule makes of these files.
+func (s scenario) suggestions(t *testing.T, files map[string]string) []suggest.Suggestion {
+	t.Helper()
+	list := s.rule.Find(s.input(t, files))
+	for _, one := range list {
+		if one.Rule != s.rule.Name {
+			t.Errorf("the rule %s suggests as %s", s.rule.Name, one.Rule)
+		}
+	}
+	return list
+}
+
+// TestRulesAreDocumented holds that each rule has its page, scenarios and name.
+func TestRulesAreDocumented(t *testing.T) {
+	for _, r := range suggest.Rules() {
+		if _, err := os.Stat(filepath.Join("../../docs/rules", r.Name+".md")); err != nil {
+			t.Error(err)
+		}
+		if names, _ := filepath.Glob(filepath.Join("testdata", r.Name, "*.txtar")); len(names) == 0 {
+			t.Errorf("%s has no scenario", r.Name)
+		}
+	}
+}
+
 func TestScenarios(t *testing.T) {
 	names, err := filepath.Glob("testdata/*/*.txtar")
 	if err != nil || len(names) < 20 {
@@ -201,7 +233,7 @@ func TestScenarios(t *testing.T) {
 	for _, name := range names {
 		t.Run(strings.TrimSuffix(filepath.Base(name), ".txtar"), func(t *testing.T) {
 			s := load(t, name)
-			got := suggest.Suggest(s.input(t, s.files))
+			got := s.suggestions(t, s.files)
 			if _, ok := s.sections["none"]; ok {
 				for _, g := range got {
 					t.Errorf("suggested %q (%s) %s\n%s", g.Title, g.Obstacle, g.Evidence, g.Diff())
@@ -275,7 +307,7 @@ func (s scenario) check(t *testing.T, g suggest.Suggestion) {
 			t.Errorf("%s is not changed", f)
 		}
 	}
-	for _, again := range suggest.Suggest(s.input(t, after)) {
+	for _, again := range s.suggestions(t, after) {
 		t.Errorf("once applied, there is still %q: %s\n%s", again.Title, again.Obstacle, again.Diff())
 	}
 }
