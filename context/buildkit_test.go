@@ -247,7 +247,7 @@ func (c *buildCase) check(t *testing.T, bk *client.Client) string {
 	context := fmt.Sprintf("%s\nignore file: %q", strings.Join(c.text, "\n"), s.Main.Ignore.Patterns())
 	for _, l := range s.Locals() {
 		var want []string
-		for _, f := range l.Files {
+		for f := range l.All() {
 			if f.Sent {
 				want = append(want, f.Path)
 			}
@@ -299,7 +299,7 @@ func (c *buildCase) checkStep(t *testing.T, s *Selection, i int, step dockerfile
 	}
 	want := map[string]bool{}
 	for _, l := range s.Locals() {
-		for _, f := range l.Files {
+		for f := range l.All() {
 			if slices.Contains(f.Steps, i) && f.Mode.IsRegular() {
 				content, err := os.ReadFile(filepath.Join(l.Root, f.Path))
 				if err != nil {
@@ -355,7 +355,7 @@ func untaken(s *Selection) []string {
 func brokenMatches(s *Selection, take dockerfile.Take) []string {
 	var list []string
 	for _, l := range s.Locals() {
-		for _, f := range l.Files {
+		for f := range l.All() {
 			if ok, _ := path.Match(path.Join(take.Path, strings.Join(take.Include, "")), f.Path); !ok || l.Name != take.Local || f.Link == "" || !f.Sent {
 				continue
 			}
@@ -456,7 +456,7 @@ func (c *buildCase) build(t *testing.T, bk *client.Client) (*askedFor, string, e
 // effective lists a local's effective context as treeOf lists a directory.
 func effective(l Local) []string {
 	var list []string
-	for _, f := range l.Files {
+	for f := range l.All() {
 		list = append(list, fmt.Sprintf("%s %v %s", f.Path, f.Mode, f.Link))
 	}
 	slices.Sort(list)

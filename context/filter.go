@@ -28,7 +28,7 @@ type filter struct {
 type frame struct {
 	entry   *entry
 	path    string
-	index   int // in local.Files; -1 while nothing in it has been passed
+	index   int // in local.files; -1 while nothing in it has been passed
 	exclude ignore.State
 	include []ignore.State // parallel to filter.include; unused where that is nil
 }
@@ -175,9 +175,9 @@ func (f *filter) pass(e *entry, path string) int {
 func (f *filter) add(e *entry, path string) int {
 	file := File{Entry: e.public(path)}
 	file.Bytes = f.names.bytes(file.Entry)
-	f.local.Files = append(f.local.Files, file)
+	f.local.files = append(f.local.files, file)
 	f.local.Context.add(file.Entry, file.Bytes)
-	return len(f.local.Files) - 1
+	return len(f.local.files) - 1
 }
 
 // send marks the file at index as sent, and the directories on the way to it.
@@ -191,7 +191,7 @@ func (f *filter) send(index int) {
 }
 
 func (f *filter) mark(index int) {
-	file := &f.local.Files[index]
+	file := &f.local.files[index]
 	if !file.Sent {
 		file.Sent = true
 		f.local.Sent.add(file.Entry, f.sent.bytes(file.Entry))

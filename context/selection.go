@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"maps"
 	"path"
 	"path/filepath"
@@ -42,8 +43,8 @@ type Local struct {
 	Ignore *ignore.File
 	// Context is the effective context, Sent what of it the builder asks for.
 	Context, Sent Size
-	Files         []File // the effective context, parents before children
 
+	files   []File           // the effective context, parents before children
 	matcher *ignore.Matcher  // of Ignore
 	takers  map[int][]*taker // by step
 }
@@ -223,15 +224,19 @@ func (l Local) Explain(name string) ignore.Decision {
 // Ignores reports whether the ignore file leaves name out.
 func (l Local) Ignores(name string) bool { return l.matcher != nil && l.matcher.Ignored(name) }
 
+// All yields the effective context in the order in which BuildKit walks it,
+// parents before children.
+func (l Local) All() iter.Seq[File] { return slices.Values(l.files) }
+
 // Lookup returns the file at name in the effective context.
 func (l Local) Lookup(name string) (File, bool) {
-	i, ok := slices.BinarySearchFunc(l.Files, name, func(f File, name string) int {
+	i, ok := slices.BinarySearchFunc(l.files, name, func(f File, name string) int {
 		return compareWalk(f.Path, name)
 	})
 	if !ok {
 		return File{}, false
 	}
-	return l.Files[i], true
+	return l.files[i], true
 }
 
 // compareWalk orders paths as a walk does: by component.

@@ -134,7 +134,7 @@ func selected(t *testing.T, def buildctx.Definition) string {
 	var b strings.Builder
 	for _, l := range s.Locals() {
 		fmt.Fprintf(&b, "%s: %d files, %d bytes; sent %d files, %d bytes\n", l.Name, l.Context.Files, l.Context.Bytes, l.Sent.Files, l.Sent.Bytes)
-		for _, f := range l.Files {
+		for f := range l.All() {
 			reach, _ := s.Reach(l, f)
 			fmt.Fprintf(&b, "%8s %3d %s", reach, f.Bytes, f.Path)
 			if f.Link != "" {

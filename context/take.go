@@ -110,8 +110,8 @@ func (l *Local) assign(plan *dockerfile.Plan, files fsutil.FS) error {
 				return err
 			}
 			l.takers[i] = append(l.takers[i], k)
-			for j := range l.Files {
-				f := &l.Files[j]
+			for j := range l.files {
+				f := &l.files[j]
 				if !f.Sent || !k.takes(f.Path) {
 					continue
 				}

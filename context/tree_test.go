@@ -219,7 +219,7 @@ func TestFilterEqualsFsutil(t *testing.T) {
 			}
 			l := selected(t, tree, excludes, requests)
 			var got, sent []string
-			for _, f := range l.Files {
+			for f := range l.All() {
 				got = append(got, f.Path)
 				if f.Sent {
 					sent = append(sent, f.Path)

@@ -143,9 +143,8 @@ func (c buildContext) Takes(line int, name string) bool {
 }
 
 func (c buildContext) Exists(name string) bool {
-	return slices.ContainsFunc(c.Main.Files, func(f buildctx.File) bool {
-		return f.Path == name || strings.HasPrefix(f.Path, name+"/")
-	})
+	_, ok := c.Main.Lookup(name)
+	return ok
 }
 
 func (c buildContext) Read(name string) ([]byte, error) {

@@ -101,8 +101,7 @@ func (c *contextOptions) tellIgnore(l buildctx.Local, rel, file string) {
 func (c *contextOptions) tellSteps(s *buildctx.Selection, rel string) {
 	var steps []int
 	sent, there := false, false
-	for i := range s.Main.Files {
-		f := &s.Main.Files[i]
+	for f := range s.Main.All() {
 		if f.Path != rel && !strings.HasPrefix(f.Path, path.Clean(rel)+"/") {
 			continue
 		}

@@ -61,8 +61,7 @@ func findings(s *buildctx.Selection, l buildctx.Local, budget config.Budget) []F
 	if budget.File == config.Default().Budget.File {
 		large = Warning
 	}
-	for i := range l.Files {
-		f := &l.Files[i]
+	for f := range l.All() {
 		found := Finding{Path: f.Path, Size: f.Size}
 		switch {
 		case budget.File > 0 && f.Bytes > budget.File && !inGit(f.Path):
@@ -77,7 +76,7 @@ func findings(s *buildctx.Selection, l buildctx.Local, budget config.Budget) []F
 		default:
 			continue
 		}
-		list = append(list, found.placed(s, l, *f))
+		list = append(list, found.placed(s, l, f))
 	}
 	return append(list, missingSources(s, l)...)
 }

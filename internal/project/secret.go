@@ -52,8 +52,7 @@ func (c *SecretCache) findings(ctx context.Context, s *buildctx.Selection, l bui
 		return nil
 	}
 	var list []Finding
-	for i := range l.Files {
-		f := &l.Files[i]
+	for f := range l.All() {
 		if f.Mode.IsDir() || ctx.Err() != nil {
 			continue
 		}
@@ -62,13 +61,13 @@ func (c *SecretCache) findings(ctx context.Context, s *buildctx.Selection, l bui
 			list = append(list, Finding{
 				Rule: RuleUnreadable, Severity: Error, Path: f.Path, Size: f.Size,
 				Message: "cannot be read: BuildKit's client will fail; make it readable or ignore it",
-			}.placed(s, l, *f))
+			}.placed(s, l, f))
 		}
 		for _, sf := range found {
 			list = append(list, Finding{
 				Rule: sf.Rule, Severity: Severity(sf.Severity), Path: sf.Path, Line: sf.Line, Size: f.Size,
 				Message: sf.Message, Fingerprint: sf.Fingerprint,
-			}.placed(s, l, *f).calmed())
+			}.placed(s, l, f).calmed())
 		}
 	}
 	return list
@@ -83,7 +82,7 @@ func (f Finding) calmed() Finding {
 	return f
 }
 
-func (c *SecretCache) scan(ctx context.Context, root string, f *buildctx.File) ([]secrets.Finding, error) {
+func (c *SecretCache) scan(ctx context.Context, root string, f buildctx.File) ([]secrets.Finding, error) {
 	scanner, err := c.scanner()
 	if err != nil {
 		return nil, err
@@ -114,7 +113,7 @@ func (c *SecretCache) scan(ctx context.Context, root string, f *buildctx.File) (
 
 func (s scanned) all() []secrets.Finding { return slices.Concat(s.named, s.content) }
 
-func read(ctx context.Context, scanner *secrets.Scanner, abs string, f *buildctx.File) ([]secrets.Finding, error) {
+func read(ctx context.Context, scanner *secrets.Scanner, abs string, f buildctx.File) ([]secrets.Finding, error) {
 	file, err := os.Open(abs)
 	if err != nil {
 		return nil, err

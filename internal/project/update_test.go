@@ -73,7 +73,7 @@ func describe(p *Picture) string {
 		}
 		for _, l := range build.Selection.Locals() {
 			fmt.Fprintf(&b, "  local %s: context %+v, sent %+v\n", l.Name, l.Context, l.Sent)
-			for _, f := range l.Files {
+			for f := range l.All() {
 				fmt.Fprintf(&b, "    %s %v %d %q %d %v %v\n", f.Path, f.Mode, f.Size, f.Link, f.Bytes, f.Sent, f.Steps)
 			}
 		}

@@ -24,18 +24,18 @@ func Context(p *project.Picture, b *project.Build) (api.Context, error) {
 		Context:    size(main.Context),
 		Sent:       size(main.Sent),
 		Notes:      assumptions(b),
-		Entries:    make([]api.ContextEntry, 0, len(main.Files)),
+		Entries:    []api.ContextEntry{},
 	}
 	if main.Root == "" {
 		c.Root = withoutCredentials(b.Definition.Context)
 	}
-	for i := range main.Files {
-		c.Entries = append(c.Entries, entry(b.Selection, &main.Files[i]))
+	for f := range main.All() {
+		c.Entries = append(c.Entries, entry(b.Selection, f))
 	}
 	return c, nil
 }
 
-func entry(s *buildctx.Selection, f *buildctx.File) api.ContextEntry {
+func entry(s *buildctx.Selection, f buildctx.File) api.ContextEntry {
 	e := api.ContextEntry{
 		Path: readable(f.Path), PathBytes: rawName(f.Path), Type: buildctx.TypeOf(f.Mode), Sent: f.Sent,
 	}
