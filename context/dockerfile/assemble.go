@@ -67,11 +67,24 @@ func (a *assembler) add(platform string, def *pb.Definition) error {
 		v.step = i
 		s := &a.plan.Steps[i]
 		s.Digest = v.dgst.String()
+		s.Definition = definition(s.Definition, v.op)
 		s.Takes = append(s.Takes, takes(v.op, vertices)...)
 	}
 	a.link(vertices)
 	a.markFinal(vertices, head)
 	return nil
+}
+
+// definition identifies an operation without what it is applied to, after those
+// of the same step that came before.
+func definition(before string, op *pb.Op) string {
+	plain := op.CloneVT()
+	plain.Inputs = nil
+	dt, err := plain.MarshalVT()
+	if err != nil {
+		return "" // never: it was decoded
+	}
+	return digest.FromString(before + string(dt)).String()
 }
 
 // decode returns def's operations, inputs before what needs them, and the

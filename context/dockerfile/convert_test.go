@@ -234,3 +234,26 @@ func takeFlags(t dockerfile.Take) string {
 	}
 	return b.String()
 }
+
+// TestDefinition holds that a step's definition changes with the step and with
+// the variables that it sees, and not with what stands above it.
+func TestDefinition(t *testing.T) {
+	definitions := func(text string) map[string]string {
+		p, err := dockerfile.Convert(t.Context(), dockerfile.Input{Dockerfile: "Dockerfile", Text: []byte(text), Context: t.TempDir()}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		byText := map[string]string{}
+		for _, s := range p.Steps {
+			byText[s.Instruction] = s.Definition
+		}
+		return byText
+	}
+	before := definitions("FROM a\nRUN one\nARG V=1\nRUN two\nCOPY --link x /x\n")
+	after := definitions("FROM a\nARG V=1\nRUN one\nRUN new\nRUN two\nCOPY --link x /x\n")
+	for text, same := range map[string]bool{"RUN one": false, "RUN two": true, "COPY --link x /x": true} {
+		if (before[text] == after[text]) != same || before[text] == "" {
+			t.Errorf("%s: %q became %q", text, before[text], after[text])
+		}
+	}
+}

@@ -181,7 +181,7 @@ func (g *gateway) Warn(context.Context, digest.Digest, string, client.WarnOpts) 
 
 // lint takes a finding of BuildKit's Dockerfile checks (linter.LintWarnFunc).
 func (g *gateway) lint(rule, _, url, message string, location []parser.Range) {
-	w := Warning{URL: url}
+	w := Warning{Rule: rule, URL: url}
 	if len(location) > 0 {
 		w.Line = location[0].Start.Line
 	}

@@ -62,6 +62,9 @@ type Step struct {
 	// Digest identifies the step's operation within this plan. It is no key:
 	// it differs where BuildKit hits.
 	Digest string
+	// Definition identifies what the step does apart from what it does it to:
+	// it stays the same if only what stands above the step changes.
+	Definition string
 	// Parents are the indexes into Plan.Steps of the steps that this one needs
 	// directly.
 	Parents []int
@@ -106,7 +109,8 @@ type Base struct {
 
 // A Warning is a finding of BuildKit's own Dockerfile checks.
 type Warning struct {
-	Message string
+	Rule    string // BuildKit's name of the check: StageNameCasing
+	Message string // begins with the rule, and ends with the line
 	Line    int
 	URL     string
 }

@@ -44,16 +44,41 @@ type Instruction struct {
 	// Comments are the comment lines directly above, which belong to it; the
 	// zero Lines if there are none. Parser directives are not among them.
 	Comments Lines
-	// Names are the variables that ARG or ENV declares; their values are left out.
+	// Names are the variables that ARG or ENV declares.
 	Names []string
+	// Vars are the same with what is written for them, in order.
+	Vars []Variable
 	// Flags are written as in the file: "--chown=node:node".
 	Flags []string
 	// Value is the argument of WORKDIR and USER, "" for others.
 	Value string
 	// Shell is the command that SHELL sets.
 	Shell []string
+	// Command is what CMD, ENTRYPOINT or HEALTHCHECK starts; nil for others.
+	Command *Command
+	// Ports are those of EXPOSE, sorted, as written.
+	Ports []string
 	Copy  *Copy // of COPY and ADD
 	Run   *Run  // of RUN
+}
+
+// A Variable is one that ARG or ENV declares.
+type Variable struct {
+	Name string
+	// Value is as written, unexpanded. It may be a secret: never show it.
+	Value string
+	// Set is false for an ARG that has no default.
+	Set bool
+}
+
+// A Command is what an image starts.
+type Command struct {
+	// Args are the words of the list form; empty in the shell form, and for [].
+	Args []string
+	// Script is the command line of the shell form.
+	Script string
+	// None reports HEALTHCHECK NONE.
+	None bool
 }
 
 // Whole returns the instruction's lines with the comments that belong to it.
@@ -216,13 +241,50 @@ func (f *File) instruction(node *parser.Node, cmd any, src *source) Instruction 
 	case *instructions.ArgCommand:
 		for _, a := range c.Args {
 			in.Names = append(in.Names, a.Key)
+			v := Variable{Name: a.Key, Set: a.Value != nil}
+			if v.Set {
+				v.Value = *a.Value
+			}
+			in.Vars = append(in.Vars, v)
 		}
 	case *instructions.EnvCommand:
 		for _, e := range c.Env {
 			in.Names = append(in.Names, e.Key)
+			in.Vars = append(in.Vars, Variable{e.Key, e.Value, true})
 		}
+	case *instructions.CmdCommand:
+		in.Command = command(c.ShellDependantCmdLine)
+	case *instructions.EntrypointCommand:
+		in.Command = command(c.ShellDependantCmdLine)
+	case *instructions.HealthCheckCommand:
+		in.Command = health(c)
+	case *instructions.ExposeCommand:
+		in.Ports = c.Ports
 	}
 	return in
+}
+
+// command describes what CMD or ENTRYPOINT starts.
+func command(c instructions.ShellDependantCmdLine) *Command {
+	if c.PrependShell {
+		return &Command{Script: strings.Join(c.CmdLine, " ")}
+	}
+	return &Command{Args: c.CmdLine}
+}
+
+// health describes a HEALTHCHECK, whose first word says how the rest is run.
+func health(c *instructions.HealthCheckCommand) *Command {
+	if c.Health == nil || len(c.Health.Test) == 0 {
+		return &Command{}
+	}
+	switch test := c.Health.Test; test[0] {
+	case "NONE":
+		return &Command{None: true}
+	case "CMD-SHELL":
+		return &Command{Script: strings.Join(test[1:], " ")}
+	default:
+		return &Command{Args: test[1:]}
+	}
 }
 
 // run describes a RUN.

@@ -192,3 +192,36 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestCommandsAndVariables(t *testing.T) {
+	f := parse(t, `FROM a
+ARG A B=1
+ENV C=$B D="x y"
+EXPOSE 80 443/udp
+CMD ["node", "x y"]
+CMD node x | tee log
+HEALTHCHECK NONE
+HEALTHCHECK CMD curl -f localhost
+ENTRYPOINT []
+RUN true
+`)
+	ins := f.Stages[0].Instructions
+	got := []any{ins[0].Vars, ins[1].Vars, ins[2].Ports}
+	for _, in := range ins[3:] {
+		got = append(got, in.Command)
+	}
+	want := []any{
+		[]dockerfile.Variable{{Name: "A"}, {Name: "B", Value: "1", Set: true}},
+		[]dockerfile.Variable{{Name: "C", Value: "$B", Set: true}, {Name: "D", Value: `"x y"`, Set: true}},
+		[]string{"443/udp", "80"},
+		&dockerfile.Command{Args: []string{"node", "x y"}},
+		&dockerfile.Command{Script: "node x | tee log"},
+		&dockerfile.Command{None: true},
+		&dockerfile.Command{Script: "curl -f localhost"},
+		&dockerfile.Command{},
+		(*dockerfile.Command)(nil),
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
