@@ -121,6 +121,14 @@ func (d Definition) input() dockerfile.Input {
 	return in
 }
 
+// Convert has BuildKit's frontend read text as d's Dockerfile, with the images
+// that it starts from assumed.
+func (d Definition) Convert(ctx context.Context, text []byte) (*dockerfile.Plan, error) {
+	in := d.input()
+	in.Text = text
+	return dockerfile.Convert(ctx, in, nil)
+}
+
 // Sent returns what the builder asks for over all contexts.
 func (s *Selection) Sent() Size {
 	total := s.Main.Sent

@@ -5,13 +5,13 @@
 package advise
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	buildctx "github.com/stokerd/stoker/context"
 	"github.com/stokerd/stoker/context/dockerfile"
@@ -69,11 +69,11 @@ func Read(ctx context.Context, p *project.Picture) (History, error) {
 }
 
 // Suggest returns what the rules propose for each of builds.
-func Suggest(p *project.Picture, builds []*project.Build, h History, costs Costs) []Answer {
+func Suggest(ctx context.Context, p *project.Picture, builds []*project.Build, h History, costs Costs) []Answer {
 	answers := make([]Answer, 0, len(builds))
 	for _, b := range builds {
 		a := Answer{Build: b}
-		if in, ok := input(p, b, h, costs); ok {
+		if in, ok := input(ctx, p, b, h, costs); ok {
 			a.Suggestions = suggest.Suggest(in)
 		}
 		answers = append(answers, a)
@@ -83,7 +83,7 @@ func Suggest(p *project.Picture, builds []*project.Build, h History, costs Costs
 
 // input gathers what the rules look at for b; false if its Dockerfile is no
 // file that could be changed, or cannot be read.
-func input(p *project.Picture, b *project.Build, h History, costs Costs) (suggest.Input, bool) {
+func input(ctx context.Context, p *project.Picture, b *project.Build, h History, costs Costs) (suggest.Input, bool) {
 	if b.Selection == nil || b.Definition.Inline != "" {
 		return suggest.Input{}, false
 	}
@@ -96,21 +96,26 @@ func input(p *project.Picture, b *project.Build, h History, costs Costs) (sugges
 	if err != nil {
 		return suggest.Input{}, false
 	}
-	in := suggest.Input{File: file, Path: name, Commits: h.Commits, Builds: []suggest.Build{build(p, b)}}
+	in := suggest.Input{File: file, Path: name, Commits: h.Commits, Builds: []suggest.Build{build(ctx, p, b)}}
+	in.Silenced = p.Config.Silenced
 	if costs != nil {
 		in.Seconds = costs(b.Definition.Name)
 	}
 	for _, other := range p.Builds {
 		if other != b && other.Selection != nil && other.Definition.Dockerfile == b.Definition.Dockerfile {
-			in.Builds = append(in.Builds, build(p, other))
+			in.Builds = append(in.Builds, build(ctx, p, other))
 		}
 	}
 	return in, true
 }
 
-func build(p *project.Picture, b *project.Build) suggest.Build {
+func build(ctx context.Context, p *project.Picture, b *project.Build) suggest.Build {
 	main := b.Selection.Main
-	out := suggest.Build{Name: b.Definition.Name, Target: b.Definition.Target, Context: buildContext{b.Selection}}
+	def := b.Definition
+	out := suggest.Build{
+		Name: def.Name, Target: def.Target, Args: def.Args, Context: buildContext{b.Selection}, Plan: b.Selection.Plan,
+		Convert: func(text []byte) (*dockerfile.Plan, error) { return def.Convert(ctx, text) },
+	}
 	if dir := p.Relative(main.Root); dir != "." {
 		out.Dir = dir
 	}
@@ -172,7 +177,7 @@ func Wire(p *project.Picture, answers []Answer, h History) api.Suggest {
 
 func wire(p *project.Picture, b *project.Build, s suggest.Suggestion) api.Suggestion {
 	out := api.Suggestion{
-		Rule: s.Rule, Title: s.Title, File: p.Relative(b.Definition.Dockerfile), Lines: [2]int{s.Lines.From, s.Lines.To},
+		Rule: s.Rule, Title: s.Title, File: cmp.Or(s.File, p.Relative(b.Definition.Dockerfile)), URL: s.URL, Lines: [2]int{s.Lines.From, s.Lines.To},
 		Evidence: s.Evidence, Obstacle: s.Obstacle, SavesSeconds: s.SavesSeconds, Costs: s.Costs, Proof: string(s.Proof), Diff: s.Diff(),
 	}
 	out.HitRate.Before, out.HitRate.After = s.HitRate.Before, s.HitRate.After
@@ -181,11 +186,7 @@ func wire(p *project.Picture, b *project.Build, s suggest.Suggestion) api.Sugges
 
 // content says why there is nothing to suggest.
 func content(h History) string {
-	var names []string
-	for _, r := range suggest.Rules() {
-		names = append(names, r.Name)
-	}
-	text := "no rule found anything to change (" + strings.Join(names, ", ") + ")"
+	text := fmt.Sprintf("none of the %d rules found anything to change", len(suggest.Rules()))
 	switch {
 	case h.Note != "":
 		return text + " (" + h.Note + ")"

@@ -23,18 +23,21 @@ type SuggestDefinition struct {
 type Suggestion struct {
 	Rule     string `json:"rule"`
 	Title    string `json:"title"`
-	File     string `json:"file"`  // relative to the repository
+	File     string `json:"file"`  // relative to the repository; the Dockerfile or its ignore file
 	Lines    [2]int `json:"lines"` // first and last line concerned
 	Evidence string `json:"evidence"`
-	// Obstacle says, for advice, why there is no edit.
+	// Obstacle says, for advice, why it is not applied.
 	Obstacle string `json:"obstacle,omitempty"`
 	// SavesSeconds is per build, from this repository's history.
 	SavesSeconds float64     `json:"savesSeconds"`
 	HitRate      BeforeAfter `json:"hitRate"`
-	// Costs says where the seconds come from: observed or prior.
+	// Costs says where the seconds come from: observed or prior; empty where none are given.
 	Costs string `json:"costs"`
 	Proof string `json:"proof"` // verified, by-construction or advice
-	Diff  string `json:"diff,omitempty"`
+	// Diff is unified, as `git apply` takes it; that of advice is only shown.
+	Diff string `json:"diff,omitempty"`
+	// URL is a page that explains the rule, for rules of BuildKit's own.
+	URL string `json:"url,omitempty"`
 }
 
 // BeforeAfter is a hit rate, 0..1, of the file as it is and as proposed.

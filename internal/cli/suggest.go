@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -11,6 +10,7 @@ import (
 
 	"github.com/stokerd/stoker/internal/advise"
 	"github.com/stokerd/stoker/internal/api"
+	"github.com/stokerd/stoker/internal/config"
 	"github.com/stokerd/stoker/internal/git"
 	"github.com/stokerd/stoker/internal/ipc"
 	"github.com/stokerd/stoker/internal/project"
@@ -22,6 +22,7 @@ type suggestOptions struct {
 	*options
 	adHoc
 	json, diff, apply, undo, force bool
+	rules                          []string
 }
 
 func newSuggest(o *options) *cobra.Command {
@@ -33,11 +34,13 @@ func newSuggest(o *options) *cobra.Command {
 from the repository's own history.
 
 --apply edits in place and leaves comments and formatting alone. It refuses a
-Dockerfile with uncommitted changes, unless --force is given.`,
+Dockerfile with uncommitted changes, unless --force is given. Advice, which would
+make another image on purpose or is for you to decide, is shown and never applied.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return s.run(cmd.Context(), args) },
 	}
 	s.register(cmd)
 	f := cmd.Flags()
+	f.StringArrayVar(&s.rules, "rule", nil, "only this `rule`; can be given several times")
 	f.BoolVar(&s.json, "json", false, "print JSON")
 	f.BoolVar(&s.diff, "diff", false, "print the changes as a unified diff")
 	f.BoolVar(&s.apply, "apply", false, "make the best change of each Dockerfile")
@@ -61,6 +64,11 @@ func (s *suggestOptions) run(ctx context.Context, args []string) error {
 	case s.undo:
 		return s.takeBack(ctx)
 	}
+	for _, name := range s.rules {
+		if !slices.Contains(config.Rules(), name) && !strings.HasPrefix(name, config.BuildKitRules) {
+			return usage("stoker suggest --rule "+config.Rules()[0], "there is no rule %s; known are %s", name, strings.Join(config.Rules(), ", "))
+		}
+	}
 	query, err := s.query(s.options, args)
 	if err != nil {
 		return err
@@ -71,13 +79,12 @@ func (s *suggestOptions) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	s.narrow(&answer)
 	switch {
 	case s.json:
 		err = s.out.json(answer)
 	case s.diff:
-		for _, change := range best(answer) {
-			s.out.printf("%s", change.Diff)
-		}
+		s.printDiffs(answer)
 	case s.apply:
 		return s.write(ctx, query, answer)
 	default:
@@ -95,64 +102,6 @@ func (s *suggestOptions) run(ctx context.Context, args []string) error {
 		}
 	}
 	return nil
-}
-
-// best returns the first suggestion with an edit for each Dockerfile: a second
-// one may concern the same lines, and is asked for again once the first is made.
-func best(answer api.Suggest) []api.Suggestion {
-	var list []api.Suggestion
-	done := map[string]bool{}
-	for _, d := range answer.Definitions {
-		for _, s := range d.Suggestions {
-			if s.Diff != "" && !done[s.File] {
-				done[s.File] = true
-				list = append(list, s)
-			}
-		}
-	}
-	return list
-}
-
-func (s *suggestOptions) print(answer api.Suggest) {
-	p := s.out
-	content := map[string][]string{} // what is said of builds that need nothing
-	for _, d := range answer.Definitions {
-		switch {
-		case d.Problem != "":
-			p.problem(d.Name, d.Problem, d.Hint)
-		case len(d.Suggestions) == 0:
-			content[d.Content] = append(content[d.Content], d.Name)
-			continue
-		default:
-			p.line(p.bold(d.Name))
-			for n, one := range d.Suggestions {
-				p.suggestion(n+1, one)
-			}
-		}
-		p.line()
-	}
-	for _, text := range slices.Sorted(maps.Keys(content)) {
-		p.wrapped("", p.bold(strings.Join(content[text], ", "))+": "+text)
-	}
-	if len(best(answer)) > 0 {
-		s.hint("stoker suggest --diff shows the changes, --apply makes them")
-	}
-}
-
-func (p printer) suggestion(n int, s api.Suggestion) {
-	saves := ""
-	if s.SavesSeconds > 0 {
-		saves = "  " + p.good("saves "+seconds(s.SavesSeconds)+" per build")
-	}
-	p.line(fmt.Sprintf("  %d  %s", n, p.bold(s.Title)) + saves)
-	p.wrapped("     ", p.dim(fmt.Sprintf("%s:%d-%d  %s, %s costs", s.File, s.Lines[0], s.Lines[1], s.Proof, s.Costs)))
-	p.wrapped("     ", s.Evidence)
-	if s.HitRate.Before != s.HitRate.After {
-		p.line(fmt.Sprintf("     hit rate %s → %s", percent(s.HitRate.Before), percent(s.HitRate.After)))
-	}
-	if s.Obstacle != "" {
-		p.wrapped("     ", p.warn("no edit: ")+s.Obstacle)
-	}
 }
 
 // write makes the changes that answer shows. They are computed again from the
@@ -261,5 +210,5 @@ func (l *local) advise(ctx context.Context, p *project.Picture, names []string) 
 	if err != nil {
 		return nil, advise.History{}, err
 	}
-	return advise.Suggest(p, builds, history, costs), history, nil
+	return advise.Suggest(ctx, p, builds, history, costs), history, nil
 }

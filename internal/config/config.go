@@ -78,6 +78,8 @@ type Config struct {
 	Budget Budget
 	// Allow are the findings that the repository accepts.
 	Allow []Allow
+	// Silenced are the rules of suggestions that the repository ignores.
+	Silenced []string
 	// Prewarm says when and what is warmed.
 	Prewarm Prewarm
 	// Builder is where builds run: "auto", "docker", "buildx:NAME" or an address.
@@ -184,7 +186,7 @@ func Merge(flags Flags, repository, user *File, allowed bool) Config {
 		c.Prewarm.Secrets = user.Secrets
 	}
 	if repository != nil {
-		c.Builds, c.Allow = repository.Builds, repository.Allow
+		c.Builds, c.Allow, c.Silenced = repository.Builds, repository.Allow, repository.Silenced
 		held := repository.settings
 		if !allowed {
 			if held.builder != nil && *held.builder != c.Builder {

@@ -24,6 +24,8 @@ type File struct {
 	Builds []Build
 	// Allow are the entries of `findings.allow` (repository only).
 	Allow []Allow
+	// Silenced are the entries of `suggest.ignore` (repository only).
+	Silenced []string
 	// Secrets are the entries of `prewarm.secrets` (user only).
 	Secrets []string
 

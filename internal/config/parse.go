@@ -21,6 +21,7 @@ func ParseRepository(name string, data []byte) (*File, error) {
 			"builds":   func(n ast.Node) { f.Builds = r.builds(n) },
 			"budget":   func(n ast.Node) { r.budget(n, &f.settings) },
 			"findings": func(n ast.Node) { r.findings(n, f) },
+			"suggest":  func(n ast.Node) { f.Silenced = r.silenced(n) },
 			"prewarm":  func(n ast.Node) { r.prewarm(n, f, false) },
 			"builder":  func(n ast.Node) { f.settings.builder = parsed(r, n, ParseBuilder) },
 		})
@@ -35,6 +36,7 @@ func ParseUser(name string, data []byte) (*File, error) {
 			"builds":   elsewhere,
 			"budget":   func(n ast.Node) { r.budget(n, &f.settings) },
 			"findings": elsewhere,
+			"suggest":  elsewhere,
 			"prewarm":  func(n ast.Node) { r.prewarm(n, f, true) },
 			"builder":  func(n ast.Node) { f.settings.builder = parsed(r, n, ParseBuilder) },
 		})

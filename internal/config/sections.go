@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
@@ -149,6 +150,37 @@ func (r *reader) pattern(n ast.Node) string {
 		return ""
 	}
 	return text
+}
+
+// BuildKitRules begins the names of the rules that are BuildKit's own checks.
+const BuildKitRules = "buildkit/"
+
+// Rules returns the names of the rules that make suggestions, in the order in
+// which they are asked, without those of BuildKit.
+func Rules() []string {
+	return []string{"manifests-first"}
+}
+
+// silenced reads `suggest`.
+func (r *reader) silenced(n ast.Node) []string {
+	var rules []string
+	r.mapping(n, "suggest", fields{"ignore": func(n ast.Node) {
+		for _, item := range r.list(n, "suggest.ignore") {
+			name, ok := r.text(item, "rule")
+			switch {
+			case !ok:
+			case slices.Contains(Rules(), name), strings.HasPrefix(name, BuildKitRules):
+				rules = append(rules, name)
+			default:
+				hint := "known are " + strings.ReplaceAll(oneOf(Rules()), " or ", " and ") + ", and buildkit/ with a check of BuildKit's"
+				if near := nearest(name, Rules()); near != "" {
+					hint = "did you mean " + near + "?"
+				}
+				r.fail(item, "rule "+quote(name)+" is not known", hint)
+			}
+		}
+	}})
+	return rules
 }
 
 // prewarm reads `prewarm`. What a prewarm may be trusted with is the user's

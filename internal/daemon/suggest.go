@@ -34,7 +34,7 @@ func (d *Daemon) Suggest(ctx context.Context, req api.SuggestRequest) (api.Sugge
 	if err != nil {
 		return api.Suggest{}, err
 	}
-	return advise.Wire(p, advise.Suggest(p, builds, history, costs), history), nil
+	return advise.Wire(p, advise.Suggest(ctx, p, builds, history, costs), history), nil
 }
 
 // costs returns what the steps of a repository's definitions took when they
@@ -83,7 +83,7 @@ func (r *repository) countSuggestions(ctx context.Context) {
 		}
 		n := 0
 		if err == nil {
-			n, err = r.daemon.count(r, s.picture, history)
+			n, err = r.daemon.count(ctx, r, s.picture, history)
 		}
 		if err != nil {
 			if ctx.Err() == nil {
@@ -97,13 +97,13 @@ func (r *repository) countSuggestions(ctx context.Context) {
 	}
 }
 
-func (d *Daemon) count(r *repository, p *project.Picture, history advise.History) (int, error) {
+func (d *Daemon) count(ctx context.Context, r *repository, p *project.Picture, history advise.History) (int, error) {
 	costs, err := d.costs(r)
 	if err != nil {
 		return 0, err
 	}
 	n := 0
-	for _, a := range advise.Suggest(p, p.Builds, history, costs) {
+	for _, a := range advise.Suggest(ctx, p, p.Builds, history, costs) {
 		n += len(a.Suggestions)
 	}
 	return n, nil

@@ -7,7 +7,7 @@ import (
 )
 
 // Diff returns the suggestion's changes as one unified diff that `git apply`
-// takes; "" for advice.
+// takes; "" if there are none.
 func (s Suggestion) Diff() string {
 	var b strings.Builder
 	for _, c := range s.Changes {

@@ -17,6 +17,7 @@ package suggest
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"github.com/stokerd/stoker/context/dockerfile"
 	"github.com/stokerd/stoker/internal/changes"
@@ -28,8 +29,10 @@ type Proof string
 // The proof levels.
 const (
 	Verified       Proof = "verified"        // both versions were built and compared
-	ByConstruction Proof = "by-construction" // only moves over steps whose effects are known
-	Advice         Proof = "advice"          // no edit: something is in the way
+	ByConstruction Proof = "by-construction" // only steps whose effects are known are touched: the image stays
+	// Advice is for the reader to decide: the image would be another one on
+	// purpose, or something is in the way. It is never applied.
+	Advice Proof = "advice"
 )
 
 // The sources of a cost.
@@ -50,6 +53,10 @@ type Input struct {
 	// Seconds are medians of observed execution times, by instruction as
 	// dockerfile.Instruction.Text gives it.
 	Seconds map[string]float64
+	// Only names the rules to ask; none asks all.
+	Only []string
+	// Silenced names rules that the repository does not want to hear of.
+	Silenced []string
 }
 
 // A Build is one definition of the Dockerfile.
@@ -60,6 +67,13 @@ type Build struct {
 	// Dir is the context directory relative to the repository; "" is its root.
 	Dir    string
 	Ignore IgnoreFile
+	// Args are the build args that the definition gives. Never show a value.
+	Args map[string]string
+	// Plan is the Dockerfile as it is; nil if it is not known.
+	Plan *dockerfile.Plan
+	// Convert has BuildKit's frontend read a proposed text of the Dockerfile
+	// as this build would; nil leaves edits to the parser's judgement.
+	Convert func(text []byte) (*dockerfile.Plan, error)
 }
 
 // Context tells what the steps of a build take of its context. Paths are
@@ -87,9 +101,13 @@ type IgnoreFile struct {
 type Suggestion struct {
 	Rule     string
 	Title    string
-	Lines    dockerfile.Lines // in the Dockerfile
-	Evidence string           // one sentence with numbers
-	Obstacle string           // of advice: why there is no edit
+	Lines    dockerfile.Lines
+	Evidence string // one sentence with numbers
+	Obstacle string // of advice: why it is not applied
+	// File is the file that Lines are in, relative to the repository; "" is the
+	// Dockerfile.
+	File string
+	URL  string // of a page that explains it, where that is not ours
 	// SavesSeconds is per build, averaged over the history; 0 for advice and
 	// where there is no history.
 	SavesSeconds float64
@@ -97,7 +115,7 @@ type Suggestion struct {
 	HitRate struct{ Before, After float64 }
 	Costs   string // Observed or Prior
 	Proof   Proof
-	Changes []Change // empty for advice
+	Changes []Change // of advice: what is only shown
 }
 
 // A Change is what a suggestion makes of one file.
@@ -121,15 +139,73 @@ func Rules() []Rule {
 	}
 }
 
-// Suggest returns what the rules propose, most seconds saved first.
+// Suggest returns what the rules propose: most seconds saved first, what can be
+// applied before advice, and else in the order of the rules.
 func Suggest(in Input) []Suggestion {
 	if in.File == nil || len(in.Builds) == 0 {
 		return nil
 	}
 	var list []Suggestion
 	for _, rule := range Rules() {
-		list = append(list, rule.Find(in)...)
+		if len(in.Only) > 0 && !slices.Contains(in.Only, rule.Name) || slices.Contains(in.Silenced, rule.Name) {
+			continue
+		}
+		for _, s := range rule.Find(in) {
+			if !in.silenced(s) && in.holds(s) {
+				list = append(list, s)
+			}
+		}
 	}
-	slices.SortStableFunc(list, func(a, b Suggestion) int { return cmp.Compare(b.SavesSeconds, a.SavesSeconds) })
+	slices.SortStableFunc(list, func(a, b Suggestion) int {
+		return cmp.Or(cmp.Compare(b.SavesSeconds, a.SavesSeconds), cmp.Compare(a.rank(), b.rank()))
+	})
 	return list
+}
+
+// rank puts what can be applied before advice.
+func (s Suggestion) rank() int {
+	if s.Proof == Advice {
+		return 1
+	}
+	return 0
+}
+
+// silenced reports a comment `# stoker ignore=RULE,…` above an instruction
+// that the suggestion is about.
+func (in Input) silenced(s Suggestion) bool {
+	if s.File != "" {
+		return false
+	}
+	for _, st := range in.File.Stages {
+		for _, ins := range append([]dockerfile.Instruction{st.From}, st.Instructions...) {
+			if ins.Lines.To < s.Lines.From || ins.Lines.From > s.Lines.To || ins.Comments.From == 0 {
+				continue
+			}
+			for line := range strings.Lines(in.File.Source(ins.Comments)) {
+				rules, ok := strings.CutPrefix(strings.TrimLeft(line, "# \t"), "stoker ignore=")
+				if ok && slices.Contains(strings.Split(strings.TrimSpace(rules), ","), s.Rule) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// holds reports whether BuildKit's frontend takes the suggested Dockerfile for
+// every build that it takes today's for.
+func (in Input) holds(s Suggestion) bool {
+	i := slices.IndexFunc(s.Changes, func(c Change) bool { return c.Path == in.Path })
+	if i < 0 {
+		return true
+	}
+	for _, b := range in.Builds {
+		if b.Convert == nil || b.Plan == nil {
+			continue
+		}
+		if _, err := b.Convert(s.Changes[i].New); err != nil {
+			return false
+		}
+	}
+	return true
 }

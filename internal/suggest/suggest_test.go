@@ -17,6 +17,7 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 	"github.com/stokerd/stoker/context/ignore"
 	"github.com/stokerd/stoker/internal/changes"
+	"github.com/stokerd/stoker/internal/config"
 	"github.com/stokerd/stoker/internal/suggest"
 )
 
@@ -181,6 +182,15 @@ func (s scenario) input(t *testing.T, files map[string]string) suggest.Input {
 		w := append(strings.Fields(line), "", "")
 		b := suggest.Build{Name: w[0], Target: strings.Trim(w[1], "-"), Dir: strings.Trim(w[2], "-")}
 		b.Context = newContext(t, f, files, b.Dir)
+		dir := t.TempDir()
+		b.Convert = func(text []byte) (*dockerfile.Plan, error) {
+			return dockerfile.Convert(t.Context(), dockerfile.Input{
+				Dockerfile: "Dockerfile", Text: text, Context: dir, Target: b.Target, Args: b.Args,
+			}, nil)
+		}
+		if b.Plan, err = b.Convert(f.Text); err != nil {
+			b.Plan = nil
+		}
 		b.Ignore = suggest.IgnoreFile{Path: path.Join(b.Dir, ".dockerignore"), Shared: slices.Contains(w, "shared")}
 		if text, ok := files[b.Ignore.Path]; ok {
 			b.Ignore.Text = []byte(text)
@@ -204,7 +214,9 @@ func (s scenario) input(t *testing.T, files map[string]string) suggest.Input {
 // suggestions returns what the scenario's rule makes of these files.
 func (s scenario) suggestions(t *testing.T, files map[string]string) []suggest.Suggestion {
 	t.Helper()
-	list := s.rule.Find(s.input(t, files))
+	in := s.input(t, files)
+	in.Only = []string{s.rule.Name}
+	list := suggest.Suggest(in)
 	for _, one := range list {
 		if one.Rule != s.rule.Name {
 			t.Errorf("the rule %s suggests as %s", s.rule.Name, one.Rule)
@@ -213,8 +225,16 @@ func (s scenario) suggestions(t *testing.T, files map[string]string) []suggest.S
 	return list
 }
 
-// TestRulesAreDocumented holds that each rule has its page, scenarios and name.
+// TestRulesAreDocumented holds that each rule has its page, scenarios and name,
+// and that the configuration can silence it.
 func TestRulesAreDocumented(t *testing.T) {
+	var names []string
+	for _, r := range suggest.Rules() {
+		names = append(names, r.Name)
+	}
+	if diff := cmp.Diff(config.Rules(), names); diff != "" {
+		t.Errorf("config.Rules (-config +suggest):\n%s", diff)
+	}
 	for _, r := range suggest.Rules() {
 		if _, err := os.Stat(filepath.Join("../../docs/rules", r.Name+".md")); err != nil {
 			t.Error(err)

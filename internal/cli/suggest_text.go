@@ -1,0 +1,143 @@
+package cli
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/stokerd/stoker/internal/api"
+	"github.com/stokerd/stoker/internal/suggest"
+)
+
+// narrow leaves the suggestions of the rules that were asked for.
+func (s *suggestOptions) narrow(answer *api.Suggest) {
+	if len(s.rules) == 0 {
+		return
+	}
+	for i, d := range answer.Definitions {
+		if d.Problem != "" {
+			continue
+		}
+		list := slices.DeleteFunc(slices.Clone(d.Suggestions), func(one api.Suggestion) bool { return !slices.Contains(s.rules, one.Rule) })
+		if d.Suggestions = list; len(list) == 0 {
+			d.Suggestions, d.Content = []api.Suggestion{}, "nothing to change by "+strings.Join(s.rules, ", ")
+		}
+		answer.Definitions[i] = d
+	}
+}
+
+// best returns the first suggestion for each Dockerfile that may be applied: a
+// second one may concern the same lines, and is asked for again once the first
+// is made.
+func best(answer api.Suggest) []api.Suggestion {
+	var list []api.Suggestion
+	done := map[string]bool{}
+	for _, d := range answer.Definitions {
+		for _, s := range d.Suggestions {
+			if s.Diff != "" && s.Proof != string(suggest.Advice) && !done[s.File] {
+				done[s.File] = true
+				list = append(list, s)
+			}
+		}
+	}
+	return list
+}
+
+// printDiffs prints what --apply would do. With --rule it prints the proposals
+// of advice as well, which --apply leaves to the reader.
+func (s *suggestOptions) printDiffs(answer api.Suggest) {
+	list := best(answer)
+	if len(list) == 0 && len(s.rules) > 0 {
+		for _, d := range answer.Definitions {
+			list = append(list, d.Suggestions...)
+		}
+	}
+	shown := map[string]bool{}
+	for _, one := range list {
+		if !shown[one.Diff] {
+			s.out.printf("%s", one.Diff)
+		}
+		shown[one.Diff] = true
+	}
+}
+
+func (s *suggestOptions) print(answer api.Suggest) {
+	p := s.out
+	content := map[string][]string{} // what is said of builds that need nothing
+	for i, d := range answer.Definitions {
+		switch {
+		case d.Problem != "":
+			p.problem(d.Name, d.Problem, d.Hint)
+		case len(d.Suggestions) == 0:
+			content[d.Content] = append(content[d.Content], d.Name)
+			continue
+		case i > 0 && slices.ContainsFunc(answer.Definitions[:i], func(o api.SuggestDefinition) bool { return likewise(o, d) }):
+			continue // told with the first of them
+		default:
+			names := []string{d.Name}
+			for _, other := range answer.Definitions[i+1:] {
+				if likewise(d, other) {
+					names = append(names, other.Name)
+				}
+			}
+			p.line(p.bold(strings.Join(names, ", ")))
+			p.suggestions(d.Suggestions)
+		}
+		p.line()
+	}
+	for _, text := range slices.Sorted(maps.Keys(content)) {
+		p.wrapped("", p.bold(strings.Join(content[text], ", "))+": "+text)
+	}
+	if len(best(answer)) > 0 {
+		s.hint("stoker suggest --diff shows the changes, --apply makes them")
+	}
+}
+
+// likewise reports definitions of which the same is said.
+func likewise(a, b api.SuggestDefinition) bool {
+	return a.Problem == "" && b.Problem == "" && len(a.Suggestions) > 0 && reflect.DeepEqual(a.Suggestions, b.Suggestions)
+}
+
+// suggestions prints what can be applied, and then advice.
+func (p printer) suggestions(list []api.Suggestion) {
+	advice := false
+	for n, one := range list {
+		if one.Proof == string(suggest.Advice) && !advice && n > 0 {
+			p.line(p.dim("  advice"))
+			advice = true
+		}
+		p.suggestion(n+1, one)
+	}
+}
+
+func (p printer) suggestion(n int, s api.Suggestion) {
+	saves := ""
+	if s.SavesSeconds > 0 {
+		saves = "  " + p.good("saves "+seconds(s.SavesSeconds)+" per build")
+	}
+	p.line(fmt.Sprintf("  %d  %s", n, p.bold(s.Title)) + saves)
+	place := fmt.Sprintf("%s:%d", s.File, s.Lines[0])
+	if s.Lines[1] > s.Lines[0] {
+		place += fmt.Sprintf("-%d", s.Lines[1])
+	}
+	place += "  " + s.Rule + ", " + s.Proof
+	if s.Costs != "" {
+		place += ", " + s.Costs + " costs"
+	}
+	p.wrapped("     ", p.dim(place))
+	p.wrapped("     ", s.Evidence)
+	if s.HitRate.Before != s.HitRate.After {
+		p.line(fmt.Sprintf("     hit rate %s → %s", percent(s.HitRate.Before), percent(s.HitRate.After)))
+	}
+	switch {
+	case s.Obstacle != "" && s.Diff != "":
+		p.wrapped("     ", p.warn("not applied: ")+s.Obstacle+"; stoker suggest --rule "+s.Rule+" --diff shows it")
+	case s.Obstacle != "":
+		p.wrapped("     ", p.warn("no edit: ")+s.Obstacle)
+	}
+	if s.URL != "" {
+		p.line("     " + p.dim(s.URL))
+	}
+}

@@ -1,0 +1,150 @@
+package suggest
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/stokerd/stoker/context/dockerfile"
+)
+
+// A splice replaces bytes of a file's text, and so lies within one line or is
+// made of whole ones.
+type splice struct {
+	from, to int // to is exclusive; equal to from it inserts
+	text     string
+}
+
+// spliced returns the edit of an instruction's lines that makes the splices.
+// They do not overlap.
+func spliced(f *dockerfile.File, ins dockerfile.Instruction, list ...splice) dockerfile.Edit {
+	start := lineStart(f, ins.Lines.From)
+	end := lineStart(f, ins.Lines.To+1)
+	slices.SortStableFunc(list, func(a, b splice) int { return cmp.Compare(a.from, b.from) })
+	var out strings.Builder
+	at := start
+	for _, s := range list {
+		out.Write(f.Text[at:s.from])
+		out.WriteString(s.text)
+		at = s.to
+	}
+	out.Write(f.Text[at:end])
+	return dockerfile.Edit{Lines: ins.Lines, Text: out.String()}
+}
+
+// lineStart returns where line n, counting from 1, begins.
+func lineStart(f *dockerfile.File, n int) int {
+	at := 0
+	for range n - 1 {
+		next := strings.IndexByte(string(f.Text[at:]), '\n')
+		if next < 0 {
+			return len(f.Text)
+		}
+		at += next + 1
+	}
+	return at
+}
+
+// afterKeyword returns where the first flag or argument of an instruction may
+// be put in: right behind the keyword and its white space.
+func afterKeyword(f *dockerfile.File, ins dockerfile.Instruction) int {
+	at := lineStart(f, ins.Lines.From)
+	if ins.Lines.From == 1 {
+		at += len(f.Text) - len(strings.TrimPrefix(string(f.Text), "\ufeff"))
+	}
+	blank := func() {
+		for at < len(f.Text) && (f.Text[at] == ' ' || f.Text[at] == '\t') {
+			at++
+		}
+	}
+	blank()
+	at += len(ins.Keyword)
+	blank()
+	return at
+}
+
+// addFlag returns the splice that gives an instruction a flag.
+func addFlag(f *dockerfile.File, ins dockerfile.Instruction, flag string) splice {
+	at := afterKeyword(f, ins)
+	return splice{at, at, flag + " "}
+}
+
+// addMounts returns the splice that gives a RUN mounts, each on a line of its
+// own as the file's other long instructions would be.
+func addMounts(f *dockerfile.File, ins dockerfile.Instruction, mounts []string) splice {
+	at := afterKeyword(f, ins)
+	sep := " " + string(f.Escape) + "\n" + lead(f, ins) + "    "
+	if ins.Run.Heredocs > 0 || f.Text[at] == f.Escape {
+		sep = " "
+	}
+	return splice{at, at, strings.Join(mounts, sep) + sep}
+}
+
+// lead returns the white space that an instruction's first line begins with.
+func lead(f *dockerfile.File, ins dockerfile.Instruction) string {
+	line := f.Source(ins.Lines)
+	return line[:len(line)-len(strings.TrimLeft(line, " \t"))]
+}
+
+// remove returns the edit that takes an instruction out, with its comments, and
+// with one of two blank lines that it stood between.
+func remove(f *dockerfile.File, ins dockerfile.Instruction) dockerfile.Edit {
+	whole := ins.Whole()
+	if blank(f, whole.From-1) && blank(f, whole.To+1) {
+		whole.To++
+	}
+	return dockerfile.Edit{Lines: whole}
+}
+
+// spelt writes a keyword in the case that the file uses there.
+func spelt(f *dockerfile.File, like dockerfile.Instruction, keyword string) string {
+	if isLower(f.Source(like.Lines)) {
+		return strings.ToLower(keyword)
+	}
+	return keyword
+}
+
+// rewrite returns the Dockerfile with the edits made, if that parses and has as
+// many instructions more as were to be added.
+func rewrite(in Input, added int, edits ...dockerfile.Edit) (Change, error) {
+	text, err := dockerfile.Apply(in.File.Text, edits)
+	if err != nil {
+		return Change{}, err
+	}
+	after, err := dockerfile.Parse(in.File.Name, text)
+	if err != nil {
+		return Change{}, err
+	}
+	if count(after) != count(in.File)+added {
+		return Change{}, errors.New("an instruction is not closed on its own last line")
+	}
+	return Change{Path: in.Path, Old: in.File.Text, New: text}, nil
+}
+
+// count returns how many instructions a file has.
+func count(f *dockerfile.File) int {
+	n := len(f.Globals)
+	for _, st := range f.Stages {
+		n += 1 + len(st.Instructions)
+	}
+	return n
+}
+
+// instructionsOf returns the instructions of a stage after those of the stages
+// that it starts from.
+func instructionsOf(f *dockerfile.File, stage int) []dockerfile.Instruction {
+	var list []dockerfile.Instruction
+	for at := stage; at >= 0; at = f.Stages[at].BaseStage {
+		list = append(slices.Clone(f.Stages[at].Instructions), list...)
+	}
+	return list
+}
+
+// targetStage returns the stage that a build makes its image of, -1 for none.
+func targetStage(f *dockerfile.File, b Build) int {
+	if b.Target == "" {
+		return len(f.Stages) - 1
+	}
+	return f.StageOf(b.Target)
+}
