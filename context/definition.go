@@ -40,7 +40,13 @@ type Definition struct {
 	// (`--build-context`): an absolute directory, or a URL as buildx takes it
 	// (docker-image://, target:, https://, oci-layout://, a git address).
 	NamedContexts map[string]string
+	// Linked are the definitions that NamedContexts name as target:NAME, by
+	// NAME: builds whose result this one starts from.
+	Linked map[string]Definition
 }
+
+// TargetPrefix begins a named context that is the result of another build.
+const TargetPrefix = "target:"
 
 // Remote reports whether the main context is not a directory on this machine
 // (a git or tar URL). BuildKit applies no ignore file to it.
@@ -95,5 +101,5 @@ func (d Definition) OwnIgnoreText() ([]byte, error) {
 // scheme, git's scp-like form and GitHub's short one are no local directories.
 func isRemote(ref string) bool {
 	return strings.Contains(ref, "://") || strings.HasPrefix(ref, "git@") ||
-		strings.HasPrefix(ref, "github.com/") || strings.HasPrefix(ref, "target:")
+		strings.HasPrefix(ref, "github.com/") || strings.HasPrefix(ref, TargetPrefix)
 }

@@ -125,6 +125,10 @@ func Restrictions() []Restriction {
 			[]string{"internal/discover"}, "one place reads a stranger's compose files, with nothing fetched",
 		},
 		{
+			[]string{"github.com/docker/buildx/...", "github.com/hashicorp/hcl/v2/...", "github.com/zclconf/go-cty/..."},
+			[]string{"internal/discover"}, "one place evaluates a stranger's bake files, within bounds",
+		},
+		{
 			[]string{"github.com/goccy/go-yaml/..."},
 			[]string{"internal/config", "internal/discover"}, "only files that people write are YAML; discover needs its positions",
 		},

@@ -1,273 +1,231 @@
 package discover
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"maps"
-	"os/exec"
+	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
-	"time"
+
+	"github.com/containerd/platforms"
+	"github.com/docker/buildx/bake/hclparser"
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/hashicorp/hcl/v2/json"
 
 	buildctx "github.com/stokerd/stoker/context"
 )
 
-// bakeTimeout is far above the tenths of a second that evaluation takes.
-const bakeTimeout = 20 * time.Second
-
-// bakeFile is the JSON form of a bake file, which `bake --print` writes too.
-type bakeFile struct {
-	Target map[string]bakeTarget `json:"target"`
-}
-
-// bakeTarget is what matters to a definition; nil is absent (buildx:
-// bake.Target).
-type bakeTarget struct {
-	Inherits   []string           `json:"inherits"`
-	Context    *string            `json:"context"`
-	Dockerfile *string            `json:"dockerfile"`
-	Inline     *string            `json:"dockerfile-inline"`
-	Target     *string            `json:"target"`
-	Args       map[string]*string `json:"args"`
-	Platforms  []string           `json:"platforms"`
-	Contexts   map[string]string  `json:"contexts"`
-}
-
-// bake reads the bake files of one directory as buildx reads them together.
-//
-// `bake --print` with local files loads no builder and dials nothing (buildx:
-// commands/bake.go), but it opens the secret and ssh files that targets name
-// and evaluates functions of the repository's making: it waits for consent.
-// JSON without expressions is read here, before consent and without buildx.
-func (f *finder) bake(ctx context.Context, files []string) {
-	targets, err := f.readJSON(files)
-	switch {
-	case err == nil:
-	case !errors.Is(err, errNeedsBuildx):
-		f.problem(Problem{File: files[0], Text: err.Error(), Hint: "see `docker buildx bake --print`"})
-		return
-	case !f.options.Allowed:
-		f.note(files[0], 0, "was not read, because docker buildx evaluates it only once the repository is allowed (stoker allow)")
-		return
-	default:
-		if targets, err = f.print(ctx, files); errors.Is(err, errNoBuildx) {
-			f.note(files[0], 0, "was not read, because docker buildx is not installed")
-			return
-		} else if err != nil {
-			f.problem(Problem{File: files[0], Text: err.Error(), Hint: "see `docker buildx bake --print`"})
-			return
-		}
-	}
-	dir := filepath.Join(f.root, filepath.FromSlash(path.Dir(files[0])))
-	for _, name := range slices.Sorted(maps.Keys(targets)) {
-		f.definitions = append(f.definitions, targets[name].definition(name, files[0], dir))
-	}
-}
-
-var (
-	errNeedsBuildx = errors.New("needs docker buildx to be evaluated")
-	errNoBuildx    = errors.New("docker buildx is not installed")
+// Bounds of a bake file. The evaluator recurses with the nesting of the text,
+// at some 10 KiB of stack a level, so that a file of brackets alone could end the
+// process. What people write is a tenth of either.
+const (
+	maxBakeSize = 128 << 10
+	maxNesting  = 8000 // characters that may nest, in all
 )
 
-// readJSON reads bake files that need no evaluation.
-func (f *finder) readJSON(files []string) (map[string]bakeTarget, error) {
-	merged := map[string]bakeTarget{}
-	needs := false
+// bake reads the bake files of one directory as buildx reads them together:
+// over the compose files beside them, which are targets too (buildx:
+// bake.ParseFiles).
+//
+// The language is evaluated by buildx's own parser, in process. It has no
+// function that reads a file, runs a program or asks the network, and its
+// variables are those of [Options].Env, as in a compose file; so it needs no
+// consent.
+func (f *finder) bake(ctx context.Context, files bakeFiles) {
+	main := files.bake[0]
+	if ctx.Err() != nil {
+		return
+	}
+	config := &bakeConfig{}
+	if len(files.compose) > 0 {
+		config.Targets = f.composeTargets(ctx, files.compose)
+	}
+	if err := f.evaluate(files.bake, config); err != nil {
+		f.problem(bakeProblem(main, err))
+		return
+	}
+	targets, err := config.resolveAll()
+	if err != nil {
+		f.problem(bakeProblem(main, err))
+		return
+	}
+	dir := f.bakeDir(main, targets)
+	all := map[string]buildctx.Definition{}
+	for _, t := range targets {
+		all[t.Name] = t.definition(main, dir)
+	}
+	for _, t := range targets {
+		switch {
+		case t.untouched:
+			continue // compose's own definition says it
+		case t.template:
+			f.note(main, 0, "target "+t.Name+" is only inherited from, in no group, and not counted as a build")
+			continue
+		}
+		d, err := link(all, t.Name)
+		if err != nil {
+			f.problem(bakeProblem(main, err))
+			continue
+		}
+		f.definitions = append(f.definitions, d)
+	}
+}
+
+// evaluate reads the files into config, over the targets that it holds.
+func (f *finder) evaluate(files []string, config *bakeConfig) (err error) {
+	var parsed []*hcl.File
 	for _, rel := range files {
 		data, err := f.readFile(rel)
 		if err != nil {
-			return nil, fmt.Errorf("cannot be read: %s", reason(err))
+			return &bakeError{file: rel, text: "cannot be read: " + reason(err)}
 		}
-		var keys map[string]json.RawMessage
-		switch err := json.Unmarshal(data, &keys); {
-		case path.Ext(rel) == ".hcl", bytes.Contains(data, []byte("${")), bytes.Contains(data, []byte("%{")),
-			bytes.Contains(data, []byte(`"matrix"`)):
-			needs = true
-		case err != nil:
-			return nil, errors.New("is not JSON")
-		default:
-			if _, ok := keys["variable"]; ok {
-				needs = true
-			}
+		if len(data) > maxBakeSize || nesting(data) > maxNesting {
+			return &bakeError{file: rel, text: "is too large to be evaluated"}
 		}
-		if needs {
-			continue
+		file, diags := parseBake(data, rel)
+		if diags.HasErrors() {
+			return asBakeError(diags, true)
 		}
-		var file bakeFile
-		if err := json.Unmarshal(data, &file); err != nil {
-			return nil, fmt.Errorf("is not a bake file: %w", err)
+		if refused := slowCall(file); refused != nil {
+			return refused
 		}
-		for name, t := range file.Target {
-			merged[name] = merged[name].under(t)
-		}
+		parsed = append(parsed, file)
 	}
-	if needs {
-		return nil, errNeedsBuildx
-	}
-	resolved := map[string]bakeTarget{}
-	for _, name := range slices.Sorted(maps.Keys(merged)) {
-		t, err := inherit(merged, name, nil)
-		if err != nil {
-			return nil, err
+	defer func() {
+		// Values of a type that nobody thought of are programmer errors to
+		// the evaluator, and what a stranger wrote to us.
+		if p := recover(); p != nil {
+			err = &bakeError{text: "cannot be evaluated"}
 		}
-		resolved[name] = t
+	}()
+	_, diags := hclparser.Parse(hclparser.MergeFiles(parsed), hclparser.Opt{
+		LookupVar: func(name string) (string, bool) {
+			value, ok := f.options.Env[name]
+			return value, ok
+		},
+		// buildx: commands/bake.go
+		Vars: map[string]string{
+			"BAKE_CMD_CONTEXT":    workingDirectory,
+			"BAKE_LOCAL_PLATFORM": platforms.Format(platforms.DefaultSpec()),
+		},
+		ValidateLabel: validTarget,
+	}, config)
+	if diags.HasErrors() {
+		return asBakeError(diags, false)
 	}
-	return resolved, nil
+	return nil
 }
 
-// inherit returns target name with what it inherits below it: the later of two
-// parents wins, the target's own values win over both (buildx: Config.loadLinks).
-func inherit(all map[string]bakeTarget, name string, from []string) (bakeTarget, error) {
-	t, ok := all[name]
+// nesting counts the characters that begin an expression within another.
+func nesting(data []byte) (n int) {
+	for _, c := range data {
+		if strings.IndexByte("([{?!-", c) >= 0 {
+			n++
+		}
+	}
+	return n
+}
+
+func parseBake(data []byte, rel string) (*hcl.File, hcl.Diagnostics) {
+	if path.Ext(rel) == ".json" {
+		return json.Parse(data, rel)
+	}
+	return hclsyntax.ParseConfig(data, rel, hcl.InitialPos)
+}
+
+// slowCall finds a call that is made to take long: one line of a stranger's
+// file would keep a processor busy for days. Its result is random, so that no
+// build can depend on it. Calls in JSON hide in strings; there the name will do.
+func slowCall(file *hcl.File) error {
+	const name = "bcrypt"
+	body, ok := file.Body.(*hclsyntax.Body)
 	if !ok {
-		return t, fmt.Errorf("target %s inherits from %s, which does not exist", from[len(from)-1], name)
-	}
-	if slices.Contains(from, name) {
-		return t, fmt.Errorf("target %s inherits from itself", name)
-	}
-	var base bakeTarget
-	for _, parent := range t.Inherits {
-		p, err := inherit(all, parent, append(from, name))
-		if err != nil {
-			return t, err
+		if strings.Contains(string(file.Bytes), name+"(") {
+			return &bakeError{text: name + " is not evaluated"}
 		}
-		base = base.under(p)
-	}
-	return base.under(t), nil
-}
-
-// under returns t with the values that over gives in their place.
-func (t bakeTarget) under(over bakeTarget) bakeTarget {
-	pick := func(to **string, from *string) {
-		if from != nil {
-			*to = from
-		}
-	}
-	pick(&t.Context, over.Context)
-	pick(&t.Dockerfile, over.Dockerfile)
-	pick(&t.Inline, over.Inline)
-	pick(&t.Target, over.Target)
-	if over.Platforms != nil {
-		t.Platforms = over.Platforms
-	}
-	if over.Inherits != nil {
-		t.Inherits = over.Inherits
-	}
-	t.Args = overlay(t.Args, over.Args)
-	t.Contexts = overlay(t.Contexts, over.Contexts)
-	return t
-}
-
-func overlay[V any](base, over map[string]V) map[string]V {
-	if len(base)+len(over) == 0 {
 		return nil
 	}
-	out := maps.Clone(base)
-	if out == nil {
-		out = map[string]V{}
+	var found *bakeError
+	_ = hclsyntax.VisitAll(body, func(n hclsyntax.Node) hcl.Diagnostics {
+		if call, ok := n.(*hclsyntax.FunctionCallExpr); ok && call.Name == name && found == nil {
+			found = &bakeError{file: call.NameRange.Filename, line: call.NameRange.Start.Line, text: name + " is not evaluated"}
+		}
+		return nil
+	})
+	if found == nil {
+		return nil
 	}
-	maps.Copy(out, over)
-	return out
+	return found
 }
 
-// definition resolves t's paths: the context is relative to dir, where bake is
-// run, and the Dockerfile to the context.
-func (t bakeTarget) definition(name, origin, dir string) buildctx.Definition {
-	text := func(s *string, otherwise string) string {
-		if s == nil || *s == "" {
-			return otherwise
+// bakeDir returns the folder that the paths in a bake file count from, which is
+// where bake is run: the file's own or one above it, whichever is the first to
+// have the Dockerfiles.
+func (f *finder) bakeDir(main string, targets []*bakeTarget) string {
+	own := path.Dir(main)
+	for at := own; ; at = path.Dir(at) {
+		dir := filepath.Join(f.root, filepath.FromSlash(at))
+		if !slices.ContainsFunc(targets, func(t *bakeTarget) bool { return !t.template && f.lacksDockerfile(t.definition(main, dir)) }) {
+			if at != own {
+				f.note(main, 0, "is taken to be run in "+shownDir(at)+", because its Dockerfiles are there and not in "+own)
+			}
+			return dir
 		}
-		return *s
-	}
-	local := func(ref, base string) string {
-		if (buildctx.Definition{Context: ref}).Remote() || filepath.IsAbs(ref) {
-			return ref
-		}
-		return filepath.Join(base, ref)
-	}
-	d := buildctx.Definition{
-		Name: name, Origin: origin, Context: local(text(t.Context, "."), dir), Inline: text(t.Inline, ""),
-		Target: text(t.Target, ""), Platforms: t.Platforms,
-	}
-	if d.Inline == "" {
-		d.Dockerfile = text(t.Dockerfile, "Dockerfile")
-		if !d.Remote() {
-			d.Dockerfile = local(d.Dockerfile, d.Context)
+		if at == "." {
+			return filepath.Join(f.root, filepath.FromSlash(own))
 		}
 	}
-	for arg, value := range t.Args {
-		if value != nil {
-			d.Args = overlay(d.Args, map[string]string{arg: *value})
-		}
-	}
-	for as, ref := range t.Contexts {
-		d.NamedContexts = overlay(d.NamedContexts, map[string]string{as: local(ref, dir)})
-	}
-	return d
 }
 
-// print has buildx evaluate the files, every target of them.
-func (f *finder) print(ctx context.Context, files []string) (map[string]bakeTarget, error) {
-	docker := f.options.Docker
-	if docker == "" {
-		docker = lookPath("docker", f.options.Env["PATH"])
+func (f *finder) lacksDockerfile(d buildctx.Definition) bool {
+	if d.Remote() || d.Inline != "" {
+		return false
 	}
-	if docker == "" {
-		return nil, errNoBuildx
-	}
-	ctx, cancel := context.WithTimeout(ctx, bakeTimeout)
-	defer cancel()
-	args := []string{"buildx", "bake", "--print"}
-	for _, rel := range files {
-		args = append(args, "--file", path.Base(rel))
-	}
-	cmd := exec.CommandContext(ctx, docker, append(args, "*")...)
-	cmd.Dir = filepath.Join(f.root, filepath.FromSlash(path.Dir(files[0])))
-	cmd.WaitDelay = time.Second // a plugin that outlives docker keeps its pipes open
-	cmd.Env = []string{"BUILDX_NO_DEFAULT_ATTESTATIONS=1"}
-	for name, value := range f.options.Env {
-		cmd.Env = append(cmd.Env, name+"="+value)
-	}
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Run(); err != nil {
-		if strings.Contains(stderr.String(), "is not a docker command") || strings.Contains(stderr.String(), "unknown command: docker buildx") {
-			return nil, errNoBuildx
+	f.read(d.Dockerfile)
+	_, err := os.Stat(d.Dockerfile)
+	return err != nil
+}
+
+// A bakeError is why bake files have no targets. It holds no values.
+type bakeError struct {
+	file string // "" for the first file
+	line int
+	text string
+}
+
+func (e *bakeError) Error() string { return e.text }
+
+func bakeProblem(main string, err error) Problem {
+	p := Problem{File: main, Text: err.Error(), Hint: "see `docker buildx bake --print`"}
+	var located *bakeError
+	if errors.As(err, &located) {
+		p.Line = located.line
+		if located.file != "" {
+			p.File = located.file
 		}
-		return nil, fmt.Errorf("docker buildx bake --print: %s", bakeComplaint(stderr.String(), err))
 	}
-	var file bakeFile
-	if err := json.Unmarshal(stdout.Bytes(), &file); err != nil {
-		return nil, fmt.Errorf("docker buildx bake --print: %w", err)
-	}
-	return file.Target, nil
+	return p
 }
 
-// bakeComplaint picks the line of buildx's output that says file and line. Its
-// excerpt of the file stays out: that may hold a value.
-func bakeComplaint(stderr string, err error) string {
-	if m := regexp.MustCompile(`[^\s:]+:\d+(,\d+-\d+)?: [^;\n]+`).FindString(stderr); m != "" {
-		return m
-	}
-	return err.Error()
-}
-
-// lookPath finds a command on a PATH that is not this process's own. Relative
-// entries do not count: they would name files of the repository.
-func lookPath(command, searchPath string) string {
-	for _, dir := range filepath.SplitList(searchPath) {
-		if !filepath.IsAbs(dir) {
+// asBakeError takes the first error of the evaluator. Its detail may quote a
+// value, except where it is about the syntax or a name.
+func asBakeError(diags hcl.Diagnostics, syntax bool) *bakeError {
+	e := &bakeError{text: "cannot be evaluated"}
+	for _, d := range diags {
+		if d.Severity != hcl.DiagError {
 			continue
 		}
-		if found, err := exec.LookPath(filepath.Join(dir, command)); err == nil {
-			return found
+		e.text = d.Summary
+		if syntax || d.Summary == "Unknown variable" || d.Summary == "Call to unknown function" || d.Summary == "Unsupported attribute" {
+			e.text += ": " + strings.TrimSuffix(d.Detail, ".")
 		}
+		if d.Subject != nil {
+			e.file, e.line = d.Subject.Filename, d.Subject.Start.Line
+		}
+		break
 	}
-	return ""
+	return e
 }

@@ -34,12 +34,61 @@ func (f *finder) compose(ctx context.Context, files []string) {
 	for _, name := range slices.Sorted(maps.Keys(in.unset)) {
 		f.note(main, 0, "variable "+name+" is not set and counts as empty")
 	}
-	for _, name := range slices.Sorted(maps.Keys(project.Services)) {
-		if build := project.Services[name].Build; build != nil {
-			f.definitions = append(f.definitions, service(name, main, *build))
+	all := map[string]buildctx.Definition{}
+	for name, s := range project.Services {
+		if s.Build != nil {
+			all[name] = service(name, main, *s.Build)
 		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		d, err := link(all, name)
+		if err != nil {
+			f.problem(in.explain(err))
+			continue
+		}
+		f.definitions = append(f.definitions, d)
+	}
 }
+
+// composeTargets returns the services that build as the bake files beside them
+// see them: each is a target, with the dots of its name replaced, and override
+// files count for nothing (buildx: bake.ParseCompose).
+func (f *finder) composeTargets(ctx context.Context, files []string) []*bakeTarget {
+	dir := filepath.Join(f.root, filepath.FromSlash(path.Dir(files[0])))
+	in := &composeInput{finder: f, main: files[0], dirs: []string{dir}, unset: map[string]bool{}, values: map[string]bool{}}
+	project, err := in.load(ctx, dir, files)
+	if err != nil {
+		return nil // said where the project is read for itself
+	}
+	var targets []*bakeTarget
+	for _, name := range slices.Sorted(maps.Keys(project.Services)) {
+		if project.Services[name].Build == nil {
+			continue
+		}
+		d := service(name, files[0], *project.Services[name].Build)
+		t := &bakeTarget{
+			Name: bakeName(name), Context: &d.Context, Dockerfile: &d.Dockerfile, Target: &d.Target,
+			Platforms: d.Platforms, untouched: true,
+		}
+		if d.Inline != "" {
+			t.Inline = &d.Inline
+		}
+		for arg, value := range d.Args {
+			t.Args = overlay(t.Args, map[string]*string{arg: &value})
+		}
+		for as, ref := range d.NamedContexts {
+			if other, ok := strings.CutPrefix(ref, buildctx.TargetPrefix); ok {
+				ref = buildctx.TargetPrefix + bakeName(other)
+			}
+			t.Contexts = overlay(t.Contexts, map[string]string{as: ref})
+		}
+		targets = append(targets, t)
+	}
+	return targets
+}
+
+// bakeName is what bake calls a service (buildx: bake.sanitizeTargetName).
+func bakeName(service string) string { return strings.ReplaceAll(service, ".", "_") }
 
 // service is the definition of one service. Paths are already absolute, except
 // that a Dockerfile is relative to its context.
@@ -69,7 +118,7 @@ func service(name, origin string, build types.BuildConfig) buildctx.Definition {
 		}
 		// Compose names another service's image, BuildKit's clients a target.
 		if other, ok := strings.CutPrefix(from, types.ServicePrefix); ok {
-			from = "target:" + other
+			from = buildctx.TargetPrefix + other
 		}
 		d.NamedContexts[as] = from
 	}

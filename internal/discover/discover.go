@@ -7,8 +7,8 @@
 // node_modules, vendor and testdata.
 //
 // Nothing is fetched, and nothing of the repository is run: remote includes of
-// a compose file are a [Problem]; a bake file in HCL, which needs an external
-// evaluator, is read only once the repository is allowed ([Options].Allowed).
+// a compose file are a [Problem], and bake files are evaluated in process, by a
+// language without input or output.
 //
 // One broken file does not hide the others: what went wrong is a [Problem] with
 // file and line, what was left out or guessed a [Note]. Neither ever holds the
@@ -30,16 +30,11 @@ import (
 	"github.com/stokerd/stoker/internal/config"
 )
 
-// Options change how Discover looks. The zero value walks the repository, knows
-// no environment and does not count it as allowed.
+// Options change how Discover looks. The zero value walks the repository and
+// knows no environment.
 type Options struct {
 	// Env are the variables for interpolation, usually the process's own.
 	Env map[string]string
-	// Allowed says that the user has allowed the repository: HCL bake files
-	// are then evaluated by `docker buildx bake --print`.
-	Allowed bool
-	// Docker is the docker command; empty means "docker" on Env's PATH.
-	Docker string
 	// Paths yields the repository's files (relative, slash-separated) and
 	// spares Discover a walk of its own. Which directories are looked into is
 	// decided the same way.
@@ -173,7 +168,8 @@ func (f *finder) dropTwins() {
 // sameBuild reports whether a and b ask BuildKit for the same.
 func sameBuild(a, b buildctx.Definition) bool {
 	return a.Context == b.Context && a.Dockerfile == b.Dockerfile && a.Inline == b.Inline && a.Target == b.Target &&
-		maps.Equal(a.Args, b.Args) && slices.Equal(a.Platforms, b.Platforms) && maps.Equal(a.NamedContexts, b.NamedContexts)
+		maps.Equal(a.Args, b.Args) && slices.Equal(a.Platforms, b.Platforms) && maps.Equal(a.NamedContexts, b.NamedContexts) &&
+		maps.EqualFunc(a.Linked, b.Linked, sameBuild)
 }
 
 // result sorts and names what was collected.

@@ -20,8 +20,8 @@ import (
 
 // TestScenarios runs testdata/*.txtar. The files of an archive are a
 // repository called "shop"; "want" is what is found in it. Lines of the comment
-// that begin with "env " set a variable, "allowed" allows the repository,
-// "link NAME TARGET" makes a symbolic link.
+// that begin with "env " set a variable, "link NAME TARGET" makes a symbolic
+// link.
 func TestScenarios(t *testing.T) {
 	names, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(names) == 0 {
@@ -41,7 +41,6 @@ func TestScenarios(t *testing.T) {
 					k, v, _ := strings.Cut(kv, "=")
 					options.Env[k] = v
 				}
-				options.Allowed = options.Allowed || line == "allowed"
 			}
 			file, err := config.ReadRepository(root)
 			if err != nil {
@@ -50,6 +49,13 @@ func TestScenarios(t *testing.T) {
 			result, err := discover.Discover(t.Context(), root, config.Merge(config.Flags{}, file, nil, false), options)
 			if err != nil {
 				t.Fatal(err)
+			}
+			if *discover.Update {
+				archive.Files[len(archive.Files)-1].Data = []byte(show(root, result))
+				if err := os.WriteFile(name, txtar.Format(archive), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
 			}
 			if diff := cmp.Diff(want, show(root, result)); diff != "" {
 				t.Errorf("found differs (-want +got):\n%s", diff)

@@ -42,11 +42,7 @@ func (f *finder) inferContext(rel, text string) string {
 		missing := slices.IndexFunc(sources, func(s source) bool { return !f.exists(at, s.path) })
 		if missing < 0 && at != dir {
 			first := sources[slices.IndexFunc(sources, func(s source) bool { return !f.exists(dir, s.path) })]
-			shown := at
-			if at == "." {
-				shown = "the repository's root"
-			}
-			f.note(rel, first.line, "context is taken to be "+shown+", because "+strconv.Quote(first.path)+" is there and not in "+dir)
+			f.note(rel, first.line, "context is taken to be "+shownDir(at)+", because "+strconv.Quote(first.path)+" is there and not in "+dir)
 		}
 		if missing < 0 {
 			return filepath.Join(f.root, filepath.FromSlash(at))
@@ -55,6 +51,14 @@ func (f *finder) inferContext(rel, text string) string {
 			return own
 		}
 	}
+}
+
+// shownDir names a directory of the repository in a sentence.
+func shownDir(rel string) string {
+	if rel == "." {
+		return "the repository's root"
+	}
+	return rel
 }
 
 // exists reports whether a COPY source, which may hold wildcards, is in dir.

@@ -19,11 +19,15 @@ const maxSize = 4 << 20
 type candidates struct {
 	// compose are the projects: the files of one directory, main file first.
 	compose [][]string
-	// bake are the files that buildx reads together, in its order.
-	bake [][]string
+	// bake are the files that buildx reads together.
+	bake []bakeFiles
 	// dockerfiles are all files named like one.
 	dockerfiles []string
 }
+
+// bakeFiles are the bake files of one directory and the compose files that
+// buildx reads before them, each in its order.
+type bakeFiles struct{ bake, compose []string }
 
 // composeNames and composeOverrides are in the order of preference (compose:
 // cli.DefaultFileNames).
@@ -137,7 +141,7 @@ func (f *finder) group(dir string, bases []string, c *candidates) {
 		c.compose = append(c.compose, append(main[:1:1], overrides[:min(1, len(overrides))]...))
 	}
 	if bake := present(bakeNames()); len(bake) > 0 {
-		c.bake = append(c.bake, bake)
+		c.bake = append(c.bake, bakeFiles{bake, main})
 	}
 }
 

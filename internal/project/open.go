@@ -69,7 +69,7 @@ func (o *Opener) define(ctx context.Context, p *Picture) error {
 		}
 		return nil
 	}
-	p.Discovery, err = discover.Discover(ctx, p.Root, p.Config, discover.Options{Env: o.Env, Allowed: p.Allowed})
+	p.Discovery, err = discover.Discover(ctx, p.Root, p.Config, discover.Options{Env: o.Env})
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,183 @@
+package discover
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/tools/txtar"
+
+	"github.com/stokerd/stoker/internal/lab"
+)
+
+// TestBakeIsBuildx reads testdata/bake, each with what buildx makes of the same
+// files: "printed" is its --print, "refused" stands where it fails. Lines of the
+// comment that begin with "env " set a variable.
+func TestBakeIsBuildx(t *testing.T) {
+	names, err := filepath.Glob("testdata/bake/*.txtar")
+	if err != nil || len(names) < 25 {
+		t.Fatalf("%d bake files: %v", len(names), err)
+	}
+	for _, name := range names {
+		t.Run(strings.TrimSuffix(filepath.Base(name), ".txtar"), func(t *testing.T) {
+			archive, err := txtar.ParseFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := newBakeCase(t, archive)
+			if *Update {
+				c.print(t)
+				if err := os.WriteFile(name, txtar.Format(archive), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			got, err := c.read(t)
+			if c.printed == nil {
+				if err == nil {
+					t.Errorf("buildx refuses this, and was read: %v", got)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(c.want(t), got); diff != "" {
+				t.Errorf("differs from buildx (-buildx +stoker):\n%s", diff)
+			}
+		})
+	}
+}
+
+// A bakeCase is a folder of bake files.
+type bakeCase struct {
+	archive *txtar.Archive
+	root    string
+	env     map[string]string
+	files   candidates
+	printed []byte // nil where buildx refuses
+}
+
+func newBakeCase(t *testing.T, archive *txtar.Archive) *bakeCase {
+	c := &bakeCase{archive: archive, root: t.TempDir(), env: map[string]string{}}
+	for line := range strings.Lines(string(archive.Comment)) {
+		if kv, ok := strings.CutPrefix(strings.TrimSpace(line), "env "); ok {
+			k, v, _ := strings.Cut(kv, "=")
+			c.env[k] = v
+		}
+	}
+	var bases []string
+	for _, f := range archive.Files {
+		switch f.Name {
+		case "printed":
+			c.printed = f.Data
+		case "refused":
+		default:
+			bases = append(bases, f.Name)
+			if err := os.WriteFile(filepath.Join(c.root, f.Name), f.Data, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	(&finder{}).group(".", bases, &c.files)
+	return c
+}
+
+// print has buildx print the files, and puts that into the archive.
+func (c *bakeCase) print(t *testing.T) {
+	buildx, err := lab.Buildx(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), buildx, "bake", "--print", "*")
+	cmd.Dir = c.root
+	cmd.Env = []string{"BUILDX_NO_DEFAULT_ATTESTATIONS=1", "HOME=" + t.TempDir()}
+	for k, v := range c.env {
+		cmd.Env = append(cmd.Env, k+"="+v)
+	}
+	out, err := cmd.Output()
+	last := &c.archive.Files[len(c.archive.Files)-1]
+	if last.Name != "printed" && last.Name != "refused" {
+		c.archive.Files = append(c.archive.Files, txtar.File{})
+		last = &c.archive.Files[len(c.archive.Files)-1]
+	}
+	if err != nil {
+		c.printed, *last = nil, txtar.File{Name: "refused"}
+		return
+	}
+	c.printed, *last = out, txtar.File{Name: "printed", Data: out}
+}
+
+// A printedTarget is what of a target decides what is built.
+type printedTarget struct {
+	Context    string            `json:"context"`
+	Dockerfile string            `json:"dockerfile"`
+	Inline     string            `json:"dockerfile-inline"`
+	Target     string            `json:"target"`
+	Args       map[string]string `json:"args"`
+	Platforms  []string          `json:"platforms"`
+	Contexts   map[string]string `json:"contexts"`
+}
+
+// want is what buildx printed, with its paths resolved as its builds do.
+func (c *bakeCase) want(t *testing.T) map[string]printedTarget {
+	var file struct{ Target map[string]printedTarget }
+	if err := json.Unmarshal(c.printed, &file); err != nil {
+		t.Fatal(err)
+	}
+	abs := func(base, p string) string {
+		if p = strings.TrimPrefix(p, "cwd://"); strings.Contains(p, ":") || filepath.IsAbs(p) {
+			return p
+		}
+		return filepath.Join(base, p)
+	}
+	plain := strings.NewReplacer("$${", "${", "%%{", "%{") // as --print escapes
+	for name, p := range file.Target {
+		p.Context = abs(c.root, p.Context)
+		base := p.Context
+		if strings.HasPrefix(p.Dockerfile, "cwd://") {
+			base = c.root
+		}
+		p.Inline = plain.Replace(p.Inline)
+		if p.Inline != "" {
+			p.Dockerfile = ""
+		} else if !strings.Contains(p.Context, ":") {
+			p.Dockerfile = abs(base, p.Dockerfile)
+		}
+		for k, v := range p.Args {
+			p.Args[k] = plain.Replace(v)
+		}
+		for k, v := range p.Contexts {
+			p.Contexts[k] = abs(c.root, v)
+		}
+		file.Target[name] = p
+	}
+	return file.Target
+}
+
+// read is what stoker reads of the same files.
+func (c *bakeCase) read(t *testing.T) (map[string]printedTarget, error) {
+	f := &finder{root: c.root, options: Options{Env: c.env}, files: map[string]bool{}}
+	config := &bakeConfig{}
+	files := c.files.bake[0]
+	if len(files.compose) > 0 {
+		config.Targets = f.composeTargets(t.Context(), files.compose)
+	}
+	if err := f.evaluate(files.bake, config); err != nil {
+		return nil, err
+	}
+	targets, err := config.resolveAll()
+	if err != nil {
+		return nil, err
+	}
+	got := map[string]printedTarget{}
+	for _, target := range targets {
+		d := target.definition("", c.root)
+		got[target.Name] = printedTarget{d.Context, d.Dockerfile, d.Inline, d.Target, d.Args, d.Platforms, d.NamedContexts}
+	}
+	return got, nil
+}

@@ -1,0 +1,184 @@
+package discover
+
+import (
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	buildctx "github.com/stokerd/stoker/context"
+)
+
+// workingDirectory begins a path that counts from where bake is run.
+const workingDirectory = "cwd://"
+
+// bakeConfig is what bake files hold (buildx: bake.Config).
+type bakeConfig struct {
+	Groups  []*bakeGroup  `hcl:"group,block" cty:"group"`
+	Targets []*bakeTarget `hcl:"target,block" cty:"target"`
+}
+
+type bakeGroup struct {
+	Name    string   `hcl:"name,label" cty:"name"`
+	Targets []string `hcl:"targets" cty:"targets"`
+}
+
+// bakeTarget is what matters to a definition, and what expressions of other
+// targets often refer to; nil is absent. What else a target says is not
+// evaluated (buildx: bake.Target).
+type bakeTarget struct {
+	Name       string             `hcl:"name,label" cty:"name"`
+	Inherits   []string           `hcl:"inherits,optional" cty:"inherits"`
+	Context    *string            `hcl:"context,optional" cty:"context"`
+	Contexts   map[string]string  `hcl:"contexts,optional" cty:"contexts"`
+	Dockerfile *string            `hcl:"dockerfile,optional" cty:"dockerfile"`
+	Inline     *string            `hcl:"dockerfile-inline,optional" cty:"dockerfile-inline"`
+	Args       map[string]*string `hcl:"args,optional" cty:"args"`
+	Labels     map[string]*string `hcl:"labels,optional" cty:"labels"`
+	Tags       []string           `hcl:"tags,optional" cty:"tags"`
+	Target     *string            `hcl:"target,optional" cty:"target"`
+	Platforms  []string           `hcl:"platforms,optional" cty:"platforms"`
+
+	// untouched marks a compose service of which no bake file says anything.
+	untouched bool
+	// template marks one that others inherit from and no group names.
+	template bool
+}
+
+// Merge puts what over says in place of what t says. The parser calls it for
+// blocks of one name (buildx: Target.Merge).
+func (t *bakeTarget) Merge(over *bakeTarget) {
+	t.untouched = false
+	for _, p := range []struct{ to, from **string }{
+		{&t.Context, &over.Context}, {&t.Dockerfile, &over.Dockerfile}, {&t.Inline, &over.Inline}, {&t.Target, &over.Target},
+	} {
+		if *p.from != nil {
+			*p.to = *p.from
+		}
+	}
+	for name, value := range over.Args {
+		if value != nil {
+			t.Args = overlay(t.Args, map[string]*string{name: value})
+		}
+	}
+	t.Contexts = overlay(t.Contexts, over.Contexts)
+	if over.Platforms != nil {
+		t.Platforms = over.Platforms
+	}
+	t.Inherits = append(t.Inherits, over.Inherits...)
+}
+
+func overlay[V any](base, over map[string]V) map[string]V {
+	if len(base)+len(over) == 0 {
+		return nil
+	}
+	out := maps.Clone(base)
+	if out == nil {
+		out = map[string]V{}
+	}
+	maps.Copy(out, over)
+	return out
+}
+
+// resolveAll returns the targets with what they inherit, by name.
+func (c *bakeConfig) resolveAll() ([]*bakeTarget, error) {
+	inherited, grouped := map[string]bool{}, map[string]bool{"default": true}
+	for _, t := range c.Targets {
+		for _, parent := range t.Inherits {
+			inherited[parent] = true
+		}
+	}
+	for _, g := range c.Groups {
+		for _, name := range g.Targets {
+			grouped[name] = true
+		}
+	}
+	var all []*bakeTarget
+	for _, t := range c.Targets {
+		resolved, err := c.resolve(t.Name, map[string]*bakeTarget{})
+		if err != nil {
+			return nil, err
+		}
+		resolved.Name, resolved.untouched = t.Name, t.untouched
+		resolved.template = inherited[t.Name] && !grouped[t.Name] && (len(c.Groups) > 0 || strings.HasPrefix(t.Name, "_"))
+		all = append(all, resolved)
+	}
+	slices.SortFunc(all, func(a, b *bakeTarget) int { return strings.Compare(a.Name, b.Name) })
+	return all, nil
+}
+
+// resolve returns a target with what it inherits below it: the later of two
+// parents wins, the target's own values win over both. One that inherits from
+// itself gets nothing from there (buildx: Config.target).
+func (c *bakeConfig) resolve(name string, visited map[string]*bakeTarget) (*bakeTarget, error) {
+	if t, ok := visited[name]; ok {
+		return t, nil
+	}
+	visited[name] = nil
+	at := slices.IndexFunc(c.Targets, func(t *bakeTarget) bool { return t.Name == name })
+	if at < 0 {
+		return nil, fmt.Errorf("there is no target %s to inherit from", name)
+	}
+	t := &bakeTarget{}
+	for _, parent := range c.Targets[at].Inherits {
+		p, err := c.resolve(parent, visited)
+		if err != nil {
+			return nil, err
+		}
+		if p != nil {
+			t.Merge(p)
+		}
+	}
+	t.Merge(c.Targets[at])
+	maps.DeleteFunc(t.Contexts, func(_, ref string) bool { return ref == "" })
+	visited[name] = t
+	return t, nil
+}
+
+// definition resolves t's paths: the context is relative to dir, where bake is
+// run, and the Dockerfile to the context (buildx: bake.toBuildOpt).
+func (t *bakeTarget) definition(origin, dir string) buildctx.Definition {
+	text := func(s *string, otherwise string) string {
+		if s == nil || *s == "" {
+			return otherwise
+		}
+		return *s
+	}
+	d := buildctx.Definition{
+		Name: t.Name, Origin: origin, Context: localPath(text(t.Context, "."), dir), Inline: text(t.Inline, ""),
+		Target: text(t.Target, ""),
+	}
+	for _, p := range t.Platforms {
+		if !slices.Contains(d.Platforms, p) {
+			d.Platforms = append(d.Platforms, p)
+		}
+	}
+	if d.Inline == "" {
+		d.Dockerfile = text(t.Dockerfile, "Dockerfile")
+		if below, ok := strings.CutPrefix(d.Dockerfile, workingDirectory); ok {
+			d.Dockerfile = filepath.Join(dir, below)
+		} else if !d.Remote() {
+			d.Dockerfile = localPath(d.Dockerfile, d.Context)
+		}
+	}
+	for arg, value := range t.Args {
+		d.Args = overlay(d.Args, map[string]string{arg: *value})
+	}
+	for as, ref := range t.Contexts {
+		d.NamedContexts = overlay(d.NamedContexts, map[string]string{as: localPath(ref, dir)})
+	}
+	return d
+}
+
+// localPath makes ref absolute unless it is no path.
+func localPath(ref, base string) string {
+	ref = strings.TrimPrefix(ref, workingDirectory)
+	if layout, ok := strings.CutPrefix(ref, "oci-layout://"); ok && !filepath.IsAbs(layout) {
+		return "oci-layout://" + filepath.Join(base, layout)
+	}
+	if (buildctx.Definition{Context: ref}).Remote() || filepath.IsAbs(ref) {
+		return ref
+	}
+	return filepath.Join(base, ref)
+}
