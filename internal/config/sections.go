@@ -158,7 +158,9 @@ const BuildKitRules = "buildkit/"
 // Rules returns the names of the rules that make suggestions, in the order in
 // which they are asked, without those of BuildKit.
 func Rules() []string {
-	return []string{"manifests-first"}
+	return []string{
+		"manifests-first", "late-arg",
+	}
 }
 
 // silenced reads `suggest`.
@@ -172,7 +174,7 @@ func (r *reader) silenced(n ast.Node) []string {
 			case slices.Contains(Rules(), name), strings.HasPrefix(name, BuildKitRules):
 				rules = append(rules, name)
 			default:
-				hint := "known are " + strings.ReplaceAll(oneOf(Rules()), " or ", " and ") + ", and buildkit/ with a check of BuildKit's"
+				hint := "write the name that stoker suggest shows"
 				if near := nearest(name, Rules()); near != "" {
 					hint = "did you mean " + near + "?"
 				}

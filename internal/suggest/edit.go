@@ -87,14 +87,24 @@ func lead(f *dockerfile.File, ins dockerfile.Instruction) string {
 	return line[:len(line)-len(strings.TrimLeft(line, " \t"))]
 }
 
-// remove returns the edit that takes an instruction out, with its comments, and
-// with one of two blank lines that it stood between.
-func remove(f *dockerfile.File, ins dockerfile.Instruction) dockerfile.Edit {
-	whole := ins.Whole()
-	if blank(f, whole.From-1) && blank(f, whole.To+1) {
-		whole.To++
+// removeAll returns the edits that take instructions out, with their comments,
+// and with one of two blank lines that a block of them stood between.
+func removeAll(f *dockerfile.File, list []dockerfile.Instruction) []dockerfile.Edit {
+	var edits []dockerfile.Edit
+	for _, ins := range list {
+		whole := ins.Whole()
+		if n := len(edits) - 1; n >= 0 && edits[n].Lines.To+1 == whole.From {
+			edits[n].Lines.To = whole.To
+			continue
+		}
+		edits = append(edits, dockerfile.Edit{Lines: whole})
 	}
-	return dockerfile.Edit{Lines: whole}
+	for i, e := range edits {
+		if blank(f, e.Lines.From-1) && blank(f, e.Lines.To+1) {
+			edits[i].Lines.To++
+		}
+	}
+	return edits
 }
 
 // spelt writes a keyword in the case that the file uses there.

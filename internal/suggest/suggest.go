@@ -136,6 +136,7 @@ type Rule struct {
 func Rules() []Rule {
 	return []Rule{
 		{"manifests-first", manifestsFirst},
+		{"late-arg", lateArg},
 	}
 }
 

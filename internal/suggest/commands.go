@@ -1,0 +1,69 @@
+package suggest
+
+import (
+	"path"
+	"slices"
+	"strings"
+
+	"mvdan.cc/sh/v3/syntax"
+
+	"github.com/stokerd/stoker/context/dockerfile"
+)
+
+// everyCommand returns the simple commands of a RUN wherever they stand: in
+// lists, pipes, conditions and loops. It reports false if the RUN cannot be
+// read, or if what a command is hangs on what would have to be executed.
+func everyCommand(r *dockerfile.Run, shell []string) ([]command, bool) {
+	if r.Script == "" {
+		return []command{{words: r.Args}}, r.Heredocs == 0 && len(r.Args) > 0
+	}
+	f, ok := shellScript(r, shell)
+	if !ok {
+		return nil, false
+	}
+	var list []command
+	syntax.Walk(f, func(n syntax.Node) bool {
+		switch n := n.(type) {
+		case *syntax.FuncDecl:
+			ok = false
+		case *syntax.CallExpr:
+			c := command{from: int(n.Pos().Offset()), to: int(n.End().Offset())}
+			for _, w := range n.Args {
+				text, known := wordText(w)
+				if !known && len(c.words) == 0 {
+					ok = false
+				}
+				c.words = append(c.words, text)
+			}
+			if len(c.words) > 0 {
+				ok = ok && !strings.Contains(c.words[0], "$")
+				list = append(list, c)
+			}
+		}
+		return true
+	})
+	return list, ok
+}
+
+// shellScript parses a RUN in the shell form; false for a heredoc and for
+// shells other than sh and its kin.
+func shellScript(r *dockerfile.Run, shell []string) (*syntax.File, bool) {
+	if r.Heredocs > 0 || r.Script == "" || !posix(shell) {
+		return nil, false
+	}
+	f, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(r.Script), "")
+	return f, err == nil
+}
+
+// posix reports a shell that reads what sh reads; none set is sh.
+func posix(shell []string) bool {
+	return len(shell) == 0 || slices.Contains([]string{"sh", "bash", "ash", "dash"}, path.Base(shell[0]))
+}
+
+// short cuts the text of an instruction for a message.
+func short(text string) string {
+	if len(text) > 60 {
+		return strings.ToValidUTF8(text[:57], "") + "..."
+	}
+	return text
+}

@@ -1,0 +1,261 @@
+package suggest
+
+import (
+	"cmp"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/stokerd/stoker/context/dockerfile"
+)
+
+// lateArg proposes to declare a variable that differs from build to build below
+// the steps that do not need it: its value is part of the key of every RUN from
+// its declaration on, used or not (BuildKit: dockerfile2llb.dispatchArg). See
+// docs/rules/late-arg.md.
+func lateArg(in Input) []Suggestion {
+	var list []Suggestion
+	for _, st := range in.File.Stages {
+		if !reachable(in.File, in.Builds[0].Target)[st.Index] || triggers(in.File, st) {
+			continue
+		}
+		v := newStageView(in.File, st)
+		for i := 0; i < len(st.Instructions); i++ {
+			why, last := in.changing(st, i)
+			if why == "" {
+				continue
+			}
+			if d := descend(v, i, last, in); len(d.passed) > 0 {
+				if s, ok := d.suggestion(in, why); ok {
+					list = append(list, s)
+				}
+			}
+			i = last
+		}
+	}
+	return list
+}
+
+// changing says why the variables of the ARGs from instruction i on are not the
+// same in every build, and which is the last of these ARGs.
+func (in Input) changing(st dockerfile.Stage, i int) (why string, last int) {
+	last = i - 1
+	for k := i; k < len(st.Instructions) && st.Instructions[k].Keyword == "ARG"; k++ {
+		one := ""
+		for _, a := range st.Instructions[k].Vars {
+			one = cmp.Or(one, in.differs(a))
+		}
+		if one == "" || slices.ContainsFunc(st.Instructions[k].Names, readByTools) {
+			break
+		}
+		why, last = cmp.Or(why, one), k
+	}
+	return why, last
+}
+
+// A descent moves an ARG, with the instructions that hang on it, down a stage.
+type descent struct {
+	view   *stageView
+	group  []int // the ARG and what is moved with it, in order
+	before int   // the instruction that they are put before; may be one past the last
+	passed []int // the RUNs whose key no longer holds the variables
+}
+
+// descend goes down from the ARGs at first to last, up to the first instruction
+// that may need what they declare.
+func descend(v *stageView, first, last int, in Input) descent {
+	d := descent{view: v, before: last + 1}
+	var names []string
+	for k := first; k <= last; k++ {
+		d.group = append(d.group, k)
+		names = append(names, v.stage.Instructions[k].Names...)
+	}
+	env := false
+	for k := last + 1; k < len(v.stage.Instructions); k++ {
+		ins := v.stage.Instructions[k]
+		used := mentions(v.file.Source(ins.Lines), names)
+		switch {
+		case ins.Keyword == "ONBUILD", ins.Keyword == "ENV" && env && !used:
+			return d
+		case !used && ins.Run != nil && !blindTo(v, k, in):
+			return d
+		case !used && ins.Run != nil:
+			d.passed = append(d.passed, k)
+			d.before = k + 1
+		case !used, ins.Command != nil:
+		case ins.Keyword == "ARG" || ins.Keyword == "ENV" || ins.Keyword == "LABEL":
+			if slices.ContainsFunc(ins.Names, readByTools) {
+				return d
+			}
+			env = env || ins.Keyword == "ENV"
+			names = append(names, ins.Names...)
+			d.group = append(d.group, k)
+		default:
+			d.before = k
+			return d
+		}
+	}
+	return d
+}
+
+// blindTo reports a RUN that reads no variable but those that tools are known
+// to read.
+func blindTo(v *stageView, k int, in Input) bool {
+	commands, ok := everyCommand(v.stage.Instructions[k].Run, v.shell[k])
+	if !ok {
+		return false
+	}
+	for _, c := range commands {
+		if inst, ok := recognise(c, v.dirs[k]); ok {
+			// The project's own scripts may run in an install, and read anything.
+			m := &move{view: v, last: k}
+			for _, b := range in.Builds {
+				if _, obstacle := m.reads(b, k, []install{inst}); obstacle != "" {
+					return false
+				}
+			}
+			continue
+		}
+		if !slices.Contains(blindCommands(), c.words[0]) && !isFree(c) {
+			return false
+		}
+	}
+	return true
+}
+
+// blindCommands are commands that do the same whatever variables are set,
+// those of readByTools apart.
+func blindCommands() []string {
+	return []string{
+		"apk", "apt", "apt-get", "dpkg", "dnf", "microdnf", "yum", "rpm", "zypper", "apt-key", "add-apt-repository",
+		"addgroup", "adduser", "groupadd", "useradd", "usermod", "chpasswd", "passwd",
+		"cat", "cd", "chgrp", "chmod", "chown", "cp", "curl", "cut", "date", "echo", "false", "find", "grep", "gpg", "gunzip", "gzip",
+		"head", "install", "ldconfig", "ln", "locale-gen", "ls", "mkdir", "mktemp", "mv", "printf", "pwd", "rm", "rmdir", "sed", "set",
+		"sha256sum", "sort", "stat", "tail", "tar", "tee", "test", "[", "touch", "tr", "true", "uname", "unzip", "update-ca-certificates",
+		"wc", "wget", "xz", ":", "export",
+	}
+}
+
+// toolVariables matches variables that package managers, compilers, downloads
+// or the shell itself act on.
+var toolVariables = regexp.MustCompile(`(?i)^(npm|node|yarn|pnpm|bun|corepack|pip|pythons?|uv|poetry|pipenv|go|cgo|cargo|rust|mvn|maven|gradle|java|jdk|` +
+	`composer|bundle|gem|ruby|dotnet|nuget|deb|apt|apk|dnf|yum|ssl|curl|wget|ld|lc|xdg|tar|gpg|dpkg)(_|[A-Z]*$)|` +
+	`^(GO|DEB|PYTHON|RUST|JAVA|BUNDLE)[A-Z]+|^(LANG|LANGUAGE|TZ|HOME|PATH|USER|SHELL|TERM|IFS|PWD|CI|CC|CXX|AR|COLUMNS|UMASK|SOURCE_DATE_EPOCH)$|` +
+	`FLAGS$|_proxy$|^(TARGET|BUILD)(PLATFORM|OS|ARCH|VARIANT)$`)
+
+func readByTools(name string) bool { return toolVariables.MatchString(name) }
+
+// identity matches variables that say which build it is; version matches those
+// that do so only where no lasting value is written for them.
+var (
+	identity = regexp.MustCompile(`(?i)(^|_)(COMMIT|GIT_?SHA|VCS_REF|GIT_REF|GIT_REV|REVISION|BUILD_?(DATE|TIME|TIMESTAMP|NUMBER|NUM|ID|NO|SHA|REF)|` +
+		`COMMIT_?(SHA|HASH|ID|REF)|SHORT_SHA|CACHE_?BUST(ER)?)$|^(SHA|GIT_?HASH|GITHASH|GITCOMMIT)$`)
+	version     = regexp.MustCompile(`(?i)^((APP|BUILD|RELEASE|IMAGE|GIT|PROJECT|PACKAGE)_?)?VERSION$`)
+	placeholder = regexp.MustCompile(`(?i)^["']?(dev|devel|develop|development|local|latest|unknown|none|head|main|master|snapshot|edge|0\.0\.0.*|n/a)?["']?$`)
+)
+
+// differs says why a variable's value is not the same in every build; "" where
+// nothing tells.
+func (in Input) differs(a dockerfile.Variable) string {
+	for _, b := range in.Builds[1:] {
+		first, given := in.Builds[0].Args[a.Name]
+		if value, other := b.Args[a.Name]; other != given || value != first {
+			return fmt.Sprintf("The builds %s and %s give %s different values", in.Builds[0].Name, b.Name, a.Name)
+		}
+	}
+	if identity.MatchString(a.Name) || version.MatchString(a.Name) && placeholder.MatchString(a.Value) {
+		return a.Name + " names the build, and differs from one to the next"
+	}
+	return ""
+}
+
+func (d descent) suggestion(in Input, why string) (Suggestion, bool) {
+	f, ins := in.File, d.view.stage.Instructions
+	price := &pricer{seconds: in.Seconds}
+	var steps []string
+	total := 0.0
+	for _, k := range d.passed {
+		steps = append(steps, "`"+short(ins[k].Text)+"`")
+		total += price.cost(ins[k])
+	}
+	var text strings.Builder
+	var names []string
+	var moved []dockerfile.Instruction
+	for _, i := range d.group {
+		text.WriteString(endLine(f.Source(ins[i].Whole())))
+		moved = append(moved, ins[i])
+		if ins[i].Keyword == "ARG" {
+			names = append(names, ins[i].Names...)
+		}
+	}
+	line := d.view.stage.Lines.To + 1
+	if d.before < len(ins) {
+		line = ins[d.before].Whole().From
+	}
+	change, err := rewrite(in, 0, append(removeAll(f, moved), dockerfile.Insert(line, text.String()))...)
+	if err != nil || !d.narrows(in, change.New) {
+		return Suggestion{}, false
+	}
+	return Suggestion{
+		Rule: "late-arg", Title: "declare " + list(names, "and") + " just before the first use",
+		Lines: ins[d.group[0]].Lines, Proof: ByConstruction, Costs: price.source(), Changes: []Change{change},
+		Evidence: fmt.Sprintf("%s: a build with another value repeats %s, about %.0f s, which %s.", why, list(steps, "and"), max(total, 1), uses(len(steps))),
+	}, true
+}
+
+func uses(n int) string {
+	if n == 1 {
+		return "does not use it"
+	}
+	return "do not use it"
+}
+
+// narrows holds the edit against BuildKit's frontend: the same steps in the
+// same order, each COPY as it was, and no RUN changed above the place that the
+// variable was declared at.
+func (d descent) narrows(in Input, text []byte) bool {
+	declared := d.view.stage.Instructions[d.group[0]].Lines.From
+	for _, b := range in.Builds {
+		if b.Convert == nil || b.Plan == nil {
+			continue
+		}
+		before, err := b.Convert(in.File.Text)
+		if err != nil {
+			continue
+		}
+		after, err := b.Convert(text)
+		if err != nil || len(before.Steps) != len(after.Steps) {
+			return false
+		}
+		for i, old := range before.Steps {
+			now := after.Steps[i]
+			if old.Name != now.Name || old.Definition != now.Definition && (old.Keyword != "RUN" || old.Lines.From < declared) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// mentions reports whether one of the names occurs in the text as a word,
+// wherever that is: it errs towards use.
+func mentions(text string, names []string) bool {
+	word := func(c byte) bool {
+		return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+	}
+	for _, name := range names {
+		for at := 0; name != ""; {
+			i := strings.Index(text[at:], name)
+			if i < 0 {
+				break
+			}
+			from, to := at+i, at+i+len(name)
+			if (from == 0 || !word(text[from-1])) && (to == len(text) || !word(text[to])) {
+				return true
+			}
+			at = from + 1
+		}
+	}
+	return false
+}
