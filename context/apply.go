@@ -24,7 +24,17 @@ func (d Diff) Empty() bool { return len(d.Added)+len(d.Removed)+len(d.Changed) =
 // not share.
 func (t *Tree) Compare(next *Tree) Diff {
 	var d Diff
-	d.directories("", t.top, next.top)
+	differ("", t.top, next.top, func(dir string, a, b *entry) bool {
+		switch {
+		case a == nil:
+			d.Added = append(d.Added, dir+b.name)
+		case b == nil:
+			d.Removed = append(d.Removed, dir+a.name)
+		default:
+			d.Changed = append(d.Changed, dir+a.name)
+		}
+		return true
+	})
 	return d
 }
 
@@ -201,43 +211,59 @@ func (a *applier) at(trail []int) *directory {
 	return d
 }
 
-// directories adds to d how b differs from a, below prefix.
-func (d *Diff) directories(prefix string, a, b *directory) {
+// differ calls fn for each name, in the order of a walk, of which a and b do not
+// say the same, with the path of its directory and a slash behind it; nil stands
+// for a name that is not there. A directory that came or went is followed by all
+// that is below it. It ends, and returns false, when fn does.
+func differ(dir string, a, b *directory, fn func(dir string, a, b *entry) bool) bool {
 	if a == b {
-		return
+		return true
 	}
 	i, j := 0, 0
 	for i < len(a.entries) || j < len(b.entries) {
+		ok := true
 		switch {
 		case j == len(b.entries) || i < len(a.entries) && a.entries[i].name < b.entries[j].name:
-			d.Removed = appendAll(d.Removed, prefix, &a.entries[i])
+			ok = differAll(dir, &a.entries[i], nil, fn)
 			i++
 		case i == len(a.entries) || b.entries[j].name < a.entries[i].name:
-			d.Added = appendAll(d.Added, prefix, &b.entries[j])
+			ok = differAll(dir, nil, &b.entries[j], fn)
 			j++
 		default:
-			d.entry(prefix, &a.entries[i], &b.entries[j])
+			ok = differEntry(dir, &a.entries[i], &b.entries[j], fn)
 			i, j = i+1, j+1
 		}
+		if !ok {
+			return false
+		}
 	}
+	return true
 }
 
-func (d *Diff) entry(prefix string, a, b *entry) {
-	if a.mode.Type() != b.mode.Type() {
-		d.Removed = appendAll(d.Removed, prefix, a)
-		d.Added = appendAll(d.Added, prefix, b)
-		return
+func differEntry(dir string, a, b *entry, fn func(dir string, a, b *entry) bool) bool {
+	switch {
+	case a.mode.Type() != b.mode.Type():
+		return differAll(dir, a, nil, fn) && differAll(dir, nil, b, fn)
+	case a.dir == nil:
+		return a.stat == b.stat || fn(dir, a, b)
+	case (!sameToBuild(a.stat, b.stat) || (a.dir.err == nil) != (b.dir.err == nil)) && !fn(dir, a, b):
+		return false
 	}
-	if a.dir == nil {
-		if a.stat != b.stat {
-			d.Changed = append(d.Changed, prefix+a.name)
-		}
-		return
+	return differ(dir+a.name+"/", a.dir, b.dir, fn)
+}
+
+// differAll calls fn for a name that came or went, and all that is below it.
+func differAll(dir string, a, b *entry, fn func(dir string, a, b *entry) bool) bool {
+	if !fn(dir, a, b) {
+		return false
 	}
-	if !sameToBuild(a.stat, b.stat) || (a.dir.err == nil) != (b.dir.err == nil) {
-		d.Changed = append(d.Changed, prefix+a.name)
+	switch {
+	case a != nil && a.dir != nil:
+		return differ(dir+a.name+"/", a.dir, &directory{}, fn)
+	case b != nil && b.dir != nil:
+		return differ(dir+b.name+"/", &directory{}, b.dir, fn)
 	}
-	d.directories(prefix+a.name+"/", a.dir, b.dir)
+	return true
 }
 
 // sameToBuild reports whether the stats of a directory differ at most in what
@@ -245,15 +271,4 @@ func (d *Diff) entry(prefix string, a, b *entry) {
 func sameToBuild(a, b stat) bool {
 	a.mtime, a.ctime, a.links, a.inode = b.mtime, b.ctime, b.links, b.inode
 	return a == b
-}
-
-func appendAll(list []string, prefix string, e *entry) []string {
-	list = append(list, prefix+e.name)
-	if e.dir != nil {
-		yieldAll(e.dir, prefix+e.name+"/", func(e Entry) bool {
-			list = append(list, e.Path)
-			return true
-		})
-	}
-	return list
 }

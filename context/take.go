@@ -2,6 +2,7 @@ package buildctx
 
 import (
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/tonistiigi/fsutil"
@@ -19,14 +20,63 @@ type taker struct {
 	exclude *ignore.Matcher
 }
 
-func newTaker(t dockerfile.Take, files fsutil.FS) (*taker, error) {
-	k := &taker{}
-	// COPY follows a link that it names, so the file behind is taken with it.
-	sources, err := fsutil.FollowLinks(files, []string{t.Path})
-	if err != nil {
-		return nil, err
+// takers are those of all steps that take from one context. They are immutable.
+type takers struct {
+	takes   []stepTake
+	sources [][]string // of each
+	list    []*taker   // of each
+}
+
+// A stepTake is a take with its step's index.
+type stepTake struct {
+	step int
+	dockerfile.Take
+}
+
+// newTakers returns the takers of what plan takes from the context called local,
+// links in files followed: old itself if they are the same.
+func newTakers(plan *dockerfile.Plan, local string, files fsutil.FS, old *takers) (*takers, error) {
+	k := &takers{}
+	for i, step := range plan.Steps {
+		for _, t := range step.Takes {
+			if t.Local != local {
+				continue
+			}
+			// COPY follows a link that it names, so the file behind is taken with it.
+			sources, err := fsutil.FollowLinks(files, []string{t.Path})
+			if err != nil {
+				return nil, err
+			}
+			k.takes, k.sources = append(k.takes, stepTake{i, t}), append(k.sources, sources)
+		}
 	}
-	k.all = sources == nil
+	if old != nil && slices.EqualFunc(k.sources, old.sources, slices.Equal) {
+		return old, nil
+	}
+	for i, t := range k.takes {
+		one, err := newTaker(t.Take, k.sources[i])
+		if err != nil {
+			return nil, err
+		}
+		k.list = append(k.list, one)
+	}
+	return k, nil
+}
+
+// steps returns the steps that take the file at name, which is sent.
+func (k *takers) steps(name string) []int {
+	var steps []int
+	for i, t := range k.takes {
+		if n := len(steps); (n == 0 || steps[n-1] != t.step) && k.list[i].takes(name) {
+			steps = append(steps, t.step)
+		}
+	}
+	return steps
+}
+
+// newTaker returns the taker of t; nil sources are everything.
+func newTaker(t dockerfile.Take, sources []string) (*taker, error) {
+	k := &taker{all: sources == nil}
 	for _, s := range sources {
 		if t.Wildcard && strings.ContainsAny(s, `*?[\`) {
 			k.globs = append(k.globs, strings.Split(s, "/"))
@@ -34,6 +84,7 @@ func newTaker(t dockerfile.Take, files fsutil.FS) (*taker, error) {
 			k.plain = append(k.plain, s)
 		}
 	}
+	var err error
 	if k.include, err = patterns(t.Include); err != nil {
 		return nil, err
 	}
@@ -41,8 +92,8 @@ func newTaker(t dockerfile.Take, files fsutil.FS) (*taker, error) {
 	return k, err
 }
 
-// patterns compiles the patterns of --parents and --exclude, which have the
-// ignore file's syntax (BuildKit: solver/llbsolver/file).
+// patterns compiles patterns that have the ignore file's syntax, such as those
+// of --parents and --exclude (BuildKit: solver/llbsolver/file); nil for none.
 func patterns(list []string) (*ignore.Matcher, error) {
 	if len(list) == 0 {
 		return nil, nil
@@ -95,33 +146,6 @@ func match(glob, parts []string) bool {
 		}
 	}
 	return true
-}
-
-// assign fills in which steps take which of the sent files.
-func (l *Local) assign(plan *dockerfile.Plan, files fsutil.FS) error {
-	l.takers = map[int][]*taker{}
-	for i, step := range plan.Steps {
-		for _, t := range step.Takes {
-			if t.Local != l.Name {
-				continue
-			}
-			k, err := newTaker(t, files)
-			if err != nil {
-				return err
-			}
-			l.takers[i] = append(l.takers[i], k)
-			for j := range l.files {
-				f := &l.files[j]
-				if !f.Sent || !k.takes(f.Path) {
-					continue
-				}
-				if n := len(f.Steps); n == 0 || f.Steps[n-1] != i {
-					f.Steps = append(f.Steps, i)
-				}
-			}
-		}
-	}
-	return nil
 }
 
 // A Reach says how far a file gets.
@@ -196,10 +220,5 @@ func (l Local) WouldTake(step int, name string) bool {
 	if l.Ignores(name) {
 		return false
 	}
-	for _, k := range l.takers[step] {
-		if k.takes(name) {
-			return true
-		}
-	}
-	return false
+	return l.takers != nil && slices.Contains(l.takers.steps(name), step)
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/tonistiigi/fsutil"
 	"github.com/tonistiigi/fsutil/types"
 
+	"github.com/stokerd/stoker/context/dockerfile"
 	"github.com/stokerd/stoker/context/ignore"
 )
 
@@ -249,16 +250,16 @@ func selected(t *testing.T, tree *Tree, excludes []string, requests [][]string) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &Local{}
-	f := filter{ctx: t.Context(), local: l, exclude: m, names: firstNames{}, sent: firstNames{}}
+	var list []dockerfile.Request
 	for _, r := range requests {
-		m, err := includes(&treeFS{top: tree.top}, r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		f.include = append(f.include, m)
+		list = append(list, dockerfile.Request{FollowPaths: r})
 	}
-	if err := f.run(tree.top); err != nil {
+	l := &Local{takers: &takers{}}
+	f, err := newFilter(m, &treeFS{top: tree.top}, list, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.fill(t.Context(), tree.top, f); err != nil {
 		t.Fatal(err)
 	}
 	return l

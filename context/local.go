@@ -1,0 +1,304 @@
+package buildctx
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/stokerd/stoker/context/dockerfile"
+	"github.com/stokerd/stoker/context/ignore"
+)
+
+// A Local is a selection of one directory. It is a picture of the tree that it
+// was made of, and costs no more than what it does not share with the one
+// before: its files are listed when somebody asks for them.
+type Local struct {
+	Name   string // dockerfile.MainContext or the named context's
+	Root   string // absolute; "" for a remote context
+	Ignore *ignore.File
+	// Context is the effective context, Sent what of it the builder asks for.
+	Context, Sent Size
+
+	matcher *ignore.Matcher // of Ignore
+	filter  *filter
+	takers  *takers
+	top     *summary
+	links   *hardLinks
+}
+
+// A File is an entry of an effective context.
+type File struct {
+	Entry
+	// Bytes is what the file adds: 0 for a directory, a link, and a further
+	// name of a file that was listed before.
+	Bytes int64
+	Sent  bool
+	Steps []int // indexes into Plan.Steps of the steps that take it
+}
+
+// update returns l as the trees of views show it now. What is the same as
+// before is taken over from l; all of it if nothing changed.
+func (l Local) update(ctx context.Context, plan *dockerfile.Plan, views Views) (Local, error) {
+	tree, sub, err := views(l.Root)
+	if err != nil {
+		return l, err
+	}
+	top := tree.find(sub)
+	if top == nil || top.dir == nil {
+		return l, fmt.Errorf("build context %s: %w", l.Root, fs.ErrNotExist)
+	}
+	if l.top != nil && l.top.dir == top.dir {
+		return l, nil
+	}
+	if l.matcher == nil {
+		if l.matcher, err = ignore.NewMatcher(l.Ignore); err != nil {
+			return l, err
+		}
+	}
+	files := &treeFS{top: top.dir, root: filepath.Join(tree.root, filepath.FromSlash(sub))}
+	f, err := newFilter(l.matcher, files, requests(plan, l.Name), l.filter)
+	if err != nil {
+		return l, err
+	}
+	if l.takers, err = newTakers(plan, l.Name, files, l.takers); err != nil {
+		return l, err
+	}
+	if err := l.fill(ctx, top.dir, f); err != nil {
+		return l, l.unreadable(err)
+	}
+	return l, nil
+}
+
+// fill selects what f leaves of top.
+func (l *Local) fill(ctx context.Context, top *directory, f *filter) error {
+	old := l.top
+	if f != l.filter {
+		old = nil
+	}
+	s := summarizer{ctx: ctx, filter: f}
+	sum, err := s.directory(top, f.root(), old)
+	if err != nil {
+		return err
+	}
+	l.filter, l.top = f, sum
+	if old == nil || l.links.touched(old, sum) {
+		l.links = newHardLinks(l)
+	}
+	l.Context, l.Sent = sum.context, sum.sent
+	l.Context.Bytes -= l.links.context
+	l.Sent.Bytes -= l.links.sent
+	return nil
+}
+
+// touched reports whether what differs between two summaries may change which
+// names a file has.
+func (h *hardLinks) touched(old, next *summary) bool {
+	if !old.linked && !next.linked {
+		return false
+	}
+	same := differ("", old.dir, next.dir, func(_ string, a, b *entry) bool { return !h.concerns(a, b) })
+	return !same
+}
+
+// walk calls fn for all of the context, parents before children, with the
+// directory's path and a slash behind it, until fn returns false. It goes past
+// directories of which into says no.
+func (l *Local) walk(into func(*summary) bool, fn func(dir string, e *entry, sent bool) bool) {
+	if l.top != nil {
+		w := walker{filter: l.filter, into: into, fn: fn}
+		w.directory("", l.top, l.filter.root())
+	}
+}
+
+type walker struct {
+	filter *filter
+	into   func(*summary) bool
+	fn     func(dir string, e *entry, sent bool) bool
+}
+
+func (w *walker) directory(dir string, s *summary, p place) bool {
+	if w.into != nil && !w.into(s) {
+		return true
+	}
+	next := 0
+	for i := range s.dir.entries {
+		e := &s.dir.entries[i]
+		if e.dir == nil {
+			if in, sent := w.filter.file(p, e.name); in && !w.fn(dir, e, sent) {
+				return false
+			}
+			continue
+		}
+		kid := s.kids[next]
+		next++
+		if kid == nil || !kid.in {
+			continue
+		}
+		if !w.fn(dir, e, kid.asked) || !w.directory(dir+e.name+"/", kid, w.filter.enter(p, e.name)) {
+			return false
+		}
+	}
+	return true
+}
+
+// All yields the effective context in the order in which BuildKit walks it,
+// parents before children.
+func (l Local) All() iter.Seq[File] {
+	return func(yield func(File) bool) {
+		l.walk(nil, func(dir string, e *entry, sent bool) bool {
+			return yield(l.file(dir+e.name, e, sent))
+		})
+	}
+}
+
+func (l *Local) file(name string, e *entry, sent bool) File {
+	f := File{Entry: e.public(name), Bytes: l.links.bytes(e, name), Sent: sent}
+	if sent {
+		f.Steps = l.takers.steps(name)
+	}
+	return f
+}
+
+// Lookup returns the file at name in the effective context.
+func (l Local) Lookup(name string) (File, bool) {
+	if l.top == nil {
+		return File{}, false
+	}
+	at, s := l.filter.root(), l.top
+	for rest := name; ; {
+		part, more, below := strings.Cut(rest, "/")
+		i, ok := s.dir.index(part)
+		if !ok {
+			return File{}, false
+		}
+		e := &s.dir.entries[i]
+		if e.dir == nil {
+			in, sent := l.filter.file(at, part)
+			if !in || below {
+				return File{}, false
+			}
+			return l.file(name, e, sent), true
+		}
+		s = s.kid(i)
+		if s == nil || !s.in {
+			return File{}, false
+		}
+		if !below {
+			return l.file(name, e, s.asked), true
+		}
+		at, rest = l.filter.enter(at, part), more
+	}
+}
+
+// kid returns the summary of the directory that is the entry at i.
+func (s *summary) kid(i int) *summary {
+	n := 0
+	for j := range s.dir.entries[:i] {
+		if s.dir.entries[j].dir != nil {
+			n++
+		}
+	}
+	return s.kids[n]
+}
+
+// Since returns the paths, in no order, at which a file of l may not be what it
+// was in old, an earlier selection of the same context; false if that may be so
+// for any path.
+func (l Local) Since(old Local) ([]string, bool) {
+	if l.filter != old.filter || l.takers != old.takers || l.top == nil {
+		return nil, false
+	}
+	var list []string
+	differ("", old.top.dir, l.top.dir, func(dir string, a, b *entry) bool {
+		if a == nil {
+			a = b
+		}
+		list = append(list, dir+a.name)
+		return true
+	})
+	if l.links != old.links {
+		list = append(append(list, l.links.names()...), old.links.names()...)
+	}
+	return list, true
+}
+
+// Explain returns which lines of the ignore file match name, and which one
+// decides.
+func (l Local) Explain(name string) ignore.Decision {
+	if l.matcher == nil {
+		return ignore.Decision{}
+	}
+	return l.matcher.Explain(name)
+}
+
+// Ignores reports whether the ignore file leaves name out.
+func (l Local) Ignores(name string) bool { return l.matcher != nil && l.matcher.Ignored(name) }
+
+// maxLinks is how many links BuildKit follows on one path (cache/contenthash:
+// defaultMaxLinks).
+const maxLinks = 255
+
+// Resolve returns what a COPY or a bind mount of name finds among the files that
+// were sent: links on the way are followed, and cannot lead out of the context.
+func (l Local) Resolve(name string) (File, bool) {
+	var at File
+	rest := strings.TrimPrefix(path.Clean("/"+name), "/")
+	for done, links := "", 0; rest != ""; {
+		part, more, _ := strings.Cut(rest, "/")
+		next := path.Join(done, part)
+		f, ok := l.Lookup(next)
+		if !ok || !f.Sent {
+			return File{}, false
+		}
+		if f.Link == "" {
+			at, done, rest = f, next, more
+			continue
+		}
+		if links++; links > maxLinks {
+			return File{}, false
+		}
+		target := path.Join("/", done, f.Link)
+		if path.IsAbs(f.Link) {
+			target = path.Clean(f.Link)
+		}
+		at, done, rest = File{}, "", strings.TrimPrefix(path.Join(target, more), "/")
+	}
+	return at, true
+}
+
+// unreadable names the mend for a directory that the build would stumble on.
+func (l *Local) unreadable(err error) error {
+	var pe *fs.PathError
+	if !errors.As(err, &pe) {
+		return err
+	}
+	name := pe.Path
+	if rel, err := filepath.Rel(l.Root, name); err == nil && filepath.IsLocal(rel) {
+		name = filepath.ToSlash(rel)
+	}
+	return &UnreadableError{Root: l.Root, Path: name, Err: pe.Err}
+}
+
+// An UnreadableError is a file or directory of the effective context that
+// cannot be read. BuildKit's client fails on it.
+type UnreadableError struct {
+	Root string
+	Path string // relative to Root
+	Err  error
+}
+
+func (e *UnreadableError) Error() string {
+	return fmt.Sprintf("cannot read %s in the build context: %v", e.Path, e.Err)
+}
+
+func (e *UnreadableError) Unwrap() error { return e.Err }
+
+// Hint names the mend.
+func (e *UnreadableError) Hint() string {
+	return fmt.Sprintf("make it readable, or add %q to the ignore file", e.Path)
+}
