@@ -58,9 +58,23 @@ type Query struct {
 	AdHoc *AdHoc   `json:"adHoc,omitempty"`
 }
 
-// ContextRequest asks for a definition's effective context.
+// The orders of [ContextRequest.Sort].
+const (
+	SortName = "name" // as BuildKit walks: directories with what is in them
+	SortSize = "size" // the largest first
+)
+
+// ContextRequest asks for a definition's effective context. Its filters say
+// which entries are listed; the sums stay those of the whole.
 type ContextRequest struct {
 	Query
+	Sent   bool   `json:"sent,omitempty"`   // only what is sent
+	Unused bool   `json:"unused,omitempty"` // only what is sent and no step takes
+	Shared bool   `json:"shared,omitempty"` // only what several steps take
+	Step   string `json:"step,omitempty"`   // only what this step takes: "3", "build 3", ":7", "COPY src"
+	Files  bool   `json:"files,omitempty"`  // no directories
+	Sort   string `json:"sort,omitempty"`   // "" for name
+	Limit  int    `json:"limit,omitempty"`  // at most so many; 0 for all
 }
 
 // CheckRequest asks for the findings and sizes against a budget.

@@ -1,20 +1,12 @@
 package cli
 
 import (
-	"cmp"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/stokerd/stoker/internal/api"
 )
-
-type contextOptions struct {
-	*options
-	adHoc
-	json, all, sent bool
-}
 
 func newContext(o *options) *cobra.Command {
 	cmd := &cobra.Command{
@@ -25,49 +17,69 @@ func newContext(o *options) *cobra.Command {
 			return cmd.Help()
 		},
 	}
-	cmd.AddCommand(newContextLs(o), newContextExplain(o))
+	cmd.AddCommand(newContextLs(o), newContextSteps(o), newContextExplain(o))
 	return cmd
 }
 
-// listed is how many entries context ls prints unless all are asked for: the
-// largest tell what is wrong.
+// listed is how many entries context ls prints to a terminal unless all are
+// asked for: the largest tell what is wrong.
 const listed = 30
 
+type lsOptions struct {
+	*options
+	adHoc
+	json, all bool
+	req       api.ContextRequest
+}
+
 func newContextLs(o *options) *cobra.Command {
-	c := &contextOptions{options: o}
+	c := &lsOptions{options: o}
 	cmd := &cobra.Command{
 		Use:   "ls [NAME]",
 		Short: "List the effective context of a build, the largest files first",
 		Long: `List what the ignore file leaves of the context directory, the largest files
 first, and which of it this build asks for: BuildKit only sends the paths that
-the steps of the target use.`,
-		Example: "  stoker context ls api --sent\n  stoker context ls -f docker/Dockerfile --target runtime .",
-		RunE:    func(cmd *cobra.Command, args []string) error { return c.ls(cmd, args) },
+the steps of the target use.
+
+A terminal gets the 30 largest, a pipe all files. A step is named as stoker
+prints it: by its index in a stage (3), stage and index ("build 3"), the line of
+the Dockerfile (:7), or words of it ("COPY src").`,
+		Example: "  stoker context ls api --sent\n  stoker context ls --step 'COPY src'\n" +
+			"  stoker context ls -f docker/Dockerfile --target runtime .",
+		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd, args) },
 	}
 	c.register(cmd)
-	cmd.Flags().BoolVar(&c.json, "json", false, "print JSON")
-	cmd.Flags().BoolVarP(&c.all, "all", "a", false, "list all entries, directories too")
-	cmd.Flags().BoolVar(&c.sent, "sent", false, "list only what is sent to BuildKit")
+	f := cmd.Flags()
+	f.BoolVar(&c.json, "json", false, "print JSON")
+	f.BoolVarP(&c.all, "all", "a", false, "list all entries, directories too")
+	f.BoolVar(&c.req.Sent, "sent", false, "list only what is sent to BuildKit")
+	f.BoolVar(&c.req.Unused, "unused", false, "list only what is sent and no step takes")
+	f.BoolVar(&c.req.Shared, "shared", false, "list only what several steps take")
+	f.StringVar(&c.req.Step, "step", "", "list only what one step takes: 3, \"build 3\", :LINE or words of it")
+	f.StringVar(&c.req.Sort, "sort", "", "size or name (default size, and name for --json)")
 	return cmd
 }
 
-func (c *contextOptions) ls(cmd *cobra.Command, args []string) error {
-	query, err := c.query(c.options, args)
-	if err != nil {
+func (c *lsOptions) run(cmd *cobra.Command, args []string) error {
+	var err error
+	if c.req.Query, err = c.one(c.options, "context ls", args); err != nil {
 		return err
 	}
-	if len(query.Names) > 1 {
-		return usage("", "context ls takes one NAME, and %d were given", len(query.Names))
+	if !c.json {
+		c.req.Files = !c.all
+		if c.req.Sort == "" {
+			c.req.Sort = api.SortSize
+		}
+		if c.out.height > 0 && !c.all {
+			c.req.Limit = listed
+		}
 	}
 	ctx := cmd.Context()
-	answer, err := ask(ctx, c.options, query.AdHoc != nil, func(s source) (api.Context, error) {
-		return s.Context(ctx, api.ContextRequest{Query: query})
+	answer, err := ask(ctx, c.options, c.req.AdHoc != nil, func(s source) (api.Context, error) {
+		return s.Context(ctx, c.req)
 	})
 	if err != nil {
 		return err
-	}
-	if c.sent {
-		answer.Entries = slices.DeleteFunc(answer.Entries, func(e api.ContextEntry) bool { return !e.Sent })
 	}
 	if c.json {
 		return c.out.json(answer)
@@ -76,48 +88,84 @@ func (c *contextOptions) ls(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-func (c *contextOptions) print(answer api.Context) {
+// one says which one build the arguments of a command are about.
+func (a *adHoc) one(o *options, command string, args []string) (api.Query, error) {
+	query, err := a.query(o, args)
+	if err == nil && len(query.Names) > 1 {
+		err = usage("", "%s takes one NAME, and %d were given", command, len(query.Names))
+	}
+	return query, err
+}
+
+func (c *lsOptions) print(answer api.Context) {
 	p := c.out
-	p.printf("%s  context %s, %s   sent %s, %s\n", p.bold(answer.Definition),
-		bytes(answer.Context.Bytes), plural(answer.Context.Files, "file"), bytes(answer.Sent.Bytes), plural(answer.Sent.Files, "file"))
-	list := answer.Entries
-	if !c.all {
-		list = slices.DeleteFunc(slices.Clone(list), func(e api.ContextEntry) bool { return e.Type == "dir" })
+	p.sums(answer.Definition, answer.Context, answer.Sent)
+	if answer.Listed != nil {
+		p.line(c.filter(answer) + ": " + amount(*answer.Listed))
 	}
-	slices.SortStableFunc(list, func(a, b api.ContextEntry) int { return -cmp.Compare(a.Size, b.Size) })
-	left := 0
-	if !c.all && len(list) > listed {
-		left = len(list) - listed
-		list = list[:listed]
+	paths, taken := make([]string, len(answer.Entries)), make([]string, len(answer.Entries))
+	for i, e := range answer.Entries {
+		paths[i], taken[i] = visible(e.Path, e.PathBytes), sentFor(e)
 	}
+	const sizes = 11 // "1.23MB" or "hardlink", and the gaps between columns
+	wide, narrow := p.share(sizes, paths, taken)
 	var rows [][]string
-	for _, e := range list {
+	for i, e := range answer.Entries {
 		size := bytes(e.Size)
 		if e.Type != "file" {
 			size = e.Type
 		}
-		rows = append(rows, []string{size, p.fit(e.Path, 40), p.taken(e)})
+		steps := shorten(taken[i], narrow)
+		if !e.Sent {
+			steps = p.dim(steps)
+		}
+		rows = append(rows, []string{size, shorten(paths[i], wide), steps})
 	}
-	p.table([]string{" SIZE", "PATH", "SENT FOR"}, rows)
-	if left > 0 {
-		c.hint("%s smaller: --all lists them", plural(left, "entry that is"))
+	if len(rows) > 0 {
+		p.table([]string{" SIZE", "PATH", "SENT FOR"}, rows)
 	}
-	for _, n := range answer.Notes {
-		c.err.line(c.err.dim("note:"), n)
+	if answer.Left != nil {
+		c.hint("and %s, %s: --all lists everything", plural(answer.Left.Files, "more file"), bytes(answer.Left.Bytes))
+	}
+	c.notes(answer.Notes)
+}
+
+// sums prints the two numbers of a build.
+func (p printer) sums(name string, context, sent api.Size) {
+	p.printf("%s  context %s   sent %s\n", p.bold(visible(name, nil)), amount(context), amount(sent))
+}
+
+func (o *options) notes(list []string) {
+	for _, n := range list {
+		o.err.line(o.err.dim("note:"), visible(n, nil))
 	}
 }
 
-// taken says for which steps an entry is sent.
-func (p printer) taken(e api.ContextEntry) string {
+// filter says in words what was asked for.
+func (c *lsOptions) filter(answer api.Context) string {
+	var words []string
+	if c.req.Sent {
+		words = append(words, "sent")
+	}
+	if c.req.Unused {
+		words = append(words, "sent, and taken by no step")
+	}
+	if c.req.Shared {
+		words = append(words, "taken by several steps")
+	}
+	if c.req.Step != "" {
+		words = append(words, "taken by "+stepName(answer.Step))
+	}
+	return strings.Join(words, ", ")
+}
+
+// sentFor says for which steps an entry is sent.
+func sentFor(e api.ContextEntry) string {
 	switch {
 	case !e.Sent:
-		return p.dim("not sent")
+		return "not sent"
 	case len(e.Steps) == 0:
-		return "sent"
+		return "sent, no step takes it"
 	}
-	text := strings.Join(e.Steps, ", ")
-	if p.width > 0 {
-		text = shorten(text, 30)
-	}
-	return text
+	return stepName(strings.Join(e.Steps, ", "))
 }

@@ -14,6 +14,8 @@ import (
 	"github.com/stokerd/stoker/internal/report"
 )
 
+type contextOptions struct{ *options }
+
 func newContextExplain(o *options) *cobra.Command {
 	c := &contextOptions{options: o}
 	var name string

@@ -5,8 +5,12 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/docker/go-units"
+
+	"github.com/stokerd/stoker/internal/api"
 )
 
 // bytes formats a size as docker prints it: "48.1MB".
@@ -26,6 +30,45 @@ func plural(n int, noun string) string {
 		return "1 " + noun
 	}
 	return count(n) + " " + noun + "s"
+}
+
+// amount formats files and bytes: "40.1MB, 307 files".
+func amount(s api.Size) string { return bytes(s.Bytes) + ", " + plural(s.Files, "file") }
+
+// lines formats a range of lines: "7" or "7-9".
+func lines(of [2]int) string {
+	if of[0] == of[1] {
+		return strconv.Itoa(of[0])
+	}
+	return fmt.Sprintf("%d-%d", of[0], of[1])
+}
+
+// stepName formats the name of a step for one line.
+func stepName(name string) string { return visible(strings.Join(strings.Fields(name), " "), nil) }
+
+// visible formats what a file or a file's name holds so that it cannot act on
+// the terminal or look like something else: control characters and the like are
+// written as Go would write them, and so are bytes that are no UTF-8. raw, unless
+// nil, is the name itself.
+func visible(name string, raw []byte) string {
+	if raw != nil {
+		name = string(raw)
+	}
+	var b strings.Builder
+	for i := 0; i < len(name); {
+		r, n := utf8.DecodeRuneInString(name[i:])
+		switch {
+		case r == utf8.RuneError && n == 1:
+			fmt.Fprintf(&b, `\x%02x`, name[i])
+		case !unicode.IsPrint(r):
+			quoted := strconv.QuoteRune(r)
+			b.WriteString(quoted[1 : len(quoted)-1])
+		default:
+			b.WriteRune(r)
+		}
+		i += n
+	}
+	return b.String()
 }
 
 // seconds formats a duration of a step or a build: "0.4s", "38s", "2m10s".

@@ -97,7 +97,7 @@ func (l *local) Context(ctx context.Context, req api.ContextRequest) (api.Contex
 	if err != nil {
 		return api.Context{}, err
 	}
-	return report.Context(p, b)
+	return report.Context(p, b, req)
 }
 
 // build looks at the one build that q asks for.

@@ -18,6 +18,7 @@ type printer struct {
 	w      io.Writer
 	colour bool
 	width  int // of the terminal; 0 where lines may be as long as they are
+	height int // of the terminal; 0 where there is none
 }
 
 func newPrinter(w io.Writer, getenv func(string) string) printer {
@@ -28,8 +29,9 @@ func newPrinter(w io.Writer, getenv func(string) string) printer {
 		return p
 	}
 	p.colour = getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"
-	if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
-		p.width = width
+	p.height = 24 // what a terminal that does not tell is taken for
+	if width, height, err := term.GetSize(int(f.Fd())); err == nil && width > 0 && height > 0 {
+		p.width, p.height = width, height
 	}
 	return p
 }
@@ -118,6 +120,24 @@ func (p printer) fit(text string, others int) string {
 		return text
 	}
 	return shorten(text, max(p.width-others, 12))
+}
+
+// share splits the width beside others between two columns of texts: each gets
+// what it needs if there is room, else the first one what the second leaves of
+// it, which keeps at least a third.
+func (p printer) share(others int, first, second []string) (int, int) {
+	longest := func(texts []string) (n int) {
+		for _, text := range texts {
+			n = max(n, lipgloss.Width(text))
+		}
+		return n
+	}
+	a, b := longest(first), longest(second)
+	if room := max(p.width-others, 24); p.width > 0 && a+b > room {
+		b = min(b, max(room-a, room/3))
+		a = room - b
+	}
+	return a, b
 }
 
 func shorten(text string, width int) string {

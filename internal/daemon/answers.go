@@ -143,7 +143,7 @@ func (d *Daemon) Context(ctx context.Context, req api.ContextRequest) (api.Conte
 	if err != nil {
 		return api.Context{}, err
 	}
-	return report.Context(p, b)
+	return report.Context(p, b, req)
 }
 
 // Stats answers `stoker stats`.

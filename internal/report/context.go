@@ -1,38 +1,214 @@
 package report
 
 import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
 	buildctx "github.com/stokerd/stoker/context"
+	"github.com/stokerd/stoker/context/dockerfile"
 	"github.com/stokerd/stoker/internal/api"
 	"github.com/stokerd/stoker/internal/project"
 )
 
-// Context reports the effective context of a build of p, in the order in which
-// BuildKit walks it, with the steps that take each file. Sizes and entries are
-// those of the build context itself; named contexts are in the notes. A build
-// with a problem has no answer: its error is an *api.Error of code BadInput.
-func Context(p *project.Picture, b *project.Build) (api.Context, error) {
-	if b.Problem != nil {
-		return api.Context{}, &api.Error{Code: api.BadInput, Message: readable(b.Problem.Text), Hint: b.Problem.Hint}
+// Context reports the effective context of a build of p, with the steps that
+// take each file; req says which entries are listed, and how. Sizes and entries
+// are those of the build context itself; named contexts are in the notes and in
+// what each step takes. A build with a problem has no answer: its error is an
+// *api.Error of code BadInput.
+func Context(p *project.Picture, b *project.Build, req api.ContextRequest) (api.Context, error) {
+	if err := selected(b); err != nil {
+		return api.Context{}, err
 	}
-	main := b.Selection.Main
+	s := b.Selection
 	c := api.Context{
 		Schema:     api.ContextSchema,
 		Definition: b.Definition.Name,
-		Root:       readable(main.Root),
-		Dockerfile: dockerfile(p, b.Definition),
+		Root:       root(b),
+		Dockerfile: dockerfilePath(p, b.Definition),
 		IgnoreFile: ignoreFile(p, b),
-		Context:    size(main.Context),
-		Sent:       size(main.Sent),
+		Context:    size(s.Main.Context),
+		Sent:       size(s.Main.Sent),
+		Steps:      steps(s),
 		Notes:      assumptions(b),
 		Entries:    []api.ContextEntry{},
 	}
-	if main.Root == "" {
-		c.Root = withoutCredentials(b.Definition.Context)
+	list, err := newListing(s, req)
+	if err != nil {
+		return api.Context{}, err
 	}
-	for f := range main.All() {
-		c.Entries = append(c.Entries, entry(b.Selection, f))
+	for f := range s.Main.All() {
+		if f.Sent && len(f.Steps) == 0 {
+			add(&c.Unused, f)
+		}
+		if severalTake(s.Plan, f) {
+			add(&c.Shared, f)
+		}
+		list.add(f)
 	}
+	list.fill(&c)
 	return c, nil
+}
+
+// selected is the error of a build that has no selection.
+func selected(b *project.Build) error {
+	if b.Problem == nil {
+		return nil
+	}
+	return &api.Error{Code: api.BadInput, Message: readable(b.Problem.Text), Hint: b.Problem.Hint}
+}
+
+// root is the context directory, or the address that stands for it.
+func root(b *project.Build) string {
+	if b.Selection.Main.Root == "" {
+		return withoutCredentials(b.Definition.Context)
+	}
+	return readable(b.Selection.Main.Root)
+}
+
+// severalTake reports whether steps of different instructions take f: those of
+// several platforms are one to a user.
+func severalTake(plan *dockerfile.Plan, f buildctx.File) bool {
+	return !f.Mode.IsDir() && slices.ContainsFunc(f.Steps, func(i int) bool {
+		return plan.Steps[i].Lines != plan.Steps[f.Steps[0]].Lines
+	})
+}
+
+func add(s *api.Size, f buildctx.File) {
+	if !f.Mode.IsDir() {
+		s.Files++
+		s.Bytes += f.Bytes
+	}
+}
+
+// steps returns the steps that take local files, with what they take.
+func steps(s *buildctx.Selection) []api.ContextStep {
+	takes := make([]api.Size, len(s.Plan.Steps))
+	for _, l := range s.Locals() {
+		for f := range l.All() {
+			for _, i := range f.Steps {
+				add(&takes[i], f)
+			}
+		}
+	}
+	list := []api.ContextStep{}
+	for i, step := range s.Plan.Steps {
+		if len(step.Takes) == 0 {
+			continue
+		}
+		list = append(list, api.ContextStep{
+			Name: readable(step.Name), Stage: readable(step.Stage), Index: step.Index, Lines: [2]int{step.Lines.From, step.Lines.To}, Takes: takes[i],
+			Mount: !slices.ContainsFunc(step.Takes, func(t dockerfile.Take) bool { return !t.Mount }),
+		})
+	}
+	return list
+}
+
+// A listing collects the entries that a request asks for.
+type listing struct {
+	req   api.ContextRequest
+	s     *buildctx.Selection
+	steps []int // one of which takes an entry; nil for any
+	files []buildctx.File
+}
+
+func newListing(s *buildctx.Selection, req api.ContextRequest) (*listing, error) {
+	l := &listing{req: req, s: s}
+	if req.Sort != "" && req.Sort != api.SortName && req.Sort != api.SortSize {
+		return nil, &api.Error{
+			Code: api.BadInput, Message: fmt.Sprintf("cannot sort by %q", req.Sort), Hint: "sort by name or by size",
+		}
+	}
+	if req.Step == "" {
+		return l, nil
+	}
+	var err error
+	l.steps, err = step(s.Plan, req.Step)
+	return l, err
+}
+
+// step returns the steps that a user means by text: one instruction, for each
+// platform; one that takes local files rather than one that does not. An
+// *api.Error says which there are if that is none or several.
+func step(plan *dockerfile.Plan, text string) ([]int, error) {
+	found := plan.Find(text)
+	idle := func(i int) bool { return len(plan.Steps[i].Takes) == 0 }
+	if taking := slices.DeleteFunc(slices.Clone(found), idle); len(taking) > 0 {
+		found = taking
+	}
+	e := &api.Error{Code: api.BadInput}
+	for _, i := range found {
+		if plan.Steps[i].Lines != plan.Steps[found[0]].Lines {
+			e.Message = fmt.Sprintf("%q may mean several steps", text)
+			e.Hint = "name one as in " + stepNames(plan, found)
+			return nil, e
+		}
+	}
+	if len(found) > 0 {
+		return found, nil
+	}
+	all := make([]int, len(plan.Steps))
+	for i := range all {
+		all[i] = i
+	}
+	e.Message = fmt.Sprintf("no step of this build is %q", text)
+	if len(all) > 0 {
+		e.Hint = "there are " + stepNames(plan, all) + "; or give the line as :" + plan.Steps[0].Lines.String()
+	}
+	return nil, e
+}
+
+// stepNames lists the names of steps up to their brackets, once each.
+func stepNames(plan *dockerfile.Plan, list []int) string {
+	var names []string
+	for _, i := range list {
+		place, _, _ := strings.Cut(plan.Steps[i].Name, "]")
+		if name := place + "]"; !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return readable(strings.Join(names, ", "))
+}
+
+func (l *listing) add(f buildctx.File) {
+	req := l.req
+	switch {
+	case req.Files && f.Mode.IsDir(),
+		req.Sent && !f.Sent,
+		req.Unused && (!f.Sent || len(f.Steps) > 0 || f.Mode.IsDir()),
+		req.Shared && !severalTake(l.s.Plan, f),
+		l.steps != nil && !slices.ContainsFunc(f.Steps, func(i int) bool { return slices.Contains(l.steps, i) }):
+		return
+	}
+	l.files = append(l.files, f)
+}
+
+// fill puts the entries into c in the order that was asked for.
+func (l *listing) fill(c *api.Context) {
+	req := l.req
+	if req.Sort == api.SortSize {
+		slices.SortStableFunc(l.files, func(a, b buildctx.File) int { return cmp.Compare(b.Bytes, a.Bytes) })
+	}
+	if req.Sent || req.Unused || req.Shared || req.Step != "" {
+		c.Listed = &api.Size{}
+		for _, f := range l.files {
+			add(c.Listed, f)
+		}
+	}
+	if len(l.steps) > 0 {
+		c.Step = readable(l.s.Plan.Steps[l.steps[0]].Name)
+	}
+	if req.Limit > 0 && len(l.files) > req.Limit {
+		c.Left = &api.Size{}
+		for _, f := range l.files[req.Limit:] {
+			add(c.Left, f)
+		}
+		l.files = l.files[:req.Limit]
+	}
+	for _, f := range l.files {
+		c.Entries = append(c.Entries, entry(l.s, f))
+	}
 }
 
 func entry(s *buildctx.Selection, f buildctx.File) api.ContextEntry {
@@ -46,8 +222,8 @@ func entry(s *buildctx.Selection, f buildctx.File) api.ContextEntry {
 			e.Type, e.Size = "hardlink", 0
 		}
 	}
-	for _, step := range f.Steps {
-		e.Steps = append(e.Steps, s.Plan.Steps[step].Name)
+	for _, i := range f.Steps {
+		e.Steps = append(e.Steps, readable(s.Plan.Steps[i].Name))
 	}
 	return e
 }

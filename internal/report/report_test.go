@@ -160,7 +160,7 @@ func TestErrors(t *testing.T) {
 		"unknown name":  {func() error { _, err := report.Check(p, []string{"web"}); return err }, api.NotFound, "there are: api, bad"},
 		"no name":       {func() error { _, err := report.One(p, ""); return err }, api.BadInput, "there are: api, bad"},
 		"broken file":   {func() error { _, err := report.Check(broken, nil); return err }, api.BadInput, ""},
-		"no context":    {func() error { _, err := report.Context(p, p.Builds[1]); return err }, api.BadInput, ""},
+		"no context":    {func() error { _, err := report.Context(p, p.Builds[1], api.ContextRequest{}); return err }, api.BadInput, ""},
 		"broken, named": {func() error { _, err := report.Check(broken, []string{"web"}); return err }, api.NotFound, "compose.yaml"},
 	} {
 		var e *api.Error
@@ -172,7 +172,7 @@ func TestErrors(t *testing.T) {
 
 func TestContext(t *testing.T) {
 	p := picture(t, strings.ReplaceAll(shop, "src/main.js", "src/\xff.js"))
-	c, err := report.Context(p, p.Builds[0])
+	c, err := report.Context(p, p.Builds[0], api.ContextRequest{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -95,7 +95,7 @@ func definition(p *project.Picture, b *project.Build) api.Definition {
 		Name:       b.Definition.Name,
 		Origin:     b.Definition.Origin,
 		ContextDir: contextDir(p, b.Definition),
-		Dockerfile: dockerfile(p, b.Definition),
+		Dockerfile: dockerfilePath(p, b.Definition),
 		Target:     b.Definition.Target,
 		Platforms:  b.Definition.Platforms,
 		Args:       b.Definition.ArgNames(),
@@ -120,9 +120,9 @@ func contextDir(p *project.Picture, d buildctx.Definition) string {
 	return readable(p.Relative(d.Context))
 }
 
-// dockerfile is relative to the repository; one without a file of its own is
+// dockerfilePath is relative to the repository; one without a file of its own is
 // named by the file that it is written in.
-func dockerfile(p *project.Picture, d buildctx.Definition) string {
+func dockerfilePath(p *project.Picture, d buildctx.Definition) string {
 	if d.Inline != "" {
 		return d.Origin
 	}

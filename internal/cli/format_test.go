@@ -1,0 +1,46 @@
+package cli
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestVisible(t *testing.T) {
+	for _, tt := range []struct {
+		name, raw, want string
+	}{
+		{"src/größe.js", "", "src/größe.js"},
+		{"two words", "", "two words"},
+		{"a\nb\tc", "", `a\nb\tc`},
+		{"\x1b[31mred\a", "", `\x1b[31mred\a`},
+		{"exe\u202egpj.", "", `exe\u202egpj.`},
+		{"\uFFFD.js", "\xff.js", `\xff.js`},
+	} {
+		var raw []byte
+		if tt.raw != "" {
+			raw = []byte(tt.raw)
+		}
+		if got := visible(tt.name, raw); got != tt.want {
+			t.Errorf("visible(%q, %q) = %q, want %q", tt.name, tt.raw, got, tt.want)
+		}
+	}
+}
+
+func TestShare(t *testing.T) {
+	text := func(n int) []string { return []string{"x", strings.Repeat("x", n)} }
+	for _, tt := range []struct{ width, first, second, a, b int }{
+		{0, 300, 300, 300, 300}, // no terminal
+		{80, 30, 20, 30, 20},    // both fit
+		{80, 60, 20, 50, 20},    // the second one needs no more than its third
+		{80, 60, 60, 47, 23},    //
+		{80, 30, 60, 30, 40},    // the first one fits
+		{200, 150, 30, 150, 30}, //
+		{200, 170, 30, 160, 30}, //
+		{10, 100, 100, 16, 8},   // no sense, and no panic
+	} {
+		a, b := printer{width: tt.width}.share(10, text(tt.first), text(tt.second))
+		if a != tt.a || b != tt.b {
+			t.Errorf("share of %d for %d and %d: %d and %d, want %d and %d", tt.width, tt.first, tt.second, a, b, tt.a, tt.b)
+		}
+	}
+}
