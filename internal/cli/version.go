@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"context"
+
 	"github.com/spf13/cobra"
 
 	"github.com/stokerd/stoker/internal/api"
@@ -8,22 +10,41 @@ import (
 )
 
 func newVersion(o *options) *cobra.Command {
-	return &cobra.Command{
+	asJSON := false
+	cmd := &cobra.Command{
 		Use:   "version",
 		Short: "Print which stoker this is, and which daemon runs",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			i := version.Get()
-			o.out.printf("stoker %s\n%s, %s, wire level %d\n", i, i.Go, i.Platform, api.Level)
-			c, err := o.daemon(cmd.Context())
-			if err != nil {
-				return nil // most of the time none runs, and this is not the place to say so
+			i, daemon := version.Get(), o.running(cmd.Context())
+			if asJSON {
+				return o.out.json(api.Program{
+					Schema: api.VersionSchema, Version: i.Number, Revision: i.Revision, Modified: i.Modified, Time: i.Time,
+					Go: i.Go, Platform: i.Platform, Level: api.Level, Daemon: daemon,
+				})
 			}
-			defer c.Close()
-			if v, err := c.Version(cmd.Context()); err == nil {
-				o.out.printf("daemon %s, pid %d\n", v.Version, v.PID)
+			o.out.printf("stoker %s\n%s, %s, wire level %d\n", i, i.Go, i.Platform, api.Level)
+			if daemon != nil {
+				o.out.printf("daemon %s, pid %d\n", daemon.Version, daemon.PID)
 			}
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+// running asks the daemon which it is; nil if none answers, which is no error:
+// most of the time none runs.
+func (o *options) running(ctx context.Context) *api.ProgramDaemon {
+	c, err := o.daemon(ctx)
+	if err != nil {
+		return nil
+	}
+	defer c.Close()
+	v, err := c.Version(ctx)
+	if err != nil {
+		return nil
+	}
+	return &api.ProgramDaemon{Version: v.Version, PID: v.PID}
 }
