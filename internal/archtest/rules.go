@@ -31,6 +31,7 @@ func Levels() []Level {
 		{"internal/git", 0, "runs git safely for whoever needs it"},
 		{"context", 1, "joins the ignore file and the Dockerfile to a selection of files"},
 		{"context/secrets", 2, "reads the files of a selection"},
+		{"context/content", 2, "digests of the files of a selection"},
 		{"cache", 2, "the pure model of what a build reuses, over plans and trees"},
 		{"internal/changes", 2, "change sets speak of trees"},
 		{"internal/discover", 2, "makes definitions from files and configuration"},
@@ -83,7 +84,8 @@ func Restrictions() []Restriction {
 		},
 		{
 			[]string{"github.com/moby/patternmatcher/..."},
-			[]string{"context/ignore"}, "one reading of ignore files",
+			[]string{"context/ignore", "context/content"},
+			"one reading of ignore files; and a digest of what patterns select asks them as BuildKit's checksum does, parents apart",
 		},
 		{
 			[]string{
