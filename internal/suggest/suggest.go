@@ -128,7 +128,8 @@ type Change struct {
 // folder testdata/NAME.
 type Rule struct {
 	Name string
-	// Find returns what the rule proposes; each suggestion bears its name.
+	// Find returns what the rule proposes; each suggestion bears its name, or
+	// for a group of checks the name, a slash and the check.
 	Find func(Input) []Suggestion
 }
 
@@ -137,6 +138,9 @@ func Rules() []Rule {
 	return []Rule{
 		{"manifests-first", manifestsFirst},
 		{"late-arg", lateArg},
+		{"unnarrowed", unnarrowed},
+		{"link-copy", linkCopy},
+		{"buildkit", buildkitChecks},
 	}
 }
 
@@ -148,11 +152,11 @@ func Suggest(in Input) []Suggestion {
 	}
 	var list []Suggestion
 	for _, rule := range Rules() {
-		if len(in.Only) > 0 && !slices.Contains(in.Only, rule.Name) || slices.Contains(in.Silenced, rule.Name) {
+		if !in.asks(rule.Name) {
 			continue
 		}
 		for _, s := range rule.Find(in) {
-			if !in.silenced(s) && in.holds(s) {
+			if (s.Rule == rule.Name || in.asks(s.Rule)) && !in.silenced(s) && !s.repeats(list) && in.holds(s) {
 				list = append(list, s)
 			}
 		}
@@ -161,6 +165,17 @@ func Suggest(in Input) []Suggestion {
 		return cmp.Or(cmp.Compare(b.SavesSeconds, a.SavesSeconds), cmp.Compare(a.rank(), b.rank()))
 	})
 	return list
+}
+
+// asks reports whether a rule, or a check of a rule, may speak.
+func (in Input) asks(name string) bool {
+	group, _, _ := strings.Cut(name, "/")
+	for _, only := range in.Only {
+		if only == name || only == group || strings.HasPrefix(only, name+"/") {
+			return !slices.Contains(in.Silenced, name)
+		}
+	}
+	return len(in.Only) == 0 && !slices.Contains(in.Silenced, name)
 }
 
 // rank puts what can be applied before advice.

@@ -1,0 +1,23 @@
+package suggest
+
+import "fmt"
+
+// linkCopy says where --link has no effect because --chmod is given too
+// (BuildKit: dockerfile2llb.dispatchCopy takes the linked form only without a
+// mode). See docs/rules/link-copy.md.
+func linkCopy(in Input) []Suggestion {
+	var list []Suggestion
+	for _, st := range in.File.Stages {
+		for _, ins := range st.Instructions {
+			if ins.Copy == nil || !ins.Copy.Link || ins.Copy.Chmod == "" {
+				continue
+			}
+			list = append(list, Suggestion{
+				Rule: "link-copy", Title: ins.Keyword + " --link is not linked because of --chmod", Lines: ins.Lines, Proof: Advice,
+				Evidence: fmt.Sprintf("BuildKit runs `%s` as if --link were not there: a new base image, or a change of what stands above it, repeats it.", short(ins.Text)),
+				Obstacle: "linked files keep the mode that they have where they are copied from: set it there and drop --chmod, or drop --link",
+			})
+		}
+	}
+	return list
+}

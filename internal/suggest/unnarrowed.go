@@ -1,0 +1,165 @@
+package suggest
+
+import (
+	"bytes"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/stokerd/stoker/context/dockerfile"
+)
+
+// unnarrowed proposes to mend a mount that makes the whole build context travel:
+// a tmpfs that names no from counts as a use of the context's root (BuildKit:
+// dockerfile2llb.dispatchRunMounts), and a bind mount without a source is one.
+// See docs/rules/unnarrowed.md.
+func unnarrowed(in Input) []Suggestion {
+	var list []Suggestion
+	for _, st := range in.File.Stages {
+		for k, ins := range st.Instructions {
+			if ins.Run == nil {
+				continue
+			}
+			for n, m := range ins.Run.Mounts {
+				switch {
+				case m.Type == "tmpfs" && m.From == "":
+					if s, ok := tmpfsFrom(in, ins, n); ok {
+						list = append(list, s)
+					}
+				case m.Type == "bind" && m.From == "" && slices.Contains([]string{"", ".", "/", "./"}, m.Source):
+					if s, ok := bindSource(in, newStageView(in.File, st), k, n); ok {
+						list = append(list, s)
+					}
+				}
+			}
+		}
+	}
+	return list
+}
+
+// tmpfsFrom proposes to give a tmpfs an empty from, which changes nothing but
+// what is asked of the context.
+func tmpfsFrom(in Input, ins dockerfile.Instruction, n int) (Suggestion, bool) {
+	flag, ok := mountFlag(in.File, ins, n)
+	if !ok {
+		return Suggestion{}, false
+	}
+	at := flag.to
+	change, err := rewrite(in, 0, spliced(in.File, ins, splice{at, at, ",from=scratch"}))
+	if err != nil {
+		return Suggestion{}, false
+	}
+	narrower := false
+	for _, b := range in.Builds {
+		if b.Convert == nil || b.Plan == nil {
+			continue
+		}
+		before, err := b.Convert(in.File.Text)
+		if err != nil {
+			continue
+		}
+		after, err := b.Convert(change.New)
+		if err != nil || !slices.EqualFunc(before.Steps, after.Steps, func(x, y dockerfile.Step) bool { return x.Definition == y.Definition }) {
+			return Suggestion{}, false
+		}
+		narrower = narrower || wholeContext(before) && !wholeContext(after)
+	}
+	return Suggestion{
+		Rule: "unnarrowed", Title: "keep the tmpfs mount from sending the whole context", Lines: ins.Lines, Proof: ByConstruction,
+		Evidence: "A tmpfs mount without from= counts as a use of the whole build context: every build sends all of it, although no step takes more than a part.",
+		Changes:  []Change{change},
+	}, narrower
+}
+
+// wholeContext reports a build that asks for all of its context.
+func wholeContext(p *dockerfile.Plan) bool {
+	return slices.ContainsFunc(p.Requests, func(r dockerfile.Request) bool {
+		return r.Local == dockerfile.MainContext && len(r.FollowPaths) == 0
+	})
+}
+
+// bindSource proposes to mount just the files that a download reads.
+func bindSource(in Input, v *stageView, k, n int) (Suggestion, bool) {
+	ins := v.stage.Instructions[k]
+	mount := ins.Run.Mounts[n]
+	target := resolve(v.dirs[k], mount.Target, v.vars(k))
+	commands, ok := everyCommand(ins.Run, v.shell[k])
+	if !ok || len(commands) == 0 || target[0] == '?' && mount.Target != "." {
+		return Suggestion{}, false
+	}
+	var want []string
+	for i, b := range in.Builds {
+		files, ok := downloadReads(b, commands, v.dirs[k], target)
+		if !ok || i > 0 && !slices.Equal(files, want) {
+			return Suggestion{}, false
+		}
+		want = files
+	}
+	flag, ok := mountFlag(in.File, ins, n)
+	if !ok {
+		return Suggestion{}, false
+	}
+	var flags []string
+	for _, file := range want {
+		flags = append(flags, "--mount=type=bind,source="+file+",target="+path.Join(mount.Target, file))
+	}
+	sep := " " + string(in.File.Escape) + "\n" + lead(in.File, ins) + "    "
+	change, err := rewrite(in, 0, spliced(in.File, ins, splice{flag.from, flag.to, strings.Join(flags, sep)}))
+	if err != nil {
+		return Suggestion{}, false
+	}
+	return Suggestion{
+		Rule: "unnarrowed", Title: "mount only what the download reads", Lines: ins.Lines, Proof: ByConstruction,
+		Evidence: fmt.Sprintf("`%s` mounts the whole build context and reads %s: every other change of a file repeats it.", short(ins.Text), list(want, "and")),
+		Changes:  []Change{change},
+	}, true
+}
+
+// downloadReads returns the files, relative to the mount at target, that
+// commands read if all of them are downloads of Go modules.
+func downloadReads(b Build, commands []command, dir, target string) ([]string, bool) {
+	var files []string
+	for _, c := range commands {
+		inst, ok := goDownload(c, dir)
+		if !ok {
+			return nil, false
+		}
+		r := reader{dir: dir, read: b.Context.Read, find: func(image string) (string, bool) {
+			rel, ok := below(target, image)
+			return rel, ok && b.Context.Exists(rel)
+		}}
+		more, obstacle := inst.widen(r)
+		if obstacle != "" {
+			return nil, false
+		}
+		for _, name := range slices.Concat(inst.main, inst.extra, more) {
+			if rel, ok := r.find(name); ok && !slices.Contains(files, rel) {
+				files = append(files, rel)
+			}
+		}
+		if !slices.ContainsFunc(inst.main, func(name string) bool { _, ok := r.find(name); return ok }) {
+			return nil, false
+		}
+	}
+	return files, len(files) > 0 && !slices.ContainsFunc(files, func(f string) bool { return strings.ContainsAny(f, " ,\"'$") })
+}
+
+// mountFlag returns where the n-th mount of a RUN stands in the text.
+func mountFlag(f *dockerfile.File, ins dockerfile.Instruction, n int) (splice, bool) {
+	for _, flag := range ins.Flags {
+		if !strings.HasPrefix(flag, "--mount=") {
+			continue
+		}
+		if n--; n >= 0 {
+			continue
+		}
+		start := lineStart(f, ins.Lines.From)
+		at := bytes.Index(f.Text[start:lineStart(f, ins.Lines.To+1)], []byte(flag))
+		if at < 0 || strings.ContainsAny(flag, "\"'") {
+			return splice{}, false
+		}
+		return splice{from: start + at, to: start + at + len(flag)}, true
+	}
+	return splice{}, false
+}
