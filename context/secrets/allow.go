@@ -13,6 +13,7 @@ type allowlist struct {
 	target    string // what the expressions look at: "" (the secret), "match" or "line"
 	hasPaths  bool
 	paths     lazyRegexp
+	above     func() (*pathSet, error) // the same as paths, for directories too
 	hasRegex  bool
 	regexes   lazyRegexp
 	stopWords func() *automaton // nil without stop words
@@ -34,7 +35,8 @@ func newAllowlist(t tomlAllowlist) (allowlist, error) {
 	default:
 		return allowlist{}, fmt.Errorf("unknown allowlist target %q", t.RegexTarget)
 	}
-	a.paths, a.regexes = joined(t.Paths), joined(t.Regexes)
+	a.paths, a.regexes = lazy(joined(t.Paths)), lazy(joined(t.Regexes))
+	a.above = sync.OnceValues(func() (*pathSet, error) { return newPathSet(joined(t.Paths)) })
 	if len(t.StopWords) > 0 {
 		a.stopWords = sync.OnceValue(func() *automaton { return newAutomaton(t.StopWords) })
 	}
@@ -43,9 +45,7 @@ func newAllowlist(t tomlAllowlist) (allowlist, error) {
 
 // joined is one alternation of all members, as gitleaks builds it: a member's leading (?i) then holds for every
 // member after it, and this must not be mended here.
-func joined(exprs []string) lazyRegexp {
-	return lazy("(?:" + strings.Join(exprs, "|") + ")")
-}
+func joined(exprs []string) string { return "(?:" + strings.Join(exprs, "|") + ")" }
 
 func (a *allowlist) pathAllowed(path string) (bool, error) {
 	if !a.hasPaths || path == "" {
@@ -60,10 +60,25 @@ func (a *allowlist) pathAllowed(path string) (bool, error) {
 
 // skipsFile reports whether the allowlist settles by the path alone that nothing in the file is a finding.
 func (a *allowlist) skipsFile(path string) (bool, error) {
-	if a.all && (a.hasRegex || a.stopWords != nil) {
-		return false, nil // decided match by match
+	if a.byMatch() {
+		return false, nil
 	}
 	return a.pathAllowed(path)
+}
+
+// byMatch reports whether a path alone settles nothing.
+func (a *allowlist) byMatch() bool { return a.all && (a.hasRegex || a.stopWords != nil) }
+
+// skipsTree reports whether skipsFile holds for path or a directory above it.
+func (a *allowlist) skipsTree(path string) (bool, error) {
+	if !a.hasPaths || a.byMatch() {
+		return false, nil
+	}
+	set, err := a.above()
+	if err != nil {
+		return false, fmt.Errorf("gitleaks rule set: allowlist path: %w", err)
+	}
+	return set.contains(path), nil
 }
 
 // skipsMatch reports whether one match is allowed. line is the text around it in the current decoding pass.

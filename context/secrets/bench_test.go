@@ -4,6 +4,7 @@ import (
 	"context"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -83,4 +84,33 @@ func BenchmarkNew(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// BenchmarkSkips compares with asking gitleaks' allowlist for a path and the directories above it.
+func BenchmarkSkips(b *testing.B) {
+	s, d := scanner(b), oracle(b)
+	names := []string{"src/area01/part001/file00.js", "services/api/internal/store/store_test.go", "web/node_modules/a/index.js", "README.md"}
+	if s.Skips(names[0]) {
+		b.Fatal("skips a source file")
+	}
+	var they time.Duration
+	for b.Loop() {
+		for _, name := range names {
+			s.Skips(name)
+		}
+	}
+	for range 50 {
+		start := time.Now()
+		for _, name := range names {
+			for p := name; p != "."; p = path.Dir(p) {
+				if d.Config.Allowlists[0].PathAllowed(p) {
+					break
+				}
+			}
+		}
+		they += time.Since(start) / 50
+	}
+	we := b.Elapsed() / time.Duration(b.N)
+	b.ReportMetric(float64(they)/float64(we), "x-gitleaks")
+	b.ReportMetric(float64(we)/float64(len(names)), "ns/path")
 }

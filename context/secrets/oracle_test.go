@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"path"
 	"regexp/syntax"
 	"slices"
 	"strings"
@@ -219,6 +220,52 @@ func TestEveryRuleEqualsGitleaks(t *testing.T) {
 		t.Errorf("only %d of %d rules were ever found", len(seen), n)
 	}
 	t.Logf("%d of %d rules found at least once", len(seen), len(s.rules))
+}
+
+// TestSkipsEqualsGitleaks draws paths from the expressions that skip files, and asks gitleaks' own allowlist for each
+// path and the directories above it.
+func TestSkipsEqualsGitleaks(t *testing.T) {
+	s, d := scanner(t), oracle(t)
+	var list []*syntax.Regexp
+	for _, a := range d.Config.Allowlists {
+		for _, re := range a.Paths {
+			tree, err := syntax.Parse(re.String(), syntax.Perl)
+			if err != nil {
+				t.Fatal(err)
+			}
+			list = append(list, tree)
+		}
+	}
+	g := sampler{Rand: rand.New(rand.NewPCG(3, 0)), folds: true}
+	names, skipped := skipNames(), 0
+	for range 20_000 {
+		name := g.text(list, 1+g.IntN(2))
+		if g.IntN(2) == 0 {
+			name = names[g.IntN(len(names))] + "/" + strings.TrimLeft(name, "/")
+		}
+		if name = strings.TrimPrefix(path.Clean("/"+name), "/"); isArchive(name) {
+			continue
+		}
+		want := false
+		for p := name; p != "." && p != ""; p = path.Dir(p) {
+			for _, a := range d.Config.Allowlists {
+				want = want || a.PathAllowed(p)
+			}
+		}
+		if got := s.Skips(name); got != want {
+			t.Fatalf("Skips(%q) = %v, gitleaks says %v", name, got, want)
+		}
+		if want {
+			skipped++
+		}
+	}
+	if skipped < 2000 || skipped > 18_000 {
+		t.Errorf("%d of 20000 paths are skipped: that compares too little", skipped)
+	}
+}
+
+func skipNames() []string {
+	return []string{"src", "a\nb", "node_modules", "vendor/x", "VENV/LIB", "ſ", "K", "\xff", ".git", "go.mod", "x.png", "env/lib64", "x-1.0.dist-info"}
 }
 
 // TestMixedTextEqualsGitleaks puts many rules' samples close together, where their windows overlap.

@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
-	"path"
 	"slices"
 	"sync"
 )
@@ -72,13 +71,11 @@ func (s *Scanner) Skips(name string) bool {
 	if isArchive(name) {
 		return true
 	}
-	for p := name; p != "." && p != "/" && p != ""; p = path.Dir(p) {
+	return slices.ContainsFunc(s.global, func(a allowlist) bool {
 		// An expression of the rule set that does not compile shows up in every scan as an error.
-		if skip, err := anyFile(s.global, p); skip && err == nil {
-			return true
-		}
-	}
-	return false
+		skip, err := a.skipsTree(name)
+		return skip && err == nil
+	})
 }
 
 // ScanFile looks at the content of the file at path (slash separated, relative to the context). It reads r to its
