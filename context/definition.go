@@ -30,6 +30,9 @@ type Definition struct {
 	// Inline is the text of a Dockerfile that has no file of its own
 	// (compose's dockerfile_inline, bake's dockerfile-inline).
 	Inline string
+	// Shown is Inline as its file writes it, before values of the environment
+	// were put in; empty where that is the same. It is what may be shown.
+	Shown string
 	// Target is the stage to build; empty means the last one.
 	Target string
 	// Args are the build args by name.

@@ -49,7 +49,7 @@ func Compute(ctx context.Context, def Definition, resolver dockerfile.Resolver, 
 	if err != nil {
 		return nil, err
 	}
-	plan, err := dockerfile.Convert(ctx, def.input(), resolver)
+	plan, err := dockerfile.Convert(ctx, def.Input(), resolver)
 	if err != nil {
 		return nil, err
 	}
@@ -89,13 +89,23 @@ func (s *Selection) Update(ctx context.Context, views Views) (*Selection, error)
 	return &next, nil
 }
 
-func (d Definition) input() dockerfile.Input {
+// Input is the definition as the frontend takes it.
+func (d Definition) Input() dockerfile.Input {
 	in := dockerfile.Input{
 		Dockerfile: d.Dockerfile, Context: d.Context, Target: d.Target, Args: d.Args,
 		Platforms: d.Platforms, NamedContexts: d.NamedContexts,
 	}
 	if d.Inline != "" {
 		in.Text = []byte(d.Inline)
+	}
+	if d.Shown != "" {
+		in.Shown = []byte(d.Shown)
+	}
+	for target, linked := range d.Linked {
+		if in.Linked == nil {
+			in.Linked = map[string]dockerfile.Input{}
+		}
+		in.Linked[target] = linked.Input()
 	}
 	if d.Remote() {
 		in.Context, in.RemoteContext = "", d.Context
@@ -106,7 +116,7 @@ func (d Definition) input() dockerfile.Input {
 // Convert has BuildKit's frontend read text as d's Dockerfile, with the images
 // that it starts from assumed.
 func (d Definition) Convert(ctx context.Context, text []byte) (*dockerfile.Plan, error) {
-	in := d.input()
+	in := d.Input()
 	in.Text = text
 	return dockerfile.Convert(ctx, in, nil)
 }

@@ -54,6 +54,25 @@ func (b *Builder) Observe(ctx context.Context, ev Event) (Observed, error) {
 	return Observed{Record: record, Join: b.join(ev, o)}, nil
 }
 
+// Unname leaves the keywords of what the steps are, for a Dockerfile into whose
+// text values of the environment were put before the builder saw it.
+// [Observed.Describe] then gives the text as it may be shown.
+func (o *Observed) Unname() {
+	steps := slices.Clone(o.Record.Steps)
+	for i, s := range steps {
+		prefix, instruction, _ := strings.Cut(s.Name, "] ")
+		keyword, rest, _ := strings.Cut(instruction, " ")
+		if keyword == "ONBUILD" { // the base image's, which no environment changes
+			continue
+		}
+		if rest != "" {
+			steps[i].Name = prefix + "] " + keyword
+		}
+		steps[i].Line = 0
+	}
+	o.Record.Steps = steps
+}
+
 // Describe completes the steps whose instruction the builder does not know:
 // lookup is asked for the instruction as the Dockerfile writes it, and for its
 // line.

@@ -17,6 +17,7 @@ import (
 	"github.com/moby/buildkit/frontend/dockerui"
 	"github.com/moby/buildkit/solver/errdefs"
 	"github.com/moby/buildkit/solver/pb"
+	dockerspec "github.com/moby/docker-image-spec/specs-go/v1"
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
@@ -35,21 +36,26 @@ type Input struct {
 	Platforms     []string
 	// NamedContexts are directories, or addresses as buildx takes them.
 	NamedContexts map[string]string
+	// Shown is Text before values of the environment were put in, nil if that
+	// is the same: steps are named as it has them.
+	Shown []byte
+	// Linked are the builds that NamedContexts name as target:NAME, by NAME.
+	Linked map[string]Input
 }
 
 // Convert returns the plan of a build of in. It reads the Dockerfile and the
 // ignore files from disk and nothing else; images are asked of resolver, which
 // may be nil. What BuildKit would refuse is an [*Error].
 func Convert(ctx context.Context, in Input, resolver Resolver) (*Plan, error) {
-	text := in.Text
-	if text == nil {
-		var err error
-		if text, err = readDockerfile(in.Dockerfile); err != nil {
-			return nil, err
-		}
+	text, err := in.text()
+	if err != nil {
+		return nil, err
 	}
 	gw := newGateway(in, text, resolver)
-	definitions, err := convert(ctx, gw)
+	if err := gw.link(ctx, in); err != nil {
+		return nil, err
+	}
+	results, err := convert(ctx, gw)
 	if err != nil {
 		return nil, in.explain(err)
 	}
@@ -60,13 +66,13 @@ func Convert(ctx context.Context, in Input, resolver Resolver) (*Plan, error) {
 	if ref, _, _, ok := parser.DetectSyntax(text); ok && !isStandardSyntax(ref) {
 		plan.Syntax = ref
 	}
-	instructions, err := Instructions(text)
+	instructions, err := in.instructions(text)
 	if err != nil {
 		return nil, in.explain(err)
 	}
 	asm := assembler{plan: plan, instructions: instructions, onBuild: gw.onBuild}
-	for _, platform := range slices.Sorted(maps.Keys(definitions)) {
-		if err := asm.add(platform, definitions[platform]); err != nil {
+	for _, platform := range slices.Sorted(maps.Keys(results)) {
+		if err := asm.add(platform, results[platform].definition); err != nil {
 			return nil, fmt.Errorf("read the converted build of %s: %w", in.Dockerfile, err)
 		}
 	}
@@ -74,11 +80,24 @@ func Convert(ctx context.Context, in Input, resolver Resolver) (*Plan, error) {
 	return plan, nil
 }
 
-// convert runs the frontend and returns its definitions by platform, "" for a
+func (in Input) text() ([]byte, error) {
+	if in.Text != nil {
+		return in.Text, nil
+	}
+	return readDockerfile(in.Dockerfile)
+}
+
+// A result is what the frontend makes of a build for one platform.
+type result struct {
+	definition *pb.Definition
+	image      *dockerspec.DockerOCIImage // its configuration
+}
+
+// convert runs the frontend and returns its results by platform, "" for a
 // build that asked for none or one. It is what builder.Build does, without
 // solving and without its cache of resolved images, which races when stages
 // resolve at once.
-func convert(ctx context.Context, gw *gateway) (map[string]*pb.Definition, error) {
+func convert(ctx context.Context, gw *gateway) (map[string]result, error) {
 	frontend, err := dockerui.NewClient(gw)
 	if err != nil {
 		return nil, err
@@ -97,7 +116,7 @@ func convert(ctx context.Context, gw *gateway) (map[string]*pb.Definition, error
 			targets = append(targets, &p)
 		}
 	}
-	definitions := make(map[string]*pb.Definition, len(targets))
+	results := make(map[string]result, len(targets))
 	for _, target := range targets {
 		opt.BuildArgs, opt.TargetPlatform = maps.Clone(frontend.BuildArgs), target
 		res, err := dockerfile2llb.Dockerfile2LLB(ctx, src.Data, opt)
@@ -112,10 +131,10 @@ func convert(ctx context.Context, gw *gateway) (map[string]*pb.Definition, error
 		if frontend.MultiPlatformRequested && target != nil {
 			key = platforms.FormatAll(platforms.Normalize(*target))
 		}
-		definitions[key] = def.ToPB()
+		results[key] = result{def.ToPB(), res.Image}
 		opt.Warn = nil // once is enough
 	}
-	return definitions, nil
+	return results, nil
 }
 
 // isStandardSyntax reports whether ref is a released version of the very
@@ -147,7 +166,7 @@ func readDockerfile(name string) ([]byte, error) {
 // explain gives a frontend's error its file and line, and leaves out the
 // wrapping that says nothing to the user.
 func (in Input) explain(err error) error {
-	e := &Error{File: cmp.Or(in.Dockerfile, "inline Dockerfile"), Err: err}
+	e := &Error{File: in.shownFile(), Err: err}
 	var already *Error
 	if errors.As(err, &already) {
 		return already
@@ -169,23 +188,7 @@ func (in Input) explain(err error) error {
 	return e
 }
 
-// A value of up to this many bytes is no secret, and would be found in words
-// that have nothing to do with it.
-const shortValue = 3
-
-// redact puts the names of build args where msg repeats their values, as the
-// frontend's messages do for what they were expanded to.
-func (in Input) redact(msg string) string {
-	names := slices.SortedFunc(maps.Keys(in.Args), func(a, b string) int { // the longest value first
-		return cmp.Or(cmp.Compare(len(in.Args[b]), len(in.Args[a])), cmp.Compare(a, b))
-	})
-	for _, name := range names {
-		if value := in.Args[name]; len(value) > shortValue {
-			msg = strings.ReplaceAll(msg, value, "${"+name+"}")
-		}
-	}
-	return msg
-}
+func (in Input) shownFile() string { return cmp.Or(in.Dockerfile, "inline Dockerfile") }
 
 // plainMessage strips the prefixes under which the frontend wraps its errors.
 func plainMessage(err error) string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -29,6 +30,8 @@ var update = flag.Bool("update", false, "rewrite the expected plans in testdata/
 //	target STAGE, arg K=V, platform P, remote URL
 //	context NAME=VALUE   a directory of the archive, or an address
 //	image REF JSON       an image that the resolver knows
+//	linked NAME=FILE     another build, of that Dockerfile, to start from as target:NAME
+//	shown FILE           the Dockerfile as it may be shown
 //
 // and a file `want` (see format).
 func TestConvert(t *testing.T) {
@@ -64,6 +67,7 @@ type scenario struct {
 	root   string
 	in     dockerfile.Input
 	images images
+	shown  string
 	want   int // index of the file `want`
 }
 
@@ -95,6 +99,13 @@ func newScenario(t *testing.T, archive *txtar.Archive) *scenario {
 	}
 	if s.want < 0 {
 		t.Fatal("the archive has no file `want`")
+	}
+	if s.shown != "" {
+		text, err := os.ReadFile(s.shown)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.in.Shown = text
 	}
 	if inline {
 		text, err := os.ReadFile(s.in.Dockerfile)
@@ -135,6 +146,16 @@ func (s *scenario) option(t *testing.T, line string) (inline bool) {
 			value = filepath.Join(s.root, filepath.FromSlash(value))
 		}
 		s.in.NamedContexts[key] = value
+	case "linked":
+		if s.in.Linked == nil {
+			s.in.Linked = map[string]dockerfile.Input{}
+		}
+		linked := s.in
+		linked.Dockerfile, linked.Linked = filepath.Join(s.root, value), maps.Clone(s.in.Linked)
+		s.in.Linked[key] = linked
+		s.in.NamedContexts = map[string]string{}
+	case "shown":
+		s.shown = filepath.Join(s.root, rest)
 	case "image":
 		ref, config, _ := strings.Cut(rest, " ")
 		s.images[ref] = config

@@ -28,15 +28,28 @@ import (
 const (
 	localContext    = "context"
 	localDockerfile = "dockerfile"
+	layoutPrefix    = "oci-layout://"
+	layoutStore     = "layout"
 )
+
+// layoutDigest is the digest that an OCI layout's address ends with. Without
+// one buildx looks into the folder; here any will do, because the image is not
+// read and the plan says so.
+func layoutDigest(address string) digest.Digest {
+	if _, after, ok := strings.Cut(address, "@"); ok && digest.Digest(after).Validate() == nil {
+		return digest.Digest(after)
+	}
+	return digest.FromString(address)
+}
 
 // A gateway stands where a builder would be: it answers the frontend's reads of
 // local files from disk, and takes its final definitions instead of solving
 // them.
 type gateway struct {
 	opts     client.BuildOpts
-	dirs     map[string]string // local name -> directory
-	text     []byte            // of the Dockerfile
+	dirs     map[string]string    // local name -> directory
+	text     []byte               // of the Dockerfile
+	inputs   map[string]llb.State // results of other builds
 	resolver Resolver
 
 	mu      sync.Mutex // guards the fields below; stages resolve at once
@@ -73,7 +86,12 @@ func newGateway(in Input, text []byte, resolver Resolver) *gateway {
 			dirs[name] = value
 			value = "local:" + name
 		}
-		opts["context:"+name] = value
+		if layout, ok := strings.CutPrefix(value, layoutPrefix); ok {
+			value = layoutPrefix + layoutStore + "@" + string(layoutDigest(layout))
+		}
+		if !strings.HasPrefix(value, targetPrefix) { // see link
+			opts["context:"+name] = value
+		}
 	}
 	worker := client.WorkerInfo{Platforms: []ocispecs.Platform{platforms.Normalize(defaultPlatform())}}
 	return &gateway{
@@ -86,6 +104,7 @@ func newGateway(in Input, text []byte, resolver Resolver) *gateway {
 		dirs:     dirs,
 		text:     text,
 		resolver: resolver,
+		inputs:   map[string]llb.State{},
 		unknown:  map[string]bool{},
 		onBuild:  map[string][]string{},
 	}
@@ -103,7 +122,7 @@ func defaultPlatform() ocispecs.Platform {
 
 func (g *gateway) BuildOpts() client.BuildOpts { return g.opts }
 
-func (g *gateway) Inputs(context.Context) (map[string]llb.State, error) { return nil, nil }
+func (g *gateway) Inputs(context.Context) (map[string]llb.State, error) { return g.inputs, nil }
 
 func (g *gateway) Solve(_ context.Context, req client.SolveRequest) (*client.Result, error) {
 	if req.Definition == nil {
@@ -141,6 +160,13 @@ func soleLocal(def *pb.Definition) (string, bool) {
 
 func (g *gateway) ResolveImageConfig(ctx context.Context, ref string, opt sourceresolver.Opt) (string, digest.Digest, []byte, error) {
 	platform := platforms.Normalize(defaultPlatform())
+	if opt.OCILayoutOpt != nil {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		name, _, _ := strings.Cut(strings.TrimPrefix(ref, "docker.io/library/"), "@")
+		g.unknown[layoutPrefix+name] = true
+		return ref, "", emptyConfig(platform), nil
+	}
 	if opt.ImageOpt != nil && opt.ImageOpt.Platform != nil {
 		platform = *opt.ImageOpt.Platform
 	}

@@ -58,6 +58,9 @@ func (d *Daemon) record(ctx context.Context, node *buildkit.Builder, ev buildkit
 		return
 	}
 	seen.Record.Repository, seen.Record.Definition = repo.root, def.Name
+	if def.Shown != "" {
+		seen.Unname()
+	}
 	seen.Describe(describer(ctx, def))
 	if _, err := d.store.Put(seen.Record); err != nil {
 		d.log.Error("store a finished build", "ref", ev.Ref, "error", err)

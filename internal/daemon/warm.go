@@ -235,15 +235,7 @@ func indexKey(index, total int) string { return fmt.Sprintf("%d/%d", index, tota
 // plannedSteps returns the steps of def as the Dockerfile writes them, by stage,
 // platform and place.
 func plannedSteps(ctx context.Context, def buildctx.Definition) map[string]planned {
-	text, err := def.DockerfileText()
-	if err != nil {
-		return nil
-	}
-	in := dockerfile.Input{
-		Dockerfile: def.Dockerfile, Text: text, Context: def.Context, Target: def.Target, Args: def.Args,
-		Platforms: def.Platforms, NamedContexts: def.NamedContexts,
-	}
-	p, err := dockerfile.Convert(ctx, in, nil)
+	p, err := dockerfile.Convert(ctx, def.Input(), nil)
 	if err != nil {
 		return nil
 	}

@@ -39,23 +39,18 @@ func (f *finder) bake(ctx context.Context, files bakeFiles) {
 	if ctx.Err() != nil {
 		return
 	}
-	config := &bakeConfig{}
-	if len(files.compose) > 0 {
-		config.Targets = f.composeTargets(ctx, files.compose)
-	}
-	if err := f.evaluate(files.bake, config); err != nil {
-		f.problem(bakeProblem(main, err))
-		return
-	}
-	targets, err := config.resolveAll()
+	targets, err := f.targets(ctx, files, f.options.Env)
 	if err != nil {
 		f.problem(bakeProblem(main, err))
 		return
 	}
 	dir := f.bakeDir(main, targets)
 	all := map[string]buildctx.Definition{}
+	shown := f.shownInline(ctx, files, targets)
 	for _, t := range targets {
-		all[t.Name] = t.definition(main, dir)
+		d := t.definition(main, dir)
+		d.Shown = shown[t.Name]
+		all[t.Name] = d
 	}
 	for _, t := range targets {
 		switch {
@@ -74,8 +69,54 @@ func (f *finder) bake(ctx context.Context, files bakeFiles) {
 	}
 }
 
+// targets evaluates the files with variables from env.
+func (f *finder) targets(ctx context.Context, files bakeFiles, env map[string]string) ([]*bakeTarget, error) {
+	config := &bakeConfig{}
+	if len(files.compose) > 0 {
+		config.Targets = f.composeTargets(ctx, files.compose)
+	}
+	if err := f.evaluate(files.bake, config, env); err != nil {
+		return nil, err
+	}
+	return config.resolveAll()
+}
+
+// shownInline returns the Dockerfiles of targets that have theirs in the file, as
+// they may be shown: the files are evaluated once more, with the names of
+// variables in place of what the environment gives them. Where that cannot be,
+// only keywords are shown.
+func (f *finder) shownInline(ctx context.Context, files bakeFiles, targets []*bakeTarget) map[string]string {
+	if !slices.ContainsFunc(targets, func(t *bakeTarget) bool { return t.Inline != nil && *t.Inline != "" }) {
+		return nil
+	}
+	names := map[string]string{}
+	for name := range f.options.Env {
+		names[name] = "${" + name + "}"
+	}
+	shown := map[string]string{}
+	named, err := f.targets(ctx, files, names)
+	for _, t := range targets {
+		if t.Inline == nil {
+			continue
+		}
+		at := slices.IndexFunc(named, func(n *bakeTarget) bool { return err == nil && n.Name == t.Name && n.Inline != nil })
+		switch {
+		case t.shown != "":
+			shown[t.Name] = t.shown
+		case at < 0:
+			shown[t.Name] = nothingShown
+		case *named[at].Inline != *t.Inline:
+			shown[t.Name] = *named[at].Inline
+		}
+	}
+	return shown
+}
+
+// nothingShown is a text without instructions.
+const nothingShown = "#"
+
 // evaluate reads the files into config, over the targets that it holds.
-func (f *finder) evaluate(files []string, config *bakeConfig) (err error) {
+func (f *finder) evaluate(files []string, config *bakeConfig, env map[string]string) (err error) {
 	var parsed []*hcl.File
 	for _, rel := range files {
 		data, err := f.readFile(rel)
@@ -103,7 +144,7 @@ func (f *finder) evaluate(files []string, config *bakeConfig) (err error) {
 	}()
 	_, diags := hclparser.Parse(hclparser.MergeFiles(parsed), hclparser.Opt{
 		LookupVar: func(name string) (string, bool) {
-			value, ok := f.options.Env[name]
+			value, ok := env[name]
 			return value, ok
 		},
 		// buildx: commands/bake.go

@@ -162,15 +162,7 @@ func (c *bakeCase) want(t *testing.T) map[string]printedTarget {
 // read is what stoker reads of the same files.
 func (c *bakeCase) read(t *testing.T) (map[string]printedTarget, error) {
 	f := &finder{root: c.root, options: Options{Env: c.env}, files: map[string]bool{}}
-	config := &bakeConfig{}
-	files := c.files.bake[0]
-	if len(files.compose) > 0 {
-		config.Targets = f.composeTargets(t.Context(), files.compose)
-	}
-	if err := f.evaluate(files.bake, config); err != nil {
-		return nil, err
-	}
-	targets, err := config.resolveAll()
+	targets, err := f.targets(t.Context(), c.files.bake[0], c.env)
 	if err != nil {
 		return nil, err
 	}

@@ -25,7 +25,7 @@ import (
 // services that build. files are its main file and the override beside it.
 func (f *finder) compose(ctx context.Context, files []string) {
 	main, dir := files[0], filepath.Join(f.root, filepath.FromSlash(path.Dir(files[0])))
-	in := &composeInput{finder: f, main: main, dirs: []string{dir}, unset: map[string]bool{}, values: map[string]bool{}}
+	in := newComposeInput(f, main)
 	project, err := in.load(ctx, dir, files)
 	if err != nil {
 		f.problem(in.explain(err))
@@ -37,7 +37,9 @@ func (f *finder) compose(ctx context.Context, files []string) {
 	all := map[string]buildctx.Definition{}
 	for name, s := range project.Services {
 		if s.Build != nil {
-			all[name] = service(name, main, *s.Build)
+			d := service(name, main, *s.Build)
+			d.Shown = in.written[d.Inline]
+			all[name] = d
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(all)) {
@@ -55,7 +57,7 @@ func (f *finder) compose(ctx context.Context, files []string) {
 // files count for nothing (buildx: bake.ParseCompose).
 func (f *finder) composeTargets(ctx context.Context, files []string) []*bakeTarget {
 	dir := filepath.Join(f.root, filepath.FromSlash(path.Dir(files[0])))
-	in := &composeInput{finder: f, main: files[0], dirs: []string{dir}, unset: map[string]bool{}, values: map[string]bool{}}
+	in := newComposeInput(f, files[0])
 	project, err := in.load(ctx, dir, files)
 	if err != nil {
 		return nil // said where the project is read for itself
@@ -71,7 +73,7 @@ func (f *finder) composeTargets(ctx context.Context, files []string) []*bakeTarg
 			Platforms: d.Platforms, untouched: true,
 		}
 		if d.Inline != "" {
-			t.Inline = &d.Inline
+			t.Inline, t.shown = &d.Inline, in.written[d.Inline]
 		}
 		for arg, value := range d.Args {
 			t.Args = overlay(t.Args, map[string]*string{arg: &value})
@@ -138,6 +140,16 @@ type composeInput struct {
 	// unset are the names of variables without a value or default; values are
 	// those that were used, which no message may show.
 	unset, values map[string]bool
+	// written are the texts that variables were put into, by what became of
+	// them.
+	written map[string]string
+}
+
+func newComposeInput(f *finder, main string) *composeInput {
+	return &composeInput{
+		finder: f, main: main, dirs: []string{filepath.Join(f.root, filepath.FromSlash(path.Dir(main)))},
+		unset: map[string]bool{}, values: map[string]bool{}, written: map[string]string{},
+	}
 }
 
 // load reads the project. Files of services (env_file, label_file) and what no
@@ -199,13 +211,17 @@ func (in *composeInput) environment(file string) (types.Mapping, error) {
 
 // substitute expands the variables of one string.
 func (in *composeInput) substitute(text string, lookup template.Mapping) (string, error) {
-	return template.SubstituteWithOptions(text, func(name string) (string, bool) {
+	expanded, err := template.SubstituteWithOptions(text, func(name string) (string, bool) {
 		value, ok := lookup(name)
 		if ok {
 			in.values[value] = true
 		}
 		return value, ok
 	}, template.WithoutLogging, template.WithReplacementFunction(in.replace))
+	if plain := strings.ReplaceAll(text, "$$", "$"); plain != expanded {
+		in.written[expanded] = plain
+	}
+	return expanded, err
 }
 
 // replace is compose's own replacement, except that it remembers the names of

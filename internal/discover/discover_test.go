@@ -102,6 +102,9 @@ func show(root string, r discover.Result) string {
 		fmt.Fprintf(&b, "%s (%s): context %s", d.Name, d.Origin, local(d.Context))
 		if d.Inline != "" {
 			fmt.Fprintf(&b, " inline %q", d.Inline)
+			if d.Shown != "" {
+				fmt.Fprintf(&b, " shown %q", d.Shown)
+			}
 		} else {
 			fmt.Fprintf(&b, " dockerfile %s", local(d.Dockerfile))
 		}

@@ -42,6 +42,8 @@ type bakeTarget struct {
 
 	// untouched marks a compose service of which no bake file says anything.
 	untouched bool
+	// shown is Inline as a compose file writes it, where that differs.
+	shown string
 	// template marks one that others inherit from and no group names.
 	template bool
 }
@@ -56,6 +58,9 @@ func (t *bakeTarget) Merge(over *bakeTarget) {
 		if *p.from != nil {
 			*p.to = *p.from
 		}
+	}
+	if over.Inline != nil {
+		t.shown = over.shown
 	}
 	for name, value := range over.Args {
 		if value != nil {

@@ -2,8 +2,10 @@ package report
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -157,6 +159,9 @@ func assumptions(b *project.Build) []string {
 	}
 	for _, image := range s.Plan.Assumed {
 		notes = append(notes, fmt.Sprintf("base image %s was not looked up: no ONBUILD, ENV, WORKDIR or USER of its own assumed", imageName(b.Definition, image)))
+	}
+	for _, target := range slices.Sorted(maps.Keys(b.Definition.Linked)) {
+		notes = append(notes, "starts from the result of target "+target+", whose steps and files are counted there")
 	}
 	if b.Definition.Remote() {
 		notes = append(notes, "the build context is remote: nothing of this machine's files is sent as context")
