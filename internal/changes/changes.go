@@ -29,6 +29,7 @@ type Commit struct {
 	ID      string
 	Time    time.Time // when it was committed
 	Changes []Change
+	parent  string // the first; "" for a commit without
 }
 
 // A Change is one path that differs between a commit and its first parent.
@@ -56,12 +57,22 @@ const tokenLimit = 1 << 20
 // went wrong. A shallow clone yields what it has, its cut-off commit as if it
 // had added every file (git.Head.Shallow tells).
 func History(ctx context.Context, repo *git.Repo, n int) iter.Seq2[Commit, error] {
+	return read(ctx, repo, n, "HEAD")
+}
+
+// since yields the commits of HEAD's first-parent line that are not reached
+// from the commit last, n at most.
+func since(ctx context.Context, repo *git.Repo, last string, n int) iter.Seq2[Commit, error] {
+	return read(ctx, repo, n, "HEAD", "^"+last)
+}
+
+func read(ctx context.Context, repo *git.Repo, n int, revisions ...string) iter.Seq2[Commit, error] {
 	return func(yield func(Commit, error) bool) {
 		args := append([]string{
 			"log", "--first-parent", "-m", "--raw", "-z", "--root", "--reverse", "--no-use-mailmap",
-			"--no-show-signature", "--max-count=" + strconv.Itoa(n), "--format=tformat:%x01%H %ct",
+			"--no-show-signature", "--max-count=" + strconv.Itoa(n), "--format=tformat:%x01%H %ct %P",
 		}, git.DiffFlags()...)
-		out, err := repo.Stream(ctx, append(args, "HEAD", "--")...)
+		out, err := repo.Stream(ctx, append(append(args, revisions...), "--")...)
 		if err != nil {
 			yield(Commit{}, fmt.Errorf("read the history: %w", err))
 			return
@@ -135,12 +146,14 @@ func splitNUL(data []byte, atEOF bool) (advance int, token []byte, err error) {
 }
 
 func parseHeader(text string) (Commit, error) {
-	id, seconds, ok := strings.Cut(text, " ")
+	id, rest, ok := strings.Cut(text, " ")
+	seconds, parents, _ := strings.Cut(rest, " ")
 	at, err := strconv.ParseInt(seconds, 10, 64)
 	if !ok || id == "" || err != nil {
 		return Commit{}, fmt.Errorf("unexpected commit %.60q in git's output", text)
 	}
-	return Commit{ID: id, Time: time.Unix(at, 0).UTC()}, nil
+	parent, _, _ := strings.Cut(parents, " ")
+	return Commit{ID: id, Time: time.Unix(at, 0).UTC(), parent: parent}, nil
 }
 
 func parseEntry(text string) (Change, error) {

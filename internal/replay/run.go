@@ -1,0 +1,133 @@
+package replay
+
+// A Step is one step of a build, as a replay sees it.
+type Step struct {
+	// States identifies the step's own inputs in each build: equal numbers are
+	// equal inputs; nil are inputs that never change.
+	States []uint32
+	// Seconds is one execution.
+	Seconds float64
+	// Parents are the steps whose results it needs, each earlier in the list.
+	Parents []int
+	// Apart are those of Parents that its own execution does not look at: COPY
+	// --link copies by itself and is laid on what is below afterwards.
+	Apart []int
+}
+
+// Chain makes a stage of steps: each builds on the one before.
+func Chain(steps ...Step) []Step {
+	list := make([]Step, len(steps))
+	for i, s := range steps {
+		if i > 0 {
+			s.Parents = append([]int{i - 1}, s.Parents...)
+		}
+		list[i] = s
+	}
+	return list
+}
+
+// A Result is what a replay gives.
+type Result struct {
+	Runs []int // per step: in how many builds it ran
+	// Seconds is per build, summed over the steps that ran. Wall is per build as
+	// one waits for it, steps that need nothing of each other running at once.
+	Seconds, Wall float64
+	HitRate       float64 // 0..1 over all steps and builds; 0 without builds
+}
+
+// Run replays a number of builds.
+func Run(builds int, steps []Step) Result {
+	res := Result{Runs: make([]int, len(steps))}
+	if builds == 0 || len(steps) == 0 {
+		return res
+	}
+	joint := make([][]uint32, len(steps)) // identifies the tuple of a step and all below it
+	ran := make([][]bool, len(steps))
+	total := 0
+	for i, s := range steps {
+		var own, all []uint32
+		for _, p := range s.Parents {
+			all = join(all, joint[p])
+			if !contains(s.Apart, p) {
+				own = join(own, joint[p])
+			}
+		}
+		own = join(own, s.States)
+		joint[i] = own
+		if len(s.Apart) > 0 {
+			joint[i] = join(all, s.States)
+		}
+		ran[i] = firsts(own, builds)
+		for _, r := range ran[i] {
+			if r {
+				res.Runs[i]++
+			}
+		}
+		total += res.Runs[i]
+		res.Seconds += s.Seconds * float64(res.Runs[i])
+	}
+	res.Wall = wall(builds, steps, ran) / float64(builds)
+	res.Seconds /= float64(builds)
+	res.HitRate = 1 - float64(total)/float64(builds*len(steps))
+	return res
+}
+
+func contains(list []int, n int) bool {
+	for _, have := range list {
+		if have == n {
+			return true
+		}
+	}
+	return false
+}
+
+// join is intern where nil stands for what never changes.
+func join(a, b []uint32) []uint32 {
+	switch {
+	case a == nil:
+		return b
+	case b == nil:
+		return a
+	}
+	return intern(a, b)
+}
+
+// firsts reports where a value occurs for the first time.
+func firsts(ids []uint32, builds int) []bool {
+	first := make([]bool, builds)
+	if ids == nil {
+		first[0] = true
+		return first
+	}
+	seen := make(map[uint32]bool, builds)
+	for h, id := range ids {
+		if !seen[id] {
+			seen[id] = true
+			first[h] = true
+		}
+	}
+	return first
+}
+
+// wall sums the critical paths of the builds: how long the last step takes to
+// be done where each starts as soon as what it needs is there.
+func wall(builds int, steps []Step, ran [][]bool) float64 {
+	total := 0.0
+	done := make([]float64, len(steps))
+	for h := range builds {
+		last := 0.0
+		for i, s := range steps {
+			at := 0.0
+			for _, p := range s.Parents {
+				at = max(at, done[p])
+			}
+			if ran[i][h] {
+				at += s.Seconds
+			}
+			done[i] = at
+			last = max(last, at)
+		}
+		total += last
+	}
+	return total
+}
