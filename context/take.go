@@ -74,6 +74,36 @@ func (k *takers) steps(name string) []int {
 	return steps
 }
 
+// Takers returns a function that lists the steps of plan, which is of another
+// text of the same definition's Dockerfile, that would take a file at name
+// below the root of one of the locals; like [Local.WouldTake] it is about the
+// rules. Where rules is not nil it stands in for the build context's ignore file.
+func (s *Selection) Takers(plan *dockerfile.Plan, rules *ignore.File) (func(local, name string) []int, error) {
+	locals := map[string]Local{}
+	for _, l := range s.Locals() {
+		if l.top == nil {
+			continue
+		}
+		var err error
+		if l.Name == dockerfile.MainContext && rules != nil {
+			if l.matcher, err = ignore.NewMatcher(rules); err != nil {
+				return nil, err
+			}
+		}
+		if l.takers, err = newTakers(plan, l.Name, &treeFS{top: l.top.dir, root: l.Root}, nil); err != nil {
+			return nil, err
+		}
+		locals[l.Name] = l
+	}
+	return func(local, name string) []int {
+		l, ok := locals[local]
+		if !ok || l.Ignores(name) {
+			return nil
+		}
+		return l.takers.steps(name)
+	}, nil
+}
+
 // newTaker returns the taker of t; nil sources are everything.
 func newTaker(t dockerfile.Take, sources []string) (*taker, error) {
 	k := &taker{all: sources == nil}

@@ -12,9 +12,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	buildctx "github.com/stokerd/stoker/context"
 	"github.com/stokerd/stoker/context/dockerfile"
+	"github.com/stokerd/stoker/context/ignore"
 	"github.com/stokerd/stoker/internal/api"
 	"github.com/stokerd/stoker/internal/changes"
 	"github.com/stokerd/stoker/internal/git"
@@ -38,8 +40,8 @@ type Answer struct {
 
 // History is what the rules know of a repository's past.
 type History struct {
-	Commits []changes.Commit // oldest first; none where there is no git
-	Note    string           // why there are none, or fewer than there could be
+	Commits *changes.Log // nil where there is no git
+	Note    string       // why there are none, or fewer than there could be
 }
 
 // Read returns the history of p's repository. A folder without git has none.
@@ -52,15 +54,12 @@ func Read(ctx context.Context, p *project.Picture) (History, error) {
 		return History{}, fmt.Errorf("read history: %w", err)
 	}
 	var h History
-	for c, err := range changes.History(ctx, repo, historyLength) {
-		if errors.Is(err, git.ErrNoCommits) {
-			h.Note = "no commits yet"
-			break
-		}
-		if err != nil {
-			return History{}, fmt.Errorf("read history: %w", err)
-		}
-		h.Commits = append(h.Commits, c)
+	h.Commits, err = changes.Extend(ctx, repo, nil, historyLength)
+	switch {
+	case errors.Is(err, git.ErrNoCommits):
+		h.Note = "no commits yet"
+	case err != nil:
+		return History{}, fmt.Errorf("read history: %w", err)
 	}
 	if p.Head.Shallow {
 		h.Note = "a shallow clone: the history is cut off"
@@ -116,6 +115,9 @@ func build(ctx context.Context, p *project.Picture, b *project.Build) suggest.Bu
 		Name: def.Name, Target: def.Target, Args: def.Args, Context: buildContext{b.Selection}, Plan: b.Selection.Plan,
 		Convert: func(text []byte) (*dockerfile.Plan, error) { return def.Convert(ctx, text) },
 	}
+	out.Takers = func(plan *dockerfile.Plan, rules []byte) (func(string) []int, error) {
+		return takers(p, b.Selection, plan, rules)
+	}
 	if dir := p.Relative(main.Root); dir != "." {
 		out.Dir = dir
 	}
@@ -131,6 +133,43 @@ func build(ctx context.Context, p *project.Picture, b *project.Build) suggest.Bu
 			o.Selection.Main.Root == main.Root && !o.Selection.Main.Ignore.Specific
 	})
 	return out
+}
+
+// takers returns which steps of a plan take a path of the repository, as a file
+// of the build context or of a named one.
+func takers(p *project.Picture, s *buildctx.Selection, plan *dockerfile.Plan, rules []byte) (func(string) []int, error) {
+	var ignored *ignore.File
+	if rules != nil {
+		var err error
+		if ignored, err = ignore.Parse(s.Main.Ignore.Path, rules); err != nil {
+			return nil, err
+		}
+	}
+	of, err := s.Takers(plan, ignored)
+	if err != nil {
+		return nil, err
+	}
+	prefixes := map[string]string{}
+	for _, l := range s.Locals() {
+		if dir := p.Relative(l.Root); dir == "." {
+			prefixes[l.Name] = ""
+		} else if l.Root != "" && filepath.IsLocal(dir) {
+			prefixes[l.Name] = dir + "/"
+		}
+	}
+	return func(name string) []int {
+		var steps []int
+		for local, prefix := range prefixes {
+			if rel, ok := strings.CutPrefix(name, prefix); ok {
+				for _, i := range of(local, rel) {
+					if !slices.Contains(steps, i) {
+						steps = append(steps, i)
+					}
+				}
+			}
+		}
+		return steps
+	}, nil
 }
 
 // A buildContext answers the rules' questions from a selection.
@@ -190,8 +229,8 @@ func content(h History) string {
 	switch {
 	case h.Note != "":
 		return text + " (" + h.Note + ")"
-	case len(h.Commits) > 0:
-		return fmt.Sprintf("%s; looked at the last %d commits", text, len(h.Commits))
+	case h.Commits.Len() > 0:
+		return fmt.Sprintf("%s; looked at the last %d commits", text, h.Commits.Len())
 	}
 	return text
 }

@@ -58,6 +58,21 @@ func (p *pricer) cost(in dockerfile.Instruction) float64 {
 	return priorDir
 }
 
+// step is the cost of a step of a plan.
+func (p *pricer) step(s dockerfile.Step) float64 {
+	if known, ok := p.seconds[s.Instruction]; ok {
+		return known
+	}
+	p.guessed = true
+	switch s.Keyword {
+	case "RUN":
+		return prior(s.Instruction)
+	case "COPY", "ADD":
+		return priorCopy
+	}
+	return priorDir
+}
+
 // split divides the cost of a RUN over its two parts in the table's proportion.
 func (p *pricer) split(in dockerfile.Instruction, head, tail string) (float64, float64) {
 	p.guessed = true

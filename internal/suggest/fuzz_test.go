@@ -47,10 +47,8 @@ func FuzzSuggest(f *testing.F) {
 		if err != nil {
 			return
 		}
-		b := suggest.Build{
-			Name: "main", Ignore: suggest.IgnoreFile{Path: ".dockerignore"},
-			Context: &fakeContext{file: file, files: files, matcher: none},
-		}
+		shown := &fakeContext{file: file, files: files, matcher: none}
+		b := suggest.Build{Name: "main", Ignore: suggest.IgnoreFile{Path: ".dockerignore"}, Context: shown, Takers: shown.takers}
 		for _, s := range suggest.Suggest(suggest.Input{File: file, Path: "Dockerfile", Builds: []suggest.Build{b}}) {
 			if s.Proof != suggest.ByConstruction {
 				if len(s.Changes) > 0 || s.Obstacle == "" {

@@ -19,31 +19,94 @@ func (m *move) suggestion(in Input) (Suggestion, bool) {
 	}
 	takes := func(p string) bool { return m.movedTakes(b, p) }
 	manifest := func(p string) bool { rel, ok := b.inside(p); return ok && slices.Contains(m.files, rel) }
-	s.Evidence = m.evidence(in, touching(in.Commits, takes), touching(in.Commits, manifest))
+	s.Evidence = m.evidence(in, in.Commits.Touching(takes), in.Commits.Touching(manifest))
 	price := &pricer{seconds: in.Seconds}
-	before, after := m.replay(in, b, price)
 	s.Costs = price.source()
-	if len(in.Commits) > 0 && before.Seconds <= after.Seconds {
-		return s, false
-	}
 	if m.obstacle == "" {
 		m.obstacle = m.disagreement(in)
 	}
+	var after *dockerfile.File
 	if m.obstacle == "" {
-		changes, err := m.changes(in)
-		if err != nil {
+		var err error
+		if s.Changes, after, err = m.changes(in); err != nil {
 			m.obstacle = "the change could not be written: " + err.Error()
 		}
-		s.Changes = changes
 	}
 	if m.obstacle != "" {
 		s.Obstacle = m.obstacle
-		return s, true
+		return s, m.gains(in, takes, manifest)
 	}
 	s.Proof = ByConstruction
-	s.SavesSeconds = before.Seconds - after.Seconds
-	s.HitRate.Before, s.HitRate.After = before.HitRate, after.HitRate
+	if b.Convert == nil || b.Takers == nil {
+		return s, m.gains(in, takes, manifest)
+	}
+	now, err := in.outcome(b, nil, nil, price, nil)
+	if err != nil {
+		return s, false
+	}
+	then, err := in.outcome(b, after.Text, nil, price, m.costs(after, price))
+	if err != nil || in.Commits.Len() > 0 && now.Wall <= then.Wall {
+		return s, false
+	}
+	s.Costs = price.source()
+	s.SavesSeconds = now.Wall - then.Wall
+	s.HitRate.Before, s.HitRate.After = now.HitRate, then.HitRate
 	return s, true
+}
+
+// gains reports whether the sources ever change without the manifests, or no
+// history tells.
+func (m *move) gains(in Input, takes, manifest func(path string) bool) bool {
+	if in.Commits.Len() == 0 {
+		return true
+	}
+	paths := in.Commits.Paths()
+	for _, deltas := range in.Commits.All() {
+		source, listed := false, false
+		for _, d := range deltas {
+			source = source || takes(paths[d.Path])
+			listed = listed || manifest(paths[d.Path])
+		}
+		if source && !listed {
+			return true
+		}
+	}
+	return false
+}
+
+// costs prices the instructions that the move adds: the COPY of manifests as the
+// one that brings them today, which is no less, and the parts of a RUN that is cut
+// in the table's proportion.
+func (m *move) costs(after *dockerfile.File, price *pricer) map[string]float64 {
+	ins := m.view.stage.Instructions
+	last := ins[m.last]
+	old := map[string]bool{}
+	for _, in := range ins {
+		old[in.Text] = true
+	}
+	head, tail := 0.0, 0.0
+	if m.run.tail {
+		head, tail = price.split(last, last.Run.Script[:m.run.headEnd], last.Run.Script[m.run.tailFrom:])
+	}
+	costs := map[string]float64{}
+	cut := false
+	for _, in := range after.Stages[m.view.stage.Index].Instructions {
+		switch {
+		case old[in.Text]:
+		case in.Copy != nil:
+			costs[in.Text] = price.cost(ins[m.needs[0].from])
+		case m.download:
+			price.guessed = true
+			fetch := prior("go mod download")
+			whole := price.cost(last)
+			costs[in.Text], costs[last.Text] = fetch, max(whole-fetch, whole/2)
+		case !cut:
+			costs[in.Text], cut = head, true
+		default:
+			costs[in.Text] = tail
+		}
+	}
+	return costs
 }
 
 // disagreement says which other build of the Dockerfile the edit is not known
@@ -66,17 +129,17 @@ func (m *move) disagreement(in Input) string {
 }
 
 // changes writes the files anew and makes sure that the Dockerfile still parses.
-func (m *move) changes(in Input) ([]Change, error) {
+func (m *move) changes(in Input) ([]Change, *dockerfile.File, error) {
 	text, err := dockerfile.Apply(in.File.Text, m.edits())
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	after, err := dockerfile.Parse(in.File.Name, text)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if !m.keeps(in.File, after) {
-		return nil, errors.New("an instruction is not closed on its own last line")
+		return nil, nil, errors.New("an instruction is not closed on its own last line")
 	}
 	list := []Change{{Path: in.Path, Old: in.File.Text, New: text}}
 	if m.ignore != "" {
@@ -90,7 +153,7 @@ func (m *move) changes(in Input) ([]Change, error) {
 		}
 		list = append(list, Change{Path: ig.Path, Old: ig.Text, New: []byte(old + m.ignore + ending)})
 	}
-	return list, nil
+	return list, after, nil
 }
 
 // keeps reports whether the new file has every instruction of the old one, but
@@ -161,10 +224,10 @@ func (m *move) evidence(in Input, sources, manifests int) string {
 	}
 	files := slices.Clone(m.files)
 	slices.Sort(files)
-	if len(in.Commits) == 0 {
+	if in.Commits.Len() == 0 {
 		return fmt.Sprintf("What %s %s is more than %s; there is no history to count changes in.", list(copies, "and"), take, list(files, "and"))
 	}
-	return fmt.Sprintf("%d of the last %d commits %s what %s %s, %d %s %s.", sources, len(in.Commits), change(sources), list(copies, "and"), take,
+	return fmt.Sprintf("%d of the last %d commits %s what %s %s, %d %s %s.", sources, in.Commits.Len(), change(sources), list(copies, "and"), take,
 		manifests, change(manifests), list(files, "or"))
 }
 
@@ -180,107 +243,4 @@ func list(words []string, conjunction string) string {
 		return strings.Join(words, "")
 	}
 	return strings.Join(words[:len(words)-1], ", ") + " " + conjunction + " " + words[len(words)-1]
-}
-
-// replay compares the stage as it is with the stage after the move.
-func (m *move) replay(in Input, b Build, price *pricer) (before, after Result) {
-	r := NewReplay(len(in.Commits))
-	var old, moved, proposed []int
-	for _, base := range m.bases() {
-		for _, ins := range base.Instructions {
-			if step, ok := m.add(r, in, b, ins, price); ok {
-				old, proposed = append(old, step), append(proposed, step)
-			}
-		}
-	}
-	for i, ins := range m.view.stage.Instructions {
-		for _, n := range m.needs {
-			if n.install == i {
-				// Priced as the COPY that brings them today, which is no less.
-				takes := func(p string) bool { rel, ok := b.inside(p); return ok && slices.Contains(n.files, rel) }
-				proposed = append(proposed, r.Add(contentStates(in.Commits, takes), price.cost(m.view.stage.Instructions[n.from])))
-			}
-		}
-		if i == m.last && m.download {
-			proposed = append(append(proposed, r.Add(nil, prior("go mod download"))), moved...)
-		}
-		step, ok := m.add(r, in, b, ins, price)
-		switch {
-		case !ok:
-		case slices.Contains(m.moved, i):
-			old, moved = append(old, step), append(moved, step)
-		case i == m.last && m.run.tail:
-			head, tail := price.split(ins, ins.Run.Script[:m.run.headEnd], ins.Run.Script[m.run.tailFrom:])
-			old = append(old, step)
-			proposed = append(append(append(proposed, r.Add(nil, head)), moved...), r.Add(nil, tail))
-		case i == m.last && m.download:
-			price.guessed = true
-			build := r.costs[step] - prior("go mod download")
-			old, proposed = append(old, step), append(proposed, r.Add(nil, max(build, r.costs[step]/2)))
-		case i == m.last:
-			old, proposed = append(old, step), append(append(proposed, step), moved...)
-		default:
-			old, proposed = append(old, step), append(proposed, step)
-		}
-	}
-	return r.Order(old), r.Order(proposed)
-}
-
-// bases returns the stages that the stage starts from, lowest first.
-func (m *move) bases() []dockerfile.Stage {
-	var chain []dockerfile.Stage
-	for at := m.view.stage.BaseStage; at >= 0; at = m.view.file.Stages[at].BaseStage {
-		chain = append([]dockerfile.Stage{m.view.file.Stages[at]}, chain...)
-	}
-	return chain
-}
-
-// add adds an instruction to a replay, if BuildKit executes it.
-func (m *move) add(r *Replay, in Input, b Build, ins dockerfile.Instruction, price *pricer) (int, bool) {
-	if ins.Run == nil && ins.Copy == nil && ins.Keyword != "WORKDIR" {
-		return 0, false
-	}
-	lines := m.inputs(ins, map[int]bool{})
-	if len(lines) == 0 {
-		return r.Add(nil, price.cost(ins)), true
-	}
-	states := contentStates(in.Commits, func(p string) bool {
-		rel, ok := b.inside(p)
-		return ok && slices.ContainsFunc(lines, func(line int) bool { return b.Context.Takes(line, rel) })
-	})
-	return r.Add(states, price.cost(ins)), true
-}
-
-// inputs returns the lines of the instructions whose files an instruction
-// depends on: its own, or those of the stages that it copies from.
-func (m *move) inputs(ins dockerfile.Instruction, seen map[int]bool) []int {
-	var lines []int
-	var stage func(i int)
-	stage = func(i int) {
-		if i < 0 || seen[i] {
-			return
-		}
-		seen[i] = true
-		stage(m.view.file.Stages[i].BaseStage)
-		for _, other := range m.view.file.Stages[i].Instructions {
-			lines = append(lines, m.inputs(other, seen)...)
-		}
-	}
-	if ins.Copy != nil {
-		if ins.Copy.From != "" {
-			stage(m.view.file.StageOf(ins.Copy.From))
-		} else {
-			lines = append(lines, ins.Lines.From)
-		}
-	}
-	if ins.Run != nil {
-		for _, mount := range ins.Run.Mounts {
-			if mount.From != "" {
-				stage(m.view.file.StageOf(mount.From))
-			} else if mount.Type == "bind" {
-				lines = append(lines, ins.Lines.From)
-			}
-		}
-	}
-	return lines
 }

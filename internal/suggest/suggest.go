@@ -6,7 +6,7 @@
 // rule turns it into a [Suggestion]. A rule lives in one file, has one page in
 // docs/rules and one folder in testdata. [Apply] is the only part that writes.
 //
-// A suggestion's saving is the difference of two replays: see [Replay]. Its
+// A suggestion's saving is the difference of two replays: see [Input.Replay]. Its
 // edit leaves everything alone that it does not have to touch, and exists only
 // where what every moved step reads and writes is known; otherwise the
 // suggestion is advice and says what is in the way.
@@ -48,8 +48,8 @@ type Input struct {
 	// Builds are the definitions that build this Dockerfile; the first is the
 	// one asked about. An edit has to be right for all of them.
 	Builds []Build
-	// Commits are the change sets to replay, oldest first; none is allowed.
-	Commits []changes.Commit
+	// Commits are the change sets to replay; nil for none.
+	Commits *changes.Log
 	// Seconds are medians of observed execution times, by instruction as
 	// dockerfile.Instruction.Text gives it.
 	Seconds map[string]float64
@@ -74,6 +74,10 @@ type Build struct {
 	// Convert has BuildKit's frontend read a proposed text of the Dockerfile
 	// as this build would; nil leaves edits to the parser's judgement.
 	Convert func(text []byte) (*dockerfile.Plan, error)
+	// Takers returns which steps of a plan take a path of the repository, by index,
+	// should there be a file. Where ignore is not nil, it stands in for the ignore
+	// file's text. Nil leaves suggestions without a price.
+	Takers func(plan *dockerfile.Plan, ignore []byte) (func(path string) []int, error)
 }
 
 // Context tells what the steps of a build take of its context. Paths are

@@ -106,6 +106,24 @@ func (c *fakeContext) Takes(line int, name string) bool {
 	return false
 }
 
+// takers answers for the steps of a plan by the rules of COPY that the
+// scenarios use.
+func (c *fakeContext) takers(plan *dockerfile.Plan, _ []byte) (func(string) []int, error) {
+	return func(name string) []int {
+		rel, ok := strings.CutPrefix(path.Join("/", name), strings.TrimSuffix(path.Join("/", c.dir), "/")+"/")
+		if !ok || c.matcher.Ignored(rel) {
+			return nil
+		}
+		var steps []int
+		for i, s := range plan.Steps {
+			if slices.ContainsFunc(s.Takes, func(t dockerfile.Take) bool { return covers(t.Path, rel) }) {
+				steps = append(steps, i)
+			}
+		}
+		return steps
+	}, nil
+}
+
 func covers(source, name string) bool {
 	src := strings.TrimPrefix(path.Clean("/"+source), "/")
 	for at := name; at != "."; at = path.Dir(at) {
@@ -173,7 +191,7 @@ func (s scenario) input(t *testing.T, files map[string]string) suggest.Input {
 	if err != nil {
 		t.Fatal(err)
 	}
-	in := suggest.Input{File: f, Path: "Dockerfile", Commits: history(s.sections["history"])}
+	in := suggest.Input{File: f, Path: "Dockerfile", Commits: changes.NewLog(history(s.sections["history"]))}
 	lines := "main -\n"
 	if text, ok := s.sections["builds"]; ok {
 		lines = text
@@ -189,7 +207,8 @@ func (s scenario) input(t *testing.T, files map[string]string) suggest.Input {
 		})
 		w = append(w, "", "")
 		b := suggest.Build{Name: w[0], Target: strings.Trim(w[1], "-"), Dir: strings.Trim(w[2], "-"), Args: args}
-		b.Context = newContext(t, f, files, b.Dir)
+		shown := newContext(t, f, files, b.Dir)
+		b.Context, b.Takers = shown, shown.takers
 		dir := t.TempDir()
 		b.Convert = func(text []byte) (*dockerfile.Plan, error) {
 			return dockerfile.Convert(t.Context(), dockerfile.Input{

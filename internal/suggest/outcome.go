@@ -1,0 +1,87 @@
+package suggest
+
+import (
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/stokerd/stoker/context/dockerfile"
+	"github.com/stokerd/stoker/internal/replay"
+)
+
+// A Replayed is a build over the history of its repository.
+type Replayed struct {
+	replay.Result
+	Plan *dockerfile.Plan
+	// Seconds are one execution of each step of Plan.
+	Seconds []float64
+	Costs   string // Observed or Prior
+}
+
+// Replay computes which steps the last commits would have run, had each been
+// built with this text of the Dockerfile, nil being today's. The error is the
+// frontend's.
+func (in Input) Replay(b Build, text []byte) (Replayed, error) {
+	return in.outcome(b, text, nil, &pricer{seconds: in.Seconds}, nil)
+}
+
+// outcome is Replay with another ignore file, where that is not nil, and with
+// costs for instructions that are new.
+func (in Input) outcome(b Build, text, ignore []byte, price *pricer, costs map[string]float64) (Replayed, error) {
+	if text == nil {
+		text = in.File.Text
+	}
+	plan, err := b.Convert(text)
+	if err != nil {
+		return Replayed{}, err
+	}
+	takers, err := b.Takers(plan, ignore)
+	if err != nil {
+		return Replayed{}, err
+	}
+	r := Replayed{Plan: plan}
+	states := replay.States(in.Commits, len(plan.Steps), takers)
+	if b.Context.Exists(gitHead) {
+		// It changes with every commit, although no commit says so.
+		for _, i := range takers(path.Join(b.Dir, gitHead)) {
+			states[i] = everyBuild(in.Commits.Len())
+		}
+	}
+	steps := make([]replay.Step, len(plan.Steps))
+	for i, s := range plan.Steps {
+		seconds, ok := costs[s.Instruction]
+		if !ok {
+			seconds = price.step(s)
+		}
+		r.Seconds = append(r.Seconds, seconds)
+		steps[i] = replay.Step{States: states[i], Seconds: seconds, Parents: s.Parents}
+		if s.Base >= 0 && standsAlone(s) {
+			steps[i].Apart = []int{s.Base}
+		}
+	}
+	r.Result, r.Costs = replay.Run(in.Commits.Len(), steps), price.source()
+	return r, nil
+}
+
+// gitHead stands for the repository's own folder.
+const gitHead = ".git/HEAD"
+
+// everyBuild is a state that never comes back.
+func everyBuild(builds int) []uint32 {
+	states := make([]uint32, builds)
+	for h := range states {
+		states[h] = uint32(h)
+	}
+	return states
+}
+
+// standsAlone reports a COPY that copies without a look at what is below it:
+// --link, which --chmod silently undoes (BuildKit: dockerfile2llb.dispatchCopy).
+func standsAlone(s dockerfile.Step) bool {
+	if s.Keyword != "COPY" && s.Keyword != "ADD" {
+		return false
+	}
+	words := strings.Fields(s.Instruction)
+	return (slices.Contains(words, "--link") || slices.Contains(words, "--link=true")) &&
+		!slices.ContainsFunc(words, func(w string) bool { return strings.HasPrefix(w, "--chmod") })
+}
