@@ -159,7 +159,7 @@ const BuildKitRules = "buildkit/"
 // which they are asked, without those of BuildKit.
 func Rules() []string {
 	return []string{
-		"manifests-first", "late-arg", "unnarrowed", "link-copy", "buildkit",
+		"manifests-first", "late-arg", "cache-mount", "unnarrowed", "link-copy", "buildkit",
 	}
 }
 

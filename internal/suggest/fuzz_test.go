@@ -11,8 +11,9 @@ import (
 	"github.com/stokerd/stoker/internal/suggest"
 )
 
-// FuzzSuggest holds that any Dockerfile which BuildKit's parser accepts survives,
-// that an edit always parses, and that an edit loses no instruction.
+// FuzzSuggest holds that any Dockerfile which BuildKit's parser accepts survives;
+// that an edit always parses and converts, that one to be applied loses no
+// instruction, and that once it is made its rule has less to say.
 func FuzzSuggest(f *testing.F) {
 	names, err := filepath.Glob("testdata/*/*.txtar")
 	if err != nil || len(names) == 0 {
@@ -42,29 +43,61 @@ func FuzzSuggest(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
+	dir := f.TempDir()
 	f.Fuzz(func(t *testing.T, text string) {
 		file, err := dockerfile.Parse("Dockerfile", []byte(text))
 		if err != nil {
 			return
 		}
-		shown := &fakeContext{file: file, files: files, matcher: none}
-		b := suggest.Build{Name: "main", Ignore: suggest.IgnoreFile{Path: ".dockerignore"}, Context: shown, Takers: shown.takers}
-		for _, s := range suggest.Suggest(suggest.Input{File: file, Path: "Dockerfile", Builds: []suggest.Build{b}}) {
-			if s.Proof != suggest.ByConstruction {
-				if len(s.Changes) > 0 || s.Obstacle == "" {
-					t.Fatalf("advice with an edit, or without a reason: %+v", s)
-				}
+		input := func(file *dockerfile.File, only ...string) suggest.Input {
+			shown := &fakeContext{file: file, files: files, matcher: none}
+			b := suggest.Build{
+				Name: "main", Ignore: suggest.IgnoreFile{Path: ".dockerignore"}, Context: shown, Takers: shown.takers,
+				Convert: func(text []byte) (*dockerfile.Plan, error) {
+					return dockerfile.Convert(t.Context(), dockerfile.Input{Dockerfile: "Dockerfile", Text: text, Context: dir}, nil)
+				},
+			}
+			if b.Plan, err = b.Convert(file.Text); err != nil {
+				b.Plan = nil
+			}
+			return suggest.Input{File: file, Path: "Dockerfile", Builds: []suggest.Build{b}, Only: only}
+		}
+		in := input(file)
+		list := suggest.Suggest(in)
+		for _, s := range list {
+			if (s.Proof == suggest.Advice) != (s.Obstacle != "") || s.Proof != suggest.Advice && len(s.Changes) == 0 {
+				t.Fatalf("%s: %s, obstacle %q, and this edit:\n%s", s.Rule, s.Proof, s.Obstacle, s.Diff())
+			}
+			if len(s.Changes) == 0 || s.Changes[0].Path != "Dockerfile" {
 				continue
 			}
 			after, err := dockerfile.Parse("Dockerfile", s.Changes[0].New)
 			if err != nil {
-				t.Fatalf("%v\n%s", err, s.Diff())
+				t.Fatalf("%s: %v\n%s", s.Rule, err, s.Diff())
 			}
-			if before, now := counts(file), counts(after); !contains(now, before) {
-				t.Fatalf("instructions %v became %v\n%s", before, now, s.Diff())
+			next := input(after, s.Rule)
+			if in.Builds[0].Plan != nil && next.Builds[0].Plan == nil {
+				t.Fatalf("%s: BuildKit refuses this:\n%s", s.Rule, s.Diff())
+			}
+			if again := suggest.Suggest(next); len(again) >= of(list, s.Rule) {
+				t.Fatalf("%s: once applied there are still %d suggestions:\n%s", s.Rule, len(again), s.Diff())
+			}
+			if before, now := counts(file), counts(after); s.Proof != suggest.Advice && !contains(now, before) {
+				t.Fatalf("%s: instructions %v became %v\n%s", s.Rule, before, now, s.Diff())
 			}
 		}
 	})
+}
+
+// of returns how many suggestions are a rule's.
+func of(list []suggest.Suggestion, rule string) int {
+	n := 0
+	for _, s := range list {
+		if s.Rule == rule {
+			n++
+		}
+	}
+	return n
 }
 
 // counts returns how often each instruction other than RUN, which may be cut,

@@ -142,6 +142,7 @@ func Rules() []Rule {
 	return []Rule{
 		{"manifests-first", manifestsFirst},
 		{"late-arg", lateArg},
+		{"cache-mount", cacheMount},
 		{"unnarrowed", unnarrowed},
 		{"link-copy", linkCopy},
 		{"buildkit", buildkitChecks},

@@ -31,6 +31,7 @@ import (
 //	want/FILE        the file afterwards
 //	advice           a part of the obstacle; with want/FILE, which is only shown then, or without
 //	none             nothing is suggested
+//	title            a part of the title, where the rule says more than one thing
 //	evidence         the sentence
 //	saves, rates     seconds per build; hit rates
 //	diff             the unified diff
@@ -42,7 +43,7 @@ type scenario struct {
 	files    map[string]string
 }
 
-var special = []string{"builds", "history", "seconds", "advice", "none", "evidence", "saves", "rates", "diff"}
+var special = []string{"builds", "history", "seconds", "advice", "none", "title", "evidence", "saves", "rates", "diff"}
 
 func load(t *testing.T, name string) scenario {
 	t.Helper()
@@ -248,6 +249,9 @@ func (s scenario) suggestions(t *testing.T, files map[string]string) []suggest.S
 		if group, _, _ := strings.Cut(one.Rule, "/"); group != s.rule.Name {
 			t.Errorf("the rule %s suggests as %s", s.rule.Name, one.Rule)
 		}
+	}
+	if title, ok := s.sections["title"]; ok {
+		list = slices.DeleteFunc(list, func(one suggest.Suggestion) bool { return !strings.Contains(one.Title, strings.TrimSpace(title)) })
 	}
 	return list
 }

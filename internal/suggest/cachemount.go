@@ -1,0 +1,387 @@
+package suggest
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/stokerd/stoker/context/dockerfile"
+)
+
+// cacheMount proposes to keep a package manager's downloads in a cache mount,
+// so that a step that runs again does not fetch everything again. See
+// docs/rules/cache-mount.md.
+func cacheMount(in Input) []Suggestion {
+	var list []Suggestion
+	for _, tool := range cachedTools() {
+		for _, st := range in.File.Stages {
+			if !neededByAny(in, st.Index) || st.BaseStage >= 0 && usesTool(in.File, st.BaseStage, tool) {
+				continue // told with the stage that it starts from
+			}
+			if s, ok := mountFor(in, st, tool); ok {
+				list = append(list, s)
+			}
+		}
+	}
+	return list
+}
+
+// A cachedTool is a package manager with the folders that it keeps downloads in.
+type cachedTool struct {
+	name string
+	// uses reports a command that fills or reads the cache.
+	uses func(c command) bool
+	// dirs returns its folders for an image and a home; none if they are not known.
+	dirs func(image, home string) []string
+	// env are beginnings of variables that would move or disable the cache.
+	env []string
+	// flags and words of a command that contradict a cache mount.
+	against []string
+	// needed reports that later commands of the tool read what is in the cache,
+	// so that all of them have to mount it.
+	needed bool
+	shared string // the sharing mode, "" for the default
+}
+
+func cachedTools() []cachedTool {
+	home := func(rel ...string) func(image, home string) []string {
+		return func(_, home string) []string {
+			var dirs []string
+			for _, r := range rel {
+				dirs = append(dirs, path.Join(home, r))
+			}
+			return dirs
+		}
+	}
+	of := func(name string, dirs ...string) func(image, home string) []string {
+		return func(image, _ string) []string {
+			if image == name {
+				return dirs
+			}
+			return nil
+		}
+	}
+	return []cachedTool{
+		{name: "npm", uses: verb("npm", "ci", "install", "i"), dirs: home(".npm"), env: []string{"npm_config_", "NPM_CONFIG_"},
+			against: []string{"--cache", "cache", "--no-cache"}},
+		{name: "yarn", uses: func(c command) bool { return c.starts("yarn") && slices.Contains(c.words, "--frozen-lockfile") },
+			dirs: func(_, home string) []string {
+				if home == "/root" {
+					return []string{"/usr/local/share/.cache/yarn"}
+				}
+				return nil
+			}, env: []string{"YARN_"}, against: []string{"--cache-folder", "cache", "--no-cache"}},
+		{name: "pnpm", uses: verb("pnpm", "install", "i"), dirs: home(".local/share/pnpm/store"), env: []string{"PNPM_", "npm_config_", "NPM_CONFIG_"},
+			against: []string{"--store-dir", "store", "--virtual-store-dir"}},
+		{name: "bun", uses: verb("bun", "install", "i", "ci"), dirs: home(".bun/install/cache"), env: []string{"BUN_"},
+			against: []string{"--no-cache", "--cache-dir"}},
+		{name: "pip", uses: func(c command) bool { _, ok := pipArgs(c); return ok }, dirs: home(".cache/pip"), env: []string{"PIP_"},
+			against: []string{"--no-cache-dir", "--cache-dir", "cache"}},
+		{name: "uv", uses: func(c command) bool { return c.starts("uv", "sync") || c.starts("uv", "pip", "install") }, dirs: home(".cache/uv"),
+			env: []string{"UV_CACHE", "UV_NO_CACHE"}, against: []string{"--no-cache", "--cache-dir", "cache", "-n"}},
+		// Its virtual environments lie in the cache folder as well and must stay.
+		{name: "poetry", uses: verb("poetry", "install", "sync"), dirs: home(".cache/pypoetry/cache", ".cache/pypoetry/artifacts"),
+			env: []string{"POETRY_CACHE"}, against: []string{"--no-cache", "cache"}},
+		{name: "composer", uses: verb("composer", "install", "update"), dirs: of("composer", "/tmp/cache"), env: []string{"COMPOSER_"},
+			against: []string{"--no-cache", "clear-cache", "clearcache"}},
+		{name: "bundler", uses: verb("bundle", "install"), dirs: of("ruby", "/usr/local/bundle/cache"), env: []string{"BUNDLE_", "GEM_"},
+			against: []string{"clean", "cache", "--path", "--no-cache"}},
+		{name: "go build", uses: verb("go", "build", "test", "vet", "install"), dirs: home(".cache/go-build"), env: []string{"GOCACHE"},
+			against: []string{"clean"}},
+		{name: "go modules", uses: verb("go", "build", "test", "vet", "install", "mod", "get", "run", "list", "generate"),
+			dirs: of("golang", "/go/pkg/mod"), env: []string{"GOPATH", "GOMODCACHE", "GOFLAGS", "GOPROXY"}, against: []string{"clean", "vendor", "-mod=vendor"}, needed: true},
+		{name: "cargo", uses: verb("cargo", "build", "fetch", "install", "test", "check", "chef"),
+			dirs: of("rust", "/usr/local/cargo/registry", "/usr/local/cargo/git"), env: []string{"CARGO_HOME"}, against: []string{"vendor", "clean"}, needed: true},
+		{name: "maven", uses: func(c command) bool { return slices.Contains([]string{"mvn", "mvnw"}, path.Base(c.words[0])) }, dirs: home(".m2/repository"),
+			env: []string{"MAVEN_", "HOME"}, against: []string{"dependency:purge-local-repository"}, needed: true},
+		{name: "gradle", uses: func(c command) bool { return slices.Contains([]string{"gradle", "gradlew"}, path.Base(c.words[0])) },
+			dirs: func(image, home string) []string {
+				if image == "gradle" {
+					home = "/home/gradle"
+				}
+				return []string{home + "/.gradle"}
+			}, env: []string{"GRADLE_USER_HOME"}, against: []string{"-g", "--gradle-user-home"}, needed: true, shared: "locked"},
+		{name: "nuget", uses: verb("dotnet", "restore", "build", "publish", "test", "run", "pack", "tool"), dirs: home(".nuget/packages"),
+			env: []string{"NUGET_PACKAGES"}, against: []string{"nuget", "--packages"}, needed: true},
+	}
+}
+
+// verb recognises `tool VERB`, with flags between.
+func verb(tool string, verbs ...string) func(command) bool {
+	return func(c command) bool {
+		if len(c.words) == 0 || c.words[0] != tool {
+			return false
+		}
+		_, rest := c.args(1)
+		return len(rest) > 0 && slices.Contains(verbs, rest[0])
+	}
+}
+
+// rootImages are images that are known to run as root, by name.
+func rootImages() []string {
+	return []string{
+		"node", "python", "golang", "rust", "ruby", "php", "composer", "maven", "gradle", "eclipse-temurin", "amazoncorretto", "openjdk",
+		"alpine", "debian", "ubuntu", "fedora", "rockylinux", "almalinux", "amazonlinux", "buildpack-deps", "oven/bun", "ghcr.io/astral-sh/uv",
+		"mcr.microsoft.com/dotnet/sdk",
+	}
+}
+
+// imageName returns an image reference without tag and digest, and without what
+// stands for Docker's own library.
+func imageName(ref string) string {
+	name, _, _ := strings.Cut(ref, "@")
+	if i := strings.LastIndex(name, ":"); i > strings.LastIndex(name, "/") {
+		name = name[:i]
+	}
+	return strings.TrimPrefix(strings.TrimPrefix(name, "docker.io/"), "library/")
+}
+
+// rootStage returns the stage at the bottom of the chain that a stage starts from.
+func rootStage(f *dockerfile.File, stage int) dockerfile.Stage {
+	for f.Stages[stage].BaseStage >= 0 {
+		stage = f.Stages[stage].BaseStage
+	}
+	return f.Stages[stage]
+}
+
+// neededByAny reports a stage that one of the builds needs.
+func neededByAny(in Input, stage int) bool {
+	return slices.ContainsFunc(in.Builds, func(b Build) bool { return reachable(in.File, b.Target)[stage] })
+}
+
+// extends reports a stage that starts from another, at whatever distance.
+func extends(f *dockerfile.File, stage, base int) bool {
+	for ; stage >= 0; stage = f.Stages[stage].BaseStage {
+		if stage == base {
+			return true
+		}
+	}
+	return false
+}
+
+// usesTool reports a stage, or one below it, with a RUN that uses the tool.
+func usesTool(f *dockerfile.File, stage int, tool cachedTool) bool {
+	for ; stage >= 0; stage = f.Stages[stage].BaseStage {
+		v := newStageView(f, f.Stages[stage])
+		for i, ins := range f.Stages[stage].Instructions {
+			if ins.Run == nil {
+				continue
+			}
+			if commands, ok := everyCommand(ins.Run, v.shell[i]); ok && slices.ContainsFunc(commands, func(c command) bool { return c.is(tool) }) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (c command) is(tool cachedTool) bool { return len(c.words) > 0 && tool.uses(c) }
+
+// A mountPlan is where a tool's mounts would go.
+type mountPlan struct {
+	tool  cachedTool
+	image string
+	runs  []dockerfile.Instruction // get the mounts
+	dirs  []string
+	owner string // ",uid=…" for a cache that is not root's
+}
+
+// mountFor proposes a tool's mounts for a stage and those that start from it.
+func mountFor(in Input, st dockerfile.Stage, tool cachedTool) (Suggestion, bool) {
+	f := in.File
+	p := mountPlan{tool: tool, image: imageName(rootStage(f, st.Index).Base)}
+	if !slices.Contains(rootImages(), p.image) {
+		return Suggestion{}, false
+	}
+	for _, other := range f.Stages[st.Index:] {
+		if extends(f, other.Index, st.Index) && !p.collect(f, other) {
+			return Suggestion{}, false
+		}
+	}
+	if len(p.runs) == 0 || p.taken(f, st.Index) {
+		return Suggestion{}, false
+	}
+	evidence, ok := p.evidence(in, st)
+	if !ok {
+		return Suggestion{}, false
+	}
+	var edits []dockerfile.Edit
+	for _, run := range p.runs {
+		edits = append(edits, spliced(f, run, addMounts(f, run, p.mounts())))
+	}
+	change, err := rewrite(in, 0, edits...)
+	if err != nil {
+		return Suggestion{}, false
+	}
+	s := Suggestion{
+		Rule: "cache-mount", Title: "keep what " + strings.Fields(tool.name)[0] + " downloads in a cache mount", Evidence: evidence,
+		Lines: dockerfile.Lines{From: p.runs[0].Lines.From, To: p.runs[len(p.runs)-1].Lines.To}, Proof: ByConstruction, Changes: []Change{change},
+	}
+	if strings.HasSuffix(tool.name, " build") {
+		s.Title = "keep the results of go build in a cache mount"
+	}
+	if slices.ContainsFunc(in.Builds, func(b Build) bool { return ships(f, b.Target, st.Index) }) {
+		s.Proof = Advice
+		s.Obstacle = "the image loses what is in " + list(p.dirs, "and") + " today, and gets smaller by it"
+	}
+	return s, true
+}
+
+func (p *mountPlan) mounts() []string {
+	var flags []string
+	for _, dir := range p.dirs {
+		flag := "--mount=type=cache,target=" + dir + p.owner
+		if p.tool.shared != "" {
+			flag += ",sharing=" + p.tool.shared
+		}
+		flags = append(flags, flag)
+	}
+	return flags
+}
+
+// collect notes the RUNs of a stage that use the tool. It reports false where a
+// mount would be wrong or could not be told to be right.
+func (p *mountPlan) collect(f *dockerfile.File, st dockerfile.Stage) bool {
+	v := newStageView(f, st)
+	home, owner, known := "/root", "", true
+	for _, ins := range instructionsOf(f, st.BaseStage) {
+		home, owner, known = p.state(ins, home, owner, known)
+	}
+	for i, ins := range st.Instructions {
+		home, owner, known = p.state(ins, home, owner, known)
+		if !known && ins.Run != nil {
+			return false
+		}
+		if ins.Run == nil {
+			continue
+		}
+		commands, ok := everyCommand(ins.Run, v.shell[i])
+		if !ok {
+			if p.tool.needed || strings.Contains(ins.Text, strings.Fields(p.tool.name)[0]) {
+				return false
+			}
+			continue
+		}
+		if !slices.ContainsFunc(commands, func(c command) bool { return c.is(p.tool) }) {
+			if p.tool.needed && len(p.runs) > 0 && slices.ContainsFunc(commands, mayRun) {
+				return false // it may use the tool by itself
+			}
+			continue
+		}
+		dirs := p.tool.dirs(p.image, home)
+		if len(dirs) == 0 || len(p.runs) > 0 && (!slices.Equal(dirs, p.dirs) || owner != p.owner) || p.contradicted(ins, commands, dirs) {
+			return false
+		}
+		p.dirs, p.owner = dirs, owner
+		p.runs = append(p.runs, ins)
+	}
+	return true
+}
+
+// mayRun reports a command that may run others.
+func mayRun(c command) bool { return !slices.Contains(blindCommands(), c.words[0]) && !isFree(c) }
+
+// state follows what decides where a cache lies.
+func (p *mountPlan) state(ins dockerfile.Instruction, home, owner string, known bool) (string, string, bool) {
+	switch ins.Keyword {
+	case "USER":
+		name, _, _ := strings.Cut(ins.Value, ":")
+		switch {
+		case name == "root" || name == "0":
+			return "/root", "", known
+		case p.image == "node" && (name == "node" || name == "1000"):
+			return "/home/node", ",uid=1000,gid=1000", known
+		}
+		return "", "", false
+	case "ENV", "ARG":
+		for _, name := range ins.Names {
+			if name == "HOME" || strings.HasPrefix(name, "XDG_") || slices.ContainsFunc(p.tool.env, func(e string) bool { return strings.HasPrefix(name, e) }) {
+				return home, owner, false
+			}
+		}
+	}
+	return home, owner, known
+}
+
+// contradicted reports a RUN that has a mount there, or that says by a flag, an
+// assignment or a removal that it wants no cache.
+func (p *mountPlan) contradicted(ins dockerfile.Instruction, commands []command, dirs []string) bool {
+	for _, m := range ins.Run.Mounts {
+		if strings.Contains(m.Target, "$") || slices.ContainsFunc(dirs, func(d string) bool { return m.Target != "" && path.IsAbs(m.Target) && overlap(d, m.Target) }) {
+			return true
+		}
+	}
+	called := strings.Fields(p.tool.name)[0]
+	for _, c := range commands {
+		switch {
+		case c.is(p.tool) && slices.ContainsFunc(c.words, func(w string) bool {
+			name, _, _ := strings.Cut(w, "=")
+			return slices.Contains(p.tool.against, name)
+		}):
+			return true
+		case c.words[0] == called && slices.ContainsFunc(c.words, func(w string) bool { return slices.Contains([]string{"cache", "store", "clean", "purge"}, w) }):
+			return true
+		case c.words[0] == "rm" && slices.ContainsFunc(c.words, func(w string) bool {
+			return strings.HasPrefix(w, "~") || strings.HasPrefix(w, "$") || path.IsAbs(w) &&
+				slices.ContainsFunc(dirs, func(d string) bool { return overlap(d, path.Clean(strings.TrimRight(w, "*"))) })
+		}):
+			return true
+		case slices.Contains([]string{"su", "sudo", "gosu", "runuser", "chroot"}, c.words[0]):
+			return true
+		}
+	}
+	return slices.ContainsFunc(p.tool.env, func(e string) bool { return strings.Contains(ins.Text, e) }) || strings.Contains(ins.Text, "HOME=")
+}
+
+// taken reports that another step reads the cache's folder of the stage.
+func (p *mountPlan) taken(f *dockerfile.File, stage int) bool {
+	for _, st := range f.Stages {
+		for _, ins := range st.Instructions {
+			var paths []string
+			if ins.Copy != nil && ins.Copy.From != "" && extends(f, f.StageOf(ins.Copy.From), stage) {
+				paths = ins.Copy.Sources
+			}
+			if ins.Run != nil {
+				for _, m := range ins.Run.Mounts {
+					if m.From != "" && extends(f, f.StageOf(m.From), stage) {
+						paths = append(paths, m.Source)
+					}
+				}
+			}
+			for _, name := range paths {
+				if strings.Contains(name, "$") || slices.ContainsFunc(p.dirs, func(d string) bool { return overlap(d, path.Clean("/"+strings.TrimRight(name, "*"))) }) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// evidence says how often the first of the steps runs again; false where the
+// history shows that it does not.
+func (p *mountPlan) evidence(in Input, st dockerfile.Stage) (string, bool) {
+	b, run := in.Builds[0], p.runs[0]
+	what := fmt.Sprintf("Each time that `%s` runs it starts from nothing", short(run.Text))
+	if in.Commits.Len() == 0 {
+		return what + "; there is no history to count changes in.", true
+	}
+	var lines []int
+	for _, other := range in.File.Stages {
+		for _, ins := range other.Instructions {
+			if ins.Lines.From < run.Lines.From && takesContext(ins) && (other.Index == st.Index || extends(in.File, st.Index, other.Index)) {
+				lines = append(lines, ins.Lines.From)
+			}
+		}
+	}
+	lines = append(lines, run.Lines.From)
+	n := in.Commits.Touching(func(name string) bool {
+		rel, ok := b.inside(name)
+		return ok && slices.ContainsFunc(lines, func(line int) bool { return b.Context.Takes(line, rel) })
+	})
+	if n == 0 {
+		return "", false
+	}
+	return fmt.Sprintf("%s, as it does for %d of the last %d commits, which change files that it stands below.", what, n, in.Commits.Len()), true
+}
