@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 
@@ -53,6 +54,12 @@ func Compute(ctx context.Context, def Definition, resolver dockerfile.Resolver, 
 	if err != nil {
 		return nil, err
 	}
+	if plan.External && ignored.Specific && isEmpty(ignored.Path) {
+		// See dockerfile.Plan.External: a frontend image does not see it.
+		if ignored, err = ignore.Find(main, ""); err != nil {
+			return nil, err
+		}
+	}
 	s := &Selection{Definition: def, Plan: plan}
 	s.Main = Local{Name: dockerfile.MainContext, Root: main, Ignore: ignored}
 	local := def.LocalContexts()
@@ -87,6 +94,11 @@ func (s *Selection) Update(ctx context.Context, views Views) (*Selection, error)
 		}
 	}
 	return &next, nil
+}
+
+func isEmpty(file string) bool {
+	fi, err := os.Stat(file)
+	return err == nil && fi.Size() == 0
 }
 
 // Input is the definition as the frontend takes it.

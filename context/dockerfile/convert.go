@@ -63,9 +63,7 @@ func Convert(ctx context.Context, in Input, resolver Resolver) (*Plan, error) {
 	for i := range plan.Warnings {
 		plan.Warnings[i].Message = in.redact(plan.Warnings[i].Message)
 	}
-	if ref, _, _, ok := parser.DetectSyntax(text); ok && !isStandardSyntax(ref) {
-		plan.Syntax = ref
-	}
+	plan.Syntax, plan.External = in.syntax(text)
 	instructions, err := in.instructions(text)
 	if err != nil {
 		return nil, in.explain(err)
@@ -137,12 +135,25 @@ func convert(ctx context.Context, gw *gateway) (map[string]result, error) {
 	return results, nil
 }
 
-// isStandardSyntax reports whether ref is a released version of the very
-// frontend that is linked in. Its language is a superset of theirs.
-func isStandardSyntax(ref string) bool {
-	name, tag, _ := strings.Cut(strings.TrimPrefix(ref, "docker.io/"), ":")
-	return name == "docker/dockerfile" && (tag == "1" || strings.HasPrefix(tag, "1.") || tag == "latest" || tag == "") &&
-		!strings.Contains(tag, "labs")
+// syntax returns the external frontend that reads the Dockerfile in a build,
+// unless it is the newest release of the very one that is linked in, and whether
+// there is one at all (BuildKit: frontend/dockerfile/builder).
+func (in Input) syntax(text []byte) (shown string, external bool) {
+	const arg, builtIn = "BUILDKIT_SYNTAX", "dockerfile.v0"
+	ref, _, _, _ := parser.DetectSyntax(text)
+	shown = ref
+	if value := in.Args[arg]; value != "" {
+		ref, shown = value, "${"+arg+"}"
+	}
+	if ref == "" || ref == builtIn {
+		return "", false
+	}
+	name, _, _ := strings.Cut(strings.TrimPrefix(ref, "docker.io/"), "@")
+	switch name {
+	case "docker/dockerfile", "docker/dockerfile:1", "docker/dockerfile:latest":
+		return "", true
+	}
+	return shown, true
 }
 
 func readDockerfile(name string) ([]byte, error) {

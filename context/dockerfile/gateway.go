@@ -51,6 +51,7 @@ type gateway struct {
 	text     []byte               // of the Dockerfile
 	inputs   map[string]llb.State // results of other builds
 	resolver Resolver
+	external bool // a frontend image reads the Dockerfile
 
 	mu      sync.Mutex // guards the fields below; stages resolve at once
 	unknown map[string]bool
@@ -93,6 +94,7 @@ func newGateway(in Input, text []byte, resolver Resolver) *gateway {
 			opts["context:"+name] = value
 		}
 	}
+	_, external := in.syntax(text)
 	worker := client.WorkerInfo{Platforms: []ocispecs.Platform{platforms.Normalize(defaultPlatform())}}
 	return &gateway{
 		opts: client.BuildOpts{
@@ -104,6 +106,7 @@ func newGateway(in Input, text []byte, resolver Resolver) *gateway {
 		dirs:     dirs,
 		text:     text,
 		resolver: resolver,
+		external: external,
 		inputs:   map[string]llb.State{},
 		unknown:  map[string]bool{},
 		onBuild:  map[string][]string{},
@@ -128,8 +131,9 @@ func (g *gateway) Solve(_ context.Context, req client.SolveRequest) (*client.Res
 	if req.Definition == nil {
 		return nil, fmt.Errorf("frontend %q cannot be run without a builder", req.Frontend)
 	}
-	ref := &reference{def: req.Definition, gateway: g}
-	if local, ok := soleLocal(req.Definition); ok {
+	source := soleSource(req.Definition)
+	ref := &reference{def: req.Definition, gateway: g, fetched: strings.HasPrefix(source, "http")}
+	if local, ok := strings.CutPrefix(source, "local://"); ok {
 		dir, known := g.dirs[local]
 		if !known && local != localDockerfile {
 			return nil, fmt.Errorf("the build has no context named %q", local)
@@ -141,21 +145,21 @@ func (g *gateway) Solve(_ context.Context, req client.SolveRequest) (*client.Res
 	return res, nil
 }
 
-// soleLocal returns the local source that def consists of, if that is all.
-func soleLocal(def *pb.Definition) (string, bool) {
+// soleSource returns the source that def consists of, if that is all.
+func soleSource(def *pb.Definition) string {
 	if len(def.Def) != 2 { // the source, and the vertex that returns it
-		return "", false
+		return ""
 	}
 	for _, dt := range def.Def {
 		var op pb.Op
 		if err := op.UnmarshalVT(dt); err != nil {
-			return "", false
+			return ""
 		}
 		if src := op.GetSource(); src != nil {
-			return strings.CutPrefix(src.Identifier, "local://")
+			return src.Identifier
 		}
 	}
-	return "", false
+	return ""
 }
 
 func (g *gateway) ResolveImageConfig(ctx context.Context, ref string, opt sourceresolver.Opt) (string, digest.Digest, []byte, error) {
@@ -237,6 +241,7 @@ type reference struct {
 	gateway *gateway
 	local   string // set where the definition is one local source
 	dir     string
+	fetched bool // one file behind an address
 }
 
 var _ client.Reference = (*reference)(nil)
@@ -255,12 +260,25 @@ func (r *reference) ReadFile(_ context.Context, req client.ReadRequest) ([]byte,
 	if r.isDockerfile(req.Filename) {
 		return r.gateway.text, nil
 	}
+	if r.fetched {
+		// A context behind an address is an archive, or else a Dockerfile
+		// alone, and then there is nothing that this build could be told of.
+		return []byte(gzipMagic), nil
+	}
 	name, err := r.resolve(req.Filename)
 	if err != nil {
 		return nil, err
 	}
-	return os.ReadFile(name)
+	text, err := os.ReadFile(name)
+	if len(text) == 0 && r.gateway.external {
+		// An empty file does not get through to a frontend image: it counts as
+		// none (BuildKit: frontend/gateway/grpcclient).
+		return nil, err
+	}
+	return text, err
 }
+
+const gzipMagic = "\x1f\x8b\x08"
 
 func (r *reference) StatFile(_ context.Context, req client.StatRequest) (*fstypes.Stat, error) {
 	if r.isDockerfile(req.Path) {

@@ -19,8 +19,11 @@ type Plan struct {
 	Bases []Base
 	// Syntax is the external frontend that the Dockerfile names (`# syntax=`);
 	// the plan then is this version's reading of the file, which that frontend
-	// may not share. Empty without one.
+	// may not share. Empty without one, and for the newest docker/dockerfile.
 	Syntax string
+	// External reports whether a frontend image reads the Dockerfile. To such a
+	// one an ignore file of the Dockerfile's own that is empty is none.
+	External bool
 	// Assumed lists images whose configuration was not known; ONBUILD, ENV,
 	// WORKDIR and USER of theirs are taken to be empty.
 	Assumed []string
