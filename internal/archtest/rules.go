@@ -56,6 +56,7 @@ func Levels() []Level {
 		{"internal/e2e", 9, "for tests only: drives the built program"},
 		{"internal/lab", 8, "for tests only: nothing of the product may import it"},
 		{"internal/lab/labctl", 9, "the lab's own command"},
+		{"internal/randtest", 8, "for tests only: how many cases random suites try"},
 		{"internal/archtest", 8, "for tests only"},
 	}
 }
