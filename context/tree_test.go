@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
-	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -16,9 +15,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/tonistiigi/fsutil"
 	"github.com/tonistiigi/fsutil/types"
-
-	"github.com/stokerd/stoker/context/dockerfile"
-	"github.com/stokerd/stoker/context/ignore"
 )
 
 // A world is a directory that a test changes at random, with names and
@@ -175,6 +171,7 @@ func sent(t *testing.T, files fsutil.FS, excludes, follow []string) []string {
 // TestTreeEqualsDisk holds a scanned tree against fsutil's own walk of the
 // disk, through BuildKit's filter.
 func TestTreeEqualsDisk(t *testing.T) {
+	silence(t)
 	for seed := range uint64(200) {
 		w := newWorld(t, seed)
 		disk, err := fsutil.NewFS(w.root)
@@ -193,116 +190,6 @@ func TestTreeEqualsDisk(t *testing.T) {
 				t.Fatalf("seed %d, excludes %q, follow paths %q (-fsutil +tree):\n%s", seed, excludes, follow, diff)
 			}
 		}
-	}
-}
-
-// TestFilterEqualsFsutil holds the one pass that makes a selection against
-// fsutil's walks of the disk, one for the context and one a request.
-func TestFilterEqualsFsutil(t *testing.T) {
-	for seed := range uint64(300) {
-		w := newWorld(t, 10_000+seed)
-		disk, err := fsutil.NewFS(w.root)
-		if err != nil {
-			t.Fatal(err)
-		}
-		tree, err := Scan(t.Context(), w.root, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for range 5 {
-			excludes, requests := w.patterns(), [][]string{w.followPaths(), w.followPaths()}
-			want := map[string]bool{}
-			context := walked(t, disk, excludes, nil)
-			for _, r := range requests {
-				for _, name := range walked(t, disk, excludes, r) {
-					want[name] = true
-				}
-			}
-			l := selected(t, tree, excludes, requests)
-			var got, sent []string
-			for f := range l.All() {
-				got = append(got, f.Path)
-				if f.Sent {
-					sent = append(sent, f.Path)
-				}
-			}
-			if diff := cmp.Diff(context, got); diff != "" {
-				t.Fatalf("seed %d, excludes %q (-fsutil +filter):\n%s", seed, excludes, diff)
-			}
-			if diff := cmp.Diff(slices.Sorted(maps.Keys(want)), slices.Sorted(slices.Values(sent))); diff != "" {
-				t.Fatalf("seed %d, excludes %q, requests %q (-fsutil +filter):\n%s", seed, excludes, requests, diff)
-			}
-			if bytes := walkedBytes(t, disk, excludes); bytes != l.Context.Bytes {
-				t.Fatalf("seed %d, excludes %q: %d bytes, fsutil has %d", seed, excludes, l.Context.Bytes, bytes)
-			}
-		}
-	}
-}
-
-// selected runs a filter over tree.
-func selected(t *testing.T, tree *Tree, excludes []string, requests [][]string) *Local {
-	t.Helper()
-	file := &ignore.File{}
-	for i, p := range excludes {
-		file.Lines = append(file.Lines, ignore.Line{Number: i + 1, Pattern: p})
-	}
-	m, err := ignore.NewMatcher(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var list []dockerfile.Request
-	for _, r := range requests {
-		list = append(list, dockerfile.Request{FollowPaths: r})
-	}
-	l := &Local{takers: &takers{}}
-	f, err := newFilter(m, &treeFS{top: tree.top}, list, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := l.fill(t.Context(), tree.top, f); err != nil {
-		t.Fatal(err)
-	}
-	return l
-}
-
-// walked lists what BuildKit's filter passes.
-func walked(t *testing.T, files fsutil.FS, excludes, follow []string) []string {
-	t.Helper()
-	var list []string
-	walk(t, files, excludes, follow, func(name string, _ *types.Stat) { list = append(list, filepath.ToSlash(name)) })
-	return list
-}
-
-func walkedBytes(t *testing.T, files fsutil.FS, excludes []string) int64 {
-	t.Helper()
-	var n int64
-	walk(t, files, excludes, nil, func(_ string, st *types.Stat) {
-		if fs.FileMode(st.Mode).IsRegular() && st.Linkname == "" {
-			n += st.Size
-		}
-	})
-	return n
-}
-
-func walk(t *testing.T, files fsutil.FS, excludes, follow []string, fn func(name string, st *types.Stat)) {
-	t.Helper()
-	passed, err := fsutil.NewFilterFS(files, &fsutil.FilterOpt{ExcludePatterns: excludes, FollowPaths: follow})
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = passed.Walk(t.Context(), "/", func(name string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		fi, err := d.Info()
-		if err != nil {
-			return err
-		}
-		fn(name, fi.Sys().(*types.Stat))
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
 }
 
