@@ -15,6 +15,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/tonistiigi/fsutil"
 	"github.com/tonistiigi/fsutil/types"
+
+	"github.com/stokerd/stoker/internal/randtest"
 )
 
 // A world is a directory that a test changes at random, with names and
@@ -172,7 +174,7 @@ func sent(t *testing.T, files fsutil.FS, excludes, follow []string) []string {
 // disk, through BuildKit's filter.
 func TestTreeEqualsDisk(t *testing.T) {
 	silence(t)
-	for seed := range uint64(200) {
+	for seed := range randtest.Seeds(t, 60, 2000) {
 		w := newWorld(t, seed)
 		disk, err := fsutil.NewFS(w.root)
 		if err != nil {
@@ -195,7 +197,7 @@ func TestTreeEqualsDisk(t *testing.T) {
 
 // TestApplyEqualsScan holds a tree that followed changes against a new scan.
 func TestApplyEqualsScan(t *testing.T) {
-	for seed := range uint64(60) {
+	for seed := range randtest.Seeds(t, 30, 1000) {
 		w := newWorld(t, seed)
 		tree, err := Scan(t.Context(), w.root, nil)
 		if err != nil {

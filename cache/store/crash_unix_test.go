@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/stokerd/stoker/cache/store"
+	"github.com/stokerd/stoker/internal/randtest"
 )
 
 // The test binary runs itself as another process when this is set, with the
@@ -71,18 +72,14 @@ func writer(file string) {
 }
 
 // TestKilledAtAnyMoment kills a writer with SIGKILL at random moments of its
-// life, again and again over one file. STOKER_STORE_KILLS sets how often.
+// life, again and again over one file.
 func TestKilledAtAnyMoment(t *testing.T) {
-	kills := 30
-	if v := os.Getenv("STOKER_STORE_KILLS"); v != "" {
-		var err error
-		if kills, err = strconv.Atoi(v); err != nil {
-			t.Fatal(err)
-		}
-	}
 	file := path(t)
 	acknowledged := -1
-	for kill := range kills {
+	kills := 0
+	for seed := range randtest.Seeds(t, 20, 1000) {
+		rnd := rand.New(rand.NewPCG(seed, 9))
+		kills++
 		cmd := child(t, "writer", file)
 		out, err := cmd.StdoutPipe()
 		if err != nil {
@@ -92,15 +89,15 @@ func TestKilledAtAnyMoment(t *testing.T) {
 			t.Fatal(err)
 		}
 		acks := bufio.NewScanner(out)
-		for range 1 + rand.IntN(12) {
+		for range 1 + rnd.IntN(12) {
 			if !acks.Scan() {
-				t.Fatalf("kill %d: the writer ended by itself", kill)
+				t.Fatalf("kill %d: the writer ended by itself", kills)
 			}
 			acknowledged, _ = strconv.Atoi(acks.Text())
 		}
 		// A few instructions more, so that the kill falls between two
 		// acknowledgements and not on one.
-		for range rand.IntN(1 << 18) {
+		for range rnd.IntN(1 << 18) {
 		}
 		_ = cmd.Process.Kill()
 		for acks.Scan() { // what it had written by then counts too

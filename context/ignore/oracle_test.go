@@ -18,6 +18,7 @@ import (
 	"github.com/tonistiigi/fsutil/types"
 
 	"github.com/stokerd/stoker/context/ignore"
+	"github.com/stokerd/stoker/internal/randtest"
 )
 
 // A tree is a made-up directory tree that fsutil can walk. It notes which
@@ -236,12 +237,13 @@ func silence(tb testing.TB) {
 // patternmatcher, on drawn trees and patterns.
 func TestWalk(t *testing.T) {
 	silence(t)
-	const cases, perTree = 25_000, 8
-	var taken, skipped, passed int
-	for seed := range uint64(cases / perTree) {
+	const perTree = 8
+	var drawn, taken, skipped, passed int
+	for seed := range randtest.Seeds(t, 6_000/perTree, 100_000/perTree) {
 		g := generator{rand.New(rand.NewPCG(seed, 1))}
 		tr := g.tree()
 		for range perTree {
+			drawn++
 			patterns := make([]string, 1+g.IntN(5))
 			for i := range patterns {
 				patterns[i] = g.pattern(tr)
@@ -264,7 +266,7 @@ func TestWalk(t *testing.T) {
 		}
 	}
 	// A drift of the generator would leave nothing to compare.
-	if taken < 20_000 || skipped < taken/8 || passed < taken {
+	if drawn > 1000 && (taken < drawn*8/10 || skipped < taken/8 || passed < taken) {
 		t.Errorf("%d cases with %d directories skipped and %d paths passed", taken, skipped, passed)
 	}
 	t.Logf("%d cases, %d directories skipped, %d paths passed", taken, skipped, passed)

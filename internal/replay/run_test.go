@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/stokerd/stoker/internal/randtest"
 	"github.com/stokerd/stoker/internal/replay"
 )
 
@@ -39,8 +40,8 @@ func simulate(states [][]uint32, costs []float64, order []int, builds int) repla
 
 // TestRunEqualsSimulation compares with a cache kept build by build.
 func TestRunEqualsSimulation(t *testing.T) {
-	rnd := rand.New(rand.NewPCG(1, 2))
-	for range 500 {
+	for seed := range randtest.Seeds(t, 500, 50_000) {
+		rnd := rand.New(rand.NewPCG(seed, 2))
 		builds, steps := 1+rnd.IntN(30), 1+rnd.IntN(6)
 		states, costs := make([][]uint32, steps), make([]float64, steps)
 		for i := range steps {
@@ -59,7 +60,7 @@ func TestRunEqualsSimulation(t *testing.T) {
 		}
 		got, want := replay.Run(builds, replay.Chain(list...)), simulate(states, costs, order, builds)
 		if diff := cmp.Diff(want.Runs, got.Runs); diff != "" || math.Abs(got.Seconds-want.Seconds) > 1e-9 || math.Abs(got.HitRate-want.HitRate) > 1e-9 {
-			t.Fatalf("order %v of %v: got %+v, want %+v", order, states, got, want)
+			t.Fatalf("seed %d: order %v of %v: got %+v, want %+v", seed, order, states, got, want)
 		}
 		if math.Abs(got.Wall-got.Seconds) > 1e-9 {
 			t.Fatalf("a chain takes %v, its steps %v", got.Wall, got.Seconds)
