@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	buildctx "github.com/stokerd/stoker/context"
 	"github.com/stokerd/stoker/context/dockerfile"
@@ -24,9 +25,9 @@ import (
 	"github.com/stokerd/stoker/internal/suggest"
 )
 
-// historyLength is how many commits are replayed: some months of an active
+// Commits is how many commits suggestions look at: some months of an active
 // repository, read in a tenth of a second.
-const historyLength = 200
+const Commits = 200
 
 // Costs gives the observed median seconds of a definition's steps by
 // instruction, as dockerfile.Instruction.Text has it; nil where none are known.
@@ -44,8 +45,16 @@ type History struct {
 	Note    string       // why there are none, or fewer than there could be
 }
 
-// Read returns the history of p's repository. A folder without git has none.
-func Read(ctx context.Context, p *project.Picture) (History, error) {
+// A Memory keeps the history of one repository between questions, so that only
+// new commits are read. Its zero value is ready; it is safe for concurrent use.
+type Memory struct {
+	mu    sync.Mutex // guards known, and keeps two from reading the same
+	known *changes.Log
+}
+
+// Read returns the last n commits of p's repository. A folder without git has
+// none.
+func (m *Memory) Read(ctx context.Context, p *project.Picture, n int) (History, error) {
 	repo, err := git.Open(ctx, p.Root)
 	if errors.Is(err, git.ErrNotRepository) || errors.Is(err, git.ErrNoGit) || errors.Is(err, git.ErrUnsafe) {
 		return History{Note: "no history: " + err.Error()}, nil
@@ -54,13 +63,17 @@ func Read(ctx context.Context, p *project.Picture) (History, error) {
 		return History{}, fmt.Errorf("read history: %w", err)
 	}
 	var h History
-	h.Commits, err = changes.Extend(ctx, repo, nil, historyLength)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	h.Commits, err = changes.Extend(ctx, repo, m.known, n)
 	switch {
 	case errors.Is(err, git.ErrNoCommits):
 		h.Note = "no commits yet"
 	case err != nil:
 		return History{}, fmt.Errorf("read history: %w", err)
 	}
+	m.known = h.Commits
+	h.Commits = h.Commits.Last(n)
 	if p.Head.Shallow {
 		h.Note = "a shallow clone: the history is cut off"
 	}

@@ -88,6 +88,19 @@ type SuggestRequest struct {
 	Query
 }
 
+// ReplayRequest asks for a replay of one definition.
+type ReplayRequest struct {
+	Query
+	Commits int         `json:"commits"`
+	With    *ReplayFile `json:"with,omitempty"` // nil replays today's Dockerfile
+}
+
+// ReplayFile is a Dockerfile to replay in place of a definition's own.
+type ReplayFile struct {
+	Name string `json:"name"` // as it should be shown
+	Text []byte `json:"text"`
+}
+
 // StatsRequest asks what the cache did.
 type StatsRequest struct {
 	Since      float64 `json:"since"`                // window in seconds, up to now

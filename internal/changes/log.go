@@ -21,6 +21,7 @@ type Log struct {
 	paths   []string
 	number  map[string]uint32 // index into paths
 	start   int               // of the first commit's deltas
+	whole   bool              // there is nothing before the first commit
 	commits []logged
 	deltas  []Delta
 }
@@ -52,7 +53,7 @@ func NewLog(commits []Commit) *Log {
 // may be nil, holds already is not read again; a history that was rewritten is
 // read anew. Errors are those of [History].
 func Extend(ctx context.Context, repo *git.Repo, known *Log, n int) (*Log, error) {
-	if known != nil && known.Len() >= n && known.head != "" {
+	if known != nil && (known.Len() >= n || known.whole) && known.head != "" {
 		next, ok, err := known.follow(ctx, repo, n)
 		if ok || err != nil {
 			return next, err
@@ -65,6 +66,7 @@ func Extend(ctx context.Context, repo *git.Repo, known *Log, n int) (*Log, error
 		}
 		l.add(c)
 	}
+	l.whole = l.Len() < n
 	return l, nil
 }
 
@@ -79,7 +81,7 @@ func (l *Log) follow(ctx context.Context, repo *git.Repo, n int) (*Log, bool, er
 		return l, true, nil
 	}
 	next := &Log{
-		head: l.head, start: l.start, paths: slices.Clone(l.paths), number: maps.Clone(l.number),
+		head: l.head, start: l.start, whole: l.whole, paths: slices.Clone(l.paths), number: maps.Clone(l.number),
 		commits: slices.Clone(l.commits), deltas: slices.Clone(l.deltas),
 	}
 	var list []Commit
@@ -146,7 +148,7 @@ func (l *Log) Last(n int) *Log {
 	cut := *l
 	first := len(l.commits) - n
 	if first > 0 {
-		cut.start = l.commits[first-1].end
+		cut.start, cut.whole = l.commits[first-1].end, false
 	}
 	cut.commits = l.commits[first:]
 	return &cut

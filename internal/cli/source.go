@@ -15,6 +15,7 @@ import (
 type source interface {
 	Check(context.Context, api.CheckRequest) (api.Check, error)
 	Context(context.Context, api.ContextRequest) (api.Context, error)
+	Replay(context.Context, api.ReplayRequest) (api.Replay, error)
 	Stats(context.Context, api.StatsRequest) (api.Stats, error)
 	Suggest(context.Context, api.SuggestRequest) (api.Suggest, error)
 	Warm(context.Context, api.WarmRequest, func(api.WarmEvent)) error

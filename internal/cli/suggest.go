@@ -202,7 +202,7 @@ func (l *local) advise(ctx context.Context, p *project.Picture, names []string) 
 	if err != nil {
 		return nil, advise.History{}, err
 	}
-	history, err := advise.Read(ctx, p)
+	history, err := new(advise.Memory).Read(ctx, p, advise.Commits)
 	if err != nil {
 		return nil, advise.History{}, err
 	}

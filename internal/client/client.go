@@ -89,6 +89,11 @@ func (c *Client) Context(ctx context.Context, req api.ContextRequest) (a api.Con
 	return a, c.call(ctx, http.MethodPost, "context", req, &a)
 }
 
+// Replay replays the history against a definition's Dockerfile.
+func (c *Client) Replay(ctx context.Context, req api.ReplayRequest) (a api.Replay, err error) {
+	return a, c.call(ctx, http.MethodPost, "replay", req, &a)
+}
+
 // Stats returns what the cache did.
 func (c *Client) Stats(ctx context.Context, req api.StatsRequest) (a api.Stats, err error) {
 	return a, c.call(ctx, http.MethodPost, "stats", req, &a)

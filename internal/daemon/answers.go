@@ -120,6 +120,15 @@ func chosen(p *project.Picture, names []string) ([]*project.Build, error) {
 	return report.Select(p, names)
 }
 
+// one returns the one build that a command is about.
+func one(p *project.Picture, names []string) (*project.Build, error) {
+	name := ""
+	if len(names) > 0 {
+		name = names[0]
+	}
+	return report.One(p, name)
+}
+
 // Check answers `stoker check`.
 func (d *Daemon) Check(ctx context.Context, req api.CheckRequest) (api.Check, error) {
 	_, p, err := d.picture(ctx, req.Query)
@@ -135,11 +144,7 @@ func (d *Daemon) Context(ctx context.Context, req api.ContextRequest) (api.Conte
 	if err != nil {
 		return api.Context{}, err
 	}
-	name := ""
-	if len(req.Names) > 0 {
-		name = req.Names[0]
-	}
-	b, err := report.One(p, name)
+	b, err := one(p, req.Names)
 	if err != nil {
 		return api.Context{}, err
 	}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/stokerd/stoker/cache/store"
+	"github.com/stokerd/stoker/internal/advise"
 	"github.com/stokerd/stoker/internal/api"
 	"github.com/stokerd/stoker/internal/config"
 	"github.com/stokerd/stoker/internal/project"
@@ -45,7 +46,8 @@ type repository struct {
 
 	suggestions atomic.Int64
 	heldBack    atomic.Bool // a warm-up stopped short because git had not settled
-	builds      builds      // what was observed, for status
+	history     advise.Memory
+	builds      builds // what was observed, for status
 
 	watchers map[string]*watcher.Watcher // belongs to run
 

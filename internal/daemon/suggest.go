@@ -26,7 +26,7 @@ func (d *Daemon) Suggest(ctx context.Context, req api.SuggestRequest) (api.Sugge
 	if err != nil {
 		return api.Suggest{}, err
 	}
-	history, err := advise.Read(ctx, p)
+	history, err := repo.history.Read(ctx, p, advise.Commits)
 	if err != nil {
 		return api.Suggest{}, err
 	}
@@ -35,6 +35,30 @@ func (d *Daemon) Suggest(ctx context.Context, req api.SuggestRequest) (api.Sugge
 		return api.Suggest{}, err
 	}
 	return advise.Wire(p, advise.Suggest(ctx, p, builds, history, costs), history), nil
+}
+
+// Replay answers `stoker replay`.
+func (d *Daemon) Replay(ctx context.Context, req api.ReplayRequest) (api.Replay, error) {
+	if req.Commits < 1 || req.Commits > advise.MostCommits {
+		return api.Replay{}, &api.Error{Code: api.BadInput, Message: fmt.Sprintf("%d commits cannot be replayed", req.Commits)}
+	}
+	repo, p, err := d.picture(ctx, req.Query)
+	if err != nil {
+		return api.Replay{}, err
+	}
+	b, err := one(p, req.Names)
+	if err != nil {
+		return api.Replay{}, err
+	}
+	history, err := repo.history.Read(ctx, p, req.Commits)
+	if err != nil {
+		return api.Replay{}, err
+	}
+	costs, err := d.costs(repo)
+	if err != nil {
+		return api.Replay{}, err
+	}
+	return advise.Replay(ctx, p, b, history, costs, req.With)
 }
 
 // costs returns what the steps of a repository's definitions took when they
@@ -59,12 +83,8 @@ func (d *Daemon) costs(r *repository) (advise.Costs, error) {
 }
 
 // countSuggestions keeps the number that status shows, whenever a repository
-// has changed, until ctx ends. The history is read again only when HEAD moves.
+// has changed, until ctx ends.
 func (r *repository) countSuggestions(ctx context.Context) {
-	var (
-		history advise.History
-		of      string // the commit that history ends with
-	)
 	for {
 		select {
 		case <-ctx.Done():
@@ -75,12 +95,7 @@ func (r *repository) countSuggestions(ctx context.Context) {
 		if s == nil || s.picture == nil {
 			continue
 		}
-		var err error
-		if head := s.picture.Head.Commit; head != of || head == "" {
-			if history, err = advise.Read(ctx, s.picture); err == nil {
-				of = head
-			}
-		}
+		history, err := r.history.Read(ctx, s.picture, advise.Commits)
 		n := 0
 		if err == nil {
 			n, err = r.daemon.count(ctx, r, s.picture, history)

@@ -46,6 +46,7 @@ type Repositories interface {
 type Answers interface {
 	Check(context.Context, api.CheckRequest) (api.Check, error)
 	Context(context.Context, api.ContextRequest) (api.Context, error)
+	Replay(context.Context, api.ReplayRequest) (api.Replay, error)
 	Stats(context.Context, api.StatsRequest) (api.Stats, error)
 	Suggest(context.Context, api.SuggestRequest) (api.Suggest, error)
 }

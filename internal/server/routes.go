@@ -20,6 +20,7 @@ var routes = map[string]handler{
 	"POST /v1/check":   post(Backend.Check),
 	"POST /v1/context": post(Backend.Context),
 	"POST /v1/down":    post(Backend.Down),
+	"POST /v1/replay":  post(Backend.Replay),
 	"POST /v1/stats":   post(Backend.Stats),
 	"POST /v1/stop":    (*Server).stop,
 	"POST /v1/suggest": post(Backend.Suggest),

@@ -1,0 +1,83 @@
+package advise
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/stokerd/stoker/internal/api"
+	"github.com/stokerd/stoker/internal/project"
+	"github.com/stokerd/stoker/internal/suggest"
+)
+
+// MostCommits bounds how many commits one replay looks at.
+const MostCommits = 100_000
+
+// Replay returns what b's Dockerfile, or with in its place, would have cost over
+// h, beside the other one: today's, else as the best suggestion would have it. An
+// error is the user's: b or with cannot be converted.
+func Replay(ctx context.Context, p *project.Picture, b *project.Build, h History, costs Costs, with *api.ReplayFile) (api.Replay, error) {
+	out := api.Replay{Schema: api.ReplaySchema, Definition: b.Definition.Name, Builds: h.Commits.Len(), Note: h.Note}
+	if b.Problem != nil {
+		return out, &api.Error{Code: api.BadInput, Message: b.Problem.Text, Hint: b.Problem.Hint}
+	}
+	in, ok := input(ctx, p, b, h, costs)
+	if !ok {
+		return out, &api.Error{
+			Code: api.BadInput, Message: b.Definition.Name + " has no Dockerfile of its own to replay", Hint: "name a build that has",
+		}
+	}
+	today, err := in.Replay(in.Builds[0], nil)
+	if err != nil {
+		return out, badInput(err)
+	}
+	fill := func(file string, r suggest.Replayed) {
+		out.Dockerfile, out.HitRate, out.SecondsPerBuild, out.Costs, out.Steps = file, r.HitRate, r.Wall, r.Costs, replaySteps(r, out.Builds)
+	}
+	if with != nil {
+		r, err := in.Replay(in.Builds[0], with.Text)
+		if err != nil {
+			return out, badInput(err)
+		}
+		fill(with.Name, r)
+		out.Compared = compared(in.Path, "", today, out.Builds)
+		return out, nil
+	}
+	fill(in.Path, today)
+	for _, s := range suggest.Suggest(in) {
+		i := slices.IndexFunc(s.Changes, func(c suggest.Change) bool { return c.Path == in.Path })
+		if i < 0 || s.Proof == suggest.Advice || s.SavesSeconds <= 0 {
+			continue
+		}
+		if r, err := in.Replay(in.Builds[0], s.Changes[i].New); err == nil {
+			out.Compared = compared(in.Path, s.Rule, r, out.Builds)
+		}
+		break
+	}
+	return out, nil
+}
+
+func badInput(err error) error {
+	e := &api.Error{Code: api.BadInput, Message: err.Error()}
+	var hinted interface{ Hint() string }
+	if errors.As(err, &hinted) {
+		e.Hint = hinted.Hint()
+	}
+	return e
+}
+
+func compared(file, rule string, r suggest.Replayed, builds int) *api.ReplayOther {
+	return &api.ReplayOther{
+		Dockerfile: file, Rule: rule, HitRate: r.HitRate, SecondsPerBuild: r.Wall, Costs: r.Costs, Steps: replaySteps(r, builds),
+	}
+}
+
+func replaySteps(r suggest.Replayed, builds int) []api.ReplayStep {
+	list := make([]api.ReplayStep, len(r.Plan.Steps))
+	for i, s := range r.Plan.Steps {
+		list[i] = api.ReplayStep{
+			Name: s.Name, Stage: s.Stage, Index: s.Index, Hits: builds - r.Runs[i], Misses: r.Runs[i], Seconds: r.Seconds[i],
+		}
+	}
+	return list
+}

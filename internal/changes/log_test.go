@@ -1,0 +1,87 @@
+package changes_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/stokerd/stoker/internal/changes"
+)
+
+// shape is what of a log can be seen: each commit's paths with their flips.
+func shape(l *changes.Log) []string {
+	var list []string
+	for i, deltas := range l.All() {
+		text := fmt.Sprint(i, ":")
+		for _, d := range deltas {
+			text += fmt.Sprintf(" %s=%x", l.Paths()[d.Path], d.Flip)
+		}
+		list = append(list, text)
+	}
+	first, last := l.Span()
+	return append(list, fmt.Sprint(l.Len(), first, last, l.Head()))
+}
+
+// TestExtend holds that a log which is extended is the log that is read anew,
+// whatever happened to the history in between.
+func TestExtend(t *testing.T) {
+	dir := t.TempDir()
+	run(t, dir, "init", "-q")
+	n := 0
+	commit := func(name string) {
+		n++
+		write(t, dir, name, fmt.Sprint(n))
+		run(t, dir, "add", "-A")
+		run(t, dir, "commit", "-q", "-m", "c")
+	}
+	read := func(known *changes.Log, limit int) *changes.Log {
+		t.Helper()
+		l, err := changes.Extend(t.Context(), open(t, dir), known, limit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	for _, name := range []string{"a", "b", "a", "c/d"} {
+		commit(name)
+	}
+	known := map[int]*changes.Log{}
+	for _, limit := range []int{2, 4, 100} {
+		known[limit] = read(nil, limit)
+	}
+	for _, step := range []struct {
+		name string
+		do   func()
+	}{
+		{"nothing", func() {}},
+		{"commits", func() { commit("a"); commit("e") }},
+		{"a merge", func() {
+			run(t, dir, "checkout", "-q", "-b", "side")
+			commit("f")
+			run(t, dir, "checkout", "-q", "main")
+			commit("a")
+			run(t, dir, "merge", "-q", "--no-edit", "side")
+		}},
+		{"an amended commit", func() { run(t, dir, "commit", "-q", "--amend", "-m", "other") }},
+		{"a step back", func() { run(t, dir, "reset", "-q", "--hard", "HEAD~2") }},
+		{"another branch", func() { run(t, dir, "checkout", "-q", "side") }},
+	} {
+		step.do()
+		for limit, old := range known {
+			known[limit] = read(old, limit)
+			if diff := cmp.Diff(shape(read(nil, limit)), shape(known[limit].Last(limit))); diff != "" {
+				t.Errorf("after %s, %d commits (-anew +extended):\n%s", step.name, limit, diff)
+			}
+		}
+	}
+}
+
+func TestLogOfNothing(t *testing.T) {
+	var none *changes.Log
+	for _, l := range []*changes.Log{none, changes.NewLog(nil)} {
+		if l.Len() != 0 || len(l.Paths()) != 0 || l.Touching(func(string) bool { return true }) != 0 || l.Last(3).Len() != 0 {
+			t.Errorf("%v is not a log of nothing", l)
+		}
+	}
+}
