@@ -2,6 +2,7 @@ package dockerfile
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"path"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/moby/buildkit/solver/pb"
 	digest "github.com/opencontainers/go-digest"
+	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // customName is where the frontend puts a vertex's name.
@@ -26,6 +28,17 @@ type assembler struct {
 	plan         *Plan
 	instructions map[int]string
 	onBuild      map[string][]string
+	images       map[imageID]Image // that are known
+	native       ocispecs.Platform // of what asks for none
+	ops          map[output]int    // indexes into plan.Ops
+	locals       map[int]Request   // by the index of the operation
+}
+
+func newAssembler(plan *Plan, instructions map[int]string, gw *gateway) *assembler {
+	return &assembler{
+		plan: plan, instructions: instructions, onBuild: gw.onBuild, images: gw.images, native: gw.native(),
+		ops: map[output]int{}, locals: map[int]Request{},
+	}
 }
 
 // A vertex is one operation of a definition.
@@ -36,6 +49,8 @@ type vertex struct {
 	line   Lines
 	prefix string // "[build 3/7]", "" for what is no step
 	step   int    // index into plan.Steps, -1 for none
+
+	ignoreCache bool
 }
 
 // A stepKey tells steps of one platform apart. Several operations may make up
@@ -46,7 +61,7 @@ type stepKey struct {
 }
 
 // add reads the definition that was converted for one platform.
-func (a *assembler) add(platform string, def *pb.Definition) error {
+func (a *assembler) add(ctx context.Context, platform string, def *pb.Definition) error {
 	vertices, head, err := decode(def)
 	if err != nil {
 		return err
@@ -71,8 +86,8 @@ func (a *assembler) add(platform string, def *pb.Definition) error {
 		s.Takes = append(s.Takes, takes(v.op, vertices)...)
 	}
 	a.link(vertices)
-	a.markFinal(vertices, head)
-	return nil
+	a.markFinal(vertices, digest.Digest(head.GetDigest()))
+	return a.addOps(ctx, vertices, head)
 }
 
 // definition identifies an operation without what it is applied to, after those
@@ -87,23 +102,23 @@ func definition(before string, op *pb.Op) string {
 	return digest.FromString(before + string(dt)).String()
 }
 
-// decode returns def's operations, inputs before what needs them, and the
-// digest of the one that is the build's result.
-func decode(def *pb.Definition) (ops []*vertex, head digest.Digest, err error) {
+// decode returns def's operations, inputs before what needs them, and which
+// result of them is the build's, nil for none.
+func decode(def *pb.Definition) (ops []*vertex, head *pb.Input, err error) {
 	for _, dt := range def.Def {
 		op := &pb.Op{}
 		if err := op.UnmarshalVT(dt); err != nil {
-			return nil, "", fmt.Errorf("decode operation: %w", err)
+			return nil, nil, fmt.Errorf("decode operation: %w", err)
 		}
 		v := &vertex{dgst: digest.FromBytes(dt), op: op, step: -1}
 		if op.Op == nil { // the vertex that returns the result
 			if len(op.Inputs) > 0 {
-				head = digest.Digest(op.Inputs[0].Digest)
+				head = op.Inputs[0]
 			}
 			continue
 		}
 		if meta := def.Metadata[string(v.dgst)]; meta != nil {
-			v.name = meta.Description[customName]
+			v.name, v.ignoreCache = meta.Description[customName], meta.IgnoreCache
 		}
 		if m := stepPrefix.FindString(v.name); m != "" {
 			v.prefix = strings.TrimSpace(m)
@@ -209,12 +224,8 @@ func (a *assembler) addSource(v *vertex) {
 	if src == nil {
 		return
 	}
-	if name, ok := strings.CutPrefix(src.Identifier, "local://"); ok {
-		a.addRequest(Request{
-			Local:       name,
-			FollowPaths: jsonList(src.Attrs[pb.AttrFollowPaths]),
-			Excludes:    jsonList(src.Attrs[pb.AttrExcludePatterns]),
-		})
+	if r, ok := request(src); ok {
+		a.addRequest(r)
 	}
 	if ref, ok := strings.CutPrefix(src.Identifier, "docker-image://"); ok {
 		b := Base{Ref: ref, Line: v.line.From}
@@ -227,14 +238,25 @@ func (a *assembler) addSource(v *vertex) {
 	}
 }
 
+// request returns what src asks the client for, if it does; src may be nil.
+func request(src *pb.SourceOp) (Request, bool) {
+	name, ok := strings.CutPrefix(src.GetIdentifier(), "local://")
+	return Request{
+		Local:       name,
+		FollowPaths: jsonList(src.GetAttrs()[pb.AttrFollowPaths]),
+		Excludes:    jsonList(src.GetAttrs()[pb.AttrExcludePatterns]),
+	}, ok
+}
+
 // addRequest keeps r unless another platform asked for the same.
 func (a *assembler) addRequest(r Request) {
-	for _, have := range a.plan.Requests {
-		if have.Local == r.Local && slices.Equal(have.FollowPaths, r.FollowPaths) {
-			return
-		}
+	if !slices.ContainsFunc(a.plan.Requests, r.same) {
+		a.plan.Requests = append(a.plan.Requests, r)
 	}
-	a.plan.Requests = append(a.plan.Requests, r)
+}
+
+func (r Request) same(other Request) bool {
+	return r.Local == other.Local && slices.Equal(r.FollowPaths, other.FollowPaths)
 }
 
 // jsonList decodes a list as llb.Local writes it; "" is nil.
@@ -322,9 +344,18 @@ func (a *assembler) finish() {
 		sorted[to] = s
 	}
 	a.plan.Steps = sorted
+	for _, op := range a.plan.Ops {
+		for i, s := range op.Steps {
+			op.Steps[i] = moved[s]
+		}
+		slices.Sort(op.Steps)
+	}
 	slices.SortFunc(a.plan.Requests, func(x, y Request) int {
 		return cmp.Or(cmp.Compare(x.Local, y.Local), slices.Compare(x.FollowPaths, y.FollowPaths))
 	})
+	for i, r := range a.locals {
+		a.plan.Ops[i].Source.Request = slices.IndexFunc(a.plan.Requests, r.same)
+	}
 	slices.SortFunc(a.plan.Bases, func(x, y Base) int {
 		return cmp.Or(cmp.Compare(x.Line, y.Line), cmp.Compare(x.Ref, y.Ref), cmp.Compare(x.Platform, y.Platform))
 	})

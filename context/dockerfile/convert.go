@@ -41,6 +41,22 @@ type Input struct {
 	Shown []byte
 	// Linked are the builds that NamedContexts name as target:NAME, by NAME.
 	Linked map[string]Input
+	// NoCache builds all stages without looking into the cache (--no-cache),
+	// NoCacheStages these (--no-cache-filter).
+	NoCache       bool
+	NoCacheStages []string
+	// Worker is what is to build it.
+	Worker Worker
+}
+
+// A Worker is what of a builder decides over a conversion, and so over keys. The
+// zero value stands for a builder on this machine of the version that is linked
+// in.
+type Worker struct {
+	// Platform is what it builds for unless told otherwise: "linux/arm64".
+	Platform string
+	// Caps are the ids of the LLB capabilities it has; nil for all.
+	Caps []string
 }
 
 // Convert returns the plan of a build of in. It reads the Dockerfile and the
@@ -51,7 +67,10 @@ func Convert(ctx context.Context, in Input, resolver Resolver) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	gw := newGateway(in, text, resolver)
+	gw, err := newGateway(in, text, resolver)
+	if err != nil {
+		return nil, err
+	}
 	if err := gw.link(ctx, in); err != nil {
 		return nil, err
 	}
@@ -68,9 +87,9 @@ func Convert(ctx context.Context, in Input, resolver Resolver) (*Plan, error) {
 	if err != nil {
 		return nil, in.explain(err)
 	}
-	asm := assembler{plan: plan, instructions: instructions, onBuild: gw.onBuild}
+	asm := newAssembler(plan, instructions, gw)
 	for _, platform := range slices.Sorted(maps.Keys(results)) {
-		if err := asm.add(platform, results[platform].definition); err != nil {
+		if err := asm.add(ctx, platform, results[platform].definition); err != nil {
 			return nil, fmt.Errorf("read the converted build of %s: %w", in.Dockerfile, err)
 		}
 	}

@@ -20,6 +20,8 @@ import (
 	"github.com/moby/buildkit/frontend/gateway/client"
 	gwpb "github.com/moby/buildkit/frontend/gateway/pb"
 	"github.com/moby/buildkit/solver/pb"
+	"github.com/moby/buildkit/util/apicaps"
+	apicapspb "github.com/moby/buildkit/util/apicaps/pb"
 	digest "github.com/opencontainers/go-digest"
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
 	fstypes "github.com/tonistiigi/fsutil/types"
@@ -57,11 +59,15 @@ type gateway struct {
 	unknown map[string]bool
 	warned  []Warning
 	onBuild map[string][]string // image -> its ONBUILD triggers
+	images  map[imageID]Image   // that the resolver knows
 }
+
+// An imageID is what the resolver was asked for.
+type imageID struct{ ref, platform string }
 
 var _ client.Client = (*gateway)(nil)
 
-func newGateway(in Input, text []byte, resolver Resolver) *gateway {
+func newGateway(in Input, text []byte, resolver Resolver) (*gateway, error) {
 	opts := map[string]string{
 		"filename": filepath.Base(in.Dockerfile),
 		"target":   in.Target,
@@ -95,12 +101,24 @@ func newGateway(in Input, text []byte, resolver Resolver) *gateway {
 		}
 	}
 	_, external := in.syntax(text)
-	worker := client.WorkerInfo{Platforms: []ocispecs.Platform{platforms.Normalize(defaultPlatform())}}
+	if in.NoCache {
+		opts["no-cache"] = ""
+	} else if len(in.NoCacheStages) > 0 {
+		opts["no-cache"] = strings.Join(in.NoCacheStages, ",")
+	}
+	platform := defaultPlatform()
+	if in.Worker.Platform != "" {
+		var err error
+		if platform, err = platforms.Parse(in.Worker.Platform); err != nil {
+			return nil, fmt.Errorf("platform of the builder: %w", err)
+		}
+	}
+	worker := client.WorkerInfo{Platforms: []ocispecs.Platform{platforms.Normalize(platform)}}
 	return &gateway{
 		opts: client.BuildOpts{
 			Opts:    opts,
 			Workers: []client.WorkerInfo{worker},
-			LLBCaps: pb.Caps.CapSet(pb.Caps.All()),
+			LLBCaps: in.Worker.caps(),
 			Caps:    gwpb.Caps.CapSet(gwpb.Caps.All()),
 		},
 		dirs:     dirs,
@@ -110,7 +128,19 @@ func newGateway(in Input, text []byte, resolver Resolver) *gateway {
 		inputs:   map[string]llb.State{},
 		unknown:  map[string]bool{},
 		onBuild:  map[string][]string{},
+		images:   map[imageID]Image{},
+	}, nil
+}
+
+// native is the platform of what asks for none.
+func (g *gateway) native() ocispecs.Platform { return g.opts.Workers[0].Platforms[0] }
+
+func (w Worker) caps() apicaps.CapSet {
+	all := pb.Caps.All()
+	if w.Caps != nil {
+		all = slices.DeleteFunc(all, func(c *apicapspb.APICap) bool { return !slices.Contains(w.Caps, c.ID) })
 	}
+	return pb.Caps.CapSet(all)
 }
 
 // defaultPlatform is what a builder on this machine builds for: images are for
@@ -163,7 +193,7 @@ func soleSource(def *pb.Definition) string {
 }
 
 func (g *gateway) ResolveImageConfig(ctx context.Context, ref string, opt sourceresolver.Opt) (string, digest.Digest, []byte, error) {
-	platform := platforms.Normalize(defaultPlatform())
+	platform := g.native()
 	if opt.OCILayoutOpt != nil {
 		g.mu.Lock()
 		defer g.mu.Unlock()
@@ -183,6 +213,8 @@ func (g *gateway) ResolveImageConfig(ctx context.Context, ref string, opt source
 	if image.Config == nil {
 		g.unknown[ref] = true
 		image.Config = emptyConfig(platform)
+	} else {
+		g.images[imageID{ref, formatPlatform(platforms.Normalize(platform))}] = image
 	}
 	if triggers := image.onBuild(); len(triggers) > 0 {
 		g.onBuild[ref] = triggers

@@ -36,6 +36,7 @@ func (g *gateway) link(ctx context.Context, in Input) error {
 				Hint: "name a definition of the bake or compose file that has both",
 			}
 		}
+		linked.Worker = in.Worker
 		if err := g.linkOne(ctx, name, target, linked); err != nil {
 			return err
 		}
@@ -48,7 +49,10 @@ func (g *gateway) linkOne(ctx context.Context, name, target string, in Input) er
 	if err != nil {
 		return err
 	}
-	inner := newGateway(in, text, g.resolver)
+	inner, err := newGateway(in, text, g.resolver)
+	if err != nil {
+		return err
+	}
 	if err := inner.link(ctx, in); err != nil {
 		return err
 	}

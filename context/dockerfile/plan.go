@@ -15,6 +15,11 @@ type Plan struct {
 	// Steps are the steps of the stages that the target needs, in the order
 	// of the Dockerfile.
 	Steps []Step
+	// Ops are the operations that the builder looks up in its cache, inputs
+	// before what needs them, and Results those that the build gives: one per
+	// platform, none for an empty image.
+	Ops     []Op
+	Results []int // indexes into Ops
 	// Bases are the images that the steps start from.
 	Bases []Base
 	// Syntax is the external frontend that the Dockerfile names (`# syntax=`);

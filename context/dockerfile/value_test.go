@@ -141,4 +141,22 @@ func checkPlan(t *testing.T, p *dockerfile.Plan) {
 			p.Ships(i, take.Dest)
 		}
 	}
+	for i, op := range p.Ops {
+		if op.Source == nil && op.Digest == "" {
+			t.Errorf("operation %d has no digest", i)
+		}
+		if s := op.Source; s != nil && (s.Kind == dockerfile.LocalSource) != (s.Request >= 0 && s.Request < len(p.Requests)) {
+			t.Errorf("source %d has request %d", i, s.Request)
+		}
+		for _, in := range op.Inputs {
+			if in.Op < 0 || in.Op >= i {
+				t.Errorf("operation %d works on %d", i, in.Op)
+			}
+		}
+		for _, step := range op.Steps {
+			if step < 0 || step >= len(p.Steps) {
+				t.Errorf("operation %d is part of step %d", i, step)
+			}
+		}
+	}
 }

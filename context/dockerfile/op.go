@@ -1,0 +1,91 @@
+package dockerfile
+
+// An Op is one result of an operation, as BuildKit's solver keeps it in its cache
+// (BuildKit: solver, Edge and CacheMap). A step is made of one Op or, as with
+// COPY --link, of several; sources and what the frontend adds belong to none.
+//
+// Equal operations of several stages or platforms are one Op. Different ones may
+// still come to have the same key, as two COPY of equal files do.
+type Op struct {
+	// Digest stands for the operation itself, without its inputs. It is empty
+	// for a source of which it is not known what it would give.
+	//
+	// It is a plain hash over args, env variables and the command: it must stay
+	// in memory, since short values can be found by trying.
+	Digest string
+	// Output is which of the operation's results this is.
+	Output int
+	// Inputs are what it works on, in BuildKit's order.
+	Inputs []OpInput
+	// Source is set for what has no inputs: files, images, downloads.
+	Source *Source
+	// Steps are the indexes into Plan.Steps of the steps it is part of: none,
+	// one, or one per platform that shares it.
+	Steps []int
+	// IgnoreCache is set where the build was told not to look into the cache.
+	// The result is kept all the same.
+	IgnoreCache bool
+}
+
+// An OpInput is one input of an Op.
+type OpInput struct {
+	// Op is the index into Plan.Ops, less than that of the Op itself.
+	Op int
+	// Selector goes with the input's key where the Op takes only a part of it;
+	// empty otherwise. A plain hash over paths.
+	Selector string
+	// Content says by which files of the input the Op is keyed too; nil where
+	// only the input's own key counts. Their digests are joined in this order
+	// (BuildKit: solver/llbsolver/ops/opsutils, NewContentHashFunc).
+	Content []Selector
+}
+
+// A Selector is a set of files of an input (BuildKit: solver/llbsolver/ops/opsutils,
+// Selector).
+type Selector struct {
+	Path        string // absolute
+	Wildcard    bool   // Path holds wildcards
+	FollowLinks bool   // a link that Path names stands for what it leads to
+	// Include and Exclude are the patterns of COPY --parents and --exclude.
+	// Something must lie at each of Required.
+	Include, Exclude, Required []string
+}
+
+// A SourceKind says where a source comes from: the scheme of its address.
+type SourceKind string
+
+// The kinds of sources that a Dockerfile can have.
+const (
+	LocalSource SourceKind = "local"        // files of the client
+	ImageSource SourceKind = "docker-image" // an image of a registry
+	OCISource   SourceKind = "oci-layout"   // an image of a directory of the client
+	HTTPSource  SourceKind = "http"         // http and https
+	GitSource   SourceKind = "git"
+	BuildSource SourceKind = "target" // the result of a linked build, which has a plan of its own
+)
+
+// A Source is where an Op without inputs takes its result from.
+//
+// BuildKit keys local files for one build only, so that what reads them is
+// found by their content alone. Other sources are found by Op.Digest: an image by
+// the digest of its manifest, a download by the checksum or commit that the
+// Dockerfile gives. Where that is not known, Op.Digest is empty, as it always is
+// for a linked build.
+type Source struct {
+	Kind SourceKind
+	// Name is that of the local context or of the linked build, or the image's
+	// reference with its digest if that is known. Addresses of downloads are left
+	// out: they may hold credentials.
+	Name string
+	// Platform is that of an image: "linux/arm64/v8".
+	Platform string
+	// Request is the index into Plan.Requests of what is asked for of a local
+	// context; -1 for other kinds.
+	Request int
+	// Layers stands in for Op.Digest as a second key of an image on builders
+	// older than BuildKit v0.34: there an image whose layers did not change is
+	// the same (BuildKit v0.33: source/containerimage, cacheKeyFromConfig).
+	// Empty if the layers are not known. As an image's Digest, it holds no
+	// values.
+	Layers string
+}

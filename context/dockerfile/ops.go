@@ -1,0 +1,80 @@
+package dockerfile
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/moby/buildkit/solver/pb"
+)
+
+// An output is one result of an operation of a definition.
+type output struct {
+	dgst  string
+	index int64
+}
+
+// addOps adds the operations that were converted for one platform to the plan,
+// once each, and notes the one that is the result.
+func (a *assembler) addOps(ctx context.Context, vertices []*vertex, head *pb.Input) error {
+	used := map[string][]int64{}
+	use := func(in *pb.Input) {
+		if !slices.Contains(used[in.Digest], in.Index) {
+			used[in.Digest] = append(used[in.Digest], in.Index)
+		}
+	}
+	for _, v := range vertices {
+		for _, in := range v.op.Inputs {
+			use(in)
+		}
+	}
+	if head != nil {
+		use(head)
+	}
+	for _, v := range vertices {
+		for _, index := range used[string(v.dgst)] {
+			id := output{string(v.dgst), index}
+			i, ok := a.ops[id]
+			if !ok {
+				op, err := a.newOp(ctx, v, int(index))
+				if err != nil {
+					return err
+				}
+				i = len(a.plan.Ops)
+				a.ops[id] = i
+				a.plan.Ops = append(a.plan.Ops, op)
+				if r, ok := request(v.op.GetSource()); ok {
+					a.locals[i] = r
+				}
+			}
+			if op := &a.plan.Ops[i]; v.step >= 0 && !slices.Contains(op.Steps, v.step) {
+				op.Steps = append(op.Steps, v.step)
+			}
+		}
+	}
+	if head != nil {
+		a.plan.Results = append(a.plan.Results, a.ops[output{head.Digest, head.Index}])
+	}
+	return nil
+}
+
+func (a *assembler) newOp(ctx context.Context, v *vertex, index int) (Op, error) {
+	op := Op{Output: index, IgnoreCache: v.ignoreCache}
+	if src := v.op.GetSource(); src != nil {
+		op.Source, op.Digest = a.source(v)
+		return op, nil
+	}
+	cm, err := cacheMap(ctx, v, a.platform(v.op))
+	if err != nil {
+		return Op{}, fmt.Errorf("key of %s: %w", v.prefix, err) // the name would hold values
+	}
+	op.Digest = cm.Digest.String()
+	for i, in := range v.op.Inputs {
+		input := OpInput{Op: a.ops[output{in.Digest, in.Index}], Selector: cm.Deps[i].Selector.String()}
+		if cm.Deps[i].ComputeDigestFunc != nil {
+			input.Content = selectors(v.op, i)
+		}
+		op.Inputs = append(op.Inputs, input)
+	}
+	return op, nil
+}
