@@ -12,9 +12,15 @@ FUZZTIME ?= 30s
 # -race makes the longest package some ten times slower than it is.
 TIMEOUT  ?= 20m
 
+# Which cases the random suites try (internal/randtest): others for each commit, the same ones whenever
+# it is tested.
+export STOKER_TEST_CASES ?=
+export STOKER_TEST_SEED  ?= $(SEED)
+SEED := $(shell printf %d 0x$$(git rev-parse --short=8 HEAD 2>/dev/null || echo 1))
+
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: build test test-real bench lint fuzz demo packages clean labctl
+.PHONY: build test test-real test-all test-images test-again bench lint fuzz demo packages clean labctl
 
 build:
 	$(GO) build $(LDFLAGS) -o bin/stoker ./cmd/stoker
@@ -28,9 +34,24 @@ test: labctl
 	$(GO) vet -race ./...
 	bin/labctl run -- $(GO) test -race -timeout $(TIMEOUT) $(PKG)
 
-# The same again and again, to find what fails now and then.
-test-real: labctl
-	bin/labctl run -- $(GO) test -race -count $(REPEAT) -timeout 10h $(PKG)
+# What takes too long for every commit: all cases of the random suites, images of real systems, and
+# everything again and again with a few other cases each time, to find what fails now and then.
+test-real:
+	@$(MAKE) --no-print-directory --keep-going test-all test-images test-again
+
+test-all: labctl
+	STOKER_TEST_CASES=full bin/labctl run -- $(GO) test -race -count 1 -timeout 10h $(PKG)
+
+test-images: labctl
+	@$(MAKE) --no-print-directory packages PACKAGES="$(PACKAGES) debootstrap:debootstrap"
+	bin/labctl run --real -- $(GO) test -race -timeout 1h -run RealImages ./internal/lab
+
+test-again: labctl
+	@failed=; for pass in $$(seq $(REPEAT)); do \
+		echo "pass $$pass of $(REPEAT)"; \
+		STOKER_TEST_CASES=1% STOKER_TEST_SEED=$$(($(STOKER_TEST_SEED) + pass * 1000000)) \
+			bin/labctl run -- $(GO) test -race -count 1 -timeout $(TIMEOUT) $(PKG) || failed="$$failed $$pass"; \
+	done; test -z "$$failed" || { echo "failed passes:$$failed" >&2; exit 1; }
 
 bench: labctl
 	bin/labctl run -- $(GO) test -run '^$$' -bench . -benchmem -timeout 1h $(PKG)
@@ -41,11 +62,12 @@ lint:
 	@if command -v golangci-lint >/dev/null; then golangci-lint run; \
 	else echo "golangci-lint is not here; staticcheck alone:"; $(GO) run $(STATICCHECK) -checks inherit,-SA1019 ./...; fi
 
-# Each fuzz target for FUZZTIME, one after the other.
+# Each fuzz target for FUZZTIME, one after the other. Making a failing input small is cut short: it costs
+# more than it shows.
 fuzz:
 	@grep -rl --include='*_test.go' '^func Fuzz' . | sort | while read -r file; do \
 		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$$file"); do \
-			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" || exit 1; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x "$$(dirname "$$file")" || exit 1; \
 		done; \
 	done
 
@@ -53,9 +75,10 @@ fuzz:
 demo:
 	@testdata/demo/demo.sh
 
-# What the lab, the tests and the demo need from Debian or Ubuntu, where it is missing.
+# What the lab, the tests and the demo need from Debian or Ubuntu, where it is missing: program:package.
+PACKAGES = git:git runc:runc busybox:busybox-static
 packages:
-	@missing=; for p in git:git runc:runc busybox:busybox-static; do \
+	@missing=; for p in $(PACKAGES); do \
 		command -v $${p%:*} >/dev/null || missing="$$missing $${p#*:}"; \
 	done; \
 	if [ -n "$$missing" ]; then \

@@ -44,7 +44,7 @@ func TestBuildKit(t *testing.T) {
 	}
 	defer c.Close()
 	outcomes, builds := map[string]int{}, 0
-	for seed := range randtest.Seeds(t, 40, 600) {
+	for seed := range randtest.Seeds(t, 40, 400) {
 		builds++
 		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
 			outcomes[newBuildCase(t, seed).check(t, c)]++

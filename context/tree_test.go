@@ -174,7 +174,7 @@ func sent(t *testing.T, files fsutil.FS, excludes, follow []string) []string {
 // disk, through BuildKit's filter.
 func TestTreeEqualsDisk(t *testing.T) {
 	silence(t)
-	for seed := range randtest.Seeds(t, 60, 2000) {
+	for seed := range randtest.Seeds(t, 60, 1000) {
 		w := newWorld(t, seed)
 		disk, err := fsutil.NewFS(w.root)
 		if err != nil {

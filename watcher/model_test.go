@@ -125,7 +125,7 @@ func storm(root string, seed uint64, goroutines, n int) {
 // consumer that only knows the batches knows the disk. Batches are taken during
 // the storms too, so that what they name is gone or another by then.
 func TestPictureFollowsDisk(t *testing.T) {
-	for seed := range randtest.Seeds(t, 4, 200) {
+	for seed := range randtest.Seeds(t, 4, 100) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			root := t.TempDir()
