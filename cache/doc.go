@@ -5,7 +5,8 @@
 // A [Record] is one finished build in a builder's history; a [Step] is one
 // instruction that BuildKit executed or did not have to; its [Outcome] says
 // which. Ratios always count Dockerfile steps (RUN, COPY, ADD, WORKDIR), never
-// BuildKit's internal vertices.
+// BuildKit's internal vertices. A [Key] is what the builder will look up for an
+// operation of a plan.
 //
 // All values are immutable once built and safe for concurrent use.
 package cache
