@@ -34,6 +34,7 @@ func everyCommand(r *dockerfile.Run, shell []string) ([]command, bool) {
 					ok = false
 				}
 				c.words = append(c.words, text)
+				c.ends = append(c.ends, int(w.End().Offset()))
 			}
 			if len(c.words) > 0 {
 				ok = ok && !strings.Contains(c.words[0], "$")

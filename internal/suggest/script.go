@@ -15,6 +15,7 @@ type command struct {
 	words    []string // nil for anything that is not a simple command with known words
 	assigns  []string // names set for this command, or for what follows if there are no words
 	from, to int      // its place in the script
+	ends     []int    // where each word ends; set by everyCommand
 }
 
 // A script is a RUN's commands in order.

@@ -145,6 +145,12 @@ func Rules() []Rule {
 		{"cache-mount", cacheMount},
 		{"unnarrowed", unnarrowed},
 		{"link-copy", linkCopy},
+		{"chown-layer", chownLayer},
+		{"package-hygiene", packageHygiene},
+		{"exec-form", execForm},
+		{"init", initProcess},
+		{"non-root", nonRoot},
+		{"pin", pin},
 		{"buildkit", buildkitChecks},
 	}
 }

@@ -1,0 +1,124 @@
+package suggest
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/stokerd/stoker/context/dockerfile"
+)
+
+// chownLayer says where a RUN rewrites the owner or mode of all that a COPY
+// brought: a layer holds whole files, so the image carries them twice. See
+// docs/rules/chown-layer.md.
+func chownLayer(in Input) []Suggestion {
+	var list []Suggestion
+	for _, st := range in.File.Stages {
+		if !slices.ContainsFunc(in.Builds, func(b Build) bool { return ships(in.File, b.Target, st.Index) }) {
+			continue
+		}
+		v := newStageView(in.File, st)
+		for k, ins := range st.Instructions {
+			if ins.Run == nil {
+				continue
+			}
+			commands, ok := everyCommand(ins.Run, v.shell[k])
+			if !ok {
+				continue
+			}
+			for _, c := range commands {
+				if s, ok := rewritten(in, v, k, c, len(commands) == 1); ok {
+					list = append(list, s)
+					break
+				}
+			}
+		}
+	}
+	return list
+}
+
+// rewritten looks at one recursive chown or chmod.
+func rewritten(in Input, v *stageView, k int, c command, alone bool) (Suggestion, bool) {
+	flag, value, target, ok := recursive(c)
+	if !ok {
+		return Suggestion{}, false
+	}
+	dir := resolve(v.dirs[k], target, v.vars(k))
+	var copies []int
+	for i, ins := range v.stage.Instructions[:k] {
+		if ins.Copy == nil || ins.Copy.Heredocs > 0 && len(ins.Copy.Sources) == 0 {
+			continue
+		}
+		dest := v.dest(i)
+		if _, in := below(dir, dest); in || dest == dir || strings.HasSuffix(dest, "/") && dest == dir+"/" {
+			copies = append(copies, i)
+		}
+	}
+	if len(copies) == 0 {
+		return Suggestion{}, false
+	}
+	last := v.stage.Instructions[copies[len(copies)-1]]
+	ins := v.stage.Instructions[k]
+	s := Suggestion{
+		Rule: "chown-layer", Lines: ins.Lines, Proof: Advice,
+		Title:    fmt.Sprintf("set the %s with COPY --%s", property(flag), flag),
+		Evidence: fmt.Sprintf("`%s` rewrites every file that `%s` brought: the image carries them twice.", short(strings.Join(c.words, " ")), short(last.Text)),
+		Obstacle: fmt.Sprintf("%s reaches files that no COPY brought as well", flag),
+	}
+	if change, ok := flagged(in, v, k, copies, flag, value, dir); ok && alone {
+		s.Changes, s.Obstacle = []Change{change}, "what the base image may have in "+dir+" would keep its "+property(flag)
+	}
+	return s, true
+}
+
+// property is what chown or chmod sets.
+func property(flag string) string {
+	if flag == "chown" {
+		return "owner"
+	}
+	return "mode"
+}
+
+// recursive reads `chown -R OWNER DIR` and `chmod -R MODE DIR`.
+func recursive(c command) (flag, value, target string, ok bool) {
+	if len(c.words) == 0 || c.words[0] != "chown" && c.words[0] != "chmod" {
+		return "", "", "", false
+	}
+	flags, rest := c.args(1)
+	if len(rest) != 2 || !slices.ContainsFunc(flags, func(f string) bool {
+		return f == "--recursive" || !strings.HasPrefix(f, "--") && strings.Contains(f, "R")
+	}) ||
+		strings.ContainsAny(rest[1], "*?[") {
+		return "", "", "", false
+	}
+	return c.words[0], rest[0], rest[1], true
+}
+
+// flagged writes the owner or mode into the COPY right above, and takes the RUN
+// out, where the folder is the COPY's alone as far as the Dockerfile tells.
+func flagged(in Input, v *stageView, k int, copies []int, flag, value, dir string) (Change, bool) {
+	ins := v.stage.Instructions
+	i := copies[0]
+	from := ins[i].Copy
+	if len(copies) != 1 || path.Clean(v.dest(i)) != dir || dir[0] == '?' || from.Link || from.Chown != "" || from.Chmod != "" || strings.Contains(value, "$") {
+		return Change{}, false
+	}
+	if flag == "chown" && strings.Count(value, ":") != 1 || flag == "chmod" && strings.Trim(value, "01234567") != "" || len(ins[k].Run.Mounts) > 0 {
+		return Change{}, false
+	}
+	for n := i + 1; n < k; n++ {
+		if ins[n].Run != nil || ins[n].Copy != nil || ins[n].Keyword == "USER" || ins[n].Keyword == "ONBUILD" {
+			return Change{}, false
+		}
+	}
+	for _, before := range append(instructionsOf(in.File, v.stage.BaseStage), ins[:i]...) {
+		above := before.Keyword == "WORKDIR" && path.IsAbs(before.Value) && !strings.HasPrefix(before.Value+"/", dir+"/")
+		if !above && (before.Keyword == "WORKDIR" || (before.Run != nil || before.Copy != nil) && strings.Contains(before.Text, dir)) {
+			return Change{}, false // the folder is there already
+		}
+	}
+	edits := append(removeAll(in.File, []dockerfile.Instruction{ins[k]}), spliced(in.File, ins[i], addFlag(in.File, ins[i], "--"+flag+"="+value)))
+	change, err := rewrite(in, -1, edits...)
+	return change, err == nil
+}

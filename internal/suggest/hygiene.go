@@ -1,0 +1,262 @@
+package suggest
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/stokerd/stoker/context/dockerfile"
+)
+
+// packageHygiene says what package managers leave in an image that nobody
+// needs there, and where an index may be older than the packages asked for. See
+// docs/rules/package-hygiene.md.
+func packageHygiene(in Input) []Suggestion {
+	var list []Suggestion
+	var mounted []Suggestion // what a cache mount would keep out of the image
+	if !slices.Contains(in.Silenced, "cache-mount") {
+		mounted = cacheMount(in)
+	}
+	for _, st := range in.File.Stages {
+		if !neededByAny(in, st.Index) {
+			continue
+		}
+		shipped := slices.ContainsFunc(in.Builds, func(b Build) bool { return ships(in.File, b.Target, st.Index) })
+		v := newStageView(in.File, st)
+		for k, ins := range st.Instructions {
+			if ins.Run == nil {
+				continue
+			}
+			if s, ok := staleIndex(in, v, k); ok {
+				list = append(list, s)
+			}
+			other := slices.ContainsFunc(mounted, func(s Suggestion) bool { return s.Lines.From <= ins.Lines.From && ins.Lines.To <= s.Lines.To })
+			if s, ok := leftovers(in, v, k, other); ok && shipped {
+				list = append(list, s)
+			}
+		}
+	}
+	return list
+}
+
+// staleIndex finds an `apt-get update` alone in its RUN, above an install that
+// relies on it: the index is as old as the cached step.
+func staleIndex(in Input, v *stageView, k int) (Suggestion, bool) {
+	ins := v.stage.Instructions
+	update, ok := everyCommand(ins[k].Run, v.shell[k])
+	if !ok || len(update) != 1 || !aptVerb(update[0], "update") || k+1 >= len(ins) || ins[k+1].Run == nil || len(ins[k].Run.Mounts) > 0 {
+		return Suggestion{}, false
+	}
+	install, ok := everyCommand(ins[k+1].Run, v.shell[k+1])
+	if !ok || len(install) == 0 || !aptVerb(install[0], "install") || slices.ContainsFunc(install, func(c command) bool { return aptVerb(c, "update") }) {
+		return Suggestion{}, false
+	}
+	at, ok := ins[k+1].Run.Offset(install[0].from)
+	if !ok || ins[k].Run.Script == "" || strings.ContainsAny(ins[k].Run.Script, "\\\n;&|#") || install[0].from != 0 {
+		return Suggestion{}, false
+	}
+	edits := append(removeAll(in.File, ins[k:k+1]), spliced(in.File, ins[k+1], splice{at, at, ins[k].Run.Script + " && "}))
+	change, err := rewrite(in, -1, edits...)
+	if err != nil {
+		return Suggestion{}, false
+	}
+	return Suggestion{
+		Rule: "package-hygiene", Title: "update the package index in the RUN that installs", Proof: ByConstruction, Changes: []Change{change},
+		Lines:    dockerfile.Lines{From: ins[k].Lines.From, To: ins[k+1].Lines.To},
+		Evidence: fmt.Sprintf("`%s` stays in the cache when `%s` changes: a new package is then looked for in an old index, and may be gone.", short(ins[k].Text), short(ins[k+1].Text)),
+	}, true
+}
+
+// aptVerb recognises `apt-get VERB`, with flags between.
+func aptVerb(c command, verb string) bool { return verbOf(c, verb, "apt-get", "apt") }
+
+func verbOf(c command, verb string, tools ...string) bool {
+	if len(c.words) == 0 || !slices.Contains(tools, c.words[0]) {
+		return false
+	}
+	_, rest := c.args(1)
+	return len(rest) > 0 && rest[0] == verb
+}
+
+// A leftover is what a RUN leaves in its layer, with the mend.
+type leftover struct {
+	what    string // that the image loses
+	insert  string // after the word, or "" to append
+	word    string
+	command int    // in the RUN
+	tail    string // a command at the end of the RUN
+}
+
+// leftovers proposes to take what a RUN leaves behind away in the same RUN: a
+// later layer would not make the image smaller.
+func leftovers(in Input, v *stageView, k int, mounted bool) (Suggestion, bool) {
+	run := v.stage.Instructions[k]
+	commands, ok := everyCommand(run.Run, v.shell[k])
+	if !ok {
+		return Suggestion{}, false
+	}
+	var found []leftover
+	for i := range commands {
+		if l, ok := leaves(in, v, k, commands, i); ok {
+			found = append(found, l...)
+		}
+		if l, ok := cached(v, k, commands, i); ok && !mounted {
+			found = append(found, l)
+		}
+	}
+	if len(found) == 0 {
+		return Suggestion{}, false
+	}
+	var what []string
+	for _, l := range found {
+		if !slices.Contains(what, l.what) {
+			what = append(what, l.what)
+		}
+	}
+	s := Suggestion{
+		Rule: "package-hygiene", Title: "leave no " + list(what, "and") + " in the image", Lines: run.Lines, Proof: Advice,
+		Evidence: fmt.Sprintf("`%s` leaves %s in a layer of the image.", short(run.Text), list(what, "and")),
+		Obstacle: "the image would be another one: without that, and smaller",
+	}
+	if change, ok := tidied(in, v, k, commands, found); ok {
+		s.Changes = []Change{change}
+	} else {
+		s.Obstacle = "the RUN is no plain list joined by &&, into which the mend could be written"
+	}
+	return s, true
+}
+
+// leaves says what a system package manager leaves behind.
+func leaves(in Input, v *stageView, k int, commands []command, i int) ([]leftover, bool) {
+	c, run := commands[i], v.stage.Instructions[k].Run
+	var found []leftover
+	switch {
+	case aptVerb(c, "install"):
+		if !mountedAt(run, "/var/lib/apt") && !removes(commands, "/var/lib/apt/lists") && !slices.ContainsFunc(commands, func(c command) bool {
+			return aptVerb(c, "dist-clean") || aptVerb(c, "distclean")
+		}) && !laterInstall(v, k) && slices.ContainsFunc(commands, func(c command) bool { return aptVerb(c, "update") }) {
+			found = append(found, leftover{what: "package lists", tail: "rm -rf /var/lib/apt/lists/*"})
+		}
+		if !slices.ContainsFunc(c.words, func(w string) bool {
+			return strings.Contains(w, "no-install-recommends") || strings.Contains(w, "Install-Recommends") || strings.Contains(w, "no-install-suggests")
+		}) &&
+			!strings.Contains(string(in.File.Text), "APT::Install-Recommends") && !slices.Contains(c.words, "--install-recommends") {
+			found = append(found, leftover{what: "packages that are only recommended", insert: " --no-install-recommends", word: "install", command: i})
+		}
+	case verbOf(c, "add", "apk") && !slices.Contains(c.words, "--no-cache") && !mountedAt(run, "/var/cache/apk") && !mountedAt(run, "/etc/apk/cache") && !removes(commands, "/var/cache/apk"):
+		found = append(found, leftover{what: "package index", insert: " --no-cache", word: "add", command: i})
+	case verbOf(c, "install", "dnf", "yum", "microdnf") && !mountedAt(run, "/var/cache/dnf") && !mountedAt(run, "/var/cache/yum") && !removes(commands, "/var/cache") &&
+		!slices.ContainsFunc(commands, func(c command) bool { return verbOf(c, "clean", "dnf", "yum", "microdnf") }):
+		found = append(found, leftover{what: "package cache", tail: c.words[0] + " clean all"})
+	}
+	return found, len(found) > 0
+}
+
+// cached says what a language's package manager leaves behind.
+func cached(v *stageView, k int, commands []command, i int) (leftover, bool) {
+	c := commands[i]
+	if len(c.words) == 0 {
+		return leftover{}, false
+	}
+	if _, ok := pipArgs(c); !ok {
+		return leftover{}, false
+	}
+	for _, w := range c.words {
+		if strings.HasPrefix(w, "--no-cache-dir") || strings.HasPrefix(w, "--cache-dir") {
+			return leftover{}, false
+		}
+	}
+	for _, ins := range append(instructionsOf(v.file, v.stage.BaseStage), v.stage.Instructions[:k]...) {
+		if slices.ContainsFunc(ins.Names, func(n string) bool { return strings.HasPrefix(n, "PIP_") || n == "XDG_CACHE_HOME" }) {
+			return leftover{}, false
+		}
+	}
+	run := v.stage.Instructions[k]
+	if strings.Contains(run.Text, "PIP_") || slices.ContainsFunc(run.Run.Mounts, func(m dockerfile.Mount) bool { return m.Type == "cache" }) ||
+		strings.Contains(run.Text, ".cache") || slices.ContainsFunc(commands, func(c command) bool { return slices.Contains(c.words, "purge") }) {
+		return leftover{}, false
+	}
+	return leftover{what: "pip's cache", insert: " --no-cache-dir", word: "install", command: i}, true
+}
+
+// laterInstall reports an apt-get install further down that has no update of
+// its own, and so needs the lists.
+func laterInstall(v *stageView, k int) bool {
+	for n := k + 1; n < len(v.stage.Instructions); n++ {
+		if run := v.stage.Instructions[n].Run; run != nil {
+			commands, ok := everyCommand(run, v.shell[n])
+			if !ok {
+				return true
+			}
+			for _, c := range commands {
+				if aptVerb(c, "update") {
+					return false
+				}
+				if aptVerb(c, "install") || path.Ext(c.words[0]) == ".sh" {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+func mountedAt(run *dockerfile.Run, dir string) bool {
+	return slices.ContainsFunc(run.Mounts, func(m dockerfile.Mount) bool {
+		return strings.Contains(m.Target, "$") || path.IsAbs(m.Target) && overlap(dir, path.Clean(m.Target))
+	})
+}
+
+// removes reports an rm of a folder, or of what is in it.
+func removes(commands []command, dir string) bool {
+	return slices.ContainsFunc(commands, func(c command) bool {
+		return (c.words[0] == "rm" || c.words[0] == "find") && slices.ContainsFunc(c.words[1:], func(w string) bool {
+			return path.IsAbs(w) && overlap(dir, path.Clean(strings.TrimRight(w, "*")))
+		})
+	})
+}
+
+// tidied writes the mends into the RUN.
+func tidied(in Input, v *stageView, k int, commands []command, found []leftover) (Change, bool) {
+	run := v.stage.Instructions[k]
+	end, ok := run.Run.Offset(len(run.Run.Script))
+	if !ok || !parseRun(run.Run, v.shell[k]).chain {
+		return Change{}, false
+	}
+	var splices []splice
+	tails := ""
+	for _, l := range found {
+		if l.tail != "" {
+			if !strings.Contains(tails, l.tail) {
+				tails += v.joint(k) + l.tail
+			}
+			continue
+		}
+		c := commands[l.command]
+		at := slices.Index(c.words, l.word)
+		if at < 0 {
+			return Change{}, false
+		}
+		pos, ok := run.Run.Offset(c.ends[at] - 1)
+		if !ok {
+			return Change{}, false
+		}
+		splices = append(splices, splice{pos + 1, pos + 1, l.insert})
+	}
+	if tails != "" {
+		splices = append(splices, splice{end, end, tails})
+	}
+	change, err := rewrite(in, 0, spliced(in.File, run, splices...))
+	return change, err == nil
+}
+
+// joint is what goes between the last command of a RUN and one more: on a line
+// of its own where the RUN has several.
+func (v *stageView) joint(k int) string {
+	run := v.stage.Instructions[k]
+	if run.Lines.From == run.Lines.To {
+		return " && "
+	}
+	return " " + string(v.file.Escape) + "\n" + lead(v.file, run) + "    && "
+}
