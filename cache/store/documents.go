@@ -22,16 +22,6 @@ type Repository struct {
 	Since   time.Time `json:"since"`   // first watched
 }
 
-// A BaseImage is what a reference resolved to. It has no environment: values
-// of env variables are never stored.
-type BaseImage struct {
-	Ref      string    `json:"ref"`      // as the Dockerfile's FROM, args expanded
-	Platform string    `json:"platform"` // os/arch[/variant]
-	Digest   string    `json:"digest"`   // of the manifest
-	OnBuild  []string  `json:"onBuild,omitempty"`
-	Resolved time.Time `json:"resolved"`
-}
-
 // Warmth is how a definition's cache was left by the last prewarm.
 type Warmth struct {
 	Repository string    `json:"repository"`
@@ -52,7 +42,7 @@ type document[T any] struct {
 
 var (
 	repositories = document[Repository]{[]byte("repositories"), "a repository", func(r Repository) string { return r.Root }}
-	images       = document[BaseImage]{[]byte("images"), "a base image", func(i BaseImage) string { return join(i.Platform, i.Ref) }}
+	images       = document[BaseImage]{[]byte("images"), "a base image", func(i BaseImage) string { return i.Key }}
 	warmths      = document[Warmth]{[]byte("warmth"), "a warmth", func(w Warmth) string { return join(w.Repository, w.Definition) }}
 )
 
@@ -77,15 +67,6 @@ func (s *Store) RemoveRepository(root string) error {
 	return s.update(repositories.name, func(tx *bbolt.Tx) error {
 		return tx.Bucket(repositories.bucket).Delete([]byte(root))
 	})
-}
-
-// PutBaseImage stores what a reference resolved to, replacing what it did before.
-func (s *Store) PutBaseImage(i BaseImage) error { return images.put(s, i) }
-
-// BaseImage returns what a reference last resolved to for a platform; ok is
-// false if it never was. The caller judges by Resolved whether that is too old.
-func (s *Store) BaseImage(ref, platform string) (i BaseImage, ok bool, err error) {
-	return images.get(s, join(platform, ref))
 }
 
 // PutWarmth stores how a definition was left, replacing how it was before.

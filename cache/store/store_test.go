@@ -268,12 +268,11 @@ func TestDocuments(t *testing.T) {
 	s := open(t, file)
 	shop := store.Repository{Root: "/src/shop", Owner: 1000, Allowed: true, Watched: true, Since: epoch}
 	blog := store.Repository{Root: "/src/blog", Owner: 1000, Since: epoch}
-	node := store.BaseImage{Ref: "node:20", Platform: "linux/amd64", Digest: "sha256:1f", OnBuild: []string{"COPY . ."}, Resolved: epoch}
 	warm := store.Warmth{Repository: "/src/shop", Definition: "api", Level: "deps", State: "ready", At: epoch}
 	other := store.Warmth{Repository: "/src/shop2", Definition: "api", Level: "all", State: "failed", Reason: "exit code 1", At: epoch}
 	for _, err := range []error{
 		s.PutRepository(blog), s.PutRepository(store.Repository{Root: "/src/shop"}), s.PutRepository(shop),
-		s.PutBaseImage(node), s.PutWarmth(warm), s.PutWarmth(other),
+		s.PutWarmth(warm), s.PutWarmth(other),
 	} {
 		if err != nil {
 			t.Fatal(err)
@@ -290,12 +289,6 @@ func TestDocuments(t *testing.T) {
 	all, err := s.Repositories()
 	if d := cmp.Diff([]store.Repository{blog, shop}, all); d != "" || err != nil {
 		t.Errorf("repositories, %v (-want +got):\n%s", err, d)
-	}
-	if got, ok, err := s.BaseImage("node:20", "linux/amd64"); !ok || err != nil || !cmp.Equal(got, node) {
-		t.Errorf("base image: %v, ok %t, %v", got, ok, err)
-	}
-	if _, ok, err := s.BaseImage("node:20", "linux/arm64"); ok || err != nil {
-		t.Errorf("base image of another platform: ok %t, %v", ok, err)
 	}
 	if got, err := s.Warmths("/src/shop"); !cmp.Equal(got, []store.Warmth{warm}) || err != nil {
 		t.Errorf("warmths: %v, %v", got, err)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/containerd/platforms"
 	"github.com/moby/buildkit/frontend/dockerfile/dockerfile2llb"
+	"github.com/moby/buildkit/frontend/dockerfile/linter"
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
 	"github.com/moby/buildkit/frontend/dockerui"
 	"github.com/moby/buildkit/solver/errdefs"
@@ -78,7 +79,11 @@ func Convert(ctx context.Context, in Input, resolver Resolver) (*Plan, error) {
 	if err != nil {
 		return nil, in.explain(err)
 	}
-	plan := &Plan{Assumed: gw.assumed(), Warnings: gw.warnings()}
+	plan := &Plan{Assumed: slices.Sorted(maps.Keys(gw.unknown)), Remembered: slices.Sorted(maps.Keys(gw.partial)), Warnings: gw.warnings()}
+	if len(plan.Assumed)+len(plan.Remembered) > 0 {
+		// The image may well define them.
+		plan.Warnings = slices.DeleteFunc(plan.Warnings, func(w Warning) bool { return w.Rule == linter.RuleUndefinedVar.Name })
+	}
 	for i := range plan.Warnings {
 		plan.Warnings[i].Message = in.redact(plan.Warnings[i].Message)
 	}

@@ -30,6 +30,7 @@ var update = flag.Bool("update", false, "rewrite the expected plans in testdata/
 //	target STAGE, arg K=V, platform P, remote URL
 //	context NAME=VALUE   a directory of the archive, or an address
 //	image REF JSON       an image that the resolver knows
+//	kept REF JSON        the same, of which it has what may be kept
 //	linked NAME=FILE     another build, of that Dockerfile, to start from as target:NAME
 //	shown FILE           the Dockerfile as it may be shown
 //
@@ -159,6 +160,9 @@ func (s *scenario) option(t *testing.T, line string) (inline bool) {
 	case "image":
 		ref, config, _ := strings.Cut(rest, " ")
 		s.images[ref] = config
+	case "kept":
+		ref, config, _ := strings.Cut(rest, " ")
+		s.images[ref] = keptMark + config
 	default:
 		t.Fatalf("unknown option %q", line)
 	}
@@ -175,6 +179,8 @@ func (s *scenario) convert(t *testing.T) string {
 	return strings.ReplaceAll(format(plan), "linux/"+runtime.GOARCH, "native")
 }
 
+const keptMark = "kept "
+
 // images is a resolver that knows configurations by reference.
 type images map[string]string
 
@@ -182,6 +188,9 @@ func (i images) Resolve(_ context.Context, ref, _ string) (dockerfile.Image, err
 	config, ok := i[ref]
 	if !ok {
 		return dockerfile.Image{}, dockerfile.ErrUnknownImage
+	}
+	if config, ok := strings.CutPrefix(config, keptMark); ok {
+		return dockerfile.Remember("linux/amd64", dockerfile.Image{Config: []byte(config)}.Keep())
 	}
 	return dockerfile.Image{Config: []byte(config)}, nil
 }
@@ -232,6 +241,9 @@ func format(p *dockerfile.Plan) string {
 	}
 	for _, ref := range p.Assumed {
 		fmt.Fprintf(&b, "assumed %s\n", ref)
+	}
+	for _, ref := range p.Remembered {
+		fmt.Fprintf(&b, "remembered %s\n", ref)
 	}
 	if p.Syntax != "" {
 		fmt.Fprintf(&b, "syntax %s\n", p.Syntax)

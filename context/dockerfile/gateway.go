@@ -57,6 +57,7 @@ type gateway struct {
 
 	mu      sync.Mutex // guards the fields below; stages resolve at once
 	unknown map[string]bool
+	partial map[string]bool // looked up in the past
 	warned  []Warning
 	onBuild map[string][]string // image -> its ONBUILD triggers
 	images  map[imageID]Image   // that the resolver knows
@@ -127,6 +128,7 @@ func newGateway(in Input, text []byte, resolver Resolver) (*gateway, error) {
 		external: external,
 		inputs:   map[string]llb.State{},
 		unknown:  map[string]bool{},
+		partial:  map[string]bool{},
 		onBuild:  map[string][]string{},
 		images:   map[imageID]Image{},
 	}, nil
@@ -216,7 +218,10 @@ func (g *gateway) ResolveImageConfig(ctx context.Context, ref string, opt source
 	} else {
 		g.images[imageID{ref, formatPlatform(platforms.Normalize(platform))}] = image
 	}
-	if triggers := image.onBuild(); len(triggers) > 0 {
+	if image.Partial {
+		g.partial[ref] = true
+	}
+	if triggers := image.Keep().OnBuild; len(triggers) > 0 {
 		g.onBuild[ref] = triggers
 	}
 	return ref, digest.Digest(image.Digest), image.Config, nil
@@ -256,15 +261,6 @@ func (g *gateway) lint(rule, _, url, message string, location []parser.Range) {
 func (g *gateway) warnings() []Warning {
 	slices.SortStableFunc(g.warned, func(a, b Warning) int { return a.Line - b.Line })
 	return g.warned
-}
-
-func (g *gateway) assumed() []string {
-	var refs []string
-	for ref := range g.unknown {
-		refs = append(refs, ref)
-	}
-	slices.Sort(refs)
-	return refs
 }
 
 // A reference is a solved definition to the frontend, and files on disk to us.

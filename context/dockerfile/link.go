@@ -61,6 +61,7 @@ func (g *gateway) linkOne(ctx context.Context, name, target string, in Input) er
 		return in.explain(err)
 	}
 	maps.Copy(g.unknown, inner.unknown)
+	maps.Copy(g.partial, inner.partial)
 	g.inputs[name] = llb.NewState(llb.NewSource(targetSource+target, nil, llb.Constraints{}).Output())
 	for platform, r := range results {
 		key := name

@@ -32,6 +32,9 @@ type Plan struct {
 	// Assumed lists images whose configuration was not known; ONBUILD, ENV,
 	// WORKDIR and USER of theirs are taken to be empty.
 	Assumed []string
+	// Remembered lists images that were looked up in the past: their ENV is
+	// taken to be empty, and what else is known of them may be old.
+	Remembered []string
 	// Warnings are BuildKit's own checks of the Dockerfile.
 	Warnings []Warning
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 
+	"github.com/containerd/platforms"
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
@@ -25,16 +27,43 @@ type Resolver interface {
 type Image struct {
 	Digest string // of the manifest or index that the reference named; may be empty
 	Config []byte // the image configuration, JSON
+	// Partial says that Config lacks the environment: see Remember.
+	Partial bool
 }
 
-func (i Image) onBuild() []string {
-	var config struct {
-		Config struct{ OnBuild []string }
-	}
+// Kept is what may be kept of an image's configuration on disk: not its
+// environment, which may hold what nobody meant to be there.
+type Kept struct {
+	OnBuild          []string
+	WorkingDir, User string
+}
+
+// Keep returns what may be kept of i.
+func (i Image) Keep() Kept {
+	var config struct{ Config Kept }
 	if json.Unmarshal(i.Config, &config) != nil {
-		return nil // the frontend reports a configuration that does not parse
+		return Kept{}
 	}
-	return config.Config.OnBuild
+	return config.Config
+}
+
+// Remember returns the image that was kept, for platform ("linux/amd64"). Its
+// digest is left out: the reference may stand for another one by now.
+func Remember(platform string, kept Kept) (Image, error) {
+	p, err := platforms.Parse(platform)
+	if err != nil {
+		return Image{}, fmt.Errorf("remember an image for %q: %w", platform, err)
+	}
+	var config map[string]any
+	if err := json.Unmarshal(emptyConfig(p), &config); err != nil {
+		return Image{}, fmt.Errorf("remember an image: %w", err)
+	}
+	config["config"] = kept
+	text, err := json.Marshal(config)
+	if err != nil {
+		return Image{}, fmt.Errorf("remember an image: %w", err)
+	}
+	return Image{Config: text, Partial: true}, nil
 }
 
 func resolve(ctx context.Context, r Resolver, ref, platform string) (Image, error) {

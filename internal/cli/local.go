@@ -13,6 +13,7 @@ import (
 	"github.com/stokerd/stoker/cache/buildkit"
 	"github.com/stokerd/stoker/cache/store"
 	buildctx "github.com/stokerd/stoker/context"
+	"github.com/stokerd/stoker/context/dockerfile"
 	"github.com/stokerd/stoker/internal/advise"
 	"github.com/stokerd/stoker/internal/api"
 	"github.com/stokerd/stoker/internal/config"
@@ -45,12 +46,13 @@ func (l *local) picture(ctx context.Context, q api.Query) (*project.Picture, err
 	if err != nil {
 		return nil, err
 	}
-	opener := &project.Opener{Secrets: project.NewSecretCache(), User: user, Flags: l.flags, Env: l.env()}
+	allowed, images := l.remembered(root)
+	opener := &project.Opener{Secrets: project.NewSecretCache(), Resolver: images, User: user, Flags: l.flags, Env: l.env()}
 	var adHoc []buildctx.Definition
 	if q.AdHoc != nil {
 		adHoc = append(adHoc, report.Definition(*q.AdHoc))
 	}
-	return opener.Open(ctx, root, l.allowed(root), adHoc...)
+	return opener.Open(ctx, root, allowed, adHoc...)
 }
 
 // kept opens the store of the daemon that does not run; nil if nothing was ever
@@ -70,16 +72,21 @@ func (l *local) kept() (*store.Store, error) {
 	return s, err
 }
 
-// allowed reports whether the owner of the repository has consented. Where the
-// store cannot be read, nobody has.
-func (l *local) allowed(root string) bool {
+// remembered returns what the store says of the repository: whether its owner
+// has consented, and the base images that were looked up, nil if that is not
+// known. Where the store cannot be read, nobody has.
+func (l *local) remembered(root string) (allowed bool, images dockerfile.Resolver) {
 	s, err := l.kept()
 	if err != nil || s == nil {
-		return false
+		return false, nil
 	}
 	defer s.Close()
 	r, ok, err := s.Repository(root)
-	return err == nil && ok && r.Allowed && r.Owner == project.Owner(root)
+	allowed = err == nil && ok && r.Allowed && r.Owner == project.Owner(root)
+	if known, err := s.Images(); err == nil {
+		images = known
+	}
+	return allowed, images
 }
 
 // Check answers as the daemon does.

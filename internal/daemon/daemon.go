@@ -88,11 +88,15 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
+	base, err := kept.Images()
+	if err != nil {
+		return err
+	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	group, ctx := errgroup.WithContext(ctx)
 	d := &Daemon{
-		options: o, log: o.Log, store: kept, images: newImages(), board: newBoard(), rest: newRest(o.Rest), started: time.Now(),
+		options: o, log: o.Log, store: kept, images: newImages(base), board: newBoard(), rest: newRest(o.Rest), started: time.Now(),
 		stop: stop, ctx: ctx, group: group, repositories: map[string]*repository{},
 	}
 	d.secrets = project.NewSecretCache()

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/stokerd/stoker/cache/store"
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
@@ -24,9 +25,11 @@ const (
 )
 
 // images knows the configurations of base images. They hold env values, so they
-// are kept in memory only; a builder is asked for them anew after a restart.
+// are kept in memory only, and without these in the store: that has to do until
+// a builder was asked anew after a restart.
 type images struct {
 	wake chan struct{} // holds one token: something is wanted
+	kept *store.Images
 
 	mu     sync.Mutex // guards the fields below
 	known  map[image]answer
@@ -42,8 +45,8 @@ type answer struct {
 	next             time.Time // when to look again
 }
 
-func newImages() *images {
-	return &images{wake: make(chan struct{}, 1), known: map[image]answer{}, wanted: map[image][]*repository{}}
+func newImages(kept *store.Images) *images {
+	return &images{wake: make(chan struct{}, 1), kept: kept, known: map[image]answer{}, wanted: map[image][]*repository{}}
 }
 
 // A repositoryImages resolves what the Dockerfiles of a repository name.
@@ -55,7 +58,7 @@ type repositoryImages struct {
 var _ dockerfile.Resolver = repositoryImages{}
 
 // Resolve answers from memory, and has looked up what is not known or too old.
-func (r repositoryImages) Resolve(_ context.Context, ref, platform string) (dockerfile.Image, error) {
+func (r repositoryImages) Resolve(ctx context.Context, ref, platform string) (dockerfile.Image, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	key := image{ref, platform}
@@ -65,7 +68,7 @@ func (r repositoryImages) Resolve(_ context.Context, ref, platform string) (dock
 		r.poke()
 	}
 	if known.Config == nil {
-		return dockerfile.Image{}, dockerfile.ErrUnknownImage
+		return r.kept.Resolve(ctx, ref, platform)
 	}
 	return known.Image, nil
 }
@@ -127,9 +130,11 @@ func (d *Daemon) resolveWanted(ctx context.Context) []*repository {
 			// Its name may hold the value of an arg, and the error the name.
 			d.log.Info("a base image cannot be looked up", "platform", key.platform)
 		}
-		if !d.images.answered(key, dockerfile.Image{Digest: digest, Config: config}, err == nil) {
+		got := dockerfile.Image{Digest: digest, Config: config}
+		if !d.images.answered(key, got, err == nil) {
 			continue
 		}
+		d.keepImage(key, got)
 		for _, r := range by {
 			if !slices.Contains(told, r) {
 				told = append(told, r)
@@ -137,6 +142,17 @@ func (d *Daemon) resolveWanted(ctx context.Context) []*repository {
 		}
 	}
 	return told
+}
+
+// keepImage stores what may be kept of an image.
+func (d *Daemon) keepImage(key image, got dockerfile.Image) {
+	kept := got.Keep()
+	err := d.store.PutBaseImage(key.ref, key.platform, store.BaseImage{
+		OnBuild: kept.OnBuild, WorkingDir: kept.WorkingDir, User: kept.User, Resolved: time.Now(),
+	})
+	if err != nil {
+		d.log.Error("store a base image", "error", err)
+	}
 }
 
 // allowed returns the wanted images that may be asked for.

@@ -160,6 +160,9 @@ func assumptions(b *project.Build) []string {
 	for _, image := range s.Plan.Assumed {
 		notes = append(notes, fmt.Sprintf("base image %s was not looked up: no ONBUILD, ENV, WORKDIR or USER of its own assumed", imageName(b.Definition, image)))
 	}
+	for _, image := range s.Plan.Remembered {
+		notes = append(notes, fmt.Sprintf("base image %s is as it was last looked up; its ENV is not kept and counts as empty", imageName(b.Definition, image)))
+	}
 	for _, target := range slices.Sorted(maps.Keys(b.Definition.Linked)) {
 		notes = append(notes, "starts from the result of target "+target+", whose steps and files are counted there")
 	}

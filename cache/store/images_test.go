@@ -1,0 +1,50 @@
+package store_test
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/stokerd/stoker/cache/store"
+	"github.com/stokerd/stoker/context/dockerfile"
+)
+
+// TestBaseImages stores one and resolves it after the store was opened anew. Its
+// reference, which may hold the value of an arg, is not in the file.
+func TestBaseImages(t *testing.T) {
+	file := path(t)
+	s := open(t, file)
+	const ref, platform = "example.org/sesame:1", "linux/amd64"
+	err := s.PutBaseImage(ref, platform, store.BaseImage{OnBuild: []string{"COPY . ."}, WorkingDir: "/app", User: "app", Resolved: epoch})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(file); err != nil || bytes.Contains(text, []byte("sesame")) {
+		t.Errorf("the reference is in the file, or that cannot be read: %v", err)
+	}
+	s = open(t, file)
+	images, err := s.Images()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := images.Resolve(t.Context(), ref, platform)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(dockerfile.Kept{OnBuild: []string{"COPY . ."}, WorkingDir: "/app", User: "app"}, got.Keep()); d != "" {
+		t.Errorf("kept (-want +got):\n%s", d)
+	}
+	if !got.Partial || !strings.Contains(string(got.Config), `"diff_ids"`) {
+		t.Errorf("got %v: %s", got.Partial, got.Config)
+	}
+	if _, err := images.Resolve(t.Context(), ref, "linux/arm64"); !errors.Is(err, dockerfile.ErrUnknownImage) {
+		t.Errorf("another platform: %v", err)
+	}
+}
