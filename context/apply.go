@@ -267,8 +267,10 @@ func differAll(dir string, a, b *entry, fn func(dir string, a, b *entry) bool) b
 }
 
 // sameToBuild reports whether the stats of a directory differ at most in what
-// changes whenever a name in it does, and reaches no build.
+// changes whenever a name in it does, and reaches no build. The time of the last
+// change of anything does too; but it is all that tells of a change to an
+// extended attribute, which is sent.
 func sameToBuild(a, b stat) bool {
-	a.mtime, a.ctime, a.links, a.inode = b.mtime, b.ctime, b.links, b.inode
+	a.mtime, a.links, a.inode = b.mtime, b.links, b.inode
 	return a == b
 }

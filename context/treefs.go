@@ -124,7 +124,7 @@ func (d *treeDirEntry) Info() (fs.FileInfo, error) {
 		ModTime: d.mtime, Uid: d.uid, Gid: d.gid, Linkname: d.link,
 	}
 	if d.mode&fs.ModeDevice != 0 {
-		st.Devmajor, st.Devminor = int64(d.device>>8)&0xfff, int64(d.device&0xff|(d.device>>12)&0xfff00)
+		st.Devmajor, st.Devminor = deviceNumbers(d.device)
 	}
 	if d.mode&(fs.ModeDir|fs.ModeSymlink) == 0 && d.inode != 0 {
 		// The count of either name will do: no event tells that the other

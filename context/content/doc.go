@@ -9,6 +9,8 @@
 //     share the directories that did not change between them.
 //   - A [Selector] says what a step takes of it: a path, links, wildcards,
 //     patterns. [Manifest.Content] gives the digest that keys the step's input.
+//   - [Sums] remember the digests of files by their stamps, as git's index
+//     does, so that an unchanged file is read once.
 //
 // What counts is mode, size, type, link target, device, the extended attributes
 // that are sent, and content; not the name, the time or the owner, which the

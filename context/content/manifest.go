@@ -11,10 +11,16 @@ import (
 // is immutable; manifests share the directories that are equal in both.
 type Manifest struct{ root *Dir }
 
+// Digest returns the digest of all of m.
+func (m *Manifest) Digest() Digest { return m.root.digest }
+
 // A Dir is a directory of a manifest.
 type Dir struct {
 	digest  Digest
 	entries []Entry // by name, in byte order
+	// of is the identity of what it was made of, nil if it was not, or if that
+	// may have changed unseen.
+	of any
 }
 
 // An Entry is a name in a directory.
@@ -25,6 +31,13 @@ type Entry struct {
 	Link string // target of a symbolic link
 	// Digest is the file's own: of a directory, of it without what is in it.
 	Digest Digest
+	// Modified is the time of the last change of content in nanoseconds, which
+	// decides whether a file is sent again.
+	Modified int64
+	// Data and Xattrs are checksums of the content and of the attributes that
+	// count; 0 for none. They tell which of them changed where a digest did.
+	Data   uint64
+	Xattrs uint32
 	// Dir holds what is in a directory; nil for anything else.
 	Dir *Dir
 }
@@ -46,12 +59,6 @@ func (e *Entry) whole() Digest {
 		return e.Dir.digest
 	}
 	return e.Digest
-}
-
-// newDir makes the directory with this header; entries are sorted, and its own
-// from then on.
-func newDir(header Digest, entries []Entry) *Dir {
-	return &Dir{digest: directoryDigest(header, entries), entries: entries}
 }
 
 // directoryDigest hashes a header and names with digests, each name after a
@@ -91,80 +98,6 @@ func (d *Dir) appendHigh(b []byte, prefix string) []byte {
 		}
 	}
 	return b
-}
-
-// A Builder makes a manifest of files that come in the order of a walk: parents
-// before children, the names of a directory in byte order.
-type Builder struct {
-	open []building // the directories on the way, the root first
-}
-
-// building is a directory whose entries are coming in.
-type building struct {
-	name    string // its path with a slash at its end; "" for the root
-	entry   Entry
-	entries []Entry
-	before  *Dir // what it was in an earlier manifest, to share
-}
-
-// NewBuilder returns a builder whose manifest shares with before what did not
-// change; before may be nil.
-func NewBuilder(before *Manifest) *Builder {
-	root := building{}
-	if before != nil {
-		root.before = before.root
-	}
-	return &Builder{open: []building{root}}
-}
-
-// Add adds the file at path, whose name e need not have; Dir of e is not looked
-// at. A directory that was not added before a file in it is not in the manifest.
-func (b *Builder) Add(path string, e Entry) {
-	for !strings.HasPrefix(path, b.top().name) {
-		b.close()
-	}
-	top := b.top()
-	e.Name, e.Dir = path[len(top.name):], nil
-	if !e.Mode.IsDir() {
-		top.entries = append(top.entries, e)
-		return
-	}
-	next := building{name: path + "/", entry: e}
-	if top.before != nil {
-		if was := top.before.find(e.Name); was != nil && was.Digest == e.Digest {
-			next.before = was.Dir
-		}
-	}
-	b.open = append(b.open, next)
-}
-
-func (b *Builder) top() *building { return &b.open[len(b.open)-1] }
-
-// close ends the last directory and puts it into the one that holds it.
-func (b *Builder) close() {
-	last := *b.top()
-	b.open = b.open[:len(b.open)-1]
-	last.entry.Dir = last.dir()
-	top := b.top()
-	top.entries = append(top.entries, last.entry)
-}
-
-// dir returns the directory itself, the earlier one if it is equal.
-func (b *building) dir() *Dir {
-	if b.before != nil && slices.Equal(b.before.entries, b.entries) {
-		return b.before
-	}
-	return newDir(b.entry.Digest, b.entries)
-}
-
-// Manifest ends the walk.
-func (b *Builder) Manifest() *Manifest {
-	for len(b.open) > 1 {
-		b.close()
-	}
-	root := &b.open[0]
-	root.entry.Digest = (&Dir{entries: root.entries}).rootHeader()
-	return &Manifest{root: root.dir()}
 }
 
 // rootHeader returns the digest of the root's header, if d is one. The root is

@@ -1,0 +1,185 @@
+package content
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	buildctx "github.com/stokerd/stoker/context"
+)
+
+// Work is what making a manifest took.
+type Work struct {
+	Files int   // files that were looked into
+	Bytes int64 // of content that was read
+}
+
+// An UnstableError is a file that is not what the selection saw, or that
+// changed while it was read: a digest would be of neither state. The mend is a
+// selection of what is there now.
+type UnstableError struct{ Path string } // absolute
+
+func (e *UnstableError) Error() string {
+	return fmt.Sprintf("digest %s: it changed since it was looked at", e.Path)
+}
+
+// batch is how many files of a directory are read in one go: enough to make
+// opening the directory cheap, few enough to share the work of a large one.
+const batch = 64
+
+// Manifest returns what is sent of top, reading the files whose digests are not
+// remembered. It shares with before, the manifest of an earlier selection, what
+// did not change, at the cost of what did; before may be nil. An error is an
+// [*UnstableError], what reading gave, or ctx's.
+func (s *Sums) Manifest(ctx context.Context, top buildctx.SentDir, before *Manifest) (*Manifest, Work, error) {
+	b := &builder{sums: s, start: s.now()}
+	b.group, b.ctx = errgroup.WithContext(ctx)
+	b.group.SetLimit(runtime.GOMAXPROCS(0))
+	var old *Entry
+	if before != nil {
+		old = &Entry{Digest: before.root.rootHeader(), Dir: before.root}
+	}
+	d := b.plan(top, old)
+	if err := b.group.Wait(); err != nil {
+		return nil, Work{}, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, Work{}, err
+	}
+	root := &Dir{entries: d.entries}
+	if d.same != nil {
+		root = d.same
+	}
+	m := &Manifest{root: b.finish(d, root.rootHeader())}
+	return m, Work{Files: int(b.files.Load()), Bytes: b.bytes.Load()}, nil
+}
+
+// A builder makes one manifest: it plans the directories, lets their files be
+// read meanwhile, and hashes the directories from the leaves up.
+type builder struct {
+	sums  *Sums
+	start time.Time
+	ctx   context.Context // of one pass
+	group *errgroup.Group
+
+	files, bytes atomic.Int64
+}
+
+// A draft is a directory in the making.
+type draft struct {
+	old  *Entry // what it was
+	same *Dir   // what it was holds still; nothing below is set then
+
+	dir     buildctx.SentDir
+	files   []buildctx.SentFile
+	entries []Entry // parallel to files
+	kids    []*draft
+	missing []int // of files: whose sums were not remembered
+}
+
+// plan lists a directory and has read what is not known of it.
+func (b *builder) plan(dir buildctx.SentDir, old *Entry) *draft {
+	if old != nil && old.Dir.of != nil && old.Dir.of == dir.ID() {
+		return &draft{old: old, same: old.Dir}
+	}
+	d := &draft{old: old, dir: dir}
+	page := b.sums.page(dir.Path())
+	for f := range dir.All() {
+		_, mtime, _, _ := f.Stamp.Parts()
+		e := Entry{Name: f.Name, Mode: f.Mode, Size: f.Size, Link: f.Link, Modified: mtime}
+		known, ok, rest := page.next(f.Name, f.Stamp)
+		page = rest
+		if ok {
+			e.set(known)
+		} else {
+			d.missing = append(d.missing, len(d.files))
+		}
+		if f.Mode.IsDir() {
+			d.kids = append(d.kids, b.plan(f.Dir, old.child(f.Name)))
+		}
+		d.files, d.entries = append(d.files, f), append(d.entries, e)
+	}
+	for list := range slices.Chunk(d.missing, batch) {
+		b.group.Go(func() error { return b.read(d, list) })
+	}
+	return d
+}
+
+// child returns the directory called name in e, nil if it has none.
+func (e *Entry) child(name string) *Entry {
+	if e == nil {
+		return nil
+	}
+	if c := e.Dir.find(name); c != nil && c.Dir != nil {
+		return c
+	}
+	return nil
+}
+
+func (e *Entry) set(s sum) { e.Digest, e.Data, e.Xattrs = s.digest, s.data, s.xattrs }
+
+// read fills in the sums of some files of a directory.
+func (b *builder) read(d *draft, list []int) error {
+	r, err := newReader(d.dir.Path())
+	if err != nil {
+		return err
+	}
+	defer r.close()
+	for _, i := range list {
+		if err := b.ctx.Err(); err != nil {
+			return err
+		}
+		s, n, err := r.sum(&d.files[i])
+		if err != nil {
+			return err
+		}
+		d.entries[i].set(s)
+		b.files.Add(1)
+		b.bytes.Add(n)
+	}
+	return nil
+}
+
+// finish returns the directory, once all is read.
+func (b *builder) finish(d *draft, header Digest) *Dir {
+	if d.same != nil {
+		if d.old.Digest == header {
+			return d.same
+		}
+		return &Dir{digest: directoryDigest(header, d.same.entries), entries: d.same.entries, of: d.same.of}
+	}
+	next := &Dir{entries: d.entries, of: d.dir.ID()}
+	kids := d.kids
+	for i := range d.files {
+		e := &d.entries[i]
+		if e.Mode.IsDir() {
+			e.Dir, kids = b.finish(kids[0], e.Digest), kids[1:]
+		}
+		if !d.files[i].Stamp.Settled(b.start) || e.Dir != nil && e.Dir.of == nil {
+			next.of = nil // look again the next time
+		}
+	}
+	b.learn(d)
+	if d.old != nil && d.old.Digest == header && slices.Equal(d.old.Dir.entries, d.entries) {
+		next.digest, next.entries = d.old.Dir.digest, d.old.Dir.entries
+	} else {
+		next.digest = directoryDigest(header, d.entries)
+	}
+	return next
+}
+
+// learn remembers the sums of a directory that can be trusted.
+func (b *builder) learn(d *draft) {
+	fresh := make(page, 0, len(d.files))
+	for i := range d.files {
+		if f, e := &d.files[i], &d.entries[i]; f.Stamp.Settled(b.start) {
+			fresh = append(fresh, remembered{f.Name, f.Stamp, sum{e.Digest, e.Data, e.Xattrs}})
+		}
+	}
+	b.sums.learn(d.dir.Path(), fresh, d.dir.Holds)
+}

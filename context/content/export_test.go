@@ -1,0 +1,34 @@
+package content
+
+import "strings"
+
+// A FileAt is a file of a manifest that a test makes.
+type FileAt struct {
+	Path  string
+	Entry Entry
+}
+
+// NewManifest returns the manifest of files that come in the order of a walk.
+func NewManifest(files []FileAt) *Manifest {
+	var dir func(prefix string) []Entry
+	dir = func(prefix string) []Entry {
+		var entries []Entry
+		for len(files) > 0 && strings.HasPrefix(files[0].Path, prefix) {
+			f := files[0]
+			files = files[1:]
+			f.Entry.Name = f.Path[len(prefix):]
+			if f.Entry.Mode.IsDir() {
+				below := dir(f.Path + "/")
+				f.Entry.Dir = &Dir{digest: directoryDigest(f.Entry.Digest, below), entries: below}
+			}
+			entries = append(entries, f.Entry)
+		}
+		return entries
+	}
+	root := &Dir{entries: dir("")}
+	root.digest = directoryDigest(root.rootHeader(), root.entries)
+	return &Manifest{root: root}
+}
+
+// Empty reports whether nothing is in m.
+func (m *Manifest) Empty() bool { return len(m.root.entries) == 0 }

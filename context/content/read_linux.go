@@ -1,0 +1,128 @@
+package content
+
+import (
+	"errors"
+	"io/fs"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	buildctx "github.com/stokerd/stoker/context"
+)
+
+// A reader digests the files of a directory, with few system calls: it keeps the
+// directory open, and a file costs open, listxattr, read, fstat and close.
+type reader struct {
+	dir string
+	fd  int
+	*scratch
+}
+
+func newReader(dir string) (*reader, error) {
+	fd, err := retried(func() (int, error) {
+		return unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	})
+	if err != nil {
+		return nil, changed(dir, err)
+	}
+	return &reader{dir: dir, fd: fd, scratch: scratches.Get().(*scratch)}, nil
+}
+
+func (r *reader) close() {
+	_ = unix.Close(r.fd)
+	scratches.Put(r.scratch)
+}
+
+// sum returns the sum of f and how much of it was read.
+func (r *reader) sum(f *buildctx.SentFile) (sum, int64, error) {
+	name := filepath.Join(r.dir, f.Name)
+	if !f.Mode.IsRegular() {
+		xattrs, err := readXattrs(r.buf, func(buf []byte) (int, error) { return unix.Llistxattr(name, buf) },
+			func(attr string, buf []byte) (int, error) { return unix.Lgetxattr(name, attr, buf) })
+		if err != nil {
+			return sum{}, 0, changed(name, err)
+		}
+		r.begin(header(f, xattrs))
+		return r.end(xattrs), 0, nil
+	}
+	fd, err := retried(func() (int, error) {
+		return unix.Openat(r.fd, f.Name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	})
+	if err != nil {
+		return sum{}, 0, changed(name, err)
+	}
+	defer unix.Close(fd)
+	return r.open(fd, name, f)
+}
+
+// open returns the sum of f, which fd has open.
+func (r *reader) open(fd int, name string, f *buildctx.SentFile) (sum, int64, error) {
+	var before, after unix.Stat_t
+	for range tries {
+		xattrs, err := readXattrs(r.buf, func(buf []byte) (int, error) { return unix.Flistxattr(fd, buf) },
+			func(attr string, buf []byte) (int, error) { return unix.Fgetxattr(fd, attr, buf) })
+		if err != nil {
+			return sum{}, 0, changed(name, err)
+		}
+		r.begin(header(f, xattrs))
+		if err := r.content(fd, f.Size); err != nil {
+			return sum{}, 0, changed(name, err)
+		}
+		if err := unix.Fstat(fd, &after); err != nil {
+			return sum{}, 0, changed(name, err)
+		}
+		if r.size == f.Size && isStill(f, &before, &after) {
+			return r.end(xattrs), r.size, nil
+		}
+		before = after
+		if _, err := unix.Seek(fd, 0, unix.SEEK_SET); err != nil {
+			return sum{}, 0, changed(name, err)
+		}
+	}
+	return sum{}, 0, &UnstableError{Path: name}
+}
+
+// isStill reports whether what was read is what f shows. The time of the last
+// change of anything may be another than f's, if it did not move while the file
+// was read: a further name of the file, elsewhere, changes it unseen.
+func isStill(f *buildctx.SentFile, before, after *unix.Stat_t) bool {
+	size, mtime, ctime, inode := f.Stamp.Parts()
+	if after.Size != size || after.Mtim.Nano() != mtime || after.Ino != inode {
+		return false
+	}
+	if after.Ctim.Nano() == ctime {
+		return true
+	}
+	return after.Mode&0o7777 == permissions(f.Mode) && before.Ctim == after.Ctim
+}
+
+// content hashes what fd has, and stops behind size without asking for more.
+func (r *reader) content(fd int, size int64) error {
+	for r.scratch.size < size {
+		n, err := retried(func() (int, error) { return unix.Read(fd, r.buf) })
+		if err != nil || n == 0 {
+			return err
+		}
+		r.write(r.buf[:n])
+	}
+	return nil
+}
+
+// changed says that a name is no longer what it was, if that is what err means.
+func changed(name string, err error) error {
+	for _, gone := range []error{unix.ENOENT, unix.ENOTDIR, unix.ELOOP, unix.ENXIO, unix.EISDIR, unix.ESTALE} {
+		if errors.Is(err, gone) {
+			return &UnstableError{Path: name}
+		}
+	}
+	return &fs.PathError{Op: "digest", Path: name, Err: err}
+}
+
+func retried(call func() (int, error)) (int, error) {
+	for {
+		n, err := call()
+		if err != unix.EINTR {
+			return n, err
+		}
+	}
+}

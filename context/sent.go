@@ -1,0 +1,135 @@
+package buildctx
+
+import (
+	"encoding/binary"
+	"errors"
+	"io/fs"
+	"iter"
+	"path/filepath"
+	"time"
+)
+
+// A SentDir is a directory as the builder is sent it.
+type SentDir struct {
+	path    string // absolute
+	summary *summary
+	filter  *filter
+	place   place
+}
+
+// A SentFile is a name in a [SentDir].
+type SentFile struct {
+	Name         string
+	Mode         fs.FileMode
+	Size         int64
+	Link         string // target of a symbolic link
+	Major, Minor int64  // of a device, as fsutil reads them
+	Stamp        Stamp
+	Dir          SentDir // of a directory
+}
+
+// Top returns the context's root as it is sent; the zero value, in which nothing
+// is, for a remote context.
+func (l Local) Top() SentDir {
+	if l.top == nil {
+		return SentDir{}
+	}
+	return SentDir{path: l.Root, summary: l.top, filter: l.filter, place: l.filter.root()}
+}
+
+// Path returns the absolute path of the directory.
+func (d SentDir) Path() string { return d.path }
+
+// ID returns a value that is equal for directories of which the same is sent:
+// the same names, with the same stamps. It is equal to that of an earlier
+// selection's directory where nothing changed, and keeps that alive.
+func (d SentDir) ID() any { return d.summary }
+
+// All yields what is sent of the directory by name, in byte order.
+func (d SentDir) All() iter.Seq[SentFile] {
+	return func(yield func(SentFile) bool) {
+		if d.summary == nil {
+			return
+		}
+		next := 0
+		for i := range d.summary.dir.entries {
+			e := &d.summary.dir.entries[i]
+			if e.dir == nil {
+				if _, sent := d.filter.file(d.place, e.name); sent && !yield(e.sent()) {
+					return
+				}
+				continue
+			}
+			kid := d.summary.kids[next]
+			next++
+			if kid == nil || !kid.in || !kid.asked {
+				continue
+			}
+			f := e.sent()
+			f.Dir = SentDir{filepath.Join(d.path, e.name), kid, d.filter, d.filter.enter(d.place, e.name)}
+			if !yield(f) {
+				return
+			}
+		}
+	}
+}
+
+// Holds reports whether name is in the directory, sent or not.
+func (d SentDir) Holds(name string) bool {
+	_, ok := d.summary.dir.index(name)
+	return ok
+}
+
+func (e *entry) sent() SentFile {
+	f := SentFile{Name: e.name, Mode: e.mode, Size: e.size, Link: e.link, Stamp: e.public("").Stamp()}
+	if e.mode&fs.ModeDevice != 0 {
+		f.Major, f.Minor = deviceNumbers(e.device)
+	}
+	return f
+}
+
+// deviceNumbers parts a device's number as fsutil does (fsutil: major, minor).
+func deviceNumbers(device uint64) (major, minor int64) {
+	return int64(device>>8) & 0xfff, int64(device&0xff | (device>>12)&0xfff00)
+}
+
+// Parts returns what s consists of beside the mode: the size, the times of the
+// last change of content and of anything, in nanoseconds, and the inode.
+func (s Stamp) Parts() (size, mtime, ctime int64, inode uint64) {
+	return s.size, s.mtime, s.ctime, s.inode
+}
+
+// coarsest is the step of the coarsest stamps of any file system (FAT's).
+const coarsest = 2 * time.Second
+
+// Settled reports whether a change after now must give the file another stamp.
+// One that is not older than what clocks tell apart could stay the same (git
+// calls such an entry racily clean).
+func (s Stamp) Settled(now time.Time) bool {
+	changed := s.ctime
+	if changed == 0 {
+		changed = s.mtime
+	}
+	return changed < now.Add(-coarsest).UnixNano()
+}
+
+// stampSize is the length of an encoded stamp.
+const stampSize = 4*8 + 4
+
+// Append appends s as bytes that [CutStamp] reads.
+func (s Stamp) Append(b []byte) []byte {
+	for _, v := range []int64{s.size, s.mtime, s.ctime, int64(s.inode)} {
+		b = binary.BigEndian.AppendUint64(b, uint64(v))
+	}
+	return binary.BigEndian.AppendUint32(b, uint32(s.mode))
+}
+
+// CutStamp reads a stamp off the front of b and returns what follows it.
+func CutStamp(b []byte) (s Stamp, rest []byte, err error) {
+	if len(b) < stampSize {
+		return Stamp{}, nil, errors.New("a stamp is cut short")
+	}
+	field := func(i int) int64 { return int64(binary.BigEndian.Uint64(b[8*i:])) }
+	s = Stamp{size: field(0), mtime: field(1), ctime: field(2), inode: uint64(field(3)), mode: fs.FileMode(binary.BigEndian.Uint32(b[32:]))}
+	return s, b[stampSize:], nil
+}
