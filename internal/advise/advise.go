@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"path/filepath"
 	"slices"
@@ -134,6 +135,11 @@ func build(ctx context.Context, p *project.Picture, b *project.Build) suggest.Bu
 	if dir := p.Relative(main.Root); dir != "." {
 		out.Dir = dir
 	}
+	for _, f := range p.FindingsOf([]*project.Build{b}) {
+		if rel, ok := strings.CutPrefix(f.Path, prefix(out.Dir)); ok && f.Secret() {
+			out.Secrets = append(out.Secrets, rel)
+		}
+	}
 	ignoreFile := main.Ignore.Path
 	if ignoreFile == "" {
 		ignoreFile = filepath.Join(main.Root, ".dockerignore")
@@ -146,6 +152,14 @@ func build(ctx context.Context, p *project.Picture, b *project.Build) suggest.Bu
 			o.Selection.Main.Root == main.Root && !o.Selection.Main.Ignore.Specific
 	})
 	return out
+}
+
+// prefix begins the paths of a folder of the repository.
+func prefix(dir string) string {
+	if dir == "" {
+		return ""
+	}
+	return dir + "/"
 }
 
 // takers returns which steps of a plan take a path of the repository, as a file
@@ -202,6 +216,16 @@ func (c buildContext) Takes(line int, name string) bool {
 func (c buildContext) Exists(name string) bool {
 	_, ok := c.Main.Lookup(name)
 	return ok
+}
+
+func (c buildContext) Files() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for f := range c.Main.All() {
+			if !f.Mode.IsDir() && !yield(f.Path) {
+				return
+			}
+		}
+	}
 }
 
 func (c buildContext) Read(name string) ([]byte, error) {

@@ -159,7 +159,7 @@ const BuildKitRules = "buildkit/"
 // which they are asked, without those of BuildKit.
 func Rules() []string {
 	return []string{
-		"manifests-first", "late-arg", "cache-mount", "unnarrowed", "link-copy", "chown-layer", "package-hygiene", "exec-form", "init", "non-root",
+		"manifests-first", "late-arg", "cache-mount", "unnarrowed", "link-copy", "secret-in-layer", "ignore-lint", "chown-layer", "package-hygiene", "exec-form", "init", "non-root",
 		"pin", "buildkit",
 	}
 }

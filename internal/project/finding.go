@@ -52,6 +52,9 @@ type Finding struct {
 	Fingerprint string
 }
 
+// Secret reports a finding of context/secrets.
+func (f Finding) Secret() bool { return f.Fingerprint != "" }
+
 // findings lists what is wrong with one local context of a selection, apart
 // from secrets.
 func findings(s *buildctx.Selection, l buildctx.Local, budget config.Budget) []Finding {

@@ -16,6 +16,7 @@ package suggest
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 	"strings"
 
@@ -69,6 +70,8 @@ type Build struct {
 	Ignore IgnoreFile
 	// Args are the build args that the definition gives. Never show a value.
 	Args map[string]string
+	// Secrets are files of the context that are known to hold secrets.
+	Secrets []string
 	// Plan is the Dockerfile as it is; nil if it is not known.
 	Plan *dockerfile.Plan
 	// Convert has BuildKit's frontend read a proposed text of the Dockerfile
@@ -92,6 +95,8 @@ type Context interface {
 	Exists(path string) bool
 	// Read returns the file's content.
 	Read(path string) ([]byte, error)
+	// Files yields the files that the ignore file leaves today.
+	Files() iter.Seq[string]
 }
 
 // An IgnoreFile is the ignore file of a build.
@@ -145,6 +150,8 @@ func Rules() []Rule {
 		{"cache-mount", cacheMount},
 		{"unnarrowed", unnarrowed},
 		{"link-copy", linkCopy},
+		{"secret-in-layer", secretInLayer},
+		{"ignore-lint", ignoreLint},
 		{"chown-layer", chownLayer},
 		{"package-hygiene", packageHygiene},
 		{"exec-form", execForm},

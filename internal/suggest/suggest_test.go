@@ -3,6 +3,8 @@ package suggest_test
 import (
 	"fmt"
 	"io/fs"
+	"iter"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -28,6 +30,7 @@ import (
 //	builds           further definitions, one a line: NAME TARGET [DIR] [shared] [ARG=VALUE]...; "-" is the default
 //	history          commits, oldest first: [COUNT] PATH... ; PATH=ID gives content, else it is new
 //	seconds          observed medians: SECONDS INSTRUCTION
+//	secrets          files of the context that hold secrets, one a line
 //	want/FILE        the file afterwards
 //	advice           a part of the obstacle; with want/FILE, which is only shown then, or without
 //	none             nothing is suggested
@@ -43,7 +46,7 @@ type scenario struct {
 	files    map[string]string
 }
 
-var special = []string{"builds", "history", "seconds", "advice", "none", "title", "evidence", "saves", "rates", "diff"}
+var special = []string{"builds", "history", "seconds", "secrets", "advice", "none", "title", "evidence", "saves", "rates", "diff"}
 
 func load(t *testing.T, name string) scenario {
 	t.Helper()
@@ -145,6 +148,17 @@ func (c *fakeContext) Exists(name string) bool {
 	return false
 }
 
+func (c *fakeContext) Files() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, f := range slices.Sorted(maps.Keys(c.files)) {
+			rel, ok := strings.CutPrefix(path.Join("/", f), strings.TrimSuffix(path.Join("/", c.dir), "/")+"/")
+			if ok && !c.matcher.Ignored(rel) && !yield(rel) {
+				return
+			}
+		}
+	}
+}
+
 func (c *fakeContext) Read(name string) ([]byte, error) {
 	text, ok := c.files[path.Join(c.dir, name)]
 	if !ok {
@@ -223,6 +237,7 @@ func (s scenario) input(t *testing.T, files map[string]string) suggest.Input {
 		if text, ok := files[b.Ignore.Path]; ok {
 			b.Ignore.Text = []byte(text)
 		}
+		b.Secrets = strings.Fields(s.sections["secrets"])
 		in.Builds = append(in.Builds, b)
 	}
 	for line := range strings.Lines(s.sections["seconds"]) {

@@ -1,0 +1,143 @@
+package suggest
+
+import (
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/stokerd/stoker/context/dockerfile"
+)
+
+// secretInLayer says where a secret would stay in the image or its history, and
+// proposes a secret mount, which does not. It names variables and files and
+// shows no value. See docs/rules/secret-in-layer.md.
+func secretInLayer(in Input) []Suggestion {
+	var list []Suggestion
+	for _, st := range in.File.Stages {
+		if !neededByAny(in, st.Index) {
+			continue
+		}
+		for i, ins := range st.Instructions {
+			switch {
+			case ins.Keyword == "ARG" || ins.Keyword == "ENV":
+				for _, v := range ins.Vars {
+					if in.checkedSecret(ins, v) {
+						list = append(list, secretVariable(in, st, i, v))
+					}
+				}
+			case takesContext(ins):
+				if s, ok := secretFile(in, ins); ok {
+					list = append(list, s)
+				}
+			}
+		}
+	}
+	return list
+}
+
+// checkedSecret reports a variable that BuildKit's check takes for a secret by
+// its name, and that may hold one: not an address or a file's name, and not an
+// ENV that is empty or stands for nothing but the ARG above it.
+func (in Input) checkedSecret(ins dockerfile.Instruction, v dockerfile.Variable) bool {
+	if harmless.MatchString(v.Name) || ins.Keyword == "ENV" && strings.Trim(v.Value, `"'`) == "" {
+		return false
+	}
+	for _, b := range in.Builds {
+		if b.Plan == nil {
+			continue
+		}
+		for _, w := range b.Plan.Warnings {
+			if w.Rule == "SecretsUsedInArgOrEnv" && w.Line == ins.Lines.From && strings.Contains(w.Message, fmt.Sprintf("%q", v.Name)) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// harmless matches names of things about secrets that are none.
+var harmless = regexp.MustCompile(`(?i)_(URL|URI|HOST|ENDPOINT|FILE|PATH|DIR|NAME|ID|TYPE|TTL|EXPIRY|LENGTH|ENABLED|METHOD|MODE|ALGORITHM|ISSUER)$|^(KEY_|AUTH_(URL|MODE))`)
+
+// secretVariable is about one ARG or ENV.
+func secretVariable(in Input, st dockerfile.Stage, i int, v dockerfile.Variable) Suggestion {
+	ins := st.Instructions[i]
+	where := "the history of the image and the provenance of the build"
+	if ins.Keyword == "ENV" {
+		where = "the configuration of the image, and every container of it"
+	}
+	s := Suggestion{
+		Rule: "secret-in-layer", Title: "hand " + v.Name + " to the step that needs it as a secret", Lines: ins.Lines, Proof: Advice,
+		Evidence: fmt.Sprintf("The value of %s %s stays in %s, readable for whoever has it.", ins.Keyword, v.Name, where),
+		Obstacle: "which step needs it is not to be seen: give that one `--mount=type=secret,id=" + secretID(v.Name) + ",env=" + v.Name + "`",
+	}
+	if change, ok := mountedSecret(in, st, i, v.Name); ok {
+		s.Changes = []Change{change}
+		s.Obstacle = "builds have to hand it over another way: `--secret id=" + secretID(v.Name) + ",env=" + v.Name + "`"
+	}
+	return s
+}
+
+// secretID names a secret after a variable.
+func secretID(name string) string { return strings.ReplaceAll(strings.ToLower(name), "_", "-") }
+
+// mountedSecret takes an ARG away and gives each RUN that mentions it a mount,
+// where nothing else does.
+func mountedSecret(in Input, st dockerfile.Stage, i int, name string) (Change, bool) {
+	ins := st.Instructions[i]
+	if ins.Keyword != "ARG" || len(ins.Names) != 1 || ins.Vars[0].Set || !newSyntax(in.File.Syntax) {
+		return Change{}, false
+	}
+	edits := removeAll(in.File, []dockerfile.Instruction{ins})
+	mount := "--mount=type=secret,id=" + secretID(name) + ",env=" + name
+	runs := 0
+	for k, other := range st.Instructions {
+		if k == i || !mentions(in.File.Source(other.Lines), []string{name}) {
+			continue
+		}
+		if other.Run == nil || k < i || other.Run.Heredocs > 0 || strings.Contains(strings.Join(other.Flags, " "), name) {
+			return Change{}, false
+		}
+		edits = append(edits, spliced(in.File, other, addMounts(in.File, other, []string{mount})))
+		runs++
+	}
+	for _, other := range in.File.Stages {
+		if other.Index != st.Index && extends(in.File, other.Index, st.Index) {
+			return Change{}, false // it may be read there
+		}
+	}
+	if runs == 0 {
+		return Change{}, false
+	}
+	change, err := rewrite(in, -1, edits...)
+	return change, err == nil
+}
+
+// newSyntax reports a frontend that knows env= of secret mounts, which came
+// with docker/dockerfile 1.10.
+func newSyntax(ref string) bool {
+	name, tag, _ := strings.Cut(strings.TrimPrefix(ref, "docker.io/"), ":")
+	if ref == "" || name == "docker/dockerfile" && (tag == "1" || tag == "latest" || tag == "") {
+		return true
+	}
+	var minor int
+	n, err := fmt.Sscanf(tag, "1.%d", &minor)
+	return name == "docker/dockerfile" && err == nil && n == 1 && minor >= 10
+}
+
+// secretFile is about a COPY that names a file which is a secret.
+func secretFile(in Input, ins dockerfile.Instruction) (Suggestion, bool) {
+	for _, b := range in.Builds {
+		for _, name := range b.Secrets {
+			if slices.ContainsFunc(ins.Copy.Sources, func(s string) bool { return strings.TrimPrefix(path.Clean("/"+s), "/") == name }) {
+				return Suggestion{
+					Rule: "secret-in-layer", Title: "mount " + name + " as a secret instead of copying it", Lines: ins.Lines, Proof: Advice,
+					Evidence: fmt.Sprintf("`%s` puts a file with a secret into a layer, where it stays even if a later step deletes it.", short(ins.Text)),
+					Obstacle: "which step needs it is yours to say: give that one `--mount=type=secret,id=" + secretID(strings.Trim(path.Base(name), ".")) + ",target=…`",
+				}, true
+			}
+		}
+	}
+	return Suggestion{}, false
+}
