@@ -1,12 +1,16 @@
 package buildctx
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"io/fs"
 	"iter"
 	"path/filepath"
 	"time"
+
+	"github.com/stokerd/stoker/context/dockerfile"
+	"github.com/stokerd/stoker/context/ignore"
 )
 
 // A SentDir is a directory as the builder is sent it.
@@ -35,6 +39,27 @@ func (l Local) Top() SentDir {
 		return SentDir{}
 	}
 	return SentDir{path: l.Root, summary: l.top, filter: l.filter, place: l.filter.root()}
+}
+
+// Sent returns what a request brings of t, links in its paths followed. It is
+// for requests of a plan without a selection; one that has several asks for all
+// of them at once. An error is a directory that cannot be read, a bad pattern, or
+// ctx's.
+func (t *Tree) Sent(ctx context.Context, r dockerfile.Request) (SentDir, error) {
+	exclude, err := patterns(r.Excludes)
+	if err == nil && exclude == nil {
+		exclude, err = ignore.NewMatcher(&ignore.File{})
+	}
+	if err != nil {
+		return SentDir{}, err
+	}
+	f, err := newFilter(exclude, &treeFS{top: t.top, root: t.root}, []dockerfile.Request{r}, nil)
+	if err != nil {
+		return SentDir{}, err
+	}
+	s := summarizer{ctx: ctx, filter: f}
+	sum, err := s.directory(t.top, f.root(), nil)
+	return SentDir{path: t.root, summary: sum, filter: f, place: f.root()}, err
 }
 
 // Path returns the absolute path of the directory.

@@ -7,8 +7,7 @@
 //   - A [Manifest] is an immutable Merkle tree of the files that a build sends:
 //     per file its digest, per directory the digest of all below. Manifests
 //     share the directories that did not change between them.
-//   - A [Selector] says what a step takes of it: a path, links, wildcards,
-//     patterns. [Manifest.Content] gives the digest that keys the step's input.
+//     [Manifest.Content] gives the digest that keys what a step takes of it.
 //   - [Sums] remember the digests of files by their stamps, as git's index
 //     does, so that an unchanged file is read once.
 //

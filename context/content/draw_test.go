@@ -10,7 +10,7 @@ import (
 
 	"github.com/tonistiigi/fsutil/types"
 
-	"github.com/stokerd/stoker/context/content"
+	"github.com/stokerd/stoker/context/dockerfile"
 )
 
 // A file is one of a made-up context, as the client sends it.
@@ -119,8 +119,8 @@ func (g generator) hardLinks(byPath map[string]file, dirs, regular []string) {
 }
 
 // selector draws what a step may take of files.
-func (g generator) selector(files []file) content.Selector {
-	s := content.Selector{Path: g.path(files), FollowLinks: g.IntN(3) > 0}
+func (g generator) selector(files []file) dockerfile.Selector {
+	s := dockerfile.Selector{Path: g.path(files), FollowLinks: g.IntN(3) > 0}
 	for range g.IntN(3) {
 		s.Include = append(s.Include, g.rule(files))
 	}

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/moby/patternmatcher"
+
+	"github.com/stokerd/stoker/context/dockerfile"
 )
 
 // A lister hashes a list of paths with their digests: what BuildKit makes of a
@@ -16,7 +18,7 @@ import (
 // cache/contenthash, includedPaths).
 type lister struct {
 	root             *Dir
-	sel              Selector
+	sel              dockerfile.Selector
 	pattern          string // the selector's path, cleaned
 	include, exclude *patternmatcher.PatternMatcher
 
@@ -44,7 +46,7 @@ type item struct {
 }
 
 // list returns the digest of the files that s selects below d.
-func (d *Dir) list(p string, s Selector) (Digest, error) {
+func (d *Dir) list(p string, s dockerfile.Selector) (Digest, error) {
 	l := &lister{root: d, sel: s, pattern: clean(p), sum: sha256.New(), need: s.Required}
 	var err error
 	if l.include, err = newPatterns(s.Include); err != nil {

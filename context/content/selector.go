@@ -3,26 +3,17 @@ package content
 import (
 	"crypto/sha256"
 	"path"
-)
 
-// A Selector is one of the things that a step takes of an input (BuildKit:
-// solver/llbsolver/ops/opsutils, Selector).
-type Selector struct {
-	Path        string // relative to the root, "" or "/" for all of it
-	Wildcard    bool   // Path holds wildcards
-	FollowLinks bool   // a link that Path names stands for what it leads to
-	// Include and Exclude are patterns of COPY --parents and --exclude. Some
-	// path must begin with each of Required.
-	Include, Exclude, Required []string
-}
+	"github.com/stokerd/stoker/context/dockerfile"
+)
 
 // Content returns the digest by which BuildKit keys an input of which a step
 // takes the selectors, all of it if there are none. Selectors have the order
 // that BuildKit gives them, for the digest depends on it. What the build would
 // fail on is an error: a [*NotFoundError], links in a circle, a bad pattern.
-func (m *Manifest) Content(selectors []Selector) (Digest, error) {
+func (m *Manifest) Content(selectors []dockerfile.Selector) (Digest, error) {
 	if len(selectors) == 0 {
-		selectors = []Selector{{}}
+		selectors = []dockerfile.Selector{{}}
 	}
 	var b []byte
 	for i, s := range selectors {
@@ -40,7 +31,7 @@ func (m *Manifest) Content(selectors []Selector) (Digest, error) {
 
 // Checksum returns the digest of one selector's files (BuildKit:
 // cache/contenthash, Checksum).
-func (m *Manifest) Checksum(s Selector) (Digest, error) {
+func (m *Manifest) Checksum(s dockerfile.Selector) (Digest, error) {
 	p := path.Join("/", s.Path)
 	if s.Wildcard || len(s.Include)+len(s.Exclude) > 0 {
 		return m.root.list(p, s)

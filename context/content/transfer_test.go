@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/stokerd/stoker/context/content"
+	"github.com/stokerd/stoker/context/dockerfile"
 )
 
 // A snapshot is what a builder keeps of a local source from build to build: the
@@ -127,7 +128,7 @@ func (s *stream) RecvMsg(m any) error {
 }
 
 // compare holds ours against BuildKit's for one selector.
-func (s *snapshot) compare(t testing.TB, m *content.Manifest, sel content.Selector) bool {
+func (s *snapshot) compare(t testing.TB, m *content.Manifest, sel dockerfile.Selector) bool {
 	t.Helper()
 	// As opsutils.NewContentHashFunc asks.
 	want, wantErr := s.Checksum(context.Background(), nil, path.Join("/", sel.Path), contenthash.ChecksumOpts{
