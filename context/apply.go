@@ -1,12 +1,12 @@
 package buildctx
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -20,112 +20,139 @@ type Diff struct {
 // Empty reports whether the trees are equal.
 func (d Diff) Empty() bool { return len(d.Added)+len(d.Removed)+len(d.Changed) == 0 }
 
-// Compare returns how next differs from t, in time that follows what they do
-// not share.
-func (t *Tree) Compare(next *Tree) Diff {
-	var d Diff
-	differ("", t.top, next.top, func(dir string, a, b *entry) bool {
-		switch {
-		case a == nil:
-			d.Added = append(d.Added, dir+b.name)
-		case b == nil:
-			d.Removed = append(d.Removed, dir+a.name)
-		default:
-			d.Changed = append(d.Changed, dir+a.name)
-		}
-		return true
-	})
-	return d
-}
-
 // Apply looks again at the given paths and returns the tree as it is now. The
 // receiver stays as it was; with nothing changed it is returned itself. A path
 // that is a directory is read again with all that is below it; one that lies in
-// a directory that t does not know brings that directory. The work follows the
-// number of paths and the size of the directories that hold them.
+// a directory that t does not know brings that directory; "." is a new scan.
+// The trees share each directory in which nothing changed, however it was looked
+// at. The work follows the number of paths and the size of the directories that
+// hold them.
 func (t *Tree) Apply(ctx context.Context, paths []string, prune Pruner) (*Tree, Diff, error) {
-	a := &applier{scanner: newScanner(ctx, t.root, prune), owned: map[*directory]bool{}, fresh: map[*directory]bool{}, top: t.top}
-	for _, p := range ordered(paths) {
-		if err := a.apply(p); err != nil {
-			return nil, Diff{}, fmt.Errorf("look again at %q: %w", p, err)
+	a := &applier{scanner: newScanner(ctx, t.root)}
+	top := t.top
+	if list := ordered(paths); slices.Contains(list, ".") {
+		top = a.scanner.read(".", prune)
+	} else if len(list) > 0 {
+		var err error
+		if top, err = a.directory(t.top, ".", list, prune); err != nil {
+			return nil, Diff{}, err
 		}
 	}
 	if err := a.scanner.wait(); err != nil {
 		return nil, Diff{}, err
 	}
-	if a.top.err != nil {
-		return nil, Diff{}, fmt.Errorf("look again at the build context: %w", a.top.err)
+	if err := top.err(); err != nil {
+		return nil, Diff{}, fmt.Errorf("look again at the build context: %w", err)
 	}
-	next := &Tree{root: t.root, seq: t.seq + 1, top: a.top}
-	diff := t.Compare(next)
-	if diff.Empty() {
-		return t, diff, nil
+	next := &Tree{root: t.root, seq: t.seq + 1, top: share(t.top, top), files: t.files}
+	if next.top == t.top {
+		return t, Diff{}, nil
 	}
-	next.files = t.files + a.filesDelta()
+	var diff Diff
+	diff.directories("", t.top, next.top, &next.files)
 	return next, diff, nil
 }
 
-// ordered cleans and sorts paths, so that parents come before children.
+// ordered cleans and sorts paths, so that those in a directory stand together.
 func ordered(paths []string) []string {
 	clean := make([]string, 0, len(paths))
 	for _, p := range paths {
 		clean = append(clean, path.Clean(strings.TrimPrefix(p, "/")))
 	}
-	slices.Sort(clean)
+	slices.SortFunc(clean, compareWalk)
 	return slices.Compact(clean)
 }
 
-// An applier makes a tree's successor: directories are copied before they are
-// edited, once each.
-type applier struct {
-	scanner    *scanner
-	top        *directory
-	owned      map[*directory]bool // copied already: may be edited
-	fresh      map[*directory]bool // just read, perhaps still being filled in
-	gone, came []entry             // to count files by, once all are read
+// compareWalk orders paths as a walk does: by component.
+func compareWalk(a, b string) int {
+	for i := 0; i < len(a) && i < len(b); i++ {
+		switch {
+		case a[i] == b[i]:
+		case a[i] == '/':
+			return -1
+		case b[i] == '/':
+			return 1
+		default:
+			return cmp.Compare(a[i], b[i])
+		}
+	}
+	return cmp.Compare(len(a), len(b))
 }
 
-func (a *applier) apply(name string) error {
-	if name == "." {
-		a.gone = append(a.gone, entry{dir: a.top})
-		a.top = a.read(".")
-		a.came = append(a.came, entry{dir: a.top})
-		return nil
-	}
-	if a.fresh[a.top] {
-		return nil
-	}
-	dir, prefix := a.top, ""
-	var trail []int // index of each directory entry on the way
-	parts := strings.Split(name, "/")
-	for depth, part := range parts {
-		full := prefix + part
-		last := depth == len(parts)-1
-		i, known := dir.index(part)
-		if known && !last && dir.entries[i].dir != nil {
-			if sub := dir.entries[i].dir; sub.pruned || a.fresh[sub] {
-				return nil
-			}
-			trail = append(trail, i)
-			dir, prefix = dir.entries[i].dir, full+"/"
-			continue
+// An applier makes the directories of a tree's successor.
+type applier struct{ scanner *scanner }
+
+// An edit is what the disk says now of a name in a directory.
+type edit struct {
+	draft
+	gone bool
+}
+
+// directory returns d, which is at rel, with what the disk says of the paths,
+// relative to it and in order; d itself if that is what d says.
+func (a *applier) directory(d *directory, rel string, paths []string, p Pruner) (*directory, error) {
+	var edits []edit
+	for len(paths) > 0 {
+		name, _, _ := strings.Cut(paths[0], "/")
+		n := 1
+		for n < len(paths) && strings.HasPrefix(paths[n], name+"/") {
+			n++
 		}
-		// The first name on the way that is unknown, is no directory, or is
-		// the path itself: what the disk says now replaces it.
-		st, err := lstat(filepath.Join(a.scanner.root, filepath.FromSlash(full)))
-		switch {
-		case missing(err):
-			if known {
-				a.remove(trail, i)
-			}
-		case err != nil:
-			return err
-		default:
-			a.put(trail, i, known, full, st)
+		e, changed, err := a.entry(d, rel, name, paths[:n], p)
+		if err != nil {
+			return nil, err
 		}
-		return nil
+		if changed {
+			edits = append(edits, e)
+		}
+		paths = paths[n:]
 	}
-	return nil
+	if len(edits) == 0 {
+		return d, nil
+	}
+	return d.edited(edits), nil
+}
+
+// entry looks again at name in d for the sake of paths, which are that and what
+// lies below. It reports whether d has to be changed.
+func (a *applier) entry(d *directory, rel, name string, paths []string, p Pruner) (edit, bool, error) {
+	var old item
+	if i, known := d.index(name); known {
+		old = d.item(i)
+	}
+	e := edit{draft: draft{name: name}}
+	full := join(rel, name)
+	if old.dir != nil && paths[0] != name {
+		below, prune := enter(p, name)
+		if prune || old.dir.pruned {
+			return e, false, nil
+		}
+		rest := make([]string, len(paths))
+		for i, p := range paths {
+			rest[i] = p[len(name)+1:]
+		}
+		next, err := a.directory(old.dir, full, rest, below)
+		e.stat, e.dir = old.stat, next
+		return e, next != old.dir, err
+	}
+	// The path itself, or the first name on the way that is unknown or was no
+	// directory: what the disk says now replaces it.
+	var err error
+	e.stat, e.odd, err = lstat(a.scanner.abs(full))
+	if missing(err) {
+		e.gone = true
+		return e, old.entry != nil, nil
+	}
+	if err != nil {
+		return e, false, fmt.Errorf("look again at %q: %w", full, err)
+	}
+	if e.mode.IsDir() {
+		e.draft.enter(p)
+		if !e.dir.pruned {
+			a.scanner.descend(e.dir, full, e.below)
+		}
+	}
+	return e, true, nil
 }
 
 // missing reports whether err says that a name, or a directory on the way to
@@ -134,143 +161,129 @@ func missing(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || isNotDirectory(err)
 }
 
-// own returns an editable copy of the directory that trail leads to.
-func (a *applier) own(trail []int) *directory {
-	a.top = a.copied(a.top)
-	d := a.top
-	for _, i := range trail {
-		e := &d.entries[i]
-		e.dir = a.copied(e.dir)
-		d = e.dir
+// edited returns a copy of d with the edits, which are in order of their names.
+func (d *directory) edited(edits []edit) *directory {
+	length := len(d.names)
+	for i := range edits {
+		length += len(edits[i].name)
 	}
+	packed := newPacker(len(d.entries)+len(edits), length)
+	put := func(e *edit) {
+		if !e.gone {
+			packed.add(e.name, e.stat, e.odd, e.dir)
+		}
+	}
+	for i := range d.entries {
+		it := d.item(i)
+		for len(edits) > 0 && edits[0].name < it.name {
+			put(&edits[0])
+			edits = edits[1:]
+		}
+		if len(edits) > 0 && edits[0].name == it.name {
+			put(&edits[0])
+			edits = edits[1:]
+			continue
+		}
+		packed.add(it.name, it.stat, it.odd, it.dir)
+	}
+	for i := range edits {
+		put(&edits[i])
+	}
+	next := &directory{}
+	packed.fill(next, d.err())
+	return next
+}
+
+// share returns next with each directory replaced by the one of that path in old
+// in which all is the same, and the sums of old's files where these are. Next is
+// edited; nobody else may know it yet.
+func share(old, next *directory) *directory {
+	if old == next {
+		return old
+	}
+	same := old.pruned == next.pruned && len(old.entries) == len(next.entries) && sameError(old.err(), next.err())
+	for a, b := range pairs(old, next) {
+		if a.entry == nil || b.entry == nil {
+			same = false
+			continue
+		}
+		same = same && a.same(b)
+		if a.dir == nil || b.dir == nil {
+			continue
+		}
+		if a.same(b) {
+			b.entry.stat = a.entry.stat
+		}
+		kept := share(a.dir, b.dir)
+		next.dirs[b.extra] = kept
+		same = same && kept == a.dir
+	}
+	if same {
+		return old
+	}
+	next.takeSums(old)
+	return next
+}
+
+// Compare returns how next differs from t, in time that follows what they do
+// not share.
+func (t *Tree) Compare(next *Tree) Diff {
+	var (
+		d     Diff
+		files int
+	)
+	d.directories("", t.top, next.top, &files)
 	return d
 }
 
-func (a *applier) copied(d *directory) *directory {
-	if a.owned[d] {
-		return d
-	}
-	c := &directory{entries: slices.Clone(d.entries), err: d.err, pruned: d.pruned}
-	a.owned[c] = true
-	return c
-}
-
-func (a *applier) remove(trail []int, i int) {
-	d := a.own(trail)
-	a.gone = append(a.gone, d.entries[i])
-	d.entries = slices.Delete(d.entries, i, i+1)
-}
-
-// put replaces the entry at i, or inserts one there.
-func (a *applier) put(trail []int, i int, known bool, full string, st stat) {
-	e := entry{name: path.Base(full), stat: st}
-	if known && !st.mode.IsDir() && a.at(trail).entries[i].stat == st {
+// directories adds to d how b differs from a, which are in dir, a path with a
+// slash at its end, and to files how many more b has.
+func (d *Diff) directories(dir string, a, b *directory, files *int) {
+	if a == b {
 		return
 	}
-	if st.mode.IsDir() {
-		e.dir = a.read(full)
+	for x, y := range pairs(a, b) {
+		if x.entry != nil && y.entry != nil && x.mode.Type() == y.mode.Type() {
+			if !x.same(y) {
+				d.Changed = append(d.Changed, dir+x.name)
+			}
+			if x.dir != nil {
+				d.directories(dir+x.name+"/", x.dir, y.dir, files)
+			}
+			continue
+		}
+		if x.entry != nil {
+			n := len(d.Removed)
+			d.Removed = appendAll(d.Removed, dir, x)
+			*files -= len(d.Removed) - n - directories(x)
+		}
+		if y.entry != nil {
+			n := len(d.Added)
+			d.Added = appendAll(d.Added, dir, y)
+			*files += len(d.Added) - n - directories(y)
+		}
 	}
-	if known {
-		a.remove(trail, i)
-	}
-	d := a.own(trail)
-	d.entries = slices.Insert(d.entries, i, e)
-	a.came = append(a.came, e)
 }
 
-func (a *applier) read(rel string) *directory {
-	d := a.scanner.read(rel)
-	a.fresh[d] = true
-	return d
-}
-
-func (a *applier) filesDelta() int {
-	n := 0
-	for _, e := range a.gone {
-		n -= e.files()
+// directories counts those at and below it.
+func directories(it item) int {
+	if it.dir == nil {
+		return 0
 	}
-	for _, e := range a.came {
-		n += e.files()
+	n := 1
+	for i := range it.dir.entries {
+		n += directories(it.dir.item(i))
 	}
 	return n
 }
 
-func (e entry) files() int {
-	if e.dir == nil {
-		return 1
+func appendAll(list []string, dir string, it item) []string {
+	list = append(list, dir+it.name)
+	if it.dir != nil {
+		yieldAll(it.dir, dir+it.name+"/", func(e Entry) bool {
+			list = append(list, e.Path)
+			return true
+		})
 	}
-	return countFiles(e.dir)
-}
-
-// at returns the directory that trail leads to, to read.
-func (a *applier) at(trail []int) *directory {
-	d := a.top
-	for _, i := range trail {
-		d = d.entries[i].dir
-	}
-	return d
-}
-
-// differ calls fn for each name, in the order of a walk, of which a and b do not
-// say the same, with the path of its directory and a slash behind it; nil stands
-// for a name that is not there. A directory that came or went is followed by all
-// that is below it. It ends, and returns false, when fn does.
-func differ(dir string, a, b *directory, fn func(dir string, a, b *entry) bool) bool {
-	if a == b {
-		return true
-	}
-	i, j := 0, 0
-	for i < len(a.entries) || j < len(b.entries) {
-		ok := true
-		switch {
-		case j == len(b.entries) || i < len(a.entries) && a.entries[i].name < b.entries[j].name:
-			ok = differAll(dir, &a.entries[i], nil, fn)
-			i++
-		case i == len(a.entries) || b.entries[j].name < a.entries[i].name:
-			ok = differAll(dir, nil, &b.entries[j], fn)
-			j++
-		default:
-			ok = differEntry(dir, &a.entries[i], &b.entries[j], fn)
-			i, j = i+1, j+1
-		}
-		if !ok {
-			return false
-		}
-	}
-	return true
-}
-
-func differEntry(dir string, a, b *entry, fn func(dir string, a, b *entry) bool) bool {
-	switch {
-	case a.mode.Type() != b.mode.Type():
-		return differAll(dir, a, nil, fn) && differAll(dir, nil, b, fn)
-	case a.dir == nil:
-		return a.stat == b.stat || fn(dir, a, b)
-	case (!sameToBuild(a.stat, b.stat) || (a.dir.err == nil) != (b.dir.err == nil)) && !fn(dir, a, b):
-		return false
-	}
-	return differ(dir+a.name+"/", a.dir, b.dir, fn)
-}
-
-// differAll calls fn for a name that came or went, and all that is below it.
-func differAll(dir string, a, b *entry, fn func(dir string, a, b *entry) bool) bool {
-	if !fn(dir, a, b) {
-		return false
-	}
-	switch {
-	case a != nil && a.dir != nil:
-		return differ(dir+a.name+"/", a.dir, &directory{}, fn)
-	case b != nil && b.dir != nil:
-		return differ(dir+b.name+"/", &directory{}, b.dir, fn)
-	}
-	return true
-}
-
-// sameToBuild reports whether the stats of a directory differ at most in what
-// changes whenever a name in it does, and reaches no build. The time of the last
-// change of anything does too; but it is all that tells of a change to an
-// extended attribute, which is sent.
-func sameToBuild(a, b stat) bool {
-	a.mtime, a.links, a.inode = b.mtime, b.links, b.inode
-	return a == b
+	return list
 }

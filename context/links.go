@@ -31,15 +31,10 @@ func (h *hardLinks) bytes(e *entry, path string) int64 {
 // name's count will do: no event tells that the other's changed.
 func (g *linkGroup) repeated(e *entry) bool { return e.links > 1 || g.links > 1 }
 
-// concerns reports whether a change from one of the entries to the other may
-// change which names a file has. Either is nil for a name that came or went.
-func (h *hardLinks) concerns(a, b *entry) bool {
-	for _, e := range []*entry{a, b} {
-		if e != nil && e.mode.IsRegular() && (e.links > 1 || h.groups[e.inode] != nil) {
-			return true
-		}
-	}
-	return false
+// concerns reports whether a change of e, which may be nil, may be one of the
+// names that a file has.
+func (h *hardLinks) concerns(e *entry) bool {
+	return e != nil && e.mode.IsRegular() && (e.links > 1 || h.groups[e.inode] != nil)
 }
 
 // newHardLinks looks through the context.
@@ -48,31 +43,31 @@ func newHardLinks(l *Local) *hardLinks {
 	if !l.top.linked {
 		return h
 	}
-	l.walk(func(s *summary) bool { return s.linked }, func(_ string, e *entry, _ bool) bool {
-		if e.links > 1 && e.mode.IsRegular() && e.inode != 0 {
-			h.groups[e.inode] = &linkGroup{}
+	l.walk(func(s *summary) bool { return s.linked }, func(_ string, it item, _ bool) bool {
+		if it.links > 1 && it.mode.IsRegular() && it.inode != 0 {
+			h.groups[it.inode] = &linkGroup{}
 		}
 		return true
 	})
 	sent := map[uint64]uint32{} // links of the first name that is sent
-	l.walk(nil, func(dir string, e *entry, isSent bool) bool {
-		g := h.groups[e.inode]
-		if g == nil || !e.mode.IsRegular() {
+	l.walk(nil, func(dir string, it item, isSent bool) bool {
+		g := h.groups[it.inode]
+		if g == nil || !it.mode.IsRegular() {
 			return true
 		}
-		g.names = append(g.names, dir+e.name)
+		g.names = append(g.names, dir+it.name)
 		switch {
 		case len(g.names) == 1:
-			g.links = e.links
-		case g.repeated(e):
-			h.context += e.size
+			g.links = it.links
+		case g.repeated(it.entry):
+			h.context += it.size
 		}
 		if isSent {
-			switch links, seen := sent[e.inode]; {
+			switch links, seen := sent[it.inode]; {
 			case !seen:
-				sent[e.inode] = e.links
-			case e.links > 1 || links > 1:
-				h.sent += e.size
+				sent[it.inode] = it.links
+			case it.links > 1 || links > 1:
+				h.sent += it.size
 			}
 		}
 		return true

@@ -48,8 +48,8 @@ func (l Local) update(ctx context.Context, plan *dockerfile.Plan, views Views) (
 	if err != nil {
 		return l, err
 	}
-	top := tree.find(sub)
-	if top == nil || top.dir == nil {
+	top, ok := tree.find(sub)
+	if !ok || top.dir == nil {
 		return l, fmt.Errorf("build context %s: %w", l.Root, fs.ErrNotExist)
 	}
 	if l.top != nil && l.top.dir == top.dir {
@@ -86,7 +86,7 @@ func (l *Local) fill(ctx context.Context, top *directory, f *filter) error {
 		return err
 	}
 	l.filter, l.top = f, sum
-	if old == nil || l.links.touched(old, sum) {
+	if old == nil || l.relinked(old, sum) {
 		l.links = newHardLinks(l)
 	}
 	l.Context, l.Sent = sum.context, sum.sent
@@ -95,20 +95,25 @@ func (l *Local) fill(ctx context.Context, top *directory, f *filter) error {
 	return nil
 }
 
-// touched reports whether what differs between two summaries may change which
+// relinked reports whether what differs between two summaries may change which
 // names a file has.
-func (h *hardLinks) touched(old, next *summary) bool {
+func (l *Local) relinked(old, next *summary) bool {
+	h := l.links
 	if !old.linked && !next.linked {
 		return false
 	}
-	same := differ("", old.dir, next.dir, func(_ string, a, b *entry) bool { return !h.concerns(a, b) })
-	return !same
+	for c := range changes(l.filter, old, next) {
+		if h.concerns(c.old.entry) || h.concerns(c.next.entry) {
+			return true
+		}
+	}
+	return false
 }
 
 // walk calls fn for all of the context, parents before children, with the
 // directory's path and a slash behind it, until fn returns false. It goes past
 // directories of which into says no.
-func (l *Local) walk(into func(*summary) bool, fn func(dir string, e *entry, sent bool) bool) {
+func (l *Local) walk(into func(*summary) bool, fn func(dir string, it item, sent bool) bool) {
 	if l.top != nil {
 		w := walker{filter: l.filter, into: into, fn: fn}
 		w.directory("", l.top, l.filter.root())
@@ -118,28 +123,26 @@ func (l *Local) walk(into func(*summary) bool, fn func(dir string, e *entry, sen
 type walker struct {
 	filter *filter
 	into   func(*summary) bool
-	fn     func(dir string, e *entry, sent bool) bool
+	fn     func(dir string, it item, sent bool) bool
 }
 
 func (w *walker) directory(dir string, s *summary, p place) bool {
 	if w.into != nil && !w.into(s) {
 		return true
 	}
-	next := 0
 	for i := range s.dir.entries {
-		e := &s.dir.entries[i]
-		if e.dir == nil {
-			if in, sent := w.filter.file(p, e.name); in && !w.fn(dir, e, sent) {
+		it := s.dir.item(i)
+		if it.dir == nil {
+			if in, sent := w.filter.file(p, it.name); in && !w.fn(dir, it, sent) {
 				return false
 			}
 			continue
 		}
-		kid := s.kids[next]
-		next++
+		kid := s.kids[it.extra]
 		if kid == nil || !kid.in {
 			continue
 		}
-		if !w.fn(dir, e, kid.asked) || !w.directory(dir+e.name+"/", kid, w.filter.enter(p, e.name)) {
+		if !w.fn(dir, it, kid.asked) || !w.directory(dir+it.name+"/", kid, w.filter.enter(p, it.name)) {
 			return false
 		}
 	}
@@ -150,14 +153,14 @@ func (w *walker) directory(dir string, s *summary, p place) bool {
 // parents before children.
 func (l Local) All() iter.Seq[File] {
 	return func(yield func(File) bool) {
-		l.walk(nil, func(dir string, e *entry, sent bool) bool {
-			return yield(l.file(dir+e.name, e, sent))
+		l.walk(nil, func(dir string, it item, sent bool) bool {
+			return yield(l.file(dir+it.name, it, sent))
 		})
 	}
 }
 
-func (l *Local) file(name string, e *entry, sent bool) File {
-	f := File{Entry: e.public(name), Bytes: l.links.bytes(e, name), Sent: sent}
+func (l *Local) file(name string, it item, sent bool) File {
+	f := File{Entry: it.public(name), Bytes: l.links.bytes(it.entry, name), Sent: sent}
 	if sent {
 		f.Steps = l.takers.steps(name)
 	}
@@ -176,51 +179,39 @@ func (l Local) Lookup(name string) (File, bool) {
 		if !ok {
 			return File{}, false
 		}
-		e := &s.dir.entries[i]
-		if e.dir == nil {
+		it := s.dir.item(i)
+		if it.dir == nil {
 			in, sent := l.filter.file(at, part)
 			if !in || below {
 				return File{}, false
 			}
-			return l.file(name, e, sent), true
+			return l.file(name, it, sent), true
 		}
-		s = s.kid(i)
+		s = s.kids[it.extra]
 		if s == nil || !s.in {
 			return File{}, false
 		}
 		if !below {
-			return l.file(name, e, s.asked), true
+			return l.file(name, it, s.asked), true
 		}
 		at, rest = l.filter.enter(at, part), more
 	}
 }
 
-// kid returns the summary of the directory that is the entry at i.
-func (s *summary) kid(i int) *summary {
-	n := 0
-	for j := range s.dir.entries[:i] {
-		if s.dir.entries[j].dir != nil {
-			n++
-		}
-	}
-	return s.kids[n]
-}
-
-// Since returns the paths, in no order, at which a file of l may not be what it
-// was in old, an earlier selection of the same context; false if that may be so
-// for any path.
+// Since returns the paths, in no order, at which a file of l is not what it was
+// in old, an earlier selection of the same context; false if that may be so for
+// any path. The work follows what the two do not share.
 func (l Local) Since(old Local) ([]string, bool) {
-	if l.filter != old.filter || l.takers != old.takers || l.top == nil {
+	if l.filter != old.filter || l.takers != old.takers || (l.top == nil) != (old.top == nil) {
 		return nil, false
 	}
+	if l.top == old.top {
+		return nil, true
+	}
 	var list []string
-	differ("", old.top.dir, l.top.dir, func(dir string, a, b *entry) bool {
-		if a == nil {
-			a = b
-		}
-		list = append(list, dir+a.name)
-		return true
-	})
+	for c := range changes(l.filter, old.top, l.top) {
+		list = append(list, c.path)
+	}
 	if l.links != old.links {
 		list = append(append(list, l.links.names()...), old.links.names()...)
 	}

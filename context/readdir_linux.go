@@ -29,36 +29,40 @@ type dirent struct {
 	kind     byte
 }
 
-// readDirectory returns the entries of the directory at name, in no order, with
-// the fewest system calls: the names from getdents, a stat by name relative to
-// the open directory, and none for a directory that skip names. An entry that
-// vanishes meanwhile is left out; an error comes with what could be read.
-func readDirectory(name string, skip func(name string) bool) ([]entry, error) {
+// readDirectory appends the entries of the directory at name to drafts, in no
+// order, with the fewest system calls: the names from getdents, a stat by name
+// relative to the open directory, and none for a directory that p prunes. An
+// entry that vanishes meanwhile is left out; an error comes with what could be
+// read.
+func readDirectory(name string, p Pruner, drafts []draft) ([]draft, error) {
 	fd, err := open(name)
 	if err != nil {
-		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+		return drafts, &fs.PathError{Op: "open", Path: name, Err: err}
 	}
 	defer unix.Close(fd)
 	var l dirents
 	readErr := l.read(fd)
 	text := string(l.text)
-	entries := make([]entry, 0, len(l.names))
 	for _, n := range l.names {
-		e := entry{name: text[n.from:n.to]}
-		if n.kind == unix.DT_DIR && skip(e.name) {
-			e.stat, e.dir = stat{mode: fs.ModeDir | 0o755}, &directory{pruned: true}
-			entries = append(entries, e)
-			continue
+		d := draft{name: text[n.from:n.to]}
+		if n.kind == unix.DT_DIR {
+			if d.enter(p); d.dir.pruned {
+				drafts = append(drafts, d)
+				continue
+			}
 		}
-		err := e.stat.read(fd, e.name)
+		err := d.read(fd)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
-			readErr = &fs.PathError{Op: "lstat", Path: name + "/" + e.name, Err: err}
+			readErr = &fs.PathError{Op: "lstat", Path: name + "/" + d.name, Err: err}
 			continue
 		}
-		entries = append(entries, e)
+		if !d.mode.IsDir() {
+			d.dir = nil // it was one when it was listed
+		}
+		drafts = append(drafts, d)
 	}
 	if readErr != nil {
 		var pe *fs.PathError
@@ -66,7 +70,7 @@ func readDirectory(name string, skip func(name string) bool) ([]entry, error) {
 			readErr = &fs.PathError{Op: "readdirent", Path: name, Err: readErr}
 		}
 	}
-	return entries, readErr
+	return drafts, readErr
 }
 
 func open(name string) (int, error) {
@@ -115,11 +119,11 @@ func (l *dirents) parse(buf []byte) {
 	}
 }
 
-// read fills st with what the system knows of name in the directory fd.
-func (st *stat) read(fd int, name string) error {
+// read fills in what the system knows of the entry in the directory fd.
+func (d *draft) read(fd int) error {
 	var sys unix.Stat_t
 	for {
-		err := unix.Fstatat(fd, name, &sys, unix.AT_SYMLINK_NOFOLLOW)
+		err := unix.Fstatat(fd, d.name, &sys, unix.AT_SYMLINK_NOFOLLOW)
 		if err == unix.EINTR {
 			continue
 		}
@@ -128,19 +132,21 @@ func (st *stat) read(fd int, name string) error {
 		}
 		break
 	}
-	*st = stat{
+	d.stat = stat{
 		mode: fileMode(sys.Mode), size: sys.Size, mtime: unix.TimespecToNsec(sys.Mtim), ctime: unix.TimespecToNsec(sys.Ctim),
-		inode: sys.Ino, links: uint32(sys.Nlink), uid: sys.Uid, gid: sys.Gid, device: uint64(sys.Rdev),
+		inode: sys.Ino, links: uint32(sys.Nlink),
 	}
 	switch {
-	case st.mode.IsDir():
-		st.size = 0
-	case st.mode&fs.ModeSymlink != 0:
-		link, err := readlink(fd, name, int(sys.Size))
+	case d.mode.IsDir():
+		d.size = 0
+	case d.mode&fs.ModeSymlink != 0:
+		link, err := readlink(fd, d.name, int(sys.Size))
 		if err != nil {
 			return err
 		}
-		st.link = link
+		d.odd.link = link
+	case d.mode&fs.ModeDevice != 0:
+		d.odd.device = uint64(sys.Rdev)
 	}
 	return nil
 }

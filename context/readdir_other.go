@@ -9,19 +9,18 @@ import (
 	"path/filepath"
 )
 
-// readDirectory returns the entries of the directory at name, in no order. An
-// entry that vanishes meanwhile is left out; an error comes with what could be
-// read.
-func readDirectory(name string, _ func(name string) bool) ([]entry, error) {
+// readDirectory appends the entries of the directory at name to drafts, in no
+// order. An entry that vanishes meanwhile is left out; an error comes with what
+// could be read.
+func readDirectory(name string, _ Pruner, drafts []draft) ([]draft, error) {
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, err
+		return drafts, err
 	}
 	defer f.Close()
 	names, readErr := f.Readdirnames(-1)
-	entries := make([]entry, 0, len(names))
 	for _, n := range names {
-		st, err := lstat(filepath.Join(name, n))
+		st, odd, err := lstat(filepath.Join(name, n))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -29,7 +28,7 @@ func readDirectory(name string, _ func(name string) bool) ([]entry, error) {
 			readErr = err
 			continue
 		}
-		entries = append(entries, entry{name: n, stat: st})
+		drafts = append(drafts, draft{name: n, stat: st, odd: odd})
 	}
-	return entries, readErr
+	return drafts, readErr
 }

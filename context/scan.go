@@ -5,17 +5,31 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 )
 
-// A Pruner reports whether nothing at or below a directory can matter, so that
-// it need not be read. It must be safe for concurrent use; nil prunes nothing.
-type Pruner func(dir string) bool
+// A Pruner stands for a directory, and says which of those in it need not be
+// read. It goes along with a walk, so that each directory is decided by its name
+// alone. It must be safe for concurrent use; nil prunes nothing.
+type Pruner interface {
+	// Enter reports whether nothing at or below the directory called name can
+	// matter. If it can, below stands for that directory.
+	Enter(name string) (below Pruner, prune bool)
+}
+
+func enter(p Pruner, name string) (Pruner, bool) {
+	if p == nil {
+		return nil, false
+	}
+	return p.Enter(name)
+}
 
 // Scan pictures the files below root. The root's own links are resolved, links
 // below it never followed (fsutil: NewFS). A directory that cannot be read is
@@ -29,30 +43,52 @@ func Scan(ctx context.Context, root string, prune Pruner) (*Tree, error) {
 	if resolved, err = filepath.Abs(resolved); err != nil {
 		return nil, fmt.Errorf("scan build context: %w", err)
 	}
-	s := newScanner(ctx, resolved, prune)
-	top := s.read(".")
+	s := newScanner(ctx, resolved)
+	top := s.read(".", prune)
 	if err := s.wait(); err != nil {
 		return nil, err
 	}
-	if top.err != nil {
-		return nil, fmt.Errorf("scan build context: %w", top.err)
+	if err := top.err(); err != nil {
+		return nil, fmt.Errorf("scan build context: %w", err)
 	}
 	return &Tree{root: resolved, seq: 1, top: top, files: countFiles(top)}, nil
 }
 
 // A scanner reads directories, several at a time, for one scan.
 type scanner struct {
-	ctx   context.Context
-	root  string
-	prune Pruner
-	group errgroup.Group
+	ctx    context.Context
+	root   string
+	group  errgroup.Group
+	drafts sync.Pool // of *[]draft
 }
 
-func newScanner(ctx context.Context, root string, prune Pruner) *scanner {
-	if prune == nil {
-		prune = func(string) bool { return false }
+// A draft is an entry that is yet to be sorted in.
+type draft struct {
+	name string
+	stat
+	odd     oddity
+	dir     *directory
+	below   Pruner // of a directory
+	entered bool   // below is known
+}
+
+// enter decides whether a directory is read. Of one that is not, nothing is
+// known but that it is there.
+func (d *draft) enter(p Pruner) {
+	if d.entered {
+		return
 	}
-	s := &scanner{ctx: ctx, root: root, prune: prune}
+	var prune bool
+	d.below, prune = enter(p, d.name)
+	d.entered, d.dir = true, &directory{pruned: prune}
+	if prune {
+		d.stat = stat{mode: fs.ModeDir | 0o755}
+	}
+}
+
+func newScanner(ctx context.Context, root string) *scanner {
+	s := &scanner{ctx: ctx, root: root}
+	s.drafts.New = func() any { return new([]draft) }
 	// Directory reads wait for the disk as often as they use a core.
 	s.group.SetLimit(2 * runtime.GOMAXPROCS(0))
 	return s
@@ -69,43 +105,56 @@ func (s *scanner) wait() error {
 
 // read returns the directory at rel. Directories below it may still be filled
 // in by other goroutines until wait returns.
-func (s *scanner) read(rel string) *directory {
+func (s *scanner) read(rel string, p Pruner) *directory {
 	d := &directory{}
-	if rel != "." && s.prune(rel) {
-		d.pruned = true
-		return d
-	}
-	s.fill(d, rel)
+	s.fill(d, rel, p)
 	return d
 }
 
-func (s *scanner) fill(d *directory, rel string) {
+func (s *scanner) fill(d *directory, rel string, p Pruner) {
 	if s.ctx.Err() != nil {
 		return
 	}
-	d.entries, d.err = readDirectory(filepath.Join(s.root, filepath.FromSlash(rel)), func(name string) bool {
-		return s.prune(join(rel, name))
-	})
-	slices.SortFunc(d.entries, func(a, b entry) int { return strings.Compare(a.name, b.name) })
-	for i := range d.entries {
-		if e := &d.entries[i]; e.mode.IsDir() && e.dir == nil {
-			s.descend(e, join(rel, e.name))
+	buf := s.drafts.Get().(*[]draft)
+	drafts, err := readDirectory(s.abs(rel), p, (*buf)[:0])
+	slices.SortFunc(drafts, func(a, b draft) int { return strings.Compare(a.name, b.name) })
+	length := 0
+	for i := range drafts {
+		length += len(drafts[i].name)
+	}
+	packed := newPacker(len(drafts), length)
+	for i := range drafts {
+		dr := &drafts[i]
+		if dr.mode.IsDir() {
+			dr.enter(p)
+		}
+		packed.add(dr.name, dr.stat, dr.odd, dr.dir)
+	}
+	packed.fill(d, err)
+	var below []Pruner
+	for i := range drafts {
+		if drafts[i].dir != nil {
+			below = append(below, drafts[i].below)
+		}
+	}
+	clear(drafts)
+	*buf = drafts
+	s.drafts.Put(buf)
+	for i, e := range d.entries {
+		if e.mode.IsDir() && !d.dirs[e.extra].pruned {
+			s.descend(d.dirs[e.extra], join(rel, d.name(i)), below[e.extra])
 		}
 	}
 }
 
 // descend reads a directory in a goroutine of its own if one is free.
-func (s *scanner) descend(e *entry, rel string) {
-	e.dir = &directory{}
-	if s.prune(rel) {
-		e.dir.pruned = true
-		return
-	}
-	child := e.dir
-	if !s.group.TryGo(func() error { s.fill(child, rel); return nil }) {
-		s.fill(child, rel)
+func (s *scanner) descend(d *directory, rel string, p Pruner) {
+	if !s.group.TryGo(func() error { s.fill(d, rel, p); return nil }) {
+		s.fill(d, rel, p)
 	}
 }
+
+func (s *scanner) abs(rel string) string { return filepath.Join(s.root, filepath.FromSlash(rel)) }
 
 // join is path.Join for paths that are clean already.
 func join(dir, name string) string {
@@ -115,23 +164,30 @@ func join(dir, name string) string {
 	return dir + "/" + name
 }
 
+// splitPath parts a path into the directory's and the name in there.
+func splitPath(name string) (dir, base string) {
+	name = path.Clean(name)
+	return path.Dir(name), path.Base(name)
+}
+
 // lstat returns what the system knows of the file itself.
-func lstat(name string) (stat, error) {
+func lstat(name string) (stat, oddity, error) {
 	fi, err := os.Lstat(name)
 	if err != nil {
-		return stat{}, err
+		return stat{}, oddity{}, err
 	}
 	st := stat{mode: fi.Mode(), size: fi.Size(), mtime: fi.ModTime().UnixNano(), links: 1}
-	st.fromSystem(fi)
-	if fi.IsDir() {
+	var odd oddity
+	st.fromSystem(fi, &odd)
+	switch {
+	case fi.IsDir():
 		st.size = 0
-	}
-	if fi.Mode()&fs.ModeSymlink != 0 {
-		if st.link, err = os.Readlink(name); err != nil {
-			return stat{}, err
+	case fi.Mode()&fs.ModeSymlink != 0:
+		if odd.link, err = os.Readlink(name); err != nil {
+			return stat{}, oddity{}, err
 		}
+		// Paths of a context are slash-separated; so is what links name.
+		odd.link = strings.ReplaceAll(odd.link, string(filepath.Separator), "/")
 	}
-	// Paths of a context are slash-separated; so is what links name.
-	st.link = strings.ReplaceAll(st.link, string(filepath.Separator), "/")
-	return st, nil
+	return st, odd, nil
 }

@@ -52,7 +52,7 @@ func BenchmarkScan(b *testing.B) {
 	})
 	b.Run("stoker-node_modules-pruned", func(b *testing.B) {
 		for b.Loop() {
-			if _, err := Scan(b.Context(), root, func(dir string) bool { return dir == "node_modules" }); err != nil {
+			if _, err := Scan(b.Context(), root, pruneNames{"node_modules"}); err != nil {
 				b.Fatal(err)
 			}
 		}

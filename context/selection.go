@@ -29,6 +29,8 @@ type Selection struct {
 	// directories and that the build asks for.
 	Main  Local
 	Named []Local
+
+	images []knownImage
 }
 
 // Views finds the picture of a directory: the tree that holds it, and its place
@@ -50,7 +52,8 @@ func Compute(ctx context.Context, def Definition, resolver dockerfile.Resolver, 
 	if err != nil {
 		return nil, err
 	}
-	plan, err := dockerfile.Convert(ctx, def.Input(), resolver)
+	memory := &memory{Resolver: resolver}
+	plan, err := dockerfile.Convert(ctx, def.Input(), memory)
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +63,7 @@ func Compute(ctx context.Context, def Definition, resolver dockerfile.Resolver, 
 			return nil, err
 		}
 	}
-	s := &Selection{Definition: def, Plan: plan}
+	s := &Selection{Definition: def, Plan: plan, images: memory.images}
 	s.Main = Local{Name: dockerfile.MainContext, Root: main, Ignore: ignored}
 	local := def.LocalContexts()
 	for _, name := range slices.Sorted(maps.Keys(local)) {
@@ -76,9 +79,9 @@ func Compute(ctx context.Context, def Definition, resolver dockerfile.Resolver, 
 }
 
 // Update returns the selection out of later trees, with work that follows what
-// of the directories differs. The Dockerfile, the ignore files and what is known
-// of base images must be what they were when s was computed; s itself stays as
-// it is.
+// of the directories differs. The Dockerfile and the ignore files must be what
+// they were when s was computed, and what is known of base images too (see
+// Current). s itself stays as it is.
 func (s *Selection) Update(ctx context.Context, views Views) (*Selection, error) {
 	next := *s
 	next.Named = slices.Clone(s.Named)

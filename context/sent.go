@@ -76,22 +76,20 @@ func (d SentDir) All() iter.Seq[SentFile] {
 		if d.summary == nil {
 			return
 		}
-		next := 0
 		for i := range d.summary.dir.entries {
-			e := &d.summary.dir.entries[i]
-			if e.dir == nil {
-				if _, sent := d.filter.file(d.place, e.name); sent && !yield(e.sent()) {
+			it := d.summary.dir.item(i)
+			if it.dir == nil {
+				if _, sent := d.filter.file(d.place, it.name); sent && !yield(it.sent()) {
 					return
 				}
 				continue
 			}
-			kid := d.summary.kids[next]
-			next++
+			kid := d.summary.kids[it.extra]
 			if kid == nil || !kid.in || !kid.asked {
 				continue
 			}
-			f := e.sent()
-			f.Dir = SentDir{filepath.Join(d.path, e.name), kid, d.filter, d.filter.enter(d.place, e.name)}
+			f := it.sent()
+			f.Dir = SentDir{filepath.Join(d.path, it.name), kid, d.filter, d.filter.enter(d.place, it.name)}
 			if !yield(f) {
 				return
 			}
@@ -105,10 +103,10 @@ func (d SentDir) Holds(name string) bool {
 	return ok
 }
 
-func (e *entry) sent() SentFile {
-	f := SentFile{Name: e.name, Mode: e.mode, Size: e.size, Link: e.link, Stamp: e.public("").Stamp()}
-	if e.mode&fs.ModeDevice != 0 {
-		f.Major, f.Minor = deviceNumbers(e.device)
+func (it item) sent() SentFile {
+	f := SentFile{Name: it.name, Mode: it.mode, Size: it.size, Link: it.odd.link, Stamp: it.public("").Stamp()}
+	if it.mode&fs.ModeDevice != 0 {
+		f.Major, f.Minor = deviceNumbers(it.odd.device)
 	}
 	return f
 }

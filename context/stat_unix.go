@@ -7,14 +7,15 @@ import (
 	"syscall"
 )
 
-func (st *stat) fromSystem(fi fs.FileInfo) {
+func (st *stat) fromSystem(fi fs.FileInfo, odd *oddity) {
 	sys, ok := fi.Sys().(*syscall.Stat_t)
 	if !ok {
 		return
 	}
 	st.inode = sys.Ino
 	st.links = uint32(sys.Nlink)
-	st.uid, st.gid = sys.Uid, sys.Gid
-	st.device = uint64(sys.Rdev)
 	st.ctime = changeTime(sys)
+	if fi.Mode()&fs.ModeDevice != 0 {
+		odd.device = uint64(sys.Rdev)
+	}
 }

@@ -39,15 +39,17 @@ func (s *summarizer) directory(d *directory, p place, old *summary) (*summary, e
 		return nil, err
 	}
 	sum := &summary{dir: d}
-	before := olderKids{summary: old}
+	if len(d.dirs) > 0 {
+		sum.kids = make([]*summary, 0, len(d.dirs))
+	}
 	for i := range d.entries {
-		e := &d.entries[i]
-		if e.dir == nil {
-			in, sent := s.filter.file(p, e.name)
-			sum.file(e, in, sent)
+		it := d.item(i)
+		if it.dir == nil {
+			in, sent := s.filter.file(p, it.name)
+			sum.file(it.entry, in, sent)
 			continue
 		}
-		kid, err := s.child(e, s.filter.enter(p, e.name), before.next(e.name))
+		kid, err := s.child(it, s.filter.enter(p, it.name), old.kid(it.name))
 		if err != nil {
 			return nil, err
 		}
@@ -57,22 +59,22 @@ func (s *summarizer) directory(d *directory, p place, old *summary) (*summary, e
 	return sum, nil
 }
 
-// child returns the summary of the directory e at p, nil if nothing at or below
-// it is in the context.
-func (s *summarizer) child(e *entry, p place, old *summary) (*summary, error) {
+// child returns the summary of the directory it at p, nil if the ignore file
+// leaves it out with all below.
+func (s *summarizer) child(it item, p place, old *summary) (*summary, error) {
 	if p.exclude.Pruned() {
 		return nil, nil
 	}
-	if old != nil && old.dir == e.dir {
+	if old != nil && old.dir == it.dir {
 		return old, nil
 	}
 	in := !p.exclude.Matched()
 	asked, wanted := s.filter.visited(p)
 	wanted = wanted && in
-	if err := e.dir.err; err != nil && asked && (wanted || !errors.Is(err, fs.ErrPermission)) {
+	if err := it.dir.err(); err != nil && asked && (wanted || !errors.Is(err, fs.ErrPermission)) {
 		return nil, err
 	}
-	sum, err := s.directory(e.dir, p, old)
+	sum, err := s.directory(it.dir, p, old)
 	if err != nil {
 		return nil, err
 	}
@@ -117,28 +119,14 @@ func (s *Size) add(o Size) {
 	s.Bytes += o.Bytes
 }
 
-// olderKids finds the summary that a directory had before; it is asked for
-// names in order.
-type olderKids struct {
-	*summary
-	entry, kid int
-}
-
-func (o *olderKids) next(name string) *summary {
-	if o.summary == nil {
+// kid returns the summary of the directory name in s; nil where there is none.
+func (s *summary) kid(name string) *summary {
+	if s == nil {
 		return nil
 	}
-	for ; o.entry < len(o.dir.entries); o.entry++ {
-		e := &o.dir.entries[o.entry]
-		if e.name >= name {
-			if e.name == name && e.dir != nil {
-				return o.kids[o.kid]
-			}
-			return nil
-		}
-		if e.dir != nil {
-			o.kid++
-		}
+	i, ok := s.dir.index(name)
+	if !ok || !s.dir.entries[i].mode.IsDir() {
+		return nil
 	}
-	return nil
+	return s.kids[s.dir.entries[i].extra]
 }

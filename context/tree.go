@@ -4,7 +4,6 @@ import (
 	"io/fs"
 	"iter"
 	"path"
-	"slices"
 	"strings"
 )
 
@@ -16,34 +15,6 @@ type Tree struct {
 	seq   uint64
 	top   *directory
 	files int
-}
-
-// A directory holds its entries sorted by name. It is shared between trees and
-// never edited once its tree was handed out.
-type directory struct {
-	entries []entry
-	err     error // why its entries could not be read
-	pruned  bool  // nobody looked, for nothing below matters
-}
-
-// An entry is a name in a directory and what lstat said of it.
-type entry struct {
-	name string
-	stat
-	dir *directory // of a directory
-}
-
-// stat is what of a file decides whether it is sent again and how it is keyed.
-type stat struct {
-	mode     fs.FileMode
-	size     int64
-	mtime    int64 // nanoseconds
-	ctime    int64 // nanoseconds; 0 where the system has none
-	inode    uint64
-	links    uint32
-	uid, gid uint32
-	device   uint64 // of a device node
-	link     string // target of a symbolic link
 }
 
 // An Entry is one file of a [Tree].
@@ -84,11 +55,11 @@ func (t *Tree) Files() int { return t.files }
 
 // Lookup returns the entry at name. Links on the way are not followed.
 func (t *Tree) Lookup(name string) (Entry, bool) {
-	e := t.find(name)
-	if e == nil {
+	it, ok := t.find(name)
+	if !ok {
 		return Entry{}, false
 	}
-	return e.public(path.Clean(name)), true
+	return it.public(path.Clean(name)), true
 }
 
 // All yields every entry but the root, parents before children, the names of a
@@ -101,66 +72,47 @@ func (t *Tree) All() iter.Seq[Entry] {
 
 func yieldAll(d *directory, prefix string, yield func(Entry) bool) bool {
 	for i := range d.entries {
-		e := &d.entries[i]
-		name := prefix + e.name
-		if !yield(e.public(name)) {
+		it := d.item(i)
+		name := prefix + it.name
+		if !yield(it.public(name)) {
 			return false
 		}
-		if e.dir != nil && !yieldAll(e.dir, name+"/", yield) {
+		if it.dir != nil && !yieldAll(it.dir, name+"/", yield) {
 			return false
 		}
 	}
 	return true
 }
 
-func (e *entry) public(name string) Entry {
-	out := Entry{Path: name, Mode: e.mode, Size: e.size, Link: e.link, Links: e.links, Inode: e.inode, mtime: e.mtime, ctime: e.ctime}
-	if e.dir != nil {
-		out.Err = e.dir.err
+func (it item) public(name string) Entry {
+	out := Entry{
+		Path: name, Mode: it.mode, Size: it.size, Link: it.odd.link, Links: it.links, Inode: it.inode,
+		mtime: it.mtime, ctime: it.ctime,
+	}
+	if it.dir != nil {
+		out.Err = it.dir.err()
 	}
 	return out
 }
 
-// find returns the entry at name, nil if there is none; for the root, one that
-// has no name.
-func (t *Tree) find(name string) *entry {
+// find returns the entry at name; for the root, one that has no name.
+func (t *Tree) find(name string) (item, bool) {
 	name = path.Clean(name)
-	e := &entry{stat: stat{mode: fs.ModeDir | 0o755}, dir: t.top}
+	it := item{entry: &entry{stat: stat{mode: fs.ModeDir | 0o755}}, dir: t.top}
 	if name == "." || name == "/" {
-		return e
+		return it, true
 	}
 	for part := range strings.SplitSeq(strings.TrimPrefix(name, "/"), "/") {
-		if e.dir == nil {
-			return nil
+		if it.dir == nil {
+			return item{}, false
 		}
-		i, ok := e.dir.index(part)
+		i, ok := it.dir.index(part)
 		if !ok {
-			return nil
+			return item{}, false
 		}
-		e = &e.dir.entries[i]
+		it = it.dir.item(i)
 	}
-	return e
-}
-
-func (d *directory) index(name string) (int, bool) {
-	return slices.BinarySearchFunc(d.entries, name, func(e entry, name string) int {
-		return strings.Compare(e.name, name)
-	})
-}
-
-func countFiles(d *directory) int {
-	if d == nil {
-		return 0
-	}
-	n := 0
-	for i := range d.entries {
-		if e := &d.entries[i]; e.dir != nil {
-			n += countFiles(e.dir)
-		} else {
-			n++
-		}
-	}
-	return n
+	return it, true
 }
 
 // TypeOf names the type of a file as JSON shows it: file, dir, symlink, fifo,

@@ -161,7 +161,7 @@ func sent(t *testing.T, files fsutil.FS, excludes, follow []string) []string {
 			return err
 		}
 		st := fi.Sys().(*types.Stat)
-		list = append(list, fmt.Sprintf("%q %v %d %q %d %d %d", p, fi.Mode(), st.Size, st.Linkname, st.Uid, st.Devmajor, st.ModTime))
+		list = append(list, fmt.Sprintf("%q %v %d %q %d %d", p, fi.Mode(), st.Size, st.Linkname, st.Devmajor, st.ModTime))
 		return nil
 	})
 	if err != nil {
@@ -258,7 +258,7 @@ func TestScanPrunes(t *testing.T) {
 	for _, name := range []string{"node_modules/a/b.js", "src/c.js"} {
 		mustWrite(t, filepath.Join(root, name), "x")
 	}
-	prune := func(dir string) bool { return dir == "node_modules" }
+	prune := pruneNames{"node_modules"}
 	tree, err := Scan(t.Context(), root, prune)
 	if err != nil {
 		t.Fatal(err)
@@ -275,6 +275,11 @@ func TestScanPrunes(t *testing.T) {
 		t.Errorf("a change below a pruned directory gave %+v, %v", diff, err)
 	}
 }
+
+// pruneNames prunes directories by their names.
+type pruneNames []string
+
+func (p pruneNames) Enter(name string) (Pruner, bool) { return p, slices.Contains(p, name) }
 
 func TestScanUnreadable(t *testing.T) {
 	if _, err := Scan(t.Context(), filepath.Join(t.TempDir(), "gone"), nil); err == nil {

@@ -14,7 +14,7 @@ import (
 )
 
 // A treeFS shows a directory of a tree to fsutil as fsutil.NewFS would show it
-// on disk: the same order, the same stats but for extended attributes, the same
+// on disk: the same order, the same stats but for owners and extended attributes, the same
 // errors. It makes BuildKit's own filter run without a system call.
 type treeFS struct {
 	top  *directory
@@ -31,12 +31,12 @@ func (t *treeFS) Walk(ctx context.Context, target string, fn fs.WalkDirFunc) err
 	if target == "." || target == "" {
 		return unlessSkip(w.children(t.top, ""))
 	}
-	e := (&Tree{top: t.top}).find(target)
-	if e == nil {
+	it, ok := (&Tree{top: t.top}).find(target)
+	if !ok {
 		err := &fs.PathError{Op: "lstat", Path: target, Err: fs.ErrNotExist}
 		return unlessSkip(skipMissing(fn(filepath.FromSlash(target), nil, err)))
 	}
-	return unlessSkip(w.visit(e, target))
+	return unlessSkip(w.visit(it, target))
 }
 
 func (t *treeFS) Open(name string) (io.ReadCloser, error) {
@@ -65,27 +65,27 @@ type treeWalk struct {
 	seen map[uint64]*treeDirEntry // by inode: the first name that was looked at
 }
 
-// visit calls fn for e and what is below it.
-func (w *treeWalk) visit(e *entry, name string) error {
+// visit calls fn for it and what is below it.
+func (w *treeWalk) visit(it item, name string) error {
 	if err := w.ctx.Err(); err != nil {
 		return err
 	}
-	d := &treeDirEntry{entry: e, path: name, walk: w}
-	if err := skipMissing(w.fn(filepath.FromSlash(name), d, nil)); err != nil || e.dir == nil {
-		if err == filepath.SkipDir && e.dir != nil {
+	d := &treeDirEntry{item: it, path: name, walk: w}
+	if err := skipMissing(w.fn(filepath.FromSlash(name), d, nil)); err != nil || it.dir == nil {
+		if err == filepath.SkipDir && it.dir != nil {
 			err = nil
 		}
 		return err
 	}
-	if e.dir.err != nil {
-		if err := skipMissing(w.fn(filepath.FromSlash(name), d, e.dir.err)); err != nil {
+	if err := it.dir.err(); err != nil {
+		if err := skipMissing(w.fn(filepath.FromSlash(name), d, err)); err != nil {
 			if err == filepath.SkipDir {
 				err = nil
 			}
 			return err
 		}
 	}
-	err := w.children(e.dir, name+"/")
+	err := w.children(it.dir, name+"/")
 	if err == filepath.SkipDir {
 		err = nil
 	}
@@ -94,7 +94,8 @@ func (w *treeWalk) visit(e *entry, name string) error {
 
 func (w *treeWalk) children(d *directory, prefix string) error {
 	for i := range d.entries {
-		if err := w.visit(&d.entries[i], prefix+d.entries[i].name); err != nil {
+		it := d.item(i)
+		if err := w.visit(it, prefix+it.name); err != nil {
 			return err
 		}
 	}
@@ -105,13 +106,13 @@ func (w *treeWalk) children(d *directory, prefix string) error {
 // with several counts as the first depends on which are looked at (fsutil:
 // setUnixOpt).
 type treeDirEntry struct {
-	*entry
+	item
 	path string
 	walk *treeWalk
 	made *types.Stat
 }
 
-func (d *treeDirEntry) Name() string      { return d.name }
+func (d *treeDirEntry) Name() string      { return d.item.name }
 func (d *treeDirEntry) IsDir() bool       { return d.mode.IsDir() }
 func (d *treeDirEntry) Type() fs.FileMode { return d.mode.Type() }
 
@@ -121,10 +122,10 @@ func (d *treeDirEntry) Info() (fs.FileInfo, error) {
 	}
 	st := &types.Stat{
 		Path: filepath.FromSlash(d.path), Mode: uint32(d.mode &^ fs.ModeSocket), Size: d.size,
-		ModTime: d.mtime, Uid: d.uid, Gid: d.gid, Linkname: d.link,
+		ModTime: d.mtime, Linkname: d.odd.link,
 	}
 	if d.mode&fs.ModeDevice != 0 {
-		st.Devmajor, st.Devminor = deviceNumbers(d.device)
+		st.Devmajor, st.Devminor = deviceNumbers(d.odd.device)
 	}
 	if d.mode&(fs.ModeDir|fs.ModeSymlink) == 0 && d.inode != 0 {
 		// The count of either name will do: no event tells that the other

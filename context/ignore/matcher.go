@@ -82,21 +82,6 @@ func (m *Matcher) Ignored(path string) bool {
 	}
 }
 
-// Prunes reports whether dir is left out with all that is or will be below it,
-// so that nobody has to look there (fsutil: filterFS.Walk).
-func (m *Matcher) Prunes(dir string) bool {
-	if dir == "." {
-		return false
-	}
-	s := m.Root()
-	for name := range strings.SplitSeq(dir, "/") {
-		if s = m.Enter(s, name); s.pruned {
-			return true
-		}
-	}
-	return false
-}
-
 // A Decision says why a path is in the context or not.
 type Decision struct {
 	Ignored bool

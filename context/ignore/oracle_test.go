@@ -209,8 +209,8 @@ func (t *tree) alone(tt *testing.T, m *ignore.Matcher, pm *patternmatcher.Patter
 			tt.Errorf("Explain(%q) = %+v, want ignored: %v", p, d, want || pruned)
 		}
 		if t.names[p] != nil {
-			if got := m.Prunes(p); got != pruned {
-				tt.Errorf("Prunes(%q) = %v, want %v", p, got, pruned)
+			if got := prunes(m, p); got != pruned {
+				tt.Errorf("prunes(%q) = %v, want %v", p, got, pruned)
 			}
 			t.alone(tt, m, pm, p, below, pruned)
 		}

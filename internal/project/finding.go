@@ -50,38 +50,33 @@ type Finding struct {
 	StepLine   int
 	// Fingerprint is stable across runs, and where lines move.
 	Fingerprint string
+
+	secret bool
 }
 
 // Secret reports a finding of context/secrets.
-func (f Finding) Secret() bool { return f.Fingerprint != "" }
+func (f Finding) Secret() bool { return f.secret }
 
-// findings lists what is wrong with one local context of a selection, apart
-// from secrets.
-func findings(s *buildctx.Selection, l buildctx.Local, budget config.Budget) []Finding {
-	var list []Finding
-	// A limit that somebody set is meant; the built-in one only warns.
-	large := Error
-	if budget.File == config.Default().Budget.File {
-		large = Warning
-	}
-	for f := range l.All() {
-		found := Finding{Path: f.Path, Size: f.Size}
-		switch {
-		case budget.File > 0 && f.Bytes > budget.File && !inGit(f.Path):
-			found.Rule, found.Severity = RuleLarge, large
-			found.Message = fmt.Sprintf("%s, over the limit of %s for one file", size(f.Size), size(budget.File))
-		case f.Sent && isSpecial(f.Entry):
-			found.Rule, found.Severity = RuleSpecial, Warning
-			found.Message = "a " + kind(f.Entry) + " is sent as one: add it to the ignore file"
-		case f.Sent && f.Link != "" && leadsNowhere(l, f.Entry):
-			found.Rule, found.Severity = RuleBrokenLink, Note
-			found.Message = fmt.Sprintf("link to %s, which is not in the context", f.Link)
-		default:
-			continue
+// wrong says what is wrong with a file of l, apart from secrets.
+func wrong(l buildctx.Local, f buildctx.File, budget config.Budget) (Finding, bool) {
+	found := Finding{Path: f.Path, Size: f.Size}
+	switch {
+	case budget.File > 0 && f.Bytes > budget.File && !inGit(f.Path):
+		found.Rule, found.Severity = RuleLarge, Error
+		if budget.File == config.Default().Budget.File {
+			found.Severity = Warning // a limit that somebody set is meant; the built-in one is not
 		}
-		list = append(list, found.placed(s, l, f))
+		found.Message = fmt.Sprintf("%s, over the limit of %s for one file", size(f.Size), size(budget.File))
+	case f.Sent && isSpecial(f.Entry):
+		found.Rule, found.Severity = RuleSpecial, Warning
+		found.Message = "a " + kind(f.Entry) + " is sent as one: add it to the ignore file"
+	case f.Sent && f.Link != "" && leadsNowhere(l, f):
+		found.Rule, found.Severity = RuleBrokenLink, Note
+		found.Message = fmt.Sprintf("link to %s, which is not in the context", f.Link)
+	default:
+		return Finding{}, false
 	}
-	return append(list, missingSources(s, l)...)
+	return found, true
 }
 
 // inGit reports whether name lies in a folder of git's: what is wrong there is
@@ -109,16 +104,25 @@ func kind(e buildctx.Entry) string {
 
 // leadsNowhere reports whether a relative link names something in the context
 // that is not there. Absolute links are for inside the image.
-func leadsNowhere(l buildctx.Local, e buildctx.Entry) bool {
-	if path.IsAbs(e.Link) {
+func leadsNowhere(l buildctx.Local, f buildctx.File) bool {
+	if path.IsAbs(f.Link) {
 		return false
 	}
-	target := path.Join(path.Dir(e.Path), e.Link)
-	if target == "." || target == ".." || strings.HasPrefix(target, "../") {
-		return target != "."
+	target, ok := linked(f)
+	if !ok {
+		return path.Join(path.Dir(f.Path), f.Link) != "."
 	}
-	_, ok := l.Lookup(target)
+	_, ok = l.Lookup(target)
 	return !ok
+}
+
+// linked returns what in the context a relative link names that is sent.
+func linked(f buildctx.File) (string, bool) {
+	if f.Link == "" || !f.Sent || path.IsAbs(f.Link) {
+		return "", false
+	}
+	target := path.Join(path.Dir(f.Path), f.Link)
+	return target, target != "." && target != ".." && !strings.HasPrefix(target, "../")
 }
 
 // placed completes f with how far the file gets.

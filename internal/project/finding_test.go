@@ -200,8 +200,10 @@ func TestSpecialFiles(t *testing.T) {
 	}
 }
 
-// TestSecretsAreRemembered puts a result of its own in the cache: it must come
-// back for a file that did not change, and must be gone for one that did.
+// TestSecretsAreRemembered puts results of its own in the cache: when all files
+// are looked at again, because the Dockerfile has changed, that of a file which
+// did not change must come back, and those of others must be gone. Nothing is
+// remembered of a file that is gone.
 func TestSecretsAreRemembered(t *testing.T) {
 	root := newRepository(t, map[string]string{"Dockerfile": "FROM scratch\nCOPY . /\n", "same.js": "1", "other.js": "1"})
 	o := &Opener{Secrets: NewSecretCache()}
@@ -209,14 +211,16 @@ func TestSecretsAreRemembered(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for at, have := range o.Secrets.seen {
-		have.content = []secrets.Finding{{Rule: "planted", Path: at.path, Severity: "error", Line: 1, Message: "planted", Fingerprint: "x"}}
-		o.Secrets.seen[at] = have
+	for f := range p.Builds[0].Selection.Main.All() {
+		planted := secrets.Finding{Rule: "planted", Path: f.Path, Severity: "error", Line: 1, Message: "planted", Fingerprint: "x"}
+		o.Secrets.remember(root, f, scanned{stamp: f.Stamp(), findings: []secrets.Finding{planted}})
 	}
-	if err := os.WriteFile(filepath.Join(root, "other.js"), []byte("2"), 0o644); err != nil {
-		t.Fatal(err)
+	for name, text := range map[string]string{"other.js": "2", "Dockerfile": "FROM scratch\nCOPY . /app\n"} {
+		if err := os.WriteFile(filepath.Join(root, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
-	next, err := o.Update(t.Context(), p, map[string][]string{root: {"other.js"}})
+	next, err := o.Update(t.Context(), p, map[string][]string{root: {"other.js", "Dockerfile"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,8 +228,21 @@ func TestSecretsAreRemembered(t *testing.T) {
 	for _, f := range next.Findings {
 		got = append(got, f.Rule+" "+f.Path)
 	}
-	if diff := cmp.Diff([]string{"planted Dockerfile", "planted same.js"}, got); diff != "" {
+	if diff := cmp.Diff([]string{"planted same.js"}, got); diff != "" {
 		t.Errorf("findings (-want +got):\n%s", diff)
+	}
+	if err := os.Remove(filepath.Join(root, "same.js")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := o.Update(t.Context(), next, map[string][]string{root: {"same.js"}}); err != nil {
+		t.Fatal(err)
+	}
+	r := o.Secrets.roots[root]
+	if len(r.seen) != 2 || len(r.found) != 0 {
+		t.Errorf("remembers %d files and %d results, want those of 2 files", len(r.seen), len(r.found))
+	}
+	if _, err := o.Open(t.Context(), root, false); err != nil || len(r.seen) != 2 {
+		t.Errorf("remembers %d files after %v", len(r.seen), err)
 	}
 }
 

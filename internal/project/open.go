@@ -44,7 +44,12 @@ func Root(ctx context.Context, dir string) (string, error) {
 // means that there is no picture at all; what is wrong with one definition is
 // in its Problem.
 func (o *Opener) Open(ctx context.Context, root string, allowed bool, adHoc ...buildctx.Definition) (*Picture, error) {
-	p := &Picture{Root: root, Sequence: 1, Defined: 1, Allowed: allowed, adHoc: adHoc}
+	return o.open(ctx, &Picture{Root: root, Sequence: 1, Defined: 1, Allowed: allowed, adHoc: adHoc})
+}
+
+// open makes the picture that p is the beginning of: the root, and perhaps trees
+// to share with.
+func (o *Opener) open(ctx context.Context, p *Picture) (*Picture, error) {
 	if err := o.define(ctx, p); err != nil {
 		return nil, err
 	}
@@ -110,10 +115,19 @@ func (p *Picture) newTrees() []string {
 }
 
 func (o *Opener) scan(ctx context.Context, p *Picture, roots []string) error {
-	p.trees = map[string]*buildctx.Tree{}
+	old := p.trees
+	p.trees, p.pruners = map[string]*buildctx.Tree{}, map[string]*pruner{}
 	for _, root := range roots {
 		pr := newPruner(root, p.definitions())
-		tree, err := buildctx.Scan(ctx, root, pr.prunes)
+		var (
+			tree *buildctx.Tree
+			err  error
+		)
+		if before := old[root]; before != nil {
+			tree, _, err = before.Apply(ctx, []string{"."}, pr.start())
+		} else {
+			tree, err = buildctx.Scan(ctx, root, pr.start())
+		}
 		if err != nil && root == p.Root {
 			return err
 		}
@@ -121,7 +135,7 @@ func (o *Opener) scan(ctx context.Context, p *Picture, roots []string) error {
 			return ctx.Err()
 		}
 		if err == nil {
-			p.trees[root] = tree
+			p.trees[root], p.pruners[root] = tree, pr
 		}
 	}
 	p.Files = countFiles(p.trees)
@@ -147,8 +161,20 @@ func (o *Opener) readHead(ctx context.Context, p *Picture) {
 }
 
 func (o *Opener) computeAll(ctx context.Context, p *Picture) {
+	pass := o.Secrets.begin()
+	roots := map[string]bool{}
 	for i, b := range p.Builds {
 		p.Builds[i] = o.compute(ctx, p, b.Definition)
+		if s := p.Builds[i].Selection; s != nil {
+			for _, l := range s.Locals() {
+				roots[l.Root] = true
+			}
+		}
+	}
+	if ctx.Err() == nil {
+		for root := range roots {
+			o.Secrets.end(root, pass)
+		}
 	}
 	p.Findings = merge(p.Builds, p.Config.Allow)
 }
@@ -163,21 +189,45 @@ func (o *Opener) compute(ctx context.Context, p *Picture, def buildctx.Definitio
 	}
 	b.Selection = s
 	for _, l := range s.Locals() {
-		if l.Root == "" {
-			continue
-		}
-		list := findings(s, l, p.Config.Budget)
-		list = append(list, o.Secrets.findings(ctx, s, l)...)
-		for _, f := range list {
-			f.Definition = def.Name
-			f.Path = p.Relative(filepath.Join(l.Root, filepath.FromSlash(f.Path)))
-			if f.Fingerprint == "" {
-				f.Fingerprint = fingerprint(f.Rule, f.Path)
-			}
-			b.findings = append(b.findings, f)
-		}
+		b.add(look{o, p, s, l}.everywhere(ctx))
 	}
 	return b
+}
+
+// follow brings a build up to p's trees; it is b itself if nothing of what it
+// takes has changed. The Dockerfile is the same, and what is known of base
+// images too.
+func (o *Opener) follow(ctx context.Context, p *Picture, b *Build) *Build {
+	s, err := b.Selection.Update(ctx, p.view)
+	if err != nil {
+		return &Build{Definition: b.Definition, Problem: p.problem(b.Definition, err)}
+	}
+	next, same := &Build{Definition: b.Definition, Selection: s}, true
+	before := b.Selection.Locals()
+	for i, l := range s.Locals() {
+		k := look{o, p, s, l}
+		paths, known := l.Since(before[i])
+		switch {
+		case !known:
+			next.add(k.everywhere(ctx))
+		case len(paths) > 0:
+			next.add(k.again(ctx, paths, before[i], b.found[i]))
+		default:
+			next.add(b.found[i])
+			continue
+		}
+		same = false
+	}
+	if same {
+		return b
+	}
+	return next
+}
+
+// add appends what is wrong with the build's next local context.
+func (b *Build) add(f found) {
+	b.found = append(b.found, f)
+	b.findings = append(b.findings, f.all()...)
 }
 
 // problem puts an error of a definition into words, with paths relative to the

@@ -28,8 +28,9 @@ type Picture struct {
 	// Files counts the files in the picture.
 	Files int
 
-	trees map[string]*buildctx.Tree // by root: the repository's, and contexts outside it
-	adHoc []buildctx.Definition
+	trees   map[string]*buildctx.Tree // by root: the repository's, and contexts outside it
+	pruners map[string]*pruner        // by root
+	adHoc   []buildctx.Definition
 }
 
 // A Build is a definition with what it takes. Exactly one of Selection and
@@ -40,6 +41,7 @@ type Build struct {
 	Problem    *Problem
 
 	findings []Finding
+	found    []found // of each local context, from which the findings are
 }
 
 // A Problem is something that keeps a definition, or the repository, from being

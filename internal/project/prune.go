@@ -3,13 +3,15 @@ package project
 import (
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	buildctx "github.com/stokerd/stoker/context"
 	"github.com/stokerd/stoker/context/ignore"
 )
 
-// A pruner knows which directories below a root no build can need.
+// A pruner knows which directories below a root no build can need. It is
+// immutable.
 type pruner struct {
 	root     string
 	contexts []prunedContext
@@ -18,8 +20,8 @@ type pruner struct {
 
 // prunedContext is a context directory with its ignore file.
 type prunedContext struct {
-	dir     string // relative to the root, "." for the root itself
-	matcher *ignore.Matcher
+	dir     string          // relative to the root, "." for the root itself
+	matcher *ignore.Matcher // nil if the ignore file cannot be read
 }
 
 // newPruner reads the ignore files of the definitions whose contexts lie below
@@ -27,21 +29,22 @@ type prunedContext struct {
 // that the picture is whole once it is mended.
 func newPruner(root string, defs []buildctx.Definition) *pruner {
 	p := &pruner{root: root}
+	known := map[string]bool{} // builds often share a context and its ignore file
 	for _, d := range defs {
-		if rel, ok := within(root, filepath.Dir(d.Dockerfile)); ok {
+		if rel, ok := within(root, filepath.Dir(d.Dockerfile)); ok && !slices.Contains(p.keep, rel) {
 			p.keep = append(p.keep, rel)
 		}
 		if !d.Remote() {
-			p.add(d.Context, d.Dockerfile)
+			p.add(d.Context, d.Dockerfile, known)
 		}
 		for _, dir := range d.LocalContexts() {
-			p.add(dir, filepath.Join(dir, ".dockerignore"))
+			p.add(dir, filepath.Join(dir, ".dockerignore"), known)
 		}
 	}
 	return p
 }
 
-func (p *pruner) add(dir, dockerfile string) {
+func (p *pruner) add(dir, dockerfile string, known map[string]bool) {
 	// A context that is not there yet must be seen once it is.
 	rel, ok := within(p.root, realPath(dir))
 	if !ok {
@@ -49,6 +52,11 @@ func (p *pruner) add(dir, dockerfile string) {
 	}
 	c := prunedContext{dir: rel}
 	if file, err := ignore.Find(dir, dockerfile); err == nil {
+		if key := rel + "\x00" + file.Path; known[key] {
+			return
+		} else {
+			known[key] = true
+		}
 		if m, err := ignore.NewMatcher(file); err == nil {
 			c.matcher = m
 		}
@@ -63,25 +71,84 @@ var outsideContexts = map[string]bool{
 	".hg": true, ".svn": true, ".jj": true, "target": true, ".terraform": true, ".cache": true,
 }
 
-// prunes reports whether nothing at or below dir, relative to the root, matters.
-func (p *pruner) prunes(dir string) bool {
-	inside := false
-	for _, c := range p.contexts {
-		if below(c.dir, dir) {
-			inside = true
-			if c.matcher == nil || !c.matcher.Prunes(relativeTo(c.dir, dir)) {
-				return false
-			}
-		} else if below(dir, c.dir) {
-			return false // a context lies below
+// A pruning is a pruner at a directory that is not pruned.
+type pruning struct {
+	dir    string
+	ahead  []prunedContext // contexts below dir
+	keep   []string        // directories below dir
+	inside bool            // a context holds dir
+	within []prunedWithin  // those of them that may take something of it
+}
+
+type prunedWithin struct {
+	*ignore.Matcher
+	state ignore.State
+}
+
+// start returns the pruner at the root; nil prunes nothing.
+func (p *pruner) start() buildctx.Pruner {
+	above := &pruning{ahead: p.contexts, keep: p.keep}
+	at, _ := above.at(".", nil)
+	return at
+}
+
+// Enter implements [buildctx.Pruner]: nothing at or below a directory matters if
+// no context lies there, none that holds it takes anything of it, and it is
+// nobody's but a context's.
+func (p *pruning) Enter(name string) (buildctx.Pruner, bool) {
+	dir := name
+	if p.dir != "." {
+		dir = p.dir + "/" + name
+	}
+	var within []prunedWithin
+	for _, w := range p.within {
+		if w.state = w.Enter(w.state, name); !w.state.Pruned() {
+			within = append(within, w)
+		}
+	}
+	return p.at(dir, within)
+}
+
+// at returns the pruner at dir, which is p's or in it, given which contexts from
+// above may take something of it.
+func (p *pruning) at(dir string, within []prunedWithin) (buildctx.Pruner, bool) {
+	next := &pruning{dir: dir, inside: p.inside, within: within}
+	kept := false
+	for _, c := range p.ahead {
+		switch {
+		case c.dir == dir && c.matcher == nil:
+			return nil, false
+		case c.dir == dir:
+			next.inside = true
+			next.within = append(next.within, prunedWithin{c.matcher, c.matcher.Root()})
+		case below(dir, c.dir):
+			next.ahead = append(next.ahead, c)
 		}
 	}
 	for _, k := range p.keep {
-		if below(dir, k) {
-			return false
+		kept = kept || below(dir, k)
+		if k != dir && below(dir, k) {
+			next.keep = append(next.keep, k)
 		}
 	}
-	return inside || outsideContexts[path.Base(dir)]
+	needed := kept || len(next.within) > 0 || len(next.ahead) > 0
+	return next, !needed && (next.inside || outsideContexts[path.Base(dir)])
+}
+
+// prunes reports whether nothing at or below dir, relative to the root, matters.
+func (p *pruner) prunes(dir string) bool {
+	at := p.start()
+	if at == nil || dir == "." {
+		return false
+	}
+	for name := range strings.SplitSeq(dir, "/") {
+		below, prune := at.Enter(name)
+		if prune || below == nil {
+			return prune
+		}
+		at = below
+	}
+	return false
 }
 
 // watches reports whether dir has to be watched although it is pruned: the
@@ -95,19 +162,12 @@ func below(dir, name string) bool {
 	return dir == "." || name == dir || strings.HasPrefix(name, dir+"/")
 }
 
-func relativeTo(dir, name string) string {
-	if dir == "." {
-		return name
-	}
-	if name == dir {
-		return "."
-	}
-	return strings.TrimPrefix(name, dir+"/")
-}
-
 // Prune returns what need not be watched below root, one of p.Roots.
 func (p *Picture) Prune(root string) func(dir string) bool {
-	pr := newPruner(root, p.definitions())
+	pr := p.pruners[root]
+	if pr == nil {
+		return nil
+	}
 	return func(dir string) bool { return pr.prunes(dir) && !pr.watches(dir) }
 }
 

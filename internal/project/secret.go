@@ -4,9 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"errors"
+	"hash/maphash"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,97 +20,148 @@ import (
 // It is safe for concurrent use.
 type SecretCache struct {
 	scanner func() (*secrets.Scanner, error) // made on first use: that takes some ms
+	seed    maphash.Seed
 
-	mu   sync.Mutex // guards seen
-	seen map[place]scanned
+	mu    sync.Mutex // guards the fields that follow
+	pass  uint32     // counts the repositories that were opened
+	roots map[string]*scannedRoot
 }
 
-// A place is a file of a context. What rules say depends on the path within
-// the context as well, and contexts may overlap.
-type place struct{ root, path string }
+// A scannedRoot remembers the files of a context. What rules say depends on the
+// path within it as well, and contexts may overlap.
+type scannedRoot struct {
+	// seen are the files that were scanned, by a hash of the path: nearly all of
+	// them hold nothing, and there may be a million.
+	seen  map[uint64]mark
+	found map[string]scanned // those with results, by path
+}
 
-// scanned is the result for a file as it was, and for its path, which needs no
-// stamp and costs more than a look at the stamp does.
+// A mark says as what a file was scanned, and in which pass it was last there.
+type mark struct{ stamp, pass uint32 }
+
+// scanned is the result for a file as it was.
 type scanned struct {
-	named []secrets.Finding
-	skips bool
-
-	stamp   buildctx.Stamp
-	content []secrets.Finding
-	err     error
+	stamp    buildctx.Stamp
+	findings []secrets.Finding
+	err      error
 }
 
 // NewSecretCache returns an empty cache.
 func NewSecretCache() *SecretCache {
-	return &SecretCache{scanner: sync.OnceValues(secrets.New), seen: map[place]scanned{}}
+	return &SecretCache{scanner: sync.OnceValues(secrets.New), seed: maphash.MakeSeed(), roots: map[string]*scannedRoot{}}
 }
 
-// findings scans the effective context of l.
-func (c *SecretCache) findings(ctx context.Context, s *buildctx.Selection, l buildctx.Local) []Finding {
-	if c == nil {
-		return nil
-	}
-	var list []Finding
-	for f := range l.All() {
-		if f.Mode.IsDir() || ctx.Err() != nil {
-			continue
-		}
-		found, err := c.scan(ctx, l.Root, f)
-		if err != nil && f.Sent && !errors.Is(err, fs.ErrNotExist) && ctx.Err() == nil {
-			list = append(list, Finding{
-				Rule: RuleUnreadable, Severity: Error, Path: f.Path, Size: f.Size,
-				Message: "cannot be read: BuildKit's client will fail; make it readable or ignore it",
-			}.placed(s, l, f))
-		}
-		for _, sf := range found {
-			list = append(list, Finding{
-				Rule: sf.Rule, Severity: Severity(sf.Severity), Path: sf.Path, Line: sf.Line, Size: f.Size,
-				Message: sf.Message, Fingerprint: sf.Fingerprint,
-			}.placed(s, l, f).calmed())
-		}
-	}
-	return list
-}
-
-// calmed lowers what no builder asks for: it is worth an ignore line, and
-// leaks nothing.
-func (f Finding) calmed() Finding {
-	if f.Reach == buildctx.InContext {
-		f.Severity = Note
-	}
-	return f
-}
-
+// scan returns what is in the file f of the context at root. An error is the
+// file's, or ctx's.
 func (c *SecretCache) scan(ctx context.Context, root string, f buildctx.File) ([]secrets.Finding, error) {
+	if have, ok := c.remembered(root, f); ok {
+		return have.findings, have.err
+	}
 	scanner, err := c.scanner()
 	if err != nil {
 		return nil, err
 	}
-	at := place{root, f.Path}
-	c.mu.Lock()
-	have, ok := c.seen[at]
-	c.mu.Unlock()
-	if !ok {
-		have.named, have.skips = scanner.Name(f.Path), inGit(f.Path) || scanner.Skips(f.Path)
-	}
-	if ok && have.stamp == f.Stamp() {
-		return have.all(), have.err
-	}
-	have.stamp, have.content, have.err = f.Stamp(), nil, nil
-	if f.Mode.IsRegular() && !have.skips {
-		abs := filepath.Join(root, filepath.FromSlash(f.Path))
-		have.content, have.err = read(ctx, scanner, abs, f)
+	s := scanned{stamp: f.Stamp(), findings: scanner.Name(f.Path)}
+	if f.Mode.IsRegular() && f.Size > 0 && !inGit(f.Path) && !scanner.Skips(f.Path) {
+		var content []secrets.Finding
+		content, s.err = read(ctx, scanner, filepath.Join(root, filepath.FromSlash(f.Path)), f)
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
+		s.findings = slices.Concat(s.findings, content)
 	}
-	c.mu.Lock()
-	c.seen[at] = have
-	c.mu.Unlock()
-	return have.all(), have.err
+	c.remember(root, f, s)
+	return s.findings, s.err
 }
 
-func (s scanned) all() []secrets.Finding { return slices.Concat(s.named, s.content) }
+func (c *SecretCache) remembered(root string, f buildctx.File) (scanned, bool) {
+	key, stamp := c.hashes(f)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r := c.roots[root]
+	if r == nil {
+		return scanned{}, false
+	}
+	m, ok := r.seen[key]
+	if !ok || m.stamp != stamp {
+		return scanned{}, false
+	}
+	have, ok := r.found[f.Path]
+	if ok && have.stamp != f.Stamp() {
+		return scanned{}, false
+	}
+	if m.pass != c.pass {
+		r.seen[key] = mark{stamp, c.pass}
+	}
+	return have, true
+}
+
+func (c *SecretCache) remember(root string, f buildctx.File, s scanned) {
+	key, stamp := c.hashes(f)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r := c.roots[root]
+	if r == nil {
+		r = &scannedRoot{seen: map[uint64]mark{}, found: map[string]scanned{}}
+		c.roots[root] = r
+	}
+	r.seen[key] = mark{stamp, c.pass}
+	delete(r.found, f.Path)
+	if len(s.findings) > 0 || s.err != nil {
+		r.found[f.Path] = s
+	}
+}
+
+func (c *SecretCache) hashes(f buildctx.File) (path uint64, stamp uint32) {
+	return maphash.String(c.seed, f.Path), uint32(maphash.Comparable(c.seed, f.Stamp()))
+}
+
+// forget drops what is remembered of a file that is gone.
+func (c *SecretCache) forget(root, path string) {
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if r := c.roots[root]; r != nil {
+		delete(r.seen, maphash.String(c.seed, path))
+		delete(r.found, path)
+	}
+}
+
+// begin starts a pass over all files of some contexts.
+func (c *SecretCache) begin() uint32 {
+	if c == nil {
+		return 0
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.pass++
+	return c.pass
+}
+
+// end drops what was not seen at root since the pass began.
+func (c *SecretCache) end(root string, pass uint32) {
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r := c.roots[root]
+	if r == nil {
+		return
+	}
+	for key, m := range r.seen {
+		if m.pass < pass {
+			delete(r.seen, key)
+		}
+	}
+	for path := range r.found {
+		if _, ok := r.seen[maphash.String(c.seed, path)]; !ok {
+			delete(r.found, path)
+		}
+	}
+}
 
 func read(ctx context.Context, scanner *secrets.Scanner, abs string, f buildctx.File) ([]secrets.Finding, error) {
 	file, err := os.Open(abs)

@@ -23,7 +23,7 @@ func (o *Opener) Update(ctx context.Context, old *Picture, changed map[string][]
 	touched := false
 	for root, tree := range old.trees {
 		paths, named := changed[root]
-		after, diff, err := o.follow(ctx, old, tree, paths, named)
+		after, diff, err := again(ctx, tree, paths, named, old.pruners[root])
 		if err != nil && root != old.Root && ctx.Err() == nil {
 			return o.reopen(ctx, &next) // a context outside the repository is gone
 		}
@@ -49,29 +49,41 @@ func (o *Opener) Update(ctx context.Context, old *Picture, changed map[string][]
 	}
 	next.Files = countFiles(next.trees)
 	next.Builds = slices.Clone(old.Builds)
-	same := next.Head == old.Head
+	touched = false
 	for i, b := range old.Builds {
-		if concerns(&next, b, diffs) {
-			next.Builds[i] = o.compute(ctx, &next, b.Definition)
-			same = false
-		}
+		next.Builds[i] = o.update(ctx, &next, b, diffs)
+		touched = touched || next.Builds[i] != b
 	}
-	if same {
+	if touched {
+		next.Findings = merge(next.Builds, next.Config.Allow)
+	} else if next.Head == old.Head {
 		// What changed is in no build: readers keep what they have.
 		next.Sequence = old.Sequence
 	}
-	next.Findings = merge(next.Builds, next.Config.Allow)
 	return &next, ctx.Err()
+}
+
+// update returns b as it is after the changes, itself if they do not concern it.
+func (o *Opener) update(ctx context.Context, p *Picture, b *Build, diffs map[string]buildctx.Diff) *Build {
+	if b.Selection == nil {
+		for _, diff := range diffs {
+			if !diff.Empty() {
+				return o.compute(ctx, p, b.Definition) // whatever it was may be mended
+			}
+		}
+		return b
+	}
+	if b.readsOf(diffs) || !b.Selection.Current(ctx, o.Resolver) {
+		return o.compute(ctx, p, b.Definition)
+	}
+	return o.follow(ctx, p, b)
 }
 
 // reopen looks at everything anew, as the successor of p.
 func (o *Opener) reopen(ctx context.Context, p *Picture) (*Picture, error) {
-	fresh, err := o.Open(ctx, p.Root, p.Allowed, p.adHoc...)
-	if err != nil {
-		return nil, err
-	}
-	fresh.Sequence, fresh.Defined = p.Sequence, p.Sequence
-	return fresh, nil
+	return o.open(ctx, &Picture{
+		Root: p.Root, Sequence: p.Sequence, Defined: p.Sequence, Allowed: p.Allowed, adHoc: p.adHoc, trees: p.trees,
+	})
 }
 
 // movesHead reports whether one of the paths may say where git stands; no path
@@ -104,19 +116,16 @@ func (p *Picture) inferred(d buildctx.Definition) bool {
 	return d.Origin != "" && d.Origin == p.Relative(d.Dockerfile) && filepath.Dir(d.Dockerfile) != p.Root
 }
 
-func (o *Opener) follow(ctx context.Context, p *Picture, tree *buildctx.Tree, paths []string, named bool) (*buildctx.Tree, buildctx.Diff, error) {
-	pr := newPruner(tree.Root(), p.definitions())
-	switch {
-	case !named:
+// again looks at the disk again if root was named: at the paths, or at all if
+// there are none.
+func again(ctx context.Context, tree *buildctx.Tree, paths []string, named bool, pr *pruner) (*buildctx.Tree, buildctx.Diff, error) {
+	if !named {
 		return tree, buildctx.Diff{}, nil
-	case len(paths) > 0:
-		return tree.Apply(ctx, paths, pr.prunes)
 	}
-	fresh, err := buildctx.Scan(ctx, tree.Root(), pr.prunes)
-	if err != nil {
-		return nil, buildctx.Diff{}, err
+	if len(paths) == 0 {
+		paths = []string{"."}
 	}
-	return fresh, tree.Compare(fresh), nil
+	return tree.Apply(ctx, paths, pr.start())
 }
 
 // redefines reports whether what changed may change the definitions, or what
@@ -156,57 +165,31 @@ func (p *Picture) isDockerfile(abs string, diff buildctx.Diff) bool {
 	return false
 }
 
-// concerns reports whether the changes can change what b is.
-func concerns(p *Picture, b *Build, diffs map[string]buildctx.Diff) bool {
-	if b.Selection == nil {
-		for _, diff := range diffs {
-			if !diff.Empty() {
-				return true // whatever it was may be mended
-			}
-		}
-		return false
-	}
-	for root, diff := range diffs {
-		for _, list := range [][]string{diff.Added, diff.Removed, diff.Changed} {
-			for _, name := range list {
-				if b.touches(filepath.Join(root, filepath.FromSlash(name))) {
-					return true
-				}
+// readsOf reports whether a Dockerfile that b is converted from is among what
+// changed.
+func (b *Build) readsOf(diffs map[string]buildctx.Diff) bool {
+	for _, file := range dockerfilesOf(b.Definition) {
+		for root, diff := range diffs {
+			rel, ok := within(root, file)
+			if ok && (slices.Contains(diff.Added, rel) || slices.Contains(diff.Removed, rel) || slices.Contains(diff.Changed, rel)) {
+				return true
 			}
 		}
 	}
 	return false
 }
 
-// touches reports whether the file at abs is the Dockerfile or lies in one of
-// the contexts and is not ignored, or is there for what lies below it.
-func (b *Build) touches(abs string) bool {
-	if b.isDockerfile(abs) {
-		return true
+// dockerfilesOf lists d's Dockerfile, by any name that BuildKit would find it by,
+// and those of the builds that it starts from.
+func dockerfilesOf(d buildctx.Definition) []string {
+	name := d.Dockerfile
+	names := []string{name, realPath(name)}
+	if filepath.Base(name) == "Dockerfile" {
+		lower := filepath.Join(filepath.Dir(name), "dockerfile")
+		names = append(names, lower, realPath(lower))
 	}
-	for _, l := range b.Selection.Locals() {
-		if l.Root == "" {
-			continue
-		}
-		root, err := filepath.EvalSymlinks(l.Root)
-		if err != nil {
-			return true
-		}
-		rel, ok := within(root, abs)
-		if !ok {
-			continue
-		}
-		if _, listed := l.Lookup(rel); listed || !l.Ignores(rel) {
-			return true
-		}
+	for _, linked := range d.Linked {
+		names = append(names, dockerfilesOf(linked)...)
 	}
-	return false
-}
-
-// isDockerfile reports whether abs is b's Dockerfile, by any name that BuildKit
-// would find it by.
-func (b *Build) isDockerfile(abs string) bool {
-	name := b.Definition.Dockerfile
-	lower := filepath.Join(filepath.Dir(name), "dockerfile")
-	return abs == name || abs == realPath(name) || filepath.Base(name) == "Dockerfile" && (abs == lower || abs == realPath(lower))
+	return names
 }

@@ -57,7 +57,9 @@ func TestUpdateEqualsOpen(t *testing.T) {
 
 // empty returns an empty cache of the same rules, which take long to compile.
 func (c *SecretCache) empty() *SecretCache {
-	return &SecretCache{scanner: c.scanner, seen: map[place]scanned{}}
+	fresh := NewSecretCache()
+	fresh.scanner = c.scanner
+	return fresh
 }
 
 // describe lists all that a picture says.

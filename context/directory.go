@@ -1,0 +1,189 @@
+package buildctx
+
+import (
+	"io/fs"
+	"iter"
+	"slices"
+	"sort"
+	"strings"
+	"sync/atomic"
+)
+
+// A directory holds its entries sorted by name, packed: there is one for each of
+// a repository's directories, and an entry for each of its files. It is shared
+// between trees and, but for its sums, never edited once its tree was handed
+// out.
+type directory struct {
+	names   string // of all entries, in a row
+	entries []entry
+	dirs    []*directory // of the entries that are directories, in their order
+	odd     *oddities    // nil for most
+	sums    atomic.Pointer[sums]
+	pruned  bool // nobody looked, for nothing below matters
+}
+
+// An entry is what lstat said of a name in a directory. What few files have is
+// elsewhere.
+type entry struct {
+	stat
+	end   uint32 // of the name in directory.names; it begins where the one before ends
+	extra uint32 // of a directory: the index in dirs; else that in odd.list, from 1
+}
+
+// stat is what of a file decides whether it is sent again and how it is keyed.
+// Owners are left out, as BuildKit's client does not send them (BuildKit:
+// client.prepareSyncedFiles).
+type stat struct {
+	size  int64
+	mtime int64 // nanoseconds
+	ctime int64 // nanoseconds; 0 where the system has none
+	inode uint64
+	mode  fs.FileMode
+	links uint32
+}
+
+// oddities are what few directories and files have.
+type oddities struct {
+	err  error // why the entries could not be read
+	list []oddity
+}
+
+// An oddity is the rest of the stat of a link or a device node.
+type oddity struct {
+	link   string // target of a symbolic link
+	device uint64 // of a device node
+}
+
+// An item is an entry with what belongs to it. The zero item is no entry.
+type item struct {
+	*entry
+	name string
+	dir  *directory // of a directory
+	odd  oddity
+}
+
+func (d *directory) item(i int) item {
+	e := &d.entries[i]
+	it := item{entry: e, name: d.name(i)}
+	switch {
+	case e.mode.IsDir():
+		it.dir = d.dirs[e.extra]
+	case e.extra > 0:
+		it.odd = d.odd.list[e.extra-1]
+	}
+	return it
+}
+
+func (d *directory) name(i int) string {
+	from := uint32(0)
+	if i > 0 {
+		from = d.entries[i-1].end
+	}
+	return d.names[from:d.entries[i].end]
+}
+
+// index returns where name is, or would be.
+func (d *directory) index(name string) (int, bool) {
+	i := sort.Search(len(d.entries), func(i int) bool { return d.name(i) >= name })
+	return i, i < len(d.entries) && d.name(i) == name
+}
+
+// err says why the directory's entries could not be read.
+func (d *directory) err() error {
+	if d.odd == nil {
+		return nil
+	}
+	return d.odd.err
+}
+
+// same reports whether two entries of one name say the same, apart from what is
+// in a directory.
+func (it item) same(o item) bool {
+	if it.dir == nil || o.dir == nil {
+		return it.stat == o.stat && it.odd == o.odd
+	}
+	// The rest changes whenever a name in the directory does, and reaches no
+	// build. The time of the last change of anything does too; but it is all that
+	// tells of a change to an extended attribute, which is sent.
+	return it.mode == o.mode && it.ctime == o.ctime && sameError(it.dir.err(), o.dir.err())
+}
+
+func sameError(a, b error) bool {
+	return a == nil && b == nil || a != nil && b != nil && a.Error() == b.Error()
+}
+
+// pairs yields the entries of two directories by name, in order; the zero item
+// stands for one that is not there.
+func pairs(a, b *directory) iter.Seq2[item, item] {
+	return func(yield func(item, item) bool) {
+		for i, j := 0, 0; i < len(a.entries) || j < len(b.entries); {
+			order := 0
+			switch {
+			case i == len(a.entries):
+				order = 1
+			case j == len(b.entries):
+				order = -1
+			default:
+				order = strings.Compare(a.name(i), b.name(j))
+			}
+			var x, y item
+			if order <= 0 {
+				x = a.item(i)
+				i++
+			}
+			if order >= 0 {
+				y = b.item(j)
+				j++
+			}
+			if !yield(x, y) {
+				return
+			}
+		}
+	}
+}
+
+// A packer fills a directory with entries, which come in the order of their
+// names.
+type packer struct {
+	names   strings.Builder
+	entries []entry
+	dirs    []*directory
+	odd     []oddity
+}
+
+// newPacker makes room for a number of entries and the bytes of their names.
+func newPacker(entries, names int) *packer {
+	p := &packer{entries: make([]entry, 0, entries)}
+	p.names.Grow(names)
+	return p
+}
+
+func (p *packer) add(name string, st stat, odd oddity, dir *directory) {
+	p.names.WriteString(name)
+	e := entry{stat: st, end: uint32(p.names.Len())}
+	switch {
+	case st.mode.IsDir():
+		e.extra = uint32(len(p.dirs))
+		p.dirs = append(p.dirs, dir)
+	case odd != oddity{}:
+		p.odd = append(p.odd, odd)
+		e.extra = uint32(len(p.odd))
+	}
+	p.entries = append(p.entries, e)
+}
+
+// fill puts the entries into d. err says why there may be others.
+func (p *packer) fill(d *directory, err error) {
+	d.names, d.entries, d.dirs = p.names.String(), p.entries, slices.Clip(p.dirs)
+	if err != nil || len(p.odd) > 0 {
+		d.odd = &oddities{err: err, list: p.odd}
+	}
+}
+
+func countFiles(d *directory) int {
+	n := len(d.entries) - len(d.dirs)
+	for _, sub := range d.dirs {
+		n += countFiles(sub)
+	}
+	return n
+}
