@@ -85,6 +85,25 @@ func Main(m *testing.M) {
 	}
 }
 
+// Own returns a lab of the test's own, for what must not be shared: a builder whose cache
+// is pruned, or looked into. It ends with the test.
+func Own(t testing.TB) *Lab {
+	t.Helper()
+	if os.Getenv(EnvNone) != "" {
+		t.Skipf("%s is set: skipping a test that needs a builder", EnvNone)
+	}
+	l, err := Start(t.Context(), Options{})
+	if err != nil {
+		t.Fatalf("no BuildKit to test with: %v\nset %s=1 to skip these tests", err, EnvNone)
+	}
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Errorf("stop the lab: %v", err)
+		}
+	})
+	return l
+}
+
 // For returns the lab that the tests of this process share: the one named by EnvBuildKit, else one
 // started for this process, which ends with it (see Main). Where there can be none the test fails and says what
 // to do; it is skipped only where EnvNone says so.

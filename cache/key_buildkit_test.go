@@ -1,0 +1,187 @@
+package cache_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/moby/buildkit/client"
+	"github.com/tonistiigi/fsutil"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/stokerd/stoker/cache"
+	"github.com/stokerd/stoker/cache/buildkit"
+	"github.com/stokerd/stoker/context/dockerfile"
+	"github.com/stokerd/stoker/internal/lab"
+	"github.com/stokerd/stoker/internal/randtest"
+)
+
+// TestKeysAreBuildKits builds definitions that are made at random with BuildKit's
+// own client, and looks for each key that was computed in the builder's cache.
+func TestKeysAreBuildKits(t *testing.T) {
+	b := newKeyBuilder(t)
+	var drawns []*drawn
+	var group errgroup.Group
+	group.SetLimit(4)
+	for seed := range randtest.Seeds(t, 100, 2000) {
+		d := draw(t, seed, b.download, b.sum)
+		drawns = append(drawns, d)
+		group.Go(func() (err error) {
+			d.failed, err = b.build(t.Context(), d)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	db := readCacheDB(t, b.lab.CacheDB())
+	var seen tally
+	for _, d := range drawns {
+		seen.check(t, b, d, db)
+	}
+	t.Logf("%d definitions: %+v", len(drawns), seen)
+	if seen.Found < seen.Ops/2 || seen.Missed < seen.Found/10 {
+		t.Errorf("too little is compared: %+v", seen)
+	}
+}
+
+// A tally counts operations.
+type tally struct {
+	Ops      int // but for local files
+	Found    int
+	PerBuild int // in a stage FROM files, or of it
+	Missed   int // whose files were changed, so that they must not be found
+	Failed   int // builds that failed, on files that have no digest
+}
+
+// check looks for the keys of d's plan in db, and for those of other files.
+func (seen *tally) check(t *testing.T, b *keyBuilder, d *drawn, db *cacheDB) {
+	t.Helper()
+	plan, err := dockerfile.Convert(t.Context(), d.input(), b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sent := contents(t, plan, map[string]string{"context": d.dir, "other": d.named})
+	keys := cache.Keys(plan.Ops, sent)
+	if d.failed != nil {
+		seen.Failed++
+		if !slices.ContainsFunc(keys, func(k cache.Key) bool { return k.Reason == cache.Unread }) {
+			t.Errorf("all keys are known of a build that failed: %v\n%s", d.failed, d.text.String())
+		}
+		return
+	}
+	found := db.find(plan.Ops, keys)
+	for i, op := range plan.Ops {
+		if op.Source != nil && op.Source.Kind == dockerfile.LocalSource {
+			continue
+		}
+		seen.Ops++
+		if keys[i].Reason == cache.PerBuild {
+			seen.PerBuild++
+			continue
+		}
+		seen.Found++
+		if keys[i].ID == "" || len(found[i]) == 0 || len(op.Inputs) == 0 && !db.results[keys[i].ID] {
+			t.Errorf("operation %d of %v is not in the builder's cache: key %+v\n%+v\n%s", i, op.Steps, keys[i], op, d.text.String())
+			return
+		}
+	}
+	changed := cache.Keys(plan.Ops, func(request int, selected []dockerfile.Selector) (string, error) {
+		digest, err := sent(request, selected)
+		return fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(digest))), err
+	})
+	found = db.find(plan.Ops, changed)
+	for i := range plan.Ops {
+		for _, in := range changed[i].Inputs {
+			if in.Content == "" {
+				continue
+			}
+			seen.Missed++
+			if len(found[i]) > 0 {
+				t.Errorf("operation %d is found whatever files it takes\n%s", i, d.text.String())
+			}
+		}
+	}
+}
+
+// A keyBuilder is a builder of the test's own: others would prune.
+type keyBuilder struct {
+	lab           *lab.Lab
+	client        *client.Client
+	builder       *buildkit.Builder
+	download, sum string
+
+	mu     sync.Mutex // guards images
+	images map[string]dockerfile.Image
+}
+
+func newKeyBuilder(t *testing.T) *keyBuilder {
+	t.Helper()
+	b := &keyBuilder{lab: lab.Own(t), images: map[string]dockerfile.Image{}}
+	var err error
+	if b.client, err = client.New(t.Context(), b.lab.Address()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.client.Close() })
+	env := buildkit.Env{Getenv: func(string) string { return "" }, Home: t.TempDir(), OS: "linux", UID: -1}
+	if b.builder, err = buildkit.Connect(t.Context(), env, b.lab.Address()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.builder.Close() })
+	const text = "downloaded"
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, text) }))
+	t.Cleanup(server.Close)
+	b.download, b.sum = server.URL+"/dir/file.txt", fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(text)))
+	return b
+}
+
+// Resolve asks the builder, once for each image.
+func (b *keyBuilder) Resolve(ctx context.Context, ref, platform string) (dockerfile.Image, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	id := ref + " " + platform
+	if image, ok := b.images[id]; ok {
+		return image, nil
+	}
+	digest, config, err := b.builder.ResolveConfig(ctx, ref, platform)
+	if err != nil {
+		return dockerfile.Image{}, err
+	}
+	b.images[id] = dockerfile.Image{Digest: digest, Config: config}
+	return b.images[id], nil
+}
+
+func (d *drawn) input() dockerfile.Input {
+	return dockerfile.Input{
+		Dockerfile: "Dockerfile", Text: []byte(d.text.String()), Context: d.dir, Target: d.target, Args: d.args,
+		Platforms: d.platforms, NamedContexts: map[string]string{"other": d.named},
+	}
+}
+
+// build builds d as any client would. failed is the build's own error.
+func (b *keyBuilder) build(ctx context.Context, d *drawn) (failed, err error) {
+	attrs := map[string]string{
+		"filename": "Dockerfile", "target": d.target, "platform": strings.Join(d.platforms, ","), "context:other": "local:other",
+	}
+	for name, value := range d.args {
+		attrs["build-arg:"+name] = value
+	}
+	mounts := map[string]fsutil.FS{}
+	for name, dir := range map[string]string{"context": d.dir, "other": d.named, "dockerfile": d.dockerfile} {
+		files, err := fsutil.NewFS(dir)
+		if err != nil {
+			return nil, err
+		}
+		mounts[name] = files
+	}
+	_, failed = b.client.Solve(ctx, nil, client.SolveOpt{
+		Frontend: "dockerfile.v0", FrontendAttrs: attrs, LocalMounts: mounts, SharedKey: d.dir,
+	}, nil)
+	return failed, ctx.Err()
+}
