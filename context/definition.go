@@ -20,7 +20,8 @@ type Definition struct {
 	// Name is how users call it; unique in a repository.
 	Name string
 	// Origin is the file that defines it, relative to the repository and
-	// slash-separated ("compose.yaml"); empty for one given on the command line.
+	// slash-separated ("compose.yaml"), or Observed; empty for one given on
+	// the command line.
 	Origin string
 	// Context is the absolute path of the context directory, or the URL of
 	// a remote context (see Remote).
@@ -37,6 +38,9 @@ type Definition struct {
 	Target string
 	// Args are the build args by name.
 	Args map[string]string
+	// UnknownArgs are args that a build was seen to have, and whose values are
+	// not known.
+	UnknownArgs []string
 	// Platforms are the platforms to build for; empty means the builder's own.
 	Platforms []string
 	// NamedContexts are the additional build contexts by name
@@ -48,6 +52,10 @@ type Definition struct {
 	Linked map[string]Definition
 }
 
+// Observed is the origin of a definition that no file declares: somebody was
+// seen to build it.
+const Observed = "observed build"
+
 // TargetPrefix begins a named context that is the result of another build.
 const TargetPrefix = "target:"
 
@@ -55,9 +63,18 @@ const TargetPrefix = "target:"
 // (a git or tar URL). BuildKit applies no ignore file to it.
 func (d Definition) Remote() bool { return isRemote(d.Context) }
 
+// Describes reports whether a build of the other definition is one of d: the
+// values of args and what named contexts are may differ.
+func (d Definition) Describes(other Definition) bool {
+	return d.Context == other.Context && d.Dockerfile == other.Dockerfile && d.Target == other.Target &&
+		(len(d.Platforms) == 0 || len(other.Platforms) == 0 || slices.Equal(d.Platforms, other.Platforms))
+}
+
 // ArgNames returns the names of the build args, sorted.
 func (d Definition) ArgNames() []string {
-	return slices.Sorted(maps.Keys(d.Args))
+	names := append(slices.Collect(maps.Keys(d.Args)), d.UnknownArgs...)
+	slices.Sort(names)
+	return names
 }
 
 // LocalContexts returns the named contexts that are directories on this

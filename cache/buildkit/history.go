@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	controlapi "github.com/moby/buildkit/api/services/control"
@@ -36,6 +37,28 @@ type Event struct {
 	Completed  time.Time
 
 	record *controlapi.BuildHistoryRecord
+}
+
+// Args returns the build args with their values. They may be secrets: they stay
+// in memory.
+func (ev Event) Args() map[string]string { return ev.attrs("build-arg:") }
+
+// NamedContexts returns the named contexts as the client gave them: addresses,
+// and "local:…" for directories, of which the builder does not know where they
+// lie.
+func (ev Event) NamedContexts() map[string]string { return ev.attrs("context:") }
+
+// attrs returns the attributes of the build whose name begins with prefix.
+func (ev Event) attrs(prefix string) map[string]string {
+	found := map[string]string{}
+	if ev.record != nil {
+		for key, value := range ev.record.FrontendAttrs {
+			if name, ok := strings.CutPrefix(key, prefix); ok {
+				found[name] = value
+			}
+		}
+	}
+	return found
 }
 
 // Watch calls fn for every build that is running, then for every one that the

@@ -114,3 +114,32 @@ func TestUnusableDirectory(t *testing.T) {
 		t.Errorf("Open below a file: %v", err)
 	}
 }
+
+// TestMigrates opens a file of the first schema, which knew nothing of learnt
+// definitions.
+func TestMigrates(t *testing.T) {
+	file := path(t)
+	if err := open(t, file).Close(); err != nil {
+		t.Fatal(err)
+	}
+	db, err := bbolt.Open(file, 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = db.Update(func(tx *bbolt.Tx) error {
+		return errors.Join(
+			tx.DeleteBucket([]byte("learnt")),
+			tx.Bucket([]byte("meta")).Put([]byte("schema"), binary.BigEndian.AppendUint32(nil, 1)),
+		)
+	})
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, file)
+	if err := s.PutLearnt(store.Learnt{Repository: "/src/shop", Seen: epoch}); err != nil {
+		t.Error(err)
+	}
+	if err := s.PutBaseImage("node", "linux/amd64", store.BaseImage{}); err != nil {
+		t.Error(err)
+	}
+}

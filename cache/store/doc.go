@@ -20,7 +20,7 @@
 //	records   completion time and a sequence number → a record, as the number
 //	          of its layout and what varies: an outcome and times per step
 //	refs      builder and ref → the record's key and generation
-//	repositories, images, warmth
+//	repositories, images, learnt, warmth
 //	          JSON by natural key: there are few of them
 //
 // Records are binary because a window of 100,000 builds is read whole for

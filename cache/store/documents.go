@@ -43,6 +43,7 @@ type document[T any] struct {
 var (
 	repositories = document[Repository]{[]byte("repositories"), "a repository", func(r Repository) string { return r.Root }}
 	images       = document[BaseImage]{[]byte("images"), "a base image", func(i BaseImage) string { return i.Key }}
+	learnt       = document[Learnt]{[]byte("learnt"), "a learnt definition", func(l Learnt) string { return join(l.Repository, l.identity()) }}
 	warmths      = document[Warmth]{[]byte("warmth"), "a warmth", func(w Warmth) string { return join(w.Repository, w.Definition) }}
 )
 

@@ -19,7 +19,7 @@ import (
 const lockWait = 1500 * time.Millisecond
 
 // migrations holds, at index n, what turns schema n into n+1.
-var migrations = [schema]func(*bbolt.Tx) error{create}
+var migrations = [schema]func(*bbolt.Tx) error{create, addLearnt}
 
 // Open opens the store at path, creating it (mode 0600, its directory 0700)
 // where there is none and migrating it where it is older.
@@ -168,7 +168,23 @@ func create(tx *bbolt.Tx) error {
 	if err := meta.Put(randomKey, key[:]); err != nil {
 		return err
 	}
-	for _, name := range append(recordBuckets[:len(recordBuckets):len(recordBuckets)], documentBuckets...) {
+	for _, name := range [][]byte{
+		layoutBucket, layoutIDBucket, recordBucket, refBucket, repositories.bucket, images.bucket, warmths.bucket,
+	} {
+		if _, err := tx.CreateBucket(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addLearnt makes room for learnt definitions, and drops base images, which
+// were stored under other keys.
+func addLearnt(tx *bbolt.Tx) error {
+	if err := tx.DeleteBucket(images.bucket); err != nil {
+		return err
+	}
+	for _, name := range [][]byte{images.bucket, learnt.bucket} {
 		if _, err := tx.CreateBucket(name); err != nil {
 			return err
 		}

@@ -10,7 +10,7 @@ import (
 )
 
 // schema is the version of the file's layout that this code writes.
-const schema = 1
+const schema = 2
 
 // The buckets of the file, as doc.go describes them.
 var (
@@ -22,7 +22,7 @@ var (
 	schemaKey       = []byte("schema")
 	randomKey       = []byte("key")
 	recordBuckets   = [][]byte{layoutBucket, layoutIDBucket, recordBucket, refBucket}
-	documentBuckets = [][]byte{repositories.bucket, images.bucket, warmths.bucket}
+	documentBuckets = [][]byte{repositories.bucket, images.bucket, warmths.bucket, learnt.bucket}
 )
 
 // A Store is an open file; make one with [Open].

@@ -69,7 +69,7 @@ type Watch struct {
 // Definition is one thing that the repository builds.
 type Definition struct {
 	Name       string   `json:"name"`
-	Origin     string   `json:"origin,omitempty"` // the file that defines it, relative to the repository
+	Origin     string   `json:"origin,omitempty"` // the file that defines it, relative to the repository, or "observed build"
 	ContextDir string   `json:"contextDir"`       // relative to the repository, "." for its root
 	Dockerfile string   `json:"dockerfile"`       // relative to the repository
 	IgnoreFile string   `json:"ignoreFile,omitempty"`

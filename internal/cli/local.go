@@ -13,7 +13,6 @@ import (
 	"github.com/stokerd/stoker/cache/buildkit"
 	"github.com/stokerd/stoker/cache/store"
 	buildctx "github.com/stokerd/stoker/context"
-	"github.com/stokerd/stoker/context/dockerfile"
 	"github.com/stokerd/stoker/internal/advise"
 	"github.com/stokerd/stoker/internal/api"
 	"github.com/stokerd/stoker/internal/config"
@@ -46,8 +45,8 @@ func (l *local) picture(ctx context.Context, q api.Query) (*project.Picture, err
 	if err != nil {
 		return nil, err
 	}
-	allowed, images := l.remembered(root)
-	opener := &project.Opener{Secrets: project.NewSecretCache(), Resolver: images, User: user, Flags: l.flags, Env: l.env()}
+	opener := &project.Opener{Secrets: project.NewSecretCache(), User: user, Flags: l.flags, Env: l.env()}
+	allowed := l.remember(root, opener)
 	var adHoc []buildctx.Definition
 	if q.AdHoc != nil {
 		adHoc = append(adHoc, report.Definition(*q.AdHoc))
@@ -72,21 +71,27 @@ func (l *local) kept() (*store.Store, error) {
 	return s, err
 }
 
-// remembered returns what the store says of the repository: whether its owner
-// has consented, and the base images that were looked up, nil if that is not
-// known. Where the store cannot be read, nobody has.
-func (l *local) remembered(root string) (allowed bool, images dockerfile.Resolver) {
+// remember gives the opener what the store knows: base images that were looked
+// up, and builds that were observed. It reports whether the repository's owner
+// has consented; where the store cannot be read, nobody has.
+func (l *local) remember(root string, opener *project.Opener) (allowed bool) {
 	s, err := l.kept()
 	if err != nil || s == nil {
-		return false, nil
+		return false
 	}
 	defer s.Close()
-	r, ok, err := s.Repository(root)
-	allowed = err == nil && ok && r.Allowed && r.Owner == project.Owner(root)
-	if known, err := s.Images(); err == nil {
-		images = known
+	if images, err := s.Images(); err == nil {
+		opener.Resolver = images
 	}
-	return allowed, images
+	if learnt, err := s.Learnt(root, time.Now()); err == nil {
+		var defs []buildctx.Definition
+		for _, l := range learnt {
+			defs = append(defs, l.Definition(nil))
+		}
+		opener.Learnt = func() []buildctx.Definition { return defs }
+	}
+	r, ok, err := s.Repository(root)
+	return err == nil && ok && r.Allowed && r.Owner == project.Owner(root)
 }
 
 // Check answers as the daemon does.

@@ -43,6 +43,13 @@ func (d *Daemon) listen(ctx context.Context, node *buildkit.Builder) error {
 // record keeps a finished build if it is of a watched repository.
 func (d *Daemon) record(ctx context.Context, node *buildkit.Builder, ev buildkit.Event) {
 	name := node.Info().Name
+	for _, r := range d.all() {
+		if r.recall(ev) {
+			if err := r.do(ctx, r.open); err != nil && ctx.Err() != nil {
+				return
+			}
+		}
+	}
 	if have, ok, err := d.store.Record(name, ev.Ref); err == nil && ok && have.Generation >= ev.Generation {
 		return
 	}
@@ -56,6 +63,9 @@ func (d *Daemon) record(ctx context.Context, node *buildkit.Builder, ev buildkit
 	repo, def := d.belongs(seen)
 	if repo == nil {
 		return
+	}
+	if (def.Context == "" || def.Origin == buildctx.Observed) && repo.learn(ctx, ev, seen.Join) {
+		_, def = d.belongs(seen)
 	}
 	seen.Record.Repository, seen.Record.Definition = repo.root, def.Name
 	if def.Shown != "" {

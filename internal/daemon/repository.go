@@ -51,12 +51,13 @@ type repository struct {
 
 	watchers map[string]*watcher.Watcher // belongs to run
 
-	mu      sync.Mutex          // guards the fields below
-	consent store.Repository    // what its owner allowed: see Daemon.amend
-	safe    map[string]bool     // commits that may run beside consent.Trusted
-	builder string              // that its file asks for and may; "" for none
-	texts   map[string][]string // digests of the Dockerfile texts of each definition, newest last
-	shown   []*watcher.Watcher  // what watchers holds, for status
+	mu      sync.Mutex                   // guards the fields below
+	consent store.Repository             // what its owner allowed: see Daemon.amend
+	safe    map[string]bool              // commits that may run beside consent.Trusted
+	builder string                       // that its file asks for and may; "" for none
+	texts   map[string][]string          // digests of the Dockerfile texts of each definition, newest last
+	shown   []*watcher.Watcher           // what watchers holds, for status
+	values  map[string]map[string]string // of args, by the ref of a build that a definition was learnt from
 }
 
 // A state is a repository as readers see it. Picture is nil while none can be
@@ -74,10 +75,11 @@ func newRepository(d *Daemon, r store.Repository) *repository {
 		root: r.Root, daemon: d, log: d.log.With("component", "repository", "root", r.Root), since: time.Now(),
 		ended: make(chan struct{}), ready: make(chan struct{}), commands: make(chan func(context.Context)),
 		recount: make(chan struct{}, 1), watchers: map[string]*watcher.Watcher{}, consent: r,
-		safe: map[string]bool{}, texts: map[string][]string{},
+		safe: map[string]bool{}, texts: map[string][]string{}, values: map[string]map[string]string{},
 	}
 	repo.opener = &project.Opener{
 		Secrets: d.secrets, Resolver: repositoryImages{d.images, repo}, User: d.options.User, Env: d.options.Env,
+		Learnt: repo.definitions,
 	}
 	return repo
 }

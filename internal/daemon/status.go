@@ -170,6 +170,12 @@ func (d *Daemon) addWarmth(r *repository, s *state, out *api.Repository) {
 			def.Warm = api.Warmth{State: "off"}
 			continue
 		}
+		if b, ok := s.picture.Find(def.Name); ok {
+			if why := r.unwarmed(b.Definition); why != "" {
+				def.Warm = api.Warmth{State: "off", Reason: why}
+				continue
+			}
+		}
 		if at := slices.IndexFunc(known, func(w store.Warmth) bool { return w.Definition == def.Name }); at >= 0 {
 			w := known[at]
 			def.Warm = api.Warmth{State: w.State, Level: w.Level, Reason: w.Reason, At: w.At}

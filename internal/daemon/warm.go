@@ -41,6 +41,9 @@ func (d *Daemon) warm(ctx context.Context, job prewarm.Job) {
 	if !ok || build.Selection == nil {
 		return
 	}
+	if repo.unwarmed(build.Definition) != "" {
+		return
+	}
 	level, reason := repo.level(s)
 	if level.Rank() > prewarm.Base.Rank() && !repo.takesPulls() {
 		// Before looking: what ends the reason is then seen to (publish).
@@ -82,6 +85,20 @@ func (r *repository) touchAll() {
 			r.touch(b, s.picture.Config)
 		}
 	}
+}
+
+// unwarmed says why a definition is not warmed at all, "" if it is: nobody asked
+// for one that was only seen to be built.
+func (r *repository) unwarmed(def buildctx.Definition) string {
+	switch {
+	case def.Origin != buildctx.Observed:
+		return ""
+	case !r.allowed():
+		return "builds that nothing declares are not warmed until you run: stoker allow"
+	case len(def.UnknownArgs) > 0:
+		return "the values of its build args are not known any more"
+	}
+	return ""
 }
 
 // level returns how far a repository may be warmed unasked, and why no further.

@@ -35,6 +35,9 @@ import (
 type Options struct {
 	// Env are the variables for interpolation, usually the process's own.
 	Env map[string]string
+	// Learnt are builds that were observed: those that nothing declares become
+	// definitions, and say what context a Dockerfile is built from.
+	Learnt []buildctx.Definition
 	// Paths yields the repository's files (relative, slash-separated) and
 	// spares Discover a walk of its own. Which directories are looked into is
 	// decided the same way.
@@ -98,6 +101,7 @@ func Discover(ctx context.Context, root string, cfg config.Config, o Options) (R
 	for _, file := range found.dockerfiles {
 		f.dockerfile(file)
 	}
+	f.learnt()
 	if err := ctx.Err(); err != nil {
 		return Result{}, err
 	}

@@ -22,10 +22,29 @@ func (f *finder) dockerfile(rel string) {
 		f.problem(Problem{File: rel, Text: "cannot be read: " + reason(err), Hint: "mend or remove it"})
 		return
 	}
-	f.definitions = append(f.definitions, buildctx.Definition{
-		Name: dockerfileName(rel, filepath.Base(f.root)), Origin: rel,
-		Context: f.inferContext(rel, string(data)), Dockerfile: name,
-	})
+	d := buildctx.Definition{Name: dockerfileName(rel, filepath.Base(f.root)), Origin: rel, Dockerfile: name}
+	built := slices.IndexFunc(f.options.Learnt, func(l buildctx.Definition) bool { return l.Dockerfile == name })
+	if built >= 0 {
+		d.Context = f.options.Learnt[built].Context
+	} else {
+		d.Context = f.inferContext(rel, string(data))
+	}
+	f.definitions = append(f.definitions, d)
+}
+
+// learnt adds the observed builds that no other definition stands for, while
+// their Dockerfile is there.
+func (f *finder) learnt() {
+	for _, d := range f.options.Learnt {
+		if slices.ContainsFunc(f.definitions, func(known buildctx.Definition) bool { return known.Describes(d) }) || regular(d.Dockerfile) != nil {
+			continue
+		}
+		d.Name = dockerfileName(f.rel(d.Dockerfile), filepath.Base(f.root))
+		if d.Target != "" {
+			d.Name += "-" + d.Target
+		}
+		f.definitions = append(f.definitions, d)
+	}
 }
 
 // inferContext guesses what a Dockerfile below the root is built from: nothing

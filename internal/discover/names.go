@@ -39,6 +39,8 @@ func nameAll(definitions []buildctx.Definition) {
 func kind(origin string) string {
 	base := path.Base(origin)
 	switch {
+	case origin == buildctx.Observed:
+		return "observed"
 	case isDockerfile(base):
 		return "dockerfile"
 	case strings.HasPrefix(base, "docker-bake"):

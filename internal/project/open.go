@@ -24,7 +24,9 @@ type Opener struct {
 	Resolver dockerfile.Resolver // of base images; nil assumes them
 	User     *config.File        // the user's configuration; nil for none
 	Flags    config.Flags
-	Env      map[string]string // for compose files
+	Env      map[string]string // for compose and bake files
+	// Learnt returns the builds that were observed; nil for none.
+	Learnt func() []buildctx.Definition
 }
 
 // Root returns the repository around dir: the git work tree, else dir itself.
@@ -74,7 +76,7 @@ func (o *Opener) define(ctx context.Context, p *Picture) error {
 		}
 		return nil
 	}
-	p.Discovery, err = discover.Discover(ctx, p.Root, p.Config, discover.Options{Env: o.Env})
+	p.Discovery, err = discover.Discover(ctx, p.Root, p.Config, o.discovery())
 	if err != nil {
 		return err
 	}
@@ -82,6 +84,14 @@ func (o *Opener) define(ctx context.Context, p *Picture) error {
 		p.Builds = append(p.Builds, &Build{Definition: d})
 	}
 	return nil
+}
+
+func (o *Opener) discovery() discover.Options {
+	options := discover.Options{Env: o.Env}
+	if o.Learnt != nil {
+		options.Learnt = o.Learnt()
+	}
+	return options
 }
 
 // newTrees returns the directories to scan: the repository, and the contexts
@@ -253,7 +263,7 @@ func (p *Picture) problem(def buildctx.Definition, err error) *Problem {
 			dir = outside.dir
 		}
 		problem.Text = fmt.Sprintf("build context %s does not exist", p.Relative(dir))
-		if def.Origin != "" {
+		if def.Origin != "" && def.Origin != buildctx.Observed {
 			problem.Hint = "mend the context in " + def.Origin
 		}
 	}

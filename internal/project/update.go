@@ -102,7 +102,7 @@ func (o *Opener) reinfer(ctx context.Context, p *Picture, diffs map[string]build
 	if len(diff.Added)+len(diff.Removed) == 0 || !slices.ContainsFunc(p.definitions(), p.inferred) {
 		return false, nil
 	}
-	found, err := discover.Discover(ctx, p.Root, p.Config, discover.Options{Env: o.Env})
+	found, err := discover.Discover(ctx, p.Root, p.Config, o.discovery())
 	if err != nil {
 		return false, err
 	}

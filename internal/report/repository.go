@@ -166,6 +166,9 @@ func assumptions(b *project.Build) []string {
 	for _, target := range slices.Sorted(maps.Keys(b.Definition.Linked)) {
 		notes = append(notes, "starts from the result of target "+target+", whose steps and files are counted there")
 	}
+	for _, name := range b.Definition.UnknownArgs {
+		notes = append(notes, "the value of build arg "+name+" is not known any more, and counts as not given")
+	}
 	if b.Definition.Remote() {
 		notes = append(notes, "the build context is remote: nothing of this machine's files is sent as context")
 	}

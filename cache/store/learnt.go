@@ -1,0 +1,118 @@
+package store
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	buildctx "github.com/stokerd/stoker/context"
+)
+
+// A learnt definition is forgotten two weeks after the last build of it, and
+// when its repository has more than a handful that are younger.
+const (
+	learntFor = 14 * 24 * time.Hour
+	maxLearnt = 20
+)
+
+// Learnt is a definition that no file declares: somebody built it. Paths are
+// relative to the repository and slash-separated.
+type Learnt struct {
+	Repository string   `json:"repository"`
+	Context    string   `json:"context"`
+	Dockerfile string   `json:"dockerfile"`
+	Target     string   `json:"target,omitempty"`
+	Platforms  []string `json:"platforms,omitempty"`
+	// NamedContexts are addresses: where a directory lay is not known.
+	NamedContexts map[string]string `json:"namedContexts,omitempty"`
+	// Args are keyed digests of the values ([Store.Digest]), by name.
+	Args map[string]string `json:"args,omitempty"`
+	// Ref and Seen are the newest build of it.
+	Ref  string    `json:"ref"`
+	Seen time.Time `json:"seen"`
+}
+
+// identity is what two builds of one definition share. The values of args are
+// no part of it: a commit's id among them would make each build another one.
+func (l Learnt) identity() string {
+	names := slices.Sorted(maps.Keys(l.Args))
+	text, err := json.Marshal([]any{l.Context, l.Dockerfile, l.Target, l.Platforms, l.NamedContexts, names})
+	if err != nil {
+		return "" // strings always marshal
+	}
+	return string(text)
+}
+
+// Definition is what was built, with the values of args that are known.
+func (l Learnt) Definition(values map[string]string) buildctx.Definition {
+	local := func(rel string) string { return filepath.Join(l.Repository, filepath.FromSlash(rel)) }
+	d := buildctx.Definition{
+		Origin: buildctx.Observed, Context: local(l.Context), Dockerfile: local(l.Dockerfile),
+		Target: l.Target, Platforms: l.Platforms, NamedContexts: l.NamedContexts,
+	}
+	for _, name := range slices.Sorted(maps.Keys(l.Args)) {
+		value, known := values[name]
+		if !known {
+			d.UnknownArgs = append(d.UnknownArgs, name)
+			continue
+		}
+		if d.Args == nil {
+			d.Args = map[string]string{}
+		}
+		d.Args[name] = value
+	}
+	return d
+}
+
+// Digest tells values apart that must not be stored.
+func (s *Store) Digest(value string) string { return keyed(s.key, value) }
+
+// PutLearnt stores what was built in place of an older build of the same, and
+// drops what is too old and what is too many.
+func (s *Store) PutLearnt(l Learnt) error {
+	if l.Repository == "" {
+		return fmt.Errorf("write %s to the store: it has no repository", learnt.name)
+	}
+	if have, ok, err := learnt.get(s, learnt.key(l)); err != nil || ok && have.Seen.After(l.Seen) {
+		return err
+	}
+	if err := learnt.put(s, l); err != nil {
+		return err
+	}
+	all, err := learnt.all(s, join(l.Repository, ""))
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(all, func(a, b Learnt) int { return b.Seen.Compare(a.Seen) })
+	return s.update(learnt.name, func(tx *bbolt.Tx) error {
+		for i, old := range all {
+			if i < maxLearnt && l.Seen.Sub(old.Seen) < learntFor {
+				continue
+			}
+			if err := tx.Bucket(learnt.bucket).Delete([]byte(learnt.key(old))); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Learnt returns what was built of a repository and is not too old by now, the
+// newest first.
+func (s *Store) Learnt(repository string, now time.Time) ([]Learnt, error) {
+	all, err := learnt.all(s, join(repository, ""))
+	all = slices.DeleteFunc(all, func(l Learnt) bool { return now.Sub(l.Seen) >= learntFor })
+	slices.SortFunc(all, func(a, b Learnt) int {
+		if newer := b.Seen.Compare(a.Seen); newer != 0 {
+			return newer
+		}
+		return strings.Compare(a.identity(), b.identity())
+	})
+	return all, err
+}
