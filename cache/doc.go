@@ -6,7 +6,9 @@
 // instruction that BuildKit executed or did not have to; its [Outcome] says
 // which. Ratios always count Dockerfile steps (RUN, COPY, ADD, WORKDIR), never
 // BuildKit's internal vertices. A [Key] is what the builder will look up for an
-// operation of a plan.
+// operation of a plan. A [Mirror] is what is known of a builder's cache from the
+// builds that it made: it predicts what the next build of a [Graph] executes, as
+// BuildKit's solver would decide.
 //
 // All values are immutable once built and safe for concurrent use.
 package cache

@@ -1,0 +1,102 @@
+package cache
+
+import (
+	"github.com/stokerd/stoker/context/dockerfile"
+)
+
+// A Graph is what of a build decides what the cache reuses: BuildKit's
+// operations and what each takes in. It is immutable.
+//
+// Digests are opaque here. They are BuildKit's own or, where they are stored, a
+// keyed hash of them: only their equality counts.
+type Graph struct {
+	// Nodes are in an order in which inputs come before what needs them.
+	Nodes []Node
+	// Targets are the nodes whose results the build asks for.
+	Targets []int
+}
+
+// A Node is one result of one operation (BuildKit: solver.Edge).
+type Node struct {
+	// Digests are the operation's own (BuildKit: CacheMap.Digest): what it does,
+	// without what it takes in. Only sources have more than one, each as good as
+	// the other. There is none for an operation whose digest differs in every
+	// build (a local source), and none where Unknown says why.
+	Digests []string
+	Output  int // which of the operation's results
+	Inputs  []Input
+	Steps   []int // indexes of the steps that it is part of
+	NoCache bool  // the build was told not to look for it
+	// Unknown says why the digests could not be determined.
+	Unknown Uncertainty
+}
+
+// An Input is what a node takes in.
+type Input struct {
+	Node     int
+	Selector string // limits what of the other's key matches (BuildKit: CacheMap.Deps)
+	// ByContent reports that BuildKit also looks for the digest of what it takes
+	// of the result. Content is that digest, where it is known before the build:
+	// for what comes from local files.
+	ByContent bool
+	Content   string
+}
+
+// An Uncertainty says why something about a build cannot be known before it.
+type Uncertainty string
+
+// The uncertainties.
+const (
+	// ByStageContent: the step is keyed by what it takes of another stage, and that
+	// stage is not reused as it was.
+	ByStageContent Uncertainty = "stage-content"
+	// NotObserved: a build ran this operation on files that nobody knows.
+	NotObserved Uncertainty = "unobserved"
+	// PerhapsGone: the record of the result was not seen since the builder last
+	// listed what it holds.
+	PerhapsGone Uncertainty = "liveness"
+	// NotRead: what the step takes of local files could not be read.
+	NotRead Uncertainty = "unread"
+	// NotResolved: what a tag or an address stands for is not known.
+	NotResolved Uncertainty = "unresolved"
+	// OtherFrontend: another frontend reads this Dockerfile.
+	OtherFrontend Uncertainty = "external-frontend"
+)
+
+// A Seal stands in for a digest where it is kept: equal for equal digests.
+// BuildKit's digests are plain hashes over the values of args, which could be
+// found by trying.
+type Seal func(digest string) string
+
+// NewGraph returns what of a plan, whose keys are given, decides the cache.
+// layered says that the builder also knows an image by its layers (BuildKit
+// before v0.34).
+func NewGraph(plan *dockerfile.Plan, keys []Key, seal Seal, layered bool) Graph {
+	g := Graph{Targets: plan.Results, Nodes: make([]Node, len(plan.Ops))}
+	for i, op := range plan.Ops {
+		n := Node{Output: op.Output, Steps: op.Steps, NoCache: op.IgnoreCache}
+		switch {
+		case keys[i].Reason == Unread && keys[i].Cause == i:
+			n.Unknown = NotRead
+		case op.Digest != "":
+			n.Digests = []string{seal(op.Digest)}
+			if layered && op.Source != nil && op.Source.Layers != "" {
+				n.Digests = append(n.Digests, seal(op.Source.Layers))
+			}
+		case keys[i].Reason == Unresolved:
+			n.Unknown = NotResolved
+		}
+		for j, in := range op.Inputs {
+			input := Input{Node: in.Op, ByContent: in.Content != nil}
+			if in.Selector != "" {
+				input.Selector = seal(in.Selector)
+			}
+			if content := keys[i].Inputs[j].Content; content != "" {
+				input.Content = seal(content)
+			}
+			n.Inputs = append(n.Inputs, input)
+		}
+		g.Nodes[i] = n
+	}
+	return g
+}

@@ -1,0 +1,210 @@
+package cache
+
+import "cmp"
+
+// A sighting is the keys that a node of a graph is found to have, before and
+// after its result is there.
+type sighting struct {
+	sure []KeyID // sorted
+	// might are the keys that it can have: sure and, where something is not
+	// known, more. anything says that it can have one that nobody knows.
+	might    []KeyID
+	anything bool
+	reason   Uncertainty // why might is more than sure
+	// late are the keys that it has once the results of its inputs are there:
+	// making one can reveal a key that was not looked for. They hold sure.
+	late []KeyID
+	// shown are the keys by which a consumer finds it once its result is there,
+	// result those of the result itself, which lead on from it when it is stored.
+	shown, result []KeyID
+	// oneOf are the keys of which one is that of the result, where that is all
+	// that is known.
+	oneOf []KeyID
+	open  bool // the result may have a key that is not among these
+	// fast are the keys that are found while the results of inputs are neither
+	// there nor asked for. settled reports that the solver looks for no more
+	// keys of the node than sure, though content could lead to others.
+	fast    []KeyID
+	settled bool
+}
+
+// find looks for the keys of g's nodes.
+func (m *Mirror) find(g Graph) []sighting {
+	found := make([]sighting, len(g.Nodes))
+	for i, n := range g.Nodes {
+		found[i] = m.sight(n, found)
+	}
+	return found
+}
+
+func (m *Mirror) sight(n Node, found []sighting) sighting {
+	var s sighting
+	switch {
+	case n.Unknown != "":
+		s.anything, s.reason = true, n.Unknown
+		return s
+	case len(n.Inputs) == 0:
+		for _, d := range n.Digests {
+			s.sure = union(s.sure, []KeyID{rootKey(d, n.Output)})
+		}
+		s.might, s.late, s.shown, s.result, s.fast, s.settled = s.sure, s.sure, s.sure, s.sure, s.sure, true
+		return s
+	case !n.NoCache:
+		m.probe(n, found, &s)
+	}
+	if m.doubted[n.Digests[0]] {
+		s.anything, s.reason = true, NotObserved
+	}
+	m.complete(n, found, &s)
+	s.settled = m.settles(n, found, s.sure)
+	return s
+}
+
+// settles reports whether the solver looks no further for keys of n when it has
+// found those in sure (BuildKit: edge.recalcCurrentState).
+func (m *Mirror) settles(n Node, found []sighting, sure []KeyID) bool {
+	natural := true
+	for _, in := range n.Inputs {
+		natural = natural && found[in.Node].settled && !in.ofStage()
+	}
+	if natural || m.life(sure) != Live {
+		return natural
+	}
+	var others []KeyID // that all inputs looked at so far lead to
+	for i, in := range n.Inputs {
+		if in.ofStage() && found[in.Node].settled {
+			continue
+		}
+		reached, _, _ := m.through(n, i, found[in.Node])
+		reached = subtract(reached, sure)
+		if len(others) > 0 {
+			reached = intersect(others, reached)
+		}
+		if others = reached; len(others) == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// ofStage reports whether in is keyed by the content of another stage.
+func (in Input) ofStage() bool { return in.ByContent && in.Content == "" }
+
+// probe fills in which keys the solver finds.
+func (m *Mirror) probe(n Node, found []sighting, s *sighting) {
+	for i, in := range n.Inputs {
+		sure, might, reason := m.through(n, i, found[in.Node])
+		late := union(sure, m.follow(found[in.Node].shown, n, i, in.Selector))
+		fast := union(m.follow(found[in.Node].fast, n, i, in.Selector))
+		if might = union(might, late); found[in.Node].open {
+			might, reason = union(might, m.madeOf(n, i)), cmp.Or(reason, found[in.Node].reason, ByStageContent)
+		}
+		if i == 0 {
+			s.sure, s.might, s.late, s.fast = sure, might, late, fast
+		} else {
+			s.sure, s.might, s.late, s.fast = intersect(s.sure, sure), intersect(s.might, might), intersect(s.late, late), intersect(s.fast, fast)
+		}
+		if reason != "" && s.reason == "" {
+			s.reason = reason
+		}
+	}
+}
+
+// complete fills in what keys the node has once its result is there.
+func (m *Mirror) complete(n Node, found []sighting, s *sighting) {
+	for _, k := range s.late {
+		if m.results[k] == Live {
+			s.result = append(s.result, k)
+		}
+	}
+	if len(s.result) == 0 {
+		s.result = m.stored(n, found)
+		s.open = s.anything || n.NoCache || m.life(s.might) != Gone
+		for _, in := range n.Inputs {
+			s.open = s.open || found[in.Node].open
+		}
+	}
+	if !n.NoCache {
+		s.shown = union(s.late, s.result)
+	}
+}
+
+// stored returns the key under which the result of an execution of n would be
+// stored, if it is one that is known (BuildKit: cacheManager.getIDFromDeps).
+func (m *Mirror) stored(n Node, found []sighting) []KeyID {
+	var matches []KeyID
+	for i, in := range n.Inputs {
+		froms := in.froms(found[in.Node].result)
+		if len(froms) == 0 {
+			return nil // a key that nothing leads on from yet
+		}
+		for _, f := range froms {
+			to := m.links[n.link(i, f.key, f.selector)]
+			if i == 0 {
+				matches = union(matches, to)
+			} else {
+				matches = intersect(matches, to)
+			}
+		}
+	}
+	return matches
+}
+
+// A from is a key that leads on, with what limits it.
+type from struct {
+	key      KeyID
+	selector string
+}
+
+// froms returns what leads on from an input that has the given keys.
+func (in Input) froms(keys []KeyID) []from {
+	var list []from
+	for _, k := range keys {
+		list = append(list, from{k, in.Selector})
+	}
+	if in.ByContent && in.Content != "" {
+		list = append(list, from{contentKey(in.Content), ""})
+	}
+	return list
+}
+
+// through returns the keys to which input i of n leads.
+func (m *Mirror) through(n Node, i int, from sighting) (sure, might []KeyID, reason Uncertainty) {
+	in := n.Inputs[i]
+	sure = m.follow(from.sure, n, i, in.Selector)
+	if in.ByContent && in.Content != "" {
+		sure = append(sure, m.follow([]KeyID{contentKey(in.Content)}, n, i, "")...)
+	}
+	sure = union(sure)
+	might = union(sure, m.follow(from.might, n, i, in.Selector), m.guess(from.might, n, i, in.Selector))
+	switch {
+	case from.anything:
+		might, reason = union(might, m.madeOf(n, i)), from.reason
+	case in.ofStage():
+		might, reason = union(might, m.madeOf(n, i)), ByStageContent
+	case len(might) > len(sure):
+		reason = from.reason
+	}
+	return sure, might, reason
+}
+
+// mayLead reports whether a key that input i of n can have leads on to n, without
+// a look at content.
+func (m *Mirror) mayLead(from sighting, n Node, i int) bool {
+	selector := n.Inputs[i].Selector
+	return len(m.follow(from.might, n, i, selector)) > 0 || len(m.guess(from.might, n, i, selector)) > 0
+}
+
+// life returns the best that is known of the results of keys.
+func (m *Mirror) life(keys []KeyID) Life {
+	best := Gone
+	for _, k := range keys {
+		switch m.results[k] {
+		case Live:
+			return Live
+		case Perhaps:
+			best = Perhaps
+		}
+	}
+	return best
+}
