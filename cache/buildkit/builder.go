@@ -42,6 +42,14 @@ type Builder struct {
 // Info describes the builder as it was when it connected.
 func (b *Builder) Info() Info { return b.info }
 
+// platform returns what the default worker builds for; "" if it does not say.
+func (b *Builder) platform() string {
+	if len(b.info.Platforms) == 0 {
+		return ""
+	}
+	return b.info.Platforms[0]
+}
+
 // Close ends the connection and all calls in flight.
 func (b *Builder) Close() error { return b.client.Close() }
 

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/stokerd/stoker/context/dockerfile"
 )
 
 // A Join is what tells which definition a build was of, and what it cost
@@ -94,42 +96,28 @@ func (j *Join) addProvenance(p provenance) {
 		sum := sha256.Sum256(j.Dockerfile)
 		j.DockerfileDigest = hex.EncodeToString(sum[:])
 	}
-	for _, step := range p.config.Definition {
-		src := step.Op.Op.Source
-		if src == nil {
+	if p.recording == nil {
+		return
+	}
+	for _, r := range p.recording.Plan.Requests {
+		local := Local{Name: r.Local, FollowPaths: r.FollowPaths, ExcludePatterns: r.Excludes}
+		if !slices.ContainsFunc(j.Locals, local.equal) {
+			j.Locals = append(j.Locals, local)
+		}
+	}
+	for _, op := range p.recording.Plan.Ops {
+		if op.Source == nil || op.Source.Kind != dockerfile.ImageSource {
 			continue
 		}
-		if name, ok := strings.CutPrefix(src.Identifier, "local://"); ok {
-			j.addLocal(name, src.Attrs)
-		}
-		if _, digest, ok := strings.Cut(src.Identifier, "@"); ok && strings.HasPrefix(src.Identifier, "docker-image://") {
+		if _, digest, ok := strings.Cut(op.Source.Name, "@"); ok {
 			j.BaseDigests = append(j.BaseDigests, digest)
 		}
 	}
 }
 
-func (j *Join) addLocal(name string, attrs map[string]string) {
-	local := Local{
-		Name:            name,
-		FollowPaths:     decodeList(attrs["local.followpaths"]),
-		ExcludePatterns: decodeList(attrs["local.excludepatterns"]),
-	}
-	same := func(l Local) bool {
-		return l.Name == name && slices.Equal(l.FollowPaths, local.FollowPaths) &&
-			slices.Equal(l.ExcludePatterns, local.ExcludePatterns)
-	}
-	if !slices.ContainsFunc(j.Locals, same) {
-		j.Locals = append(j.Locals, local)
-	}
-}
-
-// decodeList reads the JSON that BuildKit keeps in a source's attributes.
-func decodeList(text string) []string {
-	var list []string
-	if text == "" || json.Unmarshal([]byte(text), &list) != nil {
-		return nil
-	}
-	return list
+func (l Local) equal(other Local) bool {
+	return l.Name == other.Name && slices.Equal(l.FollowPaths, other.FollowPaths) &&
+		slices.Equal(l.ExcludePatterns, other.ExcludePatterns)
 }
 
 func (j *Join) addTimes(ev Event, o observation) {

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/stokerd/stoker/cache"
+	"github.com/stokerd/stoker/context/dockerfile"
 )
 
 // An Observed is a finished build: what is kept of it, and what it takes to
@@ -19,6 +20,18 @@ type Observed struct {
 	// Record has no Repository and Definition yet.
 	Record cache.Record
 	Join   Join
+	// Parts are the operations of the build, one part per platform; none if the
+	// builder does not tell. They hold hashes over values: they stay in memory.
+	Parts []Part `json:"-"`
+}
+
+// A Part is what the builder recorded of the operations of one platform.
+type Part struct {
+	// Plan has Ops, Results and Requests. Steps of an Op are indexes into the
+	// record's.
+	Plan *dockerfile.Plan
+	// Fates are what became of Plan.Ops.
+	Fates []cache.Fate
 }
 
 // Observe reads the finished build that ev reports. Steps of a build that
@@ -51,7 +64,7 @@ func (b *Builder) Observe(ctx context.Context, ev Event) (Observed, error) {
 	if o.status == cache.Broken {
 		record.Error = o.failure(ev)
 	}
-	return Observed{Record: record, Join: b.join(ev, o)}, nil
+	return Observed{Record: record, Join: b.join(ev, o), Parts: o.parts()}, nil
 }
 
 // Unname leaves the keywords of what the steps are, for a Dockerfile into whose

@@ -11,11 +11,13 @@ import (
 	controlapi "github.com/moby/buildkit/api/services/control"
 	"github.com/opencontainers/go-digest"
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/stokerd/stoker/context/dockerfile"
 )
 
 // A predicate is what is read of a build's provenance (BuildKit:
 // solver/llbsolver/provenance/types). Values of args and env variables are in
-// there too and are not even decoded.
+// there too, and are not kept.
 type predicate struct {
 	// SLSA v1.
 	BuildDefinition struct {
@@ -36,27 +38,14 @@ type predicate struct {
 }
 
 type buildConfig struct {
-	Definition    []buildStep       `json:"llbDefinition"`
-	DigestMapping map[string]string `json:"digestMapping"` // vertex digest → step id
-}
-
-type buildStep struct {
-	ID string `json:"id"`
-	Op struct {
-		Op struct {
-			Source *sourceOp `json:"source"`
-		} `json:"Op"`
-	} `json:"op"`
-}
-
-type sourceOp struct {
-	Identifier string            `json:"identifier"`
-	Attrs      map[string]string `json:"attrs"`
+	// Definition holds values; nothing but dockerfile.ReadRecording reads it.
+	Definition    json.RawMessage   `json:"llbDefinition"`
+	DigestMapping map[string]string `json:"digestMapping"` // vertex digest → operation id
 }
 
 type metadata struct {
 	Source struct {
-		Locations map[string]locations `json:"locations"` // by step id
+		Locations map[string]locations `json:"locations"` // by operation id
 		Infos     []sourceInfo         `json:"infos"`
 	} `json:"source"`
 }
@@ -83,6 +72,8 @@ type sourceInfo struct {
 type provenance struct {
 	config buildConfig
 	source metadata
+	// recording is what the operations were; nil if they cannot be read.
+	recording *dockerfile.Recording
 }
 
 // place returns the first line of each place in a Dockerfile that the vertex
@@ -111,9 +102,14 @@ func (b *Builder) provenances(ctx context.Context, rec *controlapi.BuildHistoryR
 			if err != nil {
 				return nil, err
 			}
-			if p.config.DigestMapping != nil {
-				all = append(all, p)
+			if p.config.DigestMapping == nil {
+				continue
 			}
+			if p.recording, err = dockerfile.ReadRecording(ctx, p.config.Definition, b.platform()); err != nil {
+				p.recording = nil // of a version that this one does not understand
+			}
+			p.config.Definition = nil
+			all = append(all, p)
 		}
 	}
 	return all, nil
