@@ -34,6 +34,7 @@ func Levels() []Level {
 		{"context/content", 2, "digests of the files of a selection"},
 		{"cache", 2, "the pure model of what a build reuses, over plans and trees"},
 		{"internal/changes", 1, "reads git's history through internal/git"},
+		{"internal/effects", 0, "a table of what commands read and write, and its look-up"},
 		{"internal/replay", 2, "pure arithmetic over change sets, for suggestions and for `stoker replay`"},
 		{"internal/discover", 2, "makes definitions from files and configuration"},
 		{"cache/buildkit", 3, "gives records of the model"},

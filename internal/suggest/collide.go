@@ -29,21 +29,12 @@ func (m *move) collisions(b Build) string {
 
 // writesOver compares a COPY with the fixed places that an install writes to.
 func (m *move) writesOver(b Build, i int, inst install) string {
-	dest := m.view.dest(i)
-	if rest, ok := strings.CutPrefix(dest, baseDir); ok && (rest == "" || rest[0] == '/') {
-		dest = path.Clean("/" + rest) // most images start in the root folder
+	t, ok := m.view.touches(m.last, inst.dir, nil, nil, inst.writes)
+	if !ok {
+		return ""
 	}
-	for _, w := range inst.writes {
-		rel, ok := below(dest, w)
-		if !ok {
-			continue
-		}
-		for _, s := range m.view.stage.Instructions[i].Copy.Sources {
-			p := path.Join(strings.TrimPrefix(path.Clean("/"+s), "/"), rel)
-			if rel == "." && p == "" || b.Context.Exists(p) {
-				return fmt.Sprintf("`%s` also writes to %s, where %s does", m.text(i), w, inst.tool)
-			}
-		}
+	if p := m.view.clash(b, i, t.writes); p != "" {
+		return fmt.Sprintf("`%s` also writes to %s, where %s does", m.text(i), p, inst.tool)
 	}
 	return ""
 }

@@ -29,7 +29,7 @@ func everyCommand(r *dockerfile.Run, shell []string) ([]command, bool) {
 		case *syntax.CallExpr:
 			c := command{from: int(n.Pos().Offset()), to: int(n.End().Offset())}
 			for _, w := range n.Args {
-				text, known := wordText(w)
+				text, known := wordText(w, nil)
 				if !known && len(c.words) == 0 {
 					ok = false
 				}

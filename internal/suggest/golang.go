@@ -8,27 +8,6 @@ import (
 	"golang.org/x/mod/modfile"
 )
 
-// goWrites are where the module cache and the build cache lie.
-var goWrites = []string{"/go/pkg", "/root/go/pkg", "/root/.cache", "/root/.config"}
-
-// goDownload recognises `go mod download` without module names.
-func goDownload(c command, dir string) (install, bool) {
-	if !c.starts("go", "mod", "download") {
-		return install{}, false
-	}
-	if _, rest := c.args(3); len(rest) > 0 {
-		return install{}, false
-	}
-	return goInstall(dir), true
-}
-
-func goInstall(dir string) install {
-	return install{
-		tool: "go", dir: dir, main: []string{path.Join(dir, "go.mod")}, extra: []string{path.Join(dir, "go.sum")}, writes: goWrites,
-		widen: goWiden,
-	}
-}
-
 // goWiden looks in go.mod for what makes the download read more than it and
 // go.sum.
 func goWiden(r reader) ([]string, string) {
@@ -66,12 +45,12 @@ func goBuild(v *stageView, i int) (install, bool) {
 	for _, c := range s.commands {
 		if c.starts("go", "build") || c.starts("go", "test") || c.starts("go", "vet") {
 			if slices.ContainsFunc(c.words, func(w string) bool { return strings.HasPrefix(w, "-mod") || w == "-C" }) ||
-				slices.ContainsFunc(c.assigns, func(a string) bool { return a != "CGO_ENABLED" && a != "GOOS" && a != "GOARCH" }) {
+				slices.ContainsFunc(c.assigns, func(a assign) bool { return a.name != "CGO_ENABLED" && a.name != "GOOS" && a.name != "GOARCH" }) {
 				return install{}, false
 			}
-			in := goInstall(dir)
+			in, ok := recognise(command{words: []string{"go", "mod", "download"}}, dir)
 			in.insert = true
-			return in, true
+			return in, ok
 		}
 		if !isFree(c) {
 			break

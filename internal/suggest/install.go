@@ -5,35 +5,47 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/stokerd/stoker/context/dockerfile"
+	"github.com/stokerd/stoker/internal/effects"
 )
+
+type mount = dockerfile.Mount
 
 // An install is a command that fetches what manifests name.
 type install struct {
 	tool string
 	dir  string // image folder that it runs in
-	// main are the manifests it cannot do without, extra those it reads if they
-	// are there; image paths.
+	// main are the manifests, one of which it cannot do without, extra those it
+	// reads if they are there; image paths.
 	main, extra []string
 	// output is what it writes below the image folder dir; "" for elsewhere.
 	output string
-	// writes are image folders outside dir that it writes to.
+	// writes are paths outside output that it writes to, as the table has them.
 	writes []string
 	// wipes reports that it empties output first, so that what a COPY had put
 	// there never stays.
 	wipes bool
-	// widen returns further files that it reads, as context paths, and what
-	// makes its reading unbounded ("" if nothing does). at maps an image path to
-	// the context.
+	// widen returns further files that it reads, as image paths, and what
+	// makes its reading unbounded ("" if nothing does).
 	widen func(r reader) (more []string, obstacle string)
+	// discover finds main where the command does not say it; nil where it does.
+	discover func(r reader) []string
 	// insert is set where the command is not in the file yet but would be new.
 	insert bool
 }
 
-// A reader reads the files of the build context that an image path stands for.
+// A reader reads the files of the build context that image paths stand for.
 type reader struct {
 	dir  string // of the install, in the image
 	find func(image string) (contextPath string, ok bool)
 	read func(contextPath string) ([]byte, error)
+	// list returns the files that match a pattern below an image folder, as image
+	// paths.
+	list func(dir, pattern string) []string
+	// takes reports whether what is copied today would put a file at the image
+	// path, should the context have one.
+	takes func(image string) bool
 }
 
 // file returns the content of a file by image path; nil if it is not there.
@@ -49,27 +61,94 @@ func (r reader) file(image string) []byte {
 	return text
 }
 
+// local returns the content of a file by its path in the install's folder.
+func (r reader) local(name string) []byte { return r.file(path.Join(r.dir, name)) }
+
 func (r reader) exists(name string) bool {
 	_, ok := r.find(path.Join(r.dir, name))
 	return ok
 }
 
-// recognise returns the install that a command is, if it is one.
-func recognise(c command, dir string) (install, bool) {
-	if len(c.words) == 0 {
-		return install{}, false
-	}
-	for _, tool := range []func(command, string) (install, bool){npmInstall, yarnInstall, pnpmInstall, pipInstall, goDownload} {
-		if in, ok := tool(c, dir); ok {
-			return in, true
+// any returns the first of names that is there.
+func (r reader) any(names ...string) string {
+	for _, name := range names {
+		if r.exists(name) {
+			return name
 		}
 	}
-	return install{}, false
+	return ""
+}
+
+// matching returns the files of the install's folder that match a pattern, as
+// image paths.
+func (r reader) matching(pattern string) []string { return r.list(r.dir, pattern) }
+
+// recognise returns the install that a command is, if it is one.
+func recognise(c command, dir string) (install, bool) {
+	if len(c.words) == 0 || len(c.inner) > 0 || len(c.reads)+len(c.writes) > 0 || c.steered() {
+		return install{}, false
+	}
+	e, ok := effects.Of(c.words)
+	if !ok || e.Install == nil {
+		return install{}, false
+	}
+	i := e.Install
+	in := install{tool: i.Tool, dir: dir, output: i.Makes, writes: e.Writes, wipes: i.Wipes}
+	for _, name := range i.Manifests {
+		in.main = append(in.main, path.Join(dir, name))
+	}
+	for _, name := range i.Also {
+		in.extra = append(in.extra, path.Join(dir, name))
+	}
+	return in, widened(&in, *i)
+}
+
+// widened fills in what the program's own files add to the install. It reports
+// false for one that reads no manifest.
+func widened(in *install, i effects.Install) bool {
+	has := func(flags ...string) bool {
+		return slices.ContainsFunc(i.Flags, func(f string) bool { return slices.Contains(flags, f) })
+	}
+	switch i.Tool {
+	case "npm":
+		in.widen = func(r reader) ([]string, string) { return npmWiden(r, i.Wipes, has) }
+	case "yarn":
+		in.widen = func(r reader) ([]string, string) { return yarnWiden(r, has) }
+	case "pnpm":
+		in.widen = func(r reader) ([]string, string) { return pnpmWiden(r, has) }
+	case "bun":
+		in.widen = func(r reader) ([]string, string) { return bunWiden(r, has) }
+	case "pip":
+		return pipInstall(in, i.Args)
+	case "uv", "poetry", "pipenv", "pdm":
+		in.widen = func(r reader) ([]string, string) { return pythonWiden(r, i.Tool, has) }
+	case "go":
+		in.widen = goWiden
+	case "cargo":
+		in.widen = cargoWiden
+	case "maven":
+		in.widen = func(r reader) ([]string, string) { return mavenWiden(r, i.Launcher) }
+	case "gradle":
+		in.widen = func(r reader) ([]string, string) { return gradleWiden(r, i.Launcher) }
+	case "bundler":
+		in.widen = bundlerWiden
+	case "composer":
+		in.widen = func(r reader) ([]string, string) { return composerWiden(r, has) }
+	case "dotnet":
+		return dotnetRestore(in, i.Args)
+	case "mix":
+		in.widen = mixWiden
+	default:
+		return false
+	}
+	return true
 }
 
 // A runView is what the rule has to know of a RUN.
 type runView struct {
-	free     bool // may be passed: reads nothing of the context
+	// known reports that all of it is: what it touches, apart from the installs.
+	known    bool
+	touch    touch
 	installs []install
 	// headEnd and tailFrom are the places in the script where it can be cut, and
 	// tail reports that something unknown follows the installs.
@@ -78,39 +157,93 @@ type runView struct {
 	obstacle          string // why it cannot be cut although it would have to be
 }
 
-// viewRun classifies the commands of a RUN in order: free ones, installs, and
+// viewRun classifies the commands of a RUN in order: known ones, installs, and
 // from the first unknown one on the tail.
 func viewRun(v *stageView, i int) runView {
 	run := v.stage.Instructions[i].Run
 	s := parseRun(run, v.shell[i])
-	dir := v.dirs[i]
+	w := walk{view: v, at: i, dir: v.dirs[i], vars: map[string]string{}}
 	var view runView
-	state := ""
 	for n, c := range s.commands {
-		if len(c.words) > 0 && c.words[0] == "cd" && len(c.words) == 2 && !strings.Contains(c.words[1], "$") {
-			dir, state = resolve(dir, c.words[1], 0), "`cd`"
-			continue
-		}
-		if len(c.words) > 0 && c.words[0] == "set" || len(c.words) == 0 && len(c.assigns) > 0 {
-			state = "a shell setting"
-			continue
-		}
-		if in, ok := recognise(c, dir); ok {
+		if in, ok := recognise(c, w.dir); ok {
 			view.installs = append(view.installs, in)
 			continue
 		}
-		if isFree(c) {
+		if w.follow(c) {
 			continue
 		}
 		if len(view.installs) > 0 {
 			view.tail = true
 			view.headEnd, view.tailFrom = s.commands[n-1].to, c.from
-			view.obstacle = cutObstacle(v, i, s, n, state)
+			view.obstacle = cutObstacle(v, i, s, n, w.state)
 		}
+		view.touch = w.touch
 		return view
 	}
-	view.free = len(view.installs) == 0
+	view.known, view.touch = true, w.touch
 	return view
+}
+
+// A walk follows the commands of a script and gathers what they touch.
+type walk struct {
+	view  *stageView
+	at    int // the instruction
+	dir   string
+	vars  map[string]string
+	state string // what later commands of the script hang on
+	touch touch
+}
+
+// follow takes in one command; it reports false for one that may do anything.
+func (w *walk) follow(c command) bool {
+	switch {
+	case c.starts("cd") && len(c.words) == 2 && !c.moves():
+		name := expand(expand(c.words[1], w.vars), w.view.env[w.at])
+		if strings.Contains(name, "$") || name == "-" || strings.HasPrefix(name, "~") {
+			return false
+		}
+		w.dir, w.state = resolve(w.dir, name, 0), "`cd`"
+		return true
+	case c.starts("set") && len(c.writes) == 0:
+		w.state = "a shell setting"
+		return true
+	case len(c.words) == 0 && len(c.assigns) > 0 && len(c.inner) == 0:
+		w.state = "a shell setting"
+		for _, a := range c.assigns {
+			w.vars[a.name] = a.value
+			if strings.Contains(a.value, "$") || a.steers() {
+				return false
+			}
+		}
+		return true
+	case c.steered():
+		return false
+	}
+	before := w.dir
+	for _, inner := range c.inner {
+		if !w.follow(inner) {
+			return false
+		}
+	}
+	if len(c.inner) > 0 && w.dir != before {
+		if !c.subshell {
+			return false // it may or may not have gone there
+		}
+		w.dir = before
+	}
+	reads, writes := c.reads, c.writes
+	if len(c.words) > 0 {
+		e, ok := effects.Of(c.words)
+		if !ok || e.Install != nil {
+			return false
+		}
+		reads, writes = append(e.Reads, reads...), append(e.Writes, writes...)
+	} else if len(c.inner) == 0 {
+		return false
+	}
+	t, ok := w.view.touches(w.at, w.dir, w.vars, reads, writes)
+	w.touch.add(t)
+	return ok
 }
 
 // cutObstacle says why a RUN cannot be cut before its command n; "" if it can.

@@ -24,7 +24,8 @@ type move struct {
 	download bool     // a `go mod download` goes above last, and the moved COPYs between
 	files    []string // the manifests, context paths
 	known    []string // manifests of installs further up
-	ignore   string   // a line for the ignore file; "" for none
+	context  Context
+	ignore   string // a line for the ignore file; "" for none
 	obstacle string
 }
 
@@ -96,8 +97,13 @@ func findMove(f *dockerfile.File, st dockerfile.Stage, b Build) *move {
 // plan fills m in for the installs of its RUN. It reports false where there is
 // nothing to suggest.
 func (m *move) plan(b Build) bool {
-	for _, inst := range m.run.installs {
+	m.context = b.Context
+	for i, inst := range m.run.installs {
 		r := m.reader(b, inst)
+		if inst.discover != nil {
+			inst.main = inst.discover(r)
+			m.run.installs[i].main = inst.main
+		}
 		if !slices.ContainsFunc(inst.main, func(name string) bool { return r.file(name) != nil }) {
 			return false // what it installs comes from elsewhere
 		}
@@ -121,6 +127,7 @@ func (m *move) plan(b Build) bool {
 			return ""
 		},
 		m.between,
+		func(b Build) string { return m.clashes(b, m.last, m.run.touch) },
 		func(b Build) string { return m.bring(b, m.last, files) },
 		m.collisions,
 	} {
@@ -134,10 +141,50 @@ func (m *move) plan(b Build) bool {
 
 // reader reads the context as the install of instruction m.last sees it.
 func (m *move) reader(b Build, inst install) reader {
-	return reader{dir: inst.dir, read: b.Context.Read, find: func(image string) (string, bool) {
-		p, _, ok := m.provider(b, m.last, image)
-		return p, ok
-	}}
+	return reader{
+		dir: inst.dir, read: b.Context.Read,
+		list: func(dir, pattern string) []string { return m.matching(b, dir, pattern) },
+		find: func(image string) (string, bool) {
+			p, _, ok := m.provider(b, m.last, image)
+			return p, ok
+		},
+		takes: func(image string) bool { return m.wouldBring(b, image) },
+	}
+}
+
+// wouldBring reports whether a COPY above instruction m.last would put a file at
+// an image path.
+func (m *move) wouldBring(b Build, image string) bool {
+	for i, in := range m.view.stage.Instructions[:m.last] {
+		if takesContext(in) && slices.ContainsFunc(m.view.sources(i, image), func(p string) bool {
+			return b.Context.Takes(in.Lines.From, p)
+		}) {
+			return true
+		}
+	}
+	return false
+}
+
+// matching returns the files that match a pattern below an image folder before
+// instruction m.last, as image paths.
+func (m *move) matching(b Build, dir, pattern string) []string {
+	var list []string
+	for i, in := range m.view.stage.Instructions[:m.last] {
+		if !takesContext(in) {
+			continue
+		}
+		for _, probe := range m.view.sources(i, path.Join(dir, "x")) {
+			base := path.Dir(probe)
+			for _, p := range glob(b.Context, path.Join(base, pattern)) {
+				rel, _ := below("/"+strings.TrimPrefix(base, "."), "/"+p)
+				image := path.Join(dir, rel)
+				if found, _, ok := m.provider(b, m.last, image); ok && found == p && !slices.Contains(list, image) {
+					list = append(list, image)
+				}
+			}
+		}
+	}
+	return list
 }
 
 // provider returns the context path, and the last COPY before instruction k,
@@ -253,8 +300,26 @@ func (m *move) passable(b Build, t int) string {
 			}
 		}
 	}
-	if in.Run != nil && !slices.Contains(m.past, t) && !viewRun(m.view, t).free {
+	if in.Run == nil || slices.Contains(m.past, t) {
+		return ""
+	}
+	view := viewRun(m.view, t)
+	if !view.known || len(view.installs) > 0 {
 		return fmt.Sprintf("`%s` on line %s stands between, and may read what is copied above it", m.text(t), in.Lines)
+	}
+	return m.clashes(b, t, view.touch)
+}
+
+// clashes says where a moved COPY that stands above instruction t writes what
+// that reads or writes.
+func (m *move) clashes(b Build, t int, touched touch) string {
+	for _, i := range m.moved {
+		if i > t {
+			break
+		}
+		if p := m.view.clash(b, i, append(slices.Clone(touched.reads), touched.writes...)); p != "" {
+			return fmt.Sprintf("`%s` on line %s works on %s, where `%s` writes", m.text(t), m.view.stage.Instructions[t].Lines, p, m.text(i))
+		}
 	}
 	return ""
 }
@@ -326,7 +391,7 @@ func (m *move) extend(b Build) {
 			return
 		}
 		view := viewRun(m.view, k)
-		if view.free {
+		if view.known && len(view.installs) == 0 && m.clashes(b, k, view.touch) == "" {
 			continue
 		}
 		next := &move{view: m.view, last: k, run: view, known: m.known, past: append(slices.Clone(m.past), m.last)}

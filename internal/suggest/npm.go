@@ -7,11 +7,7 @@ import (
 	"path"
 	"slices"
 	"strings"
-
-	"github.com/stokerd/stoker/context/dockerfile"
 )
-
-type mount = dockerfile.Mount
 
 // nodeScripts are the package.json scripts that an install without arguments
 // runs in the project itself (npm: docs, "scripts", life cycle operation order).
@@ -25,108 +21,91 @@ var curious = []string{
 	"@prisma/client", "puppeteer", "msw", "lefthook", "@evilmartians/lefthook", "simple-git-hooks", "pre-commit", "yorkie", "ghooks",
 }
 
-// nodeWrites are where npm and its relatives put more than node_modules.
-var nodeWrites = []string{"/root/.npm", "/root/.cache", "/root/.local", "/home/node/.npm", "/home/node/.cache", "/usr/local/share/.cache"}
-
-// npmInstall recognises npm ci and npm install without package names.
-func npmInstall(c command, dir string) (install, bool) {
-	if c.words[0] != "npm" {
-		return install{}, false
+// npmWiden looks at what npm reads beside the manifests.
+func npmWiden(r reader, ci bool, has func(...string) bool) ([]string, string) {
+	locked := r.any("package-lock.json", "npm-shrinkwrap.json") != ""
+	if ci && !locked {
+		return nil, "`npm ci` needs a package-lock.json, and the context has none"
 	}
-	flags, rest := c.args(1)
-	if len(rest) != 1 || takesValue(flags) {
-		return install{}, false
+	more, obstacle := nodeWiden(r, has("--ignore-scripts"), nil)
+	if obstacle != "" {
+		return more, obstacle
 	}
-	ci := slices.Contains([]string{"ci", "clean-install"}, rest[0])
-	if !ci && !slices.Contains([]string{"install", "i"}, rest[0]) {
-		return install{}, false
+	if !ci && locked && !has("--no-package-lock") && !inStep(r) {
+		return nil, "`npm install` would rewrite package-lock.json, which does not agree with package.json: update it, or use `npm ci`"
 	}
-	in := nodeInstall("npm", dir, []string{"package-lock.json", "npm-shrinkwrap.json"})
-	in.wipes = ci
-	in.widen = func(r reader) ([]string, string) {
-		locked := r.exists("package-lock.json") || r.exists("npm-shrinkwrap.json")
-		if ci && !locked {
-			return nil, "`npm ci` needs a package-lock.json, and the context has none"
-		}
-		if more, obstacle := nodeWiden(r, slices.Contains(flags, "--ignore-scripts")); obstacle != "" {
-			return more, obstacle
-		}
-		if !ci && locked && !slices.Contains(flags, "--no-package-lock") && !inStep(r) {
-			return nil, "`npm install` would rewrite package-lock.json, which does not agree with package.json: update it, or use `npm ci`"
-		}
-		return nil, ""
-	}
-	return in, true
+	return more, ""
 }
 
-// takesValue reports flags whose value would be read as a package's name, or
-// that make npm work elsewhere.
-func takesValue(flags []string) bool {
-	return slices.ContainsFunc(flags, func(f string) bool {
-		name, _, _ := strings.Cut(f, "=")
-		return slices.Contains([]string{
-			"-g", "--global", "--prefix", "-C", "--workspace", "-w", "--workspaces", "--cwd", "--dir", "--userconfig",
-			"--location", "--modules-folder", "--recursive", "-r", "--filter", "--cafile", "--cache", "--lockfile-dir",
-		}, name)
-	})
-}
-
-// yarnInstall recognises yarn classic with a frozen lock file.
-func yarnInstall(c command, dir string) (install, bool) {
-	if c.words[0] != "yarn" {
-		return install{}, false
-	}
-	flags, rest := c.args(1)
-	if takesValue(flags) || len(rest) > 1 || len(rest) == 1 && rest[0] != "install" {
-		return install{}, false
-	}
-	ignore := slices.Contains(flags, "--ignore-scripts")
-	in := nodeInstall("yarn", dir, []string{"yarn.lock", ".yarnrc"})
-	in.widen = func(r reader) ([]string, string) {
-		for _, name := range []string{".yarnrc.yml", ".yarn", ".pnp.cjs"} {
+// yarnWiden is npmWiden for yarn: classic, or where .yarnrc.yml is there, yarn 2
+// and later, whose program and plugins lie in .yarn.
+func yarnWiden(r reader, has func(...string) bool) ([]string, string) {
+	var more []string
+	if berry := r.exists(".yarnrc.yml"); berry {
+		for _, name := range []string{".pnp.cjs", ".pnp.loader.mjs", ".yarn/cache", ".yarn/unplugged", ".yarn/install-state.gz"} {
 			if r.exists(name) {
-				return nil, "yarn 2 and later read more than the manifests: " + name + " is there"
+				return nil, "yarn writes " + name + ", which the context brings as well: ignore it first"
 			}
 		}
-		if r.exists("yarn.lock") && !slices.Contains(flags, "--frozen-lockfile") {
-			return nil, "`yarn install` may rewrite yarn.lock: use --frozen-lockfile"
+		more = append(more, path.Join(r.dir, ".yarnrc.yml"))
+		for _, pattern := range []string{".yarn/releases/*", ".yarn/plugins/*", ".yarn/plugins/*/*", ".yarn/patches/*"} {
+			more = append(more, r.matching(pattern)...)
 		}
-		return nodeWiden(r, ignore)
+	} else if r.any(".yarn", ".pnp.cjs") != "" {
+		return nil, "yarn 2 and later read more than the manifests: " + r.any(".yarn", ".pnp.cjs") + " is there"
 	}
-	return in, true
+	if r.exists("yarn.lock") && !has("--frozen-lockfile", "--immutable") {
+		return nil, "`yarn install` may rewrite yarn.lock: use --frozen-lockfile"
+	}
+	files, obstacle := nodeWiden(r, has("--ignore-scripts", "--mode=skip-build"), nil)
+	return append(more, files...), obstacle
 }
 
-// pnpmInstall recognises pnpm install with a frozen lock file.
-func pnpmInstall(c command, dir string) (install, bool) {
-	if c.words[0] != "pnpm" {
-		return install{}, false
+// pnpmWiden is npmWiden for pnpm, whose workspaces stand in a file of their own.
+func pnpmWiden(r reader, has func(...string) bool) ([]string, string) {
+	if name := r.any(".pnpmfile.cjs", "pnpmfile.js"); name != "" {
+		return nil, "pnpm runs " + name + ", which may read anything"
 	}
-	flags, rest := c.args(1)
-	if takesValue(flags) || len(rest) != 1 || rest[0] != "install" && rest[0] != "i" {
-		return install{}, false
+	if r.exists("pnpm-lock.yaml") && !has("--frozen-lockfile") {
+		return nil, "`pnpm install` may rewrite pnpm-lock.yaml: use --frozen-lockfile"
 	}
-	ignore := slices.Contains(flags, "--ignore-scripts")
-	in := nodeInstall("pnpm", dir, []string{"pnpm-lock.yaml"})
-	in.widen = func(r reader) ([]string, string) {
-		for _, name := range []string{"pnpm-workspace.yaml", ".pnpmfile.cjs", "pnpmfile.js"} {
-			if r.exists(name) {
-				return nil, "pnpm reads more than the manifests: " + name + " is there"
-			}
-		}
-		if r.exists("pnpm-lock.yaml") && !slices.Contains(flags, "--frozen-lockfile") {
-			return nil, "`pnpm install` may rewrite pnpm-lock.yaml: use --frozen-lockfile"
-		}
-		return nodeWiden(r, ignore)
+	text := r.local("pnpm-workspace.yaml")
+	if text == nil {
+		return nodeWiden(r, has("--ignore-scripts"), nil)
 	}
-	return in, true
+	if mark := localMark(string(text)); mark != "" {
+		return nil, "pnpm-workspace.yaml names a path of the sources: " + mark
+	}
+	more, obstacle := nodeWiden(r, has("--ignore-scripts"), yamlList(string(text), "packages"))
+	return append(more, path.Join(r.dir, "pnpm-workspace.yaml")), obstacle
 }
 
-func nodeInstall(tool, dir string, locks []string) install {
-	in := install{tool: tool, dir: dir, main: []string{path.Join(dir, "package.json")}, output: "node_modules", writes: nodeWrites}
-	for _, name := range append(locks, ".npmrc") {
-		in.extra = append(in.extra, path.Join(dir, name))
+// bunWiden is npmWiden for bun.
+func bunWiden(r reader, has func(...string) bool) ([]string, string) {
+	if r.any("bun.lock", "bun.lockb") != "" && !has("--frozen-lockfile") {
+		return nil, "`bun install` may rewrite the lock file: use --frozen-lockfile"
 	}
-	return in
+	return nodeWiden(r, has("--ignore-scripts"), nil)
+}
+
+// yamlList reads a list of plain words that stands under a key at the top of a
+// YAML file.
+func yamlList(text, key string) []string {
+	var list []string
+	in := false
+	for line := range strings.Lines(text) {
+		item, ok := strings.CutPrefix(strings.TrimSpace(line), "- ")
+		switch {
+		case strings.HasPrefix(line, key+":"):
+			in = true
+		case in && ok:
+			item, _, _ = strings.Cut(item, " #")
+			list = append(list, strings.Trim(strings.TrimSpace(item), `"'`))
+		case strings.TrimSpace(line) != "" && line[0] != ' ' && line[0] != '#' && line[0] != '-':
+			in = false
+		}
+	}
+	return list
 }
 
 // A packageJSON is what of a package.json widens what an install reads.
@@ -140,7 +119,8 @@ type packageJSON struct {
 	Resolutions    json.RawMessage
 	Patched        json.RawMessage `json:"patchedDependencies"`
 	PNPM           json.RawMessage `json:"pnpm"`
-	Directories    json.RawMessage
+	Bin            json.RawMessage
+	Directories    struct{ Bin string }
 	dependencies
 }
 
@@ -152,44 +132,117 @@ type dependencies struct {
 	PeerDependencies     map[string]string
 }
 
-// nodeWiden looks in package.json for what makes an install read more than the
-// manifests.
-func nodeWiden(r reader, ignoreScripts bool) ([]string, string) {
+// nodeWiden looks in package.json, and in those of the workspaces, for what makes
+// an install read more than the manifests. patterns are workspaces that another
+// file names.
+func nodeWiden(r reader, ignoreScripts bool, patterns []string) ([]string, string) {
 	var pkg packageJSON
-	if err := json.Unmarshal(r.file(path.Join(r.dir, "package.json")), &pkg); err != nil {
+	if err := json.Unmarshal(r.local("package.json"), &pkg); err != nil {
 		return nil, fmt.Sprintf("package.json cannot be read: %v", err)
 	}
-	if len(pkg.Workspaces) > 0 {
-		return nil, "package.json has workspaces: the install reads the package.json of each"
+	patterns = append(patterns, pkg.workspaces()...)
+	members, obstacle := workspaces(r, patterns)
+	if obstacle != "" {
+		return nil, obstacle
 	}
+	if obstacle := pkg.obstacle("package.json", r.exists("binding.gyp"), ignoreScripts, len(members) > 0); obstacle != "" {
+		return nil, obstacle
+	}
+	for _, name := range members {
+		var member packageJSON
+		if err := json.Unmarshal(r.file(name), &member); err != nil {
+			return nil, fmt.Sprintf("%s cannot be read: %v", name, err)
+		}
+		shown := strings.TrimPrefix(name, r.dir+"/")
+		_, gyp := r.find(path.Join(path.Dir(name), "binding.gyp"))
+		if obstacle := member.obstacle(shown, gyp, ignoreScripts, true); obstacle != "" {
+			return nil, obstacle
+		}
+		if len(member.Bin) > 0 || member.Directories.Bin != "" {
+			return nil, shown + " has commands (bin), which the install links only if their files are there"
+		}
+		if r.takes(path.Join(path.Dir(name), "node_modules/x/x.js")) {
+			return nil, path.Join(path.Dir(shown), "node_modules") + " is not ignored, and would be written over what is installed there: add **/node_modules to the ignore file first"
+		}
+	}
+	return members, ""
+}
+
+// workspaces returns the package.json of each workspace, as image paths.
+func workspaces(r reader, patterns []string) (files []string, obstacle string) {
+	for _, p := range patterns {
+		p = strings.Trim(strings.TrimPrefix(p, "./"), "/")
+		if p == "." || p == "" {
+			continue
+		}
+		if strings.Contains(p, "**") || strings.HasPrefix(p, "!") || strings.HasPrefix(p, "..") || strings.ContainsAny(p, "{}()") {
+			return nil, "the workspaces " + p + " cannot be listed for sure"
+		}
+		for _, f := range r.matching(p + "/package.json") {
+			if !slices.Contains(files, f) {
+				files = append(files, f)
+			}
+		}
+	}
+	return files, ""
+}
+
+// workspaces returns the patterns of the field, in either of its forms.
+func (p packageJSON) workspaces() []string {
+	var list []string
+	if json.Unmarshal(p.Workspaces, &list) == nil {
+		return list
+	}
+	var object struct{ Packages []string }
+	if json.Unmarshal(p.Workspaces, &object) == nil && len(object.Packages) > 0 {
+		return object.Packages
+	}
+	if len(p.Workspaces) > 0 && string(p.Workspaces) != "null" {
+		return []string{"!"} // not understood
+	}
+	return nil
+}
+
+// obstacle says what makes an install read more than this file, of a project or
+// a workspace.
+func (p packageJSON) obstacle(shown string, gyp, ignoreScripts, member bool) string {
 	if !ignoreScripts {
 		for _, name := range nodeScripts {
-			if _, ok := pkg.Scripts[name]; ok {
-				return nil, fmt.Sprintf("package.json has a %s script, which the install runs and which may read the sources", name)
+			if _, ok := p.Scripts[name]; ok {
+				return fmt.Sprintf("%s has a %s script, which the install runs and which may read the sources", shown, name)
 			}
 		}
-		if r.exists("binding.gyp") {
-			return nil, "the install compiles the add-on that binding.gyp describes"
+		if gyp {
+			return "the install compiles the add-on that binding.gyp describes"
 		}
 	}
-	for _, set := range []map[string]string{pkg.Dependencies, pkg.DevDependencies, pkg.OptionalDependencies, pkg.PeerDependencies} {
+	for _, set := range []map[string]string{p.Dependencies, p.DevDependencies, p.OptionalDependencies, p.PeerDependencies} {
 		for _, name := range slices.Sorted(maps.Keys(set)) {
 			if !ignoreScripts && slices.Contains(curious, name) {
-				return nil, fmt.Sprintf("the install script of %s reads files of the project", name)
+				return fmt.Sprintf("the install script of %s reads files of the project", name)
 			}
-			if localSpec(set[name]) {
-				return nil, fmt.Sprintf("%s is installed from a path of the sources", name)
-			}
-		}
-	}
-	for _, raw := range []json.RawMessage{pkg.Overrides, pkg.Resolutions, pkg.Patched, pkg.PNPM} {
-		for _, mark := range []string{`"file:`, `"link:`, `"portal:`, `"patch:`, `"./`, `"../`, "patches/"} {
-			if strings.Contains(string(raw), mark) {
-				return nil, "package.json replaces or patches a package from a path of the sources"
+			if localSpec(set[name]) && !(member && strings.HasPrefix(set[name], "workspace:") && !strings.Contains(set[name], "/")) {
+				return fmt.Sprintf("%s is installed from a path of the sources", name)
 			}
 		}
 	}
-	return nil, ""
+	for _, raw := range []json.RawMessage{p.Overrides, p.Resolutions, p.Patched, p.PNPM} {
+		if localMark(string(raw)) != "" {
+			return shown + " replaces or patches a package from a path of the sources"
+		}
+	}
+	return ""
+}
+
+// localMark returns what in a text looks like a package from a path; "" for
+// nothing.
+func localMark(text string) string {
+	for _, mark := range []string{"file:", "link:", "portal:", "patch:", `"./`, `"../`, `'./`, `'../`, "patches/"} {
+		if strings.Contains(text, mark) {
+			return mark
+		}
+	}
+	return ""
 }
 
 // localSpec reports a version that names a path.

@@ -5,19 +5,9 @@ import (
 	"strings"
 )
 
-// pipWrites are where pip puts packages and its cache.
-var pipWrites = []string{
-	"/usr/local/lib", "/usr/local/bin", "/usr/local/include", "/usr/local/share", "/usr/lib", "/usr/bin",
-	"/root/.cache", "/root/.local", "/opt/venv", "/venv",
-}
-
-// pipInstall recognises `pip install -r FILE`.
-func pipInstall(c command, dir string) (install, bool) {
-	args, ok := pipArgs(c)
-	if !ok {
-		return install{}, false
-	}
-	in := install{tool: "pip", dir: dir, writes: pipWrites}
+// pipInstall reads the arguments of `pip install -r FILE`.
+func pipInstall(in *install, all []string) bool {
+	args, dir := all, in.dir
 	obstacle := ""
 	for i := 0; i < len(args); i++ {
 		flag, value, joined := strings.Cut(args[i], "=")
@@ -25,12 +15,12 @@ func pipInstall(c command, dir string) (install, bool) {
 		case flag == "-r" || flag == "--requirement" || flag == "-c" || flag == "--constraint":
 			if !joined {
 				if i++; i == len(args) {
-					return install{}, false
+					return false
 				}
 				value = args[i]
 			}
 			if strings.Contains(value, "$") || strings.Contains(value, "://") {
-				return install{}, false
+				return false
 			}
 			in.main = append(in.main, resolve(dir, value, 0))
 		case flag == "-i" || flag == "--index-url" || flag == "--extra-index-url" || flag == "--trusted-host" || flag == "--timeout" ||
@@ -44,13 +34,13 @@ func pipInstall(c command, dir string) (install, bool) {
 			i++
 		case strings.HasPrefix(flag, "-"):
 		default:
-			if !pipFree([]string{args[i]}) {
+			if strings.ContainsAny(args[i], "/\\") || strings.HasSuffix(args[i], ".whl") {
 				obstacle = "pip also installs " + args[i] + ", which may be a path of the sources"
 			}
 		}
 	}
 	if len(in.main) == 0 {
-		return install{}, false
+		return false
 	}
 	in.widen = func(r reader) ([]string, string) {
 		if obstacle != "" {
@@ -63,7 +53,7 @@ func pipInstall(c command, dir string) (install, bool) {
 		}
 		return requirements(r, in.main)
 	}
-	return in, true
+	return true
 }
 
 // requirements follows -r and -c through requirements files and returns the

@@ -167,7 +167,10 @@ func (m *move) keeps(old, after *dockerfile.File) bool {
 			total++
 		}
 	}
-	want := len(m.needs)
+	want := 0
+	for _, list := range m.groups() {
+		want += strings.Count(m.copies(list), "\n")
+	}
 	if m.run.tail || m.download {
 		want++
 	}

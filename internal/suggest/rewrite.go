@@ -30,11 +30,11 @@ func (m *move) edits() []dockerfile.Edit {
 		}
 		edits = append(edits, e)
 	}
-	for _, n := range m.needs {
-		if inPlace && n.install == m.needs[0].install {
+	for _, list := range m.groups() {
+		if inPlace && list[0].install == m.needs[0].install {
 			continue
 		}
-		edits = append(edits, dockerfile.Insert(ins[n.install].Whole().From, m.copyText(n)))
+		edits = append(edits, dockerfile.Insert(ins[list[0].install].Whole().From, m.copies(list)))
 	}
 	text := moved.String()
 	if blank(f, last.Whole().From-1) && inPlace && first.Lines.To < last.Whole().From-1 {
@@ -55,15 +55,80 @@ func (m *move) edits() []dockerfile.Edit {
 	return edits
 }
 
+// groups returns the needs by install, in order.
+func (m *move) groups() [][]need {
+	var list [][]need
+	for _, n := range m.needs {
+		if last := len(list) - 1; last >= 0 && list[last][0].install == n.install {
+			list[last] = append(list[last], n)
+			continue
+		}
+		list = append(list, []need{n})
+	}
+	return list
+}
+
 // text0 returns the COPYs of the manifests of the first install.
 func (m *move) text0() string {
-	var b strings.Builder
-	for _, n := range m.needs {
-		if n.install == m.needs[0].install {
-			b.WriteString(m.copyText(n))
+	if len(m.needs) == 0 {
+		return ""
+	}
+	return m.copies(m.groups()[0])
+}
+
+// copies writes the COPYs of an install's manifests: one for each folder, or a
+// single one with --parents where the frontend that the file names has that
+// (docker/dockerfile 1.20).
+func (m *move) copies(list []need) string {
+	if len(list) > 2 && (m.view.file.Syntax == "docker/dockerfile:1" || m.view.file.Syntax == "docker/dockerfile:latest") {
+		if text, ok := m.parents(list); ok {
+			return text
 		}
 	}
+	var b strings.Builder
+	for _, n := range list {
+		b.WriteString(m.copyText(n))
+	}
 	return b.String()
+}
+
+// parents writes one COPY --parents for the manifests of several folders that one
+// COPY of a whole folder brings. Files of one name in all folders beside each
+// other are written as a pattern, so that a new one is taken along.
+func (m *move) parents(list []need) (string, bool) {
+	from := m.view.stage.Instructions[list[0].from]
+	if len(from.Copy.Sources) != 1 || path.Clean(from.Copy.Sources[0]) != "." {
+		return "", false
+	}
+	var words []string
+	for _, n := range list {
+		if n.from != list[0].from {
+			return "", false
+		}
+		for _, f := range n.files {
+			pattern := path.Join(path.Dir(path.Dir(f)), "*", path.Base(f))
+			if path.Dir(path.Dir(f)) == "." || !m.bringsAll(list, pattern) {
+				pattern = f
+			}
+			if !slices.Contains(words, pattern) {
+				words = append(words, pattern)
+			}
+		}
+	}
+	if slices.ContainsFunc(words, func(s string) bool { return strings.ContainsAny(s, " \t\"") }) {
+		return "", false
+	}
+	words = append(append([]string{m.keyword(list[0].from, "COPY"), "--parents"}, m.copyFlags(list[0].from)...), words...)
+	words = append(words, strings.TrimRight(from.Copy.Dest, "/")+"/")
+	return m.indent(list[0].from) + strings.Join(words, " ") + "\n", true
+}
+
+// bringsAll reports whether a pattern stands for files of needs, and for no other.
+func (m *move) bringsAll(list []need, pattern string) bool {
+	found := glob(m.context, pattern)
+	return len(found) > 1 && !slices.ContainsFunc(found, func(p string) bool {
+		return !slices.ContainsFunc(list, func(n need) bool { return slices.Contains(n.files, p) })
+	})
 }
 
 // withBlank adds the blank line below to lines that are deleted from between
@@ -109,12 +174,7 @@ func (m *move) offset(line int) int {
 // the COPY that brought them.
 func (m *move) copyText(n need) string {
 	from := m.view.stage.Instructions[n.from]
-	words := []string{m.keyword(n.from, "COPY")}
-	for _, flag := range from.Flags {
-		if strings.HasPrefix(flag, "--chown=") || strings.HasPrefix(flag, "--chmod=") || flag == "--link" || strings.HasPrefix(flag, "--link=") {
-			words = append(words, flag)
-		}
-	}
+	words := append([]string{m.keyword(n.from, "COPY")}, m.copyFlags(n.from)...)
 	dest := strings.TrimRight(from.Copy.Dest, "/")
 	if rel, ok := below(m.view.dest(n.from), n.dir); ok && rel != "." {
 		dest += "/" + rel
@@ -130,6 +190,17 @@ func (m *move) copyText(n need) string {
 		words = append(words, list...)
 	}
 	return m.indent(n.from) + strings.Join(words, " ") + "\n"
+}
+
+// copyFlags returns the flags of a COPY that hold for each of its files.
+func (m *move) copyFlags(i int) []string {
+	var flags []string
+	for _, flag := range m.view.stage.Instructions[i].Flags {
+		if strings.HasPrefix(flag, "--chown=") || strings.HasPrefix(flag, "--chmod=") || flag == "--link" || strings.HasPrefix(flag, "--link=") {
+			flags = append(flags, flag)
+		}
+	}
+	return flags
 }
 
 // keyword writes a keyword in the case that an instruction uses.

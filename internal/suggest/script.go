@@ -10,13 +10,33 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
-// A command is one simple command of a RUN.
+// A command is one command of a RUN.
 type command struct {
 	words    []string // nil for anything that is not a simple command with known words
-	assigns  []string // names set for this command, or for what follows if there are no words
+	assigns  []assign // set for this command, or for what follows if there are no words
 	from, to int      // its place in the script
 	ends     []int    // where each word ends; set by everyCommand
+	// inner are the commands that it is made of, or that its words are computed
+	// with; reads and writes are what its redirections name.
+	inner         []command
+	subshell      bool // inner run in a shell of their own
+	reads, writes []string
 }
+
+// An assign is a variable that a command sets.
+type assign struct{ name, value string }
+
+// steers reports a variable that makes programs look or write elsewhere.
+func (a assign) steers() bool {
+	return a.name == "PATH" || a.name == "HOME" || a.name == "NODE_OPTIONS" || strings.HasPrefix(a.name, "LD_") || strings.Contains(a.value, "/") ||
+		strings.Contains(a.value, "$")
+}
+
+// steered reports a command that runs with such a variable.
+func (c command) steered() bool { return slices.ContainsFunc(c.assigns, assign.steers) }
+
+// moves reports redirections or computed words.
+func (c command) moves() bool { return len(c.inner)+len(c.reads)+len(c.writes) > 0 }
 
 // A script is a RUN's commands in order.
 type script struct {
@@ -58,24 +78,94 @@ func flatten(list []command, stmt *syntax.Stmt) []command {
 		return flatten(flatten(list, b.X), b.Y)
 	}
 	c := command{from: int(stmt.Pos().Offset()), to: int(stmt.End().Offset())}
-	if call, ok := stmt.Cmd.(*syntax.CallExpr); ok && plain(stmt) {
-		c.read(call)
+	if stmt.Background || stmt.Coprocess || stmt.Disown || !c.redirect(stmt.Redirs) || !c.fill(stmt.Cmd) {
+		return append(list, command{from: c.from, to: c.to})
 	}
 	return append(list, c)
 }
 
-// plain reports a statement without negation, background or a redirection
-// that could write a file.
-func plain(stmt *syntax.Stmt) bool {
-	for _, r := range stmt.Redirs {
-		if r.Op == syntax.DplOut {
+// redirect notes what redirections read and write. It reports false for one that
+// cannot be told.
+func (c *command) redirect(list []*syntax.Redirect) bool {
+	for _, r := range list {
+		if r.Op == syntax.DplOut || r.Op == syntax.DplIn {
 			continue // 2>&1
 		}
-		if word, ok := wordText(r.Word); !ok || word != "/dev/null" || r.Hdoc != nil {
+		var inner []command
+		word, ok := wordText(r.Word, &inner)
+		if r.Hdoc != nil {
+			_, plain := wordText(r.Hdoc, &c.inner)
+			if !plain {
+				return false
+			}
+			continue
+		}
+		switch {
+		case !ok || len(inner) > 0:
+			return false
+		case word == "/dev/null" || word == "/dev/stderr" || word == "/dev/stdout" || r.Op == syntax.WordHdoc:
+		case r.Op == syntax.RdrIn:
+			c.reads = append(c.reads, word)
+		case r.Op == syntax.RdrOut || r.Op == syntax.AppOut || r.Op == syntax.RdrAll || r.Op == syntax.AppAll || r.Op == syntax.RdrClob:
+			c.writes = append(c.writes, word)
+		default:
 			return false
 		}
 	}
-	return !stmt.Negated && !stmt.Background && !stmt.Coprocess && !stmt.Disown
+	return true
+}
+
+// fill reads a command that may be made of others. It reports false for what
+// is not understood.
+func (c *command) fill(cmd syntax.Command) bool {
+	all := func(lists ...[]*syntax.Stmt) bool {
+		for _, list := range lists {
+			for _, stmt := range list {
+				c.inner = flatten(c.inner, stmt)
+			}
+		}
+		return true
+	}
+	switch cmd := cmd.(type) {
+	case *syntax.CallExpr:
+		c.read(cmd)
+		return true
+	case *syntax.Subshell:
+		c.subshell = true
+		return all(cmd.Stmts)
+	case *syntax.Block:
+		return all(cmd.Stmts)
+	case *syntax.BinaryCmd:
+		return all([]*syntax.Stmt{cmd.X, cmd.Y})
+	case *syntax.IfClause:
+		for ; cmd != nil; cmd = cmd.Else {
+			all(cmd.Cond, cmd.Then)
+		}
+		return true
+	case *syntax.DeclClause:
+		return cmd.Variant.Value == "export" && c.export(cmd.Args)
+	}
+	return false
+}
+
+// export reads `export NAME=VALUE`.
+func (c *command) export(list []*syntax.Assign) bool {
+	for _, a := range list {
+		if a.Naked || a.Name == nil || a.Array != nil {
+			return false
+		}
+		value, ok := wordText(a.Value, nil)
+		if a.Value != nil && !ok {
+			return false
+		}
+		c.assigns = append(c.assigns, assign{a.Name.Value, value})
+	}
+	return true
+}
+
+// plain reports a statement that only joins two others.
+func plain(stmt *syntax.Stmt) bool {
+	return !stmt.Negated && !stmt.Background && !stmt.Coprocess && !stmt.Disown && len(stmt.Redirs) == 0
 }
 
 func (c *command) read(call *syntax.CallExpr) {
@@ -83,16 +173,18 @@ func (c *command) read(call *syntax.CallExpr) {
 		if a.Name == nil || a.Array != nil {
 			return
 		}
+		value := ""
 		if a.Value != nil {
-			if _, ok := wordText(a.Value); !ok {
+			var ok bool
+			if value, ok = wordText(a.Value, &c.inner); !ok {
 				return
 			}
 		}
-		c.assigns = append(c.assigns, a.Name.Value)
+		c.assigns = append(c.assigns, assign{a.Name.Value, value})
 	}
 	var words []string
 	for _, w := range call.Args {
-		text, ok := wordText(w)
+		text, ok := wordText(w, &c.inner)
 		if !ok {
 			return
 		}
@@ -102,17 +194,18 @@ func (c *command) read(call *syntax.CallExpr) {
 }
 
 // wordText returns a word with its quotes removed; a plain variable stays as
-// "$NAME". It reports false for what has to be executed to be known.
-func wordText(w *syntax.Word) (string, bool) {
+// "$NAME", what is computed by commands as "$()", and the commands are added to
+// inner. It reports false for anything else, and for commands if inner is nil.
+func wordText(w *syntax.Word, inner *[]command) (string, bool) {
 	if w == nil {
 		return "", false
 	}
 	var b strings.Builder
-	ok := appendParts(&b, w.Parts)
+	ok := appendParts(&b, w.Parts, inner)
 	return b.String(), ok
 }
 
-func appendParts(b *strings.Builder, parts []syntax.WordPart) bool {
+func appendParts(b *strings.Builder, parts []syntax.WordPart, inner *[]command) bool {
 	for _, p := range parts {
 		switch p := p.(type) {
 		case *syntax.Lit:
@@ -120,7 +213,7 @@ func appendParts(b *strings.Builder, parts []syntax.WordPart) bool {
 		case *syntax.SglQuoted:
 			b.WriteString(p.Value)
 		case *syntax.DblQuoted:
-			if !appendParts(b, p.Parts) {
+			if !appendParts(b, p.Parts, inner) {
 				return false
 			}
 		case *syntax.ParamExp:
@@ -128,6 +221,16 @@ func appendParts(b *strings.Builder, parts []syntax.WordPart) bool {
 				return false
 			}
 			b.WriteString("$" + p.Param.Value)
+		case *syntax.CmdSubst:
+			if inner == nil {
+				return false
+			}
+			sub := command{subshell: true}
+			for _, stmt := range p.Stmts {
+				sub.inner = flatten(sub.inner, stmt)
+			}
+			*inner = append(*inner, sub)
+			b.WriteString("$()")
 		default:
 			return false
 		}

@@ -18,8 +18,9 @@ import (
 type stageView struct {
 	file  *dockerfile.File
 	stage dockerfile.Stage
-	dirs  []string   // per instruction
-	shell [][]string // per instruction
+	dirs  []string            // per instruction
+	shell [][]string          // per instruction
+	env   []map[string]string // per instruction: variables whose value is known
 }
 
 // baseDir stands for the folder that an image starts in.
@@ -28,6 +29,7 @@ const baseDir = "?"
 func newStageView(f *dockerfile.File, st dockerfile.Stage) *stageView {
 	v := &stageView{file: f, stage: st}
 	dir, shell, vars := baseDir, []string(nil), 0
+	env := map[string]string{}
 	// The stages below it, lowest first, hand on their state.
 	var chain []dockerfile.Stage
 	for at := st.BaseStage; at >= 0; at = f.Stages[at].BaseStage {
@@ -36,12 +38,13 @@ func newStageView(f *dockerfile.File, st dockerfile.Stage) *stageView {
 	step := func(in dockerfile.Instruction) {
 		switch in.Keyword {
 		case "WORKDIR":
-			dir = resolve(dir, in.Value, vars)
+			dir = resolve(dir, expand(in.Value, env), vars)
 		case "ARG", "ENV":
 			vars++
 		case "SHELL":
 			shell = in.Shell
 		}
+		env = values(env, in)
 	}
 	for _, base := range chain {
 		for _, in := range base.Instructions {
@@ -51,6 +54,7 @@ func newStageView(f *dockerfile.File, st dockerfile.Stage) *stageView {
 	for _, in := range st.Instructions {
 		v.dirs = append(v.dirs, dir)
 		v.shell = append(v.shell, shell)
+		v.env = append(v.env, env)
 		step(in)
 	}
 	return v
@@ -90,7 +94,7 @@ func (v *stageView) vars(i int) int {
 
 // dest returns the image path that a COPY puts its files at.
 func (v *stageView) dest(i int) string {
-	return resolve(v.dirs[i], v.stage.Instructions[i].Copy.Dest, v.vars(i))
+	return resolve(v.dirs[i], expand(v.stage.Instructions[i].Copy.Dest, v.env[i]), v.vars(i))
 }
 
 // below returns name relative to dir, if it is dir or below it.
@@ -223,4 +227,16 @@ func ships(f *dockerfile.File, target string, stage int) bool {
 		}
 	}
 	return false
+}
+
+// glob returns the files of a context that match a pattern of path.Match, sorted.
+func glob(c Context, pattern string) []string {
+	var list []string
+	for f := range c.Files() {
+		if match, err := path.Match(pattern, f); err == nil && match {
+			list = append(list, f)
+		}
+	}
+	slices.Sort(list)
+	return list
 }

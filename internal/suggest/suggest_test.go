@@ -120,7 +120,10 @@ func (c *fakeContext) takers(plan *dockerfile.Plan, _ []byte) (func(string) []in
 		}
 		var steps []int
 		for i, s := range plan.Steps {
-			if slices.ContainsFunc(s.Takes, func(t dockerfile.Take) bool { return covers(t.Path, rel) }) {
+			if slices.ContainsFunc(s.Takes, func(t dockerfile.Take) bool {
+				included := len(t.Include) == 0 || slices.ContainsFunc(t.Include, func(p string) bool { return covers(p, rel) })
+				return covers(t.Path, rel) && included
+			}) {
 				steps = append(steps, i)
 			}
 		}

@@ -121,8 +121,8 @@ func bindSource(in Input, v *stageView, k, n int) (Suggestion, bool) {
 func downloadReads(b Build, commands []command, dir, target string) ([]string, bool) {
 	var files []string
 	for _, c := range commands {
-		inst, ok := goDownload(c, dir)
-		if !ok {
+		inst, ok := recognise(c, dir)
+		if !ok || inst.tool != "go" {
 			return nil, false
 		}
 		r := reader{dir: dir, read: b.Context.Read, find: func(image string) (string, bool) {

@@ -1,0 +1,321 @@
+// Package effects knows what well-known commands read and write.
+//
+// The knowledge is data, table.toml, which says in its head what its fields
+// mean. [Of] looks a command up in it; a command that is not known there may do
+// anything. What a project's own files add to it (life cycle scripts,
+// workspaces, paths) is for the caller to look for.
+//
+// The table is read once; all values are immutable.
+package effects
+
+import (
+	_ "embed"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/pelletier/go-toml/v2"
+)
+
+//go:embed table.toml
+var text []byte
+
+// The names that stand for the places of whole systems in [Effect].
+const (
+	System = "system" // what the distribution's packages own
+	Tools  = "tools"  // that, and /usr/local
+)
+
+// An Effect is what a command reads and writes. Paths are as the command or the
+// table has them: absolute, relative to the working folder, or below "~", the
+// home of the user; or System or Tools.
+type Effect struct {
+	Reads, Writes []string
+	Install       *Install // nil for a command that is none
+}
+
+// An Install is a command that installs what manifests name.
+type Install struct {
+	Tool string
+	// Manifests are those it cannot do without one of, Also what it reads beside
+	// them if it is there.
+	Manifests, Also []string
+	Makes           string // the folder that it fills, in the working folder; "" for elsewhere
+	Wipes           bool   // it empties that folder first
+	Launcher        string // the script in the working folder that starts it: mvnw, gradlew
+	Flags           []string
+	Args            []string // all words after the subcommand
+}
+
+// Places are folders of the system, without those that are the application's by
+// custom.
+type Places struct {
+	Roots  []string `toml:"roots"`
+	Except []string `toml:"except"`
+}
+
+// A form is one entry of the table.
+type form struct {
+	Run       []string `toml:"run"`
+	Needs     []string `toml:"needs"`
+	Refuse    []string `toml:"refuse"`
+	Values    []string `toml:"values"`
+	In        []string `toml:"in"`
+	Out       []string `toml:"out"`
+	Clusters  bool     `toml:"clusters"`
+	Words     string   `toml:"words"`
+	Skip      int      `toml:"skip"`
+	Reads     []string `toml:"reads"`
+	Writes    []string `toml:"writes"`
+	Install   string   `toml:"install"`
+	Manifests []string `toml:"manifests"`
+	Also      []string `toml:"also"`
+	Makes     string   `toml:"makes"`
+	Wipes     bool     `toml:"wipes"`
+}
+
+type table struct {
+	System Places `toml:"system"`
+	Tools  Places `toml:"tools"`
+	Forms  []form `toml:"form"`
+
+	byProgram map[string][]*form
+}
+
+var read = sync.OnceValue(func() *table {
+	t, err := parse(text)
+	if err != nil {
+		return &table{} // it is part of the program, and a test reads it
+	}
+	return t
+})
+
+func parse(text []byte) (*table, error) {
+	t := &table{byProgram: map[string][]*form{}}
+	d := toml.NewDecoder(strings.NewReader(string(text)))
+	d.DisallowUnknownFields()
+	if err := d.Decode(t); err != nil {
+		return nil, fmt.Errorf("read the table of commands: %w", err)
+	}
+	for i := range t.Forms {
+		f := &t.Forms[i]
+		if !slices.Contains([]string{"none", "names", "packages", "versions", "text", "look", "read", "write", "change", "copy", "link", "any"}, f.Words) {
+			return nil, fmt.Errorf("read the table of commands: %v has words = %q", f.Run, f.Words)
+		}
+		for _, run := range f.Run {
+			program, _, _ := strings.Cut(run, " ")
+			if list := t.byProgram[program]; len(list) == 0 || list[len(list)-1] != f {
+				t.byProgram[program] = append(list, f)
+			}
+		}
+	}
+	return t, nil
+}
+
+// PlacesOf returns the places that System or Tools stands for.
+func PlacesOf(name string) (Places, bool) {
+	switch name {
+	case System:
+		return read().System, true
+	case Tools:
+		return read().Tools, true
+	}
+	return Places{}, false
+}
+
+// Of returns what a command does, by its words with quotes removed; a variable
+// stands as "$NAME". It reports false for a command that is not known, or not in
+// this form.
+func Of(words []string) (Effect, bool) {
+	words = program(words)
+	if len(words) == 0 {
+		return Effect{}, false
+	}
+	launcher := ""
+	for script, name := range map[string]string{"mvnw": "mvn", "gradlew": "gradle"} {
+		if words[0] == "./"+script {
+			launcher = script
+			words = append([]string{name}, words[1:]...)
+			break
+		}
+	}
+	for _, f := range read().byProgram[words[0]] {
+		for _, run := range f.Run {
+			e, ok := f.match(strings.Fields(run), words)
+			if ok && (launcher == "" || e.Install != nil) {
+				if launcher != "" {
+					e.Install.Launcher = launcher
+				}
+				return e, true
+			}
+		}
+	}
+	return Effect{}, false
+}
+
+// program strips what only says how a command is run: sudo, a path that every
+// shell would find, python -m pip.
+func program(words []string) []string {
+	for len(words) > 1 && slices.Contains([]string{"sudo", "command", "exec"}, words[0]) && !strings.HasPrefix(words[1], "-") {
+		words = words[1:]
+	}
+	if len(words) == 0 {
+		return nil
+	}
+	name := words[0]
+	if path.IsAbs(name) {
+		name = path.Base(name)
+	}
+	rest := words[1:]
+	if (name == "python" || name == "python3") && len(rest) > 1 && rest[0] == "-m" && rest[1] == "pip" {
+		return append([]string{"pip"}, rest[2:]...)
+	}
+	if name == "pip3" {
+		name = "pip"
+	}
+	return append([]string{name}, rest...)
+}
+
+// match reports whether a command has the form, and what it does then. run is
+// the program and its subcommand.
+func (f *form) match(run, words []string) (Effect, bool) {
+	if words[0] != run[0] {
+		return Effect{}, false
+	}
+	e := Effect{Reads: slices.Clone(f.Reads), Writes: slices.Clone(f.Writes)}
+	sub := run[1:]
+	var flags, names, args []string
+	for i := 1; i < len(words); i++ {
+		w := words[i]
+		if len(sub) > 0 && w == sub[0] { // a subcommand may itself look like a flag: python -m venv
+			sub = sub[1:]
+			continue
+		}
+		if len(sub) == 0 {
+			args = append(args, w)
+		}
+		if len(w) < 2 || w[0] != '-' {
+			if len(sub) > 0 {
+				return Effect{}, false
+			}
+			names = append(names, w)
+			continue
+		}
+		for _, flag := range f.split(w) {
+			name, value, joined := strings.Cut(flag, "=")
+			flags = append(flags, name)
+			if joined && strings.HasPrefix(name, "-") && len(name) > 1 {
+				flags[len(flags)-1] = name
+			}
+			in, out := slices.Contains(f.In, name), slices.Contains(f.Out, name)
+			if !in && !out && !slices.Contains(f.Values, name) {
+				continue
+			}
+			if !joined {
+				if i++; i == len(words) {
+					return Effect{}, false
+				}
+				value = words[i]
+				if len(sub) == 0 {
+					args = append(args, value)
+				}
+			}
+			switch {
+			case value == "-" || value == "":
+			case in:
+				e.Reads = append(e.Reads, value)
+			case out:
+				e.Writes = append(e.Writes, value)
+			}
+		}
+	}
+	has := func(list []string) bool {
+		return slices.ContainsFunc(flags, func(name string) bool { return slices.Contains(list, name) })
+	}
+	if len(sub) > 0 || has(f.Refuse) || len(f.Needs) > 0 && !has(f.Needs) || !f.words(names, &e) {
+		return Effect{}, false
+	}
+	if f.Install != "" {
+		e.Install = &Install{
+			Tool: f.Install, Manifests: f.Manifests, Also: f.Also, Makes: f.Makes, Wipes: f.Wipes, Flags: flags, Args: args,
+		}
+	}
+	return e, true
+}
+
+// split takes a cluster of one-letter flags apart.
+func (f *form) split(word string) []string {
+	if !f.Clusters || strings.HasPrefix(word, "--") || len(word) < 3 || strings.Contains(word, "=") {
+		return []string{word}
+	}
+	var list []string
+	for i, letter := range word[1:] {
+		flag := "-" + string(letter)
+		if rest := word[1+i+1:]; rest != "" && (slices.Contains(f.Out, flag) || slices.Contains(f.In, flag) || slices.Contains(f.Values, flag)) {
+			return append(list, flag+"="+rest) // its value is joined on: -O-
+		}
+		list = append(list, flag)
+	}
+	return list
+}
+
+// words adds what the words other than flags name, and reports whether they fit
+// the form.
+func (f *form) words(names []string, e *Effect) bool {
+	if len(names) < f.Skip {
+		return false
+	}
+	names = names[f.Skip:]
+	switch f.Words {
+	case "none":
+		return len(names) == 0
+	case "names":
+		return len(names) > 0 && !slices.ContainsFunc(names, isPath)
+	case "packages":
+		return len(names) > 0 && !slices.ContainsFunc(names, func(n string) bool { return isPath(n) || strings.Contains(n, "/") })
+	case "versions":
+		return len(names) > 0 && !slices.ContainsFunc(names, func(n string) bool { return isPath(n) || !strings.Contains(n, "@") })
+	case "look":
+		for _, n := range names {
+			if strings.HasPrefix(n, "/") || strings.HasPrefix(n, ".") || strings.HasPrefix(n, "~") {
+				e.Reads = append(e.Reads, n)
+			}
+		}
+	case "read":
+		e.Reads = append(e.Reads, names...)
+	case "write":
+		e.Writes = append(e.Writes, names...)
+	case "change":
+		e.Reads, e.Writes = append(e.Reads, names...), append(e.Writes, names...)
+	case "copy", "link":
+		if len(names) < 2 {
+			return false
+		}
+		last := len(names) - 1
+		if f.Words == "copy" {
+			e.Reads = append(e.Reads, names[:last]...)
+			e.Writes = append(e.Writes, names[:last]...) // mv takes them away
+		}
+		e.Writes = append(e.Writes, names[last])
+	}
+	return true
+}
+
+// isPath reports whether a word may name a file: "./x", "x.deb", "." and the like.
+// An address, or a scoped package of npm, is none.
+func isPath(w string) bool {
+	if strings.Contains(w, "://") {
+		return false
+	}
+	if w == "." || w == ".." || strings.HasPrefix(w, "file:") || strings.HasPrefix(w, "~") || strings.Contains(w, `\`) {
+		return true
+	}
+	for _, suffix := range []string{".tgz", ".deb", ".rpm", ".apk", ".whl", ".gem", ".zip", ".tar.gz"} {
+		if strings.HasSuffix(w, suffix) {
+			return true
+		}
+	}
+	return strings.HasPrefix(w, "./") || strings.HasPrefix(w, "../") || path.IsAbs(w)
+}

@@ -1,0 +1,69 @@
+package effects_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stokerd/stoker/internal/effects"
+)
+
+func TestOf(t *testing.T) {
+	for _, c := range []struct{ command, want string }{
+		{"apt-get -qq -y install gcc", "reads system; writes system"},
+		{"apt-get install -y -t stable gcc", "reads system; writes system"},
+		{"apt-get install ./local.deb", "unknown"},
+		{"apk --no-cache add curl", "reads system; writes system"},
+		{"sudo apt-get update", "reads system; writes system"},
+		{"npm ci --omit=dev", "installs npm: package.json, fills node_modules"},
+		{"npm ci --prefix web", "unknown"},
+		{"npm install -g pm2", "reads tools ~/.npmrc .npmrc; writes tools ~/.npm ~/.cache ~/.local ~/.config"},
+		{"npm install express", "unknown"},
+		{"npm run build", "unknown"},
+		{"python3 -m pip install flask==2", "reads tools ~/.config ~/.pip; writes tools ~/.cache ~/.local /opt/venv /venv"},
+		{"pip install ./lib", "unknown"},
+		{"pip install lib/", "unknown"},
+		{"/usr/bin/pip3 install -r requirements.txt", "installs pip: , fills "},
+		{"./pip install flask", "unknown"},
+		{"python -m venv /venv", "reads tools; writes /venv"},
+		{"mkdir -p /app/data tmp", "reads ; writes /app/data tmp"},
+		{"mkdir -m 700 /x", "reads ; writes /x"},
+		{"chown -R node:node /app", "reads /etc /app; writes /app"},
+		{"rm -rf /var/lib/apt/lists/*", "reads /var/lib/apt/lists/*; writes /var/lib/apt/lists/*"},
+		{"ln -s /a /b", "reads ; writes /b"},
+		{"cp a b /c", "reads a b; writes a b /c"},
+		{"curl -fsSLo /usr/bin/x https://example.org/x", "reads tools ~/.curlrc ~/.netrc; writes /usr/bin/x"},
+		{"curl -fsSLO https://example.org/x", "unknown"},
+		{"wget -qO- https://example.org/x", "reads tools ~/.wgetrc ~/.netrc; writes "},
+		{"wget https://example.org/x", "unknown"},
+		{"echo hello", "reads ; writes "},
+		{"test -f /etc/x", "reads /etc/x; writes "},
+		{"useradd -m -u 1000 app", "reads /etc; writes /etc /home /var/mail /var/log"},
+		{"useradd -rmd /srv/app app", "reads /etc; writes /etc /home /var/mail /var/log /srv/app"},
+		{"go install golang.org/x/tools/cmd/stringer@latest", "reads tools ~/.config; writes /go ~/go ~/.cache ~/.config"},
+		{"go install ./cmd/x", "unknown"},
+		{"make", "unknown"},
+		{"", "unknown"},
+	} {
+		got := "unknown"
+		if e, ok := effects.Of(strings.Fields(c.command)); ok && e.Install != nil {
+			got = "installs " + e.Install.Tool + ": " + strings.Join(e.Install.Manifests, " ") + ", fills " + e.Install.Makes
+		} else if ok {
+			got = "reads " + strings.Join(e.Reads, " ") + "; writes " + strings.Join(e.Writes, " ")
+		}
+		if got != c.want {
+			t.Errorf("%q: %s\nwant %s", c.command, got, c.want)
+		}
+	}
+}
+
+func TestPlaces(t *testing.T) {
+	for _, name := range []string{effects.System, effects.Tools} {
+		p, ok := effects.PlacesOf(name)
+		if !ok || len(p.Roots) == 0 || len(p.Except) == 0 {
+			t.Errorf("%s stands for %v", name, p)
+		}
+	}
+	if _, ok := effects.PlacesOf("/etc"); ok {
+		t.Error("a path stands for places")
+	}
+}

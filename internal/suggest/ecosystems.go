@@ -1,0 +1,219 @@
+package suggest
+
+import (
+	"encoding/json"
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+)
+
+// cargoWiden: cargo reads the manifest of every path dependency and workspace
+// member, and takes a package for empty if no target is written down or there.
+func cargoWiden(r reader) ([]string, string) {
+	var m struct {
+		Workspace map[string]any
+		Lib       map[string]any
+		Bin       []map[string]any
+		Package   map[string]any
+		Target    map[string]any
+		Patch     map[string]any
+		Deps      map[string]any `toml:"dependencies"`
+		DevDeps   map[string]any `toml:"dev-dependencies"`
+		BuildDeps map[string]any `toml:"build-dependencies"`
+	}
+	if err := toml.Unmarshal(r.local("Cargo.toml"), &m); err != nil {
+		return nil, "Cargo.toml cannot be read"
+	}
+	switch {
+	case m.Workspace != nil:
+		return nil, "Cargo.toml is of a workspace: cargo reads the manifest, and the targets, of each member"
+	case m.Lib == nil && len(m.Bin) == 0:
+		return nil, "cargo takes the package for empty without src/main.rs or src/lib.rs: name the target in Cargo.toml, or use cargo-chef"
+	case !r.exists("Cargo.lock"):
+		return nil, "cargo would write a Cargo.lock, and the context has none"
+	}
+	for _, set := range []map[string]any{m.Deps, m.DevDeps, m.BuildDeps, m.Target, m.Patch} {
+		if name := pathIn(set); name != "" {
+			return nil, "Cargo.toml depends on a path of the sources: " + name
+		}
+	}
+	return nil, ""
+}
+
+// pathIn returns the name under which a table, at any depth, names a path.
+func pathIn(table any) string {
+	switch t := table.(type) {
+	case map[string]any:
+		for name, value := range t {
+			switch name {
+			case "path", "file", "editable", "workspace", "develop":
+				if value != false {
+					return name
+				}
+			}
+			if at := pathIn(value); at != "" {
+				return name
+			}
+		}
+	case []any:
+		for _, value := range t {
+			if at := pathIn(value); at != "" {
+				return at
+			}
+		}
+	case string:
+		if strings.Contains(t, "file:") || strings.HasPrefix(t, "-e ") {
+			return t
+		}
+	}
+	return ""
+}
+
+var (
+	mavenParent = regexp.MustCompile(`(?s)<parent>(.*?)</parent>`)
+	mavenOpen   = regexp.MustCompile(`<modules>|<systemPath>|\$\{(?:project\.)?basedir\}|file://`)
+)
+
+// mavenWiden: a pom reads its modules' and, through relativePath, its parent's.
+func mavenWiden(r reader, launcher string) ([]string, string) {
+	pom := string(r.local("pom.xml"))
+	if at := mavenOpen.FindString(pom); at != "" {
+		return nil, "pom.xml leads to other files of the sources: " + strings.Trim(at, "<>")
+	}
+	if parent := mavenParent.FindString(pom); parent != "" && !strings.Contains(parent, "<relativePath/>") {
+		if strings.Contains(parent, "<relativePath>") {
+			return nil, "pom.xml has a parent in the sources"
+		}
+		if _, ok := r.find(path.Join(path.Dir(r.dir), "pom.xml")); ok {
+			return nil, "pom.xml has a parent in the sources"
+		}
+	}
+	return launched(r, launcher, ".mvn/wrapper/*"), ""
+}
+
+// launched returns the files of a script that brings the build tool along.
+func launched(r reader, script, pattern string) []string {
+	if script == "" {
+		return nil
+	}
+	return append([]string{path.Join(r.dir, script)}, r.matching(pattern)...)
+}
+
+// gradleOpen finds what in a build script, which is a program, may read files.
+var gradleOpen = regexp.MustCompile(`\b(files?|fileTree|includeBuild|include|apply\s+from|exec|rootDir|projectDir|rootProject\.file|new\s+File|readText|providers)\b\s*[\(:'"{.]?`)
+
+func gradleWiden(r reader, launcher string) ([]string, string) {
+	if r.exists("buildSrc") {
+		return nil, "gradle compiles buildSrc before anything else"
+	}
+	for _, name := range []string{"build.gradle", "build.gradle.kts", "settings.gradle", "settings.gradle.kts"} {
+		if at := gradleOpen.FindString(string(r.local(name))); at != "" {
+			return nil, fmt.Sprintf("%s may read further files: %s", name, strings.TrimSpace(at))
+		}
+	}
+	return launched(r, launcher, "gradle/wrapper/*"), ""
+}
+
+var (
+	gemfileOpen = regexp.MustCompile(`(?m)^[^#\n]*(\bpath\b\s*(:|=>|\s+["'])|:path\s*=>|\bgemspec\b|eval_gemfile|require_relative|File\.|IO\.|Dir\.|instance_eval)`)
+	gemName     = regexp.MustCompile(`(?m)^\s*gem\s*\(?\s*["']([^"']+)["']`)
+)
+
+// bundlerWiden: a Gemfile is a program as well; one of plain lines reads nothing.
+// Bundler writes Gemfile.lock anew where that does not say enough.
+func bundlerWiden(r reader) ([]string, string) {
+	text, lock := string(r.local("Gemfile")), string(r.local("Gemfile.lock"))
+	if at := gemfileOpen.FindStringSubmatch(text); at != nil {
+		return nil, "the Gemfile leads to other files of the sources: " + strings.TrimSpace(at[1])
+	}
+	if lock == "" {
+		return nil, "bundler would write a Gemfile.lock, and the context has none"
+	}
+	_, platforms, _ := strings.Cut(lock, "\nPLATFORMS\n")
+	platforms, _, _ = strings.Cut(platforms, "\n\n")
+	_, direct, _ := strings.Cut(lock, "\nDEPENDENCIES\n")
+	direct, _, _ = strings.Cut(direct, "\n\n")
+	stale := !strings.Contains(platforms, "linux") && !strings.Contains(platforms+"\n", "  ruby\n")
+	for _, m := range gemName.FindAllStringSubmatch(text, -1) {
+		stale = stale || !slices.ContainsFunc(strings.Split(direct, "\n"), func(line string) bool {
+			name, _, _ := strings.Cut(strings.TrimSpace(line), " ")
+			return strings.TrimSuffix(name, "!") == m[1]
+		})
+	}
+	if stale {
+		return nil, "bundler would rewrite Gemfile.lock, which lacks a gem of the Gemfile or the platform: update it"
+	}
+	return nil, ""
+}
+
+// composerWiden: composer runs scripts and plugins, and looks through the sources
+// for classes unless they are found by their names.
+func composerWiden(r reader, has func(...string) bool) ([]string, string) {
+	type autoload struct {
+		Classmap []string `json:"classmap"`
+	}
+	var m struct {
+		Scripts      map[string]any
+		Repositories json.RawMessage
+		Autoload     autoload
+		Dev          autoload `json:"autoload-dev"`
+		Config       struct {
+			Optimize      bool   `json:"optimize-autoloader"`
+			Authoritative bool   `json:"classmap-authoritative"`
+			Plugins       any    `json:"allow-plugins"`
+			VendorDir     string `json:"vendor-dir"`
+		}
+	}
+	if err := json.Unmarshal(r.local("composer.json"), &m); err != nil {
+		return nil, "composer.json cannot be read"
+	}
+	if !r.exists("composer.lock") {
+		return nil, "composer would write a composer.lock, and the context has none"
+	}
+	if !has("--no-scripts") {
+		for name := range m.Scripts {
+			for _, event := range []string{"pre-", "post-"} {
+				if strings.HasPrefix(name, event) {
+					return nil, "composer.json has " + name + " scripts, which the install runs and which may read the sources"
+				}
+			}
+		}
+	}
+	plugins := m.Config.Plugins == true
+	if set, ok := m.Config.Plugins.(map[string]any); ok {
+		for _, allowed := range set {
+			plugins = plugins || allowed == true
+		}
+	}
+	if plugins && !has("--no-plugins") {
+		return nil, "composer runs plugins, which may read the sources"
+	}
+	if m.Config.VendorDir != "" && m.Config.VendorDir != "vendor" {
+		return nil, "composer installs to " + m.Config.VendorDir
+	}
+	if strings.Contains(string(m.Repositories), `"path"`) || strings.Contains(string(m.Repositories), `"artifact"`) {
+		return nil, "composer.json has packages from a path of the sources"
+	}
+	scans := has("-o", "--optimize-autoloader", "-a", "--classmap-authoritative", "--apcu-autoloader") || m.Config.Optimize || m.Config.Authoritative
+	if (scans || len(m.Autoload.Classmap)+len(m.Dev.Classmap) > 0) && !has("--no-autoloader") {
+		return nil, "composer looks through the sources for classes: install with --no-autoloader, and run `composer dump-autoload` below the sources"
+	}
+	return nil, ""
+}
+
+// mixOpen finds what in mix.exs, which is a program, may read files.
+var mixOpen = regexp.MustCompile(`(?m)^[^#\n]*(\bpath:|apps_path|File\.|Code\.|System\.cmd|Path\.)`)
+
+func mixWiden(r reader) ([]string, string) {
+	if at := mixOpen.FindStringSubmatch(string(r.local("mix.exs"))); at != nil {
+		return nil, "mix.exs may read further files: " + at[1]
+	}
+	if !r.exists("mix.lock") {
+		return nil, "mix would write a mix.lock, and the context has none"
+	}
+	return r.matching("config/*.exs"), ""
+}

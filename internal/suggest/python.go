@@ -1,0 +1,97 @@
+package suggest
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+)
+
+// pythonWiden looks in the project's file for what makes an install by uv,
+// poetry, pipenv or pdm read more than it and the lock file: packages from a path,
+// and the project itself.
+func pythonWiden(r reader, tool string, has func(...string) bool) ([]string, string) {
+	name, lock := "pyproject.toml", tool+".lock"
+	if tool == "pipenv" {
+		name, lock = "Pipfile", "Pipfile.lock"
+	}
+	var m map[string]any
+	if err := toml.Unmarshal(r.local(name), &m); err != nil {
+		return nil, name + " cannot be read"
+	}
+	if !r.exists(lock) {
+		return nil, tool + " would write " + lock + ", and the context has none"
+	}
+	for _, venv := range []string{".venv", "venv", "env"} {
+		if r.exists(venv + "/pyvenv.cfg") {
+			return nil, "the virtual environment " + venv + " is in the build context: ignore it"
+		}
+	}
+	if at := pathIn(dependencyTables(m)); at != "" {
+		return nil, name + " depends on a path of the sources: " + at
+	}
+	if project, ok := m["project"].(map[string]any); ok {
+		if dynamic, ok := project["dynamic"].([]any); ok && slices.Contains(dynamic, any("dependencies")) {
+			return nil, name + " has its dependencies computed"
+		}
+	}
+	return nil, tools(m, tool, has)
+}
+
+// tools says what a tool does beside installing what the lock file names.
+func tools(m map[string]any, tool string, has func(...string) bool) string {
+	_, builds := m["build-system"]
+	switch tool {
+	case "uv":
+		if section(m, "tool", "uv", "workspace") != nil {
+			return "pyproject.toml is of a workspace: uv reads the file of each member"
+		}
+		if !has("--frozen", "--locked") {
+			return "`uv sync` may rewrite uv.lock: use --locked"
+		}
+		packaged := section(m, "tool", "uv")["package"]
+		if (builds && packaged != false || packaged == true) && !has("--no-install-project", "--no-install-workspace") {
+			return "`uv sync` also installs the project itself: install its dependencies alone first, with --no-install-project"
+		}
+	case "poetry":
+		if section(m, "tool", "poetry")["package-mode"] != false && !has("--no-root", "--only-root") {
+			return "`poetry install` also installs the project itself: install its dependencies alone first, with --no-root"
+		}
+	case "pipenv":
+		if !has("--deploy", "--ignore-pipfile") {
+			return "pipenv may rewrite Pipfile.lock: use `pipenv install --deploy`"
+		}
+	case "pdm":
+		if !has("--frozen-lockfile", "--no-lock", "--check") {
+			return "pdm may rewrite pdm.lock: use --frozen-lockfile"
+		}
+	}
+	return ""
+}
+
+// dependencyTables returns what of a project's file names packages.
+func dependencyTables(m map[string]any) []any {
+	var list []any
+	var visit func(t map[string]any)
+	visit = func(t map[string]any) {
+		for name, value := range t {
+			if strings.HasSuffix(name, "dependencies") || name == "sources" || name == "packages" || name == "dev-packages" || name == "dependency-groups" {
+				if _, poetry := value.([]any); name != "packages" || !poetry { // poetry: folders of the project itself
+					list = append(list, value)
+				}
+			} else if sub, ok := value.(map[string]any); ok {
+				visit(sub)
+			}
+		}
+	}
+	visit(m)
+	return list
+}
+
+// section returns a table by its path; nil if it is not there.
+func section(m map[string]any, names ...string) map[string]any {
+	for _, name := range names {
+		m, _ = m[name].(map[string]any)
+	}
+	return m
+}

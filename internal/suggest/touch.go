@@ -1,0 +1,201 @@
+package suggest
+
+import (
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/stokerd/stoker/context/dockerfile"
+	"github.com/stokerd/stoker/internal/effects"
+)
+
+// A touch is what commands read and write: image paths, or effects.System and
+// effects.Tools.
+type touch struct {
+	reads, writes []string
+}
+
+func (t *touch) add(o touch) {
+	t.reads, t.writes = append(t.reads, o.reads...), append(t.writes, o.writes...)
+}
+
+// homes are where "~" may be: the user of a stage is not always known.
+func (v *stageView) homes(i int) []string {
+	list := []string{"/root", "/home"}
+	if home, ok := v.env[i]["HOME"]; ok {
+		list = append(list, path.Clean("/"+home))
+	}
+	return list
+}
+
+// touches makes an effect's paths those of the image, for a command that runs in
+// dir as part of instruction i. It reports false where one cannot be told.
+func (v *stageView) touches(i int, dir string, vars map[string]string, reads, writes []string) (touch, bool) {
+	var t touch
+	for _, set := range []struct {
+		from []string
+		to   *[]string
+	}{{reads, &t.reads}, {writes, &t.writes}} {
+		for _, name := range set.from {
+			if _, ok := effects.PlacesOf(name); ok {
+				*set.to = append(*set.to, name)
+				continue
+			}
+			name = expand(expand(name, vars), v.env[i])
+			if strings.Contains(name, "$") {
+				return t, false
+			}
+			name = literal(name)
+			if rest, ok := strings.CutPrefix(name, "~"); ok {
+				for _, home := range v.homes(i) {
+					*set.to = append(*set.to, path.Join(home, rest))
+				}
+				continue
+			}
+			*set.to = append(*set.to, resolve(dir, name, 0))
+		}
+	}
+	return t, true
+}
+
+// literal cuts a path at its first wildcard: it stands for the folder above.
+func literal(name string) string {
+	at := strings.IndexAny(name, "*?[{")
+	if at < 0 {
+		return name
+	}
+	if slash := strings.LastIndexByte(name[:at], '/'); slash >= 0 {
+		return name[:slash+1]
+	}
+	return "."
+}
+
+// rooted returns an image path with the folder that the image starts in taken
+// for the root, which is where most do.
+func rooted(name string) string {
+	if rest, ok := strings.CutPrefix(name, baseDir); ok && (rest == "" || rest[0] == '/') {
+		return path.Clean("/" + rest)
+	}
+	return name
+}
+
+// clash returns what of paths instruction i, a COPY or ADD, would write to, "" if
+// nothing.
+func (v *stageView) clash(b Build, i int, paths []string) string {
+	dest := rooted(v.dest(i))
+	for _, p := range paths {
+		places, ok := effects.PlacesOf(p)
+		if !ok {
+			if v.lands(b, i, rooted(p)) {
+				return p
+			}
+			continue
+		}
+		if slices.ContainsFunc(places.Except, func(e string) bool { _, in := below(e, dest); return in }) {
+			continue
+		}
+		for _, root := range places.Roots {
+			if v.lands(b, i, root) {
+				return root
+			}
+		}
+	}
+	return ""
+}
+
+// lands reports whether instruction i, a COPY or ADD, may put a file at an image
+// path, below it, or in its place.
+func (v *stageView) lands(b Build, i int, name string) bool {
+	in := v.stage.Instructions[i]
+	dest := rooted(v.dest(i))
+	if strings.HasPrefix(dest, baseDir) || strings.HasPrefix(name, baseDir) {
+		return true // neither can be told
+	}
+	if _, ok := below(name, dest); ok && name != dest {
+		return true
+	}
+	rel, ok := below(dest, name)
+	if !ok {
+		return false
+	}
+	if !takesContext(in) || rel == "." {
+		return true
+	}
+	first, _, _ := strings.Cut(rel, "/")
+	return slices.ContainsFunc(in.Copy.Sources, func(s string) bool {
+		src := strings.TrimPrefix(path.Clean("/"+s), "/")
+		if strings.ContainsAny(s, "*?[") {
+			// Of folders that match, what they hold lands there.
+			match, err := path.Match(path.Base(src), first)
+			return err != nil || match || len(glob(b.Context, src+"/"+first)) > 0
+		}
+		return path.Base(src) == first && b.Context.Exists(src) || b.Context.Exists(path.Join(src, rel))
+	})
+}
+
+// expand puts the values of variables that are known in for them.
+func expand(text string, vars map[string]string) string {
+	if !strings.Contains(text, "$") {
+		return text
+	}
+	var out strings.Builder
+	for i := 0; i < len(text); {
+		if text[i] != '$' {
+			out.WriteByte(text[i])
+			i++
+			continue
+		}
+		name, next := variable(text, i+1)
+		if value, ok := vars[name]; ok && name != "" {
+			out.WriteString(value)
+		} else {
+			out.WriteString(text[i:next])
+		}
+		i = next
+	}
+	return out.String()
+}
+
+// variable reads a plain "NAME" or "{NAME}" at a place of text, and returns where
+// it ends; "" for anything else.
+func variable(text string, at int) (name string, end int) {
+	braced := at < len(text) && text[at] == '{'
+	from := at
+	if braced {
+		from++
+	}
+	end = from
+	for end < len(text) && (text[end] == '_' || text[end] >= '0' && text[end] <= '9' || text[end]|0x20 >= 'a' && text[end]|0x20 <= 'z') {
+		end++
+	}
+	switch {
+	case braced && end < len(text) && text[end] == '}':
+		return text[from:end], end + 1
+	case braced:
+		return "", from
+	}
+	return text[from:end], end
+}
+
+// values adds the variables whose value an ENV gives in so many words, and drops
+// those that it makes unknown.
+func values(env map[string]string, in dockerfile.Instruction) map[string]string {
+	if in.Keyword != "ENV" && in.Keyword != "ARG" {
+		return env
+	}
+	next := map[string]string{}
+	for name, value := range env {
+		next[name] = value
+	}
+	for _, a := range in.Vars {
+		value := strings.Trim(a.Value, `"'`)
+		switch {
+		case in.Keyword == "ARG": // a build may give it another value, which ENV beats
+		case strings.ContainsAny(value, "$\\\"'"):
+			delete(next, a.Name)
+		default:
+			next[a.Name] = value
+		}
+	}
+	return next
+}
