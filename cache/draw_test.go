@@ -24,8 +24,7 @@ type drawn struct {
 	args       map[string]string
 	platforms  []string
 	target     string
-	download   string // an address that gives a file, and its checksum
-	sum        string
+	remote     remote
 	number     int   // of what has a name so far
 	failed     error // of its build
 }
@@ -38,10 +37,10 @@ type stage struct {
 	num   int
 }
 
-func draw(t *testing.T, seed uint64, download, sum string) *drawn {
+func draw(t *testing.T, seed uint64, from remote) *drawn {
 	d := &drawn{
 		rnd: rand.New(rand.NewPCG(seed, 7)), dir: t.TempDir(), named: t.TempDir(), dockerfile: t.TempDir(),
-		args: map[string]string{}, download: download, sum: sum,
+		args: map[string]string{}, remote: from,
 	}
 	for _, dir := range []string{d.dir, d.named} {
 		d.grow(t, dir)
@@ -184,7 +183,10 @@ func (d *drawn) copy(s stage, before []stage) string {
 	case dice == 1:
 		return fmt.Sprintf("ADD%s %s %s", flags, d.pick("t.tar", "t.tar a.txt", "src", "*.tar"), dest)
 	case dice == 2:
-		return fmt.Sprintf("ADD --checksum=%s %s %s", d.sum, d.download, dest)
+		if d.some(2) {
+			return fmt.Sprintf("ADD%s %s#%s%s %s", d.pick("", " --keep-git-dir"), d.remote.repository, d.remote.head, d.pick("", ":sub"), dest)
+		}
+		return fmt.Sprintf("ADD --checksum=%s %s %s", d.remote.sum, d.remote.file, dest)
 	case dice == 3:
 		return fmt.Sprintf("COPY --parents%s %s %s", flags, d.pick("src/./sub/*.md", "doc/deep", "**/*.md", "./src/x.go", "doc/*/er a.txt"), dest)
 	case dice == 4:

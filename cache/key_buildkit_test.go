@@ -3,9 +3,14 @@ package cache_test
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"net/http"
+	"net/http/cgi"
 	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -30,7 +35,7 @@ func TestKeysAreBuildKits(t *testing.T) {
 	var group errgroup.Group
 	group.SetLimit(4)
 	for seed := range randtest.Seeds(t, 100, 2000) {
-		d := draw(t, seed, b.download, b.sum)
+		d := draw(t, seed, b.remote)
 		drawns = append(drawns, d)
 		group.Go(func() (err error) {
 			d.failed, err = b.build(t.Context(), d)
@@ -112,10 +117,10 @@ func (seen *tally) check(t *testing.T, b *keyBuilder, d *drawn, db *cacheDB) {
 
 // A keyBuilder is a builder of the test's own: others would prune.
 type keyBuilder struct {
-	lab           *lab.Lab
-	client        *client.Client
-	builder       *buildkit.Builder
-	download, sum string
+	lab     *lab.Lab
+	client  *client.Client
+	builder *buildkit.Builder
+	remote  remote
 
 	mu     sync.Mutex // guards images
 	images map[string]dockerfile.Image
@@ -134,11 +139,51 @@ func newKeyBuilder(t *testing.T) *keyBuilder {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { b.builder.Close() })
-	const text = "downloaded"
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, text) }))
-	t.Cleanup(server.Close)
-	b.download, b.sum = server.URL+"/dir/file.txt", fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(text)))
+	b.remote = serve(t)
 	return b
+}
+
+// A remote is what definitions may download.
+type remote struct {
+	file, sum        string // an address, and the checksum of what it gives
+	repository, head string // an address, and its commit
+}
+
+func serve(t *testing.T) remote {
+	t.Helper()
+	const text = "downloaded"
+	dir := t.TempDir()
+	git := func(arg ...string) string {
+		cmd := exec.CommandContext(t.Context(), "git", append([]string{"-C", dir, "-c", "user.name=a", "-c", "user.email=a@b"}, arg...)...)
+		cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null")
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("git %s: %v", arg[0], err)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	git("init", "-q", "r.git")
+	dir = filepath.Join(dir, "r.git")
+	for _, name := range []string{"top", "sub/below"} {
+		name = filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o755), os.WriteFile(name, []byte(text), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	git("add", ".")
+	git("commit", "-qm", "one")
+	mux := http.NewServeMux()
+	mux.HandleFunc("/dir/file.txt", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, text) })
+	mux.Handle("/r.git/", &cgi.Handler{
+		Path: filepath.Join(git("--exec-path"), "git-http-backend"),
+		Env:  []string{"GIT_PROJECT_ROOT=" + filepath.Dir(dir), "GIT_HTTP_EXPORT_ALL=1"},
+	})
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	return remote{
+		file: server.URL + "/dir/file.txt", sum: fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(text))),
+		repository: server.URL + "/r.git", head: git("rev-parse", "HEAD"),
+	}
 }
 
 // Resolve asks the builder, once for each image.
