@@ -102,11 +102,9 @@ func likewise(a, b api.SuggestDefinition) bool {
 
 // suggestions prints what can be applied, and then advice.
 func (p printer) suggestions(list []api.Suggestion) {
-	advice := false
 	for n, one := range list {
-		if one.Proof == string(suggest.Advice) && !advice && n > 0 {
+		if n > 0 && one.Proof == string(suggest.Advice) && list[n-1].Proof != one.Proof {
 			p.line(p.dim("  advice"))
-			advice = true
 		}
 		p.suggestion(n+1, one)
 	}

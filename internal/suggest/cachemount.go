@@ -42,6 +42,8 @@ type cachedTool struct {
 	// so that all of them have to mount it.
 	needed bool
 	shared string // the sharing mode, "" for the default
+	// manifest is a file without which the tool downloads nothing; "" for any.
+	manifest string
 }
 
 func cachedTools() []cachedTool {
@@ -63,7 +65,7 @@ func cachedTools() []cachedTool {
 		}
 	}
 	return []cachedTool{
-		{name: "npm", uses: verb("npm", "ci", "install", "i"), dirs: home(".npm"), env: []string{"npm_config_", "NPM_CONFIG_"},
+		{name: "npm", uses: func(c command) bool { return verb("npm", "ci", "install", "i")(c) && !isGlobalInstall(c) }, dirs: home(".npm"), env: []string{"npm_config_", "NPM_CONFIG_"},
 			against: []string{"--cache", "cache", "--no-cache"}},
 		{name: "yarn", uses: func(c command) bool { return c.starts("yarn") && slices.Contains(c.words, "--frozen-lockfile") },
 			dirs: func(_, home string) []string {
@@ -90,11 +92,11 @@ func cachedTools() []cachedTool {
 		{name: "go build", uses: verb("go", "build", "test", "vet", "install"), dirs: home(".cache/go-build"), env: []string{"GOCACHE"},
 			against: []string{"clean"}},
 		{name: "go modules", uses: verb("go", "build", "test", "vet", "install", "mod", "get", "run", "list", "generate"),
-			dirs: of("golang", "/go/pkg/mod"), env: []string{"GOPATH", "GOMODCACHE", "GOFLAGS", "GOPROXY"}, against: []string{"clean", "vendor", "-mod=vendor"}, needed: true},
+			dirs: of("golang", "/go/pkg/mod"), env: []string{"GOPATH", "GOMODCACHE", "GOFLAGS", "GOPROXY"}, against: []string{"clean", "vendor", "-mod=vendor"}, needed: true, manifest: "go.mod"},
 		{name: "cargo", uses: verb("cargo", "build", "fetch", "install", "test", "check", "chef"),
-			dirs: of("rust", "/usr/local/cargo/registry", "/usr/local/cargo/git"), env: []string{"CARGO_HOME"}, against: []string{"vendor", "clean"}, needed: true},
+			dirs: of("rust", "/usr/local/cargo/registry", "/usr/local/cargo/git"), env: []string{"CARGO_HOME"}, against: []string{"vendor", "clean", "--frozen"}, needed: true},
 		{name: "maven", uses: func(c command) bool { return slices.Contains([]string{"mvn", "mvnw"}, path.Base(c.words[0])) }, dirs: home(".m2/repository"),
-			env: []string{"MAVEN_", "HOME"}, against: []string{"dependency:purge-local-repository"}, needed: true},
+			env: []string{"MAVEN_", "HOME"}, against: []string{"dependency:purge-local-repository", "-o"}, needed: true},
 		{name: "gradle", uses: func(c command) bool { return slices.Contains([]string{"gradle", "gradlew"}, path.Base(c.words[0])) },
 			dirs: func(image, home string) []string {
 				if image == "gradle" {
@@ -103,7 +105,7 @@ func cachedTools() []cachedTool {
 				return []string{home + "/.gradle"}
 			}, env: []string{"GRADLE_USER_HOME"}, against: []string{"-g", "--gradle-user-home"}, needed: true, shared: "locked"},
 		{name: "nuget", uses: verb("dotnet", "restore", "build", "publish", "test", "run", "pack", "tool"), dirs: home(".nuget/packages"),
-			env: []string{"NUGET_PACKAGES"}, against: []string{"nuget", "--packages"}, needed: true},
+			env: []string{"NUGET_PACKAGES"}, against: []string{"nuget", "--packages", "--no-restore"}, needed: true},
 	}
 }
 
@@ -199,7 +201,7 @@ func mountFor(in Input, st dockerfile.Stage, tool cachedTool) (Suggestion, bool)
 			return Suggestion{}, false
 		}
 	}
-	if len(p.runs) == 0 || p.taken(f, st.Index) {
+	if len(p.runs) == 0 || p.taken(f, st.Index) || !tool.reads(in) {
 		return Suggestion{}, false
 	}
 	evidence, ok := p.evidence(in, st)
@@ -226,6 +228,19 @@ func mountFor(in Input, st dockerfile.Stage, tool cachedTool) (Suggestion, bool)
 		s.Obstacle = "the image loses what is in " + list(p.dirs, "and") + " today, and gets smaller by it"
 	}
 	return s, true
+}
+
+// reads reports that the context has a manifest for the tool.
+func (t cachedTool) reads(in Input) bool {
+	if t.manifest == "" {
+		return true
+	}
+	for name := range in.Builds[0].Context.Files() {
+		if path.Base(name) == t.manifest {
+			return true
+		}
+	}
+	return false
 }
 
 func (p *mountPlan) mounts() []string {
@@ -316,9 +331,11 @@ func (p *mountPlan) contradicted(ins dockerfile.Instruction, commands []command,
 	for _, c := range commands {
 		switch {
 		case c.is(p.tool) && slices.ContainsFunc(c.words, func(w string) bool {
+			// Without a network, or told not to fetch, the step relies on files that
+			// an earlier one left; a builder may drop a cache mount between the two.
 			name, _, _ := strings.Cut(w, "=")
-			return slices.Contains(p.tool.against, name)
-		}):
+			return slices.Contains(p.tool.against, name) || name == "--offline" || name == "--prefer-offline"
+		}), slices.Contains(ins.Flags, "--network=none"):
 			return true
 		case c.words[0] == called && slices.ContainsFunc(c.words, func(w string) bool { return slices.Contains([]string{"cache", "store", "clean", "purge"}, w) }):
 			return true

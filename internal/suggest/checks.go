@@ -21,8 +21,8 @@ func buildkitChecks(in Input) []Suggestion {
 		text = strings.TrimSuffix(text, fmt.Sprintf(" (line %d)", w.Line))
 		list = append(list, Suggestion{
 			Rule: config.BuildKitRules + w.Rule, Title: text, Lines: dockerfile.Lines{From: w.Line, To: w.Line}, Proof: Advice, URL: w.URL,
-			Evidence: "BuildKit's check " + w.Rule + " says so on every build.",
-			Obstacle: "it is BuildKit's to say what is wrong, and yours how to write it instead",
+			Evidence: "Each build prints it as a warning of the check " + w.Rule + ".",
+			Obstacle: "the check names no mend; its page does",
 		})
 	}
 	return list

@@ -115,7 +115,7 @@ func leftovers(in Input, v *stageView, k int, mounted bool) (Suggestion, bool) {
 		}
 	}
 	s := Suggestion{
-		Rule: "package-hygiene", Title: "leave no " + list(what, "and") + " in the image", Lines: run.Lines, Proof: Advice,
+		Rule: "package-hygiene", Title: "leave no " + list(what, "or") + " in the image", Lines: run.Lines, Proof: Advice,
 		Evidence: fmt.Sprintf("`%s` leaves %s in a layer of the image.", short(run.Text), list(what, "and")),
 		Obstacle: "the image would be another one: without that, and smaller",
 	}
@@ -136,19 +136,19 @@ func leaves(in Input, v *stageView, k int, commands []command, i int) ([]leftove
 		if !mountedAt(run, "/var/lib/apt") && !removes(commands, "/var/lib/apt/lists") && !slices.ContainsFunc(commands, func(c command) bool {
 			return aptVerb(c, "dist-clean") || aptVerb(c, "distclean")
 		}) && !laterInstall(v, k) && slices.ContainsFunc(commands, func(c command) bool { return aptVerb(c, "update") }) {
-			found = append(found, leftover{what: "package lists", tail: "rm -rf /var/lib/apt/lists/*"})
+			found = append(found, leftover{what: "lists of packages", tail: "rm -rf /var/lib/apt/lists/*"})
 		}
 		if !slices.ContainsFunc(c.words, func(w string) bool {
 			return strings.Contains(w, "no-install-recommends") || strings.Contains(w, "Install-Recommends") || strings.Contains(w, "no-install-suggests")
 		}) &&
 			!strings.Contains(string(in.File.Text), "APT::Install-Recommends") && !slices.Contains(c.words, "--install-recommends") {
-			found = append(found, leftover{what: "packages that are only recommended", insert: " --no-install-recommends", word: "install", command: i})
+			found = append(found, leftover{what: "merely recommended packages", insert: " --no-install-recommends", word: "install", command: i})
 		}
 	case verbOf(c, "add", "apk") && !slices.Contains(c.words, "--no-cache") && !mountedAt(run, "/var/cache/apk") && !mountedAt(run, "/etc/apk/cache") && !removes(commands, "/var/cache/apk"):
-		found = append(found, leftover{what: "package index", insert: " --no-cache", word: "add", command: i})
+		found = append(found, leftover{what: "index of packages", insert: " --no-cache", word: "add", command: i})
 	case verbOf(c, "install", "dnf", "yum", "microdnf") && !mountedAt(run, "/var/cache/dnf") && !mountedAt(run, "/var/cache/yum") && !removes(commands, "/var/cache") &&
 		!slices.ContainsFunc(commands, func(c command) bool { return verbOf(c, "clean", "dnf", "yum", "microdnf") }):
-		found = append(found, leftover{what: "package cache", tail: c.words[0] + " clean all"})
+		found = append(found, leftover{what: "downloaded packages", tail: c.words[0] + " clean all"})
 	}
 	return found, len(found) > 0
 }
@@ -177,7 +177,7 @@ func cached(v *stageView, k int, commands []command, i int) (leftover, bool) {
 		strings.Contains(run.Text, ".cache") || slices.ContainsFunc(commands, func(c command) bool { return slices.Contains(c.words, "purge") }) {
 		return leftover{}, false
 	}
-	return leftover{what: "pip's cache", insert: " --no-cache-dir", word: "install", command: i}, true
+	return leftover{what: "cache of pip", insert: " --no-cache-dir", word: "install", command: i}, true
 }
 
 // laterInstall reports an apt-get install further down that has no update of

@@ -12,10 +12,14 @@ func linkCopy(in Input) []Suggestion {
 			if ins.Copy == nil || !ins.Copy.Link || ins.Copy.Chmod == "" {
 				continue
 			}
+			mend := "linked files keep the mode that they have where they are copied from: set it there and drop --chmod, or drop --link"
+			if ins.Copy.Heredocs > 0 {
+				mend = "a heredoc has no mode of its own: drop --link, or copy a file that has the mode"
+			}
 			list = append(list, Suggestion{
 				Rule: "link-copy", Title: ins.Keyword + " --link is not linked because of --chmod", Lines: ins.Lines, Proof: Advice,
 				Evidence: fmt.Sprintf("BuildKit runs `%s` as if --link were not there: a new base image, or a change of what stands above it, repeats it.", short(ins.Text)),
-				Obstacle: "linked files keep the mode that they have where they are copied from: set it there and drop --chmod, or drop --link",
+				Obstacle: mend,
 			})
 		}
 	}
