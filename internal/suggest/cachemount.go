@@ -65,7 +65,7 @@ func cachedTools() []cachedTool {
 		}
 	}
 	return []cachedTool{
-		{name: "npm", uses: func(c command) bool { return verb("npm", "ci", "install", "i")(c) && !isGlobalInstall(c) }, dirs: home(".npm"), env: []string{"npm_config_", "NPM_CONFIG_"},
+		{name: "npm", uses: func(c command) bool { return verb("npm", "ci", "install", "i")(c) && !global(c) }, dirs: home(".npm"), env: []string{"npm_config_", "NPM_CONFIG_"},
 			against: []string{"--cache", "cache", "--no-cache"}},
 		{name: "yarn", uses: func(c command) bool { return c.starts("yarn") && slices.Contains(c.words, "--frozen-lockfile") },
 			dirs: func(_, home string) []string {
@@ -119,6 +119,9 @@ func verb(tool string, verbs ...string) func(command) bool {
 		return len(rest) > 0 && slices.Contains(verbs, rest[0])
 	}
 }
+
+// global reports the install of a tool beside the project: one download.
+func global(c command) bool { return slices.Contains(c.words, "-g") || slices.Contains(c.words, "--global") }
 
 // rootImages are images that are known to run as root, by name.
 func rootImages() []string {

@@ -25,21 +25,26 @@ func initProcess(in Input) []Suggestion {
 		if !ok || started.health || ins.Keyword == "CMD" && started.both {
 			continue // an entrypoint decides what is first
 		}
-		s := Suggestion{
-			Rule: "init", Title: "start the program itself, not " + words[0], Lines: ins.Lines, Proof: Advice,
+		command, ok := in.script(started.stage, script)
+		if !ok {
+			continue // a server for development, or more than one program
+		}
+		text, err := jsonList(command)
+		if err != nil {
+			continue
+		}
+		at := afterKeyword(in.File, ins)
+		source := in.File.Source(ins.Lines)
+		ending := source[len(strings.TrimRight(source, "\r\n")):]
+		change, err := rewrite(in, 0, spliced(in.File, ins, splice{at, lineStart(in.File, ins.Lines.To+1), text + ending}))
+		if err != nil {
+			continue
+		}
+		list = append(list, Suggestion{
+			Rule: "init", Title: "start the program itself, not " + words[0], Lines: ins.Lines, Proof: Advice, Changes: []Change{change},
 			Evidence: fmt.Sprintf("`%s` makes %s the first process: the program is its grandchild, and may not see what `docker stop` sends.", short(ins.Text), words[0]),
-			Obstacle: "the command of the script " + script + " is not known to do without " + words[0],
-		}
-		if command, ok := in.script(started.stage, script); ok {
-			text, err := jsonList(command)
-			at := afterKeyword(in.File, ins)
-			source := in.File.Source(ins.Lines)
-			ending := source[len(strings.TrimRight(source, "\r\n")):]
-			if change, err2 := rewrite(in, 0, spliced(in.File, ins, splice{at, lineStart(in.File, ins.Lines.To+1), text + ending})); err == nil && err2 == nil {
-				s.Changes, s.Obstacle = []Change{change}, "the image would start it another way, without the variables that "+words[0]+" sets"
-			}
-		}
-		list = append(list, s)
+			Obstacle: "the image would start it another way, without the variables that " + words[0] + " sets",
+		})
 	}
 	return list
 }
