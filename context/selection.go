@@ -41,6 +41,20 @@ type Views func(dir string) (tree *Tree, sub string, err error)
 // views gives. What BuildKit would refuse is a [*dockerfile.Error] or an
 // [*ignore.Error].
 func Compute(ctx context.Context, def Definition, resolver dockerfile.Resolver, views Views) (*Selection, error) {
+	return ComputeFrom(ctx, def, resolver, views, nil)
+}
+
+// ComputeFrom is Compute with the Dockerfile and the ignore files that read gives
+// by their absolute paths, which need not be on the disk: those of a commit over
+// its tree. Of a file that is not there the error of read wraps fs.ErrNotExist;
+// nil reads the disk.
+func ComputeFrom(ctx context.Context, def Definition, resolver dockerfile.Resolver, views Views,
+	read func(name string) ([]byte, error),
+) (*Selection, error) {
+	find := ignore.Find
+	if read != nil {
+		find = func(dir, dockerfile string) (*ignore.File, error) { return ignore.FindIn(read, dir, dockerfile) }
+	}
 	main := def.Context
 	if def.Remote() {
 		main = ""
@@ -48,18 +62,20 @@ func Compute(ctx context.Context, def Definition, resolver dockerfile.Resolver, 
 			return nil, &dockerfile.Error{File: def.Dockerfile, Err: errors.New("lies in a remote context, which is not fetched")}
 		}
 	}
-	ignored, err := ignore.Find(main, def.Dockerfile)
+	ignored, err := find(main, def.Dockerfile)
 	if err != nil {
 		return nil, err
 	}
 	memory := &memory{Resolver: resolver}
-	plan, err := dockerfile.Convert(ctx, def.Input(), memory)
+	in := def.Input()
+	in.Read = read
+	plan, err := dockerfile.Convert(ctx, in, memory)
 	if err != nil {
 		return nil, err
 	}
-	if plan.External && ignored.Specific && isEmpty(ignored.Path) {
+	if plan.External && ignored.Specific && isEmpty(read, ignored.Path) {
 		// See dockerfile.Plan.External: a frontend image does not see it.
-		if ignored, err = ignore.Find(main, ""); err != nil {
+		if ignored, err = find(main, ""); err != nil {
 			return nil, err
 		}
 	}
@@ -68,7 +84,7 @@ func Compute(ctx context.Context, def Definition, resolver dockerfile.Resolver, 
 	local := def.LocalContexts()
 	for _, name := range slices.Sorted(maps.Keys(local)) {
 		l := Local{Name: name, Root: local[name]}
-		if l.Ignore, err = ignore.Find(l.Root, filepath.Join(l.Root, ".dockerignore")); err != nil {
+		if l.Ignore, err = find(l.Root, filepath.Join(l.Root, ".dockerignore")); err != nil {
 			return nil, err
 		}
 		if len(requests(plan, name)) > 0 {
@@ -99,9 +115,12 @@ func (s *Selection) Update(ctx context.Context, views Views) (*Selection, error)
 	return &next, nil
 }
 
-func isEmpty(file string) bool {
-	fi, err := os.Stat(file)
-	return err == nil && fi.Size() == 0
+func isEmpty(read func(name string) ([]byte, error), file string) bool {
+	if read == nil {
+		read = os.ReadFile
+	}
+	text, err := read(file)
+	return err == nil && len(text) == 0
 }
 
 // Input is the definition as the frontend takes it.

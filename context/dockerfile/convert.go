@@ -28,6 +28,9 @@ type Input struct {
 	// content (a proposal, or a definition without a file of its own).
 	Dockerfile string
 	Text       []byte
+	// Read gives the Dockerfile and the ignore files by their absolute paths; nil
+	// reads the disk. Of a file that is not there its error wraps os.ErrNotExist.
+	Read func(name string) ([]byte, error)
 	// Context is the directory of the main context. RemoteContext is set
 	// instead where that is an address; then no ignore file applies.
 	Context       string
@@ -61,7 +64,7 @@ type Worker struct {
 }
 
 // Convert returns the plan of a build of in. It reads the Dockerfile and the
-// ignore files from disk and nothing else; images are asked of resolver, which
+// ignore files and nothing else; images are asked of resolver, which
 // may be nil. What BuildKit would refuse is an [*Error].
 func Convert(ctx context.Context, in Input, resolver Resolver) (*Plan, error) {
 	text, err := in.text()
@@ -106,7 +109,7 @@ func (in Input) text() ([]byte, error) {
 	if in.Text != nil {
 		return in.Text, nil
 	}
-	return readDockerfile(in.Dockerfile)
+	return in.readDockerfile()
 }
 
 // A result is what the frontend makes of a build for one platform.
@@ -180,11 +183,15 @@ func (in Input) syntax(text []byte) (shown string, external bool) {
 	return shown, true
 }
 
-func readDockerfile(name string) ([]byte, error) {
-	text, err := os.ReadFile(name)
+func (in Input) readDockerfile() ([]byte, error) {
+	name, read := in.Dockerfile, in.Read
+	if read == nil {
+		read = os.ReadFile
+	}
+	text, err := read(name)
 	if errors.Is(err, os.ErrNotExist) && filepath.Base(name) == "Dockerfile" {
 		// BuildKit also takes the lower case name (dockerui.ReadEntrypoint).
-		if lower, err2 := os.ReadFile(filepath.Join(filepath.Dir(name), "dockerfile")); err2 == nil {
+		if lower, err2 := read(filepath.Join(filepath.Dir(name), "dockerfile")); err2 == nil {
 			return lower, nil
 		}
 	}

@@ -49,9 +49,10 @@ func layoutDigest(address string) digest.Digest {
 // them.
 type gateway struct {
 	opts     client.BuildOpts
-	dirs     map[string]string    // local name -> directory
-	text     []byte               // of the Dockerfile
-	inputs   map[string]llb.State // results of other builds
+	dirs     map[string]string                 // local name -> directory
+	text     []byte                            // of the Dockerfile
+	read     func(name string) ([]byte, error) // nil for the disk
+	inputs   map[string]llb.State              // results of other builds
 	resolver Resolver
 	external bool // a frontend image reads the Dockerfile
 
@@ -124,6 +125,7 @@ func newGateway(in Input, text []byte, resolver Resolver) (*gateway, error) {
 		},
 		dirs:     dirs,
 		text:     text,
+		read:     in.Read,
 		resolver: resolver,
 		external: external,
 		inputs:   map[string]llb.State{},
@@ -293,11 +295,7 @@ func (r *reference) ReadFile(_ context.Context, req client.ReadRequest) ([]byte,
 		// alone, and then there is nothing that this build could be told of.
 		return []byte(gzipMagic), nil
 	}
-	name, err := r.resolve(req.Filename)
-	if err != nil {
-		return nil, err
-	}
-	text, err := os.ReadFile(name)
+	text, err := r.read(req.Filename)
 	if len(text) == 0 && r.gateway.external {
 		// An empty file does not get through to a frontend image: it counts as
 		// none (BuildKit: frontend/gateway/grpcclient).
@@ -311,6 +309,10 @@ const gzipMagic = "\x1f\x8b\x08"
 func (r *reference) StatFile(_ context.Context, req client.StatRequest) (*fstypes.Stat, error) {
 	if r.isDockerfile(req.Path) {
 		return &fstypes.Stat{Path: req.Path, Mode: 0o644, Size: int64(len(r.gateway.text))}, nil
+	}
+	if r.gateway.read != nil {
+		text, err := r.read(req.Path)
+		return &fstypes.Stat{Path: req.Path, Mode: 0o644, Size: int64(len(text))}, err
 	}
 	name, err := r.resolve(req.Path)
 	if err != nil {
@@ -329,6 +331,18 @@ func (r *reference) ReadDir(context.Context, client.ReadDirRequest) ([]*fstypes.
 
 func (r *reference) isDockerfile(name string) bool {
 	return r.local == localDockerfile && path.Clean(name) == r.gateway.opts.Opts["filename"]
+}
+
+// read reads a file of the local.
+func (r *reference) read(name string) ([]byte, error) {
+	if r.gateway.read != nil && r.dir != "" {
+		return r.gateway.read(filepath.Join(r.dir, filepath.FromSlash(path.Clean("/"+name))))
+	}
+	name, err := r.resolve(name)
+	if err != nil {
+		return nil, err
+	}
+	return os.ReadFile(name)
 }
 
 // resolve maps a path within the local to the disk as BuildKit does within its

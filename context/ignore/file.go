@@ -52,11 +52,17 @@ func (e *Error) Unwrap() error { return e.Err }
 // `.dockerignore` at the context's root (BuildKit: dockerui.ReadEntrypoint).
 // A remote context has none; pass "".
 func Find(context, dockerfile string) (*File, error) {
+	return FindIn(os.ReadFile, context, dockerfile)
+}
+
+// FindIn is Find over files that read gives, which need not be on the disk. Of
+// a file that is not there its error wraps fs.ErrNotExist.
+func FindIn(read func(name string) ([]byte, error), context, dockerfile string) (*File, error) {
 	if context == "" {
 		return &File{}, nil
 	}
 	for _, candidate := range Candidates(context, dockerfile) {
-		data, err := os.ReadFile(candidate)
+		data, err := read(candidate)
 		switch {
 		case err == nil:
 			f, err := Parse(candidate, data)

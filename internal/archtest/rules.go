@@ -35,6 +35,7 @@ func Levels() []Level {
 		{"cache", 2, "the pure model of what a build reuses, over plans and trees"},
 		{"internal/changes", 1, "reads git's history through internal/git"},
 		{"internal/effects", 0, "a table of what commands read and write, and its look-up"},
+		{"internal/checkout", 2, "makes trees of what git holds"},
 		{"internal/replay", 2, "pure arithmetic over change sets, for suggestions and for `stoker replay`"},
 		{"internal/discover", 2, "makes definitions from files and configuration"},
 		{"cache/buildkit", 3, "gives records of the model"},

@@ -1,0 +1,39 @@
+package checkout
+
+import (
+	"strconv"
+	"strings"
+)
+
+// The size of a pointer file of Git LFS: its three lines, and the limit of its
+// specification.
+const (
+	minPointer = 100
+	maxPointer = 1024
+)
+
+// An object is a file that Git LFS stores elsewhere.
+type object struct {
+	sha256 string
+	size   int64
+}
+
+// parsePointer reads a pointer file (git-lfs: docs/spec.md).
+func parsePointer(text []byte) (object, bool) {
+	var o object
+	if len(text) >= maxPointer || !strings.HasPrefix(string(text), "version https://git-lfs.github.com/spec/v1\n") {
+		return o, false
+	}
+	sized := false
+	for line := range strings.Lines(string(text)) {
+		key, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		switch key {
+		case "oid":
+			o.sha256, _ = strings.CutPrefix(value, "sha256:")
+		case "size":
+			n, err := strconv.ParseInt(value, 10, 64)
+			o.size, sized = n, err == nil && n >= 0
+		}
+	}
+	return o, sized && len(o.sha256) == 64
+}
