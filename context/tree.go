@@ -25,8 +25,10 @@ type Entry struct {
 	Link  string // target of a symbolic link
 	Links uint32 // number of names the file has
 	Inode uint64
-	// Err says why a directory could not be read.
-	Err error
+	// Err says why a directory could not be read. Pruned says that nobody looked
+	// into it, for no build needs what is in there.
+	Err    error
+	Pruned bool
 
 	mtime, ctime int64
 }
@@ -70,6 +72,21 @@ func (t *Tree) All() iter.Seq[Entry] {
 	}
 }
 
+// Below is All for what is in the directory at name; nothing if there is none.
+func (t *Tree) Below(name string) iter.Seq[Entry] {
+	return func(yield func(Entry) bool) {
+		it, ok := t.find(name)
+		if !ok || it.dir == nil {
+			return
+		}
+		prefix := path.Clean(name) + "/"
+		if prefix == "./" {
+			prefix = ""
+		}
+		yieldAll(it.dir, prefix, yield)
+	}
+}
+
 func yieldAll(d *directory, prefix string, yield func(Entry) bool) bool {
 	for i := range d.entries {
 		it := d.item(i)
@@ -90,7 +107,7 @@ func (it item) public(name string) Entry {
 		mtime: it.mtime, ctime: it.ctime,
 	}
 	if it.dir != nil {
-		out.Err = it.dir.err()
+		out.Err, out.Pruned = it.dir.err(), it.dir.pruned
 	}
 	return out
 }

@@ -38,9 +38,6 @@ func (a *adHoc) given() bool {
 // out. A name never holds a separator, and is not "." (discover: cleanName).
 func (a *adHoc) query(o *options, args []string) (api.Query, error) {
 	q := api.Query{Dir: o.Dir}
-	isPath := func(arg string) bool {
-		return arg == "." || arg == ".." || strings.ContainsAny(arg, `/\`)
-	}
 	if !a.given() && !slices.ContainsFunc(args, isPath) {
 		q.Names = args
 		return q, nil
@@ -68,11 +65,16 @@ func (a *adHoc) query(o *options, args []string) (api.Query, error) {
 	if spec.Args, err = a.values(o); err != nil {
 		return q, err
 	}
-	if spec.NamedContexts, err = a.named(o); err != nil {
+	if spec.NamedContexts, err = a.namedContexts(o); err != nil {
 		return q, err
 	}
 	q.AdHoc = &spec
 	return q, nil
+}
+
+// isPath reports whether an argument is a path rather than a name.
+func isPath(arg string) bool {
+	return arg == "." || arg == ".." || strings.ContainsAny(arg, `/\`)
 }
 
 // values reads the build args; one without a value and unset in the environment
@@ -94,7 +96,7 @@ func (a *adHoc) values(o *options) (map[string]string, error) {
 	return values, nil
 }
 
-func (a *adHoc) named(o *options) (map[string]string, error) {
+func (a *adHoc) namedContexts(o *options) (map[string]string, error) {
 	named := map[string]string{}
 	for _, c := range a.contexts {
 		name, value, ok := strings.Cut(c, "=")

@@ -17,7 +17,7 @@ func newContext(o *options) *cobra.Command {
 			return cmd.Help()
 		},
 	}
-	cmd.AddCommand(newContextLs(o), newContextSteps(o), newContextExplain(o))
+	cmd.AddCommand(newContextLs(o), newContextSteps(o), newContextTree(o), newContextExplain(o), newContextDiff(o))
 	return cmd
 }
 

@@ -2,123 +2,176 @@ package cli
 
 import (
 	"fmt"
-	"path"
-	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	buildctx "github.com/stokerd/stoker/context"
 	"github.com/stokerd/stoker/internal/api"
-	"github.com/stokerd/stoker/internal/report"
 )
 
-type contextOptions struct{ *options }
+type explainOptions struct {
+	*options
+	adHoc
+	build string
+	json  bool
+}
 
 func newContextExplain(o *options) *cobra.Command {
-	c := &contextOptions{options: o}
-	var name string
+	c := &explainOptions{options: o}
 	cmd := &cobra.Command{
-		Use:   "explain PATH",
+		Use:   "explain PATH…",
 		Short: "Say which line of the ignore file decides a path, and which steps take it",
-		Args:  cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			var names []string
-			if name != "" {
-				names = append(names, name)
-			}
-			return c.explain(cmd, names, args[0])
-		},
+		Long: `Say which line of the ignore file decides a path, which others match, and which
+steps take it; of a folder also how much of it is in the context.
+
+A PATH is as seen from the current folder, or else from the root of the
+repository or of a build context. It need not exist: the rules answer all the
+same.`,
+		Example: "  stoker context explain src/cart.js node_modules\n  stoker context explain --build api .env",
+		Args:    cobra.MinimumNArgs(1),
+		RunE:    func(cmd *cobra.Command, args []string) error { return c.run(cmd, args) },
 	}
-	cmd.Flags().StringVar(&name, "build", "", "NAME of the build, where there are several")
+	c.register(cmd)
+	cmd.Flags().StringVar(&c.build, "build", "", "NAME of the build, where there are several")
+	cmd.Flags().BoolVar(&c.json, "json", false, "print JSON")
 	return cmd
 }
 
-func (c *contextOptions) explain(cmd *cobra.Command, names []string, target string) error {
-	l := &local{options: c.options}
-	p, err := l.picture(cmd.Context(), api.Query{Dir: c.Dir})
+// named says which builds --build and the flags of an ad hoc definition, whose
+// context is the current folder, are about.
+func (a *adHoc) named(o *options, build string) (api.Query, error) {
+	if build != "" && a.given() {
+		return api.Query{}, usage("give one of them", "--build names a build, and other flags spell one out")
+	}
+	var args []string
+	if build != "" {
+		args = append(args, build)
+	}
+	return a.query(o, args)
+}
+
+func (c *explainOptions) run(cmd *cobra.Command, args []string) error {
+	query, err := c.named(c.options, c.build)
 	if err != nil {
 		return err
 	}
-	builds, err := report.Select(p, names)
+	ctx := cmd.Context()
+	answer, err := ask(ctx, c.options, query.AdHoc != nil, func(s source) (api.ContextExplain, error) {
+		return s.ContextExplain(ctx, api.ContextExplainRequest{Query: query, Paths: args})
+	})
 	if err != nil {
 		return err
 	}
-	told := false
-	for _, b := range builds {
-		if b.Problem != nil {
-			return &api.Error{Code: api.BadInput, Message: b.Problem.Text, Hint: b.Problem.Hint}
-		}
-		main := b.Selection.Main
-		rel, ok := inside(main.Root, c.absolute(target))
-		if !ok {
-			continue
-		}
-		told = true
-		c.out.printf("%s  %s\n", c.out.bold(b.Definition.Name), rel)
-		c.tellIgnore(main, rel, p.Relative(main.Ignore.Path))
-		c.tellSteps(b.Selection, rel)
+	if c.json {
+		err = c.out.json(answer)
+	} else {
+		c.print(answer)
 	}
-	if !told {
-		return usage("give a path as seen from the current folder", "%s is in no build context", target)
+	var outside []string
+	for _, p := range answer.Paths {
+		if len(p.Builds) == 0 {
+			outside = append(outside, visible(p.Path, p.PathBytes))
+		}
+	}
+	switch {
+	case err != nil:
+		return err
+	case len(outside) == 1:
+		return usage("give a path as seen from the current folder", "%s is in no build context", outside[0])
+	case len(outside) > 1:
+		return usage("give paths as seen from the current folder", "%s are in no build context", strings.Join(outside, ", "))
 	}
 	return nil
 }
 
-func inside(root, name string) (string, bool) {
-	if root == "" {
-		return "", false
+func (c *explainOptions) print(answer api.ContextExplain) {
+	for _, path := range answer.Paths {
+		for _, b := range path.Builds {
+			name := visible(b.Path, b.PathBytes)
+			if b.Named != "" {
+				name = visible(b.Named, nil) + ":" + name
+			}
+			if !path.Exists {
+				name += c.out.dim("  (does not exist)")
+			}
+			c.out.printf("%s  %s\n", c.out.bold(visible(b.Definition, nil)), name)
+			c.one(b, path.Exists)
+		}
 	}
-	if resolved, err := filepath.EvalSymlinks(filepath.Dir(name)); err == nil {
-		name = filepath.Join(resolved, filepath.Base(name))
-	}
-	if resolved, err := filepath.EvalSymlinks(root); err == nil {
-		root = resolved
-	}
-	rel, err := filepath.Rel(root, name)
-	return filepath.ToSlash(rel), err == nil && filepath.IsLocal(rel)
 }
 
-func (c *contextOptions) tellIgnore(l buildctx.Local, rel, file string) {
-	d := l.Explain(rel)
-	for _, line := range d.Matched {
+func (c *explainOptions) one(b api.ExplainedBuild, exists bool) {
+	p := c.out
+	if b.Problem != "" {
+		p.printf("  %s %s\n", p.bad("problem"), visible(b.Problem, nil))
+		return
+	}
+	for _, line := range b.Matched {
 		mark := "  "
-		if line == d.By {
+		if b.By != nil && line == *b.By {
 			mark = "→ "
 		}
-		c.out.printf("  %s%s:%d  %s\n", mark, file, line.Number, line.Pattern)
+		p.printf("  %s%s:%d  %s\n", mark, visible(b.IgnoreFile, nil), line.Line, visible(line.Pattern, nil))
 	}
-	switch {
-	case d.Ignored:
-		c.out.printf("  ignored\n")
-	case len(d.Matched) == 0:
-		c.out.printf("  in the context: no line of an ignore file matches\n")
-	default:
-		c.out.printf("  in the context\n")
+	p.printf("  %s\n", verdictOf(b, exists))
+	if b.Below != nil {
+		c.below(*b.Below)
+	}
+	taken := "taken by"
+	if !exists {
+		taken = "would be taken by"
+	}
+	for _, s := range b.Steps {
+		p.printf("  %s %s (%s)\n", taken, stepName(s.Name), lineOf(s.Lines))
+	}
+	switch in := b.Type != "" && b.Type != "dir" || b.Below != nil && b.Below.Context.Files > 0; {
+	case !exists && !b.Ignored && len(b.Steps) == 0:
+		p.printf("  would not be sent: no step uses it\n")
+	case in && !b.Sent:
+		p.printf("  not sent: no step uses it\n")
+	case in && b.Sent && len(b.Steps) == 0:
+		p.printf("  sent, and taken by no step\n")
 	}
 }
 
-// tellSteps says which steps take the path, or for a directory anything in it.
-func (c *contextOptions) tellSteps(s *buildctx.Selection, rel string) {
-	var steps []int
-	sent, there := false, false
-	for f := range s.Main.All() {
-		if f.Path != rel && !strings.HasPrefix(f.Path, path.Clean(rel)+"/") {
-			continue
-		}
-		there, sent = true, sent || f.Sent
-		steps = append(steps, f.Steps...)
+// verdictOf says whether a path is in the context.
+func verdictOf(b api.ExplainedBuild, exists bool) string {
+	text := "in the context"
+	if !exists {
+		text = "would be in the context"
 	}
-	slices.Sort(steps)
 	switch {
-	case !there:
-		return
-	case !sent:
-		c.out.printf("  not sent: no step uses it\n")
+	case b.Ignored && !exists:
+		return "would be ignored"
+	case b.Ignored && b.Below != nil && b.Below.Context.Files > 0:
+		return "ignored, but for what is taken back in there"
+	case b.Ignored:
+		return "ignored"
+	case len(b.Matched) == 0:
+		return text + ": no line of an ignore file matches"
 	}
-	for _, i := range slices.Compact(steps) {
-		step := s.Plan.Steps[i]
-		c.out.printf("  taken by %s (%s)\n", step.Name, fmt.Sprintf("line %d", step.Lines.From))
+	return text
+}
+
+func lineOf(l [2]int) string {
+	if l[0] == l[1] {
+		return "line " + lines(l)
+	}
+	return "lines " + lines(l)
+}
+
+func (c *explainOptions) below(b api.ExplainBelow) {
+	text := fmt.Sprintf("in there: %s in the context, %s of it sent", amount(b.Context), amount(b.Sent))
+	if b.Ignored > 0 {
+		text += ", " + plural(b.Ignored, "file") + " ignored"
+	}
+	c.out.printf("  %s\n", text)
+	const shown = 3
+	for i, name := range b.Unread {
+		if i == shown && len(b.Unread) > shown+1 {
+			c.out.printf("  and %s\n", plural(len(b.Unread)-shown, "more folder"))
+			return
+		}
+		c.out.printf("  ignored as a whole, and not looked into: %s\n", visible(name, nil))
 	}
 }

@@ -32,6 +32,7 @@ const costWindow = 90 * 24 * time.Hour
 type local struct {
 	*options
 	flags config.Flags
+	bare  bool // findings are not asked for, so no file is read for secrets
 }
 
 // picture looks at the repository around q.Dir, or at the definition that q
@@ -41,17 +42,29 @@ func (l *local) picture(ctx context.Context, q api.Query) (*project.Picture, err
 	if err != nil {
 		return nil, err
 	}
-	user, err := config.ReadUser(config.UserPath(l.Getenv))
+	opener, allowed, err := l.opener(root)
 	if err != nil {
 		return nil, err
 	}
-	opener := &project.Opener{Secrets: project.NewSecretCache(), User: user, Flags: l.flags, Env: l.env()}
-	allowed := l.remember(root, opener)
 	var adHoc []buildctx.Definition
 	if q.AdHoc != nil {
 		adHoc = append(adHoc, report.Definition(*q.AdHoc))
 	}
 	return opener.Open(ctx, root, allowed, adHoc...)
+}
+
+// opener returns what makes pictures of the repository, and whether its owner
+// has consented.
+func (l *local) opener(root string) (o *project.Opener, allowed bool, err error) {
+	user, err := config.ReadUser(config.UserPath(l.Getenv))
+	if err != nil {
+		return nil, false, err
+	}
+	o = &project.Opener{User: user, Flags: l.flags, Env: l.env()}
+	if !l.bare {
+		o.Secrets = project.NewSecretCache()
+	}
+	return o, l.remember(root, o), nil
 }
 
 // kept opens the store of the daemon that does not run; nil if nothing was ever
@@ -101,29 +114,6 @@ func (l *local) Check(ctx context.Context, req api.CheckRequest) (api.Check, err
 		return api.Check{}, err
 	}
 	return report.Check(p, req.Names)
-}
-
-// Context answers as the daemon does.
-func (l *local) Context(ctx context.Context, req api.ContextRequest) (api.Context, error) {
-	p, b, err := l.build(ctx, req.Query)
-	if err != nil {
-		return api.Context{}, err
-	}
-	return report.Context(p, b, req)
-}
-
-// build looks at the one build that q asks for.
-func (l *local) build(ctx context.Context, q api.Query) (*project.Picture, *project.Build, error) {
-	p, err := l.picture(ctx, q)
-	if err != nil {
-		return nil, nil, err
-	}
-	name := ""
-	if len(q.Names) > 0 {
-		name = q.Names[0]
-	}
-	b, err := report.One(p, name)
-	return p, b, err
 }
 
 // Stats answers as the daemon does.

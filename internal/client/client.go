@@ -89,6 +89,21 @@ func (c *Client) Context(ctx context.Context, req api.ContextRequest) (a api.Con
 	return a, c.call(ctx, http.MethodPost, "context", req, &a)
 }
 
+// ContextDiff returns how contexts differ from a commit.
+func (c *Client) ContextDiff(ctx context.Context, req api.ContextDiffRequest) (a api.ContextDiff, err error) {
+	return a, c.call(ctx, http.MethodPost, "context/diff", req, &a)
+}
+
+// ContextExplain returns what decides about paths.
+func (c *Client) ContextExplain(ctx context.Context, req api.ContextExplainRequest) (a api.ContextExplain, err error) {
+	return a, c.call(ctx, http.MethodPost, "context/explain", req, &a)
+}
+
+// ContextTree returns the sizes of a definition's folders.
+func (c *Client) ContextTree(ctx context.Context, req api.ContextTreeRequest) (a api.ContextTree, err error) {
+	return a, c.call(ctx, http.MethodPost, "context/tree", req, &a)
+}
+
 // Replay replays the history against a definition's Dockerfile.
 func (c *Client) Replay(ctx context.Context, req api.ReplayRequest) (a api.Replay, err error) {
 	return a, c.call(ctx, http.MethodPost, "replay", req, &a)

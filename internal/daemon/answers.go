@@ -138,19 +138,6 @@ func (d *Daemon) Check(ctx context.Context, req api.CheckRequest) (api.Check, er
 	return report.Check(p, req.Names)
 }
 
-// Context answers `stoker context ls`.
-func (d *Daemon) Context(ctx context.Context, req api.ContextRequest) (api.Context, error) {
-	_, p, err := d.picture(ctx, req.Query)
-	if err != nil {
-		return api.Context{}, err
-	}
-	b, err := one(p, req.Names)
-	if err != nil {
-		return api.Context{}, err
-	}
-	return report.Context(p, b, req)
-}
-
 // Stats answers `stoker stats`.
 func (d *Daemon) Stats(ctx context.Context, req api.StatsRequest) (api.Stats, error) {
 	since := time.Now().Add(-time.Duration(req.Since * float64(time.Second)))

@@ -1,6 +1,7 @@
 package project
 
 import (
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -91,6 +92,30 @@ func (p *Picture) view(dir string) (*buildctx.Tree, string, error) {
 		}
 	}
 	return nil, "", &outsideError{dir}
+}
+
+// Ignored counts the files in the folder dir of l, relative to its root, that
+// the ignore file leaves out, and returns the folders in there (dir itself, if
+// it is one) that were not looked into, as no build needs anything of them.
+func (p *Picture) Ignored(l buildctx.Local, dir string) (files int, unread []string) {
+	tree, sub, err := p.view(l.Root)
+	if err != nil {
+		return 0, nil
+	}
+	at := path.Join(sub, dir)
+	if e, ok := tree.Lookup(at); ok && e.Pruned {
+		return 0, []string{dir}
+	}
+	for e := range tree.Below(at) {
+		name := strings.TrimPrefix(e.Path, strings.TrimPrefix(sub+"/", "./"))
+		switch {
+		case e.Pruned:
+			unread = append(unread, name)
+		case !e.Mode.IsDir() && l.Ignores(name):
+			files++
+		}
+	}
+	return files, unread
 }
 
 // outsideError is a context that no tree shows: it came to be since the

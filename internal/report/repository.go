@@ -157,8 +157,16 @@ func assumptions(b *project.Build) []string {
 	if s.Plan.Syntax != "" {
 		notes = append(notes, fmt.Sprintf("# syntax=%s was read by stoker's own frontend, which may differ", s.Plan.Syntax))
 	}
-	for _, image := range s.Plan.Assumed {
-		notes = append(notes, fmt.Sprintf("base image %s was not looked up: no ONBUILD, ENV, WORKDIR or USER of its own assumed", imageName(b.Definition, image)))
+	if images := s.Plan.Assumed; len(images) > 0 {
+		names := make([]string, len(images))
+		for i, image := range images {
+			names[i] = imageName(b.Definition, image)
+		}
+		text := "base image %s was not looked up: no ONBUILD, ENV, WORKDIR or USER of its own assumed"
+		if len(images) > 1 {
+			text = "base images %s were not looked up: no ONBUILD, ENV, WORKDIR or USER of their own assumed"
+		}
+		notes = append(notes, fmt.Sprintf(text, strings.Join(names, ", ")))
 	}
 	for _, image := range s.Plan.Remembered {
 		notes = append(notes, fmt.Sprintf("base image %s is as it was last looked up; its ENV is not kept and counts as empty", imageName(b.Definition, image)))

@@ -46,6 +46,9 @@ type Repositories interface {
 type Answers interface {
 	Check(context.Context, api.CheckRequest) (api.Check, error)
 	Context(context.Context, api.ContextRequest) (api.Context, error)
+	ContextDiff(context.Context, api.ContextDiffRequest) (api.ContextDiff, error)
+	ContextExplain(context.Context, api.ContextExplainRequest) (api.ContextExplain, error)
+	ContextTree(context.Context, api.ContextTreeRequest) (api.ContextTree, error)
 	Replay(context.Context, api.ReplayRequest) (api.Replay, error)
 	Stats(context.Context, api.StatsRequest) (api.Stats, error)
 	Suggest(context.Context, api.SuggestRequest) (api.Suggest, error)

@@ -13,19 +13,22 @@ type handler func(*Server, http.ResponseWriter, *http.Request)
 
 // routes holds every request by method and path. Keep it sorted; a test does.
 var routes = map[string]handler{
-	"GET /v1/status":   (*Server).status,
-	"GET /v1/version":  (*Server).version,
-	"GET /v1/watch":    (*Server).watch,
-	"POST /v1/allow":   post(Backend.Allow),
-	"POST /v1/check":   post(Backend.Check),
-	"POST /v1/context": post(Backend.Context),
-	"POST /v1/down":    post(Backend.Down),
-	"POST /v1/replay":  post(Backend.Replay),
-	"POST /v1/stats":   post(Backend.Stats),
-	"POST /v1/stop":    (*Server).stop,
-	"POST /v1/suggest": post(Backend.Suggest),
-	"POST /v1/up":      post(Backend.Up),
-	"POST /v1/warm":    (*Server).warm,
+	"GET /v1/status":           (*Server).status,
+	"GET /v1/version":          (*Server).version,
+	"GET /v1/watch":            (*Server).watch,
+	"POST /v1/allow":           post(Backend.Allow),
+	"POST /v1/check":           post(Backend.Check),
+	"POST /v1/context":         post(Backend.Context),
+	"POST /v1/context/diff":    post(Backend.ContextDiff),
+	"POST /v1/context/explain": post(Backend.ContextExplain),
+	"POST /v1/context/tree":    post(Backend.ContextTree),
+	"POST /v1/down":            post(Backend.Down),
+	"POST /v1/replay":          post(Backend.Replay),
+	"POST /v1/stats":           post(Backend.Stats),
+	"POST /v1/stop":            (*Server).stop,
+	"POST /v1/suggest":         post(Backend.Suggest),
+	"POST /v1/up":              post(Backend.Up),
+	"POST /v1/warm":            (*Server).warm,
 }
 
 // post makes a handler of a method of the Backend.
