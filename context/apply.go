@@ -163,6 +163,9 @@ func missing(err error) bool {
 
 // edited returns a copy of d with the edits, which are in order of their names.
 func (d *directory) edited(edits []edit) *directory {
+	if next := d.replaced(edits); next != nil {
+		return next
+	}
 	length := len(d.names)
 	for i := range edits {
 		length += len(edits[i].name)
@@ -194,6 +197,28 @@ func (d *directory) edited(edits []edit) *directory {
 	return next
 }
 
+// replaced is edited for edits that bring other stats and directories, but no
+// other names; nil if they do.
+func (d *directory) replaced(edits []edit) *directory {
+	next := &directory{names: d.names, odd: d.odd, entries: slices.Clone(d.entries), dirs: slices.Clone(d.dirs)}
+	for k := range edits {
+		e := &edits[k]
+		i, known := d.index(e.name)
+		if !known || e.gone || e.mode.IsDir() != d.entries[i].mode.IsDir() {
+			return nil
+		}
+		at := &next.entries[i]
+		switch {
+		case e.mode.IsDir():
+			next.dirs[at.extra] = e.dir
+		case at.extra != 0 || e.odd != oddity{}:
+			return nil
+		}
+		at.stat = e.stat
+	}
+	return next
+}
+
 // share returns next with each directory replaced by the one of that path in old
 // in which all is the same, and the sums of old's files where these are. Next is
 // edited; nobody else may know it yet.
@@ -202,7 +227,7 @@ func share(old, next *directory) *directory {
 		return old
 	}
 	same := old.pruned == next.pruned && len(old.entries) == len(next.entries) && sameError(old.err(), next.err())
-	for a, b := range pairs(old, next) {
+	for a, b := range differing(old, next) {
 		if a.entry == nil || b.entry == nil {
 			same = false
 			continue
@@ -242,7 +267,7 @@ func (d *Diff) directories(dir string, a, b *directory, files *int) {
 	if a == b {
 		return
 	}
-	for x, y := range pairs(a, b) {
+	for x, y := range differing(a, b) {
 		if x.entry != nil && y.entry != nil && x.mode.Type() == y.mode.Type() {
 			if !x.same(y) {
 				d.Changed = append(d.Changed, dir+x.name)

@@ -29,7 +29,7 @@ func (c *comparison) directory(dir string, a, b *summary, p place) bool {
 	if a == b {
 		return true
 	}
-	for x, y := range pairs(a.directory(), b.directory()) {
+	for x, y := range differing(a.directory(), b.directory()) {
 		name := x.name
 		if x.entry == nil {
 			name = y.name

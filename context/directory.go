@@ -115,29 +115,56 @@ func sameError(a, b error) bool {
 // pairs yields the entries of two directories by name, in order; the zero item
 // stands for one that is not there.
 func pairs(a, b *directory) iter.Seq2[item, item] {
-	return func(yield func(item, item) bool) {
-		for i, j := 0, 0; i < len(a.entries) || j < len(b.entries); {
-			order := 0
-			switch {
-			case i == len(a.entries):
-				order = 1
-			case j == len(b.entries):
-				order = -1
-			default:
-				order = strings.Compare(a.name(i), b.name(j))
-			}
-			var x, y item
-			if order <= 0 {
-				x = a.item(i)
-				i++
-			}
-			if order >= 0 {
-				y = b.item(j)
-				j++
-			}
-			if !yield(x, y) {
-				return
-			}
+	return func(yield func(item, item) bool) { eachPair(a, b, nil, yield) }
+}
+
+// differing yields those of pairs that are not plainly the same.
+func differing(a, b *directory) iter.Seq2[item, item] {
+	return func(yield func(item, item) bool) { eachPair(a, b, a.plainlySame, yield) }
+}
+
+// plainlySame reports whether the entry at i in d is that at j in o, names apart.
+func (d *directory) plainlySame(o *directory, i, j int) bool {
+	a, b := &d.entries[i], &o.entries[j]
+	switch {
+	case a.stat != b.stat:
+		return false
+	case a.mode.IsDir():
+		return d.dirs[a.extra] == o.dirs[b.extra]
+	}
+	return a.extra == 0 && b.extra == 0
+}
+
+func eachPair(a, b *directory, skip func(b *directory, i, j int) bool, yield func(item, item) bool) {
+	alike := a.names == b.names
+	for i, j := 0, 0; i < len(a.entries) || j < len(b.entries); {
+		order := 0
+		switch {
+		case i == len(a.entries):
+			order = 1
+		case j == len(b.entries):
+			order = -1
+		case alike && i == j && a.entries[i].end == b.entries[j].end:
+			// Nearly always only stats have changed.
+		default:
+			alike = false
+			order = strings.Compare(a.name(i), b.name(j))
+		}
+		var x, y item
+		if order == 0 && skip != nil && skip(b, i, j) {
+			i, j = i+1, j+1
+			continue
+		}
+		if order <= 0 {
+			x = a.item(i)
+			i++
+		}
+		if order >= 0 {
+			y = b.item(j)
+			j++
+		}
+		if !yield(x, y) {
+			return
 		}
 	}
 }

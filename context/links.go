@@ -40,10 +40,10 @@ func (h *hardLinks) concerns(e *entry) bool {
 // newHardLinks looks through the context.
 func newHardLinks(l *Local) *hardLinks {
 	h := &hardLinks{groups: map[uint64]*linkGroup{}}
-	if !l.top.linked {
+	if l.top.linked == 0 {
 		return h
 	}
-	l.walk(func(s *summary) bool { return s.linked }, func(_ string, it item, _ bool) bool {
+	l.walk(func(s *summary) bool { return s.linked > 0 }, func(_ string, it item, _ bool) bool {
 		if it.links > 1 && it.mode.IsRegular() && it.inode != 0 {
 			h.groups[it.inode] = &linkGroup{}
 		}

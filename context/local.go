@@ -99,7 +99,7 @@ func (l *Local) fill(ctx context.Context, top *directory, f *filter) error {
 // names a file has.
 func (l *Local) relinked(old, next *summary) bool {
 	h := l.links
-	if !old.linked && !next.linked {
+	if old.linked == 0 && next.linked == 0 {
 		return false
 	}
 	for c := range changes(l.filter, old, next) {

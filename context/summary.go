@@ -18,8 +18,8 @@ type summary struct {
 	// What is below, dir itself not counted. Each name of a file counts in
 	// full: see hardLinks.
 	context, sent Size
-	in, asked     bool // dir itself is in the context; it is sent
-	linked        bool // a file of the context has more names than one
+	in, asked     bool  // dir itself is in the context; it is sent
+	linked        int32 // files of the context that have more names than one
 }
 
 // A summarizer makes summaries.
@@ -28,8 +28,8 @@ type summarizer struct {
 	filter *filter
 }
 
-// directory returns the summary of d, which is at p. Work is done where d is not
-// what old was made of. An error is a directory that a request asks for and that
+// directory returns the summary of d, which is at p. Work is done where d differs
+// from what old was made of. An error is a directory that a request asks for and that
 // cannot be read, or ctx's.
 func (s *summarizer) directory(d *directory, p place, old *summary) (*summary, error) {
 	if old != nil && old.dir == d {
@@ -39,24 +39,55 @@ func (s *summarizer) directory(d *directory, p place, old *summary) (*summary, e
 		return nil, err
 	}
 	sum := &summary{dir: d}
+	s.files(sum, p, old)
+	sum.in, sum.asked = sum.context.Files > 0, sum.sent.Files > 0
 	if len(d.dirs) > 0 {
 		sum.kids = make([]*summary, 0, len(d.dirs))
 	}
 	for i := range d.entries {
-		it := d.item(i)
-		if it.dir == nil {
-			in, sent := s.filter.file(p, it.name)
-			sum.file(it.entry, in, sent)
+		if !d.entries[i].mode.IsDir() {
 			continue
 		}
-		kid, err := s.child(it, s.filter.enter(p, it.name), old.kid(it.name))
-		if err != nil {
-			return nil, err
+		it := d.item(i)
+		kid := old.kid(it.name)
+		if kid == nil || kid.dir != it.dir {
+			var err error
+			if kid, err = s.child(it, s.filter.enter(p, it.name), kid); err != nil {
+				return nil, err
+			}
 		}
 		sum.kids = append(sum.kids, kid)
-		sum.add(kid)
+		sum.add(kid, 1)
 	}
 	return sum, nil
+}
+
+// files counts the files in the directory, at p, of which sum is: only those
+// that differ from what old counted.
+func (s *summarizer) files(sum *summary, p place, old *summary) {
+	if old == nil {
+		for i := range sum.dir.entries {
+			if e := &sum.dir.entries[i]; !e.mode.IsDir() {
+				in, sent := s.filter.file(p, sum.dir.name(i))
+				sum.file(e, in, sent, 1)
+			}
+		}
+		return
+	}
+	sum.add(old, 1)
+	for _, kid := range old.kids {
+		sum.add(kid, -1)
+	}
+	for a, b := range differing(old.dir, sum.dir) {
+		if a.entry != nil && a.dir == nil {
+			in, sent := s.filter.file(p, a.name)
+			sum.file(a.entry, in, sent, -1)
+		}
+		if b.entry != nil && b.dir == nil {
+			in, sent := s.filter.file(p, b.name)
+			sum.file(b.entry, in, sent, 1)
+		}
+	}
 }
 
 // child returns the summary of the directory it at p, nil if the ignore file
@@ -64,9 +95,6 @@ func (s *summarizer) directory(d *directory, p place, old *summary) (*summary, e
 func (s *summarizer) child(it item, p place, old *summary) (*summary, error) {
 	if p.exclude.Pruned() {
 		return nil, nil
-	}
-	if old != nil && old.dir == it.dir {
-		return old, nil
 	}
 	in := !p.exclude.Matched()
 	asked, wanted := s.filter.visited(p)
@@ -83,40 +111,38 @@ func (s *summarizer) child(it item, p place, old *summary) (*summary, error) {
 	return sum, nil
 }
 
-// file counts a file in the directory.
-func (s *summary) file(e *entry, in, sent bool) {
+// file counts a file in the directory, n times.
+func (s *summary) file(e *entry, in, sent bool, n int) {
 	if !in {
 		return
 	}
-	s.in = true
-	s.context.file(e)
-	s.linked = s.linked || e.links > 1 && e.mode.IsRegular()
+	size := Size{Files: 1}
+	if e.mode.IsRegular() {
+		size.Bytes = e.size
+		if e.links > 1 {
+			s.linked += int32(n)
+		}
+	}
+	s.context.add(size, n)
 	if sent {
-		s.asked = true
-		s.sent.file(e)
+		s.sent.add(size, n)
 	}
 }
 
-// add counts a directory in the directory.
-func (s *summary) add(kid *summary) {
-	if kid == nil {
+// add counts what is below other, n times.
+func (s *summary) add(other *summary, n int) {
+	if other == nil {
 		return
 	}
-	s.context.add(kid.context)
-	s.sent.add(kid.sent)
-	s.in, s.asked, s.linked = s.in || kid.in, s.asked || kid.asked, s.linked || kid.linked
+	s.context.add(other.context, n)
+	s.sent.add(other.sent, n)
+	s.linked += int32(n) * other.linked
+	s.in, s.asked = s.in || other.in, s.asked || other.asked
 }
 
-func (s *Size) file(e *entry) {
-	s.Files++
-	if e.mode.IsRegular() {
-		s.Bytes += e.size
-	}
-}
-
-func (s *Size) add(o Size) {
-	s.Files += o.Files
-	s.Bytes += o.Bytes
+func (s *Size) add(o Size, n int) {
+	s.Files += n * o.Files
+	s.Bytes += int64(n) * o.Bytes
 }
 
 // kid returns the summary of the directory name in s; nil where there is none.
