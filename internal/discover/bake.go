@@ -53,11 +53,7 @@ func (f *finder) bake(ctx context.Context, files bakeFiles) {
 		all[t.Name] = d
 	}
 	for _, t := range targets {
-		switch {
-		case t.untouched:
-			continue // compose's own definition says it
-		case t.template:
-			f.note(main, 0, "target "+t.Name+" is only inherited from, in no group, and not counted as a build")
+		if t.untouched || t.template || t.asks() { // compose's own definition says it, or nobody builds it
 			continue
 		}
 		d, err := link(all, t.Name)

@@ -4,7 +4,7 @@
 // project and bake file is read, and each Dockerfile that none of them uses
 // becomes a definition of its own. Directories whose content is somebody
 // else's or no build of this repository are not looked into: hidden ones,
-// node_modules, vendor and testdata.
+// node_modules, vendor, testdata and fixtures.
 //
 // Nothing is fetched, and nothing of the repository is run: remote includes of
 // a compose file are a [Problem], and bake files are evaluated in process, by a

@@ -1,12 +1,8 @@
 package discover
 
 import (
-	"encoding/json"
-	"path"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 
 	buildctx "github.com/stokerd/stoker/context"
 )
@@ -45,109 +41,4 @@ func (f *finder) learnt() {
 		}
 		f.definitions = append(f.definitions, d)
 	}
-}
-
-// inferContext guesses what a Dockerfile below the root is built from: nothing
-// in it says so. It is the nearest directory, from its own up to the root, that
-// has every COPY source; its own, if none has.
-func (f *finder) inferContext(rel, text string) string {
-	dir := path.Dir(rel)
-	own := filepath.Join(f.root, filepath.FromSlash(dir))
-	sources := copySources(text)
-	if dir == "." || len(sources) == 0 {
-		return own
-	}
-	for at := dir; ; at = path.Dir(at) {
-		missing := slices.IndexFunc(sources, func(s source) bool { return !f.exists(at, s.path) })
-		if missing < 0 && at != dir {
-			first := sources[slices.IndexFunc(sources, func(s source) bool { return !f.exists(dir, s.path) })]
-			f.note(rel, first.line, "context is taken to be "+shownDir(at)+", because "+strconv.Quote(first.path)+" is there and not in "+dir)
-		}
-		if missing < 0 {
-			return filepath.Join(f.root, filepath.FromSlash(at))
-		}
-		if at == "." {
-			return own
-		}
-	}
-}
-
-// shownDir names a directory of the repository in a sentence.
-func shownDir(rel string) string {
-	if rel == "." {
-		return "the repository's root"
-	}
-	return rel
-}
-
-// exists reports whether a COPY source, which may hold wildcards, is in dir.
-func (f *finder) exists(dir, source string) bool {
-	source = path.Join("/", source) // a source cannot leave its context
-	pattern := filepath.Join(escapeGlob(filepath.Join(f.root, filepath.FromSlash(dir))), filepath.FromSlash(source))
-	matches, err := filepath.Glob(pattern)
-	return err == nil && len(matches) > 0
-}
-
-// escapeGlob keeps a directory's name from being read as a pattern.
-func escapeGlob(name string) string {
-	return strings.NewReplacer(`*`, `[*]`, `?`, `[?]`, `[`, `[[]`).Replace(name)
-}
-
-// source is one source of a COPY or ADD that names something in the context.
-type source struct {
-	path string
-	line int
-}
-
-// copySources lists the COPY and ADD sources that say something about where
-// the context is. It reads lines, not the language: a guess needs no more, and
-// the plan of the definition is made by BuildKit's own parser.
-func copySources(text string) []source {
-	var sources []source
-	lines := strings.Split(text, "\n")
-	for i := 0; i < len(lines); i++ {
-		start := i + 1
-		logical := strings.TrimSpace(lines[i])
-		for strings.HasSuffix(logical, `\`) && i+1 < len(lines) {
-			i++
-			if next := strings.TrimSpace(lines[i]); !strings.HasPrefix(next, "#") {
-				logical = strings.TrimSpace(strings.TrimSuffix(logical, `\`)) + " " + next
-			}
-		}
-		word, rest, _ := strings.Cut(logical, " ")
-		if strings.EqualFold(word, "COPY") || strings.EqualFold(word, "ADD") {
-			for _, arg := range copyArgs(rest) {
-				sources = append(sources, source{arg, start})
-			}
-		}
-	}
-	return sources
-}
-
-// copyArgs returns the sources of one COPY or ADD; none if they come from
-// another stage, from a heredoc, a URL or a variable.
-func copyArgs(rest string) []string {
-	var words []string
-	for word := range strings.FieldsSeq(rest) {
-		switch {
-		case strings.HasPrefix(word, "--from="), strings.HasPrefix(word, "<<"):
-			return nil
-		case !strings.HasPrefix(word, "--") || len(words) > 0:
-			words = append(words, word)
-		}
-	}
-	if len(words) > 0 && strings.HasPrefix(words[0], "[") {
-		var list []string
-		if json.Unmarshal([]byte(strings.Join(words, " ")), &list) != nil {
-			return nil
-		}
-		words = list
-	}
-	if len(words) < 2 {
-		return nil
-	}
-	return slices.DeleteFunc(words[:len(words)-1], func(word string) bool {
-		return strings.Contains(word, "$") || strings.Contains(word, "://") || strings.HasPrefix(word, "git@") ||
-			path.Join("/", word) == "/"
-	})
 }

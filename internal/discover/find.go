@@ -60,10 +60,14 @@ func isDockerfile(base string) bool {
 }
 
 // skipped reports whether a directory of this name is not looked into. Build
-// files in testdata are fixtures of tests, and those in node_modules and vendor
-// belong to dependencies.
+// files in testdata and its like are fixtures of tests, and those in
+// node_modules and vendor belong to dependencies.
 func skipped(base string) bool {
-	return strings.HasPrefix(base, ".") || base == "node_modules" || base == "vendor" || base == "testdata"
+	switch base {
+	case "node_modules", "vendor", "testdata", "testfiles", "fixtures", "__fixtures__":
+		return true
+	}
+	return strings.HasPrefix(base, ".") || strings.HasPrefix(base, "testfiles-")
 }
 
 // interesting reports whether a file of this name may define builds.

@@ -39,12 +39,13 @@ type bakeTarget struct {
 	Tags       []string           `hcl:"tags,optional" cty:"tags"`
 	Target     *string            `hcl:"target,optional" cty:"target"`
 	Platforms  []string           `hcl:"platforms,optional" cty:"platforms"`
+	Call       *string            `hcl:"call,optional" cty:"call"`
 
 	// untouched marks a compose service of which no bake file says anything.
 	untouched bool
 	// shown is Inline as a compose file writes it, where that differs.
 	shown string
-	// template marks one that others inherit from and no group names.
+	// template marks one that is there to be inherited from.
 	template bool
 }
 
@@ -53,7 +54,7 @@ type bakeTarget struct {
 func (t *bakeTarget) Merge(over *bakeTarget) {
 	t.untouched = false
 	for _, p := range []struct{ to, from **string }{
-		{&t.Context, &over.Context}, {&t.Dockerfile, &over.Dockerfile}, {&t.Inline, &over.Inline}, {&t.Target, &over.Target},
+		{&t.Context, &over.Context}, {&t.Dockerfile, &over.Dockerfile}, {&t.Inline, &over.Inline}, {&t.Target, &over.Target}, {&t.Call, &over.Call},
 	} {
 		if *p.from != nil {
 			*p.to = *p.from
@@ -106,11 +107,22 @@ func (c *bakeConfig) resolveAll() ([]*bakeTarget, error) {
 			return nil, err
 		}
 		resolved.Name, resolved.untouched = t.Name, t.untouched
-		resolved.template = inherited[t.Name] && !grouped[t.Name] && (len(c.Groups) > 0 || strings.HasPrefix(t.Name, "_"))
+		resolved.template = inherited[t.Name] && !grouped[t.Name] && (strings.HasPrefix(t.Name, "_") || resolved.saysNothing())
 		all = append(all, resolved)
 	}
 	slices.SortFunc(all, func(a, b *bakeTarget) int { return strings.Compare(a.Name, b.Name) })
 	return all, nil
+}
+
+// asks reports whether t has a frontend say something of the Dockerfile (call =
+// "check") and builds nothing.
+func (t *bakeTarget) asks() bool { return t.Call != nil && *t.Call != "" && *t.Call != "build" }
+
+// saysNothing reports whether nothing of t decides what is built: others inherit
+// their tags and labels from it.
+func (t *bakeTarget) saysNothing() bool {
+	return t.Context == nil && t.Dockerfile == nil && t.Inline == nil && t.Target == nil &&
+		len(t.Args)+len(t.Contexts)+len(t.Platforms) == 0
 }
 
 // resolve returns a target with what it inherits below it: the later of two

@@ -60,21 +60,21 @@ func Problem(p *project.Picture) (text, hint string) {
 	return text, hint
 }
 
-// placeNotes gives each definition the notes about the file that defines it or
-// its Dockerfile, and returns those about no definition's file: they say what
-// was left out.
+// placeNotes gives a definition the notes about the file that defines it alone
+// or is its Dockerfile, and returns the others: they say what was left out.
 func placeNotes(p *project.Picture, defs []api.Definition) (rest []string) {
 	for _, n := range p.Discovery.Notes {
-		text, placed := note(n), false
-		for i := range defs {
-			if n.File == defs[i].Origin || n.File == defs[i].Dockerfile {
-				defs[i].Notes = append(defs[i].Notes, text)
-				placed = true
+		var about []int
+		for i, d := range defs {
+			if n.File == d.Origin || n.File == d.Dockerfile {
+				about = append(about, i)
 			}
 		}
-		if !placed {
-			rest = append(rest, text)
+		if len(about) != 1 {
+			rest = append(rest, note(n))
+			continue
 		}
+		defs[about[0]].Notes = append(defs[about[0]].Notes, note(n))
 	}
 	return rest
 }

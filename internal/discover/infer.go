@@ -1,0 +1,195 @@
+package discover
+
+import (
+	"encoding/json"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// inferContext guesses what a Dockerfile below the root is built from: nothing
+// in it says so. It is the nearest directory, from its own up to the root, that
+// has all that the Dockerfile needs of it; its own, if none has.
+func (f *finder) inferContext(rel, text string) string {
+	dir := path.Dir(rel)
+	own := filepath.Join(f.root, filepath.FromSlash(dir))
+	needs := needsOf(text)
+	if dir == "." || len(needs) == 0 {
+		return own
+	}
+	for at := dir; ; at = path.Dir(at) {
+		lacking := slices.IndexFunc(needs, func(n need) bool {
+			return f.first(at, n) == "" && !(at == dir && n.below && f.firstBelow(at, n))
+		})
+		if lacking < 0 && at != dir {
+			first := needs[slices.IndexFunc(needs, func(n need) bool { return f.first(dir, n) == "" })]
+			f.note(rel, first.line, "context is taken to be "+shownDir(at)+", because "+strconv.Quote(f.first(at, first))+" is there and not in "+dir)
+		}
+		if lacking < 0 {
+			return filepath.Join(f.root, filepath.FromSlash(at))
+		}
+		if at == "." {
+			return own
+		}
+	}
+}
+
+// shownDir names a directory of the repository in a sentence.
+func shownDir(rel string) string {
+	if rel == "." {
+		return "the repository's root"
+	}
+	return rel
+}
+
+// A need is something that a Dockerfile expects in its context: one of names,
+// which may hold wildcards.
+type need struct {
+	names []string
+	line  int
+	// below says that a folder in the Dockerfile's own directory may have it:
+	// the command may be run there.
+	below bool
+}
+
+// firstBelow reports whether a folder in dir meets n.
+func (f *finder) firstBelow(dir string, n need) bool {
+	return slices.ContainsFunc(n.names, func(name string) bool {
+		return f.first(dir, need{names: []string{"*/" + name}}) != ""
+	})
+}
+
+// first returns the name by which dir meets n, "" if it does not.
+func (f *finder) first(dir string, n need) string {
+	base := escapeGlob(filepath.Join(f.root, filepath.FromSlash(dir)))
+	for _, name := range n.names {
+		// A source cannot leave its context.
+		matches, err := filepath.Glob(filepath.Join(base, filepath.FromSlash(path.Join("/", name))))
+		if err == nil && len(matches) > 0 {
+			return name
+		}
+	}
+	return ""
+}
+
+// escapeGlob keeps a directory's name from being read as a pattern.
+func escapeGlob(name string) string {
+	return strings.NewReplacer(`*`, `[*]`, `?`, `[?]`, `[`, `[[]`).Replace(name)
+}
+
+// manifest returns the names of which a tool wants one where it is run; nil for
+// one that wants none, or that is not known.
+func manifest(tool, verb string) []string {
+	switch tool {
+	case "make":
+		return []string{"Makefile", "makefile", "GNUmakefile"}
+	case "go":
+		if verb == "build" || verb == "mod" || verb == "test" || verb == "generate" {
+			return []string{"go.mod"}
+		}
+	case "npm", "yarn", "pnpm":
+		if verb == "ci" || verb == "install" || verb == "run" || verb == "build" {
+			return []string{"package.json"}
+		}
+	case "cargo":
+		if verb == "build" || verb == "fetch" || verb == "test" {
+			return []string{"Cargo.toml"}
+		}
+	case "mvn":
+		return []string{"pom.xml"}
+	case "gradle", "./gradlew":
+		return []string{"build.gradle", "build.gradle.kts", "settings.gradle", "settings.gradle.kts"}
+	case "dotnet":
+		if verb == "restore" || verb == "build" || verb == "publish" {
+			return []string{"*.sln", "*.slnx", "*.csproj"}
+		}
+	}
+	return nil
+}
+
+// needsOf lists what says something about where the context is: the sources of
+// COPY and ADD and, where one copies everything, the manifests of the tools that
+// are run. It reads lines, not the language: a guess needs no more, and the plan
+// of the definition is made by BuildKit's own parser.
+func needsOf(text string) []need {
+	var sources, tools []need
+	whole := false
+	lines := strings.Split(text, "\n")
+	for i := 0; i < len(lines); i++ {
+		start := i + 1
+		logical := strings.TrimSpace(lines[i])
+		for strings.HasSuffix(logical, `\`) && i+1 < len(lines) {
+			i++
+			if next := strings.TrimSpace(lines[i]); !strings.HasPrefix(next, "#") {
+				logical = strings.TrimSpace(strings.TrimSuffix(logical, `\`)) + " " + next
+			}
+		}
+		word, rest, _ := strings.Cut(logical, " ")
+		switch strings.ToUpper(word) {
+		case "COPY", "ADD":
+			for _, arg := range copyArgs(rest) {
+				if path.Join("/", arg) == "/" {
+					whole = true
+				} else {
+					sources = append(sources, need{names: []string{arg}, line: start})
+				}
+			}
+		case "RUN":
+			tools = append(tools, toolNeeds(rest, start)...)
+		}
+	}
+	if whole {
+		return append(sources, tools...)
+	}
+	return sources
+}
+
+// toolNeeds lists what the commands of a RUN want.
+func toolNeeds(script string, line int) []need {
+	var needs []need
+	command := true // the next word is one
+	words := strings.Fields(script)
+	for i, word := range words {
+		if command && !strings.HasPrefix(word, "-") && !strings.Contains(word, "=") {
+			command = false
+			verb := ""
+			if i+1 < len(words) {
+				verb = strings.TrimSuffix(words[i+1], ";")
+			}
+			if names := manifest(strings.TrimSuffix(word, ";"), verb); names != nil {
+				needs = append(needs, need{names, line, true})
+			}
+		}
+		command = command || word == "&&" || word == "||" || word == "|" || strings.HasSuffix(word, ";")
+	}
+	return needs
+}
+
+// copyArgs returns the sources of one COPY or ADD; none if they come from
+// another stage, from a heredoc, a URL or a variable.
+func copyArgs(rest string) []string {
+	var words []string
+	for word := range strings.FieldsSeq(rest) {
+		switch {
+		case strings.HasPrefix(word, "--from="), strings.HasPrefix(word, "<<"):
+			return nil
+		case !strings.HasPrefix(word, "--") || len(words) > 0:
+			words = append(words, word)
+		}
+	}
+	if len(words) > 0 && strings.HasPrefix(words[0], "[") {
+		var list []string
+		if json.Unmarshal([]byte(strings.Join(words, " ")), &list) != nil {
+			return nil
+		}
+		words = list
+	}
+	if len(words) < 2 {
+		return nil
+	}
+	return slices.DeleteFunc(words[:len(words)-1], func(word string) bool {
+		return strings.Contains(word, "$") || strings.Contains(word, "://") || strings.HasPrefix(word, "git@")
+	})
+}
