@@ -121,7 +121,9 @@ func verb(tool string, verbs ...string) func(command) bool {
 }
 
 // global reports the install of a tool beside the project: one download.
-func global(c command) bool { return slices.Contains(c.words, "-g") || slices.Contains(c.words, "--global") }
+func global(c command) bool {
+	return slices.Contains(c.words, "-g") || slices.Contains(c.words, "--global")
+}
 
 // rootImages are images that are known to run as root, by name.
 func rootImages() []string {

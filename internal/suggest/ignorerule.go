@@ -1,0 +1,147 @@
+package suggest
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/stokerd/stoker/context/dockerfile"
+)
+
+// ignoreRule proposes lines for the ignore file: for what no build needs and
+// what makes a COPY of the whole context miss in every build. See
+// docs/rules/ignore.md.
+func ignoreRule(in Input) []Suggestion {
+	b := in.Builds[0]
+	if b.Ignore.Path == "" || b.Ignore.Shared {
+		return nil
+	}
+	copied, ok := in.wholeCopy(b)
+	if !ok {
+		return nil
+	}
+	var lines, why []string
+	for _, c := range in.candidates(b) {
+		if !in.everyBuildTakes(c.example) || c.wanted {
+			continue
+		}
+		lines = append(lines, c.line)
+		why = append(why, c.why)
+	}
+	if len(lines) == 0 {
+		return nil
+	}
+	text, ending := string(b.Ignore.Text), "\n"
+	if strings.Contains(text, "\r\n") {
+		ending = "\r\n"
+	}
+	if text != "" && !strings.HasSuffix(text, "\n") {
+		text += ending
+	}
+	for _, line := range lines {
+		text += line + ending
+	}
+	return []Suggestion{{
+		Rule: "ignore", Title: "ignore " + list(lines, "and"), Lines: copied.Lines, Proof: Advice,
+		Evidence: fmt.Sprintf("`%s` takes them: %s.", short(copied.Text), strings.Join(why, "; ")),
+		Obstacle: "the images would be without these files",
+		Changes:  []Change{{Path: b.Ignore.Path, Old: b.Ignore.Text, New: []byte(text)}},
+	}}
+}
+
+// wholeCopy returns the first instruction of the build that copies the root of
+// the context.
+func (in Input) wholeCopy(b Build) (dockerfile.Instruction, bool) {
+	needed := reachable(in.File, b.Target)
+	for _, st := range in.File.Stages {
+		for _, ins := range st.Instructions {
+			if needed[st.Index] && takesContext(ins) && slices.ContainsFunc(ins.Copy.Sources, func(s string) bool { return path.Clean("/"+s) == "/" }) {
+				return ins, true
+			}
+		}
+	}
+	return dockerfile.Instruction{}, false
+}
+
+// everyBuildTakes reports a file that some step of each build takes.
+func (in Input) everyBuildTakes(name string) bool {
+	return !slices.ContainsFunc(in.Builds, func(b Build) bool { return !in.taken(b, name) })
+}
+
+// A candidate is something that hardly any image needs.
+type candidate struct {
+	line    string // for the ignore file
+	example string // a file of it that is in the context
+	why     string
+	wanted  bool // a step may need it after all
+}
+
+// candidates returns what of the context hardly any image needs.
+func (in Input) candidates(b Build) []candidate {
+	var list []candidate
+	if b.Context.Exists(".git") {
+		list = append(list, candidate{".git", ".git/HEAD", ".git changes with each commit, and so each build copies again", in.usesGit()})
+	}
+	// What tools of the desk leave lying about, at any depth.
+	droppings := []struct{ name, line, why string }{
+		{".DS_Store", "**/.DS_Store", "the Finder writes .DS_Store"},
+		{"__pycache__", "**/__pycache__", "Python on this machine writes __pycache__"},
+		{".pytest_cache", "**/.pytest_cache", "tests on this machine write .pytest_cache"},
+		{".mypy_cache", "**/.mypy_cache", "checks on this machine write .mypy_cache"},
+		{".ruff_cache", "**/.ruff_cache", "checks on this machine write .ruff_cache"},
+		{".idea", "**/.idea", "an editor writes .idea"},
+		{".terraform", "**/.terraform", "terraform writes .terraform"},
+	}
+	found := map[string]string{}
+	for name := range b.Context.Files() {
+		for part := range strings.SplitSeq(name, "/") {
+			if _, ok := found[part]; !ok && slices.ContainsFunc(droppings, func(d struct{ name, line, why string }) bool { return d.name == part }) {
+				found[part] = name
+			}
+		}
+	}
+	for _, d := range droppings {
+		if example, ok := found[d.name]; ok {
+			list = append(list, candidate{d.line, example, d.why, strings.Contains(string(in.File.Text), d.name)})
+		}
+	}
+	return list
+}
+
+// usesGit reports a step that may read the repository: git itself, tools that
+// take a version from it, or a command that is not known.
+func (in Input) usesGit() bool {
+	for _, st := range in.File.Stages {
+		v := newStageView(in.File, st)
+		for k, ins := range st.Instructions {
+			if ins.Run == nil {
+				if ins.Copy != nil && strings.Contains(ins.Text, ".git") {
+					return true
+				}
+				continue
+			}
+			commands, ok := everyCommand(ins.Run, v.shell[k])
+			if !ok || slices.ContainsFunc(commands, mayReadGit) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// mayReadGit reports a command that may read the repository. A Go build stamps
+// the commit into the program; package managers for Python may take a version
+// from a tag.
+func mayReadGit(c command) bool {
+	if slices.Contains(c.words, "-buildvcs=false") || c.starts("go", "mod", "download") {
+		return false
+	}
+	if _, ok := pipArgs(c); ok {
+		return slices.Contains(c.words, ".") || slices.Contains(c.words, "-e")
+	}
+	if slices.Contains([]string{"npm", "yarn", "pnpm", "bun", "node", "next", "vite", "tsc"}, c.words[0]) {
+		return false
+	}
+	return !slices.Contains(blindCommands(), c.words[0]) && !isFree(c)
+}

@@ -1,0 +1,96 @@
+package suggest
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+)
+
+// slimBase proposes the smaller variant of a base image where the steps of the
+// image need nothing that it lacks. See docs/rules/slim-base.md.
+func slimBase(in Input) []Suggestion {
+	var list []Suggestion
+	for _, b := range in.Builds {
+		target := targetStage(in.File, b)
+		if target < 0 {
+			continue
+		}
+		root := rootStage(in.File, target)
+		slim, ok := slimTag(root.Base)
+		if _, starts := lastStart(instructionsOf(in.File, target)); !ok || !starts || !in.fitsSlim(b, target) ||
+			slices.ContainsFunc(list, func(s Suggestion) bool { return s.Lines == root.From.Lines }) {
+			continue
+		}
+		from := root.From
+		start := lineStart(in.File, from.Lines.From)
+		at := strings.Index(in.File.Source(from.Lines), root.Base)
+		if at < 0 {
+			continue
+		}
+		change, err := rewrite(in, 0, spliced(in.File, from, splice{start + at, start + at + len(root.Base), slim}))
+		if err != nil {
+			continue
+		}
+		list = append(list, Suggestion{
+			Rule: "slim-base", Title: "start from " + slim, Lines: from.Lines, Proof: Advice, Changes: []Change{change},
+			Evidence: fmt.Sprintf("No step of the image uses the compilers, headers and tools that `%s` has over its slim variant.", short(from.Text)),
+			Obstacle: "the image would be another one: what the program itself calls or links to when it runs is not known",
+		})
+	}
+	return list
+}
+
+// slimTag returns the slim variant of an image that has one under its tag's
+// name.
+func slimTag(ref string) (string, bool) {
+	name := imageName(ref)
+	_, tag, ok := strings.Cut(path.Base(ref), ":")
+	if !ok || strings.ContainsAny(ref, "@$") || !slices.Contains([]string{"node", "python", "ruby"}, name) || !(tag[0] >= '0' && tag[0] <= '9') {
+		return "", false
+	}
+	version, variant, _ := strings.Cut(tag, "-")
+	if strings.Trim(version, "0123456789.") != "" || !slices.Contains([]string{"", "bookworm", "bullseye", "trixie"}, variant) {
+		return "", false
+	}
+	return ref + "-slim", true
+}
+
+// fitsSlim reports an image whose steps are known to need no compiler and none
+// of the tools that slim variants lack.
+func (in Input) fitsSlim(b Build, target int) bool {
+	lacking := []string{"curl", "wget", "git", "gpg", "gcc", "make", "unzip", "ps", "apt", "ssh", "perl"}
+	if imageName(rootStage(in.File, target).Base) != "python" {
+		lacking = append(lacking, "python", "python3")
+	}
+	for _, i := range chainOf(in.File, target) {
+		v := newStageView(in.File, in.File.Stages[i])
+		for k, ins := range v.stage.Instructions {
+			if ins.Keyword == "ONBUILD" || ins.Copy == nil && mentions(ins.Text, lacking) {
+				return false
+			}
+			if ins.Run == nil {
+				continue
+			}
+			commands, ok := everyCommand(ins.Run, v.shell[k])
+			if !ok {
+				return false
+			}
+			for _, c := range commands {
+				install := c.starts("npm", "ci") && !in.compiles(b)
+				if !install && !slices.Contains([]string{"mkdir", "chown", "chmod", "useradd", "groupadd", "addgroup", "adduser", "ln", "rm", "cp", "mv", "true", "echo", "touch", "set"}, c.words[0]) {
+					return false
+				}
+			}
+		}
+	}
+	return true
+}
+
+// compiles reports a lock file with packages that run scripts when they are
+// installed, or one that does not tell.
+func (in Input) compiles(b Build) bool {
+	text, err := b.Context.Read("package-lock.json")
+	return err != nil || !strings.Contains(string(text), `"lockfileVersion"`) || strings.Contains(string(text), `"hasInstallScript"`) ||
+		strings.Contains(string(text), `"lockfileVersion": 1`)
+}
