@@ -161,7 +161,10 @@ func lineOf(l [2]int) string {
 }
 
 func (c *explainOptions) below(b api.ExplainBelow) {
-	text := fmt.Sprintf("in there: %s in the context, %s of it sent", amount(b.Context), amount(b.Sent))
+	text := "in there: nothing in the context"
+	if b.Context.Files > 0 {
+		text = fmt.Sprintf("in there: %s in the context, %s of it sent", amount(b.Context), amount(b.Sent))
+	}
 	if b.Ignored > 0 {
 		text += ", " + plural(b.Ignored, "file") + " ignored"
 	}
