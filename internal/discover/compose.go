@@ -24,7 +24,9 @@ import (
 // compose reads one compose project, with every profile, and takes the
 // services that build. files are its main file and the override beside it.
 func (f *finder) compose(ctx context.Context, files []string) {
-	main, dir := files[0], filepath.Join(f.root, filepath.FromSlash(path.Dir(files[0])))
+	dir := filepath.Join(f.root, filepath.FromSlash(path.Dir(files[0])))
+	files = f.chosen(dir, files)
+	main := files[0]
 	in := newComposeInput(f, main)
 	project, err := in.load(ctx, dir, files)
 	if err != nil {
@@ -91,6 +93,31 @@ func (f *finder) composeTargets(ctx context.Context, files []string) []*bakeTarg
 
 // bakeName is what bake calls a service (buildx: bake.sanitizeTargetName).
 func bakeName(service string) string { return strings.ReplaceAll(service, ".", "_") }
+
+// chosen returns the files that COMPOSE_FILE names in the .env beside them, as
+// if they were given with -f; else files. One that lies outside of the
+// repository is nobody's to choose but the user's.
+func (f *finder) chosen(dir string, files []string) []string {
+	dotEnv := filepath.Join(dir, ".env")
+	if regular(dotEnv) != nil {
+		return files
+	}
+	values, err := dotenv.GetEnvFromFile(nil, []string{dotEnv})
+	if err != nil || values["COMPOSE_FILE"] == "" {
+		return files // what is wrong with it is told where it is read for its values
+	}
+	separator := cmp.Or(values["COMPOSE_PATH_SEPARATOR"], string(os.PathListSeparator))
+	var named []string
+	for name := range strings.SplitSeq(values["COMPOSE_FILE"], separator) {
+		rel := f.rel(filepath.Join(dir, name))
+		if filepath.IsAbs(name) || !filepath.IsLocal(rel) {
+			f.note(f.rel(dotEnv), 0, "COMPOSE_FILE names a file outside of the repository and is not followed")
+			return files
+		}
+		named = append(named, rel)
+	}
+	return named
+}
 
 // service is the definition of one service. Paths are already absolute, except
 // that a Dockerfile is relative to its context.
