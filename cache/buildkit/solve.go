@@ -101,6 +101,9 @@ func (b *Builder) solveOpt(r Request) (client.SolveOpt, error) {
 	}
 	local := d.LocalContexts()
 	for _, named := range slices.Sorted(maps.Keys(d.NamedContexts)) {
+		if strings.HasPrefix(d.NamedContexts[named], buildctx.TargetPrefix) {
+			return client.SolveOpt{}, fmt.Errorf("named context %q is the result of another target, and such builds cannot be warmed", named)
+		}
 		attrs["context:"+named] = d.NamedContexts[named]
 		if dir, ok := local[named]; ok {
 			fs, err := fsutil.NewFS(dir)

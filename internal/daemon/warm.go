@@ -45,6 +45,9 @@ func (d *Daemon) warm(ctx context.Context, job prewarm.Job) {
 		return
 	}
 	level, reason := repo.level(s)
+	if len(build.Definition.Linked) > 0 && level.Rank() > prewarm.Base.Rank() {
+		level, reason = prewarm.Base, "it starts from the result of another target: only base images are pulled"
+	}
 	if level.Rank() > prewarm.Base.Rank() && !repo.takesPulls() {
 		// Before looking: what ends the reason is then seen to (publish).
 		repo.heldBack.Store(true)
