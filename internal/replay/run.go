@@ -1,5 +1,7 @@
 package replay
 
+import "slices"
+
 // A Step is one step of a build, as a replay sees it.
 type Step struct {
 	// States identifies the step's own inputs in each build: equal numbers are
@@ -41,23 +43,11 @@ func Run(builds int, steps []Step) Result {
 	if builds == 0 || len(steps) == 0 {
 		return res
 	}
-	joint := make([][]uint32, len(steps)) // identifies the tuple of a step and all below it
+	own, _ := tuples(steps)
 	ran := make([][]bool, len(steps))
 	total := 0
 	for i, s := range steps {
-		var own, all []uint32
-		for _, p := range s.Parents {
-			all = join(all, joint[p])
-			if !contains(s.Apart, p) {
-				own = join(own, joint[p])
-			}
-		}
-		own = join(own, s.States)
-		joint[i] = own
-		if len(s.Apart) > 0 {
-			joint[i] = join(all, s.States)
-		}
-		ran[i] = firsts(own, builds)
+		ran[i] = firsts(own[i], builds)
 		for _, r := range ran[i] {
 			if r {
 				res.Runs[i]++
@@ -72,17 +62,34 @@ func Run(builds int, steps []Step) Result {
 	return res
 }
 
-func contains(list []int, n int) bool {
-	for _, have := range list {
-		if have == n {
-			return true
-		}
-	}
-	return false
+// Results identifies, for each step, its result in each build: the tuple of the
+// states of the step and of all that it builds on. It is nil for one that never
+// changes.
+func Results(steps []Step) [][]uint32 {
+	_, all := tuples(steps)
+	return all
 }
 
-// join is intern where nil stands for what never changes.
-func join(a, b []uint32) []uint32 {
+// tuples returns, for each step, the tuple that decides whether it runs, and
+// that of its result.
+func tuples(steps []Step) (own, all [][]uint32) {
+	own, all = make([][]uint32, len(steps)), make([][]uint32, len(steps))
+	for i, s := range steps {
+		for _, p := range s.Parents {
+			all[i] = Join(all[i], all[p])
+			if !slices.Contains(s.Apart, p) {
+				own[i] = Join(own[i], all[p])
+			}
+		}
+		all[i] = Join(all[i], s.States)
+		own[i] = Join(own[i], s.States)
+	}
+	return own, all
+}
+
+// Join returns the pairs of two lists of states. Nil stands for what never
+// changes.
+func Join(a, b []uint32) []uint32 {
 	switch {
 	case a == nil:
 		return b

@@ -40,6 +40,16 @@ func (in Input) outcome(b Build, text, ignore []byte, price *pricer, costs map[s
 		return Replayed{}, err
 	}
 	r := Replayed{Plan: plan}
+	steps := in.steps(b, plan, takers, price, costs)
+	for _, s := range steps {
+		r.Seconds = append(r.Seconds, s.Seconds)
+	}
+	r.Result, r.Costs = replay.Run(in.Commits.Len(), steps), price.source()
+	return r, nil
+}
+
+// steps returns a plan's steps as a replay takes them.
+func (in Input) steps(b Build, plan *dockerfile.Plan, takers func(string) []int, price *pricer, costs map[string]float64) []replay.Step {
 	states := replay.States(in.Commits, len(plan.Steps), takers)
 	if b.Context.Exists(gitHead) {
 		// It changes with every commit, although no commit says so.
@@ -53,14 +63,12 @@ func (in Input) outcome(b Build, text, ignore []byte, price *pricer, costs map[s
 		if !ok {
 			seconds = price.step(s)
 		}
-		r.Seconds = append(r.Seconds, seconds)
 		steps[i] = replay.Step{States: states[i], Seconds: seconds, Parents: s.Parents}
 		if s.Base >= 0 && standsAlone(s) {
 			steps[i].Apart = []int{s.Base}
 		}
 	}
-	r.Result, r.Costs = replay.Run(in.Commits.Len(), steps), price.source()
-	return r, nil
+	return steps
 }
 
 // gitHead stands for the repository's own folder.

@@ -146,6 +146,7 @@ type Rule struct {
 func Rules() []Rule {
 	return []Rule{
 		{"manifests-first", manifestsFirst},
+		{"reorder", reorder},
 		{"late-arg", lateArg},
 		{"cache-mount", cacheMount},
 		{"unnarrowed", unnarrowed},

@@ -129,7 +129,9 @@ func (v *stageView) lands(b Build, i int, name string) bool {
 			match, err := path.Match(path.Base(src), first)
 			return err != nil || match || len(glob(b.Context, src+"/"+first)) > 0
 		}
-		return path.Base(src) == first && b.Context.Exists(src) || b.Context.Exists(path.Join(src, rel))
+		// A folder on the way counts: without the COPY it would not be there, or be
+		// made by somebody else.
+		return path.Base(src) == first && b.Context.Exists(src) || b.Context.Exists(path.Join(src, first))
 	})
 }
 
@@ -198,4 +200,43 @@ func values(env map[string]string, in dockerfile.Instruction) map[string]string 
 		}
 	}
 	return next
+}
+
+// usual reports a folder that nearly every image has.
+func usual(dir string) bool {
+	return slices.Contains([]string{
+		"/", "/bin", "/etc", "/home", "/lib", "/opt", "/root", "/srv", "/tmp", "/usr", "/usr/bin", "/usr/lib", "/usr/local",
+		"/usr/local/bin", "/usr/local/lib", "/usr/share", "/usr/src", "/var", "/var/cache", "/var/lib", "/var/log",
+	}, dir)
+}
+
+// foldersAgree reports whether it makes no difference who makes the folders
+// above both instruction i's destination, a COPY's, and the paths: they are there
+// before instruction at. A COPY makes them for root, or for the owner that it
+// names, a RUN for its user.
+func (v *stageView) foldersAgree(i, at int, paths []string) bool {
+	dest := rooted(v.dest(i))
+	for _, p := range paths {
+		if _, ok := effects.PlacesOf(p); ok {
+			continue
+		}
+		common := dest
+		for p = rooted(p); ; common = path.Dir(common) {
+			if _, ok := below(common, p); ok {
+				break
+			}
+			if common == "/" || common == "." {
+				break
+			}
+		}
+		made := usual(common)
+		for _, dir := range v.dirs[:at+1] {
+			_, ok := below(common, dir)
+			made = made || ok
+		}
+		if !made {
+			return false
+		}
+	}
+	return true
 }

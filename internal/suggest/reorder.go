@@ -1,0 +1,344 @@
+package suggest
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/stokerd/stoker/context/dockerfile"
+	"github.com/stokerd/stoker/internal/replay"
+)
+
+// worthwhile is how many seconds a build has to gain by a new order.
+const worthwhile = 0.05
+
+// reorder proposes the order of a stage's instructions that costs least over the
+// history, of all that leave the image as it is. See docs/rules/reorder.md.
+func reorder(in Input) []Suggestion {
+	b := in.Builds[0]
+	if b.Convert == nil || b.Takers == nil || in.Commits.Len() == 0 {
+		return nil
+	}
+	price := &pricer{seconds: in.Seconds}
+	plan, err := b.Convert(in.File.Text)
+	if err != nil {
+		return nil
+	}
+	takers, err := b.Takers(plan, nil)
+	if err != nil {
+		return nil
+	}
+	steps := in.steps(b, plan, takers, price, nil)
+	first := manifestsFirst(in)
+	var list []Suggestion
+	for _, st := range in.File.Stages {
+		split := slices.ContainsFunc(first, func(s Suggestion) bool {
+			return s.Proof == ByConstruction && s.Lines.From >= st.Lines.From && s.Lines.To <= st.Lines.To
+		})
+		if split || !reachable(in.File, b.Target)[st.Index] || triggers(in.File, st) {
+			continue
+		}
+		o := ordering{in: in, view: newStageView(in.File, st)}
+		p := o.problem(plan, steps)
+		order, exact := replay.Best(p)
+		if slices.IsSorted(order) {
+			continue
+		}
+		if s, ok := o.suggestion(order, exact); ok {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// An ordering is a stage whose instructions may be put in another order.
+type ordering struct {
+	in   Input
+	view *stageView
+}
+
+// problem describes the stage to the optimiser: every instruction is an item, so
+// that what carries state is moved along or is in the way.
+func (o *ordering) problem(plan *dockerfile.Plan, steps []replay.Step) replay.Problem {
+	results := replay.Results(steps)
+	ins := o.view.stage.Instructions
+	p := replay.Problem{Builds: o.in.Commits.Len(), Steps: make([]replay.Item, len(ins))}
+	for i, in := range ins {
+		it := &p.Steps[i]
+		for j := range i {
+			if !o.commute(j, i) {
+				it.After = append(it.After, j)
+			}
+		}
+		for k, s := range plan.Steps {
+			if s.OnBuild || s.Lines.From != in.Lines.From {
+				continue
+			}
+			it.Seconds = max(it.Seconds, steps[k].Seconds)
+			it.Alone = standsAlone(s)
+			it.States = replay.Join(it.States, steps[k].States)
+			for _, parent := range s.Parents {
+				switch {
+				case parent != s.Base:
+					it.States = replay.Join(it.States, results[parent])
+				case plan.Steps[parent].Lines.From < o.view.stage.Lines.From:
+					p.Base = replay.Join(p.Base, results[parent])
+				}
+			}
+		}
+	}
+	return p
+}
+
+// commute reports whether instruction i, which stands above j, may stand below
+// it without a difference to what any build of the file makes.
+func (o *ordering) commute(i, j int) bool {
+	ins := o.view.stage.Instructions
+	a, b := ins[i], ins[j]
+	if !slices.ContainsFunc([]dockerfile.Instruction{a, b}, func(in dockerfile.Instruction) bool { return in.Copy != nil }) {
+		return false // only what copies is ever worth to move
+	}
+	if a.Copy == nil {
+		return o.passes(j, i)
+	}
+	if b.Copy == nil {
+		return o.passes(i, j)
+	}
+	return o.apart(i, j)
+}
+
+// passes reports whether the order of instruction c, a COPY or ADD, and t, which
+// is none, does not matter.
+func (o *ordering) passes(c, t int) bool {
+	v := o.view
+	in, other := v.stage.Instructions[c], v.stage.Instructions[t]
+	switch other.Keyword {
+	case "LABEL", "EXPOSE", "CMD", "ENTRYPOINT", "HEALTHCHECK", "STOPSIGNAL", "MAINTAINER", "SHELL", "USER", "ONBUILD":
+		return true
+	case "ARG", "ENV":
+		return !strings.Contains(v.file.Source(in.Lines), "$")
+	case "WORKDIR":
+		dest, dir := v.dest(c), resolve(v.dirs[t], expand(other.Value, v.env[t]), v.vars(t))
+		return strings.HasPrefix(dest, "/") && strings.HasPrefix(expand(in.Copy.Dest, v.env[c]), "/") && strings.HasPrefix(dir, "/") &&
+			(!overlap(dest, dir) || in.Copy.Chown == "" && in.Copy.Chmod == "")
+	case "RUN":
+		return o.keepsClear(c, t)
+	}
+	return false
+}
+
+// keepsClear reports whether a RUN is known, for every build, to touch nothing
+// that instruction c, a COPY or ADD, writes.
+func (o *ordering) keepsClear(c, t int) bool {
+	v := o.view
+	run := viewRun(v, t)
+	if !run.known || strings.HasPrefix(v.dest(c), "?") && !strings.HasPrefix(v.dest(c), baseDir+"/") && v.dest(c) != baseDir {
+		return false
+	}
+	for _, b := range o.in.Builds {
+		if !reachable(v.file, b.Target)[v.stage.Index] {
+			continue
+		}
+		touched := touch{reads: slices.Clone(run.touch.reads), writes: slices.Clone(run.touch.writes)}
+		for _, inst := range run.installs {
+			// What stands above the RUN today is all that it can read.
+			m := &move{view: v, last: t, context: b.Context}
+			r := m.reader(b, inst)
+			if inst.discover != nil {
+				inst.main = inst.discover(r)
+			}
+			more, obstacle := inst.widen(r)
+			if obstacle != "" {
+				return false
+			}
+			touched.reads = slices.Concat(touched.reads, inst.main, inst.extra, more)
+			w, ok := v.touches(t, inst.dir, nil, nil, inst.writes)
+			if !ok {
+				return false
+			}
+			touched.add(w)
+			if inst.output != "" {
+				touched.writes = append(touched.writes, resolve(inst.dir, inst.output, 0))
+			}
+		}
+		if v.clash(b, c, slices.Concat(touched.reads, touched.writes)) != "" || !v.foldersAgree(c, min(c, t), touched.writes) {
+			return false
+		}
+	}
+	return true
+}
+
+// apart reports whether two COPYs or ADDs, i above j, write nothing in common.
+func (o *ordering) apart(i, j int) bool {
+	v := o.view
+	x, y := v.stage.Instructions[i], v.stage.Instructions[j]
+	for _, k := range []int{i, j} {
+		if strings.HasPrefix(v.dest(k), "?") && v.dest(k) != baseDir && !strings.HasPrefix(v.dest(k), baseDir+"/") {
+			return false
+		}
+	}
+	if (x.Copy.Chown != y.Copy.Chown || x.Copy.Chmod != y.Copy.Chmod) && !v.foldersAgree(i, i, []string{v.dest(j)}) {
+		return false
+	}
+	for _, b := range o.in.Builds {
+		if !reachable(v.file, b.Target)[v.stage.Index] {
+			continue
+		}
+		for _, p := range v.landings(b, j) {
+			if v.lands(b, i, p) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// landings returns the image paths that instruction i, a COPY or ADD, writes to:
+// files and whole folders.
+func (v *stageView) landings(b Build, i int) []string {
+	in := v.stage.Instructions[i]
+	dest := rooted(v.dest(i))
+	if !takesContext(in) {
+		return []string{dest}
+	}
+	var list []string
+	for _, s := range in.Copy.Sources {
+		src := strings.TrimPrefix(strings.TrimSuffix(s, "/"), "./")
+		_, err := b.Context.Read(src)
+		if err != nil || strings.ContainsAny(s, "*?[") {
+			return []string{dest} // a folder: what it holds
+		}
+		list = append(list, path.Join(dest, path.Base(src)))
+		if len(in.Copy.Sources) == 1 && !strings.HasSuffix(in.Copy.Dest, "/") {
+			list = append(list, dest)
+		}
+	}
+	return list
+}
+
+// suggestion writes the order and holds it against BuildKit's frontend and the
+// history.
+func (o *ordering) suggestion(order []int, exact bool) (Suggestion, bool) {
+	in, ins := o.in, o.view.stage.Instructions
+	kept := replay.Kept(order, func(i int) float64 {
+		if ins[i].Copy != nil {
+			return 1
+		}
+		return 4
+	})
+	edits, moved := o.edits(order, kept)
+	change, err := rewrite(in, 0, edits...)
+	if err != nil || !o.sameSteps(change.New) {
+		return Suggestion{}, false
+	}
+	price := &pricer{seconds: in.Seconds}
+	now, err := in.outcome(in.Builds[0], nil, nil, price, nil)
+	if err != nil {
+		return Suggestion{}, false
+	}
+	then, err := in.outcome(in.Builds[0], change.New, nil, price, nil)
+	if err != nil || now.Wall-then.Wall < worthwhile {
+		return Suggestion{}, false
+	}
+	s := Suggestion{
+		Rule: "reorder", Proof: ByConstruction, Changes: []Change{change}, Costs: price.source(), SavesSeconds: now.Wall - then.Wall,
+		Lines: dockerfile.Lines{From: ins[moved[0]].Lines.From, To: ins[moved[0]].Lines.To},
+	}
+	var names []string
+	for _, i := range moved {
+		s.Lines.From, s.Lines.To = min(s.Lines.From, ins[i].Lines.From), max(s.Lines.To, ins[i].Lines.To)
+		names = append(names, "`"+short(ins[i].Text)+"`")
+	}
+	s.HitRate.Before, s.HitRate.After = now.HitRate, then.HitRate
+	s.Title = "put " + list(names, "and") + " where " + pronoun(len(names)) + " less to run again"
+	s.Evidence = o.evidence(moved, names)
+	if !exact {
+		s.Evidence += " There are too many orders to search through: this one puts last what is cheap to break, and may not be the best."
+	}
+	return s, true
+}
+
+func pronoun(n int) string {
+	if n == 1 {
+		return "it leaves"
+	}
+	return "they leave"
+}
+
+// evidence counts the commits that change what is moved.
+func (o *ordering) evidence(moved []int, names []string) string {
+	b := o.in.Builds[0]
+	n := o.in.Commits.Touching(func(p string) bool {
+		rel, ok := b.inside(p)
+		return ok && slices.ContainsFunc(moved, func(i int) bool { return b.Context.Takes(o.view.stage.Instructions[i].Lines.From, rel) })
+	})
+	if n == 0 {
+		return fmt.Sprintf("Over the last %d commits %s would have stood in the way of what changes less.", o.in.Commits.Len(), list(names, "and"))
+	}
+	return fmt.Sprintf("%d of the last %d commits %s what %s %s; what stands above is not repeated for it.",
+		n, o.in.Commits.Len(), change(n), list(names, "and"), takes(len(names)))
+}
+
+func takes(n int) string {
+	if n == 1 {
+		return "takes"
+	}
+	return "take"
+}
+
+// edits lifts out what is not kept and puts it in where the order has it.
+func (o *ordering) edits(order, kept []int) (edits []dockerfile.Edit, moved []int) {
+	f, ins := o.view.file, o.view.stage.Instructions
+	var out []dockerfile.Instruction
+	for i := range ins {
+		if !slices.Contains(kept, i) {
+			moved, out = append(moved, i), append(out, ins[i])
+		}
+	}
+	edits = removeAll(f, out)
+	text := ""
+	for _, i := range order {
+		if !slices.Contains(kept, i) {
+			text += endLine(f.Source(ins[i].Whole()))
+			continue
+		}
+		if text != "" {
+			edits = append(edits, dockerfile.Insert(ins[i].Whole().From, text))
+			text = ""
+		}
+	}
+	if text != "" {
+		edits = append(edits, dockerfile.Insert(o.view.stage.Lines.To+1, text))
+	}
+	return edits, moved
+}
+
+// sameSteps holds that every build that takes the file as it is has the very same
+// steps afterwards, whatever their order.
+func (o *ordering) sameSteps(text []byte) bool {
+	for _, b := range o.in.Builds {
+		if b.Convert == nil {
+			return false
+		}
+		before, err := b.Convert(o.in.File.Text)
+		if err != nil {
+			continue
+		}
+		after, err := b.Convert(text)
+		if err != nil || !slices.Equal(definitions(before), definitions(after)) {
+			return false
+		}
+	}
+	return true
+}
+
+// definitions lists what a plan's steps do, stage by stage, in no order.
+func definitions(p *dockerfile.Plan) []string {
+	var list []string
+	for _, s := range p.Steps {
+		list = append(list, s.Platform+" "+s.Stage+" "+s.Definition)
+	}
+	slices.Sort(list)
+	return list
+}
