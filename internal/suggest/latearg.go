@@ -77,24 +77,37 @@ func descend(v *stageView, first, last int, in Input) descent {
 		used := mentions(v.file.Source(ins.Lines), names)
 		switch {
 		case ins.Keyword == "ONBUILD", ins.Keyword == "ENV" && env && !used:
-			return d
+			return d.settled()
 		case !used && ins.Run != nil && !blindTo(v, k, in):
-			return d
+			return d.settled()
 		case !used && ins.Run != nil:
 			d.passed = append(d.passed, k)
 			d.before = k + 1
 		case !used, ins.Command != nil:
 		case ins.Keyword == "ARG" || ins.Keyword == "ENV" || ins.Keyword == "LABEL":
 			if slices.ContainsFunc(ins.Names, readByTools) {
-				return d
+				return d.settled()
 			}
 			env = env || ins.Keyword == "ENV"
 			names = append(names, ins.Names...)
 			d.group = append(d.group, k)
 		default:
 			d.before = k
-			return d
+			return d.settled()
 		}
+	}
+	return d.settled()
+}
+
+// settled leaves what hangs on the variables, and stands below the last step
+// that is passed, where it is: the rest goes right above it.
+func (d descent) settled() descent {
+	if len(d.passed) == 0 {
+		return d
+	}
+	last := d.passed[len(d.passed)-1]
+	if i := slices.IndexFunc(d.group, func(k int) bool { return k > last }); i >= 0 {
+		d.before, d.group = d.group[i], d.group[:i]
 	}
 	return d
 }

@@ -41,7 +41,7 @@ import (
 //
 // All other sections are files of the repository.
 type scenario struct {
-	rule     suggest.Rule // that of its folder
+	rule     suggest.Rule // that of its folder; none in "content" and "several", which ask all
 	sections map[string]string
 	files    map[string]string
 }
@@ -59,11 +59,14 @@ func load(t *testing.T, name string) scenario {
 	}
 	s := scenario{sections: map[string]string{}, files: map[string]string{}}
 	folder := filepath.Base(filepath.Dir(name))
+	every := folder == "content" || folder == "several"
 	i := slices.IndexFunc(suggest.Rules(), func(r suggest.Rule) bool { return r.Name == folder })
-	if i < 0 {
+	if i < 0 && !every {
 		t.Fatalf("%s: there is no rule %s", name, folder)
 	}
-	s.rule = suggest.Rules()[i]
+	if i >= 0 {
+		s.rule = suggest.Rules()[i]
+	}
 	for _, f := range a.Files {
 		if slices.Contains(special, f.Name) || strings.HasPrefix(f.Name, "want/") {
 			s.sections[f.Name] = string(f.Data)
@@ -261,6 +264,9 @@ func (s scenario) input(t *testing.T, files map[string]string) suggest.Input {
 func (s scenario) suggestions(t *testing.T, files map[string]string) []suggest.Suggestion {
 	t.Helper()
 	in := s.input(t, files)
+	if s.rule.Name == "" {
+		return suggest.Suggest(in)
+	}
 	in.Only = []string{s.rule.Name}
 	list := suggest.Suggest(in)
 	for _, one := range list {
@@ -302,6 +308,10 @@ func TestScenarios(t *testing.T) {
 	for _, name := range names {
 		t.Run(strings.TrimSuffix(filepath.Base(name), ".txtar"), func(t *testing.T) {
 			s := load(t, name)
+			if filepath.Base(filepath.Dir(name)) == "several" {
+				s.settle(t)
+				return
+			}
 			got := s.suggestions(t, s.files)
 			if _, ok := s.sections["none"]; ok {
 				for _, g := range got {
@@ -314,6 +324,30 @@ func TestScenarios(t *testing.T) {
 			}
 			s.check(t, got[0])
 		})
+	}
+}
+
+// settle makes the suggested changes one after the other until none is left, the
+// first of them first and then the last of them first: both ways come to the same
+// file, which is the one expected.
+func (s scenario) settle(t *testing.T) {
+	t.Helper()
+	for name, pick := range map[string]func(n int) int{
+		"first": func(int) int { return 0 }, "last": func(n int) int { return n - 1 },
+	} {
+		files := maps.Clone(s.files)
+		for range 20 {
+			list := slices.DeleteFunc(s.suggestions(t, files), func(one suggest.Suggestion) bool { return len(one.Changes) == 0 })
+			if len(list) == 0 {
+				break
+			}
+			for _, c := range list[pick(len(list))].Changes {
+				files[c.Path] = string(c.New)
+			}
+		}
+		if diff := cmp.Diff(s.sections["want/Dockerfile"], files["Dockerfile"]); diff != "" {
+			t.Errorf("%s first (-want +got):\n%s", name, diff)
+		}
 	}
 }
 
