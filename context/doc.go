@@ -13,9 +13,12 @@
 //     moment, with a sequence number. Scan makes one; Apply makes the next.
 //   - A [Selection] is a definition's answer over a tree: the effective context
 //     (what the ignore file leaves), the sent set (what of it the reachable
-//     steps ask for) and what each step takes.
+//     steps ask for) and what each step takes. Compute makes one, Update the
+//     next. It is a summary of each directory, and takes over those of all
+//     directories that are the same; files are listed when they are asked for.
 //
-// BuildKit decides what is right: conversion, ignore rules and filtering are
-// BuildKit's own code run in process (dockerfile2llb, fsutil, patternmatcher).
+// BuildKit decides what is right: conversion and the following of links are its
+// own code run in process (dockerfile2llb, fsutil); filtering and matching are
+// ours, which tests hold against BuildKit's (fsutil, patternmatcher).
 // All values are immutable and safe for concurrent use.
 package buildctx
