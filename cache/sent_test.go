@@ -35,7 +35,7 @@ func sent(t testing.TB, dir string, r dockerfile.Request) *content.Manifest {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, _, err := content.NewSums(time.Now).Manifest(t.Context(), top, nil)
+	m, _, err := content.Compute(t.Context(), top, nil, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

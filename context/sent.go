@@ -3,7 +3,6 @@ package buildctx
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"io/fs"
 	"iter"
 	"path/filepath"
@@ -30,6 +29,9 @@ type SentFile struct {
 	Major, Minor int64  // of a device, as fsutil reads them
 	Stamp        Stamp
 	Dir          SentDir // of a directory
+
+	in *directory
+	at int // in in.entries
 }
 
 // Top returns the context's root as it is sent; the zero value, in which nothing
@@ -79,7 +81,7 @@ func (d SentDir) All() iter.Seq[SentFile] {
 		for i := range d.summary.dir.entries {
 			it := d.summary.dir.item(i)
 			if it.dir == nil {
-				if _, sent := d.filter.file(d.place, it.name); sent && !yield(it.sent()) {
+				if _, sent := d.filter.file(d.place, it.name); sent && !yield(d.file(i, it)) {
 					return
 				}
 				continue
@@ -88,7 +90,7 @@ func (d SentDir) All() iter.Seq[SentFile] {
 			if kid == nil || !kid.in || !kid.asked {
 				continue
 			}
-			f := it.sent()
+			f := d.file(i, it)
 			f.Dir = SentDir{filepath.Join(d.path, it.name), kid, d.filter, d.filter.enter(d.place, it.name)}
 			if !yield(f) {
 				return
@@ -97,14 +99,11 @@ func (d SentDir) All() iter.Seq[SentFile] {
 	}
 }
 
-// Holds reports whether name is in the directory, sent or not.
-func (d SentDir) Holds(name string) bool {
-	_, ok := d.summary.dir.index(name)
-	return ok
-}
-
-func (it item) sent() SentFile {
-	f := SentFile{Name: it.name, Mode: it.mode, Size: it.size, Link: it.odd.link, Stamp: it.public("").Stamp()}
+func (d SentDir) file(i int, it item) SentFile {
+	f := SentFile{
+		Name: it.name, Mode: it.mode, Size: it.size, Link: it.odd.link, Stamp: it.public("").Stamp(),
+		in: d.summary.dir, at: i,
+	}
 	if it.mode&fs.ModeDevice != 0 {
 		f.Major, f.Minor = deviceNumbers(it.odd.device)
 	}
@@ -139,20 +138,10 @@ func (s Stamp) Settled(now time.Time) bool {
 // stampSize is the length of an encoded stamp.
 const stampSize = 4*8 + 4
 
-// Append appends s as bytes that [CutStamp] reads.
-func (s Stamp) Append(b []byte) []byte {
+// append appends s as bytes that are equal for equal stamps.
+func (s Stamp) append(b []byte) []byte {
 	for _, v := range []int64{s.size, s.mtime, s.ctime, int64(s.inode)} {
 		b = binary.BigEndian.AppendUint64(b, uint64(v))
 	}
 	return binary.BigEndian.AppendUint32(b, uint32(s.mode))
-}
-
-// CutStamp reads a stamp off the front of b and returns what follows it.
-func CutStamp(b []byte) (s Stamp, rest []byte, err error) {
-	if len(b) < stampSize {
-		return Stamp{}, nil, errors.New("a stamp is cut short")
-	}
-	field := func(i int) int64 { return int64(binary.BigEndian.Uint64(b[8*i:])) }
-	s = Stamp{size: field(0), mtime: field(1), ctime: field(2), inode: uint64(field(3)), mode: fs.FileMode(binary.BigEndian.Uint32(b[32:]))}
-	return s, b[stampSize:], nil
 }

@@ -32,12 +32,13 @@ func (e *UnstableError) Error() string {
 // opening the directory cheap, few enough to share the work of a large one.
 const batch = 64
 
-// Manifest returns what is sent of top, reading the files whose digests are not
-// remembered. It shares with before, the manifest of an earlier selection, what
-// did not change, at the cost of what did; before may be nil. An error is an
-// [*UnstableError], what reading gave, or ctx's.
-func (s *Sums) Manifest(ctx context.Context, top buildctx.SentDir, before *Manifest) (*Manifest, Work, error) {
-	b := &builder{sums: s, start: s.now()}
+// Compute returns the manifest of what is sent of top. Files are read whose sums
+// their tree does not know yet; now is the time, by the clock that stamps files,
+// from which on they may be. The manifest shares with before, that of an earlier
+// selection, what did not change, at the cost of what did; before may be nil. An
+// error is an [*UnstableError], what reading gave, or ctx's.
+func Compute(ctx context.Context, top buildctx.SentDir, before *Manifest, now time.Time) (*Manifest, Work, error) {
+	b := &builder{start: now}
 	b.group, b.ctx = errgroup.WithContext(ctx)
 	b.group.SetLimit(runtime.GOMAXPROCS(0))
 	var old *Entry
@@ -62,7 +63,6 @@ func (s *Sums) Manifest(ctx context.Context, top buildctx.SentDir, before *Manif
 // A builder makes one manifest: it plans the directories, lets their files be
 // read meanwhile, and hashes the directories from the leaves up.
 type builder struct {
-	sums  *Sums
 	start time.Time
 	ctx   context.Context // of one pass
 	group *errgroup.Group
@@ -88,13 +88,10 @@ func (b *builder) plan(dir buildctx.SentDir, old *Entry) *draft {
 		return &draft{old: old, same: old.Dir}
 	}
 	d := &draft{old: old, dir: dir}
-	page := b.sums.page(dir.Path())
 	for f := range dir.All() {
 		_, mtime, _, _ := f.Stamp.Parts()
 		e := Entry{Name: f.Name, Mode: f.Mode, Size: f.Size, Link: f.Link, Modified: mtime}
-		known, ok, rest := page.next(f.Name, f.Stamp)
-		page = rest
-		if ok {
+		if known, ok := f.Sum(); ok {
 			e.set(known)
 		} else {
 			d.missing = append(d.missing, len(d.files))
@@ -121,7 +118,7 @@ func (e *Entry) child(name string) *Entry {
 	return nil
 }
 
-func (e *Entry) set(s sum) { e.Digest, e.Data, e.Xattrs = s.digest, s.data, s.xattrs }
+func (e *Entry) set(s buildctx.Sum) { e.Digest, e.Data, e.Xattrs = s.Digest, s.Data, s.Xattrs }
 
 // read fills in the sums of some files of a directory.
 func (b *builder) read(d *draft, list []int) error {
@@ -139,6 +136,9 @@ func (b *builder) read(d *draft, list []int) error {
 			return err
 		}
 		d.entries[i].set(s)
+		if d.files[i].Stamp.Settled(b.start) {
+			d.files[i].SetSum(s)
+		}
 		b.files.Add(1)
 		b.bytes.Add(n)
 	}
@@ -164,22 +164,10 @@ func (b *builder) finish(d *draft, header Digest) *Dir {
 			next.of = nil // look again the next time
 		}
 	}
-	b.learn(d)
 	if d.old != nil && d.old.Digest == header && slices.Equal(d.old.Dir.entries, d.entries) {
 		next.digest, next.entries = d.old.Dir.digest, d.old.Dir.entries
 	} else {
 		next.digest = directoryDigest(header, d.entries)
 	}
 	return next
-}
-
-// learn remembers the sums of a directory that can be trusted.
-func (b *builder) learn(d *draft) {
-	fresh := make(page, 0, len(d.files))
-	for i := range d.files {
-		if f, e := &d.files[i], &d.entries[i]; f.Stamp.Settled(b.start) {
-			fresh = append(fresh, remembered{f.Name, f.Stamp, sum{e.Digest, e.Data, e.Xattrs}})
-		}
-	}
-	b.sums.learn(d.dir.Path(), fresh, d.dir.Holds)
 }

@@ -8,8 +8,9 @@
 //     per file its digest, per directory the digest of all below. Manifests
 //     share the directories that did not change between them.
 //     [Manifest.Content] gives the digest that keys what a step takes of it.
-//   - [Sums] remember the digests of files by their stamps, as git's index
-//     does, so that an unchanged file is read once.
+//   - [Compute] makes one of a selection. It reads a file once: the tree that
+//     shows it keeps its sum for as long as its stamp is the same, as git's
+//     index does.
 //
 // What counts is mode, size, type, link target, device, the extended attributes
 // that are sent, and content; not the name, the time or the owner, which the

@@ -47,11 +47,11 @@ func (s *scratch) write(data []byte) {
 }
 
 // end returns the sum of a file with these attributes.
-func (s *scratch) end(xattrs []Xattr) sum {
-	out := sum{data: uint64(s.ieee)<<32 | uint64(s.castag)}
-	s.sha.Sum(out.digest[:0])
+func (s *scratch) end(xattrs []Xattr) buildctx.Sum {
+	out := buildctx.Sum{Data: uint64(s.ieee)<<32 | uint64(s.castag)}
+	s.sha.Sum(out.Digest[:0])
 	for _, x := range xattrs {
-		out.xattrs = crc32.Update(out.xattrs, castagnoli, []byte(x.Name+"\x00"+x.Value+"\x00"))
+		out.Xattrs = crc32.Update(out.Xattrs, castagnoli, []byte(x.Name+"\x00"+x.Value+"\x00"))
 	}
 	return out
 }

@@ -34,13 +34,13 @@ func (r *reader) close() {
 }
 
 // sum returns the sum of f and how much of it was read.
-func (r *reader) sum(f *buildctx.SentFile) (sum, int64, error) {
+func (r *reader) sum(f *buildctx.SentFile) (buildctx.Sum, int64, error) {
 	name := filepath.Join(r.dir, f.Name)
 	if !f.Mode.IsRegular() {
 		xattrs, err := readXattrs(r.buf, func(buf []byte) (int, error) { return unix.Llistxattr(name, buf) },
 			func(attr string, buf []byte) (int, error) { return unix.Lgetxattr(name, attr, buf) })
 		if err != nil {
-			return sum{}, 0, changed(name, err)
+			return buildctx.Sum{}, 0, changed(name, err)
 		}
 		r.begin(header(f, xattrs))
 		return r.end(xattrs), 0, nil
@@ -49,37 +49,37 @@ func (r *reader) sum(f *buildctx.SentFile) (sum, int64, error) {
 		return unix.Openat(r.fd, f.Name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	})
 	if err != nil {
-		return sum{}, 0, changed(name, err)
+		return buildctx.Sum{}, 0, changed(name, err)
 	}
 	defer unix.Close(fd)
 	return r.open(fd, name, f)
 }
 
 // open returns the sum of f, which fd has open.
-func (r *reader) open(fd int, name string, f *buildctx.SentFile) (sum, int64, error) {
+func (r *reader) open(fd int, name string, f *buildctx.SentFile) (buildctx.Sum, int64, error) {
 	var before, after unix.Stat_t
 	for range tries {
 		xattrs, err := readXattrs(r.buf, func(buf []byte) (int, error) { return unix.Flistxattr(fd, buf) },
 			func(attr string, buf []byte) (int, error) { return unix.Fgetxattr(fd, attr, buf) })
 		if err != nil {
-			return sum{}, 0, changed(name, err)
+			return buildctx.Sum{}, 0, changed(name, err)
 		}
 		r.begin(header(f, xattrs))
 		if err := r.content(fd, f.Size); err != nil {
-			return sum{}, 0, changed(name, err)
+			return buildctx.Sum{}, 0, changed(name, err)
 		}
 		if err := unix.Fstat(fd, &after); err != nil {
-			return sum{}, 0, changed(name, err)
+			return buildctx.Sum{}, 0, changed(name, err)
 		}
 		if r.size == f.Size && isStill(f, &before, &after) {
 			return r.end(xattrs), r.size, nil
 		}
 		before = after
 		if _, err := unix.Seek(fd, 0, unix.SEEK_SET); err != nil {
-			return sum{}, 0, changed(name, err)
+			return buildctx.Sum{}, 0, changed(name, err)
 		}
 	}
-	return sum{}, 0, &UnstableError{Path: name}
+	return buildctx.Sum{}, 0, &UnstableError{Path: name}
 }
 
 // isStill reports whether what was read is what f shows. The time of the last

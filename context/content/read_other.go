@@ -25,33 +25,33 @@ func newReader(dir string) (*reader, error) {
 func (r *reader) close() { scratches.Put(r.scratch) }
 
 // sum returns the sum of f and how much of it was read.
-func (r *reader) sum(f *buildctx.SentFile) (sum, int64, error) {
+func (r *reader) sum(f *buildctx.SentFile) (buildctx.Sum, int64, error) {
 	name := filepath.Join(r.dir, f.Name)
 	for range tries {
 		before, err := os.Lstat(name)
 		if err != nil {
-			return sum{}, 0, changed(name, err)
+			return buildctx.Sum{}, 0, changed(name, err)
 		}
 		xattrs, err := r.xattrs(name)
 		if err != nil {
-			return sum{}, 0, changed(name, err)
+			return buildctx.Sum{}, 0, changed(name, err)
 		}
 		r.begin(header(f, xattrs))
 		if !f.Mode.IsRegular() {
 			return r.end(xattrs), 0, nil
 		}
 		if err := r.content(name); err != nil {
-			return sum{}, 0, changed(name, err)
+			return buildctx.Sum{}, 0, changed(name, err)
 		}
 		after, err := os.Lstat(name)
 		if err != nil {
-			return sum{}, 0, changed(name, err)
+			return buildctx.Sum{}, 0, changed(name, err)
 		}
 		if r.size == f.Size && isStill(f, before, after) {
 			return r.end(xattrs), r.size, nil
 		}
 	}
-	return sum{}, 0, &UnstableError{Path: name}
+	return buildctx.Sum{}, 0, &UnstableError{Path: name}
 }
 
 // isStill reports whether what was read is what f shows. The time of the last

@@ -163,7 +163,6 @@ func TestManifestIsWhatArrives(t *testing.T) {
 		if w.IntN(2) == 0 {
 			clock = func() time.Time { return time.Now().Add(time.Hour) } // all is old
 		}
-		sums := content.NewSums(clock)
 		var m *content.Manifest
 		for n := range 8 {
 			var names []string
@@ -176,7 +175,7 @@ func TestManifestIsWhatArrives(t *testing.T) {
 			if selection, err = selection.Update(t.Context(), views); err != nil {
 				t.Fatal(err)
 			}
-			next, work, err := sums.Manifest(t.Context(), selection.Main.Top(), m)
+			next, work, err := content.Compute(t.Context(), selection.Main.Top(), m, clock())
 			if err != nil {
 				t.Fatalf("seed %d: %v", seed, err)
 			}

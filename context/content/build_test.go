@@ -14,7 +14,7 @@ import (
 	"github.com/stokerd/stoker/context/content"
 )
 
-// later is a clock by which every file of a test is old.
+// later is a time at which every file of a test is old.
 func later() time.Time { return time.Now().Add(time.Hour) }
 
 // a looker looks at a directory of which all is sent.
@@ -55,9 +55,9 @@ func (l *looker) again(names ...string) {
 	}
 }
 
-func (l *looker) manifest(sums *content.Sums, before *content.Manifest) (*content.Manifest, content.Work) {
+func (l *looker) manifest(now time.Time, before *content.Manifest) (*content.Manifest, content.Work) {
 	l.t.Helper()
-	m, work, err := sums.Manifest(l.t.Context(), l.selection.Main.Top(), before)
+	m, work, err := content.Compute(l.t.Context(), l.selection.Main.Top(), before, now)
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -71,17 +71,17 @@ func TestNothingIsReadTwice(t *testing.T) {
 		_ = os.MkdirAll(filepath.Join(root, filepath.Dir(name)), 0o755)
 		write(t, filepath.Join(root, name), name)
 	}
-	l, sums := look(t, root), content.NewSums(later)
-	m, work := l.manifest(sums, nil)
+	l := look(t, root)
+	m, work := l.manifest(later(), nil)
 	if want := (content.Work{Files: 6, Bytes: 25}); work != want {
 		t.Errorf("at first: %+v, want %+v", work, want)
 	}
-	if _, work := l.manifest(sums, nil); work != (content.Work{}) {
+	if _, work := l.manifest(later(), nil); work != (content.Work{}) {
 		t.Errorf("with all known: %+v", work)
 	}
 	write(t, filepath.Join(root, "a/three"), "3")
 	l.again("a/three")
-	next, work := l.manifest(sums, m)
+	next, work := l.manifest(later(), m)
 	if want := (content.Work{Files: 1, Bytes: 1}); work != want {
 		t.Errorf("after an edit: %+v, want %+v", work, want)
 	}
@@ -90,9 +90,9 @@ func TestNothingIsReadTwice(t *testing.T) {
 	}
 
 	// By the clock of the files all is young: another edit might not show.
-	young := content.NewSums(time.Now)
-	l.manifest(young, nil)
-	if _, work := l.manifest(young, nil); work.Files != 6 {
+	l = look(t, root)
+	l.manifest(time.Now(), nil)
+	if _, work := l.manifest(time.Now(), nil); work.Files != 6 {
 		t.Errorf("with stamps that cannot be trusted: %+v, want all read again", work)
 	}
 }
@@ -117,7 +117,7 @@ func TestAFileThatChanged(t *testing.T) {
 			if err := change(file); err != nil {
 				t.Fatal(err)
 			}
-			_, _, err := content.NewSums(later).Manifest(t.Context(), l.selection.Main.Top(), nil)
+			_, _, err := content.Compute(t.Context(), l.selection.Main.Top(), nil, later())
 			var unstable *content.UnstableError
 			if !errors.As(err, &unstable) || unstable.Path != file {
 				t.Errorf("got %v, want that %s changed", err, file)
@@ -151,15 +151,17 @@ func BenchmarkManifest(b *testing.B) {
 	})
 	b.Run("first", func(b *testing.B) {
 		for b.Loop() {
-			_, work := l.manifest(content.NewSums(later), nil)
+			b.StopTimer()
+			l := look(b, root)
+			b.StartTimer()
+			_, work := l.manifest(later(), nil)
 			b.ReportMetric(float64(work.Bytes)/1e6, "MB")
 		}
 	})
-	sums := content.NewSums(later)
-	m, _ := l.manifest(sums, nil)
+	m, _ := l.manifest(later(), nil)
 	b.Run("known", func(b *testing.B) {
 		for b.Loop() {
-			l.manifest(sums, nil)
+			l.manifest(later(), nil)
 		}
 	})
 	b.Run("edit", func(b *testing.B) {
@@ -170,7 +172,7 @@ func BenchmarkManifest(b *testing.B) {
 			}
 			l.again("svc000/pkg00/file000003.js")
 			b.StartTimer()
-			m, _ = l.manifest(sums, m)
+			m, _ = l.manifest(later(), m)
 			if _, err := m.Content(nil); err != nil {
 				b.Fatal(err)
 			}
