@@ -19,7 +19,8 @@ type directory struct {
 	dirs    []*directory // of the entries that are directories, in their order
 	odd     *oddities    // nil for most
 	sums    atomic.Pointer[sums]
-	pruned  bool // nobody looked, for nothing below matters
+	kept    atomic.Bool // the sums are as they were last taken or loaded
+	pruned  bool        // nobody looked, for nothing below matters
 }
 
 // An entry is what lstat said of a name in a directory. What few files have is

@@ -11,8 +11,7 @@ import (
 // for none.
 type Sum struct {
 	Digest [sha256.Size]byte
-	Data   uint64 // checksum of the content, 0 for none
-	Xattrs uint32 // checksum of the extended attributes that count, 0 for none
+	Data   uint32 // checksum of the content, 0 for none
 }
 
 // sums are those of a directory's entries, parallel to them. They are made when
@@ -20,9 +19,8 @@ type Sum struct {
 // as these are the same: a tree is its own index of what needs no second
 // reading.
 type sums struct {
-	mu   sync.Mutex // guards what follows
+	mu   sync.Mutex // guards list
 	list []Sum
-	kept bool // they are as they were last taken or loaded
 }
 
 // Sum returns what was noted of f with [SentFile.SetSum], in its tree or in one
@@ -48,7 +46,8 @@ func (d *directory) setSum(i int, sum Sum) {
 	s := d.madeSums()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.list[i], s.kept = sum, false
+	s.list[i] = sum
+	d.kept.Store(false)
 }
 
 func (d *directory) madeSums() *sums {
@@ -81,7 +80,8 @@ func (d *directory) takeSums(old *directory) {
 			j++
 		}
 	}
-	d.sums.Store(&sums{list: list, kept: s.kept})
+	d.sums.Store(&sums{list: list})
+	d.kept.Store(old.kept.Load())
 }
 
 // Sums yields the directories, by path, of which something was noted since they
@@ -111,10 +111,9 @@ func (d *directory) takePage() []byte {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.kept {
+	if d.kept.Swap(true) {
 		return nil
 	}
-	s.kept = true
 	page := []byte{}
 	for i, sum := range s.list {
 		if sum == (Sum{}) {
@@ -123,15 +122,14 @@ func (d *directory) takePage() []byte {
 		it := d.item(i)
 		page = binary.AppendUvarint(page, uint64(len(it.name)))
 		page = append(append(page, it.name...), sum.Digest[:]...)
-		page = binary.BigEndian.AppendUint64(page, sum.Data)
-		page = binary.BigEndian.AppendUint32(page, sum.Xattrs)
+		page = binary.BigEndian.AppendUint32(page, sum.Data)
 		page = it.public("").Stamp().append(page)
 	}
 	return page
 }
 
 // sumSize is the length of an encoded sum with its stamp.
-const sumSize = sha256.Size + 8 + 4 + stampSize
+const sumSize = sha256.Size + 4 + stampSize
 
 // LoadSums notes what [Tree.Sums] gave of a directory, of the files that have
 // the same stamps still. It reports false if there is no such directory, or if
@@ -151,12 +149,12 @@ func (t *Tree) LoadSums(dir string, page []byte) bool {
 		}
 		name, rest := string(page[n:n+int(length)]), page[n+int(length):]
 		if i, ok := it.dir.index(name); ok && string(it.dir.item(i).public("").Stamp().append(nil)) == string(rest[sumSize-stampSize:sumSize]) {
-			sum := Sum{Data: binary.BigEndian.Uint64(rest[sha256.Size:]), Xattrs: binary.BigEndian.Uint32(rest[sha256.Size+8:])}
+			sum := Sum{Data: binary.BigEndian.Uint32(rest[sha256.Size:])}
 			copy(sum.Digest[:], rest)
 			s.list[i] = sum
 		}
 		page = rest[sumSize:]
 	}
-	s.kept = true
+	it.dir.kept.Store(true)
 	return true
 }

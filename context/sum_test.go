@@ -3,6 +3,7 @@ package buildctx
 import (
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"sync"
 	"testing"
 )
@@ -29,12 +30,12 @@ func TestSumsFollow(t *testing.T) {
 				t.Fatal(err)
 			}
 			for e := range next.All() {
-				sum, known := next.Sum(e.Path)
+				sum, known := noted(next, e.Path)
 				if known && sum != sumOf(e) {
 					t.Fatalf("seed %d: %q has another file's sum", seed, e.Path)
 				}
 				old, was := tree.Lookup(e.Path)
-				if same := was && !e.Mode.IsDir() && old == e; known != same && next != tree {
+				if same := was && !e.Mode.IsDir() && old == e; known != same && next != tree && !e.Mode.IsDir() {
 					// A directory that was moved is read anew, with nothing known.
 					t.Fatalf("seed %d after %q: the sum of %q is known: %v, want %v", seed, paths, e.Path, known, same)
 				}
@@ -55,22 +56,65 @@ func noteAll(t *testing.T, tree *Tree) {
 	t.Helper()
 	var wg sync.WaitGroup
 	for e := range tree.All() {
-		if e.Mode.IsDir() {
-			continue
+		if !e.Mode.IsDir() {
+			wg.Go(func() {
+				d, i := held(tree, e.Path)
+				d.setSum(i, sumOf(e))
+			})
 		}
-		wg.Go(func() {
-			if !tree.SetSum(e.Path, e.Stamp(), sumOf(e)) {
-				t.Errorf("the sum of %q was not taken", e.Path)
-			}
-		})
 	}
 	wg.Wait()
-	stale := Stamp{size: -1}
-	for e := range tree.All() {
-		if tree.SetSum(e.Path, stale, Sum{1}) {
-			t.Errorf("a sum of another state of %q was taken", e.Path)
+}
+
+// held returns the directory of the entry at name, and where it is in there.
+func held(t *Tree, name string) (*directory, int) {
+	dir, base := splitPath(name)
+	up, _ := t.find(dir)
+	i, _ := up.dir.index(base)
+	return up.dir, i
+}
+
+func noted(t *Tree, name string) (Sum, bool) {
+	d, i := held(t, name)
+	return d.sum(i)
+}
+
+func sumOf(e Entry) Sum { return Sum{Digest: sha256.Sum256(fmt.Appendf(nil, "%+v", e.Stamp()))} }
+
+// TestLoadedSums takes the sums of a tree to another one of the same files, some
+// of which have changed.
+func TestLoadedSums(t *testing.T) {
+	for seed := range uint64(20) {
+		w := newWorld(t, 40_000+seed)
+		tree, err := Scan(t.Context(), w.root, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		noteAll(t, tree)
+		pages := maps.Collect(tree.Sums())
+		for dir := range tree.Sums() {
+			t.Errorf("seed %d: %s is given a second time", seed, dir)
+		}
+		w.step()
+		next, err := Scan(t.Context(), w.root, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for dir, page := range pages {
+			_, there := next.Lookup(dir)
+			if there = there || dir == "."; next.LoadSums(dir, page) && !there {
+				t.Errorf("seed %d: a page of %s, which is gone, was taken", seed, dir)
+			}
+			if len(page) > 0 && next.LoadSums(dir, page[:len(page)-1]) {
+				t.Errorf("seed %d: a page that was cut short was taken", seed)
+			}
+		}
+		for e := range next.All() {
+			sum, known := noted(next, e.Path)
+			old, was := tree.Lookup(e.Path)
+			if same := was && !e.Mode.IsDir() && old.Stamp() == e.Stamp(); known != same || known && sum != sumOf(old) {
+				t.Errorf("seed %d: the sum of %q is known: %v, want %v", seed, e.Path, known, same)
+			}
 		}
 	}
 }
-
-func sumOf(e Entry) Sum { return sha256.Sum256(fmt.Appendf(nil, "%+v", e.Stamp())) }

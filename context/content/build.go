@@ -118,7 +118,7 @@ func (e *Entry) child(name string) *Entry {
 	return nil
 }
 
-func (e *Entry) set(s buildctx.Sum) { e.Digest, e.Data, e.Xattrs = s.Digest, s.Data, s.Xattrs }
+func (e *Entry) set(s buildctx.Sum) { e.Digest, e.Data = s.Digest, s.Data }
 
 // read fills in the sums of some files of a directory.
 func (b *builder) read(d *draft, list []int) error {

@@ -34,10 +34,9 @@ type Entry struct {
 	// Modified is the time of the last change of content in nanoseconds, which
 	// decides whether a file is sent again.
 	Modified int64
-	// Data and Xattrs are checksums of the content and of the attributes that
-	// count; 0 for none. They tell which of them changed where a digest did.
-	Data   uint64
-	Xattrs uint32
+	// Data is a checksum of the content alone. It tells where a digest changed
+	// whether that did.
+	Data uint32
 	// Dir holds what is in a directory; nil for anything else.
 	Dir *Dir
 }

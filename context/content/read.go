@@ -18,9 +18,8 @@ type scratch struct {
 	buf    []byte
 	header []byte
 	sha    hash.Hash
-	ieee   uint32
-	castag uint32
-	size   int64 // of content so far
+	data   uint32 // checksum of the content so far
+	size   int64  // of content so far
 }
 
 var scratches = sync.Pool{New: func() any {
@@ -32,27 +31,23 @@ func (s *scratch) begin(h Header) {
 	s.header = h.append(s.header[:0])
 	s.sha.Reset()
 	s.sha.Write(s.header)
-	s.ieee, s.castag, s.size = 0, 0, 0
+	s.data, s.size = 0, 0
 }
 
-// castagnoli is a second polynomial: with the usual one it makes a checksum of
-// 64 bits, both of which processors compute as fast as memory is read.
+// castagnoli is the polynomial of which processors compute checksums as fast as
+// they read memory.
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 func (s *scratch) write(data []byte) {
 	s.sha.Write(data)
-	s.ieee = crc32.Update(s.ieee, crc32.IEEETable, data)
-	s.castag = crc32.Update(s.castag, castagnoli, data)
+	s.data = crc32.Update(s.data, castagnoli, data)
 	s.size += int64(len(data))
 }
 
-// end returns the sum of a file with these attributes.
-func (s *scratch) end(xattrs []Xattr) buildctx.Sum {
-	out := buildctx.Sum{Data: uint64(s.ieee)<<32 | uint64(s.castag)}
+// end returns the sum of the file.
+func (s *scratch) end() buildctx.Sum {
+	out := buildctx.Sum{Data: s.data}
 	s.sha.Sum(out.Digest[:0])
-	for _, x := range xattrs {
-		out.Xattrs = crc32.Update(out.Xattrs, castagnoli, []byte(x.Name+"\x00"+x.Value+"\x00"))
-	}
 	return out
 }
 

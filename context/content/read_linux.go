@@ -43,7 +43,7 @@ func (r *reader) sum(f *buildctx.SentFile) (buildctx.Sum, int64, error) {
 			return buildctx.Sum{}, 0, changed(name, err)
 		}
 		r.begin(header(f, xattrs))
-		return r.end(xattrs), 0, nil
+		return r.end(), 0, nil
 	}
 	fd, err := retried(func() (int, error) {
 		return unix.Openat(r.fd, f.Name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
@@ -72,7 +72,7 @@ func (r *reader) open(fd int, name string, f *buildctx.SentFile) (buildctx.Sum, 
 			return buildctx.Sum{}, 0, changed(name, err)
 		}
 		if r.size == f.Size && isStill(f, &before, &after) {
-			return r.end(xattrs), r.size, nil
+			return r.end(), r.size, nil
 		}
 		before = after
 		if _, err := unix.Seek(fd, 0, unix.SEEK_SET); err != nil {

@@ -38,7 +38,7 @@ func (r *reader) sum(f *buildctx.SentFile) (buildctx.Sum, int64, error) {
 		}
 		r.begin(header(f, xattrs))
 		if !f.Mode.IsRegular() {
-			return r.end(xattrs), 0, nil
+			return r.end(), 0, nil
 		}
 		if err := r.content(name); err != nil {
 			return buildctx.Sum{}, 0, changed(name, err)
@@ -48,7 +48,7 @@ func (r *reader) sum(f *buildctx.SentFile) (buildctx.Sum, int64, error) {
 			return buildctx.Sum{}, 0, changed(name, err)
 		}
 		if r.size == f.Size && isStill(f, before, after) {
-			return r.end(xattrs), r.size, nil
+			return r.end(), r.size, nil
 		}
 	}
 	return buildctx.Sum{}, 0, &UnstableError{Path: name}
