@@ -55,7 +55,7 @@ func rewritten(in Input, v *stageView, k int, c command, alone bool) (Suggestion
 			copies = append(copies, i)
 		}
 	}
-	if len(copies) == 0 {
+	if len(copies) == 0 || !slices.ContainsFunc(copies, func(i int) bool { return in.weighs(v.stage.Instructions[i].Copy) }) {
 		return Suggestion{}, false
 	}
 	last := v.stage.Instructions[copies[len(copies)-1]]
@@ -70,6 +70,22 @@ func rewritten(in Input, v *stageView, k int, c command, alone bool) (Suggestion
 		s.Changes, s.Obstacle = []Change{change}, "what the base image may have in "+dir+" would keep its "+property(flag)
 	}
 	return s, true
+}
+
+// littleEnough is how many bytes a layer may hold twice without a word.
+const littleEnough = 1 << 20
+
+// weighs reports a COPY that may bring much: folders, files of other stages, or
+// more than a few scripts.
+func (in Input) weighs(c *dockerfile.Copy) bool {
+	total := 0
+	for _, s := range c.Sources {
+		text, err := in.Builds[0].Context.Read(strings.TrimPrefix(path.Clean("/"+s), "/"))
+		if total += len(text); c.From != "" || err != nil || total > littleEnough {
+			return true
+		}
+	}
+	return false
 }
 
 // property is what chown or chmod sets.
