@@ -161,7 +161,7 @@ func Rules() []string {
 	return []string{
 		"manifests-first", "reorder", "late-arg", "cache-mount", "unnarrowed", "link-copy", "secret-in-layer", "ignore", "ignore-lint", "chown-layer", "package-hygiene",
 		"multi-stage", "slim-base", "static-go", "exec-form", "init", "non-root",
-		"pin", "buildkit",
+		"healthcheck", "pin", "buildkit",
 	}
 }
 

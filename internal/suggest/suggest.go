@@ -162,6 +162,7 @@ func Rules() []Rule {
 		{"exec-form", execForm},
 		{"init", initProcess},
 		{"non-root", nonRoot},
+		{"healthcheck", healthCheck},
 		{"pin", pin},
 		{"buildkit", buildkitChecks},
 	}
