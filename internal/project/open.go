@@ -52,11 +52,21 @@ func (o *Opener) Open(ctx context.Context, root string, allowed bool, adHoc ...b
 // open makes the picture that p is the beginning of: the root, and perhaps trees
 // to share with.
 func (o *Opener) open(ctx context.Context, p *Picture) (*Picture, error) {
-	if err := o.define(ctx, p); err != nil {
-		return nil, err
-	}
-	if err := o.scan(ctx, p, p.newTrees()); err != nil {
-		return nil, err
+	for stale := true; stale; {
+		err := o.define(ctx, p)
+		if err == nil {
+			err = o.scan(ctx, p, p.newTrees())
+		}
+		// What was inferred from which files there are must not be older than
+		// the trees: what comes and goes after them shows in a Diff, what came
+		// and went before does not.
+		stale = err == nil && slices.ContainsFunc(p.definitions(), p.inferred)
+		if stale {
+			stale, err = o.redefined(ctx, p)
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
 	o.readHead(ctx, p)
 	o.computeAll(ctx, p)
@@ -69,7 +79,7 @@ func (o *Opener) define(ctx context.Context, p *Picture) error {
 	if err != nil {
 		return err
 	}
-	p.Config = config.Merge(o.Flags, file, o.User, p.Allowed)
+	p.Config, p.Builds = config.Merge(o.Flags, file, o.User, p.Allowed), nil
 	if len(p.adHoc) > 0 {
 		for _, d := range p.adHoc {
 			p.Builds = append(p.Builds, &Build{Definition: d})

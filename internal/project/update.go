@@ -9,7 +9,6 @@ import (
 	buildctx "github.com/stokerd/stoker/context"
 	"github.com/stokerd/stoker/context/ignore"
 	"github.com/stokerd/stoker/internal/config"
-	"github.com/stokerd/stoker/internal/discover"
 )
 
 // Update returns the picture after the given paths, by root and relative to it,
@@ -33,16 +32,18 @@ func (o *Opener) Update(ctx context.Context, old *Picture, changed map[string][]
 		next.trees[root], diffs[root] = after, diff
 		touched = touched || !diff.Empty() || len(paths) > 0
 	}
+	stale := touched && o.redefines(&next, changed, diffs)
+	if !stale && old.mayRedefine(changed, diffs[old.Root]) {
+		var err error
+		if stale, err = o.redefined(ctx, old); err != nil {
+			return nil, err
+		}
+	}
+	if stale {
+		return o.reopen(ctx, &next)
+	}
 	if !touched {
 		return old, nil
-	}
-	if o.redefines(&next, changed, diffs) {
-		return o.reopen(ctx, &next)
-	}
-	if stale, err := o.reinfer(ctx, &next, diffs); err != nil {
-		return nil, err
-	} else if stale {
-		return o.reopen(ctx, &next)
 	}
 	if _, named := changed[old.Root]; named && movesHead(changed[old.Root]) {
 		o.readHead(ctx, &next)
@@ -94,21 +95,25 @@ func movesHead(paths []string) bool {
 	})
 }
 
-// reinfer repeats the discovery where files came or went and a context was
-// inferred from which files there are (discover: inferContext). It reports
-// whether the definitions are others now.
-func (o *Opener) reinfer(ctx context.Context, p *Picture, diffs map[string]buildctx.Diff) (bool, error) {
-	diff := diffs[p.Root]
-	if len(diff.Added)+len(diff.Removed) == 0 || !slices.ContainsFunc(p.definitions(), p.inferred) {
-		return false, nil
+// mayRedefine reports whether the definitions may be others although no file
+// that says so was named: nothing is known of what changed, or files came or
+// went and a context was inferred from which there are (discover: inferContext).
+func (p *Picture) mayRedefine(changed map[string][]string, diff buildctx.Diff) bool {
+	paths, named := changed[p.Root]
+	if named && len(paths) == 0 {
+		return true
 	}
-	found, err := discover.Discover(ctx, p.Root, p.Config, o.discovery())
-	if err != nil {
+	return len(diff.Added)+len(diff.Removed) > 0 && slices.ContainsFunc(p.definitions(), p.inferred)
+}
+
+// redefined reports whether the configuration or the definitions on disk are
+// others than p's.
+func (o *Opener) redefined(ctx context.Context, p *Picture) (bool, error) {
+	now := &Picture{Root: p.Root, Allowed: p.Allowed, adHoc: p.adHoc}
+	if err := o.define(ctx, now); err != nil {
 		return false, err
 	}
-	same := reflect.DeepEqual(found.Definitions, p.Discovery.Definitions)
-	p.Discovery = found
-	return !same, nil
+	return !reflect.DeepEqual(now.Config, p.Config) || !reflect.DeepEqual(now.Discovery, p.Discovery), nil
 }
 
 // inferred reports whether d's context was inferred from its Dockerfile.
