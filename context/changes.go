@@ -51,7 +51,7 @@ func (c *comparison) entry(path string, x, y item, a, b *summary, p place) bool 
 		if x.entry == nil {
 			name = y.name
 		}
-		passes, _ = c.filter.file(p, name)
+		passes = c.filter.file(p, name).in
 	}
 	was, is := x.in(a, passes), y.in(b, passes)
 	differs := was != is || was && !x.same(y) || a != nil && b != nil && a.asked != b.asked

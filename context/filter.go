@@ -77,18 +77,33 @@ func (f *filter) enter(p place, name string) place {
 	return next
 }
 
-// file reports whether a file called name in p is in the context, and whether
-// it is sent.
-func (f *filter) file(p place, name string) (in, sent bool) {
+// An outcome is what becomes of an entry.
+type outcome struct {
+	in, sent bool // it is in the context; it is sent
+	withheld bool // it is in there without its content
+}
+
+// file returns the outcome for a file called name in p.
+func (f *filter) file(p place, name string) outcome {
 	if f.exclude.Match(p.exclude, name) {
-		return false, false
+		return outcome{}
 	}
+	o := outcome{in: true, withheld: f.exclude.Withheld(p.exclude, name)}
 	for i, m := range f.include {
 		if m == nil || !p.include[i].Missed() && m.Match(p.include[i], name) {
-			return true, true
+			o.sent = true
+			break
 		}
 	}
-	return true, false
+	return o
+}
+
+// bytes returns how much content e comes with.
+func (o outcome) bytes(e *entry) int64 {
+	if o.withheld || !e.mode.IsRegular() {
+		return 0
+	}
+	return e.size
 }
 
 // visited reports whether a request's own walk comes to the directory p, and

@@ -16,15 +16,14 @@ type linkGroup struct {
 	names []string // in the order of a walk
 }
 
-// bytes returns what a file of the context adds.
-func (h *hardLinks) bytes(e *entry, path string) int64 {
+// repeats reports whether path is a further name of a file of the context, and
+// sent as a link to the first one.
+func (h *hardLinks) repeats(e *entry, path string) bool {
 	if !e.mode.IsRegular() {
-		return 0
+		return false
 	}
-	if g := h.groups[e.inode]; g != nil && g.names[0] != path && g.repeated(e) {
-		return 0
-	}
-	return e.size
+	g := h.groups[e.inode]
+	return g != nil && g.names[0] != path && g.repeated(e)
 }
 
 // repeated reports whether e is sent as a link to the group's first name. Either
@@ -43,14 +42,14 @@ func newHardLinks(l *Local) *hardLinks {
 	if l.top.linked == 0 {
 		return h
 	}
-	l.walk(func(s *summary) bool { return s.linked > 0 }, func(_ string, it item, _ bool) bool {
+	l.walk(func(s *summary) bool { return s.linked > 0 }, func(_ string, it item, _ outcome) bool {
 		if it.links > 1 && it.mode.IsRegular() && it.inode != 0 {
 			h.groups[it.inode] = &linkGroup{}
 		}
 		return true
 	})
 	sent := map[uint64]uint32{} // links of the first name that is sent
-	l.walk(nil, func(dir string, it item, isSent bool) bool {
+	l.walk(nil, func(dir string, it item, o outcome) bool {
 		g := h.groups[it.inode]
 		if g == nil || !it.mode.IsRegular() {
 			return true
@@ -60,14 +59,14 @@ func newHardLinks(l *Local) *hardLinks {
 		case len(g.names) == 1:
 			g.links = it.links
 		case g.repeated(it.entry):
-			h.context += it.size
+			h.context += o.bytes(it.entry)
 		}
-		if isSent {
+		if o.sent {
 			switch links, seen := sent[it.inode]; {
 			case !seen:
 				sent[it.inode] = it.links
 			case it.links > 1 || links > 1:
-				h.sent += it.size
+				h.sent += o.bytes(it.entry)
 			}
 		}
 		return true

@@ -34,11 +34,14 @@ type Local struct {
 // A File is an entry of an effective context.
 type File struct {
 	Entry
-	// Bytes is what the file adds: 0 for a directory, a link, and a further
-	// name of a file that was listed before.
+	// Bytes is what the file adds: 0 for a directory, a link, a further name of
+	// a file that was listed before, and one that is withheld.
 	Bytes int64
-	Sent  bool
-	Steps []int // indexes into Plan.Steps of the steps that take it
+	// Withheld says that BuildKit's client lists the file and does not open it:
+	// it arrives empty (ignore: Matcher.Withheld).
+	Withheld bool
+	Sent     bool
+	Steps    []int // indexes into Plan.Steps of the steps that take it
 }
 
 // update returns l as the trees of views show it now. What is the same as
@@ -113,7 +116,7 @@ func (l *Local) relinked(old, next *summary) bool {
 // walk calls fn for all of the context, parents before children, with the
 // directory's path and a slash behind it, until fn returns false. It goes past
 // directories of which into says no.
-func (l *Local) walk(into func(*summary) bool, fn func(dir string, it item, sent bool) bool) {
+func (l *Local) walk(into func(*summary) bool, fn func(dir string, it item, o outcome) bool) {
 	if l.top != nil {
 		w := walker{filter: l.filter, into: into, fn: fn}
 		w.directory("", l.top, l.filter.root())
@@ -123,7 +126,7 @@ func (l *Local) walk(into func(*summary) bool, fn func(dir string, it item, sent
 type walker struct {
 	filter *filter
 	into   func(*summary) bool
-	fn     func(dir string, it item, sent bool) bool
+	fn     func(dir string, it item, o outcome) bool
 }
 
 func (w *walker) directory(dir string, s *summary, p place) bool {
@@ -133,7 +136,7 @@ func (w *walker) directory(dir string, s *summary, p place) bool {
 	for i := range s.dir.entries {
 		it := s.dir.item(i)
 		if it.dir == nil {
-			if in, sent := w.filter.file(p, it.name); in && !w.fn(dir, it, sent) {
+			if o := w.filter.file(p, it.name); o.in && !w.fn(dir, it, o) {
 				return false
 			}
 			continue
@@ -142,7 +145,7 @@ func (w *walker) directory(dir string, s *summary, p place) bool {
 		if kid == nil || !kid.in {
 			continue
 		}
-		if !w.fn(dir, it, kid.asked) || !w.directory(dir+it.name+"/", kid, w.filter.enter(p, it.name)) {
+		if !w.fn(dir, it, outcome{in: true, sent: kid.asked}) || !w.directory(dir+it.name+"/", kid, w.filter.enter(p, it.name)) {
 			return false
 		}
 	}
@@ -153,15 +156,18 @@ func (w *walker) directory(dir string, s *summary, p place) bool {
 // parents before children.
 func (l Local) All() iter.Seq[File] {
 	return func(yield func(File) bool) {
-		l.walk(nil, func(dir string, it item, sent bool) bool {
-			return yield(l.file(dir+it.name, it, sent))
+		l.walk(nil, func(dir string, it item, o outcome) bool {
+			return yield(l.file(dir+it.name, it, o))
 		})
 	}
 }
 
-func (l *Local) file(name string, it item, sent bool) File {
-	f := File{Entry: it.public(name), Bytes: l.links.bytes(it.entry, name), Sent: sent}
-	if sent {
+func (l *Local) file(name string, it item, o outcome) File {
+	f := File{Entry: it.public(name), Bytes: o.bytes(it.entry), Sent: o.sent, Withheld: o.withheld && it.mode.IsRegular()}
+	if l.links.repeats(it.entry, name) {
+		f.Bytes, f.Withheld = 0, false
+	}
+	if o.sent {
 		f.Steps = l.takers.steps(name)
 	}
 	return f
@@ -181,18 +187,18 @@ func (l Local) Lookup(name string) (File, bool) {
 		}
 		it := s.dir.item(i)
 		if it.dir == nil {
-			in, sent := l.filter.file(at, part)
-			if !in || below {
+			o := l.filter.file(at, part)
+			if !o.in || below {
 				return File{}, false
 			}
-			return l.file(name, it, sent), true
+			return l.file(name, it, o), true
 		}
 		s = s.kids[it.extra]
 		if s == nil || !s.in {
 			return File{}, false
 		}
 		if !below {
-			return l.file(name, it, s.asked), true
+			return l.file(name, it, outcome{in: true, sent: s.asked}), true
 		}
 		at, rest = l.filter.enter(at, part), more
 	}

@@ -81,7 +81,7 @@ func (d SentDir) All() iter.Seq[SentFile] {
 		for i := range d.summary.dir.entries {
 			it := d.summary.dir.item(i)
 			if it.dir == nil {
-				if _, sent := d.filter.file(d.place, it.name); sent && !yield(d.file(i, it)) {
+				if d.filter.file(d.place, it.name).sent && !yield(d.file(i, it)) {
 					return
 				}
 				continue

@@ -68,8 +68,7 @@ func (s *summarizer) files(sum *summary, p place, old *summary) {
 	if old == nil {
 		for i := range sum.dir.entries {
 			if e := &sum.dir.entries[i]; !e.mode.IsDir() {
-				in, sent := s.filter.file(p, sum.dir.name(i))
-				sum.file(e, in, sent, 1)
+				sum.file(e, s.filter.file(p, sum.dir.name(i)), 1)
 			}
 		}
 		return
@@ -80,12 +79,10 @@ func (s *summarizer) files(sum *summary, p place, old *summary) {
 	}
 	for a, b := range differing(old.dir, sum.dir) {
 		if a.entry != nil && a.dir == nil {
-			in, sent := s.filter.file(p, a.name)
-			sum.file(a.entry, in, sent, -1)
+			sum.file(a.entry, s.filter.file(p, a.name), -1)
 		}
 		if b.entry != nil && b.dir == nil {
-			in, sent := s.filter.file(p, b.name)
-			sum.file(b.entry, in, sent, 1)
+			sum.file(b.entry, s.filter.file(p, b.name), 1)
 		}
 	}
 }
@@ -112,19 +109,16 @@ func (s *summarizer) child(it item, p place, old *summary) (*summary, error) {
 }
 
 // file counts a file in the directory, n times.
-func (s *summary) file(e *entry, in, sent bool, n int) {
-	if !in {
+func (s *summary) file(e *entry, o outcome, n int) {
+	if !o.in {
 		return
 	}
-	size := Size{Files: 1}
-	if e.mode.IsRegular() {
-		size.Bytes = e.size
-		if e.links > 1 {
-			s.linked += int32(n)
-		}
+	if e.mode.IsRegular() && e.links > 1 {
+		s.linked += int32(n)
 	}
+	size := Size{Files: 1, Bytes: o.bytes(e)}
 	s.context.add(size, n)
-	if sent {
+	if o.sent {
 		s.sent.add(size, n)
 	}
 }

@@ -1,6 +1,7 @@
 package ignore_test
 
 import (
+	"cmp"
 	"maps"
 	"math/rand/v2"
 	"path"
@@ -59,6 +60,15 @@ func (g generator) tree() *tree {
 		}
 	}
 	return newTree(paths)
+}
+
+// again draws lines that leave out a directory, take something back, and leave
+// the directory out once more.
+func (g generator) again(tr *tree) []string {
+	dirs := slices.Sorted(maps.Keys(tr.names))
+	dir := dirs[g.IntN(len(dirs))]
+	names := tr.names[dir]
+	return []string{cmp.Or(dir, "*"), "!" + path.Join(dir, names[g.IntN(len(names))]), cmp.Or(dir, "a")}
 }
 
 // pattern draws one: near the tree's own paths, of the usual forms, or of

@@ -19,6 +19,7 @@ type Matcher struct {
 	auto  *automaton
 
 	exceptions, inclusions reach
+	withholds              bool              // a rule stands after an exception
 	single                 func() []*Matcher // by rule: it alone, and no exception
 }
 
@@ -59,9 +60,10 @@ func join(rules []*rule) *Matcher {
 	for _, r := range rules {
 		if r.exception {
 			exceptions = append(exceptions, r)
-		} else {
-			inclusions = append(inclusions, r)
+			continue
 		}
+		inclusions = append(inclusions, r)
+		m.withholds = m.withholds || len(exceptions) > 0
 	}
 	m.exceptions, m.inclusions = newReach(exceptions), newReach(inclusions)
 	return m

@@ -3,6 +3,7 @@ package ignore
 import (
 	"encoding/binary"
 	"regexp/syntax"
+	"slices"
 	"sync/atomic"
 	"unicode"
 )
@@ -20,6 +21,9 @@ type node struct {
 	matched bool
 	decider int
 	alone   bool // a thread stands for a rule that wants the whole path
+	// newest is the last rule that matches a path that ends here, asked or not,
+	// -1 for none; without meaning if alone.
+	newest int
 
 	next  []atomic.Pointer[node] // by class of characters
 	below atomic.Pointer[node]   // in the directory whose path ends here
@@ -63,6 +67,7 @@ func (a *automaton) newNode(last int, threads []uint32) *node {
 	}
 	if !n.alone {
 		n.matched, n.decider = a.verdict(n, "")
+		n.newest = a.newest(n, "")
 	}
 	return n
 }
@@ -88,6 +93,24 @@ func (a *automaton) verdict(n *node, path string) (matched bool, decider int) {
 		}
 	}
 	return matched, decider
+}
+
+// newest returns the last rule that matches the path that ends at n.
+func (a *automaton) newest(n *node, path string) int {
+	for _, pc := range slices.Backward(n.threads) {
+		if in := &a.code[pc]; in.end || in.alone && a.rules[in.rule].alone(path) {
+			return in.rule
+		}
+	}
+	return -1
+}
+
+// newestAt is newest, kept where it can be.
+func (a *automaton) newestAt(n *node, path string) int {
+	if n.alone {
+		return a.newest(n, path)
+	}
+	return n.newest
 }
 
 // folds returns the other cases of an instruction's one character, if it takes

@@ -189,11 +189,11 @@ func compareAlone(t *testing.T, m *ignore.Matcher, patterns []string, tr *tree) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	tr.alone(t, m, pm, "", patternmatcher.MatchInfo{}, false)
+	tr.alone(t, m, pm, "", patternmatcher.MatchInfo{}, m.Root(), false)
 }
 
 // alone asks for each path below dir.
-func (t *tree) alone(tt *testing.T, m *ignore.Matcher, pm *patternmatcher.PatternMatcher, dir string, info patternmatcher.MatchInfo, pruned bool) {
+func (t *tree) alone(tt *testing.T, m *ignore.Matcher, pm *patternmatcher.PatternMatcher, dir string, info patternmatcher.MatchInfo, s ignore.State, pruned bool) {
 	tt.Helper()
 	for _, name := range t.names[dir] {
 		p := path.Join(dir, name)
@@ -212,7 +212,19 @@ func (t *tree) alone(tt *testing.T, m *ignore.Matcher, pm *patternmatcher.Patter
 			if got := prunes(m, p); got != pruned {
 				tt.Errorf("prunes(%q) = %v, want %v", p, got, pruned)
 			}
-			t.alone(tt, m, pm, p, below, pruned)
+			t.alone(tt, m, pm, p, below, m.Enter(s, name), pruned)
+			continue
+		}
+		if want || pruned {
+			continue
+		}
+		// What passes is opened only if this says no (fsutil: filterFS.Open).
+		closed, err := pm.MatchesOrParentMatches(filepath.FromSlash(p))
+		if err != nil {
+			tt.Fatal(err)
+		}
+		if got := m.Withheld(s, name); got != closed {
+			tt.Errorf("Withheld(%q) = %v, want %v", p, got, closed)
 		}
 	}
 }
@@ -247,6 +259,9 @@ func TestWalk(t *testing.T) {
 			patterns := make([]string, 1+g.IntN(5))
 			for i := range patterns {
 				patterns[i] = g.pattern(tr)
+			}
+			if g.IntN(4) == 0 {
+				patterns = append(patterns, g.again(tr)...)
 			}
 			m := newMatcher(t, patterns)
 			if m == nil {

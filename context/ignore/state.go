@@ -13,13 +13,14 @@ type State struct {
 	// What of the patterns' fixed paths lies at or below the directory.
 	exceptions, inclusions paths
 	path                   string // with a separator at its end; only if rules want it
+	newest                 int    // the last rule that matches it or a directory above, asked or not
 	matched                bool
 	pruned, missed         bool
 }
 
 // Root is the state of the context's root, which no pattern matches.
 func (m *Matcher) Root() State {
-	return State{node: m.auto.root.Load(), exceptions: m.exceptions.paths, inclusions: m.inclusions.paths}
+	return State{node: m.auto.root.Load(), newest: -1, exceptions: m.exceptions.paths, inclusions: m.inclusions.paths}
 }
 
 // Match reports whether the patterns match the entry of dir that has this name:
@@ -46,6 +47,7 @@ func (m *Matcher) Enter(dir State, name string) State {
 		s.path = dir.path + name
 		s.matched, _ = m.auto.verdict(n, s.path)
 	}
+	s.newest = max(dir.newest, m.auto.newestAt(n, s.path))
 	s.node = m.auto.enter(n, s.path)
 	if m.auto.alone {
 		s.path += string(filepath.Separator)
@@ -53,6 +55,21 @@ func (m *Matcher) Enter(dir State, name string) State {
 	s.pruned = s.pruned || s.matched && !m.exceptions.anywhere && s.exceptions == nil
 	s.missed = s.missed || !s.matched && !m.inclusions.anywhere && s.inclusions == nil
 	return s
+}
+
+// Withheld reports whether BuildKit's client lists the file of dir that has this
+// name, and does not open it, so that it arrives empty. A walk does not ask a
+// line for a directory that an earlier line excludes already, and what is taken
+// back from below it is sent; opening a file asks all lines for all directories
+// above it (fsutil: filterFS.Open). Of `a`, `!a/b`, `a` the last line counts
+// there. The answer has a meaning only where [Matcher.Match] says no.
+func (m *Matcher) Withheld(dir State, name string) bool {
+	if !m.withholds {
+		return false
+	}
+	n := m.auto.run(dir.node, name)
+	newest := max(dir.newest, m.auto.newestAt(n, dir.path+name))
+	return newest >= 0 && !m.rules[newest].exception
 }
 
 // Matched reports whether the patterns match the directory itself.

@@ -217,8 +217,12 @@ func entry(s *buildctx.Selection, f buildctx.File) api.ContextEntry {
 	}
 	if f.Mode.IsRegular() {
 		e.Size = f.Size
-		if f.Links > 1 && f.Size > 0 && f.Bytes == 0 {
-			// A further name of a file that was listed: it is sent as a link.
+		switch {
+		case f.Withheld:
+			e.Size = 0 // it arrives empty
+		case f.Size > 0 && f.Bytes == 0:
+			// A further name of a file that was listed: it is sent as a link. How
+			// many names it has may be old news: no event tells of another one.
 			e.Type, e.Size = "hardlink", 0
 		}
 	}
