@@ -7,7 +7,9 @@
 //   - A [Manifest] is an immutable Merkle tree of the files that a build sends:
 //     per file its digest, per directory the digest of all below. Manifests
 //     share the directories that did not change between them.
-//     [Manifest.Content] gives the digest that keys what a step takes of it.
+//     [Manifest.Content] gives the digest that keys what a step takes of it,
+//     [Compare] what differs between two, and [Manifest.After] what a builder
+//     makes of one that has another already.
 //   - [Compute] makes one of a selection. It reads a file once: the tree that
 //     shows it keeps its sum for as long as its stamp is the same, as git's
 //     index does.

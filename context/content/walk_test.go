@@ -69,7 +69,7 @@ func (w *world) edit() []string {
 	if dir, err := filepath.EvalSymlinks(filepath.Dir(w.abs(name))); err == nil && dir != filepath.Dir(w.abs(name)) {
 		return nil
 	}
-	switch w.IntN(12) {
+	switch w.IntN(13) {
 	case 0, 1:
 		_ = w.dir.Mkdir(name, 0o755)
 	case 2, 3, 4, 5:
@@ -96,6 +96,9 @@ func (w *world) edit() []string {
 		if name != "." {
 			_ = w.dir.RemoveAll(name)
 		}
+	case 12:
+		name = w.any()
+		w.secretly(name)
 	case 11:
 		from := w.any()
 		_ = w.dir.Rename(from, name)
@@ -118,6 +121,24 @@ func (w *world) attribute(name string) {
 	w.t.Fatal("the clock stands")
 }
 
+// secretly changes a file's content and nothing that is looked at before it is
+// sent again.
+func (w *world) secretly(name string) {
+	st, err := w.dir.Lstat(name)
+	if err != nil || !st.Mode().IsRegular() {
+		return
+	}
+	var before, now unix.Stat_t
+	_ = unix.Lstat(w.abs(name), &before)
+	for i := range 1_000_000 {
+		_ = w.dir.WriteFile(name, []byte(strings.Repeat(fmt.Sprint(i%10), int(st.Size()))), 0o644)
+		_ = w.dir.Chtimes(name, st.ModTime(), st.ModTime())
+		if _ = unix.Lstat(w.abs(name), &now); now.Ctim != before.Ctim {
+			return
+		}
+	}
+}
+
 // sameInode returns the other names of a file.
 func (w *world) sameInode(name string) []string {
 	st, err := os.Lstat(w.abs(name))
@@ -136,12 +157,13 @@ func (w *world) sameInode(name string) []string {
 }
 
 // TestManifestIsWhatArrives lets manifests follow random edits, and holds each
-// against what a builder without any of the files records of a transfer.
+// against what a builder without any of the files records of a transfer, and
+// what is left of it against one that has the files of the transfers before.
 func TestManifestIsWhatArrives(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Fatal("run as root: trusted attributes, and what others cannot read")
 	}
-	looks := 0
+	looks, unseen := 0, 0
 	for seed := range randtest.Seeds(t, 20, 1000) {
 		w := newWorld(t, seed)
 		ignored := pick(w.generator, []string{"", "src/a\n", "*.go\n!a/*.go\n"})
@@ -163,7 +185,8 @@ func TestManifestIsWhatArrives(t *testing.T) {
 		if w.IntN(2) == 0 {
 			clock = func() time.Time { return time.Now().Add(time.Hour) } // all is old
 		}
-		var m *content.Manifest
+		var m, held *content.Manifest
+		builder := newSnapshot(t, "held", t.TempDir())
 		for n := range 8 {
 			var names []string
 			for range 1 + w.IntN(6) {
@@ -181,20 +204,30 @@ func TestManifestIsWhatArrives(t *testing.T) {
 			}
 			looks += work.Files
 			m = next
+			request := selection.Plan.Requests[0]
 			fresh := newSnapshot(t, fmt.Sprint("fresh", n%2), t.TempDir())
-			fresh.receive(t, w.root, selection.Plan.Requests[0].FollowPaths, selection.Plan.Requests[0].Excludes)
+			fresh.receive(t, w.root, request.FollowPaths, request.Excludes)
+			builder.receive(t, w.root, request.FollowPaths, request.Excludes)
+			if held == nil {
+				held = m
+			} else {
+				held = m.After(held)
+			}
+			for range content.Compare(m, held) {
+				unseen++
+			}
 			if m.Empty() {
 				continue // BuildKit would look at the directory on disk
 			}
 			for range 12 {
 				s := w.selector([]file{{Stat: &types.Stat{Path: w.any()}}})
-				if !fresh.compare(t, m, s) {
+				if !fresh.compare(t, m, s) || !builder.compare(t, held, s) {
 					t.Fatalf("seed %d, after %q:\n%s", seed, names, listing(w.root))
 				}
 			}
 		}
 	}
-	t.Logf("%d files were looked into", looks)
+	t.Logf("%d files were looked into; %d changes the builder did not see", looks, unseen)
 }
 
 func write(t *testing.T, name, text string) {
