@@ -46,7 +46,7 @@ func slimBase(in Input) []Suggestion {
 func slimTag(ref string) (string, bool) {
 	name := imageName(ref)
 	_, tag, ok := strings.Cut(path.Base(ref), ":")
-	if !ok || strings.ContainsAny(ref, "@$") || !slices.Contains([]string{"node", "python", "ruby"}, name) || !(tag[0] >= '0' && tag[0] <= '9') {
+	if !ok || tag == "" || strings.ContainsAny(ref, "@$") || !slices.Contains([]string{"node", "python", "ruby"}, name) || !(tag[0] >= '0' && tag[0] <= '9') {
 		return "", false
 	}
 	version, variant, _ := strings.Cut(tag, "-")
