@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -116,7 +117,7 @@ func TestUnusableDirectory(t *testing.T) {
 }
 
 // TestMigrates opens a file of the first schema, which knew nothing of learnt
-// definitions.
+// definitions, nor of sums.
 func TestMigrates(t *testing.T) {
 	file := path(t)
 	if err := open(t, file).Close(); err != nil {
@@ -128,7 +129,7 @@ func TestMigrates(t *testing.T) {
 	}
 	err = db.Update(func(tx *bbolt.Tx) error {
 		return errors.Join(
-			tx.DeleteBucket([]byte("learnt")),
+			tx.DeleteBucket([]byte("learnt")), tx.DeleteBucket([]byte("sums")),
 			tx.Bucket([]byte("meta")).Put([]byte("schema"), binary.BigEndian.AppendUint32(nil, 1)),
 		)
 	})
@@ -140,6 +141,9 @@ func TestMigrates(t *testing.T) {
 		t.Error(err)
 	}
 	if err := s.PutBaseImage("node", "linux/amd64", store.BaseImage{}); err != nil {
+		t.Error(err)
+	}
+	if err := s.PutSums("/src/shop", "/src/shop", maps.All(map[string][]byte{".": {1}})); err != nil {
 		t.Error(err)
 	}
 }

@@ -20,6 +20,8 @@
 //	records   completion time and a sequence number → a record, as the number
 //	          of its layout and what varies: an outcome and times per step
 //	refs      builder and ref → the record's key and generation
+//	sums      a bucket per repository: a tree's root and a directory → what is
+//	          known of the files in it ([buildctx.Tree.Sums])
 //	repositories, images, learnt, warmth
 //	          JSON by natural key: there are few of them
 //

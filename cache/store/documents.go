@@ -62,10 +62,13 @@ func (s *Store) Repository(root string) (r Repository, ok bool, err error) {
 // Repositories returns all repositories by root.
 func (s *Store) Repositories() ([]Repository, error) { return repositories.all(s, "") }
 
-// RemoveRepository forgets a repository and its consent. Its build records
-// stay. Removing one that is not stored is no error.
+// RemoveRepository forgets a repository, its consent and what is known of its
+// files. Its build records stay. Removing one that is not stored is no error.
 func (s *Store) RemoveRepository(root string) error {
 	return s.update(repositories.name, func(tx *bbolt.Tx) error {
+		if err := removeSums(tx, root); err != nil {
+			return err
+		}
 		return tx.Bucket(repositories.bucket).Delete([]byte(root))
 	})
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // schema is the version of the file's layout that this code writes.
-const schema = 2
+const schema = 3
 
 // The buckets of the file, as doc.go describes them.
 var (
@@ -19,6 +19,7 @@ var (
 	layoutIDBucket  = []byte("layoutIDs")
 	recordBucket    = []byte("records")
 	refBucket       = []byte("refs")
+	sumBucket       = []byte("sums")
 	schemaKey       = []byte("schema")
 	randomKey       = []byte("key")
 	recordBuckets   = [][]byte{layoutBucket, layoutIDBucket, recordBucket, refBucket}

@@ -1,0 +1,85 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"iter"
+
+	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+)
+
+// PutSums stores what is known of the files in a tree of a repository: pages by
+// directory, in place of those that were stored of the same ones. A tree goes by
+// its root. Pages that a failing call was given are lost: their files are read
+// once more after the next start.
+func (s *Store) PutSums(repository, tree string, pages iter.Seq2[string, []byte]) error {
+	return s.update("sums", func(tx *bbolt.Tx) error {
+		b, err := tx.Bucket(sumBucket).CreateBucketIfNotExists([]byte(repository))
+		if err != nil {
+			return err
+		}
+		for dir, page := range pages {
+			key := []byte(join(tree, dir))
+			if len(page) == 0 {
+				err = b.Delete(key)
+			} else {
+				err = b.Put(key, page)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Sums gives load the pages of a tree, and drops those that it refuses. Load may
+// not keep a page.
+func (s *Store) Sums(repository, tree string, load func(dir string, page []byte) bool) error {
+	var refused [][]byte
+	err := s.view("sums", func(tx *bbolt.Tx) error {
+		b := tx.Bucket(sumBucket).Bucket([]byte(repository))
+		if b == nil {
+			return nil
+		}
+		prefix := []byte(join(tree, ""))
+		cursor := b.Cursor()
+		for key, page := cursor.Seek(prefix); bytes.HasPrefix(key, prefix); key, page = cursor.Next() {
+			if !load(string(key[len(prefix):]), page) {
+				refused = append(refused, bytes.Clone(key))
+			}
+		}
+		return nil
+	})
+	if err != nil || len(refused) == 0 {
+		return err
+	}
+	return s.update("sums", func(tx *bbolt.Tx) error {
+		b := tx.Bucket(sumBucket).Bucket([]byte(repository))
+		for _, key := range refused {
+			if b == nil {
+				break // the repository was forgotten meanwhile
+			}
+			if err := b.Delete(key); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// removeSums drops all that is stored of a repository's files.
+func removeSums(tx *bbolt.Tx, repository string) error {
+	err := tx.Bucket(sumBucket).DeleteBucket([]byte(repository))
+	if errors.Is(err, bolterrors.ErrBucketNotFound) {
+		return nil
+	}
+	return err
+}
+
+// addSums makes room for what is known of files.
+func addSums(tx *bbolt.Tx) error {
+	_, err := tx.CreateBucket(sumBucket)
+	return err
+}
