@@ -7,8 +7,8 @@ import (
 // A Graph is what of a build decides what the cache reuses: BuildKit's
 // operations and what each takes in. It is immutable.
 //
-// Digests are opaque here. They are BuildKit's own or, where they are stored, a
-// keyed hash of them: only their equality counts.
+// Digests are BuildKit's own: plain hashes over the values of args, among others,
+// which stay in memory.
 type Graph struct {
 	// Nodes are in an order in which inputs come before what needs them.
 	Nodes []Node
@@ -21,13 +21,15 @@ type Node struct {
 	// Digests are the operation's own (BuildKit: CacheMap.Digest): what it does,
 	// without what it takes in. Only sources have more than one, each as good as
 	// the other. There is none for an operation whose digest differs in every
-	// build (a local source), and none where Unknown says why.
+	// build (a local source), and none of a source of which Unknown says why.
 	Digests []string
 	Output  int // which of the operation's results
 	Inputs  []Input
 	Steps   []int // indexes of the steps that it is part of
 	NoCache bool  // the build was told not to look for it
-	// Unknown says why the digests could not be determined.
+	// Doubted reports that the builder may have results of it that nobody observed.
+	Doubted bool
+	// Unknown says why the node's keys cannot be determined.
 	Unknown Uncertainty
 }
 
@@ -63,38 +65,29 @@ const (
 	OtherFrontend Uncertainty = "external-frontend"
 )
 
-// A Seal stands in for a digest where it is kept: equal for equal digests.
-// BuildKit's digests are plain hashes over the values of args, which could be
-// found by trying.
-type Seal func(digest string) string
-
 // NewGraph returns what of a plan, whose keys are given, decides the cache.
 // layered says that the builder also knows an image by its layers (BuildKit
 // before v0.34).
-func NewGraph(plan *dockerfile.Plan, keys []Key, seal Seal, layered bool) Graph {
+func NewGraph(plan *dockerfile.Plan, keys []Key, layered bool) Graph {
 	g := Graph{Targets: plan.Results, Nodes: make([]Node, len(plan.Ops))}
 	for i, op := range plan.Ops {
 		n := Node{Output: op.Output, Steps: op.Steps, NoCache: op.IgnoreCache}
-		switch {
-		case keys[i].Reason == Unread && keys[i].Cause == i:
+		if keys[i].Reason == Unread && keys[i].Cause == i {
 			n.Unknown = NotRead
+		}
+		switch {
 		case op.Digest != "":
-			n.Digests = []string{seal(op.Digest)}
+			n.Digests = []string{op.Digest}
 			if layered && op.Source != nil && op.Source.Layers != "" {
-				n.Digests = append(n.Digests, seal(op.Source.Layers))
+				n.Digests = append(n.Digests, op.Source.Layers)
 			}
 		case keys[i].Reason == Unresolved:
 			n.Unknown = NotResolved
 		}
 		for j, in := range op.Inputs {
-			input := Input{Node: in.Op, ByContent: in.Content != nil}
-			if in.Selector != "" {
-				input.Selector = seal(in.Selector)
-			}
-			if content := keys[i].Inputs[j].Content; content != "" {
-				input.Content = seal(content)
-			}
-			n.Inputs = append(n.Inputs, input)
+			n.Inputs = append(n.Inputs, Input{
+				Node: in.Op, Selector: in.Selector, ByContent: in.Content != nil, Content: keys[i].Inputs[j].Content,
+			})
 		}
 		g.Nodes[i] = n
 	}

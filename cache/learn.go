@@ -18,15 +18,15 @@ const (
 )
 
 // Learn returns the mirror after a build of g in which the nodes had the given
-// fates, and the key under which the result of each node that was executed is
-// now stored, "" for the others.
+// fates, and the key under which the result of each node that was executed or
+// loaded is stored, "" where there is none or it is not known.
 func (m *Mirror) Learn(g Graph, fates []Fate) (*Mirror, []KeyID) {
 	next := m.clone()
 	l := learner{mirror: next, graph: g, all: make([]sighting, len(g.Nodes)), result: make([][]KeyID, len(g.Nodes))}
 	stored := make([]KeyID, len(g.Nodes))
 	for n := range g.Nodes {
 		l.learn(n, fates[n])
-		if fates[n] == Made && len(l.result[n]) > 0 {
+		if fates[n] != Untouched && len(l.result[n]) > 0 {
 			stored[n] = l.result[n][0]
 		}
 	}
@@ -65,6 +65,8 @@ func (l *learner) learn(n int, fate Fate) {
 	l.connect(node, s.sure)
 	switch {
 	case len(node.Digests) == 0: // a local source, or one that is not known
+	case node.Unknown != "":
+		l.mirror.doubted[node.Digests[0]] = true
 	case len(node.Inputs) == 0:
 		l.result[n] = s.sure
 	case fate == Made:

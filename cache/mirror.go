@@ -118,3 +118,11 @@ func (m *Mirror) clone() *Mirror {
 	}
 	return &Mirror{links: maps.Clone(m.links), guesses: maps.Clone(m.guesses), made: maps.Clone(m.made), results: maps.Clone(m.results), doubted: maps.Clone(m.doubted)}
 }
+
+// Known returns the keys that have, or had, a result, in no order.
+func (m *Mirror) Known() []KeyID {
+	if m == nil {
+		return nil
+	}
+	return slices.Collect(maps.Keys(m.results))
+}

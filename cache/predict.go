@@ -17,10 +17,20 @@ type Prediction struct {
 	Forecast Forecast
 	// Reason says why the forecast is Unknown.
 	Reason Uncertainty
-	// Breaker reports a miss although nothing that the node takes in is
-	// predicted to run.
-	Breaker bool
+	// Cause says why the forecast is WillMiss.
+	Cause MissCause
 }
+
+// A MissCause says why something will run.
+type MissCause string
+
+// The causes.
+const (
+	NeverRun   MissCause = "new"   // the operation, or what it is applied to, is new
+	OtherFiles MissCause = "files" // it ran, on other files
+	ResultGone MissCause = "gone"  // its result was dropped
+	TakesInput MissCause = "input" // something that it takes in will run
+)
 
 // Predict says for each node of g whether it would execute if g were built now.
 //
@@ -42,9 +52,28 @@ func (m *Mirror) Predict(g Graph) []Prediction {
 		p.decide(n)
 	}
 	for n := range g.Nodes {
-		p.out[n].Breaker = p.out[n].Forecast == WillMiss && !p.takesFresh(n)
+		if p.out[n].Forecast == WillMiss {
+			p.out[n].Cause = p.cause(n)
+		}
 	}
 	return p.out
+}
+
+// cause says why node n will run.
+func (p *predictor) cause(n int) MissCause {
+	node := p.graph.Nodes[n]
+	switch {
+	case p.takesFresh(n):
+		return TakesInput
+	case len(p.found[n].sure) > 0:
+		return ResultGone
+	}
+	for i, in := range node.Inputs {
+		if in.Content != "" && len(p.mirror.madeOf(node, i)) > 0 {
+			return OtherFiles
+		}
+	}
+	return NeverRun
 }
 
 // certainty says whether something will be asked for.

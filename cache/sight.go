@@ -52,7 +52,7 @@ func (m *Mirror) sight(n Node, found []sighting) sighting {
 	case !n.NoCache:
 		m.probe(n, found, &s)
 	}
-	if m.doubted[n.Digests[0]] {
+	if n.Doubted || m.doubted[n.Digests[0]] {
 		s.anything, s.reason = true, NotObserved
 	}
 	m.complete(n, found, &s)
