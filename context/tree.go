@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"iter"
 	"path"
+	"path/filepath"
 	"strings"
 )
 
@@ -54,6 +55,16 @@ func (t *Tree) Sequence() uint64 { return t.seq }
 
 // Files returns how many entries t holds that are not directories.
 func (t *Tree) Files() int { return t.files }
+
+// Sub returns the tree of a directory in t, at the moment that t shows; false if
+// there is none.
+func (t *Tree) Sub(dir string) (*Tree, bool) {
+	it, ok := t.find(dir)
+	if !ok || it.dir == nil {
+		return nil, false
+	}
+	return &Tree{root: filepath.Join(t.root, filepath.FromSlash(dir)), seq: t.seq, top: it.dir, files: countFiles(it.dir)}, true
+}
 
 // Lookup returns the entry at name. Links on the way are not followed.
 func (t *Tree) Lookup(name string) (Entry, bool) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -30,9 +31,14 @@ type Part struct {
 	// Plan has Ops, Results and Requests. Steps of an Op are indexes into the
 	// record's.
 	Plan *dockerfile.Plan
-	// Fates are what became of Plan.Ops.
+	// Fates are what became of Plan.Ops, and Runs when those that were executed
+	// were, by the builder's clock.
 	Fates []cache.Fate
+	Runs  []Run
 }
+
+// A Run is a span of time; zero for what did not run.
+type Run struct{ Started, Completed time.Time }
 
 // Observe reads the finished build that ev reports. Steps of a build that
 // succeeded have the instructions of its own Dockerfile as names; for one that

@@ -1,6 +1,9 @@
 package buildkit
 
-import "github.com/stokerd/stoker/cache"
+import (
+	"github.com/stokerd/stoker/cache"
+	"github.com/stokerd/stoker/context/dockerfile"
+)
 
 // parts puts what the provenance says of operations and what the status says of
 // vertices together.
@@ -10,7 +13,8 @@ func (o *observation) parts() []Part {
 		if p.recording == nil {
 			return nil // a part alone would not tell what the builder holds
 		}
-		part := Part{Plan: p.recording.Plan, Fates: make([]cache.Fate, len(p.recording.IDs))}
+		n := len(p.recording.IDs)
+		part := Part{Plan: p.recording.Plan, Fates: make([]cache.Fate, n), Runs: make([]Run, n)}
 		seen := map[string]*seenVertex{}
 		for digest, id := range p.config.DigestMapping {
 			if v := o.seen.vertices[digest]; v != nil {
@@ -25,7 +29,12 @@ func (o *observation) parts() []Part {
 			if l, ok := parseLabel(v.Name); ok && l.step() {
 				part.Plan.Ops[i].Steps = []int{o.byStep[l.prefix]}
 			}
-			part.Fates[i] = o.fate(v)
+			if op := &part.Plan.Ops[i]; op.Record == "" {
+				op.Record = dockerfile.RecordOf(v.Name)
+			}
+			if part.Fates[i] = o.fate(v); part.Fates[i] == cache.Made {
+				part.Runs[i] = Run{*v.Started, *v.Completed}
+			}
 		}
 		list = append(list, part)
 	}

@@ -1,5 +1,7 @@
 package dockerfile
 
+import digest "github.com/opencontainers/go-digest"
+
 // An Op is one result of an operation, as BuildKit's solver keeps it in its cache
 // (BuildKit: solver, Edge and CacheMap). A step is made of one Op or, as with
 // COPY --link, of several; sources and what the frontend adds belong to none.
@@ -22,6 +24,11 @@ type Op struct {
 	// Steps are the indexes into Plan.Steps of the steps it is part of: none,
 	// one, or one per platform that shares it.
 	Steps []int
+	// Record stands for the text under which the builder lists the result among
+	// what it holds, "" where that is not known: for a RUN its command, else the
+	// step's name without its number (BuildKit: solver/llbsolver/ops, Exec). A
+	// plain hash over values, which stays in memory.
+	Record string
 	// IgnoreCache is set where the build was told not to look into the cache.
 	// The result is kept all the same.
 	IgnoreCache bool
@@ -88,4 +95,13 @@ type Source struct {
 	// Empty if the layers are not known. As an image's Digest, it holds no
 	// values.
 	Layers string
+}
+
+// RecordOf returns what stands for an entry of the list of what a builder holds
+// (see Op.Record), given its description.
+func RecordOf(description string) string {
+	if prefix := stepPrefix.FindString(description); prefix != "" {
+		description = description[len(prefix):]
+	}
+	return digest.FromString(description).String()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/moby/buildkit/solver/pb"
 )
@@ -58,6 +59,17 @@ func (a *assembler) addOps(ctx context.Context, vertices []*vertex, head *pb.Inp
 	return nil
 }
 
+// record returns what v is listed as (see Op.Record).
+func (v *vertex) record() string {
+	switch exec := v.op.GetExec(); {
+	case exec != nil:
+		return RecordOf("mount / from exec " + strings.Join(exec.GetMeta().GetArgs(), " "))
+	case v.name != "":
+		return RecordOf(v.name)
+	}
+	return ""
+}
+
 func (a *assembler) newOp(ctx context.Context, v *vertex, index int) (Op, error) {
 	op := Op{Output: index, IgnoreCache: v.ignoreCache}
 	if src := v.op.GetSource(); src != nil {
@@ -68,7 +80,7 @@ func (a *assembler) newOp(ctx context.Context, v *vertex, index int) (Op, error)
 	if err != nil {
 		return Op{}, fmt.Errorf("key of %s: %w", v.prefix, err) // the name would hold values
 	}
-	op.Digest = cm.Digest.String()
+	op.Digest, op.Record = cm.Digest.String(), v.record()
 	for i, in := range v.op.Inputs {
 		input := OpInput{Op: a.ops[output{in.Digest, in.Index}], Selector: cm.Deps[i].Selector.String()}
 		if cm.Deps[i].ComputeDigestFunc != nil {
