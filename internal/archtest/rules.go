@@ -43,6 +43,7 @@ func Levels() []Level {
 		{"internal/suggest", 3, "pure rules over plans, records and change sets"},
 		{"internal/image", 3, "analysis of images, beside the model"},
 		{"internal/scaffold", 3, "templates that follow the rules' advice"},
+		{"internal/ledger", 4, "joins what the builder tells with what the files are"},
 		{"cache/prewarm", 4, "decides over what builder, store and model tell it"},
 		{"internal/verify", 4, "builds through cache/buildkit"},
 		{"internal/report", 4, "the only place that turns the domain into wire structs"},

@@ -1,12 +1,16 @@
 package project
 
 import (
+	"context"
+	"fmt"
+	"io/fs"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	buildctx "github.com/stokerd/stoker/context"
+	"github.com/stokerd/stoker/context/dockerfile"
 	"github.com/stokerd/stoker/internal/config"
 	"github.com/stokerd/stoker/internal/discover"
 	"github.com/stokerd/stoker/internal/git"
@@ -116,6 +120,35 @@ func (p *Picture) Ignored(l buildctx.Local, dir string) (files int, unread []str
 		}
 	}
 	return files, unread
+}
+
+// Sent returns what a request of a build's plan brings. An error is a directory
+// that is not there or cannot be read, or ctx's.
+func (p *Picture) Sent(ctx context.Context, b *Build, r dockerfile.Request) (buildctx.SentDir, error) {
+	s := b.Selection
+	i := slices.IndexFunc(s.Locals(), func(l buildctx.Local) bool { return l.Name == r.Local })
+	if i < 0 {
+		return buildctx.SentDir{}, fmt.Errorf("local context %q: %w", r.Local, fs.ErrNotExist)
+	}
+	local, others := s.Locals()[i], 0
+	for _, other := range s.Plan.Requests {
+		if other.Local == r.Local {
+			others++
+		}
+	}
+	if others == 1 {
+		return local.Top(), nil
+	}
+	// The selection is of all that is asked for, and this is a part of it.
+	tree, sub, err := p.view(local.Root)
+	if err != nil {
+		return buildctx.SentDir{}, err
+	}
+	below, ok := tree.Sub(sub)
+	if !ok {
+		return buildctx.SentDir{}, &outsideError{local.Root}
+	}
+	return below.Sent(ctx, r)
 }
 
 // outsideError is a context that no tree shows: it came to be since the
