@@ -88,6 +88,11 @@ type SuggestRequest struct {
 	Query
 }
 
+// PredictRequest asks what the next builds will reuse.
+type PredictRequest struct {
+	Query
+}
+
 // ReplayRequest asks for a replay of one definition.
 type ReplayRequest struct {
 	Query

@@ -104,6 +104,11 @@ func (c *Client) ContextTree(ctx context.Context, req api.ContextTreeRequest) (a
 	return a, c.call(ctx, http.MethodPost, "context/tree", req, &a)
 }
 
+// Predict says what the next builds will execute.
+func (c *Client) Predict(ctx context.Context, req api.PredictRequest) (a api.Predict, err error) {
+	return a, c.call(ctx, http.MethodPost, "predict", req, &a)
+}
+
 // Replay replays the history against a definition's Dockerfile.
 func (c *Client) Replay(ctx context.Context, req api.ReplayRequest) (a api.Replay, err error) {
 	return a, c.call(ctx, http.MethodPost, "replay", req, &a)

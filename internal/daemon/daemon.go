@@ -18,6 +18,7 @@ import (
 	"github.com/stokerd/stoker/internal/api"
 	"github.com/stokerd/stoker/internal/config"
 	"github.com/stokerd/stoker/internal/ipc"
+	"github.com/stokerd/stoker/internal/ledger"
 	"github.com/stokerd/stoker/internal/project"
 	"github.com/stokerd/stoker/internal/server"
 )
@@ -61,8 +62,9 @@ type Daemon struct {
 	choosing sync.Mutex // held while the builder is chosen
 	amending sync.Mutex // held while what is kept of a repository changes: see amend
 
-	mu           sync.Mutex // guards repositories
+	mu           sync.Mutex // guards the fields below
 	repositories map[string]*repository
+	ledgers      map[string]*ledger.Ledger // by builder
 }
 
 var _ server.Backend = (*Daemon)(nil)
@@ -97,7 +99,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	group, ctx := errgroup.WithContext(ctx)
 	d := &Daemon{
 		options: o, log: o.Log, store: kept, images: newImages(base), board: newBoard(), rest: newRest(o.Rest), started: time.Now(),
-		stop: stop, ctx: ctx, group: group, repositories: map[string]*repository{},
+		stop: stop, ctx: ctx, group: group, repositories: map[string]*repository{}, ledgers: map[string]*ledger.Ledger{},
 	}
 	d.secrets = project.NewSecretCache()
 	d.builder = &builder{env: o.Builder, log: o.Log.With("component", "builder")}

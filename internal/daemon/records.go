@@ -7,13 +7,16 @@ import (
 	"strings"
 	"sync"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/stokerd/stoker/cache"
 	"github.com/stokerd/stoker/cache/buildkit"
 	buildctx "github.com/stokerd/stoker/context"
 )
 
 // listen keeps the builds of one node: those that it remembers, and those to
-// come.
+// come. Reading a build takes a while; what is told meanwhile is not kept
+// waiting, and what happens now not by what happened once.
 func (d *Daemon) listen(ctx context.Context, node *buildkit.Builder) error {
 	running := map[string]func(){} // what is held back while a build runs
 	defer func() {
@@ -21,27 +24,42 @@ func (d *Daemon) listen(ctx context.Context, node *buildkit.Builder) error {
 			release()
 		}
 	}()
-	return node.Watch(ctx, func(ev buildkit.Event) error {
-		switch ev.Type {
-		case buildkit.Started:
-			if running[ev.Ref] == nil {
-				running[ev.Ref] = d.warmer.Hold()
+	began := map[string]moment{} // what the builds that run found
+	d.list(ctx, node)
+	past, present := newQueue(), newQueue()
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return past.run(ctx) })
+	group.Go(func() error { return present.run(ctx) })
+	group.Go(func() error {
+		return node.Watch(ctx, func(ev buildkit.Event) error {
+			found, seen := began[ev.Ref]
+			switch ev.Type {
+			case buildkit.Started:
+				if !seen {
+					running[ev.Ref], began[ev.Ref] = d.warmer.Hold(), d.moment(ctx)
+				}
+			case buildkit.Complete, buildkit.Deleted:
+				queue := past
+				if seen {
+					running[ev.Ref]()
+					delete(running, ev.Ref)
+					delete(began, ev.Ref)
+					queue = present
+				}
+				if ev.Type == buildkit.Complete {
+					queue.add(func() { d.record(ctx, node, ev, found) })
+				}
 			}
-		case buildkit.Complete, buildkit.Deleted:
-			if release := running[ev.Ref]; release != nil {
-				release()
-				delete(running, ev.Ref)
-			}
-			if ev.Type == buildkit.Complete {
-				d.record(ctx, node, ev)
-			}
-		}
-		return nil
+			return nil
+		})
 	})
+	return group.Wait()
 }
 
-// record keeps a finished build if it is of a watched repository.
-func (d *Daemon) record(ctx context.Context, node *buildkit.Builder, ev buildkit.Event) {
+// record learns from a finished build, and keeps it if it is of a watched
+// repository. found is what the repositories held when it began, nil if nobody
+// looked.
+func (d *Daemon) record(ctx context.Context, node *buildkit.Builder, ev buildkit.Event, found moment) {
 	name := node.Info().Name
 	for _, r := range d.all() {
 		if r.recall(ev) {
@@ -61,6 +79,9 @@ func (d *Daemon) record(ctx context.Context, node *buildkit.Builder, ev buildkit
 		return
 	}
 	repo, def := d.belongs(seen)
+	if found != nil {
+		d.enter(ctx, node, seen, found[repo], repo, def.Name)
+	}
 	if repo == nil {
 		return
 	}

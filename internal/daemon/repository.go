@@ -19,6 +19,7 @@ import (
 	"github.com/stokerd/stoker/internal/advise"
 	"github.com/stokerd/stoker/internal/api"
 	"github.com/stokerd/stoker/internal/config"
+	"github.com/stokerd/stoker/internal/ledger"
 	"github.com/stokerd/stoker/internal/project"
 	"github.com/stokerd/stoker/internal/report"
 	"github.com/stokerd/stoker/watcher"
@@ -47,7 +48,8 @@ type repository struct {
 	suggestions atomic.Int64
 	heldBack    atomic.Bool // a warm-up stopped short because git had not settled
 	history     advise.Memory
-	builds      builds // what was observed, for status
+	builds      builds         // what was observed, for status
+	contents    *ledger.Reader // of the files that builds take
 
 	watchers map[string]*watcher.Watcher // belongs to run
 
@@ -75,7 +77,7 @@ func newRepository(d *Daemon, r store.Repository) *repository {
 		root: r.Root, daemon: d, log: d.log.With("component", "repository", "root", r.Root), since: time.Now(),
 		ended: make(chan struct{}), ready: make(chan struct{}), commands: make(chan func(context.Context)),
 		recount: make(chan struct{}, 1), watchers: map[string]*watcher.Watcher{}, consent: r,
-		safe: map[string]bool{}, texts: map[string][]string{}, values: map[string]map[string]string{},
+		contents: ledger.NewReader(), safe: map[string]bool{}, texts: map[string][]string{}, values: map[string]map[string]string{},
 	}
 	repo.opener = &project.Opener{
 		Secrets: d.secrets, Resolver: repositoryImages{d.images, repo}, User: d.options.User, Env: d.options.Env,

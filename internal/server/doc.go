@@ -49,6 +49,7 @@ type Answers interface {
 	ContextDiff(context.Context, api.ContextDiffRequest) (api.ContextDiff, error)
 	ContextExplain(context.Context, api.ContextExplainRequest) (api.ContextExplain, error)
 	ContextTree(context.Context, api.ContextTreeRequest) (api.ContextTree, error)
+	Predict(context.Context, api.PredictRequest) (api.Predict, error)
 	Replay(context.Context, api.ReplayRequest) (api.Replay, error)
 	Stats(context.Context, api.StatsRequest) (api.Stats, error)
 	Suggest(context.Context, api.SuggestRequest) (api.Suggest, error)

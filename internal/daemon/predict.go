@@ -1,0 +1,132 @@
+package daemon
+
+import (
+	"context"
+	"strings"
+
+	"github.com/stokerd/stoker/cache"
+	"github.com/stokerd/stoker/cache/buildkit"
+	"github.com/stokerd/stoker/context/dockerfile"
+	"github.com/stokerd/stoker/internal/api"
+	"github.com/stokerd/stoker/internal/ledger"
+	"github.com/stokerd/stoker/internal/project"
+	"github.com/stokerd/stoker/internal/report"
+)
+
+// A moment is what the repositories held at one time.
+type moment map[*repository]*project.Picture
+
+// moment returns what the repositories hold, with everything that was written
+// before the call.
+func (d *Daemon) moment(ctx context.Context) moment {
+	m := moment{}
+	for _, r := range d.all() {
+		if s, err := r.fresh(ctx); err == nil && s != nil && s.picture != nil {
+			m[r] = s.picture
+		}
+	}
+	return m
+}
+
+// ledger returns the ledger of a builder, which lives as long as the daemon.
+func (d *Daemon) ledger(node *buildkit.Builder) *ledger.Ledger {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	info := node.Info()
+	name := strings.Join(append([]string{info.Name, info.Address}, info.Workers...), " ")
+	if d.ledgers[name] == nil {
+		d.ledgers[name] = ledger.New()
+	}
+	return d.ledgers[name]
+}
+
+// enter enters a finished build in the builder's ledger. What it was of is known
+// where the files that its steps take were the same when it began, as before has
+// them, and now.
+func (d *Daemon) enter(ctx context.Context, node *buildkit.Builder, seen buildkit.Observed, before *project.Picture, repo *repository, name string) {
+	var pictures []*project.Picture
+	if before != nil {
+		if s, err := repo.fresh(ctx); err == nil && s.picture != nil {
+			pictures = []*project.Picture{before, s.picture}
+		}
+	}
+	for _, part := range seen.Parts {
+		keys := cache.Keys(part.Plan.Ops, d.contents(repo).Content(ctx, part.Plan, name, pictures...))
+		d.ledger(node).Learn(ledger.Build{
+			Graph: cache.NewGraph(part.Plan, keys, layered(node)), Fates: part.Fates, Runs: part.Runs, Records: recordsOf(part.Plan),
+		})
+	}
+	d.list(ctx, node)
+}
+
+// contents returns the reader of a repository's files; for none, one that
+// nobody asks for any.
+func (d *Daemon) contents(r *repository) *ledger.Reader {
+	if r == nil {
+		return ledger.NewReader()
+	}
+	return r.contents
+}
+
+// list has the builder say what it holds.
+func (d *Daemon) list(ctx context.Context, node *buildkit.Builder) {
+	held, err := node.Held(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			d.log.Warn("what the builder holds is not known", "error", err)
+		}
+		return
+	}
+	d.ledger(node).List(held)
+}
+
+// layered reports whether the builder also knows an image by its layers.
+func layered(node *buildkit.Builder) bool {
+	version := strings.TrimPrefix(node.Info().Version, "v")
+	major, rest, _ := strings.Cut(version, ".")
+	minor, _, _ := strings.Cut(rest, ".")
+	return major == "0" && len(minor) == 2 && minor < "34"
+}
+
+// recordsOf returns what the results of a plan's operations are listed as.
+func recordsOf(plan *dockerfile.Plan) []string {
+	records := make([]string, len(plan.Ops))
+	for i, op := range plan.Ops {
+		records[i] = op.Record
+	}
+	return records
+}
+
+// Predict answers `stoker predict`.
+func (d *Daemon) Predict(ctx context.Context, req api.PredictRequest) (api.Predict, error) {
+	repo, p, err := d.picture(ctx, req.Query)
+	if err != nil {
+		return api.Predict{}, err
+	}
+	builds, err := chosen(p, req.Names)
+	if err != nil {
+		return api.Predict{}, err
+	}
+	node := d.builder.current()
+	if node == nil {
+		return api.Predict{}, d.builder.missing()
+	}
+	// A builder's garbage collection, and who prunes, tell nobody.
+	d.list(ctx, node)
+	l := d.ledger(node)
+	costs, err := d.costs(repo)
+	if err != nil {
+		return api.Predict{}, err
+	}
+	answer := api.Predict{Schema: api.PredictSchema, Builder: node.Info().Name, Definitions: []api.Prediction{}}
+	for _, b := range builds {
+		if b.Selection == nil {
+			return api.Predict{}, problem(b.Problem)
+		}
+		plan := b.Selection.Plan
+		keys := cache.Keys(plan.Ops, repo.contents.Content(ctx, plan, b.Definition.Name, p))
+		g := cache.NewGraph(plan, keys, layered(node))
+		answer.Definitions = append(answer.Definitions, report.Prediction(b, g, l.Predict(g, recordsOf(plan)), costs(b.Definition.Name)))
+	}
+	return answer, nil
+}

@@ -1,0 +1,49 @@
+package daemon
+
+import (
+	"context"
+	"sync"
+)
+
+// A queue has tasks done one after the other, and keeps nobody waiting who adds
+// one.
+type queue struct {
+	wake chan struct{} // holds one token: there are tasks
+
+	mu    sync.Mutex // guards tasks
+	tasks []func()
+}
+
+func newQueue() *queue { return &queue{wake: make(chan struct{}, 1)} }
+
+func (q *queue) add(task func()) {
+	q.mu.Lock()
+	q.tasks = append(q.tasks, task)
+	q.mu.Unlock()
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run does the tasks until ctx ends; those that are left then are not done.
+func (q *queue) run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-q.wake:
+		}
+		for ctx.Err() == nil {
+			q.mu.Lock()
+			if len(q.tasks) == 0 {
+				q.mu.Unlock()
+				break
+			}
+			task := q.tasks[0]
+			q.tasks = q.tasks[1:]
+			q.mu.Unlock()
+			task()
+		}
+	}
+}
