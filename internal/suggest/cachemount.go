@@ -234,12 +234,9 @@ func (p *mountPlan) state(ins dockerfile.Instruction, home, owner string, known 
 // contradicted reports a RUN that has a mount there, or that says by a flag, an
 // assignment or a removal that it wants no cache.
 func (p *mountPlan) contradicted(ins dockerfile.Instruction, commands []command, dirs []string) bool {
-	flags := slices.DeleteFunc(slices.Clone(ins.Flags), func(f string) bool { return !strings.HasPrefix(f, "--mount") })
-	if len(flags) != len(ins.Run.Mounts) {
-		return true // one that cannot be read may be it
-	}
 	for _, m := range ins.Run.Mounts {
-		if strings.Contains(m.Target, "$") || slices.ContainsFunc(dirs, func(d string) bool { return m.Target != "" && path.IsAbs(m.Target) && overlap(d, m.Target) }) {
+		unread := m.Target == "" && m.Type != "secret" && m.Type != "ssh" // it may be this one
+		if unread || strings.Contains(m.Target, "$") || slices.ContainsFunc(dirs, func(d string) bool { return m.Target != "" && path.IsAbs(m.Target) && overlap(d, m.Target) }) {
 			return true
 		}
 	}
