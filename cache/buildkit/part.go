@@ -32,7 +32,7 @@ func (o *observation) parts() []Part {
 			if op := &part.Plan.Ops[i]; op.Record == "" {
 				op.Record = dockerfile.RecordOf(v.Name)
 			}
-			if part.Fates[i] = o.fate(v); part.Fates[i] == cache.Made {
+			if part.Fates[i] = v.fate(o.imports); part.Fates[i] == cache.Made {
 				part.Runs[i] = Run{*v.Started, *v.Completed}
 			}
 		}
@@ -41,12 +41,53 @@ func (o *observation) parts() []Part {
 	return list
 }
 
-// fate says what became of a vertex of this build.
-func (o *observation) fate(v *seenVertex) cache.Fate {
+// Part tells what became of the operations of the plan that was solved; false if
+// one of them cannot be told from what the builder said. There is no record of
+// such a solve, so operations go by the names of their steps.
+func (s Solved) Part(plan *dockerfile.Plan) (Part, bool) {
+	type named struct{ prefix, record string }
+	seen := map[named]*seenVertex{}
+	for _, v := range s.seen.vertices {
+		if l, ok := parseLabel(v.Name); ok && l.step() {
+			seen[named{l.prefix, dockerfile.RecordOf(v.Name)}] = v
+			if l.keyword == "RUN" {
+				seen[named{l.prefix, "RUN"}] = v
+			}
+		}
+	}
+	part := Part{Plan: plan, Fates: make([]cache.Fate, len(plan.Ops)), Runs: make([]Run, len(plan.Ops))}
+	for i, op := range plan.Ops {
+		var v *seenVertex
+		for _, at := range op.Steps { // one of them names the vertex
+			l, _ := parseLabel(plan.Steps[at].Name)
+			record := op.Record
+			if l.keyword == "RUN" {
+				record = "RUN"
+			}
+			if have := seen[named{l.prefix, record}]; have != nil {
+				v = have
+			}
+		}
+		if v == nil {
+			if op.Source == nil {
+				return Part{}, false
+			}
+			continue
+		}
+		if part.Fates[i] = v.fate(false); part.Fates[i] == cache.Made {
+			part.Runs[i] = Run{*v.Started, *v.Completed}
+		}
+	}
+	return part, true
+}
+
+// fate says what became of a vertex of this build, which imports a remote cache
+// or does not.
+func (v *seenVertex) fate(imports bool) cache.Fate {
 	switch {
 	case v.Started == nil || v.Completed == nil || v.Error != "" || v.inferred():
 		return cache.Untouched
-	case v.Cached, o.imports && v.pulled && !v.logged:
+	case v.Cached, imports && v.pulled && !v.logged:
 		return cache.Loaded
 	}
 	return cache.Made

@@ -36,7 +36,13 @@ type Request struct {
 	// Progress is told what has been done so far; it may be nil. It is called
 	// from one goroutine.
 	Progress func(Progress)
+	// Done is told what became of the operations of a build that succeeded; it
+	// may be nil.
+	Done func(Solved)
 }
+
+// A Solved is what a solve of ours did.
+type Solved struct{ seen *replay }
 
 // Progress counts the operations of a solve. Names are left out on purpose:
 // they hold values of args.
@@ -52,7 +58,11 @@ func (b *Builder) Warm(ctx context.Context, r Request) error {
 	if err != nil {
 		return err
 	}
-	return b.solve(ctx, nil, opt, r.Progress)
+	seen, err := b.solve(ctx, nil, opt, r.Progress)
+	if err == nil && r.Done != nil {
+		r.Done(Solved{seen})
+	}
+	return err
 }
 
 // PullBase makes the builder hold the image ref, with its layers unpacked, for
@@ -72,7 +82,7 @@ func (b *Builder) PullBase(ctx context.Context, ref, platform string) error {
 	if err != nil {
 		return fmt.Errorf("pull %s: %w", ref, err)
 	}
-	if err := b.solve(ctx, def, client.SolveOpt{Internal: true, Session: b.session()}, nil); err != nil {
+	if _, err := b.solve(ctx, def, client.SolveOpt{Internal: true, Session: b.session()}, nil); err != nil {
 		return fmt.Errorf("pull %s: %w", ref, err)
 	}
 	return nil
@@ -147,7 +157,7 @@ func (b *Builder) session() []session.Attachable {
 	})}
 }
 
-func (b *Builder) solve(ctx context.Context, def *llb.Definition, opt client.SolveOpt, report func(Progress)) error {
+func (b *Builder) solve(ctx context.Context, def *llb.Definition, opt client.SolveOpt, report func(Progress)) (*replay, error) {
 	updates := make(chan *client.SolveStatus)
 	seen := newReplay()
 	done := make(chan struct{})
@@ -163,12 +173,12 @@ func (b *Builder) solve(ctx context.Context, def *llb.Definition, opt client.Sol
 	_, err := b.client.Solve(ctx, def, opt, updates)
 	<-done
 	if err == nil {
-		return nil
+		return seen, nil
 	}
 	if ctx.Err() != nil {
-		return context.Cause(ctx)
+		return nil, context.Cause(ctx)
 	}
-	return &SolveError{Kind: seen.failure(err), cause: err}
+	return nil, &SolveError{Kind: seen.failure(err), cause: err}
 }
 
 // A SolveError says which kind of failure ended a solve. The builder's own

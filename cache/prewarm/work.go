@@ -27,6 +27,9 @@ type Work struct {
 	// Pulls says which base images may be pulled by name; nil means all. One
 	// that may not be is left to the steps, where these may run.
 	Pulls func(dockerfile.Base) bool
+	// Done is told of each solve that succeeded, of which definition and text it
+	// was; it may be nil.
+	Done func(def buildctx.Definition, text []byte, solved buildkit.Solved)
 }
 
 // Describe says what the work runs: "pull the base images", or "run the steps up
@@ -76,7 +79,11 @@ func (w Work) Do(ctx context.Context, b Builder, tell func(step string)) error {
 			def.Target = "" // the text ends where it is wanted
 		}
 		tell(t.last())
-		if err := b.Warm(ctx, buildkit.Request{Definition: def, Dockerfile: t.Text, IgnoreFile: ignoreFile}); err != nil {
+		request := buildkit.Request{Definition: def, Dockerfile: t.Text, IgnoreFile: ignoreFile}
+		if w.Done != nil {
+			request.Done = func(s buildkit.Solved) { w.Done(def, t.Text, s) }
+		}
+		if err := b.Warm(ctx, request); err != nil {
 			return err
 		}
 	}

@@ -74,11 +74,11 @@ func (p *predictOptions) print(d api.Prediction) {
 	out.line(strings.Join(head, "  "))
 	for _, s := range d.Steps {
 		word := map[string]string{"hit": out.good("hit    "), "miss": out.bad("miss   "), "unknown": out.warn("unknown")}[s.Outcome]
-		took := ""
+		line := []string{"  " + word, " " + out.fit(s.Name, 20)}
 		if s.Seconds != nil && s.Outcome != "hit" {
-			took = "  " + seconds(*s.Seconds)
+			line = append(line, " "+seconds(*s.Seconds))
 		}
-		out.line("  "+word, " "+out.fit(s.Name, 20), took)
+		out.line(line...)
 		if s.Cause != nil && s.Cause.Kind != "input" {
 			out.line("           " + out.dim(s.Cause.Text))
 		}

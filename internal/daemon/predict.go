@@ -6,6 +6,7 @@ import (
 
 	"github.com/stokerd/stoker/cache"
 	"github.com/stokerd/stoker/cache/buildkit"
+	buildctx "github.com/stokerd/stoker/context"
 	"github.com/stokerd/stoker/context/dockerfile"
 	"github.com/stokerd/stoker/internal/api"
 	"github.com/stokerd/stoker/internal/ledger"
@@ -51,11 +52,33 @@ func (d *Daemon) enter(ctx context.Context, node *buildkit.Builder, seen buildki
 		}
 	}
 	for _, part := range seen.Parts {
-		keys := cache.Keys(part.Plan.Ops, d.contents(repo).Content(ctx, part.Plan, name, pictures...))
-		d.ledger(node).Learn(ledger.Build{
-			Graph: cache.NewGraph(part.Plan, keys, layered(node)), Fates: part.Fates, Runs: part.Runs, Records: recordsOf(part.Plan),
-		})
+		d.enterPart(ctx, node, part, d.contents(repo), name, pictures)
 	}
+	d.list(ctx, node)
+}
+
+func (d *Daemon) enterPart(ctx context.Context, node *buildkit.Builder, part buildkit.Part, contents *ledger.Reader, name string, pictures []*project.Picture) {
+	keys := cache.Keys(part.Plan.Ops, contents.Content(ctx, part.Plan, name, pictures...))
+	d.ledger(node).Learn(ledger.Build{
+		Graph: cache.NewGraph(part.Plan, keys, layered(node)), Fates: part.Fates, Runs: part.Runs, Records: recordsOf(part.Plan),
+	})
+}
+
+// enterWarm enters what a warm-up did, of which the builder keeps no record.
+// before is what the repository held when it began.
+func (d *Daemon) enterWarm(ctx context.Context, node *buildkit.Builder, r *repository, def buildctx.Definition, text []byte, solved buildkit.Solved, before *project.Picture) {
+	in := def.Input()
+	in.Text = text
+	plan, err := dockerfile.Convert(ctx, in, r.opener.Resolver)
+	if err != nil {
+		return // the builder found that it converts; another frontend may have
+	}
+	part, ok := solved.Part(plan)
+	s, err := r.fresh(ctx)
+	if !ok || err != nil || s.picture == nil {
+		return
+	}
+	d.enterPart(ctx, node, part, r.contents, def.Name, []*project.Picture{before, s.picture})
 	d.list(ctx, node)
 }
 

@@ -73,6 +73,48 @@ func TestPredictWalk(t *testing.T) {
 	}
 }
 
+// What stoker itself warmed is known to hit, up to the step that it was warmed
+// to.
+func TestPredictAfterWarm(t *testing.T) {
+	r := start(t, t.TempDir(), map[string]string{"BUILDKIT_HOST": lab.For(t).Address()})
+	dir, nonce := t.TempDir(), strings.ToLower(rand.Text())
+	write(t, filepath.Join(dir, "Dockerfile"), `FROM node:20
+WORKDIR /app
+COPY package.json package-lock.json ./
+RUN npm ci # `+nonce+`
+COPY --link src src
+RUN echo `+nonce+` > built
+`)
+	write(t, filepath.Join(dir, "package.json"), `{"name": "`+nonce+`"}`)
+	write(t, filepath.Join(dir, "package-lock.json"), `{"name": "`+nonce+`", "packages": {}}`)
+	write(t, filepath.Join(dir, "src", "a"), nonce)
+	if _, err := r.Up(t.Context(), api.UpRequest{Dir: dir}); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		level string
+		want  []string
+	}{
+		// The folder and the copy are of a shared builder, whose other results may be listed alike.
+		{"deps", []string{"", "", "hit", "miss", "miss"}},
+		{"all", []string{"hit", "hit", "hit", "hit", "hit"}},
+	} {
+		query := api.Query{Dir: dir}
+		if err := r.Warm(t.Context(), api.WarmRequest{Query: query, Level: tt.level}, func(api.WarmEvent) {}); err != nil {
+			t.Fatal(err)
+		}
+		answer, err := r.Predict(t.Context(), api.PredictRequest{Query: query})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, s := range answer.Definitions[0].Steps {
+			if tt.want[i] != "" && s.Outcome != tt.want[i] {
+				t.Errorf("warmed to %s, %s is predicted to be a %s: %+v", tt.level, s.Name, s.Outcome, s.Cause)
+			}
+		}
+	}
+}
+
 // A walk is somebody at work on a repository.
 type walk struct {
 	*mathrand.Rand

@@ -130,7 +130,13 @@ func (d *Daemon) warmTo(ctx context.Context, r *repository, b *project.Build, le
 	}
 	began := time.Now()
 	d.keepWarmth(r, name, warmRunning, level, reason)
-	err := d.work(r, b, level).Do(ctx, node, func(step string) {
+	work := d.work(r, b, level)
+	if s, err := r.fresh(ctx); err == nil && s.picture != nil {
+		work.Done = func(def buildctx.Definition, text []byte, solved buildkit.Solved) {
+			d.enterWarm(ctx, node, r, def, text, solved, s.picture)
+		}
+	}
+	err := work.Do(ctx, node, func(step string) {
 		tell(api.WarmEvent{Definition: name, State: "step", Step: step})
 	})
 	state := warmReady

@@ -74,8 +74,9 @@ func (r *Reader) manifest(ctx context.Context, p *project.Picture, name string, 
 	if !ok || b.Selection == nil {
 		return nil, errUncertain
 	}
+	// With other ignore patterns, the picture may lack what is asked for.
 	asked := slices.ContainsFunc(b.Selection.Plan.Requests, func(own dockerfile.Request) bool {
-		return own.Local == request.Local && slices.Equal(own.FollowPaths, request.FollowPaths) && slices.Equal(own.Excludes, request.Excludes)
+		return own.Local == request.Local && slices.Equal(own.Excludes, request.Excludes)
 	})
 	if !asked {
 		return nil, errUncertain

@@ -122,7 +122,8 @@ func (p *Picture) Ignored(l buildctx.Local, dir string) (files int, unread []str
 	return files, unread
 }
 
-// Sent returns what a request of a build's plan brings. An error is a directory
+// Sent returns what a request brings whose ignore patterns are those of the
+// build's own. An error is a directory
 // that is not there or cannot be read, or ctx's.
 func (p *Picture) Sent(ctx context.Context, b *Build, r dockerfile.Request) (buildctx.SentDir, error) {
 	s := b.Selection
@@ -130,16 +131,12 @@ func (p *Picture) Sent(ctx context.Context, b *Build, r dockerfile.Request) (bui
 	if i < 0 {
 		return buildctx.SentDir{}, fmt.Errorf("local context %q: %w", r.Local, fs.ErrNotExist)
 	}
-	local, others := s.Locals()[i], 0
-	for _, other := range s.Plan.Requests {
-		if other.Local == r.Local {
-			others++
-		}
-	}
-	if others == 1 {
+	local := s.Locals()[i]
+	own := slices.DeleteFunc(slices.Clone(s.Plan.Requests), func(other dockerfile.Request) bool { return other.Local != r.Local })
+	if len(own) == 1 && slices.Equal(own[0].FollowPaths, r.FollowPaths) {
 		return local.Top(), nil
 	}
-	// The selection is of all that is asked for, and this is a part of it.
+	// The selection is of something else, or of more than this.
 	tree, sub, err := p.view(local.Root)
 	if err != nil {
 		return buildctx.SentDir{}, err
