@@ -84,7 +84,7 @@ func ComputeFrom(ctx context.Context, def Definition, resolver dockerfile.Resolv
 	local := def.LocalContexts()
 	for _, name := range slices.Sorted(maps.Keys(local)) {
 		l := Local{Name: name, Root: local[name]}
-		if l.Ignore, err = find(l.Root, filepath.Join(l.Root, ".dockerignore")); err != nil {
+		if l.Ignore, err = find(l.Root, ""); err != nil {
 			return nil, err
 		}
 		if len(requests(plan, name)) > 0 {

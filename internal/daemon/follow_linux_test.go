@@ -102,7 +102,7 @@ func meaning() map[string][]string {
 	return map[string][]string{
 		"Dockerfile": dockerfiles, "api/Dockerfile": dockerfiles, "web/b.Dockerfile": dockerfiles,
 		".dockerignore": {
-			"node_modules\n", "src\n!src/a.js\n", "*\n!src\n!package.json\n", "!\n", "a[\n", "**/*.js\n", "api\n.git\n", "src/*\n!**/*.md\n", "\n",
+			"node_modules\n", "src\n!src/a.js\n", "*\n!src\n!package.json\n!api\n!web\n", "!\n", "a[\n", "**/*.js\n", "api/*.js\n.git\n", "src/*\n!**/*.md\n", "\n",
 		},
 		"api/Dockerfile.dockerignore": {"node_modules\n", "api\n"},
 		"stoker.yaml":                 {"budget: {file: 3B}\n", "nope: 1\n", "builds: {one: {context: src, dockerfile: ../Dockerfile}, two: {}}\n", "\n"},

@@ -119,8 +119,13 @@ type finder struct {
 	files       map[string]bool
 }
 
-// read records that the file at an absolute path was read or looked for.
-func (f *finder) read(path string) { f.files[path] = true }
+// read records that the file at an absolute path was read or looked for, and
+// what it leads to as a link.
+func (f *finder) read(path string) {
+	for _, place := range Places(path) {
+		f.files[place] = true
+	}
+}
 
 // rel returns path as it is shown: relative to the repository.
 func (f *finder) rel(path string) string {

@@ -138,7 +138,7 @@ func (o *Opener) scan(ctx context.Context, p *Picture, roots []string) error {
 	old := p.trees
 	p.trees, p.pruners = map[string]*buildctx.Tree{}, map[string]*pruner{}
 	for _, root := range roots {
-		pr := newPruner(root, p.definitions())
+		pr := newPruner(root, p.definitions(), p.Discovery.Files)
 		var (
 			tree *buildctx.Tree
 			err  error

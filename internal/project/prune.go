@@ -8,6 +8,7 @@ import (
 
 	buildctx "github.com/stokerd/stoker/context"
 	"github.com/stokerd/stoker/context/ignore"
+	"github.com/stokerd/stoker/internal/discover"
 )
 
 // A pruner knows which directories below a root no build can need. It is
@@ -25,23 +26,37 @@ type prunedContext struct {
 }
 
 // newPruner reads the ignore files of the definitions whose contexts lie below
-// root. A definition with an ignore file that cannot be read prunes nothing, so
+// root; files are those that the definitions were read from. A definition with an ignore file that cannot be read prunes nothing, so
 // that the picture is whole once it is mended.
-func newPruner(root string, defs []buildctx.Definition) *pruner {
+func newPruner(root string, defs []buildctx.Definition, files []string) *pruner {
 	p := &pruner{root: root}
 	known := map[string]bool{} // builds often share a context and its ignore file
+	for _, file := range files {
+		p.hold(file)
+	}
 	for _, d := range defs {
-		if rel, ok := within(root, filepath.Dir(d.Dockerfile)); ok && !slices.Contains(p.keep, rel) {
-			p.keep = append(p.keep, rel)
+		for _, file := range append(ignore.Candidates(d.Context, d.Dockerfile), d.Dockerfile) {
+			p.hold(file)
 		}
 		if !d.Remote() {
 			p.add(d.Context, d.Dockerfile, known)
 		}
 		for _, dir := range d.LocalContexts() {
-			p.add(dir, filepath.Join(dir, ".dockerignore"), known)
+			p.hold(filepath.Join(dir, ".dockerignore"))
+			p.add(dir, "", known)
 		}
 	}
 	return p
+}
+
+// hold keeps the directories of a file that defines a build, and of what it
+// leads to as a link: the ignore file may well leave those out.
+func (p *pruner) hold(file string) {
+	for _, place := range discover.Places(file) {
+		if rel, ok := within(p.root, filepath.Dir(place)); ok && !slices.Contains(p.keep, rel) {
+			p.keep = append(p.keep, rel)
+		}
+	}
 }
 
 func (p *pruner) add(dir, dockerfile string, known map[string]bool) {

@@ -9,6 +9,7 @@ import (
 	buildctx "github.com/stokerd/stoker/context"
 	"github.com/stokerd/stoker/context/ignore"
 	"github.com/stokerd/stoker/internal/config"
+	"github.com/stokerd/stoker/internal/discover"
 )
 
 // Update returns the picture after the given paths, by root and relative to it,
@@ -143,7 +144,9 @@ func (o *Opener) redefines(p *Picture, changed map[string][]string, diffs map[st
 			files = append(files, filepath.Join(dir, ".dockerignore"))
 		}
 		for _, file := range files {
-			ignoreFiles[file], ignoreFiles[realPath(file)] = true, true
+			for _, place := range discover.Places(file) {
+				ignoreFiles[place] = true
+			}
 		}
 	}
 	for root, diff := range diffs {
@@ -160,11 +163,12 @@ func (o *Opener) redefines(p *Picture, changed map[string][]string, diffs map[st
 }
 
 // isDockerfile reports whether abs is the Dockerfile of a known definition and
-// still is there: then only its content is new.
+// still is there: then only its content is new. One that is a link may lead
+// elsewhere now, which has to be watched.
 func (p *Picture) isDockerfile(abs string, diff buildctx.Diff) bool {
 	for _, d := range p.definitions() {
 		if d.Dockerfile == abs && d.Origin != "" && !p.inferred(d) {
-			return len(diff.Added) == 0 && len(diff.Removed) == 0
+			return len(diff.Added) == 0 && len(diff.Removed) == 0 && len(discover.Places(abs)) == 1
 		}
 	}
 	return false
@@ -188,10 +192,10 @@ func (b *Build) readsOf(diffs map[string]buildctx.Diff) bool {
 // and those of the builds that it starts from.
 func dockerfilesOf(d buildctx.Definition) []string {
 	name := d.Dockerfile
-	names := []string{name, realPath(name)}
+	names := discover.Places(name)
 	if filepath.Base(name) == "Dockerfile" {
 		lower := filepath.Join(filepath.Dir(name), "dockerfile")
-		names = append(names, lower, realPath(lower))
+		names = append(names, discover.Places(lower)...)
 	}
 	for _, linked := range d.Linked {
 		names = append(names, dockerfilesOf(linked)...)

@@ -1,0 +1,54 @@
+package project
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// TestLinkedFilesAreFollowed has a Dockerfile and an ignore file that are links
+// into a folder that is ignored: changes there count all the same.
+func TestLinkedFilesAreFollowed(t *testing.T) {
+	root := realPath(t.TempDir())
+	put := func(name, text string) {
+		t.Helper()
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(root, name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(root, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("build/one/Dockerfile", "FROM scratch\nCOPY a /\n")
+	put("build/ignore", "build\n")
+	put("a", "1")
+	put("b", "22")
+	for link, target := range map[string]string{
+		"Dockerfile": "build/link", "build/link": "one/Dockerfile", ".dockerignore": "build/ignore",
+	} {
+		if err := os.Symlink(target, filepath.Join(root, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	o := &Opener{Secrets: NewSecretCache()}
+	p, err := o.Open(t.Context(), root, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	follow := func(text, name string, want int64) {
+		t.Helper()
+		put(name, text)
+		if p.Prune(root)(filepath.Dir(name)) {
+			t.Errorf("%s is not watched", filepath.Dir(name))
+		}
+		if p, err = o.Update(t.Context(), p, map[string][]string{root: {name}}); err != nil {
+			t.Fatal(err)
+		}
+		if got := p.Builds[0].Selection.Sent().Bytes; got != want {
+			t.Errorf("after %q in %s: %d bytes are sent, want %d", text, name, got, want)
+		}
+	}
+	follow("FROM scratch\nCOPY b /\n", "build/one/Dockerfile", 2)
+	follow("FROM scratch\nCOPY a b /\n", "build/one/Dockerfile", 3)
+	follow("build\na\n", "build/ignore", 2)
+}
