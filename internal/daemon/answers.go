@@ -140,6 +140,9 @@ func (d *Daemon) Check(ctx context.Context, req api.CheckRequest) (api.Check, er
 
 // Stats answers `stoker stats`.
 func (d *Daemon) Stats(ctx context.Context, req api.StatsRequest) (api.Stats, error) {
+	if node := d.builder.current(); node != nil {
+		d.account(node).builds.settle(ctx, settleTime)
+	}
 	since := time.Now().Add(-time.Duration(req.Since * float64(time.Second)))
 	q := store.Query{Since: since, Definition: req.Definition, Borrow: true}
 	if req.Dir != "" {

@@ -18,7 +18,6 @@ import (
 	"github.com/stokerd/stoker/internal/api"
 	"github.com/stokerd/stoker/internal/config"
 	"github.com/stokerd/stoker/internal/ipc"
-	"github.com/stokerd/stoker/internal/ledger"
 	"github.com/stokerd/stoker/internal/project"
 	"github.com/stokerd/stoker/internal/server"
 )
@@ -64,7 +63,7 @@ type Daemon struct {
 
 	mu           sync.Mutex // guards the fields below
 	repositories map[string]*repository
-	ledgers      map[string]*ledger.Ledger // by builder
+	accounts     map[string]account // by builder
 }
 
 var _ server.Backend = (*Daemon)(nil)
@@ -99,7 +98,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	group, ctx := errgroup.WithContext(ctx)
 	d := &Daemon{
 		options: o, log: o.Log, store: kept, images: newImages(base), board: newBoard(), rest: newRest(o.Rest), started: time.Now(),
-		stop: stop, ctx: ctx, group: group, repositories: map[string]*repository{}, ledgers: map[string]*ledger.Ledger{},
+		stop: stop, ctx: ctx, group: group, repositories: map[string]*repository{}, accounts: map[string]account{},
 	}
 	d.secrets = project.NewSecretCache()
 	d.builder = &builder{env: o.Builder, log: o.Log.With("component", "builder")}

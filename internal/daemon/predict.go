@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"strings"
+	"time"
 
 	"github.com/stokerd/stoker/cache"
 	"github.com/stokerd/stoker/cache/buildkit"
@@ -13,6 +14,10 @@ import (
 	"github.com/stokerd/stoker/internal/project"
 	"github.com/stokerd/stoker/internal/report"
 )
+
+// settleTime bounds how long an answer waits for a build that has just ended to be
+// entered. A prediction without it says that its results are not known.
+const settleTime = 2 * time.Second
 
 // A moment is what the repositories held at one time.
 type moment map[*repository]*project.Picture
@@ -29,27 +34,36 @@ func (d *Daemon) moment(ctx context.Context) moment {
 	return m
 }
 
-// ledger returns the ledger of a builder, which lives as long as the daemon.
-func (d *Daemon) ledger(node *buildkit.Builder) *ledger.Ledger {
+// An account is what the daemon knows of a builder's cache.
+type account struct {
+	*ledger.Ledger
+	builds *queue // that have ended, and are not entered yet
+}
+
+// account returns that of a builder, which lives as long as the daemon.
+func (d *Daemon) account(node *buildkit.Builder) account {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	info := node.Info()
 	name := strings.Join(append([]string{info.Name, info.Address}, info.Workers...), " ")
-	if d.ledgers[name] == nil {
-		d.ledgers[name] = ledger.New()
+	a, ok := d.accounts[name]
+	if !ok {
+		a = account{ledger.New(), newQueue()}
+		d.accounts[name] = a
 	}
-	return d.ledgers[name]
+	return a
 }
 
 // enter enters a finished build in the builder's ledger. What it was of is known
-// where the files that its steps take were the same when it began, as before has
-// them, and now.
-func (d *Daemon) enter(ctx context.Context, node *buildkit.Builder, seen buildkit.Observed, before *project.Picture, repo *repository, name string) {
+// where the files that its steps take were the same all through the span.
+func (d *Daemon) enter(ctx context.Context, node *buildkit.Builder, seen buildkit.Observed, span []moment, repo *repository, name string) {
 	var pictures []*project.Picture
-	if before != nil {
-		if s, err := repo.fresh(ctx); err == nil && s.picture != nil {
-			pictures = []*project.Picture{before, s.picture}
+	for _, m := range span {
+		if m[repo] == nil {
+			pictures = nil
+			break
 		}
+		pictures = append(pictures, m[repo])
 	}
 	for _, part := range seen.Parts {
 		d.enterPart(ctx, node, part, d.contents(repo), name, pictures)
@@ -59,7 +73,7 @@ func (d *Daemon) enter(ctx context.Context, node *buildkit.Builder, seen buildki
 
 func (d *Daemon) enterPart(ctx context.Context, node *buildkit.Builder, part buildkit.Part, contents *ledger.Reader, name string, pictures []*project.Picture) {
 	keys := cache.Keys(part.Plan.Ops, contents.Content(ctx, part.Plan, name, pictures...))
-	d.ledger(node).Learn(ledger.Build{
+	d.account(node).Learn(ledger.Build{
 		Graph: cache.NewGraph(part.Plan, keys, layered(node)), Fates: part.Fates, Runs: part.Runs, Records: recordsOf(part.Plan),
 	})
 }
@@ -100,7 +114,7 @@ func (d *Daemon) list(ctx context.Context, node *buildkit.Builder) {
 		}
 		return
 	}
-	d.ledger(node).List(held)
+	d.account(node).List(held)
 }
 
 // layered reports whether the builder also knows an image by its layers.
@@ -134,9 +148,10 @@ func (d *Daemon) Predict(ctx context.Context, req api.PredictRequest) (api.Predi
 	if node == nil {
 		return api.Predict{}, d.builder.missing()
 	}
+	known := d.account(node)
+	known.builds.settle(ctx, settleTime)
 	// A builder's garbage collection, and who prunes, tell nobody.
 	d.list(ctx, node)
-	l := d.ledger(node)
 	costs, err := d.costs(repo)
 	if err != nil {
 		return api.Predict{}, err
@@ -149,7 +164,7 @@ func (d *Daemon) Predict(ctx context.Context, req api.PredictRequest) (api.Predi
 		plan := b.Selection.Plan
 		keys := cache.Keys(plan.Ops, repo.contents.Content(ctx, plan, b.Definition.Name, p))
 		g := cache.NewGraph(plan, keys, layered(node))
-		answer.Definitions = append(answer.Definitions, report.Prediction(b, g, l.Predict(g, recordsOf(plan)), costs(b.Definition.Name)))
+		answer.Definitions = append(answer.Definitions, report.Prediction(b, g, known.Predict(g, recordsOf(plan)), costs(b.Definition.Name)))
 	}
 	return answer, nil
 }

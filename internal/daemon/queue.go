@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // A queue has tasks done one after the other, and keeps nobody waiting who adds
@@ -23,6 +24,19 @@ func (q *queue) add(task func()) {
 	select {
 	case q.wake <- struct{}{}:
 	default:
+	}
+}
+
+// settle returns when the tasks that are there now are done, after at most so
+// long.
+func (q *queue) settle(ctx context.Context, most time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, most)
+	defer cancel()
+	done := make(chan struct{})
+	q.add(func() { close(done) })
+	select {
+	case <-done:
+	case <-ctx.Done():
 	}
 }
 

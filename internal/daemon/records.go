@@ -24,30 +24,33 @@ func (d *Daemon) listen(ctx context.Context, node *buildkit.Builder) error {
 			release()
 		}
 	}()
-	began := map[string]moment{} // what the builds that run found
+	began := map[string]moment{} // what the repositories held when the builds that run began
 	d.list(ctx, node)
-	past, present := newQueue(), newQueue()
+	past, present := newQueue(), d.account(node).builds
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return past.run(ctx) })
 	group.Go(func() error { return present.run(ctx) })
 	group.Go(func() error {
 		return node.Watch(ctx, func(ev buildkit.Event) error {
-			found, seen := began[ev.Ref]
+			var span []moment
+			if before, seen := began[ev.Ref]; seen && ev.Type == buildkit.Complete {
+				span = []moment{before, d.moment(ctx)}
+			}
 			switch ev.Type {
 			case buildkit.Started:
-				if !seen {
+				if running[ev.Ref] == nil {
 					running[ev.Ref], began[ev.Ref] = d.warmer.Hold(), d.moment(ctx)
 				}
 			case buildkit.Complete, buildkit.Deleted:
 				queue := past
-				if seen {
-					running[ev.Ref]()
+				if release := running[ev.Ref]; release != nil {
+					release()
 					delete(running, ev.Ref)
 					delete(began, ev.Ref)
 					queue = present
 				}
 				if ev.Type == buildkit.Complete {
-					queue.add(func() { d.record(ctx, node, ev, found) })
+					queue.add(func() { d.record(ctx, node, ev, span) })
 				}
 			}
 			return nil
@@ -57,9 +60,9 @@ func (d *Daemon) listen(ctx context.Context, node *buildkit.Builder) error {
 }
 
 // record learns from a finished build, and keeps it if it is of a watched
-// repository. found is what the repositories held when it began, nil if nobody
-// looked.
-func (d *Daemon) record(ctx context.Context, node *buildkit.Builder, ev buildkit.Event, found moment) {
+// repository. span is what the repositories held when it began and when it had
+// ended, nil if nobody looked.
+func (d *Daemon) record(ctx context.Context, node *buildkit.Builder, ev buildkit.Event, span []moment) {
 	name := node.Info().Name
 	for _, r := range d.all() {
 		if r.recall(ev) {
@@ -79,8 +82,8 @@ func (d *Daemon) record(ctx context.Context, node *buildkit.Builder, ev buildkit
 		return
 	}
 	repo, def := d.belongs(seen)
-	if found != nil {
-		d.enter(ctx, node, seen, found[repo], repo, def.Name)
+	if span != nil {
+		d.enter(ctx, node, seen, span, repo, def.Name)
 	}
 	if repo == nil {
 		return

@@ -98,6 +98,9 @@ run stoker suggest api --apply
 say 'Warm everything that the next build needs.'
 run stoker warm --level all
 
+say 'What will the next build run?'
+run stoker predict api
+
 say 'The same client again.'
 build 6
 
