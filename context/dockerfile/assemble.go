@@ -28,6 +28,7 @@ type assembler struct {
 	plan         *Plan
 	instructions map[int]string
 	onBuild      map[string][]string
+	guard        *guard
 	images       map[imageID]Image // that are known
 	native       ocispecs.Platform // of what asks for none
 	ops          map[output]int    // indexes into plan.Ops
@@ -36,7 +37,7 @@ type assembler struct {
 
 func newAssembler(plan *Plan, instructions map[int]string, gw *gateway) *assembler {
 	return &assembler{
-		plan: plan, instructions: instructions, onBuild: gw.onBuild, images: gw.images, native: gw.native(),
+		plan: plan, instructions: instructions, onBuild: gw.onBuild, guard: gw.guard, images: gw.images, native: gw.native(),
 		ops: map[output]int{}, locals: map[int]Request{},
 	}
 }
@@ -68,6 +69,7 @@ func (a *assembler) add(ctx context.Context, platform string, def *pb.Definition
 	}
 	steps := map[stepKey]int{} // index of the step that the vertices share
 	for _, v := range vertices {
+		a.guard.restore(v)
 		a.addSource(v)
 		if v.prefix == "" || v.op.GetSource() != nil {
 			continue

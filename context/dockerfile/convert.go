@@ -143,23 +143,43 @@ func convert(ctx context.Context, gw *gateway) (map[string]result, error) {
 	}
 	results := make(map[string]result, len(targets))
 	for _, target := range targets {
-		opt.BuildArgs, opt.TargetPlatform = maps.Clone(frontend.BuildArgs), target
-		res, err := dockerfile2llb.Dockerfile2LLB(ctx, src.Data, opt)
-		if err != nil {
-			return nil, err
-		}
-		def, err := res.State.Marshal(ctx)
-		if err != nil {
-			return nil, err
-		}
+		opt.TargetPlatform = target
 		key := ""
 		if frontend.MultiPlatformRequested && target != nil {
 			key = platforms.FormatAll(platforms.Normalize(*target))
 		}
-		results[key] = result{def.ToPB(), res.Image}
+		if results[key], err = convertFor(ctx, gw, src.Data, opt); err != nil {
+			return nil, err
+		}
 		opt.Warn = nil // once is enough
 	}
 	return results, nil
+}
+
+// convertFor runs the frontend for the platform that opt has, and again as long as
+// that tells what sources of the Dockerfile stand for.
+func convertFor(ctx context.Context, gw *gateway, text []byte, opt dockerfile2llb.ConvertOpt) (result, error) {
+	args := opt.BuildArgs
+	clear(gw.guard.sources) // they differ by platform
+	for {
+		safe, err := gw.guard.rewrite(text)
+		if err != nil {
+			return result{}, err
+		}
+		opt.BuildArgs = maps.Clone(args)
+		res, err := dockerfile2llb.Dockerfile2LLB(ctx, safe, opt)
+		if err != nil {
+			return result{}, err
+		}
+		def, err := res.State.Marshal(ctx)
+		if err != nil {
+			return result{}, err
+		}
+		more, err := gw.guard.learn(def.ToPB())
+		if err != nil || !more {
+			return result{def.ToPB(), res.Image}, err
+		}
+	}
 }
 
 // syntax returns the external frontend that reads the Dockerfile in a build,
@@ -234,7 +254,7 @@ func (in Input) shownFile() string { return cmp.Or(in.Dockerfile, "inline Docker
 
 // plainMessage strips the prefixes under which the frontend wraps its errors.
 func plainMessage(err error) string {
-	msg := err.Error()
+	msg := probe.ReplaceAllString(err.Error(), "")
 	for _, prefix := range []string{"failed to solve: ", "dockerfile parse error on ", "failed to read dockerfile: "} {
 		msg = strings.TrimPrefix(msg, prefix)
 	}

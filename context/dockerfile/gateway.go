@@ -55,6 +55,7 @@ type gateway struct {
 	inputs   map[string]llb.State              // results of other builds
 	resolver Resolver
 	external bool // a frontend image reads the Dockerfile
+	guard    *guard
 
 	mu      sync.Mutex // guards the fields below; stages resolve at once
 	unknown map[string]bool
@@ -85,7 +86,7 @@ func newGateway(in Input, text []byte, resolver Resolver) (*gateway, error) {
 		dirs[localDockerfile] = filepath.Dir(in.Dockerfile)
 	}
 	if in.RemoteContext != "" {
-		opts["context"] = in.RemoteContext
+		opts["context"] = withoutSSH(in.RemoteContext)
 		// buildx sends the Dockerfile beside a remote context only when it is
 		// a local file; that is the only case in which it can be read here.
 		opts["dockerfilekey"] = localDockerfile
@@ -97,6 +98,9 @@ func newGateway(in Input, text []byte, resolver Resolver) (*gateway, error) {
 		}
 		if layout, ok := strings.CutPrefix(value, layoutPrefix); ok {
 			value = layoutPrefix + layoutStore + "@" + string(layoutDigest(layout))
+		}
+		if strings.HasPrefix(value, "git@") { // no other address of a named context is one over ssh
+			value = withoutSSH(value)
 		}
 		if !strings.HasPrefix(value, targetPrefix) { // see link
 			opts["context:"+name] = value
@@ -128,6 +132,7 @@ func newGateway(in Input, text []byte, resolver Resolver) (*gateway, error) {
 		read:     in.Read,
 		resolver: resolver,
 		external: external,
+		guard:    newGuard(in.shownFile(), text),
 		inputs:   map[string]llb.State{},
 		unknown:  map[string]bool{},
 		partial:  map[string]bool{},
@@ -226,7 +231,8 @@ func (g *gateway) ResolveImageConfig(ctx context.Context, ref string, opt source
 	if triggers := image.Keep().OnBuild; len(triggers) > 0 {
 		g.onBuild[ref] = triggers
 	}
-	return ref, digest.Digest(image.Digest), image.Config, nil
+	config, err := g.guard.config(image.Config)
+	return ref, digest.Digest(image.Digest), config, err
 }
 
 func (g *gateway) ResolveSourceMetadata(ctx context.Context, op *pb.SourceOp, opt sourceresolver.Opt) (*sourceresolver.MetaResponse, error) {
@@ -257,7 +263,9 @@ func (g *gateway) lint(rule, _, url, message string, location []parser.Range) {
 	w.Message = linter.LintFormatShort(rule, message, w.Line)
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.warned = append(g.warned, w)
+	if !slices.Contains(g.warned, w) { // from an earlier run, see convertFor
+		g.warned = append(g.warned, w)
+	}
 }
 
 func (g *gateway) warnings() []Warning {

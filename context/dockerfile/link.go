@@ -72,10 +72,14 @@ func (g *gateway) linkOne(ctx context.Context, name, target string, in Input) er
 		if r.image == nil {
 			return errors.New("a converted build has no image configuration")
 		}
-		g.onBuild[targetPrefix+target] = r.image.Config.OnBuild
+		r.image.Config.OnBuild = inner.guard.unwritten(r.image.Config.OnBuild)
+		g.onBuild[targetPrefix+target] = slices.Clone(r.image.Config.OnBuild)
 		config, err := json.Marshal(r.image)
 		if err != nil {
 			return fmt.Errorf("encode the image configuration of target %s: %w", target, err)
+		}
+		if config, err = g.guard.config(config); err != nil {
+			return err
 		}
 		metadata, err := json.Marshal(map[string][]byte{exptypes.ExporterImageConfigKey: config})
 		if err != nil {

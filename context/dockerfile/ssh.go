@@ -1,0 +1,327 @@
+package dockerfile
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/url"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"github.com/moby/buildkit/frontend/dockerfile/parser"
+	"github.com/moby/buildkit/frontend/dockerfile/shell"
+	"github.com/moby/buildkit/solver/pb"
+	"github.com/moby/buildkit/util/gitutil"
+	dockerspec "github.com/moby/docker-image-spec/specs-go/v1"
+	digest "github.com/opencontainers/go-digest"
+)
+
+// The frontend asks the host of a git repository over ssh for its key as soon as
+// it comes across the address (BuildKit: client/llb, Git): it would dial from here,
+// to where a Dockerfile says. So it never gets to see such an address. What takes
+// its place is the same repository over git's own protocol, which makes the same
+// operation but for what ssh needs, and is keyed alike by a full commit.
+
+// overSSH reports whether the frontend would take address for a repository over ssh.
+func overSSH(address string) bool {
+	u, err := gitutil.ParseURL(address)
+	return err == nil && u.Scheme == gitutil.SSHProtocol
+}
+
+// withoutSSH returns the address by which nothing is dialled.
+func withoutSSH(address string) string {
+	u, err := gitutil.ParseURL(address)
+	if err != nil || u.Scheme != gitutil.SSHProtocol {
+		return address
+	}
+	plain := url.URL{Scheme: gitutil.GitProtocol, Host: u.Host, Path: path.Join("/", u.Path), RawQuery: u.Query.Encode()}
+	if u.Opts != nil {
+		if plain.Fragment = u.Opts.Ref; u.Opts.Subdir != "" {
+			plain.Fragment += ":" + u.Opts.Subdir
+		}
+	}
+	return plain.String()
+}
+
+// A guard rewrites the ADDs of a Dockerfile, and of ONBUILD triggers, so that none
+// has a source over ssh, whatever variables stand for.
+//
+// A source that begins with a variable is first converted as a probe: a download
+// that has the source as its query. The frontend expands it, [guard.learn] reads
+// what came of it, and the next conversion has that in place of the variables.
+type guard struct {
+	file     string             // for errors
+	escape   rune               // the Dockerfile's
+	sources  map[string]*string // probe → what its source is; nil if that is not one word
+	triggers map[string]string  // ONBUILD trigger as rewritten → as it was
+	names    map[string]string  // address that took a place → the address over ssh
+}
+
+func newGuard(file string, text []byte) *guard {
+	g := &guard{
+		file: file, escape: parser.DefaultEscapeToken,
+		sources: map[string]*string{}, triggers: map[string]string{}, names: map[string]string{},
+	}
+	if parsed, err := parser.Parse(bytes.NewReader(text)); err == nil {
+		g.escape = parsed.EscapeToken
+	}
+	return g
+}
+
+// probeHost is reserved to never exist (RFC 2606). Nothing asks for it: a plan is
+// not solved, and a download without a checksum has no key.
+const probeHost = "https://source.invalid/"
+
+var (
+	probe = regexp.MustCompile(`https://source\.invalid/[\w.]+\?`)
+	// A probe is no file of which the checksum is known.
+	checksumFlag = regexp.MustCompile(`(\s)--checksum=\S+`)
+)
+
+// learn notes what the probes of a converted build were expanded to, and reports
+// whether there were new ones.
+func (g *guard) learn(def *pb.Definition) (bool, error) {
+	ops, _, err := decode(def)
+	if err != nil {
+		return false, err
+	}
+	found := map[string]*string{}
+	for _, v := range ops {
+		id := v.op.GetSource().GetIdentifier()
+		key := probe.FindString(id)
+		if key == "" || !strings.HasPrefix(id, key) {
+			continue
+		}
+		source := id[len(key):]
+		if other, twice := found[key]; twice && (other == nil || *other != source) {
+			found[key] = nil // a trigger that means something else in each stage
+			continue
+		}
+		found[key] = &source
+	}
+	more := false
+	for key, source := range found {
+		if _, known := g.sources[key]; !known {
+			g.sources[key], more = source, true
+		}
+	}
+	return more, nil
+}
+
+// rewrite returns text without sources over ssh. All else stays on its line.
+func (g *guard) rewrite(text []byte) ([]byte, error) {
+	parsed, err := parser.Parse(bytes.NewReader(text))
+	if err != nil {
+		return text, nil // the frontend says so too
+	}
+	var out []byte
+	lines := bytes.SplitAfter(text, []byte("\n"))
+	done := 0
+	for _, node := range parsed.AST.Children {
+		written, err := g.instruction(node, strconv.Itoa(node.StartLine))
+		if err != nil {
+			return nil, &Error{File: g.file, Line: node.StartLine, Err: err, Hint: addHint}
+		}
+		if written == node.Original {
+			continue
+		}
+		header := node.EndLine - node.StartLine + 1
+		for _, doc := range node.Heredocs {
+			header -= strings.Count(doc.Content, "\n") + 1
+		}
+		out = append(out, bytes.Join(lines[done:node.StartLine-1], nil)...)
+		out = append(out, strings.Repeat(string(g.escape)+"\n", header-1)+written+"\n"...)
+		done = node.StartLine - 1 + header
+	}
+	if done == 0 {
+		return text, nil
+	}
+	out = append(out, bytes.Join(lines[done:], nil)...)
+	return out, g.check(out)
+}
+
+// check holds what rewriting is for, of its result: that does not hang on whether
+// the instructions were put together as the parser takes them apart.
+func (g *guard) check(text []byte) error {
+	parsed, err := parser.Parse(bytes.NewReader(text))
+	if err != nil {
+		return &Error{File: g.file, Err: errors.New(plainMessage(err))}
+	}
+	for _, node := range parsed.AST.Children {
+		words := addWords(triggered(node))
+		for i, word := range words {
+			if i < len(words)-1 && !g.harmless(word) {
+				return &Error{File: g.file, Line: node.StartLine, Err: errAddSources, Hint: addHint}
+			}
+		}
+	}
+	return nil
+}
+
+var errAddSources = errors.New("cannot read the sources of this ADD")
+
+const addHint = "write them as plain words, without quotes and escapes"
+
+// trigger rewrites an ONBUILD trigger of a base image.
+func (g *guard) trigger(text string) (string, error) {
+	parsed, err := parser.Parse(strings.NewReader(text))
+	if err != nil || len(parsed.AST.Children) != 1 {
+		return text, nil // the frontend refuses it
+	}
+	node := parsed.AST.Children[0]
+	written, err := g.instruction(node, "t"+digest.FromString(text).Encoded())
+	if err != nil {
+		return "", fmt.Errorf("ONBUILD trigger of a base image: %w", err)
+	}
+	if written == node.Original {
+		return text, nil
+	}
+	for _, doc := range node.Heredocs {
+		written += "\n" + doc.Content + doc.Name
+	}
+	return written, g.check([]byte(written))
+}
+
+// config rewrites the ONBUILD triggers of an image's configuration.
+func (g *guard) config(config []byte) ([]byte, error) {
+	var image dockerspec.DockerOCIImage
+	if err := json.Unmarshal(config, &image); err != nil || len(image.Config.OnBuild) == 0 {
+		return config, nil // an error is the frontend's too
+	}
+	for i, text := range image.Config.OnBuild {
+		written, err := g.trigger(text)
+		if err != nil {
+			return nil, err
+		}
+		image.Config.OnBuild[i] = written
+	}
+	return json.Marshal(image)
+}
+
+// instruction returns the line of an instruction, continuation lines joined, as
+// the frontend may have it. name tells it from others.
+func (g *guard) instruction(node *parser.Node, name string) (string, error) {
+	add := triggered(node)
+	words := addWords(add)
+	line, isJSON := node.Original, add.Attributes["json"]
+	at := wordsOf(line, words, isJSON)
+	for i := len(words) - 2; i >= 0; i-- { // the last one is where it goes; backwards, so that places stay right
+		word := g.word(words[i], fmt.Sprintf("%s%s.%d?", probeHost, name, i), isJSON)
+		if word == words[i] {
+			continue
+		}
+		if at == nil {
+			return "", errAddSources
+		}
+		if isJSON {
+			word = jsonText(word)
+		}
+		line = line[:at[i][0]] + word + line[at[i][1]:]
+	}
+	if at != nil && strings.Contains(line, probeHost) {
+		line = checksumFlag.ReplaceAllString(line[:at[0][0]], "$1") + line[at[0][0]:]
+	}
+	if add != node && line != node.Original {
+		g.triggers[expression(line)] = expression(node.Original)
+	}
+	return line, nil
+}
+
+var onBuildWord = regexp.MustCompile(`(?i)^\s*ONBUILD\s*`)
+
+// expression returns the trigger that an ONBUILD instruction makes (BuildKit:
+// frontend/dockerfile/instructions, parseOnBuild).
+func expression(line string) string { return onBuildWord.ReplaceAllString(line, "") }
+
+// unwritten returns the triggers as they were before they were rewritten.
+func (g *guard) unwritten(triggers []string) []string {
+	triggers = slices.Clone(triggers)
+	for i, text := range triggers {
+		line, docs, more := strings.Cut(text, "\n")
+		was, ok := g.triggers[line]
+		if !ok {
+			continue
+		}
+		if triggers[i] = was; more {
+			triggers[i] += "\n" + docs
+		}
+	}
+	return triggers
+}
+
+// harmless reports whether a word cannot be expanded to a source over ssh.
+func (g *guard) harmless(word string) bool {
+	if parser.MustParseHeredoc(word) != nil {
+		return true
+	}
+	if first := strings.IndexAny(word, "$<'\""+string(g.escape)); strings.Contains(word, "$") {
+		return beginsPlain(word[:first])
+	}
+	source, _, err := shell.NewLex(g.escape).ProcessWord(word, shell.EnvsFromSlice(nil))
+	return err != nil || !overSSH(source)
+}
+
+// word returns what stands in for a source.
+func (g *guard) word(word, probe string, isJSON bool) string {
+	if g.harmless(word) {
+		return word
+	}
+	if !strings.Contains(word, "$") {
+		source, _, _ := shell.NewLex(g.escape).ProcessWord(word, shell.EnvsFromSlice(nil)) // as in harmless
+		return literal(g.replace(source), g.escape)
+	}
+	source := g.sources[probe]
+	if source == nil || !isJSON && strings.ContainsFunc(*source, unicode.IsSpace) {
+		return probe + word
+	}
+	return literal(g.replace(*source), g.escape)
+}
+
+// beginsPlain reports whether a source that begins so cannot be one over ssh.
+func beginsPlain(prefix string) bool {
+	before, _, found := strings.Cut(prefix, "/")
+	return found && !strings.ContainsAny(before, ":@") || strings.HasPrefix(prefix, "https://") || strings.HasPrefix(prefix, "http://")
+}
+
+// replace returns the source by which nothing is dialled.
+func (g *guard) replace(source string) string {
+	if !overSSH(source) {
+		return source
+	}
+	plain := withoutSSH(source)
+	g.names[plain] = source
+	return plain
+}
+
+// restore puts the addresses over ssh back into what is told of v: its name, and
+// among the paths that the client is asked for, where the frontend lists them too.
+func (g *guard) restore(v *vertex) {
+	if len(g.names) == 0 {
+		return
+	}
+	plain := slices.SortedFunc(maps.Keys(g.names), func(a, b string) int { // the longest first
+		return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b))
+	})
+	byPath := map[string]string{}
+	var pairs []string
+	for _, address := range plain {
+		pairs = append(pairs, address, g.names[address])
+		byPath[relative(address)] = relative(g.names[address])
+	}
+	v.name = strings.NewReplacer(pairs...).Replace(v.name)
+	attrs := v.op.GetSource().GetAttrs()
+	follow := jsonList(attrs[pb.AttrFollowPaths])
+	for i, name := range follow {
+		follow[i] = cmp.Or(byPath[name], name)
+	}
+	if text, err := json.Marshal(follow); err == nil && follow != nil {
+		attrs[pb.AttrFollowPaths] = string(text)
+	}
+}
