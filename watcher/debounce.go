@@ -11,8 +11,9 @@ type debouncer struct {
 	timer *time.Timer
 }
 
-// maxDelays is how many quiet times the first change may have to wait.
-const maxDelays = 10
+// maxDelays is how many quiet times the first change may have to wait: where
+// something is written all the time, nobody should see an old picture for long.
+const maxDelays = 3
 
 func newDebouncer(quiet time.Duration) *debouncer {
 	t := time.NewTimer(quiet)

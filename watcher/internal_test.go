@@ -223,12 +223,12 @@ func TestDebouncer(t *testing.T) {
 		d.touch()
 		after(160 * time.Millisecond)
 
-		for range 16 { // one each 60ms never gets quiet
+		for range 4 { // one each 60ms never gets quiet
 			d.touch()
 			time.Sleep(60 * time.Millisecond)
 		}
 		d.touch()
-		after(time.Second)
+		after(300 * time.Millisecond)
 	})
 }
 
