@@ -258,7 +258,7 @@ func (c *buildCase) check(t *testing.T, bk *client.Client) string {
 	}
 	missing := untaken(s)
 	if err != nil {
-		if len(missing) == 0 {
+		if len(missing) == 0 && !doubtful(s) {
 			t.Errorf("every source is taken, and BuildKit refuses the build: %v\n%s", err, context)
 		}
 		return "refused"
@@ -319,58 +319,6 @@ func (c *buildCase) checkStep(t *testing.T, s *Selection, i int, step dockerfile
 	if diff := cmp.Diff(slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want))); diff != "" {
 		t.Errorf("%s takes (-BuildKit +stoker):\n%s%s", step.Name, diff, context)
 	}
-}
-
-// untaken lists the sources for which BuildKit must fail: those without
-// wildcards of which nothing is taken, directories in which a wildcard has
-// nothing to look through, and links to nowhere that it matches.
-func untaken(s *Selection) []string {
-	var list []string
-	for _, step := range s.Plan.Steps {
-		for _, take := range step.Takes {
-			name := take.Path + strings.Join(take.Include, "")
-			switch {
-			case take.Path == "." && len(take.Include) == 0:
-			case !strings.ContainsAny(name, "*?["):
-				if !taken(s, take) {
-					list = append(list, name)
-				}
-			default:
-				// The wildcards of these cases stand in the last component.
-				if dir := path.Dir(take.Path); len(take.Include) == 0 && !taken(s, dockerfile.Take{Local: take.Local, Path: dir}) {
-					list = append(list, dir)
-				}
-				list = append(list, brokenMatches(s, take)...)
-			}
-		}
-	}
-	return list
-}
-
-func brokenMatches(s *Selection, take dockerfile.Take) []string {
-	var list []string
-	for _, l := range s.Locals() {
-		for f := range l.All() {
-			if ok, _ := path.Match(path.Join(take.Path, strings.Join(take.Include, "")), f.Path); !ok || l.Name != take.Local || f.Link == "" || !f.Sent {
-				continue
-			}
-			if _, ok := l.Resolve(f.Path); !ok {
-				list = append(list, f.Path)
-			}
-		}
-	}
-	return list
-}
-
-func taken(s *Selection, take dockerfile.Take) bool {
-	for _, l := range s.Locals() {
-		if l.Name == take.Local {
-			name := path.Join(take.Path, strings.Join(take.Include, ""))
-			_, ok := l.Resolve(name)
-			return ok || name == "."
-		}
-	}
-	return false
 }
 
 // selection computes what the test is about.

@@ -68,7 +68,7 @@ func (l Local) update(ctx context.Context, plan *dockerfile.Plan, views Views) (
 	if err != nil {
 		return l, err
 	}
-	if l.takers, err = newTakers(plan, l.Name, files, l.takers); err != nil {
+	if l.takers, err = newTakers(plan, l.Name, present{files, l.matcher}, l.takers); err != nil {
 		return l, err
 	}
 	if err := l.fill(ctx, top.dir, f); err != nil {

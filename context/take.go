@@ -1,7 +1,10 @@
 package buildctx
 
 import (
+	"context"
+	"io/fs"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -63,6 +66,23 @@ func newTakers(plan *dockerfile.Plan, local string, files fsutil.FS, old *takers
 	return k, nil
 }
 
+// present shows the links and files that the ignore file leaves, as a builder
+// has them: a request follows links that are ignored, a step does not.
+type present struct {
+	fsutil.FS
+	matcher *ignore.Matcher
+}
+
+// Walk leaves directories in, below which something may be taken back.
+func (p present) Walk(ctx context.Context, target string, fn fs.WalkDirFunc) error {
+	return p.FS.Walk(ctx, target, func(name string, d fs.DirEntry, err error) error {
+		if d != nil && !d.IsDir() && p.matcher.Ignored(filepath.ToSlash(name)) {
+			return nil
+		}
+		return fn(name, d, err)
+	})
+}
+
 // steps returns the steps that take the file at name, which is sent.
 func (k *takers) steps(name string) []int {
 	var steps []int
@@ -90,7 +110,7 @@ func (s *Selection) Takers(plan *dockerfile.Plan, rules *ignore.File) (func(loca
 				return nil, err
 			}
 		}
-		if l.takers, err = newTakers(plan, l.Name, &treeFS{top: l.top.dir, root: l.Root}, nil); err != nil {
+		if l.takers, err = newTakers(plan, l.Name, present{&treeFS{top: l.top.dir, root: l.Root}, l.matcher}, nil); err != nil {
 			return nil, err
 		}
 		locals[l.Name] = l

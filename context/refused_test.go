@@ -1,0 +1,92 @@
+package buildctx
+
+import (
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/stokerd/stoker/context/dockerfile"
+)
+
+// untaken lists the sources for which BuildKit must fail: those without
+// wildcards of which nothing is taken, directories in which a wildcard has
+// nothing to look through, and links to nowhere that it matches.
+func untaken(s *Selection) []string {
+	var list []string
+	for i, step := range s.Plan.Steps {
+		for _, take := range step.Takes {
+			name := take.Path + strings.Join(take.Include, "")
+			switch {
+			case take.Path == "." && len(take.Include) == 0:
+			case !strings.ContainsAny(name, "*?["):
+				if !taken(s, take) {
+					list = append(list, name)
+				}
+			default:
+				// The wildcards of these cases stand in the last component.
+				dir := path.Dir(take.Path)
+				switch {
+				case len(take.Include) > 0: // see doubtful
+				case !taken(s, dockerfile.Take{Local: take.Local, Path: dir}),
+					// Each COPY from a named context has a request of its own.
+					take.Local != dockerfile.MainContext && dir != "." && !takenBy(s, take.Local, i):
+					list = append(list, dir)
+				default:
+					list = append(list, brokenMatches(s, take)...)
+				}
+			}
+		}
+	}
+	return list
+}
+
+func brokenMatches(s *Selection, take dockerfile.Take) []string {
+	var list []string
+	for _, l := range s.Locals() {
+		for f := range l.All() {
+			if ok, _ := path.Match(path.Join(take.Path, strings.Join(take.Include, "")), f.Path); !ok || l.Name != take.Local || f.Link == "" || !f.Sent {
+				continue
+			}
+			if _, ok := l.Resolve(f.Path); !ok {
+				list = append(list, f.Path)
+			}
+		}
+	}
+	return list
+}
+
+// doubtful reports whether --parents matches a link to nowhere: BuildKit fails on
+// some of those and not on others.
+func doubtful(s *Selection) bool {
+	for _, step := range s.Plan.Steps {
+		for _, take := range step.Takes {
+			if len(take.Include) > 0 && len(brokenMatches(s, take)) > 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// takenBy reports whether a step takes anything of a local.
+func takenBy(s *Selection, local string, step int) bool {
+	for _, l := range s.Locals() {
+		for f := range l.All() {
+			if l.Name == local && slices.Contains(f.Steps, step) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func taken(s *Selection, take dockerfile.Take) bool {
+	for _, l := range s.Locals() {
+		if l.Name == take.Local {
+			name := path.Join(take.Path, strings.Join(take.Include, ""))
+			_, ok := l.Resolve(name)
+			return ok || name == "."
+		}
+	}
+	return false
+}
