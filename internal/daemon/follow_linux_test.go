@@ -8,9 +8,11 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -37,7 +39,7 @@ func TestFollowsAnything(t *testing.T) {
 		for range 5 {
 			f.change(r)
 			want, got := f.fresh(fresh), f.watched(r)
-			if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(answer{}, "Why")); diff != "" {
+			if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(answer{}, "Why"), sameText); diff != "" {
 				t.Fatalf("seed %d, after\n  %s\n(-fresh +watched):\n%s\nfresh: %v\nwatched: %v", seed, strings.Join(f.log, "\n  "), diff, want.Why, got.Why)
 			}
 		}
@@ -49,6 +51,13 @@ func TestFollowsAnything(t *testing.T) {
 		}
 	}
 }
+
+// sameText leaves out what BuildKit's parser proposes in place of an unknown
+// instruction: of two that are as near, any one.
+var sameText = cmp.Comparer(func(a, b string) bool {
+	proposal := regexp.MustCompile(`\(did you mean \w+\?\)`)
+	return a == b || proposal.ReplaceAllString(a, "") == proposal.ReplaceAllString(b, "")
+})
 
 // A followed is a repository that a test changes, with a context beside it and
 // a place where things are put for a while.
@@ -186,6 +195,9 @@ func (f *followed) step() {
 	case 7:
 		f.did("append", f.extend(a), a)
 	case 8:
+		if shared(a) {
+			return
+		}
 		f.did("chmod", os.Chmod(a, pick(f.Rand, []fs.FileMode{0o700, 0o755, 0o711})), a)
 	case 9:
 		f.did("remove", os.Remove(a), a)
@@ -212,6 +224,9 @@ func (f *followed) step() {
 	case 21:
 		f.did("replace", f.replace(a), a)
 	case 22:
+		if shared(a) {
+			return
+		}
 		f.did("touch", os.Chtimes(a, longAgo, longAgo), a)
 	case 23:
 		if f.IntN(200) == 0 {
@@ -226,7 +241,17 @@ func (f *followed) did(what string, err error, paths ...string) {
 	}
 }
 
+// shared reports whether the file at name has further names. A change of one is
+// reported under the name that it was made by, and seen there alone.
+func shared(name string) bool {
+	fi, err := os.Stat(name)
+	return err == nil && !fi.IsDir() && fi.Sys().(*syscall.Stat_t).Nlink > 1
+}
+
 func (f *followed) write(name, text string) error {
+	if shared(name) {
+		return fs.ErrInvalid
+	}
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return err
 	}
@@ -246,6 +271,9 @@ func (f *followed) save(name, text string) error {
 }
 
 func (f *followed) extend(name string) error {
+	if shared(name) {
+		return fs.ErrInvalid
+	}
 	file, err := os.OpenFile(name, os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
 		return err
@@ -278,7 +306,7 @@ func (f *followed) target(name, to string) string {
 	if err != nil {
 		return to
 	}
-	return pick(f.Rand, []string{rel, to, "a.js", "..", "nowhere", "/src"})
+	return pick(f.Rand, []string{rel, to, "a.js", "..", "nowhere"})
 }
 
 // swap replaces a link in one step, as ln -sfn and deployments do.
