@@ -67,7 +67,7 @@ func (tr *trap) mustSpring(t *testing.T, what string) {
 
 // hostile fills the repository with everything that would act if stoker let it. Git's part touches
 // the file that is returned.
-func (u *user) hostile(run, frontend, builder *trap) (touched string) {
+func (u *user) hostile(run, frontend, builder, key *trap) (touched string) {
 	u.t.Helper()
 	touched = filepath.Join(filepath.Dir(u.dir), "touched")
 	u.write("package.json", `{"name": "hostile", "version": "1.0.0", "dependencies": {}}`)
@@ -75,6 +75,7 @@ func (u *user) hostile(run, frontend, builder *trap) (touched string) {
 	host, port, _ := net.SplitHostPort(run.address) // a listener's address is well formed
 	u.write("Dockerfile", "FROM node:20\nWORKDIR /app\nCOPY . .\nRUN nc -w 1 "+host+" "+port+" </dev/null\nRUN npm ci\n")
 	u.write("fetching.Dockerfile", "# syntax="+frontend.address+"/some/frontend:1\nFROM node:20\nCOPY . .\nRUN npm ci\n")
+	u.write("cloning.Dockerfile", "FROM node:20\nARG SCHEME=ssh\nADD ssh://git@"+key.address+"/x.git /x\nADD ${SCHEME}://"+key.address+"/y.git /y\n")
 	if builder != nil {
 		u.write("stoker.yaml", "builder: tcp://"+builder.address+"\n")
 	}
@@ -140,8 +141,8 @@ func (u *user) settled() api.Repository {
 func TestNothingActsBeforeConsent(t *testing.T) {
 	t.Parallel()
 	u := newUser(t, "prewarm: {level: all, quiet: 100ms}\n") // only consent stands in the way
-	run, frontend, builder := newTrap(t), newTrap(t), newTrap(t)
-	touched := u.hostile(run, frontend, builder)
+	run, frontend, builder, key := newTrap(t), newTrap(t), newTrap(t), newTrap(t)
+	touched := u.hostile(run, frontend, builder, key)
 
 	u.must("up")
 	if r := u.settled(); r.Allowed {
@@ -161,7 +162,7 @@ func TestNothingActsBeforeConsent(t *testing.T) {
 	})
 	u.settled()
 
-	for what, tr := range map[string]*trap{"RUN": run, "# syntax=": frontend, "builder: in stoker.yaml": builder} {
+	for what, tr := range map[string]*trap{"RUN": run, "# syntax=": frontend, "builder: in stoker.yaml": builder, "ADD ssh://": key} {
 		if tr.isSprung() {
 			t.Errorf("%s of a repository that is not allowed dialled", what)
 		}
@@ -178,11 +179,11 @@ func TestNothingActsBeforeConsent(t *testing.T) {
 			t.Errorf("the builder got something of a repository that is not allowed (%s):\n%s", trace, held)
 		}
 	}
-	u.checkTraps(run, frontend, builder, touched)
+	u.checkTraps(run, frontend, builder, key, touched)
 }
 
 // checkTraps shows that each trap springs where stoker is allowed to act, and git's without stoker.
-func (u *user) checkTraps(run, frontend, builder *trap, touched string) {
+func (u *user) checkTraps(run, frontend, builder, key *trap, touched string) {
 	u.t.Helper()
 	if err := os.Remove(filepath.Join(u.dir, "stoker.yaml")); err != nil {
 		u.t.Fatal(err)
@@ -190,6 +191,7 @@ func (u *user) checkTraps(run, frontend, builder *trap, touched string) {
 	u.must("allow")
 	run.mustSpring(u.t, "RUN")
 	frontend.mustSpring(u.t, "# syntax=")
+	key.mustSpring(u.t, "ADD ssh://") // by the builder, which has the frontend too
 	if _, err := os.Stat(touched); err == nil {
 		u.t.Error("the git configuration of the repository ran once it was allowed: it never may")
 	}
