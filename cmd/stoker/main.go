@@ -3,14 +3,19 @@ package main
 
 import (
 	"context"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/sirupsen/logrus"
 
 	"github.com/stokerd/stoker/internal/cli"
 )
 
 func main() {
+	// Libraries write warnings there that are no result, progress or hint of stoker's.
+	logrus.SetOutput(io.Discard)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	status := cli.Run(ctx, cli.SystemProcess(), os.Args[1:])
 	stop()
