@@ -50,6 +50,6 @@ func (o *options) consent(ctx context.Context, req api.AllowRequest) error {
 	if err != nil {
 		return err
 	}
-	o.err.line(done.Message)
+	o.err.line(visible(done.Message, nil))
 	return nil
 }

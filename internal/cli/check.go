@@ -123,7 +123,7 @@ func (c *checkOptions) limits() (flags config.Flags, given bool, err error) {
 }
 
 func (c *checkOptions) print(answer api.Check) {
-	p := c.out
+	p, answer := c.out, shown(answer)
 	var rows [][]string
 	for _, d := range answer.Definitions {
 		if d.Problem != "" {

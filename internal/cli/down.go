@@ -45,7 +45,7 @@ func (o *options) down(ctx context.Context, req api.DownRequest) error {
 		return err
 	}
 	if done.Message != "" {
-		o.err.line(done.Message)
+		o.err.line(visible(done.Message, nil))
 	}
 	if !req.All {
 		return nil

@@ -63,7 +63,7 @@ func (p *predictOptions) run(ctx context.Context, args []string) error {
 }
 
 func (p *predictOptions) print(d api.Prediction) {
-	out := p.out
+	out, d := p.out, shown(d)
 	head := []string{out.bold(d.Name), fmt.Sprintf("%d/%s hit", d.Hits, plural(len(d.Steps), "step"))}
 	if d.Unknown > 0 {
 		head = append(head, out.warn(count(d.Unknown)+" unknown"))

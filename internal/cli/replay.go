@@ -74,7 +74,7 @@ func (r *replayOptions) run(ctx context.Context, args []string) error {
 const barWidth = 12
 
 func (r *replayOptions) print(a api.Replay) {
-	p := r.out
+	p, a := r.out, shown(a)
 	p.wrapped("", fmt.Sprintf("%s  %s", p.bold(a.Definition), p.dim("last "+plural(a.Builds, "commit")+", each as if built")))
 	if a.Note != "" {
 		p.wrapped("", p.warn("note: ")+a.Note)
@@ -105,7 +105,7 @@ func (r *replayOptions) print(a api.Replay) {
 // reused.
 func (r *replayOptions) chart(title string, steps []api.ReplayStep, builds int, rate, perBuild float64) {
 	p := r.out
-	p.line(p.bold(visible(title, nil)))
+	p.line(p.bold(title))
 	width := 80
 	if p.width > 0 {
 		width = min(p.width, 80)

@@ -73,7 +73,7 @@ func parseWindow(text string) (time.Duration, error) {
 }
 
 func (s *statsOptions) print(answer api.Stats) {
-	p := s.out
+	p, answer := s.out, shown(answer)
 	if len(answer.Definitions) == 0 {
 		p.line("no builds since " + answer.Since.Local().Format("2006-01-02 15:04"))
 		return

@@ -177,6 +177,7 @@ func (s *statusOptions) follow(ctx context.Context) error {
 
 // status prints a status for people.
 func (p printer) status(s api.Status) {
+	s = shown(s)
 	p.builder(s.Builder)
 	if len(s.Repositories) == 0 {
 		p.line("no repository is watched")

@@ -140,7 +140,7 @@ func (s *suggestOptions) write(ctx context.Context, query api.Query, answer api.
 		return err
 	}
 	for _, w := range wanted {
-		s.out.line(w.File+":", w.Title)
+		s.out.line(visible(w.File, nil)+":", visible(w.Title, nil))
 	}
 	s.hint("stoker suggest --undo takes it back")
 	return nil
@@ -171,7 +171,7 @@ func (s *suggestOptions) takeBack(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.out.line("restored", strings.Join(names, ", "))
+	s.out.line("restored", visible(strings.Join(names, ", "), nil))
 	return nil
 }
 

@@ -57,14 +57,26 @@ func (s *suggestOptions) printDiffs(answer api.Suggest) {
 	shown := map[string]bool{}
 	for _, one := range list {
 		if !shown[one.Diff] {
-			s.out.printf("%s", one.Diff)
+			s.out.diff(one.Diff)
 		}
 		shown[one.Diff] = true
 	}
 }
 
+// diff prints a change. A terminal gets it made visible; what reads it as a patch
+// needs every byte.
+func (p printer) diff(text string) {
+	if p.height == 0 {
+		p.printf("%s", text)
+		return
+	}
+	for line := range strings.Lines(text) {
+		p.line(visible(strings.ReplaceAll(strings.TrimSuffix(line, "\n"), "\t", "    "), nil))
+	}
+}
+
 func (s *suggestOptions) print(answer api.Suggest) {
-	p := s.out
+	p, answer := s.out, shown(answer)
 	content := map[string][]string{} // what is said of builds that need nothing
 	for i, d := range answer.Definitions {
 		switch {

@@ -65,6 +65,7 @@ func (w *warmOptions) progress(e api.WarmEvent) {
 		_ = w.out.json(e)
 		return
 	}
+	e = shown(e)
 	name := w.err.bold(e.Definition)
 	switch e.State {
 	case "ready":

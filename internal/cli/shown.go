@@ -1,0 +1,71 @@
+package cli
+
+import (
+	"reflect"
+	"strings"
+)
+
+// shown returns an answer as people may see it: what files, Dockerfiles and git
+// call things cannot act on the terminal or pass for a line of stoker's own (see
+// [visible]). JSON has the answer itself. All commands that print text go through
+// here before they put words together, since colours are control characters too.
+func shown[T any](answer T) T {
+	out := reflect.New(reflect.TypeFor[T]()).Elem()
+	out.Set(shownValue("", reflect.ValueOf(&answer).Elem()))
+	return out.Interface().(T)
+}
+
+// shownValue returns a copy of v, which is the field of that name.
+func shownValue(field string, v reflect.Value) reflect.Value {
+	out := reflect.New(v.Type()).Elem()
+	out.Set(v)
+	switch v.Kind() {
+	case reflect.String:
+		out.SetString(shownText(field, v.String()))
+	case reflect.Pointer:
+		if !v.IsNil() {
+			out.Set(reflect.New(v.Type().Elem()))
+			out.Elem().Set(shownValue(field, v.Elem()))
+		}
+	case reflect.Slice:
+		if v.IsNil() || v.Type().Elem().Kind() == reflect.Uint8 {
+			break
+		}
+		out.Set(reflect.MakeSlice(v.Type(), v.Len(), v.Len()))
+		for i := range v.Len() {
+			out.Index(i).Set(shownValue(field, v.Index(i)))
+		}
+	case reflect.Map:
+		if v.IsNil() {
+			break
+		}
+		out.Set(reflect.MakeMapWithSize(v.Type(), v.Len()))
+		for key, value := range v.Seq2() {
+			out.SetMapIndex(shownValue(field, key), shownValue(field, value))
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if name := v.Type().Field(i).Name; v.Type().Field(i).IsExported() {
+				out.Field(i).Set(shownValue(name, v.Field(i)))
+			}
+		}
+		// A name that is not UTF-8 comes with its bytes.
+		if raw := v.FieldByName("PathBytes"); raw.IsValid() && raw.Len() > 0 {
+			out.FieldByName("Path").SetString(visible("", raw.Bytes()))
+		}
+	}
+	return out
+}
+
+// shownText formats one text for one line. Only in names of files does it tell
+// something that white space is a tab; only texts that may be several, one a line,
+// are joined.
+func shownText(field, text string) string {
+	switch field {
+	case "Path":
+		return visible(text, nil)
+	case "Problem", "Hint", "Message", "Reason", "Note", "Notes":
+		text = strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "; ")
+	}
+	return visible(strings.ReplaceAll(text, "\t", " "), nil)
+}
