@@ -21,7 +21,7 @@ SEED := $(shell printf %d 0x$$(git rev-parse --short=8 HEAD 2>/dev/null || echo 
 # What holds ours against code of BuildKit's that races by itself.
 UNRACED  = -run TestPredictIsTheSolvers ./cache
 
-STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOLANGCI = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 .PHONY: build test test-real test-all test-images test-again bench lint fuzz demo packages clean labctl
 
@@ -64,8 +64,7 @@ bench: labctl
 lint:
 	@test -z "$$(gofmt -l cmd cache context internal watcher | tee /dev/stderr)"
 	$(GO) vet ./...
-	@if command -v golangci-lint >/dev/null; then golangci-lint run; \
-	else echo "golangci-lint is not here; staticcheck alone:"; $(GO) run $(STATICCHECK) -checks inherit,-SA1019 ./...; fi
+	$(GO) run $(GOLANGCI) run
 
 # Each fuzz target for FUZZTIME, one after the other. Making a failing input small is cut short: it costs
 # more than it shows.

@@ -34,7 +34,6 @@ type stage struct {
 	name  string
 	shell bool // RUN works
 	users bool // names of users are known
-	num   int
 }
 
 func draw(t *testing.T, seed uint64, from remote) *drawn {

@@ -64,7 +64,7 @@ func (h hijacker) shakeHands(ctx context.Context, conn net.Conn, path, proto str
 			return nil, err
 		}
 	}
-	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	if err := req.Write(conn); err != nil {
 		return nil, err

@@ -95,9 +95,7 @@ func fileSelectors(op *pb.FileOp, input int) []Selector {
 	var plain, followed []string
 	var filtered []Selector
 	for _, action := range op.GetActions() {
-		for _, file := range ownerFiles(action, input) {
-			followed = append(followed, file)
-		}
+		followed = append(followed, ownerFiles(action, input)...)
 		cp := action.GetCopy()
 		if cp == nil || int(action.SecondaryInput) != input {
 			continue

@@ -135,7 +135,7 @@ func (r *Repo) Dirty(ctx context.Context, path string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	defer b.Close()
+	defer func() { _ = b.Close() }() // what was read is whole, or has failed
 	committed, err := b.Read("HEAD:" + path)
 	if errors.Is(err, ErrMissing) {
 		return true, nil

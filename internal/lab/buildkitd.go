@@ -3,6 +3,7 @@ package lab
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -130,7 +131,7 @@ func (b *buildkitd) ready(ctx context.Context, bins, socket string) error {
 		select {
 		case <-tick.C:
 		case <-b.done:
-			return fmt.Errorf("it ended: %v", b.err)
+			return errors.Join(errors.New("it ended"), b.err)
 		case <-ctx.Done():
 			return ctx.Err()
 		}

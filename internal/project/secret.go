@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"hash/maphash"
 	"io"
 	"os"
@@ -171,7 +172,7 @@ func read(ctx context.Context, scanner *secrets.Scanner, abs string, f buildctx.
 	defer file.Close()
 	r := bufio.NewReaderSize(file, binaryLook)
 	head, err := r.Peek(binaryLook)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
 	if bytes.IndexByte(head, 0) >= 0 {

@@ -152,7 +152,7 @@ func (d *differ) sum(s *api.Size, f buildctx.File) {
 // differs says what of a file that is in the context on both sides differs.
 func (d *differ) differs(old, f buildctx.File) (string, error) {
 	name := path.Join(d.dir, f.Path)
-	same, sameMode := true, true
+	same, sameMode := false, true
 	switch {
 	case old.Mode.Type() != f.Mode.Type():
 		return "type", nil

@@ -151,7 +151,7 @@ func (t target) write(text []byte) error {
 	if err != nil {
 		return err
 	}
-	defer f.Cleanup()
+	defer func() { _ = f.Cleanup() }() // nothing is left to lose
 	if err := keepOwner(f.File, t.real); err != nil {
 		return err
 	}
