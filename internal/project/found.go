@@ -33,6 +33,7 @@ type look struct {
 // everywhere looks at all files.
 func (k look) everywhere(ctx context.Context) found {
 	next := found{files: map[string][]Finding{}, links: map[string][]string{}}
+	k.opener.Secrets.ahead(ctx, k.l)
 	for f := range k.l.All() {
 		if ctx.Err() != nil {
 			break

@@ -9,8 +9,11 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	buildctx "github.com/stokerd/stoker/context"
 	"github.com/stokerd/stoker/context/secrets"
@@ -73,6 +76,29 @@ func (c *SecretCache) scan(ctx context.Context, root string, f buildctx.File) ([
 	}
 	c.remember(root, f, s)
 	return s.findings, s.err
+}
+
+// ahead scans the files of l that are not remembered, as many at once as there are
+// processors: of a first look at a repository nearly all time goes here.
+func (c *SecretCache) ahead(ctx context.Context, l buildctx.Local) {
+	if c == nil {
+		return
+	}
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for f := range l.All() {
+		if ctx.Err() != nil {
+			break
+		}
+		if _, ok := c.remembered(l.Root, f); ok || f.Mode.IsDir() {
+			continue
+		}
+		group.Go(func() error {
+			_, _ = c.scan(ctx, l.Root, f) // remembered, its error too
+			return nil
+		})
+	}
+	_ = group.Wait() // none fails
 }
 
 func (c *SecretCache) remembered(root string, f buildctx.File) (scanned, bool) {
