@@ -94,6 +94,16 @@ func (k *takers) steps(name string) []int {
 	return steps
 }
 
+// step reports whether one step takes the file at name.
+func (k *takers) step(step int, name string) bool {
+	for i, t := range k.takes {
+		if t.step == step && k.list[i].takes(name) {
+			return true
+		}
+	}
+	return false
+}
+
 // Takers returns a function that lists the steps of plan, which is of another
 // text of the same definition's Dockerfile, that would take a file at name
 // below the root of one of the locals; like [Local.WouldTake] it is about the
@@ -270,5 +280,5 @@ func (l Local) WouldTake(step int, name string) bool {
 	if l.Ignores(name) {
 		return false
 	}
-	return l.takers != nil && slices.Contains(l.takers.steps(name), step)
+	return l.takers != nil && l.takers.step(step, name)
 }

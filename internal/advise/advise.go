@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	buildctx "github.com/stokerd/stoker/context"
 	"github.com/stokerd/stoker/context/dockerfile"
@@ -241,7 +242,9 @@ func Wire(p *project.Picture, answers []Answer, h History) api.Suggest {
 			d.Problem, d.Hint = a.Build.Problem.Text, a.Build.Problem.Hint
 		}
 		for _, s := range a.Suggestions {
-			d.Suggestions = append(d.Suggestions, wire(p, a.Build, s))
+			one := wire(p, a.Build, s)
+			one.SavesSecondsPerWeek = s.SavesSeconds * h.perWeek()
+			d.Suggestions = append(d.Suggestions, one)
 		}
 		if len(d.Suggestions) == 0 && d.Problem == "" {
 			d.Content = content(h)
@@ -249,6 +252,14 @@ func Wire(p *project.Picture, answers []Answer, h History) api.Suggest {
 		out.Definitions = append(out.Definitions, d)
 	}
 	return out
+}
+
+// perWeek is the rate of commits. A history of less than a week is taken for
+// one: what comes in bursts does not go on like that.
+func (h History) perWeek() float64 {
+	const week = 7 * 24 * time.Hour
+	first, last := h.Commits.Span()
+	return float64(h.Commits.Len()) / (float64(max(last.Sub(first), week)) / float64(week))
 }
 
 func wire(p *project.Picture, b *project.Build, s suggest.Suggestion) api.Suggestion {
@@ -267,7 +278,7 @@ func content(h History) string {
 	case h.Note != "":
 		return text + " (" + h.Note + ")"
 	case h.Commits.Len() > 0:
-		return fmt.Sprintf("%s; looked at the last %d commits", text, h.Commits.Len())
+		return fmt.Sprintf("%s; over the last %d commits no permitted order of the steps costs less", text, h.Commits.Len())
 	}
 	return text
 }

@@ -29,8 +29,10 @@ type Suggestion struct {
 	// Obstacle says, for advice, why it is not applied.
 	Obstacle string `json:"obstacle,omitempty"`
 	// SavesSeconds is per build, from this repository's history.
-	SavesSeconds float64     `json:"savesSeconds"`
-	HitRate      BeforeAfter `json:"hitRate"`
+	SavesSeconds float64 `json:"savesSeconds"`
+	// SavesSecondsPerWeek is the same at this repository's rate of commits.
+	SavesSecondsPerWeek float64     `json:"savesSecondsPerWeek"`
+	HitRate             BeforeAfter `json:"hitRate"`
 	// Costs says where the seconds come from: observed or prior; empty where none are given.
 	Costs string `json:"costs"`
 	Proof string `json:"proof"` // verified, by-construction or advice

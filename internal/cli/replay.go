@@ -126,7 +126,7 @@ func (r *replayOptions) chart(title string, steps []api.ReplayStep, builds int, 
 
 // Replay answers as the daemon does.
 func (l *local) Replay(ctx context.Context, req api.ReplayRequest) (api.Replay, error) {
-	p, b, err := l.build(ctx, req.Query)
+	p, b, err := l.withoutFindings().build(ctx, req.Query)
 	if err != nil {
 		return api.Replay{}, err
 	}

@@ -177,7 +177,7 @@ func (s *suggestOptions) takeBack(ctx context.Context) error {
 
 // Suggest answers as the daemon does.
 func (l *local) Suggest(ctx context.Context, req api.SuggestRequest) (api.Suggest, error) {
-	p, err := l.picture(ctx, req.Query)
+	p, err := l.withoutFindings().picture(ctx, req.Query)
 	if err != nil {
 		return api.Suggest{}, err
 	}
@@ -189,7 +189,7 @@ func (l *local) Suggest(ctx context.Context, req api.SuggestRequest) (api.Sugges
 }
 
 func (l *local) suggestions(ctx context.Context, q api.Query) (*project.Picture, []advise.Answer, error) {
-	p, err := l.picture(ctx, q)
+	p, err := l.withoutFindings().picture(ctx, q)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/stokerd/stoker/internal/api"
 	"github.com/stokerd/stoker/internal/suggest"
@@ -126,6 +127,9 @@ func (p printer) suggestion(n int, s api.Suggestion) {
 	saves := ""
 	if s.SavesSeconds > 0 {
 		saves = "  " + p.good("saves "+seconds(s.SavesSeconds)+" per build")
+		if s.SavesSecondsPerWeek >= 60 {
+			saves += p.dim(", " + age(time.Duration(s.SavesSecondsPerWeek*float64(time.Second))) + " a week")
+		}
 	}
 	p.line(fmt.Sprintf("  %d  %s", n, p.bold(s.Title)) + saves)
 	place := fmt.Sprintf("%s:%d", s.File, s.Lines[0])

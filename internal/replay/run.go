@@ -5,7 +5,8 @@ import "slices"
 // A Step is one step of a build, as a replay sees it.
 type Step struct {
 	// States identifies the step's own inputs in each build: equal numbers are
-	// equal inputs; nil are inputs that never change.
+	// equal inputs, and none is much above the number of builds; nil are inputs that
+	// never change.
 	States []uint32
 	// Seconds is one execution.
 	Seconds float64
@@ -106,7 +107,7 @@ func firsts(ids []uint32, builds int) []bool {
 		first[0] = true
 		return first
 	}
-	seen := make(map[uint32]bool, builds)
+	seen := make([]bool, slices.Max(ids)+1)
 	for h, id := range ids {
 		if !seen[id] {
 			seen[id] = true

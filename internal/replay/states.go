@@ -53,16 +53,29 @@ func States(log *changes.Log, steps int, takers func(path string) []int) [][]uin
 
 // intern numbers the pairs of a and b in order of first occurrence.
 func intern(a, b []uint32) []uint32 {
-	ids := make(map[uint64]uint32, len(a))
+	size := 4
+	for size < 2*len(a) {
+		size *= 2
+	}
+	// A table of its own: a map takes most of a replay's time.
+	type entry struct {
+		pair uint64
+		id   uint32 // plus one; 0 for none
+	}
+	table, mask := make([]entry, size), uint64(size-1)
 	out := make([]uint32, len(a))
+	next := uint32(0)
 	for i := range a {
 		pair := uint64(a[i])<<32 | uint64(b[i])
-		id, ok := ids[pair]
-		if !ok {
-			id = uint32(len(ids))
-			ids[pair] = id
+		at := (pair * 0x9e3779b97f4a7c15) >> 32 & mask // Fibonacci hashing
+		for table[at].id != 0 && table[at].pair != pair {
+			at = (at + 1) & mask
 		}
-		out[i] = id
+		if table[at].id == 0 {
+			next++
+			table[at] = entry{pair, next}
+		}
+		out[i] = table[at].id - 1
 	}
 	return out
 }

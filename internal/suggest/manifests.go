@@ -41,6 +41,14 @@ type need struct {
 // that a change of the sources no longer repeats the install. See
 // docs/rules/manifests-first.md.
 func manifestsFirst(in Input) []Suggestion {
+	if in.shared != nil {
+		return in.shared.manifests()
+	}
+	return findMoves(in)
+}
+
+// findMoves is manifestsFirst, computed.
+func findMoves(in Input) []Suggestion {
 	var list []Suggestion
 	needed := reachable(in.File, in.Builds[0].Target)
 	for i, st := range in.File.Stages {

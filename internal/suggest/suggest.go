@@ -19,6 +19,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/stokerd/stoker/context/dockerfile"
 	"github.com/stokerd/stoker/internal/changes"
@@ -54,6 +55,7 @@ type Input struct {
 	// Seconds are medians of observed execution times, by instruction as
 	// dockerfile.Instruction.Text gives it.
 	Seconds map[string]float64
+	shared  *shared // set by Suggest
 	// Only names the rules to ask; none asks all.
 	Only []string
 	// Silenced names rules that the repository does not want to hear of.
@@ -174,6 +176,9 @@ func Suggest(in Input) []Suggestion {
 	if in.File == nil || len(in.Builds) == 0 {
 		return nil
 	}
+	in.shared = &shared{replays: map[string]Replayed{}}
+	first := in
+	in.shared.manifests = sync.OnceValue(func() []Suggestion { return findMoves(first) })
 	var list []Suggestion
 	for _, rule := range Rules() {
 		if !in.asks(rule.Name) {
