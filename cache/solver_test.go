@@ -1,4 +1,4 @@
-// BuildKit's solver, the oracle here, races with its own tracing (solver.CacheKey.TraceFields):
+// BuildKit's solver, the oracle here, races with its own tracing (solver.CacheKey.TraceFields), so
 // `make test` runs this apart, without the race detector.
 
 //go:build !race
