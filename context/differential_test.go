@@ -148,7 +148,7 @@ func (d *differential) selected(t *testing.T) (*Local, error) {
 	for _, r := range d.requests {
 		list = append(list, dockerfile.Request{FollowPaths: r})
 	}
-	f, err := newFilter(m, &treeFS{top: d.tree.top}, list, nil)
+	f, err := newFilter(m, &treeFS{top: d.tree.top, root: d.root}, list, nil)
 	if err != nil {
 		return nil, err
 	}

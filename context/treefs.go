@@ -32,11 +32,29 @@ func (t *treeFS) Walk(ctx context.Context, target string, fn fs.WalkDirFunc) err
 		return unlessSkip(w.children(t.top, ""))
 	}
 	it, ok := (&Tree{top: t.top}).find(target)
+	if !ok && t.behindLink(target) {
+		// The system follows links on the way, wherever they lead.
+		disk, err := fsutil.NewFS(t.root)
+		if err != nil {
+			return err
+		}
+		return disk.Walk(ctx, filepath.FromSlash(target), fn)
+	}
 	if !ok {
 		err := &fs.PathError{Op: "lstat", Path: target, Err: fs.ErrNotExist}
 		return unlessSkip(skipMissing(fn(filepath.FromSlash(target), nil, err)))
 	}
 	return unlessSkip(w.visit(it, target))
+}
+
+// behindLink reports whether a directory on the way to target is a link.
+func (t *treeFS) behindLink(target string) bool {
+	for dir := path.Dir(target); dir != "."; dir = path.Dir(dir) {
+		if it, ok := (&Tree{top: t.top}).find(dir); ok {
+			return it.mode&fs.ModeSymlink != 0
+		}
+	}
+	return false
 }
 
 func (t *treeFS) Open(name string) (io.ReadCloser, error) {
