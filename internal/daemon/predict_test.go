@@ -68,7 +68,12 @@ func TestPredictWalk(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if unknown*20 > steps {
+	// A few walks may have more of what depends on another stage's content.
+	most := steps / 4
+	if steps > 5000 {
+		most = steps / 20
+	}
+	if unknown > most {
 		t.Errorf("%d of %d predictions are no prediction", unknown, steps)
 	}
 }
