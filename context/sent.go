@@ -27,6 +27,7 @@ type SentFile struct {
 	Size         int64
 	Link         string // target of a symbolic link
 	Major, Minor int64  // of a device, as fsutil reads them
+	Links        uint32 // how many names it had when it was looked at
 	Stamp        Stamp
 	Dir          SentDir // of a directory
 
@@ -101,7 +102,7 @@ func (d SentDir) All() iter.Seq[SentFile] {
 
 func (d SentDir) file(i int, it item) SentFile {
 	f := SentFile{
-		Name: it.name, Mode: it.mode, Size: it.size, Link: it.odd.link, Stamp: it.public("").Stamp(),
+		Name: it.name, Mode: it.mode, Size: it.size, Link: it.odd.link, Links: it.links, Stamp: it.public("").Stamp(),
 		in: d.summary.dir, at: i,
 	}
 	if it.mode&fs.ModeDevice != 0 {

@@ -3,6 +3,7 @@ package content
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"runtime"
 	"slices"
 	"sync/atomic"
@@ -89,8 +90,11 @@ func (b *builder) plan(dir buildctx.SentDir, old *Entry) *draft {
 	}
 	d := &draft{old: old, dir: dir}
 	for f := range dir.All() {
-		_, mtime, _, _ := f.Stamp.Parts()
+		_, mtime, _, inode := f.Stamp.Parts()
 		e := Entry{Name: f.Name, Mode: f.Mode, Size: f.Size, Link: f.Link, Modified: mtime}
+		if f.Mode&(fs.ModeDir|fs.ModeSymlink) == 0 {
+			e.inode, e.links = inode, f.Links > 1
+		}
 		if known, ok := f.Sum(); ok {
 			e.set(known)
 		} else {
@@ -151,7 +155,7 @@ func (b *builder) finish(d *draft, header Digest) *Dir {
 		if d.old.Digest == header {
 			return d.same
 		}
-		return &Dir{digest: directoryDigest(header, d.same.entries), entries: d.same.entries, of: d.same.of}
+		return &Dir{digest: directoryDigest(header, d.same.entries), entries: d.same.entries, of: d.same.of, linked: d.same.linked}
 	}
 	next := &Dir{entries: d.entries, of: d.dir.ID()}
 	kids := d.kids
@@ -159,7 +163,9 @@ func (b *builder) finish(d *draft, header Digest) *Dir {
 		e := &d.entries[i]
 		if e.Mode.IsDir() {
 			e.Dir, kids = b.finish(kids[0], e.Digest), kids[1:]
+			next.linked = next.linked || e.Dir.linked
 		}
+		next.linked = next.linked || e.links
 		if !d.files[i].Stamp.Settled(b.start) || e.Dir != nil && e.Dir.of == nil {
 			next.of = nil // look again the next time
 		}

@@ -3,7 +3,6 @@ package content
 import (
 	"io/fs"
 	"iter"
-	"slices"
 )
 
 // A Change is what of a file differs between two manifests.
@@ -107,64 +106,3 @@ func changesOf(x, y *Entry) []Change {
 
 // sentType is the type that arrives: a socket comes as a file (fsutil: mkstat).
 func (e *Entry) sentType() fs.FileMode { return e.Mode.Type() &^ (fs.ModeSocket | fs.ModeIrregular) }
-
-// After returns what a builder has once it, holding sent, was sent m. BuildKit
-// asks for a file again only if its size, time, mode or link target differs, and
-// never looks again at a directory that stays one (fsutil: sameFile,
-// DiskWriter.HandleChange). What else changed is not seen: [Compare] of the
-// result with m says what that is. It takes time as Compare does.
-func (m *Manifest) After(sent *Manifest) *Manifest {
-	entries := m.root.held(sent.root)
-	if entries == nil {
-		return m
-	}
-	return &Manifest{root: &Dir{digest: directoryDigest(m.root.rootHeader(), entries), entries: entries}}
-}
-
-// held returns d's entries as they are once d was sent to where sent was, nil if
-// that is what they are.
-func (d *Dir) held(sent *Dir) []Entry {
-	var held []Entry
-	left := sent.entries
-	for i := range d.entries {
-		for len(left) > 0 && left[0].Name < d.entries[i].Name {
-			left = left[1:]
-		}
-		if len(left) == 0 || left[0].Name != d.entries[i].Name {
-			continue
-		}
-		if e, other := d.entries[i].held(&left[0]); other {
-			if held == nil {
-				held = slices.Clone(d.entries)
-			}
-			held[i] = e
-		}
-	}
-	return held
-}
-
-// held returns e as it is once it was sent to where old was, and whether that is
-// other than it should be.
-func (e Entry) held(old *Entry) (Entry, bool) {
-	switch {
-	case e.sentType() != old.sentType() || e.whole() == old.whole():
-		return e, false
-	case e.Dir != nil:
-		entries := e.Dir.held(old.Dir)
-		if entries == nil && e.Digest == old.Digest {
-			return e, false
-		}
-		if entries == nil {
-			entries = e.Dir.entries
-		}
-		e.Digest, e.Mode = old.Digest, old.Mode
-		e.Dir = &Dir{digest: directoryDigest(e.Digest, entries), entries: entries}
-		return e, true
-	case e.Mode&fs.ModeDevice != 0:
-		return e, false // its numbers are looked at
-	case e.Size != old.Size || e.Modified != old.Modified || permissions(e.Mode) != permissions(old.Mode) || e.Link != old.Link:
-		return e, false
-	}
-	e.Digest, e.Data = old.Digest, old.Data
-	return e, true
-}

@@ -21,6 +21,8 @@ type Dir struct {
 	// of is the identity of what it was made of, nil if it was not, or if that
 	// may have changed unseen.
 	of any
+	// linked reports that something below has several names.
+	linked bool
 }
 
 // An Entry is a name in a directory.
@@ -39,6 +41,10 @@ type Entry struct {
 	Data uint32
 	// Dir holds what is in a directory; nil for anything else.
 	Dir *Dir
+	// inode is that of a file, which others may be names of, too: no event tells
+	// so, but links then tells it of one of them.
+	inode uint64
+	links bool
 }
 
 // find returns the entry of this name, nil if there is none.
