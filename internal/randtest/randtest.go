@@ -14,6 +14,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -38,6 +39,7 @@ func Seeds(tb testing.TB, share, full int) iter.Seq[uint64] {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	first += pass(tb) * apart
 	last := first
 	tb.Cleanup(func() {
 		if tb.Failed() {
@@ -52,6 +54,39 @@ func Seeds(tb testing.TB, share, full int) iter.Seq[uint64] {
 			}
 		}
 	}
+}
+
+// apart is how far the seeds of the runs of a test in one process (go test
+// -count) lie from each other: each tries other cases.
+const apart = 1_000_000
+
+// runs are the latest of each test of this process, by name.
+var runs struct {
+	mu     sync.Mutex // guards latest
+	latest map[string]run
+}
+
+// A run is one execution of a test: the pass-th, from 0 on.
+type run struct {
+	tb   testing.TB
+	pass uint64
+}
+
+// pass returns how often the test ran before in this process.
+func pass(tb testing.TB) uint64 {
+	runs.mu.Lock()
+	defer runs.mu.Unlock()
+	last, known := runs.latest[tb.Name()]
+	switch {
+	case runs.latest == nil:
+		runs.latest = map[string]run{}
+	case known && last.tb == tb:
+		return last.pass
+	case known:
+		last.pass++
+	}
+	runs.latest[tb.Name()] = run{tb, last.pass}
+	return last.pass
 }
 
 // count returns the number of cases that text asks for, at least one.

@@ -26,12 +26,13 @@ func TestCount(t *testing.T) {
 func TestSeeds(t *testing.T) {
 	t.Setenv(EnvCases, "")
 	t.Setenv(EnvSeed, "")
-	if got := slices.Collect(Seeds(t, 3, 9)); !slices.Equal(got, []uint64{1, 2, 3}) {
+	offset := pass(t) * apart // of this run, with go test -count
+	if got := slices.Collect(Seeds(t, 3, 9)); !slices.Equal(got, []uint64{offset + 1, offset + 2, offset + 3}) {
 		t.Errorf("an ordinary run has the seeds %v", got)
 	}
 	t.Setenv(EnvCases, "full")
 	t.Setenv(EnvSeed, "40")
-	if got := slices.Collect(Seeds(t, 1, 4)); !slices.Equal(got, []uint64{40, 41, 42, 43}) {
+	if got := slices.Collect(Seeds(t, 1, 4)); !slices.Equal(got, []uint64{offset + 40, offset + 41, offset + 42, offset + 43}) {
 		t.Errorf("a full run has the seeds %v", got)
 	}
 }
@@ -41,5 +42,16 @@ func TestSeed(t *testing.T) {
 		if n, err := seed(text); err == nil {
 			t.Errorf("seed(%q) = %d", text, n)
 		}
+	}
+}
+
+func TestPass(t *testing.T) {
+	first := pass(t)
+	if again := pass(t); again != first {
+		t.Errorf("one run is pass %d and then %d", first, again)
+	}
+	var other testing.TB = &struct{ testing.TB }{t}
+	if next := pass(other); next != first+1 {
+		t.Errorf("the run after pass %d is %d", first, next)
 	}
 }
