@@ -131,6 +131,41 @@ func TestJoined(t *testing.T) {
 	}
 }
 
+// While a build runs, those of others that share its operations go by its names.
+func TestForeignNames(t *testing.T) {
+	b, first, second := connect(t), otherClient(t), otherClient(t)
+	shared := "FROM busybox\nWORKDIR /w\nCOPY deps /deps\nRUN echo shared-" + rand.Text() + "\n"
+	long, _ := project(t, shared+"RUN echo running-"+rand.Text()+" && sleep 3\n")
+	short, _ := project(t, shared)
+	var wg sync.WaitGroup
+	status := make(chan *client.SolveStatus)
+	var got cache.Record
+	wg.Go(func() {
+		waitFor(status, "running-", func() {
+			wg.Go(func() {
+				ref, err := build(t.Context(), t, second, short, nil, nil)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				got = observe(t, b, ref).Record
+			})
+		})
+	})
+	if _, err := build(t.Context(), t, first, long, nil, status); err != nil {
+		t.Fatal(err)
+	}
+	wg.Wait()
+	var prefixes []string
+	for _, s := range got.Steps {
+		prefix, _, _ := strings.Cut(s.Name, "] ")
+		prefixes = append(prefixes, fmt.Sprintf("%s] %d/%d", prefix, s.Index, s.Total))
+	}
+	if got := strings.Join(prefixes, ", "); got != "[2/4] 2/4, [3/4] 3/4, [4/4] 4/4" {
+		t.Errorf("the steps of four are %s", got)
+	}
+}
+
 func TestJoinFacts(t *testing.T) {
 	home := t.TempDir()
 	env := emptyEnv(t)

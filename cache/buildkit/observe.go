@@ -138,11 +138,12 @@ type observation struct {
 	status  cache.Status
 	imports bool
 
-	groups []*group // the steps
+	labels map[string]label // of the steps' vertices, by digest
+	groups []*group         // the steps
 	byStep map[string]int
 }
 
-// A group is the vertices of one step: those of one name prefix.
+// A group is the vertices of one step: those of one prefix.
 type group struct {
 	label
 	digests []string
@@ -167,25 +168,37 @@ func (o *observation) own(digest string) bool {
 
 func (o *observation) collect() {
 	o.byStep = map[string]int{}
-	places := placeFinder{prov: o.prov, texts: map[string]map[int]string{}}
-	for _, digest := range o.seen.order {
-		l, ok := parseLabel(o.seen.vertices[digest].Name)
-		if !ok || !l.step() || !o.own(digest) {
-			continue
-		}
-		i, known := o.byStep[l.prefix]
+	found := o.locate()
+	o.labels = number(found)
+	for i, f := range found {
+		l := o.labels[f.digest]
+		at, known := o.byStep[l.prefix]
 		if !known {
-			i = len(o.groups)
-			o.byStep[l.prefix] = i
+			at = len(o.groups)
+			o.byStep[l.prefix] = at
 			o.groups = append(o.groups, &group{label: l, place: i})
 		}
-		g := o.groups[i]
-		g.digests = append(g.digests, digest)
+		g := o.groups[at]
+		g.digests = append(g.digests, f.digest)
 		if g.line == 0 {
-			g.text, g.line = places.instruction(digest, l)
+			g.text, g.line = f.text, f.line
 		}
 	}
 	o.sort()
+}
+
+// locate finds the vertices of this build's steps, with their places in the
+// Dockerfile.
+func (o *observation) locate() []located {
+	var found []located
+	places := placeFinder{prov: o.prov, texts: map[string]map[int]string{}}
+	for _, digest := range o.seen.order {
+		l, ok := parseLabel(o.seen.vertices[digest].Name)
+		if ok && l.step() && o.own(digest) {
+			found = append(found, places.locate(digest, l))
+		}
+	}
+	return found
 }
 
 // sort puts steps in the order of the Dockerfile where that is known.
@@ -276,9 +289,10 @@ func (o *observation) facts(digest string, index map[string]int, foreign map[str
 		}
 	}
 	l, ok := parseLabel(v.Name)
+	own, isStep := o.labels[digest]
 	switch {
-	case ok && l.step() && o.own(digest):
-		f.Step = o.byStep[l.prefix]
+	case isStep:
+		f.Step = o.byStep[own.prefix]
 	case ok && l.step():
 		f.Source = true // another build's: not ours to classify
 	case len(v.Inputs) == 0:

@@ -15,10 +15,13 @@ func (o *observation) parts() []Part {
 		}
 		n := len(p.recording.IDs)
 		part := Part{Plan: p.recording.Plan, Fates: make([]cache.Fate, n), Runs: make([]Run, n)}
-		seen := map[string]*seenVertex{}
+		seen, labels := map[string]*seenVertex{}, map[string]label{}
 		for digest, id := range p.config.DigestMapping {
 			if v := o.seen.vertices[digest]; v != nil {
 				seen[id] = v
+			}
+			if l, ok := o.labels[digest]; ok {
+				labels[id] = l
 			}
 		}
 		for i, id := range p.recording.IDs {
@@ -26,7 +29,7 @@ func (o *observation) parts() []Part {
 			if v == nil {
 				continue
 			}
-			if l, ok := parseLabel(v.Name); ok && l.step() {
+			if l, ok := labels[id]; ok {
 				part.Plan.Ops[i].Steps = []int{o.byStep[l.prefix]}
 			}
 			if op := &part.Plan.Ops[i]; op.Record == "" {

@@ -17,12 +17,26 @@ type placeFinder struct {
 	texts map[string]map[int]string // Dockerfile → instructions by line
 }
 
-// instruction returns what the Dockerfile says at the place that the vertex
-// comes from, and the line; "" and 0 if unknown. Equal steps of two stages are
-// one vertex with two places, and the name says which stage speaks for both.
+// A located is a vertex of a step, with the place that it comes from.
+type located struct {
+	digest string
+	label  label // of its name, which may be that of another build's step
+	// text is what the Dockerfile says there, and line where; "" and 0 if that
+	// is not known.
+	text string
+	line int
+	// file is the Dockerfile's instructions by line, and platform the index of
+	// the provenance that tells.
+	file     map[int]string
+	platform int
+}
+
+// locate finds the place that the vertex comes from. Equal steps of two stages
+// are one vertex with two places, and the name says which stage speaks for both.
 // A trigger of the base image has the place of its FROM.
-func (f placeFinder) instruction(digest string, l label) (text string, line int) {
-	for _, p := range f.prov {
+func (f placeFinder) locate(digest string, l label) located {
+	found := located{digest: digest, label: l}
+	for i, p := range f.prov {
 		for _, loc := range p.places(digest) {
 			if len(loc.Ranges) == 0 || loc.SourceIndex >= len(p.source.Source.Infos) {
 				continue
@@ -31,19 +45,19 @@ func (f placeFinder) instruction(digest string, l label) (text string, line int)
 			for _, r := range loc.Ranges {
 				at = min(at, r.Start.Line)
 			}
-			if l.onBuild {
-				return "ONBUILD " + l.keyword, at
-			}
 			byLine := f.instructions(p.source.Source.Infos[loc.SourceIndex].Data)
+			if l.onBuild {
+				return located{digest, l, "ONBUILD " + l.keyword, at, byLine, i}
+			}
 			if !strings.HasPrefix(byLine[at], l.keyword) {
 				continue
 			}
-			if text == "" || stageAt(byLine, at) == l.stage {
-				text, line = byLine[at], at
+			if found.text == "" || stageAt(byLine, at) == l.stage {
+				found = located{digest, l, byLine[at], at, byLine, i}
 			}
 		}
 	}
-	return text, line
+	return found
 }
 
 func (f placeFinder) instructions(dockerfileText []byte) map[int]string {
