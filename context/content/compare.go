@@ -43,10 +43,10 @@ func compareDirs(prefix string, a, b *Dir, yield func(Difference) bool) bool {
 	}
 	var left, right []Entry
 	if a != nil {
-		left = a.entries
+		left = a.list()
 	}
 	if b != nil {
-		right = b.entries
+		right = b.list()
 	}
 	for len(left) > 0 || len(right) > 0 {
 		var x, y Entry

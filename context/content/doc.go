@@ -13,6 +13,9 @@
 //   - [Compute] makes one of a selection. It reads a file once: the tree that
 //     shows it keeps its sum for as long as its stamp is the same, as git's
 //     index does.
+//   - [Manifest.Write] stores a manifest as git stores trees, [Stored] reads it
+//     back, a directory when it is asked for; [Manifest.Taken] is the part of one
+//     that a step takes.
 //
 // What counts is mode, size, type, link target, device, the extended attributes
 // that are sent, and content; not the name, the time or the owner, which the

@@ -33,11 +33,14 @@ type lister struct {
 	count int
 	first *item
 	need  []string // of sel.Required, those not met
+
+	picked *picked // gets what is in the list; nil where nobody asks
 }
 
 // An item is a path that may get into the list.
 type item struct {
 	path     string
+	at       string // where that leads
 	digest   Digest
 	listed   bool
 	link     bool // resolved, should it be a link
@@ -45,9 +48,10 @@ type item struct {
 	excluded patternmatcher.MatchInfo
 }
 
-// list returns the digest of the files that s selects below d.
-func (d *Dir) list(p string, s dockerfile.Selector) (Digest, error) {
-	l := &lister{root: d, sel: s, pattern: clean(p), sum: sha256.New(), need: s.Required}
+// hashList returns the digest of the files that s selects below d, and adds them to
+// what is picked, which may be nil.
+func (d *Dir) hashList(p string, s dockerfile.Selector, to *picked) (Digest, error) {
+	l := &lister{root: d, sel: s, pattern: clean(p), sum: sha256.New(), need: s.Required, picked: to}
 	var err error
 	if l.include, err = newPatterns(s.Include); err != nil {
 		return Digest{}, err
@@ -83,7 +87,7 @@ func newPatterns(list []string) (*patternmatcher.PatternMatcher, error) {
 func (l *lister) run() error {
 	if !l.sel.Wildcard {
 		l.from = l.pattern
-		start, ok, err := l.root.follow(l.from, false)
+		start, ok, err := l.follow(l.from, false)
 		if err != nil || !ok {
 			return err
 		}
@@ -94,7 +98,7 @@ func (l *lister) run() error {
 	if plain == "/" {
 		plain = ""
 	}
-	start, ok, err := l.root.follow(plain, globs != "")
+	start, ok, err := l.follow(plain, globs != "")
 	if err != nil || !ok {
 		return err
 	}
@@ -105,6 +109,15 @@ func (l *lister) run() error {
 	// A class may match a slash, and an escaped name is looked for with its
 	// escapes: BuildKit goes on to the end of the tree and tries every path.
 	return l.visit(start.path, place{dir: l.root})
+}
+
+// follow is that of the root; links on the way are picked.
+func (l *lister) follow(p string, trailing bool) (place, bool, error) {
+	return l.root.trace(p, trailing, func(link string) {
+		if l.picked != nil {
+			l.picked.link(link)
+		}
+	})
 }
 
 // match visits what the wildcards may match below at.
@@ -189,7 +202,7 @@ func (l *lister) consider(at place) (entered bool, err error) {
 		}
 		base = l.matched
 	}
-	it := &item{path: name, digest: l.root.rootHeader(), link: l.sel.FollowLinks && len(l.parents) == 0 && at.isLink()}
+	it := &item{path: name, at: at.path, digest: l.root.rootHeader(), link: l.sel.FollowLinks && len(l.parents) == 0 && at.isLink()}
 	if at.entry != nil {
 		it.digest = at.entry.Digest
 	}
@@ -242,10 +255,25 @@ func (l *lister) add(it *item) error {
 				return err
 			}
 		}
+		if err := l.pick(p); err != nil {
+			return err
+		}
 		if l.count++; l.count == 1 {
 			l.first = p
 		}
 		l.write(p)
+	}
+	return nil
+}
+
+// pick adds what it stands for to what is picked.
+func (l *lister) pick(it *item) error {
+	if l.picked == nil {
+		return nil
+	}
+	l.picked.at(it.at).self = true
+	if it.link {
+		return l.root.pickPath(it.path, true, l.picked)
 	}
 	return nil
 }

@@ -23,6 +23,16 @@ type Dir struct {
 	of any
 	// linked reports that something below has several names.
 	linked bool
+	// load reads the entries of a stored directory; nil for others.
+	load func() []Entry
+}
+
+// list returns the entries, of a stored directory too.
+func (d *Dir) list() []Entry {
+	if d.load != nil {
+		return d.load()
+	}
+	return d.entries
 }
 
 // An Entry is a name in a directory.

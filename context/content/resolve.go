@@ -66,6 +66,11 @@ func (d *Dir) get(p string) (place, bool) {
 // what is not there goes back by name alone (BuildKit: cache/contenthash,
 // getFollowLinksCallback).
 func (d *Dir) follow(p string, trailing bool) (at place, ok bool, err error) {
+	return d.trace(p, trailing, func(string) {})
+}
+
+// trace is follow, and calls passed with each link that is followed.
+func (d *Dir) trace(p string, trailing bool, passed func(path string)) (at place, ok bool, err error) {
 	if at, ok = d.get(p); ok && !(trailing && at.isLink()) || p == "" {
 		return at, ok, nil
 	}
@@ -82,6 +87,7 @@ func (d *Dir) follow(p string, trailing bool) (at place, ok bool, err error) {
 		if links++; links > maxLinks {
 			return place{}, false, errTooManyLinks
 		}
+		passed(next)
 		rest = at.entry.Link + "/" + rest
 		if path.IsAbs(at.entry.Link) {
 			current = "/"

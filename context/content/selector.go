@@ -34,7 +34,7 @@ func (m *Manifest) Content(selectors []dockerfile.Selector) (Digest, error) {
 func (m *Manifest) Checksum(s dockerfile.Selector) (Digest, error) {
 	p := path.Join("/", s.Path)
 	if s.Wildcard || len(s.Include)+len(s.Exclude) > 0 {
-		return m.root.list(p, s)
+		return m.root.hashList(p, s, nil)
 	}
 	return m.root.checksum(p, s.FollowLinks)
 }
