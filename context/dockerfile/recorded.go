@@ -18,8 +18,10 @@ type Recording struct {
 	// Plan has Ops, Results and Requests, and nothing else. No Op is part of a
 	// step: what the builder says of steps goes by ID.
 	Plan *Plan
-	// IDs name the operations as the provenance does, parallel to Plan.Ops.
-	IDs []string
+	// IDs name the operations as the provenance does, and Traits are what their
+	// digests are made of; both parallel to Plan.Ops.
+	IDs    []string
+	Traits [][]Trait
 }
 
 // ReadRecording reads the definition in a provenance (BuildKit:
@@ -77,9 +79,13 @@ func ReadRecording(ctx context.Context, definition []byte, native string) (*Reco
 		return nil, fmt.Errorf("read a recorded build: %w", err)
 	}
 	asm.finish()
-	r := &Recording{Plan: asm.plan, IDs: make([]string, len(asm.plan.Ops))}
+	r := &Recording{Plan: asm.plan, IDs: make([]string, len(asm.plan.Ops)), Traits: make([][]Trait, len(asm.plan.Ops))}
+	made := map[string][]Trait{}
+	for _, v := range vertices {
+		made[string(v.dgst)] = traits(v.op)
+	}
 	for id, i := range asm.ops {
-		r.IDs[i] = id.dgst
+		r.IDs[i], r.Traits[i] = id.dgst, made[id.dgst]
 	}
 	return r, nil
 }
