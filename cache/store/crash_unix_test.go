@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/stokerd/stoker/cache/store"
+	"github.com/stokerd/stoker/context/content"
 	"github.com/stokerd/stoker/internal/randtest"
 )
 
@@ -63,7 +64,12 @@ func writer(file string) {
 		n++
 	}
 	for ; ; n++ {
-		if _, err := s.Put(build(n, fmt.Sprint("def", n%7)), build(max(0, n-1), fmt.Sprint("def", max(0, n-1)%7))); err != nil {
+		taken := content.Digest{byte(n), byte(n >> 8)} // of nothing: what a kill may cut is one transaction
+		_, err := s.PutExplained(build(n, fmt.Sprint("def", n%7)), evidence(n, taken))
+		if err == nil {
+			_, err = s.Put(build(max(0, n-1), fmt.Sprint("def", max(0, n-1)%7)))
+		}
+		if err != nil {
 			fmt.Fprintln(os.Stderr, "writer:", err)
 			os.Exit(1)
 		}
@@ -130,6 +136,12 @@ func verify(t *testing.T, file string, acknowledged int) {
 			t.Fatalf("record %d is %s, want %s", n, r.Ref, want)
 		}
 		n++
+		if n < acknowledged {
+			continue // looked at after an earlier kill
+		}
+		if e, ok, err := s.Evidence(r.Builder, r.Ref); !ok || err != nil || len(e.Operations) != 2 {
+			t.Fatalf("%s has no evidence: %v", r.Ref, err)
+		}
 	}
 	if n < acknowledged+1 || n > acknowledged+2 {
 		t.Fatalf("%d builds stored, %d acknowledged", n, acknowledged+1)

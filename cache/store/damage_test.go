@@ -13,6 +13,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"github.com/stokerd/stoker/cache"
 	"github.com/stokerd/stoker/cache/store"
 )
 
@@ -117,7 +118,7 @@ func TestUnusableDirectory(t *testing.T) {
 }
 
 // TestMigrates opens a file of the first schema, which knew nothing of learnt
-// definitions, nor of sums.
+// definitions, nor of sums and of what explains builds.
 func TestMigrates(t *testing.T) {
 	file := path(t)
 	if err := open(t, file).Close(); err != nil {
@@ -130,6 +131,7 @@ func TestMigrates(t *testing.T) {
 	err = db.Update(func(tx *bbolt.Tx) error {
 		return errors.Join(
 			tx.DeleteBucket([]byte("learnt")), tx.DeleteBucket([]byte("sums")),
+			tx.DeleteBucket([]byte("evidence")), tx.DeleteBucket([]byte("objects")),
 			tx.Bucket([]byte("meta")).Put([]byte("schema"), binary.BigEndian.AppendUint32(nil, 1)),
 		)
 	})
@@ -146,4 +148,5 @@ func TestMigrates(t *testing.T) {
 	if err := s.PutSums("/src/shop", "/src/shop", maps.All(map[string][]byte{".": {1}})); err != nil {
 		t.Error(err)
 	}
+	explained(t, s, build(0, "api"), cache.Evidence{})
 }

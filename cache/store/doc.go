@@ -20,6 +20,10 @@
 //	records   completion time and a sequence number → a record, as the number
 //	          of its layout and what varies: an outcome and times per step
 //	refs      builder and ref → the record's key and generation
+//	evidence  a record's key → what explains the build, as JSON: digests of
+//	          objects, and what is the build's own
+//	objects   digest → Dockerfiles and definitions of operations as JSON, and
+//	          directories (content.Manifest): what builds share
 //	sums      a bucket per repository: a tree's root and a directory → what is
 //	          known of the files in it ([buildctx.Tree.Sums])
 //	repositories, images, learnt, warmth

@@ -20,7 +20,7 @@ import (
 const lockWait = 1500 * time.Millisecond
 
 // migrations holds, at index n, what turns schema n into n+1.
-var migrations = [schema]func(*bbolt.Tx) error{create, addLearnt, addSums}
+var migrations = [schema]func(*bbolt.Tx) error{create, addLearnt, addSums, addEvidence}
 
 // Open opens the store at path, creating it (mode 0600, its directory 0700)
 // where there is none and migrating it where it is older.
@@ -142,7 +142,7 @@ func (s *Store) check(tx *bbolt.Tx) error {
 			return fmt.Errorf("%w: %d bytes of %d", ErrCorrupt, info.Size(), size)
 		}
 	}
-	for _, name := range slices.Concat(recordBuckets, documentBuckets, [][]byte{sumBucket}) {
+	for _, name := range slices.Concat(recordBuckets, documentBuckets, evidenceBuckets, [][]byte{sumBucket}) {
 		b := tx.Bucket(name)
 		if b == nil {
 			return fmt.Errorf("%w: no bucket %s", ErrCorrupt, name)

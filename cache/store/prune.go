@@ -12,6 +12,9 @@ import (
 type Retention struct {
 	Age   time.Duration // since a build's completion
 	Bytes int64         // of all records together; the oldest go first
+	// Evidence is of all together that explains builds; that of the oldest goes
+	// first, before their records.
+	Evidence int64
 }
 
 // Prune removes the records beyond r as of now, and what only they used. It
@@ -19,8 +22,10 @@ type Retention struct {
 // again.
 func (s *Store) Prune(now time.Time, r Retention) (removed int, err error) {
 	err = s.update("retention", func(tx *bbolt.Tx) (err error) {
-		removed, err = prune(tx, now, r)
-		return err
+		if removed, err = prune(tx, now, r); err != nil {
+			return err
+		}
+		return pruneEvidence(tx, r.Evidence)
 	})
 	return removed, err
 }

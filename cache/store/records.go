@@ -19,18 +19,18 @@ import (
 // be replayed at will; a higher generation replaces it.
 func (s *Store) Put(records ...cache.Record) (added int, err error) {
 	for _, r := range records {
-		if r.Builder == "" || r.Ref == "" || r.Completed.IsZero() || r.Created.IsZero() {
-			return 0, fmt.Errorf("write a build record to the store: record %q of builder %q lacks a name or a time", r.Ref, r.Builder)
+		if err := complete(r); err != nil {
+			return 0, err
 		}
 	}
 	err = s.update("build records", func(tx *bbolt.Tx) error {
 		added = 0
 		for _, r := range records {
-			fresh, err := putRecord(tx, r)
+			key, err := putRecord(tx, r)
 			if err != nil {
 				return err
 			}
-			if fresh {
+			if key != nil {
 				added++
 			}
 		}
@@ -42,32 +42,43 @@ func (s *Store) Put(records ...cache.Record) (added int, err error) {
 	return added, nil
 }
 
-// putRecord reports whether r was not there yet, or only in an older generation.
-func putRecord(tx *bbolt.Tx, r cache.Record) (fresh bool, err error) {
+// complete reports what a record lacks to be told from others.
+func complete(r cache.Record) error {
+	if r.Builder == "" || r.Ref == "" || r.Completed.IsZero() || r.Created.IsZero() {
+		return fmt.Errorf("write a build record to the store: record %q of builder %q lacks a name or a time", r.Ref, r.Builder)
+	}
+	return nil
+}
+
+// putRecord returns the key of r's record, nil if it is there already in the same
+// or a higher generation. One that it replaces takes its evidence with it.
+func putRecord(tx *bbolt.Tx, r cache.Record) (key []byte, err error) {
 	refs, records := tx.Bucket(refBucket), tx.Bucket(recordBucket)
 	name := refKey(r.Builder, r.Ref)
 	var sequence uint64
 	if entry := refs.Get(name); entry != nil {
 		key, generation, err := decodeRef(entry)
 		if err != nil || generation >= r.Generation {
-			return false, err
+			return nil, err
 		}
 		sequence = binary.BigEndian.Uint64(key[8:])
-		if err := records.Delete(key); err != nil {
-			return false, err
+		for _, b := range []*bbolt.Bucket{records, tx.Bucket(evidenceBucket)} {
+			if err := b.Delete(key); err != nil {
+				return nil, err
+			}
 		}
 	} else if sequence, err = records.NextSequence(); err != nil {
-		return false, err
+		return nil, err
 	}
 	id, err := layoutID(tx, encodeLayout(r))
 	if err != nil {
-		return false, err
+		return nil, err
 	}
-	key := binary.BigEndian.AppendUint64(timeKey(r.Completed), sequence)
+	key = binary.BigEndian.AppendUint64(timeKey(r.Completed), sequence)
 	if err := records.Put(key, encodeRecord(id, r)); err != nil {
-		return false, err
+		return nil, err
 	}
-	return true, refs.Put(name, binary.AppendVarint(key[:len(key):len(key)], int64(r.Generation)))
+	return key, refs.Put(name, binary.AppendVarint(key[:len(key):len(key)], int64(r.Generation)))
 }
 
 // layoutID returns the number of a layout, giving it one if it is new.

@@ -10,7 +10,7 @@ import (
 )
 
 // schema is the version of the file's layout that this code writes.
-const schema = 3
+const schema = 4
 
 // The buckets of the file, as doc.go describes them.
 var (
@@ -20,9 +20,12 @@ var (
 	recordBucket    = []byte("records")
 	refBucket       = []byte("refs")
 	sumBucket       = []byte("sums")
+	evidenceBucket  = []byte("evidence")
+	objectBucket    = []byte("objects")
 	schemaKey       = []byte("schema")
 	randomKey       = []byte("key")
 	recordBuckets   = [][]byte{layoutBucket, layoutIDBucket, recordBucket, refBucket}
+	evidenceBuckets = [][]byte{evidenceBucket, objectBucket}
 	documentBuckets = [][]byte{repositories.bucket, images.bucket, warmths.bucket, learnt.bucket}
 )
 

@@ -1,0 +1,192 @@
+package cache
+
+import (
+	"strings"
+
+	"github.com/stokerd/stoker/context/dockerfile"
+)
+
+// Evidence is what decided which steps of one build ran, for [Explain]. It holds
+// no value: what came of one is there as a digest under a random key, by which it
+// can be told from another and not be found by trying. It is immutable.
+type Evidence struct {
+	// Dockerfile is what was built, its instructions in order; nil if unknown.
+	Dockerfile []Line `json:"dockerfile,omitempty"`
+	// Args are digests of the values of the build args that were given, by name.
+	Args map[string]string `json:"args,omitempty"`
+	// NoCache are the stages that the cache was not to be asked for; "*" is all.
+	NoCache    []string    `json:"noCache,omitempty"`
+	Operations []Operation `json:"operations"`
+	// Self are differences between what the builder asked the client for and what
+	// stoker had worked out: defects of its own.
+	Self []string `json:"self,omitempty"`
+}
+
+// A Line is an instruction of the Dockerfile (see dockerfile.Line), with a digest
+// of all its text.
+type Line struct {
+	Number  int      `json:"number"`
+	Keyword string   `json:"keyword"`
+	Stage   int      `json:"stage"`
+	Text    string   `json:"text"`
+	Name    string   `json:"name,omitempty"`
+	Base    string   `json:"base,omitempty"`
+	Defines []string `json:"defines,omitempty"`
+	Uses    []string `json:"uses,omitempty"`
+	Digest  string   `json:"digest"`
+}
+
+// An Operation is one of the operations of a build, an Op of its plan.
+type Operation struct {
+	Definition
+	Key    string   `json:"key,omitempty"`  // digest of the key's ID; "" if that is not known
+	Fate   Fate     `json:"fate,omitempty"` // what became of it
+	Steps  []int    `json:"steps,omitempty"`
+	Line   int      `json:"line,omitempty"` // in the Dockerfile; 0 if unknown
+	Inputs []Intake `json:"inputs,omitempty"`
+}
+
+// A Definition is what an operation does, apart from what it does it to.
+type Definition struct {
+	Digest string  `json:"digest,omitempty"`
+	Traits []Trait `json:"traits,omitempty"`
+	// Source is the kind of what has no inputs, Image the digest of an image, and
+	// Platform what it is for.
+	Source   string `json:"source,omitempty"`
+	Image    string `json:"image,omitempty"`
+	Platform string `json:"platform,omitempty"`
+	NoKey    bool   `json:"noKey,omitempty"` // BuildKit finds it in no later build
+}
+
+// A Trait is a dockerfile.Trait. Name is that of a variable, "" if it is not one
+// that the Dockerfile or the client names.
+type Trait struct {
+	Kind   dockerfile.TraitKind `json:"kind"`
+	Name   string               `json:"name,omitempty"`
+	ID     string               `json:"id"` // tells it from others of its kind
+	Digest string               `json:"digest"`
+}
+
+// An Intake is what an operation takes in.
+type Intake struct {
+	Operation int `json:"operation"`
+	// Content is the digest of what is taken of local files, and Taken of the
+	// manifest of them; "" where nothing is, or where Unknown says why they are not
+	// known.
+	Content string `json:"content,omitempty"`
+	Taken   string `json:"taken,omitempty"`
+	Local   string `json:"local,omitempty"` // the context that they are of
+	Unknown Gap    `json:"unknown,omitempty"`
+}
+
+// A Gap says why something about a build is not known.
+type Gap string
+
+// The gaps.
+const (
+	// Unwatched: nobody saw what the files were while the build ran.
+	Unwatched Gap = "unwatched"
+	// Moving: the files changed while they were sent.
+	Moving Gap = "moving"
+	// Unreadable: what the step takes could not be read.
+	Unreadable Gap = "unreadable"
+	// NoEvidence: the builder tells nothing of the build's operations, as of one
+	// that failed.
+	NoEvidence Gap = "no-evidence"
+	// Outdated: what was kept of the build was dropped, to keep the store small.
+	Outdated Gap = "outdated"
+	// Remote: what a download gave is not known.
+	Remote Gap = "download"
+)
+
+// A Gathering is what evidence is made of. It holds plain hashes over values, and
+// stays in memory.
+type Gathering struct {
+	Plan   *dockerfile.Plan
+	Keys   []Key
+	Fates  []Fate
+	Traits [][]dockerfile.Trait
+	Lines  []int // of operations; 0 if unknown
+	// Take says what an operation with these selectors took of the files of a
+	// request.
+	Take func(request int, selected []dockerfile.Selector) Taken
+}
+
+// Taken is what was taken of local files, or why that is not known.
+type Taken struct {
+	Content, Manifest string
+	Unknown           Gap
+}
+
+// Gather adds the operations of one platform to e. digest gives the digest of a
+// value.
+func (e Evidence) Gather(g Gathering, digest func(string) string) Evidence {
+	named := map[string]bool{}
+	for _, l := range e.Dockerfile {
+		for _, name := range l.Defines {
+			named[name] = true
+		}
+	}
+	for name := range e.Args {
+		named[name] = true
+	}
+	first := len(e.Operations)
+	for i, op := range g.Plan.Ops {
+		o := Operation{Steps: op.Steps, Line: g.Lines[i], Fate: g.Fates[i]}
+		if op.Digest != "" {
+			o.Digest = digest(op.Digest)
+		}
+		if g.Keys[i].Reason == Known {
+			o.Key = digest(g.Keys[i].ID)
+		}
+		o.NoKey = g.Keys[i].Reason == PerBuild && op.Source == nil
+		if op.Source != nil {
+			o.Source, o.Platform, o.Image = string(op.Source.Kind), op.Source.Platform, imageDigest(op.Source)
+		}
+		for _, t := range g.Traits[i] {
+			trait := Trait{Kind: t.Kind, ID: digest(t.Name), Digest: digest(t.Sum)}
+			if t.Kind == dockerfile.VariableTrait && named[t.Name] {
+				trait.Name = t.Name
+			}
+			o.Traits = append(o.Traits, trait)
+		}
+		for _, in := range op.Inputs {
+			o.Inputs = append(o.Inputs, g.intake(in, first))
+		}
+		e.Operations = append(e.Operations, o)
+	}
+	return e
+}
+
+func (g Gathering) intake(in dockerfile.OpInput, first int) Intake {
+	taken := Intake{Operation: first + in.Op}
+	src := g.Plan.Ops[in.Op].Source
+	if src == nil || src.Kind != dockerfile.LocalSource || in.Content == nil {
+		return taken
+	}
+	t := g.Take(src.Request, in.Content)
+	taken.Local, taken.Content, taken.Taken, taken.Unknown = src.Name, t.Content, t.Manifest, t.Unknown
+	return taken
+}
+
+// OutlineOf returns the outline of a Dockerfile as evidence has it.
+func OutlineOf(lines []dockerfile.Line, digest func(string) string) []Line {
+	list := make([]Line, len(lines))
+	for i, l := range lines {
+		list[i] = Line{
+			Number: l.Number, Keyword: l.Keyword, Stage: l.Stage, Text: l.Text, Name: l.Name, Base: l.Base,
+			Defines: l.Defines, Uses: l.Uses, Digest: digest(l.Sum),
+		}
+	}
+	return list
+}
+
+// imageDigest returns the digest of the image that src is, "" if it is none or
+// that is not known.
+func imageDigest(src *dockerfile.Source) string {
+	if src.Kind != dockerfile.ImageSource && src.Kind != dockerfile.OCISource {
+		return ""
+	}
+	_, digest, _ := strings.Cut(src.Name, "@")
+	return digest
+}

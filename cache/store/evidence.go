@@ -1,0 +1,207 @@
+package store
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/stokerd/stoker/cache"
+	"github.com/stokerd/stoker/context/content"
+)
+
+// What explains a build is stored beside its record. What builds have in common
+// is in objects, once, by digest: the Dockerfile, the definition of an operation,
+// and the directories that were taken (content.Manifest). Retention drops objects
+// with the last evidence that names them.
+
+// A kept is evidence as it is stored: what others share goes by the digest of an
+// object.
+type kept struct {
+	Dockerfile *content.Digest   `json:"d,omitempty"`
+	Args       map[string]string `json:"a,omitempty"`
+	NoCache    []string          `json:"n,omitempty"`
+	Self       []string          `json:"s,omitempty"`
+	Operations []keptOperation   `json:"o"`
+}
+
+type keptOperation struct {
+	Definition content.Digest `json:"d"`
+	Key        string         `json:"k,omitempty"`
+	Fate       cache.Fate     `json:"f,omitempty"`
+	Steps      []int          `json:"s,omitempty"`
+	Line       int            `json:"l,omitempty"`
+	Inputs     []cache.Intake `json:"i,omitempty"`
+}
+
+// PutExplained stores a finished build as [Store.Put] does, with what explains it
+// and the manifests that its evidence names, in one transaction.
+func (s *Store) PutExplained(r cache.Record, e cache.Evidence, taken ...*content.Manifest) (added int, err error) {
+	if err := complete(r); err != nil {
+		return 0, err
+	}
+	err = s.update("a build and its evidence", func(tx *bbolt.Tx) error {
+		added = 0
+		key, err := putRecord(tx, r)
+		if err != nil || key == nil {
+			return err
+		}
+		added = 1
+		to := objects{tx.Bucket(objectBucket)}
+		for _, m := range taken {
+			if err := m.Write(to); err != nil {
+				return err
+			}
+		}
+		raw, err := to.keep(e)
+		if err != nil {
+			return err
+		}
+		return tx.Bucket(evidenceBucket).Put(key, raw)
+	})
+	if err != nil {
+		return 0, err
+	}
+	return added, nil
+}
+
+// Evidence returns what explains a build; ok is false if nothing is stored of it.
+func (s *Store) Evidence(builder, ref string) (e cache.Evidence, ok bool, err error) {
+	err = s.view("a build's evidence", func(tx *bbolt.Tx) error {
+		entry := tx.Bucket(refBucket).Get(refKey(builder, ref))
+		if entry == nil {
+			return nil
+		}
+		key, _, err := decodeRef(entry)
+		if err != nil {
+			return err
+		}
+		raw := tx.Bucket(evidenceBucket).Get(key)
+		if ok = raw != nil; !ok {
+			return nil
+		}
+		e, err = objects{tx.Bucket(objectBucket)}.read(raw)
+		return err
+	})
+	return e, ok && err == nil, err
+}
+
+// Compare calls yield with what differs between two manifests that evidence names,
+// until it returns false.
+func (s *Store) Compare(before, after string, yield func(content.Difference) bool) error {
+	var digests [2]content.Digest
+	for i, text := range []string{before, after} {
+		var err error
+		if digests[i], err = content.ParseDigest(text); err != nil {
+			return fmt.Errorf("compare manifests: %w", err)
+		}
+	}
+	return s.view("manifests", func(tx *bbolt.Tx) error {
+		from := content.NewStored(objects{tx.Bucket(objectBucket)}.get)
+		for d := range content.Compare(from.Manifest(digests[0]), from.Manifest(digests[1])) {
+			if !yield(d) {
+				break
+			}
+		}
+		return from.Err()
+	})
+}
+
+// objects are values by the digest of what they hold.
+type objects struct{ *bbolt.Bucket }
+
+var _ content.Writer = objects{}
+
+// Has reports whether an object is there.
+func (o objects) Has(d content.Digest) (bool, error) { return o.Get(d[:]) != nil, nil }
+
+// Put stores an object.
+func (o objects) Put(d content.Digest, object []byte) error { return o.Bucket.Put(d[:], object) }
+
+func (o objects) get(d content.Digest) ([]byte, error) {
+	object := o.Get(d[:])
+	if object == nil {
+		return nil, fmt.Errorf("%w: no object %s", ErrCorrupt, d)
+	}
+	return object, nil
+}
+
+// share stores a value as JSON, once.
+func (o objects) share(value any) (content.Digest, error) {
+	raw, err := json.Marshal(value)
+	if err != nil {
+		return content.Digest{}, fmt.Errorf("encode evidence: %w", err)
+	}
+	digest := content.Digest(sha256.Sum256(raw))
+	if o.Get(digest[:]) != nil {
+		return digest, nil
+	}
+	return digest, o.Put(digest, raw)
+}
+
+func (o objects) shared(d content.Digest, value any) error {
+	raw, err := o.get(d)
+	if err != nil {
+		return err
+	}
+	return decodeEvidence(raw, value)
+}
+
+// keep stores what e shares with other builds and returns the rest.
+func (o objects) keep(e cache.Evidence) ([]byte, error) {
+	k := kept{Args: e.Args, NoCache: e.NoCache, Self: e.Self, Operations: make([]keptOperation, len(e.Operations))}
+	if e.Dockerfile != nil {
+		digest, err := o.share(e.Dockerfile)
+		if err != nil {
+			return nil, err
+		}
+		k.Dockerfile = &digest
+	}
+	for i, op := range e.Operations {
+		digest, err := o.share(op.Definition)
+		if err != nil {
+			return nil, err
+		}
+		k.Operations[i] = keptOperation{digest, op.Key, op.Fate, op.Steps, op.Line, op.Inputs}
+	}
+	return json.Marshal(k)
+}
+
+// read is the inverse of keep.
+func (o objects) read(raw []byte) (cache.Evidence, error) {
+	var k kept
+	if err := decodeEvidence(raw, &k); err != nil {
+		return cache.Evidence{}, err
+	}
+	e := cache.Evidence{Args: k.Args, NoCache: k.NoCache, Self: k.Self, Operations: make([]cache.Operation, len(k.Operations))}
+	if k.Dockerfile != nil {
+		if err := o.shared(*k.Dockerfile, &e.Dockerfile); err != nil {
+			return cache.Evidence{}, err
+		}
+	}
+	for i, op := range k.Operations {
+		e.Operations[i] = cache.Operation{Key: op.Key, Fate: op.Fate, Steps: op.Steps, Line: op.Line, Inputs: op.Inputs}
+		if err := o.shared(op.Definition, &e.Operations[i].Definition); err != nil {
+			return cache.Evidence{}, err
+		}
+	}
+	return e, nil
+}
+
+func decodeEvidence(raw []byte, value any) error {
+	if err := json.Unmarshal(raw, value); err != nil {
+		return fmt.Errorf("%w: evidence: %w", ErrCorrupt, err)
+	}
+	return nil
+}
+
+// addEvidence makes room for what explains builds.
+func addEvidence(tx *bbolt.Tx) error {
+	for _, name := range evidenceBuckets {
+		if _, err := tx.CreateBucket(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
