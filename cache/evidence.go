@@ -14,13 +14,16 @@ type Evidence struct {
 	Dockerfile []Line `json:"dockerfile,omitempty"`
 	// Args are digests of the values of the build args that were given, by name.
 	Args map[string]string `json:"args,omitempty"`
-	// NoCache are the stages that the cache was not to be asked for; "*" is all.
+	// NoCache are the stages for which the cache was not to be asked, or AllStages.
 	NoCache    []string    `json:"noCache,omitempty"`
 	Operations []Operation `json:"operations"`
 	// Self are differences between what the builder asked the client for and what
 	// stoker had worked out: defects of its own.
 	Self []string `json:"self,omitempty"`
 }
+
+// AllStages stands for the stages of a build with --no-cache.
+const AllStages = "*"
 
 // A Line is an instruction of the Dockerfile (see dockerfile.Line), with a digest
 // of all its text.

@@ -32,6 +32,8 @@ type Join struct {
 	Platforms []string
 	ArgNames  []string // sorted
 	NoCache   bool
+	// Uncached are the stages that NoCache is about; none for all.
+	Uncached []string
 
 	// Dockerfile is the text that was built; nil for a build that failed. It
 	// stays in memory: what is kept is its digest.
@@ -79,7 +81,10 @@ func (b *Builder) join(ev Event, o observation) Join {
 		}
 	}
 	slices.Sort(j.ArgNames)
-	_, j.NoCache = attrs["no-cache"]
+	stages, noCache := attrs["no-cache"]
+	if j.NoCache = noCache; stages != "" {
+		j.Uncached = strings.Split(stages, ",")
+	}
 	j.LocalContext, j.LocalDockerfile = b.buildx.localPaths(ev.Ref)
 	for _, p := range o.prov {
 		j.addProvenance(p)

@@ -35,6 +35,10 @@ type Part struct {
 	// were, by the builder's clock.
 	Fates []cache.Fate
 	Runs  []Run
+	// Traits are what the digests of Plan.Ops are made of, and Lines where they are
+	// written, 0 if that is unknown. There are none of what [Solved.Part] tells.
+	Traits [][]dockerfile.Trait
+	Lines  []int
 }
 
 // A Run is a span of time; zero for what did not run.

@@ -14,7 +14,10 @@ func (o *observation) parts() []Part {
 			return nil // a part alone would not tell what the builder holds
 		}
 		n := len(p.recording.IDs)
-		part := Part{Plan: p.recording.Plan, Fates: make([]cache.Fate, n), Runs: make([]Run, n)}
+		part := Part{
+			Plan: p.recording.Plan, Fates: make([]cache.Fate, n), Runs: make([]Run, n),
+			Traits: p.recording.Traits, Lines: make([]int, n),
+		}
 		seen, labels := map[string]*seenVertex{}, map[string]label{}
 		for digest, id := range p.config.DigestMapping {
 			if v := o.seen.vertices[digest]; v != nil {
@@ -25,6 +28,7 @@ func (o *observation) parts() []Part {
 			}
 		}
 		for i, id := range p.recording.IDs {
+			part.Lines[i] = p.line(id)
 			v := seen[id]
 			if v == nil {
 				continue

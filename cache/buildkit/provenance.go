@@ -82,6 +82,20 @@ func (p provenance) places(digest string) []location {
 	return p.source.Source.Locations[p.config.DigestMapping[digest]].Locations
 }
 
+// line returns where in the Dockerfile an operation is written first, 0 if that is
+// not known.
+func (p provenance) line(id string) int {
+	first := 0
+	for _, l := range p.source.Source.Locations[id].Locations {
+		for _, r := range l.Ranges {
+			if l.SourceIndex == 0 && (first == 0 || r.Start.Line < first) {
+				first = r.Start.Line
+			}
+		}
+	}
+	return first
+}
+
 // provenances reads those of all results of a build: one per platform, none
 // for a build that failed.
 func (b *Builder) provenances(ctx context.Context, rec *controlapi.BuildHistoryRecord) ([]provenance, error) {

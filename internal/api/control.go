@@ -93,6 +93,16 @@ type PredictRequest struct {
 	Query
 }
 
+// WhyRequest asks what made the steps of a finished build run.
+type WhyRequest struct {
+	Dir string `json:"dir"`
+	// Build is a build's ref, or the beginning of one, or the name of a definition,
+	// of which the last build is meant; "" for the last one of all.
+	Build   string `json:"build,omitempty"`
+	Step    string `json:"step,omitempty"`    // only this step: "3", "build 3", ":7", "COPY src"
+	Against string `json:"against,omitempty"` // ref of the build to compare with; "" for the nearest
+}
+
 // ReplayRequest asks for a replay of one definition.
 type ReplayRequest struct {
 	Query

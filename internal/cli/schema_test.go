@@ -15,7 +15,7 @@ import (
 func TestSchemasAreDocumented(t *testing.T) {
 	for schema, answer := range map[string]any{
 		api.StatusSchema: api.Status{}, api.CheckSchema: api.Check{}, api.ContextSchema: api.Context{},
-		api.StatsSchema: api.Stats{}, api.SuggestSchema: api.Suggest{}, api.ReplaySchema: api.Replay{}, api.PredictSchema: api.Predict{}, api.VersionSchema: api.Program{},
+		api.StatsSchema: api.Stats{}, api.SuggestSchema: api.Suggest{}, api.ReplaySchema: api.Replay{}, api.PredictSchema: api.Predict{}, api.WhySchema: api.Why{}, api.VersionSchema: api.Program{},
 		api.ContextStepsSchema: api.ContextSteps{}, api.ContextTreeSchema: api.ContextTree{},
 		api.ContextExplainSchema: api.ContextExplain{}, api.ContextDiffSchema: api.ContextDiff{},
 	} {

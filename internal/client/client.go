@@ -132,6 +132,11 @@ func (c *Client) Warm(ctx context.Context, req api.WarmRequest, progress func(ap
 	})
 }
 
+// Why says what made the steps of a finished build run.
+func (c *Client) Why(ctx context.Context, req api.WhyRequest) (a api.Why, err error) {
+	return a, c.call(ctx, http.MethodPost, "why", req, &a)
+}
+
 // Version says which stoker the daemon is.
 func (c *Client) Version(ctx context.Context) (v api.Version, err error) {
 	return v, c.call(ctx, http.MethodGet, "version", nil, &v)

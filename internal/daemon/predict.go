@@ -57,14 +57,7 @@ func (d *Daemon) account(node *buildkit.Builder) account {
 // enter enters a finished build in the builder's ledger. What it was of is known
 // where the files that its steps take were the same all through the span.
 func (d *Daemon) enter(ctx context.Context, node *buildkit.Builder, seen buildkit.Observed, span []moment, repo *repository, name string) {
-	var pictures []*project.Picture
-	for _, m := range span {
-		if m[repo] == nil {
-			pictures = nil
-			break
-		}
-		pictures = append(pictures, m[repo])
-	}
+	pictures := picturesOf(span, repo)
 	for _, part := range seen.Parts {
 		d.enterPart(ctx, node, part, d.contents(repo), name, pictures)
 	}

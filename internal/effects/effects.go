@@ -125,6 +125,20 @@ func PlacesOf(name string) (Places, bool) {
 	return Places{}, false
 }
 
+// Manifest reports whether a file of this name says what some known command
+// installs.
+func Manifest(name string) bool {
+	for i := range read().Forms {
+		f := &read().Forms[i]
+		for _, known := range slices.Concat(f.Manifests, f.Also) {
+			if ok, err := path.Match(known, name); err == nil && ok {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // Of returns what a command does, by its words with quotes removed; a variable
 // stands as "$NAME". It reports false for a command that is not known, or not in
 // this form.

@@ -27,59 +27,96 @@ func NewReader() *Reader {
 	return &Reader{last: map[string]*content.Manifest{}}
 }
 
-// errUncertain is the content of files that changed while they were sent, or of
-// a build that the picture does not show.
-var errUncertain = errors.New("it is not known which state of the files was sent")
+// What is not known of the files that a build took. Test with errors.Is.
+var (
+	// ErrUnseen: no picture shows them.
+	ErrUnseen = errors.New("nobody saw what was sent")
+	// ErrMoving: they changed while they were sent.
+	ErrMoving = errors.New("it is not known which state of the files was sent")
+)
 
 // Content answers for the requests of a plan with what they brought of the build
 // that has the given name, at a time during which the repository had all of the
 // pictures: what differs between them is not known.
 func (r *Reader) Content(ctx context.Context, plan *dockerfile.Plan, name string, pictures ...*project.Picture) cache.ContentFunc {
-	manifests := map[int][]*content.Manifest{}
-	errs := map[int]error{}
-	return func(request int, selected []dockerfile.Selector) (string, error) {
-		if _, read := manifests[request]; !read && errs[request] == nil {
+	return r.Sent(ctx, plan, name, pictures...).Digest
+}
+
+// Sent is what the requests of a plan brought. It is read when it is asked for, and
+// not safe for concurrent use.
+type Sent struct {
+	read      func(request int) ([]*content.Manifest, error)
+	manifests map[int][]*content.Manifest
+	errs      map[int]error
+}
+
+// Sent returns what Content answers from.
+func (r *Reader) Sent(ctx context.Context, plan *dockerfile.Plan, name string, pictures ...*project.Picture) *Sent {
+	return &Sent{
+		manifests: map[int][]*content.Manifest{}, errs: map[int]error{},
+		read: func(request int) (all []*content.Manifest, err error) {
 			for _, p := range pictures {
 				m, err := r.manifest(ctx, p, name, plan.Requests[request])
 				if err != nil {
-					errs[request] = err
-					break
+					return nil, err
 				}
-				manifests[request] = append(manifests[request], m)
+				all = append(all, m)
 			}
+			return all, nil
+		},
+	}
+}
+
+// of returns the manifests of a request at all times.
+func (s *Sent) of(request int) ([]*content.Manifest, error) {
+	if _, read := s.manifests[request]; !read && s.errs[request] == nil {
+		if s.manifests[request], s.errs[request] = s.read(request); len(s.manifests[request]) == 0 && s.errs[request] == nil {
+			s.errs[request] = ErrUnseen
 		}
-		if err := errs[request]; err != nil {
+	}
+	return s.manifests[request], s.errs[request]
+}
+
+// Digest is a cache.ContentFunc.
+func (s *Sent) Digest(request int, selected []dockerfile.Selector) (string, error) {
+	manifests, err := s.of(request)
+	if err != nil {
+		return "", err
+	}
+	digest := ""
+	for _, m := range manifests {
+		d, err := m.Content(selected)
+		if err != nil {
 			return "", err
 		}
-		digest := ""
-		for _, m := range manifests[request] {
-			d, err := m.Content(selected)
-			if err != nil {
-				return "", err
-			}
-			if digest != "" && digest != d.String() {
-				return "", errUncertain
-			}
-			digest = d.String()
+		if digest != "" && digest != d.String() {
+			return "", ErrMoving
 		}
-		if digest == "" {
-			return "", errUncertain
-		}
-		return digest, nil
+		digest = d.String()
 	}
+	return digest, nil
+}
+
+// Taken returns what is selected of the files of a request, with its digest.
+func (s *Sent) Taken(request int, selected []dockerfile.Selector) (digest string, taken *content.Manifest, err error) {
+	if digest, err = s.Digest(request, selected); err != nil {
+		return "", nil, err
+	}
+	taken, err = s.manifests[request][0].Taken(selected)
+	return digest, taken, err
 }
 
 func (r *Reader) manifest(ctx context.Context, p *project.Picture, name string, request dockerfile.Request) (*content.Manifest, error) {
 	b, ok := p.Find(name)
 	if !ok || b.Selection == nil {
-		return nil, errUncertain
+		return nil, ErrUnseen
 	}
 	// With other ignore patterns, the picture may lack what is asked for.
 	asked := slices.ContainsFunc(b.Selection.Plan.Requests, func(own dockerfile.Request) bool {
 		return own.Local == request.Local && slices.Equal(own.Excludes, request.Excludes)
 	})
 	if !asked {
-		return nil, errUncertain
+		return nil, ErrUnseen
 	}
 	dir, err := p.Sent(ctx, b, request)
 	if err != nil {

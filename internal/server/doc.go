@@ -53,6 +53,7 @@ type Answers interface {
 	Replay(context.Context, api.ReplayRequest) (api.Replay, error)
 	Stats(context.Context, api.StatsRequest) (api.Stats, error)
 	Suggest(context.Context, api.SuggestRequest) (api.Suggest, error)
+	Why(context.Context, api.WhyRequest) (api.Why, error)
 }
 
 // Warmer warms caches.

@@ -30,6 +30,7 @@ var routes = map[string]handler{
 	"POST /v1/suggest":         post(Backend.Suggest),
 	"POST /v1/up":              post(Backend.Up),
 	"POST /v1/warm":            (*Server).warm,
+	"POST /v1/why":             post(Backend.Why),
 }
 
 // post makes a handler of a method of the Backend.

@@ -1,0 +1,254 @@
+package cache
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/stokerd/stoker/context/dockerfile"
+)
+
+// A comparison gathers what differs between two builds in what one step is made
+// from.
+type comparison struct {
+	build, other Build
+	steps        []int // of build → of other
+	seen         map[[2]int]bool
+	causes       []Cause
+}
+
+func newComparison(b, other Build) *comparison {
+	return &comparison{build: b, other: other, steps: align(b.Steps, other.Steps), seen: map[[2]int]bool{}}
+}
+
+// step compares step i with step j of the other build.
+func (c *comparison) step(i, j int) {
+	mine, theirs := c.build.Evidence.of(i), c.other.Evidence.all(j)
+	if all := c.build.Evidence.all(i); len(all) == len(theirs) {
+		for n, op := range all {
+			if slices.Contains(mine, op) {
+				c.operation(op, theirs[n], i)
+			}
+		}
+		return
+	}
+	c.edited(i, j) // it is made of other operations
+}
+
+// all returns the operations of a step.
+func (e *Evidence) all(step int) []int {
+	var all []int
+	for i, op := range e.Operations {
+		if slices.Contains(op.Steps, step) {
+			all = append(all, i)
+		}
+	}
+	return all
+}
+
+// owner returns the step that an operation is part of, in the stage of step near
+// where there are several; -1 if it is part of none.
+func (b Build) owner(op int) int {
+	steps := b.Evidence.Operations[op].Steps
+	if len(steps) == 0 {
+		return -1
+	}
+	return steps[0]
+}
+
+func (c *comparison) add(cause Cause) {
+	if !slices.Contains(c.causes, cause) {
+		c.causes = append(c.causes, cause)
+	}
+}
+
+// operation compares two operations and what they take in. step is the one that
+// they are made for.
+func (c *comparison) operation(i, j, step int) {
+	if c.seen[[2]int{i, j}] {
+		return
+	}
+	c.seen[[2]int{i, j}] = true
+	x, y := &c.build.Evidence.Operations[i], &c.other.Evidence.Operations[j]
+	if x.Key != "" && x.Key == y.Key {
+		return
+	}
+	if own := c.build.owner(i); own >= 0 {
+		step = own
+	}
+	if x.Source != "" || y.Source != "" {
+		c.source(x, y, step)
+		return
+	}
+	if x.Digest != y.Digest {
+		c.definition(x, y, step)
+	}
+	for n := range min(len(x.Inputs), len(y.Inputs)) {
+		c.intake(x.Inputs[n], y.Inputs[n], step)
+	}
+	if len(x.Inputs) != len(y.Inputs) && len(c.causes) == 0 {
+		c.structure(step)
+	}
+}
+
+func (c *comparison) intake(x, y Intake, step int) {
+	switch {
+	case x.Local != "" && y.Local != "":
+		switch {
+		case x.Unknown != "":
+			c.add(Cause{Kind: ByUnknown, Step: step, Name: x.Local, Gap: x.Unknown})
+		case y.Unknown != "":
+			c.add(Cause{Kind: ByUnknown, Step: step, Name: x.Local, Gap: y.Unknown, Earlier: true})
+		case x.Content != y.Content:
+			c.add(Cause{Kind: ByFiles, Step: step, Name: x.Local, TakenBefore: y.Taken, TakenAfter: x.Taken})
+		}
+		return
+	case x.Local != "" || y.Local != "":
+		c.structure(step)
+		return
+	}
+	key := c.build.Evidence.Operations[x.Operation].Key
+	if key != "" && key == c.other.Evidence.Operations[y.Operation].Key {
+		return
+	}
+	mine, theirs := c.build.owner(x.Operation), c.other.owner(y.Operation)
+	if mine < 0 && theirs < 0 || mine >= 0 && theirs >= 0 && c.steps[mine] == theirs {
+		c.operation(x.Operation, y.Operation, step)
+		return
+	}
+	c.structure(step)
+}
+
+// source compares what comes from outside.
+func (c *comparison) source(x, y *Operation, step int) {
+	before, after := c.other.Evidence.line(y.Line), c.build.Evidence.line(x.Line)
+	changed := before != nil && after != nil && before.Digest != after.Digest
+	switch {
+	case x.Source != y.Source || changed:
+		c.add(Cause{Kind: ByDockerfile, Step: step, Line: x.Line, Before: textOf(before), After: textOf(after)})
+	case x.Source == string(dockerfile.LocalSource):
+		c.add(Cause{Kind: ByEachBuild, Step: step})
+	case x.Platform != y.Platform:
+		c.add(Cause{Kind: ByPlatform, Step: step, Line: x.Line, Before: y.Platform, After: x.Platform})
+	case x.Image != y.Image:
+		if after != nil && c.variables(after.Uses, after, before, step) {
+			return // another image, and not another one of that name
+		}
+		c.add(Cause{Kind: ByBase, Step: step, Line: x.Line, Name: textOf(after), Before: y.Image, After: x.Image})
+	case x.Digest == "" || y.Digest == "":
+		c.add(Cause{Kind: ByUnknown, Step: step, Line: x.Line, Gap: Remote})
+	case x.Digest != y.Digest:
+		c.add(Cause{Kind: ByDownload, Step: step, Line: x.Line})
+	}
+}
+
+func textOf(l *Line) string {
+	if l == nil {
+		return ""
+	}
+	return l.Text
+}
+
+// definition compares what two operations do.
+func (c *comparison) definition(x, y *Operation, step int) {
+	kinds, names, hidden := differing(x.Traits, y.Traits)
+	mine, theirs := c.lines(step)
+	for _, name := range names {
+		c.variable(name, mine, theirs, step)
+	}
+	if len(kinds) > 0 && !c.edit(kinds, mine, theirs, step) {
+		c.around(kinds, mine, theirs, step)
+	}
+	if len(names)+len(kinds) == 0 && hidden {
+		// Mostly of a base image that is another one now, which says it.
+		if c.inherits(x, y, step); len(c.causes) == 0 {
+			c.add(Cause{Kind: ByEnv, Step: step})
+		}
+		return
+	}
+	if len(names)+len(kinds) == 0 {
+		c.add(Cause{Kind: ByOptions, Step: step})
+	}
+}
+
+// inherits compares what two operations take in, before anything else is said.
+func (c *comparison) inherits(x, y *Operation, step int) {
+	for n := range min(len(x.Inputs), len(y.Inputs)) {
+		c.intake(x.Inputs[n], y.Inputs[n], step)
+	}
+}
+
+// differing returns what two definitions differ in: kinds of traits, and names of
+// variables. hidden reports variables that are of neither build's making.
+func differing(x, y []Trait) (kinds []dockerfile.TraitKind, names []string, hidden bool) {
+	type id struct {
+		kind dockerfile.TraitKind
+		id   string
+	}
+	find := func(list []Trait, at id) Trait {
+		for _, t := range list {
+			if t.Kind == at.kind && t.ID == at.id {
+				return t
+			}
+		}
+		return Trait{}
+	}
+	for _, t := range slices.Concat(x, y) {
+		at := id{t.Kind, t.ID}
+		a, b := find(x, at), find(y, at)
+		if a.Digest == b.Digest {
+			continue
+		}
+		name := cmp.Or(a.Name, b.Name)
+		switch {
+		case t.Kind != dockerfile.VariableTrait:
+			if !slices.Contains(kinds, t.Kind) {
+				kinds = append(kinds, t.Kind)
+			}
+		case name == "":
+			hidden = true
+		case !slices.Contains(names, name):
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return kinds, names, hidden
+}
+
+// lines returns where the Dockerfiles have a step; nil if that is not known.
+func (c *comparison) lines(step int) (mine, theirs *Line) {
+	mine = c.build.Evidence.lineOf(c.build.Steps[step])
+	if j := c.steps[step]; j >= 0 {
+		theirs = c.other.Evidence.lineOf(c.other.Steps[j])
+	}
+	return mine, theirs
+}
+
+// edited says that the instruction of a step was, where it was.
+func (c *comparison) edited(i, j int) {
+	mine, theirs := c.build.Evidence.lineOf(c.build.Steps[i]), c.other.Evidence.lineOf(c.other.Steps[j])
+	c.add(Cause{Kind: ByDockerfile, Step: i, Line: c.build.Steps[i].Line, Before: textOf(theirs), After: textOf(mine)})
+}
+
+// edit notes an edit of the instruction itself, and reports whether there is one.
+func (c *comparison) edit(kinds []dockerfile.TraitKind, mine, theirs *Line, step int) bool {
+	if mine == nil || theirs == nil || mine.Digest == theirs.Digest {
+		return false
+	}
+	kind := ByDockerfile
+	switch {
+	case onlyKind(kinds, dockerfile.SecretTrait):
+		kind = BySecret
+	case onlyKind(kinds, dockerfile.SSHTrait):
+		kind = BySSH
+	}
+	c.add(Cause{Kind: kind, Step: step, Line: mine.Number, Before: theirs.Text, After: mine.Text})
+	return true
+}
+
+// onlyKind reports whether mounts of a kind are all that differs; the number of
+// mounts is part of each.
+func onlyKind(kinds []dockerfile.TraitKind, kind dockerfile.TraitKind) bool {
+	return slices.Contains(kinds, kind) && !slices.ContainsFunc(kinds, func(k dockerfile.TraitKind) bool {
+		return k != kind && k != dockerfile.MountTrait
+	})
+}

@@ -1,0 +1,285 @@
+package cache
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// A Build is a finished build with what explains it.
+type Build struct {
+	Record
+	Evidence *Evidence // nil if nothing is kept
+}
+
+// A CauseKind says what made a step run.
+type CauseKind string
+
+// The kinds of causes.
+const (
+	ByFiles      CauseKind = "files"      // what it takes of local files
+	ByArg        CauseKind = "arg"        // the value of an ARG
+	ByEnv        CauseKind = "env"        // the value of an ENV
+	ByBase       CauseKind = "base"       // the image that a stage starts from
+	ByDockerfile CauseKind = "dockerfile" // an instruction was edited, added or removed
+	BySecret     CauseKind = "secret"     // the mount of a secret was
+	BySSH        CauseKind = "ssh"        // the mount of an ssh agent was
+	ByPlatform   CauseKind = "platform"
+	ByOptions    CauseKind = "options" // of the build: its network, hosts and the like
+	ByDownload   CauseKind = "download"
+	ByNoCache    CauseKind = "no-cache"  // the build was told not to look
+	ByGone       CauseKind = "gone"      // the result was there, and was dropped
+	ByFirst      CauseKind = "first"     // it was never built here before
+	ByEachBuild  CauseKind = "per-build" // BuildKit finds it in no later build
+	ByInput      CauseKind = "input"     // something that it takes in ran
+	ByUnknown    CauseKind = "unknown"
+)
+
+// A Cause is one thing that made a step run.
+type Cause struct {
+	Kind CauseKind
+	// Step is the step that it is about, an index into the build's: mostly the one
+	// that ran; one that it takes in, if that was reused in another state; of
+	// ByInput, the one that it followed. -1 if that is not known.
+	Step int
+	// Name is that of a variable or of a local context; "" for one of the base image.
+	Name string
+	// Line is where the Dockerfile has what changed, 0 if nowhere.
+	Line int
+	// Before and After are versions of an instruction, "" where there is none, or
+	// digests of an image.
+	Before, After string
+	// How says what became of a variable's value, and Through by which other one.
+	How     How
+	Through string
+	// TakenBefore and TakenAfter are the manifests of ByFiles.
+	TakenBefore, TakenAfter string
+	// Gap is what is not known, of the build itself or of the one Earlier.
+	Gap     Gap
+	Earlier bool
+	// Made is when the result of ByGone was last seen.
+	Made time.Time
+}
+
+// How says what became of the value of a variable.
+type How string
+
+// What becomes of values.
+const (
+	GivenOther How = "other"   // the client gave another one
+	GivenNow   How = "given"   // it gave one, and none before
+	NotGiven   How = "omitted" // it gave none, and one before
+	Edited     How = "edited"  // in the Dockerfile
+	Derived    How = "derived" // from another variable
+)
+
+// An Explanation is why one step of a build ran: none of Causes if it did not.
+type Explanation struct {
+	Causes []Cause
+	// Against is the build that the step was compared with; "" for none.
+	Against string
+}
+
+const (
+	// near is how many builds are looked at for the one that differs least.
+	near = 10
+)
+
+// Explain says why the steps of b ran, by what differs from an earlier build of the
+// same definition on the same builder. BuildKit knows the results of all builds, so
+// that which differs least tells most; of several, the latest. earlier are the
+// builds before b, the latest first. With against, only that is compared with.
+func Explain(b Build, earlier []Build, against *Build) []Explanation {
+	x := explainer{build: b, earlier: earlier, against: against}
+	if against != nil {
+		x.earlier = []Build{*against}
+	}
+	out := make([]Explanation, len(b.Steps))
+	for i, s := range b.Steps {
+		switch {
+		case s.Outcome == Cascaded:
+			out[i] = Explanation{Causes: []Cause{{Kind: ByInput, Step: x.follows(i)}}}
+		case s.Outcome.Ran():
+			out[i] = x.breaker(i)
+		}
+	}
+	return out
+}
+
+type explainer struct {
+	build   Build
+	earlier []Build
+	against *Build
+}
+
+// follows returns the step that ran and that step i takes in; -1 if that is not
+// known.
+func (x *explainer) follows(i int) int {
+	if x.build.Evidence == nil {
+		return -1
+	}
+	ops := x.build.Evidence.Operations
+	seen := map[int]bool{}
+	found := -1
+	var look func(op int)
+	look = func(op int) {
+		for _, in := range ops[op].Inputs {
+			if seen[in.Operation] || found >= 0 {
+				continue
+			}
+			seen[in.Operation] = true
+			own := false
+			for _, s := range ops[in.Operation].Steps {
+				own = own || s == i
+				if o := x.build.Steps[s].Outcome; s != i && (o.Ran() || o == Joined) {
+					found = s
+					return
+				}
+			}
+			if own || len(ops[in.Operation].Steps) == 0 {
+				look(in.Operation)
+			}
+		}
+	}
+	for _, op := range x.build.Evidence.of(i) {
+		look(op)
+	}
+	return found
+}
+
+// of returns the operations of a step: those that were executed, else all.
+func (e *Evidence) of(step int) []int {
+	var all, made []int
+	for i, op := range e.Operations {
+		if slices.Contains(op.Steps, step) {
+			if all = append(all, i); op.Fate == Made {
+				made = append(made, i)
+			}
+		}
+	}
+	if made != nil {
+		return made
+	}
+	return all
+}
+
+// breaker explains a step that ran although nothing that it takes in did.
+func (x *explainer) breaker(i int) Explanation {
+	one := func(c Cause) Explanation { c.Step = i; return Explanation{Causes: []Cause{c}} }
+	e := x.build.Evidence
+	switch {
+	case e == nil:
+		return one(Cause{Kind: ByUnknown, Gap: NoEvidence})
+	case e.ignores(x.build.Steps[i].Stage):
+		return one(Cause{Kind: ByNoCache})
+	case slices.ContainsFunc(e.of(i), func(op int) bool { return e.Operations[op].NoKey }):
+		return one(Cause{Kind: ByEachBuild})
+	}
+	if made, when := x.made(i); made != "" {
+		found := one(Cause{Kind: ByGone, Made: when})
+		found.Against = made
+		return found
+	}
+	best, looked, without, bare := Explanation{}, 0, 0, 0
+	for _, a := range x.earlier {
+		if looked == near {
+			break
+		}
+		if a.Evidence == nil {
+			bare++
+			continue
+		}
+		c := newComparison(x.build, a)
+		j := c.steps[i]
+		if j < 0 || !hadResult(a.Steps[j].Outcome) {
+			without++
+			continue
+		}
+		looked++
+		c.step(i, j)
+		if best.Against == "" || weight(c.causes) < weight(best.Causes) {
+			best = Explanation{Causes: c.causes, Against: a.Ref}
+		}
+	}
+	switch {
+	case best.Against == "" && without > 0:
+		return x.new(i)
+	case best.Against == "" && bare > 0:
+		return one(Cause{Kind: ByUnknown, Gap: NoEvidence, Earlier: true})
+	case best.Against == "":
+		return one(Cause{Kind: ByFirst})
+	case len(best.Causes) == 0:
+		best.Causes = []Cause{{Kind: ByGone, Step: i}}
+	}
+	return best
+}
+
+// weight orders what builds differ in: the fewer things the better, and any
+// number of them is better than what is not known.
+func weight(causes []Cause) int {
+	n := len(causes)
+	for _, c := range causes {
+		if c.Kind == ByUnknown {
+			n += 1000
+		}
+	}
+	return n
+}
+
+// hadResult reports whether the builder had the result of a step after a build.
+func hadResult(o Outcome) bool { return o.Reused() || o == Executed || o == Cascaded }
+
+// ignores reports whether the cache was not asked for a stage (BuildKit:
+// frontend/dockerui, Client.IsNoCache).
+func (e *Evidence) ignores(stage string) bool {
+	return slices.ContainsFunc(e.NoCache, func(s string) bool { return s == AllStages || strings.EqualFold(s, stage) })
+}
+
+// made returns the latest build after which the builder had all that step i made,
+// and when that was; "" for none.
+func (x *explainer) made(i int) (ref string, when time.Time) {
+	var want []string
+	for _, op := range x.build.Evidence.of(i) {
+		if key := x.build.Evidence.Operations[op].Key; key != "" {
+			want = append(want, key)
+		} else {
+			return "", when
+		}
+	}
+	if len(want) == 0 {
+		return "", when
+	}
+	for _, a := range x.earlier {
+		if a.Evidence == nil {
+			continue
+		}
+		has := map[string]bool{}
+		for _, op := range a.Evidence.Operations {
+			if op.Fate != Untouched && op.Key != "" {
+				has[op.Key] = true
+			}
+		}
+		if !slices.ContainsFunc(want, func(key string) bool { return !has[key] }) {
+			return a.Ref, a.Completed
+		}
+	}
+	return "", when
+}
+
+// new explains a step that no earlier build has.
+func (x *explainer) new(i int) Explanation {
+	step := x.build.Steps[i]
+	c := Cause{Kind: ByFirst, Step: i, Line: step.Line}
+	for _, a := range x.earlier {
+		if a.Evidence == nil || a.Evidence.Dockerfile == nil || x.build.Evidence.Dockerfile == nil {
+			continue
+		}
+		line := x.build.Evidence.lineOf(step)
+		known := line != nil && slices.ContainsFunc(a.Evidence.Dockerfile, func(l Line) bool { return l.Digest == line.Digest })
+		if line != nil && !known {
+			c = Cause{Kind: ByDockerfile, Step: i, Line: step.Line, After: line.Text}
+		}
+		return Explanation{Causes: []Cause{c}, Against: a.Ref}
+	}
+	return Explanation{Causes: []Cause{c}}
+}

@@ -1,0 +1,287 @@
+package cache
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/stokerd/stoker/context/dockerfile"
+)
+
+// line returns the instruction at a line, nil if that is not known.
+func (e *Evidence) line(number int) *Line {
+	for i := range e.Dockerfile {
+		if e.Dockerfile[i].Number == number {
+			return &e.Dockerfile[i]
+		}
+	}
+	return nil
+}
+
+// lineOf returns the instruction of a step. A trigger of the base image has none.
+func (e *Evidence) lineOf(s Step) *Line {
+	l := e.line(s.Line)
+	if l == nil || keywordOf(s.Instruction()) != l.Keyword {
+		return nil
+	}
+	return l
+}
+
+// A scope is what instructions above a place see: those that apply, in order.
+type scope []*Line
+
+// scope returns what the instruction at a line sees: of its own stage all above,
+// of those that it starts from what stays in an image, and the global ARGs.
+func (e *Evidence) scope(at *Line) scope {
+	var above scope
+	for i := range e.Dockerfile {
+		if l := &e.Dockerfile[i]; l.Stage == -1 {
+			above = append(above, l)
+		}
+	}
+	stay := []string{"ENV", "WORKDIR", "USER", "SHELL"}
+	for _, stage := range e.ancestry(at.Stage) {
+		for i := range e.Dockerfile {
+			l := &e.Dockerfile[i]
+			own := l.Stage == at.Stage
+			if l.Stage == stage && (own && l.Number < at.Number || !own && slices.Contains(stay, l.Keyword)) {
+				above = append(above, l)
+			}
+		}
+	}
+	return above
+}
+
+// ancestry returns the stages that a stage starts from, the first one first, and
+// itself.
+func (e *Evidence) ancestry(stage int) []int {
+	chain := []int{stage}
+	for range e.Dockerfile { // a circle ends
+		base := ""
+		for _, l := range e.Dockerfile {
+			if l.Keyword == "FROM" && l.Stage == chain[0] {
+				base = l.Base
+			}
+		}
+		from := -1
+		for _, l := range e.Dockerfile {
+			if l.Keyword == "FROM" && l.Stage < chain[0] && (l.Name != "" && strings.EqualFold(l.Name, base) || base == strconv.Itoa(l.Stage)) {
+				from = l.Stage
+			}
+		}
+		if from < 0 {
+			break
+		}
+		chain = append([]int{from}, chain...)
+	}
+	return chain
+}
+
+// definer returns the last instruction in s that gives a variable its value; ENV
+// has the last word.
+func (s scope) definer(name string) *Line {
+	var arg *Line
+	for _, l := range slices.Backward(s) {
+		if !slices.Contains(l.Defines, name) {
+			continue
+		}
+		if l.Keyword == "ENV" {
+			return l
+		}
+		if arg == nil {
+			arg = l
+		}
+	}
+	return arg
+}
+
+// last returns the last instruction in s with a keyword.
+func (s scope) last(keyword string) *Line {
+	for _, l := range slices.Backward(s) {
+		if l.Keyword == keyword {
+			return l
+		}
+	}
+	return nil
+}
+
+// state tells one value of a variable from another, without the value. An ARG that
+// is named again in a stage has its default, or that of the global one.
+func (e *Evidence) state(s scope, name string) string {
+	sum := sha256.New()
+	for i, l := range s {
+		if !slices.Contains(l.Defines, name) {
+			continue
+		}
+		if given, ok := e.Args[name]; ok && l.Keyword == "ARG" {
+			fmt.Fprintf(sum, "given %s\n", given)
+			continue
+		}
+		fmt.Fprintf(sum, "%s\n", l.Digest)
+		for _, used := range l.Uses {
+			fmt.Fprintf(sum, "%s\n", e.state(s[:i], used))
+		}
+	}
+	return hex.EncodeToString(sum.Sum(nil))
+}
+
+// variables notes those of names that have another value, and reports whether there
+// are any.
+func (c *comparison) variables(names []string, mine, theirs *Line, step int) bool {
+	if mine == nil || theirs == nil {
+		return false
+	}
+	found := false
+	for _, name := range names {
+		if c.build.Evidence.state(c.build.Evidence.scope(mine), name) != c.other.Evidence.state(c.other.Evidence.scope(theirs), name) {
+			c.variable(name, mine, theirs, step)
+			found = true
+		}
+	}
+	return found
+}
+
+// variable notes that a variable has another value, and how that came.
+func (c *comparison) variable(name string, mine, theirs *Line, step int) {
+	cause := Cause{Kind: ByArg, Step: step, Name: name}
+	given, now := c.build.Evidence.Args[name]
+	before, once := c.other.Evidence.Args[name]
+	var after, earlier *Line
+	if mine != nil {
+		after = c.build.Evidence.scope(mine).definer(name)
+	}
+	if theirs != nil {
+		earlier = c.other.Evidence.scope(theirs).definer(name)
+	}
+	for _, l := range []*Line{earlier, after} {
+		if l != nil && l.Keyword == "ENV" {
+			cause.Kind = ByEnv
+		}
+	}
+	if after != nil {
+		cause.Line = after.Number
+	}
+	switch {
+	case cause.Kind == ByArg && now && once && given != before:
+		cause.How = GivenOther
+	case cause.Kind == ByArg && now && !once:
+		cause.How = GivenNow
+	case cause.Kind == ByArg && once && !now:
+		cause.How = NotGiven
+	case after == nil && earlier == nil:
+	case after == nil || earlier == nil || after.Digest != earlier.Digest:
+		cause.How = Edited
+	default:
+		cause.How = Edited // of the global one, or of an instruction between
+		for _, used := range after.Uses {
+			if c.build.Evidence.state(c.build.Evidence.scope(after), used) != c.other.Evidence.state(c.other.Evidence.scope(earlier), used) {
+				cause.How, cause.Through = Derived, used
+				break
+			}
+		}
+	}
+	c.add(cause)
+}
+
+// around looks for what changed the traits of an instruction whose text is as it
+// was: a variable in it, or an instruction above.
+func (c *comparison) around(kinds []dockerfile.TraitKind, mine, theirs *Line, step int) {
+	if mine == nil || theirs == nil {
+		c.add(Cause{Kind: ByDockerfile, Step: step, Line: c.build.Steps[step].Line})
+		return
+	}
+	if c.variables(mine.Uses, mine, theirs, step) {
+		return
+	}
+	above, aboveThen := c.build.Evidence.scope(mine), c.other.Evidence.scope(theirs)
+	found := false
+	for _, kind := range kinds {
+		keyword := map[dockerfile.TraitKind]string{
+			dockerfile.CommandTrait: "SHELL", dockerfile.WorkDirTrait: "WORKDIR", dockerfile.UserTrait: "USER", dockerfile.DestinationTrait: "WORKDIR",
+		}[kind]
+		after, before := above.last(keyword), aboveThen.last(keyword)
+		switch {
+		case kind == dockerfile.PlatformTrait:
+			c.add(Cause{Kind: ByPlatform, Step: step})
+			found = true
+		case after == nil && before == nil:
+		case after == nil || before == nil || after.Digest != before.Digest:
+			at := 0
+			if after != nil {
+				at = after.Number
+			}
+			c.add(Cause{Kind: ByDockerfile, Step: step, Line: at, Before: textOf(before), After: textOf(after)})
+			found = true
+		default:
+			found = c.variables(after.Uses, after, before, step) || found
+		}
+	}
+	switch {
+	case found:
+	case c.build.Evidence.Args[epoch] != c.other.Evidence.Args[epoch]:
+		c.variable(epoch, mine, theirs, step)
+	default:
+		c.add(Cause{Kind: ByOptions, Step: step})
+	}
+}
+
+// epoch is the arg that changes the times of files (BuildKit:
+// frontend/dockerui, buildArgSourceDateEpoch).
+const epoch = "SOURCE_DATE_EPOCH"
+
+// structure notes which instructions came, went or changed above a step, so that it
+// now works on the result of another one.
+func (c *comparison) structure(step int) {
+	mine, theirs := c.lines(step)
+	if mine == nil || theirs == nil {
+		c.add(Cause{Kind: ByDockerfile, Step: step, Line: c.build.Steps[step].Line})
+		return
+	}
+	if mine.Digest != theirs.Digest {
+		c.edit(nil, mine, theirs, step)
+	}
+	after, before := c.build.Evidence.executed(mine), c.other.Evidence.executed(theirs)
+	digests := func(lines []Line) (list []string) {
+		for _, l := range lines {
+			list = append(list, l.Keyword+" "+l.Digest)
+		}
+		return list
+	}
+	kept, gone := map[int]bool{}, map[int]bool{}
+	matches(digests(after), digests(before), func(i, j int) {
+		kept[i], gone[j] = true, true
+		if after[i].Digest != before[j].Digest {
+			c.add(Cause{Kind: ByDockerfile, Step: step, Line: after[i].Number, Before: before[j].Text, After: after[i].Text})
+		}
+	})
+	for i, l := range after {
+		if !kept[i] {
+			c.add(Cause{Kind: ByDockerfile, Step: step, Line: l.Number, After: l.Text})
+		}
+	}
+	for j, l := range before {
+		if !gone[j] {
+			c.add(Cause{Kind: ByDockerfile, Step: step, Before: l.Text})
+		}
+	}
+	if len(c.causes) == 0 {
+		c.add(Cause{Kind: ByDockerfile, Step: step, Line: mine.Number})
+	}
+}
+
+// executed returns the instructions above one that make up what it works on.
+func (e *Evidence) executed(at *Line) []Line {
+	var list []Line
+	for _, stage := range e.ancestry(at.Stage) {
+		for _, l := range e.Dockerfile {
+			if l.Stage == stage && (stage != at.Stage || l.Number < at.Number) &&
+				slices.Contains([]string{"FROM", "RUN", "COPY", "ADD", "WORKDIR", "ONBUILD"}, l.Keyword) {
+				list = append(list, l)
+			}
+		}
+	}
+	return list
+}

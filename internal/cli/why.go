@@ -1,0 +1,188 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stokerd/stoker/internal/api"
+	"github.com/stokerd/stoker/internal/client"
+	"github.com/stokerd/stoker/internal/report"
+)
+
+// Of the files behind a miss so many are printed; JSON has all.
+const whyFiles = 6
+
+type whyOptions struct {
+	*options
+	step, against string
+	json, all     bool
+}
+
+func newWhy(o *options) *cobra.Command {
+	w := &whyOptions{options: o}
+	cmd := &cobra.Command{
+		Use:   "why [REF | NAME]",
+		Short: "Say why the steps of a finished build ran",
+		Long: `Say of each step of a finished build what became of it, and of those that ran
+what made them run: the file, ARG, ENV, base image or edit of the Dockerfile, or
+that the result was dropped from the cache. The build is the last one, the last
+one of a definition, or that of a ref, which may be shortened.`,
+		Example: "  stoker why api\n  stoker why x3k9 --step \"RUN npm ci\"\n  stoker why --against m2p4",
+		Args:    cobra.MaximumNArgs(1),
+		RunE:    func(cmd *cobra.Command, args []string) error { return w.run(cmd.Context(), args) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&w.step, "step", "", "only one step: 3, \"build 3\", :LINE or words of it")
+	f.StringVar(&w.against, "against", "", "compare with the build of this ref, and not with the nearest")
+	f.BoolVar(&w.all, "all", false, "print all files")
+	f.BoolVar(&w.json, "json", false, "print JSON")
+	return cmd
+}
+
+func (w *whyOptions) run(ctx context.Context, args []string) error {
+	req := api.WhyRequest{Dir: w.Dir, Step: w.step, Against: w.against}
+	if len(args) > 0 {
+		req.Build = args[0]
+	}
+	c, err := w.daemon(ctx)
+	if errors.Is(err, client.ErrNoDaemon) {
+		return &api.Error{
+			Code: api.NoDaemon, Message: "no daemon runs, and only a daemon keeps what builds were made of",
+			Hint: "stoker up; then build",
+		}
+	}
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	answer, err := c.Why(ctx, req)
+	if err != nil {
+		return err
+	}
+	if w.json {
+		return w.out.json(answer)
+	}
+	w.print(answer)
+	return nil
+}
+
+func (w *whyOptions) print(answer api.Why) {
+	p, answer := w.out, shown(answer)
+	head := []string{p.bold(answer.Definition), "build " + answer.Ref, fmt.Sprintf("%d/%s hit", answer.Hits, plural(answer.Needed, "step")), seconds(answer.Seconds)}
+	switch answer.Status {
+	case "failed":
+		head = append(head, p.bad("failed"))
+	case "canceled":
+		head = append(head, p.warn("canceled"))
+	}
+	p.line(strings.Join(head, "  "))
+	for _, s := range answer.Steps {
+		word := fmt.Sprintf("%-8s", s.Outcome)
+		switch s.Outcome {
+		case "hit", "imported", "joined":
+			word = p.good(word)
+		case "executed", "failed":
+			word = p.bad(word)
+		case "cascaded":
+			word = p.warn(word)
+		default:
+			word = p.dim(word)
+		}
+		line := []string{"  " + word, " " + p.fit(oneLine(s.Name), 20)}
+		if s.Seconds > 0 {
+			line = append(line, " "+seconds(s.Seconds))
+		}
+		p.line(line...)
+		if s.Cause == nil {
+			continue
+		}
+		for _, c := range append([]api.WhyCause{*s.Cause}, s.More...) {
+			w.cause(c)
+		}
+		if s.Against != "" && s.Cause.Kind != "gone" {
+			p.line("            " + p.dim("against build "+s.Against))
+		}
+	}
+	w.notes(answer.Notes)
+}
+
+func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
+
+func (w *whyOptions) cause(c api.WhyCause) {
+	const indent = "            "
+	p := w.out
+	if c.Kind == "input" {
+		p.line(indent + p.dim(p.fit(c.Text, len(indent))))
+		return
+	}
+	for _, line := range wrap(c.Text, p.width-len(indent)) {
+		p.line(indent + line)
+	}
+	if c.Kind != "base" {
+		for _, version := range []struct{ sign, text string }{{"- ", c.Before}, {"+ ", c.After}} {
+			if version.text != "" && c.Kind != "platform" && c.Before != c.After {
+				p.line(indent + p.dim(version.sign+p.fit(oneLine(version.text), len(indent)+2)))
+			}
+		}
+	}
+	if len(c.Paths) < 2 {
+		return
+	}
+	show := c.Paths
+	if len(show) > whyFiles && !w.all {
+		show = show[:whyFiles-1]
+	}
+	for _, f := range show {
+		p.line(indent + "  " + p.fit(report.PathText(f), len(indent)+2))
+	}
+	if rest := c.Paths[len(show):]; len(rest) > 0 {
+		more := "and " + count(len(rest)) + " more"
+		if dir := above(rest); dir != "" {
+			more += " below " + dir + "/"
+		}
+		p.line(indent + "  " + p.dim(p.fit(more, len(indent)+2)))
+	}
+}
+
+// above returns the deepest directory that all paths are in, "" for the top.
+func above(paths []api.WhyPath) string {
+	dir := strings.Split(path.Dir(paths[0].Path), "/")
+	for _, p := range paths[1:] {
+		other := strings.Split(path.Dir(p.Path), "/")
+		n := 0
+		for n < len(dir) && n < len(other) && dir[n] == other[n] {
+			n++
+		}
+		dir = dir[:n]
+	}
+	if slices.Equal(dir, []string{"."}) {
+		return ""
+	}
+	return strings.Join(dir, "/")
+}
+
+// wrap breaks text between words into lines of up to width, which is 0 or less for
+// no limit.
+func wrap(text string, width int) []string {
+	if width <= 0 {
+		return []string{text}
+	}
+	var lines []string
+	line := ""
+	for word := range strings.FieldsSeq(text) {
+		if line != "" && len([]rune(line))+1+len([]rune(word)) > width {
+			lines = append(lines, line)
+			line = "  "
+		} else if line != "" {
+			line += " "
+		}
+		line += word
+	}
+	return append(lines, line)
+}

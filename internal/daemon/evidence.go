@@ -1,0 +1,146 @@
+package daemon
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/stokerd/stoker/cache"
+	"github.com/stokerd/stoker/cache/buildkit"
+	buildctx "github.com/stokerd/stoker/context"
+	"github.com/stokerd/stoker/context/content"
+	"github.com/stokerd/stoker/context/dockerfile"
+	"github.com/stokerd/stoker/internal/ledger"
+	"github.com/stokerd/stoker/internal/project"
+)
+
+// keep stores a build with what explains it, if the builder tells of that, and
+// returns what is then known of it.
+func (d *Daemon) keep(ctx context.Context, ev buildkit.Event, seen buildkit.Observed, pictures []*project.Picture, repo *repository, def buildctx.Definition) error {
+	if len(seen.Parts) == 0 {
+		_, err := d.store.Put(seen.Record)
+		return err
+	}
+	g := gatherer{daemon: d, contents: repo.contents, name: def.Name, pictures: pictures}
+	e := cache.Evidence{Args: repo.digests(ev), NoCache: uncached(seen.Join)}
+	if lines, err := dockerfile.Outline(seen.Join.Dockerfile); err == nil {
+		if def.Shown != "" { // values of the environment stand in the text that was built
+			for i := range lines {
+				lines[i].Text, lines[i].Base = lines[i].Keyword, ""
+			}
+		}
+		e.Dockerfile = cache.OutlineOf(lines, d.store.Digest)
+	}
+	for _, part := range seen.Parts {
+		e = g.gather(ctx, e, part)
+	}
+	e.Self = repo.selfReport(ev, seen, pictures, def)
+	_, err := d.store.PutExplained(seen.Record, e, g.taken...)
+	return err
+}
+
+// picturesOf returns what the repository held at the moments of a span, none if
+// that is not known of one of them.
+func picturesOf(span []moment, repo *repository) []*project.Picture {
+	var pictures []*project.Picture
+	for _, m := range span {
+		if m[repo] == nil {
+			return nil
+		}
+		pictures = append(pictures, m[repo])
+	}
+	return pictures
+}
+
+func uncached(j buildkit.Join) []string {
+	if j.NoCache && len(j.Uncached) == 0 {
+		return []string{cache.AllStages}
+	}
+	return j.Uncached
+}
+
+// A gatherer makes evidence of what a builder recorded.
+type gatherer struct {
+	daemon   *Daemon
+	contents *ledger.Reader
+	name     string
+	pictures []*project.Picture
+	taken    []*content.Manifest // that the evidence names
+}
+
+func (g *gatherer) gather(ctx context.Context, e cache.Evidence, part buildkit.Part) cache.Evidence {
+	sent := g.contents.Sent(ctx, part.Plan, g.name, g.pictures...)
+	return e.Gather(cache.Gathering{
+		Plan: part.Plan, Keys: cache.Keys(part.Plan.Ops, sent.Digest), Fates: part.Fates, Traits: part.Traits, Lines: part.Lines,
+		Take: func(request int, selected []dockerfile.Selector) cache.Taken {
+			digest, m, err := sent.Taken(request, selected)
+			if err != nil {
+				return cache.Taken{Unknown: gapOf(err)}
+			}
+			g.taken = append(g.taken, m)
+			return cache.Taken{Content: digest, Manifest: m.Digest().String()}
+		},
+	}, g.daemon.store.Digest)
+}
+
+func gapOf(err error) cache.Gap {
+	var unstable *content.UnstableError
+	switch {
+	case errors.Is(err, ledger.ErrUnseen):
+		return cache.Unwatched
+	case errors.Is(err, ledger.ErrMoving), errors.As(err, &unstable):
+		return cache.Moving
+	}
+	return cache.Unreadable
+}
+
+// selfReport holds what the builder asked the client for against what was worked
+// out before, where both are of the same text, args and images: a difference is a
+// defect of stoker's.
+func (r *repository) selfReport(ev buildkit.Event, seen buildkit.Observed, pictures []*project.Picture, def buildctx.Definition) []string {
+	var own []dockerfile.Request
+	for i, p := range pictures {
+		b, ok := p.Find(def.Name)
+		if !ok || b.Selection == nil {
+			return nil
+		}
+		plan := b.Selection.Plan
+		if plan.Syntax != "" || len(plan.Assumed)+len(plan.Remembered) > 0 || i > 0 && !slices.EqualFunc(own, plan.Requests, sameRequest) {
+			return nil
+		}
+		own = plan.Requests
+	}
+	text, err := def.DockerfileText()
+	sum := sha256.Sum256(text)
+	given := map[string]string{}
+	for name, value := range def.Args {
+		given[name] = r.daemon.store.Digest(value)
+	}
+	if len(pictures) == 0 || err != nil || hex.EncodeToString(sum[:]) != seen.Join.DockerfileDigest || len(def.UnknownArgs) > 0 ||
+		!maps.Equal(given, r.digests(ev)) || len(ev.NamedContexts())+len(def.NamedContexts) > 0 {
+		return nil
+	}
+	var report []string
+	for _, part := range seen.Parts {
+		for _, asked := range part.Plan.Requests {
+			if !slices.ContainsFunc(own, func(r dockerfile.Request) bool { return sameRequest(r, asked) }) {
+				// Which ones is not told: paths may hold values of args.
+				report = append(report, fmt.Sprintf("the builder asked for %d paths of the build context with %d ignore patterns, and stoker had worked out something else",
+					len(asked.FollowPaths), len(asked.Excludes)))
+			}
+		}
+	}
+	if report != nil {
+		r.log.Warn("what was sent is not what stoker works out: please report this", "definition", def.Name, "ref", ev.Ref)
+	}
+	return report
+}
+
+func sameRequest(a, b dockerfile.Request) bool {
+	paths := func(r dockerfile.Request) []string { return slices.Sorted(slices.Values(r.FollowPaths)) }
+	return a.Local == b.Local && (a.FollowPaths == nil) == (b.FollowPaths == nil) && slices.Equal(paths(a), paths(b)) && slices.Equal(a.Excludes, b.Excludes)
+}

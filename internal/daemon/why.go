@@ -1,0 +1,150 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/stokerd/stoker/cache"
+	"github.com/stokerd/stoker/cache/store"
+	"github.com/stokerd/stoker/context/content"
+	"github.com/stokerd/stoker/internal/api"
+	"github.com/stokerd/stoker/internal/project"
+	"github.com/stokerd/stoker/internal/report"
+)
+
+// remembered is how many builds of a definition are looked at for one that made the
+// same before.
+const remembered = 100
+
+// Why answers `stoker why`.
+func (d *Daemon) Why(ctx context.Context, req api.WhyRequest) (api.Why, error) {
+	root, err := project.Root(ctx, req.Dir)
+	if err != nil {
+		return api.Why{}, &api.Error{Code: api.BadInput, Message: err.Error()}
+	}
+	if node := d.builder.current(); node != nil {
+		d.account(node).builds.settle(ctx, settleTime)
+	}
+	r, err := d.recorded(root, req.Build)
+	if err != nil {
+		return api.Why{}, err
+	}
+	b, err := d.explained(r)
+	if err != nil {
+		return api.Why{}, err
+	}
+	var against *cache.Build
+	if req.Against != "" {
+		r, err := d.recorded(root, req.Against)
+		if err != nil {
+			return api.Why{}, err
+		}
+		a, err := d.explained(r)
+		if err != nil {
+			return api.Why{}, err
+		}
+		if a.Ref == b.Ref {
+			return api.Why{}, &api.Error{Code: api.BadInput, Message: "a build differs in nothing from itself", Hint: "name another one with --against"}
+		}
+		against = &a
+	}
+	earlier, err := d.earlier(b)
+	if err != nil {
+		return api.Why{}, err
+	}
+	return report.Why(b, cache.Explain(b, earlier, against), req.Step, d.differences)
+}
+
+// differences returns what differs between two manifests.
+func (d *Daemon) differences(before, after string) (list []content.Difference, err error) {
+	err = d.store.Compare(before, after, func(diff content.Difference) bool {
+		list = append(list, diff)
+		return true
+	})
+	return list, err
+}
+
+// explained adds what is kept of a build.
+func (d *Daemon) explained(r cache.Record) (cache.Build, error) {
+	e, ok, err := d.store.Evidence(r.Builder, r.Ref)
+	if err != nil || !ok {
+		return cache.Build{Record: r}, err
+	}
+	return cache.Build{Record: r, Evidence: &e}, nil
+}
+
+// earlier returns the builds of the same on the same builder that had ended when b
+// did, the latest first.
+func (d *Daemon) earlier(b cache.Build) ([]cache.Build, error) {
+	var found []cache.Record
+	for r, err := range d.store.Records(store.Query{Repository: b.Repository, Definition: b.Definition, NewestFirst: true}) {
+		if err != nil {
+			return nil, fmt.Errorf("read builds: %w", err)
+		}
+		if r.Builder == b.Builder && r.Ref != b.Ref && !r.Completed.After(b.Completed) {
+			found = append(found, r)
+		}
+		if len(found) == remembered {
+			break
+		}
+	}
+	list := make([]cache.Build, len(found))
+	for i, r := range found {
+		var err error
+		if list[i], err = d.explained(r); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
+// recorded returns the build that name means: by its ref or the beginning of one,
+// or the last one of the definition of that name, or of all for "".
+func (d *Daemon) recorded(root, name string) (cache.Record, error) {
+	name = path.Base("/" + name) // Docker Desktop and buildx write builder/node/ref
+	if name == "/" {
+		name = ""
+	}
+	var (
+		matches []cache.Record
+		last    *cache.Record
+		names   []string
+	)
+	for r, err := range d.store.Records(store.Query{Repository: root, NewestFirst: true}) {
+		switch {
+		case err != nil:
+			return cache.Record{}, fmt.Errorf("read builds: %w", err)
+		case name == "" || r.Ref == name:
+			return r, nil
+		case r.Definition == name && last == nil:
+			last = &r
+		case strings.HasPrefix(r.Ref, name):
+			matches = append(matches, r)
+		}
+		if !slices.Contains(names, r.Definition) && len(names) < 10 {
+			names = append(names, r.Definition)
+		}
+	}
+	switch {
+	case last != nil:
+		return *last, nil
+	case len(matches) == 1:
+		return matches[0], nil
+	case len(matches) > 1:
+		return cache.Record{}, &api.Error{
+			Code: api.BadInput, Message: fmt.Sprintf("%q may mean %d builds", name, len(matches)), Hint: "give more of the ref: " + matches[0].Ref + " is the latest",
+		}
+	case name == "":
+		return cache.Record{}, &api.Error{
+			Code: api.NotFound, Message: "no build of " + root + " was seen yet", Hint: "stoker up watches it; then build it, with any client",
+		}
+	}
+	e := &api.Error{Code: api.NotFound, Message: fmt.Sprintf("no build of %s is %q", root, name), Hint: "without a name, the last build is explained"}
+	if len(names) > 0 {
+		e.Hint += "; definitions that were built: " + strings.Join(names, ", ")
+	}
+	return cache.Record{}, e
+}

@@ -1,0 +1,144 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/stokerd/stoker/context/content"
+	"github.com/stokerd/stoker/internal/api"
+	"github.com/stokerd/stoker/internal/effects"
+)
+
+// whyPaths reports what differs, the most telling first: what dependencies are
+// installed from, then content before modes, and what lies higher before what lies
+// deeper. A directory that came or went with files in it is told by them.
+func whyPaths(differences []content.Difference) []api.WhyPath {
+	list := make([]api.WhyPath, 0, len(differences))
+	for i, d := range differences {
+		whole := d.Changes[0] == content.Added || d.Changes[0] == content.Removed
+		if whole && (d.Before.Dir != nil || d.After.Dir != nil) && i+1 < len(differences) && strings.HasPrefix(differences[i+1].Path, d.Path+"/") {
+			continue
+		}
+		list = append(list, whyPath(d))
+	}
+	type rank struct{ manifest, change, depth int }
+	ranks := make(map[string]rank, len(list))
+	for _, p := range list {
+		r := rank{manifest: 1, change: slices.Index(tellingOrder, p.Change), depth: strings.Count(p.Path, "/")}
+		if effects.Manifest(path.Base(p.Path)) {
+			r.manifest = 0
+		}
+		ranks[p.Path] = r
+	}
+	slices.SortStableFunc(list, func(a, b api.WhyPath) int {
+		x, y := ranks[a.Path], ranks[b.Path]
+		return cmp.Or(cmp.Compare(x.manifest, y.manifest), cmp.Compare(x.change, y.change), cmp.Compare(x.depth, y.depth))
+	})
+	return list
+}
+
+// tellingOrder has the changes that say most first.
+var tellingOrder = []string{"content", "link", "type", "device", "added", "removed", "mode", "xattr"}
+
+func whyPath(d content.Difference) api.WhyPath {
+	p := api.WhyPath{Path: readable(d.Path), PathBytes: rawName(d.Path), Change: string(d.Changes[0])}
+	for _, c := range d.Changes {
+		if len(d.Changes) > 1 {
+			p.Changes = append(p.Changes, string(c))
+		}
+		switch c {
+		case content.Mode:
+			p.Before, p.After = modeText(d.Before.Mode), modeText(d.After.Mode)
+		case content.Link:
+			p.Before, p.After = readable(d.Before.Link), readable(d.After.Link)
+		case content.Type:
+			p.Before, p.After = typeText(d.Before.Mode), typeText(d.After.Mode)
+		}
+	}
+	return p
+}
+
+// modeText writes a mode as chmod takes it.
+func modeText(m fs.FileMode) string {
+	bits := uint32(m.Perm())
+	for _, special := range []struct {
+		mode fs.FileMode
+		bit  uint32
+	}{{fs.ModeSetuid, 0o4000}, {fs.ModeSetgid, 0o2000}, {fs.ModeSticky, 0o1000}} {
+		if m&special.mode != 0 {
+			bits |= special.bit
+		}
+	}
+	return fmt.Sprintf("%03o", bits)
+}
+
+func typeText(m fs.FileMode) string {
+	switch {
+	case m.IsDir():
+		return "directory"
+	case m&fs.ModeSymlink != 0:
+		return "symbolic link"
+	case m&fs.ModeDevice != 0:
+		return "device"
+	case m&fs.ModeNamedPipe != 0:
+		return "pipe"
+	}
+	return "file"
+}
+
+// filesText sums up what differs.
+func filesText(c api.WhyCause) string {
+	of := ""
+	if c.Name != "" {
+		of = " of context " + c.Name
+	}
+	switch len(c.Paths) {
+	case 0:
+		return "what it takes of the build context" + of + " differs"
+	case 1:
+		return PathText(c.Paths[0]) + of
+	}
+	counts := map[string]int{}
+	for _, p := range c.Paths {
+		counts[p.Change]++
+	}
+	if first := c.Paths[0]; counts["mode"] == len(c.Paths) && !slices.ContainsFunc(c.Paths, func(p api.WhyPath) bool {
+		return p.Before != first.Before || p.After != first.After
+	}) {
+		return fmt.Sprintf("%d paths%s: mode %s → %s%s", len(c.Paths), of, first.Before, first.After, umask(first))
+	}
+	var parts []string
+	for _, change := range tellingOrder {
+		if n := counts[change]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, change))
+		}
+	}
+	return fmt.Sprintf("%d paths%s: %s", len(c.Paths), of, strings.Join(parts, ", "))
+}
+
+// PathText says of one path what differs.
+func PathText(p api.WhyPath) string {
+	if slices.Contains(p.Changes, "mode") {
+		return p.Path + ": " + strings.Join(p.Changes[:len(p.Changes)-1], ", ") + ", mode " + p.Before + " → " + p.After
+	}
+	switch p.Change {
+	case "mode":
+		return p.Path + ": mode " + p.Before + " → " + p.After + umask(p)
+	case "link", "type":
+		return p.Path + ": " + p.Change + " " + p.Before + " → " + p.After
+	}
+	return p.Path + ": " + p.Change
+}
+
+// umask hints at what makes whole trees differ in the rights of groups and others.
+func umask(p api.WhyPath) string {
+	var before, after uint32
+	if _, err := fmt.Sscanf(p.Before+" "+p.After, "%o %o", &before, &after); err != nil || (before^after)&^0o022 != 0 {
+		return ""
+	}
+	return " (as another umask gives)"
+}
