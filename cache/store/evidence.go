@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
@@ -64,6 +65,19 @@ func (s *Store) PutExplained(r cache.Record, e cache.Evidence, taken ...*content
 		return 0, err
 	}
 	return added, nil
+}
+
+// moveEvidence keeps what explains a build when its record gets another key.
+func moveEvidence(tx *bbolt.Tx, from, to []byte) error {
+	b := tx.Bucket(evidenceBucket)
+	raw := bytes.Clone(b.Get(from))
+	if from == nil || raw == nil {
+		return nil
+	}
+	if err := b.Delete(from); err != nil {
+		return err
+	}
+	return b.Put(to, raw)
 }
 
 // Evidence returns what explains a build; ok is false if nothing is stored of it.

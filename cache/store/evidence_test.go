@@ -116,8 +116,13 @@ func TestEvidence(t *testing.T) {
 	newer := build(1, "api")
 	newer.Generation, newer.Completed = 2, newer.Completed.Add(time.Second)
 	put(t, s, newer)
-	if _, ok, _ := s.Evidence("docker", "ref000001"); ok {
-		t.Error("evidence outlived the record that it was of")
+	if _, ok, err := s.Evidence("docker", "ref000001"); !ok || err != nil {
+		t.Errorf("an update of the record lost the evidence: %v", err)
+	}
+	newer.Generation++
+	explained(t, s, newer, evidence(5, states[1].Digest()), states[1])
+	if got, _, _ := s.Evidence("docker", "ref000001"); got.Operations[1].Key != "k5" {
+		t.Errorf("the evidence is still the older one: %v", got.Operations[1].Key)
 	}
 }
 

@@ -51,22 +51,24 @@ func complete(r cache.Record) error {
 }
 
 // putRecord returns the key of r's record, nil if it is there already in the same
-// or a higher generation. One that it replaces takes its evidence with it.
+// or a higher generation. What explains a build stays with it.
 func putRecord(tx *bbolt.Tx, r cache.Record) (key []byte, err error) {
 	refs, records := tx.Bucket(refBucket), tx.Bucket(recordBucket)
 	name := refKey(r.Builder, r.Ref)
-	var sequence uint64
+	var (
+		sequence uint64
+		replaced []byte
+	)
 	if entry := refs.Get(name); entry != nil {
 		key, generation, err := decodeRef(entry)
 		if err != nil || generation >= r.Generation {
 			return nil, err
 		}
 		sequence = binary.BigEndian.Uint64(key[8:])
-		for _, b := range []*bbolt.Bucket{records, tx.Bucket(evidenceBucket)} {
-			if err := b.Delete(key); err != nil {
-				return nil, err
-			}
+		if err := records.Delete(key); err != nil {
+			return nil, err
 		}
+		replaced = key
 	} else if sequence, err = records.NextSequence(); err != nil {
 		return nil, err
 	}
@@ -76,6 +78,9 @@ func putRecord(tx *bbolt.Tx, r cache.Record) (key []byte, err error) {
 	}
 	key = binary.BigEndian.AppendUint64(timeKey(r.Completed), sequence)
 	if err := records.Put(key, encodeRecord(id, r)); err != nil {
+		return nil, err
+	}
+	if err := moveEvidence(tx, replaced, key); err != nil {
 		return nil, err
 	}
 	return key, refs.Put(name, binary.AppendVarint(key[:len(key):len(key)], int64(r.Generation)))

@@ -21,7 +21,15 @@ import (
 // keep stores a build with what explains it, if the builder tells of that, and
 // returns what is then known of it.
 func (d *Daemon) keep(ctx context.Context, ev buildkit.Event, seen buildkit.Observed, pictures []*project.Picture, repo *repository, def buildctx.Definition) error {
-	if len(seen.Parts) == 0 {
+	known := len(seen.Parts) == 0
+	if len(pictures) == 0 && !known {
+		// The builder updated the record of a build that was watched: nobody looked again.
+		_, have, err := d.store.Evidence(seen.Record.Builder, seen.Record.Ref)
+		if known = have; err != nil {
+			return err
+		}
+	}
+	if known {
 		_, err := d.store.Put(seen.Record)
 		return err
 	}

@@ -1,0 +1,384 @@
+package daemon_test
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"maps"
+	mathrand "math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/moby/buildkit/client"
+	"github.com/tonistiigi/fsutil"
+
+	"github.com/stokerd/stoker/internal/api"
+	"github.com/stokerd/stoker/internal/lab"
+	"github.com/stokerd/stoker/internal/randtest"
+)
+
+// TestWhyWalk changes a repository in random ways, has another client build each
+// state, and holds what stoker says of each step that broke the cache against what
+// was done to the repository.
+func TestWhyWalk(t *testing.T) {
+	builder := lab.Own(t)
+	r := start(t, t.TempDir(), map[string]string{"BUILDKIT_HOST": builder.Address()})
+	other, err := client.New(t.Context(), builder.Address())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { other.Close() })
+	breakers, kinds := 0, map[string]int{}
+	for seed := range randtest.Seeds(t, 3, 170) {
+		w := newWhyWalk(t, seed, other, builder)
+		if _, err := r.Up(t.Context(), api.UpRequest{Dir: w.dir}); err != nil {
+			t.Fatal(err)
+		}
+		for n := range 12 {
+			if n > 0 {
+				w.alter()
+			}
+			ref := w.buildAs()
+			r.wait(w.dir, "the build", func(repo api.Repository) bool { return repo.Definitions[0].Builds == n+1 })
+			why, err := r.Why(t.Context(), api.WhyRequest{Dir: w.dir})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if why.Ref != ref {
+				t.Fatalf("the last build is %s, and %s is explained", ref, why.Ref)
+			}
+			t.Logf("build %d after %s", n, w.did.what)
+			for _, s := range why.Steps {
+				if wrong := w.judge(why, s); wrong != "" {
+					t.Errorf("seed %d, build %d after %s: %s is %s because of %+v %+v, against %s: %s\n%s", seed, n, w.did.what, s.Name, s.Outcome, s.Cause, s.More, s.Against, wrong, w.now.dockerfile)
+				}
+				if s.Outcome == "executed" {
+					breakers++
+					kinds[s.Cause.Kind]++
+				}
+			}
+			if t.Failed() {
+				return
+			}
+		}
+		if _, err := r.Down(t.Context(), api.DownRequest{Dir: w.dir}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Logf("%d breakers, by cause: %v", breakers, kinds)
+}
+
+// A worldly is the state of a repository that was built: all that decides.
+type worldly struct {
+	dockerfile, ignore string
+	files              map[string]string // path → mode and content
+	args               map[string]string
+	base               int
+	prunes             int // that there had been
+}
+
+// A whyWalk is a walk of which every state is remembered.
+type whyWalk struct {
+	*walk
+	lab     *lab.Lab
+	base    string // reference of the base image
+	now     worldly
+	noCache bool
+	did     struct{ kind, what string }
+	builds  map[string]worldly // by ref
+	last    string
+}
+
+func newWhyWalk(t *testing.T, seed uint64, builder *client.Client, from *lab.Lab) *whyWalk {
+	nonce := strings.ToLower(rand.Text())
+	w := &whyWalk{
+		walk: &walk{Rand: mathrand.New(mathrand.NewPCG(seed, 8)), t: t, dir: t.TempDir(), builder: builder, nonce: nonce},
+		lab:  from, base: "stokertest/why:" + nonce, builds: map[string]worldly{},
+	}
+	w.draw()
+	// Args and variables, and a base image that moves.
+	text := strings.ReplaceAll(w.dockerfile, "FROM node:20 AS s0\n", "FROM "+w.base+" AS s0\nARG NAME=one\nENV KIND=a\nRUN echo $NAME "+nonce+"\nCOPY conf/${FILE} /named\n")
+	text = "ARG FILE=one\n" + strings.ReplaceAll(text, "ENV KIND=a\n", "ARG FILE\nENV KIND=a\n")
+	w.dockerfile = text
+	w.write("Dockerfile", text)
+	w.write("conf/three", "three")
+	w.now.args = map[string]string{}
+	w.push()
+	w.look()
+	return w
+}
+
+// push moves the tag of the base image.
+func (w *whyWalk) push() {
+	w.t.Helper()
+	img, err := lab.StandIn("node:20")
+	if err == nil {
+		img, err = lab.WithFiles(img, map[string]string{"/base": fmt.Sprint(w.nonce, w.now.base)})
+	}
+	if err == nil {
+		_, err = w.lab.Push(w.t.Context(), w.base, img)
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// look reads the state from the disk.
+func (w *whyWalk) look() {
+	w.t.Helper()
+	read := func(name string) string {
+		text, err := os.ReadFile(filepath.Join(w.dir, name))
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		return string(text)
+	}
+	w.now.dockerfile, w.now.ignore, w.now.files = read("Dockerfile"), read(".dockerignore"), map[string]string{}
+	for _, dir := range []string{"src", "src/deep", "conf", "."} {
+		entries, err := os.ReadDir(filepath.Join(w.dir, dir))
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		for _, e := range entries {
+			name := filepath.Join(dir, e.Name())
+			if info, err := e.Info(); err == nil && info.Mode().IsRegular() {
+				w.now.files[name] = info.Mode().String() + read(name)
+			}
+		}
+	}
+}
+
+// alter makes one change, of a kind that why has a word for.
+func (w *whyWalk) alter() {
+	w.noCache = false
+	switch w.IntN(8) {
+	case 0:
+		name := []string{"NAME", "FILE"}[w.IntN(2)]
+		value := map[string][]string{"NAME": {"x", "y"}, "FILE": {"one", "three"}}[name][w.IntN(2)]
+		w.did.kind, w.did.what = "arg", "giving "+value+" as "+name
+		w.now.args = union(w.now.args, map[string]string{name: value})
+	case 1:
+		w.now.base++
+		w.push()
+		w.did.kind, w.did.what = "base", "moving the base image"
+	case 2:
+		w.noCache = true
+		w.did.kind, w.did.what = "no-cache", "--no-cache"
+	case 3:
+		text := strings.ReplaceAll(w.now.dockerfile, "KIND=a", "KIND=b")
+		if text == w.now.dockerfile {
+			text = strings.ReplaceAll(text, "KIND=b", "KIND=a")
+		}
+		w.write("Dockerfile", text)
+		w.dockerfile = text
+		w.did.kind, w.did.what = "env", "editing ENV KIND"
+	default:
+		what := w.change()
+		w.did.kind, w.did.what = "files", what
+		switch {
+		case strings.HasPrefix(what, "prune"):
+			w.now.prunes++
+			w.did.kind = "gone"
+		case strings.HasPrefix(what, "edit RUN"), strings.HasPrefix(what, "take the Dockerfile"):
+			w.did.kind = "dockerfile"
+		}
+	}
+	w.look()
+}
+
+// buildAs has another client build, and returns the ref.
+func (w *whyWalk) buildAs() string {
+	w.t.Helper()
+	fs, err := fsutil.NewFS(w.dir)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	attrs := map[string]string{"filename": "Dockerfile"}
+	for name, value := range w.now.args {
+		attrs["build-arg:"+name] = value
+	}
+	if w.noCache {
+		attrs["no-cache"] = ""
+	}
+	w.last = "walk" + strings.ToLower(rand.Text())
+	_, err = w.builder.Solve(context.WithoutCancel(w.t.Context()), nil, client.SolveOpt{
+		Ref: w.last, Frontend: "dockerfile.v0", FrontendAttrs: attrs,
+		LocalMounts: map[string]fsutil.FS{"context": fs, "dockerfile": fs},
+	}, nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.builds[w.last] = w.now
+	return w.last
+}
+
+// judge says what is wrong about what was said of a step.
+func (w *whyWalk) judge(why api.Why, s api.WhyStep) string {
+	switch s.Outcome {
+	case "cascaded":
+		if s.Cause == nil || s.Cause.Kind != "input" || s.Cause.Step == "" {
+			return "it does not say what it follows"
+		}
+		if i := slices.IndexFunc(why.Steps, func(o api.WhyStep) bool { return o.Name == s.Cause.Step }); i < 0 || why.Steps[i].Outcome == "hit" {
+			return "it follows what did not run"
+		}
+		return ""
+	case "executed":
+	default:
+		if s.Cause != nil {
+			return "it did not run"
+		}
+		return ""
+	}
+	if s.Cause == nil {
+		return "it has no cause"
+	}
+	before, known := w.builds[s.Against]
+	if !known && s.Cause.Kind != "first" && s.Cause.Kind != "no-cache" {
+		return "it is compared with no build"
+	}
+	previous := ""
+	for _, c := range append([]api.WhyCause{*s.Cause}, s.More...) {
+		if wrong := w.judgeCause(c, s, before); wrong != "" {
+			return wrong
+		}
+		previous += c.Kind + " "
+	}
+	if len(w.builds) > 1 && w.noCache && s.Cause.Kind != "no-cache" {
+		return "the build had no cache to look into"
+	}
+	return ""
+}
+
+func (w *whyWalk) judgeCause(c api.WhyCause, s api.WhyStep, before worldly) string {
+	switch c.Kind {
+	case "first":
+		if len(w.builds) > 1 {
+			return "it was built before"
+		}
+	case "no-cache":
+		if !w.noCache {
+			return "it was not told so"
+		}
+	case "gone":
+		if w.now.prunes == before.prunes {
+			return "nothing was pruned"
+		}
+	case "base":
+		if w.now.base == before.base || c.Before == c.After || c.Before == "" {
+			return "the base image is the same"
+		}
+	case "arg":
+		if w.now.args[c.Name] == before.args[c.Name] && line(w.now.dockerfile, "ARG "+c.Name) == line(before.dockerfile, "ARG "+c.Name) {
+			return "the value is the same"
+		}
+	case "env":
+		if c.Name != "KIND" || line(w.now.dockerfile, "ENV KIND") == line(before.dockerfile, "ENV KIND") {
+			return "the variable is the same"
+		}
+	case "dockerfile":
+		if c.Before == c.After || !strings.Contains(w.now.dockerfile, c.After) || !strings.Contains(before.dockerfile, c.Before) {
+			return "the versions are not those of the Dockerfiles"
+		}
+	case "files":
+		name := s.Name
+		if c.Step != "" {
+			name = c.Step
+		}
+		var got []string
+		for _, p := range c.Paths {
+			got = append(got, p.Path+" "+p.Change)
+		}
+		slices.Sort(got)
+		if want := w.differ(before, name); !slices.Equal(want, got) || len(got) == 0 {
+			return fmt.Sprintf("the files that differ are %q", want)
+		}
+	default:
+		return "that is no cause"
+	}
+	return ""
+}
+
+// line returns the line of a text that begins with words.
+func line(text, prefix string) string {
+	for l := range strings.Lines(text) {
+		if strings.HasPrefix(l, prefix) {
+			return l
+		}
+	}
+	return ""
+}
+
+// differ returns how what a step takes differs from what it took before.
+func (w *whyWalk) differ(before worldly, name string) []string {
+	var list []string
+	for _, path := range slices.Sorted(maps.Keys(union(before.files, w.now.files))) {
+		a, b := before.files[path], w.now.files[path]
+		if !w.takes(name, path, before) {
+			a = ""
+		}
+		if !w.takes(name, path, w.now) {
+			b = ""
+		}
+		switch {
+		case a == b:
+		case a == "":
+			list = append(list, path+" added")
+		case b == "":
+			list = append(list, path+" removed")
+		case a[10:] != b[10:]:
+			list = append(list, path+" content")
+		default:
+			list = append(list, path+" mode")
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+func union(a, b map[string]string) map[string]string {
+	all := maps.Clone(a)
+	maps.Copy(all, b)
+	return all
+}
+
+// takes reports whether a step of the walk's Dockerfiles takes a file, by a plain
+// reading of the few forms that there are.
+func (w *whyWalk) takes(step, path string, at worldly) bool {
+	switch {
+	case strings.HasSuffix(path, ".log"),
+		strings.Contains(at.ignore, "**/*.md") && strings.HasSuffix(path, ".md"),
+		strings.Contains(at.ignore, "conf/two") && path == "conf/two":
+		return false
+	}
+	src := strings.HasPrefix(path, "src/")
+	switch _, instruction, _ := strings.Cut(step, "] "); {
+	case strings.HasPrefix(instruction, "COPY src /src"):
+		return src
+	case strings.HasPrefix(instruction, "COPY . /all"):
+		return true
+	case strings.HasPrefix(instruction, "COPY src/a src/b"):
+		return path == "src/a" || path == "src/b"
+	case strings.HasPrefix(instruction, "COPY src/*.txt"):
+		return src && strings.Count(path, "/") == 1 && strings.HasSuffix(path, ".txt")
+	case strings.HasPrefix(instruction, "COPY --link conf"), strings.HasPrefix(instruction, "ADD conf"):
+		return strings.HasPrefix(path, "conf/")
+	case strings.HasPrefix(instruction, "COPY --chmod=600 conf/one"):
+		return path == "conf/one"
+	case strings.HasPrefix(instruction, "COPY --exclude=*.md src"):
+		return src && !(strings.HasSuffix(path, ".md") && strings.Count(path, "/") == 1)
+	case strings.HasPrefix(instruction, "COPY --parents"):
+		return src && strings.HasSuffix(path, ".txt")
+	case strings.HasPrefix(instruction, "COPY conf/${FILE}"):
+		if file := at.args["FILE"]; file != "" {
+			return path == "conf/"+file
+		}
+		return path == "conf/one"
+	case strings.HasPrefix(instruction, "RUN --mount=type=bind,source=src"):
+		return src
+	}
+	return false
+}
