@@ -33,6 +33,13 @@ type Request struct {
 	IgnoreFile []byte
 	// Target replaces the definition's target if it is not empty.
 	Target string
+	// NoCache has every step run, whatever the cache holds.
+	NoCache bool
+	// Edits are texts that files of local contexts are to be sent with, by
+	// absolute path; a file that is not there is added.
+	Edits map[string][]byte
+	// Offer is what steps may use; a prewarm offers nothing.
+	Offer Offer
 	// Progress is told what has been done so far; it may be nil. It is called
 	// from one goroutine.
 	Progress func(Progress)
@@ -103,7 +110,7 @@ func (b *Builder) solveOpt(r Request) (client.SolveOpt, error) {
 	if d.Remote() {
 		attrs["context"] = d.Context
 	} else {
-		fs, err := fsutil.NewFS(d.Context)
+		fs, err := openContext(d.Context, r.Edits)
 		if err != nil {
 			return client.SolveOpt{}, fmt.Errorf("open build context: %w", err)
 		}
@@ -112,11 +119,11 @@ func (b *Builder) solveOpt(r Request) (client.SolveOpt, error) {
 	local := d.LocalContexts()
 	for _, named := range slices.Sorted(maps.Keys(d.NamedContexts)) {
 		if strings.HasPrefix(d.NamedContexts[named], buildctx.TargetPrefix) {
-			return client.SolveOpt{}, fmt.Errorf("named context %q is the result of another target, and such builds cannot be warmed", named)
+			return client.SolveOpt{}, fmt.Errorf("named context %q is the result of another target, and such builds cannot be made alone", named)
 		}
 		attrs["context:"+named] = d.NamedContexts[named]
 		if dir, ok := local[named]; ok {
-			fs, err := fsutil.NewFS(dir)
+			fs, err := openContext(dir, r.Edits)
 			if err != nil {
 				return client.SolveOpt{}, fmt.Errorf("open build context %q: %w", named, err)
 			}
@@ -135,12 +142,19 @@ func (b *Builder) solveOpt(r Request) (client.SolveOpt, error) {
 	if len(d.Platforms) > 0 {
 		attrs["platform"] = strings.Join(d.Platforms, ",")
 	}
+	if r.NoCache {
+		attrs["no-cache"] = "" // no stage is named: all of them
+	}
+	offered, err := r.Offer.attachables()
+	if err != nil {
+		return client.SolveOpt{}, err
+	}
 	return client.SolveOpt{
 		Frontend:      "dockerfile.v0",
 		FrontendAttrs: attrs,
 		LocalMounts:   mounts,
 		SharedKey:     b.buildx.sharedKey(d.Context),
-		Session:       b.session(),
+		Session:       append(b.session(), offered...),
 		Internal:      true,
 	}, nil
 }

@@ -1,0 +1,207 @@
+package verify
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/containerd/platforms"
+	"github.com/opencontainers/go-digest"
+	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// A Kind is what a path of an image is.
+type Kind string
+
+// The kinds.
+const (
+	Regular     Kind = "file"
+	Directory   Kind = "directory"
+	Symlink     Kind = "symlink"
+	CharDevice  Kind = "character device"
+	BlockDevice Kind = "block device"
+	FIFO        Kind = "fifo"
+)
+
+// An Image is the final state of an image for one platform: what a container
+// would find, whatever its layers are. It is immutable.
+type Image struct {
+	Platform ocispecs.Platform
+	Config   Config
+	Files    []File // by path
+	layers   map[digest.Digest]*layer
+}
+
+// A File is a path of an image.
+type File struct {
+	Path string // slash-separated, without a leading slash; any bytes
+	// Shares is another name of the same file, the first one by path; "" if it
+	// has no other.
+	Shares string
+	*attrs
+}
+
+// Read reads the images of an OCI archive, one for each platform, from a stream
+// that it reads to the end. Of files it keeps a digest, so that memory grows with
+// their number and not with their size. The error says what is wrong with the
+// archive, and is ctx's if that ended.
+func Read(ctx context.Context, r io.Reader) ([]Image, error) { return read(ctx, r, nil) }
+
+func read(ctx context.Context, r io.Reader, known map[digest.Digest]*layer) ([]Image, error) {
+	a, err := readArchive(ctx, r, known)
+	if err != nil {
+		return nil, err
+	}
+	list, err := a.images()
+	if err == nil && len(list) == 0 {
+		err = fmt.Errorf("the archive holds no image")
+	}
+	return list, err
+}
+
+// platform is the image's platform as people write it.
+func (i Image) platform() string { return platforms.FormatAll(i.Platform) }
+
+// A Config is the config object of an image's configuration: what `docker run`
+// goes by. Its values may hold secrets: only names are for showing.
+type Config map[string]any
+
+func newConfig(text json.RawMessage) (Config, error) {
+	c := Config{}
+	if len(text) == 0 {
+		return c, nil
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	if err := d.Decode(&c); err != nil {
+		return nil, err
+	}
+	// What is empty may as well be left out.
+	maps.DeleteFunc(c, func(_ string, v any) bool {
+		switch v := v.(type) {
+		case nil:
+			return true
+		case []any:
+			return len(v) == 0
+		case map[string]any:
+			return len(v) == 0
+		}
+		return v == "" || v == false
+	})
+	return c, nil
+}
+
+// compare says in which settings two configurations differ, by names alone.
+func (c Config) compare(other Config) []string {
+	var list []string
+	for _, key := range slices.Sorted(maps.Keys(union(c, other))) {
+		a, b := c[key], other[key]
+		if reflect.DeepEqual(a, b) {
+			continue
+		}
+		switch {
+		case key == "Env":
+			list = append(list, compareEnv(texts(a), texts(b))...)
+		case isObject(a) || isObject(b):
+			list = append(list, compareKeys(key, a, b)...)
+		default:
+			list = append(list, key)
+		}
+	}
+	return list
+}
+
+func union[M ~map[K]V, K comparable, V any](a, b M) M {
+	all := maps.Clone(a)
+	if all == nil {
+		all = M{}
+	}
+	maps.Copy(all, b)
+	return all
+}
+
+func isObject(v any) bool {
+	_, ok := v.(map[string]any)
+	return ok
+}
+
+// compareKeys is for objects: labels, ports, volumes, the health check.
+func compareKeys(key string, a, b any) []string {
+	x, _ := a.(map[string]any)
+	y, _ := b.(map[string]any)
+	var list []string
+	for _, name := range slices.Sorted(maps.Keys(union(x, y))) {
+		before, was := x[name]
+		after, is := y[name]
+		if was != is || !reflect.DeepEqual(before, after) {
+			list = append(list, key+" "+name)
+		}
+	}
+	if len(list) == 0 { // an object and something else
+		list = append(list, key)
+	}
+	return list
+}
+
+// texts returns the strings of a list.
+func texts(v any) []string {
+	list, _ := v.([]any)
+	var out []string
+	for _, one := range list {
+		out = append(out, fmt.Sprint(one))
+	}
+	return out
+}
+
+// compareEnv tells variables apart by all their values, since a name may be set
+// twice, and else says that the order is another one.
+func compareEnv(a, b []string) []string {
+	byName := func(list []string) map[string][]string {
+		m := map[string][]string{}
+		for _, pair := range list {
+			name, value, _ := strings.Cut(pair, "=")
+			m[name] = append(m[name], value)
+		}
+		return m
+	}
+	x, y := byName(a), byName(b)
+	var list []string
+	for _, name := range slices.Sorted(maps.Keys(union(x, y))) {
+		if !slices.Equal(x[name], y[name]) {
+			list = append(list, "Env "+name)
+		}
+	}
+	if len(list) == 0 {
+		list = append(list, "Env, in its order")
+	}
+	return list
+}
+
+// String writes a file on one line, its content as a part of its digest: kind as
+// ls has it, mode, owner, path, and what it is beside.
+func (f File) String() string {
+	letter := map[Kind]string{Regular: "-", Directory: "d", Symlink: "l", CharDevice: "c", BlockDevice: "b", FIFO: "p"}[f.kind]
+	text := fmt.Sprintf("%s %04o %d:%d %s", letter, f.mode, f.uid, f.gid, f.Path)
+	switch f.kind {
+	case Regular:
+		text += fmt.Sprintf(" %d %x", f.size, f.sum[:4])
+	case Symlink:
+		text += " -> " + f.link
+	case CharDevice, BlockDevice:
+		text += fmt.Sprintf(" %d:%d", f.major, f.minor)
+	}
+	if f.Shares != "" {
+		text += " = " + f.Shares
+	}
+	for line := range strings.Lines(f.xattrs) {
+		name, _, _ := strings.Cut(line, "=")
+		text += " " + name
+	}
+	return text
+}
