@@ -233,8 +233,9 @@ func (c buildContext) Read(name string) ([]byte, error) {
 	return os.ReadFile(filepath.Join(c.Main.Root, filepath.FromSlash(name)))
 }
 
-// Wire puts answers into the form of `stoker suggest`.
-func Wire(p *project.Picture, answers []Answer, h History) api.Suggest {
+// Wire puts answers into the form of `stoker suggest`, with the texts of changes
+// where req asks for them.
+func Wire(p *project.Picture, req api.SuggestRequest, answers []Answer, h History) api.Suggest {
 	out := api.Suggest{Schema: api.SuggestSchema, Definitions: []api.SuggestDefinition{}}
 	for _, a := range answers {
 		d := api.SuggestDefinition{Name: a.Build.Definition.Name, Suggestions: []api.Suggestion{}}
@@ -244,6 +245,11 @@ func Wire(p *project.Picture, answers []Answer, h History) api.Suggest {
 		for _, s := range a.Suggestions {
 			one := wire(p, a.Build, s)
 			one.SavesSecondsPerWeek = s.SavesSeconds * h.perWeek()
+			for _, c := range s.Changes {
+				if req.Changes {
+					one.Changes = append(one.Changes, api.FileChange{Path: c.Path, Old: c.Old, New: c.New})
+				}
+			}
 			d.Suggestions = append(d.Suggestions, one)
 		}
 		if len(d.Suggestions) == 0 && d.Problem == "" {

@@ -86,6 +86,7 @@ type CheckRequest struct {
 // SuggestRequest asks for suggestions.
 type SuggestRequest struct {
 	Query
+	Changes bool `json:"changes,omitempty"` // also the texts that a change is made of
 }
 
 // PredictRequest asks what the next builds will reuse.

@@ -13,6 +13,9 @@ type Suggest struct {
 type SuggestDefinition struct {
 	Name        string       `json:"name"`
 	Suggestions []Suggestion `json:"suggestions"`
+	// Withdrawn are suggestions with which the image would be another one, as
+	// verification found.
+	Withdrawn []Suggestion `json:"withdrawn,omitempty"`
 	// Content says, where there is nothing to suggest, why that is so.
 	Content string `json:"content,omitempty"`
 	Problem string `json:"problem,omitempty"`
@@ -40,6 +43,11 @@ type Suggestion struct {
 	Diff string `json:"diff,omitempty"`
 	// URL is a page that explains the rule, for rules of BuildKit's own.
 	URL string `json:"url,omitempty"`
+	// Verification is what --verify found.
+	Verification *Verification `json:"verification,omitempty"`
+	// Changes are the files' whole texts, where they were asked for. They are not
+	// printed.
+	Changes []FileChange `json:"changes,omitempty"`
 }
 
 // BeforeAfter is a hit rate, 0..1, of the file as it is and as proposed.

@@ -21,6 +21,7 @@ type source interface {
 	Replay(context.Context, api.ReplayRequest) (api.Replay, error)
 	Stats(context.Context, api.StatsRequest) (api.Stats, error)
 	Suggest(context.Context, api.SuggestRequest) (api.Suggest, error)
+	Verify(context.Context, api.VerifyRequest, func(api.VerifyEvent)) error
 	Warm(context.Context, api.WarmRequest, func(api.WarmEvent)) error
 }
 

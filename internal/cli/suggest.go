@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -21,7 +20,9 @@ import (
 type suggestOptions struct {
 	*options
 	adHoc
+	offer
 	json, diff, apply, undo, force bool
+	verify, noVerify               bool
 	rules                          []string
 }
 
@@ -33,12 +34,19 @@ func newSuggest(o *options) *cobra.Command {
 		Long: `Propose changes to the Dockerfiles, the one that saves most first, with evidence
 from the repository's own history.
 
---apply edits in place and leaves comments and formatting alone. It refuses a
-Dockerfile with uncommitted changes, unless --force is given. Advice, which would
-make another image on purpose or is for you to decide, is shown and never applied.`,
+--verify builds each Dockerfile without cache, as it is and as proposed, for every
+definition that uses it, and compares the images file by file. First it is said
+what runs where. Typed by you, this is leave for this one run. A suggestion with
+which an image would be another one is withdrawn.
+
+--apply edits in place and leaves comments and formatting alone. It verifies first
+if a builder is there and the repository is allowed. It refuses a Dockerfile with
+uncommitted changes, unless --force is given. Advice, which would make another
+image on purpose or is for you to decide, is shown and never applied.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return s.run(cmd.Context(), args) },
 	}
-	s.register(cmd)
+	s.adHoc.register(cmd)
+	s.offer.register(cmd)
 	f := cmd.Flags()
 	f.StringArrayVar(&s.rules, "rule", nil, "only this `rule`; can be given several times")
 	f.BoolVar(&s.json, "json", false, "print JSON")
@@ -46,10 +54,13 @@ make another image on purpose or is for you to decide, is shown and never applie
 	f.BoolVar(&s.apply, "apply", false, "make the best change of each Dockerfile")
 	f.BoolVar(&s.undo, "undo", false, "take back what --apply did last in this repository")
 	f.BoolVar(&s.force, "force", false, "with --apply: also to a Dockerfile with uncommitted changes")
+	f.BoolVar(&s.verify, "verify", false, "build before and after, and compare the images")
+	f.BoolVar(&s.noVerify, "no-verify", false, "with --apply: do not build anything")
 	return cmd
 }
 
-func (s *suggestOptions) run(ctx context.Context, args []string) error {
+// check says which flags go together.
+func (s *suggestOptions) check() error {
 	modes := 0
 	for _, given := range []bool{s.json, s.diff, s.apply, s.undo} {
 		if given {
@@ -61,32 +72,51 @@ func (s *suggestOptions) run(ctx context.Context, args []string) error {
 		return usage("", "--json, --diff, --apply and --undo exclude each other")
 	case s.force && !s.apply:
 		return usage("stoker suggest --apply --force", "--force goes with --apply")
-	case s.undo:
-		return s.takeBack(ctx)
+	case s.noVerify && !s.apply:
+		return usage("stoker suggest --apply --no-verify", "--no-verify goes with --apply")
+	case s.verify && (s.noVerify || s.undo):
+		return usage("", "--verify excludes --no-verify and --undo")
+	case s.offer.given() && !s.verify && (!s.apply || s.noVerify):
+		return usage("stoker suggest --verify", "--secret and --ssh are for what is built, with --verify or --apply")
 	}
 	for _, name := range s.rules {
 		if !slices.Contains(config.Rules(), name) && !strings.HasPrefix(name, config.BuildKitRules) {
 			return usage("stoker suggest --rule "+config.Rules()[0], "there is no rule %s; known are %s", name, strings.Join(config.Rules(), ", "))
 		}
 	}
+	return nil
+}
+
+func (s *suggestOptions) run(ctx context.Context, args []string) error {
+	if err := s.check(); err != nil {
+		return err
+	}
+	if s.undo {
+		return s.takeBack(ctx)
+	}
 	query, err := s.query(s.options, args)
 	if err != nil {
 		return err
 	}
+	req := api.SuggestRequest{Query: query, Changes: s.apply || s.verify}
 	answer, err := ask(ctx, s.options, query.AdHoc != nil, func(src source) (api.Suggest, error) {
-		return src.Suggest(ctx, api.SuggestRequest{Query: query})
+		return src.Suggest(ctx, req)
 	})
 	if err != nil {
 		return err
 	}
 	s.narrow(&answer)
+	verified, err := s.proven(ctx, query, &answer)
+	if err != nil {
+		return err
+	}
 	switch {
 	case s.json:
-		err = s.out.json(answer)
+		err = s.out.json(withoutTexts(answer))
 	case s.diff:
 		s.printDiffs(answer)
 	case s.apply:
-		return s.write(ctx, query, answer)
+		err = s.write(ctx, answer, verified)
 	default:
 		s.print(answer)
 	}
@@ -101,39 +131,38 @@ func (s *suggestOptions) run(ctx context.Context, args []string) error {
 			return verdict(api.BadInput)
 		}
 	}
+	if !verified {
+		return verdict(api.Failed) // it has been said of what
+	}
 	return nil
 }
 
-// write makes the changes that answer shows. They are computed again from the
-// files as they are now, and only what equals the answer is written.
-func (s *suggestOptions) write(ctx context.Context, query api.Query, answer api.Suggest) error {
-	wanted := best(answer)
+// write makes the changes that answer shows, if the files are still those that
+// they were made from.
+func (s *suggestOptions) write(ctx context.Context, answer api.Suggest, verified bool) error {
+	if !verified {
+		s.printWithdrawn(answer)
+	}
+	wanted := slices.DeleteFunc(best(answer), func(one api.Suggestion) bool {
+		return one.Verification != nil && one.Verification.Outcome != api.VerifiedEqual
+	})
 	if len(wanted) == 0 {
 		s.err.line("there is nothing to apply")
 		return nil
 	}
-	l := &local{options: s.options}
-	p, computed, err := l.suggestions(ctx, query)
+	root, err := project.Root(ctx, s.Dir)
 	if err != nil {
 		return err
 	}
-	applier, err := s.applier(ctx, p.Root)
+	applier, err := s.applier(ctx, root)
 	if err != nil {
 		return err
-	}
-	byDiff := map[string][]suggest.Change{}
-	for _, a := range computed {
-		for _, one := range a.Suggestions {
-			byDiff[one.Diff()] = one.Changes
-		}
 	}
 	var changes []suggest.Change
 	for _, w := range wanted {
-		list, ok := byDiff[w.Diff]
-		if !ok {
-			return fmt.Errorf("change %s: %w", w.File, suggest.ErrChanged)
+		for _, c := range w.Changes {
+			changes = append(changes, suggest.Change{Path: c.Path, Old: c.Old, New: c.New})
 		}
-		changes = append(changes, list...)
 	}
 	// All at once: --undo takes all of it back.
 	if err := applier.Apply(ctx, changes); err != nil {
@@ -185,16 +214,7 @@ func (l *local) Suggest(ctx context.Context, req api.SuggestRequest) (api.Sugges
 	if err != nil {
 		return api.Suggest{}, err
 	}
-	return advise.Wire(p, answers, history), nil
-}
-
-func (l *local) suggestions(ctx context.Context, q api.Query) (*project.Picture, []advise.Answer, error) {
-	p, err := l.withoutFindings().picture(ctx, q)
-	if err != nil {
-		return nil, nil, err
-	}
-	answers, _, err := l.advise(ctx, p, q.Names)
-	return p, answers, err
+	return advise.Wire(p, req, answers, history), nil
 }
 
 func (l *local) advise(ctx context.Context, p *project.Picture, names []string) ([]advise.Answer, advise.History, error) {

@@ -83,7 +83,7 @@ func (s *suggestOptions) print(answer api.Suggest) {
 		switch {
 		case d.Problem != "":
 			p.problem(d.Name, d.Problem, d.Hint)
-		case len(d.Suggestions) == 0:
+		case len(d.Suggestions)+len(d.Withdrawn) == 0:
 			content[d.Content] = append(content[d.Content], d.Name)
 			continue
 		case i > 0 && slices.ContainsFunc(answer.Definitions[:i], func(o api.SuggestDefinition) bool { return likewise(o, d) }):
@@ -97,6 +97,7 @@ func (s *suggestOptions) print(answer api.Suggest) {
 			}
 			p.line(p.bold(strings.Join(names, ", ")))
 			p.suggestions(d.Suggestions)
+			p.withdrawn(d.Withdrawn)
 		}
 		p.line()
 	}
@@ -110,7 +111,8 @@ func (s *suggestOptions) print(answer api.Suggest) {
 
 // likewise reports definitions of which the same is said.
 func likewise(a, b api.SuggestDefinition) bool {
-	return a.Problem == "" && b.Problem == "" && len(a.Suggestions) > 0 && reflect.DeepEqual(a.Suggestions, b.Suggestions)
+	return a.Problem == "" && b.Problem == "" && len(a.Suggestions)+len(a.Withdrawn) > 0 &&
+		reflect.DeepEqual(a.Suggestions, b.Suggestions) && reflect.DeepEqual(a.Withdrawn, b.Withdrawn)
 }
 
 // suggestions prints what can be applied, and then advice.
@@ -145,6 +147,7 @@ func (p printer) suggestion(n int, s api.Suggestion) {
 	if s.HitRate.Before != s.HitRate.After {
 		p.line(fmt.Sprintf("     hit rate %s → %s", percent(s.HitRate.Before), percent(s.HitRate.After)))
 	}
+	p.verification(s)
 	switch {
 	case s.Obstacle != "" && s.Diff != "":
 		p.wrapped("     ", p.warn("not applied: ")+s.Obstacle+"; stoker suggest --rule "+s.Rule+" --diff shows it")

@@ -124,6 +124,15 @@ func (c *Client) Suggest(ctx context.Context, req api.SuggestRequest) (a api.Sug
 	return a, c.call(ctx, http.MethodPost, "suggest", req, &a)
 }
 
+// Verify builds and compares, and calls progress as things happen. Ending ctx ends
+// it.
+func (c *Client) Verify(ctx context.Context, req api.VerifyRequest, progress func(api.VerifyEvent)) error {
+	return stream(ctx, c, http.MethodPost, "verify", req, func(e api.VerifyEvent) error {
+		progress(e)
+		return nil
+	})
+}
+
 // Warm warms now, and calls progress as things happen. Ending ctx ends it.
 func (c *Client) Warm(ctx context.Context, req api.WarmRequest, progress func(api.WarmEvent)) error {
 	return stream(ctx, c, http.MethodPost, "warm", req, func(e api.WarmEvent) error {

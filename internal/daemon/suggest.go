@@ -34,7 +34,7 @@ func (d *Daemon) Suggest(ctx context.Context, req api.SuggestRequest) (api.Sugge
 	if err != nil {
 		return api.Suggest{}, err
 	}
-	return advise.Wire(p, advise.Suggest(ctx, p, builds, history, costs), history), nil
+	return advise.Wire(p, req, advise.Suggest(ctx, p, builds, history, costs), history), nil
 }
 
 // Replay answers `stoker replay`.

@@ -6,7 +6,7 @@
 // port that forwards to the socket.
 //
 // The wire structs are in internal/api. POST takes one JSON object, GET none.
-// /v1/warm and /v1/watch answer with a stream of api.Frame, a JSON object a
+// /v1/verify, /v1/warm and /v1/watch answer with a stream of api.Frame, a JSON object a
 // line, as things happen.
 package server
 
@@ -24,6 +24,7 @@ type Backend interface {
 	Repositories
 	Answers
 	Warmer
+	Verifier
 }
 
 // Statuses gives the status that the daemon holds ready.
@@ -60,4 +61,10 @@ type Answers interface {
 type Warmer interface {
 	// Warm calls progress, from one goroutine, as things happen.
 	Warm(ctx context.Context, req api.WarmRequest, progress func(api.WarmEvent)) error
+}
+
+// Verifier builds and compares.
+type Verifier interface {
+	// Verify calls progress, from one goroutine at a time, as things happen.
+	Verify(ctx context.Context, req api.VerifyRequest, progress func(api.VerifyEvent)) error
 }

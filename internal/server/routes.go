@@ -29,7 +29,8 @@ var routes = map[string]handler{
 	"POST /v1/stop":            (*Server).stop,
 	"POST /v1/suggest":         post(Backend.Suggest),
 	"POST /v1/up":              post(Backend.Up),
-	"POST /v1/warm":            (*Server).warm,
+	"POST /v1/verify":          streamed(Backend.Verify),
+	"POST /v1/warm":            streamed(Backend.Warm),
 	"POST /v1/why":             post(Backend.Why),
 }
 
@@ -78,13 +79,16 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (s *Server) warm(w http.ResponseWriter, r *http.Request) {
-	var req api.WarmRequest
-	if err := decode(w, r, &req); err != nil {
-		s.fail(w, r, err)
-		return
+// streamed makes a handler of a method of the Backend that tells how it goes on.
+func streamed[Request, Event any](call func(Backend, context.Context, Request, func(Event)) error) handler {
+	return func(s *Server, w http.ResponseWriter, r *http.Request) {
+		var req Request
+		if err := decode(w, r, &req); err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		out := newStream[Event](s, w, r)
+		// A client that goes away ends the request's context, and the work with it.
+		out.end(call(s.Backend, r.Context(), req, func(e Event) { _ = out.send(e) }))
 	}
-	out := newStream[api.WarmEvent](s, w, r)
-	// A client that goes away ends the request's context, and the warm with it.
-	out.end(s.Backend.Warm(r.Context(), req, func(e api.WarmEvent) { _ = out.send(e) }))
 }

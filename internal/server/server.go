@@ -14,9 +14,9 @@ import (
 )
 
 const (
-	// maxBody is the most a request may send: an ad hoc definition with many
-	// args is some kilobytes.
-	maxBody = 1 << 20
+	// maxBody is the most a request may send: the texts of some changes that
+	// are to be verified, and secrets for their builds, of at most 500 kB each.
+	maxBody = 16 << 20
 	// shutdownWait leaves the rest of a second to the daemon's other parts.
 	shutdownWait = 700 * time.Millisecond
 	// headerWait ends connections that say nothing.

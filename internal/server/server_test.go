@@ -28,7 +28,8 @@ import (
 // backend is a small real one: it echoes what it was asked, and the directory
 // says what goes wrong.
 type backend struct {
-	server.Answers // calls of which the tests make none
+	server.Answers  // calls of which the tests make none
+	server.Verifier // likewise
 	statuses       chan string
 }
 
@@ -114,8 +115,8 @@ func TestRequests(t *testing.T) {
 		"unknown field":    {"POST", "/v1/up", `{"dirr":"/src"}`, nil, 400, "dirr"},
 		"no body":          {"POST", "/v1/up", "", nil, 400, "does not parse"},
 		"two objects":      {"POST", "/v1/up", `{"dir":"/a"}{}`, nil, 400, "more than one"},
-		"oversized":        {"POST", "/v1/up", `{"dir":"` + strings.Repeat("x", 1<<20) + `"}`, nil, 400, "larger than"},
-		"endless spaces":   {"POST", "/v1/up", `{"dir":"/a"}` + strings.Repeat(" ", 1<<20), nil, 400, "larger than"},
+		"oversized":        {"POST", "/v1/up", `{"dir":"` + strings.Repeat("x", 16<<20) + `"}`, nil, 400, "larger than"},
+		"endless spaces":   {"POST", "/v1/up", `{"dir":"/a"}` + strings.Repeat(" ", 16<<20), nil, 400, "larger than"},
 		"another host":     {"GET", "/v1/status", "", func(r *http.Request) { r.Host = "localhost:8080" }, 403, "another host"},
 		"no host":          {"GET", "/v1/status", "", func(r *http.Request) { r.Host = "" }, 403, "another host"},
 		"page":             {"GET", "/v1/status", "", header("Origin", "https://example.com"), 403, "browser"},

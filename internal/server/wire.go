@@ -27,7 +27,7 @@ func decode(w http.ResponseWriter, r *http.Request, into any) error {
 	}
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
-		return &api.Error{Code: api.BadInput, Message: "the request is larger than a mebibyte"}
+		return &api.Error{Code: api.BadInput, Message: "the request is larger than 16 MiB"}
 	}
 	if err != nil {
 		return &api.Error{Code: api.BadInput, Message: "the request does not parse: " + err.Error()}

@@ -1,0 +1,245 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/stokerd/stoker/cache/buildkit"
+	"github.com/stokerd/stoker/internal/api"
+	"github.com/stokerd/stoker/internal/suggest"
+	"github.com/stokerd/stoker/internal/verify"
+)
+
+// mostShown is how many differences of a suggestion are shown to people.
+const mostShown = 20
+
+// proven verifies what was asked for, enters what was found into answer, and
+// reports whether nothing speaks against any of it. Suggestions that make another
+// image are withdrawn.
+func (s *suggestOptions) proven(ctx context.Context, query api.Query, answer *api.Suggest) (bool, error) {
+	list := applicable(*answer)
+	if s.apply {
+		list = best(*answer)
+	}
+	if !s.verify && !s.apply || s.noVerify || len(list) == 0 {
+		return true, nil
+	}
+	req := api.VerifyRequest{Query: query, IfAllowed: !s.verify}
+	req.Names = nil // the others of the same Dockerfile are concerned as well
+	var diffs []string
+	for _, one := range list {
+		if !slices.Contains(diffs, one.Diff) {
+			diffs = append(diffs, one.Diff)
+			req.Candidates = append(req.Candidates, one.Changes)
+		}
+	}
+	var err error
+	if req.Secrets, req.SSH, err = s.offer.read(s.options); err != nil {
+		return false, err
+	}
+	found := map[string]*api.Verification{}
+	_, err = ask(ctx, s.options, query.AdHoc != nil, func(src source) (struct{}, error) {
+		return struct{}{}, src.Verify(ctx, req, func(e api.VerifyEvent) {
+			if e.Verification != nil && e.Candidate < len(diffs) {
+				found[diffs[e.Candidate]] = e.Verification
+				return
+			}
+			s.progress(e)
+		})
+	})
+	var no *api.Error
+	if !s.verify && errors.As(err, &no) && (no.Code == api.NotAllowed || no.Code == api.NoBuilder) {
+		s.err.line("applied without proof by a build: " + visible(no.Message, nil))
+		s.hint("stoker suggest --verify builds and compares, for that run only")
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	enter(answer, found)
+	for _, v := range found {
+		if v.Outcome != api.VerifiedEqual {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// applicable returns the suggestions whose image is said to stay the same.
+func applicable(answer api.Suggest) []api.Suggestion {
+	var list []api.Suggestion
+	for _, d := range answer.Definitions {
+		for _, one := range d.Suggestions {
+			if one.Diff != "" && one.Proof != string(suggest.Advice) {
+				list = append(list, one)
+			}
+		}
+	}
+	return list
+}
+
+// enter puts what was found, by diff, into an answer.
+func enter(answer *api.Suggest, found map[string]*api.Verification) {
+	for i := range answer.Definitions {
+		d := &answer.Definitions[i]
+		var kept []api.Suggestion
+		for _, one := range d.Suggestions {
+			v := found[one.Diff]
+			if one.Diff == "" || one.Proof == string(suggest.Advice) {
+				v = nil
+			}
+			one.Verification = v
+			switch {
+			case v != nil && v.Outcome == api.VerifiedDiffers:
+				d.Withdrawn = append(d.Withdrawn, one)
+				continue
+			case v != nil && v.Outcome == api.VerifiedEqual && len(v.Skipped) == 0:
+				one.Proof = string(suggest.Verified)
+			}
+			kept = append(kept, one)
+		}
+		if d.Suggestions = kept; kept == nil {
+			d.Suggestions = []api.Suggestion{}
+		}
+	}
+}
+
+// withoutTexts is an answer as it is printed.
+func withoutTexts(answer api.Suggest) api.Suggest {
+	for _, d := range answer.Definitions {
+		for _, list := range [][]api.Suggestion{d.Suggestions, d.Withdrawn} {
+			for i := range list {
+				list[i].Changes = nil
+			}
+		}
+	}
+	return answer
+}
+
+// progress tells what is being built.
+func (s *suggestOptions) progress(e api.VerifyEvent) {
+	e = shown(e)
+	switch e.State {
+	case api.VerifyPlan:
+		s.err.wrapped("", s.err.bold(e.Definition)+" "+e.Message)
+	case api.VerifyBuild:
+		s.err.line(s.err.bold(e.Definition), s.err.dim("building "+e.Message))
+	}
+}
+
+// printWithdrawn says of what --apply leaves alone why it does.
+func (s *suggestOptions) printWithdrawn(answer api.Suggest) {
+	p := s.err
+	for _, d := range shown(answer).Definitions {
+		p.withdrawn(d.Withdrawn)
+		for _, one := range d.Suggestions {
+			if one.Verification != nil && one.Verification.Outcome == api.VerifiedFailed {
+				p.line("  " + p.bold(one.Title))
+				p.verification(one)
+				p.hintOf(one.Verification)
+			}
+		}
+	}
+}
+
+// withdrawn prints suggestions with which the image would be another one.
+func (p printer) withdrawn(list []api.Suggestion) {
+	for _, one := range list {
+		p.line("  " + p.bad("withdrawn") + "  " + p.bold(one.Title))
+		p.wrapped("     ", p.dim(fmt.Sprintf("%s:%d  %s", one.File, one.Lines[0], one.Rule)))
+		p.verification(one)
+	}
+}
+
+// verification prints what was found of a suggestion.
+func (p printer) verification(s api.Suggestion) {
+	v := s.Verification
+	if v == nil {
+		return
+	}
+	switch v.Outcome {
+	case api.VerifiedEqual:
+		p.wrapped("     ", fmt.Sprintf("%s: %s in %s of %s, built before and after in %s",
+			p.good("the same image"), plural(v.Files, "file"), plural(v.Images, "image"), strings.Join(v.Builds, ", "), seconds(v.Seconds)))
+	case api.VerifiedDiffers:
+		if v.Message != "" {
+			p.wrapped("     ", p.bad(v.Message))
+		}
+		if v.Differing > 0 {
+			p.wrapped("     ", p.bad("another image")+": "+plural(v.Differing, "difference"))
+			p.differences(v.Differences, v.Differing)
+		}
+	default:
+		p.wrapped("     ", p.warn("not verified: ")+v.Message)
+	}
+	if len(v.Edited) > 0 {
+		p.wrapped("     ", "the image holds a copy of what is edited, which becomes another:")
+		p.differences(v.Edited, len(v.Edited))
+	}
+	if v.NotCovered > 0 {
+		p.wrapped("     ", fmt.Sprintf("not covered by this are %s that two builds as it is make differently:", plural(v.NotCovered, "thing")))
+		p.differences(v.Varying, v.NotCovered)
+	}
+	if v.Outcome == api.VerifiedEqual {
+		for _, text := range v.Skipped {
+			p.wrapped("     ", p.warn("not verified for ")+text)
+		}
+	}
+}
+
+// differences lists what differs, one a line.
+func (p printer) differences(list []api.ImageDifference, total int) {
+	for i, d := range list {
+		if i == mostShown {
+			break
+		}
+		text := d.Path
+		if text == "" {
+			text = "(" + d.What + ")"
+		} else if d.What != "edited" {
+			text += "  " + d.What
+		}
+		if d.Platform != "" {
+			text = d.Platform + "  " + text
+		}
+		p.line("       " + strings.TrimRight(text+"  "+d.Detail, " "))
+	}
+	if more := total - min(len(list), mostShown); more > 0 {
+		p.line(p.dim(fmt.Sprintf("       and %d more", more)))
+	}
+}
+
+// hintOf prints the mend of what could not be verified.
+func (p printer) hintOf(v *api.Verification) {
+	if v.Hint != "" {
+		p.line(p.dim("hint:"), v.Hint)
+	}
+}
+
+// Verify does as the daemon does, with a builder that it looks for itself.
+func (l *local) Verify(ctx context.Context, req api.VerifyRequest, progress func(api.VerifyEvent)) error {
+	p, err := l.withoutFindings().picture(ctx, req.Query)
+	if err != nil {
+		return err
+	}
+	if req.IfAllowed && !p.Allowed {
+		return &api.Error{Code: api.NotAllowed, Message: "the repository is not allowed, so nothing of it is built unasked"}
+	}
+	found, err := buildkit.Discover(ctx, l.surroundings(), p.Config.Builder)
+	if err != nil {
+		return &api.Error{Code: api.BadInput, Message: "builder: " + err.Error()}
+	}
+	if len(found.Builders) == 0 {
+		return &api.Error{Code: api.NoBuilder, Message: found.Problem(), Hint: found.Hint()}
+	}
+	defer func() {
+		for _, b := range found.Builders {
+			b.Close()
+		}
+	}()
+	node := found.Builders[0]
+	return verify.Run(ctx, node, node.Info().Name, p, req, progress)
+}

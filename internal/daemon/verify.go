@@ -1,0 +1,27 @@
+package daemon
+
+import (
+	"context"
+
+	"github.com/stokerd/stoker/internal/api"
+	"github.com/stokerd/stoker/internal/verify"
+)
+
+// Verify builds and compares on request. That the user typed it is leave for this
+// run, unless the request says that it is none. Warming waits meanwhile.
+func (d *Daemon) Verify(ctx context.Context, req api.VerifyRequest, progress func(api.VerifyEvent)) error {
+	r, picture, err := d.picture(ctx, req.Query)
+	if err != nil {
+		return err
+	}
+	if req.IfAllowed && !r.allowed() {
+		return &api.Error{Code: api.NotAllowed, Message: "the repository is not allowed, so nothing of it is built unasked"}
+	}
+	node := d.builder.current()
+	if node == nil {
+		return d.builder.missing()
+	}
+	release := d.warmer.Hold()
+	defer release()
+	return verify.Run(ctx, node, node.Info().Name, picture, req, progress)
+}

@@ -1,0 +1,256 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/stokerd/stoker/cache/buildkit"
+	buildctx "github.com/stokerd/stoker/context"
+	"github.com/stokerd/stoker/context/dockerfile"
+	"github.com/stokerd/stoker/internal/api"
+	"github.com/stokerd/stoker/internal/project"
+)
+
+// mostListed is how many differences travel; their number does in any case.
+const mostListed = 1000
+
+// A run verifies the candidates of a request.
+type run struct {
+	builder  Builder
+	where    string
+	picture  *project.Picture
+	req      api.VerifyRequest
+	tell     func(api.VerifyEvent)
+	verdicts []*api.Verification
+	spent    []time.Duration
+}
+
+// Run verifies each candidate for all definitions of p that it concerns, and tells
+// first what will run where. Definitions are built one after the other: a builder
+// would share steps that run without cache at the same time (BuildKit:
+// solver.Solver.loadUnlocked), so that two builds of the original were one. The
+// error is an *api.Error, or ctx's.
+func Run(ctx context.Context, b Builder, where string, p *project.Picture, req api.VerifyRequest, tell func(api.VerifyEvent)) error {
+	r := &run{builder: b, where: where, picture: p, req: req, tell: tell, spent: make([]time.Duration, len(req.Candidates))}
+	for range req.Candidates {
+		r.verdicts = append(r.verdicts, &api.Verification{Outcome: api.VerifiedEqual, Builds: []string{}})
+	}
+	var todo []buildctx.Definition
+	for _, b := range p.Builds {
+		concerned := r.concerned(b)
+		if len(concerned) == 0 {
+			continue
+		}
+		if why := unbuildable(b); why != "" {
+			for _, i := range concerned {
+				r.verdicts[i].Skipped = append(r.verdicts[i].Skipped, b.Definition.Name+": "+why)
+			}
+			continue
+		}
+		todo = append(todo, b.Definition)
+		tell(api.VerifyEvent{State: api.VerifyPlan, Definition: b.Definition.Name, Message: r.plan(len(concerned))})
+	}
+	for _, def := range todo {
+		if err := r.definition(ctx, def); err != nil {
+			return err
+		}
+	}
+	for i, v := range r.verdicts {
+		if v.Seconds = r.spent[i].Seconds(); len(v.Builds) == 0 && v.Outcome == api.VerifiedEqual {
+			v.Outcome, v.Message = api.VerifiedFailed, "there is no build that could be made"
+			if len(v.Skipped) > 0 {
+				v.Message = v.Skipped[0]
+			}
+		}
+		tell(api.VerifyEvent{State: api.VerifyDone, Candidate: i, Verification: v})
+	}
+	return nil
+}
+
+// plan says what a definition will have run.
+func (r *run) plan(versions int) string {
+	what := "with the change"
+	if versions > 1 {
+		what = fmt.Sprintf("with each of %d changes", versions)
+	}
+	return "run all steps without cache on " + r.where + ": once as they are, once " + what + ", and again as they are where the images differ"
+}
+
+// concerned returns the candidates that change the Dockerfile or the ignore file
+// of b.
+func (r *run) concerned(b *project.Build) []int {
+	if b.Definition.Inline != "" {
+		return nil
+	}
+	names := []string{r.picture.Relative(b.Definition.Dockerfile), r.picture.Relative(b.Definition.Dockerfile + ".dockerignore")}
+	if !b.Definition.Remote() {
+		names = append(names, r.picture.Relative(filepath.Join(b.Definition.Context, ".dockerignore")))
+	}
+	var list []int
+	for i, changes := range r.req.Candidates {
+		if slices.ContainsFunc(changes, func(c api.FileChange) bool { return slices.Contains(names, c.Path) }) {
+			list = append(list, i)
+		}
+	}
+	return list
+}
+
+// unbuildable says why a definition cannot be built as its users build it.
+func unbuildable(b *project.Build) string {
+	switch {
+	case b.Problem != nil:
+		return b.Problem.Text
+	case len(b.Definition.UnknownArgs) > 0:
+		return "the values of its build args are not known"
+	case len(b.Definition.Linked) > 0:
+		return "it starts from the result of another build"
+	}
+	return ""
+}
+
+// definition verifies the candidates for one definition. One that is known to
+// differ is not looked at again.
+func (r *run) definition(ctx context.Context, def buildctx.Definition) error {
+	b, ok := r.picture.Find(def.Name)
+	if !ok {
+		return nil
+	}
+	open := slices.DeleteFunc(r.concerned(b), func(i int) bool { return r.verdicts[i].Outcome != api.VerifiedEqual })
+	if len(open) == 0 {
+		return nil
+	}
+	version := ""
+	opt := Options{
+		Offer: buildkit.Offer{Secrets: r.req.Secrets, SSH: r.req.SSH},
+		Tell: func(phase Phase, p buildkit.Progress) {
+			if p == (buildkit.Progress{}) {
+				r.tell(api.VerifyEvent{State: api.VerifyBuild, Definition: def.Name, Message: string(phase) + version})
+			}
+		},
+	}
+	began := time.Now()
+	o, err := Open(ctx, r.builder, def, opt)
+	if err != nil {
+		return r.unproven(ctx, open, def, err)
+	}
+	shared := time.Since(began) / time.Duration(len(open))
+	for n, i := range open {
+		if version = ""; len(open) > 1 {
+			version = fmt.Sprintf(" (%d of %d)", n+1, len(open))
+		}
+		began := time.Now()
+		result, err := o.Check(ctx, r.changes(i))
+		r.spent[i] += shared + time.Since(began)
+		if err != nil {
+			if err := r.unproven(ctx, []int{i}, def, err); err != nil {
+				return err
+			}
+			continue
+		}
+		r.enter(r.verdicts[i], def.Name, result)
+	}
+	return nil
+}
+
+func (r *run) changes(candidate int) []Change {
+	var list []Change
+	for _, c := range r.req.Candidates[candidate] {
+		list = append(list, Change{Path: filepath.Join(r.picture.Root, filepath.FromSlash(c.Path)), Old: c.Old, New: c.New})
+	}
+	return list
+}
+
+// enter adds what was found for a definition.
+func (r *run) enter(v *api.Verification, name string, result Result) {
+	v.Builds = append(v.Builds, name)
+	v.Images += result.Images
+	v.Files += result.Files
+	v.Differing += len(result.Differences)
+	v.NotCovered += len(result.Uncovered)
+	v.Differences = appendWire(v.Differences, name, result.Differences)
+	v.Varying = appendWire(v.Varying, name, result.Uncovered)
+	for _, p := range result.Edited {
+		v.Edited = append(v.Edited, wire(name, Difference{Path: p, Aspect: "edited"}))
+	}
+	if !result.Equal() {
+		v.Outcome = api.VerifiedDiffers
+	}
+	if result.Failure != "" {
+		v.Message = "with the change, " + name + " does not build: " + result.Failure
+	}
+}
+
+// unproven enters that the original does not build, and returns what is wrong
+// with more than the candidates.
+func (r *run) unproven(ctx context.Context, candidates []int, def buildctx.Definition, err error) error {
+	var build *BuildError
+	var solve *buildkit.SolveError
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case errors.As(err, &build):
+		for _, i := range candidates {
+			v := r.verdicts[i]
+			v.Outcome, v.Message, v.Hint = api.VerifiedFailed, def.Name+": "+build.Error(), r.hint(def)
+		}
+		return nil
+	case errors.Is(err, ErrChanged):
+		return &api.Error{Code: api.BadInput, Message: err.Error()}
+	case errors.As(err, &solve):
+		return &api.Error{Code: api.NoBuilder, Message: "the builder went away: " + solve.Error()}
+	}
+	return fmt.Errorf("verify %s: %w", def.Name, err)
+}
+
+// hint says of a Dockerfile whose steps mount what was not offered how to offer
+// it.
+func (r *run) hint(def buildctx.Definition) string {
+	text, err := def.DockerfileText()
+	if err != nil {
+		return ""
+	}
+	f, err := dockerfile.Parse(def.Dockerfile, text)
+	if err != nil {
+		return ""
+	}
+	for _, st := range f.Stages {
+		for _, ins := range st.Instructions {
+			if ins.Run == nil {
+				continue
+			}
+			for _, m := range ins.Run.Mounts {
+				if m.Type == "secret" && len(r.req.Secrets) == 0 || m.Type == "ssh" && len(r.req.SSH) == 0 {
+					return fmt.Sprintf("line %d mounts a %s: offer it as for docker build, with --%s", ins.Lines.From, m.Type, m.Type)
+				}
+			}
+		}
+	}
+	return "a build without cache has to succeed as it is before a change can be compared"
+}
+
+func appendWire(list []api.ImageDifference, name string, more []Difference) []api.ImageDifference {
+	for _, d := range more {
+		if len(list) == mostListed {
+			break
+		}
+		list = append(list, wire(name, d))
+	}
+	return list
+}
+
+func wire(name string, d Difference) api.ImageDifference {
+	w := api.ImageDifference{
+		Definition: name, Platform: d.Platform, What: string(d.Aspect),
+		Path: strings.ToValidUTF8(d.Path, "\uFFFD"), Detail: strings.ToValidUTF8(d.Detail, "\uFFFD"),
+	}
+	if !utf8.ValidString(d.Path) {
+		w.PathBytes = []byte(d.Path)
+	}
+	return w
+}
