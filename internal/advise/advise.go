@@ -219,6 +219,23 @@ func (c buildContext) Exists(name string) bool {
 	return ok
 }
 
+func (c buildContext) IsFile(name string) bool {
+	f, ok := c.Main.Lookup(name)
+	return ok && !f.Mode.IsDir()
+}
+
+func (c buildContext) Size(name string) (total int64) {
+	if f, ok := c.Main.Lookup(name); ok && !f.Mode.IsDir() {
+		return f.Bytes
+	}
+	for f := range c.Main.All() {
+		if name == "." || strings.HasPrefix(f.Path, name+"/") {
+			total += f.Bytes
+		}
+	}
+	return total
+}
+
 func (c buildContext) Files() iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for f := range c.Main.All() {
@@ -271,7 +288,7 @@ func (h History) perWeek() float64 {
 func wire(p *project.Picture, b *project.Build, s suggest.Suggestion) api.Suggestion {
 	out := api.Suggestion{
 		Rule: s.Rule, Title: s.Title, File: cmp.Or(s.File, p.Relative(b.Definition.Dockerfile)), URL: s.URL, Lines: [2]int{s.Lines.From, s.Lines.To},
-		Evidence: s.Evidence, Obstacle: s.Obstacle, SavesSeconds: s.SavesSeconds, Costs: s.Costs, Proof: string(s.Proof), Diff: s.Diff(),
+		Evidence: s.Evidence, Obstacle: s.Obstacle, SavesSeconds: s.SavesSeconds, SavesBytes: s.SavesBytes, BytesOf: s.BytesOf, Costs: s.Costs, Proof: string(s.Proof), Diff: s.Diff(),
 	}
 	out.HitRate.Before, out.HitRate.After = s.HitRate.Before, s.HitRate.After
 	return out

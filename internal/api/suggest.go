@@ -31,12 +31,17 @@ type Suggestion struct {
 	Evidence string `json:"evidence"`
 	// Obstacle says, for advice, why it is not applied.
 	Obstacle string `json:"obstacle,omitempty"`
-	// SavesSeconds is per build, from this repository's history.
+	// SavesSeconds is per build, from this repository's history; of advice it is what
+	// the change would save.
 	SavesSeconds float64 `json:"savesSeconds"`
 	// SavesSecondsPerWeek is the same at this repository's rate of commits.
-	SavesSecondsPerWeek float64     `json:"savesSecondsPerWeek"`
-	HitRate             BeforeAfter `json:"hitRate"`
-	// Costs says where the seconds come from: observed or prior; empty where none are given.
+	SavesSecondsPerWeek float64 `json:"savesSecondsPerWeek"`
+	// SavesBytes are those of BytesOf; 0 for none, or where that cannot be told.
+	SavesBytes int64 `json:"savesBytes"`
+	// BytesOf is image, or transfer: what a build sends to the builder.
+	BytesOf string      `json:"bytesOf,omitempty"`
+	HitRate BeforeAfter `json:"hitRate"`
+	// Costs says where seconds and bytes come from: observed or prior; empty where none are given.
 	Costs string `json:"costs"`
 	Proof string `json:"proof"` // verified, by-construction or advice
 	// Diff is unified, as `git apply` takes it; that of advice is only shown.

@@ -118,20 +118,40 @@ func likewise(a, b api.SuggestDefinition) bool {
 // suggestions prints what can be applied, and then advice.
 func (p printer) suggestions(list []api.Suggestion) {
 	for n, one := range list {
-		if n > 0 && one.Proof == string(suggest.Advice) && list[n-1].Proof != one.Proof {
+		if n > 0 && idle(one) && !idle(list[n-1]) {
 			p.line(p.dim("  advice"))
 		}
 		p.suggestion(n+1, one)
 	}
 }
 
-func (p printer) suggestion(n int, s api.Suggestion) {
-	saves := ""
+// idle reports advice that is not ranked by the time that it saves.
+func idle(s api.Suggestion) bool { return s.Proof == string(suggest.Advice) && s.SavesSeconds == 0 }
+
+// saving says what a suggestion saves, or that nothing can be told.
+func (p printer) saving(s api.Suggestion) string {
+	var list []string
 	if s.SavesSeconds > 0 {
-		saves = "  " + p.good("saves "+seconds(s.SavesSeconds)+" per build")
+		text := p.good("saves " + seconds(s.SavesSeconds) + " per build")
 		if s.SavesSecondsPerWeek >= 60 {
-			saves += p.dim(", " + age(time.Duration(s.SavesSecondsPerWeek*float64(time.Second))) + " a week")
+			text += p.dim(", " + age(time.Duration(s.SavesSecondsPerWeek*float64(time.Second))) + " a week")
 		}
+		list = append(list, text)
+	}
+	if s.SavesBytes > 0 {
+		of := "of the image"
+		if s.BytesOf == suggest.Transfer {
+			of = "of what is sent"
+		}
+		list = append(list, p.good("saves "+bytes(s.SavesBytes)+" "+of))
+	}
+	return strings.Join(list, ", ")
+}
+
+func (p printer) suggestion(n int, s api.Suggestion) {
+	saves := p.saving(s)
+	if saves != "" {
+		saves = "  " + saves
 	}
 	p.line(fmt.Sprintf("  %d  %s", n, p.bold(s.Title)) + saves)
 	place := fmt.Sprintf("%s:%d", s.File, s.Lines[0])
@@ -141,6 +161,8 @@ func (p printer) suggestion(n int, s api.Suggestion) {
 	place += "  " + s.Rule + ", " + s.Proof
 	if s.Costs != "" {
 		place += ", " + s.Costs + " costs"
+	} else {
+		place += ", no predicted saving"
 	}
 	p.wrapped("     ", p.dim(place))
 	p.wrapped("     ", s.Evidence)

@@ -16,8 +16,8 @@ func cacheMount(in Input) []Suggestion {
 	var list []Suggestion
 	for _, tool := range cachedTools() {
 		for _, st := range in.File.Stages {
-			if !neededByAny(in, st.Index) || st.BaseStage >= 0 && usesTool(in.File, st.BaseStage, tool) {
-				continue // told with the stage that it starts from
+			if !neededByAny(in, st.Index) || !ownUse(in.File, st, tool) || usesTool(in.File, st.BaseStage, tool) {
+				continue // nothing to tell, or told with the stage that it starts from
 			}
 			if s, ok := mountFor(in, st, tool); ok {
 				list = append(list, s)
@@ -77,14 +77,22 @@ func extends(f *dockerfile.File, stage, base int) bool {
 // usesTool reports a stage, or one below it, with a RUN that uses the tool.
 func usesTool(f *dockerfile.File, stage int, tool cachedTool) bool {
 	for ; stage >= 0; stage = f.Stages[stage].BaseStage {
-		v := newStageView(f, f.Stages[stage])
-		for i, ins := range f.Stages[stage].Instructions {
-			if ins.Run == nil {
-				continue
-			}
-			if commands, ok := everyCommand(ins.Run, v.shell[i]); ok && slices.ContainsFunc(commands, func(c command) bool { return c.is(tool) }) {
-				return true
-			}
+		if ownUse(f, f.Stages[stage], tool) {
+			return true
+		}
+	}
+	return false
+}
+
+// ownUse reports a stage with a RUN of its own that uses the tool.
+func ownUse(f *dockerfile.File, st dockerfile.Stage, tool cachedTool) bool {
+	v := newStageView(f, st)
+	for i, ins := range st.Instructions {
+		if ins.Run == nil {
+			continue
+		}
+		if commands, ok := everyCommand(ins.Run, v.shell[i]); ok && slices.ContainsFunc(commands, func(c command) bool { return c.is(tool) }) {
+			return true
 		}
 	}
 	return false
@@ -135,11 +143,26 @@ func mountFor(in Input, st dockerfile.Stage, tool cachedTool) (Suggestion, bool)
 	if strings.HasSuffix(tool.name, " build") {
 		s.Title = "keep the results of go build in a cache mount"
 	}
+	p.price(in, &s)
 	if slices.ContainsFunc(in.Builds, func(b Build) bool { return ships(f, b.Target, st.Index) }) {
 		s.Proof = Advice
 		s.Obstacle = "the image loses what is in " + list(p.dirs, "and") + " today, and gets smaller by it"
 	}
 	return s, true
+}
+
+// price says what a warm cache spares the steps that run again: the share of their
+// cost that the table gives for the tool.
+func (p *mountPlan) price(in Input, s *Suggestion) {
+	price := &pricer{seconds: in.Seconds}
+	costs := map[string]float64{}
+	for _, run := range p.runs {
+		costs[run.Text] = price.cost(run) * (1 - p.tool.spares)
+	}
+	in.price(s, variant{}, variant{costs: costs})
+	if s.SavesSeconds > 0 {
+		s.Costs = Prior
+	}
 }
 
 // reads reports that the context has a manifest for the tool.

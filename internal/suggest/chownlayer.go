@@ -68,7 +68,9 @@ func rewritten(in Input, v *stageView, k int, c command, alone bool) (Suggestion
 	}
 	if change, ok := flagged(in, v, k, copies, flag, value, dir); ok && alone {
 		s.Changes, s.Obstacle = []Change{change}, "what the base image may have in "+dir+" would keep its "+property(flag)
+		in.price(&s, variant{}, variant{text: change.New})
 	}
+	s.spares(in.copied(v, copies), Image, Observed)
 	return s, true
 }
 
@@ -86,6 +88,28 @@ func (in Input) weighs(c *dockerfile.Copy) bool {
 		}
 	}
 	return false
+}
+
+// copied returns the bytes that COPYs bring of the context; 0 where one of them
+// brings what cannot be counted.
+func (in Input) copied(v *stageView, copies []int) (total int64) {
+	for _, i := range copies {
+		ins := v.stage.Instructions[i]
+		if !takesContext(ins) {
+			return 0
+		}
+		for _, s := range ins.Copy.Sources {
+			name := path.Clean("/" + s)[1:]
+			if strings.ContainsAny(name, "*?[") {
+				return 0
+			}
+			if name == "" {
+				name = "."
+			}
+			total += in.Builds[0].Context.Size(name)
+		}
+	}
+	return total
 }
 
 // property is what chown or chmod sets.

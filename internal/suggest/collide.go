@@ -45,7 +45,7 @@ func (m *move) writesOver(b Build, i int, inst install) string {
 func (m *move) bringsOutput(b Build, i int, inst install) string {
 	line := m.view.stage.Instructions[i].Lines.From
 	probe := path.Join(inst.dir, inst.output, "x", "x.js")
-	for _, p := range m.view.sources(i, probe) {
+	for _, p := range m.view.sources(b.Context, i, probe) {
 		if !b.Context.Takes(line, p) {
 			continue
 		}

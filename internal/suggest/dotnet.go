@@ -98,8 +98,8 @@ func dotnetWiden(r reader, files []string) (more []string, obstacle string) {
 				}
 				more = append(more, image)
 			}
-			if dir == r.dir || len(dir) <= len(r.dir) {
-				break
+			if dir == "/" || dir == "." || dir == baseDir {
+				break // MSBuild and NuGet look all the way up
 			}
 		}
 	}

@@ -86,6 +86,7 @@ type leftover struct {
 	word    string
 	command int    // in the RUN
 	tail    string // a command at the end of the RUN
+	bytes   int64  // about, on the usual bases
 }
 
 // leftovers proposes to take what a RUN leaves behind away in the same RUN: a
@@ -109,9 +110,11 @@ func leftovers(in Input, v *stageView, k int, mounted bool) (Suggestion, bool) {
 		return Suggestion{}, false
 	}
 	var what []string
+	var bytes int64
 	for _, l := range found {
 		if !slices.Contains(what, l.what) {
 			what = append(what, l.what)
+			bytes += l.bytes
 		}
 	}
 	s := Suggestion{
@@ -119,6 +122,7 @@ func leftovers(in Input, v *stageView, k int, mounted bool) (Suggestion, bool) {
 		Evidence: fmt.Sprintf("`%s` leaves %s in a layer of the image.", short(run.Text), list(what, "and")),
 		Obstacle: "the image would be another one: without that, and smaller",
 	}
+	s.spares(bytes, Image, Prior)
 	if change, ok := tidied(in, v, k, commands, found); ok {
 		s.Changes = []Change{change}
 	} else {
@@ -136,7 +140,7 @@ func leaves(in Input, v *stageView, k int, commands []command, i int) ([]leftove
 		if !mountedAt(run, "/var/lib/apt") && !removes(commands, "/var/lib/apt/lists") && !slices.ContainsFunc(commands, func(c command) bool {
 			return aptVerb(c, "dist-clean") || aptVerb(c, "distclean")
 		}) && !laterInstall(v, k) && slices.ContainsFunc(commands, func(c command) bool { return aptVerb(c, "update") }) {
-			found = append(found, leftover{what: "lists of packages", tail: "rm -rf /var/lib/apt/lists/*"})
+			found = append(found, leftover{what: "lists of packages", bytes: 19 << 20, tail: "rm -rf /var/lib/apt/lists/*"})
 		}
 		if !slices.ContainsFunc(c.words, func(w string) bool {
 			return strings.Contains(w, "no-install-recommends") || strings.Contains(w, "Install-Recommends") || strings.Contains(w, "no-install-suggests")
@@ -145,10 +149,10 @@ func leaves(in Input, v *stageView, k int, commands []command, i int) ([]leftove
 			found = append(found, leftover{what: "merely recommended packages", insert: " --no-install-recommends", word: "install", command: i})
 		}
 	case verbOf(c, "add", "apk") && !slices.Contains(c.words, "--no-cache") && !mountedAt(run, "/var/cache/apk") && !mountedAt(run, "/etc/apk/cache") && !removes(commands, "/var/cache/apk"):
-		found = append(found, leftover{what: "index of packages", insert: " --no-cache", word: "add", command: i})
+		found = append(found, leftover{what: "lists of packages", bytes: 2 << 20, insert: " --no-cache", word: "add", command: i})
 	case verbOf(c, "install", "dnf", "yum", "microdnf") && !mountedAt(run, "/var/cache/dnf") && !mountedAt(run, "/var/cache/yum") && !removes(commands, "/var/cache") &&
 		!slices.ContainsFunc(commands, func(c command) bool { return verbOf(c, "clean", "dnf", "yum", "microdnf") }):
-		found = append(found, leftover{what: "downloaded packages", tail: c.words[0] + " clean all"})
+		found = append(found, leftover{what: "downloaded packages", bytes: 100 << 20, tail: c.words[0] + " clean all"})
 	}
 	return found, len(found) > 0
 }
@@ -177,11 +181,11 @@ func cached(v *stageView, k int, commands []command, i int) (leftover, bool) {
 		strings.Contains(run.Text, ".cache") || slices.ContainsFunc(commands, func(c command) bool { return slices.Contains(c.words, "purge") }) {
 		return leftover{}, false
 	}
-	return leftover{what: "cache of pip", insert: " --no-cache-dir", word: "install", command: i}, true
+	return leftover{what: "downloads of pip", bytes: 50 << 20, insert: " --no-cache-dir", word: "install", command: i}, true
 }
 
-// laterInstall reports an apt-get install further down that has no update of
-// its own, and so needs the lists.
+// laterInstall reports an apt-get install below instruction k, in the stage or in
+// one that starts from it, that has no update of its own and so needs the lists.
 func laterInstall(v *stageView, k int) bool {
 	for n := k + 1; n < len(v.stage.Instructions); n++ {
 		if run := v.stage.Instructions[n].Run; run != nil {
@@ -199,7 +203,9 @@ func laterInstall(v *stageView, k int) bool {
 			}
 		}
 	}
-	return false
+	return slices.ContainsFunc(v.file.Stages, func(st dockerfile.Stage) bool {
+		return st.BaseStage == v.stage.Index && laterInstall(newStageView(v.file, st), -1)
+	})
 }
 
 func mountedAt(run *dockerfile.Run, dir string) bool {

@@ -42,12 +42,32 @@ func ignoreRule(in Input) []Suggestion {
 	for _, line := range lines {
 		text += line + ending
 	}
-	return []Suggestion{{
+	s := Suggestion{
 		Rule: "ignore", Title: "ignore " + list(lines, "and"), Lines: copied.Lines, Proof: Advice,
 		Evidence: fmt.Sprintf("`%s` takes them: %s.", short(copied.Text), strings.Join(why, "; ")),
 		Obstacle: "the images would be without these files",
 		Changes:  []Change{{Path: b.Ignore.Path, Old: b.Ignore.Text, New: []byte(text)}},
-	}}
+	}
+	in.price(&s, variant{}, variant{ignore: []byte(text)})
+	s.spares(in.droppedBytes(b, lines), Transfer, Observed)
+	return []Suggestion{s}
+}
+
+// droppedBytes returns the size of what lines of candidates leave out.
+func (in Input) droppedBytes(b Build, lines []string) (total int64) {
+	for _, line := range lines {
+		name, deep := strings.CutPrefix(line, "**/")
+		if !deep {
+			total += b.Context.Size(name)
+			continue
+		}
+		for f := range b.Context.Files() {
+			if slices.Contains(strings.Split(f, "/"), name) {
+				total += b.Context.Size(f)
+			}
+		}
+	}
+	return total
 }
 
 // wholeCopy returns the first instruction of the build that copies the root of

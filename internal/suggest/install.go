@@ -1,6 +1,7 @@
 package suggest
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 	"slices"
@@ -100,7 +101,14 @@ func recognise(c command, dir string) (install, bool) {
 	for _, name := range i.Also {
 		in.extra = append(in.extra, path.Join(dir, name))
 	}
-	return in, widened(&in, *i)
+	ok = widened(&in, *i)
+	own := in.widen
+	in.widen = func(r reader) ([]string, string) {
+		more, obstacle := own(r)
+		above, why := upward(r, in.tool)
+		return append(more, above...), cmp.Or(obstacle, why)
+	}
+	return in, ok
 }
 
 // widened fills in what the program's own files add to the install. It reports

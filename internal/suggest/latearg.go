@@ -210,11 +210,15 @@ func (d descent) suggestion(in Input, why string) (Suggestion, bool) {
 	if err != nil || !d.narrows(in, change.New) {
 		return Suggestion{}, false
 	}
-	return Suggestion{
+	s := Suggestion{
 		Rule: "late-arg", Title: "declare " + list(names, "and") + " just before the first use",
 		Lines: ins[d.group[0]].Lines, Proof: ByConstruction, Costs: price.source(), Changes: []Change{change},
 		Evidence: fmt.Sprintf("%s: a build with another value repeats %s, about %.0f s, which %s.", why, list(steps, "and"), max(total, 1), uses(len(steps))),
-	}, true
+	}
+	if names := slices.DeleteFunc(names, func(n string) bool { return !identity.MatchString(n) && !version.MatchString(n) }); len(names) > 0 {
+		in.price(&s, variant{volatile: names}, variant{text: change.New, volatile: names})
+	}
+	return s, true
 }
 
 func uses(n int) string {

@@ -16,11 +16,12 @@ func linkCopy(in Input) []Suggestion {
 			if ins.Copy.Heredocs > 0 {
 				mend = "a heredoc has no mode of its own: drop --link, or copy a file that has the mode"
 			}
-			list = append(list, Suggestion{
+			s := Suggestion{
 				Rule: "link-copy", Title: ins.Keyword + " --link is not linked because of --chmod", Lines: ins.Lines, Proof: Advice,
 				Evidence: fmt.Sprintf("BuildKit runs `%s` as if --link were not there: a new base image, or a change of what stands above it, repeats it.", short(ins.Text)),
 				Obstacle: mend,
-			})
+			}
+			list = append(list, s)
 		}
 	}
 	return list

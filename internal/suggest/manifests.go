@@ -26,6 +26,7 @@ type move struct {
 	known    []string // manifests of installs further up
 	context  Context
 	ignore   string // a line for the ignore file; "" for none
+	images   []string // files, as image paths
 	obstacle string
 }
 
@@ -120,6 +121,7 @@ func (m *move) plan(b Build) bool {
 		}
 	}
 	files, obstacle := m.reads(b, m.last, m.run.installs)
+	m.images = files
 	if !m.choose(b, files) {
 		return false
 	}
@@ -164,7 +166,7 @@ func (m *move) reader(b Build, inst install) reader {
 // an image path.
 func (m *move) wouldBring(b Build, image string) bool {
 	for i, in := range m.view.stage.Instructions[:m.last] {
-		if takesContext(in) && slices.ContainsFunc(m.view.sources(i, image), func(p string) bool {
+		if takesContext(in) && slices.ContainsFunc(m.view.sources(b.Context, i, image), func(p string) bool {
 			return b.Context.Takes(in.Lines.From, p)
 		}) {
 			return true
@@ -181,7 +183,7 @@ func (m *move) matching(b Build, dir, pattern string) []string {
 		if !takesContext(in) {
 			continue
 		}
-		for _, probe := range m.view.sources(i, path.Join(dir, "x")) {
+		for _, probe := range m.view.sources(b.Context, i, path.Join(dir, "x")) {
 			base := path.Dir(probe)
 			for _, p := range glob(b.Context, path.Join(base, pattern)) {
 				rel, _ := below("/"+strings.TrimPrefix(base, "."), "/"+p)
@@ -203,7 +205,7 @@ func (m *move) provider(b Build, k int, image string) (string, int, bool) {
 		if !takesContext(in) {
 			continue
 		}
-		for _, p := range m.view.sources(i, image) {
+		for _, p := range m.view.sources(b.Context, i, image) {
 			taken := b.Context.Takes(in.Lines.From, p) || b.Context.Takes(in.Lines.From, p+"/x")
 			if taken && b.Context.Exists(p) {
 				return p, i, true
@@ -344,10 +346,10 @@ func (m *move) agrees(b Build, t, i int) bool {
 	for _, f := range manifests {
 		// Single sources may name the file itself as their destination.
 		for _, image := range []string{path.Join(m.view.dest(t), path.Base(f)), m.view.dest(t)} {
-			if !slices.Contains(m.view.sources(t, image), f) {
+			if !slices.Contains(m.view.sources(b.Context, t, image), f) {
 				continue
 			}
-			for _, p := range m.view.sources(i, image) {
+			for _, p := range m.view.sources(b.Context, i, image) {
 				if b.Context.Exists(p) && (p != f || in.Copy.Chown != c.Chown || in.Copy.Chmod != c.Chmod) {
 					return false
 				}

@@ -23,15 +23,17 @@ func multiStage(in Input) []Suggestion {
 		if !ok || developing(ins) || slices.ContainsFunc(list, func(s Suggestion) bool { return s.Lines == start.Lines }) {
 			continue
 		}
-		what, run, ok := in.shipsTools(b, target)
+		what, bytes, run, ok := in.shipsTools(b, target)
 		if !ok {
 			continue
 		}
-		list = append(list, Suggestion{
+		s := Suggestion{
 			Rule: "multi-stage", Title: "leave what only the build needs in a stage of its own", Lines: run.Lines, Proof: Advice,
 			Evidence: fmt.Sprintf("`%s` runs in the image that ships, which carries %s for the rest of its life.", short(run.Text), what),
 			Obstacle: "which files the program needs when it runs is yours to say: copy those into a last stage with COPY --from",
-		})
+		}
+		s.spares(bytes, Image, Prior)
+		list = append(list, s)
 	}
 	return list
 }
@@ -53,18 +55,20 @@ func developing(list []dockerfile.Instruction) bool {
 	return false
 }
 
-// shipsTools returns what the image of a build carries too much, and the RUN that
-// shows it.
-func (in Input) shipsTools(b Build, target int) (what string, run dockerfile.Instruction, ok bool) {
+// shipsTools returns what the image of a build carries too much, about how many
+// bytes that is as the images are published, 0 where nothing tells, and the RUN
+// that shows it.
+func (in Input) shipsTools(b Build, target int) (what string, bytes int64, run dockerfile.Instruction, ok bool) {
 	builders := map[string]struct {
 		verb  func(command) bool
 		ships string
+		bytes int64
 	}{
-		"golang":                       {verb("go", "build"), "the Go toolchain"},
-		"rust":                         {verb("cargo", "build"), "the Rust toolchain"},
-		"maven":                        {verb("mvn", "package", "install", "verify"), "Maven, the JDK and what Maven downloaded"},
-		"gradle":                       {verb("gradle", "build", "assemble", "bootJar", "shadowJar"), "Gradle, the JDK and what Gradle downloaded"},
-		"mcr.microsoft.com/dotnet/sdk": {verb("dotnet", "publish"), "the .NET SDK"},
+		"golang":                       {verb("go", "build"), "the Go toolchain", 250 << 20},
+		"rust":                         {verb("cargo", "build"), "the Rust toolchain", 600 << 20},
+		"maven":                        {verb("mvn", "package", "install", "verify"), "Maven, the JDK and what Maven downloaded", 350 << 20},
+		"gradle":                       {verb("gradle", "build", "assemble", "bootJar", "shadowJar"), "Gradle, the JDK and what Gradle downloaded", 400 << 20},
+		"mcr.microsoft.com/dotnet/sdk": {verb("dotnet", "publish"), "the .NET SDK", 600 << 20},
 	}
 	image := imageName(rootStage(in.File, target).Base)
 	for _, i := range chainOf(in.File, target) {
@@ -78,18 +82,18 @@ func (in Input) shipsTools(b Build, target int) (what string, run dockerfile.Ins
 				continue
 			}
 			if builder, has := builders[image]; has && slices.ContainsFunc(commands, func(c command) bool { return len(c.words) > 0 && builder.verb(c) }) {
-				return builder.ships, ins, true
+				return builder.ships, builder.bytes, ins, true
 			}
 			if slices.ContainsFunc(commands, func(c command) bool {
 				return c.starts("npm", "run", "build") || c.starts("yarn", "build") || c.starts("pnpm", "build")
 			}) {
 				if n := in.devDependencies(b); n > 0 && !in.prunes(target) {
-					return fmt.Sprintf("the %d packages of devDependencies and what they bring", n), ins, true
+					return fmt.Sprintf("the %d packages of devDependencies and what they bring", n), 0, ins, true
 				}
 			}
 		}
 	}
-	return "", dockerfile.Instruction{}, false
+	return "", 0, dockerfile.Instruction{}, false
 }
 
 // devDependencies returns how many package.json at the context's root names.

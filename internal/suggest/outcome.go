@@ -22,30 +22,42 @@ type Replayed struct {
 // built with this text of the Dockerfile, nil being today's. The error is the
 // frontend's.
 func (in Input) Replay(b Build, text []byte) (Replayed, error) {
-	return in.outcome(b, text, nil, &pricer{seconds: in.Seconds}, nil)
+	return in.outcome(b, variant{text: text}, &pricer{seconds: in.Seconds})
 }
 
-// outcome is Replay with another ignore file, where that is not nil, and with
-// costs for instructions that are new.
-func (in Input) outcome(b Build, text, ignore []byte, price *pricer, costs map[string]float64) (Replayed, error) {
-	today := text == nil && ignore == nil && costs == nil && in.shared != nil
+// A variant is what is replayed in place of what there is today.
+type variant struct {
+	text   []byte // of the Dockerfile; nil for today's
+	ignore []byte // the ignore file; nil for today's
+	// costs are seconds by instruction, for those that are new.
+	costs map[string]float64
+	// volatile are variables that have another value in every build.
+	volatile []string
+}
+
+// outcome is Replay of a variant.
+func (in Input) outcome(b Build, v variant, price *pricer) (Replayed, error) {
+	today := v.text == nil && v.ignore == nil && v.costs == nil && v.volatile == nil && in.shared != nil
 	if known, ok := in.shared.today(b); today && ok {
 		price.guessed = price.guessed || known.Costs == Prior
 		return known, nil
 	}
-	if text == nil {
-		text = in.File.Text
+	if v.text == nil {
+		v.text = in.File.Text
 	}
-	plan, err := b.Convert(text)
+	plan, err := b.Convert(v.text)
 	if err != nil {
 		return Replayed{}, err
 	}
-	takers, err := b.Takers(plan, ignore)
+	takers, err := b.Takers(plan, v.ignore)
 	if err != nil {
 		return Replayed{}, err
 	}
 	r := Replayed{Plan: plan}
-	steps := in.steps(b, plan, takers, price, costs)
+	steps := in.steps(b, plan, takers, price, v.costs)
+	if err := in.unsettle(v, plan, steps); err != nil {
+		return Replayed{}, err
+	}
 	for _, s := range steps {
 		r.Seconds = append(r.Seconds, s.Seconds)
 	}
@@ -91,6 +103,32 @@ func (in Input) steps(b Build, plan *dockerfile.Plan, takers func(string) []int,
 		}
 	}
 	return steps
+}
+
+// unsettle has each RUN below the declaration of a volatile variable miss in every
+// build: its value is part of the keys of all that follows in the stage, and in
+// those that start from it (BuildKit: dockerfile2llb.dispatchArg).
+func (in Input) unsettle(v variant, plan *dockerfile.Plan, steps []replay.Step) error {
+	if len(v.volatile) == 0 {
+		return nil
+	}
+	f, err := dockerfile.Parse(in.File.Name, v.text)
+	if err != nil {
+		return err
+	}
+	for _, st := range f.Stages {
+		declared := false
+		for _, ins := range instructionsOf(f, st.Index) {
+			declares := slices.ContainsFunc(ins.Names, func(n string) bool { return slices.Contains(v.volatile, n) })
+			declared = declared || declares && (ins.Keyword == "ARG" || ins.Keyword == "ENV")
+			for i, s := range plan.Steps {
+				if declared && s.Keyword == "RUN" && s.Lines.From == ins.Lines.From {
+					steps[i].States = everyBuild(in.Commits.Len())
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // gitHead stands for the repository's own folder.

@@ -21,7 +21,6 @@ func (m *move) suggestion(in Input) (Suggestion, bool) {
 	manifest := func(p string) bool { rel, ok := b.inside(p); return ok && slices.Contains(m.files, rel) }
 	s.Evidence = m.evidence(in, in.Commits.Touching(takes), in.Commits.Touching(manifest))
 	price := &pricer{seconds: in.Seconds}
-	s.Costs = price.source()
 	if m.obstacle == "" {
 		m.obstacle = m.disagreement(in)
 	}
@@ -34,24 +33,39 @@ func (m *move) suggestion(in Input) (Suggestion, bool) {
 	}
 	if m.obstacle != "" {
 		s.Obstacle = m.obstacle
+		m.wish(in, &s, price)
 		return s, m.gains(in, takes, manifest)
 	}
 	s.Proof = ByConstruction
 	if b.Convert == nil || b.Takers == nil {
 		return s, m.gains(in, takes, manifest)
 	}
-	now, err := in.outcome(b, nil, nil, price, nil)
+	now, err := in.outcome(b, variant{}, price)
 	if err != nil {
 		return s, false
 	}
-	then, err := in.outcome(b, after.Text, nil, price, m.costs(after, price))
-	if err != nil || in.Commits.Len() > 0 && now.Wall <= then.Wall {
+	then, err := in.outcome(b, variant{text: after.Text, costs: m.costs(after, price)}, price)
+	if err != nil || in.Commits.Len() > 0 && !worthwhile(now.Wall, then.Wall) {
 		return s, false
 	}
 	s.Costs = price.source()
 	s.SavesSeconds = now.Wall - then.Wall
 	s.HitRate.Before, s.HitRate.After = now.HitRate, then.HitRate
 	return s, true
+}
+
+// wish prices the move as if nothing were in its way.
+func (m *move) wish(in Input, s *Suggestion, price *pricer) {
+	free := *m
+	if free.run.obstacle != "" {
+		free.run.tail = false
+	}
+	if len(free.needs) == 0 && free.bring(in.Builds[0], free.last, free.images) != "" || len(free.needs) == 0 {
+		return
+	}
+	if _, after, err := free.changes(in); err == nil {
+		in.price(s, variant{}, variant{text: after.Text, costs: free.costs(after, price)})
+	}
 }
 
 // gains reports whether the sources ever change without the manifests, or no

@@ -10,8 +10,9 @@ import (
 	"github.com/stokerd/stoker/internal/replay"
 )
 
-// worthwhile is how many seconds a build has to gain by a new order.
-const worthwhile = 0.05
+// worthwhile reports whether a build gains enough by another order for somebody to
+// read the change: half a second, or a tenth where builds are short.
+func worthwhile(now, then float64) bool { return now-then >= min(0.5, now/10) && now-then >= 0.05 }
 
 // reorder proposes the order of a stage's instructions that costs least over the
 // history, of all that leave the image as it is. See docs/rules/reorder.md.
@@ -233,12 +234,12 @@ func (o *ordering) suggestion(order []int, exact bool) (Suggestion, bool) {
 		return Suggestion{}, false
 	}
 	price := &pricer{seconds: in.Seconds}
-	now, err := in.outcome(in.Builds[0], nil, nil, price, nil)
+	now, err := in.outcome(in.Builds[0], variant{}, price)
 	if err != nil {
 		return Suggestion{}, false
 	}
-	then, err := in.outcome(in.Builds[0], change.New, nil, price, nil)
-	if err != nil || now.Wall-then.Wall < worthwhile {
+	then, err := in.outcome(in.Builds[0], variant{text: change.New}, price)
+	if err != nil || !worthwhile(now.Wall, then.Wall) {
 		return Suggestion{}, false
 	}
 	s := Suggestion{
@@ -287,7 +288,9 @@ func takes(n int) string {
 	return "take"
 }
 
-// edits lifts out what is not kept and puts it in where the order has it.
+// edits lifts out what is not kept and puts it in where the order has it: what
+// comes up stands right above what it goes before; what goes down right below what
+// it comes after, unless one of the two looks like a paragraph.
 func (o *ordering) edits(order, kept []int) (edits []dockerfile.Edit, moved []int) {
 	f, ins := o.view.file, o.view.stage.Instructions
 	var out []dockerfile.Instruction
@@ -297,20 +300,31 @@ func (o *ordering) edits(order, kept []int) (edits []dockerfile.Edit, moved []in
 		}
 	}
 	edits = removeAll(f, out)
-	text := ""
+	last, goes := -1, []int(nil) // the one kept that was met last, and what follows it
+	place := func(line int) {
+		if len(goes) == 0 {
+			return
+		}
+		text := ""
+		for _, i := range goes {
+			text += endLine(f.Source(ins[i].Whole()))
+		}
+		down := last >= 0 && !slices.ContainsFunc(goes, func(i int) bool { return i > last })
+		if down && ins[last].Lines.From == ins[last].Lines.To && !blank(f, ins[goes[0]].Whole().From-1) {
+			line = ins[last].Lines.To + 1
+		}
+		edits = append(edits, dockerfile.Insert(line, text))
+		goes = nil
+	}
 	for _, i := range order {
 		if !slices.Contains(kept, i) {
-			text += endLine(f.Source(ins[i].Whole()))
+			goes = append(goes, i)
 			continue
 		}
-		if text != "" {
-			edits = append(edits, dockerfile.Insert(ins[i].Whole().From, text))
-			text = ""
-		}
+		place(ins[i].Whole().From)
+		last = i
 	}
-	if text != "" {
-		edits = append(edits, dockerfile.Insert(o.view.stage.Lines.To+1, text))
-	}
+	place(o.view.stage.Lines.To + 1)
 	return edits, moved
 }
 

@@ -23,7 +23,7 @@ func secretInLayer(in Input) []Suggestion {
 			switch {
 			case ins.Keyword == "ARG" || ins.Keyword == "ENV":
 				for _, v := range ins.Vars {
-					if in.checkedSecret(ins, v) {
+					if in.checkedSecret(ins, v) && !in.handedOn(st, i, v.Name) {
 						list = append(list, secretVariable(in, st, i, v))
 					}
 				}
@@ -35,6 +35,16 @@ func secretInLayer(in Input) []Suggestion {
 		}
 	}
 	return list
+}
+
+// handedOn reports an ARG that an ENV below it, of which the same is said, writes
+// into the image.
+func (in Input) handedOn(st dockerfile.Stage, i int, name string) bool {
+	return st.Instructions[i].Keyword == "ARG" && slices.ContainsFunc(st.Instructions[i+1:], func(ins dockerfile.Instruction) bool {
+		return ins.Keyword == "ENV" && slices.ContainsFunc(ins.Vars, func(v dockerfile.Variable) bool {
+			return v.Name == name && mentions(v.Value, []string{name}) && in.checkedSecret(ins, v)
+		})
+	})
 }
 
 // checkedSecret reports a variable that BuildKit's check takes for a secret by
@@ -71,6 +81,11 @@ func secretVariable(in Input, st dockerfile.Stage, i int, v dockerfile.Variable)
 		Rule: "secret-in-layer", Title: "hand " + v.Name + " to the step that needs it as a secret", Lines: ins.Lines, Proof: Advice,
 		Evidence: fmt.Sprintf("The value of %s %s stays in %s, readable for whoever has it.", ins.Keyword, v.Name, where),
 		Obstacle: "which step needs it is not to be seen: give that one `--mount=type=secret,id=" + secretID(v.Name) + ",env=" + v.Name + "`",
+	}
+	if at := slices.IndexFunc(st.Instructions[:i], func(a dockerfile.Instruction) bool {
+		return a.Keyword == "ARG" && slices.Contains(a.Names, v.Name)
+	}); ins.Keyword == "ENV" && at >= 0 {
+		s.Lines.From = st.Instructions[at].Lines.From
 	}
 	if change, ok := mountedSecret(in, st, i, v.Name); ok {
 		s.Changes = []Change{change}

@@ -32,13 +32,21 @@ func slimBase(in Input) []Suggestion {
 		if err != nil {
 			continue
 		}
-		list = append(list, Suggestion{
+		s := Suggestion{
 			Rule: "slim-base", Title: "start from " + slim, Lines: from.Lines, Proof: Advice, Changes: []Change{change},
 			Evidence: fmt.Sprintf("No step of the image uses the compilers, headers and tools that `%s` has over its slim variant.", short(from.Text)),
 			Obstacle: "the image would be another one: what the program itself calls or links to when it runs is not known",
-		})
+		}
+		s.spares(overSlim(imageName(root.Base)), Image, Prior)
+		list = append(list, s)
 	}
 	return list
+}
+
+// overSlim returns about how many bytes an image has over its slim variant,
+// unpacked, on amd64.
+func overSlim(name string) int64 {
+	return map[string]int64{"node": 850 << 20, "python": 880 << 20, "ruby": 780 << 20}[name]
 }
 
 // slimTag returns the slim variant of an image that has one under its tag's

@@ -117,12 +117,12 @@ func overlap(a, b string) bool {
 }
 
 // sources returns the context paths that a COPY would put at image path name,
-// as far as its text tells, most likely first.
-func (v *stageView) sources(i int, name string) []string {
-	c := v.stage.Instructions[i].Copy
+// as far as its text and the files of today tell, most likely first.
+func (v *stageView) sources(c Context, i int, name string) []string {
+	ins := v.stage.Instructions[i].Copy
 	dest := v.dest(i)
 	var list []string
-	for _, s := range c.Sources {
+	for _, s := range ins.Sources {
 		src := strings.TrimPrefix(path.Clean("/"+s), "/")
 		base := path.Base(name)
 		switch {
@@ -135,7 +135,9 @@ func (v *stageView) sources(i int, name string) []string {
 			list = append(list, src)
 		}
 		if rel, ok := below(dest, name); ok && !strings.ContainsAny(s, "*?[") && rel != "." {
-			list = append(list, path.Join(src, rel))
+			if !c.IsFile(src) {
+				list = append(list, path.Join(src, rel))
+			}
 		}
 	}
 	return list

@@ -39,8 +39,14 @@ const (
 
 // The sources of a cost.
 const (
-	Observed = "observed" // medians of this repository's builds
-	Prior    = "prior"    // at least one step by the built-in table
+	Observed = "observed" // medians of this repository's builds, sizes of its files
+	Prior    = "prior"    // at least one step, or the size, by a built-in table
+)
+
+// What a suggestion may save bytes of.
+const (
+	Image    = "image"
+	Transfer = "transfer" // what each build sends to the builder, apart from what it has already
 )
 
 // An Input is what the rules look at.
@@ -95,6 +101,12 @@ type Context interface {
 	// Exists reports whether the ignore file leaves a file, or files below a
 	// directory, at path today.
 	Exists(path string) bool
+	// IsFile reports whether the ignore file leaves something at path that is no
+	// directory.
+	IsFile(path string) bool
+	// Size returns the bytes that the ignore file leaves of a file, or of all below
+	// a directory; 0 for nothing.
+	Size(path string) int64
 	// Read returns the file's content.
 	Read(path string) ([]byte, error)
 	// Files yields the files that the ignore file leaves today.
@@ -119,12 +131,17 @@ type Suggestion struct {
 	// Dockerfile.
 	File string
 	URL  string // of a page that explains it, where that is not ours
-	// SavesSeconds is per build, averaged over the history; 0 for advice and
-	// where there is no history.
+	// SavesSeconds is per build, averaged over the history; of advice it is what the
+	// change would save once nothing is in its way. 0 where there is no history, and
+	// for what saves no time.
 	SavesSeconds float64
+	// SavesBytes are those of BytesOf, which is Image or Transfer; 0 for none, or
+	// where they cannot be told.
+	SavesBytes int64
+	BytesOf    string
 	// HitRate is that of the stage concerned, 0..1, now and with the change.
 	HitRate struct{ Before, After float64 }
-	Costs   string // Observed or Prior
+	Costs   string // where these come from, Observed or Prior; "" where there are none
 	Proof   Proof
 	Changes []Change // of advice: what is only shown
 }
@@ -170,8 +187,8 @@ func Rules() []Rule {
 	}
 }
 
-// Suggest returns what the rules propose: most seconds saved first, what can be
-// applied before advice, and else in the order of the rules.
+// Suggest returns what the rules propose: most seconds saved first, then what can be
+// applied before advice, then by bytes, and else in the order of the rules.
 func Suggest(in Input) []Suggestion {
 	if in.File == nil || len(in.Builds) == 0 {
 		return nil
@@ -191,7 +208,7 @@ func Suggest(in Input) []Suggestion {
 		}
 	}
 	slices.SortStableFunc(list, func(a, b Suggestion) int {
-		return cmp.Or(cmp.Compare(b.SavesSeconds, a.SavesSeconds), cmp.Compare(a.rank(), b.rank()))
+		return cmp.Or(cmp.Compare(b.SavesSeconds, a.SavesSeconds), cmp.Compare(a.rank(), b.rank()), cmp.Compare(b.SavesBytes, a.SavesBytes))
 	})
 	return list
 }

@@ -37,6 +37,7 @@ import (
 //	title            a part of the title, where the rule says more than one thing
 //	evidence         the sentence
 //	saves, rates     seconds per build; hit rates
+//	bytes            BYTES OF COSTS
 //	diff             the unified diff
 //
 // All other sections are files of the repository.
@@ -46,7 +47,7 @@ type scenario struct {
 	files    map[string]string
 }
 
-var special = []string{"builds", "history", "seconds", "secrets", "advice", "none", "title", "evidence", "saves", "rates", "diff"}
+var special = []string{"builds", "history", "seconds", "secrets", "advice", "none", "title", "evidence", "saves", "bytes", "rates", "diff"}
 
 func load(t *testing.T, name string) scenario {
 	t.Helper()
@@ -152,6 +153,20 @@ func (c *fakeContext) Exists(name string) bool {
 		}
 	}
 	return false
+}
+
+func (c *fakeContext) IsFile(name string) bool {
+	_, ok := c.files[path.Join(c.dir, name)]
+	return ok && !c.matcher.Ignored(name)
+}
+
+func (c *fakeContext) Size(name string) (total int64) {
+	for f := range c.Files() {
+		if name == "." || f == name || strings.HasPrefix(f, name+"/") {
+			total += int64(len(c.files[path.Join(c.dir, f)]))
+		}
+	}
+	return total
 }
 
 func (c *fakeContext) Files() iter.Seq[string] {
@@ -372,6 +387,11 @@ func (s scenario) check(t *testing.T, g suggest.Suggestion) {
 	if want, ok := s.sections["saves"]; ok {
 		if got := fmt.Sprintf("%.2f %s", g.SavesSeconds, g.Costs); got != strings.TrimSpace(want) {
 			t.Errorf("saves %s, want %s", got, want)
+		}
+	}
+	if want, ok := s.sections["bytes"]; ok {
+		if got := fmt.Sprint(g.SavesBytes, " ", g.BytesOf, " ", g.Costs); got != strings.TrimSpace(want) {
+			t.Errorf("saves bytes %s, want %s", got, want)
 		}
 	}
 	if want, ok := s.sections["rates"]; ok {

@@ -50,8 +50,8 @@ func tmpfsFrom(in Input, ins dockerfile.Instruction, n int) (Suggestion, bool) {
 	if err != nil {
 		return Suggestion{}, false
 	}
-	narrower := false
-	for _, b := range in.Builds {
+	narrower, spared := false, int64(0)
+	for i, b := range in.Builds {
 		if b.Convert == nil || b.Plan == nil {
 			continue
 		}
@@ -64,12 +64,19 @@ func tmpfsFrom(in Input, ins dockerfile.Instruction, n int) (Suggestion, bool) {
 			return Suggestion{}, false
 		}
 		narrower = narrower || wholeContext(before) && !wholeContext(after)
+		if now, ok := b.travels(before); ok && i == 0 {
+			if then, ok := b.travels(after); ok {
+				spared = now - then
+			}
+		}
 	}
-	return Suggestion{
+	s := Suggestion{
 		Rule: "unnarrowed", Title: "keep the tmpfs mount from sending the whole context", Lines: ins.Lines, Proof: ByConstruction,
 		Evidence: "A tmpfs mount without from= counts as a use of the whole build context: every build sends all of it, although no step takes more than a part.",
 		Changes:  []Change{change},
-	}, narrower
+	}
+	s.spares(spared, Transfer, Observed)
+	return s, narrower
 }
 
 // wholeContext reports a build that asks for all of its context.
@@ -109,11 +116,13 @@ func bindSource(in Input, v *stageView, k, n int) (Suggestion, bool) {
 	if err != nil {
 		return Suggestion{}, false
 	}
-	return Suggestion{
+	s := Suggestion{
 		Rule: "unnarrowed", Title: "mount only what the download reads", Lines: ins.Lines, Proof: ByConstruction,
 		Evidence: fmt.Sprintf("`%s` mounts the whole build context and reads %s: every other change of a file repeats it.", short(ins.Text), list(want, "and")),
 		Changes:  []Change{change},
-	}, true
+	}
+	in.price(&s, variant{}, variant{text: change.New})
+	return s, true
 }
 
 // downloadReads returns the files, relative to the mount at target, that

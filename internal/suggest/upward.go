@@ -1,0 +1,80 @@
+package suggest
+
+import (
+	"cmp"
+	"encoding/json"
+	"path"
+	"slices"
+
+	"github.com/pelletier/go-toml/v2"
+)
+
+// An above is what a tool looks for in the folders above the one that it runs in as
+// well.
+type above struct {
+	settings []string // read wherever they are
+	root     []string // read where one of them is of a workspace
+}
+
+func abovesOf(tool string) above {
+	switch tool {
+	case "npm", "yarn", "pnpm", "bun":
+		return above{[]string{".npmrc", ".yarnrc", ".yarnrc.yml"}, []string{
+			"package.json", "pnpm-workspace.yaml", "package-lock.json", "npm-shrinkwrap.json", "yarn.lock", "pnpm-lock.yaml", "bun.lock", "bun.lockb", "bunfig.toml",
+		}}
+	case "uv", "poetry", "pipenv", "pdm":
+		return above{[]string{"uv.toml", ".python-version", "poetry.toml"}, []string{"pyproject.toml", "uv.lock"}}
+	case "go":
+		return above{nil, []string{"go.work", "go.work.sum"}}
+	case "cargo":
+		return above{[]string{"rust-toolchain", "rust-toolchain.toml", ".cargo/config.toml", ".cargo/config"}, []string{"Cargo.toml", "Cargo.lock"}}
+	case "maven":
+		return above{[]string{".mvn/maven.config", ".mvn/jvm.config", ".mvn/extensions.xml", ".mvn/settings.xml"}, nil}
+	case "gradle":
+		return above{[]string{"gradle.properties"}, []string{"settings.gradle", "settings.gradle.kts"}}
+	case "bundler", "mix":
+		return above{[]string{".bundle/config", ".ruby-version", ".tool-versions"}, nil}
+	}
+	return above{}
+}
+
+// upward returns what an install reads in the folders above its own, as image
+// paths, and which of it makes the install one of a whole workspace.
+func upward(r reader, tool string) (more []string, obstacle string) {
+	look := abovesOf(tool)
+	there := func(image string) bool {
+		_, ok := r.find(image)
+		return ok
+	}
+	for dir := path.Dir(r.dir); ; dir = path.Dir(dir) {
+		names := look.settings
+		if i := slices.IndexFunc(look.root, func(name string) bool {
+			image := path.Join(dir, name)
+			return there(image) && rootOfWorkspace(name, r.file(image))
+		}); i >= 0 {
+			names = slices.Concat(names, look.root)
+			obstacle = cmp.Or(obstacle, path.Join(dir, look.root[i])+" is of a workspace: the install looks at the other members as well")
+		}
+		for _, name := range names {
+			if image := path.Join(dir, name); there(image) {
+				more = append(more, image)
+			}
+		}
+		if dir == "/" || dir == "." || dir == baseDir {
+			return more, obstacle
+		}
+	}
+}
+
+// rootOfWorkspace reports a file that names the members of a workspace.
+func rootOfWorkspace(name string, text []byte) bool {
+	switch name {
+	case "package.json":
+		var pkg packageJSON
+		return json.Unmarshal(text, &pkg) != nil || len(pkg.workspaces()) > 0
+	case "Cargo.toml", "pyproject.toml":
+		var m map[string]any
+		return toml.Unmarshal(text, &m) != nil || m["workspace"] != nil || section(m, "tool", "uv", "workspace") != nil
+	}
+	return slices.Contains([]string{"pnpm-workspace.yaml", "go.work", "settings.gradle", "settings.gradle.kts"}, name)
+}
