@@ -8,6 +8,7 @@ import (
 
 	"github.com/stokerd/stoker/context/dockerfile"
 	"github.com/stokerd/stoker/context/ignore"
+	"github.com/stokerd/stoker/internal/changes"
 	"github.com/stokerd/stoker/internal/suggest"
 )
 
@@ -44,6 +45,7 @@ func FuzzSuggest(f *testing.F) {
 		f.Fatal(err)
 	}
 	dir := f.TempDir()
+	commits := changes.NewLog(history("3 src/app.js\n1 package.json package-lock.json\n2 web/package.json go.mod\n3 requirements.txt src/app.js\n"))
 	f.Fuzz(func(t *testing.T, text string) {
 		file, err := dockerfile.Parse("Dockerfile", []byte(text))
 		if err != nil {
@@ -60,7 +62,7 @@ func FuzzSuggest(f *testing.F) {
 			if b.Plan, err = b.Convert(file.Text); err != nil {
 				b.Plan = nil
 			}
-			return suggest.Input{File: file, Path: "Dockerfile", Builds: []suggest.Build{b}, Only: only}
+			return suggest.Input{File: file, Path: "Dockerfile", Builds: []suggest.Build{b}, Only: only, Commits: commits}
 		}
 		in := input(file)
 		list := suggest.Suggest(in)
@@ -82,12 +84,15 @@ func FuzzSuggest(f *testing.F) {
 			if again := suggest.Suggest(next); len(again) >= of(list, s.Rule) {
 				t.Fatalf("%s: once applied there are still %d suggestions:\n%s", s.Rule, len(again), s.Diff())
 			}
-			if before, now := counts(file), counts(after); s.Proof != suggest.Advice && !contains(now, before) {
+			if before, now := counts(file), counts(after); s.Proof != suggest.Advice && !replaces(s.Rule) && !contains(now, before) {
 				t.Fatalf("%s: instructions %v became %v\n%s", s.Rule, before, now, s.Diff())
 			}
 		}
 	})
 }
+
+// replaces reports a rule that takes out what copies more than anybody looks at.
+func replaces(rule string) bool { return rule == "narrow-copy" || rule == "bind-instead-of-copy" }
 
 // of returns how many suggestions are a rule's.
 func of(list []suggest.Suggestion, rule string) int {

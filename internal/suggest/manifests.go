@@ -56,6 +56,9 @@ func findMoves(in Input) []Suggestion {
 		if !needed[i] || triggers(in.File, st) {
 			continue
 		}
+		if _, narrower := in.narrowed(st); narrower && in.asks("narrow-copy") {
+			continue // which leaves no sources to put below
+		}
 		if m := findMove(in.File, st, in.Builds[0]); m != nil {
 			if s, ok := m.suggestion(in); ok {
 				list = append(list, s)

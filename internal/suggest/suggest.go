@@ -165,6 +165,7 @@ type Rule struct {
 func Rules() []Rule {
 	return []Rule{
 		{"manifests-first", manifestsFirst},
+		{"narrow-copy", narrowCopy},
 		{"reorder", reorder},
 		{"late-arg", lateArg},
 		{"cache-mount", cacheMount},

@@ -116,10 +116,20 @@ func (c *fakeContext) Takes(line int, name string) bool {
 
 // takers answers for the steps of a plan by the rules of COPY that the
 // scenarios use.
-func (c *fakeContext) takers(plan *dockerfile.Plan, _ []byte) (func(string) []int, error) {
+func (c *fakeContext) takers(plan *dockerfile.Plan, rules []byte) (func(string) []int, error) {
+	matcher := c.matcher
+	if rules != nil {
+		parsed, err := ignore.Parse(".dockerignore", rules)
+		if err != nil {
+			return nil, err
+		}
+		if matcher, err = ignore.NewMatcher(parsed); err != nil {
+			return nil, err
+		}
+	}
 	return func(name string) []int {
 		rel, ok := strings.CutPrefix(path.Join("/", name), strings.TrimSuffix(path.Join("/", c.dir), "/")+"/")
-		if !ok || c.matcher.Ignored(rel) {
+		if !ok || matcher.Ignored(rel) {
 			return nil
 		}
 		var steps []int
