@@ -79,6 +79,7 @@ func self(version string) api.Version {
 type backend struct {
 	server.Answers
 	server.Statuses
+	server.Verifier
 	warmed chan struct{} // closed when a warm's context has ended
 }
 
