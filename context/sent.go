@@ -100,10 +100,58 @@ func (d SentDir) All() iter.Seq[SentFile] {
 	}
 }
 
-func (d SentDir) file(i int, it item) SentFile {
+// A Listing is what is sent of one directory, without what is in the directories
+// in it: for those who keep that for long. It keeps nothing else of its tree.
+type Listing struct {
+	dir *directory
+	at  []uint32 // in dir.entries; nil for all
+}
+
+// Listing returns what [SentDir.All] yields.
+func (d SentDir) Listing() Listing {
+	if d.summary == nil {
+		return Listing{dir: &directory{}}
+	}
+	l := Listing{dir: d.summary.dir}
+	var at []uint32
+	for f := range d.All() {
+		at = append(at, uint32(f.at))
+	}
+	if len(at) < len(l.dir.entries) {
+		l.at = append(make([]uint32, 0, len(at)), at...)
+	}
+	return l
+}
+
+// Len returns how many there are.
+func (l Listing) Len() int {
+	if l.at != nil || l.dir == nil {
+		return len(l.at)
+	}
+	return len(l.dir.entries)
+}
+
+// All yields what is sent of the directory by name, in byte order. Directories
+// have nothing in them.
+func (l Listing) All() iter.Seq[SentFile] {
+	return func(yield func(SentFile) bool) {
+		for i := range l.Len() {
+			if l.at != nil {
+				i = int(l.at[i])
+			}
+			if !yield(sentFile(l.dir, i, l.dir.item(i))) {
+				return
+			}
+		}
+	}
+}
+
+func (d SentDir) file(i int, it item) SentFile { return sentFile(d.summary.dir, i, it) }
+
+func sentFile(dir *directory, i int, it item) SentFile {
 	f := SentFile{
 		Name: it.name, Mode: it.mode, Size: it.size, Link: it.odd.link, Links: it.links, Stamp: it.public("").Stamp(),
-		in: d.summary.dir, at: i,
+		in: dir, at: i,
 	}
 	if it.mode&fs.ModeDevice != 0 {
 		f.Major, f.Minor = deviceNumbers(it.odd.device)

@@ -53,9 +53,9 @@ func Compute(ctx context.Context, top buildctx.SentDir, before *Manifest, now ti
 	if err := ctx.Err(); err != nil {
 		return nil, Work{}, err
 	}
-	root := &Dir{entries: d.entries}
-	if d.same != nil {
-		root = d.same
+	root := d.same
+	if root == nil {
+		root = &Dir{entries: d.entries}
 	}
 	m := &Manifest{root: b.finish(d, root.rootHeader())}
 	return m, Work{Files: int(b.files.Load()), Bytes: b.bytes.Load()}, nil
@@ -89,19 +89,17 @@ func (b *builder) plan(dir buildctx.SentDir, old *Entry) *draft {
 		return &draft{old: old, same: old.Dir}
 	}
 	d := &draft{old: old, dir: dir}
+	var was []Entry
+	if old != nil {
+		was = old.Dir.list()
+	}
 	for f := range dir.All() {
-		_, mtime, _, inode := f.Stamp.Parts()
-		e := Entry{Name: f.Name, Mode: f.Mode, Size: f.Size, Link: f.Link, Modified: mtime}
-		if f.Mode&(fs.ModeDir|fs.ModeSymlink) == 0 {
-			e.inode, e.links = inode, f.Links > 1
-		}
-		if known, ok := f.Sum(); ok {
-			e.set(known)
-		} else {
+		e, known := entryOf(&f)
+		if !known {
 			d.missing = append(d.missing, len(d.files))
 		}
 		if f.Mode.IsDir() {
-			d.kids = append(d.kids, b.plan(f.Dir, old.child(f.Name)))
+			d.kids = append(d.kids, b.plan(f.Dir, directoryIn(was, f.Name)))
 		}
 		d.files, d.entries = append(d.files, f), append(d.entries, e)
 	}
@@ -111,15 +109,25 @@ func (b *builder) plan(dir buildctx.SentDir, old *Entry) *draft {
 	return d
 }
 
-// child returns the directory called name in e, nil if it has none.
-func (e *Entry) child(name string) *Entry {
-	if e == nil {
-		return nil
-	}
-	if c := e.Dir.find(name); c != nil && c.Dir != nil {
-		return c
+// directoryIn returns the directory called name, nil if there is none.
+func directoryIn(entries []Entry, name string) *Entry {
+	if e := find(entries, name); e != nil && e.Dir != nil {
+		return e
 	}
 	return nil
+}
+
+// entryOf returns the entry of a file, of a directory without what is in it, and
+// whether it has its sums: those that the file's tree knows.
+func entryOf(f *buildctx.SentFile) (e Entry, known bool) {
+	_, mtime, _, inode := f.Stamp.Parts()
+	e = Entry{Name: f.Name, Mode: f.Mode, Size: f.Size, Link: f.Link, Modified: mtime}
+	if f.Mode&(fs.ModeDir|fs.ModeSymlink) == 0 {
+		e.inode, e.links = inode, f.Links > 1
+	}
+	sum, known := f.Sum()
+	e.set(sum)
+	return e, known
 }
 
 func (e *Entry) set(s buildctx.Sum) { e.Digest, e.Data = s.Digest, s.Data }
@@ -151,11 +159,13 @@ func (b *builder) read(d *draft, list []int) error {
 
 // finish returns the directory, once all is read.
 func (b *builder) finish(d *draft, header Digest) *Dir {
-	if d.same != nil {
+	if same := d.same; same != nil {
 		if d.old.Digest == header {
-			return d.same
+			return same
 		}
-		return &Dir{digest: directoryDigest(header, d.same.entries), entries: d.same.entries, of: d.same.of, linked: d.same.linked}
+		return &Dir{
+			digest: directoryDigest(header, same.list()), entries: same.entries, load: same.load, of: same.of, linked: same.linked,
+		}
 	}
 	next := &Dir{entries: d.entries, of: d.dir.ID()}
 	kids := d.kids
@@ -170,10 +180,36 @@ func (b *builder) finish(d *draft, header Digest) *Dir {
 			next.of = nil // look again the next time
 		}
 	}
-	if d.old != nil && d.old.Digest == header && slices.Equal(d.old.Dir.entries, d.entries) {
-		next.digest, next.entries = d.old.Dir.digest, d.old.Dir.entries
+	if d.old != nil && d.old.Digest == header && slices.Equal(d.old.Dir.list(), d.entries) {
+		next.digest = d.old.Dir.digest
 	} else {
 		next.digest = directoryDigest(header, d.entries)
 	}
+	if next.of != nil {
+		next.entries, next.load = nil, loader(d)
+	}
 	return next
+}
+
+// loader returns what makes the entries of a directory whose sums its tree has
+// noted: there are many directories, and most are never asked for theirs again.
+func loader(d *draft) func() []Entry {
+	listing := d.dir.Listing()
+	var dirs []*Dir
+	for i := range d.entries {
+		if dir := d.entries[i].Dir; dir != nil {
+			dirs = append(dirs, dir)
+		}
+	}
+	return func() []Entry {
+		entries, kids := make([]Entry, 0, listing.Len()), dirs
+		for f := range listing.All() {
+			e, _ := entryOf(&f)
+			if f.Mode.IsDir() {
+				e.Dir, kids = kids[0], kids[1:]
+			}
+			entries = append(entries, e)
+		}
+		return entries
+	}
 }

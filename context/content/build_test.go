@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -123,6 +124,40 @@ func TestAFileThatChanged(t *testing.T) {
 				t.Errorf("got %v, want that %s changed", err, file)
 			}
 		})
+	}
+}
+
+// TestManifestMemory holds a manifest to next to nothing a file beside the tree
+// that it is of.
+func TestManifestMemory(t *testing.T) {
+	root := t.TempDir()
+	const files = 12_000
+	for i := range files {
+		dir := filepath.Join(root, fmt.Sprintf("part-%011d", i/12))
+		if i%12 == 0 {
+			if err := os.Mkdir(dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		write(t, filepath.Join(dir, fmt.Sprintf("file-%07d.js", i)), "x")
+	}
+	l := look(t, root)
+	l.manifest(later(), nil) // the sums are the tree's
+	live := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := live()
+	m, _ := l.manifest(later(), nil)
+	after := live()
+	runtime.KeepAlive(m)
+	runtime.KeepAlive(l)
+	each := float64(int64(after)-int64(before)) / files
+	t.Logf("%.1f bytes a file", each)
+	if each > 20 {
+		t.Errorf("a manifest takes %.1f bytes a file, want at most 20", each)
 	}
 }
 

@@ -40,22 +40,23 @@ func (r *receipt) directory(prefix string, d, sent *Dir) []Entry {
 	var held []Entry
 	var left []Entry
 	if sent != nil {
-		left = sent.entries
+		left = sent.list()
 	}
-	for i := range d.entries {
-		for len(left) > 0 && left[0].Name < d.entries[i].Name {
+	entries := d.list()
+	for i := range entries {
+		for len(left) > 0 && left[0].Name < entries[i].Name {
 			left = left[1:]
 		}
 		var old Entry
-		if len(left) > 0 && left[0].Name == d.entries[i].Name {
+		if len(left) > 0 && left[0].Name == entries[i].Name {
 			old = left[0]
 		}
-		e, other := r.entry(prefix+d.entries[i].Name, d.entries[i], old)
+		e, other := r.entry(prefix+entries[i].Name, entries[i], old)
 		if !other {
 			continue
 		}
 		if held == nil {
-			held = slices.Clone(d.entries)
+			held = slices.Clone(entries)
 		}
 		held[i] = e
 	}
@@ -90,7 +91,7 @@ func (r *receipt) subdirectory(path string, e, old Entry) (held Entry, other boo
 		return e, false
 	}
 	if entries == nil {
-		entries = e.Dir.entries
+		entries = e.Dir.list()
 	}
 	if stays {
 		e.Digest, e.Mode = old.Digest, old.Mode
@@ -122,8 +123,9 @@ func (m *Manifest) furtherNames() map[string]string {
 	seen := map[uint64]name{}
 	var walk func(prefix string, d *Dir)
 	walk = func(prefix string, d *Dir) {
-		for i := range d.entries {
-			e, path := &d.entries[i], prefix+d.entries[i].Name
+		entries := d.list()
+		for i := range entries {
+			e, path := &entries[i], prefix+entries[i].Name
 			if e.Dir != nil {
 				walk(path+"/", e.Dir)
 			}

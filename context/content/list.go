@@ -125,8 +125,9 @@ func (l *lister) match(at place, globs []string) error {
 	if at.dir == nil {
 		return nil
 	}
-	for i := range at.dir.entries {
-		e := &at.dir.entries[i]
+	entries := at.dir.list()
+	for i := range entries {
+		e := &entries[i]
 		ok, err := path.Match(globs[0], e.Name)
 		if err != nil {
 			return err
@@ -157,8 +158,9 @@ func (l *lister) visit(start string, at place) error {
 		}
 	}
 	if at.dir != nil {
-		for i := range at.dir.entries {
-			e := &at.dir.entries[i]
+		entries := at.dir.list()
+		for i := range entries {
+			e := &entries[i]
 			if err := l.visit(start, place{path: at.path + "/" + e.Name, entry: e, dir: e.Dir}); err != nil {
 				return err
 			}
@@ -202,9 +204,11 @@ func (l *lister) consider(at place) (entered bool, err error) {
 		}
 		base = l.matched
 	}
-	it := &item{path: name, at: at.path, digest: l.root.rootHeader(), link: l.sel.FollowLinks && len(l.parents) == 0 && at.isLink()}
+	it := &item{path: name, at: at.path, link: l.sel.FollowLinks && len(l.parents) == 0 && at.isLink()}
 	if at.entry != nil {
 		it.digest = at.entry.Digest
+	} else {
+		it.digest = l.root.rootHeader()
 	}
 	take, err := l.takes(strings.TrimSuffix(strings.TrimPrefix(name+"/", base+"/"), "/"), it)
 	if err != nil {

@@ -16,18 +16,20 @@ func (m *Manifest) Digest() Digest { return m.root.digest }
 
 // A Dir is a directory of a manifest.
 type Dir struct {
-	digest  Digest
-	entries []Entry // by name, in byte order
+	digest Digest
+	// entries are by name, in byte order. A directory has either these or load: most
+	// do not hold what can be had again from what they were made of.
+	entries []Entry
 	// of is the identity of what it was made of, nil if it was not, or if that
 	// may have changed unseen.
 	of any
 	// linked reports that something below has several names.
 	linked bool
-	// load reads the entries of a stored directory; nil for others.
+	// load makes the entries.
 	load func() []Entry
 }
 
-// list returns the entries, of a stored directory too.
+// list returns the entries. Nobody writes to them.
 func (d *Dir) list() []Entry {
 	if d.load != nil {
 		return d.load()
@@ -58,14 +60,16 @@ type Entry struct {
 }
 
 // find returns the entry of this name, nil if there is none.
-func (d *Dir) find(name string) *Entry {
-	i, ok := slices.BinarySearchFunc(d.entries, name, func(e Entry, name string) int {
+func (d *Dir) find(name string) *Entry { return find(d.list(), name) }
+
+func find(entries []Entry, name string) *Entry {
+	i, ok := slices.BinarySearchFunc(entries, name, func(e Entry, name string) int {
 		return strings.Compare(e.Name, name)
 	})
 	if !ok {
 		return nil
 	}
-	return &d.entries[i]
+	return &entries[i]
 }
 
 // whole returns the digest of e and, of a directory, of all below.
@@ -100,11 +104,12 @@ func directoryDigest(header Digest, entries []Entry) Digest {
 // hashed a directory, BuildKit goes on behind the key of its path with that byte
 // below it, and so comes by them once more.
 func (d *Dir) appendHigh(b []byte, prefix string) []byte {
-	for i := len(d.entries) - 1; i >= 0 && d.entries[i].Name[0] == 0xff; i-- {
-		if i > 0 && d.entries[i-1].Name[0] == 0xff {
+	entries := d.list()
+	for i := len(entries) - 1; i >= 0 && entries[i].Name[0] == 0xff; i-- {
+		if i > 0 && entries[i-1].Name[0] == 0xff {
 			continue
 		}
-		for _, e := range d.entries[i:] {
+		for _, e := range entries[i:] {
 			name := prefix + "\x00" + e.Name
 			b = e.whole().appendText(append(b, name...))
 			if e.Dir != nil {
@@ -120,7 +125,7 @@ func (d *Dir) appendHigh(b []byte, prefix string) []byte {
 // HandleChange); but where nothing was sent at all, the header is read from the
 // empty directory that the builder has made.
 func (d *Dir) rootHeader() Digest {
-	if len(d.entries) == 0 {
+	if len(d.list()) == 0 {
 		return Header{Mode: fs.ModeDir | 0o755}.Digest()
 	}
 	return sha256.Sum256(nil)

@@ -28,7 +28,7 @@ func (m *Manifest) Taken(selectors []dockerfile.Selector) (*Manifest, error) {
 		return m, nil
 	}
 	taken := p.of(m.root, Digest{})
-	taken.digest = directoryDigest(taken.rootHeader(), taken.entries)
+	taken.digest = directoryDigest(taken.rootHeader(), taken.list())
 	return &Manifest{root: taken}, nil
 }
 
