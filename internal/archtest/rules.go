@@ -137,7 +137,12 @@ func Restrictions() []Restriction {
 		},
 		{
 			[]string{"github.com/goccy/go-yaml/..."},
-			[]string{"internal/config", "internal/discover"}, "only files that people write are YAML; discover needs its positions",
+			[]string{"internal/config", "internal/discover", "internal/image"},
+			"only files that people write are YAML; discover needs its positions, image reads dive's limits",
+		},
+		{
+			[]string{"github.com/google/go-containerregistry/..."},
+			[]string{"internal/image"}, "one place asks registries, with the user's credentials",
 		},
 		{
 			[]string{"github.com/spf13/cobra/...", "charm.land/lipgloss/v2/..."},

@@ -1,0 +1,118 @@
+package image
+
+import (
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// made is how a layer came about.
+type made struct {
+	instruction string
+	created     time.Time
+	at          int // in the history; -1 if that does not tell
+}
+
+// history joins the layers with the image's history, which also has steps that made none. A history that does not
+// fit the layers says nothing.
+func history(list []ocispec.History, layers int) []made {
+	out := make([]made, layers)
+	for i := range out {
+		out[i].at = -1
+	}
+	var full []int
+	for i, h := range list {
+		if !h.EmptyLayer {
+			full = append(full, i)
+		}
+	}
+	if len(full) != layers {
+		return out
+	}
+	for n, i := range full {
+		out[n] = made{instruction: instruction(list[i].CreatedBy), at: i}
+		if list[i].Created != nil {
+			out[n].created = *list[i].Created
+		}
+	}
+	return out
+}
+
+var (
+	// Docker's old builder: `/bin/sh -c #(nop) COPY dir:… in / `.
+	nop = regexp.MustCompile(`^/bin/sh -c #\(nop\)\s*`)
+	// Build args that a RUN saw: `|2 A=1 B=2 /bin/sh -c …` (BuildKit: frontend/dockerfile/dockerfile2llb/convert_run.go,
+	// withShell and commitToHistory; the old builder wrote the same).
+	argCount = regexp.MustCompile(`^(RUN )?\|(\d+) `)
+	// What ends the args of a RUN: a shell.
+	shell = regexp.MustCompile(`(?:^| )(?:/usr)?/bin/(?:ba|da|a|z|k)?sh(?: -\S+(?: pipefail)?)* -\w*c `)
+	// Other shells than the default come before the command too.
+	leadingShell = regexp.MustCompile(`^(?:/usr)?/bin/(?:ba|da|a|z|k)?sh(?: -\S+(?: pipefail)?)* -\w*c `)
+	assignment   = regexp.MustCompile(`(^|\s)("?[A-Za-z_][A-Za-z0-9_.]*"?)=("(?:[^"\\]|\\.)*"|'[^']*'|\S*)`)
+	quiet        = " # buildkit"
+)
+
+// instruction tells what made a layer as a Dockerfile would write it. Values of build args and of ENV are not in it.
+func instruction(text string) string {
+	text = strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(text), quiet))
+	if nop.MatchString(text) {
+		text = strings.TrimSpace(nop.ReplaceAllString(text, ""))
+	} else if rest, ok := strings.CutPrefix(text, "/bin/sh -c "); ok {
+		text = "RUN " + rest
+	}
+	if m := argCount.FindStringSubmatch(text); m != nil {
+		return "RUN " + withoutArgs(text[len(m[0]):], m[2])
+	}
+	if rest, ok := strings.CutPrefix(text, "RUN "); ok {
+		return "RUN " + leadingShell.ReplaceAllString(rest, "")
+	}
+	word, rest, _ := strings.Cut(text, " ")
+	switch strings.ToUpper(word) {
+	case "ENV":
+		return "ENV " + namesOnly(rest)
+	case "ARG":
+		return "ARG " + namesOnly(rest)
+	}
+	return text
+}
+
+// withoutArgs cuts the values of build args off a command. They are not quoted, so where a shell does not show their end,
+// nothing is shown.
+func withoutArgs(text, count string) string {
+	n, err := strconv.Atoi(count)
+	if err != nil {
+		return "…"
+	}
+	// A value may hold what looks like a shell: the end is the last one that leaves a command, and commands rarely hold
+	// "/bin/sh -c " themselves. With the first one, part of a value might be shown.
+	all := shell.FindAllStringIndex(text, -1)
+	if len(all) == 0 {
+		return "…"
+	}
+	if len(all) == 1 {
+		return text[all[0][1]:]
+	}
+	first := text[:all[0][0]]
+	if strings.Count(first, "=") == n && len(strings.Fields(first)) == n {
+		return text[all[0][1]:] // each is one word, so the first shell is the end
+	}
+	return text[all[len(all)-1][1]:]
+}
+
+// namesOnly leaves out the values of NAME=value pairs, and of the old form NAME value.
+func namesOnly(text string) string {
+	found := assignment.FindAllStringSubmatch(text, -1)
+	if len(found) == 0 {
+		name, _, _ := strings.Cut(strings.TrimSpace(text), " ")
+		name, _, _ = strings.Cut(name, "=")
+		return name
+	}
+	var names []string
+	for _, m := range found {
+		names = append(names, strings.Trim(m[2], `"`))
+	}
+	return strings.Join(names, " ")
+}

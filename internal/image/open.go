@@ -1,0 +1,248 @@
+package image
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// OpenOptions say where images are looked for.
+type OpenOptions struct {
+	// Platform picks one image of several, as in "linux/arm64"; "" is this machine's, or the only one there is.
+	Platform string
+	// Engine connects to the API of a Docker Engine; nil if there is none to ask.
+	Engine func(context.Context) (net.Conn, error)
+}
+
+// Image is one that was found and not yet read. Close it. It serves one [Analyse].
+type Image struct {
+	name    string
+	from    string // in words
+	want    want
+	store   store
+	resolve func(context.Context) (*resolved, error)
+	stream  io.Reader // in place of store
+	closers []io.Closer
+}
+
+// Name is what the image was asked for by.
+func (i *Image) Name() string { return i.name }
+
+// Close frees what the image holds. It may be called again.
+func (i *Image) Close() error {
+	var errs []error
+	for _, c := range i.closers {
+		errs = append(errs, c.Close())
+	}
+	i.closers = nil
+	return errors.Join(errs...)
+}
+
+// Open finds the image that ref means, spelt as skopeo does:
+//
+//	docker://NAME             a registry
+//	docker-daemon:NAME        a Docker Engine's store
+//	oci:DIR[:TAG]             an OCI layout
+//	oci-archive:FILE[:TAG]    an OCI layout in a tar
+//	docker-archive:FILE[:NAME]  what `docker save` writes
+//
+// Without such a prefix, what exists as a file or a directory is that, and a name is looked for in the engine's store, then
+// in its registry. An [Error] says what is wrong with ref or with what it leads to.
+func Open(ctx context.Context, ref string, o OpenOptions) (*Image, error) {
+	kind, rest, known := cutPrefix(ref)
+	img := &Image{name: ref, want: want{platform: o.Platform}}
+	if _, err := parsePlatform(o.Platform); err != nil {
+		return nil, err
+	}
+	var err error
+	switch {
+	case rest == "":
+		return nil, bad("for example node:20, or a path", "%q names no image", ref)
+	case kind == "docker":
+		err = img.fromRegistry(ctx, strings.TrimPrefix(rest, "//"))
+	case kind == "docker-daemon":
+		err = img.fromEngine(ctx, rest, o.Engine)
+	case known:
+		rest, img.want.tag = cutTag(rest)
+		err = img.fromPath(ctx, rest)
+	case isThere(rest):
+		err = img.fromPath(ctx, rest)
+	case looksLikePath(rest):
+		return nil, bad("", "%s: there is no such file", ref)
+	default:
+		err = img.fromName(ctx, rest, o.Engine)
+	}
+	if err != nil {
+		_ = img.Close()
+		return nil, img.wrap(err)
+	}
+	return img, nil
+}
+
+// Stream is an image in an archive that comes once: an OCI layout in a tar, as BuildKit exports it, or what `docker
+// save` writes, either compressed or not. Analyse reads r to its end; name is for messages.
+func Stream(name string, r io.Reader, o OpenOptions) *Image {
+	return &Image{name: name, from: "an archive", stream: r, want: want{platform: o.Platform}}
+}
+
+// Blobs is any other place that holds an image by digests: content stores, and fakes.
+type Blobs interface {
+	// Manifest returns the bytes of the image's manifest or index.
+	Manifest(ctx context.Context) ([]byte, error)
+	// Blob opens what a digest ("sha256:…") names: a configuration, a layer, a manifest below an index.
+	Blob(ctx context.Context, digest string) (io.ReadCloser, error)
+}
+
+// From is an image in a place of the caller's. What it gives is checked against the digests below the manifest.
+func From(name string, b Blobs, o OpenOptions) *Image {
+	img := &Image{name: name, from: "a content store", want: want{platform: o.Platform}}
+	img.store = blobStore{b}
+	img.resolve = func(ctx context.Context) (*resolved, error) {
+		data, err := b.Manifest(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return resolveTop(ctx, img.store, data, "", img.want)
+	}
+	return img
+}
+
+type blobStore struct{ Blobs }
+
+func (b blobStore) document(ctx context.Context, key string) ([]byte, error) {
+	r, err := b.Blob(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	return readDocument(r, key)
+}
+
+func (b blobStore) blob(ctx context.Context, key string) (io.ReadCloser, error) {
+	return b.Blob(ctx, key)
+}
+
+// wrap names the image in an error.
+func (i *Image) wrap(err error) error {
+	var e *Error
+	switch {
+	case err == nil || errors.Is(err, context.Canceled):
+		return err
+	case errors.As(err, &e):
+		return &Error{Message: i.name + ": " + e.Message, Hint: e.Hint, Unreachable: e.Unreachable}
+	}
+	return &Error{Message: i.name + ": " + err.Error()}
+}
+
+// cutPrefix splits the name of a place off a reference.
+func cutPrefix(ref string) (kind, rest string, ok bool) {
+	for _, kind := range []string{"docker://", "docker-daemon:", "oci:", "oci-archive:", "docker-archive:"} {
+		if rest, ok := strings.CutPrefix(ref, kind); ok {
+			return strings.TrimRight(kind, ":/"), rest, true
+		}
+	}
+	return "", ref, false
+}
+
+func isThere(name string) bool {
+	_, err := os.Stat(name)
+	return err == nil
+}
+
+func looksLikePath(ref string) bool {
+	return filepath.IsAbs(ref) || strings.HasPrefix(ref, "./") || strings.HasPrefix(ref, "../") || strings.HasPrefix(ref, "~") ||
+		strings.HasSuffix(ref, ".tar") || strings.HasSuffix(ref, ".tar.gz") || strings.HasSuffix(ref, ".tgz")
+}
+
+// cutTag splits PATH:TAG. The path may hold colons itself: it is the longest that exists.
+func cutTag(text string) (name, tag string) {
+	for end := len(text); end > 0; end = strings.LastIndexByte(text[:end], ':') {
+		if isThere(text[:end]) {
+			return text[:end], strings.TrimPrefix(text[end:], ":")
+		}
+	}
+	name, tag, _ = strings.Cut(text, ":")
+	return name, tag
+}
+
+func (i *Image) fromPath(ctx context.Context, name string) error {
+	info, err := os.Stat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return bad("", "there is no such file")
+	}
+	if err != nil {
+		return err
+	}
+	if info.IsDir() {
+		return i.fromFolder(name)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	i.closers = append(i.closers, f)
+	if !info.Mode().IsRegular() {
+		i.from, i.stream = "an archive", f
+		return nil
+	}
+	head, err := bufio.NewReaderSize(f, 16).Peek(4)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	i.from = "an archive"
+	if compressionOf(head) != plain {
+		i.stream = f
+		return nil
+	}
+	a, err := indexArchive(ctx, f)
+	if err != nil {
+		return fmt.Errorf("it is no archive of an image: %w", err)
+	}
+	i.keep(a)
+	return nil
+}
+
+func (i *Image) fromFolder(name string) error {
+	dir, err := os.OpenRoot(name)
+	if err != nil {
+		return err
+	}
+	i.closers = append(i.closers, dir)
+	if _, err := dir.Stat("index.json"); err != nil {
+		return bad("an OCI layout has an index.json and a folder blobs", "it is no OCI layout")
+	}
+	i.from = "an OCI layout"
+	i.keep(folder{dir})
+	return nil
+}
+
+func (i *Image) keep(s store) {
+	i.store = s
+	i.resolve = func(ctx context.Context) (*resolved, error) { return resolve(ctx, s, i.want) }
+}
+
+// fromName looks where `docker run` would.
+func (i *Image) fromName(ctx context.Context, name string, engine func(context.Context) (net.Conn, error)) error {
+	var local error = errNoEngine
+	if engine != nil {
+		if local = i.fromEngine(ctx, name, engine); local == nil || ctx.Err() != nil {
+			return local
+		}
+	}
+	err := i.fromRegistry(ctx, name)
+	var e *Error
+	if err != nil && errors.As(err, &e) {
+		return &Error{Message: fmt.Sprintf("not in the Docker Engine (%v), and not in its registry: %s", local, e.Message), Hint: e.Hint, Unreachable: e.Unreachable}
+	}
+	return err
+}
