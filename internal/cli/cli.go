@@ -96,7 +96,7 @@ func newRoot(o *options) *cobra.Command {
 	root.SetVersionTemplate("stoker {{.Version}}\n")
 	root.AddCommand(
 		newUp(o), newDown(o), newAllow(o), newDisallow(o), newStatus(o),
-		newCheck(o), newContext(o), newPredict(o), newWhy(o), newSuggest(o), newReplay(o), newStats(o), newWarm(o), newVersion(o), newDaemon(o),
+		newCheck(o), newContext(o), newPredict(o), newWhy(o), newSuggest(o), newReplay(o), newStats(o), newWarm(o), newImage(o), newVersion(o), newDaemon(o),
 	)
 	return root
 }

@@ -71,6 +71,9 @@ func explain(err error) *api.Error {
 		docker *dockerfile.Error
 		ignore *ignore.Error
 	)
+	if e, ok := imageError(err); ok {
+		return e
+	}
 	switch {
 	case errors.As(err, &wire):
 		// What wraps it is for the log: the message is made for the user.

@@ -17,6 +17,7 @@ func TestSchemasAreDocumented(t *testing.T) {
 		api.StatusSchema: api.Status{}, api.CheckSchema: api.Check{}, api.ContextSchema: api.Context{},
 		api.StatsSchema: api.Stats{}, api.SuggestSchema: api.Suggest{}, api.ReplaySchema: api.Replay{}, api.PredictSchema: api.Predict{}, api.WhySchema: api.Why{}, api.VersionSchema: api.Program{},
 		api.ContextStepsSchema: api.ContextSteps{}, api.ContextTreeSchema: api.ContextTree{},
+		api.ImageSchema: api.Image{}, api.ImageDiffSchema: api.ImageDiff{},
 		api.ContextExplainSchema: api.ContextExplain{}, api.ContextDiffSchema: api.ContextDiff{},
 	} {
 		name := strings.TrimSuffix(strings.TrimPrefix(schema, "stoker."), "/v1")

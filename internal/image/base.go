@@ -124,3 +124,13 @@ func boundary(list []ocispec.History, layers int) int {
 	}
 	return guess
 }
+
+// InBase reports whether all of these layers are the base image's.
+func (a *Analysis) InBase(layers []int) bool {
+	for _, n := range layers {
+		if n < 1 || n > len(a.Layers) || !a.Layers[n-1].Base {
+			return false
+		}
+	}
+	return len(layers) > 0
+}

@@ -121,11 +121,11 @@ func (d *Difference) compare(a, b *Analysis, na, nb int32) {
 		d.add(f, &d.Removed, f.A)
 	default:
 		f := FileChange{Path: a.paths.name(na), Change: "changed", Kind: y.kind.String(), A: a.sizeAt(na), B: b.sizeAt(nb)}
-		ca, kindA := a.contentAt(na)
-		cb, kindB := b.contentAt(nb)
+		ca, kindA, sizeA := a.contentAt(na)
+		cb, kindB, sizeB := b.contentAt(nb)
 		if kindA != kindB {
 			f.What = append(f.What, "type")
-		} else if ca != cb || f.A != f.B {
+		} else if ca != cb || sizeA != sizeB {
 			f.What = append(f.What, "content")
 		}
 		if x.mode != y.mode && kindA == kindB && kindA != Symlink {
@@ -150,14 +150,21 @@ func (d *Difference) add(f FileChange, sum *Size, bytes int64) {
 	d.Files = append(d.Files, f)
 }
 
+// sizeAt is the size at a path; of content with several names it is at the first one.
 func (a *Analysis) sizeAt(at int32) int64 {
-	return a.stack.entry(a.stack.owner(a.stack.live[at])).size
+	r := a.stack.live[at]
+	owner := a.stack.owner(r)
+	e := a.stack.entry(owner)
+	if owner != r && a.stack.live[e.node] == owner {
+		return 0
+	}
+	return e.size
 }
 
-// contentAt returns the content that shows at a path, through hard links, and what kind it is.
-func (a *Analysis) contentAt(at int32) (content, Kind) {
+// contentAt returns the content that shows at a path, through hard links, what kind it is and how large.
+func (a *Analysis) contentAt(at int32) (content, Kind, int64) {
 	owner := a.stack.owner(a.stack.live[at])
-	return a.stack.layers[owner.layer].contents[owner.at], a.stack.entry(owner).kind
+	return a.stack.layers[owner.layer].contents[owner.at], a.stack.entry(owner).kind, a.stack.entry(owner).size
 }
 
 func (d *Difference) layers(a, b *Analysis) {

@@ -12,15 +12,20 @@ import (
 	"time"
 )
 
-var errNoEngine = &Error{Message: "none answers", Hint: "start Docker, or set DOCKER_HOST", Unreachable: true}
+const startEngine = "start Docker, or set DOCKER_HOST"
 
 // engineTimeout bounds how long an engine may take to say whether it has an image.
 const engineTimeout = 15 * time.Second
 
 // fromEngine opens what `docker save` would write, as a stream (Engine API: GET /images/{name}/get).
-func (i *Image) fromEngine(ctx context.Context, name string, dial func(context.Context) (net.Conn, error)) error {
+func (i *Image) fromEngine(ctx context.Context, name string, o OpenOptions) error {
+	dial := o.Engine
 	if dial == nil {
-		return errNoEngine
+		why := "none is known"
+		if o.NoEngine != nil {
+			why = o.NoEngine.Error()
+		}
+		return &Error{Message: "no Docker Engine: " + why, Hint: startEngine, Unreachable: true}
 	}
 	transport := &http.Transport{
 		DialContext:        func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) },
@@ -32,13 +37,13 @@ func (i *Image) fromEngine(ctx context.Context, name string, dial func(context.C
 	defer cancel()
 	resp, err := engineGet(asked, client, name, "json", "")
 	if err != nil {
-		return &Error{Message: "the Docker Engine does not answer: " + rootOf(err).Error(), Hint: errNoEngine.Hint, Unreachable: true}
+		return &Error{Message: "the Docker Engine does not answer: " + rootOf(err).Error(), Hint: startEngine, Unreachable: true}
 	}
 	resp.Body.Close()
 	switch resp.StatusCode {
 	case http.StatusOK:
 	case http.StatusNotFound:
-		return bad("docker images lists what it has", "it has no such image")
+		return bad("docker images lists what it has", "the Docker Engine has no such image")
 	default:
 		return fmt.Errorf("the Docker Engine answers %s", resp.Status)
 	}

@@ -17,8 +17,11 @@ import (
 type OpenOptions struct {
 	// Platform picks one image of several, as in "linux/arm64"; "" is this machine's, or the only one there is.
 	Platform string
-	// Engine connects to the API of a Docker Engine; nil if there is none to ask.
-	Engine func(context.Context) (net.Conn, error)
+	// Dir is what relative paths start from; "" is the process's own folder.
+	Dir string
+	// Engine connects to the API of a Docker Engine; nil if there is none to ask, and NoEngine may say why.
+	Engine   func(context.Context) (net.Conn, error)
+	NoEngine error
 }
 
 // Image is one that was found and not yet read. Close it. It serves one [Analyse].
@@ -68,22 +71,29 @@ func Open(ctx context.Context, ref string, o OpenOptions) (*Image, error) {
 	case kind == "docker":
 		err = img.fromRegistry(ctx, strings.TrimPrefix(rest, "//"))
 	case kind == "docker-daemon":
-		err = img.fromEngine(ctx, rest, o.Engine)
+		err = img.fromEngine(ctx, rest, o)
 	case known:
-		rest, img.want.tag = cutTag(rest)
+		rest, img.want.tag = cutTag(o.absolute(rest))
 		err = img.fromPath(ctx, rest)
-	case isThere(rest):
-		err = img.fromPath(ctx, rest)
+	case isThere(o.absolute(rest)):
+		err = img.fromPath(ctx, o.absolute(rest))
 	case looksLikePath(rest):
 		return nil, bad("", "%s: there is no such file", ref)
 	default:
-		err = img.fromName(ctx, rest, o.Engine)
+		err = img.fromName(ctx, rest, o)
 	}
 	if err != nil {
 		_ = img.Close()
 		return nil, img.wrap(err)
 	}
 	return img, nil
+}
+
+func (o OpenOptions) absolute(name string) string {
+	if filepath.IsAbs(name) || o.Dir == "" {
+		return name
+	}
+	return filepath.Join(o.Dir, name)
 }
 
 // Stream is an image in an archive that comes once: an OCI layout in a tar, as BuildKit exports it, or what `docker
@@ -232,17 +242,15 @@ func (i *Image) keep(s store) {
 }
 
 // fromName looks where `docker run` would.
-func (i *Image) fromName(ctx context.Context, name string, engine func(context.Context) (net.Conn, error)) error {
-	var local error = errNoEngine
-	if engine != nil {
-		if local = i.fromEngine(ctx, name, engine); local == nil || ctx.Err() != nil {
-			return local
-		}
+func (i *Image) fromName(ctx context.Context, name string, o OpenOptions) error {
+	local := i.fromEngine(ctx, name, o)
+	if local == nil || ctx.Err() != nil {
+		return local
 	}
 	err := i.fromRegistry(ctx, name)
 	var e *Error
 	if err != nil && errors.As(err, &e) {
-		return &Error{Message: fmt.Sprintf("not in the Docker Engine (%v), and not in its registry: %s", local, e.Message), Hint: e.Hint, Unreachable: e.Unreachable}
+		return &Error{Message: fmt.Sprintf("%s; and %v", e.Message, local), Hint: e.Hint, Unreachable: e.Unreachable}
 	}
 	return err
 }

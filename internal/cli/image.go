@@ -1,0 +1,219 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"slices"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stokerd/stoker/internal/api"
+	"github.com/stokerd/stoker/internal/config"
+	"github.com/stokerd/stoker/internal/image"
+	"github.com/stokerd/stoker/internal/report"
+)
+
+const imagePlaces = `REF is spelt as skopeo spells it: docker://NAME for a registry, docker-daemon:NAME
+for the Docker Engine, oci:DIR, oci-archive:FILE, docker-archive:FILE. Without
+such a prefix, a path that exists is that file or folder, and a name is looked
+for in the Docker Engine, then in its registry.`
+
+// imageSource is what the commands about images have in common.
+type imageSource struct {
+	platform string
+	secrets  string
+	json     bool
+}
+
+type imageOptions struct {
+	*options
+	imageSource
+	base, diveFile, maxSize, efficiency, wasted, userWasted string
+	layer, depth, top                                       int
+	ci, all                                                 bool
+}
+
+func newImage(o *options) *cobra.Command {
+	c := &imageOptions{options: o}
+	cmd := &cobra.Command{
+		Use:   "image REF",
+		Short: "Show what an image holds, layer by layer, and what of it is waste",
+		Long: `Show the layers of an image with the instructions that made them, the bytes that
+later layers hide, the biggest files, leftovers of package managers, set-uid
+files, secrets, and how its containers run.
+
+` + imagePlaces + `
+
+--ci judges the image by the limits in .dive-ci of the current folder, or dive's
+defaults; the other limits hold with and without it. Exit status 1: over a limit.`,
+		Example: "  stoker image shop:latest\n  stoker image oci:out --layer 3\n  stoker image image.tar --ci --max-size 200MB",
+		Args:    cobra.ExactArgs(1),
+		RunE:    func(cmd *cobra.Command, args []string) error { return c.run(cmd, args[0]) },
+	}
+	c.register(cmd)
+	f := cmd.Flags()
+	f.StringVar(&c.secrets, "secrets", string(image.AppSecrets), "look for secrets in: app (not where packages lie), all (slow) or off")
+	f.StringVar(&c.base, "base", "", "REF of the image that it is made from, to tell its layers apart")
+	f.IntVar(&c.layer, "layer", 0, "show what is in layer N")
+	f.IntVarP(&c.depth, "depth", "d", 0, "of a layer show folders down to this depth (default: all)")
+	f.IntVar(&c.top, "top", 10, "how many files and losses to list")
+	f.BoolVarP(&c.all, "all", "a", false, "show everything, however long")
+	f.BoolVar(&c.ci, "ci", false, "fail where dive would, by .dive-ci or its defaults")
+	f.StringVar(&c.diveFile, "ci-config", "", "file with dive's limits (default .dive-ci); implies --ci")
+	f.StringVar(&c.maxSize, "max-size", "", "limit for the unpacked size, as in 200MB")
+	f.StringVar(&c.efficiency, "min-efficiency", "", "lowest efficiency, from 0 to 1, as dive counts it")
+	f.StringVar(&c.wasted, "max-wasted", "", "limit for wasted bytes, as dive counts them")
+	f.StringVar(&c.userWasted, "max-user-wasted", "", "highest part, from 0 to 1, of wasted bytes in what is above the first layer")
+	cmd.AddCommand(newImageDiff(o))
+	return cmd
+}
+
+func (s *imageSource) register(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&s.platform, "platform", "", "which image of several, as in linux/arm64 (default: this machine's)")
+	f.BoolVar(&s.json, "json", false, "print JSON")
+}
+
+func (c *imageOptions) run(cmd *cobra.Command, ref string) error {
+	ctx := cmd.Context()
+	gates, file, err := c.gates()
+	if err != nil {
+		return err
+	}
+	scope := image.Scope(c.secrets)
+	if !slices.Contains([]image.Scope{image.AppSecrets, image.AllSecrets, image.NoSecrets}, scope) {
+		return usage("one of app, all and off", "--secrets: there is no %q", c.secrets)
+	}
+	if c.depth < 0 || c.top < 0 || c.layer < 0 {
+		return usage("", "--layer, --depth and --top cannot be negative")
+	}
+	o := image.Options{Secrets: scope}
+	if c.base != "" {
+		if o.Base, err = c.open(ctx, c.options, c.base); err != nil {
+			return err
+		}
+		defer o.Base.Close()
+	}
+	a, err := c.analyse(ctx, c.options, ref, o)
+	if err != nil {
+		return err
+	}
+	var rules []image.Rule
+	if gates != (image.Gates{}) {
+		rules = gates.Check(a)
+	}
+	answer := report.Image(a, rules, file)
+	if c.layer > 0 {
+		limit := 0
+		if c.out.height > 0 && !c.all && !c.json && c.depth == 0 {
+			limit = max((c.out.height-8)*3/4, 10)
+		}
+		nodes, err := a.Tree(c.layer, c.depth, limit)
+		if err != nil {
+			return err
+		}
+		answer.Tree = report.ImageTree(c.layer, nodes)
+	}
+	if c.json {
+		err = c.out.json(answer)
+	} else {
+		c.print(shown(answer))
+	}
+	if err == nil && answer.Gates != nil && !answer.Gates.OK {
+		return verdict(api.Failed)
+	}
+	return err
+}
+
+// gates are the limits of the flags over those of dive's file. file is the one that was read.
+func (c *imageOptions) gates() (g image.Gates, file string, err error) {
+	if c.ci || c.diveFile != "" {
+		name := c.diveFile
+		if name == "" {
+			name = image.DiveFile
+		}
+		var found bool
+		if g, found, err = image.ReadDive(c.absolute(name), config.ParseSize); err != nil {
+			return g, "", err
+		}
+		switch {
+		case found:
+			file = filepath.ToSlash(name)
+		case c.diveFile != "":
+			return g, "", usage("", "--ci-config: there is no file %s", name)
+		}
+	}
+	size := func(flag, text string, into **int64) {
+		if text == "" || err != nil {
+			return
+		}
+		n, bad := config.ParseSize(text)
+		if bad != nil {
+			err = usage("write it like 200MB or 1.5GiB", "--%s: %v", flag, bad)
+			return
+		}
+		*into = &n
+		if text == "off" {
+			*into = nil
+		}
+	}
+	ratio := func(flag, text string, into **float64) {
+		if text == "" || err != nil {
+			return
+		}
+		n, bad := strconv.ParseFloat(text, 64)
+		if bad != nil || !(n >= 0 && n <= 1) {
+			err = usage("for example 0.95", "--%s: %q is not between 0 and 1", flag, text)
+			return
+		}
+		*into = &n
+	}
+	size("max-size", c.maxSize, &g.MaxSize)
+	ratio("min-efficiency", c.efficiency, &g.LowestEfficiency)
+	size("max-wasted", c.wasted, &g.HighestWastedBytes)
+	ratio("max-user-wasted", c.userWasted, &g.HighestUserWastedPercent)
+	return g, file, err
+}
+
+// open finds an image; the caller closes it.
+func (s *imageSource) open(ctx context.Context, o *options, ref string) (*image.Image, error) {
+	where := image.OpenOptions{Platform: s.platform, Dir: o.Dir}
+	// Why there is no way to an engine matters only to who asked for it.
+	where.Engine, where.NoEngine = o.surroundings().Engine()
+	return image.Open(ctx, ref, where)
+}
+
+// analyse reads an image, and tells a terminal how far it is.
+func (s *imageSource) analyse(ctx context.Context, o *options, ref string, opts image.Options) (*image.Analysis, error) {
+	img, err := s.open(ctx, o, ref)
+	if err != nil {
+		return nil, err
+	}
+	defer img.Close()
+	if o.err.height > 0 {
+		opts.Progress = func(layer, of int) {
+			if of == 0 {
+				o.err.printf("\r\x1b[K%s", o.err.dim("reading the image"))
+				return
+			}
+			o.err.printf("\r\x1b[K%s", o.err.dim("reading layer "+strconv.Itoa(layer)+" of "+strconv.Itoa(of)))
+		}
+		defer o.err.printf("\r\x1b[K")
+	}
+	return image.Analyse(ctx, img, opts)
+}
+
+// imageError gives an error about an image its code.
+func imageError(err error) (*api.Error, bool) {
+	var e *image.Error
+	if !errors.As(err, &e) {
+		return nil, false
+	}
+	code := api.BadInput
+	if e.Unreachable {
+		code = api.NoBuilder
+	}
+	return &api.Error{Code: code, Message: e.Message, Hint: e.Hint}, true
+}
