@@ -2,7 +2,6 @@ package image
 
 import (
 	"regexp"
-	"strconv"
 	"strings"
 	"time"
 
@@ -46,7 +45,7 @@ var (
 	nop = regexp.MustCompile(`^/bin/sh -c #\(nop\)\s*`)
 	// Build args that a RUN saw: `|2 A=1 B=2 /bin/sh -c …` (BuildKit: frontend/dockerfile/dockerfile2llb/convert_run.go,
 	// withShell and commitToHistory; the old builder wrote the same).
-	argCount = regexp.MustCompile(`^(RUN )?\|(\d+) `)
+	argCount = regexp.MustCompile(`^(?:RUN )?\|\d+ `)
 	// What ends the args of a RUN: a shell.
 	shell = regexp.MustCompile(`(?:^| )(?:/usr)?/bin/(?:ba|da|a|z|k)?sh(?: -\S+(?: pipefail)?)* -\w*c `)
 	// Other shells than the default come before the command too.
@@ -63,8 +62,8 @@ func instruction(text string) string {
 	} else if rest, ok := strings.CutPrefix(text, "/bin/sh -c "); ok {
 		text = "RUN " + rest
 	}
-	if m := argCount.FindStringSubmatch(text); m != nil {
-		return "RUN " + withoutArgs(text[len(m[0]):], m[2])
+	if m := argCount.FindString(text); m != "" {
+		return "RUN " + withoutArgs(text[len(m):])
 	}
 	if rest, ok := strings.CutPrefix(text, "RUN "); ok {
 		return "RUN " + leadingShell.ReplaceAllString(rest, "")
@@ -79,27 +78,17 @@ func instruction(text string) string {
 	return text
 }
 
-// withoutArgs cuts the values of build args off a command. They are not quoted, so where a shell does not show their end,
-// nothing is shown.
-func withoutArgs(text, count string) string {
-	n, err := strconv.Atoi(count)
-	if err != nil {
-		return "…"
-	}
-	// A value may hold what looks like a shell: the end is the last one that leaves a command, and commands rarely hold
-	// "/bin/sh -c " themselves. With the first one, part of a value might be shown.
+// withoutArgs cuts the values of build args off a command. They are not quoted: a shell shows where they end, and of
+// several shells only the last one is sure not to stand in a value.
+func withoutArgs(text string) string {
 	all := shell.FindAllStringIndex(text, -1)
-	if len(all) == 0 {
+	switch len(all) {
+	case 0:
 		return "…"
-	}
-	if len(all) == 1 {
+	case 1:
 		return text[all[0][1]:]
 	}
-	first := text[:all[0][0]]
-	if strings.Count(first, "=") == n && len(strings.Fields(first)) == n {
-		return text[all[0][1]:] // each is one word, so the first shell is the end
-	}
-	return text[all[len(all)-1][1]:]
+	return "… " + text[all[len(all)-1][1]:]
 }
 
 // namesOnly leaves out the values of NAME=value pairs, and of the old form NAME value.

@@ -66,7 +66,9 @@ func TestDamagedImages(t *testing.T) {
 				}
 			}
 		}, "has another digest"},
-		"an index that is none": {func(_ *testing.T, l *layout) { l.files["index.json"] = []byte(`{"manifests":[{"digest":"../../etc"}]}`) }, "is no digest"},
+		"an index that is none": {func(_ *testing.T, l *layout) {
+			l.files["index.json"] = []byte(`{"manifests":[{"digest":"../../etc"}]}`)
+		}, "is no digest"},
 		"an index without end": {func(_ *testing.T, l *layout) { l.files["index.json"] = []byte(`{"manifests":`) }, "does not parse"},
 		"no image in it":       {func(_ *testing.T, l *layout) { l.files["index.json"] = []byte(`{}`) }, "no image is in it"},
 	} {
