@@ -82,6 +82,13 @@ func (w *whyOptions) print(answer api.Why) {
 		head = append(head, p.warn("canceled"))
 	}
 	p.line(strings.Join(head, "  "))
+	against, several := "", false
+	for _, s := range answer.Steps {
+		if compared(s) {
+			several = several || against != "" && against != s.Against
+			against = s.Against
+		}
+	}
 	for _, s := range answer.Steps {
 		word := fmt.Sprintf("%-8s", s.Outcome)
 		switch s.Outcome {
@@ -105,12 +112,18 @@ func (w *whyOptions) print(answer api.Why) {
 		for _, c := range append([]api.WhyCause{*s.Cause}, s.More...) {
 			w.cause(c)
 		}
-		if s.Against != "" && s.Cause.Kind != "gone" {
+		if several && compared(s) {
 			p.line("            " + p.dim("against build "+s.Against))
 		}
 	}
+	if against != "" && !several {
+		p.line(p.dim("compared with build " + against))
+	}
 	w.notes(answer.Notes)
 }
+
+// compared reports whether the cause of a step is what differs from another build.
+func compared(s api.WhyStep) bool { return s.Against != "" && s.Cause != nil && s.Cause.Kind != "gone" }
 
 func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 

@@ -146,9 +146,9 @@ func whyText(c cache.Cause, out api.WhyCause) string {
 		if c.Made.IsZero() {
 			return "nothing that decides differs: its result was dropped from the cache (pruned, or collected as garbage)"
 		}
-		return "its result was there on " + c.Made.UTC().Format("2006-01-02 15:04:05") + " UTC, and was dropped from the cache since (pruned, or collected as garbage)"
+		return "its result was there on " + c.Made.Local().Format("2006-01-02 15:04:05") + ", and was dropped from the cache since (pruned, or collected as garbage)"
 	case cache.ByFirst:
-		return "no earlier build here is known to have made it"
+		return "no earlier build that was seen on this builder made it"
 	case cache.ByEachBuild:
 		return "it works right on local files (FROM a named context), for which BuildKit makes a key that no later build has"
 	case cache.ByInput:

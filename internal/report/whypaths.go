@@ -100,16 +100,17 @@ func filesText(c api.WhyCause) string {
 	case 0:
 		return "what it takes of the build context" + of + " differs"
 	case 1:
+		if only := c.Paths[0]; only.Change == "mode" && umask(only) {
+			return PathText(only) + of + asUmask
+		}
 		return PathText(c.Paths[0]) + of
 	}
 	counts := map[string]int{}
 	for _, p := range c.Paths {
 		counts[p.Change]++
 	}
-	if first := c.Paths[0]; counts["mode"] == len(c.Paths) && !slices.ContainsFunc(c.Paths, func(p api.WhyPath) bool {
-		return p.Before != first.Before || p.After != first.After
-	}) {
-		return fmt.Sprintf("%d paths%s: mode %s → %s%s", len(c.Paths), of, first.Before, first.After, umask(first))
+	if counts["mode"] == len(c.Paths) && !slices.ContainsFunc(c.Paths, func(p api.WhyPath) bool { return !umask(p) }) {
+		return fmt.Sprintf("the mode of %d paths%s%s", len(c.Paths), of, asUmask)
 	}
 	var parts []string
 	for _, change := range tellingOrder {
@@ -127,18 +128,20 @@ func PathText(p api.WhyPath) string {
 	}
 	switch p.Change {
 	case "mode":
-		return p.Path + ": mode " + p.Before + " → " + p.After + umask(p)
+		return p.Path + ": mode " + p.Before + " → " + p.After
 	case "link", "type":
 		return p.Path + ": " + p.Change + " " + p.Before + " → " + p.After
 	}
 	return p.Path + ": " + p.Change
 }
 
-// umask hints at what makes whole trees differ in the rights of groups and others.
-func umask(p api.WhyPath) string {
+// asUmask names what makes whole trees differ in what groups and others may write.
+const asUmask = ", as another umask gives"
+
+// umask reports whether a mode differs as it does for files that are made anew under
+// another umask.
+func umask(p api.WhyPath) bool {
 	var before, after uint32
-	if _, err := fmt.Sscanf(p.Before+" "+p.After, "%o %o", &before, &after); err != nil || (before^after)&^0o022 != 0 {
-		return ""
-	}
-	return " (as another umask gives)"
+	_, err := fmt.Sscanf(p.Before+" "+p.After, "%o %o", &before, &after)
+	return err == nil && before != after && (before^after)&^0o022 == 0
 }

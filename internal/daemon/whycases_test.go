@@ -1,0 +1,162 @@
+package daemon_test
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stokerd/stoker/internal/api"
+	"github.com/stokerd/stoker/internal/daemon"
+)
+
+// why returns what is said of the n-th build of a repository, once it was recorded.
+func (r *running) why(root string, n int, req api.WhyRequest) api.Why {
+	r.t.Helper()
+	r.wait(root, "the build", func(repo api.Repository) bool { return len(repo.Definitions) > 0 && repo.Definitions[0].Builds == n })
+	req.Dir = root
+	answer, err := r.Why(r.t.Context(), req)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return answer
+}
+
+// causes are the kinds of causes of the steps that broke the cache, by instruction.
+func causes(w api.Why) map[string]string {
+	found := map[string]string{}
+	for _, s := range w.Steps {
+		if s.Outcome == "executed" {
+			_, instruction, _ := strings.Cut(s.Name, "] ")
+			found[instruction] = s.Cause.Kind
+			if s.Cause.Name != "" {
+				found[instruction] += " " + s.Cause.Name
+			}
+		}
+	}
+	return found
+}
+
+// TestWhyTellsNoValue builds with args that stand wherever an arg may: none of the
+// values is stored, logged or said, and each arg is named all the same.
+func TestWhyTellsNoValue(t *testing.T) {
+	nonce := strings.ToLower(rand.Text())
+	root := repository(t, map[string]string{
+		"Dockerfile": `FROM busybox AS one
+ARG TOKEN
+ARG DEST=/plain
+ARG LIST
+ENV COPY_OF=$TOKEN
+RUN echo ` + nonce + ` $TOKEN
+FROM busybox AS two
+ARG DEST
+WORKDIR /$DEST/` + nonce + `
+FROM busybox AS three
+ARG LIST
+COPY <<EOF /list
+` + nonce + ` $LIST
+EOF
+FROM busybox AS four
+ARG LIST
+ENV N_$LIST=` + nonce + `
+RUN echo ` + nonce + `
+FROM busybox
+COPY --from=one /etc /one
+COPY --from=two / /two
+COPY --from=three /list /three
+COPY --from=four /etc /four
+`,
+		"x": "x",
+	})
+	book := &logbook{}
+	env, change := onLab(t, "prewarm: {level: off}\n", book)
+	r := start(t, t.TempDir(), env, change)
+	r.up(root, false)
+	attrs := func(suffix string) map[string]string {
+		return map[string]string{"build-arg:TOKEN": canary + suffix, "build-arg:DEST": canary + suffix, "build-arg:LIST": canary + suffix}
+	}
+	if err := build(t, root, "", attrs("a")); err != nil {
+		t.Fatal(err)
+	}
+	first := r.why(root, 1, api.WhyRequest{})
+	if err := build(t, root, "", attrs("b")); err != nil {
+		t.Fatal(err)
+	}
+	second := r.why(root, 2, api.WhyRequest{})
+	for instruction, want := range map[string]string{
+		"RUN echo " + nonce + " $TOKEN": "arg TOKEN", "WORKDIR /$DEST/" + nonce: "arg DEST", "COPY <<EOF /list": "arg LIST",
+	} {
+		if got := causes(second)[instruction]; !strings.HasPrefix(got, want) && !(want == "arg TOKEN" && got == "env COPY_OF") {
+			t.Errorf("%s ran because of %q, want %q; all: %v", instruction, got, want, causes(second))
+		}
+	}
+	r.noCanary(book, nil)
+	said, err := json.Marshal([]any{first, second, r.why(root, 2, api.WhyRequest{Against: first.Ref})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Contains(said, []byte(canary)) {
+		t.Errorf("why says the value of an arg: %s", said)
+	}
+}
+
+// TestWhyAfterRestart: what was kept outlives the daemon; of a build that ran while
+// it was off the operations are known, and its files are not.
+func TestWhyAfterRestart(t *testing.T) {
+	nonce := strings.ToLower(rand.Text())
+	root := repository(t, map[string]string{
+		"Dockerfile": "FROM busybox\nARG V=0\nRUN echo $V " + nonce + "\nFROM busybox\nCOPY src /src\nCOPY --from=0 /etc /etc0\n# " + nonce + "\n", "src/a": nonce,
+	})
+	env, change := onLab(t, "prewarm: {level: off}\n", &logbook{})
+	quiet := func(o *daemon.Options) { change(o); o.Env = nil }
+	home := t.TempDir()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := start(t, home, env, quiet)
+	r.up(root, false)
+	must(build(t, root, "", nil))
+	r.why(root, 1, api.WhyRequest{})
+	r.end()
+
+	write(t, filepath.Join(root, "src", "a"), nonce+"while off")
+	must(build(t, root, "", map[string]string{"build-arg:V": "1"}))
+	r = start(t, home, env, quiet)
+	off := r.why(root, 2, api.WhyRequest{})
+	if got := causes(off); got["RUN echo $V "+nonce] != "arg V" || !strings.HasPrefix(got["COPY src /src"], "unknown") {
+		t.Errorf("a build while the daemon was off ran because of %v", got)
+	}
+	for _, s := range off.Steps {
+		if s.Cause != nil && s.Cause.Kind == "unknown" && (s.Cause.Reason != "unwatched" || !strings.Contains(s.Cause.Text, "daemon was off")) {
+			t.Errorf("%s is not known because of %+v", s.Name, s.Cause)
+		}
+	}
+
+	write(t, filepath.Join(root, "src", "a"), nonce+"watched again")
+	must(os.Chmod(filepath.Join(root, "src", "a"), 0o664))
+	must(build(t, root, "", map[string]string{"build-arg:V": "1"}))
+	again := r.why(root, 3, api.WhyRequest{Step: "COPY src"})
+	if len(again.Steps) != 1 {
+		t.Fatalf("%d steps are COPY src", len(again.Steps))
+	}
+	s := again.Steps[0]
+	if s.Cause == nil || s.Cause.Kind != "files" || len(s.Cause.Paths) != 1 || s.Cause.Paths[0].Change != "content" ||
+		s.Cause.Paths[0].Before != "644" || s.Cause.Paths[0].After != "664" {
+		t.Errorf("against the last build whose files are known: %+v", s.Cause)
+	}
+	if first := r.why(root, 3, api.WhyRequest{Build: s.Against[:10]}); first.Ref != s.Against || first.Steps[0].Cause.Kind != "first" {
+		t.Errorf("the beginning of a ref finds %s, whose first step ran because of %+v", first.Ref, first.Steps[0].Cause)
+	}
+	for _, bad := range []api.WhyRequest{{Build: "nonsense"}, {Against: "nonsense"}, {Step: "nonsense"}, {Against: again.Ref}} {
+		bad.Dir = root
+		if _, err := r.Why(t.Context(), bad); err == nil {
+			t.Errorf("%+v is answered", bad)
+		}
+	}
+}
