@@ -128,7 +128,11 @@ func whyText(c cache.Cause, out api.WhyCause) string {
 	case cache.ByArg, cache.ByEnv:
 		return variableText(c)
 	case cache.ByBase:
-		return "the base image moved: " + short(c.Before) + " → " + short(c.After)
+		what := "the base image"
+		if c.Name != "" {
+			what = "the image of " + c.Name
+		}
+		return what + " is another one now: " + short(c.Before) + " → " + short(c.After)
 	case cache.ByDockerfile, cache.BySecret, cache.BySSH:
 		return editText(c)
 	case cache.ByPlatform:
@@ -144,9 +148,9 @@ func whyText(c cache.Cause, out api.WhyCause) string {
 		return "the build was told not to use the cache (--no-cache)"
 	case cache.ByGone:
 		if c.Made.IsZero() {
-			return "nothing that decides differs: its result was dropped from the cache (pruned, or collected as garbage)"
+			return "nothing that decides differs: its result was dropped from the cache (pruned or garbage collected)"
 		}
-		return "its result was there on " + c.Made.Local().Format("2006-01-02 15:04:05") + ", and was dropped from the cache since (pruned, or collected as garbage)"
+		return "its result was dropped from the cache (pruned or garbage collected); it was there on " + c.Made.Local().Format("2006-01-02 15:04:05")
 	case cache.ByFirst:
 		return "no earlier build that was seen on this builder made it"
 	case cache.ByEachBuild:
