@@ -9,8 +9,12 @@ import (
 
 // Stats sums up records, one entry per definition, ordered by repository and
 // name. Records that belong to no definition are left out. Nothing depends on
-// the order in which records arrive.
-func Stats(records iter.Seq[Record]) []DefinitionStats {
+// the order in which records arrive. blames returns what is known of what broke the
+// cache in a build; nil if nothing is.
+func Stats(records iter.Seq[Record], blames func(Record) []Blame) []DefinitionStats {
+	if blames == nil {
+		blames = func(Record) []Blame { return nil }
+	}
 	byName := map[[2]string]*tally{}
 	for r := range records {
 		if r.Definition == "" {
@@ -19,7 +23,7 @@ func Stats(records iter.Seq[Record]) []DefinitionStats {
 		id := [2]string{r.Repository, r.Definition}
 		t := byName[id]
 		if t == nil {
-			t = &tally{steps: map[StepID]*stepTally{}}
+			t = &tally{steps: map[StepID]*stepTally{}, blames: blames}
 			byName[id] = t
 		}
 		t.add(r)
@@ -79,6 +83,10 @@ type Breaker struct {
 	Name        string
 	Times       int
 	SecondsLost float64 // of the step and of what ran because of it
+	// Costliest is the name of the step, of it and those that ran because of it, that
+	// took most in all; "" where nothing took time.
+	Costliest string
+	Behind    []Behind // what it was, as far as it is known, the costliest first
 }
 
 // A StepID tells steps of one definition apart across builds. It holds what
@@ -119,6 +127,8 @@ type tally struct {
 	out   DefinitionStats
 	wall  float64
 	steps map[StepID]*stepTally
+
+	blames func(Record) []Blame
 }
 
 type stepTally struct {
@@ -127,6 +137,8 @@ type stepTally struct {
 	stats    StepStats
 	times    []float64
 	broke    Breaker
+	costs    map[StepID]float64 // seconds of what ran because of it
+	behind   map[Behind]*Behind
 }
 
 func (t *tally) add(r Record) {
@@ -177,23 +189,29 @@ func (st *stepTally) add(s Step) {
 // say which breaker a step cascaded from: it is the nearest one above in its
 // own stage and platform, else the nearest one above at all.
 func (t *tally) blame(r Record, ids []StepID) {
-	nearest := map[[2]string]*Breaker{}
-	var last *Breaker
+	nearest := map[[2]string]*breaking{}
+	var last *breaking
+	var all []*breaking
 	for i, s := range r.Steps {
 		own := [2]string{s.Platform, s.Stage}
 		switch s.Outcome {
 		case Executed:
-			last = &t.steps[ids[i]].broke
-			last.Times++
-			last.SecondsLost += s.Seconds
+			last = &breaking{step: i, seconds: map[StepID]float64{ids[i]: s.Seconds}}
+			all = append(all, last)
 			nearest[own] = last
 		case Cascaded, Failed:
-			b := cmp.Or(nearest[own], last)
-			if b != nil {
-				b.SecondsLost += s.Seconds
+			if b := cmp.Or(nearest[own], last); b != nil {
+				b.seconds[ids[i]] += s.Seconds
 				nearest[own] = b
 			}
 		}
+	}
+	if len(all) == 0 {
+		return
+	}
+	blames := t.blames(r)
+	for _, b := range all {
+		t.steps[ids[b.step]].charge(b, blames)
 	}
 }
 
@@ -214,6 +232,10 @@ func (t *tally) sum(repository, name string) DefinitionStats {
 		}
 		return cmp.Compare(a.position, b.position)
 	})
+	names := map[StepID]string{}
+	for id, st := range t.steps {
+		names[id] = st.stats.Name
+	}
 	for _, st := range ordered {
 		s := st.stats
 		s.MedianSeconds = median(st.times)
@@ -222,9 +244,7 @@ func (t *tally) sum(repository, name string) DefinitionStats {
 		out.SecondsLost += s.SecondsLost
 		out.Steps = append(out.Steps, s)
 		if st.broke.Times > 0 {
-			b := st.broke
-			b.Name = s.Name
-			out.Breakers = append(out.Breakers, b)
+			out.Breakers = append(out.Breakers, st.breaker(names))
 		}
 	}
 	slices.SortStableFunc(out.Breakers, func(a, b Breaker) int {

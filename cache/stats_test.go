@@ -48,15 +48,15 @@ func TestStats(t *testing.T) {
 			{ID: id("RUN make"), Name: "[build 4/4] RUN make", Hits: 1, Misses: 3, MedianSeconds: 15, SecondsSaved: 15, SecondsLost: 35},
 		},
 		Breakers: []cache.Breaker{
-			{ID: id("RUN apt"), Name: "[build 2/4] RUN apt", Times: 1, SecondsLost: 32},
-			{ID: id("COPY . ."), Name: "[build 3/4] COPY . .", Times: 2, SecondsLost: 18},
+			{ID: id("RUN apt"), Name: "[build 2/4] RUN apt", Times: 1, SecondsLost: 32, Costliest: "[build 4/4] RUN make"},
+			{ID: id("COPY . ."), Name: "[build 3/4] COPY . .", Times: 2, SecondsLost: 18, Costliest: "[build 4/4] RUN make"},
 		},
 	}}
-	if diff := cmp.Diff(want, cache.Stats(slices.Values(records))); diff != "" {
+	if diff := cmp.Diff(want, cache.Stats(slices.Values(records), nil)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	slices.Reverse(records)
-	if diff := cmp.Diff(want, cache.Stats(slices.Values(records))); diff != "" {
+	if diff := cmp.Diff(want, cache.Stats(slices.Values(records), nil)); diff != "" {
 		t.Errorf("in another order (-want +got):\n%s", diff)
 	}
 	rate, ok := want[0].HitRate()
@@ -78,7 +78,7 @@ func TestStatsBlame(t *testing.T) {
 		cache.Step{Name: "[c 2/2] COPY --from=b / /", Stage: "c", Outcome: cache.Cascaded, Seconds: 40},
 	)
 	got := map[string]float64{}
-	for _, b := range cache.Stats(slices.Values([]cache.Record{r}))[0].Breakers {
+	for _, b := range cache.Stats(slices.Values([]cache.Record{r}), nil)[0].Breakers {
 		got[b.ID.Text] = b.SecondsLost
 	}
 	if diff := cmp.Diff(map[string]float64{"COPY a .": 11, "COPY b .": 62}, got); diff != "" {
@@ -101,5 +101,54 @@ func TestIdentify(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, ids); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// What broke the cache is summed up by what it was, and charged what it cost.
+func TestStatsSayWhatBroke(t *testing.T) {
+	copies, install := "[build 2/3] COPY package.json .", "[build 3/3] RUN npm ci"
+	var records []cache.Record
+	for n := range 4 {
+		records = append(records, record(n, 20, step(copies, cache.Executed, 1), step(install, cache.Cascaded, float64(10*n))))
+	}
+	records = append(records, record(5, 1, step(copies, cache.Hit, 0), step(install, cache.Hit, 0)))
+	blames := func(r cache.Record) []cache.Blame {
+		switch r.Ref {
+		case "ref1", "ref2":
+			return []cache.Blame{{Step: 0, Kind: cache.ByFiles, Name: "package.json"}}
+		case "ref3":
+			return []cache.Blame{{Step: 0, Kind: cache.ByFiles, Name: "package.json"}, {Step: 0, Kind: cache.ByBase}, {Step: 1, Kind: cache.ByArg, Name: "V"}}
+		}
+		return nil
+	}
+	want := []cache.Breaker{{
+		ID: cache.StepID{Stage: "build", Text: "COPY package.json ."}, Name: copies, Times: 4, SecondsLost: 64, Costliest: install,
+		Behind: []cache.Behind{{Kind: cache.ByFiles, Name: "package.json", Times: 3, SecondsLost: 63}, {Kind: cache.ByBase, Times: 1, SecondsLost: 31}},
+	}}
+	for range 2 {
+		if diff := cmp.Diff(want, cache.Stats(slices.Values(records), blames)[0].Breakers); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		slices.Reverse(records)
+	}
+}
+
+func TestBlames(t *testing.T) {
+	b := cache.Build{Record: record(1, 1, step("[1/4] COPY . .", cache.Executed, 1), step("[2/4] RUN x", cache.Cascaded, 1), step("[3/4] RUN y", cache.Executed, 1), step("[4/4] RUN z", cache.Executed, 1))}
+	explained := []cache.Explanation{
+		{Causes: []cache.Cause{{Kind: cache.ByFiles, TakenAfter: "t"}}},
+		{Causes: []cache.Cause{{Kind: cache.ByInput}}},
+		{Causes: []cache.Cause{{Kind: cache.ByArg, Name: "V", Before: "-", After: "+"}, {Kind: cache.ByDockerfile}, {Kind: cache.ByDockerfile, Before: "x"}}},
+		{Causes: []cache.Cause{{Kind: cache.ByUnknown, Gap: cache.Moving}}},
+	}
+	got, err := cache.Blames(b, explained, func(c cache.Cause) ([]string, error) {
+		return []string{"a", "b", "c", "d", "e", "f", "g"}, nil
+	})
+	want := []cache.Blame{
+		{Kind: cache.ByFiles, Name: "a"}, {Kind: cache.ByFiles, Name: "b"}, {Kind: cache.ByFiles, Name: "c"}, {Kind: cache.ByFiles, Name: "d"}, {Kind: cache.ByFiles, Name: "e"},
+		{Step: 2, Kind: cache.ByArg, Name: "V"}, {Step: 2, Kind: cache.ByDockerfile},
+	}
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
 }

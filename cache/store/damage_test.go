@@ -131,7 +131,7 @@ func TestMigrates(t *testing.T) {
 	err = db.Update(func(tx *bbolt.Tx) error {
 		return errors.Join(
 			tx.DeleteBucket([]byte("learnt")), tx.DeleteBucket([]byte("sums")),
-			tx.DeleteBucket([]byte("evidence")), tx.DeleteBucket([]byte("objects")),
+			tx.DeleteBucket([]byte("evidence")), tx.DeleteBucket([]byte("objects")), tx.DeleteBucket([]byte("blames")),
 			tx.Bucket([]byte("meta")).Put([]byte("schema"), binary.BigEndian.AppendUint32(nil, 1)),
 		)
 	})

@@ -22,6 +22,8 @@
 //	refs      builder and ref → the record's key and generation
 //	evidence  a record's key → what explains the build, as JSON: digests of
 //	          objects, and what is the build's own
+//	blames    a record's key → what broke the cache in it, in short: what
+//	          statistics take, which read all of them
 //	objects   digest → Dockerfiles and definitions of operations as JSON, and
 //	          directories (content.Manifest): what builds share
 //	sums      a bucket per repository: a tree's root and a directory → what is

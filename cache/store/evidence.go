@@ -69,15 +69,20 @@ func (s *Store) PutExplained(r cache.Record, e cache.Evidence, taken ...*content
 
 // moveEvidence keeps what explains a build when its record gets another key.
 func moveEvidence(tx *bbolt.Tx, from, to []byte) error {
-	b := tx.Bucket(evidenceBucket)
-	raw := bytes.Clone(b.Get(from))
-	if from == nil || raw == nil {
-		return nil
+	for _, name := range [][]byte{evidenceBucket, blameBucket} {
+		b := tx.Bucket(name)
+		raw := bytes.Clone(b.Get(from))
+		if from == nil || raw == nil {
+			continue
+		}
+		if err := b.Delete(from); err != nil {
+			return err
+		}
+		if err := b.Put(to, raw); err != nil {
+			return err
+		}
 	}
-	if err := b.Delete(from); err != nil {
-		return err
-	}
-	return b.Put(to, raw)
+	return nil
 }
 
 // Evidence returns what explains a build; ok is false if nothing is stored of it.

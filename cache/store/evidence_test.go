@@ -90,13 +90,13 @@ func TestEvidence(t *testing.T) {
 	s := open(t, file)
 	states := manifests(t, 2)
 	explained(t, s, build(0, "api"), evidence(0, states[0].Digest()), states[0])
-	before := size(t, s, file)
+	before := size(t, file)
 	explained(t, s, build(1, "api"), evidence(1, states[1].Digest()), states[1])
 	put(t, s, build(2, "api"))
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if grown := size(t, nil, file) - before; grown > before/2 {
+	if grown := size(t, file) - before; grown > before/2 {
 		t.Errorf("the file has %d bytes and grew by %d for one changed file", before, grown)
 	}
 	s = open(t, file)
@@ -126,8 +126,8 @@ func TestEvidence(t *testing.T) {
 	}
 }
 
-// size returns the size of the store's file, of pages in use.
-func size(t testing.TB, _ *store.Store, file string) int64 {
+// size returns the size of the store's file.
+func size(t testing.TB, file string) int64 {
 	t.Helper()
 	info, err := os.Stat(file)
 	if err != nil {
@@ -223,7 +223,7 @@ func BenchmarkCompare200k(b *testing.B) {
 	before := look()
 	began := time.Now()
 	explained(b, s, build(0, "api"), evidence(0, before.Digest()), before)
-	first, firstSize := time.Since(began), size(b, s, file)
+	first, firstSize := time.Since(began), size(b, file)
 	if err := os.WriteFile(filepath.Join(root, "d007/d07/f07"), []byte("x"), 0o644); err != nil {
 		b.Fatal(err)
 	}
@@ -239,4 +239,29 @@ func BenchmarkCompare200k(b *testing.B) {
 	b.ReportMetric(float64(first.Milliseconds()), "ms/first-write")
 	b.ReportMetric(float64(second.Milliseconds()), "ms/next-write")
 	b.ReportMetric(float64(firstSize)/200_000, "file-B/file")
+}
+
+func TestBlames(t *testing.T) {
+	s := open(t, path(t))
+	list := []cache.Blame{{Step: 3, Kind: cache.ByFiles, Name: "src/\xff"}, {Kind: cache.ByGone}}
+	for n := range 3 {
+		put(t, s, build(n, "api"))
+		if err := s.PutBlames(store.BuildID{Builder: "docker", Ref: build(n, "").Ref}, list); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.PutBlames(store.BuildID{Builder: "docker", Ref: "gone"}, list); err != nil {
+		t.Errorf("a build that is not stored any more: %v", err)
+	}
+	want := map[store.BuildID][]cache.Blame{{Builder: "docker", Ref: "ref000001"}: list, {Builder: "docker", Ref: "ref000002"}: list}
+	got, err := s.Blames(build(1, "").Completed)
+	if d := cmp.Diff(want, got); d != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, d)
+	}
+	if _, err := s.Prune(epoch, store.Retention{Bytes: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Blames(epoch.Add(-time.Hour)); len(got) > 0 || err != nil {
+		t.Errorf("after all builds are gone: %v, %v", got, err)
+	}
 }

@@ -32,6 +32,9 @@ func pruneEvidence(tx *bbolt.Tx, limit int64) error {
 			return err
 		}
 	}
+	if err := sweep(tx.Bucket(blameBucket), func(k, _ []byte) bool { return records.Get(k) == nil }); err != nil {
+		return err
+	}
 	for _, key := range gone {
 		if err := evidence.Delete(key); err != nil {
 			return err

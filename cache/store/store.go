@@ -22,10 +22,11 @@ var (
 	sumBucket       = []byte("sums")
 	evidenceBucket  = []byte("evidence")
 	objectBucket    = []byte("objects")
+	blameBucket     = []byte("blames")
 	schemaKey       = []byte("schema")
 	randomKey       = []byte("key")
 	recordBuckets   = [][]byte{layoutBucket, layoutIDBucket, recordBucket, refBucket}
-	evidenceBuckets = [][]byte{evidenceBucket, objectBucket}
+	evidenceBuckets = [][]byte{evidenceBucket, objectBucket, blameBucket}
 	documentBuckets = [][]byte{repositories.bucket, images.bucket, warmths.bucket, learnt.bucket}
 )
 

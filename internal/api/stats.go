@@ -45,4 +45,19 @@ type Breaker struct {
 	Name        string  `json:"name"`
 	Times       int     `json:"times"`
 	SecondsLost float64 `json:"secondsLost"` // of the step and what ran because of it
+	// Costliest is the step, of it and those that ran because of it, that took most.
+	Costliest string `json:"costliest,omitempty"`
+	// Causes are what broke it, as far as they are known, the costliest first.
+	Causes []BreakerCause `json:"causes,omitempty"`
+}
+
+// BreakerCause is what was behind a breaker.
+type BreakerCause struct {
+	Kind      string `json:"kind"` // as in [WhyCause]
+	Path      string `json:"path,omitempty"`
+	PathBytes []byte `json:"pathBytes,omitempty"`
+	Name      string `json:"name,omitempty"` // of a variable
+	Times     int    `json:"times"`
+	// SecondsLost are of the builds in which it broke the step, alone or with others.
+	SecondsLost float64 `json:"secondsLost"`
 }

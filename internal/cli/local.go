@@ -131,7 +131,7 @@ func (l *local) Stats(ctx context.Context, req api.StatsRequest) (api.Stats, err
 	if err != nil {
 		return api.Stats{}, err
 	}
-	return report.Stats(since, cache.Stats(slices.Values(records))), nil
+	return report.Stats(since, cache.Stats(slices.Values(records), nil)), nil
 }
 
 // costs returns the median seconds of the steps of a repository's builds; none
@@ -142,7 +142,7 @@ func (l *local) costs(root string) (advise.Costs, error) {
 		return nil, err
 	}
 	byName := map[string]map[string]float64{}
-	for _, d := range cache.Stats(slices.Values(records)) {
+	for _, d := range cache.Stats(slices.Values(records), nil) {
 		medians := map[string]float64{}
 		for _, s := range d.Steps {
 			if _, instruction, ok := strings.Cut(s.Name, "] "); ok && s.MedianSeconds > 0 {

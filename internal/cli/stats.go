@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -101,6 +102,30 @@ func (s *statsOptions) print(answer api.Stats) {
 		p.table([]string{"STEP", " HITS", " MISSES", " MEDIAN", " SAVED", " LOST"}, rows)
 		for _, b := range d.Breakers {
 			p.line(p.warn("breaker"), " "+p.fit(b.Name, 40), " "+plural(b.Times, "time"), " cost "+seconds(b.SecondsLost))
+			s.behind(b)
 		}
+	}
+}
+
+// Of what was behind a breaker so many causes are printed; JSON has all.
+const breakerCauses = 3
+
+// behind says what broke a step: "package.json broke RUN npm ci 9 times, 4m12s".
+func (s *statsOptions) behind(b api.Breaker) {
+	for _, c := range b.Causes[:min(len(b.Causes), breakerCauses)] {
+		what := map[string]string{
+			"base": "another base image", "dockerfile": "an edit of the Dockerfile", "no-cache": "--no-cache", "gone": "a pruned or collected result",
+			"secret": "the mount of a secret", "ssh": "the mount of an ssh agent", "download": "another download", "per-build": "FROM local files",
+			"platform": "another platform", "options": "options of the build", "arg": "ARG " + c.Name, "env": "ENV " + c.Name, "files": c.Path,
+		}[c.Kind]
+		if c.Kind == "env" && c.Name == "" {
+			what = "the base image's environment"
+		}
+		_, step, _ := strings.Cut(b.Costliest, "] ")
+		if step == "" {
+			_, step, _ = strings.Cut(b.Name, "] ")
+		}
+		text := fmt.Sprintf("%s broke %s %s, %s", what, oneLine(step), plural(c.Times, "time"), seconds(c.SecondsLost))
+		s.out.line("         " + s.out.fit(text, 9))
 	}
 }

@@ -152,8 +152,14 @@ func (d *Daemon) Stats(ctx context.Context, req api.StatsRequest) (api.Stats, er
 		}
 		q.Repository = root
 	}
+	blames, err := d.store.Blames(since)
+	if err != nil {
+		return api.Stats{}, err
+	}
 	var failed error
-	list := cache.Stats(records(d.store.Records(q), &failed))
+	list := cache.Stats(records(d.store.Records(q), &failed), func(r cache.Record) []cache.Blame {
+		return blames[store.BuildID{Builder: r.Builder, Ref: r.Ref}]
+	})
 	if failed != nil {
 		return api.Stats{}, fmt.Errorf("read builds: %w", failed)
 	}

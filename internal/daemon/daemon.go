@@ -112,6 +112,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	})
 	group.Go(func() error { return d.builder.run(ctx, d) })
 	group.Go(func() error { return d.lookUp(ctx) })
+	group.Go(func() error { return d.retain(ctx) })
 	group.Go(func() error { d.rest.run(ctx); return nil })
 	d.resume(ctx)
 	if o.Ready != nil {

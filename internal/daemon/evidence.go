@@ -11,11 +11,13 @@ import (
 
 	"github.com/stokerd/stoker/cache"
 	"github.com/stokerd/stoker/cache/buildkit"
+	"github.com/stokerd/stoker/cache/store"
 	buildctx "github.com/stokerd/stoker/context"
 	"github.com/stokerd/stoker/context/content"
 	"github.com/stokerd/stoker/context/dockerfile"
 	"github.com/stokerd/stoker/internal/ledger"
 	"github.com/stokerd/stoker/internal/project"
+	"github.com/stokerd/stoker/internal/report"
 )
 
 // keep stores a build with what explains it, if the builder tells of that, and
@@ -47,8 +49,29 @@ func (d *Daemon) keep(ctx context.Context, ev buildkit.Event, seen buildkit.Obse
 		e = g.gather(ctx, e, part)
 	}
 	e.Self = repo.selfReport(ev, seen, pictures, def)
-	_, err := d.store.PutExplained(seen.Record, e, g.taken...)
-	return err
+	if _, err := d.store.PutExplained(seen.Record, e, g.taken...); err != nil || len(pictures) == 0 {
+		return err
+	}
+	return d.blame(cache.Build{Record: seen.Record, Evidence: &e})
+}
+
+// blame notes what broke the cache in a build, for statistics.
+func (d *Daemon) blame(b cache.Build) error {
+	if !slices.ContainsFunc(b.Steps, func(s cache.Step) bool { return s.Outcome == cache.Executed }) {
+		return nil
+	}
+	earlier, err := d.earlier(b)
+	if err != nil {
+		return err
+	}
+	blames, err := cache.Blames(b, cache.Explain(b, earlier, nil), func(c cache.Cause) ([]string, error) {
+		differences, err := d.differences(c.TakenBefore, c.TakenAfter)
+		return report.Telling(differences), err
+	})
+	if err != nil || len(blames) == 0 {
+		return err
+	}
+	return d.store.PutBlames(store.BuildID{Builder: b.Builder, Ref: b.Ref}, blames)
 }
 
 // picturesOf returns what the repository held at the moments of a span, none if

@@ -67,7 +67,7 @@ func (d *Daemon) costs(r *repository) (advise.Costs, error) {
 	var failed error
 	q := store.Query{Since: time.Now().Add(-costWindow), Repository: r.root, Borrow: true}
 	byName := map[string]map[string]float64{}
-	for _, def := range cache.Stats(records(d.store.Records(q), &failed)) {
+	for _, def := range cache.Stats(records(d.store.Records(q), &failed), nil) {
 		medians := map[string]float64{}
 		for _, s := range def.Steps {
 			if _, instruction, ok := strings.Cut(s.Name, "] "); ok && s.MedianSeconds > 0 {

@@ -150,6 +150,19 @@ func TestWhyAfterRestart(t *testing.T) {
 		s.Cause.Paths[0].Before != "644" || s.Cause.Paths[0].After != "664" {
 		t.Errorf("against the last build whose files are known: %+v", s.Cause)
 	}
+	stats, err := r.Stats(t.Context(), api.StatsRequest{Since: 3600, Dir: root})
+	if err != nil {
+		t.Fatal(err)
+	}
+	blamed := ""
+	for _, b := range stats.Definitions[0].Breakers {
+		for _, c := range b.Causes {
+			blamed += b.Name + " " + c.Path + ";"
+		}
+	}
+	if !strings.HasSuffix(blamed, "COPY src /src src/a;") || strings.Count(blamed, ";") != 1 {
+		t.Errorf("statistics blame %q", blamed)
+	}
 	if first := r.why(root, 3, api.WhyRequest{Build: s.Against[:10]}); first.Ref != s.Against || first.Steps[0].Cause.Kind != "first" {
 		t.Errorf("the beginning of a ref finds %s, whose first step ran because of %+v", first.Ref, first.Steps[0].Cause)
 	}

@@ -75,7 +75,16 @@ func definitionStats(d cache.DefinitionStats) api.DefinitionStats {
 		}
 	}
 	for i, b := range d.Breakers {
-		out.Breakers[i] = api.Breaker{Name: b.Name, Times: b.Times, SecondsLost: b.SecondsLost}
+		out.Breakers[i] = api.Breaker{Name: b.Name, Times: b.Times, SecondsLost: b.SecondsLost, Costliest: b.Costliest}
+		for _, what := range b.Behind {
+			c := api.BreakerCause{Kind: string(what.Kind), Times: what.Times, SecondsLost: what.SecondsLost}
+			if what.Kind == cache.ByFiles {
+				c.Path, c.PathBytes = readable(what.Name), rawName(what.Name)
+			} else {
+				c.Name = what.Name
+			}
+			out.Breakers[i].Causes = append(out.Breakers[i].Causes, c)
+		}
 	}
 	return out
 }

@@ -41,6 +41,18 @@ func whyPaths(differences []content.Difference) []api.WhyPath {
 	return list
 }
 
+// Telling returns the paths of what differs as [Why] orders them.
+func Telling(differences []content.Difference) []string {
+	var names []string
+	for _, p := range whyPaths(differences) {
+		if p.PathBytes != nil {
+			p.Path = string(p.PathBytes)
+		}
+		names = append(names, p.Path)
+	}
+	return names
+}
+
 // tellingOrder has the changes that say most first.
 var tellingOrder = []string{"content", "link", "type", "device", "added", "removed", "mode", "xattr"}
 

@@ -1,0 +1,58 @@
+package store
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/stokerd/stoker/cache"
+)
+
+// A BuildID tells a build from all others.
+type BuildID struct{ Builder, Ref string }
+
+// PutBlames stores what broke the cache in a build that is stored. One that is not
+// any more is passed over.
+func (s *Store) PutBlames(id BuildID, blames []cache.Blame) error {
+	return s.update("what broke the cache", func(tx *bbolt.Tx) error {
+		entry := tx.Bucket(refBucket).Get(refKey(id.Builder, id.Ref))
+		if entry == nil {
+			return nil
+		}
+		key, _, err := decodeRef(entry)
+		if err != nil {
+			return err
+		}
+		raw := appendString(appendString(nil, id.Builder), id.Ref)
+		for _, b := range blames {
+			raw = appendString(appendString(binary.AppendUvarint(raw, uint64(b.Step)), string(b.Kind)), b.Name)
+		}
+		return tx.Bucket(blameBucket).Put(key, raw)
+	})
+}
+
+// Blames returns what broke the cache in the builds that ended since a time.
+func (s *Store) Blames(since time.Time) (map[BuildID][]cache.Blame, error) {
+	all := map[BuildID][]cache.Blame{}
+	err := s.view("what broke the cache", func(tx *bbolt.Tx) error {
+		from := timeKey(since)
+		cursor := tx.Bucket(blameBucket).Cursor()
+		for key, raw := cursor.Seek(from); key != nil && bytes.Compare(key, from) >= 0; key, raw = cursor.Next() {
+			d := decoder{b: raw}
+			id := BuildID{d.text(), d.text()}
+			var list []cache.Blame
+			for len(d.b) > 0 {
+				list = append(list, cache.Blame{Step: int(d.unsigned()), Kind: cache.CauseKind(d.text()), Name: d.text()})
+			}
+			if d.bad {
+				return fmt.Errorf("%w: blames that do not decode", ErrCorrupt)
+			}
+			all[id] = list
+		}
+		return nil
+	})
+	return all, err
+}

@@ -1,0 +1,36 @@
+package daemon
+
+import (
+	"context"
+	"time"
+
+	"github.com/stokerd/stoker/cache/store"
+)
+
+// How much of past builds is kept: records for a year and more, and what explains
+// them for as long as it stays small beside the caches that it is about.
+const (
+	keepFor      = 400 * 24 * time.Hour
+	keepRecords  = 128 << 20
+	keepEvidence = 256 << 20
+)
+
+// retain drops what is too old or too much, at once and then every day.
+func (d *Daemon) retain(ctx context.Context) error {
+	ticker := time.NewTicker(24 * time.Hour)
+	defer ticker.Stop()
+	retention := store.Retention{Age: keepFor, Bytes: keepRecords, Evidence: keepEvidence}
+	for {
+		removed, err := d.store.Prune(time.Now(), retention)
+		if err != nil {
+			d.log.Error("drop old builds from the store", "error", err)
+		} else if removed > 0 {
+			d.log.Info("old builds were dropped from the store", "builds", removed)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
