@@ -2,9 +2,11 @@ package buildkit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"regexp"
 	"slices"
 
 	"github.com/moby/buildkit/client"
@@ -12,6 +14,10 @@ import (
 	"github.com/moby/buildkit/session/secrets/secretsprovider"
 	"github.com/moby/buildkit/session/sshforward/sshprovider"
 )
+
+// ErrNoExport is a builder that builds and does not hand out what it made: a
+// Docker Engine that keeps images in its own store (moby: builder-next/worker).
+var ErrNoExport = errors.New("this builder does not export images in OCI form")
 
 // An Offer is what a user lets a build of ours use. Its values live in memory
 // for that build only.
@@ -40,9 +46,11 @@ func (o Offer) attachables() ([]session.Attachable, error) {
 	return list, nil
 }
 
+var noExporter = regexp.MustCompile(`exporter "?oci"? (could not be found|not found|is not supported)`)
+
 // Export builds r and has read take the image as an OCI archive while the
 // builder writes it: nothing is kept on this side. An error of read's ends the
-// build and is returned; else errors are as for [Builder.Warm].
+// build and is returned; else errors are as for [Builder.Warm], and [ErrNoExport].
 //
 // The archive is exported with the builder's own settings. With others, such as
 // layers left uncompressed, the builder would remember the layers in that form
@@ -74,8 +82,13 @@ func (b *Builder) Export(ctx context.Context, r Request, read func(io.Reader) er
 	}()
 	_, err = b.solve(ctx, nil, opt, r.Progress)
 	pw.CloseWithError(err) // where the build failed nobody else closes it
-	if readErr := <-took; err == nil {
-		err = readErr
+	readErr := <-took
+	var failed *SolveError
+	switch {
+	case err == nil:
+		return readErr
+	case errors.As(err, &failed) && noExporter.MatchString(failed.cause.Error()):
+		return ErrNoExport
 	}
 	return err
 }

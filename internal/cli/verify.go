@@ -52,7 +52,7 @@ func (s *suggestOptions) proven(ctx context.Context, query api.Query, answer *ap
 	})
 	var no *api.Error
 	if !s.verify && errors.As(err, &no) && (no.Code == api.NotAllowed || no.Code == api.NoBuilder) {
-		s.err.line("applied without proof by a build: " + visible(no.Message, nil))
+		s.err.line("not proven by a build: " + visible(no.Message, nil))
 		s.hint("stoker suggest --verify builds and compares, for that run only")
 		return true, nil
 	}

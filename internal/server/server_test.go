@@ -30,7 +30,7 @@ import (
 type backend struct {
 	server.Answers  // calls of which the tests make none
 	server.Verifier // likewise
-	statuses       chan string
+	statuses        chan string
 }
 
 func (b *backend) StatusJSON() []byte { return []byte(`{"schema":"stoker.status/v1"}`) }

@@ -200,6 +200,11 @@ func (r *run) unproven(ctx context.Context, candidates []int, def buildctx.Defin
 			v.Outcome, v.Message, v.Hint = api.VerifiedFailed, def.Name+": "+build.Error(), r.hint(def)
 		}
 		return nil
+	case errors.Is(err, buildkit.ErrNoExport):
+		return &api.Error{
+			Code: api.NoBuilder, Message: err.Error() + ", so they cannot be compared",
+			Hint: "turn on Docker's containerd image store, or use a builder of docker buildx",
+		}
 	case errors.Is(err, ErrChanged):
 		return &api.Error{Code: api.BadInput, Message: err.Error()}
 	case errors.As(err, &solve):

@@ -1,0 +1,197 @@
+package verify_test
+
+import (
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/tools/txtar"
+
+	buildctx "github.com/stokerd/stoker/context"
+	"github.com/stokerd/stoker/internal/lab"
+	"github.com/stokerd/stoker/internal/verify"
+)
+
+var from = regexp.MustCompile(`(?im)^\s*FROM\s+(?:--\S+\s+)*(\S+).*$`)
+
+// A proposal is a scenario of internal/suggest with an edit that is said to leave
+// the image as it is.
+type proposal struct {
+	name  string
+	files map[string]string // of the repository
+	want  map[string]string // after the edit
+	def   buildctx.Definition
+}
+
+// proposals reads the scenarios whose base images the lab has.
+func proposals(t *testing.T) []proposal {
+	t.Helper()
+	names, err := filepath.Glob("../suggest/testdata/*/*.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []proposal
+	for _, name := range names {
+		a, err := txtar.ParseFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := proposal{files: map[string]string{}, want: map[string]string{}}
+		p.name = strings.TrimSuffix(strings.TrimPrefix(filepath.ToSlash(name), "../suggest/testdata/"), ".txtar")
+		said := false // that it is advice, or nothing
+		for _, f := range a.Files {
+			switch {
+			case f.Name == "advice" || f.Name == "none":
+				said = true
+			case strings.HasPrefix(f.Name, "want/"):
+				p.want[strings.TrimPrefix(f.Name, "want/")] = string(f.Data)
+			case !slices.Contains([]string{"builds", "history", "seconds", "secrets", "title", "evidence", "saves", "rates", "diff"}, f.Name):
+				p.files[f.Name] = string(f.Data)
+			case f.Name == "builds":
+				p.define(string(f.Data))
+			}
+		}
+		if strings.HasPrefix(p.name, "several/") {
+			continue // edits of advice as well
+		}
+		if !said && p.want["Dockerfile"] != "" && buildable(p.files["Dockerfile"]) {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+// define takes the default build: "- TARGET [DIR] [ARG=VALUE]...".
+func (p *proposal) define(builds string) {
+	for line := range strings.Lines(builds) {
+		words := strings.Fields(line)
+		if len(words) < 2 || words[0] != "-" {
+			continue
+		}
+		p.def.Args = map[string]string{}
+		if words[1] != "-" {
+			p.def.Target = words[1]
+		}
+		for _, w := range words[2:] {
+			if name, value, ok := strings.Cut(w, "="); ok {
+				p.def.Args[name] = value
+			} else if w != "shared" {
+				p.def.Context = w
+			}
+		}
+	}
+}
+
+// buildable reports a Dockerfile whose images are in the lab.
+func buildable(text string) bool {
+	stages := map[string]bool{"scratch": true}
+	for _, line := range from.FindAllStringSubmatch(text, -1) {
+		image := line[1]
+		if !strings.Contains(path.Base(image), ":") {
+			image += ":latest"
+		}
+		if !stages[strings.ToLower(line[1])] && !slices.Contains(lab.StandIns(), image) {
+			return false
+		}
+		if words := strings.Fields(line[0]); len(words) > 2 && strings.EqualFold(words[len(words)-2], "AS") {
+			stages[strings.ToLower(words[len(words)-1])] = true
+		}
+	}
+	return true
+}
+
+// quick has stand-ins take no time.
+func quick(text string) string { return from.ReplaceAllString(text, "$0\nENV STANDIN_SECONDS=0") }
+
+// unbuilt are scenarios that cannot be built with what they hold, and why.
+var unbuilt = map[string]string{}
+
+// supply gives a scenario what its steps need and its rule does not look at.
+func supply(files map[string]string) {
+	text := files["Dockerfile"]
+	for word, name := range map[string]string{"go ": "go.mod", "npm ": "package.json", "requirements.txt": "requirements.txt"} {
+		if _, ok := files[name]; strings.Contains(text, word) && !ok {
+			files[name] = map[string]string{"go.mod": "module x\n", "package.json": "{}"}[name]
+		}
+	}
+	packages := ""
+	for name, text := range files {
+		dir, base := path.Split(name)
+		switch base {
+		case "go.mod":
+			files[dir+"go.sum"] = ""
+			for _, require := range requires.FindAllStringSubmatch(text, -1) {
+				files[dir+"go.sum"] += require[1] + " h1:x\n"
+			}
+		case "package.json":
+			packages += text
+			if !strings.Contains(text, `"build"`) {
+				files[name] = strings.Replace(text, "{", `{"scripts": {"build": "x"}, `, 1)
+			}
+		}
+	}
+	for name := range files {
+		// A lock file knows what the packages ask for.
+		if base := path.Base(name); base == "package-lock.json" || base == "yarn.lock" || base == "pnpm-lock.yaml" {
+			files[name] += "\n" + packages
+		}
+	}
+	if _, ok := files["package-lock.json"]; !ok && strings.Contains(text, "npm ci") {
+		files["package-lock.json"] = packages
+	}
+}
+
+var requires = regexp.MustCompile(`(?m)^(?:require )?\s*(\S+\.\S+/\S+ v\S+)`)
+
+// What suggest says to be the same image by construction is the same image by
+// proof, wherever the lab has stand-ins for the tools.
+func TestSuggestionsAreProven(t *testing.T) {
+	list := proposals(t)
+	if len(list) < 30 {
+		t.Errorf("%d scenarios show little", len(list))
+	}
+	for _, p := range list {
+		t.Run(p.name, func(t *testing.T) {
+			t.Parallel()
+			root := t.TempDir()
+			supply(p.files)
+			for name, text := range p.files {
+				if name == "Dockerfile" {
+					text = quick(text)
+				}
+				put(t, filepath.Join(root, name), text)
+			}
+			def := p.def
+			def.Name, def.Context, def.Dockerfile = "app", filepath.Join(root, p.def.Context), filepath.Join(root, "Dockerfile")
+			var changes []verify.Change
+			for name, text := range p.want {
+				c := verify.Change{Path: filepath.Join(root, name), New: []byte(text)}
+				if name == "Dockerfile" {
+					c.New = []byte(quick(text))
+				}
+				if old, err := os.ReadFile(c.Path); err == nil {
+					c.Old = old
+				}
+				changes = append(changes, c)
+			}
+			o, err := verify.Open(t.Context(), connect(t), def, verify.Options{})
+			if why, known := unbuilt[p.name]; (err != nil) != known {
+				t.Fatalf("build as it is: %v; known is: %q", err, why)
+			}
+			if err != nil {
+				return
+			}
+			r, err := o.Check(t.Context(), changes)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !r.Equal() {
+				t.Errorf("another image: %s\n%s\nnot covered:\n%s", r.Failure, told(r.Differences), told(r.Uncovered))
+			}
+		})
+	}
+}
