@@ -150,22 +150,12 @@ func (s *suggestOptions) write(ctx context.Context, answer api.Suggest, verified
 		s.err.line("there is nothing to apply")
 		return nil
 	}
-	root, err := project.Root(ctx, s.Dir)
+	applier, err := s.applier(ctx)
 	if err != nil {
 		return err
-	}
-	applier, err := s.applier(ctx, root)
-	if err != nil {
-		return err
-	}
-	var changes []suggest.Change
-	for _, w := range wanted {
-		for _, c := range w.Changes {
-			changes = append(changes, suggest.Change{Path: c.Path, Old: c.Old, New: c.New})
-		}
 	}
 	// All at once: --undo takes all of it back.
-	if err := applier.Apply(ctx, changes); err != nil {
+	if err := applier.Apply(ctx, changesOf(wanted)); err != nil {
 		return err
 	}
 	for _, w := range wanted {
@@ -175,7 +165,22 @@ func (s *suggestOptions) write(ctx context.Context, answer api.Suggest, verified
 	return nil
 }
 
-func (s *suggestOptions) applier(ctx context.Context, root string) (suggest.Applier, error) {
+// changesOf returns what suggestions make of files.
+func changesOf(list []api.Suggestion) []suggest.Change {
+	var changes []suggest.Change
+	for _, one := range list {
+		for _, c := range one.Changes {
+			changes = append(changes, suggest.Change{Path: c.Path, Old: c.Old, New: c.New})
+		}
+	}
+	return changes
+}
+
+func (s *suggestOptions) applier(ctx context.Context) (suggest.Applier, error) {
+	root, err := project.Root(ctx, s.Dir)
+	if err != nil {
+		return suggest.Applier{}, err
+	}
 	paths, err := ipc.Locate(s.Getenv)
 	if err != nil {
 		return suggest.Applier{}, err
@@ -188,15 +193,11 @@ func (s *suggestOptions) applier(ctx context.Context, root string) (suggest.Appl
 }
 
 func (s *suggestOptions) takeBack(ctx context.Context) error {
-	root, err := project.Root(ctx, s.Dir)
+	applier, err := s.applier(ctx)
 	if err != nil {
 		return err
 	}
-	applier, err := s.applier(ctx, root)
-	if err != nil {
-		return err
-	}
-	names, err := applier.Undo()
+	names, err := applier.Undo(ctx)
 	if err != nil {
 		return err
 	}

@@ -27,6 +27,16 @@ func (s *suggestOptions) proven(ctx context.Context, query api.Query, answer *ap
 	if !s.verify && !s.apply || s.noVerify || len(list) == 0 {
 		return true, nil
 	}
+	if s.apply {
+		// Nobody waits for builds to hear that their result cannot be used.
+		applier, err := s.applier(ctx)
+		if err == nil {
+			err = applier.Check(ctx, changesOf(list))
+		}
+		if err != nil {
+			return false, err
+		}
+	}
 	req := api.VerifyRequest{Query: query, IfAllowed: !s.verify}
 	req.Names = nil // the others of the same Dockerfile are concerned as well
 	var diffs []string

@@ -10,8 +10,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 
+	"github.com/gofrs/flock"
 	"github.com/google/renameio/v2"
 )
 
@@ -23,6 +26,8 @@ var (
 	ErrDirty = errors.New("it has uncommitted changes: commit them, or use --force")
 	// ErrOutside: the file is a link that leads out of the repository.
 	ErrOutside = errors.New("it leads out of the repository")
+	// ErrTwice: two changes would make two texts of one file.
+	ErrTwice = errors.New("two suggestions change it: apply one, and run suggest again")
 	// ErrNothingToUndo: nothing was applied, or it was undone.
 	ErrNothingToUndo = errors.New("there is nothing to undo")
 )
@@ -47,30 +52,103 @@ type target struct {
 	change Change
 }
 
-// Apply writes the changes of a suggestion. All of them are checked before the
-// first is written, and each is replaced in one rename that keeps mode and
-// owner; what was there is kept for Undo.
-func (a Applier) Apply(ctx context.Context, list []Change) error {
+// Check reports what Apply would refuse, without writing anything.
+func (a Applier) Check(ctx context.Context, list []Change) error {
+	_, err := a.targets(ctx, list)
+	return err
+}
+
+// targets checks the changes. One that is given twice is made once.
+func (a Applier) targets(ctx context.Context, list []Change) ([]target, error) {
 	var targets []target
 	for _, c := range list {
 		t, err := a.check(ctx, c)
 		if err != nil {
-			return fmt.Errorf("change %s: %w", c.Path, err)
+			return nil, fmt.Errorf("change %s: %w", c.Path, err)
 		}
-		targets = append(targets, t)
+		i := slices.IndexFunc(targets, func(other target) bool { return other.real == t.real })
+		switch {
+		case i < 0:
+			targets = append(targets, t)
+		case !bytes.Equal(targets[i].change.New, c.New):
+			return nil, fmt.Errorf("change %s: %w", c.Path, ErrTwice)
+		}
 	}
-	if len(targets) == 0 {
+	return targets, nil
+}
+
+// Apply writes the changes of a suggestion: all of them or none. They are checked,
+// and all new texts are on the disk, before the first takes the place of a file,
+// in one rename that keeps mode and owner; what was there is kept for Undo. Two
+// that apply or undo at once wait for each other.
+func (a Applier) Apply(ctx context.Context, list []Change) error {
+	if len(list) == 0 {
 		return nil
 	}
-	if err := a.remember(list); err != nil {
+	unlock, err := a.lock(ctx)
+	if err != nil {
 		return err
 	}
+	defer unlock()
+	targets, err := a.targets(ctx, list)
+	if err != nil {
+		return err
+	}
+	var ready []*renameio.PendingFile
+	defer func() {
+		for _, f := range ready {
+			_ = f.Cleanup() // nothing is left to lose
+		}
+	}()
 	for _, t := range targets {
-		if err := t.write(t.change.New); err != nil {
+		f, err := t.prepare(t.change.New)
+		if err != nil {
 			return fmt.Errorf("change %s: %w", t.path, err)
+		}
+		ready = append(ready, f)
+	}
+	if err := a.remember(targets); err != nil {
+		return err
+	}
+	for i, t := range targets {
+		if err := ready[i].CloseAtomicallyReplace(); err != nil {
+			return errors.Join(fmt.Errorf("change %s: %w", t.path, err), restore(targets[:i]))
 		}
 	}
 	return nil
+}
+
+// restore takes back what was written before something went wrong.
+func restore(done []target) error {
+	var errs []error
+	for _, t := range done {
+		var err error
+		if t.change.Old == nil {
+			err = os.Remove(t.real)
+		} else {
+			err = t.write(t.change.Old)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("restore %s: %w", t.path, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// lockRetry is how often a lock is asked for that another process has, for the
+// time of some writes.
+const lockRetry = 50 * time.Millisecond
+
+// lock keeps other processes from applying and undoing.
+func (a Applier) lock(ctx context.Context) (unlock func(), err error) {
+	if err := os.MkdirAll(a.State, 0o700); err != nil {
+		return nil, fmt.Errorf("keep the old text for --undo: %w", err)
+	}
+	l := flock.New(filepath.Join(a.State, "apply.lock"), flock.SetPermissions(0o600))
+	if _, err := l.TryLockContext(ctx, lockRetry); err != nil {
+		return nil, fmt.Errorf("wait for another apply: %w", err)
+	}
+	return func() { _ = l.Unlock() }, nil
 }
 
 // check holds that a change may be made.
@@ -145,20 +223,31 @@ func (a Applier) realRoot() string {
 
 // write replaces the file in one rename.
 func (t target) write(text []byte) error {
-	// The temporary file lies beside its target: a rename works within one file
-	// system only.
-	f, err := renameio.NewPendingFile(t.real, renameio.WithTempDir(filepath.Dir(t.real)), renameio.WithStaticPermissions(t.mode))
+	f, err := t.prepare(text)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = f.Cleanup() }() // nothing is left to lose
-	if err := keepOwner(f.File, t.real); err != nil {
-		return err
-	}
-	if _, err := f.Write(text); err != nil {
-		return err
-	}
 	return f.CloseAtomicallyReplace()
+}
+
+// prepare puts the text on the disk beside the file that it is for, since a rename
+// works within one file system only. What that leaves when it fails it removes.
+func (t target) prepare(text []byte) (*renameio.PendingFile, error) {
+	f, err := renameio.NewPendingFile(t.real, renameio.WithTempDir(filepath.Dir(t.real)), renameio.WithStaticPermissions(t.mode))
+	if err != nil {
+		return nil, err
+	}
+	if err = keepOwner(f.File, t.real); err == nil {
+		_, err = f.Write(text)
+	}
+	if err == nil {
+		err = f.Sync() // where the disk is full, or a quota, this says so
+	}
+	if err != nil {
+		_ = f.Cleanup() // nothing is left to lose
+		return nil, err
+	}
+	return f, nil
 }
 
 // An undo is what Undo needs, as kept in the state folder.
@@ -179,16 +268,14 @@ func (a Applier) record() string {
 	return filepath.Join(a.State, "undo-"+hex.EncodeToString(sum[:8])+".json")
 }
 
-func (a Applier) remember(list []Change) error {
+func (a Applier) remember(targets []target) error {
 	var u undo
-	for _, c := range list {
+	for _, t := range targets {
+		c := t.change
 		u.Files = append(u.Files, undoFile{Path: c.Path, Made: c.Old == nil, Text: c.Old, After: digest(c.New)})
 	}
 	text, err := json.Marshal(u)
 	if err != nil {
-		return fmt.Errorf("keep the old text for --undo: %w", err)
-	}
-	if err := os.MkdirAll(a.State, 0o700); err != nil {
 		return fmt.Errorf("keep the old text for --undo: %w", err)
 	}
 	if err := renameio.WriteFile(a.record(), text, 0o600, renameio.WithTempDir(a.State)); err != nil {
@@ -200,7 +287,12 @@ func (a Applier) remember(list []Change) error {
 // Undo takes back the last Apply in the repository and returns the files that
 // it restored. A file that was edited since is [ErrChanged], and none is
 // touched then.
-func (a Applier) Undo() ([]string, error) {
+func (a Applier) Undo(ctx context.Context) ([]string, error) {
+	unlock, err := a.lock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
 	text, err := os.ReadFile(a.record())
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, ErrNothingToUndo

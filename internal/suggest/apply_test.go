@@ -3,8 +3,10 @@ package suggest_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stokerd/stoker/internal/suggest"
@@ -61,14 +63,14 @@ func TestApplyAndUndo(t *testing.T) {
 	if err != nil || len(entries) != 2 {
 		t.Errorf("left behind: %v, %v", entries, err)
 	}
-	names, err := a.Undo()
+	names, err := a.Undo(t.Context())
 	if err != nil || len(names) != 2 {
 		t.Fatalf("Undo = %v, %v", names, err)
 	}
 	if get(t, dockerfile) != "old\r\n" || get(t, ignored) != "<absent>" {
 		t.Errorf("undone: %q, %q", get(t, dockerfile), get(t, ignored))
 	}
-	if _, err := a.Undo(); !errors.Is(err, suggest.ErrNothingToUndo) {
+	if _, err := a.Undo(t.Context()); !errors.Is(err, suggest.ErrNothingToUndo) {
 		t.Errorf("second Undo: %v", err)
 	}
 }
@@ -120,6 +122,71 @@ func TestApplyRefuses(t *testing.T) {
 	}
 }
 
+// All of a suggestion is written or none, and nothing is left beside it. The name
+// of a temporary file is longer than its target's, and here too long.
+func TestApplyAllOrNone(t *testing.T) {
+	a := applier(t)
+	dockerfile, long := filepath.Join(a.Root, "Dockerfile"), strings.Repeat("x", 250)
+	put(t, dockerfile, "old", 0o644)
+	put(t, filepath.Join(a.Root, long), "old", 0o644)
+	err := a.Apply(t.Context(), []suggest.Change{
+		{Path: "Dockerfile", Old: []byte("old"), New: []byte("new")}, {Path: long, Old: []byte("old"), New: []byte("new")},
+	})
+	if err == nil || get(t, dockerfile) != "old" {
+		t.Errorf("Apply = %v, Dockerfile %q", err, get(t, dockerfile))
+	}
+	if entries, err := os.ReadDir(a.Root); err != nil || len(entries) != 2 {
+		t.Errorf("left behind: %v, %v", entries, err)
+	}
+	if _, err := a.Undo(t.Context()); !errors.Is(err, suggest.ErrNothingToUndo) {
+		t.Errorf("Undo = %v", err)
+	}
+}
+
+// Two suggestions may make the same of a file, and not two things of it.
+func TestApplyOneFileTwice(t *testing.T) {
+	a := applier(t)
+	name := filepath.Join(a.Root, ".dockerignore")
+	same := []suggest.Change{{Path: ".dockerignore", New: []byte("x\n")}, {Path: "./.dockerignore", New: []byte("x\n")}}
+	if err := a.Apply(t.Context(), append(same, suggest.Change{Path: ".dockerignore", New: []byte("y\n")})); !errors.Is(err, suggest.ErrTwice) {
+		t.Errorf("Apply = %v", err)
+	}
+	if err := a.Apply(t.Context(), same); err != nil || get(t, name) != "x\n" {
+		t.Errorf("Apply = %v, file %q", err, get(t, name))
+	}
+	if _, err := a.Undo(t.Context()); err != nil || get(t, name) != "<absent>" {
+		t.Errorf("Undo = %v, file %q", err, get(t, name))
+	}
+}
+
+// Of two that apply to one text, one does; the other one is told.
+func TestApplyAtOnce(t *testing.T) {
+	a := applier(t)
+	name := filepath.Join(a.Root, "Dockerfile")
+	put(t, name, "old", 0o644)
+	errs := make(chan error, 8)
+	for i := range cap(errs) {
+		go func() {
+			errs <- a.Apply(t.Context(), []suggest.Change{{Path: "Dockerfile", Old: []byte("old"), New: fmt.Appendf(nil, "new %d", i)}})
+		}()
+	}
+	applied := 0
+	for range cap(errs) {
+		switch err := <-errs; {
+		case err == nil:
+			applied++
+		case !errors.Is(err, suggest.ErrChanged):
+			t.Errorf("Apply = %v", err)
+		}
+	}
+	if applied != 1 {
+		t.Errorf("%d of %d were applied", applied, cap(errs))
+	}
+	if _, err := a.Undo(t.Context()); err != nil || get(t, name) != "old" {
+		t.Errorf("Undo = %v, file %q", err, get(t, name))
+	}
+}
+
 func TestApplyForce(t *testing.T) {
 	a := applier(t)
 	put(t, filepath.Join(a.Root, "Dockerfile"), "old", 0o644)
@@ -163,7 +230,7 @@ func TestUndoAfterAnEdit(t *testing.T) {
 		t.Fatal(err)
 	}
 	put(t, name, "mine", 0o644)
-	if _, err := a.Undo(); !errors.Is(err, suggest.ErrChanged) || get(t, name) != "mine" {
+	if _, err := a.Undo(t.Context()); !errors.Is(err, suggest.ErrChanged) || get(t, name) != "mine" {
 		t.Errorf("Undo of an edited file: %v, file %q", err, get(t, name))
 	}
 }
