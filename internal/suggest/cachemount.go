@@ -121,7 +121,7 @@ func mountFor(in Input, st dockerfile.Stage, tool cachedTool) (Suggestion, bool)
 			return Suggestion{}, false
 		}
 	}
-	if len(p.runs) == 0 || p.taken(f, st.Index) || !tool.reads(in) {
+	if len(p.runs) == 0 || p.taken(f, st.Index) || !tool.reads(in) || p.cut(in) {
 		return Suggestion{}, false
 	}
 	evidence, ok := p.evidence(in, st)
@@ -130,7 +130,7 @@ func mountFor(in Input, st dockerfile.Stage, tool cachedTool) (Suggestion, bool)
 	}
 	var edits []dockerfile.Edit
 	for _, run := range p.runs {
-		edits = append(edits, spliced(f, run, addMounts(f, run, p.mounts())))
+		edits = append(edits, spliced(f, run, addMounts(f, run, p.mounts())...))
 	}
 	change, err := rewrite(in, 0, edits...)
 	if err != nil {
@@ -149,6 +149,16 @@ func mountFor(in Input, st dockerfile.Stage, tool cachedTool) (Suggestion, bool)
 		s.Obstacle = "the image loses what is in " + list(p.dirs, "and") + " today, and gets smaller by it"
 	}
 	return s, true
+}
+
+// cut reports a RUN of which manifests-first makes two, or above which it puts a
+// download: what has which mounts is told once that is done.
+func (p *mountPlan) cut(in Input) bool {
+	return in.asks("manifests-first") && slices.ContainsFunc(manifestsFirst(in), func(s Suggestion) bool {
+		return s.Proof == ByConstruction && slices.ContainsFunc(p.runs, func(run dockerfile.Instruction) bool {
+			return s.Lines.To == run.Lines.To && (strings.Contains(run.Run.Script, "&&") || strings.HasPrefix(p.tool.name, "go "))
+		})
+	})
 }
 
 // price says what a warm cache spares the steps that run again: the share of their
@@ -323,7 +333,7 @@ func (p *mountPlan) evidence(in Input, st dockerfile.Stage) (string, bool) {
 	var lines []int
 	for _, other := range in.File.Stages {
 		for _, ins := range other.Instructions {
-			if ins.Lines.From < run.Lines.From && takesContext(ins) && (other.Index == st.Index || extends(in.File, st.Index, other.Index)) {
+			if ins.Lines.From < run.Lines.From && ins.Copy != nil && ins.Copy.From == "" && (other.Index == st.Index || extends(in.File, st.Index, other.Index)) {
 				lines = append(lines, ins.Lines.From)
 			}
 		}

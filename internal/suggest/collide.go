@@ -44,6 +44,12 @@ func (m *move) writesOver(b Build, i int, inst install) string {
 // stayed in the image.
 func (m *move) bringsOutput(b Build, i int, inst install) string {
 	line := m.view.stage.Instructions[i].Lines.From
+	if !takesContext(m.view.stage.Instructions[i]) {
+		if image := resolve(inst.dir, inst.output, 0); m.view.lands(b, i, image) {
+			return fmt.Sprintf("`%s` may write over what %s installed", m.text(i), inst.tool)
+		}
+		return ""
+	}
 	probe := path.Join(inst.dir, inst.output, "x", "x.js")
 	for _, p := range m.view.sources(b.Context, i, probe) {
 		if !b.Context.Takes(line, p) {

@@ -74,25 +74,78 @@ func pathIn(table any) string {
 }
 
 var (
-	mavenParent = regexp.MustCompile(`(?s)<parent>(.*?)</parent>`)
-	mavenOpen   = regexp.MustCompile(`<modules>|<systemPath>|\$\{(?:project\.)?basedir\}|file://`)
+	mavenParent   = regexp.MustCompile(`(?s)<parent>(.*?)</parent>`)
+	mavenRelative = regexp.MustCompile(`<relativePath>\s*([^<]*?)\s*</relativePath>`)
+	mavenModule   = regexp.MustCompile(`<module>\s*([^<]+?)\s*</module>`)
+	// mavenOpen finds what leads to files other than poms: of packages, and those
+	// whose presence decides.
+	mavenOpen = regexp.MustCompile(`<systemPath>|<exists>|<missing>|\$\{(?:project\.)?basedir\}|file://`)
 )
 
-// mavenWiden: a pom reads its modules' and, through relativePath, its parent's.
+// mavenWiden: a pom reads its modules' and, through relativePath, its parent's, and
+// so do these; a parent's modules are its own affair.
 func mavenWiden(r reader, launcher string) ([]string, string) {
-	pom := string(r.local("pom.xml"))
-	if at := mavenOpen.FindString(pom); at != "" {
-		return nil, "pom.xml leads to other files of the sources: " + strings.Trim(at, "<>")
+	more := launched(r, launcher, ".mvn/wrapper/*")
+	type pom struct {
+		image  string
+		parent bool
 	}
-	if parent := mavenParent.FindString(pom); parent != "" && !strings.Contains(parent, "<relativePath/>") {
-		if strings.Contains(parent, "<relativePath>") {
-			return nil, "pom.xml has a parent in the sources"
+	seen := map[pom]bool{}
+	for queue := []pom{{image: path.Join(r.dir, "pom.xml")}}; len(queue) > 0; {
+		p := queue[0]
+		queue = queue[1:]
+		if seen[p] {
+			continue
 		}
-		if _, ok := r.find(path.Join(path.Dir(r.dir), "pom.xml")); ok {
-			return nil, "pom.xml has a parent in the sources"
+		seen[p] = true
+		more = append(more, p.image)
+		text := string(r.file(p.image))
+		if at := mavenOpen.FindString(text); at != "" {
+			return nil, "pom.xml leads to other files of the sources: " + strings.Trim(at, "<>")
+		}
+		if parent, ok := parentPom(text); ok {
+			image := pomAt(p.image, parent)
+			if r.file(image) != nil {
+				queue = append(queue, pom{image, true})
+			} else if parent != "../pom.xml" {
+				return nil, "pom.xml has a parent at " + parent + ", where the context has none"
+			}
+		}
+		for _, m := range mavenModule.FindAllStringSubmatch(text, -1) {
+			image := pomAt(p.image, m[1])
+			switch {
+			case p.parent:
+			case strings.Contains(m[1], "$") || r.file(image) == nil:
+				return nil, "pom.xml names the module " + m[1] + ", where the context has no pom.xml"
+			default:
+				queue = append(queue, pom{image: image})
+			}
 		}
 	}
-	return launched(r, launcher, ".mvn/wrapper/*"), ""
+	return more, ""
+}
+
+// parentPom returns where a pom looks for its parent before it asks a repository
+// (Maven: POM reference, "relativePath"); false for nowhere.
+func parentPom(text string) (string, bool) {
+	parent := mavenParent.FindString(text)
+	if parent == "" || strings.Contains(parent, "<relativePath/>") {
+		return "", false
+	}
+	if m := mavenRelative.FindStringSubmatch(parent); m != nil {
+		return m[1], m[1] != ""
+	}
+	return "../pom.xml", true
+}
+
+// pomAt returns the image path of the pom that another one names by its file or
+// folder.
+func pomAt(from, name string) string {
+	image := resolve(path.Dir(from), name, 0)
+	if path.Ext(image) != ".xml" {
+		image = path.Join(image, "pom.xml")
+	}
+	return image
 }
 
 // launched returns the files of a script that brings the build tool along.
@@ -106,16 +159,50 @@ func launched(r reader, script, pattern string) []string {
 // gradleOpen finds what in a build script, which is a program, may read files.
 var gradleOpen = regexp.MustCompile(`\b(files?|fileTree|includeBuild|include|apply\s+from|exec|rootDir|projectDir|rootProject\.file|new\s+File|readText|providers)\b\s*[\(:'"{.]?`)
 
+// gradleInclude is a line of a settings script that names projects, and no more.
+var (
+	gradleInclude = regexp.MustCompile(`(?m)^[ \t]*include[ \t]*\(?((?:[ \t]*["'][\w:.-]+["'][ \t]*,?)+)\)?[ \t]*;?[ \t]*$`)
+	gradleName    = regexp.MustCompile(`["']([\w:.-]+)["']`)
+)
+
+// gradleWiden: the scripts of all projects are read, and each is a program that may
+// read anything; those of plain lines do not.
 func gradleWiden(r reader, launcher string) ([]string, string) {
 	if r.exists("buildSrc") {
 		return nil, "gradle compiles buildSrc before anything else"
 	}
-	for _, name := range []string{"build.gradle", "build.gradle.kts", "settings.gradle", "settings.gradle.kts"} {
-		if at := gradleOpen.FindString(string(r.local(name))); at != "" {
+	more := launched(r, launcher, "gradle/wrapper/*")
+	folders := []string{"."}
+	for _, name := range []string{"settings.gradle", "settings.gradle.kts"} {
+		text := string(r.local(name))
+		for _, line := range gradleInclude.FindAllStringSubmatch(text, -1) {
+			for _, m := range gradleName.FindAllStringSubmatch(line[1], -1) {
+				folders = append(folders, strings.ReplaceAll(strings.TrimPrefix(m[1], ":"), ":", "/"))
+			}
+		}
+		if at := gradleOpen.FindString(gradleInclude.ReplaceAllString(text, "")); at != "" {
 			return nil, fmt.Sprintf("%s may read further files: %s", name, strings.TrimSpace(at))
 		}
 	}
-	return launched(r, launcher, "gradle/wrapper/*"), ""
+	for _, folder := range folders {
+		found := folder == "."
+		for _, name := range []string{"build.gradle", "build.gradle.kts", "gradle.properties", "gradle.lockfile"} {
+			name = path.Join(folder, name)
+			text := r.local(name)
+			if text == nil {
+				continue
+			}
+			if at := gradleOpen.FindString(string(text)); at != "" && strings.Contains(name, "build.gradle") {
+				return nil, fmt.Sprintf("%s may read further files: %s", name, strings.TrimSpace(at))
+			}
+			found = true
+			more = append(more, path.Join(r.dir, name))
+		}
+		if !found {
+			return nil, "settings.gradle includes " + folder + ", where the context has no script"
+		}
+	}
+	return more, ""
 }
 
 var (

@@ -70,15 +70,44 @@ func addFlag(f *dockerfile.File, ins dockerfile.Instruction, flag string) splice
 	return splice{at, at, flag + " "}
 }
 
-// addMounts returns the splice that gives a RUN mounts, each on a line of its
-// own as the file's other long instructions would be.
-func addMounts(f *dockerfile.File, ins dockerfile.Instruction, mounts []string) splice {
+// addMounts returns the splices that give a RUN mounts, each on a line of its own as
+// the file's other long instructions would be, and in the order of their targets
+// among those that it has.
+func addMounts(f *dockerfile.File, ins dockerfile.Instruction, mounts []string) []splice {
 	at := afterKeyword(f, ins)
 	sep := " " + string(f.Escape) + "\n" + lead(f, ins) + "    "
 	if ins.Run.Heredocs > 0 || f.Text[at] == f.Escape {
 		sep = " "
 	}
-	return splice{at, at, strings.Join(mounts, sep) + sep}
+	target := func(flag string) string {
+		_, rest, _ := strings.Cut(flag, "target=")
+		rest, _, _ = strings.Cut(rest, ",")
+		return rest
+	}
+	list := map[int]*splice{}
+	for _, mount := range mounts {
+		to := at
+		n := 0
+		for _, flag := range ins.Flags {
+			if !strings.HasPrefix(flag, "--mount=") {
+				continue
+			}
+			place, ok := mountFlag(f, ins, n)
+			if next := place.to + len(sep); ok && target(flag) != "" && target(flag) < target(mount) && next <= len(f.Text) && string(f.Text[place.to:next]) == sep {
+				to = next
+			}
+			n++
+		}
+		if list[to] == nil {
+			list[to] = &splice{from: to, to: to}
+		}
+		list[to].text += mount + sep
+	}
+	var splices []splice
+	for _, s := range list {
+		splices = append(splices, *s)
+	}
+	return splices
 }
 
 // lead returns the white space that an instruction's first line begins with.

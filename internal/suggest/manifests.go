@@ -25,7 +25,7 @@ type move struct {
 	files    []string // the manifests, context paths
 	known    []string // manifests of installs further up
 	context  Context
-	ignore   string // a line for the ignore file; "" for none
+	ignore   string   // a line for the ignore file; "" for none
 	images   []string // files, as image paths
 	obstacle string
 }
@@ -235,47 +235,6 @@ func (m *move) reads(b Build, k int, installs []install) (files []string, obstac
 	return files, obstacle
 }
 
-// choose picks the COPYs to move: those before the install that bring more than
-// the files it reads, to where it works.
-func (m *move) choose(b Build, files []string) bool {
-	var paths []string
-	for _, name := range files {
-		if p, _, ok := m.provider(b, m.last, name); ok {
-			paths = append(paths, p)
-		}
-	}
-	for i, in := range m.view.stage.Instructions[:m.last] {
-		if !takesContext(in) || onlyManifests(in.Copy, append(slices.Clone(m.known), paths...)) {
-			continue
-		}
-		dest := m.view.dest(i)
-		for _, inst := range m.run.installs {
-			_, above := below(dest, inst.dir)
-			_, inside := below(inst.dir, dest)
-			if above || inside {
-				m.moved = append(m.moved, i)
-				break
-			}
-		}
-	}
-	m.files = paths
-	return len(m.moved) > 0
-}
-
-// onlyManifests reports a COPY whose sources are just these files.
-func onlyManifests(c *dockerfile.Copy, files []string) bool {
-	for _, s := range c.Sources {
-		src := strings.TrimPrefix(path.Clean("/"+s), "/")
-		if !slices.ContainsFunc(files, func(f string) bool {
-			match, err := path.Match(src, f)
-			return src == f || err == nil && match
-		}) {
-			return false
-		}
-	}
-	return true
-}
-
 // between says what stands in the way of moving the COPYs down to the install.
 func (m *move) between(b Build) string {
 	for t := m.moved[0] + 1; t < m.last; t++ {
@@ -342,10 +301,13 @@ func (m *move) clashes(b Build, t int, touched touch) string {
 func (m *move) agrees(b Build, t, i int) bool {
 	in := m.view.stage.Instructions[t]
 	manifests := append(slices.Clone(m.known), m.files...)
-	if !takesContext(in) || !onlyManifests(in.Copy, manifests) {
+	if !takesContext(in) || !onlyManifests(b.Context, in.Copy, manifests) {
 		return false
 	}
 	c := m.view.stage.Instructions[i].Copy
+	if !takesContext(m.view.stage.Instructions[i]) {
+		return false
+	}
 	for _, f := range manifests {
 		// Single sources may name the file itself as their destination.
 		for _, image := range []string{path.Join(m.view.dest(t), path.Base(f)), m.view.dest(t)} {

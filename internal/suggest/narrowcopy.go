@@ -114,7 +114,7 @@ func (n *narrowing) find(in Input, b Build) bool {
 		all = append(all, r.images...)
 	}
 	for i, ins := range v.stage.Instructions {
-		if installs == 0 || !takesContext(ins) || onlyManifests(ins.Copy, n.paths(b, all)) {
+		if installs == 0 || !takesContext(ins) || onlyManifests(b.Context, ins.Copy, n.paths(b, all)) {
 			continue
 		}
 		if v.clash(b, i, seen) != "" {

@@ -233,7 +233,9 @@ func (m *move) tools() string {
 func (m *move) evidence(in Input, sources, manifests int) string {
 	var copies []string
 	for _, i := range m.moved {
-		copies = append(copies, "`"+m.text(i)+"`")
+		if takesContext(m.view.stage.Instructions[i]) {
+			copies = append(copies, "`"+m.text(i)+"`")
+		}
 	}
 	take := "takes"
 	if len(copies) > 1 {

@@ -107,6 +107,9 @@ func (m *move) parents(list []need) (string, bool) {
 		}
 		for _, f := range n.files {
 			pattern := path.Join(path.Dir(path.Dir(f)), "*", path.Base(f))
+			if strings.HasSuffix(f, "proj") { // .NET: each is named after its folder
+				pattern = path.Join(path.Dir(path.Dir(f)), "*", "*"+path.Ext(f))
+			}
 			if path.Dir(path.Dir(f)) == "." || !m.bringsAll(list, pattern) {
 				pattern = f
 			}

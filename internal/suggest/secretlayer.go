@@ -114,7 +114,7 @@ func mountedSecret(in Input, st dockerfile.Stage, i int, name string) (Change, b
 		if other.Run == nil || k < i || other.Run.Heredocs > 0 || strings.Contains(strings.Join(other.Flags, " "), name) {
 			return Change{}, false
 		}
-		edits = append(edits, spliced(in.File, other, addMounts(in.File, other, []string{mount})))
+		edits = append(edits, spliced(in.File, other, addMounts(in.File, other, []string{mount})...))
 		runs++
 	}
 	for _, other := range in.File.Stages {

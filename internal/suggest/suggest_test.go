@@ -34,6 +34,7 @@ import (
 //	want/FILE        the file afterwards
 //	advice           a part of the obstacle; with want/FILE, which is only shown then, or without
 //	none             nothing is suggested
+//	as-is            of a repository: nothing is changed
 //	title            a part of the title, where the rule says more than one thing
 //	evidence         the sentence
 //	saves, rates     seconds per build; hit rates
@@ -42,12 +43,12 @@ import (
 //
 // All other sections are files of the repository.
 type scenario struct {
-	rule     suggest.Rule // that of its folder; none in "content" and "several", which ask all
+	rule     suggest.Rule // that of its folder; none in "content", "several" and "repositories", which ask all
 	sections map[string]string
 	files    map[string]string
 }
 
-var special = []string{"builds", "history", "seconds", "secrets", "advice", "none", "title", "evidence", "saves", "bytes", "rates", "diff"}
+var special = []string{"builds", "history", "seconds", "secrets", "advice", "none", "as-is", "title", "evidence", "saves", "bytes", "rates", "diff"}
 
 func load(t *testing.T, name string) scenario {
 	t.Helper()
@@ -60,7 +61,7 @@ func load(t *testing.T, name string) scenario {
 	}
 	s := scenario{sections: map[string]string{}, files: map[string]string{}}
 	folder := filepath.Base(filepath.Dir(name))
-	every := folder == "content" || folder == "several"
+	every := slices.Contains([]string{"content", "several", "repositories"}, folder)
 	i := slices.IndexFunc(suggest.Rules(), func(r suggest.Rule) bool { return r.Name == folder })
 	if i < 0 && !every {
 		t.Fatalf("%s: there is no rule %s", name, folder)
@@ -333,8 +334,12 @@ func TestScenarios(t *testing.T) {
 	for _, name := range names {
 		t.Run(strings.TrimSuffix(filepath.Base(name), ".txtar"), func(t *testing.T) {
 			s := load(t, name)
-			if filepath.Base(filepath.Dir(name)) == "several" {
-				s.settle(t)
+			switch filepath.Base(filepath.Dir(name)) {
+			case "several":
+				s.settle(t, func(one suggest.Suggestion) bool { return len(one.Changes) > 0 })
+				return
+			case "repositories":
+				s.settle(t, func(one suggest.Suggestion) bool { return one.Proof != suggest.Advice })
 				return
 			}
 			got := s.suggestions(t, s.files)
@@ -352,17 +357,24 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
-// settle makes the suggested changes one after the other until none is left, the
-// first of them first and then the last of them first: both ways come to the same
-// file, which is the one expected.
-func (s scenario) settle(t *testing.T) {
+// settle makes the suggested changes that are wanted one after the other until none
+// is left, the first of them first and then the last of them first: both ways come
+// to the same file, which is the one expected, and which every build converts.
+func (s scenario) settle(t *testing.T, wanted func(suggest.Suggestion) bool) {
 	t.Helper()
+	want, ok := s.sections["want/Dockerfile"]
+	if _, same := s.sections["as-is"]; same == ok {
+		t.Fatal("a scenario expects a Dockerfile, or says as-is")
+	}
+	if !ok {
+		want = s.files["Dockerfile"]
+	}
 	for name, pick := range map[string]func(n int) int{
 		"first": func(int) int { return 0 }, "last": func(n int) int { return n - 1 },
 	} {
 		files := maps.Clone(s.files)
 		for range 20 {
-			list := slices.DeleteFunc(s.suggestions(t, files), func(one suggest.Suggestion) bool { return len(one.Changes) == 0 })
+			list := slices.DeleteFunc(s.suggestions(t, files), func(one suggest.Suggestion) bool { return !wanted(one) })
 			if len(list) == 0 {
 				break
 			}
@@ -370,8 +382,13 @@ func (s scenario) settle(t *testing.T) {
 				files[c.Path] = string(c.New)
 			}
 		}
-		if diff := cmp.Diff(s.sections["want/Dockerfile"], files["Dockerfile"]); diff != "" {
+		if diff := cmp.Diff(want, files["Dockerfile"]); diff != "" {
 			t.Errorf("%s first (-want +got):\n%s", name, diff)
+		}
+		for _, b := range s.input(t, files).Builds {
+			if b.Plan == nil {
+				t.Errorf("%s first: the build %s does not convert", name, b.Name)
+			}
 		}
 	}
 }

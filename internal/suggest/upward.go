@@ -24,8 +24,6 @@ func abovesOf(tool string) above {
 		}}
 	case "uv", "poetry", "pipenv", "pdm":
 		return above{[]string{"uv.toml", ".python-version", "poetry.toml"}, []string{"pyproject.toml", "uv.lock"}}
-	case "go":
-		return above{nil, []string{"go.work", "go.work.sum"}}
 	case "cargo":
 		return above{[]string{"rust-toolchain", "rust-toolchain.toml", ".cargo/config.toml", ".cargo/config"}, []string{"Cargo.toml", "Cargo.lock"}}
 	case "maven":
@@ -76,5 +74,5 @@ func rootOfWorkspace(name string, text []byte) bool {
 		var m map[string]any
 		return toml.Unmarshal(text, &m) != nil || m["workspace"] != nil || section(m, "tool", "uv", "workspace") != nil
 	}
-	return slices.Contains([]string{"pnpm-workspace.yaml", "go.work", "settings.gradle", "settings.gradle.kts"}, name)
+	return slices.Contains([]string{"pnpm-workspace.yaml", "settings.gradle", "settings.gradle.kts"}, name)
 }

@@ -1,0 +1,87 @@
+package suggest
+
+import (
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/stokerd/stoker/context/dockerfile"
+)
+
+// choose picks the COPYs to move: those before the install that bring more than
+// the files it reads, to where it works or with some of those files.
+func (m *move) choose(b Build, files []string) bool {
+	var paths []string
+	brings := map[int]bool{}
+	for _, name := range files {
+		if p, from, ok := m.provider(b, m.last, name); ok {
+			paths, brings[from] = append(paths, p), true
+		}
+	}
+	for i, in := range m.view.stage.Instructions[:m.last] {
+		if !takesContext(in) || onlyManifests(b.Context, in.Copy, append(slices.Clone(m.known), paths...)) {
+			continue
+		}
+		dest := m.view.dest(i)
+		for _, inst := range m.run.installs {
+			_, above := below(dest, inst.dir)
+			_, inside := below(inst.dir, dest)
+			if above || inside || brings[i] {
+				m.moved = append(m.moved, i)
+				break
+			}
+		}
+	}
+	m.files = paths
+	m.follow(b, files)
+	return len(m.moved) > 0
+}
+
+// follow takes along what is copied from elsewhere over files of a COPY that goes
+// down, where no install reads it.
+func (m *move) follow(b Build, images []string) {
+	if len(m.moved) == 0 {
+		return
+	}
+	for t := m.moved[0] + 1; t < m.last; t++ {
+		in := m.view.stage.Instructions[t]
+		if in.Copy == nil || takesContext(in) || m.view.clash(b, t, images) != "" {
+			continue
+		}
+		if slices.ContainsFunc(m.moved, func(i int) bool { return i < t && overlap(m.view.dest(i), m.view.dest(t)) }) {
+			m.moved = append(m.moved, t)
+			slices.Sort(m.moved)
+		}
+	}
+}
+
+// onlyManifests reports a COPY whose sources are just these files.
+func onlyManifests(c Context, copied *dockerfile.Copy, files []string) bool {
+	for _, s := range copied.Sources {
+		src := strings.TrimPrefix(path.Clean("/"+s), "/")
+		if !slices.ContainsFunc(files, func(f string) bool {
+			match, err := path.Match(src, f)
+			return src == f || err == nil && match
+		}) || globsFolder(c, src) {
+			return false
+		}
+	}
+	return true
+}
+
+// globsFolder reports a pattern that stands for a folder as well, whose content a
+// COPY then puts beside the files.
+func globsFolder(c Context, pattern string) bool {
+	if !strings.ContainsAny(pattern, "*?[") {
+		return false
+	}
+	deep := strings.Count(pattern, "/") + 1
+	for f := range c.Files() {
+		if parts := strings.Split(f, "/"); len(parts) > deep {
+			if match, err := path.Match(pattern, strings.Join(parts[:deep], "/")); err == nil && match {
+				return true
+			}
+		}
+	}
+	return false
+}
