@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -22,6 +23,7 @@ import (
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/tools/txtar"
 
+	"github.com/stokerd/stoker/internal/randtest"
 	"github.com/stokerd/stoker/internal/verify"
 )
 
@@ -264,6 +266,48 @@ func TestSparseFileCanBeInterrupted(t *testing.T) {
 	_, err := verify.Read(ctx, bytes.NewReader(archive(t, amd64, raw)))
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("error: %v", err)
+	}
+}
+
+// Damaged layers are read or refused; nothing panics, and no path leads out.
+func TestDamagedLayers(t *testing.T) {
+	good := pack(t, members(t, "d 755 0:0 d\n- 644,user.a=1 0:0 d/a a\nh 644 0:0 b d/a\nl 777 0:0 l d\n- 644 0:0 l/c c\n- 644 0:0 d/.wh.x\nc 600 0:0 n 1:3\n"))
+	read := 0
+	for seed := range randtest.Seeds(t, 500, 50_000) {
+		rng := rand.New(rand.NewPCG(seed, 0))
+		text := bytes.Clone(good)
+		for range 1 + rng.IntN(6) {
+			at := rng.IntN(len(text))
+			if header := at / 512 * 512; rng.IntN(2) == 0 && header+512 <= len(text) {
+				// Damage that a checksum does not give away.
+				text[header+rng.IntN(148)] = byte(rng.IntN(256))
+				sum := 0
+				for i, c := range text[header : header+512] {
+					if i >= 148 && i < 156 {
+						c = ' '
+					}
+					sum += int(c)
+				}
+				copy(text[header+148:], fmt.Sprintf("%06o\x00 ", sum))
+			} else {
+				text[at] ^= 1 << rng.IntN(8)
+			}
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		list, err := verify.Read(ctx, bytes.NewReader(archive(t, amd64, good, text)))
+		cancel()
+		if err != nil {
+			continue
+		}
+		read++
+		for _, f := range list[0].Files {
+			if f.Path == "" || strings.HasPrefix(f.Path, "/") || strings.Contains("/"+f.Path+"/", "/../") {
+				t.Fatalf("seed %d: path %q", seed, f.Path)
+			}
+		}
+	}
+	if read == 0 {
+		t.Error("none could be read, so that this shows nothing")
 	}
 }
 
