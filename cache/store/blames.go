@@ -56,3 +56,9 @@ func (s *Store) Blames(since time.Time) (map[BuildID][]cache.Blame, error) {
 	})
 	return all, err
 }
+
+// addBlames makes room for what broke the cache.
+func addBlames(tx *bbolt.Tx) error {
+	_, err := tx.CreateBucket(blameBucket)
+	return err
+}

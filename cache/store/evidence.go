@@ -217,7 +217,7 @@ func decodeEvidence(raw []byte, value any) error {
 
 // addEvidence makes room for what explains builds.
 func addEvidence(tx *bbolt.Tx) error {
-	for _, name := range evidenceBuckets {
+	for _, name := range [][]byte{evidenceBucket, objectBucket} {
 		if _, err := tx.CreateBucket(name); err != nil {
 			return err
 		}

@@ -20,7 +20,7 @@ import (
 const lockWait = 1500 * time.Millisecond
 
 // migrations holds, at index n, what turns schema n into n+1.
-var migrations = [schema]func(*bbolt.Tx) error{create, addLearnt, addSums, addEvidence}
+var migrations = [schema]func(*bbolt.Tx) error{create, addLearnt, addSums, addEvidence, addBlames}
 
 // Open opens the store at path, creating it (mode 0600, its directory 0700)
 // where there is none and migrating it where it is older.

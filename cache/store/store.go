@@ -10,7 +10,7 @@ import (
 )
 
 // schema is the version of the file's layout that this code writes.
-const schema = 4
+const schema = 5
 
 // The buckets of the file, as doc.go describes them.
 var (
