@@ -59,6 +59,6 @@ func (s *Store) Blames(since time.Time) (map[BuildID][]cache.Blame, error) {
 
 // addBlames makes room for what broke the cache.
 func addBlames(tx *bbolt.Tx) error {
-	_, err := tx.CreateBucket(blameBucket)
+	_, err := tx.CreateBucketIfNotExists(blameBucket)
 	return err
 }
