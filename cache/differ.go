@@ -129,7 +129,7 @@ func (c *comparison) source(x, y *Operation, step int) {
 		c.add(Cause{Kind: ByEachBuild, Step: step})
 	case x.Platform != y.Platform:
 		c.add(Cause{Kind: ByPlatform, Step: step, Line: x.Line, Before: y.Platform, After: x.Platform})
-	case x.Image != y.Image:
+	case x.Image != y.Image && x.Image != "" && y.Image != "":
 		if after != nil && c.variables(after.Uses, after, before, step) {
 			return // another image, and not another one of that name
 		}

@@ -97,7 +97,7 @@ func Explain(b Build, earlier []Build, against *Build) []Explanation {
 	out := make([]Explanation, len(b.Steps))
 	for i, s := range b.Steps {
 		switch {
-		case s.Outcome == Cascaded:
+		case s.Outcome == Cascaded, s.Outcome == Failed && x.follows(i) >= 0:
 			out[i] = Explanation{Causes: []Cause{{Kind: ByInput, Step: x.follows(i)}}}
 		case s.Outcome.Ran():
 			out[i] = x.breaker(i)
