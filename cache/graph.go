@@ -1,6 +1,9 @@
 package cache
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
@@ -59,6 +62,9 @@ const (
 	PerhapsGone Uncertainty = "liveness"
 	// NotRead: what the step takes of local files could not be read.
 	NotRead Uncertainty = "unread"
+	// NotSeen: the builder may have an older state of what the step takes of local
+	// files, because their change does not show in what it looks at.
+	NotSeen Uncertainty = "stale-stat"
 	// NotResolved: what a tag or an address stands for is not known.
 	NotResolved Uncertainty = "unresolved"
 	// OtherFrontend: another frontend reads this Dockerfile.
@@ -72,8 +78,12 @@ func NewGraph(plan *dockerfile.Plan, keys []Key, layered bool) Graph {
 	g := Graph{Targets: plan.Results, Nodes: make([]Node, len(plan.Ops))}
 	for i, op := range plan.Ops {
 		n := Node{Output: op.Output, Steps: op.Steps, NoCache: op.IgnoreCache}
-		if keys[i].Reason == Unread && keys[i].Cause == i {
+		switch {
+		case keys[i].Cause != i:
+		case keys[i].Reason == Unread:
 			n.Unknown = NotRead
+		case keys[i].Reason == Stale:
+			n.Unknown = NotSeen
 		}
 		switch {
 		case op.Digest != "":
@@ -92,4 +102,35 @@ func NewGraph(plan *dockerfile.Plan, keys []Key, layered bool) Graph {
 		g.Nodes[i] = n
 	}
 	return g
+}
+
+// Planned returns g without what is not known of it before the build: where the
+// configuration of an image was not looked up, its environment is missing from
+// all that is made of it, and so are the operations' own digests.
+func (g Graph) Planned(plan *dockerfile.Plan) Graph {
+	guessed := map[string]bool{}
+	for _, ref := range slices.Concat(plan.Assumed, plan.Remembered) {
+		name, _, _ := strings.Cut(ref, "@")
+		guessed[name] = true
+	}
+	if len(guessed) == 0 {
+		return g
+	}
+	nodes := slices.Clone(g.Nodes)
+	for i := range nodes {
+		n := &nodes[i]
+		if src := plan.Ops[i].Source; src != nil {
+			name, _, _ := strings.Cut(src.Name, "@")
+			if src.Kind == dockerfile.OCISource || src.Kind == dockerfile.ImageSource && guessed[name] {
+				n.Unknown = NotResolved
+			}
+			continue
+		}
+		for _, in := range n.Inputs {
+			if nodes[in.Node].Unknown == NotResolved {
+				n.Unknown = NotResolved
+			}
+		}
+	}
+	return Graph{Nodes: nodes, Targets: g.Targets}
 }

@@ -3,6 +3,7 @@ package cache
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 
 	"github.com/stokerd/stoker/context/dockerfile"
@@ -67,13 +68,20 @@ const (
 	Known      Reason = iota
 	Unresolved        // an image or a download of which the digest was not looked up
 	Unread            // local files whose digest could not be computed
+	Stale             // local files of which the builder may have another state: see ErrStale
 	PerBuild          // BuildKit makes the key for one build: no lookup by it succeeds
 )
 
 // String returns r in words.
 func (r Reason) String() string {
-	return [...]string{"known", "not resolved", "not read", "made for one build"}[r]
+	return [...]string{"known", "not resolved", "not read", "not seen", "made for one build"}[r]
 }
+
+// ErrStale is what a [ContentFunc] gives for files of which the builder may have
+// an older state that looks the same to it. BuildKit has a file sent again only if
+// its size, time, mode or link target changed, and never looks again at a
+// directory's mode (fsutil: sameFile, DiskWriter.HandleChange).
+var ErrStale = errors.New("the builder may not see that files changed")
 
 // A ContentFunc returns the digest by which BuildKit keys what of the files of
 // a request (an index into Plan.Requests) is selected.
@@ -111,6 +119,9 @@ func derive(i int, ops []dockerfile.Op, keys []Key, content ContentFunc) Key {
 		if src := ops[in.Op].Source; in.Content != nil && src != nil && src.Kind == dockerfile.LocalSource {
 			if digest, err := content(src.Request, in.Content); err != nil {
 				reason, cause = Unread, i
+				if errors.Is(err, ErrStale) {
+					reason = Stale
+				}
 			} else {
 				reason = Known
 				input.Content = rootID(digest, -1)

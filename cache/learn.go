@@ -2,7 +2,6 @@ package cache
 
 import (
 	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"slices"
 )
@@ -33,20 +32,18 @@ func (m *Mirror) Learn(g Graph, fates []Fate) (*Mirror, []KeyID) {
 	return next, stored
 }
 
-// Doubt returns the mirror after a build in which the operation with the digest
-// ran on something that nobody knows.
-func (m *Mirror) Doubt(digest string) *Mirror {
-	next := m.clone()
-	next.doubted[digest] = true
-	return next
-}
-
 // Mark returns the mirror after the builder was seen to hold, or not to hold,
 // the results of keys.
 func (m *Mirror) Mark(lives map[KeyID]Life) *Mirror {
-	next := m.clone()
+	next := m
 	for k, life := range lives {
-		next.results[k] = life
+		if m != nil && m.results[k] == life {
+			continue
+		}
+		if next == m {
+			next = m.clone()
+		}
+		next.mark(k, life)
 	}
 	return next
 }
@@ -57,6 +54,7 @@ type learner struct {
 	all    []sighting
 	// result are the keys with which a node's result was handed on.
 	result [][]KeyID
+	into   map[KeyID][]Link // what led to each key before; made when it is needed
 }
 
 func (l *learner) learn(n int, fate Fate) {
@@ -76,7 +74,7 @@ func (l *learner) learn(n int, fate Fate) {
 	}
 	if fate != Untouched {
 		for _, k := range l.result[n] {
-			l.mirror.results[k] = Live
+			l.mirror.mark(k, Live)
 		}
 	}
 	s.sure, s.might = union(s.sure, l.result[n]), union(s.might, l.result[n])
@@ -100,10 +98,7 @@ func (l *learner) connect(node Node, keys []KeyID) {
 }
 
 func (l *learner) link(node Node, i int, f from, to KeyID) {
-	m, link := l.mirror, node.link(i, f.key, f.selector)
-	m.links[link] = union(m.links[link], []KeyID{to})
-	op := operand{digest: node.Digests[0], output: node.Output, input: i}
-	m.made[op] = union(m.made[op], []KeyID{to})
+	l.mirror.connect(node.link(i, f.key, f.selector), to)
 }
 
 // stored gives the result of an execution its key (BuildKit:
@@ -112,6 +107,9 @@ func (l *learner) stored(node Node) []KeyID {
 	keys := l.mirror.stored(node, l.all)
 	if len(keys) == 0 {
 		return l.add(node)
+	}
+	if !node.NoCache || l.mirror.results[keys[0]] != Live {
+		l.renew(keys[0])
 	}
 	l.lead(node, keys[0])
 	return keys[:1]
@@ -127,6 +125,8 @@ func (l *learner) found(node Node, s sighting, fate Fate) []KeyID {
 		return slices.DeleteFunc(slices.Clone(keys), func(k KeyID) bool { return l.mirror.results[k] == Gone })
 	}
 	if keys := held(s.sure); len(keys) > 0 {
+		l.renewUnseen(keys, fate)
+		l.connect(node, keys)
 		return keys
 	}
 	// Something of another stage was equal to what it once was.
@@ -134,10 +134,11 @@ func (l *learner) found(node Node, s sighting, fate Fate) []KeyID {
 	case 0:
 		added := l.add(node)
 		for _, k := range added {
-			l.mirror.results[k] = Perhaps
+			l.mirror.mark(k, Perhaps)
 		}
 		return added
 	case 1:
+		l.renewUnseen(keys, fate)
 		l.lead(node, keys[0])
 		return keys
 	}
@@ -145,6 +146,34 @@ func (l *learner) found(node Node, s sighting, fate Fate) []KeyID {
 		l.guess(node, k)
 	}
 	return nil // one of them: nobody knows which
+}
+
+// renewUnseen is renew for keys whose results were not known to be there.
+func (l *learner) renewUnseen(keys []KeyID, fate Fate) {
+	for _, k := range keys {
+		if fate == Loaded && l.mirror.results[k] != Live {
+			l.renew(k)
+		}
+	}
+}
+
+// renew notes that the result of a key was gone, or may have been, before this
+// build. Once it is, a builder drops a key to which nothing clings, at the next
+// prune or some minutes after it collected garbage (BuildKit:
+// cacheManager.ReleaseUnreferenced): what led to the key may lead there no more.
+func (l *learner) renew(key KeyID) {
+	if l.into == nil {
+		l.into = map[KeyID][]Link{}
+		for link, to := range l.mirror.links {
+			for _, k := range to {
+				l.into[k] = append(l.into[k], link)
+			}
+		}
+	}
+	for _, link := range l.into[key] {
+		l.mirror.disconnect(link, key)
+	}
+	delete(l.into, key)
 }
 
 // lead makes the keys of node's inputs lead to a key of it.
@@ -161,8 +190,7 @@ func (l *learner) lead(node Node, to KeyID) {
 func (l *learner) guess(node Node, to KeyID) {
 	for i, in := range node.Inputs {
 		for _, k := range union(l.result[in.Node], l.all[in.Node].oneOf) {
-			link := node.link(i, k, in.Selector)
-			l.mirror.guesses[link] = union(l.mirror.guesses[link], []KeyID{to})
+			l.mirror.suppose(node.link(i, k, in.Selector), to)
 		}
 	}
 }
@@ -183,7 +211,10 @@ func (l *learner) add(node Node) []KeyID {
 		l.mirror.doubted[node.Digests[0]] = true
 		return nil
 	}
-	key := KeyID(hex.EncodeToString(h.Sum(nil)))
+	key := KeyID(h.Sum(nil)[:16])
+	if _, known := l.mirror.results[key]; known {
+		l.renew(key)
+	}
 	l.lead(node, key)
 	return []KeyID{key}
 }

@@ -36,6 +36,10 @@ type Mirror struct {
 	results map[KeyID]Life
 	// doubted are the digests of operations that have keys nobody knows.
 	doubted map[string]bool
+	// stale reports that results may have gone since: see Stale.
+	stale bool
+	// news are what was changed since the mirror that this one came of.
+	news news
 }
 
 // An operand is an input of an operation.
@@ -59,14 +63,6 @@ func rootKey(digest string, output int) KeyID { return KeyID(digest + "@" + strc
 
 // contentKey is the key of content (BuildKit: edge.processDepSlowCacheReq).
 func contentKey(digest string) KeyID { return rootKey(digest, -1) }
-
-// Life returns whether the builder holds key's result.
-func (m *Mirror) Life(key KeyID) Life {
-	if m == nil {
-		return Gone
-	}
-	return m.results[key]
-}
 
 // follow returns the keys that a node with one of the keys from as its input i
 // may have.
@@ -119,10 +115,10 @@ func (m *Mirror) clone() *Mirror {
 	return &Mirror{links: maps.Clone(m.links), guesses: maps.Clone(m.guesses), made: maps.Clone(m.made), results: maps.Clone(m.results), doubted: maps.Clone(m.doubted)}
 }
 
-// Known returns the keys that have, or had, a result, in no order.
-func (m *Mirror) Known() []KeyID {
+// Size returns how many keys have, or had, a result.
+func (m *Mirror) Size() int {
 	if m == nil {
-		return nil
+		return 0
 	}
-	return slices.Collect(maps.Keys(m.results))
+	return len(m.results)
 }

@@ -21,6 +21,10 @@ type Prediction struct {
 	Cause MissCause
 }
 
+// Luck is how often a step that is keyed by the content of another stage was
+// reused although that stage ran.
+type Luck struct{ Reused, Of int }
+
 // A MissCause says why something will run.
 type MissCause string
 
@@ -115,7 +119,11 @@ func (p *predictor) decide(n int) {
 		p.lookFurther(n, want.keys, want.reason)
 		return
 	}
-	p.lookForMissing(n, want.result, want.reason)
+	looks := want.result
+	if !s.settled || len(s.fast) == 0 {
+		looks = max(looks, want.keys)
+	}
+	p.lookForMissing(n, looks, want.reason)
 	life := p.mirror.life(s.sure)
 	if life == Live {
 		p.lookFurther(n, want.keys, want.reason)

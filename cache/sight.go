@@ -174,16 +174,17 @@ func (m *Mirror) through(n Node, i int, from sighting) (sure, might []KeyID, rea
 	sure = m.follow(from.sure, n, i, in.Selector)
 	if in.ByContent && in.Content != "" {
 		sure = append(sure, m.follow([]KeyID{contentKey(in.Content)}, n, i, "")...)
+		might = m.guess([]KeyID{contentKey(in.Content)}, n, i, "")
 	}
 	sure = union(sure)
-	might = union(sure, m.follow(from.might, n, i, in.Selector), m.guess(from.might, n, i, in.Selector))
+	might = union(sure, might, m.follow(from.might, n, i, in.Selector), m.guess(from.might, n, i, in.Selector))
 	switch {
 	case from.anything:
 		might, reason = union(might, m.madeOf(n, i)), from.reason
 	case in.ofStage():
 		might, reason = union(might, m.madeOf(n, i)), ByStageContent
 	case len(might) > len(sure):
-		reason = from.reason
+		reason = cmp.Or(from.reason, PerhapsGone)
 	}
 	return sure, might, reason
 }
@@ -199,10 +200,10 @@ func (m *Mirror) mayLead(from sighting, n Node, i int) bool {
 func (m *Mirror) life(keys []KeyID) Life {
 	best := Gone
 	for _, k := range keys {
-		switch m.results[k] {
-		case Live:
+		switch life := m.results[k]; {
+		case life == Live && !m.stale:
 			return Live
-		case Perhaps:
+		case life != Gone:
 			best = Perhaps
 		}
 	}

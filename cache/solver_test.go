@@ -227,6 +227,14 @@ type walk struct {
 	shelf   *shelf
 	mirror  *cache.Mirror
 	results map[cache.KeyID][]string // ids of those that the builder holds
+	kept    map[fact]cache.Fact      // what the mirror says
+}
+
+// A fact is what a fact is about.
+type fact struct {
+	kind cache.FactKind
+	link cache.Link
+	key  cache.KeyID
 }
 
 func (w *walk) draw() {
@@ -308,7 +316,32 @@ func (w *walk) prune() string {
 		}
 	}
 	w.mirror = w.mirror.Mark(gone)
+	w.keep()
 	return fmt.Sprint("prune ", len(gone))
+}
+
+// keep notes what is new, and now and then goes on with what was noted of the
+// mirror, or without what leads nowhere.
+func (w *walk) keep() {
+	w.note()
+	switch w.IntN(6) {
+	case 0:
+		w.mirror = cache.MirrorOf(maps.Values(w.kept))
+	case 1:
+		dead := w.mirror.DeadEnds()
+		slices.Sort(dead)
+		w.mirror = w.mirror.Forget(dead[:w.IntN(len(dead)+1)])
+		w.note()
+	}
+}
+
+func (w *walk) note() {
+	for f := range w.mirror.News() {
+		key := fact{f.Kind, f.Link, f.Key}
+		if w.kept[key] = f; f.Dropped {
+			delete(w.kept, key)
+		}
+	}
 }
 
 // TestPredictIsTheSolvers walks through builds with BuildKit's own solver: what
@@ -318,12 +351,13 @@ func TestPredictIsTheSolvers(t *testing.T) {
 	for seed := range randtest.Seeds(t, 150, 5000) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			on := &shelf{have: map[string]*result{}, loaded: map[string]bool{}}
+			keys := solver.NewCacheManager(t.Context(), "test", solver.NewInMemoryCacheStorage(), on)
 			s := solver.NewSolver(solver.SolverOpt{
 				ResolveOpFunc: func(v solver.Vertex, _ solver.Builder) (solver.Op, error) { return v.Sys().(solver.Op), nil },
-				DefaultCache:  solver.NewCacheManager(t.Context(), "test", solver.NewInMemoryCacheStorage(), on),
+				DefaultCache:  keys,
 			})
 			defer s.Close()
-			w := &walk{Rand: rand.New(rand.NewPCG(seed, 0)), shelf: on, results: map[cache.KeyID][]string{}}
+			w := &walk{Rand: rand.New(rand.NewPCG(seed, 0)), shelf: on, results: map[cache.KeyID][]string{}, kept: map[fact]cache.Fact{}}
 			w.draw()
 			what := "start"
 			for step := range 12 {
@@ -345,12 +379,19 @@ func TestPredictIsTheSolvers(t *testing.T) {
 				}
 				var stored []cache.KeyID
 				w.mirror, stored = w.mirror.Learn(g, fates)
+				w.keep()
 				for i, id := range made {
 					if stored[i] != "" {
 						w.results[stored[i]] = append(w.results[stored[i]], id)
 					}
 				}
 				what = w.change()
+				// A prune ends with it, garbage collection has it done later.
+				if w.IntN(4) == 0 {
+					if err := keys.ReleaseUnreferenced(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+				}
 			}
 		})
 		if t.Failed() {

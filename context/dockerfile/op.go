@@ -29,6 +29,8 @@ type Op struct {
 	// step's name without its number (BuildKit: solver/llbsolver/ops, Exec). A
 	// plain hash over values, which stays in memory.
 	Record string
+	// Traits are what Digest is made of.
+	Traits []Trait
 	// IgnoreCache is set where the build was told not to look into the cache.
 	// The result is kept all the same.
 	IgnoreCache bool

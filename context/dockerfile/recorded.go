@@ -80,12 +80,8 @@ func ReadRecording(ctx context.Context, definition []byte, native string) (*Reco
 	}
 	asm.finish()
 	r := &Recording{Plan: asm.plan, IDs: make([]string, len(asm.plan.Ops)), Traits: make([][]Trait, len(asm.plan.Ops))}
-	made := map[string][]Trait{}
-	for _, v := range vertices {
-		made[string(v.dgst)] = traits(v.op)
-	}
 	for id, i := range asm.ops {
-		r.IDs[i], r.Traits[i] = id.dgst, made[id.dgst]
+		r.IDs[i], r.Traits[i] = id.dgst, asm.plan.Ops[i].Traits
 	}
 	return r, nil
 }
