@@ -28,6 +28,8 @@
 //	          directories (content.Manifest): what builds share
 //	sums      a bucket per repository: a tree's root and a directory → what is
 //	          known of the files in it ([buildctx.Tree.Sums])
+//	ledgers   a bucket per builder's cache: what is known to be in it
+//	          (internal/ledger), sealed; made when it is first needed
 //	repositories, images, learnt, warmth
 //	          JSON by natural key: there are few of them
 //

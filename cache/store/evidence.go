@@ -109,16 +109,26 @@ func (s *Store) Evidence(builder, ref string) (e cache.Evidence, ok bool, err er
 // Compare calls yield with what differs between two manifests that evidence names,
 // until it returns false.
 func (s *Store) Compare(before, after string, yield func(content.Difference) bool) error {
-	var digests [2]content.Digest
-	for i, text := range []string{before, after} {
-		var err error
-		if digests[i], err = content.ParseDigest(text); err != nil {
-			return fmt.Errorf("compare manifests: %w", err)
-		}
+	digest, err := content.ParseDigest(after)
+	if err != nil {
+		return fmt.Errorf("compare manifests: %w", err)
+	}
+	return s.compare(before, func(from *content.Stored) *content.Manifest { return from.Manifest(digest) }, yield)
+}
+
+// CompareWith is Compare with a manifest that need not be stored.
+func (s *Store) CompareWith(before string, after *content.Manifest, yield func(content.Difference) bool) error {
+	return s.compare(before, func(*content.Stored) *content.Manifest { return after }, yield)
+}
+
+func (s *Store) compare(before string, after func(*content.Stored) *content.Manifest, yield func(content.Difference) bool) error {
+	digest, err := content.ParseDigest(before)
+	if err != nil {
+		return fmt.Errorf("compare manifests: %w", err)
 	}
 	return s.view("manifests", func(tx *bbolt.Tx) error {
 		from := content.NewStored(objects{tx.Bucket(objectBucket)}.get)
-		for d := range content.Compare(from.Manifest(digests[0]), from.Manifest(digests[1])) {
+		for d := range content.Compare(from.Manifest(digest), after(from)) {
 			if !yield(d) {
 				break
 			}

@@ -1,0 +1,88 @@
+package store_test
+
+import (
+	"bytes"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/stokerd/stoker/cache/store"
+)
+
+func TestLedgers(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.db")
+	s, err := store.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
+	put := func(name string, at time.Time, anew bool, changes map[string][]byte) {
+		t.Helper()
+		if err := s.PutLedger(name, at, anew, maps.All(changes)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check := func(name string, want map[string][]byte) {
+		t.Helper()
+		got, err := s.Ledger(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("ledger %s (-want +got):\n%s", name, diff)
+		}
+	}
+	const canary = "builder at tcp://canary.example.com"
+	check(canary, map[string][]byte{})
+	put(canary, now, false, map[string][]byte{"a": {1}, "b": {2}})
+	put(canary, now, false, map[string][]byte{"a": nil, "b": {3}, "c": {}})
+	put("other", now, false, map[string][]byte{"a": {9}})
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile(path)
+	if err != nil || bytes.Contains(raw, []byte("canary")) {
+		t.Errorf("the name of a ledger is kept: %v", err)
+	}
+	if s, err = store.Open(path); err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	check(canary, map[string][]byte{"b": {3}, "c": {}})
+	put(canary, now.Add(50*24*time.Hour), true, map[string][]byte{"d": {4}})
+	check(canary, map[string][]byte{"d": {4}})
+	check("other", map[string][]byte{"a": {9}})
+
+	// A ledger that nobody wrote to goes when another one begins.
+	put("third", now.Add(70*24*time.Hour), false, map[string][]byte{"e": {5}})
+	check("other", map[string][]byte{})
+	check(canary, map[string][]byte{"d": {4}})
+}
+
+// What stands for a digest is short, the same after a restart, another one in
+// another store, and does not show the digest.
+func TestSeal(t *testing.T) {
+	const digest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+	var sealed []string
+	for range 2 {
+		path := filepath.Join(t.TempDir(), "state.db")
+		for range 2 {
+			s, err := store.Open(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sealed = append(sealed, s.Seal(digest))
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if sealed[0] != sealed[1] || sealed[2] != sealed[3] || sealed[0] == sealed[2] || len(sealed[0]) != 16 || strings.Contains(sealed[0], "0123") {
+		t.Errorf("sealed: %q", sealed)
+	}
+}
