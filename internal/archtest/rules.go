@@ -44,6 +44,7 @@ func Levels() []Level {
 		{"internal/image", 3, "analysis of images, beside the model"},
 		{"internal/scaffold", 3, "templates that follow the rules' advice"},
 		{"internal/ledger", 4, "joins what the builder tells with what the files are"},
+		{"internal/metrics", 3, "counts records of the model"},
 		{"cache/prewarm", 4, "decides over what builder, store and model tell it"},
 		{"internal/verify", 4, "builds through cache/buildkit"},
 		{"internal/report", 4, "the only place that turns the domain into wire structs"},
@@ -143,6 +144,10 @@ func Restrictions() []Restriction {
 		{
 			[]string{"github.com/google/go-containerregistry/..."},
 			[]string{"internal/image"}, "one place asks registries, with the user's credentials",
+		},
+		{
+			[]string{"github.com/prometheus/client_golang/..."},
+			[]string{"internal/metrics"}, "one place decides what is counted, and with which labels",
 		},
 		{
 			[]string{"github.com/spf13/cobra/...", "charm.land/lipgloss/v2/..."},

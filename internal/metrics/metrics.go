@@ -1,0 +1,132 @@
+// Package metrics counts what the daemon saw, for Prometheus. docs/metrics.md lists
+// the metrics.
+//
+// Labels are names of definitions and roots of repositories, which the user chose to
+// watch, and words of ours: nothing of a build arg, a variable or a file. A [Set] is
+// safe for concurrent use.
+package metrics
+
+import (
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/stokerd/stoker/cache"
+)
+
+// A Set are the metrics of one daemon.
+type Set struct {
+	registry    *prometheus.Registry
+	builds      *prometheus.CounterVec
+	duration    *prometheus.HistogramVec
+	steps       *prometheus.CounterVec
+	saved, lost *prometheus.CounterVec
+	transferred *prometheus.CounterVec
+	predictions *prometheus.CounterVec
+}
+
+// Definition says of what a metric is.
+type Definition struct{ Repository, Name string }
+
+var labels = []string{"repository", "definition"}
+
+// New returns metrics that count nothing yet. now is asked for what holds at the
+// moment, whenever somebody reads; version is of the program.
+func New(version string, now func() []Held) *Set {
+	counter := func(name, help string, more ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "stoker", Name: name, Help: help}, append(labels[:2:2], more...))
+	}
+	s := &Set{
+		registry: prometheus.NewRegistry(),
+		builds:   counter("builds_total", "Builds that ended, by any client.", "status"),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: "stoker", Name: "build_duration_seconds", Help: "Wall time of builds that succeeded.",
+			Buckets: []float64{0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600},
+		}, labels),
+		steps:       counter("steps_total", "Dockerfile steps of builds, by what became of them.", "outcome"),
+		saved:       counter("saved_seconds_total", "Time that reused steps took when they last ran."),
+		lost:        counter("lost_seconds_total", "Time that steps took which ran again."),
+		transferred: counter("transferred_bytes_total", "Bytes that clients sent to the builder."),
+		predictions: counter("predictions_total", "Steps that were predicted before a build of just that state, by how the prediction came out.", "result"),
+	}
+	info := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Namespace: "stoker", Name: "build_info", Help: "The program that runs.", ConstLabels: prometheus.Labels{"version": version},
+	}, func() float64 { return 1 })
+	s.registry.MustRegister(s.builds, s.duration, s.steps, s.saved, s.lost, s.transferred, s.predictions, info, gauges(now),
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return s
+}
+
+// Handler serves the metrics in the form that was asked for.
+func (s *Set) Handler() http.Handler { return promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}) }
+
+// Built counts a build. medians are what its steps took before, by instruction.
+func (s *Set) Built(r cache.Record, sent int64, medians map[string]cache.Spread) {
+	of := []string{r.Repository, r.Definition}
+	s.builds.WithLabelValues(append(of[:2:2], string(r.Status))...).Inc()
+	if r.Status == cache.Completed {
+		s.duration.WithLabelValues(of...).Observe(max(0, r.Seconds()))
+	}
+	s.transferred.WithLabelValues(of...).Add(float64(max(0, sent)))
+	for _, step := range r.Steps {
+		s.steps.WithLabelValues(append(of[:2:2], string(step.Outcome))...).Inc()
+		median, ran := medians[step.Instruction()]
+		switch {
+		case step.Outcome.Reused():
+			s.saved.WithLabelValues(of...).Add(median.Median)
+		case ran && step.Outcome.Ran():
+			s.lost.WithLabelValues(of...).Add(max(0, step.Seconds))
+		}
+	}
+}
+
+// A Result says how a prediction came out.
+type Result string
+
+// The results of predictions.
+const (
+	Right   Result = "right"
+	Wrong   Result = "wrong"
+	Unknown Result = "unknown" // it was none
+)
+
+// Predicted counts a step that was predicted.
+func (s *Set) Predicted(d Definition, r Result) {
+	s.predictions.WithLabelValues(d.Repository, d.Name, string(r)).Inc()
+}
+
+// Held is what holds of a definition at the moment.
+type Held struct {
+	Definition
+	ContextBytes, SentBytes int64
+	Warmth                  string // its state: see api.Warmth
+}
+
+// gauges are read from what the daemon holds.
+type gauges func() []Held
+
+var _ prometheus.Collector = gauges(nil)
+
+var (
+	contextBytes = prometheus.NewDesc("stoker_context_bytes", "Size of the effective build context.", labels, nil)
+	sentBytes    = prometheus.NewDesc("stoker_sent_bytes", "Size of what the steps ask for of the build context.", labels, nil)
+	warm         = prometheus.NewDesc("stoker_warm", "1 for the state in which the definition's cache is kept.", append(labels[:2:2], "state"), nil)
+)
+
+// Describe implements prometheus.Collector.
+func (gauges) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{contextBytes, sentBytes, warm} {
+		out <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (g gauges) Collect(out chan<- prometheus.Metric) {
+	for _, h := range g() {
+		out <- prometheus.MustNewConstMetric(contextBytes, prometheus.GaugeValue, float64(h.ContextBytes), h.Repository, h.Name)
+		out <- prometheus.MustNewConstMetric(sentBytes, prometheus.GaugeValue, float64(h.SentBytes), h.Repository, h.Name)
+		out <- prometheus.MustNewConstMetric(warm, prometheus.GaugeValue, 1, h.Repository, h.Name, h.Warmth)
+	}
+}
