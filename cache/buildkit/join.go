@@ -186,6 +186,10 @@ func (s buildxState) localPaths(ref string) (contextDir, dockerfile string) {
 	return "", ""
 }
 
+// SharedKey returns the key under which buildx on this machine sends a directory
+// to a builder. Other clients give none, if they are not told to.
+func (b *Builder) SharedKey(dir string) string { return b.buildx.sharedKey(dir) }
+
 // sharedKey returns the key under which buildx sends the directory, so that
 // the builder keeps one copy of it and sends again only what changed (buildx:
 // build/opt.go).

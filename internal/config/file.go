@@ -28,6 +28,9 @@ type File struct {
 	Silenced []string
 	// Secrets are the entries of `prewarm.secrets` (user only).
 	Secrets []string
+	// Metrics is where metrics are served beside the socket, "" for nowhere: an
+	// address of this machine with a port (user only).
+	Metrics string
 
 	settings settings
 }

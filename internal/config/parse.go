@@ -39,6 +39,11 @@ func ParseUser(name string, data []byte) (*File, error) {
 			"suggest":  elsewhere,
 			"prewarm":  func(n ast.Node) { r.prewarm(n, f, true) },
 			"builder":  func(n ast.Node) { f.settings.builder = parsed(r, n, ParseBuilder) },
+			"metrics": func(n ast.Node) {
+				if address := parsed(r, n, parseLoopback); address != nil {
+					f.Metrics = *address
+				}
+			},
 		})
 	})
 }

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"math"
 	"math/big"
+	"net"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -103,6 +105,16 @@ func ParseBuilder(text string) (string, error) {
 		Text: "builder " + quote(text) + " is not known",
 		Hint: "write auto, docker, buildx:NAME, or an address with " + strings.Join(schemes, "://, ") + "://",
 	}
+}
+
+// parseLoopback reads an address that only this machine reaches.
+func parseLoopback(text string) (string, error) {
+	host, port, err := net.SplitHostPort(text)
+	ip := net.ParseIP(host)
+	if n, bad := strconv.ParseUint(port, 10, 16); err == nil && bad == nil && n > 0 && (host == "localhost" || ip != nil && ip.IsLoopback()) {
+		return text, nil
+	}
+	return "", &Error{Text: "address " + quote(text) + " is not one of this machine", Hint: "write 127.0.0.1:PORT, localhost:PORT or [::1]:PORT"}
 }
 
 // checkPattern reports what keeps pattern from matching any path.
