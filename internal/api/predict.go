@@ -20,10 +20,19 @@ type Prediction struct {
 	// not known.
 	Hits    int `json:"hits"`
 	Unknown int `json:"unknown"`
-	// Seconds estimates how long the steps that will run take, those side by
-	// side that can be: medians of their executions; absent without any.
-	Seconds *float64         `json:"seconds,omitempty"`
-	Steps   []StepPrediction `json:"steps"`
+	// Seconds estimates the build's wall time: the steps that will run, those side
+	// by side that can be, at the medians of their executions, and FixedSeconds;
+	// absent if a step that will or may run was never seen to. It lies between
+	// SecondsLow and SecondsHigh where each part is within the middle half of what
+	// was observed. Steps of which it is not known whether they run count in
+	// SecondsHigh only.
+	Seconds     *float64 `json:"seconds,omitempty"`
+	SecondsLow  *float64 `json:"secondsLow,omitempty"`
+	SecondsHigh *float64 `json:"secondsHigh,omitempty"`
+	// FixedSeconds is the median of the part of builds during which no step ran:
+	// metadata, transfers, pulls and exports; absent without a build.
+	FixedSeconds *float64         `json:"fixedSeconds,omitempty"`
+	Steps        []StepPrediction `json:"steps"`
 }
 
 // StepPrediction is about one step.
@@ -41,12 +50,23 @@ type StepPrediction struct {
 
 // PredictedCause is why a step will run, or may.
 type PredictedCause struct {
-	// Kind is, of a miss: "new" (never seen to run like this: new, or its
-	// instruction, an arg, an env variable or the base changed), "files" (seen to
-	// run, on other files), "gone" (its result was dropped from the cache),
-	// "input" (something that it takes in will run). Of what is not known:
-	// "stage-content", "unobserved", "liveness", "unread", "unresolved",
+	// Kind is, of a miss, one of [WhyCause], by comparison with the builds that
+	// differ least: "files", "arg", "env", "base", "dockerfile", "gone" (its result
+	// was dropped from the cache), "first", "input" (something that it takes in will
+	// run) and so on; "new" where no build is known with which to compare. Of what
+	// is not known: "stage-content", "unobserved", "liveness", "unread",
+	// "stale-stat" (the builder may not see that files changed), "unresolved",
 	// "external-frontend".
 	Kind string `json:"kind"`
 	Text string `json:"text"`
+	// Name, Line, Before, After and Paths are those of [WhyCause].
+	Name   string    `json:"name,omitempty"`
+	Line   int       `json:"line,omitempty"`
+	Before string    `json:"before,omitempty"`
+	After  string    `json:"after,omitempty"`
+	Paths  []WhyPath `json:"paths,omitempty"`
+	// Reused and Of are of stage-content: in so many of the runs of what the step
+	// takes files of, it was reused all the same.
+	Reused int `json:"reused,omitempty"`
+	Of     int `json:"of,omitempty"`
 }

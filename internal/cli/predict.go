@@ -69,7 +69,11 @@ func (p *predictOptions) print(d api.Prediction) {
 		head = append(head, out.warn(count(d.Unknown)+" unknown"))
 	}
 	if d.Seconds != nil {
-		head = append(head, "~"+seconds(*d.Seconds))
+		about := "~" + seconds(*d.Seconds)
+		if low, high := seconds(*d.SecondsLow), seconds(*d.SecondsHigh); low != high {
+			about += fmt.Sprintf(" (%s to %s)", low, high)
+		}
+		head = append(head, about)
 	}
 	out.line(strings.Join(head, "  "))
 	for _, s := range d.Steps {
@@ -80,7 +84,7 @@ func (p *predictOptions) print(d api.Prediction) {
 		}
 		out.line(line...)
 		if s.Cause != nil && s.Cause.Kind != "input" {
-			out.line("           " + out.dim(s.Cause.Text))
+			out.line("           " + out.dim(out.fit(s.Cause.Text, 11)))
 		}
 	}
 }

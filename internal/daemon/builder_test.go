@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"io"
+	"log"
 	"log/slog"
 	"maps"
 	"net"
@@ -26,7 +27,15 @@ import (
 	"github.com/stokerd/stoker/internal/lab"
 )
 
-func TestMain(m *testing.M) { lab.Main(m) }
+func TestMain(m *testing.M) {
+	if home := os.Getenv(envHome); home != "" {
+		if err := runProcess(home); err != nil {
+			log.Fatal(err)
+		}
+		return
+	}
+	lab.Main(m)
+}
 
 // canary is a value that may be nowhere but in memory and on the builder.
 const canary = "canary0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3"

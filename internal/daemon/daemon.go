@@ -18,6 +18,7 @@ import (
 	"github.com/stokerd/stoker/internal/api"
 	"github.com/stokerd/stoker/internal/config"
 	"github.com/stokerd/stoker/internal/ipc"
+	"github.com/stokerd/stoker/internal/metrics"
 	"github.com/stokerd/stoker/internal/project"
 	"github.com/stokerd/stoker/internal/server"
 )
@@ -51,6 +52,7 @@ type Daemon struct {
 	builder *builder
 	warmer  *prewarm.Scheduler
 	board   *board
+	metrics *metrics.Set
 	rest    *rest
 	started time.Time
 	stop    context.CancelFunc
@@ -101,6 +103,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		stop: stop, ctx: ctx, group: group, repositories: map[string]*repository{}, accounts: map[string]account{},
 	}
 	d.secrets = project.NewSecretCache()
+	d.metrics = metrics.New(o.Version.Version, d.held)
 	d.builder = &builder{env: o.Builder, log: o.Log.With("component", "builder")}
 	d.chooseBuilder()
 	d.warmer = prewarm.New(ctx, d.warm)
@@ -113,6 +116,9 @@ func Run(ctx context.Context, o Options) (err error) {
 	group.Go(func() error { return d.builder.run(ctx, d) })
 	group.Go(func() error { return d.lookUp(ctx) })
 	group.Go(func() error { return d.retain(ctx) })
+	if o.User != nil && o.User.Metrics != "" {
+		group.Go(func() error { return d.serveMetrics(ctx, o.User.Metrics) })
+	}
 	group.Go(func() error { d.rest.run(ctx); return nil })
 	d.resume(ctx)
 	if o.Ready != nil {

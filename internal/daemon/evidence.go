@@ -37,14 +37,7 @@ func (d *Daemon) keep(ctx context.Context, ev buildkit.Event, seen buildkit.Obse
 	}
 	g := gatherer{daemon: d, contents: repo.contents, name: def.Name, pictures: pictures}
 	e := cache.Evidence{Args: repo.digests(ev), NoCache: uncached(seen.Join)}
-	if lines, err := dockerfile.Outline(seen.Join.Dockerfile); err == nil {
-		if def.Shown != "" { // values of the environment stand in the text that was built
-			for i := range lines {
-				lines[i].Text, lines[i].Base = lines[i].Keyword, ""
-			}
-		}
-		e.Dockerfile = cache.OutlineOf(lines, d.store.Digest)
-	}
+	e.Dockerfile = d.outline(def, seen.Join.Dockerfile)
 	for _, part := range seen.Parts {
 		e = g.gather(ctx, e, part)
 	}
@@ -72,6 +65,20 @@ func (d *Daemon) blame(b cache.Build) error {
 		return err
 	}
 	return d.store.PutBlames(store.BuildID{Builder: b.Builder, Ref: b.Ref}, blames)
+}
+
+// outline returns that of the text of a definition, nil if it has none.
+func (d *Daemon) outline(def buildctx.Definition, text []byte) []cache.Line {
+	lines, err := dockerfile.Outline(text)
+	if err != nil {
+		return nil
+	}
+	if def.Shown != "" { // values of the environment stand in the text that is built
+		for i := range lines {
+			lines[i].Text, lines[i].Base = lines[i].Keyword, ""
+		}
+	}
+	return cache.OutlineOf(lines, d.store.Digest)
 }
 
 // picturesOf returns what the repository held at the moments of a span, none if

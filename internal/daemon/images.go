@@ -34,6 +34,8 @@ type images struct {
 	mu     sync.Mutex // guards the fields below
 	known  map[image]answer
 	wanted map[image][]*repository // by whom
+	busy   bool                    // images are being looked up, or repositories told of them
+	idle   chan struct{}           // closed when they were
 }
 
 // image names an image for one platform.
@@ -46,7 +48,7 @@ type answer struct {
 }
 
 func newImages(kept *store.Images) *images {
-	return &images{wake: make(chan struct{}, 1), kept: kept, known: map[image]answer{}, wanted: map[image][]*repository{}}
+	return &images{wake: make(chan struct{}, 1), kept: kept, known: map[image]answer{}, wanted: map[image][]*repository{}, idle: make(chan struct{})}
 }
 
 // A repositoryImages resolves what the Dockerfiles of a repository name.
@@ -102,10 +104,53 @@ func (d *Daemon) lookUp(ctx context.Context) error {
 			return nil
 		case <-d.images.wake:
 		}
+		d.images.work(true)
 		for _, r := range d.resolveWanted(ctx) {
 			if err := r.do(ctx, r.open); err != nil && !errors.Is(err, errEnded) {
 				return nil
 			}
+		}
+		d.images.work(false)
+	}
+}
+
+// work says that images are being looked up, or that this is over.
+func (i *images) work(busy bool) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.busy = busy; !busy {
+		close(i.idle)
+		i.idle = make(chan struct{})
+	}
+}
+
+// settle returns when what a repository wants was looked up and its picture is of
+// that, or cannot be, after at most so long.
+func (i *images) settle(ctx context.Context, r *repository, most time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, most)
+	defer cancel()
+	select {
+	case <-r.ready: // until then it wants nothing
+	case <-r.ended:
+	case <-ctx.Done():
+	}
+	for {
+		i.mu.Lock()
+		idle, wait := i.idle, i.busy
+		var wanted []image
+		for key, by := range i.wanted {
+			if slices.Contains(by, r) {
+				wanted = append(wanted, key)
+			}
+		}
+		i.mu.Unlock()
+		if !wait && !slices.ContainsFunc(wanted, func(key image) bool { return r.mayLookUp(key.ref) }) {
+			return
+		}
+		select {
+		case <-idle:
+		case <-ctx.Done():
+			return
 		}
 	}
 }

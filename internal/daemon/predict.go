@@ -2,6 +2,8 @@ package daemon
 
 import (
 	"context"
+	"iter"
+	"maps"
 	"strings"
 	"time"
 
@@ -37,35 +39,69 @@ func (d *Daemon) moment(ctx context.Context) moment {
 // An account is what the daemon knows of a builder's cache.
 type account struct {
 	*ledger.Ledger
+	name   string
+	copies *ledger.Snapshots
 	builds *queue // that have ended, and are not entered yet
 }
 
-// account returns that of a builder, which lives as long as the daemon.
+// account returns that of a builder, which lives as long as the daemon, and
+// begins with what the last one knew. A builder that was wiped has other workers,
+// and is another cache.
 func (d *Daemon) account(node *buildkit.Builder) account {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	info := node.Info()
 	name := strings.Join(append([]string{info.Name, info.Address}, info.Workers...), " ")
 	a, ok := d.accounts[name]
-	if !ok {
-		a = account{ledger.New(), newQueue()}
-		d.accounts[name] = a
+	if ok {
+		return a
 	}
+	entries, err := d.store.Ledger(name)
+	known := ledger.Anew(d.store.Seal)
+	if err == nil {
+		known, err = ledger.Load(d.store.Seal, maps.All(entries))
+	}
+	if err != nil {
+		d.log.Warn("what was known of the builder's cache is lost", "error", err)
+	}
+	a = account{known, name, ledger.NewSnapshots(), newQueue()}
+	d.accounts[name] = a
 	return a
+}
+
+// save stores what an account has learned. What is lost when that fails is tried
+// again the next time.
+func (d *Daemon) save(a account) {
+	err := a.Save(func(anew bool, changes iter.Seq2[string, []byte]) error {
+		return d.store.PutLedger(a.name, time.Now(), anew, changes)
+	})
+	if err != nil {
+		d.log.Error("store what is known of the builder's cache", "error", err)
+	}
 }
 
 // enter enters a finished build in the builder's ledger. What it was of is known
 // where the files that its steps take were the same all through the span.
 func (d *Daemon) enter(ctx context.Context, node *buildkit.Builder, seen buildkit.Observed, span []moment, repo *repository, name string) {
 	pictures := picturesOf(span, repo)
+	site := ledger.Site{Snapshots: d.account(node).copies, Keys: []string{plainClient}}
+	if dir := seen.Join.LocalContext; dir != "" {
+		site.Keys = []string{node.SharedKey(dir)}
+	}
 	for _, part := range seen.Parts {
-		d.enterPart(ctx, node, part, d.contents(repo), name, pictures)
+		d.enterPart(ctx, node, site, part, d.contents(repo), name, pictures)
+	}
+	if len(seen.Parts) > 0 {
+		d.contents(repo).Received(ctx, seen.Parts[0].Plan, name, site, pictures...)
 	}
 	d.list(ctx, node)
 }
 
-func (d *Daemon) enterPart(ctx context.Context, node *buildkit.Builder, part buildkit.Part, contents *ledger.Reader, name string, pictures []*project.Picture) {
-	keys := cache.Keys(part.Plan.Ops, contents.Content(ctx, part.Plan, name, pictures...))
+// plainClient is the key of clients that give none.
+const plainClient = ""
+
+func (d *Daemon) enterPart(ctx context.Context, node *buildkit.Builder, site ledger.Site, part buildkit.Part, contents *ledger.Reader, name string, pictures []*project.Picture) {
+	keys := cache.Keys(part.Plan.Ops, contents.Content(ctx, part.Plan, name, site, pictures...))
 	d.account(node).Learn(ledger.Build{
 		Graph: cache.NewGraph(part.Plan, keys, layered(node)), Fates: part.Fates, Runs: part.Runs, Records: recordsOf(part.Plan),
 	})
@@ -85,7 +121,9 @@ func (d *Daemon) enterWarm(ctx context.Context, node *buildkit.Builder, r *repos
 	if !ok || err != nil || s.picture == nil {
 		return
 	}
-	d.enterPart(ctx, node, part, r.contents, def.Name, []*project.Picture{before, s.picture})
+	site := ledger.Site{Snapshots: d.account(node).copies, Keys: []string{node.SharedKey(def.Context)}}
+	d.enterPart(ctx, node, site, part, r.contents, def.Name, []*project.Picture{before, s.picture})
+	r.contents.Received(ctx, part.Plan, def.Name, site, before, s.picture)
 	d.list(ctx, node)
 }
 
@@ -100,14 +138,17 @@ func (d *Daemon) contents(r *repository) *ledger.Reader {
 
 // list has the builder say what it holds.
 func (d *Daemon) list(ctx context.Context, node *buildkit.Builder) {
+	known := d.account(node)
 	held, err := node.Held(ctx)
 	if err != nil {
+		known.Unlisted()
 		if ctx.Err() == nil {
 			d.log.Warn("what the builder holds is not known", "error", err)
 		}
 		return
 	}
-	d.account(node).List(held)
+	known.List(held)
+	d.save(known)
 }
 
 // layered reports whether the builder also knows an image by its layers.
@@ -129,6 +170,10 @@ func recordsOf(plan *dockerfile.Plan) []string {
 
 // Predict answers `stoker predict`.
 func (d *Daemon) Predict(ctx context.Context, req api.PredictRequest) (api.Predict, error) {
+	node := d.builder.current()
+	if repo, err := d.around(ctx, req.Dir); err == nil && node != nil {
+		d.images.settle(ctx, repo, settleTime)
+	}
 	repo, p, err := d.picture(ctx, req.Query)
 	if err != nil {
 		return api.Predict{}, err
@@ -137,7 +182,6 @@ func (d *Daemon) Predict(ctx context.Context, req api.PredictRequest) (api.Predi
 	if err != nil {
 		return api.Predict{}, err
 	}
-	node := d.builder.current()
 	if node == nil {
 		return api.Predict{}, d.builder.missing()
 	}
@@ -145,19 +189,28 @@ func (d *Daemon) Predict(ctx context.Context, req api.PredictRequest) (api.Predi
 	known.builds.settle(ctx, settleTime)
 	// A builder's garbage collection, and who prunes, tell nobody.
 	d.list(ctx, node)
-	costs, err := d.costs(repo)
-	if err != nil {
-		return api.Predict{}, err
-	}
+	d.lookForUnseen(ctx, repo, p)
 	answer := api.Predict{Schema: api.PredictSchema, Builder: node.Info().Name, Definitions: []api.Prediction{}}
 	for _, b := range builds {
 		if b.Selection == nil {
 			return api.Predict{}, problem(b.Problem)
 		}
 		plan := b.Selection.Plan
-		keys := cache.Keys(plan.Ops, repo.contents.Content(ctx, plan, b.Definition.Name, p))
-		g := cache.NewGraph(plan, keys, layered(node))
-		answer.Definitions = append(answer.Definitions, report.Prediction(b, g, known.Predict(g, recordsOf(plan)), costs(b.Definition.Name)))
+		// Whose client builds next nobody knows.
+		site := ledger.Site{Snapshots: known.copies, Keys: []string{plainClient, node.SharedKey(b.Definition.Context)}}
+		keys := cache.Keys(plan.Ops, repo.contents.Content(ctx, plan, b.Definition.Name, site, p))
+		g := cache.NewGraph(plan, keys, layered(node)).Planned(plan)
+		nodes := known.Predict(g, recordsOf(plan))
+		expected, earlier, err := d.pastOf(repo, node.Info().Name, b.Definition.Name)
+		if err != nil {
+			return api.Predict{}, err
+		}
+		told := report.Prediction(report.Predicted{
+			Build: b, Graph: g, Nodes: nodes, Luck: known.Luck(g), Expected: expected,
+			Explain: d.explainNext(ctx, repo, p, b, nodes, earlier),
+		})
+		repo.told.put(p, node.Info().Name, told)
+		answer.Definitions = append(answer.Definitions, told)
 	}
 	return answer, nil
 }

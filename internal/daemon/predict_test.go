@@ -10,7 +10,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/moby/buildkit/client"
 	"github.com/tonistiigi/fsutil"
 
@@ -21,59 +24,47 @@ import (
 
 // TestPredictWalk changes a repository in random ways, predicts, and has another
 // client build it: no step that was predicted to hit runs, and none that was
-// predicted to run does not.
-func TestPredictWalk(t *testing.T) {
+// predicted to run does not. Now and then the daemon is started anew or killed,
+// also while builds run, and builds are made that it does not see.
+func TestPredictWalk(t *testing.T) { walks(t, false, 3, 170) }
+
+// TestPredictUnseen walks with changes that the builder does not see among the
+// others: what depends on one is unknown, and never wrong.
+func TestPredictUnseen(t *testing.T) { walks(t, true, 2, 60) }
+
+func walks(t *testing.T, blind bool, share, full int) {
 	builder := lab.Own(t)
-	r := start(t, t.TempDir(), map[string]string{"BUILDKIT_HOST": builder.Address()})
+	r := startProcess(t, builder.Address())
 	other, err := client.New(t.Context(), builder.Address())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { other.Close() })
-	steps, unknown := 0, 0
-	for seed := range randtest.Seeds(t, 3, 170) {
-		w := &walk{Rand: mathrand.New(mathrand.NewPCG(seed, 7)), t: t, dir: t.TempDir(), builder: other, nonce: strings.ToLower(rand.Text())}
+	var steps, unknown int
+	for seed := range randtest.Seeds(t, share, full) {
+		w := &walk{Rand: mathrand.New(mathrand.NewPCG(seed, 7)), t: t, seed: seed, blind: blind, dir: t.TempDir(), daemon: r, builder: other, nonce: strings.ToLower(rand.Text())}
 		w.draw()
 		if _, err := r.Up(t.Context(), api.UpRequest{Dir: w.dir}); err != nil {
 			t.Fatal(err)
 		}
-		pruned := false
 		for n := range 12 {
-			what := "start"
-			if n > 0 {
-				what = w.change()
-			}
-			pruned = strings.HasPrefix(what, "prune")
-			predicted := w.predict(r)
-			ran := w.build()
-			for _, s := range predicted.Steps {
-				prefix, _, _ := strings.Cut(s.Name, "] ")
-				executed, told := ran[prefix+"]"]
-				steps++
-				switch {
-				case s.Outcome == "unknown":
-					if !pruned {
-						unknown++
-					}
-				case s.Outcome == "hit" && executed, s.Outcome == "miss" && told && !executed:
-					t.Errorf("seed %d, build %d after %s: %s was predicted to be a %s (%v), and executed: %v\n%s", seed, n, what, s.Name, s.Outcome, s.Cause, executed, w.dockerfile)
-				}
-			}
+			w.step(n)
 			if t.Failed() {
 				return
 			}
-			r.wait(w.dir, "the build", func(repo api.Repository) bool { return repo.Definitions[0].Builds == n+1 })
 		}
 		if _, err := r.Down(t.Context(), api.DownRequest{Dir: w.dir}); err != nil {
 			t.Fatal(err)
 		}
+		steps, unknown = steps+w.steps, unknown+w.unknown
 	}
+	t.Logf("%d of %d predictions are no prediction", unknown, steps)
 	// A few walks may have more of what depends on another stage's content.
 	most := steps / 4
 	if steps > 5000 {
 		most = steps / 20
 	}
-	if unknown > most {
+	if unknown > most && !blind {
 		t.Errorf("%d of %d predictions are no prediction", unknown, steps)
 	}
 }
@@ -124,9 +115,80 @@ RUN echo `+nonce+` > built
 type walk struct {
 	*mathrand.Rand
 	t          *testing.T
+	seed       uint64
 	dir, nonce string
 	dockerfile string
+	daemon     *process
 	builder    *client.Client
+	last       string // the ref of the last build
+	missed     bool   // a build was made that the daemon did not see
+	blind      bool   // the builder is kept from seeing some changes
+	// steps were predicted, and of those that it should know so many not.
+	steps, unknown int
+}
+
+// step changes the repository, predicts and builds.
+func (w *walk) step(n int) {
+	w.t.Helper()
+	what := "start"
+	if n > 0 {
+		what = w.change()
+	}
+	excused := strings.HasPrefix(what, "prune")
+	kill, event := w.IntN(2) == 0, w.IntN(8)
+	if w.blind {
+		event = -1 // what the builder does not see is not known after a restart
+	}
+	switch event {
+	case 0:
+		before := w.predict()
+		w.daemon.stop(kill)
+		w.daemon.start()
+		what += fmt.Sprintf(", and a restart (killed: %v)", kill)
+		// What a step takes comes from builds that may still be on their way in.
+		if diff := cmp.Diff(before.Steps, w.predict().Steps, cmpopts.IgnoreFields(api.StepPrediction{}, "Seconds")); diff != "" {
+			w.t.Errorf("seed %d, build %d after %s: a restart changed what is predicted:\n%s", w.seed, n, what, diff)
+		}
+	case 1:
+		w.daemon.stop(kill)
+		w.build()
+		what += fmt.Sprintf(", a build that was not seen (killed: %v), and %s", kill, w.change())
+		w.daemon.start()
+		w.missed = true
+	}
+	predicted := w.predict()
+	var killed chan struct{}
+	if event == 2 {
+		// Anywhere from before the build begins to after it is entered.
+		killed, w.missed = make(chan struct{}), true
+		time.AfterFunc(time.Duration(w.IntN(1500))*time.Millisecond, func() { w.daemon.cmd.Process.Kill(); close(killed) })
+	}
+	ran := w.build()
+	w.t.Logf("seed %d, build %d after %s, killed while it runs: %v", w.seed, n, what, killed != nil)
+	for _, s := range predicted.Steps {
+		prefix, _, _ := strings.Cut(s.Name, "] ")
+		executed, told := ran[prefix+"]"]
+		w.steps++
+		switch {
+		case s.Outcome == "unknown" && s.Cause.Kind == "stale-stat" && !w.blind:
+			w.t.Errorf("seed %d, build %d after %s: the builder sees all changes, and %s is said to depend on one that it does not", w.seed, n, what, s.Name)
+		case s.Outcome == "unknown":
+			if !excused && !w.missed && !w.blind {
+				w.unknown++
+			}
+		case s.Outcome == "hit" && executed, s.Outcome == "miss" && told && !executed:
+			w.t.Errorf("seed %d, build %d after %s: %s was predicted to be a %s (%v), and executed: %v\n%s", w.seed, n, what, s.Name, s.Outcome, s.Cause, executed, w.dockerfile)
+		}
+	}
+	if killed != nil {
+		<-killed
+		w.daemon.stop(true)
+		w.daemon.start()
+		return
+	}
+	w.daemon.wait(w.dir, "the build", func(repo api.Repository) bool {
+		return len(repo.Definitions) == 1 && repo.Definitions[0].Last != nil && repo.Definitions[0].Last.Ref == w.last
+	})
 }
 
 func (w *walk) write(name, text string) {
@@ -190,7 +252,30 @@ func (w *walk) change() string {
 			w.t.Fatal(err)
 		}
 	}
-	switch w.IntN(12) {
+	switch w.IntN(14) {
+	case 11:
+		now := time.Now()
+		must(os.Chtimes(path, now, now))
+		return "touch only " + name
+	case 12:
+		if !w.blind {
+			break
+		}
+		if w.IntN(2) == 0 {
+			mode := []os.FileMode{0o755, 0o700}[w.IntN(2)]
+			must(os.Chmod(filepath.Join(w.dir, "src"), mode))
+			return fmt.Sprint("chmod the folder src ", mode)
+		}
+		fi, err := os.Stat(path)
+		must(err)
+		text, err := os.ReadFile(path)
+		must(err)
+		if len(text) > 0 {
+			text[len(text)-1] = byte('0' + w.IntN(3))
+		}
+		must(os.WriteFile(path, text, fi.Mode()))
+		must(os.Chtimes(path, fi.ModTime(), fi.ModTime()))
+		return "edit " + name + " so that it looks the same"
 	case 0, 1, 2:
 		text := fmt.Sprint("text ", w.IntN(3))
 		w.write(name, text)
@@ -237,9 +322,9 @@ func (w *walk) change() string {
 	return "nothing"
 }
 
-func (w *walk) predict(r *running) api.Prediction {
+func (w *walk) predict() api.Prediction {
 	w.t.Helper()
-	answer, err := r.Predict(w.t.Context(), api.PredictRequest{Query: api.Query{Dir: w.dir}})
+	answer, err := w.daemon.Predict(w.t.Context(), api.PredictRequest{Query: api.Query{Dir: w.dir}})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -266,8 +351,9 @@ func (w *walk) build() map[string]bool {
 			}
 		}
 	}()
+	w.last = "walk" + rand.Text()
 	_, err = w.builder.Solve(w.t.Context(), nil, client.SolveOpt{
-		Ref: "walk" + rand.Text(), Frontend: "dockerfile.v0", FrontendAttrs: map[string]string{"filename": "Dockerfile"},
+		Ref: w.last, Frontend: "dockerfile.v0", FrontendAttrs: map[string]string{"filename": "Dockerfile"},
 		LocalMounts: map[string]fsutil.FS{"context": fs, "dockerfile": fs},
 	}, status)
 	<-read

@@ -101,6 +101,9 @@ func (d *Daemon) record(ctx context.Context, node *buildkit.Builder, ev buildkit
 		return
 	}
 	d.log.Debug("build recorded", "ref", ev.Ref, "repository", repo.root, "definition", def.Name)
+	if expected, _, err := d.pastOf(repo, name, def.Name); err == nil && span != nil {
+		d.count(repo, seen, picturesOf(span, repo), expected)
+	}
 	repo.builds.stale()
 	if s := repo.state.Load(); s != nil && s.picture != nil && !s.trusted &&
 		repo.builtHere(node, seen, s.picture.Head.Commit) && seen.Record.Created.After(s.head) {

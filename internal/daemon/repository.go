@@ -50,6 +50,9 @@ type repository struct {
 	history     advise.Memory
 	builds      builds         // what was observed, for status
 	contents    *ledger.Reader // of the files that builds take
+	past        past           // of its builds, for predictions
+	told        told           // what was predicted of the next one
+	unseen      atomic.Pointer[unseen]
 
 	watchers map[string]*watcher.Watcher // belongs to run
 

@@ -103,6 +103,9 @@ func (d *Daemon) describe(r *repository) api.Repository {
 			def, seen := &out.Definitions[i], seen[out.Definitions[i].Name]
 			def.Builds, def.HitRate, def.History, def.Last = seen.Builds, seen.HitRate, seen.History, seen.Last
 		}
+		if u := r.unseen.Load(); u != nil && u.picture == s.picture {
+			out.Findings = slices.Concat(out.Findings, u.findings)
+		}
 		d.addWarmth(r, s, &out)
 	}
 	out.Since = time.Since(r.since).Seconds()
@@ -120,6 +123,7 @@ const observed = 10 * time.Minute
 type builds struct {
 	mu     sync.Mutex // guards the fields below; held while records are read
 	read   time.Time  // when; zero if something has come since
+	news   uint64     // how often something has come
 	byName map[string]api.Definition
 }
 
@@ -128,6 +132,15 @@ func (b *builds) stale() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.read = time.Time{}
+	b.news++
+}
+
+// latest tells whether something has come since it was called: it then returns
+// another number.
+func (b *builds) latest() uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.news
 }
 
 // of returns what was observed of a repository's definitions, by name: each

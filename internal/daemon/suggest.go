@@ -95,10 +95,11 @@ func (r *repository) countSuggestions(ctx context.Context) {
 		if s == nil || s.picture == nil {
 			continue
 		}
+		r.daemon.lookForUnseen(ctx, r, s.picture)
 		history, err := r.history.Read(ctx, s.picture, advise.Commits)
 		n := 0
 		if err == nil {
-			n, err = r.daemon.count(ctx, r, s.picture, history)
+			n, err = r.daemon.countOf(ctx, r, s.picture, history)
 		}
 		if err != nil {
 			if ctx.Err() == nil {
@@ -112,7 +113,7 @@ func (r *repository) countSuggestions(ctx context.Context) {
 	}
 }
 
-func (d *Daemon) count(ctx context.Context, r *repository, p *project.Picture, history advise.History) (int, error) {
+func (d *Daemon) countOf(ctx context.Context, r *repository, p *project.Picture, history advise.History) (int, error) {
 	costs, err := d.costs(r)
 	if err != nil {
 		return 0, err

@@ -37,9 +37,27 @@ var (
 
 // Content answers for the requests of a plan with what they brought of the build
 // that has the given name, at a time during which the repository had all of the
-// pictures: what differs between them is not known.
-func (r *Reader) Content(ctx context.Context, plan *dockerfile.Plan, name string, pictures ...*project.Picture) cache.ContentFunc {
-	return r.Sent(ctx, plan, name, pictures...).Digest
+// pictures: what differs between them is not known, nor is what differs between
+// them and what the builder may have instead.
+func (r *Reader) Content(ctx context.Context, plan *dockerfile.Plan, name string, site Site, pictures ...*project.Picture) cache.ContentFunc {
+	sent, held := r.Sent(ctx, plan, name, pictures...), map[int][]*content.Manifest{}
+	return func(request int, selected []dockerfile.Selector) (string, error) {
+		digest, err := sent.Digest(request, selected)
+		if err != nil {
+			return "", err
+		}
+		if held[request] == nil {
+			for _, m := range sent.manifests[request] {
+				held[request] = append(held[request], site.after(plan.Requests[request].Local, m)...)
+			}
+		}
+		for _, m := range held[request] {
+			if d, err := m.Content(selected); err != nil || d.String() != digest {
+				return "", cache.ErrStale
+			}
+		}
+		return digest, nil
+	}
 }
 
 // Sent is what the requests of a plan brought. It is read when it is asked for, and
@@ -50,7 +68,7 @@ type Sent struct {
 	errs      map[int]error
 }
 
-// Sent returns what Content answers from.
+// Sent returns what the requests of a plan brought: see Content.
 func (r *Reader) Sent(ctx context.Context, plan *dockerfile.Plan, name string, pictures ...*project.Picture) *Sent {
 	return &Sent{
 		manifests: map[int][]*content.Manifest{}, errs: map[int]error{},

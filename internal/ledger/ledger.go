@@ -2,12 +2,19 @@
 // that were observed on it and from what it lists, and predicts from that what
 // the next build executes.
 //
-// A [Ledger] starts out knowing nothing: what the builder held before is seen by
-// what it is listed as, and makes predictions unknown rather than wrong.
+// A [Ledger] that starts out empty knows nothing: what the builder held before is
+// seen by what it is listed as, and makes predictions unknown rather than wrong.
+// The same holds for one that was kept while nobody observed the builder. What it
+// must not do is forget a key that leads to a result that it knows: see forget.
+//
+// It holds no digest of BuildKit's, which are plain hashes over values: what it is
+// given it seals first, so that what is in memory is what may be kept.
 package ledger
 
 import (
+	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,12 +24,20 @@ import (
 
 // A Ledger is of one builder. It is safe for concurrent use.
 type Ledger struct {
+	seal func(string) string
+	most int // keys that are held
+
+	saving sync.Mutex // held while changes are kept, so that they are in order
+
 	mu      sync.Mutex // guards the fields below
 	mirror  *cache.Mirror
 	entries map[cache.KeyID][]entry
 	found   map[cache.KeyID]string // keys of results that nobody saw being made → what they are listed as
+	luck    map[string]cache.Luck  // by operation
 	foreign map[string]bool        // listed as these are results of which nothing is known
-	listed  bool                   // the builder has said what it holds
+	listed  bool                   // the builder has said what it holds since the last build
+	changes map[string][]byte      // that are not kept yet: see encode.go
+	renewed bool                   // nothing that is kept holds any more, but for changes
 }
 
 // An entry is an execution that made the result of a key: the builder lists it
@@ -41,9 +56,43 @@ func (e entry) lists(h buildkit.Held) bool {
 	return e.record == h.Record && !h.Created.Before(e.run.Started.Add(-slack)) && !h.Created.After(e.run.Completed.Add(slack))
 }
 
-// New returns a ledger of a builder of which nothing is known.
-func New() *Ledger {
-	return &Ledger{entries: map[cache.KeyID][]entry{}, found: map[cache.KeyID]string{}, foreign: map[string]bool{}}
+// New returns a ledger of a builder of which nothing is known. seal turns a digest
+// into what stands for it, short and always the same; nobody may be able to tell
+// the digest from it.
+func New(seal func(string) string) *Ledger {
+	return &Ledger{
+		seal: seal, most: most, entries: map[cache.KeyID][]entry{}, found: map[cache.KeyID]string{}, luck: map[string]cache.Luck{},
+		foreign: map[string]bool{}, changes: map[string][]byte{},
+	}
+}
+
+// sealed returns what stands for a digest, "" for none.
+func (l *Ledger) sealed(digest string) string {
+	if digest == "" {
+		return ""
+	}
+	return l.seal(digest)
+}
+
+func (l *Ledger) sealedAll(digests []string) []string {
+	list := make([]string, len(digests))
+	for i, d := range digests {
+		list[i] = l.sealed(d)
+	}
+	return list
+}
+
+func (l *Ledger) sealedGraph(g cache.Graph) cache.Graph {
+	nodes := slices.Clone(g.Nodes)
+	for i := range nodes {
+		n := &nodes[i]
+		n.Digests, n.Inputs = l.sealedAll(n.Digests), slices.Clone(n.Inputs)
+		for j := range n.Inputs {
+			in := &n.Inputs[j]
+			in.Selector, in.Content = l.sealed(in.Selector), l.sealed(in.Content)
+		}
+	}
+	return cache.Graph{Nodes: nodes, Targets: g.Targets}
 }
 
 // A Build is what is entered of a finished build, by node of its graph.
@@ -54,34 +103,86 @@ type Build struct {
 	Records []string // what results are listed as: see dockerfile.Op.Record
 }
 
-// Learn enters a finished build. Nodes of which it is not known what files they
-// took are noted as such.
+// Learn enters a finished build. What the builder holds after it is not known
+// before it is listed again.
 func (l *Ledger) Learn(b Build) {
+	g, records := l.sealedGraph(b.Graph), l.sealedAll(b.Records)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var stored []cache.KeyID
-	l.mirror, stored = l.mirror.Learn(b.Graph, b.Fates)
+	mirror, stored := l.mirror.Learn(g, b.Fates)
+	l.become(mirror.Trusting())
 	for i, key := range stored {
 		switch {
-		case key == "" || b.Records[i] == "":
+		case key == "" || records[i] == "":
 		case b.Fates[i] == cache.Made:
-			l.entries[key] = append(l.entries[key], entry{b.Records[i], b.Runs[i]})
-			delete(l.found, key)
+			if e := (entry{records[i], b.Runs[i]}); !slices.Contains(l.entries[key], e) {
+				l.setEntries(key, append(slices.Clone(l.entries[key]), e))
+			}
+			l.setFound(key, "")
 		case l.entries[key] == nil:
-			l.found[key] = b.Records[i]
+			l.setFound(key, records[i])
 		}
 	}
+	for i, n := range g.Nodes {
+		l.count(g, n, b.Fates, b.Fates[i])
+	}
+	l.listed = false
+	l.forget()
 }
+
+// count notes whether a step came out equal although a stage that it takes files
+// of ran, where nothing else can be why.
+func (l *Ledger) count(g cache.Graph, n cache.Node, fates []cache.Fate, fate cache.Fate) {
+	ran, alone := false, false
+	for _, in := range n.Inputs {
+		switch made := fates[in.Node] == cache.Made; {
+		case len(g.Nodes[in.Node].Inputs) == 0:
+		case made && in.ByContent && in.Content == "":
+			ran, alone = true, consumers(g, in.Node) == 1
+		case made:
+			return
+		}
+	}
+	// Where what follows it is reused, too, its own result is not asked for; but if
+	// it alone takes what ran, that ran for it.
+	if !ran || fate == cache.Untouched && !alone || len(n.Digests) == 0 {
+		return
+	}
+	luck := l.luck[n.Digests[0]]
+	if luck.Of++; fate != cache.Made {
+		luck.Reused++
+	}
+	if luck.Of > 2*memory {
+		luck = cache.Luck{Reused: luck.Reused / 2, Of: luck.Of / 2}
+	}
+	l.luck[n.Digests[0]] = luck
+	l.change(lucky, n.Digests[0], encodeLuck(luck))
+}
+
+// consumers returns how many nodes take node in.
+func consumers(g cache.Graph, node int) int {
+	n := 0
+	for _, other := range g.Nodes {
+		if slices.ContainsFunc(other.Inputs, func(in cache.Input) bool { return in.Node == node }) {
+			n++
+		}
+	}
+	return n
+}
+
+// memory is about how many runs a cache.Luck looks back.
+const memory = 20
 
 // List enters what the builder holds now. What was known to be there and is not
 // listed any more is gone; what is listed and was not observed is noted.
 func (l *Ledger) List(held []buildkit.Held) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	byRecord := map[string][]buildkit.Held{}
-	for _, h := range held {
+	for i := range held {
+		h := buildkit.Held{Record: l.sealed(held[i].Record), Created: held[i].Created}
 		byRecord[h.Record] = append(byRecord[h.Record], h)
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	explained := map[buildkit.Held]bool{}
 	lives := map[cache.KeyID]cache.Life{}
 	for key, entries := range l.entries {
@@ -96,12 +197,11 @@ func (l *Ledger) List(held []buildkit.Held) {
 	}
 	l.adopt(byRecord, explained, lives)
 	clear(l.foreign)
-	for _, h := range held {
-		if !explained[h] {
-			l.foreign[h.Record] = true
-		}
+	for record, list := range byRecord {
+		l.foreign[record] = slices.ContainsFunc(list, func(h buildkit.Held) bool { return !explained[h] })
 	}
-	l.mirror, l.listed = l.mirror.Mark(lives), true
+	l.become(l.mirror.Mark(lives))
+	l.listed = true
 }
 
 // adopt finds the results that were reused and that nobody saw being made: such
@@ -111,33 +211,102 @@ func (l *Ledger) adopt(byRecord map[string][]buildkit.Held, explained map[buildk
 	for _, record := range l.found {
 		claims[record]++
 	}
-	for key, record := range l.found {
+	for key, record := range maps.Clone(l.found) {
 		open := slices.DeleteFunc(slices.Clone(byRecord[record]), func(h buildkit.Held) bool { return explained[h] })
 		if len(open) != 1 || claims[record] != 1 {
 			lives[key] = cache.Perhaps
 			continue
 		}
 		explained[open[0]], lives[key] = true, cache.Live
-		l.entries[key] = []entry{{record, buildkit.Run{Started: open[0].Created, Completed: open[0].Created}}}
-		delete(l.found, key)
+		l.setEntries(key, []entry{{record, buildkit.Run{Started: open[0].Created, Completed: open[0].Created}}})
+		l.setFound(key, "")
 	}
+}
+
+// Unlisted says that what the builder holds may be another than was listed.
+func (l *Ledger) Unlisted() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.listed = false
 }
 
 // Predict says what a build of g would execute now. records are what the results
 // of its nodes are listed as.
 func (l *Ledger) Predict(g cache.Graph, records []string) []cache.Prediction {
+	g, records = l.sealedGraph(g), l.sealedAll(records)
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	nodes := slices.Clone(g.Nodes)
-	for i := len(nodes) - 1; i >= 0; i-- {
-		n := &nodes[i]
-		if n.Doubted = n.Doubted || !l.listed || l.foreign[records[i]]; !n.Doubted {
+	mirror, listed := l.mirror, l.listed
+	for i := range g.Nodes {
+		g.Nodes[i].Doubted = g.Nodes[i].Doubted || !listed || l.foreign[records[i]]
+	}
+	l.mu.Unlock()
+	for i := len(g.Nodes) - 1; i >= 0; i-- {
+		if !g.Nodes[i].Doubted {
 			continue
 		}
 		// What led to a result that nobody observed has keys that nobody knows.
-		for _, in := range n.Inputs {
-			nodes[in.Node].Doubted = true
+		for _, in := range g.Nodes[i].Inputs {
+			g.Nodes[in.Node].Doubted = true
 		}
 	}
-	return l.mirror.Predict(cache.Graph{Nodes: nodes, Targets: g.Targets})
+	if !listed {
+		mirror = mirror.Stale()
+	}
+	return mirror.Predict(g)
+}
+
+// Luck returns how often each node of g was reused although a stage that it takes
+// files of ran: the zero value where that was never so.
+func (l *Ledger) Luck(g cache.Graph) []cache.Luck {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	list := make([]cache.Luck, len(g.Nodes))
+	for i, n := range g.Nodes {
+		if len(n.Digests) > 0 {
+			list[i] = l.luck[l.seal(n.Digests[0])]
+		}
+	}
+	return list
+}
+
+// most is how many keys a ledger holds: those of some thousand builds, in about
+// 10 MB.
+const most = 20_000
+
+// forget keeps a ledger within its size. Keys that lead to no result go first, the
+// oldest before: builder and predictions do without them. Any other is needed for
+// as long as its result is counted as known, and so are those on the way to it:
+// where all lead somewhere, the ledger starts anew, and what the builder holds is
+// nobody's again.
+func (l *Ledger) forget() {
+	size := l.mirror.Size()
+	if size <= l.most && len(l.luck) <= l.most {
+		return
+	}
+	last := func(key cache.KeyID) (at time.Time) {
+		for _, e := range l.entries[key] {
+			if e.run.Completed.After(at) {
+				at = e.run.Completed
+			}
+		}
+		return at
+	}
+	dead := l.mirror.DeadEnds()
+	slices.SortFunc(dead, func(a, b cache.KeyID) int {
+		if older := last(a).Compare(last(b)); older != 0 {
+			return older
+		}
+		return strings.Compare(string(a), string(b))
+	})
+	dead = dead[:max(0, min(len(dead), size-l.most*3/4))]
+	l.become(l.mirror.Forget(dead))
+	for _, key := range dead {
+		l.setEntries(key, nil)
+		l.setFound(key, "")
+	}
+	if l.mirror.Size() > l.most || len(l.luck) > l.most {
+		fresh := New(l.seal)
+		l.mirror, l.entries, l.found, l.luck, l.foreign = fresh.mirror, fresh.entries, fresh.found, fresh.luck, fresh.foreign
+		l.changes, l.renewed = fresh.changes, true
+	}
 }

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -10,56 +11,79 @@ import (
 	"github.com/stokerd/stoker/internal/project"
 )
 
-// Prediction puts what is predicted of the nodes of a build's graph as it is shown,
-// by step. seconds are medians of executions by instruction.
-func Prediction(b *project.Build, g cache.Graph, nodes []cache.Prediction, seconds map[string]float64) api.Prediction {
-	plan := b.Selection.Plan
-	out := api.Prediction{Name: b.Definition.Name, Steps: []api.StepPrediction{}}
+// Predicted is what is known of the next build of a definition.
+type Predicted struct {
+	Build    *project.Build
+	Graph    cache.Graph
+	Nodes    []cache.Prediction
+	Luck     []cache.Luck
+	Expected cache.Expectation
+	// Explain says why a step will run, in the words of why; nil if nobody knows.
+	Explain func(step int) *api.WhyCause
+}
+
+// Prediction puts what is predicted as it is shown, by step.
+func Prediction(p Predicted) api.Prediction {
+	plan := p.Build.Selection.Plan
+	out := api.Prediction{Name: p.Build.Definition.Name, Steps: []api.StepPrediction{}}
 	for i, s := range plan.Steps {
-		p := ofStep(g, nodes, i)
+		forecast, luck := ofStep(p, i)
 		if plan.External {
-			p = cache.Prediction{Forecast: cache.Unknown, Reason: cache.OtherFrontend}
+			forecast = cache.Prediction{Forecast: cache.Unknown, Reason: cache.OtherFrontend}
 		}
-		step := api.StepPrediction{Name: s.Name, Stage: s.Stage, Index: s.Index, Outcome: string(p.Forecast)}
-		if sec, ok := seconds[s.Instruction]; ok {
-			step.Seconds = &sec
+		step := api.StepPrediction{Name: s.Name, Stage: s.Stage, Index: s.Index, Outcome: string(forecast.Forecast)}
+		if sec, ok := p.Expected.Steps[s.Instruction]; ok {
+			step.Seconds = &sec.Median
 		}
-		switch p.Forecast {
+		switch forecast.Forecast {
 		case cache.WillHit:
 			out.Hits++
 		case cache.WillMiss:
-			step.Cause = &api.PredictedCause{Kind: string(p.Cause), Text: missText(p.Cause, s)}
-			if out.FirstMiss == "" && p.Cause != cache.TakesInput {
+			step.Cause = missCause(p, i, forecast.Cause)
+			if out.FirstMiss == "" && forecast.Cause != cache.TakesInput {
 				out.FirstMiss = s.Name
 			}
 		case cache.Unknown:
 			out.Unknown++
-			step.Cause = &api.PredictedCause{Kind: string(p.Reason), Text: unknownText(p.Reason)}
+			step.Cause = &api.PredictedCause{Kind: string(forecast.Reason), Text: unknownText(forecast.Reason)}
+			if forecast.Reason == cache.ByStageContent && luck.Of > 0 {
+				step.Cause.Text += fmt.Sprintf("; unchanged in %d of %d runs", luck.Reused, luck.Of)
+				step.Cause.Reused, step.Cause.Of = luck.Reused, luck.Of
+			}
 		}
 		out.Steps = append(out.Steps, step)
 	}
-	if path, any := criticalPath(plan.Steps, out.Steps); any {
-		out.Seconds = &path
-	}
+	addSeconds(&out, plan.Steps, p.Expected)
 	return out
+}
+
+// missCause says why a step will run: by comparison with earlier builds, else as
+// far as what the builder holds tells.
+func missCause(p Predicted, step int, cause cache.MissCause) *api.PredictedCause {
+	if cause != cache.TakesInput && p.Explain != nil {
+		if c := p.Explain(step); c != nil && c.Kind != string(cache.ByUnknown) {
+			return &api.PredictedCause{Kind: c.Kind, Text: c.Text, Name: c.Name, Line: c.Line, Before: c.Before, After: c.After, Paths: c.Paths}
+		}
+	}
+	return &api.PredictedCause{Kind: string(cause), Text: missText(cause, p.Build.Selection.Plan.Steps[step])}
 }
 
 // ofStep joins what is predicted of the nodes of a step: the worst speaks for it,
 // and of several that run the one that breaks the cache.
-func ofStep(g cache.Graph, nodes []cache.Prediction, step int) cache.Prediction {
+func ofStep(p Predicted, step int) (cache.Prediction, cache.Luck) {
 	order := []cache.Forecast{cache.WillHit, cache.Unknown, cache.WillMiss}
-	out := cache.Prediction{Forecast: cache.WillHit}
-	for i, n := range g.Nodes {
+	out, luck := cache.Prediction{Forecast: cache.WillHit}, cache.Luck{}
+	for i, n := range p.Graph.Nodes {
 		if !slices.Contains(n.Steps, step) {
 			continue
 		}
-		p := nodes[i]
-		worse := slices.Index(order, p.Forecast) - slices.Index(order, out.Forecast)
+		own := p.Nodes[i]
+		worse := slices.Index(order, own.Forecast) - slices.Index(order, out.Forecast)
 		if worse > 0 || worse == 0 && out.Cause == cache.TakesInput {
-			out = p
+			out, luck = own, p.Luck[i]
 		}
 	}
-	return out
+	return out, luck
 }
 
 func missText(c cache.MissCause, s dockerfile.Step) string {
@@ -87,6 +111,8 @@ func unknownText(u cache.Uncertainty) string {
 		return "the builder may have dropped the result"
 	case cache.NotRead:
 		return "files that it takes could not be read"
+	case cache.NotSeen:
+		return "files that it takes changed in a way that the builder may not see: touch them"
 	case cache.NotResolved:
 		return "it is not known what an image's tag or an address stands for"
 	case cache.OtherFrontend:
@@ -95,28 +121,49 @@ func unknownText(u cache.Uncertainty) string {
 	return string(u)
 }
 
-// criticalPath returns how long the steps that will run take where those run side
-// by side that can; false if nothing is known of one of them.
-func criticalPath(plan []dockerfile.Step, steps []api.StepPrediction) (seconds float64, known bool) {
-	ends := make([]float64, len(plan))
-	for done := 0; done < len(plan); done++ { // parents may come later in the file
-		for i, s := range plan {
-			start := 0.0
-			for _, p := range s.Parents {
-				start = max(start, ends[p])
-			}
-			if steps[i].Outcome == string(cache.WillMiss) && steps[i].Seconds != nil {
-				start += *steps[i].Seconds
-			}
-			ends[i] = start
-		}
+// addSeconds fills in how long the build will take, if something is known of each
+// part that will or may run.
+func addSeconds(out *api.Prediction, plan []dockerfile.Step, e cache.Expectation) {
+	var fixed cache.Spread
+	if e.Fixed != nil {
+		fixed = *e.Fixed
+		out.FixedSeconds = &e.Fixed.Median
 	}
-	for i, s := range steps {
+	for i, s := range out.Steps {
 		if s.Outcome != string(cache.WillHit) && s.Seconds == nil && !quick(plan[i]) {
-			return 0, false
+			return
 		}
 	}
-	return slices.Max(append(ends, 0)), true
+	path := func(of func(cache.Spread) float64, also string) *float64 {
+		seconds := of(fixed) + criticalPath(plan, func(i int) float64 {
+			if o := out.Steps[i].Outcome; o != string(cache.WillMiss) && o != also {
+				return 0
+			}
+			return of(e.Steps[plan[i].Instruction])
+		})
+		return &seconds
+	}
+	out.Seconds = path(func(s cache.Spread) float64 { return s.Median }, "")
+	out.SecondsLow = path(func(s cache.Spread) float64 { return s.Low }, "")
+	out.SecondsHigh = path(func(s cache.Spread) float64 { return s.High }, string(cache.Unknown))
+}
+
+// criticalPath returns how long steps take where those run side by side that can.
+func criticalPath(plan []dockerfile.Step, seconds func(step int) float64) float64 {
+	ends := make([]float64, len(plan))
+	for changed := true; changed; { // parents may come later in the file
+		changed = false
+		for i, s := range plan {
+			end := 0.0
+			for _, p := range s.Parents {
+				end = max(end, ends[p])
+			}
+			if end += seconds(i); end > ends[i] {
+				ends[i], changed = end, true
+			}
+		}
+	}
+	return slices.Max(append(ends, 0))
 }
 
 // quick reports a step that takes next to nothing.

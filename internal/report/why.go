@@ -88,6 +88,22 @@ func whySteps(b cache.Build, text string) ([]int, error) {
 	}
 }
 
+// WhyNext reports the most telling cause of a step of a build that was not made
+// yet, nil if there is none.
+func WhyNext(b cache.Build, step int, explained cache.Explanation, compare Comparer) (*api.WhyCause, error) {
+	var best *api.WhyCause
+	for _, c := range explained.Causes {
+		cause, err := whyCause(b, step, c, compare)
+		if err != nil {
+			return nil, err
+		}
+		if best == nil || unclear(cause) < unclear(*best) {
+			best = &cause
+		}
+	}
+	return best, nil
+}
+
 func whyCause(b cache.Build, step int, c cache.Cause, compare Comparer) (api.WhyCause, error) {
 	out := api.WhyCause{Kind: string(c.Kind), Name: c.Name, Line: c.Line, Before: c.Before, After: c.After, Reason: string(c.Gap)}
 	if c.Step >= 0 && c.Step != step {

@@ -12,6 +12,7 @@ package server
 
 import (
 	"context"
+	"net/http"
 
 	"github.com/stokerd/stoker/internal/api"
 )
@@ -21,6 +22,8 @@ import (
 // *api.Error reaches the user as it is; any other counts as a defect.
 type Backend interface {
 	Statuses
+	// Metrics serves what Prometheus reads.
+	Metrics() http.Handler
 	Repositories
 	Answers
 	Warmer

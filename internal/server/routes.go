@@ -13,6 +13,7 @@ type handler func(*Server, http.ResponseWriter, *http.Request)
 
 // routes holds every request by method and path. Keep it sorted; a test does.
 var routes = map[string]handler{
+	"GET /metrics":             (*Server).metrics,
 	"GET /v1/status":           (*Server).status,
 	"GET /v1/version":          (*Server).version,
 	"GET /v1/watch":            (*Server).watch,
@@ -53,6 +54,11 @@ func post[Request, Answer any](call func(Backend, context.Context, Request) (Ans
 
 func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
 	_, _ = w.Write(s.Backend.StatusJSON()) // nobody is left to tell
+}
+
+func (s *Server) metrics(w http.ResponseWriter, r *http.Request) {
+	w.Header().Del("Content-Type") // it depends on what is accepted
+	s.Backend.Metrics().ServeHTTP(w, r)
 }
 
 func (s *Server) version(w http.ResponseWriter, r *http.Request) { s.answer(w, r, s.Version) }

@@ -33,6 +33,10 @@ type backend struct {
 	statuses        chan string
 }
 
+func (*backend) Metrics() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("# counted\n")) })
+}
+
 func (b *backend) StatusJSON() []byte { return []byte(`{"schema":"stoker.status/v1"}`) }
 
 func (b *backend) StatusAfter(ctx context.Context, seq uint64) ([]byte, uint64, error) {
@@ -273,5 +277,24 @@ func TestRoutesAreSorted(t *testing.T) {
 	})
 	if len(patterns) < 10 || !slices.IsSorted(patterns) {
 		t.Errorf("sort the routes: %q", patterns)
+	}
+}
+
+// Metrics are text, and are kept from browsers as all else is.
+func TestMetrics(t *testing.T) {
+	s := &server.Server{Backend: &backend{}, Version: api.Version{}}
+	for _, tt := range []struct {
+		host, origin string
+		status       int
+	}{{api.Host, "", http.StatusOK}, {"example.com", "", http.StatusForbidden}, {api.Host, "http://example.com", http.StatusForbidden}} {
+		r := httptest.NewRequest("GET", "http://"+tt.host+"/metrics", nil)
+		if tt.origin != "" {
+			r.Header.Set("Origin", tt.origin)
+		}
+		w := httptest.NewRecorder()
+		s.Handler().ServeHTTP(w, r)
+		if ok := w.Body.String() == "# counted\n"; w.Code != tt.status || ok != (tt.status == http.StatusOK) {
+			t.Errorf("%+v: status %d, %q", tt, w.Code, w.Body)
+		}
 	}
 }

@@ -1,0 +1,136 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/stokerd/stoker/cache"
+	"github.com/stokerd/stoker/cache/buildkit"
+	"github.com/stokerd/stoker/internal/api"
+	"github.com/stokerd/stoker/internal/metrics"
+	"github.com/stokerd/stoker/internal/project"
+)
+
+// Metrics serves `GET /metrics`.
+func (d *Daemon) Metrics() http.Handler { return d.metrics.Handler() }
+
+// held is what metrics tell of the definitions at the moment.
+func (d *Daemon) held() []metrics.Held {
+	var list []metrics.Held
+	for _, r := range d.all() {
+		wire := d.describe(r)
+		for _, def := range wire.Definitions {
+			list = append(list, metrics.Held{
+				Definition: metrics.Definition{Repository: r.root, Name: def.Name}, ContextBytes: def.Context.Bytes, SentBytes: def.Sent.Bytes, Warmth: def.Warm.State,
+			})
+		}
+	}
+	return list
+}
+
+// A told is what was predicted last of each definition of a repository. It is safe
+// for concurrent use.
+type told struct {
+	mu     sync.Mutex // guards byName
+	byName map[string]answered
+}
+
+// answered is a prediction and what it was of.
+type answered struct {
+	picture *project.Picture
+	builder string
+	steps   map[string]string // name → outcome
+}
+
+func (t *told) put(p *project.Picture, builder string, answer api.Prediction) {
+	a := answered{p, builder, map[string]string{}}
+	for _, s := range answer.Steps {
+		a.steps[s.Name] = s.Outcome
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.byName == nil {
+		t.byName = map[string]answered{}
+	}
+	t.byName[answer.Name] = a
+}
+
+// take returns what was predicted of a build, if that was of all of the pictures.
+func (t *told) take(name, builder string, pictures []*project.Picture) map[string]string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	a, ok := t.byName[name]
+	delete(t.byName, name)
+	for _, p := range pictures {
+		ok = ok && p == a.picture
+	}
+	if !ok || len(pictures) == 0 || a.builder != builder {
+		return nil
+	}
+	return a.steps
+}
+
+// count counts a build that was just recorded.
+func (d *Daemon) count(r *repository, seen buildkit.Observed, pictures []*project.Picture, expected cache.Expectation) {
+	rec := seen.Record
+	d.metrics.Built(rec, seen.Join.TransferBytes, expected.Steps)
+	predicted := r.told.take(rec.Definition, rec.Builder, pictures)
+	if rec.Status != cache.Completed || seen.Join.NoCache {
+		return // the prediction was of another build
+	}
+	of := metrics.Definition{Repository: rec.Repository, Name: rec.Definition}
+	for _, s := range rec.Steps {
+		hit, ran := s.Outcome.Reused(), s.Outcome.Ran()
+		switch outcome := predicted[s.Name]; {
+		case outcome == string(cache.Unknown):
+			d.metrics.Predicted(of, metrics.Unknown)
+		case outcome == "" || !hit && !ran:
+		case (outcome == string(cache.WillHit)) == hit:
+			d.metrics.Predicted(of, metrics.Right)
+		default:
+			d.metrics.Predicted(of, metrics.Wrong)
+		}
+	}
+}
+
+// serveMetrics serves them on a port of this machine until ctx ends, for a
+// Prometheus that cannot be told of a socket.
+func (d *Daemon) serveMetrics(ctx context.Context, address string) error {
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, "tcp", address)
+	if err != nil {
+		// The rest of the daemon does without.
+		d.log.Error("serve metrics", "error", err)
+		return nil
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", d.Metrics())
+	srv := &http.Server{
+		ReadHeaderTimeout: 5 * time.Second,
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			// A page that a browser was led here from addresses another name.
+			host, _, err := net.SplitHostPort(r.Host)
+			if ip := net.ParseIP(strings.Trim(host, "[]")); err != nil || host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+				http.Error(w, "addressed to another host", http.StatusForbidden)
+				return
+			}
+			mux.ServeHTTP(w, r)
+		}),
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- srv.Serve(ln) }()
+	d.log.Info("serving metrics", "address", ln.Addr().String())
+	<-ctx.Done()
+	err = srv.Close()
+	<-ended
+	if err != nil {
+		return fmt.Errorf("stop serving metrics: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,151 @@
+package daemon_test
+
+import (
+	"crypto/rand"
+	mathrand "math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/moby/buildkit/client"
+
+	"github.com/stokerd/stoker/internal/api"
+	"github.com/stokerd/stoker/internal/lab"
+)
+
+// What will run is told in the words of why, and how long it will take from what
+// was observed, after a restart, too.
+func TestPredictSaysWhy(t *testing.T) {
+	builder := lab.For(t)
+	r := startProcess(t, builder.Address())
+	other, err := client.New(t.Context(), builder.Address())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { other.Close() })
+	nonce := strings.ToLower(rand.Text())
+	w := &walk{Rand: mathrand.New(mathrand.NewPCG(1, 1)), t: t, dir: t.TempDir(), daemon: r, builder: other, nonce: nonce}
+	dockerfile := "FROM node:20 AS made\nARG FLAVOUR=plain\nRUN echo $FLAVOUR " + nonce + " > /made\nCOPY conf /conf\nRUN cat /conf/* > /all\n" +
+		"FROM node:20\nCOPY src /src\nCOPY --from=made /made /from\nRUN true " + nonce + "\n"
+	w.write("Dockerfile", dockerfile)
+	w.write("src/a", "a")
+	w.write("conf/b", "b")
+	if _, err := r.Up(t.Context(), api.UpRequest{Dir: w.dir}); err != nil {
+		t.Fatal(err)
+	}
+	build := func() {
+		t.Helper()
+		w.predict()
+		w.build()
+		r.wait(w.dir, "the build", func(repo api.Repository) bool {
+			return repo.Definitions[0].Last != nil && repo.Definitions[0].Last.Ref == w.last
+		})
+	}
+	build()
+	cause := func(p api.Prediction, step string) api.PredictedCause {
+		t.Helper()
+		for _, s := range p.Steps {
+			if strings.Contains(s.Name, step) && s.Cause != nil {
+				return *s.Cause
+			}
+		}
+		t.Errorf("no cause for %s: %+v", step, p.Steps)
+		return api.PredictedCause{}
+	}
+
+	w.write("src/new", "new")
+	if err := os.Chmod(filepath.Join(w.dir, "src", "a"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	r.stop(true)
+	r.start()
+	p := w.predict()
+	c := cause(p, "COPY src /src")
+	var paths []string
+	for _, d := range c.Paths {
+		paths = append(paths, d.Path+" "+d.Change)
+	}
+	if c.Kind != "files" || strings.Join(paths, ", ") != "src/new added, src/a mode" {
+		t.Errorf("other files: %+v", c)
+	}
+	if p.FirstMiss != "[stage-1 2/4] COPY src /src" || p.Seconds == nil || p.SecondsLow == nil || p.FixedSeconds == nil ||
+		*p.FixedSeconds <= 0 || *p.SecondsLow > *p.Seconds || *p.Seconds > *p.SecondsHigh || *p.Seconds < *p.FixedSeconds {
+		t.Errorf("how long it takes: %+v", p)
+	}
+	build()
+
+	w.write("Dockerfile", strings.Replace(dockerfile, "plain", "other", 1))
+	if c := cause(w.predict(), "RUN echo $FLAVOUR"); c.Kind != "arg" || c.Name != "FLAVOUR" {
+		t.Errorf("another arg: %+v", c)
+	}
+	w.write("Dockerfile", strings.Replace(dockerfile, "RUN true", "RUN true &&", 1))
+	if c := cause(w.predict(), "RUN true &&"); c.Kind != "dockerfile" || c.Line != 9 {
+		t.Errorf("another instruction: %+v", c)
+	}
+
+	// The stage runs, and what is taken of it stays as it is.
+	for _, text := range []string{"1", "2"} {
+		w.write("Dockerfile", dockerfile)
+		w.write("conf/b", text)
+		build()
+	}
+	w.write("conf/b", "3")
+	if c := cause(w.predict(), "COPY --from=made"); c.Kind != "stage-content" || c.Reused != 2 || c.Of != 2 || !strings.Contains(c.Text, "unchanged in 2 of 2 runs") {
+		t.Errorf("what depends on a stage: %+v", c)
+	}
+}
+
+// A change that the builder does not see is found, and makes what depends on it
+// unknown until the file is touched.
+func TestUnseenChange(t *testing.T) {
+	builder := lab.Own(t)
+	r := startProcess(t, builder.Address())
+	other, err := client.New(t.Context(), builder.Address())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { other.Close() })
+	w := &walk{Rand: mathrand.New(mathrand.NewPCG(1, 1)), t: t, dir: t.TempDir(), daemon: r, builder: other}
+	w.write("Dockerfile", "FROM node:20\nCOPY conf /conf\nCOPY src /src\n")
+	w.write("src/a", "one")
+	w.write("conf/b", "b")
+	if _, err := r.Up(t.Context(), api.UpRequest{Dir: w.dir}); err != nil {
+		t.Fatal(err)
+	}
+	w.predict()
+	w.build()
+	r.wait(w.dir, "the build", func(repo api.Repository) bool { return repo.Definitions[0].Last != nil })
+	path := filepath.Join(w.dir, "src", "a")
+	fi, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.write("src/a", "two")
+	if err := os.Chtimes(path, fi.ModTime(), fi.ModTime()); err != nil {
+		t.Fatal(err)
+	}
+	repo := r.wait(w.dir, "the finding", func(repo api.Repository) bool { return len(repo.Findings) > 0 })
+	if f := repo.Findings[0]; f.Rule != "stale-stat" || f.Path != "src/a" || f.StepLine != 3 || f.Reaches != "final" || !strings.Contains(f.Message, "touch the file") {
+		t.Errorf("finding: %+v", f)
+	}
+	steps := w.predict().Steps
+	if steps[0].Outcome != "hit" || steps[1].Outcome != "unknown" || steps[1].Cause.Kind != "stale-stat" {
+		t.Errorf("predicted: %+v", steps)
+	}
+	if ran := w.build(); ran["[3/3]"] {
+		t.Error("the builder saw the change")
+	}
+	now := fi.ModTime().Add(time.Minute)
+	if err := os.Chtimes(path, now, now); err != nil {
+		t.Fatal(err)
+	}
+	r.wait(w.dir, "no finding", func(repo api.Repository) bool { return len(repo.Findings) == 0 })
+	if steps := w.predict().Steps; steps[1].Outcome != "miss" {
+		t.Errorf("after a touch: %+v", steps)
+	}
+	if ran := w.build(); !ran["[3/3]"] {
+		t.Error("the builder did not see the file after it was touched")
+	}
+}

@@ -1,0 +1,147 @@
+package daemon_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stokerd/stoker/cache/buildkit"
+	"github.com/stokerd/stoker/internal/api"
+	"github.com/stokerd/stoker/internal/client"
+	"github.com/stokerd/stoker/internal/daemon"
+	"github.com/stokerd/stoker/internal/ipc"
+)
+
+// envHome makes the test's program a daemon whose user's folders lie there.
+const envHome = "STOKER_TEST_DAEMON_HOME"
+
+var processVersion = api.Version{Version: "test", Build: "test", Level: api.Level}
+
+// daemonEnv is the environment of a daemon in its own process.
+func daemonEnv(home string) func(string) string {
+	return func(name string) string {
+		switch name {
+		case "XDG_RUNTIME_DIR":
+			return filepath.Join(home, "run")
+		case "XDG_STATE_HOME":
+			return filepath.Join(home, "state")
+		case "HOME":
+			return home
+		case "BUILDKIT_HOST":
+			return os.Getenv(name)
+		}
+		return ""
+	}
+}
+
+// runProcess is the daemon of a process of its own.
+func runProcess(home string) error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	getenv := daemonEnv(home)
+	paths, err := ipc.Locate(getenv)
+	if err != nil {
+		return err
+	}
+	version := processVersion
+	version.PID = os.Getpid()
+	return daemon.Run(ctx, daemon.Options{
+		Paths: paths, Version: version, Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		Builder: buildkit.Env{Getenv: getenv, Home: home, OS: "windows", UID: os.Getuid()},
+	})
+}
+
+// A process is a daemon that can be killed.
+type process struct {
+	running
+	home, address string
+	cmd           *exec.Cmd
+	log           *logbook
+}
+
+func startProcess(t *testing.T, address string) *process {
+	t.Helper()
+	p := &process{running: running{t: t}, home: t.TempDir(), address: address, log: &logbook{}}
+	if err := os.MkdirAll(filepath.Join(p.home, "run"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		p.stop(false)
+		if t.Failed() {
+			t.Log(string(p.log.text()))
+		}
+	})
+	p.start()
+	return p
+}
+
+// start runs the daemon and waits until it knows its builder.
+func (p *process) start() {
+	p.t.Helper()
+	paths, err := ipc.Locate(daemonEnv(p.home))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.cmd = exec.Command(os.Args[0])
+	p.cmd.Env = append(os.Environ(), envHome+"="+p.home, "BUILDKIT_HOST="+p.address)
+	p.cmd.Stderr = p.log
+	if err := p.cmd.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+	deadline := time.After(20 * time.Second)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for p.Client == nil {
+		c, err := client.Connect(p.t.Context(), paths, processVersion)
+		if err == nil {
+			p.Client = c
+			break
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			p.t.Fatalf("the daemon did not start: %v\n%s", err, p.log.text())
+		}
+	}
+	connected := errors.New("connected")
+	ctx, cancel := context.WithTimeout(p.t.Context(), 20*time.Second)
+	defer cancel()
+	err = p.Watch(ctx, func(s api.Status) error {
+		if s.Builder.Connected {
+			return connected
+		}
+		return nil
+	})
+	if !errors.Is(err, connected) {
+		p.t.Fatalf("waited for the builder: %v\n%s", err, p.log.text())
+	}
+}
+
+// stop ends the daemon, or kills it, and waits for its end.
+func (p *process) stop(kill bool) {
+	p.t.Helper()
+	if p.cmd == nil {
+		return
+	}
+	if p.Client != nil {
+		p.Close()
+	}
+	how := syscall.SIGTERM
+	if kill {
+		how = syscall.SIGKILL
+	}
+	if err := p.cmd.Process.Signal(how); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		p.t.Error(err)
+	}
+	if err := p.cmd.Wait(); err != nil && !kill {
+		p.t.Errorf("the daemon ended with %v", err)
+	}
+	p.cmd, p.Client = nil, nil
+}

@@ -1,0 +1,202 @@
+package ledger_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stokerd/stoker/cache"
+	"github.com/stokerd/stoker/cache/buildkit"
+	"github.com/stokerd/stoker/internal/ledger"
+)
+
+func seal(digest string) string {
+	sum := sha256.Sum256([]byte("key " + digest))
+	return string(sum[:16])
+}
+
+// A disk keeps a ledger as the store does.
+type disk map[string][]byte
+
+func (d disk) put(anew bool, changes iter.Seq2[string, []byte]) error {
+	if anew {
+		clear(d)
+	}
+	for key, value := range changes {
+		if d[key] = value; value == nil {
+			delete(d, key)
+		}
+	}
+	return nil
+}
+
+var noon = time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
+
+// graph is a base image, a local context, a RUN, a COPY, and a COPY of what the
+// first two give, in a stage of its own.
+func graph(command, files string) (cache.Graph, []string) {
+	return cache.Graph{
+		Nodes: []cache.Node{
+			{Digests: []string{"sha256:base"}},
+			{},
+			{Digests: []string{"sha256:" + command}, Inputs: []cache.Input{{Node: 0}}, Steps: []int{0}},
+			{Digests: []string{"sha256:copy"}, Inputs: []cache.Input{
+				{Node: 2}, {Node: 1, Selector: "sha256:selector", ByContent: true, Content: "sha256:" + files},
+			}, Steps: []int{1}},
+			{Digests: []string{"sha256:take"}, Inputs: []cache.Input{
+				{Node: 0}, {Node: 3, Selector: "sha256:other", ByContent: true},
+			}, Steps: []int{2}},
+		},
+		Targets: []int{4},
+	}, []string{"", "", "record of " + command, "record of copy", "record of take"}
+}
+
+// ran is a build at a minute in which everything ran, and what the builder lists
+// of it.
+func ran(minute int, command, files string) (ledger.Build, []buildkit.Held) {
+	g, records := graph(command, files)
+	b := ledger.Build{Graph: g, Fates: make([]cache.Fate, 5), Runs: make([]buildkit.Run, 5), Records: records}
+	var held []buildkit.Held
+	for i := 2; i < 5; i++ {
+		at := noon.Add(time.Duration(minute)*time.Minute + time.Duration(i)*time.Second)
+		b.Fates[i], b.Runs[i] = cache.Made, buildkit.Run{Started: at, Completed: at.Add(time.Second)}
+		held = append(held, buildkit.Held{Record: records[i], Created: at.Add(time.Second / 2)})
+	}
+	return b, held
+}
+
+func forecasts(l *ledger.Ledger, command, files string) string {
+	g, records := graph(command, files)
+	var list []string
+	for _, p := range l.Predict(g, records)[2:] {
+		list = append(list, string(p.Forecast))
+	}
+	return strings.Join(list, " ")
+}
+
+func reload(t *testing.T, on disk) *ledger.Ledger {
+	t.Helper()
+	l, err := ledger.Load(seal, maps.All(on))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// What was kept predicts as what was not, once the builder has listed what it
+// holds; before that it promises nothing.
+func TestKept(t *testing.T) {
+	l, on := ledger.New(seal), disk{}
+	first, held := ran(0, "run", "a")
+	second, more := ran(1, "run", "b")
+	second.Fates[2] = cache.Loaded
+	held = append(held, more[1:]...)
+	for _, b := range []ledger.Build{first, second} {
+		l.Learn(b)
+	}
+	l.List(held)
+	if err := l.Save(on.put); err != nil {
+		t.Fatal(err)
+	}
+	states := [][3]string{
+		{"run", "a", "hit hit hit"}, {"run", "b", "hit hit hit"},
+		{"run", "c", "hit miss unknown"}, {"other", "a", "miss miss unknown"},
+	}
+	kept := reload(t, on)
+	for _, s := range states {
+		if got := forecasts(kept, s[0], s[1]); strings.Contains(got, "hit") || strings.Contains(got, "miss") {
+			t.Errorf("%v before the builder listed anything: %s", s[:2], got)
+		}
+	}
+	kept.List(held)
+	for _, s := range states {
+		for name, l := range map[string]*ledger.Ledger{"before": l, "after": kept} {
+			if got := forecasts(l, s[0], s[1]); got != s[2] {
+				t.Errorf("%v %s a restart: %s, want %s", s[:2], name, got, s[2])
+			}
+		}
+	}
+
+	// Somebody pruned, and built something while nobody looked.
+	kept = reload(t, on)
+	unseen, fresh := ran(9, "other", "a")
+	kept.List(append(held[:0:0], fresh...))
+	if got := forecasts(kept, "run", "b"); got != "unknown unknown unknown" {
+		t.Errorf("after a prune and a build that was not seen: %s", got)
+	}
+	if got := forecasts(kept, unseen.Records[2][len("record of "):], "a"); strings.Contains(got, "miss") {
+		t.Errorf("what was built while nobody looked is predicted to run: %s", got)
+	}
+}
+
+// What is kept follows what a build teaches, holds nothing of BuildKit's digests,
+// and is given again if it could not be kept.
+func TestChanges(t *testing.T) {
+	l, on := ledger.New(seal), disk{}
+	for minute := range 50 {
+		b, _ := ran(minute, "run", fmt.Sprint("files", minute))
+		if minute > 0 {
+			b.Fates[2] = cache.Loaded
+		}
+		l.Learn(b)
+		if err := l.Save(func(bool, iter.Seq2[string, []byte]) error { return errors.New("disk full") }); err == nil {
+			t.Fatal("an error of the disk is lost")
+		}
+		n := 0
+		err := l.Save(func(anew bool, changes iter.Seq2[string, []byte]) error {
+			for key, value := range changes {
+				n++
+				if bytes.Contains([]byte(key+string(value)), []byte("sha256:")) || bytes.Contains([]byte(key+string(value)), []byte("record of")) {
+					t.Errorf("%q = %q is not sealed", key, value)
+				}
+			}
+			return on.put(anew, changes)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if minute > 0 && n > 20 {
+			t.Errorf("build %d changed %d entries of %d", minute, n, len(on))
+		}
+	}
+	again, _ := ran(49, "run", "files49")
+	again.Fates = []cache.Fate{cache.Untouched, cache.Untouched, cache.Untouched, cache.Untouched, cache.Loaded}
+	size := len(on)
+	l.Learn(again)
+	err := l.Save(func(_ bool, changes iter.Seq2[string, []byte]) error {
+		for key, value := range changes {
+			t.Errorf("a build that taught nothing changed %q to %q of %d", key, value, size)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func FuzzLoad(f *testing.F) {
+	l := ledger.New(seal)
+	b, held := ran(0, "run", "a")
+	l.Learn(b)
+	l.List(held)
+	_ = l.Save(func(_ bool, changes iter.Seq2[string, []byte]) error {
+		for key, value := range changes {
+			f.Add([]byte(key), value)
+		}
+		return nil
+	})
+	f.Fuzz(func(t *testing.T, key, value []byte) {
+		l, err := ledger.Load(seal, func(yield func(string, []byte) bool) { yield(string(key), value) })
+		if l == nil {
+			t.Fatal("no ledger", err)
+		}
+		l.List(held)
+		forecasts(l, "run", "a")
+	})
+}
