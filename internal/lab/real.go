@@ -37,14 +37,17 @@ type realImage struct {
 func realImages() []realImage {
 	return []realImage{
 		{recipe: "node", names: []string{"node:20", "node:20-slim", "node:20-bookworm-slim"}},
+		{recipe: "node24", names: []string{"node:24", "node:24-slim", "node:24-trixie-slim"}},
+		{recipe: "bun", names: []string{"oven/bun:1.3", "oven/bun:1.3-slim"}},
 		{recipe: "python", names: []string{"python:3.12", "python:3.12-slim", "python:3.12-slim-bookworm"}},
-		{recipe: "golang", names: []string{"golang:1.26", "golang:1.26-bookworm"}, goroot: true},
+		{recipe: "golang", names: []string{"golang:1.26", "golang:1.26-bookworm", "golang:1.26-trixie"}, goroot: true},
+		{recipe: "distroless", names: []string{"gcr.io/distroless/base-debian13:nonroot"}},
 	}
 }
 
 // debianNames are the names that the bare Debian system takes over.
 func debianNames() []string {
-	return []string{"debian:bookworm-slim", "debian:bookworm", "debian:12-slim"}
+	return []string{"debian:bookworm-slim", "debian:bookworm", "debian:12-slim", "debian:trixie-slim"}
 }
 
 // pushReal replaces the most used stand-ins by real systems, which are made where the user's cache

@@ -1,0 +1,102 @@
+package scaffold
+
+import "strings"
+
+// An ignoreList is an ignore file in the making. It names what no build of the app
+// needs, and nothing by an ending alone: a README may be what a package's metadata
+// reads.
+type ignoreList struct {
+	b strings.Builder
+}
+
+func (l *ignoreList) text() []byte { return []byte(l.b.String()) }
+
+// add writes a group of patterns below its reason; no patterns write nothing.
+func (l *ignoreList) add(why string, patterns ...string) {
+	if len(patterns) == 0 {
+		return
+	}
+	if l.b.Len() > 0 {
+		l.b.WriteByte('\n')
+	}
+	l.b.WriteString(comment(why))
+	for _, p := range patterns {
+		l.b.WriteString(p + "\n")
+	}
+}
+
+// common is what no build of any language needs.
+func (l *ignoreList) common() {
+	l.add("History changes with each commit, and would make each build a new one.", ".git", ".github", ".gitlab-ci.yml")
+	l.add("Editors and systems.", "**/.DS_Store", ".idea", ".vscode", "**/*.swp")
+	l.add("What describes the build is not part of it.", "**/Dockerfile", "**/*.Dockerfile", "**/Dockerfile.dockerignore", ".dockerignore", "**/compose.yaml", "**/compose.*.yaml", "**/docker-compose*.yml", "stoker.yaml")
+	l.add("Keys never belong into an image.", "**/id_rsa", "**/id_ed25519", "**/*.p12")
+}
+
+// env leaves out files of settings: hand them over when the container starts.
+func (l *ignoreList) env(keep ...string) {
+	l.add("Settings and secrets of this machine: hand them over when the container starts.", "**/.env", "**/.env.*", "!**/.env.example")
+	l.add("These hold only what the build writes into pages for everybody to see.", keep...)
+}
+
+// docs leaves out those of the usual files of text that nothing mentions.
+func (l *ignoreList) docs(s *survey, dir string, endings []string) {
+	mentioned := map[string]bool{}
+	names := s.matching(dir, "README*", "CHANGELOG*", "CONTRIBUTING*")
+	s.sources(dir, endings, nil, func(_ string, text []byte) bool {
+		for _, name := range names {
+			stem, _, _ := strings.Cut(name, ".")
+			if strings.Contains(string(text), stem) || strings.Contains(string(text), "*.md") {
+				mentioned[name] = true
+			}
+		}
+		return len(mentioned) < len(names)
+	})
+	var list []string
+	for _, name := range names {
+		if !mentioned[name] && plain.MatchString(name) {
+			list = append(list, name)
+		}
+	}
+	l.add("For readers; no file of the sources mentions them.", list...)
+}
+
+// ignore lists what no build of the app needs.
+func (n *node) ignore(a *App, l *ignoreList) {
+	installed := []string{"**/node_modules"}
+	if n.tool.name == "yarn" {
+		installed = append(installed, ".yarn/cache", ".yarn/unplugged", ".yarn/install-state.gz", ".pnp.*")
+	}
+	l.add("Installed in the image, for its platform.", installed...)
+	if n.build {
+		l.add("Made in the image by the build.", append(n.made, "**/*.tsbuildinfo")...)
+	}
+	l.add("Left by tests and tools.", a.inContext("coverage"), "**/.nyc_output", "**/.eslintcache", "**/.turbo", "**/*.log")
+	l.env(n.publicEnv(a)...)
+	if n.rcSecret {
+		l.add("It holds a token, and is mounted as a secret.", ".npmrc")
+	}
+	l.common()
+	l.docs(n.s, a.Context, []string{".js", ".mjs", ".cjs", ".ts", ".mts", ".tsx", ".jsx", ".vue", ".svelte", ".astro", ".mdx", ".json"})
+}
+
+// publicEnv returns exceptions for files of settings in which every name begins as
+// the framework asks of what goes into pages.
+func (n *node) publicEnv(a *App) []string {
+	var keep []string
+	for _, name := range []string{".env", ".env.production"} {
+		text := n.s.read(a.Dir, name)
+		if text == nil || len(n.fw.public) == 0 {
+			continue
+		}
+		public := true
+		for line := range strings.Lines(string(text)) {
+			line = strings.TrimPrefix(strings.TrimSpace(line), "export ")
+			public = public && (line == "" || strings.HasPrefix(line, "#") || strings.HasPrefix(line, n.fw.public[0]))
+		}
+		if public {
+			keep = append(keep, "!"+a.inContext(name))
+		}
+	}
+	return keep
+}

@@ -1,0 +1,268 @@
+package scaffold
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// A manifest is what of a package.json is looked at.
+type manifest struct {
+	Name, Description, Main, PackageManager string
+	License, Repository, Workspaces         json.RawMessage
+	Scripts                                 map[string]string
+	Engines                                 map[string]string
+	Volta                                   map[string]string
+	Dependencies                            map[string]string
+	DevDependencies                         map[string]string
+	OptionalDependencies                    map[string]string
+}
+
+// node is how an app of Node's is made.
+type node struct {
+	s        *survey
+	pkg      manifest
+	tool     nodeTool
+	version  string // of the tool; "" for the image's
+	lock     string // its lock file; "" for none
+	fw       framework
+	build    bool     // package.json has a script of that name
+	copied   []string // manifests, relative to the context
+	parents  []string // manifests of workspaces, likewise; may hold wildcards
+	members  []member // workspaces that the app needs, in the order in which they are built
+	secrets  []string // variables that .npmrc asks for
+	hooks    []string // life cycle scripts that an install runs
+	early    bool     // a hook reads the sources
+	compiles string   // the package that says so
+	outputs  []string // what the build makes, and what else the app reads when it runs
+	made     []string // folders that builds fill, relative to the context
+	alone    bool     // Next.js, standalone
+	static   bool     // what is built is served by a web server
+	rcSecret bool     // .npmrc holds a token
+	released release
+}
+
+// A member is a workspace.
+type member struct {
+	dir, name string
+	build     bool
+}
+
+func readManifest(s *survey, dir string) (manifest, bool) {
+	var m manifest
+	text := s.read(dir, "package.json")
+	if text == nil || json.Unmarshal(text, &m) != nil {
+		return m, false
+	}
+	return m, true
+}
+
+// uses reports a dependency of any kind.
+func (m manifest) uses(name string) bool {
+	return m.Dependencies[name] != "" || m.DevDependencies[name] != "" || m.OptionalDependencies[name] != ""
+}
+
+// nodeApps finds the apps of Node's.
+func nodeApps(s *survey) []App {
+	var apps []App
+	spaces := workspaceRoots(s)
+	for _, dir := range s.dirs {
+		m, ok := readManifest(s, dir)
+		if !ok {
+			continue
+		}
+		root := dir
+		for at, members := range spaces {
+			if at != dir && slices.ContainsFunc(members, func(w member) bool { return w.dir == dir }) && len(at) < len(root) {
+				root = at
+			}
+		}
+		n := &node{s: s, pkg: m}
+		a := App{Dir: dir, Context: root, Language: Node, Name: word(cmp.Or(strings.TrimPrefix(m.Name[strings.LastIndex(m.Name, "/")+1:], "@"), s.folderName(dir))), Health: "/", maker: n}
+		if n.detect(&a, spaces[root]) {
+			apps = append(apps, a)
+		}
+	}
+	return apps
+}
+
+// folderName names a folder.
+func (s *survey) folderName(dir string) string {
+	if dir == "." {
+		return s.name
+	}
+	return path.Base(dir)
+}
+
+// detect fills in what is known of the app; false for a package that starts
+// nothing.
+func (n *node) detect(a *App, members []member) bool {
+	n.findTool(a)
+	if !n.findEntry(a) {
+		return false
+	}
+	n.findVersion(a)
+	n.findManifests(a, members)
+	n.findHooks(a)
+	n.findPort(a)
+	n.findOutputs(a)
+	a.Tool, a.Framework = n.tool.name, n.fw.name
+	a.labels = labels{title: cmp.Or(n.pkg.Name, a.Name), description: n.pkg.Description, licenses: text(n.pkg.License), source: address(n.pkg.Repository)}
+	return true
+}
+
+// text reads a JSON string; "" for anything else.
+func text(raw json.RawMessage) string {
+	var s string
+	_ = json.Unmarshal(raw, &s) // not a string: none
+	return s
+}
+
+// address reads package.json's repository.
+func address(raw json.RawMessage) string {
+	var r struct{ URL string }
+	_ = json.Unmarshal(raw, &r) // a string, or nothing
+	url := strings.TrimSuffix(strings.TrimPrefix(cmp.Or(text(raw), r.URL), "git+"), ".git")
+	if strings.HasPrefix(url, "https://") && !strings.ContainsAny(url, "@ ") {
+		return url
+	}
+	return "" // one with a name, and maybe a password, in it
+}
+
+// findTool tells the package manager by its lock file.
+func (n *node) findTool(a *App) {
+	name, version, _ := strings.Cut(n.pkg.PackageManager, "@")
+	file := path.Join(a.Dir, "package.json")
+	if name == "" && a.Context != a.Dir {
+		if root, ok := readManifest(n.s, a.Context); ok {
+			name, version, _ = strings.Cut(root.PackageManager, "@")
+			file = path.Join(a.Context, "package.json")
+		}
+	}
+	version, _, _ = strings.Cut(version, "+")
+	for _, t := range nodeTools() {
+		if n.lock = n.s.first(a.Context, t.locks...); n.lock != "" && (name == "" || name == t.name) {
+			n.tool = t
+			a.say(path.Join(a.Context, n.lock), "%s", t.name)
+			break
+		}
+		n.lock = ""
+	}
+	if n.lock == "" {
+		n.tool = nodeTools()[0]
+		for _, t := range nodeTools() {
+			if t.name == name {
+				n.tool = t
+			}
+		}
+		a.say("", "no lock file: each build may get other versions")
+	}
+	if version != "" && plain.MatchString(version) {
+		a.say(file, "%s %s (packageManager)", name, version)
+	} else {
+		version = ""
+	}
+	n.version = version
+	switch n.tool.name {
+	case "pnpm":
+		n.version = cmp.Or(version, pnpmFor(string(n.s.read(a.Context, n.lock))))
+	case "yarn":
+		if n.s.has(a.Context, ".yarnrc.yml") || version != "" && major(version) != "1" {
+			n.version = cmp.Or(version, "4")
+			plugin := n.s.has(a.Context, ".yarn/plugins/@yarnpkg/plugin-workspace-tools.cjs")
+			shipped := strings.Contains(string(n.s.read(a.Context, ".yarnrc.yml")), "yarnPath:")
+			lock := n.tool.locks
+			n.tool = berry(major(n.version) >= "4" || plugin, shipped)
+			n.tool.locks = lock
+			a.say(path.Join(a.Context, ".yarnrc.yml"), "yarn %s, with node_modules in the image", major(n.version))
+		}
+	}
+}
+
+// findVersion tells the version of Node, or of bun.
+func (n *node) findVersion(a *App) {
+	if n.tool.name == "bun" {
+		a.Version = "1.3"
+		if v := strings.TrimSpace(string(n.s.read(a.Context, ".bun-version"))); plain.MatchString(v) {
+			a.Version = v
+			a.say(path.Join(a.Context, ".bun-version"), "bun %s", v)
+		} else if n.version != "" {
+			a.Version = n.version
+		}
+		n.released = release{name: a.Version}
+		return
+	}
+	list := nodeReleases()
+	try := func(dir, file, value string) bool {
+		r, ok := choose(list, value)
+		if ok {
+			n.released, a.Version = r, r.name
+			a.say(path.Join(dir, file), "Node %s (%s)", r.name, strings.TrimSpace(value))
+		}
+		return ok
+	}
+	for _, dir := range slices.Compact([]string{a.Dir, a.Context}) {
+		for _, file := range []string{".nvmrc", ".node-version"} {
+			line, _, _ := strings.Cut(strings.TrimSpace(string(n.s.read(dir, file))), "\n")
+			if line != "" && try(dir, file, strings.TrimPrefix(line, "v")) {
+				return
+			}
+		}
+		m, _ := readManifest(n.s, dir)
+		if v := cmp.Or(m.Volta["node"], m.Engines["node"]); v != "" && try(dir, "package.json", v) {
+			return
+		}
+	}
+	n.released = list[0]
+	a.Version = list[0].name
+	a.say("", "Node %s: no version is asked for, this is a long-term one", a.Version)
+}
+
+// findPort looks for where the app listens, and for a path that tells its health.
+func (n *node) findPort(a *App) {
+	if n.static {
+		a.Port = 8080
+		return
+	}
+	endings := []string{".js", ".mjs", ".cjs", ".ts", ".mts", ".tsx"}
+	own := func(dir string) bool { return n.s.has(dir, "package.json") }
+	r := n.s.search(a.Dir, endings, own, nodePort, nodeHealth)
+	port := n.fw.port
+	if r[0].path != "" {
+		found, _ := strconv.Atoi(cmp.Or(r[0].groups...))
+		if found > 0 && found < 1<<16 {
+			port = found
+			a.say(r[0].path, "port %d", port)
+		}
+	}
+	if port == 0 {
+		if i := slices.IndexFunc(servers(), n.pkg.uses); i >= 0 {
+			port = 3000
+			a.say(path.Join(a.Dir, "package.json"), "a server (%s), port 3000 by custom", servers()[i])
+		}
+	}
+	a.Port = port
+	if r[1].path != "" && n.fw.output != ".next" {
+		a.Health = r[1].groups[0]
+		a.say(r[1].path, "health at %s", a.Health)
+	}
+}
+
+var (
+	nodePort   = regexp.MustCompile(`PORT["']?\]?\s*(?:\|\||\?\?)\s*["']?(\d{2,5})|\.listen\(\s*(\d{2,5})|\bport:\s*(\d{4,5})`)
+	nodeHealth = regexp.MustCompile(`["'` + "`" + `](/(?:api/)?(?:healthz?|livez|readyz|health-?check|_health|ping)(?:/(?:live|liveness|ready))?)["'` + "`" + `]`)
+)
+
+// started takes the file that the user names.
+func (n *node) started(a *App, entry string) error {
+	if n.static {
+		return fmt.Errorf("%s builds pages that a web server serves: there is no entry to name", cmp.Or(a.Framework, "the app"))
+	}
+	a.Entry = path.Clean(entry)
+	return nil
+}

@@ -1,0 +1,5 @@
+// Package shared is shared.
+package shared
+
+// Greeting greets.
+const Greeting = "bill "

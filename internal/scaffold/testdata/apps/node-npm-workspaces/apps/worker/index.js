@@ -1,0 +1,3 @@
+import { format } from '@mono/money';
+
+setInterval(() => console.log(format(Date.now() % 10000)), 1000);

@@ -1,0 +1,8 @@
+from bottle import Bottle
+
+api = Bottle()
+
+
+@api.get("/ping")
+def ping():
+    return "pong"

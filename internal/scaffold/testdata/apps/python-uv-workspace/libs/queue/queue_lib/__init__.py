@@ -1,0 +1,2 @@
+def push(text):
+    return text

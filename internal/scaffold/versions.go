@@ -1,0 +1,120 @@
+package scaffold
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/Masterminds/semver/v3"
+)
+
+// The versions that a Dockerfile names. Who bumps them looks at the golden files.
+const (
+	suite      = "trixie"   // Debian 13
+	distroless = "debian13" // distroless images of the same release
+	nginxImage = "nginx:1.28-alpine-slim"
+	alpineRun  = "alpine:3.22"
+	uvImage    = "ghcr.io/astral-sh/uv:0.9"
+	poetryPin  = "poetry==2.2.1"
+	pipenvPin  = "pipenv==2025.0.4"
+)
+
+// A release is a version with an image of its own.
+type release struct {
+	name string
+	full string // the newest one of it that a range is held against
+	old  bool   // its images stand on the Debian before: no longer made
+}
+
+// nodeReleases are Node's long-term lines, the best first: 24 before 26, for which
+// many packages have no binaries yet.
+// https://github.com/nodejs/release#release-schedule
+func nodeReleases() []release {
+	return []release{{"24", "24.99.99", false}, {"22", "22.99.99", false}, {"26", "26.99.99", false}, {"20", "20.99.99", false},
+		{"18", "18.99.99", true}, {"16", "16.99.99", true}}
+}
+
+// pythonReleases are the lines of CPython, the best first.
+// https://devguide.python.org/versions/
+func pythonReleases() []release {
+	return []release{{"3.13", "3.13.99", false}, {"3.12", "3.12.99", false}, {"3.14", "3.14.99", false}, {"3.11", "3.11.99", false},
+		{"3.10", "3.10.99", false}, {"3.9", "3.9.99", true}, {"3.8", "3.8.99", true}}
+}
+
+// goOldest is the oldest line of Go that is still mended. An older one in go.mod is
+// a minimum, and the newer compiler keeps to the language of that minimum.
+// https://go.dev/doc/devel/release#policy, https://go.dev/doc/toolchain
+const goOldest = "1.26"
+
+// choose returns the first release that a range allows; false where the range
+// says nothing or allows none.
+func choose(list []release, constraint string) (release, bool) {
+	c, err := semver.NewConstraint(npmRange(constraint))
+	if err != nil {
+		return release{}, false
+	}
+	for _, r := range list {
+		if v, err := semver.NewVersion(r.full); err == nil && c.Check(v) {
+			return r, true
+		}
+	}
+	// An exact version is a line of its own.
+	exact := strings.TrimLeft(strings.TrimSpace(constraint), "=v ")
+	for _, r := range list {
+		if exact == r.name || strings.HasPrefix(exact, r.name+".") {
+			return r, true
+		}
+	}
+	return release{}, false
+}
+
+// compatible is Python's ~=: the last part given may grow.
+// https://packaging.python.org/en/latest/specifications/version-specifiers/
+var compatible = regexp.MustCompile(`~=\s*(\d+)\.(\d+)(\.\d+)?`)
+
+// pythonRange writes a specifier of Python's in the words of semver.
+func pythonRange(spec string) string {
+	spec = compatible.ReplaceAllStringFunc(spec, func(m string) string {
+		g := compatible.FindStringSubmatch(m)
+		if g[3] == "" {
+			return "^" + g[1] + "." + g[2]
+		}
+		return "~" + g[1] + "." + g[2] + g[3]
+	})
+	return strings.ReplaceAll(strings.ReplaceAll(spec, "===", "="), "==", "=")
+}
+
+// npmRange evens out what semver does not know of npm's ranges.
+func npmRange(r string) string {
+	r = strings.TrimSpace(r)
+	if r == "lts/*" || strings.HasPrefix(r, "lts/") || r == "node" || r == "latest" || r == "current" {
+		return "*"
+	}
+	return r
+}
+
+// major returns the number at the start of a version.
+func major(version string) string {
+	version = strings.TrimLeft(strings.TrimSpace(version), "v^~>=< ")
+	end := strings.IndexFunc(version, func(r rune) bool { return r < '0' || r > '9' })
+	if end < 0 {
+		return version
+	}
+	return version[:end]
+}
+
+// find returns a release by name; what is not in the list is taken to be new.
+func find(list []release, name string) release {
+	if i := slices.IndexFunc(list, func(r release) bool { return r.name == name }); i >= 0 {
+		return list[i]
+	}
+	return release{name: name}
+}
+
+// debian is the suite that a release's images stand on.
+func (r release) debian() string {
+	if r.old {
+		return "bookworm"
+	}
+	return suite
+}
