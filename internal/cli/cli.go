@@ -21,6 +21,7 @@ import (
 
 // A Process is what commands know of the process that they run in.
 type Process struct {
+	Stdin          io.Reader // asked only if it is a terminal
 	Stdout, Stderr io.Writer
 	Environ        []string // "NAME=value"
 	Dir            string   // absolute
@@ -29,7 +30,7 @@ type Process struct {
 
 // SystemProcess returns the process itself.
 func SystemProcess() Process {
-	p := Process{Stdout: os.Stdout, Stderr: os.Stderr, Environ: os.Environ()}
+	p := Process{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Environ: os.Environ()}
 	// Commands that need either say so when it is missing.
 	p.Dir, _ = os.Getwd()
 	p.Executable, _ = os.Executable()
@@ -96,7 +97,7 @@ func newRoot(o *options) *cobra.Command {
 	root.SetVersionTemplate("stoker {{.Version}}\n")
 	root.AddCommand(
 		newUp(o), newDown(o), newAllow(o), newDisallow(o), newStatus(o),
-		newCheck(o), newContext(o), newPredict(o), newWhy(o), newSuggest(o), newReplay(o), newStats(o), newWarm(o), newImage(o), newVersion(o), newDaemon(o),
+		newCheck(o), newContext(o), newPredict(o), newWhy(o), newSuggest(o), newReplay(o), newStats(o), newWarm(o), newInit(o), newImage(o), newVersion(o), newDaemon(o),
 	)
 	return root
 }

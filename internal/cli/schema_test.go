@@ -18,7 +18,7 @@ func TestSchemasAreDocumented(t *testing.T) {
 		api.StatsSchema: api.Stats{}, api.SuggestSchema: api.Suggest{}, api.ReplaySchema: api.Replay{}, api.PredictSchema: api.Predict{}, api.WhySchema: api.Why{}, api.VersionSchema: api.Program{},
 		api.ContextStepsSchema: api.ContextSteps{}, api.ContextTreeSchema: api.ContextTree{},
 		api.ImageSchema: api.Image{}, api.ImageDiffSchema: api.ImageDiff{},
-		api.ContextExplainSchema: api.ContextExplain{}, api.ContextDiffSchema: api.ContextDiff{},
+		api.ContextExplainSchema: api.ContextExplain{}, api.ContextDiffSchema: api.ContextDiff{}, api.InitSchema: api.Init{},
 	} {
 		name := strings.TrimSuffix(strings.TrimPrefix(schema, "stoker."), "/v1")
 		page, err := os.ReadFile(filepath.Join("..", "..", "docs", "json", name+".md"))

@@ -95,6 +95,7 @@ type Choice struct {
 	Base   Base
 	Port   int    // -1 for none
 	Entry  string // file, module or folder of package main
+	Main   bool   // of several programs of a Go module it is the one: its files go beside go.mod
 	Health string
 }
 
@@ -144,6 +145,9 @@ func (a App) Choose(c Choice) (App, error) {
 	}
 	if c.Health != "" {
 		a.Health = c.Health
+	}
+	if g, ok := a.maker.(*golang); ok && c.Main {
+		a.Dir = g.module
 	}
 	if c.Entry != "" {
 		if !plain.MatchString(strings.Replace(c.Entry, ":", "/", 1)) {
