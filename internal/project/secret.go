@@ -73,9 +73,24 @@ func (c *SecretCache) scan(ctx context.Context, root string, f buildctx.File) ([
 			return nil, ctx.Err()
 		}
 		s.findings = slices.Concat(s.findings, content)
+		s.findings = public(s.findings, filepath.Join(root, filepath.FromSlash(f.Path)), f)
 	}
 	c.remember(root, f, s)
 	return s.findings, s.err
+}
+
+// public takes the warning about an environment file away where the file holds only
+// what a build writes into pages.
+func public(found []secrets.Finding, name string, f buildctx.File) []secrets.Finding {
+	env := func(one secrets.Finding) bool { return one.Rule == "env-file" }
+	if f.Size > 1<<20 || !slices.ContainsFunc(found, env) {
+		return found
+	}
+	text, err := os.ReadFile(name)
+	if err != nil || !secrets.OnlyPublic(text) {
+		return found
+	}
+	return slices.DeleteFunc(found, env)
 }
 
 // ahead scans the files of l that are not remembered, as many at once as there are
