@@ -87,7 +87,7 @@ func manifest(tool, verb string) []string {
 		return []string{"Makefile", "makefile", "GNUmakefile"}
 	case "go":
 		if verb == "build" || verb == "mod" || verb == "test" || verb == "generate" {
-			return []string{"go.mod"}
+			return []string{"go.mod", "go.work"}
 		}
 	case "npm", "yarn", "pnpm":
 		if verb == "ci" || verb == "install" || verb == "run" || verb == "build" {
