@@ -180,12 +180,14 @@ func (t cachedTool) reads(in Input) bool {
 	if t.manifest == "" {
 		return true
 	}
+	found := false
 	for name := range in.Builds[0].Context.Files() {
-		if path.Base(name) == t.manifest {
-			return true
+		if t.manifest == "go.mod" && strings.HasSuffix("/"+name, "/vendor/modules.txt") {
+			return false // the modules come with the sources
 		}
+		found = found || path.Base(name) == t.manifest
 	}
-	return false
+	return found
 }
 
 func (p *mountPlan) mounts() []string {
