@@ -1,6 +1,10 @@
 package scaffold
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/stokerd/stoker/context/secrets"
+)
 
 // An ignoreList is an ignore file in the making. It names what no build of the app
 // needs, and nothing by an ending alone: a README may be what a package's metadata
@@ -80,21 +84,16 @@ func (n *node) ignore(a *App, l *ignoreList) {
 	l.docs(n.s, a.Context, []string{".js", ".mjs", ".cjs", ".ts", ".mts", ".tsx", ".jsx", ".vue", ".svelte", ".astro", ".mdx", ".json"})
 }
 
-// publicEnv returns exceptions for files of settings in which every name begins as
-// the framework asks of what goes into pages.
+// publicEnv returns exceptions for files of settings that the framework's build reads
+// and that hold nothing but what goes into pages.
 func (n *node) publicEnv(a *App) []string {
 	var keep []string
 	for _, name := range []string{".env", ".env.production"} {
 		text := n.s.read(a.Dir, name)
-		if text == nil || len(n.fw.public) == 0 {
+		if text == nil || !n.fw.pages {
 			continue
 		}
-		public := true
-		for line := range strings.Lines(string(text)) {
-			line = strings.TrimPrefix(strings.TrimSpace(line), "export ")
-			public = public && (line == "" || strings.HasPrefix(line, "#") || strings.HasPrefix(line, n.fw.public[0]))
-		}
-		if public {
+		if secrets.OnlyPublic(text) {
 			keep = append(keep, "!"+a.inContext(name))
 		}
 	}

@@ -144,10 +144,11 @@ func (n *node) copyManifests(d *page) {
 		d.add("COPY --parents " + strings.Join(append(append(files, n.parents...), folders...), " ") + " ./")
 		return
 	}
-	d.add("COPY " + strings.Join(files, " ") + " ./")
-	for _, dir := range folders {
-		d.add("COPY " + dir + " ./" + dir)
+	parents := ""
+	if len(folders) > 0 {
+		parents = "--parents " // folders keep their names
 	}
+	d.add("COPY " + parents + strings.Join(append(files, folders...), " ") + " ./")
 }
 
 // mounts are those of an install: the downloads, and what .npmrc asks for.

@@ -111,26 +111,26 @@ type framework struct {
 	alone       bool   // the output has its dependencies inside
 	port        int
 	env         []string // that makes it listen outside of the container, and quiet
-	public      []string // beginnings of variables that it builds into pages, from .env files
+	pages       bool     // its build writes variables of .env files into pages
 }
 
 // frameworks returns those that are known, the more special first. An output that a
 // web server serves has no entry.
 func frameworks() []framework {
 	return []framework{
-		{name: "Next.js", needs: "next", output: ".next", entry: "node_modules/next/dist/bin/next", port: 3000, env: []string{"HOSTNAME=0.0.0.0"}, public: []string{"NEXT_PUBLIC_"}},
-		{name: "Nuxt", needs: "nuxt", output: ".output", entry: ".output/server/index.mjs", alone: true, port: 3000, env: []string{"HOST=0.0.0.0"}, public: []string{"NUXT_PUBLIC_"}},
+		{name: "Next.js", needs: "next", output: ".next", entry: "node_modules/next/dist/bin/next", port: 3000, env: []string{"HOSTNAME=0.0.0.0"}, pages: true},
+		{name: "Nuxt", needs: "nuxt", output: ".output", entry: ".output/server/index.mjs", alone: true, port: 3000, env: []string{"HOST=0.0.0.0"}, pages: true},
 		{name: "NestJS", needs: "@nestjs/core", output: "dist", entry: "dist/main.js", port: 3000},
-		{name: "SvelteKit", needs: "@sveltejs/adapter-node", output: "build", entry: "build/index.js", port: 3000, public: []string{"PUBLIC_"}},
-		{name: "Remix", needs: "@remix-run/serve", output: "build", entry: "node_modules/@remix-run/serve/dist/cli.js", port: 3000, public: []string{"VITE_"}},
-		{name: "React Router", needs: "@react-router/serve", output: "build", entry: "node_modules/@react-router/serve/bin.cjs", port: 3000, public: []string{"VITE_"}},
-		{name: "Astro", needs: "@astrojs/node", output: "dist", entry: "dist/server/entry.mjs", port: 4321, env: []string{"HOST=0.0.0.0"}, public: []string{"PUBLIC_"}},
-		{name: "Astro", needs: "astro", output: "dist", public: []string{"PUBLIC_"}},
-		{name: "Create React App", needs: "react-scripts", output: "build", public: []string{"REACT_APP_"}},
-		{name: "Vue CLI", needs: "@vue/cli-service", output: "dist", public: []string{"VUE_APP_"}},
+		{name: "SvelteKit", needs: "@sveltejs/adapter-node", output: "build", entry: "build/index.js", port: 3000, pages: true},
+		{name: "Remix", needs: "@remix-run/serve", output: "build", entry: "node_modules/@remix-run/serve/dist/cli.js", port: 3000, pages: true},
+		{name: "React Router", needs: "@react-router/serve", output: "build", entry: "node_modules/@react-router/serve/bin.cjs", port: 3000, pages: true},
+		{name: "Astro", needs: "@astrojs/node", output: "dist", entry: "dist/server/entry.mjs", port: 4321, env: []string{"HOST=0.0.0.0"}, pages: true},
+		{name: "Astro", needs: "astro", output: "dist", pages: true},
+		{name: "Create React App", needs: "react-scripts", output: "build", pages: true},
+		{name: "Vue CLI", needs: "@vue/cli-service", output: "dist", pages: true},
 		{name: "Docusaurus", needs: "@docusaurus/core", output: "build"},
-		{name: "Gatsby", needs: "gatsby", output: "public", public: []string{"GATSBY_"}},
-		{name: "Vite", needs: "vite", output: "dist", public: []string{"VITE_"}},
+		{name: "Gatsby", needs: "gatsby", output: "public", pages: true},
+		{name: "Vite", needs: "vite", output: "dist", pages: true},
 	}
 }
 
