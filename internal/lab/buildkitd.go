@@ -57,6 +57,9 @@ func config(dir, registry string) string {
 [registry."gcr.io"]
   mirrors = [%[3]s]
 
+[registry."ghcr.io"]
+  mirrors = [%[3]s]
+
 [registry.%[3]s]
   http = true
 `, q(filepath.Join(dir, "root")), q("unix://"+filepath.Join(dir, "buildkitd.sock")), q(registry))

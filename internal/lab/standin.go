@@ -43,7 +43,9 @@ var (
 		"usr/local/bin/pip": "pip", "usr/local/bin/pip3": "pip",
 	}
 	goTools     = map[string]string{"usr/local/go/bin/go": "go", "usr/local/go/bin/gofmt": "true"}
-	debianTools = map[string]string{"usr/bin/apt-get": "apt-get", "usr/bin/apt": "apt-get"}
+	debianTools = map[string]string{
+		"usr/bin/apt-get": "apt-get", "usr/bin/apt": "apt-get", "usr/sbin/groupadd": "true", "usr/sbin/useradd": "true",
+	}
 	alpineTools = map[string]string{"sbin/apk": "apk"}
 )
 
@@ -51,25 +53,34 @@ var (
 var catalogue = []standIn{
 	{names: []string{"busybox:latest", "busybox:stable", "busybox:1.36"}, cmd: []string{"sh"}},
 	{names: []string{"alpine:latest", "alpine:3.20", "alpine:3.22"}, tools: alpineTools, cmd: []string{"/bin/sh"}},
-	{names: []string{"debian:bookworm", "debian:bookworm-slim", "debian:12-slim", "ubuntu:24.04"}, tools: debianTools, cmd: []string{"bash"}},
+	{names: []string{"debian:bookworm", "debian:bookworm-slim", "debian:12-slim", "debian:trixie-slim", "ubuntu:24.04"}, tools: debianTools, cmd: []string{"bash"}},
 	{
 		names: []string{"node:20", "node:20-slim", "node:20-bookworm-slim", "node:22", "node:22-slim"},
 		tools: union(debianTools, nodeTools), env: []string{"NODE_VERSION=20.19.5", "YARN_VERSION=1.22.22"}, cmd: []string{"node"},
 	},
 	{
-		names: []string{"node:20-alpine", "node:22-alpine"},
+		names: []string{"node:24", "node:24-slim", "node:24-trixie", "node:24-trixie-slim"},
+		tools: union(debianTools, nodeTools), env: []string{"NODE_VERSION=24.21.0", "YARN_VERSION=1.22.22"}, cmd: []string{"node"},
+	},
+	{
+		names: []string{"node:20-alpine", "node:22-alpine", "node:24-alpine"},
 		tools: union(alpineTools, nodeTools), env: []string{"NODE_VERSION=20.19.5", "YARN_VERSION=1.22.22"}, cmd: []string{"node"},
 	},
 	{
-		names: []string{"python:3.12", "python:3.12-slim", "python:3.12-slim-bookworm"},
+		names: []string{"python:3.12", "python:3.12-slim", "python:3.12-slim-bookworm", "python:3.12-trixie", "python:3.12-slim-trixie"},
 		tools: union(debianTools, pythonTools), env: []string{"LANG=C.UTF-8", "PYTHON_VERSION=3.12.11"}, cmd: []string{"python3"},
 	},
+	{
+		names: []string{"python:3.13", "python:3.13-slim", "python:3.13-trixie", "python:3.13-slim-trixie"},
+		tools: union(debianTools, pythonTools), env: []string{"LANG=C.UTF-8", "PYTHON_VERSION=3.13.9"}, cmd: []string{"python3"},
+	},
+	{names: []string{"ghcr.io/astral-sh/uv:0.9"}, tools: map[string]string{"uv": "uv"}, bare: true},
 	{
 		names: []string{"python:3.12-alpine"},
 		tools: union(alpineTools, pythonTools), env: []string{"LANG=C.UTF-8", "PYTHON_VERSION=3.12.11"}, cmd: []string{"python3"},
 	},
 	{
-		names: []string{"golang:1.26", "golang:1.26-bookworm"}, tools: union(debianTools, goTools), cmd: []string{"bash"},
+		names: []string{"golang:1.26", "golang:1.26-bookworm", "golang:1.26-trixie"}, tools: union(debianTools, goTools), cmd: []string{"bash"},
 		env: []string{"GOLANG_VERSION=1.26.8", "GOTOOLCHAIN=local", "GOPATH=/go"},
 	},
 	{
@@ -77,10 +88,16 @@ var catalogue = []standIn{
 		env: []string{"GOLANG_VERSION=1.26.8", "GOTOOLCHAIN=local", "GOPATH=/go"},
 	},
 	{
-		names: []string{"nginx:latest", "nginx:alpine", "nginx:1.27-alpine"}, tools: alpineTools,
+		names: []string{"nginx:latest", "nginx:alpine", "nginx:1.27-alpine", "nginx:1.28-alpine-slim"}, tools: alpineTools,
 		env: []string{"NGINX_VERSION=1.27.5"}, cmd: []string{"nginx", "-g", "daemon off;"},
 	},
-	{names: []string{"gcr.io/distroless/static-debian12:latest", "gcr.io/distroless/static-debian12:nonroot"}, user: "65532", bare: true},
+	{
+		names: []string{
+			"gcr.io/distroless/static-debian12:latest", "gcr.io/distroless/static-debian12:nonroot", "gcr.io/distroless/static-debian13:nonroot",
+			"gcr.io/distroless/base-debian13:nonroot",
+		},
+		user: "65532", bare: true,
+	},
 }
 
 // union is the tools of both sets.

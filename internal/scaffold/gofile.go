@@ -120,7 +120,7 @@ func (g *golang) writeImage(a *App, base Base, d *page) {
 		d.from(alpineRun, "runtime", "alpine: the smallest image with a shell. tini is process 1: it passes signals on and reaps what dies.")
 		d.run(nil, "apk add --no-cache ca-certificates tini tzdata", "addgroup -S -g 65532 app", "adduser -S -u 65532 -G app app")
 		entrypoint = []string{"/sbin/tini", "--"}
-		check = []string{"wget", "--quiet", "--output-document=/dev/null", fmt.Sprintf("http://127.0.0.1:%d%s", a.Port, a.Health)}
+		check = []string{"wget", "-q", "-O", "/dev/null", fmt.Sprintf("http://127.0.0.1:%d%s", a.Port, a.Health)}
 	}
 	if len(g.folders) > 0 {
 		d.add("WORKDIR /app")

@@ -361,6 +361,6 @@ func (n *node) writeStatic(a *App, d *page) {
 		"}",
 		"EOF")
 	d.add("COPY --from=build " + path.Join("/app", a.inContext(n.fw.output)) + " /usr/share/nginx/html")
-	check := []string{"wget", "--quiet", "--output-document=/dev/null", fmt.Sprintf("http://127.0.0.1:%d/", a.Port)}
+	check := []string{"wget", "-q", "-O", "/dev/null", fmt.Sprintf("http://127.0.0.1:%d/", a.Port)}
 	d.end(a, "101:101", check, []string{"nginx"}, []string{"-g", "daemon off;"})
 }

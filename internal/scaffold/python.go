@@ -287,6 +287,9 @@ func (p *python) started(a *App, entry string) error {
 			p.brought = !requires(p.needs, "gunicorn")
 		}
 		a.Entry = entry
+		if a.Port == 0 {
+			a.Port = 8000 // a server has one
+		}
 		return nil
 	}
 	if p.kind == "django" {
