@@ -23,7 +23,7 @@ UNRACED  = -run TestPredictIsTheSolvers ./cache
 
 GOLANGCI = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
-.PHONY: build test test-real test-all test-images test-again bench lint fuzz demo packages clean labctl
+.PHONY: build test test-real test-all test-images test-init table-init test-again bench lint fuzz demo packages clean labctl
 
 build:
 	$(GO) build $(LDFLAGS) -o bin/stoker ./cmd/stoker
@@ -49,7 +49,16 @@ test-all: labctl
 
 test-images: labctl
 	@$(MAKE) --no-print-directory packages PACKAGES="$(PACKAGES) debootstrap:debootstrap"
-	bin/labctl run --real -- $(GO) test -race -timeout 1h -run RealImages ./internal/lab
+	bin/labctl run --real -- $(GO) test -race -timeout 2h -run RealImages ./internal/lab ./internal/scaffold
+
+# Three of the apps that `stoker init` is tried on, for CI: npm, a workspace, Go.
+test-init: labctl
+	@$(MAKE) --no-print-directory packages PACKAGES="$(PACKAGES) debootstrap:debootstrap"
+	bin/labctl run --real -- $(GO) test -timeout 1h -run 'TestRealImages/(node-npm-express|node-npm-workspaces|go-chi)$$' ./internal/scaffold
+
+# What the Dockerfiles of `stoker init` save beside naive ones: the table in docs/init.md.
+table-init: labctl
+	bin/labctl run --real -- $(GO) test -timeout 2h -count 1 -run TestRealImagesTable ./internal/scaffold -table
 
 test-again: labctl
 	STOKER_TEST_CASES=1% bin/labctl run -- $(GO) test -race -count $(REPEAT) -timeout 10h $(PKG)
