@@ -201,23 +201,21 @@ func (g *golang) findWork(a *App, mod *modfile.File) {
 		}
 		return
 	}
+	var folders []string
 	for _, r := range mod.Replace {
-		if r.New.Version == "" && !strings.HasPrefix(path.Join(g.module, r.New.Path), "..") {
-			add(g.module, r.New.Path)
+		if r.New.Version == "" && !path.IsAbs(r.New.Path) && !strings.HasPrefix(path.Join(g.module, r.New.Path), "..") {
+			folders = append(folders, r.New.Path)
 			if strings.HasPrefix(path.Clean(r.New.Path), "..") {
 				a.Context = "." // the folder lies beside the module
 			}
 			a.say(path.Join(g.module, "go.mod"), "replaces %s by a folder", r.Old.Path)
 		}
 	}
-	if len(g.modules) > 0 {
-		g.modules = nil
-		add(".", g.module)
-		for _, r := range mod.Replace {
-			if r.New.Version == "" {
-				add(g.module, r.New.Path)
-			}
-		}
+	if len(folders) > 0 {
+		add(g.module, ".")
+	}
+	for _, dir := range folders {
+		add(g.module, dir)
 	}
 }
 

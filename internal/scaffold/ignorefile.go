@@ -77,9 +77,7 @@ func (n *node) ignore(a *App, l *ignoreList) {
 	}
 	l.add("Left by tests and tools.", a.inContext("coverage"), "**/.nyc_output", "**/.eslintcache", "**/.turbo", "**/*.log")
 	l.env(n.publicEnv(a)...)
-	if n.rcSecret {
-		l.add("It holds a token, and is mounted as a secret.", ".npmrc")
-	}
+	l.add("It holds a token, and is mounted as a secret.", n.tokens...)
 	l.common()
 	l.docs(n.s, a.Context, []string{".js", ".mjs", ".cjs", ".ts", ".mts", ".tsx", ".jsx", ".vue", ".svelte", ".astro", ".mdx", ".json"})
 }

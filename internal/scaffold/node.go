@@ -43,7 +43,7 @@ type node struct {
 	made     []string // folders that builds fill, relative to the context
 	alone    bool     // Next.js, standalone
 	static   bool     // what is built is served by a web server
-	rcSecret bool     // .npmrc holds a token
+	tokens   []string // settings of the package manager that hold one
 	released release
 }
 
@@ -179,7 +179,7 @@ func (n *node) findTool(a *App) {
 			lock := n.tool.locks
 			n.tool = berry(major(n.version) >= "4" || plugin, shipped)
 			n.tool.locks = lock
-			a.say(path.Join(a.Context, ".yarnrc.yml"), "yarn %s, with node_modules in the image", major(n.version))
+			a.say(file, "yarn %s, with node_modules in the image", major(n.version))
 		}
 	}
 }

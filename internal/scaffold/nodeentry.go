@@ -197,7 +197,7 @@ func (n *node) present(a *App, names ...string) []string {
 
 var (
 	asked     = regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*)[-:}]`)
-	authToken = regexp.MustCompile(`(?m)(_authToken|_password|_auth)\s*=\s*[^$\s]`)
+	authToken = regexp.MustCompile(`(?m)(_authToken|_password|_auth)\s*=\s*[^$\s]|npm(AuthToken|AuthIdent):\s*["']?[^$\s"']`)
 )
 
 // findManifests lists what an install reads.
@@ -209,7 +209,7 @@ func (n *node) findManifests(a *App, members []member) {
 	for _, name := range n.present(a, n.tool.also...) {
 		text := n.s.read(a.Context, name)
 		if authToken.Match(text) {
-			n.rcSecret = true
+			n.tokens = append(n.tokens, name)
 			a.say(path.Join(a.Context, name), "holds a token: it is mounted as a secret, and not sent")
 			continue
 		}

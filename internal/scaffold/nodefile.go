@@ -157,8 +157,8 @@ func (n *node) mounts() []string {
 	for _, v := range n.secrets {
 		list = append(list, "type=secret,id="+strings.ReplaceAll(strings.ToLower(v), "_", "-")+",env="+v)
 	}
-	if n.rcSecret {
-		list = append(list, "type=secret,id=npmrc,target=/app/.npmrc")
+	for _, name := range n.tokens {
+		list = append(list, "type=secret,id="+word(name)+",target=/app/"+name)
 	}
 	return list
 }
@@ -340,6 +340,7 @@ func (n *node) writeStatic(a *App, d *page) {
 	d.note("Addresses that are no file are the app's own: it gets index.html and finds its way. Files whose name holds a digest of their content are kept for a year.")
 	d.add("COPY <<'EOF' /etc/nginx/nginx.conf",
 		"pid /tmp/nginx.pid;",
+		"error_log /dev/stderr;",
 		"events {}",
 		"http {",
 		"  include mime.types;",

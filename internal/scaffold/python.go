@@ -126,6 +126,11 @@ func (p *python) findTool(a *App) bool {
 			p.members = uvMembers(p.s, a.Context)
 			p.project = true // even if not this one: members that it needs
 		}
+	case "pipenv":
+		if p.manifest == "Pipfile" {
+			p.tool.install = p.tool.unlocked
+			a.say("", "no lock file: each build may get other versions")
+		}
 	case "poetry":
 		p.project = p.pkg.Build != nil && (p.pkg.Tool.Poetry.Package == nil || *p.pkg.Tool.Poetry.Package) && p.packaged(a)
 		p.installed = p.project

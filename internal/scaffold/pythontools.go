@@ -15,6 +15,7 @@ type pythonTool struct {
 	// install brings the dependencies without the project, project the project too;
 	// "" where the tool does not install projects.
 	install, project string
+	unlocked         string // the install where the lock file is missing
 	cache            []string
 	sharing          string
 }
@@ -35,7 +36,7 @@ func pythonTools() []pythonTool {
 		},
 		{
 			name: "pipenv", known: []string{"Pipfile.lock", "Pipfile"}, reads: []string{"Pipfile", "Pipfile.lock"}, setup: pipenvPin,
-			env: []string{"PIPENV_VENV_IN_PROJECT=1"}, install: "pipenv install --deploy", cache: []string{"/root/.cache/pipenv", "/root/.cache/pip"}, sharing: "locked",
+			env: []string{"PIPENV_VENV_IN_PROJECT=1"}, install: "pipenv install --deploy", unlocked: "pipenv install", cache: []string{"/root/.cache/pipenv", "/root/.cache/pip"}, sharing: "locked",
 		},
 		{
 			name: "pip", known: []string{"requirements.txt", "requirements/prod.txt", "requirements/production.txt", "requirements/base.txt"}, venv: true,

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 const (
@@ -20,6 +21,8 @@ const (
 	maxRead = 8 << 20
 	// maxSource is the largest source file that is searched.
 	maxSource = 512 << 10
+	// maxKept is how much of the sources stays in memory.
+	maxKept = 64 << 20
 )
 
 // skipped are folders that hold no app: what tools make or bring, and what others
@@ -28,16 +31,20 @@ var skipped = []string{"node_modules", "vendor", "venv", "env", "__pycache__", "
 
 // A survey is the tree as far as detection looks at it.
 type survey struct {
-	fsys fs.FS
-	// files are all paths that were seen, sorted by folder; byDir the names in each.
-	byDir map[string][]string
-	dirs  []string // sorted
-	name  string   // of the root
+	fsys   fs.FS
+	byDir  map[string][]string // the names in each folder that was walked
+	listed map[string]bool     // folders of which all names are known
+	dirs   []string            // those folders, sorted
+	name   string              // of the root
+
+	mu    sync.Mutex
+	texts map[string][]byte // guarded by mu: sources that were read, which several apps search
+	room  int               // guarded by mu: how many bytes more are kept
 }
 
 // look walks the tree once.
 func look(fsys fs.FS) (*survey, error) {
-	s := &survey{fsys: fsys, byDir: map[string][]string{}}
+	s := &survey{fsys: fsys, byDir: map[string][]string{}, listed: map[string]bool{}, texts: map[string][]byte{}, room: maxKept}
 	seen := 0
 	err := fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -47,6 +54,7 @@ func look(fsys fs.FS) (*survey, error) {
 			return fs.SkipDir // what cannot be read holds no app that can be built
 		}
 		if seen++; seen > maxFiles {
+			clear(s.listed) // what lies further on is asked for by name
 			return fs.SkipAll
 		}
 		base := path.Base(name)
@@ -57,6 +65,7 @@ func look(fsys fs.FS) (*survey, error) {
 				return fs.SkipDir
 			}
 			s.dirs = append(s.dirs, name)
+			s.listed[name] = true
 			if name == "." {
 				return nil
 			}
@@ -73,6 +82,9 @@ func (s *survey) has(dir, name string) bool {
 	at := path.Join(dir, name)
 	if slices.Contains(s.byDir[path.Dir(at)], path.Base(at)) {
 		return true
+	}
+	if s.listed[path.Dir(at)] {
+		return false
 	}
 	_, err := fs.Stat(s.fsys, at) // below a folder that was skipped
 	return err == nil
@@ -108,6 +120,9 @@ func (s *survey) isDir(dir, name string) bool {
 
 // read returns a regular file's content, nil if it is not there or too large.
 func (s *survey) read(dir, name string) []byte {
+	if !s.has(dir, name) {
+		return nil
+	}
 	at := path.Join(dir, name)
 	info, err := fs.Stat(s.fsys, at)
 	if err != nil || !info.Mode().IsRegular() || info.Size() > maxRead {
@@ -133,16 +148,34 @@ func (s *survey) sources(dir string, endings []string, stop func(dir string) boo
 				continue
 			}
 			at := path.Join(d, name)
-			info, err := fs.Stat(s.fsys, at)
-			if err != nil || !info.Mode().IsRegular() || info.Size() > maxSource {
-				continue
-			}
-			text, err := fs.ReadFile(s.fsys, at)
-			if err == nil && !yield(at, text) {
+			if text, ok := s.source(at); ok && !yield(at, text) {
 				return
 			}
 		}
 	}
+}
+
+// source returns a source file's content, and keeps it while there is room.
+func (s *survey) source(at string) ([]byte, bool) {
+	s.mu.Lock()
+	text, ok := s.texts[at]
+	s.mu.Unlock()
+	if ok {
+		return text, true
+	}
+	info, err := fs.Stat(s.fsys, at)
+	if err != nil || !info.Mode().IsRegular() || info.Size() > maxSource {
+		return nil, false
+	}
+	if text, err = fs.ReadFile(s.fsys, at); err != nil {
+		return nil, false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.room -= len(text); s.room > 0 {
+		s.texts[at] = text
+	}
+	return text, true
 }
 
 // stopped reports that a folder, or one between it and dir, ends the search.
