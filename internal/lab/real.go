@@ -42,6 +42,7 @@ func realImages() []realImage {
 		{recipe: "python", names: []string{"python:3.12", "python:3.12-slim", "python:3.12-slim-bookworm"}},
 		{recipe: "golang", names: []string{"golang:1.26", "golang:1.26-bookworm", "golang:1.26-trixie"}, goroot: true},
 		{recipe: "nginx", names: []string{"nginx:1.28-alpine-slim"}},
+		{recipe: "static", names: []string{"gcr.io/distroless/static-debian13:nonroot"}},
 		{recipe: "distroless", names: []string{"gcr.io/distroless/base-debian13:nonroot"}},
 	}
 }
