@@ -1,0 +1,142 @@
+package scan
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+	"unicode"
+)
+
+// maxOutput bounds what is read of a scanner; reports of large images have some tens of megabytes.
+const maxOutput = 512 << 20
+
+// A run is how commands are run: in a folder of their own, with the user's environment.
+type run struct {
+	dir     string
+	environ []string
+}
+
+// missingError says that a program is not there.
+type missingError struct{ program string }
+
+func (e *missingError) Error() string { return e.program + " is not installed" }
+
+// command runs a program and returns what it wrote to stdout, and its exit status. It is an error that it could not
+// be run, took too long, or ended with a status that ok does not take; the error has the last that it said.
+func (r run) command(ctx context.Context, ok func(status int) bool, env []string, program string, args ...string) ([]byte, error) {
+	name := r.find(program)
+	if name == "" {
+		return nil, &missingError{program}
+	}
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir, cmd.Env = r.dir, append(append([]string{}, r.environ...), env...)
+	// A scanner that is told to stop removes what it unpacked.
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 3 * time.Second
+	stdout, stderr := &limited{max: maxOutput}, &tail{}
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	err := cmd.Run()
+	var exit *exec.ExitError
+	switch {
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case stdout.over:
+		return nil, fmt.Errorf("its output is larger than %d MB", maxOutput>>20)
+	case err == nil:
+		return stdout.Bytes(), nil
+	case errors.As(err, &exit) && exit.Exited():
+		if ok != nil && ok(exit.ExitCode()) {
+			return stdout.Bytes(), nil
+		}
+		return nil, fmt.Errorf("failed with exit status %d%s", exit.ExitCode(), stderr.last())
+	}
+	return nil, fmt.Errorf("could not be run: %w%s", err, stderr.last())
+}
+
+// find looks a program up in the PATH of the environment, which need not be the process's own.
+func (r run) find(program string) string {
+	path := ""
+	for _, pair := range r.environ {
+		if value, ok := strings.CutPrefix(pair, "PATH="); ok {
+			path = value
+		}
+	}
+	for _, dir := range filepath.SplitList(path) {
+		if !filepath.IsAbs(dir) {
+			continue // a folder of the repository's is no place for programs
+		}
+		name := filepath.Join(dir, program)
+		if found, err := exec.LookPath(name); err == nil {
+			return found
+		}
+	}
+	return ""
+}
+
+// read returns what a scanner wrote to a file.
+func (r run) read(name string) ([]byte, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, errors.New("wrote no report")
+	}
+	if info.Size() > maxOutput {
+		return nil, fmt.Errorf("its report is larger than %d MB", maxOutput>>20)
+	}
+	return os.ReadFile(name)
+}
+
+// limited keeps what is written up to a size.
+type limited struct {
+	bytes.Buffer
+	max  int
+	over bool
+}
+
+func (l *limited) Write(p []byte) (int, error) {
+	if l.over || l.Len()+len(p) > l.max {
+		l.over = true
+		return 0, errors.New("too much")
+	}
+	return l.Buffer.Write(p)
+}
+
+// tail keeps the end of what is written.
+type tail struct{ end []byte }
+
+func (t *tail) Write(p []byte) (int, error) {
+	const keep = 4 << 10
+	t.end = append(t.end, p...)
+	if len(t.end) > keep {
+		t.end = append([]byte(nil), t.end[len(t.end)-keep:]...)
+	}
+	return len(p), nil
+}
+
+// last returns the last line with words in it, to follow an error.
+func (t *tail) last() string {
+	lines := strings.Split(string(t.end), "\n")
+	for i := len(lines) - 1; i >= 0; i-- {
+		line := strings.TrimSpace(strings.Map(func(r rune) rune {
+			if r == unicode.ReplacementChar || unicode.IsControl(r) {
+				return ' '
+			}
+			return r
+		}, lines[i]))
+		if line == "" {
+			continue
+		}
+		const enough = 300
+		if runes := []rune(line); len(runes) > enough {
+			line = string(runes[:enough]) + "…"
+		}
+		return ": " + line
+	}
+	return ""
+}
