@@ -97,7 +97,8 @@ func newRoot(o *options) *cobra.Command {
 	root.SetVersionTemplate("stoker {{.Version}}\n")
 	root.AddCommand(
 		newUp(o), newDown(o), newAllow(o), newDisallow(o), newStatus(o),
-		newCheck(o), newContext(o), newPredict(o), newWhy(o), newSuggest(o), newReplay(o), newStats(o), newWarm(o), newInit(o), newImage(o), newVersion(o), newDaemon(o),
+		newCheck(o), newContext(o), newPredict(o), newWhy(o), newSuggest(o), newReplay(o), newStats(o), newWarm(o),
+		newInit(o), newImage(o), newVersion(o), newDaemon(o), newSmokeProbe(o),
 	)
 	return root
 }

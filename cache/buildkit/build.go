@@ -1,0 +1,199 @@
+package buildkit
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	controlapi "github.com/moby/buildkit/api/services/control"
+	"github.com/moby/buildkit/client"
+	gateway "github.com/moby/buildkit/frontend/gateway/client"
+	"github.com/moby/buildkit/identity"
+
+	"github.com/stokerd/stoker/cache"
+)
+
+// A BuildRequest is a build for its result. As for a [Request], asking for
+// consent is the caller's part.
+type BuildRequest struct {
+	Request
+	Output Output
+	// Pull has the builder ask the registries for base images that it holds.
+	Pull bool
+	// SBOM is the image that makes a list of the packages, to be attached to the
+	// result: "" for none, DefaultSBOM for BuildKit's own choice.
+	SBOM string
+	// Again says that the same build was made a moment ago: it is in no history
+	// and no statistics.
+	Again   bool
+	Display Display
+}
+
+// DefaultSBOM is the generator that the builder knows, docker/buildkit-syft-scanner.
+const DefaultSBOM = "default"
+
+// An Output says where the result of a build goes; one field is set.
+type Output struct {
+	// Layout is a folder that the image is written to as an OCI layout.
+	Layout string
+	// Push are names that the builder pushes the image under.
+	Push []string
+	// Load are names under which an engine takes the image: the builder's own
+	// where it is one, else the one that Archive leads to.
+	Load    []string
+	Archive func() (io.WriteCloser, error)
+}
+
+// export returns how BuildKit's client spells the output.
+func (o Output) export(kind string) client.ExportEntry {
+	names := func(list []string) map[string]string { return map[string]string{"name": strings.Join(list, ",")} }
+	switch {
+	case len(o.Push) > 0:
+		attrs := names(o.Push)
+		attrs["push"] = "true"
+		return client.ExportEntry{Type: client.ExporterImage, Attrs: attrs}
+	case len(o.Load) > 0 && kind == "docker":
+		// The engine's own store (buildx: build/opt.go).
+		return client.ExportEntry{Type: "moby", Attrs: names(o.Load)}
+	case len(o.Load) > 0:
+		return client.ExportEntry{
+			Type: client.ExporterDocker, Attrs: names(o.Load),
+			Output: func(map[string]string) (io.WriteCloser, error) { return o.Archive() },
+		}
+	}
+	return client.ExportEntry{Type: client.ExporterOCI, Attrs: map[string]string{"tar": "false"}, OutputDir: o.Layout}
+}
+
+// A Built is a build of ours that came to its end, in success or not.
+type Built struct {
+	// Record tells of the steps. Of a builder that keeps no history, and of a
+	// build that was made again, names of steps are keywords only.
+	Record cache.Record
+	// Digest is that of the image, or of its index.
+	Digest string
+	// Parts are the operations, as in [Observed].
+	Parts []Part
+}
+
+// Build builds r and puts the result where its output says. Where the build
+// fails the error is a [SolveError], and what was built tells of the steps
+// nevertheless.
+func (b *Builder) Build(ctx context.Context, r BuildRequest) (Built, error) {
+	opt, err := b.solveOpt(r.Request)
+	if err != nil {
+		return Built{}, err
+	}
+	opt.Internal, opt.Ref = r.Again, identity.NewID()
+	opt.Exports = []client.ExportEntry{r.Output.export(b.info.Kind)}
+	if r.Pull {
+		opt.FrontendAttrs["image-resolve-mode"] = "pull"
+	}
+	switch r.SBOM {
+	case "":
+	case DefaultSBOM:
+		opt.FrontendAttrs["attest:sbom"] = ""
+	default:
+		opt.FrontendAttrs["attest:sbom"] = "generator=" + r.SBOM
+	}
+	began := time.Now()
+	seen, resp, err := b.run(ctx, opt, r.Display, func(updates chan *client.SolveStatus) (*client.SolveResponse, error) {
+		return b.client.Solve(ctx, nil, opt, updates)
+	})
+	if ctx.Err() != nil {
+		return Built{}, context.Cause(ctx)
+	}
+	built := Built{Record: cache.Record{
+		Builder: b.info.Name, Ref: opt.Ref, Status: cache.Completed, Created: began, Completed: time.Now(),
+	}}
+	if resp != nil {
+		built.Digest = resp.ExporterResponse["containerimage.digest"]
+	}
+	if err != nil {
+		built.Record.Status, built.Record.Error = cache.Broken, err.Error()
+	}
+	if r.Again || !b.complete(ctx, &built) {
+		o := observation{seen: seen, status: built.Record.Status}
+		o.collect()
+		built.Record.Steps = o.steps()
+	}
+	return built, err
+}
+
+// complete reads what the builder's history has of the build, and reports
+// whether it has it.
+func (b *Builder) complete(ctx context.Context, built *Built) bool {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	stream, err := b.client.ControlClient().ListenBuildHistory(ctx, &controlapi.BuildHistoryRequest{Ref: built.Record.Ref, EarlyExit: true})
+	if err != nil {
+		return false
+	}
+	for {
+		ev, err := stream.Recv()
+		if err != nil {
+			return false // the end too: it was not there
+		}
+		if ev.Record == nil || ev.Record.Ref != built.Record.Ref {
+			continue
+		}
+		if e := newEvent(ev); e.Type == Complete {
+			o, err := b.Observe(ctx, e)
+			if err != nil {
+				return false
+			}
+			built.Record, built.Parts = o.Record, o.Parts
+			return true
+		}
+	}
+}
+
+// run has call talk to the builder while the build is shown.
+func (b *Builder) run(ctx context.Context, opt client.SolveOpt, d Display, call func(chan *client.SolveStatus) (*client.SolveResponse, error)) (*replay, *client.SolveResponse, error) {
+	updates, done := make(chan *client.SolveStatus), make(chan struct{})
+	seen := newReplay()
+	show, wait := d.show(ctx)
+	go func() {
+		defer close(done)
+		for s := range updates { // the client closes it
+			seen.add(s)
+			show(s)
+		}
+		wait()
+	}()
+	resp, err := call(updates)
+	<-done
+	switch {
+	case err == nil:
+		return seen, resp, nil
+	case ctx.Err() != nil:
+		return seen, nil, context.Cause(ctx)
+	}
+	kind := seen.failure(err)
+	if missing := missingExporter(err); missing != "" {
+		kind = missing
+	}
+	return seen, nil, &SolveError{Kind: kind, cause: err}
+}
+
+// missingExporter says that the builder cannot give the result in the form asked
+// for; "" if that is not what is wrong. An engine that keeps images the old way
+// has neither archives nor layouts (moby: builder/builder-next/worker).
+func missingExporter(err error) string {
+	if text := err.Error(); strings.Contains(text, "exporter") && strings.Contains(text, "could not be found") {
+		return "this builder cannot give an image to stoker: turn on Docker's containerd image store, or use a buildx builder (docker buildx create --use)"
+	}
+	return ""
+}
+
+// gatewayRun has fn solve and run through the builder's gateway, without a result.
+func (b *Builder) gatewayRun(ctx context.Context, opt client.SolveOpt, d Display, fn gateway.BuildFunc) error {
+	_, _, err := b.run(ctx, opt, d, func(updates chan *client.SolveStatus) (*client.SolveResponse, error) {
+		return b.client.Build(ctx, opt, "stoker", fn, updates)
+	})
+	if err != nil {
+		return fmt.Errorf("run the image: %w", err)
+	}
+	return nil
+}
