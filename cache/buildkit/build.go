@@ -1,9 +1,11 @@
 package buildkit
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,6 +15,7 @@ import (
 	"github.com/moby/buildkit/identity"
 
 	"github.com/stokerd/stoker/cache"
+	"github.com/stokerd/stoker/context/dockerfile"
 )
 
 // A BuildRequest is a build for its result. As for a [Request], asking for
@@ -68,8 +71,7 @@ func (o Output) export(kind string) client.ExportEntry {
 
 // A Built is a build of ours that came to its end, in success or not.
 type Built struct {
-	// Record tells of the steps. Of a builder that keeps no history, and of a
-	// build that was made again, names of steps are keywords only.
+	// Record tells of the steps.
 	Record cache.Record
 	// Digest is that of the image, or of its index.
 	Digest string
@@ -118,7 +120,25 @@ func (b *Builder) Build(ctx context.Context, r BuildRequest) (Built, error) {
 		o.collect()
 		built.Record.Steps = o.steps()
 	}
+	describe(&built, r.Display.Steps)
 	return built, err
+}
+
+// describe names steps of which the builder tells the keyword only, by the plan.
+func describe(built *Built, steps []dockerfile.Step) {
+	o := Observed{Record: built.Record}
+	known := newShownNames(steps)
+	o.Describe(func(s cache.Step) (string, int, bool) {
+		step, ok := known[stepKey(s.Stage, s.Index)]
+		_, rest, _ := strings.Cut(s.Name, "] ")
+		keyword, _, _ := strings.Cut(rest, " ")
+		return step.Instruction, step.Lines.From, ok && step.Keyword == keyword
+	})
+	built.Record = o.Record
+	all := built.Record.Steps
+	if !slices.ContainsFunc(all, func(s cache.Step) bool { return s.Line == 0 }) {
+		slices.SortStableFunc(all, func(a, b cache.Step) int { return cmp.Compare(a.Line, b.Line) })
+	}
 }
 
 // complete reads what the builder's history has of the build, and reports

@@ -51,7 +51,7 @@ type Options struct {
 type Result struct {
 	// How is what the program was waited for by.
 	How string
-	// Seconds is how long it took to be ready, 0 if it never was.
+	// Seconds is the time within which it was ready, the start of the probe included; 0 if it never was.
 	Seconds float64
 	// Memory is the most that its processes held, in bytes; 0 if that is not known.
 	Memory int64
@@ -261,7 +261,7 @@ func (t *test) judge(r probe.Report, waitsFor string) {
 	t.result.How, t.result.Memory, t.result.Written, t.result.WrittenCount = r.How, r.Memory, r.Written, r.WrittenCount
 	if r.Ready {
 		t.result.Seconds = r.Seconds
-		t.note("starts", Passed, "%s after %.1fs", r.How, r.Seconds)
+		t.note("starts", Passed, "%s within %.1fs", r.How, r.Seconds)
 	} else {
 		t.note("starts", Failed, "waited %s for %s: %s", t.Timeout, waitsFor, r.Problem)
 	}

@@ -1,0 +1,80 @@
+package buildkit
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+)
+
+// LoadArchive has the user's Docker Engine take an archive of an image (Engine
+// API: POST /images/load). feed is handed what to write it to; the builder
+// closes that. An error of feed's is returned.
+func (e Env) LoadArchive(ctx context.Context, feed func(io.WriteCloser) error) error {
+	dial, err := e.Engine()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	// One that is not there shows before anything is built for it.
+	conn, err := dial(ctx)
+	if err != nil {
+		return fmt.Errorf("the Docker Engine does not answer: %w", err)
+	}
+	conn.Close()
+	client := &http.Client{Transport: &http.Transport{
+		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) },
+		DisableKeepAlives: true,
+	}}
+	pr, pw := io.Pipe()
+	taken := make(chan error, 1)
+	go func() {
+		err := load(ctx, client, pr)
+		pr.CloseWithError(errors.Join(err, io.ErrClosedPipe)) // whoever still writes
+		taken <- err
+	}()
+	err = feed(pw)
+	pw.CloseWithError(err) // where the build failed nobody else closes it
+	if err != nil {
+		cancel(err)
+	}
+	if loadErr := <-taken; loadErr != nil && ctx.Err() == nil {
+		return loadErr // why feed failed, if it did
+	}
+	return err
+}
+
+func load(ctx context.Context, client *http.Client, body io.Reader) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://docker/images/load?quiet=1", body)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/x-tar")
+	resp, err := client.Do(req)
+	if err != nil {
+		return fmt.Errorf("load the image into Docker: %w", err)
+	}
+	defer resp.Body.Close()
+	// Either is JSON: one object with a message, or a line for each event.
+	lines := bufio.NewScanner(resp.Body)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		var event struct{ Error, Message string }
+		if json.Unmarshal(lines.Bytes(), &event) != nil {
+			continue
+		}
+		if text := event.Error + event.Message; text != "" && (event.Error != "" || resp.StatusCode != http.StatusOK) {
+			return fmt.Errorf("load the image into Docker: %s", strings.TrimSpace(text))
+		}
+	}
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("load the image into Docker: it answers %s", resp.Status)
+	}
+	return lines.Err()
+}
