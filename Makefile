@@ -25,8 +25,9 @@ GOLANGCI = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 .PHONY: build test test-real test-all test-images test-init table-init test-again bench lint fuzz demo packages clean labctl
 
+# Static, because smoke tests start stoker in images that hold no library.
 build:
-	$(GO) build $(LDFLAGS) -o bin/stoker ./cmd/stoker
+	CGO_ENABLED=0 $(GO) build $(LDFLAGS) -o bin/stoker ./cmd/stoker
 
 labctl:
 	@$(GO) build -o bin/labctl ./internal/lab/labctl
