@@ -104,7 +104,7 @@ type BuildAdvice struct {
 
 // BuildGate is a limit that was asked for.
 type BuildGate struct {
-	Gate string `json:"gate"` // build, max-size, min-efficiency, fail-on, smoke
+	Gate string `json:"gate"` // build, max-size, min-efficiency, fail-on, smoke, push, sign, load
 	OK   bool   `json:"ok"`
 	Text string `json:"text"`
 }

@@ -61,9 +61,11 @@ func (w *buildWork) do(ctx context.Context) error {
 	w.why(ctx, &answer)
 	answer.OK = !failedGate(answer.Gates)
 	if answer.OK {
-		if err := w.handOn(ctx, &answer); err != nil {
-			return err
+		w.handOn(ctx, &answer)
+		if ctx.Err() != nil {
+			return ctx.Err()
 		}
+		answer.OK = !failedGate(answer.Gates)
 	} else if failure == nil && (w.push || w.load) {
 		answer.Notes = append(answer.Notes, "the image was neither pushed nor loaded: it does not keep a limit")
 	}
@@ -283,52 +285,60 @@ func (w *buildWork) why(ctx context.Context, answer *api.BuildReport) {
 	}
 }
 
-// handOn pushes and loads the image: the same build once more, out of the cache.
-func (w *buildWork) handOn(ctx context.Context, answer *api.BuildReport) error {
-	again := buildkit.BuildRequest{Request: w.request, Again: true, Display: w.display(w.build)}
-	again.NoCache = false // what has just run is what is wanted
-	if w.push {
-		again.Output, again.SBOM = buildkit.Output{Push: w.tags}, w.sbom
-		built, err := w.node.Build(ctx, again)
-		if err != nil {
-			return handOnError(ctx, "push", err)
+// handOn pushes, signs and loads the image: the same build once more, out of the cache. What fails is in the report,
+// which tells of the image all the same.
+func (w *buildWork) handOn(ctx context.Context, answer *api.BuildReport) {
+	for _, one := range []struct {
+		gate string
+		want bool
+		do   func(context.Context, *api.BuildReport) error
+	}{{"push", w.push, w.pushImage}, {"sign", w.sign != "", w.signImage}, {"load", w.load, w.loadImage}} {
+		if !one.want {
+			continue
 		}
+		if err := one.do(ctx, answer); err != nil {
+			answer.Gates = append(answer.Gates, api.BuildGate{Gate: one.gate, Text: err.Error()})
+			return
+		}
+	}
+}
+
+// again is the build once more; what has just run is what is wanted.
+func (w *buildWork) again(o buildkit.Output, sbom string) buildkit.BuildRequest {
+	r := buildkit.BuildRequest{Request: w.request, Output: o, SBOM: sbom, Again: true, Display: w.display(w.build)}
+	r.NoCache = false
+	return r
+}
+
+func (w *buildWork) pushImage(ctx context.Context, answer *api.BuildReport) error {
+	built, err := w.node.Build(ctx, w.again(buildkit.Output{Push: w.tags}, w.sbom))
+	if err == nil {
 		answer.Pushed, answer.Digest = true, built.Digest
-		if w.sign != "" {
-			key := w.sign
-			if key == keyless {
-				key = ""
-			}
-			if err := scan.Sign(ctx, w.Environ, w.tags[0]+"@"+built.Digest, key); err != nil {
-				return handOnError(ctx, "sign", err)
-			}
-			answer.Signed = true
-		}
 	}
-	if !w.load {
-		return nil
+	return err
+}
+
+func (w *buildWork) signImage(ctx context.Context, answer *api.BuildReport) error {
+	key := w.sign
+	if key == keyless {
+		key = ""
+	} else if !strings.Contains(key, "://") {
+		key = w.absolute(key)
 	}
-	again.Output, again.SBOM = buildkit.Output{Load: w.tags}, ""
-	var err error
+	err := scan.Sign(ctx, w.Environ, w.tags[0]+"@"+answer.Digest, key)
+	answer.Signed = err == nil
+	return err
+}
+
+func (w *buildWork) loadImage(ctx context.Context, answer *api.BuildReport) (err error) {
 	if w.node.Info().Kind == "docker" {
-		_, err = w.node.Build(ctx, again)
+		_, err = w.node.Build(ctx, w.again(buildkit.Output{Load: w.tags}, ""))
 	} else {
 		err = w.surroundings().LoadArchive(ctx, func(to io.WriteCloser) error {
-			again.Output.Archive = func() (io.WriteCloser, error) { return to, nil }
-			_, err := w.node.Build(ctx, again)
+			_, err := w.node.Build(ctx, w.again(buildkit.Output{Load: w.tags, Archive: func() (io.WriteCloser, error) { return to, nil }}, ""))
 			return err
 		})
 	}
-	if err != nil {
-		return handOnError(ctx, "load", err)
-	}
-	answer.Loaded = true
-	return nil
-}
-
-func handOnError(ctx context.Context, what string, err error) error {
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	return &api.Error{Code: api.Failed, Message: fmt.Sprintf("the image was built, and could not be %sed: %v", what, err)}
+	answer.Loaded = err == nil
+	return err
 }
