@@ -81,7 +81,7 @@ func (b *Builder) Run(ctx context.Context, r ContainerRequest, fn func(context.C
 	opt.LocalMounts[toolContext] = dir
 	attrs := opt.FrontendAttrs
 	opt.FrontendAttrs = nil
-	var failed error
+	var failed error // in our own words, which the way through the gateway would lose
 	err = b.gatewayRun(ctx, opt, Display{}, func(ctx context.Context, c gateway.Client) (*gateway.Result, error) {
 		result, err := c.Solve(ctx, gateway.SolveRequest{Frontend: opt.Frontend, FrontendOpt: attrs, Evaluate: true})
 		if err != nil {
@@ -89,7 +89,8 @@ func (b *Builder) Run(ctx context.Context, r ContainerRequest, fn func(context.C
 		}
 		ref, image, err := b.pick(result)
 		if err != nil {
-			return nil, err
+			failed = err
+			return gateway.NewResult(), nil
 		}
 		ctr, err := r.container(ctx, c, ref, filepath.Base(tool))
 		if err != nil {

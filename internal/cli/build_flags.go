@@ -2,7 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -151,14 +150,15 @@ func (s *smokeFlags) check(o *options) error {
 	case s.timeout <= 0 || s.grace <= 0:
 		return usage("", "--timeout and --grace must be more than nothing")
 	}
-	switch {
-	case s.probe != "":
-		s.probe = o.absolute(s.probe)
-	default:
+	if s.probe == "" {
 		s.probe = o.Executable
 	}
-	if s.smoke && !filepath.IsAbs(s.probe) {
-		return usage("name it with --probe", "stoker does not find itself")
+	s.probe = o.absolute(s.probe)
+	if !s.smoke {
+		return nil
+	}
+	if err := smoke.CheckTool(s.probe); err != nil {
+		return usage("", "--smoke: %v", err)
 	}
 	return nil
 }

@@ -162,9 +162,6 @@ func (w *buildWork) try(ctx context.Context, answer *api.BuildReport) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if errors.Is(err, smoke.ErrTool) {
-		return usage("", "--smoke: %v", err)
-	}
 	answer.Smoke = smokeReport(result, err)
 	if lines := logs.lines(); !answer.Smoke.OK && len(lines) > 0 {
 		w.err.line("what the program wrote last:")
@@ -312,8 +309,11 @@ func (w *buildWork) again(o buildkit.Output, sbom string) buildkit.BuildRequest 
 
 func (w *buildWork) pushImage(ctx context.Context, answer *api.BuildReport) error {
 	built, err := w.node.Build(ctx, w.again(buildkit.Output{Push: w.tags}, w.sbom))
-	if err == nil {
+	switch {
+	case err == nil:
 		answer.Pushed, answer.Digest = true, built.Digest
+	case w.sbom != "":
+		return fmt.Errorf("%w; with --sbom the builder also has to be able to pull the image that makes the list of packages", err)
 	}
 	return err
 }

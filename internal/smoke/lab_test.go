@@ -264,3 +264,21 @@ func TestTool(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestNotRun: what cannot be run is told in words.
+func TestNotRun(t *testing.T) {
+	b := connect(t)
+	program, err := tool()
+	if err != nil {
+		t.Fatal(err)
+	}
+	empty := image(t, "FROM scratch\n")
+	other := image(t, "FROM scratch\nCOPY unique /\nCMD [\"/unique\"]\n")
+	other.Definition.Platforms = []string{"linux/s390x"}
+	for want, build := range map[string]buildkit.Request{"the image is empty": empty, "the image is for another platform than the builder's linux/": other} {
+		_, err := smoke.Run(t.Context(), b, build, smoke.Options{Tool: program, Timeout: time.Second, Grace: time.Second}, &logs{})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}

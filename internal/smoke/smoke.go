@@ -88,13 +88,16 @@ type Builder interface {
 	Run(ctx context.Context, r buildkit.ContainerRequest, fn func(context.Context, *buildkit.Container) error) error
 }
 
-// Stay is how long a program has to stay that nothing else is known of.
+// toStay is what is waited for where nothing else is known.
+const toStay = "it to stay"
+
+// stay is how long a program has to stay that nothing else is known of.
 const stay = time.Second
 
 // Run runs the result of a build. logs takes what the program writes; it is called from several goroutines. The error
 // says that the image could not be run at all.
 func Run(ctx context.Context, b Builder, build buildkit.Request, o Options, logs io.Writer) (Result, error) {
-	if err := checkTool(o.Tool); err != nil {
+	if err := CheckTool(o.Tool); err != nil {
 		return Result{}, err
 	}
 	t := test{Options: o, output: &watched{to: logs, text: o.Log, seen: make(chan struct{})}}
@@ -228,7 +231,7 @@ func (t *test) spec(image dockerspec.DockerOCIImage) (probe.Spec, string) {
 		return s, fmt.Sprintf("port %d, which it declares", s.TCP)
 	}
 	s.Stay = stay.Seconds()
-	return s, "it to stay"
+	return s, toStay
 }
 
 // shell is what runs the shell form of instructions.
@@ -249,7 +252,11 @@ func (t *test) early(main *buildkit.Process, waitsFor string, after time.Duratio
 		t.result.How = "ended by itself with status 0"
 		t.note("starts", Passed, "ended by itself with status 0 after %.1fs", after.Seconds())
 	default:
-		t.note("starts", Failed, "ended with status %d before %s was there", status, waitsFor)
+		before := ""
+		if waitsFor != toStay {
+			before = " before " + waitsFor + " was there"
+		}
+		t.note("starts", Failed, "ended with status %d%s", status, before)
 	}
 	for _, name := range []string{"user", "writes", "stops"} {
 		t.note(name, Skipped, "it ended before it could be looked at")
