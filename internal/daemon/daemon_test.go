@@ -132,6 +132,23 @@ func (r *running) wait(root, what string, cond func(api.Repository) bool) api.Re
 	return match
 }
 
+// connected returns as soon as the daemon knows its builder.
+func (r *running) connected() {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(r.t.Context(), 20*time.Second)
+	defer cancel()
+	found := errors.New("found")
+	err := r.Watch(ctx, func(s api.Status) error {
+		if s.Builder.Connected {
+			return found
+		}
+		return nil
+	})
+	if !errors.Is(err, found) {
+		r.t.Fatalf("waited for the builder: %v", err)
+	}
+}
+
 func (r *running) up(dir string, allow bool) api.Repository {
 	r.t.Helper()
 	s, err := r.Up(r.t.Context(), api.UpRequest{Dir: dir, Allow: allow})

@@ -73,6 +73,7 @@ func walks(t *testing.T, blind bool, share, full int) {
 // to.
 func TestPredictAfterWarm(t *testing.T) {
 	r := start(t, t.TempDir(), map[string]string{"BUILDKIT_HOST": lab.For(t).Address()})
+	r.connected()
 	dir, nonce := t.TempDir(), strings.ToLower(rand.Text())
 	write(t, filepath.Join(dir, "Dockerfile"), `FROM node:20
 WORKDIR /app

@@ -110,18 +110,7 @@ func (p *process) start() {
 			p.t.Fatalf("the daemon did not start: %v\n%s", err, p.log.text())
 		}
 	}
-	connected := errors.New("connected")
-	ctx, cancel := context.WithTimeout(p.t.Context(), 20*time.Second)
-	defer cancel()
-	err = p.Watch(ctx, func(s api.Status) error {
-		if s.Builder.Connected {
-			return connected
-		}
-		return nil
-	})
-	if !errors.Is(err, connected) {
-		p.t.Fatalf("waited for the builder: %v\n%s", err, p.log.text())
-	}
+	p.connected()
 }
 
 // stop ends the daemon, or kills it, and waits for its end.
