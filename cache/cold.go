@@ -31,7 +31,7 @@ type Policy struct {
 // first. Nothing goes that is in use or needed, that others which stay build on,
 // or that nobody explains, unless the policy says so.
 func Cold(list []Holding, p Policy) []int {
-	children, needed := make([]int, len(list)), closure(list)
+	children, needed := make([]int, len(list)), Closure(list)
 	index := make(map[string]int, len(list))
 	for i, h := range list {
 		index[h.ID] = i
@@ -80,8 +80,8 @@ func Cold(list []Holding, p Policy) []int {
 	return cold
 }
 
-// closure returns the IDs of what is needed and of all that it builds on.
-func closure(list []Holding) map[string]bool {
+// Closure returns the IDs of what is needed and of all that it builds on.
+func Closure(list []Holding) map[string]bool {
 	parents := make(map[string][]string, len(list))
 	var left []string
 	for _, h := range list {

@@ -68,7 +68,7 @@ func usageOf(r *controlapi.UsageRecord) Usage {
 	if u.LastUsed = u.Created; r.LastUsedAt != nil {
 		u.LastUsed = r.LastUsedAt.AsTime()
 	}
-	u.Kind, u.Record = describe(r.RecordType, r.Description)
+	u.Kind, u.Record = kindOfUsage(r.RecordType, r.Description)
 	return u
 }
 
@@ -81,9 +81,9 @@ const (
 	run        = "mount / from "
 )
 
-// describe returns the kind of an entry and what it is listed as. That of a cache
+// kindOfUsage returns the kind of an entry and what it is listed as. That of a cache
 // mount is the result of the RUN that it was made for.
-func describe(recordType, description string) (Kind, string) {
+func kindOfUsage(recordType, description string) (Kind, string) {
 	switch recordType {
 	case "source.local":
 		return LocalFiles, ""

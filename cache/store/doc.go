@@ -30,6 +30,8 @@
 //	          known of the files in it ([buildctx.Tree.Sums])
 //	ledgers   a bucket per builder's cache: what is known to be in it
 //	          (internal/ledger), sealed; made when it is first needed
+//	made      a bucket per builder's cache: which step an entry of it is the
+//	          result of, by the time of its execution
 //	repositories, images, learnt, warmth
 //	          JSON by natural key: there are few of them
 //

@@ -98,7 +98,7 @@ func newRoot(o *options) *cobra.Command {
 	root.AddCommand(
 		newUp(o), newDown(o), newAllow(o), newDisallow(o), newStatus(o),
 		newCheck(o), newContext(o), newPredict(o), newWhy(o), newSuggest(o), newReplay(o), newStats(o), newWarm(o),
-		newInit(o), newImage(o), newBuild(o), newVersion(o), newDaemon(o), newSmokeProbe(o),
+		newInit(o), newImage(o), newBuild(o), newPrune(o), newVersion(o), newDaemon(o), newSmokeProbe(o),
 	)
 	return root
 }

@@ -15,7 +15,7 @@ import (
 func TestSchemasAreDocumented(t *testing.T) {
 	answers := map[string]any{
 		api.StatusSchema: api.Status{}, api.CheckSchema: api.Check{}, api.ContextSchema: api.Context{},
-		api.StatsSchema: api.Stats{}, api.SuggestSchema: api.Suggest{}, api.ReplaySchema: api.Replay{}, api.PredictSchema: api.Predict{}, api.WhySchema: api.Why{}, api.VersionSchema: api.Program{},
+		api.StatsSchema: api.Stats{}, api.SuggestSchema: api.Suggest{}, api.ReplaySchema: api.Replay{}, api.PredictSchema: api.Predict{}, api.WhySchema: api.Why{}, api.VersionSchema: api.Program{}, api.PruneSchema: api.Prune{},
 		api.ContextStepsSchema: api.ContextSteps{}, api.ContextTreeSchema: api.ContextTree{},
 		api.ImageSchema: api.Image{}, api.ImageDiffSchema: api.ImageDiff{},
 		api.BuildReportSchema: api.BuildReport{}, api.InitSchema: api.Init{},

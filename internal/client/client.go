@@ -114,6 +114,11 @@ func (c *Client) Replay(ctx context.Context, req api.ReplayRequest) (a api.Repla
 	return a, c.call(ctx, http.MethodPost, "replay", req, &a)
 }
 
+// Prune returns what the builder keeps, and removes what req names.
+func (c *Client) Prune(ctx context.Context, req api.PruneRequest) (a api.Prune, err error) {
+	return a, c.call(ctx, http.MethodPost, "prune", req, &a)
+}
+
 // Stats returns what the cache did.
 func (c *Client) Stats(ctx context.Context, req api.StatsRequest) (a api.Stats, err error) {
 	return a, c.call(ctx, http.MethodPost, "stats", req, &a)

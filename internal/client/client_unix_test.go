@@ -78,6 +78,7 @@ func self(version string) api.Version {
 // backend is a small real one.
 type backend struct {
 	server.Answers
+	server.Pruner
 	server.Statuses
 	server.Verifier
 	warmed chan struct{} // closed when a warm's context has ended

@@ -124,6 +124,7 @@ func (d *Daemon) enterWarm(ctx context.Context, node *buildkit.Builder, r *repos
 	site := ledger.Site{Snapshots: d.account(node).copies, Keys: []string{node.SharedKey(def.Context)}}
 	d.enterPart(ctx, node, site, part, r.contents, def.Name, []*project.Picture{before, s.picture})
 	r.contents.Received(ctx, part.Plan, def.Name, site, before, s.picture)
+	d.keepMade(node, r, def.Name, part, stepNames(plan.Steps))
 	d.list(ctx, node)
 }
 

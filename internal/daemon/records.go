@@ -100,6 +100,7 @@ func (d *Daemon) record(ctx context.Context, node *buildkit.Builder, ev buildkit
 		d.log.Error("store a finished build", "ref", ev.Ref, "error", err)
 		return
 	}
+	d.madeBy(node, seen, repo, def)
 	d.log.Debug("build recorded", "ref", ev.Ref, "repository", repo.root, "definition", def.Name)
 	if expected, _, err := d.pastOf(repo, name, def.Name); err == nil && span != nil {
 		d.count(repo, seen, picturesOf(span, repo), expected)

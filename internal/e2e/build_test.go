@@ -182,7 +182,7 @@ esac`)
 func (u *user) checkFiles(flags []string) {
 	u.t.Helper()
 	u.tool("trivy", `case "$1" in
-image) echo '{"SchemaVersion": 2, "Results": [{"Class": "os-pkgs", "Vulnerabilities": [{"VulnerabilityID": "CVE-2099-1", "PkgName": "<script>alert(1)</script>", "InstalledVersion": "1", "Severity": "HIGH", "PrimaryURL": "javascript:alert(1)", "Title": "|x|` + "`y`" + `"}]}]}' ;;
+image) echo '{"SchemaVersion": 2, "Results": [{"Class": "os-pkgs", "Vulnerabilities": [{"VulnerabilityID": "CVE-2099-1", "PkgName": "<script>alert(1)</script>", "InstalledVersion": "1", "Severity": "HIGH", "PrimaryURL": "javascript:alert(1)", "Title": "|x|`+"`y`"+`"}]}]}' ;;
 esac`)
 	markdown, status := u.stoker(u.t.Context(), append([]string{"build", "--progress", "quiet", "--markdown", "--html", "out.html", "--sarif", "out.sarif"}, flags...)...)
 	if status != 0 || !strings.HasPrefix(markdown, "## ✅ repo\n") || strings.Contains(markdown, "<script>") || !strings.Contains(markdown, "| high | CVE-2099-1 |") {

@@ -28,6 +28,7 @@ type Backend interface {
 	Answers
 	Warmer
 	Verifier
+	Pruner
 }
 
 // Statuses gives the status that the daemon holds ready.
@@ -58,6 +59,11 @@ type Answers interface {
 	Stats(context.Context, api.StatsRequest) (api.Stats, error)
 	Suggest(context.Context, api.SuggestRequest) (api.Suggest, error)
 	Why(context.Context, api.WhyRequest) (api.Why, error)
+}
+
+// Pruner shows what a builder keeps, and removes what of it was asked for.
+type Pruner interface {
+	Prune(context.Context, api.PruneRequest) (api.Prune, error)
 }
 
 // Warmer warms caches.

@@ -25,6 +25,7 @@ var routes = map[string]handler{
 	"POST /v1/context/tree":    post(Backend.ContextTree),
 	"POST /v1/down":            post(Backend.Down),
 	"POST /v1/predict":         post(Backend.Predict),
+	"POST /v1/prune":           post(Backend.Prune),
 	"POST /v1/replay":          post(Backend.Replay),
 	"POST /v1/stats":           post(Backend.Stats),
 	"POST /v1/stop":            (*Server).stop,

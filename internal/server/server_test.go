@@ -30,6 +30,7 @@ import (
 type backend struct {
 	server.Answers  // calls of which the tests make none
 	server.Verifier // likewise
+	server.Pruner   // likewise
 	statuses        chan string
 }
 

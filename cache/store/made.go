@@ -1,0 +1,108 @@
+package store
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"go.etcd.io/bbolt"
+)
+
+// madeBucket holds a bucket per builder's cache, each with what was executed, by
+// time. It is made when it is first needed.
+var madeBucket = []byte("made")
+
+const (
+	// maxMade is how many executions are kept of one cache: some ten megabytes. The
+	// oldest go first, and what they made is nobody's then.
+	maxMade = 50_000
+	// madeFor is for how long they are.
+	madeFor = 180 * 24 * time.Hour
+)
+
+// A Made is the execution of a step: what explains an entry of a builder's cache.
+type Made struct {
+	// Record is what the builder lists the result as (dockerfile.Op.Record),
+	// sealed ([Store.Seal]).
+	Record             []byte    `json:"record"`
+	Started, Completed time.Time // by the builder's clock
+	Repository         string    `json:"repository"`
+	Definition         string    `json:"definition"`
+	Step               string    `json:"step"` // as in a record of a build
+}
+
+// PutMade stores executions on one builder's cache, whose name is any text; it
+// is not kept. What was stored before stays as it is.
+func (s *Store) PutMade(name string, now time.Time, list []Made) error {
+	if len(list) == 0 {
+		return nil
+	}
+	return s.update("what was executed", func(tx *bbolt.Tx) error {
+		all, err := tx.CreateBucketIfNotExists(madeBucket)
+		if err != nil {
+			return err
+		}
+		b, err := all.CreateBucketIfNotExists(s.ledgerID(name))
+		if err != nil {
+			return err
+		}
+		count := b.Sequence()
+		for _, m := range list {
+			key := append(timeKey(m.Started), m.Record...)
+			if b.Get(key) != nil {
+				continue
+			}
+			value, err := json.Marshal(m)
+			if err != nil {
+				return err
+			}
+			if err := b.Put(key, value); err != nil {
+				return err
+			}
+			count++
+		}
+		return dropOldMade(b, count, now)
+	})
+}
+
+// dropOldMade keeps b within its bounds; count is how many entries it has, which
+// is noted in its sequence.
+func dropOldMade(b *bbolt.Bucket, count uint64, now time.Time) error {
+	oldest := binary.BigEndian.Uint64(timeKey(now.Add(-madeFor)))
+	c := b.Cursor()
+	for key, _ := c.First(); key != nil && (count > maxMade || len(key) < 8 || binary.BigEndian.Uint64(key) < oldest); key, _ = c.First() {
+		if err := b.Delete(key); err != nil {
+			return err
+		}
+		count--
+	}
+	return b.SetSequence(count)
+}
+
+// Made returns what was executed on a builder's cache, the oldest first.
+func (s *Store) Made(name string) (list []Made, err error) {
+	err = s.view("what was executed", func(tx *bbolt.Tx) error {
+		all := tx.Bucket(madeBucket)
+		if all == nil {
+			return nil
+		}
+		b := all.Bucket(s.ledgerID(name))
+		if b == nil {
+			return nil
+		}
+		return b.ForEach(func(key, value []byte) error {
+			var m Made
+			if err := json.Unmarshal(bytes.Clone(value), &m); err != nil {
+				return fmt.Errorf("%w: an execution: %w", ErrCorrupt, err)
+			}
+			list = append(list, m)
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return list, nil
+}

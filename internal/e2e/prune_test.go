@@ -1,0 +1,88 @@
+package e2e_test
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stokerd/stoker/internal/api"
+)
+
+// TestPrune makes two states of a build and one of a stranger's, and has what is cold removed: the
+// state that nothing needs any more, and nothing else.
+func TestPrune(t *testing.T) {
+	t.Parallel()
+	u := newUser(t, `prewarm: {level: "off"}`+"\n")
+	u.shop()
+	u.must("up", "--allow")
+	old, err := os.ReadFile(filepath.Join(u.dir, "src/index.js"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.build(".")
+	u.awaitBuilds("api", 1)
+	u.write("src/index.js", "console.log('the second state');\n")
+	u.build(".")
+	u.awaitBuilds("api", 2)
+	stranger := filepath.Join(filepath.Dir(u.dir), "stranger")
+	if err := os.MkdirAll(stranger, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(stranger, "Dockerfile"), []byte("FROM node:20\nRUN echo of somebody else\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	u.build(stranger)
+
+	if cold := read[api.Prune](u, "prune"); cold.Remove.Records != 0 || cold.Held.Records == 0 || cold.Needed.Records < 5 {
+		t.Errorf("a cache of the last minute: %+v", summary(cold))
+	}
+	shown := read[api.Prune](u, "prune", "--older", "1ms")
+	steps := map[string]int{} // that go, by instruction
+	for _, r := range shown.Records {
+		if r.Remove && (r.Owner == nil || r.Owner.Definition != "api" || r.Owner.Repository != u.dir || r.Needed || r.InUse) {
+			t.Errorf("%+v goes", r)
+		}
+		if r.Remove {
+			_, instruction, _ := strings.Cut(r.Owner.Step, "] ")
+			steps[instruction]++
+		}
+	}
+	// What comes before COPY . . is equal in both states.
+	if len(steps) != 3 || steps["COPY . ."] != 1 || steps["RUN npm ci"] != 1 || steps["RUN npm run build"] != 1 {
+		t.Errorf("these go: %v", steps)
+	}
+	if !slices.ContainsFunc(shown.Others, func(k api.PruneKind) bool { return k.Kind == "step" }) {
+		t.Errorf("the stranger's step is not among others: %+v", shown.Others)
+	}
+	text := u.must("prune", "--older", "1ms")
+	t.Log("\n" + text)
+	if !strings.Contains(text, "would remove") || !strings.Contains(text, "RUN npm ci") {
+		t.Errorf("prune prints\n%s", text)
+	}
+
+	if out, status := u.stoker(t.Context(), "prune", "--all", "--older", "1ms", "--yes"); status != 2 || !strings.Contains(out, "nothing was removed") {
+		t.Errorf("without a typed yes: exit status %d\n%s", status, out)
+	}
+	gone := read[api.Prune](u, "prune", "--older", "1ms", "--yes")
+	if gone.Removed == nil || gone.Removed.Records != 3 || gone.Remove.Records != 0 {
+		t.Errorf("three records went, it says %+v", summary(gone))
+	}
+	if got := u.build("."); got.hits() != len(got) || len(got) != 5 {
+		t.Errorf("after pruning, the build of what is there: %v; want five hits", got)
+	}
+	if got := u.build(stranger); got.hits() != len(got) {
+		t.Errorf("the stranger's build: %v; want hits", got)
+	}
+	u.write("src/index.js", string(old))
+	if got := u.build("."); got.hits() != 2 {
+		t.Errorf("the state that was pruned: %v; want two hits", got)
+	}
+}
+
+// summary leaves the records out.
+func summary(p api.Prune) api.Prune {
+	p.Records = nil
+	return p
+}
