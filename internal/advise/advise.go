@@ -39,6 +39,7 @@ type Costs func(definition string) map[string]float64
 type Answer struct {
 	Build       *project.Build
 	Suggestions []suggest.Suggestion
+	Unread      string // why the rules did not look at it; "" where they did
 }
 
 // History is what the rules know of a repository's past.
@@ -88,7 +89,7 @@ func Suggest(ctx context.Context, p *project.Picture, builds []*project.Build, h
 	for _, b := range builds {
 		a := Answer{Build: b}
 		if in, ok := input(ctx, p, b, h, costs); ok {
-			a.Suggestions = suggest.Suggest(in)
+			a.Unread, a.Suggestions = suggest.TooLarge(in.File), suggest.Suggest(in)
 		}
 		answers = append(answers, a)
 	}
@@ -253,7 +254,7 @@ func (c buildContext) Read(name string) ([]byte, error) {
 // Wire puts answers into the form of `stoker suggest`, with the texts of changes
 // where req asks for them.
 func Wire(p *project.Picture, req api.SuggestRequest, answers []Answer, h History) api.Suggest {
-	out := api.Suggest{Schema: api.SuggestSchema, Definitions: []api.SuggestDefinition{}}
+	out := api.Suggest{Schema: api.SuggestSchema, Note: h.Note, Definitions: []api.SuggestDefinition{}}
 	for _, a := range answers {
 		d := api.SuggestDefinition{Name: a.Build.Definition.Name, Suggestions: []api.Suggestion{}}
 		if a.Build.Problem != nil {
@@ -270,7 +271,7 @@ func Wire(p *project.Picture, req api.SuggestRequest, answers []Answer, h Histor
 			d.Suggestions = append(d.Suggestions, one)
 		}
 		if len(d.Suggestions) == 0 && d.Problem == "" {
-			d.Content = content(h)
+			d.Content = cmp.Or(a.Unread, content(h))
 		}
 		out.Definitions = append(out.Definitions, d)
 	}

@@ -7,6 +7,8 @@ const SuggestSchema = "stoker.suggest/v1"
 type Suggest struct {
 	Schema      string              `json:"schema"`
 	Definitions []SuggestDefinition `json:"definitions"`
+	// Note says why there is no history, or less than there could be.
+	Note string `json:"note,omitempty"`
 }
 
 // SuggestDefinition lists the suggestions for one definition, best first.

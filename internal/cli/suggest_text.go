@@ -104,6 +104,12 @@ func (s *suggestOptions) print(answer api.Suggest) {
 	for _, text := range slices.Sorted(maps.Keys(content)) {
 		p.wrapped("", p.bold(strings.Join(content[text], ", "))+": "+text)
 	}
+	if answer.Note != "" && len(content) < len(answer.Definitions) {
+		p.wrapped("", p.warn("note: ")+answer.Note)
+	}
+	if len(answer.Definitions) == 0 {
+		s.err.line("nothing to build was found: write a Dockerfile, or name what is built under `builds` in stoker.yaml")
+	}
 	if len(best(answer)) > 0 {
 		s.hint("stoker suggest --diff shows the changes, --apply makes them")
 	}

@@ -16,6 +16,7 @@ package suggest
 
 import (
 	"cmp"
+	"fmt"
 	"iter"
 	"slices"
 	"strings"
@@ -188,10 +189,30 @@ func Rules() []Rule {
 	}
 }
 
+// mostStages bounds the work of the rules, which follow each stage down to the image
+// that it starts from: stages, each counted with those below it.
+const mostStages = 1500
+
+// TooLarge says why the rules do not look at a Dockerfile; "" where they do.
+func TooLarge(f *dockerfile.File) string {
+	n, below := 0, make([]int, len(f.Stages))
+	for i, st := range f.Stages {
+		below[i] = 1
+		if st.BaseStage >= 0 {
+			below[i] += below[st.BaseStage]
+		}
+		n += below[i]
+	}
+	if n > mostStages {
+		return fmt.Sprintf("the Dockerfile was not looked at: its %d stages start from one another %d times, more than %d", len(f.Stages), n-len(f.Stages), mostStages)
+	}
+	return ""
+}
+
 // Suggest returns what the rules propose: most seconds saved first, then what can be
 // applied before advice, then by bytes, and else in the order of the rules.
 func Suggest(in Input) []Suggestion {
-	if in.File == nil || len(in.Builds) == 0 {
+	if in.File == nil || len(in.Builds) == 0 || TooLarge(in.File) != "" {
 		return nil
 	}
 	in.shared = &shared{replays: map[string]Replayed{}}
