@@ -472,3 +472,29 @@ func (s scenario) check(t *testing.T, g suggest.Suggestion) {
 		t.Errorf("once applied, there is still %q: %s\n%s", again.Title, again.Obstacle, again.Diff())
 	}
 }
+
+// TestTooLarge holds that stages which start from one another in long chains, where
+// the rules would take minutes, are refused at once, and others are not.
+func TestTooLarge(t *testing.T) {
+	for _, c := range []struct {
+		stages int
+		from   string
+		want   bool
+	}{{50, "s%d", false}, {3000, "s%d", true}, {300, "alpine", false}} {
+		text := "FROM alpine AS s0\nRUN true\n"
+		for i := 1; i < c.stages; i++ {
+			from := c.from
+			if strings.Contains(from, "%") {
+				from = fmt.Sprintf(from, i-1)
+			}
+			text += fmt.Sprintf("FROM %s AS s%d\nRUN true\n", from, i)
+		}
+		f, err := dockerfile.Parse("Dockerfile", []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := suggest.TooLarge(f); (got != "") != c.want {
+			t.Errorf("%d stages from %s: %q", c.stages, c.from, got)
+		}
+	}
+}
