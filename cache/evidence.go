@@ -91,6 +91,9 @@ const (
 	Unwatched Gap = "unwatched"
 	// Moving: the files changed while they were sent.
 	Moving Gap = "moving"
+	// Unseen: files changed in a way that the builder does not look for, so that it
+	// may have built what they were before.
+	Unseen Gap = "unseen"
 	// Unreadable: what the step takes could not be read.
 	Unreadable Gap = "unreadable"
 	// NoEvidence: the builder tells nothing of the build's operations, as of one

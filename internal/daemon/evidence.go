@@ -22,7 +22,7 @@ import (
 
 // keep stores a build with what explains it, if the builder tells of that, and
 // returns what is then known of it.
-func (d *Daemon) keep(ctx context.Context, ev buildkit.Event, seen buildkit.Observed, pictures []*project.Picture, repo *repository, def buildctx.Definition) error {
+func (d *Daemon) keep(ctx context.Context, node *buildkit.Builder, ev buildkit.Event, seen buildkit.Observed, pictures []*project.Picture, repo *repository, def buildctx.Definition) error {
 	known := len(seen.Parts) == 0
 	if len(pictures) == 0 && !known {
 		// The builder updated the record of a build that was watched: nobody looked again.
@@ -35,7 +35,7 @@ func (d *Daemon) keep(ctx context.Context, ev buildkit.Event, seen buildkit.Obse
 		_, err := d.store.Put(seen.Record)
 		return err
 	}
-	g := gatherer{daemon: d, contents: repo.contents, name: def.Name, pictures: pictures}
+	g := gatherer{daemon: d, contents: repo.contents, site: d.site(node, seen.Join), name: def.Name, pictures: pictures}
 	e := cache.Evidence{Args: repo.digests(ev), NoCache: uncached(seen.Join)}
 	e.Dockerfile = d.outline(def, seen.Join.Dockerfile)
 	for _, part := range seen.Parts {
@@ -105,6 +105,7 @@ func uncached(j buildkit.Join) []string {
 type gatherer struct {
 	daemon   *Daemon
 	contents *ledger.Reader
+	site     ledger.Site
 	name     string
 	pictures []*project.Picture
 	taken    []*content.Manifest // that the evidence names
@@ -112,9 +113,13 @@ type gatherer struct {
 
 func (g *gatherer) gather(ctx context.Context, e cache.Evidence, part buildkit.Part) cache.Evidence {
 	sent := g.contents.Sent(ctx, part.Plan, g.name, g.pictures...)
+	built := g.contents.Content(ctx, part.Plan, g.name, g.site, g.pictures...)
 	return e.Gather(cache.Gathering{
-		Plan: part.Plan, Keys: cache.Keys(part.Plan.Ops, sent.Digest), Fates: part.Fates, Traits: part.Traits, Lines: part.Lines,
+		Plan: part.Plan, Keys: cache.Keys(part.Plan.Ops, built), Fates: part.Fates, Traits: part.Traits, Lines: part.Lines,
 		Take: func(request int, selected []dockerfile.Selector) cache.Taken {
+			if _, err := built(request, selected); err != nil {
+				return cache.Taken{Unknown: gapOf(err)}
+			}
 			digest, m, err := sent.Taken(request, selected)
 			if err != nil {
 				return cache.Taken{Unknown: gapOf(err)}
@@ -130,6 +135,8 @@ func gapOf(err error) cache.Gap {
 	switch {
 	case errors.Is(err, ledger.ErrUnseen):
 		return cache.Unwatched
+	case errors.Is(err, cache.ErrStale):
+		return cache.Unseen
 	case errors.Is(err, ledger.ErrMoving), errors.As(err, &unstable):
 		return cache.Moving
 	}

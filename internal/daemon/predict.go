@@ -84,10 +84,7 @@ func (d *Daemon) save(a account) {
 // where the files that its steps take were the same all through the span.
 func (d *Daemon) enter(ctx context.Context, node *buildkit.Builder, seen buildkit.Observed, span []moment, repo *repository, name string) {
 	pictures := picturesOf(span, repo)
-	site := ledger.Site{Snapshots: d.account(node).copies, Keys: []string{plainClient}}
-	if dir := seen.Join.LocalContext; dir != "" {
-		site.Keys = []string{node.SharedKey(dir)}
-	}
+	site := d.site(node, seen.Join)
 	for _, part := range seen.Parts {
 		d.enterPart(ctx, node, site, part, d.contents(repo), name, pictures)
 	}
@@ -95,6 +92,15 @@ func (d *Daemon) enter(ctx context.Context, node *buildkit.Builder, seen buildki
 		d.contents(repo).Received(ctx, seen.Parts[0].Plan, name, site, pictures...)
 	}
 	d.list(ctx, node)
+}
+
+// site returns where a build ran, and who sent its files.
+func (d *Daemon) site(node *buildkit.Builder, j buildkit.Join) ledger.Site {
+	site := ledger.Site{Snapshots: d.account(node).copies, Keys: []string{plainClient}}
+	if j.LocalContext != "" {
+		site.Keys = []string{node.SharedKey(j.LocalContext)}
+	}
+	return site
 }
 
 // plainClient is the key of clients that give none.

@@ -96,7 +96,7 @@ func (d *Daemon) record(ctx context.Context, node *buildkit.Builder, ev buildkit
 		seen.Unname()
 	}
 	seen.Describe(describer(ctx, def))
-	if err := d.keep(ctx, ev, seen, picturesOf(span, repo), repo, def); err != nil {
+	if err := d.keep(ctx, node, ev, seen, picturesOf(span, repo), repo, def); err != nil {
 		d.log.Error("store a finished build", "ref", ev.Ref, "error", err)
 		return
 	}

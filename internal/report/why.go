@@ -236,6 +236,8 @@ func gapText(c cache.Cause) string {
 		return "not known: nobody watched its files while " + whose + " ran (the daemon was off, or had just met this build)"
 	case cache.Moving:
 		return "not known: its files changed while " + whose + " sent them"
+	case cache.Unseen:
+		return "not known: files had changed in a way that the builder does not see when " + whose + " ran (touch them)"
 	case cache.Unreadable:
 		return "not known: files that it takes could not be read when " + whose + " ran"
 	case cache.Remote:
