@@ -56,7 +56,7 @@ type WhyCause struct {
 	// platforms.
 	Before string `json:"before,omitempty"`
 	After  string `json:"after,omitempty"`
-	// Reason is, of kind unknown, why: unwatched, moving, unreadable, no-evidence or
+	// Reason is, of kind unknown, why: unwatched, moving, unseen, unreadable, no-evidence or
 	// download.
 	Reason string    `json:"reason,omitempty"`
 	Paths  []WhyPath `json:"paths,omitempty"` // of kind files, the most telling first

@@ -148,4 +148,13 @@ func TestUnseenChange(t *testing.T) {
 	if ran := w.build(); !ran["[3/3]"] {
 		t.Error("the builder did not see the file after it was touched")
 	}
+	// What the build between took is not known: it was not this state.
+	why, err := r.Why(t.Context(), api.WhyRequest{Dir: w.dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := why.Steps[len(why.Steps)-1]
+	if last.Outcome != "executed" || last.Cause == nil || last.Cause.Kind != "files" || len(last.Cause.Paths) != 1 || last.Cause.Paths[0].Path != "src/a" {
+		t.Errorf("why: %+v", last)
+	}
 }
