@@ -148,6 +148,7 @@ func TestUnseenChange(t *testing.T) {
 	if ran := w.build(); !ran["[3/3]"] {
 		t.Error("the builder did not see the file after it was touched")
 	}
+	r.wait(w.dir, "the last build", func(repo api.Repository) bool { return repo.Definitions[0].Builds == 3 })
 	// What the build between took is not known: it was not this state.
 	why, err := r.Why(t.Context(), api.WhyRequest{Dir: w.dir})
 	if err != nil {
