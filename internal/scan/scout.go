@@ -91,7 +91,7 @@ func parsePURL(purl string) (name, version string) {
 	rest := strings.TrimPrefix(purl, "pkg:")
 	rest, _, _ = strings.Cut(rest, "#")
 	rest, _, _ = strings.Cut(rest, "?")
-	if at := strings.LastIndex(rest, "@"); at > 0 {
+	if at := strings.LastIndex(rest, "@"); at > strings.LastIndex(rest, "/")+1 {
 		rest, version = rest[:at], rest[at+1:]
 	}
 	kind, name, _ := strings.Cut(rest, "/")
