@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -146,7 +147,24 @@ func (c *buildOptions) run(ctx context.Context, args []string) error {
 		}
 	}()
 	w := buildWork{buildOptions: c, query: query, build: build, node: found.Builders[0], request: request}
+	if c.load && w.node.Info().Kind != "docker" {
+		if err := c.engine(ctx); err != nil {
+			return err
+		}
+	}
 	return w.do(ctx)
+}
+
+// engine looks for the Docker that is to take the image: that there is none is told before anything is built for it.
+func (c *buildOptions) engine(ctx context.Context) error {
+	dial, err := c.surroundings().Engine()
+	if err == nil {
+		var conn net.Conn
+		if conn, err = dial(ctx); err == nil {
+			return conn.Close()
+		}
+	}
+	return &api.Error{Code: api.NoBuilder, Message: "--load: the Docker Engine does not answer: " + err.Error(), Hint: "start Docker, or --push the image"}
 }
 
 // find returns the one definition that is built.
