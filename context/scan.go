@@ -117,6 +117,9 @@ func (s *scanner) fill(d *directory, rel string, p Pruner) {
 	}
 	buf := s.drafts.Get().(*[]draft)
 	drafts, err := readDirectory(s.abs(rel), p, (*buf)[:0])
+	if rel != "." && missing(err) {
+		err = nil // since it was listed: nothing is in there
+	}
 	slices.SortFunc(drafts, func(a, b draft) int { return strings.Compare(a.name, b.name) })
 	length := 0
 	for i := range drafts {
