@@ -66,7 +66,8 @@ type breaking struct {
 func (st *stepTally) charge(b *breaking, blames []Blame) {
 	st.broke.Times++
 	lost := 0.0
-	for id, seconds := range b.seconds {
+	for _, id := range slices.SortedFunc(maps.Keys(b.seconds), compareIDs) { // a sum depends on the order
+		seconds := b.seconds[id]
 		lost += seconds
 		if st.costs == nil {
 			st.costs = map[StepID]float64{}
