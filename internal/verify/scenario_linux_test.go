@@ -1,6 +1,7 @@
 package verify_test
 
 import (
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -117,7 +118,13 @@ var unbuilt = map[string]string{
 	"cache-mount/pip":                   "the stand-in for pip takes --target only in front of what it is for",
 	"cache-mount/poetry":                "there is no stand-in for poetry",
 	"late-arg/builds-differ":            "it copies programs that it does not hold",
+	"manifests-first/npm-copied-over":   "it copies from an image that is not there",
 	"manifests-first/pip-upgrade-first": "the python image has no npm and no make",
+	"reorder/down-to-start":             "the stand-in for npx writes dist, and not what is asked for",
+	"repositories/apk-commit":           "there is no stand-in for an image with apk and go",
+	"repositories/django-with-assets":   "it runs a program that the python image does not have",
+	"repositories/pdm-tool":             "there is no stand-in for pdm",
+	"repositories/trap-user-between":    "the folder is root's, and npm ci runs as another user",
 }
 
 // supply gives a scenario what its steps need and its rule does not look at.
@@ -150,7 +157,11 @@ func supply(files map[string]string) {
 			files[name] += "\n" + packages
 		}
 	}
-	if _, ok := files["package-lock.json"]; !ok && strings.Contains(text, "npm") {
+	hasSource := slices.ContainsFunc(slices.Collect(maps.Keys(files)), func(name string) bool { return strings.HasPrefix(name, "src/") })
+	if strings.Contains(text, "run build") && !hasSource {
+		files["src/index.js"] = "x\n" // else the stand-in bundles all there is, the Dockerfile too
+	}
+	if _, ok := files["package-lock.json"]; !ok && (strings.Contains(text, "npm ci") || strings.Contains(text, "package-lock.json")) {
 		files["package-lock.json"] = packages
 	}
 }
