@@ -27,7 +27,7 @@ func TestSuggestionHolds(t *testing.T) {
 				u.append(c.source, "\n")
 				u.run("git", "commit", "-q", "-a", "-m", "edit")
 			}
-			u.must("suggest", "--apply")
+			u.must("suggest", "--rule", "manifests-first", "--apply")
 			first := u.build(".")
 			if cached, ok := first[c.install]; !ok || cached {
 				t.Errorf("the first build: %v; want %s to run", first, c.install)
