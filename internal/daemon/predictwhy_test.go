@@ -18,7 +18,7 @@ import (
 // What will run is told in the words of why, and how long it will take from what
 // was observed, after a restart, too.
 func TestPredictSaysWhy(t *testing.T) {
-	builder := lab.For(t)
+	builder := lab.Own(t) // what others left in one would be in doubt
 	r := startProcess(t, builder.Address())
 	other, err := client.New(t.Context(), builder.Address())
 	if err != nil {
