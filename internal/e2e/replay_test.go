@@ -82,7 +82,8 @@ CMD ["cat", "bundle"]
 		}
 		total += hits[name]
 	}
-	if len(hits) != len(said) || total == 0 {
+	// The first build of all reuses nothing, and one after a large change little.
+	if len(hits) != len(said) || total == 0 && built > 4 {
 		t.Errorf("steps that were built: %v\nreplayed: %v", hits, said)
 	}
 }
