@@ -79,6 +79,44 @@ func TestPrune(t *testing.T) {
 	if got := u.build("."); got.hits() != 2 {
 		t.Errorf("the state that was pruned: %v; want two hits", got)
 	}
+	u.checkKeep()
+	u.checkTypedYes(stranger)
+}
+
+// checkKeep has no more removed than makes the cache as small as asked for, and nothing that the next
+// build takes, however small that is. One state is cold: that of the build before.
+func (u *user) checkKeep() {
+	u.t.Helper()
+	u.awaitBuilds("api", 4)
+	if large := read[api.Prune](u, "prune", "--keep", "1TB", "--yes"); large.Remove.Records != 0 || large.Removed != nil {
+		u.t.Errorf("a cache that is small enough: %+v", summary(large))
+	}
+	before := read[api.Prune](u, "prune", "--keep", "1B")
+	after := read[api.Prune](u, "prune", "--keep", "1B", "--yes")
+	if after.Removed == nil || after.Removed.Records != 3 || after.Held.Bytes != before.Held.Bytes-after.Removed.Bytes {
+		u.t.Errorf("of %+v went %+v, which left %+v", summary(before), after.Removed, summary(after))
+	}
+	if got := u.build("."); got.hits() != len(got) {
+		u.t.Errorf("after pruning to nothing, the build of what is there: %v; want hits", got)
+	}
+}
+
+// checkTypedYes has what nothing explains removed, which the stranger's build then misses.
+func (u *user) checkTypedYes(stranger string) {
+	u.t.Helper()
+	u.awaitBuilds("api", 5)
+	cmd := u.command(u.t.Context(), program, "prune", "--all", "--older", "1ms", "--yes")
+	cmd.Stdin = strings.NewReader("yes\n")
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "type yes to remove") || !strings.Contains(string(out), "\nremoved ") {
+		u.t.Errorf("with a typed yes: %v\n%s", err, out)
+	}
+	if got := u.build("."); got.hits() != len(got) {
+		u.t.Errorf("after everything else was pruned: %v; want hits", got)
+	}
+	if got := u.build(stranger); got.hits() != 0 {
+		u.t.Errorf("the stranger's build, which was pruned: %v; want no hit", got)
+	}
 }
 
 // summary leaves the records out.
