@@ -75,15 +75,15 @@ func BenchmarkAnalyse(b *testing.B) {
 	}
 }
 
-// TestMemory holds what an analysis keeps in memory: it follows the number of files, and not the 2 GB that they are.
+// TestMemory holds what an analysis keeps in memory: it follows the number of files, and not the 2 GiB that they are.
 func TestMemory(t *testing.T) {
-	const files, parts = 60_000, 16
+	const files, parts, disk = 60_000, 16, 2 << 10
 	var p picture
 	for n := range uint64(parts) {
 		p.layers = append(p.layers, machine(t, n, files/parts, 1000))
 	}
 	l := &layout{}
-	d := l.image(t, picture{compression: "zstd", layers: p.layers})
+	d := l.image(t, picture{compression: "zstd", layers: p.layers, packed: []packed{zeroLayer(t, "disk.img", disk)}})
 	archive := l.index(t, d).tar(t)
 	big := write(t, filepath.Join(t.TempDir(), "image.tar"), archive)
 	archive, p.layers, l = nil, nil, nil
@@ -118,6 +118,9 @@ func TestMemory(t *testing.T) {
 	<-done
 	if err != nil {
 		t.Fatal(err)
+	}
+	if a.Visible < disk<<20 {
+		t.Errorf("%d bytes were looked at, which is not what there is", a.Visible)
 	}
 	after := held()
 	t.Logf("%d files: peak %d MB, kept %d MB", a.Files, int64(peak.Load()-min(before, peak.Load()))>>20, (after-before)>>20)

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -129,11 +130,37 @@ func (l *layout) json(t testing.TB, mediaType string, v any) ocispec.Descriptor 
 // picture is an image under test.
 type picture struct {
 	layers      [][]byte // tars
+	packed      []packed // more of them, above
 	compression string
 	config      ocispec.ImageConfig
 	history     []ocispec.History
 	platform    ocispec.Platform
 	annotations map[string]string
+}
+
+// packed is a layer of which the tar is too large to be held.
+type packed struct {
+	data []byte
+	tar  digest.Digest
+}
+
+// zeroLayer has one file of so many MiB of zeros, in zstd: frames that follow each other are one stream, so that
+// one of them need only be repeated.
+func zeroLayer(t testing.TB, name string, size int64) packed {
+	t.Helper()
+	var head bytes.Buffer
+	if err := tar.NewWriter(&head).WriteHeader(&tar.Header{Name: name, Size: size << 20, Mode: 0o644}); err != nil {
+		t.Fatal(err)
+	}
+	block, end := make([]byte, 1<<20), make([]byte, 1024)
+	sum := digest.Canonical.Digester()
+	for _, part := range slices.Concat([][]byte{head.Bytes()}, slices.Repeat([][]byte{block}, int(size)), [][]byte{end}) {
+		if _, err := sum.Hash().Write(part); err != nil {
+			t.Fatal(err)
+		}
+	}
+	frame := squeeze(t, "zstd", block)
+	return packed{slices.Concat(squeeze(t, "zstd", head.Bytes()), bytes.Repeat(frame, int(size)), squeeze(t, "zstd", end)), sum.Digest()}
 }
 
 // image adds an image to the layout and returns its manifest's descriptor.
@@ -148,6 +175,10 @@ func (l *layout) image(t testing.TB, p picture) ocispec.Descriptor {
 	for _, data := range p.layers {
 		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, digest.FromBytes(data))
 		m.Layers = append(m.Layers, l.blob(ocispec.MediaTypeImageLayer, squeeze(t, p.compression, data)))
+	}
+	for _, p := range p.packed {
+		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, p.tar)
+		m.Layers = append(m.Layers, l.blob(ocispec.MediaTypeImageLayer, p.data))
 	}
 	m.Config = l.json(t, ocispec.MediaTypeImageConfig, config)
 	d := l.json(t, ocispec.MediaTypeImageManifest, m)
