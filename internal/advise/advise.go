@@ -40,6 +40,8 @@ type Answer struct {
 	Build       *project.Build
 	Suggestions []suggest.Suggestion
 	Unread      string // why the rules did not look at it; "" where they did
+
+	rest []suggest.Suggestion // of Together: what is left
 }
 
 // History is what the rules know of a repository's past.
@@ -87,13 +89,19 @@ func (m *Memory) Read(ctx context.Context, p *project.Picture, n int) (History, 
 func Suggest(ctx context.Context, p *project.Picture, builds []*project.Build, h History, costs Costs) []Answer {
 	answers := make([]Answer, 0, len(builds))
 	for _, b := range builds {
-		a := Answer{Build: b}
-		if in, ok := input(ctx, p, b, h, costs); ok {
-			a.Unread, a.Suggestions = suggest.TooLarge(in.File), suggest.Suggest(in)
-		}
-		answers = append(answers, a)
+		answers = append(answers, suggestFor(ctx, p, b, h, costs, nil))
 	}
 	return answers
+}
+
+// suggestFor asks rules, all of them if none is named, about one build.
+func suggestFor(ctx context.Context, p *project.Picture, b *project.Build, h History, costs Costs, rules []string) Answer {
+	a := Answer{Build: b}
+	if in, ok := input(ctx, p, b, h, costs); ok {
+		in.Only = rules
+		a.Unread, a.Suggestions = suggest.TooLarge(in.File), suggest.Suggest(in)
+	}
+	return a
 }
 
 // input gathers what the rules look at for b; false if its Dockerfile is no
@@ -102,7 +110,7 @@ func input(ctx context.Context, p *project.Picture, b *project.Build, h History,
 	if b.Selection == nil || b.Definition.Inline != "" {
 		return suggest.Input{}, false
 	}
-	text, err := os.ReadFile(b.Definition.Dockerfile)
+	text, err := p.Text(b.Definition.Dockerfile)
 	if err != nil {
 		return suggest.Input{}, false
 	}
@@ -138,14 +146,14 @@ func build(ctx context.Context, p *project.Picture, b *project.Build) suggest.Bu
 		out.Dir = dir
 	}
 	for _, f := range p.FindingsOf([]*project.Build{b}) {
-		if rel, ok := strings.CutPrefix(f.Path, prefix(out.Dir)); ok && f.Secret() {
+		if rel, ok := strings.CutPrefix(f.Path, prefix(out.Dir)); ok && f.Secret() && out.Context.Exists(rel) {
 			out.Secrets = append(out.Secrets, rel)
 		}
 	}
 	ignoreFile := main.Ignore.Path
 	if ignoreFile == "" {
 		ignoreFile = filepath.Join(main.Root, ".dockerignore")
-	} else if text, err := os.ReadFile(ignoreFile); err == nil {
+	} else if text, err := p.Text(ignoreFile); err == nil {
 		out.Ignore.Text = text
 	}
 	out.Ignore.Path = p.Relative(ignoreFile)
@@ -274,6 +282,15 @@ func Wire(p *project.Picture, req api.SuggestRequest, answers []Answer, h Histor
 			d.Content = cmp.Or(a.Unread, content(h))
 		}
 		out.Definitions = append(out.Definitions, d)
+	}
+	return out
+}
+
+// WireTogether is Wire for the answers of [Together].
+func WireTogether(p *project.Picture, req api.SuggestRequest, answers []Answer, made []suggest.Change, h History) api.Suggest {
+	out := Wire(p, req, answers, h)
+	for _, c := range made {
+		out.Changes = append(out.Changes, api.FileChange{Path: c.Path, Old: c.Old, New: c.New})
 	}
 	return out
 }

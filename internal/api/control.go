@@ -87,6 +87,10 @@ type CheckRequest struct {
 type SuggestRequest struct {
 	Query
 	Changes bool `json:"changes,omitempty"` // also the texts that a change is made of
+	// Together makes each change upon those before it, until nothing is left that
+	// can be applied.
+	Together bool     `json:"together,omitempty"`
+	Rules    []string `json:"rules,omitempty"` // only these; empty for all
 }
 
 // PredictRequest asks what the next builds will reuse.

@@ -9,6 +9,9 @@ type Suggest struct {
 	Definitions []SuggestDefinition `json:"definitions"`
 	// Note says why there is no history, or less than there could be.
 	Note string `json:"note,omitempty"`
+	// Changes are what suggestions that were made upon each other make of each
+	// file, where that was asked for. They are not printed.
+	Changes []FileChange `json:"changes,omitempty"`
 }
 
 // SuggestDefinition lists the suggestions for one definition, best first.

@@ -22,7 +22,7 @@ type suggestOptions struct {
 	adHoc
 	offer
 	json, diff, apply, undo, force bool
-	verify, noVerify               bool
+	all, verify, noVerify          bool
 	rules                          []string
 }
 
@@ -39,10 +39,12 @@ definition that uses it, and compares the images file by file. First it is said
 what runs where. Typed by you, this is leave for this one run. A suggestion with
 which an image would be another one is withdrawn.
 
---apply edits in place and leaves comments and formatting alone. It verifies first
-if a builder is there and the repository is allowed. It refuses a Dockerfile with
-uncommitted changes, unless --force is given. Advice, which would make another
-image on purpose or is for you to decide, is shown and never applied.`,
+--apply edits in place and leaves comments and formatting alone: it makes the best
+change of each Dockerfile, with --all every one, each upon those before it. It
+verifies first, all of them at once, if a builder is there and the repository is
+allowed. It refuses a Dockerfile with uncommitted changes, unless --force is given.
+Advice, which would make another image on purpose or is for you to decide, is
+shown and never applied.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return s.run(cmd.Context(), args) },
 	}
 	s.adHoc.register(cmd)
@@ -52,6 +54,7 @@ image on purpose or is for you to decide, is shown and never applied.`,
 	f.BoolVar(&s.json, "json", false, "print JSON")
 	f.BoolVar(&s.diff, "diff", false, "print the changes as a unified diff")
 	f.BoolVar(&s.apply, "apply", false, "make the best change of each Dockerfile")
+	f.BoolVar(&s.all, "all", false, "with --apply or --diff: every change, each made upon those before it")
 	f.BoolVar(&s.undo, "undo", false, "take back what --apply did last in this repository")
 	f.BoolVar(&s.force, "force", false, "with --apply: also to a Dockerfile with uncommitted changes")
 	f.BoolVar(&s.verify, "verify", false, "build before and after, and compare the images")
@@ -70,6 +73,8 @@ func (s *suggestOptions) check() error {
 	switch {
 	case modes > 1:
 		return usage("", "--json, --diff, --apply and --undo exclude each other")
+	case s.all && !s.apply && !s.diff:
+		return usage("stoker suggest --apply --all", "--all goes with --apply or --diff")
 	case s.force && !s.apply:
 		return usage("stoker suggest --apply --force", "--force goes with --apply")
 	case s.noVerify && !s.apply:
@@ -98,7 +103,7 @@ func (s *suggestOptions) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	req := api.SuggestRequest{Query: query, Changes: s.apply || s.verify}
+	req := api.SuggestRequest{Query: query, Changes: s.apply || s.verify, Together: s.all, Rules: s.rules}
 	answer, err := ask(ctx, s.options, query.AdHoc != nil, func(src source) (api.Suggest, error) {
 		return src.Suggest(ctx, req)
 	})
@@ -142,8 +147,11 @@ func (s *suggestOptions) run(ctx context.Context, args []string) error {
 func (s *suggestOptions) write(ctx context.Context, answer api.Suggest, verified bool) error {
 	if !verified {
 		s.printWithdrawn(answer)
+		if s.all {
+			s.hint("without --all each change is verified alone")
+		}
 	}
-	wanted := slices.DeleteFunc(best(answer), func(one api.Suggestion) bool {
+	wanted := slices.DeleteFunc(s.wanted(answer), func(one api.Suggestion) bool {
 		return one.Verification != nil && one.Verification.Outcome != api.VerifiedEqual
 	})
 	if len(wanted) == 0 {
@@ -155,7 +163,7 @@ func (s *suggestOptions) write(ctx context.Context, answer api.Suggest, verified
 		return err
 	}
 	// All at once: --undo takes all of it back.
-	if err := applier.Apply(ctx, changesOf(wanted)); err != nil {
+	if err := applier.Apply(ctx, s.changes(answer, wanted)); err != nil {
 		return err
 	}
 	for _, w := range wanted {
@@ -165,15 +173,27 @@ func (s *suggestOptions) write(ctx context.Context, answer api.Suggest, verified
 	return nil
 }
 
-// changesOf returns what suggestions make of files.
-func changesOf(list []api.Suggestion) []suggest.Change {
-	var changes []suggest.Change
-	for _, one := range list {
-		for _, c := range one.Changes {
-			changes = append(changes, suggest.Change{Path: c.Path, Old: c.Old, New: c.New})
+// wanted returns the suggestions of answer that --apply makes.
+func (s *suggestOptions) wanted(answer api.Suggest) []api.Suggestion {
+	if s.all {
+		return applicable(answer)
+	}
+	return best(answer)
+}
+
+// changes returns what the suggestions that are wanted make of files.
+func (s *suggestOptions) changes(answer api.Suggest, wanted []api.Suggestion) []suggest.Change {
+	made := answer.Changes
+	if !s.all {
+		for _, one := range wanted {
+			made = append(made, one.Changes...)
 		}
 	}
-	return changes
+	list := make([]suggest.Change, len(made))
+	for i, c := range made {
+		list[i] = suggest.Change{Path: c.Path, Old: c.Old, New: c.New}
+	}
+	return list
 }
 
 func (s *suggestOptions) applier(ctx context.Context) (suggest.Applier, error) {
@@ -207,29 +227,36 @@ func (s *suggestOptions) takeBack(ctx context.Context) error {
 
 // Suggest answers as the daemon does.
 func (l *local) Suggest(ctx context.Context, req api.SuggestRequest) (api.Suggest, error) {
-	p, err := l.withoutFindings().picture(ctx, req.Query)
+	bare := l.withoutFindings()
+	p, err := bare.picture(ctx, req.Query)
 	if err != nil {
 		return api.Suggest{}, err
 	}
-	answers, history, err := l.advise(ctx, p, req.Names)
+	builds, history, costs, err := l.advice(ctx, p, req.Names)
 	if err != nil {
 		return api.Suggest{}, err
 	}
-	return advise.Wire(p, req, answers, history), nil
+	if !req.Together {
+		return advise.Wire(p, req, advise.Suggest(ctx, p, builds, history, costs), history), nil
+	}
+	opener, _, err := bare.opener(p.Root)
+	if err != nil {
+		return api.Suggest{}, err
+	}
+	answers, made := advise.Together(ctx, opener, p, builds, history, costs, req.Rules)
+	return advise.WireTogether(p, req, answers, made, history), ctx.Err()
 }
 
-func (l *local) advise(ctx context.Context, p *project.Picture, names []string) ([]advise.Answer, advise.History, error) {
+// advice gathers what the rules are asked about.
+func (l *local) advice(ctx context.Context, p *project.Picture, names []string) ([]*project.Build, advise.History, advise.Costs, error) {
 	builds, err := report.Select(p, names)
 	if err != nil {
-		return nil, advise.History{}, err
+		return nil, advise.History{}, nil, err
 	}
 	history, err := new(advise.Memory).Read(ctx, p, advise.Commits)
 	if err != nil {
-		return nil, advise.History{}, err
+		return nil, advise.History{}, nil, err
 	}
 	costs, err := l.costs(p.Root)
-	if err != nil {
-		return nil, advise.History{}, err
-	}
-	return advise.Suggest(ctx, p, builds, history, costs), history, nil
+	return builds, history, costs, err
 }

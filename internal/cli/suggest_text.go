@@ -49,6 +49,10 @@ func best(answer api.Suggest) []api.Suggestion {
 // printDiffs prints what --apply would do. With --rule it prints the proposals
 // of advice as well, which --apply leaves to the reader.
 func (s *suggestOptions) printDiffs(answer api.Suggest) {
+	if s.all {
+		s.out.diff(suggest.Suggestion{Changes: s.changes(answer, nil)}.Diff())
+		return
+	}
 	list := best(answer)
 	if len(list) == 0 && len(s.rules) > 0 {
 		for _, d := range answer.Definitions {
@@ -111,7 +115,7 @@ func (s *suggestOptions) print(answer api.Suggest) {
 		s.err.line("nothing to build was found: write a Dockerfile, or name what is built under `builds` in stoker.yaml")
 	}
 	if len(best(answer)) > 0 {
-		s.hint("stoker suggest --diff shows the changes, --apply makes them")
+		s.hint("stoker suggest --diff shows the best change, --apply makes it; with --all it goes on until none is left")
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -22,7 +23,7 @@ const mostShown = 20
 func (s *suggestOptions) proven(ctx context.Context, query api.Query, answer *api.Suggest) (bool, error) {
 	list := applicable(*answer)
 	if s.apply {
-		list = best(*answer)
+		list = s.wanted(*answer)
 	}
 	if !s.verify && !s.apply || s.noVerify || len(list) == 0 {
 		return true, nil
@@ -31,7 +32,7 @@ func (s *suggestOptions) proven(ctx context.Context, query api.Query, answer *ap
 		// Nobody waits for builds to hear that their result cannot be used.
 		applier, err := s.applier(ctx)
 		if err == nil {
-			err = applier.Check(ctx, changesOf(list))
+			err = applier.Check(ctx, s.changes(*answer, list))
 		}
 		if err != nil {
 			return false, err
@@ -46,6 +47,9 @@ func (s *suggestOptions) proven(ctx context.Context, query api.Query, answer *ap
 			req.Candidates = append(req.Candidates, one.Changes)
 		}
 	}
+	if s.all {
+		req.Candidates = [][]api.FileChange{answer.Changes}
+	}
 	var err error
 	if req.Secrets, req.SSH, err = s.offer.read(s.options); err != nil {
 		return false, err
@@ -53,7 +57,13 @@ func (s *suggestOptions) proven(ctx context.Context, query api.Query, answer *ap
 	found := map[string]*api.Verification{}
 	_, err = ask(ctx, s.options, query.AdHoc != nil, func(src source) (struct{}, error) {
 		return struct{}{}, src.Verify(ctx, req, func(e api.VerifyEvent) {
-			if e.Verification != nil && e.Candidate < len(diffs) {
+			switch {
+			case e.Verification != nil && s.all:
+				for _, diff := range diffs {
+					found[diff] = e.Verification
+				}
+				return
+			case e.Verification != nil && e.Candidate < len(diffs):
 				found[diffs[e.Candidate]] = e.Verification
 				return
 			}
@@ -157,9 +167,12 @@ func (s *suggestOptions) printWithdrawn(answer api.Suggest) {
 
 // withdrawn prints suggestions with which the image would be another one.
 func (p printer) withdrawn(list []api.Suggestion) {
-	for _, one := range list {
+	for i, one := range list {
 		p.line("  " + p.bad("withdrawn") + "  " + p.bold(one.Title))
 		p.wrapped("     ", p.dim(fmt.Sprintf("%s:%d  %s", one.File, one.Lines[0], one.Rule)))
+		if i+1 < len(list) && reflect.DeepEqual(one.Verification, list[i+1].Verification) {
+			continue // they were verified together
+		}
 		p.verification(one)
 	}
 }

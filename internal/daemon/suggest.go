@@ -34,6 +34,10 @@ func (d *Daemon) Suggest(ctx context.Context, req api.SuggestRequest) (api.Sugge
 	if err != nil {
 		return api.Suggest{}, err
 	}
+	if req.Together {
+		answers, made := advise.Together(ctx, repo.opener, p, builds, history, costs, req.Rules)
+		return advise.WireTogether(p, req, answers, made, history), ctx.Err()
+	}
 	return advise.Wire(p, req, advise.Suggest(ctx, p, builds, history, costs), history), nil
 }
 

@@ -36,6 +36,7 @@ type Picture struct {
 	trees   map[string]*buildctx.Tree // by root: the repository's, and contexts outside it
 	pruners map[string]*pruner        // by root
 	adHoc   []buildctx.Definition
+	texts   map[string][]byte // of files that are not taken from the disk: see With
 }
 
 // A Build is a definition with what it takes. Exactly one of Selection and
