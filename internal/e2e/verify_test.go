@@ -82,7 +82,7 @@ func TestVerify(t *testing.T) {
 	u.must("suggest", "--undo")
 	u.must("allow")
 	stderr.Reset()
-	cmd = u.command(t.Context(), program, "suggest", "--apply", "--rule", "manifests-first")
+	cmd = u.command(t.Context(), program, "suggest", "--apply", "--all", "--rule", "manifests-first")
 	cmd.Stderr = &stderr
 	if out, err := cmd.Output(); err != nil || string(out) != "Dockerfile: copy what npm needs before the sources\n" || !strings.Contains(stderr.String(), "building as proposed") {
 		t.Errorf("apply, allowed: %v, %s%s", err, out, stderr.String())
@@ -108,9 +108,11 @@ func TestVerifyFindsADifference(t *testing.T) {
 	if status != 1 || !strings.Contains(out, "withdrawn  copy what npm needs before the sources") || !strings.Contains(out, "       seen  content  ") {
 		t.Errorf("exit status %d: %s", status, out)
 	}
-	out, status = u.stoker(t.Context(), "suggest", "--apply", "--verify", "--rule", "manifests-first")
-	if status != 1 || !strings.Contains(out, "withdrawn") || u.run("cat", "Dockerfile") != before {
-		t.Errorf("exit status %d: %s\n%s", status, out, u.run("cat", "Dockerfile"))
+	for _, how := range [][]string{{"--apply"}, {"--apply", "--all"}} {
+		out, status = u.stoker(t.Context(), append([]string{"suggest", "--verify", "--rule", "manifests-first"}, how...)...)
+		if status != 1 || !strings.Contains(out, "withdrawn") || u.run("cat", "Dockerfile") != before {
+			t.Errorf("%v: exit status %d: %s\n%s", how, status, out, u.run("cat", "Dockerfile"))
+		}
 	}
 }
 
