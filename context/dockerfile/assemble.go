@@ -50,6 +50,7 @@ type vertex struct {
 	line   Lines
 	prefix string // "[build 3/7]", "" for what is no step
 	step   int    // index into plan.Steps, -1 for none
+	result bool   // it is what its step makes, and not only contributes to that
 
 	ignoreCache bool
 }

@@ -13,6 +13,9 @@ import (
 func (a *assembler) link(vertices []*vertex) {
 	g := newGraph(vertices)
 	for _, v := range vertices {
+		v.result = v.step >= 0 && a.plan.Steps[v.step].Digest == v.dgst.String()
+	}
+	for _, v := range vertices {
 		if v.step < 0 {
 			continue
 		}
@@ -23,7 +26,7 @@ func (a *assembler) link(vertices []*vertex) {
 		}
 		for _, t := range stageTakes(v.op) {
 			if from := g[v.op.Inputs[t.Step].Digest]; from != nil && from.op.GetSource() == nil {
-				if t.Step = from.step; t.Step < 0 || t.Step == v.step {
+				if t.Step = from.step; !from.isStepBut(v.step) {
 					t.Step = g.base(from, v.step)
 				}
 				if t.Step >= 0 {
@@ -33,6 +36,12 @@ func (a *assembler) link(vertices []*vertex) {
 		}
 	}
 }
+
+// isStepBut reports whether v is the result of another step than self. What only
+// contributes to a step does not stand for it: it may be the copy that several
+// COPY --link share, and goes by the name of the last of them, which can stand below
+// what takes it.
+func (v *vertex) isStepBut(self int) bool { return v.result && v.step != self }
 
 // A graph is a definition's operations by digest.
 type graph map[string]*vertex
@@ -51,7 +60,7 @@ func (g graph) needs(v *vertex, self int, list *[]int) {
 		p := g[in.Digest]
 		switch {
 		case p == nil:
-		case p.step >= 0 && p.step != self:
+		case p.isStepBut(self):
 			if !slices.Contains(*list, p.step) {
 				*list = append(*list, p.step)
 			}
@@ -68,7 +77,7 @@ func (g graph) base(v *vertex, self int) int {
 		p := g[v.op.Inputs[i].Digest]
 		switch {
 		case p == nil:
-		case p.step >= 0 && p.step != self:
+		case p.isStepBut(self):
 			return p.step
 		default:
 			if base := g.base(p, self); base >= 0 {

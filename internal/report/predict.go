@@ -151,8 +151,8 @@ func addSeconds(out *api.Prediction, plan []dockerfile.Step, e cache.Expectation
 // criticalPath returns how long steps take where those run side by side that can.
 func criticalPath(plan []dockerfile.Step, seconds func(step int) float64) float64 {
 	ends := make([]float64, len(plan))
-	for changed := true; changed; { // parents may come later in the file
-		changed = false
+	for range plan { // parents may come later in the file
+		changed := false
 		for i, s := range plan {
 			end := 0.0
 			for _, p := range s.Parents {
@@ -161,6 +161,9 @@ func criticalPath(plan []dockerfile.Step, seconds func(step int) float64) float6
 			if end += seconds(i); end > ends[i] {
 				ends[i], changed = end, true
 			}
+		}
+		if !changed {
+			break
 		}
 	}
 	return slices.Max(append(ends, 0))
