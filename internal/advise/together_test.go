@@ -118,4 +118,3 @@ func write(t *testing.T, name, text string) {
 		t.Fatal(err)
 	}
 }
-
