@@ -18,6 +18,10 @@ type Held struct {
 	// Created is when it was made, by the builder's clock: while the operation
 	// ran, at whichever moment of it.
 	Created time.Time
+	// Used is when it was last let go of by something that took it, by the
+	// builder's clock, zero if never; InUse, whether something has it.
+	Used  time.Time
+	InUse bool
 }
 
 // Held lists the results that the builder holds now.
@@ -28,9 +32,14 @@ func (b *Builder) Held(ctx context.Context) ([]Held, error) {
 	}
 	list := make([]Held, 0, len(resp.Record))
 	for _, r := range resp.Record {
-		if r.CreatedAt != nil {
-			list = append(list, Held{Record: dockerfile.RecordOf(r.Description), Created: r.CreatedAt.AsTime()})
+		if r.CreatedAt == nil {
+			continue
 		}
+		h := Held{Record: dockerfile.RecordOf(r.Description), Created: r.CreatedAt.AsTime(), InUse: r.InUse}
+		if r.LastUsedAt != nil {
+			h.Used = r.LastUsedAt.AsTime()
+		}
+		list = append(list, h)
 	}
 	return list, nil
 }

@@ -31,8 +31,8 @@ type Part struct {
 	// Plan has Ops, Results and Requests. Steps of an Op are indexes into the
 	// record's.
 	Plan *dockerfile.Plan
-	// Fates are what became of Plan.Ops, and Runs when those that were executed
-	// were, by the builder's clock.
+	// Fates are what became of Plan.Ops, and Runs when those that were executed or
+	// loaded were, by the builder's clock.
 	Fates []cache.Fate
 	Runs  []Run
 	// Traits are what the digests of Plan.Ops are made of, and Lines where they are
@@ -41,7 +41,7 @@ type Part struct {
 	Lines  []int
 }
 
-// A Run is a span of time; zero for what did not run.
+// A Run is a span of time; zero for what was not asked for.
 type Run struct{ Started, Completed time.Time }
 
 // Observe reads the finished build that ev reports. Steps of a build that

@@ -39,7 +39,7 @@ func (o *observation) parts() []Part {
 			if op := &part.Plan.Ops[i]; op.Record == "" {
 				op.Record = dockerfile.RecordOf(v.Name)
 			}
-			if part.Fates[i] = v.fate(o.imports); part.Fates[i] == cache.Made {
+			if part.Fates[i] = v.fate(o.imports); part.Fates[i] != cache.Untouched {
 				part.Runs[i] = Run{*v.Started, *v.Completed}
 			}
 		}
@@ -81,7 +81,7 @@ func (s Solved) Part(plan *dockerfile.Plan) (Part, bool) {
 			}
 			continue
 		}
-		if part.Fates[i] = v.fate(false); part.Fates[i] == cache.Made {
+		if part.Fates[i] = v.fate(false); part.Fates[i] != cache.Untouched {
 			part.Runs[i] = Run{*v.Started, *v.Completed}
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"maps"
 	mathrand "math/rand/v2"
 	"os"
 	"path/filepath"
@@ -156,6 +157,13 @@ func (w *walk) step(n int) {
 		what += fmt.Sprintf(", a build that was not seen (killed: %v), and %s", kill, w.change())
 		w.daemon.start()
 		w.missed = true
+	case 3:
+		// As a verification does, and an edit follows what it proposed.
+		for range 1 + w.IntN(2) {
+			w.solve(client.SolveOpt{Internal: true, FrontendAttrs: map[string]string{"no-cache": ""}})
+		}
+		what += ", and builds without cache that are not told of"
+		w.missed = true
 	}
 	predicted := w.predict()
 	var killed chan struct{}
@@ -253,7 +261,9 @@ func (w *walk) change() string {
 			w.t.Fatal(err)
 		}
 	}
-	switch w.IntN(14) {
+	switch w.IntN(15) {
+	case 13:
+		return fmt.Sprint("prune of ", w.pruneSome())
 	case 11:
 		now := time.Now()
 		must(os.Chtimes(path, now, now))
@@ -323,6 +333,31 @@ func (w *walk) change() string {
 	return "nothing"
 }
 
+// pruneSome has some results go, of those that are listed alike perhaps one, as a
+// builder's garbage collection does, and returns how many.
+func (w *walk) pruneSome() int {
+	w.t.Helper()
+	ctx := context.WithoutCancel(w.t.Context())
+	usage, err := w.builder.DiskUsage(ctx)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var filters []string
+	for _, u := range usage {
+		if w.IntN(4) == 0 {
+			filters = append(filters, "id=="+u.ID)
+		}
+	}
+	if len(filters) == 0 {
+		return 0
+	}
+	gone := make(chan client.UsageInfo, len(usage))
+	if err := w.builder.Prune(ctx, gone, client.WithFilter(filters)); err != nil {
+		w.t.Fatal(err)
+	}
+	return len(gone)
+}
+
 func (w *walk) predict() api.Prediction {
 	w.t.Helper()
 	answer, err := w.daemon.Predict(w.t.Context(), api.PredictRequest{Query: api.Query{Dir: w.dir}})
@@ -334,7 +369,9 @@ func (w *walk) predict() api.Prediction {
 
 // build has another client build, and returns which steps it saw run, by their
 // place: "[build 3/7]".
-func (w *walk) build() map[string]bool {
+func (w *walk) build() map[string]bool { return w.solve(client.SolveOpt{}) }
+
+func (w *walk) solve(opt client.SolveOpt) map[string]bool {
 	w.t.Helper()
 	fs, err := fsutil.NewFS(w.dir)
 	if err != nil {
@@ -352,11 +389,14 @@ func (w *walk) build() map[string]bool {
 			}
 		}
 	}()
-	w.last = "walk" + rand.Text()
-	_, err = w.builder.Solve(w.t.Context(), nil, client.SolveOpt{
-		Ref: w.last, Frontend: "dockerfile.v0", FrontendAttrs: map[string]string{"filename": "Dockerfile"},
-		LocalMounts: map[string]fsutil.FS{"context": fs, "dockerfile": fs},
-	}, status)
+	opt.Ref, opt.Frontend = "walk"+rand.Text(), "dockerfile.v0"
+	attrs := map[string]string{"filename": "Dockerfile"}
+	maps.Copy(attrs, opt.FrontendAttrs)
+	opt.FrontendAttrs, opt.LocalMounts = attrs, map[string]fsutil.FS{"context": fs, "dockerfile": fs}
+	if !opt.Internal {
+		w.last = opt.Ref
+	}
+	_, err = w.builder.Solve(w.t.Context(), nil, opt, status)
 	<-read
 	if err != nil {
 		w.t.Fatal(err)

@@ -19,8 +19,9 @@ const (
 	guesses = byte(cache.MayLead) // the same
 	lives   = byte(cache.Lives)   // a key → its life
 	made    = byte(4)             // a key → the executions that made its result
-	found   = byte(5)             // a key → what its result is listed as
+	found   = byte(5)             // not in use any more: a claim that named no results
 	lucky   = byte(6)             // an operation → its luck
+	claimed = byte(7)             // a key → its claim
 )
 
 var errDamaged = errors.New("an entry of a ledger that does not decode")
@@ -55,16 +56,20 @@ func (l *Ledger) setEntries(key cache.KeyID, list []entry) {
 	l.change(made, string(key), b)
 }
 
-// setFound notes what the result of a key is listed as, "" for no more.
-func (l *Ledger) setFound(key cache.KeyID, record string) {
-	was, have := l.found[key]
+// setClaim notes what is known of the result of a key, nil for no more.
+func (l *Ledger) setClaim(key cache.KeyID, c *claim) {
+	was, have := l.claims[key]
 	switch {
-	case record == "" && have:
-		delete(l.found, key)
-		l.change(found, string(key), nil)
-	case record != "" && record != was:
-		l.found[key] = record
-		l.change(found, string(key), []byte(record))
+	case c == nil && have:
+		delete(l.claims, key)
+		l.change(claimed, string(key), nil)
+	case c != nil && !(have && was.record == c.record && slices.EqualFunc(was.created, c.created, time.Time.Equal)):
+		l.claims[key] = *c
+		b := appendText(nil, c.record)
+		for _, at := range c.created {
+			b = binary.AppendVarint(b, at.UnixNano())
+		}
+		l.change(claimed, string(key), b)
 	}
 }
 
@@ -148,9 +153,15 @@ func (l *Ledger) load(key string, value []byte) (cache.Fact, error) {
 			e.run = buildkit.Run{Started: d.time(), Completed: d.time()}
 			l.entries[cache.KeyID(key)] = append(l.entries[cache.KeyID(key)], e)
 		}
-	case found:
-		l.found[cache.KeyID(key)] = string(value)
+	case found: // its result perhaps is there, which is a fact of its own
+		l.change(found, key, nil)
 		d.b = nil
+	case claimed:
+		c := claim{record: d.text()}
+		for len(d.b) > 0 {
+			c.created = append(c.created, d.time())
+		}
+		l.claims[cache.KeyID(key)] = c
 	case lucky:
 		l.luck[key] = cache.Luck{Reused: int(d.number()), Of: int(d.number())}
 	default:

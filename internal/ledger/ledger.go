@@ -12,7 +12,6 @@
 package ledger
 
 import (
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -32,12 +31,13 @@ type Ledger struct {
 	mu      sync.Mutex // guards the fields below
 	mirror  *cache.Mirror
 	entries map[cache.KeyID][]entry
-	found   map[cache.KeyID]string // keys of results that nobody saw being made → what they are listed as
-	luck    map[string]cache.Luck  // by operation
-	foreign map[string]bool        // listed as these are results of which nothing is known
-	listed  bool                   // the builder has said what it holds since the last build
-	changes map[string][]byte      // that are not kept yet: see encode.go
-	renewed bool                   // nothing that is kept holds any more, but for changes
+	claims  map[cache.KeyID]claim
+	reused  map[cache.KeyID]reuse // since the builder last listed what it holds
+	luck    map[string]cache.Luck // by operation
+	foreign map[string]bool       // listed as these are results of which nothing is known
+	listed  bool                  // the builder has said what it holds since the last build
+	changes map[string][]byte     // that are not kept yet: see encode.go
+	renewed bool                  // nothing that is kept holds any more, but for changes
 }
 
 // An entry is an execution that made the result of a key: the builder lists it
@@ -61,8 +61,8 @@ func (e entry) lists(h buildkit.Held) bool {
 // the digest from it.
 func New(seal func(string) string) *Ledger {
 	return &Ledger{
-		seal: seal, most: most, entries: map[cache.KeyID][]entry{}, found: map[cache.KeyID]string{}, luck: map[string]cache.Luck{},
-		foreign: map[string]bool{}, changes: map[string][]byte{},
+		seal: seal, most: most, entries: map[cache.KeyID][]entry{}, claims: map[cache.KeyID]claim{}, reused: map[cache.KeyID]reuse{},
+		luck: map[string]cache.Luck{}, foreign: map[string]bool{}, changes: map[string][]byte{},
 	}
 }
 
@@ -99,8 +99,8 @@ func (l *Ledger) sealedGraph(g cache.Graph) cache.Graph {
 type Build struct {
 	Graph   cache.Graph
 	Fates   []cache.Fate
-	Runs    []buildkit.Run
-	Records []string // what results are listed as: see dockerfile.Op.Record
+	Runs    []buildkit.Run // of what was executed or loaded
+	Records []string       // what results are listed as: see dockerfile.Op.Record
 }
 
 // Learn enters a finished build. What the builder holds after it is not known
@@ -118,9 +118,8 @@ func (l *Ledger) Learn(b Build) {
 			if e := (entry{records[i], b.Runs[i]}); !slices.Contains(l.entries[key], e) {
 				l.setEntries(key, append(slices.Clone(l.entries[key]), e))
 			}
-			l.setFound(key, "")
-		case l.entries[key] == nil:
-			l.setFound(key, records[i])
+		case b.Fates[i] == cache.Loaded:
+			l.reused[key] = reuse{record: records[i], run: b.Runs[i]}
 		}
 	}
 	for i, n := range g.Nodes {
@@ -176,9 +175,10 @@ const memory = 20
 // List enters what the builder holds now. What was known to be there and is not
 // listed any more is gone; what is listed and was not observed is noted.
 func (l *Ledger) List(held []buildkit.Held) {
-	byRecord := map[string][]buildkit.Held{}
+	byRecord := listing{}
 	for i := range held {
-		h := buildkit.Held{Record: l.sealed(held[i].Record), Created: held[i].Created}
+		h := held[i]
+		h.Record = l.sealed(h.Record)
 		byRecord[h.Record] = append(byRecord[h.Record], h)
 	}
 	l.mu.Lock()
@@ -195,7 +195,7 @@ func (l *Ledger) List(held []buildkit.Held) {
 			}
 		}
 	}
-	l.adopt(byRecord, explained, lives)
+	l.settle(byRecord, explained, lives)
 	clear(l.foreign)
 	for record, list := range byRecord {
 		l.foreign[record] = slices.ContainsFunc(list, func(h buildkit.Held) bool { return !explained[h] })
@@ -204,30 +204,15 @@ func (l *Ledger) List(held []buildkit.Held) {
 	l.listed = true
 }
 
-// adopt finds the results that were reused and that nobody saw being made: such
-// a one is known where it is the only one that is listed like it.
-func (l *Ledger) adopt(byRecord map[string][]buildkit.Held, explained map[buildkit.Held]bool, lives map[cache.KeyID]cache.Life) {
-	claims := map[string]int{}
-	for _, record := range l.found {
-		claims[record]++
-	}
-	for key, record := range maps.Clone(l.found) {
-		open := slices.DeleteFunc(slices.Clone(byRecord[record]), func(h buildkit.Held) bool { return explained[h] })
-		if len(open) != 1 || claims[record] != 1 {
-			lives[key] = cache.Perhaps
-			continue
-		}
-		explained[open[0]], lives[key] = true, cache.Live
-		l.setEntries(key, []entry{{record, buildkit.Run{Started: open[0].Created, Completed: open[0].Created}}})
-		l.setFound(key, "")
-	}
-}
-
 // Unlisted says that what the builder holds may be another than was listed.
 func (l *Ledger) Unlisted() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.listed = false
+	for key, r := range l.reused {
+		r.late = true
+		l.reused[key] = r
+	}
 }
 
 // Predict says what a build of g would execute now. records are what the results
@@ -302,11 +287,12 @@ func (l *Ledger) forget() {
 	l.become(l.mirror.Forget(dead))
 	for _, key := range dead {
 		l.setEntries(key, nil)
-		l.setFound(key, "")
+		l.setClaim(key, nil)
 	}
 	if l.mirror.Size() > l.most || len(l.luck) > l.most {
 		fresh := New(l.seal)
-		l.mirror, l.entries, l.found, l.luck, l.foreign = fresh.mirror, fresh.entries, fresh.found, fresh.luck, fresh.foreign
+		l.mirror, l.entries, l.claims, l.reused = fresh.mirror, fresh.entries, fresh.claims, fresh.reused
+		l.luck, l.foreign = fresh.luck, fresh.foreign
 		l.changes, l.renewed = fresh.changes, true
 	}
 }

@@ -27,6 +27,9 @@ func (l *Ledger) Results(g cache.Graph) []Result {
 			for _, e := range l.entries[key] {
 				list = append(list, Result{e.record, e.run})
 			}
+			for _, at := range l.claims[key].created {
+				list = append(list, Result{l.claims[key].record, buildkit.Run{Started: at, Completed: at}})
+			}
 		}
 	}
 	return list

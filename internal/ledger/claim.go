@@ -1,0 +1,119 @@
+package ledger
+
+import (
+	"slices"
+	"time"
+
+	"github.com/stokerd/stoker/cache"
+	"github.com/stokerd/stoker/cache/buildkit"
+)
+
+// A reuse is a build's taking of a result, which the builder lists as record.
+type reuse struct {
+	record string
+	run    buildkit.Run
+	late   bool // the builder could not be asked after it
+}
+
+// A claim is what is known of a result that was reused and that nobody saw being
+// made: it is one of those that were listed alike after that build, told by when
+// they were made. It is there while they all are, and gone when they are. There
+// are none where what was reused was listed as something else.
+type claim struct {
+	record  string
+	created []time.Time // sorted
+}
+
+// A listing is what a builder lists, by what it is listed as.
+type listing map[string][]buildkit.Held
+
+// life says whether the result is held.
+func (c claim) life(held listing) cache.Life {
+	listed := 0
+	for _, at := range c.created {
+		if slices.ContainsFunc(held[c.record], func(h buildkit.Held) bool { return h.Created.Equal(at) }) {
+			listed++
+		}
+	}
+	switch {
+	case len(c.created) > 0 && listed == 0:
+		return cache.Gone
+	case len(c.created) > 0 && listed == len(c.created):
+		return cache.Live
+	}
+	return cache.Perhaps
+}
+
+// better returns which of two lives of a result promises more.
+func better(a, b cache.Life) cache.Life {
+	if a == cache.Gone || b == cache.Live {
+		return b
+	}
+	return a
+}
+
+// settle enters in lives what claims say of results, and finds out which of those
+// that were reused were not known.
+func (l *Ledger) settle(held listing, explained map[buildkit.Held]bool, lives map[cache.KeyID]cache.Life) {
+	for key, c := range l.claims {
+		life := c.life(held)
+		if lives[key] = better(lives[key], life); life == cache.Gone {
+			l.setClaim(key, nil) // none of them comes back
+		}
+	}
+	claims := map[string]int{}
+	for key, r := range l.reused {
+		if lives[key] == cache.Live {
+			delete(l.reused, key)
+			continue
+		}
+		claims[r.record]++
+	}
+	for key, c := range l.claims {
+		if _, again := l.reused[key]; !again {
+			claims[c.record]++
+		}
+	}
+	for key, r := range l.reused {
+		if claims[r.record] > 1 || !l.adopt(key, r, held, explained) {
+			c := r.claim(held)
+			l.setClaim(key, &c)
+			lives[key] = c.life(held)
+			continue
+		}
+		lives[key] = cache.Live
+	}
+	clear(l.reused)
+}
+
+// adopt takes for the result that was reused the only one listed like it that
+// nobody saw being made, and reports whether there is one. No other key may claim
+// it.
+func (l *Ledger) adopt(key cache.KeyID, r reuse, held listing, explained map[buildkit.Held]bool) bool {
+	open := slices.DeleteFunc(slices.Clone(held[r.record]), func(h buildkit.Held) bool { return explained[h] })
+	if len(open) != 1 || !r.took(open[0]) {
+		return false
+	}
+	explained[open[0]] = true
+	l.setEntries(key, append(slices.Clone(l.entries[key]), entry{r.record, buildkit.Run{Started: open[0].Created, Completed: open[0].Created}}))
+	l.setClaim(key, nil)
+	return true
+}
+
+// claim returns that on what is listed after the reuse.
+func (r reuse) claim(held listing) claim {
+	c := claim{record: r.record}
+	for _, h := range held[r.record] {
+		if r.took(h) {
+			c.created = append(c.created, h.Created.UTC())
+		}
+	}
+	slices.SortFunc(c.created, time.Time.Compare)
+	return c
+}
+
+// took reports whether h may be what was reused. A builder notes when it lets go
+// of a result (BuildKit: cache.immutableRef.release).
+func (r reuse) took(h buildkit.Held) bool {
+	return !r.late && !h.Created.After(r.run.Completed.Add(slack)) && (h.InUse || !h.Used.Before(r.run.Started.Add(-slack)))
+}

@@ -1,0 +1,153 @@
+package ledger_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stokerd/stoker/cache"
+	"github.com/stokerd/stoker/cache/buildkit"
+	"github.com/stokerd/stoker/internal/ledger"
+)
+
+// took is a build at a minute that took all that the last step needs from the
+// cache.
+func took(minute int, command, files string) ledger.Build {
+	b, _ := ran(minute, command, files)
+	for i := range 5 {
+		b.Fates[i] = cache.Untouched
+		if i >= 2 {
+			b.Fates[i] = cache.Loaded
+		}
+	}
+	return b
+}
+
+// used has the builder note that what it holds was used at a minute.
+func used(held []buildkit.Held, minute int) []buildkit.Held {
+	held = slices.Clone(held)
+	for i := range held {
+		held[i].Used = noon.Add(time.Duration(minute) * time.Minute).Add(10 * time.Second)
+	}
+	return held
+}
+
+// Nobody saw two builds without cache that ran the same steps. What a third took
+// is one of two that are listed alike: it is there for as long as they both are.
+func TestReuseOfOneOfSeveral(t *testing.T) {
+	_, first := ran(1, "run", "a")
+	_, second := ran(2, "run", "a")
+	all := used(slices.Concat(first, second), 3)
+	// The keys of results that went may have been forgotten with them.
+	const all3, none3, unknown3 = "hit hit hit", "miss miss miss", "unknown unknown unknown"
+	_, fresh := ran(5, "run", "a")
+	_, old := ran(0, "run", "a")
+	tests := map[string]struct {
+		first, then []buildkit.Held // what the builder lists after the build, and later
+		late        bool            // it could not be asked in between
+		want        string
+	}{
+		"all are there":                  {all, all, false, all3},
+		"one more was made since":        {all, append(slices.Clone(all), fresh...), false, all3},
+		"one of each went":               {all, all[:3], false, unknown3},
+		"all went":                       {all, nil, false, none3},
+		"all went, and others came":      {all, fresh, false, unknown3},
+		"only one was used by the build": {append(slices.Clone(all[:3]), second...), used(first, 3), false, all3},
+		"that one went":                  {append(slices.Clone(all[:3]), second...), second, false, unknown3},
+		"another has been in use":        {inUse(append(slices.Clone(all[:3]), second...)), used(first, 3), false, unknown3},
+		"none was used":                  {append(slices.Clone(old), first...), append(slices.Clone(old), first...), false, unknown3},
+		"all were made after it":         {used(slices.Concat(fresh, first), 0), used(slices.Concat(fresh, first), 9), false, unknown3},
+		"the builder could not be asked": {all, all, true, unknown3},
+		"it is listed as something else": {nil, nil, false, unknown3},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			l, on := ledger.New(seal), disk{}
+			l.Learn(took(3, "run", "a"))
+			if tt.late {
+				l.Unlisted()
+			}
+			l.List(tt.first)
+			l.List(tt.then)
+			if err := l.Save(on.put); err != nil {
+				t.Fatal(err)
+			}
+			kept := reload(t, on)
+			for range 2 {
+				kept.List(tt.then)
+			}
+			for what, l := range map[string]*ledger.Ledger{"before": l, "after": kept} {
+				if got := forecasts(l, "run", "a"); got != tt.want {
+					t.Errorf("%s a restart: %s, want %s", what, got, tt.want)
+				}
+			}
+		})
+	}
+}
+
+func inUse(held []buildkit.Held) []buildkit.Held {
+	held = slices.Clone(held)
+	for i := range held {
+		held[i].InUse = true
+	}
+	return held
+}
+
+// A miss stays in doubt while there is a result that may be of another key, and a
+// hit does not.
+func TestClaimExplainsNothing(t *testing.T) {
+	_, first := ran(1, "run", "a")
+	_, second := ran(2, "run", "a")
+	all := used(slices.Concat(first, second), 3)
+	l := ledger.New(seal)
+	l.Learn(took(3, "run", "a"))
+	l.List(all)
+	if got := forecasts(l, "run", "a"); got != "hit hit hit" {
+		t.Errorf("what was taken: %s", got)
+	}
+	if got := forecasts(l, "run", "b"); got != "hit unknown unknown" {
+		t.Errorf("what may have been made by a build that nobody saw: %s", got)
+	}
+}
+
+// Of two results that were reused, and two that are listed, nobody knows which is
+// whose. Once the one is told by a build that is seen, nothing is told of the other.
+func TestReuseIsNotToldByWhatIsLeft(t *testing.T) {
+	_, first := ran(1, "run", "a")
+	_, second := ran(2, "run", "a")
+	all := used(slices.Concat(first, second), 3)
+	l := ledger.New(seal)
+	l.Learn(took(3, "run", "a"))
+	l.List(all)
+	l.List(all[:3]) // one of two went: which one?
+	if got := forecasts(l, "run", "a"); got != "unknown unknown unknown" {
+		t.Errorf("after one of two went: %s", got)
+	}
+	// A build finds it, so that it is there: now it is the only one.
+	l.Learn(took(4, "run", "a"))
+	l.List(used(all[:3], 4))
+	if got := forecasts(l, "run", "a"); got != "hit hit hit" {
+		t.Errorf("after it was reused again: %s", got)
+	}
+	l.List(nil)
+	if got := forecasts(l, "run", "a"); got != "miss miss miss" {
+		t.Errorf("after all went: %s", got)
+	}
+}
+
+// What was made while somebody looked, went, and was made anew while nobody did is
+// there again once it is reused.
+func TestReuseOfWhatWasMadeAnew(t *testing.T) {
+	b, held := ran(0, "run", "a")
+	l := ledger.New(seal)
+	l.Learn(b)
+	l.List(held)
+	l.List(nil)
+	_, anew := ran(1, "run", "a")
+	_, again := ran(2, "run", "a")
+	l.Learn(took(3, "run", "a"))
+	l.List(used(slices.Concat(anew, again), 3))
+	if got := forecasts(l, "run", "a"); got != "hit hit hit" {
+		t.Errorf("predicted %s", got)
+	}
+}
