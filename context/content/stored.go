@@ -205,28 +205,34 @@ func digests(object []byte) iter.Seq[Digest] {
 func (s *Stored) decode(entries []Entry, b []byte) ([]Entry, error) {
 	for len(b) > 0 {
 		r := objectReader{b: b}
-		e := Entry{}
-		flags := r.byte()
-		e.Name = string(r.bytes(r.number()))
-		e.Mode = fs.FileMode(r.number())
-		e.Digest = r.digest()
-		switch flags {
-		case hasDir:
-			e.Dir = s.dir(r.digest())
-		case hasLink:
-			e.Link = string(r.bytes(r.number()))
-		case hasData:
-			e.Size = int64(r.number())
-			if data := r.bytes(4); len(data) == 4 {
-				e.Data = binary.BigEndian.Uint32(data)
-			}
-		}
+		e := r.entry(func(_ string, digest Digest) *Dir { return s.dir(digest) })
 		if r.bad || e.Name == "" {
 			return nil, errors.New("it does not decode")
 		}
 		entries, b = append(entries, e), r.b
 	}
 	return entries, nil
+}
+
+// entry reads what appendEntries wrote of one; dir gives what is in a directory.
+func (r *objectReader) entry(dir func(name string, digest Digest) *Dir) Entry {
+	e := Entry{}
+	flags := r.byte()
+	e.Name = string(r.bytes(r.number()))
+	e.Mode = fs.FileMode(r.number())
+	e.Digest = r.digest()
+	switch flags {
+	case hasDir:
+		e.Dir = dir(e.Name, r.digest())
+	case hasLink:
+		e.Link = string(r.bytes(r.number()))
+	case hasData:
+		e.Size = int64(r.number())
+		if data := r.bytes(4); len(data) == 4 {
+			e.Data = binary.BigEndian.Uint32(data)
+		}
+	}
+	return e
 }
 
 // Below yields the digests of the objects that an object names: what must be kept

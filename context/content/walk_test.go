@@ -186,6 +186,7 @@ func TestManifestIsWhatArrives(t *testing.T) {
 			clock = func() time.Time { return time.Now().Add(time.Hour) } // all is old
 		}
 		var m, held *content.Manifest
+		pages := map[string][]byte{}
 		builder := newSnapshot(t, "held", t.TempDir())
 		for n := range 8 {
 			var names []string
@@ -208,10 +209,21 @@ func TestManifestIsWhatArrives(t *testing.T) {
 			fresh := newSnapshot(t, fmt.Sprint("fresh", n%2), t.TempDir())
 			fresh.receive(t, w.root, request.FollowPaths, request.Excludes)
 			builder.receive(t, w.root, request.FollowPaths, request.Excludes)
+			before := held
 			if held == nil {
 				held = m
 			} else {
 				held = m.After(held)
+			}
+			for key, page := range held.Pages(before) {
+				if pages[key] = page; page == nil {
+					delete(pages, key)
+				}
+			}
+			if w.IntN(2) == 0 { // as after a restart
+				if held, err = content.FromPages(pages); err != nil {
+					t.Fatal(err)
+				}
 			}
 			for range content.Compare(m, held) {
 				unseen++

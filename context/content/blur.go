@@ -1,0 +1,110 @@
+package content
+
+import (
+	"crypto/sha256"
+	"errors"
+	"io/fs"
+	"math"
+	"slices"
+
+	buildctx "github.com/stokerd/stoker/context"
+	"github.com/stokerd/stoker/context/dockerfile"
+)
+
+// ErrBlurred is content that was perhaps other than it is.
+var ErrBlurred = errors.New("it changed since")
+
+// A Blur is a manifest of which it is known what is as it was at some moment, by
+// what the system says of when files last changed. Everything that may have been
+// otherwise has a digest in Manifest that no file has.
+type Blur struct {
+	Manifest *Manifest
+
+	sharp *Manifest
+	// Names may have come or gone in some directory, or in the root; a link may have
+	// led elsewhere.
+	names, root, links bool
+}
+
+// NewBlur returns what of m, which is of top, may have been otherwise. changed is
+// asked with the times of the last change of content and of anything, in
+// nanoseconds; those of directories are looked up. It takes time as a walk does.
+func NewBlur(m *Manifest, top buildctx.SentDir, changed func(mtime, ctime int64) bool) *Blur {
+	b := &Blur{Manifest: m, sharp: m}
+	if root := buildctx.Changed(top.Path()); changed(root, root) {
+		b.names, b.root = true, true
+	}
+	if entries := b.directory(m.root, top, changed); entries != nil {
+		b.Manifest = &Manifest{root: &Dir{
+			digest: directoryDigest(m.root.rootHeader(), entries), entries: entries, linked: m.root.linked,
+		}}
+	}
+	return b
+}
+
+// directory returns d's entries where some of them may have been otherwise.
+func (b *Blur) directory(d *Dir, dir buildctx.SentDir, changed func(mtime, ctime int64) bool) (blurred []Entry) {
+	entries, i := d.list(), 0
+	put := func(e Entry) {
+		if blurred == nil {
+			blurred = slices.Clone(entries)
+		}
+		blurred[i] = e
+	}
+	for f := range dir.All() {
+		if i == len(entries) || entries[i].Name != f.Name {
+			b.links, b.root, b.names = true, true, true // it is of something else
+			return blurred
+		}
+		e := entries[i]
+		_, mtime, ctime, _ := f.Stamp.Parts()
+		switch {
+		case e.Dir != nil:
+			if in := b.directory(e.Dir, f.Dir, changed); in != nil {
+				e.Dir = &Dir{digest: directoryDigest(e.Digest, in), entries: in, linked: e.Dir.linked}
+				put(e)
+			}
+			if at := buildctx.Changed(f.Dir.Path()); changed(at, at) {
+				b.names = true
+				list := e.Dir.list()
+				e.Digest = unknown(e.Digest)
+				e.Dir = &Dir{digest: directoryDigest(e.Digest, list), entries: list, linked: e.Dir.linked}
+				put(e)
+			}
+		case ctime == 0 && changed(mtime, math.MaxInt64), ctime != 0 && changed(mtime, ctime):
+			b.links = b.links || e.Mode&fs.ModeSymlink != 0
+			e.Digest = unknown(e.Digest)
+			put(e)
+		}
+		i++
+	}
+	return blurred
+}
+
+// unknown returns a digest that nothing has.
+func unknown(d Digest) Digest { return sha256.Sum256(append([]byte("unknown\x00"), d[:]...)) }
+
+// Sharp reports whether nothing may have been otherwise.
+func (b *Blur) Sharp() bool {
+	return b.Manifest.Digest() == b.sharp.Digest() && !b.names && !b.root && !b.links
+}
+
+// Content is that of the manifest, or ErrBlurred. What a pattern would have taken
+// that is not there any more shows only in directories.
+func (b *Blur) Content(selected []dockerfile.Selector) (Digest, error) {
+	now, err := b.sharp.Content(selected)
+	if err != nil {
+		return now, err
+	}
+	then, err := b.Manifest.Content(selected)
+	if err != nil || now != then || b.links {
+		return now, ErrBlurred
+	}
+	for _, s := range selected {
+		patterns := s.Wildcard || len(s.Include) > 0 || len(s.Exclude) > 0
+		if b.names && patterns || b.root && clean(s.Path) == "" {
+			return now, ErrBlurred
+		}
+	}
+	return now, nil
+}

@@ -1,0 +1,101 @@
+package content_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/tonistiigi/fsutil/types"
+	"golang.org/x/sys/unix"
+
+	buildctx "github.com/stokerd/stoker/context"
+	"github.com/stokerd/stoker/context/content"
+	"github.com/stokerd/stoker/context/dockerfile"
+	"github.com/stokerd/stoker/internal/randtest"
+)
+
+// tick waits until the clock that stamps files has gone on, and returns its time.
+func tick(t *testing.T) int64 {
+	t.Helper()
+	probe := filepath.Join(t.TempDir(), "probe")
+	first := int64(0)
+	for range 1_000_000 {
+		var st unix.Stat_t
+		write(t, probe, "")
+		if err := os.Chmod(probe, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := unix.Lstat(probe, &st); err != nil {
+			t.Fatal(err)
+		}
+		if at := unix.TimespecToNsec(st.Ctim); first == 0 {
+			first = at
+		} else if at > first {
+			return at
+		}
+	}
+	t.Fatal("the clock stands")
+	return 0
+}
+
+// TestBlurIsSharpWhereNothingChanged: what is said to have been as it is at a
+// moment before random edits had the same digest then.
+func TestBlurIsSharpWhereNothingChanged(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Fatal("run as root: trusted attributes, and what others cannot read")
+	}
+	sharp, blurred := 0, 0
+	for seed := range randtest.Seeds(t, 40, 2000) {
+		w := newWorld(t, seed)
+		dockerfilePath := filepath.Join(t.TempDir(), "Dockerfile")
+		write(t, dockerfilePath, "FROM scratch\nCOPY "+pick(w.generator, []string{".", "a src/", "a*"})+" /x/\n")
+		look := func() (*content.Manifest, buildctx.SentDir) {
+			tree, err := buildctx.Scan(t.Context(), w.root, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			views := func(string) (*buildctx.Tree, string, error) { return tree, ".", nil }
+			selection, err := buildctx.Compute(t.Context(), buildctx.Definition{Context: w.root, Dockerfile: dockerfilePath}, nil, views)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m, _, err := content.Compute(t.Context(), selection.Main.Top(), nil, time.Now())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return m, selection.Main.Top()
+		}
+		for range 10 {
+			w.edit()
+		}
+		for range 4 {
+			then, _ := look()
+			at := tick(t)
+			for range w.IntN(3) {
+				w.edit()
+			}
+			now, top := look()
+			blur := content.NewBlur(now, top, func(_, ctime int64) bool { return ctime >= at })
+			if blur.Sharp() && now.Digest() != then.Digest() {
+				t.Fatalf("seed %d: it is another, and said to be sharp:\n%s", seed, listing(w.root))
+			}
+			for range 20 {
+				s := w.selector([]file{{Stat: &types.Stat{Path: w.any()}}})
+				selected := []dockerfile.Selector{s}
+				got, err := blur.Content(selected)
+				if err != nil {
+					blurred++
+					continue
+				}
+				if want, err := then.Content(selected); err != nil || want != got {
+					t.Fatalf("seed %d: %+v had another digest (%v):\n%s", seed, s, err, listing(w.root))
+				}
+				sharp++
+			}
+		}
+	}
+	if t.Logf("%d selections were sharp, %d were not", sharp, blurred); sharp == 0 {
+		t.Error("nothing is sharp")
+	}
+}
