@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -86,6 +87,30 @@ func (b *Builder) Watch(ctx context.Context, fn func(Event) error) error {
 			return err
 		}
 	}
+}
+
+// History returns the builds that are running and those that the builder remembers,
+// the latter in the order in which they ended. Errors are as for [Builder.Watch].
+func (b *Builder) History(ctx context.Context) ([]Event, error) {
+	stream, err := b.client.ControlClient().ListenBuildHistory(ctx, &controlapi.BuildHistoryRequest{EarlyExit: true})
+	if err != nil {
+		return nil, historyError(err)
+	}
+	var list []Event
+	for {
+		ev, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, historyError(err)
+		}
+		if ev.Record != nil {
+			list = append(list, newEvent(ev))
+		}
+	}
+	slices.SortStableFunc(list, func(a, b Event) int { return a.Completed.Compare(b.Completed) })
+	return list, nil
 }
 
 func newEvent(ev *controlapi.BuildHistoryEvent) Event {

@@ -24,17 +24,21 @@ type Blur struct {
 	// Names may have come or gone in some directory, or in the root; a link may have
 	// led elsewhere.
 	names, root, links bool
+
+	changed    func(mtime, ctime int64) bool
+	dirChanged func(ctime int64) bool
 }
 
 // NewBlur returns what of m, which is of top, may have been otherwise. changed is
-// asked with the times of the last change of content and of anything, in
-// nanoseconds; those of directories are looked up. It takes time as a walk does.
-func NewBlur(m *Manifest, top buildctx.SentDir, changed func(mtime, ctime int64) bool) *Blur {
-	b := &Blur{Manifest: m, sharp: m}
-	if root := buildctx.Changed(top.Path()); changed(root, root) {
+// asked with the times of the last change of a file's content and of anything of
+// it, in nanoseconds, dirChanged with the latter of a directory. It takes time as a
+// walk does.
+func NewBlur(m *Manifest, top buildctx.SentDir, changed func(mtime, ctime int64) bool, dirChanged func(ctime int64) bool) *Blur {
+	b := &Blur{Manifest: m, sharp: m, changed: changed, dirChanged: dirChanged}
+	if dirChanged(buildctx.Changed(top.Path())) {
 		b.names, b.root = true, true
 	}
-	if entries := b.directory(m.root, top, changed); entries != nil {
+	if entries := b.directory(m.root, top); entries != nil {
 		b.Manifest = &Manifest{root: &Dir{
 			digest: directoryDigest(m.root.rootHeader(), entries), entries: entries, linked: m.root.linked,
 		}}
@@ -43,7 +47,7 @@ func NewBlur(m *Manifest, top buildctx.SentDir, changed func(mtime, ctime int64)
 }
 
 // directory returns d's entries where some of them may have been otherwise.
-func (b *Blur) directory(d *Dir, dir buildctx.SentDir, changed func(mtime, ctime int64) bool) (blurred []Entry) {
+func (b *Blur) directory(d *Dir, dir buildctx.SentDir) (blurred []Entry) {
 	entries, i := d.list(), 0
 	put := func(e Entry) {
 		if blurred == nil {
@@ -60,18 +64,18 @@ func (b *Blur) directory(d *Dir, dir buildctx.SentDir, changed func(mtime, ctime
 		_, mtime, ctime, _ := f.Stamp.Parts()
 		switch {
 		case e.Dir != nil:
-			if in := b.directory(e.Dir, f.Dir, changed); in != nil {
+			if in := b.directory(e.Dir, f.Dir); in != nil {
 				e.Dir = &Dir{digest: directoryDigest(e.Digest, in), entries: in, linked: e.Dir.linked}
 				put(e)
 			}
-			if at := buildctx.Changed(f.Dir.Path()); changed(at, at) {
+			if b.dirChanged(buildctx.Changed(f.Dir.Path())) {
 				b.names = true
 				list := e.Dir.list()
 				e.Digest = unknown(e.Digest)
 				e.Dir = &Dir{digest: directoryDigest(e.Digest, list), entries: list, linked: e.Dir.linked}
 				put(e)
 			}
-		case ctime == 0 && changed(mtime, math.MaxInt64), ctime != 0 && changed(mtime, ctime):
+		case ctime == 0 && b.changed(mtime, math.MaxInt64), ctime != 0 && b.changed(mtime, ctime):
 			b.links = b.links || e.Mode&fs.ModeSymlink != 0
 			e.Digest = unknown(e.Digest)
 			put(e)

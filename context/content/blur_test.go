@@ -76,7 +76,7 @@ func TestBlurIsSharpWhereNothingChanged(t *testing.T) {
 				w.edit()
 			}
 			now, top := look()
-			blur := content.NewBlur(now, top, func(_, ctime int64) bool { return ctime >= at })
+			blur := content.NewBlur(now, top, func(_, ctime int64) bool { return ctime >= at }, func(ctime int64) bool { return ctime >= at })
 			if blur.Sharp() && now.Digest() != then.Digest() {
 				t.Fatalf("seed %d: it is another, and said to be sharp:\n%s", seed, listing(w.root))
 			}

@@ -58,6 +58,7 @@ type Daemon struct {
 	stop    context.CancelFunc
 	ctx     context.Context // of Run: what a request starts outlives the request
 	group   *errgroup.Group // the repositories' goroutines
+	resumed chan struct{}   // closed once what was watched before is watched again
 
 	turn     sync.Mutex // held while a repository comes or goes
 	choosing sync.Mutex // held while the builder is chosen
@@ -100,7 +101,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	group, ctx := errgroup.WithContext(ctx)
 	d := &Daemon{
 		options: o, log: o.Log, store: kept, images: newImages(base), board: newBoard(), rest: newRest(o.Rest), started: time.Now(),
-		stop: stop, ctx: ctx, group: group, repositories: map[string]*repository{}, accounts: map[string]account{},
+		stop: stop, ctx: ctx, group: group, repositories: map[string]*repository{}, accounts: map[string]account{}, resumed: make(chan struct{}),
 	}
 	d.secrets = project.NewSecretCache()
 	d.metrics = metrics.New(o.Version.Version, d.held)
@@ -121,6 +122,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	group.Go(func() error { d.rest.run(ctx); return nil })
 	d.resume(ctx)
+	close(d.resumed)
 	if o.Ready != nil {
 		o.Ready()
 	}

@@ -22,9 +22,9 @@ import (
 
 // keep stores a build with what explains it, if the builder tells of that, and
 // returns what is then known of it.
-func (d *Daemon) keep(ctx context.Context, node *buildkit.Builder, ev buildkit.Event, seen buildkit.Observed, pictures []*project.Picture, repo *repository, def buildctx.Definition) error {
+func (d *Daemon) keep(ctx context.Context, ev buildkit.Event, seen buildkit.Observed, files seenFiles, repo *repository, def buildctx.Definition) error {
 	known := len(seen.Parts) == 0
-	if len(pictures) == 0 && !known {
+	if files.past != nil && !known {
 		// The builder updated the record of a build that was watched: nobody looked again.
 		_, have, err := d.store.Evidence(seen.Record.Builder, seen.Record.Ref)
 		if known = have; err != nil {
@@ -35,14 +35,16 @@ func (d *Daemon) keep(ctx context.Context, node *buildkit.Builder, ev buildkit.E
 		_, err := d.store.Put(seen.Record)
 		return err
 	}
-	g := gatherer{daemon: d, contents: repo.contents, site: d.site(node, seen.Join), name: def.Name, pictures: pictures}
+	g := gatherer{daemon: d, files: files}
 	e := cache.Evidence{Args: repo.digests(ev), NoCache: uncached(seen.Join)}
 	e.Dockerfile = d.outline(def, seen.Join.Dockerfile)
 	for _, part := range seen.Parts {
 		e = g.gather(ctx, e, part)
 	}
-	e.Self = repo.selfReport(ev, seen, pictures, def)
-	if _, err := d.store.PutExplained(seen.Record, e, g.taken...); err != nil || len(pictures) == 0 {
+	if files.past == nil {
+		e.Self = repo.selfReport(ev, seen, files.pictures, def)
+	}
+	if _, err := d.store.PutExplained(seen.Record, e, g.taken...); err != nil || len(files.pictures) == 0 {
 		return err
 	}
 	return d.blame(cache.Build{Record: seen.Record, Evidence: &e})
@@ -103,17 +105,14 @@ func uncached(j buildkit.Join) []string {
 
 // A gatherer makes evidence of what a builder recorded.
 type gatherer struct {
-	daemon   *Daemon
-	contents *ledger.Reader
-	site     ledger.Site
-	name     string
-	pictures []*project.Picture
-	taken    []*content.Manifest // that the evidence names
+	daemon *Daemon
+	files  seenFiles
+	taken  []*content.Manifest // that the evidence names
 }
 
 func (g *gatherer) gather(ctx context.Context, e cache.Evidence, part buildkit.Part) cache.Evidence {
-	sent := g.contents.Sent(ctx, part.Plan, g.name, g.pictures...)
-	built := g.contents.Content(ctx, part.Plan, g.name, g.site, g.pictures...)
+	sent := g.files.sent(ctx, part.Plan)
+	built := sent.Built(part.Plan, g.files.site)
 	return e.Gather(cache.Gathering{
 		Plan: part.Plan, Keys: cache.Keys(part.Plan.Ops, built), Fates: part.Fates, Traits: part.Traits, Lines: part.Lines,
 		Take: func(request int, selected []dockerfile.Selector) cache.Taken {

@@ -72,7 +72,7 @@ func (d *Daemon) pastOf(r *repository, builder, definition string) (cache.Expect
 // explainNext returns why steps of a build that was predicted will run, by
 // comparison with those before it.
 func (d *Daemon) explainNext(ctx context.Context, r *repository, p *project.Picture, b *project.Build, nodes []cache.Prediction, earlier []cache.Build) func(step int) *api.WhyCause {
-	g := gatherer{daemon: d, contents: r.contents, name: b.Definition.Name, pictures: []*project.Picture{p}}
+	g := gatherer{daemon: d, files: seenFiles{reader: r.contents, name: b.Definition.Name, pictures: []*project.Picture{p}}}
 	explained := sync.OnceValues(func() (cache.Build, []cache.Explanation) {
 		plan := b.Selection.Plan
 		next := cache.Build{Record: cache.Record{Definition: b.Definition.Name, Completed: time.Now()}}

@@ -42,6 +42,7 @@ type account struct {
 	name   string
 	copies *ledger.Snapshots
 	builds *queue // that have ended, and are not entered yet
+	missed *queue // the same of those that ended while nobody looked
 }
 
 // account returns that of a builder, which lives as long as the daemon, and
@@ -57,14 +58,19 @@ func (d *Daemon) account(node *buildkit.Builder) account {
 		return a
 	}
 	entries, err := d.store.Ledger(name)
-	known := ledger.Anew(d.store.Seal)
+	known, copies := ledger.Anew(d.store.Seal), ledger.NewSnapshots(d.store.Seal)
 	if err == nil {
 		known, err = ledger.Load(d.store.Seal, maps.All(entries))
+	}
+	if err == nil {
+		if copies, err = ledger.LoadSnapshots(d.store.Seal, maps.All(entries)); err != nil {
+			known = ledger.Anew(d.store.Seal) // they are kept together
+		}
 	}
 	if err != nil {
 		d.log.Warn("what was known of the builder's cache is lost", "error", err)
 	}
-	a = account{known, name, ledger.NewSnapshots(), newQueue()}
+	a = account{known, name, copies, newQueue(), newQueue()}
 	d.accounts[name] = a
 	return a
 }
@@ -73,25 +79,38 @@ func (d *Daemon) account(node *buildkit.Builder) account {
 // again the next time.
 func (d *Daemon) save(a account) {
 	err := a.Save(func(anew bool, changes iter.Seq2[string, []byte]) error {
-		return d.store.PutLedger(a.name, time.Now(), anew, changes)
+		return a.copies.Save(anew, func(more iter.Seq2[string, []byte]) error {
+			return d.store.PutLedger(a.name, time.Now(), anew, both(changes, more))
+		})
 	})
 	if err != nil {
 		d.log.Error("store what is known of the builder's cache", "error", err)
 	}
 }
 
-// enter enters a finished build in the builder's ledger. What it was of is known
-// where the files that its steps take were the same all through the span.
-func (d *Daemon) enter(ctx context.Context, node *buildkit.Builder, seen buildkit.Observed, span []moment, repo *repository, name string) {
-	pictures := picturesOf(span, repo)
-	site := d.site(node, seen.Join)
+func both(a, b iter.Seq2[string, []byte]) iter.Seq2[string, []byte] {
+	return func(yield func(string, []byte) bool) {
+		for _, seq := range []iter.Seq2[string, []byte]{a, b} {
+			for key, value := range seq {
+				if !yield(key, value) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// enter enters a finished build in the builder's ledger.
+func (d *Daemon) enter(ctx context.Context, node *buildkit.Builder, seen buildkit.Observed, files seenFiles) {
+	known := d.account(node)
 	for _, part := range seen.Parts {
-		d.enterPart(ctx, node, site, part, d.contents(repo), name, pictures)
+		d.enterPart(node, part, files.sent(ctx, part.Plan).Built(part.Plan, files.site), files.past != nil)
 	}
-	if len(seen.Parts) > 0 {
-		d.contents(repo).Received(ctx, seen.Parts[0].Plan, name, site, pictures...)
+	files.received(ctx, seen)
+	known.Saw(seen.Record.Completed)
+	if files.past == nil {
+		d.list(ctx, node)
 	}
-	d.list(ctx, node)
 }
 
 // site returns where a build ran, and who sent its files.
@@ -106,10 +125,10 @@ func (d *Daemon) site(node *buildkit.Builder, j buildkit.Join) ledger.Site {
 // plainClient is the key of clients that give none.
 const plainClient = ""
 
-func (d *Daemon) enterPart(ctx context.Context, node *buildkit.Builder, site ledger.Site, part buildkit.Part, contents *ledger.Reader, name string, pictures []*project.Picture) {
-	keys := cache.Keys(part.Plan.Ops, contents.Content(ctx, part.Plan, name, site, pictures...))
+func (d *Daemon) enterPart(node *buildkit.Builder, part buildkit.Part, built cache.ContentFunc, late bool) {
 	d.account(node).Learn(ledger.Build{
-		Graph: cache.NewGraph(part.Plan, keys, layered(node)), Fates: part.Fates, Runs: part.Runs, Records: recordsOf(part.Plan),
+		Graph: cache.NewGraph(part.Plan, cache.Keys(part.Plan.Ops, built), layered(node)),
+		Fates: part.Fates, Runs: part.Runs, Records: recordsOf(part.Plan), Late: late,
 	})
 }
 
@@ -128,8 +147,8 @@ func (d *Daemon) enterWarm(ctx context.Context, node *buildkit.Builder, r *repos
 		return
 	}
 	site := ledger.Site{Snapshots: d.account(node).copies, Keys: []string{node.SharedKey(def.Context)}}
-	d.enterPart(ctx, node, site, part, r.contents, def.Name, []*project.Picture{before, s.picture})
-	r.contents.Received(ctx, part.Plan, def.Name, site, before, s.picture)
+	d.enterPart(node, part, r.contents.Content(ctx, plan, def.Name, site, before, s.picture), false)
+	r.contents.Received(ctx, plan, def.Name, site, true, before, s.picture)
 	d.keepMade(node, r, def.Name, part, stepNames(plan.Steps))
 	d.list(ctx, node)
 }
@@ -193,6 +212,7 @@ func (d *Daemon) Predict(ctx context.Context, req api.PredictRequest) (api.Predi
 		return api.Predict{}, d.builder.missing()
 	}
 	known := d.account(node)
+	known.missed.settle(ctx, settleTime)
 	known.builds.settle(ctx, settleTime)
 	// A builder's garbage collection, and who prunes, tell nobody.
 	d.list(ctx, node)

@@ -47,7 +47,7 @@ func BenchmarkPredict(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	r, site := ledger.NewReader(), ledger.Site{Snapshots: ledger.NewSnapshots(), Keys: []string{""}}
+	r, site := ledger.NewReader(), ledger.Site{Snapshots: ledger.NewSnapshots(func(digest string) string { return digest }), Keys: []string{""}}
 	known := ledger.New(func(s string) string { sum := sha256.Sum256([]byte(s)); return string(sum[:16]) })
 	predict := func(p *project.Picture) string {
 		build := p.Builds[0]
@@ -72,7 +72,7 @@ func BenchmarkPredict(b *testing.B) {
 	keys := cache.Keys(plan.Ops, r.Content(b.Context(), plan, name, site, p))
 	known.Learn(ledger.Build{Graph: cache.NewGraph(plan, keys, false), Fates: fates, Runs: runs, Records: recordsOf(plan)})
 	known.List(held)
-	r.Received(b.Context(), plan, name, site, p)
+	r.Received(b.Context(), plan, name, site, true, p)
 	if miss := predict(p); miss != "" {
 		b.Fatalf("nothing changed, and %s is predicted to run", miss)
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -26,28 +27,40 @@ func (d *Daemon) listen(ctx context.Context, node *buildkit.Builder) error {
 	}()
 	began := map[string]moment{} // what the repositories held when the builds that run began
 	d.list(ctx, node)
-	past, present := newQueue(), d.account(node).builds
+	known := d.account(node)
+	before, err := node.History(ctx)
+	if err != nil {
+		return err
+	}
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return past.run(ctx) })
-	group.Go(func() error { return present.run(ctx) })
+	told := d.catchUp(ctx, node, before)
+	group.Go(func() error { return known.missed.run(ctx) })
+	group.Go(func() error { return known.builds.run(ctx) })
 	group.Go(func() error {
 		return node.Watch(ctx, func(ev buildkit.Event) error {
+			if generation, ok := told[ev.Ref]; ok && ev.Type == buildkit.Complete && generation == ev.Generation && running[ev.Ref] == nil {
+				return nil
+			}
 			var span []moment
 			if before, seen := began[ev.Ref]; seen && ev.Type == buildkit.Complete {
 				span = []moment{before, d.moment(ctx)}
 			}
 			switch ev.Type {
 			case buildkit.Started:
-				if running[ev.Ref] == nil {
-					running[ev.Ref], began[ev.Ref] = d.warmer.Hold(), d.moment(ctx)
+				if running[ev.Ref] != nil {
+					break
+				}
+				running[ev.Ref] = d.warmer.Hold()
+				if _, before := told[ev.Ref]; !before { // else nobody saw it begin
+					began[ev.Ref] = d.moment(ctx)
 				}
 			case buildkit.Complete, buildkit.Deleted:
-				queue := past
+				queue := known.missed
 				if release := running[ev.Ref]; release != nil {
 					release()
 					delete(running, ev.Ref)
 					delete(began, ev.Ref)
-					queue = present
+					queue = known.builds
 				}
 				if ev.Type == buildkit.Complete {
 					queue.add(func() { d.record(ctx, node, ev, span) })
@@ -57,6 +70,39 @@ func (d *Daemon) listen(ctx context.Context, node *buildkit.Builder) error {
 		})
 	})
 	return group.Wait()
+}
+
+// catchUpTime is for how long builds that end now are not entered because others
+// are that ended before.
+const catchUpTime = 10 * time.Second
+
+// catchUp has the builds entered that ended while nobody looked, in that order, and
+// returns the generations of all that the builder told of. Until that is done,
+// nothing is known of the files that the builder has.
+func (d *Daemon) catchUp(ctx context.Context, node *buildkit.Builder, history []buildkit.Event) map[string]int32 {
+	known, told := d.account(node), map[string]int32{}
+	known.copies.Behind(!known.Seen().IsZero())
+	known.missed.add(func() { // whose builds they are is known by what is watched
+		select {
+		case <-d.resumed:
+			d.moment(ctx)
+		case <-ctx.Done():
+		}
+	})
+	for _, ev := range history {
+		told[ev.Ref] = ev.Generation
+		if ev.Type == buildkit.Complete {
+			known.missed.add(func() { d.record(ctx, node, ev, nil) })
+		}
+	}
+	known.missed.add(func() {
+		d.list(ctx, node)
+		if ctx.Err() == nil {
+			known.copies.Behind(false)
+		}
+	})
+	known.builds.add(func() { known.missed.settle(ctx, catchUpTime) })
+	return told
 }
 
 // record learns from a finished build, and keeps it if it is of a watched
@@ -82,8 +128,9 @@ func (d *Daemon) record(ctx context.Context, node *buildkit.Builder, ev buildkit
 		return
 	}
 	repo, def := d.belongs(seen)
-	if span != nil {
-		d.enter(ctx, node, seen, span, repo, def.Name)
+	files := d.filesOf(ctx, node, seen, span, repo, def.Name)
+	if span != nil || ev.Completed.After(d.account(node).Seen()) {
+		d.enter(ctx, node, seen, files)
 	}
 	if repo == nil {
 		return
@@ -91,12 +138,12 @@ func (d *Daemon) record(ctx context.Context, node *buildkit.Builder, ev buildkit
 	if (def.Context == "" || def.Origin == buildctx.Observed) && repo.learn(ctx, ev, seen.Join) {
 		_, def = d.belongs(seen)
 	}
-	seen.Record.Repository, seen.Record.Definition = repo.root, def.Name
+	seen.Record.Repository, seen.Record.Definition, files.name = repo.root, def.Name, def.Name
 	if def.Shown != "" {
 		seen.Unname()
 	}
 	seen.Describe(describer(ctx, def))
-	if err := d.keep(ctx, node, ev, seen, picturesOf(span, repo), repo, def); err != nil {
+	if err := d.keep(ctx, ev, seen, files, repo, def); err != nil {
 		d.log.Error("store a finished build", "ref", ev.Ref, "error", err)
 		return
 	}

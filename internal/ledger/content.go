@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/stokerd/stoker/cache"
+	buildctx "github.com/stokerd/stoker/context"
 	"github.com/stokerd/stoker/context/content"
 	"github.com/stokerd/stoker/context/dockerfile"
 	"github.com/stokerd/stoker/internal/project"
@@ -40,14 +41,23 @@ var (
 // pictures: what differs between them is not known, nor is what differs between
 // them and what the builder may have instead.
 func (r *Reader) Content(ctx context.Context, plan *dockerfile.Plan, name string, site Site, pictures ...*project.Picture) cache.ContentFunc {
-	sent, held := r.Sent(ctx, plan, name, pictures...), map[int][]*content.Manifest{}
+	return r.Sent(ctx, plan, name, pictures...).Built(plan, site)
+}
+
+// Built answers for the requests with what the builder that was sent them has, as
+// far as that is known.
+func (s *Sent) Built(plan *dockerfile.Plan, site Site) cache.ContentFunc {
+	held := map[int][]*content.Manifest{}
 	return func(request int, selected []dockerfile.Selector) (string, error) {
-		digest, err := sent.Digest(request, selected)
+		digest, err := s.Digest(request, selected)
 		if err != nil {
 			return "", err
 		}
+		if !s.past && site.Snapshots != nil && site.Snapshots.isBehind() {
+			return "", cache.ErrStale
+		}
 		if held[request] == nil {
-			for _, m := range sent.manifests[request] {
+			for _, m := range s.manifests[request] {
 				held[request] = append(held[request], site.after(plan.Requests[request].Local, m)...)
 			}
 		}
@@ -66,23 +76,26 @@ type Sent struct {
 	read      func(request int) ([]*content.Manifest, error)
 	manifests map[int][]*content.Manifest
 	errs      map[int]error
+	past      bool                  // nobody looked: see Before
+	blurs     map[int]*content.Blur // of a past build
 }
 
 // Sent returns what the requests of a plan brought: see Content.
 func (r *Reader) Sent(ctx context.Context, plan *dockerfile.Plan, name string, pictures ...*project.Picture) *Sent {
-	return &Sent{
-		manifests: map[int][]*content.Manifest{}, errs: map[int]error{},
-		read: func(request int) (all []*content.Manifest, err error) {
-			for _, p := range pictures {
-				m, err := r.manifest(ctx, p, name, plan.Requests[request])
-				if err != nil {
-					return nil, err
-				}
-				all = append(all, m)
+	return newSent(func(request int) (all []*content.Manifest, err error) {
+		for _, p := range pictures {
+			m, _, err := r.manifest(ctx, p, name, plan.Requests[request])
+			if err != nil {
+				return nil, err
 			}
-			return all, nil
-		},
-	}
+			all = append(all, m)
+		}
+		return all, nil
+	})
+}
+
+func newSent(read func(request int) ([]*content.Manifest, error)) *Sent {
+	return &Sent{read: read, manifests: map[int][]*content.Manifest{}, errs: map[int]error{}, blurs: map[int]*content.Blur{}}
 }
 
 // of returns the manifests of a request at all times.
@@ -100,6 +113,13 @@ func (s *Sent) Digest(request int, selected []dockerfile.Selector) (string, erro
 	manifests, err := s.of(request)
 	if err != nil {
 		return "", err
+	}
+	if blur := s.blurs[request]; blur != nil {
+		d, err := blur.Content(selected)
+		if errors.Is(err, content.ErrBlurred) {
+			err = ErrUnseen
+		}
+		return d.String(), err
 	}
 	digest := ""
 	for _, m := range manifests {
@@ -124,21 +144,22 @@ func (s *Sent) Taken(request int, selected []dockerfile.Selector) (digest string
 	return digest, taken, err
 }
 
-func (r *Reader) manifest(ctx context.Context, p *project.Picture, name string, request dockerfile.Request) (*content.Manifest, error) {
+func (r *Reader) manifest(ctx context.Context, p *project.Picture, name string, request dockerfile.Request) (*content.Manifest, buildctx.SentDir, error) {
+	none := buildctx.SentDir{}
 	b, ok := p.Find(name)
 	if !ok || b.Selection == nil {
-		return nil, ErrUnseen
+		return nil, none, ErrUnseen
 	}
 	// With other ignore patterns, the picture may lack what is asked for.
 	asked := slices.ContainsFunc(b.Selection.Plan.Requests, func(own dockerfile.Request) bool {
 		return own.Local == request.Local && slices.Equal(own.Excludes, request.Excludes)
 	})
 	if !asked {
-		return nil, ErrUnseen
+		return nil, none, ErrUnseen
 	}
 	dir, err := p.Sent(ctx, b, request)
 	if err != nil {
-		return nil, err
+		return nil, none, err
 	}
 	key := fmt.Sprintf("%s\x00%q", dir.Path(), request.FollowPaths)
 	r.mu.Lock()
@@ -146,10 +167,10 @@ func (r *Reader) manifest(ctx context.Context, p *project.Picture, name string, 
 	r.mu.Unlock()
 	m, _, err := content.Compute(ctx, dir, before, time.Now())
 	if err != nil {
-		return nil, err
+		return nil, none, err
 	}
 	r.mu.Lock()
 	r.last[key] = m
 	r.mu.Unlock()
-	return m, nil
+	return m, dir, nil
 }

@@ -22,6 +22,8 @@ const (
 	found   = byte(5)             // not in use any more: a claim that named no results
 	lucky   = byte(6)             // an operation → its luck
 	claimed = byte(7)             // a key → its claim
+	seen    = byte(8)             // nothing → when the last build ended that was accounted for
+	// copied and pages are 9 and 10.
 )
 
 var errDamaged = errors.New("an entry of a ledger that does not decode")
@@ -162,6 +164,10 @@ func (l *Ledger) load(key string, value []byte) (cache.Fact, error) {
 			c.created = append(c.created, d.time())
 		}
 		l.claims[cache.KeyID(key)] = c
+	case seen:
+		l.seen = d.time()
+	case copied, pages:
+		d.b = nil // see LoadSnapshots
 	case lucky:
 		l.luck[key] = cache.Luck{Reused: int(d.number()), Of: int(d.number())}
 	default:

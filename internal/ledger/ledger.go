@@ -35,6 +35,7 @@ type Ledger struct {
 	reused  map[cache.KeyID]reuse // since the builder last listed what it holds
 	luck    map[string]cache.Luck // by operation
 	foreign map[string]bool       // listed as these are results of which nothing is known
+	seen    time.Time             // see Saw
 	listed  bool                  // the builder has said what it holds since the last build
 	changes map[string][]byte     // that are not kept yet: see encode.go
 	renewed bool                  // nothing that is kept holds any more, but for changes
@@ -101,6 +102,9 @@ type Build struct {
 	Fates   []cache.Fate
 	Runs    []buildkit.Run // of what was executed or loaded
 	Records []string       // what results are listed as: see dockerfile.Op.Record
+	// Late reports that the builder could not be asked soon after the build what it
+	// holds.
+	Late bool
 }
 
 // Learn enters a finished build. What the builder holds after it is not known
@@ -119,7 +123,7 @@ func (l *Ledger) Learn(b Build) {
 				l.setEntries(key, append(slices.Clone(l.entries[key]), e))
 			}
 		case b.Fates[i] == cache.Loaded:
-			l.reused[key] = reuse{record: records[i], run: b.Runs[i]}
+			l.reused[key] = reuse{records[i], b.Runs[i], b.Late}
 		}
 	}
 	for i, n := range g.Nodes {
@@ -294,5 +298,6 @@ func (l *Ledger) forget() {
 		l.mirror, l.entries, l.claims, l.reused = fresh.mirror, fresh.entries, fresh.claims, fresh.reused
 		l.luck, l.foreign = fresh.luck, fresh.foreign
 		l.changes, l.renewed = fresh.changes, true
+		l.noteSeen()
 	}
 }

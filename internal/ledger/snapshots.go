@@ -2,8 +2,10 @@ package ledger
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/stokerd/stoker/context/content"
 	"github.com/stokerd/stoker/context/dockerfile"
@@ -25,12 +27,43 @@ type Sender struct {
 // observed. A copy of which nothing is known is taken for one that is not there, or
 // in which nothing looks unchanged. It is safe for concurrent use.
 type Snapshots struct {
-	mu     sync.Mutex // guards copies
-	copies map[Sender][]*content.Manifest
+	seal func(string) string
+
+	mu     sync.Mutex // guards the fields below
+	copies map[string]held
+	kept   map[string]held // as they are stored: see Save
+	behind bool            // builds may have sent files that are not accounted for
 }
 
-// NewSnapshots returns those of a builder that was sent nothing.
-func NewSnapshots() *Snapshots { return &Snapshots{copies: map[Sender][]*content.Manifest{}} }
+// A held is a copy. By sender, sealed: its key names a directory.
+type held struct {
+	states []*content.Manifest
+	sent   time.Time // when it was last written to
+}
+
+// NewSnapshots returns those of a builder that was sent nothing. seal is that of a
+// [Ledger].
+func NewSnapshots(seal func(string) string) *Snapshots {
+	return &Snapshots{seal: seal, copies: map[string]held{}, kept: map[string]held{}}
+}
+
+func (s *Snapshots) sealed(from Sender) string {
+	return s.seal(fmt.Sprintf("%q %q", from.Key, from.Local))
+}
+
+// Behind says whether builds may have sent files that are not accounted for: until
+// they are, nothing is known of any copy.
+func (s *Snapshots) Behind(is bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.behind = is
+}
+
+func (s *Snapshots) isBehind() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.behind
+}
 
 // mostStates is how many states a copy may be in. They are one but for changes that
 // a builder does not see.
@@ -43,7 +76,7 @@ func (s *Snapshots) After(m *content.Manifest, senders ...Sender) []*content.Man
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, from := range senders {
-		for _, c := range s.copies[from] {
+		for _, c := range s.copies[s.sealed(from)].states {
 			if after := m.After(c); !slices.ContainsFunc(list, same(after)) {
 				list = append(list, after)
 			}
@@ -53,7 +86,20 @@ func (s *Snapshots) After(m *content.Manifest, senders ...Sender) []*content.Man
 }
 
 // Sent says that a build by a sender had one of the manifests sent.
-func (s *Snapshots) Sent(from Sender, manifests ...*content.Manifest) {
+func (s *Snapshots) Sent(from Sender, manifests ...*content.Manifest) { s.enter(from, manifests, nil) }
+
+// Perhaps says that a build by a sender may have had one of the manifests sent, or
+// none, or a part.
+func (s *Snapshots) Perhaps(from Sender, manifests ...*content.Manifest) {
+	s.mu.Lock()
+	before := s.copies[s.sealed(from)].states
+	s.mu.Unlock()
+	s.enter(from, manifests, before)
+}
+
+// enter says what a copy is after one of the manifests was sent, or what it was
+// before if it is one of those.
+func (s *Snapshots) enter(from Sender, manifests, before []*content.Manifest) {
 	var states []*content.Manifest
 	for _, m := range manifests {
 		for _, after := range s.After(m, from) {
@@ -63,16 +109,17 @@ func (s *Snapshots) Sent(from Sender, manifests ...*content.Manifest) {
 			}
 		}
 	}
+	states = append(states, before...)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.copies[from] = states[:min(len(states), mostStates)]
+	s.copies[s.sealed(from)] = held{states[:min(len(states), mostStates)], time.Now()}
 }
 
 // know reports whether a copy of one of the senders is known.
 func (s *Snapshots) know(senders []Sender) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.ContainsFunc(senders, func(from Sender) bool { return len(s.copies[from]) > 0 })
+	return !s.behind && slices.ContainsFunc(senders, func(from Sender) bool { return len(s.copies[s.sealed(from)].states) > 0 })
 }
 
 func same(m *content.Manifest) func(*content.Manifest) bool {
@@ -115,24 +162,6 @@ func (s Site) after(local string, m *content.Manifest) []*content.Manifest {
 	return s.Snapshots.After(m, s.senders(local)...)
 }
 
-// Received notes what a build that ran while the repository had all of the pictures
-// left on the builder. One key must be the site's.
-func (r *Reader) Received(ctx context.Context, plan *dockerfile.Plan, name string, site Site, pictures ...*project.Picture) {
-	for _, request := range plan.Requests {
-		var sent []*content.Manifest
-		for _, p := range pictures {
-			m, err := r.manifest(ctx, p, name, request)
-			if err != nil {
-				return
-			}
-			sent = append(sent, m)
-		}
-		if len(sent) > 0 {
-			site.Snapshots.Sent(site.senders(request.Local)[0], sent...)
-		}
-	}
-}
-
 // Unseen returns what of the files that a build would send changed in a way that
 // the builder does not see, by path.
 func (r *Reader) Unseen(ctx context.Context, plan *dockerfile.Plan, name string, site Site, p *project.Picture) []content.Difference {
@@ -141,7 +170,7 @@ func (r *Reader) Unseen(ctx context.Context, plan *dockerfile.Plan, name string,
 		if request.Local != dockerfile.MainContext || !site.Snapshots.know(site.senders(request.Local)) {
 			continue // nothing need be read
 		}
-		if m, err := r.manifest(ctx, p, name, request); err == nil {
+		if m, _, err := r.manifest(ctx, p, name, request); err == nil {
 			list = append(list, site.Snapshots.Unseen(m, site.senders(request.Local)...)...)
 		}
 	}

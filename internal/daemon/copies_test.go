@@ -1,0 +1,121 @@
+package daemon_test
+
+import (
+	"crypto/rand"
+	mathrand "math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/moby/buildkit/client"
+
+	"github.com/stokerd/stoker/internal/api"
+	"github.com/stokerd/stoker/internal/lab"
+)
+
+// editUnseen changes a file's content and nothing that a builder looks at.
+func editUnseen(t *testing.T, path, text string) {
+	t.Helper()
+	fi, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if int64(len(text)) != fi.Size() {
+		t.Fatalf("%q is not of %d bytes", text, fi.Size())
+	}
+	write(t, path, text)
+	if err := os.Chtimes(path, fi.ModTime(), fi.ModTime()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestUnseenWhileOff: what a builder does not see to change is known to be so when
+// it changed while the daemon was off, or was killed, and when a build ran
+// meanwhile. A step that takes no such file is predicted as ever.
+func TestUnseenWhileOff(t *testing.T) {
+	builder := lab.Own(t)
+	r := startProcess(t, builder.Address())
+	other, err := client.New(t.Context(), builder.Address())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { other.Close() })
+	for n, tt := range []struct {
+		name   string
+		kill   bool
+		before bool // the edit is made before the daemon ends, and not built
+		normal bool // the file is edited so that it shows, and built, while the daemon is off
+	}{
+		{name: "off"},
+		{name: "killed", kill: true},
+		{name: "edited before it is killed", kill: true, before: true},
+		{name: "built while it is off", normal: true},
+		{name: "built after it was killed", kill: true, normal: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r.t = t
+			nonce := strings.ToLower(rand.Text())
+			w := &walk{Rand: mathrand.New(mathrand.NewPCG(uint64(n), 1)), t: t, dir: t.TempDir(), daemon: r, builder: other, nonce: nonce}
+			w.dockerfile = "FROM busybox\nCOPY other /other\nCOPY same /same\n# " + nonce + "\n"
+			w.write("Dockerfile", w.dockerfile)
+			w.write("same/file", nonce+"0")
+			w.write("other/file", nonce)
+			if _, err := r.Up(t.Context(), api.UpRequest{Dir: w.dir}); err != nil {
+				t.Fatal(err)
+			}
+			seen := func() {
+				r.wait(w.dir, "the build", func(repo api.Repository) bool {
+					return len(repo.Definitions) == 1 && repo.Definitions[0].Last != nil && repo.Definitions[0].Last.Ref == w.last
+				})
+			}
+			w.build()
+			seen()
+			if got := outcomes(w.predict()); got != "hit hit" {
+				t.Fatalf("predicted %s", got)
+			}
+			file := filepath.Join(w.dir, "same", "file")
+			if tt.before {
+				editUnseen(t, file, nonce+"1")
+				w.predict()
+			}
+			r.stop(tt.kill)
+			if tt.normal {
+				write(t, file, nonce+"2")
+				waitForClock(t)
+				w.build()
+			}
+			editUnseen(t, file, nonce+"3")
+			r.start()
+			predicted := w.predict()
+			if got := outcomes(predicted); got != "hit unknown" {
+				t.Errorf("predicted %s", got)
+			} else if c := predicted.Steps[1].Cause; c.Kind != "stale-stat" {
+				t.Errorf("unknown because of %+v", c)
+			}
+			// The builder has what it was sent, and takes it.
+			for step, executed := range w.build() {
+				if executed && step != "[1/3]" { // the base image
+					t.Errorf("%s ran: the test's edit was seen", step)
+				}
+			}
+			seen()
+			w.write("same/file", nonce+"seen")
+			// Where the content of a build is not known, a result is that may be of any.
+			if got := outcomes(w.predict()); got != "hit miss" && !(tt.normal && got == "hit unknown") {
+				t.Errorf("after an edit that shows, predicted %s", got)
+			}
+			if _, err := r.Down(t.Context(), api.DownRequest{Dir: w.dir}); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+func outcomes(p api.Prediction) string {
+	var list []string
+	for _, s := range p.Steps {
+		list = append(list, s.Outcome)
+	}
+	return strings.Join(list, " ")
+}

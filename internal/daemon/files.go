@@ -1,0 +1,88 @@
+package daemon
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/stokerd/stoker/cache/buildkit"
+	"github.com/stokerd/stoker/context/dockerfile"
+	"github.com/stokerd/stoker/internal/ledger"
+	"github.com/stokerd/stoker/internal/project"
+)
+
+// seenFiles are what is known of the files that a build was sent: what its
+// repository held all the time, or, where nobody looked, what it holds now, as far
+// as that did not change since.
+type seenFiles struct {
+	reader   *ledger.Reader
+	site     ledger.Site
+	name     string // of the definition
+	pictures []*project.Picture
+	past     *ledger.Past // nil where somebody looked
+}
+
+// filesOf returns what is known of the files of a build of a definition in repo,
+// which may be nil. span is what the repositories held when it began and when it had
+// ended, nil if nobody looked.
+func (d *Daemon) filesOf(ctx context.Context, node *buildkit.Builder, seen buildkit.Observed, span []moment, repo *repository, definition string) seenFiles {
+	f := seenFiles{reader: d.contents(repo), site: d.site(node, seen.Join), name: definition}
+	if span != nil {
+		f.pictures = picturesOf(span, repo)
+		return f
+	}
+	f.past = &ledger.Past{Ended: time.Now()}
+	if apart, ok := clocksApart(node.Info().Address); ok {
+		f.past.Began, f.past.Ended = seen.Record.Created.Add(-apart), seen.Record.Completed.Add(apart)
+	}
+	if repo != nil {
+		if s, err := repo.fresh(ctx); err == nil && s != nil && s.picture != nil {
+			f.pictures = []*project.Picture{s.picture}
+		}
+	}
+	return f
+}
+
+// clocksApart returns by how much the clock of the builder at an address and the one
+// that stamps files may differ, false if nobody knows. Through a socket of this
+// machine it is one clock, which stamps files with the time of its last tick; that
+// of a container may be a virtual machine's.
+func clocksApart(address string) (time.Duration, bool) {
+	switch {
+	case strings.HasPrefix(address, "unix://"):
+		return 20 * time.Millisecond, true
+	case strings.HasPrefix(address, "docker-container://") && !strings.Contains(address, "context="):
+		return 2 * time.Second, true
+	}
+	return 0, false
+}
+
+// sent returns what the requests of a plan brought.
+func (f seenFiles) sent(ctx context.Context, plan *dockerfile.Plan) *ledger.Sent {
+	if f.past == nil || len(f.pictures) == 0 {
+		return f.reader.Sent(ctx, plan, f.name, f.pictures...)
+	}
+	return f.reader.Before(ctx, plan, f.name, f.pictures[0], *f.past)
+}
+
+// received notes what the build left of the files on the builder. Of one that
+// failed it is not known what it asked for, and so not whether it got that far.
+func (f seenFiles) received(ctx context.Context, seen buildkit.Observed) {
+	if len(f.pictures) == 0 {
+		return
+	}
+	var plan *dockerfile.Plan
+	whole := len(seen.Parts) > 0
+	if whole {
+		plan = seen.Parts[0].Plan
+	} else if b, ok := f.pictures[0].Find(f.name); ok && b.Selection != nil {
+		plan = b.Selection.Plan
+	} else {
+		return
+	}
+	if f.past == nil {
+		f.reader.Received(ctx, plan, f.name, f.site, whole, f.pictures...)
+	} else {
+		f.reader.ReceivedBefore(ctx, plan, f.name, f.site, whole, f.pictures[0], *f.past)
+	}
+}

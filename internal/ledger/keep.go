@@ -1,0 +1,148 @@
+package ledger
+
+import (
+	"cmp"
+	"encoding/binary"
+	"iter"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/stokerd/stoker/context/content"
+)
+
+// Snapshots are kept among the entries of their ledger, in the same transaction:
+// what is known of a builder's results goes with what is known of its files.
+const (
+	copied = byte(9)  // a sender → when it last sent, and how many states its copy has
+	pages  = byte(10) // a sender, a state and a page's key → the page
+)
+
+// mostKept is of how many senders copies are kept, those first that sent last.
+const mostKept = 32
+
+// Save gives put what has changed since it was last kept, as [Ledger.Save] does,
+// within which it is to be called.
+func (s *Snapshots) Save(anew bool, put func(changes iter.Seq2[string, []byte]) error) error {
+	s.mu.Lock()
+	copies, kept := maps.Clone(s.copies), s.kept
+	s.mu.Unlock()
+	if anew {
+		kept = nil
+	}
+	byTime := func(a, b string) int { return cmp.Or(copies[b].sent.Compare(copies[a].sent), cmp.Compare(a, b)) }
+	if all := slices.SortedFunc(maps.Keys(copies), byTime); len(all) > mostKept {
+		for _, from := range all[mostKept:] {
+			delete(copies, from)
+		}
+	}
+	if err := put(func(yield func(string, []byte) bool) { changesOf(copies, kept, yield) }); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.kept = copies
+	return nil
+}
+
+func changesOf(copies, kept map[string]held, yield func(string, []byte) bool) {
+	state := func(h held, i int) *content.Manifest {
+		if i < len(h.states) {
+			return h.states[i]
+		}
+		return nil
+	}
+	for from := range union(copies, kept) {
+		now, was := copies[from], kept[from]
+		if slices.Equal(now.states, was.states) && now.sent.Equal(was.sent) {
+			continue
+		}
+		var value []byte
+		if len(now.states) > 0 {
+			value = binary.AppendUvarint(binary.AppendVarint(nil, now.sent.UnixNano()), uint64(len(now.states)))
+		}
+		if !yield(string(appendText([]byte{copied}, from)), value) {
+			return
+		}
+		for i := range max(len(now.states), len(was.states)) {
+			prefix := string(append(appendText([]byte{pages}, from), byte(i)))
+			for key, page := range state(now, i).Pages(state(was, i)) {
+				if !yield(prefix+key, page) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func union(a, b map[string]held) map[string]held {
+	all := maps.Clone(a)
+	maps.Copy(all, b)
+	return all
+}
+
+// LoadSnapshots returns what was kept of them among the entries of a ledger. What
+// builds sent since it does not know.
+func LoadSnapshots(seal func(string) string, entries iter.Seq2[string, []byte]) (*Snapshots, error) {
+	s := NewSnapshots(seal)
+	byState := map[string]map[string][]byte{} // pages, by what stands before their keys
+	for key, value := range entries {
+		if key == "" || key[0] != copied && key[0] != pages {
+			continue
+		}
+		d := decoder{[]byte(key[1:]), false}
+		from := d.text()
+		if key[0] == pages && len(d.b) > 0 {
+			state := from + string(d.b[0])
+			if byState[state] == nil {
+				byState[state] = map[string][]byte{}
+			}
+			byState[state][string(d.b[1:])] = value
+			continue
+		}
+		v := decoder{value, false}
+		h := held{sent: v.time()}
+		n := v.number()
+		if d.bad || len(d.b) > 0 || v.bad || len(v.b) > 0 || n > mostStates {
+			return NewSnapshots(seal), errDamaged
+		}
+		h.states = make([]*content.Manifest, n)
+		s.copies[from] = h
+	}
+	for from, h := range s.copies {
+		for i := range h.states {
+			m, err := content.FromPages(byState[from+string([]byte{byte(i)})])
+			if err != nil {
+				return NewSnapshots(seal), err
+			}
+			h.states[i] = m
+		}
+	}
+	s.kept = maps.Clone(s.copies)
+	return s, nil
+}
+
+// Saw says that a build ended which was accounted for: with [Ledger.Learn] as far
+// as its operations are known, and with its files in the builder's [Snapshots]. The
+// time is by the builder's clock.
+func (l *Ledger) Saw(ended time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if ended.After(l.seen) {
+		l.seen = ended
+		l.noteSeen()
+	}
+}
+
+func (l *Ledger) noteSeen() {
+	if !l.seen.IsZero() {
+		l.change(seen, "", binary.AppendVarint(nil, l.seen.UnixNano()))
+	}
+}
+
+// Seen returns when the last build ended that was accounted for, zero if none was.
+func (l *Ledger) Seen() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.seen
+}
