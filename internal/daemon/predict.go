@@ -165,6 +165,7 @@ func (d *Daemon) contents(r *repository) *ledger.Reader {
 // list has the builder say what it holds.
 func (d *Daemon) list(ctx context.Context, node *buildkit.Builder) {
 	known := d.account(node)
+	enter := known.Asking()
 	held, err := node.Held(ctx)
 	if err != nil {
 		known.Unlisted()
@@ -173,7 +174,7 @@ func (d *Daemon) list(ctx context.Context, node *buildkit.Builder) {
 		}
 		return
 	}
-	known.List(held)
+	enter(held)
 	d.save(known)
 }
 

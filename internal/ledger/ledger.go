@@ -36,6 +36,7 @@ type Ledger struct {
 	luck    map[string]cache.Luck // by operation
 	foreign map[string]bool       // listed as these are results of which nothing is known
 	seen    time.Time             // see Saw
+	learned int                   // how many builds were, since the start
 	listed  bool                  // the builder has said what it holds since the last build
 	changes map[string][]byte     // that are not kept yet: see encode.go
 	renewed bool                  // nothing that is kept holds any more, but for changes
@@ -130,6 +131,7 @@ func (l *Ledger) Learn(b Build) {
 		l.count(g, n, b.Fates, b.Fates[i])
 	}
 	l.listed = false
+	l.learned++
 	l.forget()
 }
 
@@ -176,9 +178,21 @@ func consumers(g cache.Graph, node int) int {
 // memory is about how many runs a cache.Luck looks back.
 const memory = 20
 
+// Asking is called before the builder is asked what it holds, and returns what enters
+// the answer: as List does, but not where a build was learned meanwhile, whose results
+// the builder may not have had yet.
+func (l *Ledger) Asking() func([]buildkit.Held) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	learned := l.learned
+	return func(held []buildkit.Held) { l.list(held, learned) }
+}
+
 // List enters what the builder holds now. What was known to be there and is not
 // listed any more is gone; what is listed and was not observed is noted.
-func (l *Ledger) List(held []buildkit.Held) {
+func (l *Ledger) List(held []buildkit.Held) { l.Asking()(held) }
+
+func (l *Ledger) list(held []buildkit.Held, learned int) {
 	byRecord := listing{}
 	for i := range held {
 		h := held[i]
@@ -187,6 +201,9 @@ func (l *Ledger) List(held []buildkit.Held) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.learned != learned {
+		return
+	}
 	explained := map[buildkit.Held]bool{}
 	lives := map[cache.KeyID]cache.Life{}
 	for key, entries := range l.entries {

@@ -180,6 +180,22 @@ func TestChanges(t *testing.T) {
 	}
 }
 
+// An answer of the builder's from before a build says nothing of its results.
+func TestAnswerFromBefore(t *testing.T) {
+	l := ledger.New(seal)
+	enter := l.Asking()
+	b, held := ran(0, "run", "a")
+	l.Learn(b)
+	enter(nil)
+	if got := forecasts(l, "run", "a"); got != "unknown unknown unknown" {
+		t.Errorf("predicted %s", got)
+	}
+	l.List(held)
+	if got := forecasts(l, "run", "a"); got != "hit hit hit" {
+		t.Errorf("once it was asked again, predicted %s", got)
+	}
+}
+
 func FuzzLoad(f *testing.F) {
 	l := ledger.New(seal)
 	b, held := ran(0, "run", "a")
