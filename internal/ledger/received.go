@@ -70,8 +70,11 @@ func (r *Reader) Before(ctx context.Context, plan *dockerfile.Plan, name string,
 
 // ReceivedBefore is Received for a past build. What changed since it began, and has
 // a time of its content from before it ended, it may have sent in another state that
-// looks the same. Modes of directories are taken to be what they were.
+// looks the same. That is asked only while the snapshots are behind: of a builder
+// whose copies were never known, each file that was moved since some build would be
+// in doubt for ever. Modes of directories are taken to be what they were.
 func (r *Reader) ReceivedBefore(ctx context.Context, plan *dockerfile.Plan, name string, site Site, whole bool, p *project.Picture, past Past) {
+	doubts := site.Snapshots.isBehind()
 	for _, request := range plan.Requests {
 		m, top, err := r.manifest(ctx, p, name, request)
 		if err != nil {
@@ -79,7 +82,7 @@ func (r *Reader) ReceivedBefore(ctx context.Context, plan *dockerfile.Plan, name
 		}
 		sent := []*content.Manifest{m}
 		blur := content.NewBlur(m, top, func(mtime, ctime int64) bool {
-			return ctime >= nano(past.Began) && mtime <= nano(past.Ended)
+			return doubts && ctime >= nano(past.Began) && mtime <= nano(past.Ended)
 		}, func(int64) bool { return false })
 		if blur.Manifest.Digest() != m.Digest() {
 			sent = append(sent, blur.Manifest)
