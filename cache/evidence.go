@@ -20,7 +20,17 @@ type Evidence struct {
 	// Self are differences between what the builder asked the client for and what
 	// stoker had worked out: defects of its own.
 	Self []string `json:"self,omitempty"`
+	// Presumed is set of a build of which the builder keeps no operations, because it
+	// did not succeed: they are what stoker works out of the files as they were all
+	// through the build, which gives each step the name that it went by.
+	Presumed bool `json:"presumed,omitempty"`
+	// Bare says why of such a build that is not known. Operations then only say what
+	// became of them and how they hang together.
+	Bare Gap `json:"bare,omitempty"`
 }
+
+// bare reports whether nothing can be compared with a build.
+func (b Build) bare() bool { return b.Evidence == nil || b.Evidence.Bare != "" }
 
 // AllStages stands for the stages of a build with --no-cache.
 const AllStages = "*"
@@ -99,6 +109,9 @@ const (
 	// NoEvidence: the builder tells nothing of the build's operations, as of one
 	// that failed.
 	NoEvidence Gap = "no-evidence"
+	// Unmatched: the builder keeps nothing of a build that failed, and what stoker
+	// works out is not for sure what was built.
+	Unmatched Gap = "unmatched"
 	// Outdated: what was kept of the build was dropped, to keep the store small.
 	Outdated Gap = "outdated"
 	// Remote: what a download gave is not known.

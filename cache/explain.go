@@ -172,6 +172,8 @@ func (x *explainer) breaker(i int) Explanation {
 		return one(Cause{Kind: ByUnknown, Gap: NoEvidence})
 	case e.ignores(x.build.Steps[i].Stage):
 		return one(Cause{Kind: ByNoCache})
+	case e.Bare != "":
+		return one(Cause{Kind: ByUnknown, Gap: e.Bare})
 	case slices.ContainsFunc(e.of(i), func(op int) bool { return e.Operations[op].NoKey }):
 		return one(Cause{Kind: ByEachBuild})
 	}
@@ -185,7 +187,7 @@ func (x *explainer) breaker(i int) Explanation {
 		if looked == near {
 			break
 		}
-		if a.Evidence == nil {
+		if a.bare() {
 			bare++
 			continue
 		}
@@ -250,7 +252,7 @@ func (x *explainer) made(i int) (ref string, when time.Time) {
 		return "", when
 	}
 	for _, a := range x.earlier {
-		if a.Evidence == nil {
+		if a.bare() {
 			continue
 		}
 		has := map[string]bool{}

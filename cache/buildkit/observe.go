@@ -24,6 +24,8 @@ type Observed struct {
 	// Parts are the operations of the build, one part per platform; none if the
 	// builder does not tell. They hold hashes over values: they stay in memory.
 	Parts []Part `json:"-"`
+
+	watched *observation
 }
 
 // A Part is what the builder recorded of the operations of one platform.
@@ -60,7 +62,7 @@ func (b *Builder) Observe(ctx context.Context, ev Event) (Observed, error) {
 	if err != nil {
 		return Observed{}, err
 	}
-	o := observation{seen: seen, prov: prov, status: statusOf(ev), imports: importsCache(ev, seen)}
+	o := observation{seen: seen, prov: prov, status: statusOf(ev), imports: importsCache(ev, seen), plain: plainly(ev, b.platform())}
 	o.collect()
 	record := cache.Record{
 		Builder:    b.info.Name,
@@ -74,7 +76,7 @@ func (b *Builder) Observe(ctx context.Context, ev Event) (Observed, error) {
 	if o.status == cache.Broken {
 		record.Error = o.failure(ev)
 	}
-	return Observed{Record: record, Join: b.join(ev, o), Parts: o.parts()}, nil
+	return Observed{Record: record, Join: b.join(ev, o), Parts: o.parts(), watched: &o}, nil
 }
 
 // Unname leaves the keywords of what the steps are, for a Dockerfile into whose
@@ -141,6 +143,7 @@ type observation struct {
 	prov    []provenance
 	status  cache.Status
 	imports bool
+	plain   bool // a plan can say all that its keys hold
 
 	labels map[string]label // of the steps' vertices, by digest
 	groups []*group         // the steps

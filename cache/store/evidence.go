@@ -24,6 +24,8 @@ type kept struct {
 	Args       map[string]string `json:"a,omitempty"`
 	NoCache    []string          `json:"n,omitempty"`
 	Self       []string          `json:"s,omitempty"`
+	Presumed   bool              `json:"p,omitempty"`
+	Bare       cache.Gap         `json:"b,omitempty"`
 	Operations []keptOperation   `json:"o"`
 }
 
@@ -179,7 +181,7 @@ func (o objects) shared(d content.Digest, value any) error {
 
 // keep stores what e shares with other builds and returns the rest.
 func (o objects) keep(e cache.Evidence) ([]byte, error) {
-	k := kept{Args: e.Args, NoCache: e.NoCache, Self: e.Self, Operations: make([]keptOperation, len(e.Operations))}
+	k := kept{Args: e.Args, NoCache: e.NoCache, Self: e.Self, Presumed: e.Presumed, Bare: e.Bare, Operations: make([]keptOperation, len(e.Operations))}
 	if e.Dockerfile != nil {
 		digest, err := o.share(e.Dockerfile)
 		if err != nil {
@@ -203,7 +205,7 @@ func (o objects) read(raw []byte) (cache.Evidence, error) {
 	if err := decodeEvidence(raw, &k); err != nil {
 		return cache.Evidence{}, err
 	}
-	e := cache.Evidence{Args: k.Args, NoCache: k.NoCache, Self: k.Self, Operations: make([]cache.Operation, len(k.Operations))}
+	e := cache.Evidence{Args: k.Args, NoCache: k.NoCache, Self: k.Self, Presumed: k.Presumed, Bare: k.Bare, Operations: make([]cache.Operation, len(k.Operations))}
 	if k.Dockerfile != nil {
 		if err := o.shared(*k.Dockerfile, &e.Dockerfile); err != nil {
 			return cache.Evidence{}, err

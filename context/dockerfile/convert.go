@@ -82,7 +82,7 @@ func Convert(ctx context.Context, in Input, resolver Resolver) (*Plan, error) {
 	if err != nil {
 		return nil, in.explain(err)
 	}
-	plan := &Plan{Assumed: slices.Sorted(maps.Keys(gw.unknown)), Remembered: slices.Sorted(maps.Keys(gw.partial)), Warnings: gw.warnings()}
+	plan := &Plan{Text: text, Assumed: slices.Sorted(maps.Keys(gw.unknown)), Remembered: slices.Sorted(maps.Keys(gw.partial)), Warnings: gw.warnings()}
 	if len(plan.Assumed)+len(plan.Remembered) > 0 {
 		// The image may well define them.
 		plan.Warnings = slices.DeleteFunc(plan.Warnings, func(w Warning) bool { return w.Rule == linter.RuleUndefinedVar.Name })

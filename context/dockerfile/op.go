@@ -29,6 +29,9 @@ type Op struct {
 	// step's name without its number (BuildKit: solver/llbsolver/ops, Exec). A
 	// plain hash over values, which stays in memory.
 	Record string
+	// Called stands for the name that the builder shows, as Record does: that of the
+	// step without its number, with values put in; "" for what has none.
+	Called string
 	// Traits are what Digest is made of.
 	Traits []Trait
 	// IgnoreCache is set where the build was told not to look into the cache.

@@ -72,6 +72,9 @@ func (v *vertex) record() string {
 
 func (a *assembler) newOp(ctx context.Context, v *vertex, index int) (Op, error) {
 	op := Op{Output: index, IgnoreCache: v.ignoreCache}
+	if v.name != "" {
+		op.Called = RecordOf(v.name)
+	}
 	if src := v.op.GetSource(); src != nil {
 		op.Source, op.Digest = a.source(v)
 		return op, nil

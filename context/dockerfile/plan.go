@@ -37,6 +37,9 @@ type Plan struct {
 	Remembered []string
 	// Warnings are BuildKit's own checks of the Dockerfile.
 	Warnings []Warning
+	// Text is the Dockerfile that was read. It may hold values of the environment
+	// (Input.Shown), and stays in memory.
+	Text []byte
 }
 
 // A Request is one local source of the build: BuildKit narrows it to the paths

@@ -15,6 +15,8 @@ type Why struct {
 	Status     string    `json:"status"` // completed, failed or canceled
 	Completed  time.Time `json:"completed"`
 	Seconds    float64   `json:"seconds"` // wall time
+	// Error says in short why it did not succeed, without values.
+	Error string `json:"error,omitempty"`
 	// Hits of Needed steps were reused; skipped ones were not needed.
 	Hits   int       `json:"hits"`
 	Needed int       `json:"needed"`
@@ -56,8 +58,8 @@ type WhyCause struct {
 	// platforms.
 	Before string `json:"before,omitempty"`
 	After  string `json:"after,omitempty"`
-	// Reason is, of kind unknown, why: unwatched, moving, unseen, unreadable, no-evidence or
-	// download.
+	// Reason is, of kind unknown, why: unwatched, moving, unseen, unreadable, no-evidence, unmatched
+	// or download.
 	Reason string    `json:"reason,omitempty"`
 	Paths  []WhyPath `json:"paths,omitempty"` // of kind files, the most telling first
 }

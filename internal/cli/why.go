@@ -82,6 +82,9 @@ func (w *whyOptions) print(answer api.Why) {
 		head = append(head, p.warn("canceled"))
 	}
 	p.line(strings.Join(head, "  "))
+	if answer.Error != "" {
+		p.line("  " + p.bad(p.fit(answer.Error, 2)))
+	}
 	against, several := "", false
 	for _, s := range answer.Steps {
 		if compared(s) {

@@ -77,6 +77,12 @@ func onLab(t *testing.T, userFile string, book *logbook) (env map[string]string,
 // buildx's state, as buildx does.
 func build(t *testing.T, dir, state string, attrs map[string]string) error {
 	t.Helper()
+	return buildUntil(t.Context(), t, dir, state, attrs)
+}
+
+// buildUntil is build by somebody who gives up when ctx ends.
+func buildUntil(ctx context.Context, t *testing.T, dir, state string, attrs map[string]string) error {
+	t.Helper()
 	c, err := client.New(t.Context(), lab.For(t).Address())
 	if err != nil {
 		t.Fatal(err)
@@ -93,7 +99,7 @@ func build(t *testing.T, dir, state string, attrs map[string]string) error {
 		// What buildx keeps of a build: by that one that failed is told, too.
 		write(t, filepath.Join(state, "refs", "b", "n", ref), `{"LocalPath": "`+dir+`"}`)
 	}
-	_, err = c.Solve(t.Context(), nil, client.SolveOpt{
+	_, err = c.Solve(ctx, nil, client.SolveOpt{
 		Ref: ref, Frontend: "dockerfile.v0", FrontendAttrs: all,
 		LocalMounts: map[string]fsutil.FS{"context": fs, "dockerfile": fs},
 	}, nil)

@@ -23,7 +23,8 @@ import (
 // keep stores a build with what explains it, if the builder tells of that, and
 // returns what is then known of it.
 func (d *Daemon) keep(ctx context.Context, ev buildkit.Event, seen buildkit.Observed, files seenFiles, repo *repository, def buildctx.Definition) error {
-	known := len(seen.Parts) == 0
+	succeeded := seen.Record.Status == cache.Completed
+	known := succeeded && len(seen.Parts) == 0
 	if files.past != nil && !known {
 		// The builder updated the record of a build that was watched: nobody looked again.
 		_, have, err := d.store.Evidence(seen.Record.Builder, seen.Record.Ref)
@@ -37,8 +38,17 @@ func (d *Daemon) keep(ctx context.Context, ev buildkit.Event, seen buildkit.Obse
 	}
 	g := gatherer{daemon: d, files: files}
 	e := cache.Evidence{Args: repo.digests(ev), NoCache: uncached(seen.Join)}
-	e.Dockerfile = d.outline(def, seen.Join.Dockerfile)
-	for _, part := range seen.Parts {
+	parts, text := seen.Parts, seen.Join.Dockerfile
+	if !succeeded {
+		var part buildkit.Part
+		if part, e.Bare = repo.presume(ctx, ev, seen, files.watched(), def); e.Bare == "" {
+			e.Presumed, parts, text = true, []buildkit.Part{part}, part.Plan.Text
+		} else {
+			e.Operations = seen.Skeleton()
+		}
+	}
+	e.Dockerfile = d.outline(def, text)
+	for _, part := range parts {
 		e = g.gather(ctx, e, part)
 	}
 	if files.past == nil {

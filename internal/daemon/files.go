@@ -43,6 +43,14 @@ func (d *Daemon) filesOf(ctx context.Context, node *buildkit.Builder, seen build
 	return f
 }
 
+// watched returns what the repository held while it was looked at, nil if nobody did.
+func (f seenFiles) watched() []*project.Picture {
+	if f.past != nil {
+		return nil
+	}
+	return f.pictures
+}
+
 // clocksApart returns by how much the clock of the builder at an address and the one
 // that stamps files may differ, false if nobody knows. Through a socket of this
 // machine it is one clock, which stamps files with the time of its last tick; that

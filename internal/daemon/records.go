@@ -127,7 +127,11 @@ func (d *Daemon) record(ctx context.Context, node *buildkit.Builder, ev buildkit
 		}
 		return
 	}
-	repo, def := d.belongs(seen)
+	var before moment
+	if span != nil {
+		before = span[0]
+	}
+	repo, def := d.belongs(ctx, seen, before)
 	files := d.filesOf(ctx, node, seen, span, repo, def.Name)
 	if span != nil || ev.Completed.After(d.account(node).Seen()) {
 		d.enter(ctx, node, seen, files)
@@ -136,7 +140,7 @@ func (d *Daemon) record(ctx context.Context, node *buildkit.Builder, ev buildkit
 		return
 	}
 	if (def.Context == "" || def.Origin == buildctx.Observed) && repo.learn(ctx, ev, seen.Join) {
-		_, def = d.belongs(seen)
+		_, def = d.belongs(ctx, seen, before)
 	}
 	seen.Record.Repository, seen.Record.Definition, files.name = repo.root, def.Name, def.Name
 	if def.Shown != "" {
@@ -191,8 +195,10 @@ func describer(ctx context.Context, def buildctx.Definition) func(cache.Step) (s
 }
 
 // belongs finds the repository and the definition that a build was of: by the
-// folders that the client told, else by the Dockerfile's text.
-func (d *Daemon) belongs(seen buildkit.Observed) (*repository, buildctx.Definition) {
+// folders that the client told, else by the Dockerfile's text or, of one that did not
+// succeed, by the names of its steps. before is what the repositories held when it
+// began.
+func (d *Daemon) belongs(ctx context.Context, seen buildkit.Observed, before moment) (*repository, buildctx.Definition) {
 	var (
 		bestRepo *repository
 		best     buildctx.Definition
@@ -205,7 +211,7 @@ func (d *Daemon) belongs(seen buildkit.Observed) (*repository, buildctx.Definiti
 			continue
 		}
 		for _, b := range s.picture.Builds {
-			switch n := r.match(b.Definition, seen.Join); {
+			switch n := r.match(b.Definition, seen.Join, func() bool { return r.resembles(ctx, seen, before, b) }); {
 			case n > score:
 				bestRepo, best, score, shared = r, b.Definition, n, false
 			case n == score && n > 0 && bestRepo != r:
@@ -225,7 +231,8 @@ func (d *Daemon) belongs(seen buildkit.Observed) (*repository, buildctx.Definiti
 }
 
 // match scores how surely a build was of a definition; 0 means that it was not.
-func (r *repository) match(def buildctx.Definition, j buildkit.Join) int {
+// resembles is asked where only the steps can tell.
+func (r *repository) match(def buildctx.Definition, j buildkit.Join, resembles func() bool) int {
 	if j.Target != def.Target || j.RemoteContext != def.Remote() {
 		return 0
 	}
@@ -238,11 +245,11 @@ func (r *repository) match(def buildctx.Definition, j buildkit.Join) int {
 			return 100 + argScore(def, j)
 		}
 	case j.VCSContext != "":
-		if r.relative(def.Context) == clean(j.VCSContext) && r.builtText(def, j) {
+		if r.relative(def.Context) == clean(j.VCSContext) && (r.builtText(def, j) || resembles()) {
 			return 80 + argScore(def, j)
 		}
 	default:
-		if filepath.Base(j.Filename) == filepath.Base(def.Dockerfile) && r.builtText(def, j) {
+		if filepath.Base(j.Filename) == filepath.Base(def.Dockerfile) && (r.builtText(def, j) || resembles()) {
 			return 60 + argScore(def, j)
 		}
 	}

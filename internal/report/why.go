@@ -20,7 +20,7 @@ func Why(b cache.Build, explained []cache.Explanation, step string, compare Comp
 	hits, needed := b.Hits()
 	w := api.Why{
 		Schema: api.WhySchema, Ref: b.Ref, Builder: b.Builder, Definition: b.Definition, Status: string(b.Status),
-		Completed: b.Completed, Seconds: b.Seconds(), Hits: hits, Needed: needed, Steps: []api.WhyStep{}, Notes: whyNotes(b),
+		Completed: b.Completed, Seconds: b.Seconds(), Error: b.Error, Hits: hits, Needed: needed, Steps: []api.WhyStep{}, Notes: whyNotes(b),
 	}
 	chosen, err := whySteps(b, step)
 	if err != nil {
@@ -58,14 +58,19 @@ func unclear(c api.WhyCause) int {
 }
 
 func whyNotes(b cache.Build) []string {
-	if b.Evidence == nil {
-		if b.Status != cache.Completed {
-			return []string{"the builder tells nothing of the operations of a build that did not succeed, so causes are not known"}
-		}
+	switch {
+	case b.Evidence == nil && b.Status != cache.Completed:
+		return []string{"BuildKit keeps no provenance of a build that did not succeed, so causes are not known"}
+	case b.Evidence == nil:
 		return []string{"what this build was made of was not kept, so causes are not known"}
+	case b.Evidence.Presumed:
+		return append([]string{presumed}, b.Evidence.Self...)
 	}
 	return b.Evidence.Self
 }
+
+// presumed says where the causes of a build that did not succeed come from.
+const presumed = "BuildKit keeps no provenance of a build that did not succeed: its causes are worked out from the files as they were while it ran"
 
 // whySteps returns the steps of a build that text means, all for "".
 func whySteps(b cache.Build, text string) ([]int, error) {
@@ -119,7 +124,7 @@ func whyCause(b cache.Build, step int, c cache.Cause, compare Comparer) (api.Why
 		}
 		out.Paths = whyPaths(differences)
 	}
-	out.Text = whyText(c, out)
+	out.Text = whyText(b, c, out)
 	if out.Step != "" && c.Kind != cache.ByInput {
 		out.Text = "built on another state of " + placeOf(out.Step) + ": " + out.Text
 	}
@@ -137,7 +142,7 @@ func placeOf(name string) string {
 }
 
 // whyText puts a cause into words.
-func whyText(c cache.Cause, out api.WhyCause) string {
+func whyText(b cache.Build, c cache.Cause, out api.WhyCause) string {
 	switch c.Kind {
 	case cache.ByFiles:
 		return filesText(out)
@@ -177,7 +182,7 @@ func whyText(c cache.Cause, out api.WhyCause) string {
 		}
 		return "follows " + placeOf(out.Step)
 	}
-	return gapText(c)
+	return gapText(b, c)
 }
 
 func variableText(c cache.Cause) string {
@@ -226,7 +231,14 @@ func editText(c cache.Cause) string {
 }
 
 // gapText says why a cause is not known.
-func gapText(c cache.Cause) string {
+func gapText(b cache.Build, c cache.Cause) string {
+	if e := b.Evidence; e != nil && e.Bare != "" && !c.Earlier {
+		return "not known: BuildKit keeps no provenance of a build that did not succeed, and " + map[cache.Gap]string{
+			cache.Unwatched: "nobody watched while it ran",
+			cache.Moving:    "the Dockerfile was edited while it ran",
+			cache.Unmatched: "what its files, as they were, make of it is not for sure what was built",
+		}[e.Bare]
+	}
 	whose := "this build"
 	if c.Earlier {
 		whose = "the build before"
