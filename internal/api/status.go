@@ -106,6 +106,9 @@ type Build struct {
 	Seconds   float64   `json:"seconds"`
 	Hits      int       `json:"hits"`
 	Steps     int       `json:"steps"`
+	// SelfReport says what the builder asked the client for that stoker had not worked
+	// out: a defect of stoker's, unless the build was of another folder.
+	SelfReport []string `json:"selfReport,omitempty"`
 }
 
 // Warmth says how warm a definition's cache is kept.

@@ -3,6 +3,8 @@ package cli
 import (
 	"strings"
 	"testing"
+
+	"github.com/stokerd/stoker/internal/api"
 )
 
 func TestVisible(t *testing.T) {
@@ -42,5 +44,20 @@ func TestShare(t *testing.T) {
 		if a != tt.a || b != tt.b {
 			t.Errorf("share of %d for %d and %d: %d and %d, want %d and %d", tt.width, tt.first, tt.second, a, b, tt.a, tt.b)
 		}
+	}
+}
+
+// What a build asked for beyond what was worked out stands in the status, in lines
+// that fit.
+func TestStatusShowsSelfReports(t *testing.T) {
+	var out strings.Builder
+	printer{w: &out, width: 80}.selfReports([]api.Definition{
+		{Name: "web"}, {Name: "api", Last: &api.Build{Ref: "x3k9"}},
+		{Name: "jobs", Last: &api.Build{Ref: "m2p4", SelfReport: []string{"the builder asked for other files than stoker had worked out"}}},
+	})
+	want := "differs  jobs  the builder asked for other files than stoker had worked out\n" +
+		"               (build m2p4)\n"
+	if out.String() != want {
+		t.Errorf("status says\n%swant\n%s", out.String(), want)
 	}
 }

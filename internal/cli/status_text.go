@@ -42,6 +42,7 @@ func (p printer) repository(s api.Status, r api.Repository) {
 	if left := p.findings(r.Findings, shownFindings, dockerfiles(r)); left > 0 {
 		p.line(fmt.Sprintf("         and %s: stoker check lists them all", plural(left, "more finding")))
 	}
+	p.selfReports(r.Definitions)
 	p.warmth(r.Definitions, s.Builder.Connected)
 	p.notes(r)
 	if r.Suggestions > 0 {
@@ -131,6 +132,18 @@ func (p printer) warmth(list []api.Definition, builder bool) {
 			continue
 		}
 		p.wrapped(p.dim("warm")+"     "+p.bold(p.fit(strings.Join(names[reason], ", "), 11))+"  ", reason)
+	}
+}
+
+// selfReports tells where a build was not of what stoker says that it would be of.
+func (p printer) selfReports(list []api.Definition) {
+	for _, d := range list {
+		if d.Last == nil {
+			continue
+		}
+		for _, text := range d.Last.SelfReport {
+			p.wrapped(p.bad("differs")+"  "+p.bold(p.fit(d.Name, 11))+"  ", text+" (build "+d.Last.Ref+")")
+		}
 	}
 }
 

@@ -157,6 +157,7 @@ func gapOf(err error) cache.Gap {
 // defect of stoker's.
 func (r *repository) selfReport(ev buildkit.Event, seen buildkit.Observed, pictures []*project.Picture, def buildctx.Definition) []string {
 	var own []dockerfile.Request
+	var images []string
 	for i, p := range pictures {
 		b, ok := p.Find(def.Name)
 		if !ok || b.Selection == nil {
@@ -166,7 +167,7 @@ func (r *repository) selfReport(ev buildkit.Event, seen buildkit.Observed, pictu
 		if plan.Syntax != "" || len(plan.Assumed)+len(plan.Remembered) > 0 || i > 0 && !slices.EqualFunc(own, plan.Requests, sameRequest) {
 			return nil
 		}
-		own = plan.Requests
+		own, images = plan.Requests, imagesOf(plan)
 	}
 	text, err := def.DockerfileText()
 	sum := sha256.Sum256(text)
@@ -179,12 +180,19 @@ func (r *repository) selfReport(ev buildkit.Event, seen buildkit.Observed, pictu
 		return nil
 	}
 	var report []string
+	whose := ": please report this"
+	if seen.Join.LocalContext == "" { // of which folder it was is concluded from the Dockerfile
+		whose = ": if it was of this folder, please report that"
+	}
 	for _, part := range seen.Parts {
+		if !subset(imagesOf(part.Plan), images) {
+			return nil // a tag has moved since it was looked up, and triggers may have
+		}
 		for _, asked := range part.Plan.Requests {
 			if !slices.ContainsFunc(own, func(r dockerfile.Request) bool { return sameRequest(r, asked) }) {
 				// Which ones is not told: paths may hold values of args.
-				report = append(report, fmt.Sprintf("the builder asked for %d paths of the build context with %d ignore patterns, and stoker had worked out something else",
-					len(asked.FollowPaths), len(asked.Excludes)))
+				report = append(report, fmt.Sprintf("the builder asked for other files than stoker had worked out (paths: %d, ignore patterns: %d)",
+					len(asked.FollowPaths), len(asked.Excludes))+whose)
 			}
 		}
 	}
@@ -192,6 +200,21 @@ func (r *repository) selfReport(ev buildkit.Event, seen buildkit.Observed, pictu
 		r.log.Warn("what was sent is not what stoker works out: please report this", "definition", def.Name, "ref", ev.Ref)
 	}
 	return report
+}
+
+// imagesOf returns what stands for the images that a plan starts from.
+func imagesOf(plan *dockerfile.Plan) []string {
+	var list []string
+	for _, op := range plan.Ops {
+		if op.Source != nil && op.Source.Kind == dockerfile.ImageSource {
+			list = append(list, op.Digest)
+		}
+	}
+	return list
+}
+
+func subset(list, of []string) bool {
+	return !slices.ContainsFunc(list, func(s string) bool { return !slices.Contains(of, s) })
 }
 
 func sameRequest(a, b dockerfile.Request) bool {

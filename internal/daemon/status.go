@@ -164,9 +164,25 @@ func (b *builds) of(d *Daemon, root string) map[string]api.Definition {
 	for name, records := range list {
 		var def api.Definition
 		report.AddBuilds(&def, records)
+		d.addSelfReport(&def, records)
 		b.byName[name] = def
 	}
 	return b.byName
+}
+
+// addSelfReport says of the last build of a definition what it asked for that stoker
+// had not worked out.
+func (d *Daemon) addSelfReport(def *api.Definition, records []cache.Record) {
+	for _, r := range records {
+		if r.Ref != def.Last.Ref {
+			continue
+		}
+		e, _, err := d.store.Evidence(r.Builder, r.Ref)
+		if err != nil {
+			d.log.Error("read what explains the last build", "error", err)
+		}
+		def.Last.SelfReport = e.Self
+	}
 }
 
 // addWarmth fills in how warm each definition is kept.
