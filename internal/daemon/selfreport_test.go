@@ -24,6 +24,7 @@ func TestSelfReport(t *testing.T) {
 	env, change := onLab(t, "prewarm: {level: off}\n", &logbook{})
 	r := start(t, t.TempDir(), env, change)
 	r.up(root, false)
+	r.connected()
 	if _, err := r.Predict(t.Context(), api.PredictRequest{Query: api.Query{Dir: root}}); err != nil {
 		t.Fatal(err) // the base image is looked up by then
 	}
