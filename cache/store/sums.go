@@ -14,12 +14,18 @@ import (
 // its root. Pages that a failing call was given are lost: their files are read
 // once more after the next start.
 func (s *Store) PutSums(repository, tree string, pages iter.Seq2[string, []byte]) error {
+	next, stop := iter.Pull2(pages)
+	defer stop()
+	dir, page, more := next()
+	if !more {
+		return nil // most of the time, and a commit waits for the disk
+	}
 	return s.update("sums", func(tx *bbolt.Tx) error {
 		b, err := tx.Bucket(sumBucket).CreateBucketIfNotExists([]byte(repository))
 		if err != nil {
 			return err
 		}
-		for dir, page := range pages {
+		for ; more; dir, page, more = next() {
 			key := []byte(join(tree, dir))
 			if len(page) == 0 {
 				err = b.Delete(key)

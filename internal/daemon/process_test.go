@@ -89,6 +89,7 @@ func (p *process) start() {
 	if err != nil {
 		p.t.Fatal(err)
 	}
+	p.paths = paths
 	p.cmd = exec.Command(os.Args[0])
 	p.cmd.Env = append(os.Environ(), envHome+"="+p.home, "BUILDKIT_HOST="+p.address)
 	p.cmd.Stderr = p.log

@@ -2,6 +2,8 @@ package daemon
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,6 +15,7 @@ import (
 	"github.com/stokerd/stoker/cache"
 	"github.com/stokerd/stoker/cache/buildkit"
 	buildctx "github.com/stokerd/stoker/context"
+	"github.com/stokerd/stoker/internal/project"
 )
 
 // listen keeps the builds of one node: those that it remembers, and those to
@@ -287,6 +290,28 @@ func (r *repository) builtText(def buildctx.Definition, j buildkit.Join) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return j.DockerfileDigest != "" && slices.Contains(r.texts[def.Name], j.DockerfileDigest)
+}
+
+// noteTexts remembers the digest of each definition's Dockerfile, for builds
+// that say no more of themselves than what they built.
+func (r *repository) noteTexts(p *project.Picture) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, b := range p.Builds {
+		text, err := b.Definition.DockerfileText()
+		if err != nil {
+			continue
+		}
+		sum := sha256.Sum256(text)
+		digest, list := hex.EncodeToString(sum[:]), r.texts[b.Definition.Name]
+		if len(list) == 0 || list[len(list)-1] != digest {
+			// A build that runs may be of a text that was replaced just now.
+			if len(list) >= 20 {
+				list = list[1:]
+			}
+			r.texts[b.Definition.Name] = append(list, digest)
+		}
+	}
 }
 
 // argScore prefers, among definitions of one file, that with the args built.

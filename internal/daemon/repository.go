@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/stokerd/stoker/cache/store"
+	"github.com/stokerd/stoker/context/content"
 	"github.com/stokerd/stoker/internal/advise"
 	"github.com/stokerd/stoker/internal/api"
 	"github.com/stokerd/stoker/internal/config"
@@ -53,6 +54,7 @@ type repository struct {
 	past        past           // of its builds, for predictions
 	told        told           // what was predicted of the next one
 	unseen      atomic.Pointer[unseen]
+	sums        poked // those of files are to be kept
 
 	watchers map[string]*watcher.Watcher // belongs to run
 
@@ -80,11 +82,15 @@ func newRepository(d *Daemon, r store.Repository) *repository {
 		root: r.Root, daemon: d, log: d.log.With("component", "repository", "root", r.Root), since: time.Now(),
 		ended: make(chan struct{}), ready: make(chan struct{}), commands: make(chan func(context.Context)),
 		recount: make(chan struct{}, 1), watchers: map[string]*watcher.Watcher{}, consent: r,
-		contents: ledger.NewReader(), safe: map[string]bool{}, texts: map[string][]string{}, values: map[string]map[string]string{},
+		contents: ledger.NewReader(), sums: make(poked, 1), safe: map[string]bool{}, texts: map[string][]string{}, values: map[string]map[string]string{},
 	}
 	repo.opener = &project.Opener{
 		Secrets: d.secrets, Resolver: repositoryImages{d.images, repo}, User: d.options.User, Env: d.options.Env,
-		Learnt: repo.definitions,
+		Learnt: repo.definitions, Scanned: repo.recallSums,
+	}
+	repo.contents.Worked = func(w content.Work) {
+		d.metrics.Digested(repo.root, w.Bytes)
+		repo.sums.poke()
 	}
 	return repo
 }
@@ -93,7 +99,9 @@ func newRepository(d *Daemon, r store.Repository) *repository {
 func (r *repository) run(ctx context.Context) {
 	counted := make(chan struct{})
 	go func() { defer close(counted); r.countSuggestions(ctx) }()
-	defer func() { <-counted }()
+	kept := make(chan struct{})
+	go func() { defer close(kept); r.keepSums(ctx) }()
+	defer func() { <-counted; <-kept }()
 	defer r.unwatchAll()
 	r.open(ctx)
 	close(r.ready)
@@ -373,27 +381,5 @@ func (r *repository) unwatch(root string, w *watcher.Watcher) {
 func (r *repository) unwatchAll() {
 	for root, w := range r.watchers {
 		r.unwatch(root, w)
-	}
-}
-
-// noteTexts remembers the digest of each definition's Dockerfile, for builds
-// that say no more of themselves than what they built.
-func (r *repository) noteTexts(p *project.Picture) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, b := range p.Builds {
-		text, err := b.Definition.DockerfileText()
-		if err != nil {
-			continue
-		}
-		sum := sha256.Sum256(text)
-		digest, list := hex.EncodeToString(sum[:]), r.texts[b.Definition.Name]
-		if len(list) == 0 || list[len(list)-1] != digest {
-			// A build that runs may be of a text that was replaced just now.
-			if len(list) >= 20 {
-				list = list[1:]
-			}
-			r.texts[b.Definition.Name] = append(list, digest)
-		}
 	}
 }

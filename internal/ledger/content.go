@@ -19,6 +19,10 @@ import (
 // has read once it reads again only where it changed. It is safe for concurrent
 // use.
 type Reader struct {
+	// Worked is told what each reading took; nil for nobody. It is set before the
+	// first use.
+	Worked func(content.Work)
+
 	mu   sync.Mutex // guards last
 	last map[string]*content.Manifest
 }
@@ -165,9 +169,12 @@ func (r *Reader) manifest(ctx context.Context, p *project.Picture, name string, 
 	r.mu.Lock()
 	before := r.last[key]
 	r.mu.Unlock()
-	m, _, err := content.Compute(ctx, dir, before, time.Now())
+	m, work, err := content.Compute(ctx, dir, before, time.Now())
 	if err != nil {
 		return nil, none, err
+	}
+	if r.Worked != nil {
+		r.Worked(work)
 	}
 	r.mu.Lock()
 	r.last[key] = m

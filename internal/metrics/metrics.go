@@ -25,6 +25,7 @@ type Set struct {
 	saved, lost *prometheus.CounterVec
 	transferred *prometheus.CounterVec
 	predictions *prometheus.CounterVec
+	digested    *prometheus.CounterVec
 }
 
 // Definition says of what a metric is.
@@ -51,10 +52,13 @@ func New(version string, now func() []Held) *Set {
 		transferred: counter("transferred_bytes_total", "Bytes that clients sent to the builder."),
 		predictions: counter("predictions_total", "Steps that were predicted before a build of just that state, by how the prediction came out.", "result"),
 	}
+	s.digested = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "stoker", Name: "digested_bytes_total", Help: "Content of files that was read to know what steps take.",
+	}, labels[:1])
 	info := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Namespace: "stoker", Name: "build_info", Help: "The program that runs.", ConstLabels: prometheus.Labels{"version": version},
 	}, func() float64 { return 1 })
-	s.registry.MustRegister(s.builds, s.duration, s.steps, s.saved, s.lost, s.transferred, s.predictions, info, gauges(now),
+	s.registry.MustRegister(s.builds, s.duration, s.steps, s.saved, s.lost, s.transferred, s.predictions, s.digested, info, gauges(now),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return s
 }
@@ -80,6 +84,11 @@ func (s *Set) Built(r cache.Record, sent int64, medians map[string]cache.Spread)
 			s.lost.WithLabelValues(of...).Add(max(0, step.Seconds))
 		}
 	}
+}
+
+// Digested counts the bytes of a repository's files that were read to be digested.
+func (s *Set) Digested(repository string, bytes int64) {
+	s.digested.WithLabelValues(repository).Add(float64(bytes))
 }
 
 // A Result says how a prediction came out.

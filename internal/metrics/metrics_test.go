@@ -33,6 +33,7 @@ func TestCounts(t *testing.T) {
 	for _, r := range []metrics.Result{metrics.Right, metrics.Right, metrics.Unknown} {
 		s.Predicted(of, r)
 	}
+	s.Digested(of.Repository, 7)
 	var got []string
 	for line := range strings.Lines(read(s)) {
 		if strings.HasPrefix(line, "stoker_") && !strings.Contains(line, "_bucket") {
@@ -44,7 +45,7 @@ func TestCounts(t *testing.T) {
 		`stoker_build_duration_seconds_sum` + l + `} 14`, `stoker_build_duration_seconds_count` + l + `} 2`,
 		`stoker_build_info{version="v1"} 1`,
 		`stoker_builds_total` + l + `,status="completed"} 2`, `stoker_builds_total` + l + `,status="failed"} 1`,
-		`stoker_context_bytes` + l + `} 48`, `stoker_lost_seconds_total` + l + `} 4`,
+		`stoker_context_bytes` + l + `} 48`, `stoker_digested_bytes_total{repository="/home/me/shop"} 7`, `stoker_lost_seconds_total` + l + `} 4`,
 		`stoker_predictions_total` + l + `,result="right"} 2`, `stoker_predictions_total` + l + `,result="unknown"} 1`,
 		`stoker_saved_seconds_total` + l + `} 5`, `stoker_sent_bytes` + l + `} 2`,
 		`stoker_steps_total{definition="api",outcome="executed",repository="/home/me/shop"} 2`,

@@ -27,6 +27,9 @@ type Opener struct {
 	Env      map[string]string // for compose and bake files
 	// Learnt returns the builds that were observed; nil for none.
 	Learnt func() []buildctx.Definition
+	// Scanned is told of each tree that was read from nothing, before anybody else has
+	// it; nil for nobody.
+	Scanned func(root string, tree *buildctx.Tree)
 }
 
 // Root returns the repository around dir: the git work tree, else dir itself.
@@ -147,6 +150,9 @@ func (o *Opener) scan(ctx context.Context, p *Picture, roots []string) error {
 			tree, _, err = before.Apply(ctx, []string{"."}, pr.start())
 		} else {
 			tree, err = buildctx.Scan(ctx, root, pr.start())
+			if err == nil && o.Scanned != nil {
+				o.Scanned(root, tree)
+			}
 		}
 		if err != nil && root == p.Root {
 			return err

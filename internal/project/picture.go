@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"iter"
+	"maps"
 	"path"
 	"path/filepath"
 	"slices"
@@ -163,6 +165,9 @@ func within(dir, name string) (string, bool) {
 	}
 	return filepath.ToSlash(rel), true
 }
+
+// Trees yields what was found in each of [Picture.Roots].
+func (p *Picture) Trees() iter.Seq2[string, *buildctx.Tree] { return maps.All(p.trees) }
 
 // Roots returns the directories that a picture shows: the repository and the
 // contexts outside it.
