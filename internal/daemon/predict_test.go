@@ -27,14 +27,18 @@ import (
 // client build it: no step that was predicted to hit runs, and none that was
 // predicted to run does not. Now and then the daemon is started anew or killed,
 // also while builds run, and builds are made that it does not see.
-func TestPredictWalk(t *testing.T) { walks(t, false, 3, 170) }
+func TestPredictWalk(t *testing.T) { walks(t, walk{}, 3, 170) }
+
+// TestPredictWalkBuildx is that with `docker buildx build` as the client.
+func TestPredictWalkBuildx(t *testing.T) { walks(t, walk{buildx: &buildx{}}, 1, 85) }
 
 // TestPredictUnseen walks with changes that the builder does not see among the
 // others, also while the daemon is off: what depends on one is unknown, and never
 // wrong.
-func TestPredictUnseen(t *testing.T) { walks(t, true, 2, 60) }
+func TestPredictUnseen(t *testing.T) { walks(t, walk{blind: true}, 2, 60) }
 
-func walks(t *testing.T, blind bool, share, full int) {
+// walks takes some walks of a kind.
+func walks(t *testing.T, kind walk, share, full int) {
 	builder := lab.Own(t)
 	r := startProcess(t, builder.Address())
 	other, err := client.New(t.Context(), builder.Address())
@@ -42,9 +46,14 @@ func walks(t *testing.T, blind bool, share, full int) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { other.Close() })
+	if kind.buildx != nil {
+		kind.buildx = newBuildx(t, r.home, builder.Address())
+	}
 	var steps, unknown int
 	for seed := range randtest.Seeds(t, share, full) {
-		w := &walk{Rand: mathrand.New(mathrand.NewPCG(seed, 7)), t: t, seed: seed, blind: blind, dir: t.TempDir(), daemon: r, builder: other, nonce: strings.ToLower(rand.Text())}
+		w := kind
+		w.Rand, w.t, w.seed, w.dir = mathrand.New(mathrand.NewPCG(seed, 7)), t, seed, t.TempDir()
+		w.daemon, w.builder, w.nonce = r, other, strings.ToLower(rand.Text())
 		w.draw()
 		if _, err := r.Up(t.Context(), api.UpRequest{Dir: w.dir}); err != nil {
 			t.Fatal(err)
@@ -66,7 +75,7 @@ func walks(t *testing.T, blind bool, share, full int) {
 	if steps > 5000 {
 		most = steps / 20
 	}
-	if unknown > most && !blind {
+	if unknown > most && !kind.blind {
 		t.Errorf("%d of %d predictions are no prediction", unknown, steps)
 	}
 }
@@ -123,9 +132,10 @@ type walk struct {
 	dockerfile string
 	daemon     *process
 	builder    *client.Client
-	last       string // the ref of the last build
-	missed     bool   // a build was made that the daemon did not see
-	blind      bool   // the builder is kept from seeing some changes
+	buildx     *buildx // builds in place of the plain client, if there is one
+	last       string  // the ref of the last build
+	missed     bool    // a build was made that the daemon did not see
+	blind      bool    // the builder is kept from seeing some changes
 	// steps were predicted, and of those that it should know so many not.
 	steps, unknown int
 }
@@ -371,6 +381,11 @@ func (w *walk) build() map[string]bool { return w.solve(client.SolveOpt{}) }
 
 func (w *walk) solve(opt client.SolveOpt) map[string]bool {
 	w.t.Helper()
+	if w.buildx != nil && !opt.Internal { // what stoker builds is not built by it
+		var ran map[string]bool
+		w.last, ran = w.buildx.build(w.dir, nil, false)
+		return ran
+	}
 	fs, err := fsutil.NewFS(w.dir)
 	if err != nil {
 		w.t.Fatal(err)
@@ -380,11 +395,7 @@ func (w *walk) solve(opt client.SolveOpt) map[string]bool {
 	go func() {
 		defer close(read)
 		for s := range status {
-			for _, v := range s.Vertexes {
-				if prefix, _, ok := strings.Cut(v.Name, "] "); ok && strings.HasPrefix(prefix, "[") && strings.Contains(prefix, "/") {
-					ran[prefix+"]"] = v.Started != nil && v.Completed != nil && !v.Cached
-				}
-			}
+			sawRun(ran, s)
 		}
 	}()
 	opt.Ref, opt.Frontend = "walk"+rand.Text(), "dockerfile.v0"

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -30,7 +31,9 @@ func (oneImage) Resolve(context.Context, string, string) (dockerfile.Image, erro
 
 // BenchmarkPredict predicts 40 steps in a repository of 200,000 files after one of
 // them was edited, and reports what that takes from the event on: the picture, and
-// the prediction of it. Asking the builder what it holds comes on top.
+// the prediction of it. Asking the builder what it holds comes on top. It is one file
+// that is edited again and again, as people do: what was written within the last two
+// seconds is read each time. Most of the minute that it takes makes the files.
 func BenchmarkPredict(b *testing.B) {
 	root := largeRepository(b)
 	var text strings.Builder
@@ -77,24 +80,36 @@ func BenchmarkPredict(b *testing.B) {
 		b.Fatalf("nothing changed, and %s is predicted to run", miss)
 	}
 	b.ResetTimer()
-	var inPicture time.Duration
+	var inPicture, onCPU time.Duration
+	const file = "src/area007/part00/file-000007-00.js"
 	for i := 0; b.Loop(); i++ {
-		file := fmt.Sprintf("src/area%03d/part00/file-%06d-00.js", i%20, i%20)
 		b.StopTimer()
 		if err := os.WriteFile(filepath.Join(root, file), fmt.Appendf(nil, "let a = %d\n", i), 0o644); err != nil {
 			b.Fatal(err)
 		}
 		b.StartTimer()
-		began := time.Now()
+		began, cpu := time.Now(), cpuTime(b)
 		next, err := o.Update(b.Context(), p, map[string][]string{root: {file}})
 		if err != nil {
 			b.Fatal(err)
 		}
 		p = next
 		inPicture += time.Since(began)
-		if miss := predict(p); !strings.Contains(miss, "COPY src/area") {
+		if miss := predict(p); !strings.Contains(miss, "COPY src/area007") {
 			b.Fatalf("%s was edited, and %q is predicted to run first", file, miss)
 		}
+		onCPU += cpuTime(b) - cpu
 	}
+	b.ReportMetric(float64(onCPU.Microseconds())/1000/float64(b.N), "ms-cpu/op")
 	b.ReportMetric(float64(inPicture.Microseconds())/1000/float64(b.N), "ms-picture/op")
+}
+
+// cpuTime is what the process has used: on a machine that does other work too, it tells
+// more than the clock.
+func cpuTime(b *testing.B) time.Duration {
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }

@@ -23,17 +23,27 @@ import (
 // TestWhyWalk changes a repository in random ways, has another client build each
 // state, and holds what stoker says of each step that broke the cache against what
 // was done to the repository.
-func TestWhyWalk(t *testing.T) {
-	builder := lab.Own(t)
-	r := start(t, t.TempDir(), map[string]string{"BUILDKIT_HOST": builder.Address()})
+func TestWhyWalk(t *testing.T) { whyWalks(t, false, 3, 170) }
+
+// TestWhyWalkBuildx is that with `docker buildx build` as the client.
+func TestWhyWalkBuildx(t *testing.T) { whyWalks(t, true, 1, 85) }
+
+func whyWalks(t *testing.T, byBuildx bool, share, full int) {
+	builder, home := lab.Own(t), t.TempDir()
+	var cli *buildx
+	if byBuildx {
+		cli = newBuildx(t, home, builder.Address())
+	}
+	r := start(t, home, map[string]string{"BUILDKIT_HOST": builder.Address()})
 	other, err := client.New(t.Context(), builder.Address())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { other.Close() })
 	breakers, kinds := 0, map[string]int{}
-	for seed := range randtest.Seeds(t, 3, 170) {
+	for seed := range randtest.Seeds(t, share, full) {
 		w := newWhyWalk(t, seed, other, builder)
+		w.buildx = cli
 		if _, err := r.Up(t.Context(), api.UpRequest{Dir: w.dir}); err != nil {
 			t.Fatal(err)
 		}
@@ -192,6 +202,11 @@ func (w *whyWalk) alter() {
 // buildAs has another client build, and returns the ref.
 func (w *whyWalk) buildAs() string {
 	w.t.Helper()
+	if w.buildx != nil {
+		w.last, _ = w.buildx.build(w.dir, w.now.args, w.noCache)
+		w.builds[w.last] = w.now
+		return w.last
+	}
 	fs, err := fsutil.NewFS(w.dir)
 	if err != nil {
 		w.t.Fatal(err)

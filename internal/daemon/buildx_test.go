@@ -1,0 +1,98 @@
+package daemon_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/moby/buildkit/client"
+
+	"github.com/stokerd/stoker/internal/lab"
+)
+
+// A buildx is `docker buildx build` of a user whose home is given, on the builder under
+// test: with its own refs, its own key of what it sends, and its own attributes.
+type buildx struct {
+	t       *testing.T
+	program string
+	env     []string
+}
+
+func newBuildx(t *testing.T, home, address string) *buildx {
+	t.Helper()
+	program, err := lab.Buildx(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := &buildx{t: t, program: program, env: []string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + home, "DOCKER_CONFIG=" + filepath.Join(home, ".docker"),
+	}}
+	if _, err := x.run("create", "--name", "lab", "--driver", "remote", "--use", address); err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
+// run runs a command of buildx, and returns what it says beside its result.
+func (x *buildx) run(args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(context.WithoutCancel(x.t.Context()), x.program, args...)
+	cmd.Env = x.env
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	err := cmd.Run()
+	return said.Bytes(), err
+}
+
+// build builds dir, and returns the ref and which steps buildx showed to run, by their
+// place.
+func (x *buildx) build(dir string, args map[string]string, noCache bool) (ref string, ran map[string]bool) {
+	x.t.Helper()
+	about := filepath.Join(x.t.TempDir(), "metadata.json")
+	command := []string{"build", "--progress", "rawjson", "--metadata-file", about}
+	for name, value := range args {
+		command = append(command, "--build-arg", name+"="+value)
+	}
+	if noCache {
+		command = append(command, "--no-cache")
+	}
+	said, err := x.run(append(command, dir)...)
+	if err != nil {
+		x.t.Fatalf("buildx: %v\n%s", err, said)
+	}
+	var metadata struct {
+		Ref string `json:"buildx.build.ref"` // builder/node/ref
+	}
+	text, err := os.ReadFile(about)
+	if err == nil {
+		err = json.Unmarshal(text, &metadata)
+	}
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	ran = map[string]bool{}
+	lines := bufio.NewScanner(bytes.NewReader(said))
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		var status client.SolveStatus
+		if json.Unmarshal(lines.Bytes(), &status) == nil { // warnings are plain text
+			sawRun(ran, &status)
+		}
+	}
+	return path.Base(metadata.Ref), ran
+}
+
+// sawRun notes which steps a client was told to have run, by their place: "[build 3/7]".
+func sawRun(ran map[string]bool, s *client.SolveStatus) {
+	for _, v := range s.Vertexes {
+		if prefix, _, ok := strings.Cut(v.Name, "] "); ok && strings.HasPrefix(prefix, "[") && strings.Contains(prefix, "/") {
+			ran[prefix+"]"] = v.Started != nil && v.Completed != nil && !v.Cached
+		}
+	}
+}
