@@ -84,7 +84,7 @@ func BenchmarkPredict(b *testing.B) {
 	const file = "src/area007/part00/file-000007-00.js"
 	for i := 0; b.Loop(); i++ {
 		b.StopTimer()
-		if err := os.WriteFile(filepath.Join(root, file), fmt.Appendf(nil, "let a = %d\n", i), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(root, file), fmt.Appendf(nil, "let b = %d\n", i), 0o644); err != nil {
 			b.Fatal(err)
 		}
 		b.StartTimer()
