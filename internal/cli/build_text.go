@@ -85,22 +85,7 @@ func saves(s api.BuildAdvice) string {
 func (c *buildOptions) printBuildSteps(steps []api.WhyStep) {
 	p := c.out
 	for _, s := range steps {
-		word := fmt.Sprintf("%-8s", s.Outcome)
-		switch s.Outcome {
-		case "hit", "imported", "joined":
-			word = p.good(word)
-		case "executed", "failed":
-			word = p.bad(word)
-		case "cascaded":
-			word = p.warn(word)
-		default:
-			word = p.dim(word)
-		}
-		line := "  " + word + "  " + p.fit(oneLine(s.Name), 20)
-		if s.Seconds > 0 {
-			line += "  " + seconds(s.Seconds)
-		}
-		p.line(line)
+		p.step(s)
 		if s.Cause != nil {
 			p.wrapped("            ", s.Cause.Text)
 		}

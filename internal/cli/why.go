@@ -93,22 +93,7 @@ func (w *whyOptions) print(answer api.Why) {
 		}
 	}
 	for _, s := range answer.Steps {
-		word := fmt.Sprintf("%-8s", s.Outcome)
-		switch s.Outcome {
-		case "hit", "imported", "joined":
-			word = p.good(word)
-		case "executed", "failed":
-			word = p.bad(word)
-		case "cascaded":
-			word = p.warn(word)
-		default:
-			word = p.dim(word)
-		}
-		line := []string{"  " + word, " " + p.fit(oneLine(s.Name), 20)}
-		if s.Seconds > 0 {
-			line = append(line, " "+seconds(s.Seconds))
-		}
-		p.line(line...)
+		p.step(s)
 		if s.Cause == nil {
 			continue
 		}
@@ -123,6 +108,26 @@ func (w *whyOptions) print(answer api.Why) {
 		p.line(p.dim("compared with build " + against))
 	}
 	w.notes(answer.Notes)
+}
+
+// step prints what became of a step, in one line.
+func (p printer) step(s api.WhyStep) {
+	word := fmt.Sprintf("%-8s", s.Outcome)
+	switch s.Outcome {
+	case "hit", "imported", "joined":
+		word = p.good(word)
+	case "executed", "failed":
+		word = p.bad(word)
+	case "cascaded":
+		word = p.warn(word)
+	default:
+		word = p.dim(word)
+	}
+	line := "  " + word + "  " + p.fit(oneLine(s.Name), 20)
+	if s.Seconds > 0 {
+		line += "  " + seconds(s.Seconds)
+	}
+	p.line(line)
 }
 
 // compared reports whether the cause of a step is what differs from another build.
