@@ -59,20 +59,22 @@ type Behind struct {
 // A breaking is one time that a step was the first to miss.
 type breaking struct {
 	step    int
-	seconds map[StepID]float64 // of what ran because of it
+	seconds []float64 // of what ran because of it, by step
 }
 
 // charge adds one build's breaking to a step.
-func (st *stepTally) charge(b *breaking, blames []Blame) {
+func (st *stepTally) charge(b *breaking, ids []StepID, blames []Blame) {
 	st.broke.Times++
 	lost := 0.0
-	for _, id := range slices.SortedFunc(maps.Keys(b.seconds), compareIDs) { // a sum depends on the order
-		seconds := b.seconds[id]
+	for i, seconds := range b.seconds {
+		if seconds == 0 {
+			continue
+		}
 		lost += seconds
 		if st.costs == nil {
 			st.costs = map[StepID]float64{}
 		}
-		st.costs[id] += seconds
+		st.costs[ids[i]] += seconds
 	}
 	st.broke.SecondsLost += lost
 	for _, blame := range blames {

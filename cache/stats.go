@@ -5,6 +5,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Stats sums up records, one entry per definition, ordered by repository and
@@ -128,11 +129,17 @@ type tally struct {
 	wall  float64
 	steps map[StepID]*stepTally
 
+	// shape are the steps of the record before, with their identities and tallies:
+	// most builds of a definition have the steps of the one before.
+	shape   []Step
+	ids     []StepID
+	tallies []*stepTally
+
 	blames func(Record) []Blame
 }
 
 type stepTally struct {
-	last     Record // newest build that has it
+	last     moment // of the newest build that has it
 	position int    // in that build
 	stats    StepStats
 	times    []float64
@@ -150,29 +157,48 @@ func (t *tally) add(r Record) {
 	hits, needed := r.Hits()
 	t.out.Hits += hits
 	t.out.Needed += needed
-	ids := Identify(r.Steps)
-	for i, s := range r.Steps {
-		st := t.steps[ids[i]]
-		if st == nil {
-			st = &stepTally{}
-			st.stats.ID, st.broke.ID = ids[i], ids[i]
-			t.steps[ids[i]] = st
-		}
-		if newer(r, st.last) {
-			st.last, st.position, st.stats.Name = r, i, s.Name
+	t.identify(r.Steps)
+	at := moment{r.Completed, r.Ref}
+	for i := range r.Steps {
+		s, st := &r.Steps[i], t.tallies[i]
+		if at.after(st.last) {
+			st.last, st.position, st.stats.Name = at, i, s.Name
 		}
 		st.add(s)
 	}
-	t.blame(r, ids)
+	t.blame(r)
 }
 
-// newer orders records by completion, then by ref, so that the result does not
+// identify finds the tallies of the steps of a record.
+func (t *tally) identify(steps []Step) {
+	same := slices.EqualFunc(steps, t.shape, func(a, b Step) bool { return a.Name == b.Name && a.Stage == b.Stage && a.Platform == b.Platform })
+	if same && t.ids != nil {
+		return
+	}
+	t.shape, t.ids, t.tallies = slices.Clone(steps), Identify(steps), make([]*stepTally, len(steps))
+	for i, id := range t.ids {
+		st := t.steps[id]
+		if st == nil {
+			st = &stepTally{}
+			st.stats.ID, st.broke.ID = id, id
+			t.steps[id] = st
+		}
+		t.tallies[i] = st
+	}
+}
+
+// A moment orders records by completion, then by ref, so that the result does not
 // depend on the order of arrival.
-func newer(a, b Record) bool {
-	return b.Ref == "" || cmp.Or(a.Completed.Compare(b.Completed), cmp.Compare(a.Ref, b.Ref)) > 0
+type moment struct {
+	completed time.Time
+	ref       string
 }
 
-func (st *stepTally) add(s Step) {
+func (m moment) after(o moment) bool {
+	return o.ref == "" || cmp.Or(m.completed.Compare(o.completed), cmp.Compare(m.ref, o.ref)) > 0
+}
+
+func (st *stepTally) add(s *Step) {
 	switch {
 	case s.Outcome.Reused():
 		st.stats.Hits++
@@ -188,7 +214,10 @@ func (st *stepTally) add(s Step) {
 // blame charges what cascaded to the breakers of the build. A record does not
 // say which breaker a step cascaded from: it is the nearest one above in its
 // own stage and platform, else the nearest one above at all.
-func (t *tally) blame(r Record, ids []StepID) {
+func (t *tally) blame(r Record) {
+	if !slices.ContainsFunc(r.Steps, func(s Step) bool { return s.Outcome == Executed }) {
+		return
+	}
 	nearest := map[[2]string]*breaking{}
 	var last *breaking
 	var all []*breaking
@@ -196,22 +225,20 @@ func (t *tally) blame(r Record, ids []StepID) {
 		own := [2]string{s.Platform, s.Stage}
 		switch s.Outcome {
 		case Executed:
-			last = &breaking{step: i, seconds: map[StepID]float64{ids[i]: s.Seconds}}
+			last = &breaking{step: i, seconds: make([]float64, len(r.Steps))}
+			last.seconds[i] = s.Seconds
 			all = append(all, last)
 			nearest[own] = last
 		case Cascaded, Failed:
 			if b := cmp.Or(nearest[own], last); b != nil {
-				b.seconds[ids[i]] += s.Seconds
+				b.seconds[i] += s.Seconds
 				nearest[own] = b
 			}
 		}
 	}
-	if len(all) == 0 {
-		return
-	}
 	blames := t.blames(r)
 	for _, b := range all {
-		t.steps[ids[b.step]].charge(b, blames)
+		t.tallies[b.step].charge(b, t.ids, blames)
 	}
 }
 
@@ -224,8 +251,8 @@ func (t *tally) sum(repository, name string) DefinitionStats {
 		ordered = append(ordered, st)
 	}
 	slices.SortFunc(ordered, func(a, b *stepTally) int {
-		if a.last.Ref != b.last.Ref {
-			if newer(a.last, b.last) {
+		if a.last.ref != b.last.ref {
+			if a.last.after(b.last) {
 				return -1
 			}
 			return 1
