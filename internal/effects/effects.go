@@ -44,6 +44,7 @@ type Install struct {
 	Manifests, Also []string
 	Makes           string // the folder that it fills, in the working folder; "" for elsewhere
 	Wipes           bool   // it empties that folder first
+	Keeps           bool   // it writes to no file that it reads
 	Launcher        string // the script in the working folder that starts it: mvnw, gradlew
 	Flags           []string
 	Args            []string // all words after the subcommand
@@ -74,6 +75,7 @@ type form struct {
 	Also      []string `toml:"also"`
 	Makes     string   `toml:"makes"`
 	Wipes     bool     `toml:"wipes"`
+	Keeps     []string `toml:"keeps"`
 }
 
 type table struct {
@@ -101,7 +103,7 @@ func parse(text []byte) (*table, error) {
 	}
 	for i := range t.Forms {
 		f := &t.Forms[i]
-		if !slices.Contains([]string{"none", "names", "packages", "versions", "text", "look", "read", "write", "change", "copy", "link", "any"}, f.Words) {
+		if !slices.Contains([]string{"none", "names", "packages", "versions", "text", "look", "read", "write", "change", "copy", "move", "link", "any"}, f.Words) {
 			return nil, fmt.Errorf("read the table of commands: %v has words = %q", f.Run, f.Words)
 		}
 		for _, run := range f.Run {
@@ -189,6 +191,9 @@ func program(words []string) []string {
 	if name == "pip3" {
 		name = "pip"
 	}
+	if name == "tar" && len(rest) > 0 && rest[0] != "" && rest[0][0] != '-' {
+		rest = append([]string{"-" + rest[0]}, rest[1:]...) // the dash may be left out
+	}
 	return append([]string{name}, rest...)
 }
 
@@ -254,6 +259,7 @@ func (f *form) match(run, words []string) (Effect, bool) {
 	if f.Install != "" {
 		e.Install = &Install{
 			Tool: f.Install, Manifests: f.Manifests, Also: f.Also, Makes: f.Makes, Wipes: f.Wipes, Flags: flags, Args: args,
+			Keeps: slices.Contains(f.Keeps, "*") || has(f.Keeps),
 		}
 	}
 	return e, true
@@ -303,14 +309,16 @@ func (f *form) words(names []string, e *Effect) bool {
 		e.Writes = append(e.Writes, names...)
 	case "change":
 		e.Reads, e.Writes = append(e.Reads, names...), append(e.Writes, names...)
-	case "copy", "link":
+	case "copy", "move", "link":
 		if len(names) < 2 {
 			return false
 		}
 		last := len(names) - 1
-		if f.Words == "copy" {
+		if f.Words != "link" {
 			e.Reads = append(e.Reads, names[:last]...)
-			e.Writes = append(e.Writes, names[:last]...) // mv takes them away
+		}
+		if f.Words == "move" {
+			e.Writes = append(e.Writes, names[:last]...)
 		}
 		e.Writes = append(e.Writes, names[last])
 	}
