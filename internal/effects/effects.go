@@ -76,6 +76,7 @@ type form struct {
 	Makes     string   `toml:"makes"`
 	Wipes     bool     `toml:"wipes"`
 	Keeps     []string `toml:"keeps"`
+	Instead   bool     `toml:"instead"`
 }
 
 type table struct {
@@ -206,6 +207,7 @@ func (f *form) match(run, words []string) (Effect, bool) {
 	e := Effect{Reads: slices.Clone(f.Reads), Writes: slices.Clone(f.Writes)}
 	sub := run[1:]
 	var flags, names, args []string
+	elsewhere := false
 	for i := 1; i < len(words); i++ {
 		w := words[i]
 		if len(sub) > 0 && w == sub[0] { // a subcommand may itself look like a flag: python -m venv
@@ -246,6 +248,10 @@ func (f *form) match(run, words []string) (Effect, bool) {
 			case in:
 				e.Reads = append(e.Reads, value)
 			case out:
+				if f.Instead && !elsewhere {
+					e.Writes = nil
+				}
+				elsewhere = true
 				e.Writes = append(e.Writes, value)
 			}
 		}

@@ -27,6 +27,8 @@ type install struct {
 	// wipes reports that it empties output first, so that what a COPY had put
 	// there never stays.
 	wipes bool
+	// keeps reports that it writes to no file that it reads.
+	keeps bool
 	// widen returns further files that it reads, as image paths, and what
 	// makes its reading unbounded ("" if nothing does).
 	widen func(r reader) (more []string, obstacle string)
@@ -94,7 +96,7 @@ func recognise(c command, dir string) (install, bool) {
 		return install{}, false
 	}
 	i := e.Install
-	in := install{tool: i.Tool, dir: dir, output: i.Makes, writes: e.Writes, wipes: i.Wipes}
+	in := install{tool: i.Tool, dir: dir, output: i.Makes, writes: e.Writes, wipes: i.Wipes, keeps: i.Keeps}
 	for _, name := range i.Manifests {
 		in.main = append(in.main, path.Join(dir, name))
 	}

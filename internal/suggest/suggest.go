@@ -169,6 +169,7 @@ func Rules() []Rule {
 		{"narrow-copy", narrowCopy},
 		{"reorder", reorder},
 		{"late-arg", lateArg},
+		{"bind-instead-of-copy", bindInsteadOfCopy},
 		{"cache-mount", cacheMount},
 		{"unnarrowed", unnarrowed},
 		{"link-copy", linkCopy},

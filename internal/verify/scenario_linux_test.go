@@ -1,6 +1,11 @@
 package verify_test
 
 import (
+	"archive/tar"
+	"archive/zip"
+	"bytes"
+	"compress/gzip"
+	"errors"
 	"maps"
 	"os"
 	"path"
@@ -138,6 +143,12 @@ func supply(files map[string]string) {
 	packages := ""
 	for name, text := range files {
 		dir, base := path.Split(name)
+		switch {
+		case strings.HasSuffix(name, ".tar.gz"):
+			files[name] = tarred(text)
+		case strings.HasSuffix(name, ".zip"):
+			files[name] = zipped(text)
+		}
 		switch base {
 		case "go.mod":
 			files[dir+"go.sum"] = ""
@@ -164,6 +175,33 @@ func supply(files map[string]string) {
 	if _, ok := files["package-lock.json"]; !ok && (strings.Contains(text, "npm ci") || strings.Contains(text, "package-lock.json")) {
 		files["package-lock.json"] = packages
 	}
+}
+
+// tarred returns an archive of one file.
+func tarred(text string) string {
+	var out bytes.Buffer
+	z := gzip.NewWriter(&out)
+	w := tar.NewWriter(z)
+	err := w.WriteHeader(&tar.Header{Name: "run", Mode: 0o755, Size: int64(len(text))})
+	_, werr := w.Write([]byte(text))
+	if err := errors.Join(err, werr, w.Close(), z.Close()); err != nil {
+		panic(err) // a buffer takes all
+	}
+	return out.String()
+}
+
+// zipped returns an archive of one file.
+func zipped(text string) string {
+	var out bytes.Buffer
+	w := zip.NewWriter(&out)
+	f, err := w.Create("run")
+	if err == nil {
+		_, err = f.Write([]byte(text))
+	}
+	if err := errors.Join(err, w.Close()); err != nil {
+		panic(err)
+	}
+	return out.String()
 }
 
 var requires = regexp.MustCompile(`(?m)^(?:require )?\s*(\S+\.\S+/\S+ v\S+)`)
