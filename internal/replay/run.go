@@ -12,8 +12,8 @@ type Step struct {
 	Seconds float64
 	// Parents are the steps whose results it needs, each earlier in the list.
 	Parents []int
-	// Apart are those of Parents that its own execution does not look at: COPY
-	// --link copies by itself and is laid on what is below afterwards.
+	// Apart are those of Parents that its own execution does not look at, nor wait
+	// for: COPY --link copies by itself and is laid on what is below afterwards.
 	Apart []int
 }
 
@@ -125,15 +125,19 @@ func wall(builds int, steps []Step, ran [][]bool) float64 {
 	for h := range builds {
 		last := 0.0
 		for i, s := range steps {
-			at := 0.0
+			at, beside := 0.0, 0.0
 			for _, p := range s.Parents {
-				at = max(at, done[p])
+				if slices.Contains(s.Apart, p) {
+					beside = max(beside, done[p])
+				} else {
+					at = max(at, done[p])
+				}
 			}
 			if ran[i][h] {
 				at += s.Seconds
 			}
-			done[i] = at
-			last = max(last, at)
+			done[i] = max(at, beside)
+			last = max(last, done[i])
 		}
 		total += last
 	}

@@ -1,10 +1,18 @@
 package suggest
 
-import "fmt"
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/stokerd/stoker/context/dockerfile"
+)
 
 // linkCopy says where --link has no effect because --chmod is given too
 // (BuildKit: dockerfile2llb.dispatchCopy takes the linked form only without a
-// mode). See docs/rules/link-copy.md.
+// mode), and proposes --link where a COPY repeats what it need not. See
+// docs/rules/link-copy.md.
 func linkCopy(in Input) []Suggestion {
 	var list []Suggestion
 	for _, st := range in.File.Stages {
@@ -23,6 +31,248 @@ func linkCopy(in Input) []Suggestion {
 			}
 			list = append(list, s)
 		}
+		if s, ok := linked(in, st); ok {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// worthLinking is the least that a build has to be shorter by: less is within what
+// the merging of layers takes.
+const worthLinking = 0.5
+
+// mostLinks bounds how many COPYs of a stage are priced.
+const mostLinks = 40
+
+// linked proposes to link the COPYs of a stage that then run less often, or sooner,
+// where the image stays what it is.
+func linked(in Input, st dockerfile.Stage) (Suggestion, bool) {
+	b := in.Builds[0]
+	if b.Convert == nil || b.Takers == nil || in.Commits.Len() == 0 || !newSyntax(in.File.Syntax) || !neededByAny(in, st.Index) || in.rearranged(st) {
+		return Suggestion{}, false
+	}
+	l := linking{in: in, view: newStageView(in.File, st)}
+	now, err := in.outcome(b, variant{}, &pricer{seconds: in.Seconds})
+	if err != nil {
+		return Suggestion{}, false
+	}
+	var gain []int
+	tried := 0
+	for i := range st.Instructions {
+		if !l.allows(i) {
+			continue
+		}
+		if tried++; tried > mostLinks {
+			break
+		}
+		if _, then, ok := l.try([]int{i}); ok && now.Wall-then.Wall >= 0.05 {
+			gain = append(gain, i)
+		}
+	}
+	if len(gain) == 0 {
+		return Suggestion{}, false
+	}
+	change, then, ok := l.try(gain)
+	if !ok || now.Wall-then.Wall < worthLinking {
+		return Suggestion{}, false
+	}
+	s := Suggestion{
+		Rule: "link-copy", Proof: ByConstruction, Changes: []Change{change}, Costs: then.Costs, SavesSeconds: now.Wall - then.Wall,
+		Lines: dockerfile.Lines{From: st.Instructions[gain[0]].Lines.From, To: st.Instructions[gain[len(gain)-1]].Lines.To},
+	}
+	var names []string
+	again := 0
+	for _, i := range gain {
+		names = append(names, "`"+short(st.Instructions[i].Text)+"`")
+		again += runsAt(now, st.Instructions[i].Lines.From) - runsAt(then, st.Instructions[i].Lines.From)
+	}
+	s.HitRate.Before, s.HitRate.After = now.HitRate, then.HitRate
+	s.Title = "link " + list(names, "and") + ", which " + looks(len(names)) + " at nothing that stands above"
+	s.Evidence = fmt.Sprintf("In %d of the last %d commits %s would be copied again only because something above it changed; linked, it is laid on top of whatever that is.",
+		again, in.Commits.Len(), list(names, "or"))
+	if again == 0 {
+		s.Evidence = fmt.Sprintf("Over the last %d commits %s would wait for what stands above; linked, it runs beside that.", in.Commits.Len(), list(names, "or"))
+	}
+	return s, true
+}
+
+func looks(n int) string {
+	if n == 1 {
+		return "looks"
+	}
+	return "look"
+}
+
+// runsAt is in how many builds the steps of a line run.
+func runsAt(r Replayed, line int) (n int) {
+	for i, s := range r.Plan.Steps {
+		if s.Lines.From == line && !s.OnBuild {
+			n = max(n, r.Runs[i])
+		}
+	}
+	return n
+}
+
+// rearranged reports a stage for which another rule has an order that serves better.
+func (in Input) rearranged(st dockerfile.Stage) bool {
+	others := manifestsFirst(in)
+	if in.asks("reorder") {
+		others = append(slices.Clone(others), reorder(in)...)
+	}
+	return slices.ContainsFunc(others, func(s Suggestion) bool {
+		return s.Proof == ByConstruction && s.Lines.From >= st.Lines.From && s.Lines.To <= st.Lines.To
+	})
+}
+
+// A linking is a stage whose COPYs may be linked.
+type linking struct {
+	in   Input
+	view *stageView
+}
+
+// try returns the Dockerfile with COPYs linked, and what that comes to.
+func (l linking) try(which []int) (Change, Replayed, bool) {
+	in, ins := l.in, l.view.stage.Instructions
+	price := &pricer{seconds: in.Seconds}
+	var edits []dockerfile.Edit
+	for _, i := range which {
+		edits = append(edits, spliced(in.File, ins[i], addFlag(in.File, ins[i], "--link")))
+	}
+	change, err := rewrite(in, 0, edits...)
+	if err != nil {
+		return Change{}, Replayed{}, false
+	}
+	after, err := dockerfile.Parse(in.File.Name, change.New)
+	if err != nil {
+		return Change{}, Replayed{}, false
+	}
+	costs := map[string]float64{}
+	for _, i := range which {
+		costs[after.Stages[l.view.stage.Index].Instructions[i].Text] = price.cost(ins[i])
+	}
+	r, err := in.outcome(in.Builds[0], variant{text: change.New, costs: costs}, price)
+	return change, r, err == nil
+}
+
+// allows reports a COPY that gives the same files on its own as on top of what
+// stands above. A linked COPY makes the folders on its way anew, root's and open to
+// all to read, does not follow links among them, and does not see whether its
+// destination is a folder (Dockerfile reference: COPY --link). So those folders
+// have to be known to be just that, and the destination to be new.
+func (l linking) allows(i int) bool {
+	v := l.view
+	ins := v.stage.Instructions[i]
+	c := ins.Copy
+	if ins.Keyword != "COPY" || c.Link || c.Chmod != "" || c.Chown != "" || c.Parents || c.Heredocs > 0 || len(c.Sources) != 1 || v.stage.BaseStage >= 0 {
+		return false
+	}
+	image := imageName(v.stage.Base)
+	if image != "scratch" && (!slices.Contains(rootImages(), image) || slices.Contains([]string{"composer", "gradle", "oven/bun"}, image)) {
+		return false // what it has, and who it runs as, is not known
+	}
+	dest := v.dest(i)
+	if !strings.HasPrefix(dest, "/") || strings.ContainsAny(c.Dest+c.Sources[0], "$*?[") {
+		return false
+	}
+	target := dest
+	if strings.HasSuffix(c.Dest, "/") || c.Dest == "." {
+		src := strings.TrimPrefix(path.Clean("/"+c.Sources[0]), "/")
+		if c.From != "" || slices.ContainsFunc(l.in.Builds, func(b Build) bool { return !b.Context.IsFile(src) }) {
+			return false // of a folder the content would land beside what is there
+		}
+		target = path.Join(dest, path.Base(src))
+	}
+	for dir := path.Dir(target); dir != "/"; dir = path.Dir(dir) {
+		if !plainFolder(dir) {
+			return false
+		}
+	}
+	return plainFolder(target) && l.untouched(i, target)
+}
+
+// plainFolder reports a path that the usual images either do not have, or have as a
+// folder of root's with the usual mode, and as no link.
+func plainFolder(dir string) bool {
+	first, rest, _ := strings.Cut(strings.TrimPrefix(dir, "/"), "/")
+	switch first {
+	case "usr":
+		second, _, _ := strings.Cut(rest, "/")
+		return rest == "" || second == "src"
+	case "opt", "srv":
+		return true
+	}
+	return !slices.Contains([]string{
+		"bin", "boot", "dev", "etc", "go", "home", "lib", "lib32", "lib64", "libx32", "media", "mnt", "proc", "root", "run", "sbin", "sys", "tmp", "var",
+	}, first)
+}
+
+// untouched reports whether nothing above instruction i puts anything at its target,
+// or makes or changes a folder on the way to it other than as a WORKDIR of root's.
+func (l linking) untouched(i int, target string) bool {
+	v := l.view
+	for k, ins := range v.stage.Instructions[:i] {
+		switch {
+		case ins.Keyword == "USER", ins.Keyword == "ONBUILD", ins.Keyword == "SHELL":
+			return false
+		case ins.Keyword == "WORKDIR":
+			dir := resolve(v.dirs[k], expand(ins.Value, v.env[k]), v.vars(k))
+			if _, in := below(target, dir); in || dir[0] == '?' {
+				return false
+			}
+		case ins.Copy != nil:
+			if !l.beside(k, target) {
+				return false
+			}
+		case ins.Run != nil:
+			run := viewRun(v, k)
+			writes := run.touch.writes
+			for _, inst := range run.installs {
+				t, ok := v.touches(k, inst.dir, nil, nil, inst.writes)
+				if !ok {
+					return false
+				}
+				writes = append(slices.Clip(append(writes, t.writes...)), absolute(inst.dir, inst.output)...)
+			}
+			if !run.known || slices.ContainsFunc(writes, func(w string) bool { at, above := v.relation(w, target); return at || above }) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// beside reports whether instruction k, a COPY or ADD, leaves the target and the
+// folders on the way to it as a linked COPY would make them.
+func (l linking) beside(k int, target string) bool {
+	v := l.view
+	ins := v.stage.Instructions[k]
+	dest := v.dest(k)
+	if dest[0] == '?' || slices.ContainsFunc(l.in.Builds, func(b Build) bool { return v.lands(b, k, target) }) {
+		return false
+	}
+	dir := path.Dir(target)
+	if ins.Copy.Chown != "" || ins.Copy.Chmod != "" || ins.Copy.Parents || ins.Keyword == "ADD" {
+		// The folders that it makes are its owner's.
+		return !slices.Contains(append(ancestors(dir), dir), topOf(dest))
+	}
+	if _, holds := below(dest, dir); !holds || dest == "/" {
+		return true // folders that it makes on the way are as a linked one's
+	}
+	// Where it makes the folder, that has the mode of its source.
+	return slices.ContainsFunc(v.dirs[:k+1], func(d string) bool { _, ok := below(dest, d); return ok })
+}
+
+// topOf returns the first folder of an absolute path.
+func topOf(name string) string {
+	first, _, _ := strings.Cut(strings.TrimPrefix(name, "/"), "/")
+	return "/" + first
+}
+
+// ancestors returns the folders above an absolute path, without the root.
+func ancestors(name string) (list []string) {
+	for dir := path.Dir(name); dir != "/"; dir = path.Dir(dir) {
+		list = append(list, dir)
 	}
 	return list
 }
