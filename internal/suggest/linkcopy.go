@@ -85,7 +85,8 @@ func linked(in Input, st dockerfile.Stage) (Suggestion, bool) {
 	again := 0
 	for _, i := range gain {
 		names = append(names, "`"+short(st.Instructions[i].Text)+"`")
-		again += runsAt(now, st.Instructions[i].Lines.From) - runsAt(then, st.Instructions[i].Lines.From)
+		text := st.Instructions[i].Text
+		again += runsOf(now, text) - runsOf(then, "COPY --link"+strings.TrimPrefix(text, "COPY"))
 	}
 	s.HitRate.Before, s.HitRate.After = now.HitRate, then.HitRate
 	s.Title = "link " + list(names, "and") + ", which " + looks(len(names)) + " at nothing that stands above"
@@ -102,16 +103,6 @@ func looks(n int) string {
 		return "looks"
 	}
 	return "look"
-}
-
-// runsAt is in how many builds the steps of a line run.
-func runsAt(r Replayed, line int) (n int) {
-	for i, s := range r.Plan.Steps {
-		if s.Lines.From == line && !s.OnBuild {
-			n = max(n, r.Runs[i])
-		}
-	}
-	return n
 }
 
 // rearranged reports a stage for which another rule has an order that serves better.

@@ -173,6 +173,7 @@ func Rules() []Rule {
 		{"cache-mount", cacheMount},
 		{"unnarrowed", unnarrowed},
 		{"link-copy", linkCopy},
+		{"split-stage", splitStage},
 		{"secret-in-layer", secretInLayer},
 		{"ignore", ignoreRule},
 		{"ignore-lint", ignoreLint},
