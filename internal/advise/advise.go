@@ -120,6 +120,7 @@ func input(ctx context.Context, p *project.Picture, b *project.Build, h History,
 		return suggest.Input{}, false
 	}
 	in := suggest.Input{File: file, Path: name, Commits: h.Commits, Builds: []suggest.Build{build(ctx, p, b)}}
+	in.Builds[0].Beside = beside(p, b)
 	in.Silenced = p.Config.Silenced
 	if costs != nil {
 		in.Seconds = costs(b.Definition.Name)

@@ -159,7 +159,7 @@ const BuildKitRules = "buildkit/"
 // which they are asked, without those of BuildKit.
 func Rules() []string {
 	return []string{
-		"manifests-first", "narrow-copy", "reorder", "late-arg", "bind-instead-of-copy", "cache-mount", "unnarrowed", "link-copy", "split-stage", "secret-in-layer", "ignore", "ignore-lint", "chown-layer", "package-hygiene",
+		"manifests-first", "narrow-copy", "reorder", "late-arg", "bind-instead-of-copy", "cache-mount", "unnarrowed", "link-copy", "split-stage", "secret-in-layer", "alternating-context", "ignore", "ignore-lint", "chown-layer", "package-hygiene",
 		"multi-stage", "slim-base", "static-go", "exec-form", "init", "non-root",
 		"healthcheck", "pin", "buildkit",
 	}

@@ -195,7 +195,9 @@ func (p *split) change(in Input) (Change, string, error) {
 	from, added := "FROM "+base, len(p.needs)+2
 	if p.cut == 0 {
 		source := strings.Fields(st.From.Text)
-		from = "FROM " + strings.Join(slices.DeleteFunc(source[1:], func(w string) bool { return strings.EqualFold(w, "AS") || strings.EqualFold(w, st.Name) && st.Name != "" }), " ")
+		from = "FROM " + strings.Join(slices.DeleteFunc(source[1:], func(w string) bool {
+			return strings.EqualFold(w, "AS") || strings.EqualFold(w, st.Name) && st.Name != ""
+		}), " ")
 	}
 	stage.WriteString(spelt(f, st.From, "FROM") + from[len("FROM"):] + " " + spelt(f, st.From, "AS") + " " + own + "\n")
 	for _, i := range p.needs {

@@ -81,6 +81,8 @@ type Build struct {
 	Args map[string]string
 	// Secrets are files of the context that are known to hold secrets.
 	Secrets []string
+	// Beside are other definitions whose files share a copy with this one's.
+	Beside []Neighbour
 	// Plan is the Dockerfile as it is; nil if it is not known.
 	Plan *dockerfile.Plan
 	// Convert has BuildKit's frontend read a proposed text of the Dockerfile
@@ -175,6 +177,7 @@ func Rules() []Rule {
 		{"link-copy", linkCopy},
 		{"split-stage", splitStage},
 		{"secret-in-layer", secretInLayer},
+		{"alternating-context", alternatingContext},
 		{"ignore", ignoreRule},
 		{"ignore-lint", ignoreLint},
 		{"chown-layer", chownLayer},

@@ -30,6 +30,7 @@ import (
 //	builds           further definitions, one a line: NAME TARGET [DIR] [shared] [ARG=VALUE]...; "-" is the default
 //	history          commits, oldest first: [COUNT] PATH... ; PATH=ID gives content, else it is new
 //	seconds          observed medians: SECONDS INSTRUCTION
+//	beside           definitions that share a copy of the context, one a line: NAME FILES BYTES [elsewhere]
 //	secrets          files of the context that hold secrets, one a line
 //	want/FILE        the file afterwards
 //	advice           a part of the obstacle; with want/FILE, which is only shown then, or without
@@ -48,7 +49,7 @@ type scenario struct {
 	files    map[string]string
 }
 
-var special = []string{"builds", "history", "seconds", "secrets", "advice", "none", "as-is", "title", "evidence", "saves", "bytes", "rates", "diff"}
+var special = []string{"builds", "history", "seconds", "secrets", "beside", "advice", "none", "as-is", "title", "evidence", "saves", "bytes", "rates", "diff"}
 
 func load(t *testing.T, name string) scenario {
 	t.Helper()
@@ -270,6 +271,7 @@ func (s scenario) input(t *testing.T, files map[string]string) suggest.Input {
 			b.Ignore.Text = []byte(text)
 		}
 		b.Secrets = strings.Fields(s.sections["secrets"])
+		b.Beside = s.beside(t)
 		in.Builds = append(in.Builds, b)
 	}
 	for line := range strings.Lines(s.sections["seconds"]) {
@@ -284,6 +286,19 @@ func (s scenario) input(t *testing.T, files map[string]string) suggest.Input {
 		in.Seconds[instruction] = seconds
 	}
 	return in
+}
+
+// beside reads the section of that name.
+func (s scenario) beside(t *testing.T) (list []suggest.Neighbour) {
+	for line := range strings.Lines(s.sections["beside"]) {
+		var n suggest.Neighbour
+		if _, err := fmt.Sscan(line, &n.Name, &n.Files, &n.Bytes); err != nil {
+			t.Fatal(err)
+		}
+		n.Elsewhere = strings.HasSuffix(strings.TrimSpace(line), " elsewhere")
+		list = append(list, n)
+	}
+	return list
 }
 
 // suggestions returns what the scenario's rule makes of these files.
