@@ -71,6 +71,9 @@ func Convert(ctx context.Context, in Input, resolver Resolver) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := in.refuseDeep(text); err != nil {
+		return nil, err
+	}
 	gw, err := newGateway(in, text, resolver)
 	if err != nil {
 		return nil, err
