@@ -32,6 +32,8 @@
 //	          (internal/ledger), sealed; made when it is first needed
 //	made      a bucket per builder's cache: which step an entry of it is the
 //	          result of, by the time of its execution
+//	saves     a bucket per repository: a number → when files of it changed, and
+//	          their names, where there is no git; made when it is first needed
 //	repositories, images, learnt, warmth
 //	          JSON by natural key: there are few of them
 //

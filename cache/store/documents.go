@@ -69,6 +69,9 @@ func (s *Store) RemoveRepository(root string) error {
 		if err := removeSums(tx, root); err != nil {
 			return err
 		}
+		if err := removeSaves(tx, root); err != nil {
+			return err
+		}
 		return tx.Bucket(repositories.bucket).Delete([]byte(root))
 	})
 }

@@ -85,6 +85,26 @@ func (m *Memory) Read(ctx context.Context, p *project.Picture, n int) (History, 
 	return h, nil
 }
 
+// fewestSaves is how many saves have to be seen before they are taken for how the
+// repository is worked on.
+const fewestSaves = 10
+
+// Observed returns h with the last n of the saves that were seen, where it has no
+// commits and they are enough to count in.
+func (h History) Observed(saves []changes.Save, n int) History {
+	switch {
+	case h.Commits.Len() > 0:
+		return h
+	case len(saves) < fewestSaves:
+		h.Note += fmt.Sprintf("; %d saves were observed so far, of the %d that it takes to count in them", len(saves), fewestSaves)
+		return h
+	}
+	saves = saves[max(0, len(saves)-n):]
+	h.Commits = changes.Saves(saves)
+	h.Note = fmt.Sprintf("no commits: with savings from %s since %s", h.Commits.Counted(), saves[0].At.Local().Format("2006-01-02 15:04"))
+	return h
+}
+
 // Suggest returns what the rules propose for each of builds.
 func Suggest(ctx context.Context, p *project.Picture, builds []*project.Build, h History, costs Costs) []Answer {
 	answers := make([]Answer, 0, len(builds))
@@ -320,7 +340,7 @@ func content(h History) string {
 	case h.Note != "":
 		return text + " (" + h.Note + ")"
 	case h.Commits.Len() > 0:
-		return fmt.Sprintf("%s; over the last %d commits no permitted order of the steps costs less", text, h.Commits.Len())
+		return fmt.Sprintf("%s; over the last %s no permitted order of the steps costs less", text, h.Commits.Counted())
 	}
 	return text
 }

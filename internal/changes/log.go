@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"fmt"
 	"iter"
 	"maps"
 	"slices"
@@ -24,6 +25,7 @@ type Log struct {
 	whole   bool              // there is nothing before the first commit
 	commits []logged
 	deltas  []Delta
+	saves   bool // they are saves that were seen, not commits
 }
 
 type logged struct {
@@ -135,6 +137,18 @@ func (l *Log) Len() int {
 		return 0
 	}
 	return len(l.commits)
+}
+
+// Counted names what the log is of: "200 commits", "23 observed saves".
+func (l *Log) Counted() string {
+	what := "commit"
+	if l != nil && l.saves {
+		what = "observed save"
+	}
+	if l.Len() != 1 {
+		what += "s"
+	}
+	return fmt.Sprint(l.Len(), " ", what)
 }
 
 // Head returns the id of the last commit, "" if there is none.

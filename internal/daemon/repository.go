@@ -223,8 +223,11 @@ func (r *repository) follow(ctx context.Context, batches map[string]watcher.Batc
 	if ctx.Err() != nil {
 		return
 	}
-	if err == nil && picture.Defined != old.picture.Defined {
-		r.watchRoots(picture)
+	if err == nil {
+		r.noteSave(old.picture, picture)
+		if picture.Defined != old.picture.Defined {
+			r.watchRoots(picture)
+		}
 	}
 	r.publish(ctx, picture, err)
 }

@@ -26,7 +26,7 @@ func (d *Daemon) Suggest(ctx context.Context, req api.SuggestRequest) (api.Sugge
 	if err != nil {
 		return api.Suggest{}, err
 	}
-	history, err := repo.history.Read(ctx, p, advise.Commits)
+	history, err := repo.changes(ctx, p, advise.Commits)
 	if err != nil {
 		return api.Suggest{}, err
 	}
@@ -54,7 +54,7 @@ func (d *Daemon) Replay(ctx context.Context, req api.ReplayRequest) (api.Replay,
 	if err != nil {
 		return api.Replay{}, err
 	}
-	history, err := repo.history.Read(ctx, p, req.Commits)
+	history, err := repo.changes(ctx, p, req.Commits)
 	if err != nil {
 		return api.Replay{}, err
 	}
@@ -100,7 +100,7 @@ func (r *repository) countSuggestions(ctx context.Context) {
 			continue
 		}
 		r.daemon.lookForUnseen(ctx, r, s.picture)
-		history, err := r.history.Read(ctx, s.picture, advise.Commits)
+		history, err := r.changes(ctx, s.picture, advise.Commits)
 		n := 0
 		if err == nil {
 			n, err = r.daemon.countOf(ctx, r, s.picture, history)

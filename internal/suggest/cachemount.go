@@ -348,5 +348,5 @@ func (p *mountPlan) evidence(in Input, st dockerfile.Stage) (string, bool) {
 	if n == 0 {
 		return "", false
 	}
-	return fmt.Sprintf("%s, as it does for %d of the last %d commits, which change files that it stands below.", what, n, in.Commits.Len()), true
+	return fmt.Sprintf("%s, as it does for %d of the last %s, which change files that it stands below.", what, n, in.Commits.Counted()), true
 }

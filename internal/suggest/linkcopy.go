@@ -90,10 +90,10 @@ func linked(in Input, st dockerfile.Stage) (Suggestion, bool) {
 	}
 	s.HitRate.Before, s.HitRate.After = now.HitRate, then.HitRate
 	s.Title = "link " + list(names, "and") + ", which " + looks(len(names)) + " at nothing that stands above"
-	s.Evidence = fmt.Sprintf("In %d of the last %d commits %s would be copied again only because something above it changed; linked, it is laid on top of whatever that is.",
-		again, in.Commits.Len(), list(names, "or"))
+	s.Evidence = fmt.Sprintf("In %d of the last %s %s would be copied again only because something above it changed; linked, it is laid on top of whatever that is.",
+		again, in.Commits.Counted(), list(names, "or"))
 	if again == 0 {
-		s.Evidence = fmt.Sprintf("Over the last %d commits %s would wait for what stands above; linked, it runs beside that.", in.Commits.Len(), list(names, "or"))
+		s.Evidence = fmt.Sprintf("Over the last %s %s would wait for what stands above; linked, it runs beside that.", in.Commits.Counted(), list(names, "or"))
 	}
 	return s, true
 }

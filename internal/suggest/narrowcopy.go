@@ -249,5 +249,5 @@ func (n *narrowing) evidence(in Input, names []string) string {
 	}
 	all := in.Commits.Touching(func(p string) bool { return n.movedTakes(b, p) })
 	few := in.Commits.Touching(func(p string) bool { rel, ok := b.inside(p); return ok && slices.Contains(files, rel) })
-	return fmt.Sprintf("%s: %d of the last %d commits %s the former, %d the latter.", what, all, in.Commits.Len(), change(all), few)
+	return fmt.Sprintf("%s: %d of the last %s %s the former, %d the latter.", what, all, in.Commits.Counted(), change(all), few)
 }

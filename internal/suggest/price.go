@@ -246,7 +246,7 @@ func (m *move) evidence(in Input, sources, manifests int) string {
 	if in.Commits.Len() == 0 {
 		return fmt.Sprintf("What %s %s is more than %s; there is no history to count changes in.", list(copies, "and"), take, list(files, "and"))
 	}
-	return fmt.Sprintf("%d of the last %d commits %s what %s %s, %d %s %s.", sources, in.Commits.Len(), change(sources), list(copies, "and"), take,
+	return fmt.Sprintf("%d of the last %s %s what %s %s, %d %s %s.", sources, in.Commits.Counted(), change(sources), list(copies, "and"), take,
 		manifests, change(manifests), list(files, "or"))
 }
 

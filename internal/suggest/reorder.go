@@ -275,10 +275,10 @@ func (o *ordering) evidence(moved []int, names []string) string {
 		return ok && slices.ContainsFunc(moved, func(i int) bool { return b.Context.Takes(o.view.stage.Instructions[i].Lines.From, rel) })
 	})
 	if n == 0 {
-		return fmt.Sprintf("Over the last %d commits %s would have stood in the way of what changes less.", o.in.Commits.Len(), list(names, "and"))
+		return fmt.Sprintf("Over the last %s %s would have stood in the way of what changes less.", o.in.Commits.Counted(), list(names, "and"))
 	}
-	return fmt.Sprintf("%d of the last %d commits %s what %s %s; what stands above is not repeated for it.",
-		n, o.in.Commits.Len(), change(n), list(names, "and"), takes(len(names)))
+	return fmt.Sprintf("%d of the last %s %s what %s %s; what stands above is not repeated for it.",
+		n, o.in.Commits.Counted(), change(n), list(names, "and"), takes(len(names)))
 }
 
 func takes(n int) string {

@@ -166,8 +166,8 @@ func (p *split) suggestion(in Input) (Suggestion, bool) {
 	}
 	s.HitRate.Before, s.HitRate.After = now.HitRate, then.HitRate
 	lower := ins[p.lower].Text
-	s.Evidence = fmt.Sprintf("`%s` and `%s` need nothing of each other: in stages of their own they run at once, and `%s` in %d instead of %d of the last %d commits.",
-		short(ins[p.moved].Text), short(ins[other].Text), short(lower), runsOf(then, lower), runsOf(now, lower), in.Commits.Len())
+	s.Evidence = fmt.Sprintf("`%s` and `%s` need nothing of each other: in stages of their own they run at once, and `%s` in %d instead of %d of the last %s.",
+		short(ins[p.moved].Text), short(ins[other].Text), short(lower), runsOf(then, lower), runsOf(now, lower), in.Commits.Counted())
 	return s, true
 }
 

@@ -1,0 +1,116 @@
+package store
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+
+	"github.com/stokerd/stoker/internal/changes"
+)
+
+// saveBucket holds a bucket per repository, by root, with its saves in order. It is
+// made when it is first needed.
+var saveBucket = []byte("saves")
+
+const (
+	// maxSaves is how many saves are kept of one repository: weeks of work. The
+	// oldest go first.
+	maxSaves = 2000
+	// maxSaved is how many paths are kept of one. More is no edit, but a folder that
+	// was unpacked.
+	maxSaved = 200
+	// saveApart is how long after the last one another save counts as one of its own:
+	// what editors and formatters write one after the other is built once.
+	saveApart = 10 * time.Second
+)
+
+// PutSave notes that files of a repository changed, as a save of its own or as part
+// of the one right before. Names alone are kept. The store holds either all of it or
+// nothing, whenever it is killed.
+func (s *Store) PutSave(repository string, save changes.Save) error {
+	if len(save.Paths) == 0 {
+		return nil
+	}
+	return s.update("a save", func(tx *bbolt.Tx) error {
+		all, err := tx.CreateBucketIfNotExists(saveBucket)
+		if err != nil {
+			return err
+		}
+		b, err := all.CreateBucketIfNotExists([]byte(repository))
+		if err != nil {
+			return err
+		}
+		key, value := b.Cursor().Last()
+		key = bytes.Clone(key)
+		last, err := decodeSave(value)
+		if since := save.At.Sub(last.At); key == nil || err != nil || since > saveApart || since < 0 {
+			n, err := b.NextSequence()
+			if err != nil {
+				return err
+			}
+			key, last = binary.BigEndian.AppendUint64(nil, n), changes.Save{At: save.At}
+			for first, _ := b.Cursor().First(); first != nil && n >= maxSaves && binary.BigEndian.Uint64(first) <= n-maxSaves; first, _ = b.Cursor().First() {
+				if err := b.Delete(first); err != nil {
+					return err
+				}
+			}
+		}
+		for _, p := range save.Paths {
+			if len(last.Paths) < maxSaved && p != "" && !slices.Contains(last.Paths, p) {
+				last.Paths = append(last.Paths, p)
+			}
+		}
+		return b.Put(key, append(timeKey(last.At), strings.Join(last.Paths, "\x00")...))
+	})
+}
+
+// Saves returns the saves of a repository, the oldest first.
+func (s *Store) Saves(repository string) (list []changes.Save, err error) {
+	err = s.view("saves", func(tx *bbolt.Tx) error {
+		all := tx.Bucket(saveBucket)
+		if all == nil {
+			return nil
+		}
+		b := all.Bucket([]byte(repository))
+		if b == nil {
+			return nil
+		}
+		return b.ForEach(func(_, value []byte) error {
+			one, err := decodeSave(value)
+			if err == nil {
+				list = append(list, one)
+			}
+			return err
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return list, nil
+}
+
+func decodeSave(value []byte) (changes.Save, error) {
+	if len(value) < 8 {
+		return changes.Save{}, fmt.Errorf("%w: a save", ErrCorrupt)
+	}
+	return changes.Save{At: keyTime(value[:8]), Paths: strings.Split(string(value[8:]), "\x00")}, nil
+}
+
+// removeSaves forgets those of a repository.
+func removeSaves(tx *bbolt.Tx, repository string) error {
+	all := tx.Bucket(saveBucket)
+	if all == nil {
+		return nil
+	}
+	if err := all.DeleteBucket([]byte(repository)); !errors.Is(err, bolterrors.ErrBucketNotFound) {
+		return err
+	}
+	return nil
+}
