@@ -12,12 +12,16 @@ import (
 )
 
 // cargoWiden: cargo reads the manifest of every path dependency and workspace
-// member, and takes a package for empty if no target is written down or there.
+// member. It looks for each target whose path is not written down, and takes a
+// package for empty if there is none (cargo: util/toml/targets.rs).
 func cargoWiden(r reader) ([]string, string) {
 	var m struct {
 		Workspace map[string]any
 		Lib       map[string]any
 		Bin       []map[string]any
+		Example   []map[string]any
+		Test      []map[string]any
+		Bench     []map[string]any
 		Package   map[string]any
 		Target    map[string]any
 		Patch     map[string]any
@@ -33,6 +37,8 @@ func cargoWiden(r reader) ([]string, string) {
 		return nil, "Cargo.toml is of a workspace: cargo reads the manifest, and the targets, of each member"
 	case m.Lib == nil && len(m.Bin) == 0:
 		return nil, "cargo takes the package for empty without src/main.rs or src/lib.rs: name the target in Cargo.toml, or use cargo-chef"
+	case m.Lib != nil && m.Lib["path"] == nil || slices.ContainsFunc(slices.Concat(m.Bin, m.Example, m.Test, m.Bench), func(t map[string]any) bool { return t["path"] == nil }):
+		return nil, "cargo looks for the file of each target in Cargo.toml that has no path: write the path down, or use cargo-chef"
 	case !r.exists("Cargo.lock"):
 		return nil, "cargo would write a Cargo.lock, and the context has none"
 	}
