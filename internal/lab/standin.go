@@ -45,8 +45,9 @@ var (
 	goTools     = map[string]string{"usr/local/go/bin/go": "go", "usr/local/go/bin/gofmt": "true"}
 	debianTools = map[string]string{
 		"usr/bin/apt-get": "apt-get", "usr/bin/apt": "apt-get", "usr/sbin/groupadd": "true", "usr/sbin/useradd": "true",
+		"usr/share/standins/npm": "npm", // for apt-get install npm
 	}
-	alpineTools = map[string]string{"sbin/apk": "apk"}
+	alpineTools = map[string]string{"sbin/apk": "apk", "usr/share/standins/gcc": "gcc"} // for apk add gcc
 )
 
 // catalogue is every stand-in of the lab.

@@ -126,10 +126,6 @@ var unbuilt = map[string]string{
 	"manifests-first/npm-copied-over":   "it copies from an image that is not there",
 	"manifests-first/pip-upgrade-first": "the python image has no npm and no make",
 	"reorder/down-to-start":             "the stand-in for npx writes dist, and not what is asked for",
-	"repositories/apk-commit":           "there is no stand-in for an image with apk and go",
-	"repositories/django-with-assets":   "it runs a program that the python image does not have",
-	"repositories/pdm-tool":             "there is no stand-in for pdm",
-	"repositories/trap-user-between":    "the folder is root's, and npm ci runs as another user",
 }
 
 // supply gives a scenario what its steps need and its rule does not look at.
