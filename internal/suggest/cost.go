@@ -1,6 +1,7 @@
 package suggest
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/stokerd/stoker/context/dockerfile"
@@ -20,6 +21,7 @@ var priors = []struct {
 
 const (
 	priorRun  = 3.0
+	priorMove = 0.4 // to start a container, and little else
 	priorCopy = 0.3
 	priorDir  = 0.1
 )
@@ -32,10 +34,24 @@ func prior(script string) float64 {
 			total += p.seconds
 		}
 	}
-	if total == 0 {
-		return priorRun
+	switch {
+	case total > 0:
+		return total
+	case light(script):
+		return priorMove
 	}
-	return total
+	return priorRun
+}
+
+// light reports a command line of nothing but commands that are done at once.
+func light(script string) bool {
+	commands, ok := everyCommand(&dockerfile.Run{Script: strings.TrimPrefix(script, "RUN ")}, nil)
+	return ok && len(commands) > 0 && !slices.ContainsFunc(commands, func(c command) bool {
+		quick := []string{"addgroup", "adduser", "cd", "chgrp", "chmod", "chown", "echo", "groupadd", "ln", "mkdir", "mv", "printf", "rm", "rmdir", "sed", "set", "test", "touch", "true", "useradd", "usermod"}
+		return !slices.Contains(quick, c.words[0]) || slices.ContainsFunc(c.words, func(w string) bool {
+			return w == "--recursive" || w == "-R" && c.words[0] != "rm" // of a folder it may take a while
+		})
+	})
 }
 
 // A pricer gives the cost of steps and remembers whether the table was needed.

@@ -3,6 +3,7 @@ package suggest
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"path"
 	"regexp"
 	"slices"
@@ -243,6 +244,12 @@ func bundlerWiden(r reader) ([]string, string) {
 	return nil, ""
 }
 
+// composerElsewhere are events of other commands, and of an install without a lock
+// file (Composer: articles/scripts, Command Events).
+var composerElsewhere = []string{
+	"update-cmd", "status-cmd", "archive-cmd", "root-package-install", "create-project-cmd", "package-update", "package-uninstall",
+}
+
 // composerWiden: composer runs scripts and plugins, and looks through the sources
 // for classes unless they are found by their names.
 func composerWiden(r reader, has func(...string) bool) ([]string, string) {
@@ -268,11 +275,11 @@ func composerWiden(r reader, has func(...string) bool) ([]string, string) {
 		return nil, "composer would write a composer.lock, and the context has none"
 	}
 	if !has("--no-scripts") {
-		for name := range m.Scripts {
-			for _, event := range []string{"pre-", "post-"} {
-				if strings.HasPrefix(name, event) {
-					return nil, "composer.json has " + name + " scripts, which the install runs and which may read the sources"
-				}
+		for _, name := range slices.Sorted(maps.Keys(m.Scripts)) {
+			event, is := strings.CutPrefix(strings.TrimPrefix(name, "pre-"), "post-")
+			is = is || strings.HasPrefix(name, "pre-")
+			if is && !slices.Contains(composerElsewhere, event) {
+				return nil, "composer.json has " + name + " scripts, which the install runs and which may read the sources"
 			}
 		}
 	}
