@@ -124,7 +124,7 @@ func (a *applier) entry(d *directory, rel, name string, paths []string, p Pruner
 	full := join(rel, name)
 	if old.dir != nil && paths[0] != name {
 		below, prune := enter(p, name)
-		if prune || old.dir.pruned {
+		if prune || old.dir.pruned() {
 			return e, false, nil
 		}
 		rest := make([]string, len(paths))
@@ -148,7 +148,7 @@ func (a *applier) entry(d *directory, rel, name string, paths []string, p Pruner
 	}
 	if e.mode.IsDir() {
 		e.draft.enter(p)
-		if !e.dir.pruned {
+		if !e.dir.pruned() {
 			a.scanner.descend(e.dir, full, e.below)
 		}
 	}
@@ -200,7 +200,8 @@ func (d *directory) edited(edits []edit) *directory {
 // replaced is edited for edits that bring other stats and directories, but no
 // other names; nil if they do.
 func (d *directory) replaced(edits []edit) *directory {
-	next := &directory{names: d.names, odd: d.odd, entries: slices.Clone(d.entries), dirs: slices.Clone(d.dirs)}
+	next := &directory{names: d.names, odd: d.odd, entries: slices.Clone(d.entries)}
+	dirs := slices.Clone(d.kids())
 	for k := range edits {
 		e := &edits[k]
 		i, known := d.index(e.name)
@@ -210,11 +211,14 @@ func (d *directory) replaced(edits []edit) *directory {
 		at := &next.entries[i]
 		switch {
 		case e.mode.IsDir():
-			next.dirs[at.extra] = e.dir
-		case at.extra != 0 || e.odd != oddity{}:
+			dirs[at.size] = e.dir
+		case at.end&isOdd != 0 || e.odd != oddity{}:
 			return nil
 		}
-		at.stat = e.stat
+		at.put(e.stat)
+	}
+	if len(dirs) > 0 {
+		next.dirs = &dirs
 	}
 	return next
 }
@@ -226,7 +230,7 @@ func share(old, next *directory) *directory {
 	if old == next {
 		return old
 	}
-	same := old.pruned == next.pruned && len(old.entries) == len(next.entries) && sameError(old.err(), next.err())
+	same := old.pruned() == next.pruned() && len(old.entries) == len(next.entries) && sameError(old.err(), next.err())
 	for a, b := range differing(old, next) {
 		if a.entry == nil || b.entry == nil {
 			same = false
@@ -237,10 +241,10 @@ func share(old, next *directory) *directory {
 			continue
 		}
 		if a.same(b) {
-			b.entry.stat = a.entry.stat
+			b.entry.mtime, b.entry.inode = a.mtime, a.inode
 		}
 		kept := share(a.dir, b.dir)
-		next.dirs[b.extra] = kept
+		(*next.dirs)[b.entry.size] = kept
 		same = same && kept == a.dir
 	}
 	if same {

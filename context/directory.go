@@ -16,37 +16,55 @@ import (
 type directory struct {
 	names   string // of all entries, in a row
 	entries []entry
-	dirs    []*directory // of the entries that are directories, in their order
-	odd     *oddities    // nil for most
+	dirs    *[]*directory // of the entries that are directories, in their order; nil for none
+	odd     *oddities     // nil for most
 	sums    atomic.Pointer[sums]
-	kept    atomic.Bool // the sums are as they were last taken or loaded
-	pruned  bool        // nobody looked, for nothing below matters
 }
 
-// An entry is what lstat said of a name in a directory. What few files have is
-// elsewhere.
+// An entry is what lstat said of a name in a directory, packed. What few files
+// have is elsewhere.
 type entry struct {
-	stat
-	end   uint32 // of the name in directory.names; it begins where the one before ends
-	extra uint32 // of a directory: the index in dirs; else that in odd.list, from 1
+	mtime, ctime int64
+	inode        uint64
+	// size is also an index, as neither needs one: of a directory in dirs, of an
+	// odd entry in odd.list.
+	size int64
+	mode fs.FileMode
+	end  uint32 // of the name in directory.names, which begins where the one before ends; and flags
 }
+
+// The flags in an entry's end. They leave a directory 1 GiB of names.
+const (
+	isOdd    = 1 << 31
+	isLinked = 1 << 30
+)
 
 // stat is what of a file decides whether it is sent again and how it is keyed.
 // Owners are left out, as BuildKit's client does not send them (BuildKit:
 // client.prepareSyncedFiles).
 type stat struct {
-	size  int64
-	mtime int64 // nanoseconds
-	ctime int64 // nanoseconds; 0 where the system has none
-	inode uint64
-	mode  fs.FileMode
-	links uint32
+	size   int64 // 0 for a directory
+	mtime  int64 // nanoseconds
+	ctime  int64 // nanoseconds; 0 where the system has none
+	inode  uint64
+	mode   fs.FileMode
+	linked bool // it has several names; false for a directory
 }
 
 // oddities are what few directories and files have.
 type oddities struct {
-	err  error // why the entries could not be read
-	list []oddity
+	pruned bool  // nobody looked into the directory, for nothing below matters
+	err    error // why the entries could not be read
+	list   []oddEntry
+}
+
+// unseen are those of every directory that nobody looked into.
+var unseen = &oddities{pruned: true}
+
+// An oddEntry is what an odd entry has no room for.
+type oddEntry struct {
+	oddity
+	size int64
 }
 
 // An oddity is the rest of the stat of a link or a device node.
@@ -57,30 +75,67 @@ type oddity struct {
 
 // An item is an entry with what belongs to it. The zero item is no entry.
 type item struct {
-	*entry
-	name string
-	dir  *directory // of a directory
-	odd  oddity
+	stat
+	entry *entry
+	name  string
+	dir   *directory // of a directory
+	odd   oddity
 }
 
 func (d *directory) item(i int) item {
 	e := &d.entries[i]
-	it := item{entry: e, name: d.name(i)}
+	it := item{stat: d.stat(i), entry: e, name: d.name(i)}
 	switch {
 	case e.mode.IsDir():
-		it.dir = d.dirs[e.extra]
-	case e.extra > 0:
-		it.odd = d.odd.list[e.extra-1]
+		it.dir = (*d.dirs)[e.size]
+	case e.end&isOdd != 0:
+		it.odd = d.odd.list[e.size].oddity
 	}
 	return it
+}
+
+// stat returns that of the entry at i.
+func (d *directory) stat(i int) stat {
+	e := &d.entries[i]
+	st := stat{size: e.size, mtime: e.mtime, ctime: e.ctime, inode: e.inode, mode: e.mode, linked: e.end&isLinked != 0}
+	switch {
+	case e.mode.IsDir():
+		st.size = 0
+	case e.end&isOdd != 0:
+		st.size = d.odd.list[e.size].size
+	}
+	return st
+}
+
+// put packs the stat of what is not odd. The name stays, and of a directory the
+// index too.
+func (e *entry) put(st stat) {
+	e.mtime, e.ctime, e.inode, e.mode = st.mtime, st.ctime, st.inode, st.mode
+	if !st.mode.IsDir() {
+		e.size = st.size
+	}
+	e.end &^= isLinked
+	if st.linked {
+		e.end |= isLinked
+	}
 }
 
 func (d *directory) name(i int) string {
 	from := uint32(0)
 	if i > 0 {
-		from = d.entries[i-1].end
+		from = d.entries[i-1].nameEnd()
 	}
-	return d.names[from:d.entries[i].end]
+	return d.names[from:d.entries[i].nameEnd()]
+}
+
+func (e *entry) nameEnd() uint32 { return e.end &^ (isOdd | isLinked) }
+
+// kids returns the directories in d, in their order.
+func (d *directory) kids() []*directory {
+	if d.dirs == nil {
+		return nil
+	}
+	return *d.dirs
 }
 
 // index returns where name is, or would be.
@@ -96,6 +151,9 @@ func (d *directory) err() error {
 	}
 	return d.odd.err
 }
+
+// pruned reports whether nobody looked into d.
+func (d *directory) pruned() bool { return d.odd == unseen }
 
 // same reports whether two entries of one name say the same, apart from what is
 // in a directory.
@@ -128,12 +186,12 @@ func differing(a, b *directory) iter.Seq2[item, item] {
 func (d *directory) plainlySame(o *directory, i, j int) bool {
 	a, b := &d.entries[i], &o.entries[j]
 	switch {
-	case a.stat != b.stat:
+	case a.mtime != b.mtime || a.ctime != b.ctime || a.inode != b.inode || a.mode != b.mode || (a.end^b.end)&isLinked != 0:
 		return false
 	case a.mode.IsDir():
-		return d.dirs[a.extra] == o.dirs[b.extra]
+		return (*d.dirs)[a.size] == (*o.dirs)[b.size]
 	}
-	return a.extra == 0 && b.extra == 0
+	return a.size == b.size && (a.end|b.end)&isOdd == 0
 }
 
 func eachPair(a, b *directory, skip func(b *directory, i, j int) bool, yield func(item, item) bool) {
@@ -145,7 +203,7 @@ func eachPair(a, b *directory, skip func(b *directory, i, j int) bool, yield fun
 			order = 1
 		case j == len(b.entries):
 			order = -1
-		case alike && i == j && a.entries[i].end == b.entries[j].end:
+		case alike && i == j && a.entries[i].nameEnd() == b.entries[j].nameEnd():
 			// Nearly always only stats have changed.
 		default:
 			alike = false
@@ -176,7 +234,7 @@ type packer struct {
 	names   strings.Builder
 	entries []entry
 	dirs    []*directory
-	odd     []oddity
+	odd     []oddEntry
 }
 
 // newPacker makes room for a number of entries and the bytes of their names.
@@ -188,29 +246,34 @@ func newPacker(entries, names int) *packer {
 
 func (p *packer) add(name string, st stat, odd oddity, dir *directory) {
 	p.names.WriteString(name)
-	e := entry{stat: st, end: uint32(p.names.Len())}
+	e := entry{end: uint32(p.names.Len())}
+	e.put(st)
 	switch {
 	case st.mode.IsDir():
-		e.extra = uint32(len(p.dirs))
+		e.size = int64(len(p.dirs))
 		p.dirs = append(p.dirs, dir)
 	case odd != oddity{}:
-		p.odd = append(p.odd, odd)
-		e.extra = uint32(len(p.odd))
+		e.size, e.end = int64(len(p.odd)), e.end|isOdd
+		p.odd = append(p.odd, oddEntry{odd, st.size})
 	}
 	p.entries = append(p.entries, e)
 }
 
 // fill puts the entries into d. err says why there may be others.
 func (p *packer) fill(d *directory, err error) {
-	d.names, d.entries, d.dirs = p.names.String(), p.entries, slices.Clip(p.dirs)
+	d.names, d.entries = p.names.String(), p.entries
+	if len(p.dirs) > 0 {
+		dirs := slices.Clone(p.dirs)
+		d.dirs = &dirs
+	}
 	if err != nil || len(p.odd) > 0 {
 		d.odd = &oddities{err: err, list: p.odd}
 	}
 }
 
 func countFiles(d *directory) int {
-	n := len(d.entries) - len(d.dirs)
-	for _, sub := range d.dirs {
+	n := len(d.entries) - len(d.kids())
+	for _, sub := range d.kids() {
 		n += countFiles(sub)
 	}
 	return n

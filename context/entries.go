@@ -9,7 +9,7 @@ import (
 
 // NewTree returns a tree of what is not on disk: the given entries below root,
 // an absolute path with links resolved. Of each, its path, mode, size and link
-// count; directories on the way need no entry of their own. It is for trees to
+// target; directories on the way need no entry of their own. It is for trees to
 // compute over, not to apply changes to.
 func NewTree(root string, entries []Entry) *Tree {
 	a := assembly{".": &parts{dir: &directory{}}}
@@ -20,7 +20,7 @@ func NewTree(root string, entries []Entry) *Tree {
 		}
 		parent := a.directory(path.Dir(e.Path))
 		parent.list = append(parent.list, part{
-			name: path.Base(e.Path), stat: stat{mode: e.Mode, size: e.Size, links: 1}, odd: oddity{link: e.Link},
+			name: path.Base(e.Path), stat: stat{mode: e.Mode, size: e.Size}, odd: oddity{link: e.Link},
 		})
 	}
 	for _, d := range a {
@@ -54,7 +54,7 @@ func (a assembly) directory(name string) *parts {
 	d := &parts{dir: &directory{}}
 	a[name] = d
 	parent := a.directory(path.Dir(name))
-	parent.list = append(parent.list, part{name: path.Base(name), stat: stat{mode: fs.ModeDir | 0o755, links: 1}, dir: d.dir})
+	parent.list = append(parent.list, part{name: path.Base(name), stat: stat{mode: fs.ModeDir | 0o755}, dir: d.dir})
 	return d
 }
 

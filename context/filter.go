@@ -98,12 +98,12 @@ func (f *filter) file(p place, name string) outcome {
 	return o
 }
 
-// bytes returns how much content e comes with.
-func (o outcome) bytes(e *entry) int64 {
-	if o.withheld || !e.mode.IsRegular() {
+// bytes returns how much content a file comes with.
+func (o outcome) bytes(st *stat) int64 {
+	if o.withheld || !st.mode.IsRegular() {
 		return 0
 	}
-	return e.size
+	return st.size
 }
 
 // visited reports whether a request's own walk comes to the directory p, and

@@ -12,28 +12,28 @@ type hardLinks struct {
 
 // A linkGroup is a file with several names.
 type linkGroup struct {
-	links uint32   // of the first name when it was looked at
-	names []string // in the order of a walk
+	linked bool     // so said the first name when it was looked at
+	names  []string // in the order of a walk
 }
 
 // repeats reports whether path is a further name of a file of the context, and
 // sent as a link to the first one.
-func (h *hardLinks) repeats(e *entry, path string) bool {
-	if !e.mode.IsRegular() {
+func (h *hardLinks) repeats(st *stat, path string) bool {
+	if !st.mode.IsRegular() {
 		return false
 	}
-	g := h.groups[e.inode]
-	return g != nil && g.names[0] != path && g.repeated(e)
+	g := h.groups[st.inode]
+	return g != nil && g.names[0] != path && g.repeated(st)
 }
 
-// repeated reports whether e is sent as a link to the group's first name. Either
-// name's count will do: no event tells that the other's changed.
-func (g *linkGroup) repeated(e *entry) bool { return e.links > 1 || g.links > 1 }
+// repeated reports whether a name is sent as a link to the group's first one.
+// Either one's word that there are several will do: no event tells of a change to
+// the other's.
+func (g *linkGroup) repeated(st *stat) bool { return st.linked || g.linked }
 
-// concerns reports whether a change of e, which may be nil, may be one of the
-// names that a file has.
-func (h *hardLinks) concerns(e *entry) bool {
-	return e != nil && e.mode.IsRegular() && (e.links > 1 || h.groups[e.inode] != nil)
+// concerns reports whether a change of it may be one of the names that a file has.
+func (h *hardLinks) concerns(it item) bool {
+	return it.entry != nil && it.mode.IsRegular() && (it.linked || h.groups[it.inode] != nil)
 }
 
 // newHardLinks looks through the context.
@@ -43,12 +43,12 @@ func newHardLinks(l *Local) *hardLinks {
 		return h
 	}
 	l.walk(func(s *summary) bool { return s.linked > 0 }, func(_ string, it item, _ outcome) bool {
-		if it.links > 1 && it.mode.IsRegular() && it.inode != 0 {
+		if it.linked && it.mode.IsRegular() && it.inode != 0 {
 			h.groups[it.inode] = &linkGroup{}
 		}
 		return true
 	})
-	sent := map[uint64]uint32{} // links of the first name that is sent
+	sent := map[uint64]bool{} // linked of the first name that is sent
 	l.walk(nil, func(dir string, it item, o outcome) bool {
 		g := h.groups[it.inode]
 		if g == nil || !it.mode.IsRegular() {
@@ -57,16 +57,16 @@ func newHardLinks(l *Local) *hardLinks {
 		g.names = append(g.names, dir+it.name)
 		switch {
 		case len(g.names) == 1:
-			g.links = it.links
-		case g.repeated(it.entry):
-			h.context += o.bytes(it.entry)
+			g.linked = it.linked
+		case g.repeated(&it.stat):
+			h.context += o.bytes(&it.stat)
 		}
 		if o.sent {
-			switch links, seen := sent[it.inode]; {
+			switch linked, seen := sent[it.inode]; {
 			case !seen:
-				sent[it.inode] = it.links
-			case it.links > 1 || links > 1:
-				h.sent += o.bytes(it.entry)
+				sent[it.inode] = it.linked
+			case it.linked || linked:
+				h.sent += o.bytes(&it.stat)
 			}
 		}
 		return true

@@ -92,9 +92,8 @@ func (l *Local) fill(ctx context.Context, top *directory, f *filter) error {
 	if old == nil || l.relinked(old, sum) {
 		l.links = newHardLinks(l)
 	}
-	l.Context, l.Sent = sum.context, sum.sent
-	l.Context.Bytes -= l.links.context
-	l.Sent.Bytes -= l.links.sent
+	l.Context = Size{Files: int(sum.files), Bytes: sum.bytes - l.links.context}
+	l.Sent = Size{Files: int(sum.sentFiles), Bytes: sum.sentBytes - l.links.sent}
 	return nil
 }
 
@@ -106,7 +105,7 @@ func (l *Local) relinked(old, next *summary) bool {
 		return false
 	}
 	for c := range changes(l.filter, old, next) {
-		if h.concerns(c.old.entry) || h.concerns(c.next.entry) {
+		if h.concerns(c.old) || h.concerns(c.next) {
 			return true
 		}
 	}
@@ -141,7 +140,7 @@ func (w *walker) directory(dir string, s *summary, p place) bool {
 			}
 			continue
 		}
-		kid := s.kids[it.extra]
+		kid := s.child(it)
 		if kid == nil || !kid.in {
 			continue
 		}
@@ -163,8 +162,8 @@ func (l Local) All() iter.Seq[File] {
 }
 
 func (l *Local) file(name string, it item, o outcome) File {
-	f := File{Entry: it.public(name), Bytes: o.bytes(it.entry), Sent: o.sent, Withheld: o.withheld && it.mode.IsRegular()}
-	if l.links.repeats(it.entry, name) {
+	f := File{Entry: it.public(name), Bytes: o.bytes(&it.stat), Sent: o.sent, Withheld: o.withheld && it.mode.IsRegular()}
+	if l.links.repeats(&it.stat, name) {
 		f.Bytes, f.Withheld = 0, false
 	}
 	if o.sent {
@@ -193,7 +192,7 @@ func (l Local) Lookup(name string) (File, bool) {
 			}
 			return l.file(name, it, o), true
 		}
-		s = s.kids[it.extra]
+		s = s.child(it)
 		if s == nil || !s.in {
 			return File{}, false
 		}

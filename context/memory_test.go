@@ -24,7 +24,7 @@ func largeTree(files, inDir int) *Tree {
 			for f := range inDir {
 				made++
 				packed.add(fmt.Sprintf("file-%02d-%07d%s", f, made, []string{".js", ".go", ".json"}[f%3]), stat{
-					size: int64(made % 9000), mtime: int64(made), ctime: int64(made), inode: uint64(made), mode: 0o644, links: 1,
+					size: int64(made % 9000), mtime: int64(made), ctime: int64(made), inode: uint64(made), mode: 0o644,
 				}, oddity{}, nil)
 			}
 			d := &directory{}

@@ -46,7 +46,7 @@ func readDirectory(name string, p Pruner, drafts []draft) ([]draft, error) {
 	for _, n := range l.names {
 		d := draft{name: text[n.from:n.to]}
 		if n.kind == unix.DT_DIR {
-			if d.enter(p); d.dir.pruned {
+			if d.enter(p); d.dir.pruned() {
 				drafts = append(drafts, d)
 				continue
 			}
@@ -134,8 +134,9 @@ func (d *draft) read(fd int) error {
 	}
 	d.stat = stat{
 		mode: fileMode(sys.Mode), size: sys.Size, mtime: unix.TimespecToNsec(sys.Mtim), ctime: unix.TimespecToNsec(sys.Ctim),
-		inode: sys.Ino, links: uint32(sys.Nlink),
+		inode: sys.Ino,
 	}
+	d.linked = sys.Nlink > 1 && !d.mode.IsDir()
 	switch {
 	case d.mode.IsDir():
 		d.size = 0

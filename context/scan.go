@@ -80,8 +80,9 @@ func (d *draft) enter(p Pruner) {
 	}
 	var prune bool
 	d.below, prune = enter(p, d.name)
-	d.entered, d.dir = true, &directory{pruned: prune}
+	d.entered, d.dir = true, &directory{}
 	if prune {
+		d.dir.odd = unseen
 		d.stat = stat{mode: fs.ModeDir | 0o755}
 	}
 }
@@ -144,8 +145,11 @@ func (s *scanner) fill(d *directory, rel string, p Pruner) {
 	*buf = drafts
 	s.drafts.Put(buf)
 	for i, e := range d.entries {
-		if e.mode.IsDir() && !d.dirs[e.extra].pruned {
-			s.descend(d.dirs[e.extra], join(rel, d.name(i)), below[e.extra])
+		if !e.mode.IsDir() {
+			continue
+		}
+		if sub := (*d.dirs)[e.size]; !sub.pruned() {
+			s.descend(sub, join(rel, d.name(i)), below[e.size])
 		}
 	}
 }
@@ -179,7 +183,7 @@ func lstat(name string) (stat, oddity, error) {
 	if err != nil {
 		return stat{}, oddity{}, err
 	}
-	st := stat{mode: fi.Mode(), size: fi.Size(), mtime: fi.ModTime().UnixNano(), links: 1}
+	st := stat{mode: fi.Mode(), size: fi.Size(), mtime: fi.ModTime().UnixNano()}
 	var odd oddity
 	st.fromSystem(fi, &odd)
 	switch {

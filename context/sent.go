@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"iter"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/stokerd/stoker/context/dockerfile"
@@ -27,7 +28,7 @@ type SentFile struct {
 	Size         int64
 	Link         string // target of a symbolic link
 	Major, Minor int64  // of a device, as fsutil reads them
-	Links        uint32 // how many names it had when it was looked at
+	Linked       bool   // it had several names when it was looked at
 	Stamp        Stamp
 	Dir          SentDir // of a directory
 
@@ -68,11 +69,6 @@ func (t *Tree) Sent(ctx context.Context, r dockerfile.Request) (SentDir, error) 
 // Path returns the absolute path of the directory.
 func (d SentDir) Path() string { return d.path }
 
-// ID returns a value that is equal for directories of which the same is sent:
-// the same names, with the same stamps. It is equal to that of an earlier
-// selection's directory where nothing changed, and keeps that alive.
-func (d SentDir) ID() any { return d.summary }
-
 // All yields what is sent of the directory by name, in byte order.
 func (d SentDir) All() iter.Seq[SentFile] {
 	return func(yield func(SentFile) bool) {
@@ -87,7 +83,7 @@ func (d SentDir) All() iter.Seq[SentFile] {
 				}
 				continue
 			}
-			kid := d.summary.kids[it.extra]
+			kid := d.summary.child(it)
 			if kid == nil || !kid.in || !kid.asked {
 				continue
 			}
@@ -101,34 +97,41 @@ func (d SentDir) All() iter.Seq[SentFile] {
 }
 
 // A Listing is what is sent of one directory, without what is in the directories
-// in it: for those who keep that for long. It keeps nothing else of its tree.
+// in it, in little space: for those who keep many for long. It keeps the
+// directory and what is below it alive.
 type Listing struct {
-	dir *directory
-	at  []uint32 // in dir.entries; nil for all
+	summary *summary
+	at      *[]uint32 // in the directory's entries; nil for all
 }
 
 // Listing returns what [SentDir.All] yields.
 func (d SentDir) Listing() Listing {
 	if d.summary == nil {
-		return Listing{dir: &directory{}}
+		return Listing{summary: &summary{dir: &directory{}}}
 	}
-	l := Listing{dir: d.summary.dir}
+	l := Listing{summary: d.summary}
 	var at []uint32
 	for f := range d.All() {
 		at = append(at, uint32(f.at))
 	}
-	if len(at) < len(l.dir.entries) {
-		l.at = append(make([]uint32, 0, len(at)), at...)
+	if len(at) < len(d.summary.dir.entries) {
+		at = slices.Clip(at)
+		l.at = &at
 	}
 	return l
 }
 
+// Of reports whether l is of d: whether the same is sent of it, the same names
+// with the same stamps. That is so for a later selection's directory in which
+// nothing changed.
+func (l Listing) Of(d SentDir) bool { return l.summary == d.summary }
+
 // Len returns how many there are.
 func (l Listing) Len() int {
-	if l.at != nil || l.dir == nil {
-		return len(l.at)
+	if l.at != nil {
+		return len(*l.at)
 	}
-	return len(l.dir.entries)
+	return len(l.summary.dir.entries)
 }
 
 // All yields what is sent of the directory by name, in byte order. Directories
@@ -137,9 +140,9 @@ func (l Listing) All() iter.Seq[SentFile] {
 	return func(yield func(SentFile) bool) {
 		for i := range l.Len() {
 			if l.at != nil {
-				i = int(l.at[i])
+				i = int((*l.at)[i])
 			}
-			if !yield(sentFile(l.dir, i, l.dir.item(i))) {
+			if dir := l.summary.dir; !yield(sentFile(dir, i, dir.item(i))) {
 				return
 			}
 		}
@@ -150,7 +153,7 @@ func (d SentDir) file(i int, it item) SentFile { return sentFile(d.summary.dir, 
 
 func sentFile(dir *directory, i int, it item) SentFile {
 	f := SentFile{
-		Name: it.name, Mode: it.mode, Size: it.size, Link: it.odd.link, Links: it.links, Stamp: it.public("").Stamp(),
+		Name: it.name, Mode: it.mode, Size: it.size, Link: it.odd.link, Linked: it.linked, Stamp: it.public("").Stamp(),
 		in: dir, at: i,
 	}
 	if it.mode&fs.ModeDevice != 0 {

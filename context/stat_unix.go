@@ -13,7 +13,7 @@ func (st *stat) fromSystem(fi fs.FileInfo, odd *oddity) {
 		return
 	}
 	st.inode = sys.Ino
-	st.links = uint32(sys.Nlink)
+	st.linked = sys.Nlink > 1 && !fi.IsDir()
 	st.ctime = changeTime(sys)
 	if fi.Mode()&fs.ModeDevice != 0 {
 		odd.device = uint64(sys.Rdev)

@@ -19,8 +19,9 @@ type Sum struct {
 // as these are the same: a tree is its own index of what needs no second
 // reading.
 type sums struct {
-	mu   sync.Mutex // guards list
+	mu   sync.Mutex // guards what follows
 	list []Sum
+	kept bool // they are as they were last taken or loaded
 }
 
 // Sum returns what was noted of f with [SentFile.SetSum], in its tree or in one
@@ -46,8 +47,7 @@ func (d *directory) setSum(i int, sum Sum) {
 	s := d.madeSums()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.list[i] = sum
-	d.kept.Store(false)
+	s.list[i], s.kept = sum, false
 }
 
 func (d *directory) madeSums() *sums {
@@ -80,8 +80,7 @@ func (d *directory) takeSums(old *directory) {
 			j++
 		}
 	}
-	d.sums.Store(&sums{list: list})
-	d.kept.Store(old.kept.Load())
+	d.sums.Store(&sums{list: list, kept: s.kept})
 }
 
 // Sums yields the directories, by path, of which something was noted since they
@@ -111,9 +110,10 @@ func (d *directory) takePage() []byte {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if d.kept.Swap(true) {
+	if s.kept {
 		return nil
 	}
+	s.kept = true
 	page := []byte{}
 	for i, sum := range s.list {
 		if sum == (Sum{}) {
@@ -155,6 +155,6 @@ func (t *Tree) LoadSums(dir string, page []byte) bool {
 		}
 		page = rest[sumSize:]
 	}
-	it.dir.kept.Store(true)
+	s.kept = true
 	return true
 }

@@ -12,14 +12,19 @@ import (
 // change.
 type summary struct {
 	dir *directory
-	// kids are those of the directories in dir, in their order; nil for one
-	// that the ignore file leaves out with all below.
-	kids []*summary
-	// What is below, dir itself not counted. Each name of a file counts in
-	// full: see hardLinks.
-	context, sent Size
-	in, asked     bool  // dir itself is in the context; it is sent
-	linked        int32 // files of the context that have more names than one
+	// kids are those of the directories in dir, in their order, nil for one that
+	// the ignore file leaves out with all below; nil where there are none.
+	kids *[]*summary
+	counts
+}
+
+// counts are of what is below a directory, itself not counted. Each name of a file
+// counts in full: see hardLinks.
+type counts struct {
+	bytes, sentBytes int64
+	files, sentFiles int32
+	linked           int32 // files of the context that have several names
+	in, asked        bool  // the directory itself is in the context; it is sent
 }
 
 // A summarizer makes summaries.
@@ -39,11 +44,12 @@ func (s *summarizer) directory(d *directory, p place, old *summary) (*summary, e
 		return nil, err
 	}
 	sum := &summary{dir: d}
-	s.files(sum, p, old)
-	sum.in, sum.asked = sum.context.Files > 0, sum.sent.Files > 0
-	if len(d.dirs) > 0 {
-		sum.kids = make([]*summary, 0, len(d.dirs))
+	s.count(sum, p, old)
+	sum.in, sum.asked = sum.files > 0, sum.sentFiles > 0
+	if d.dirs == nil {
+		return sum, nil
 	}
+	kids := make([]*summary, 0, len(*d.dirs))
 	for i := range d.entries {
 		if !d.entries[i].mode.IsDir() {
 			continue
@@ -56,33 +62,34 @@ func (s *summarizer) directory(d *directory, p place, old *summary) (*summary, e
 				return nil, err
 			}
 		}
-		sum.kids = append(sum.kids, kid)
+		kids = append(kids, kid)
 		sum.add(kid, 1)
 	}
+	sum.kids = &kids
 	return sum, nil
 }
 
-// files counts the files in the directory, at p, of which sum is: only those
+// count counts the files in the directory, at p, of which sum is: only those
 // that differ from what old counted.
-func (s *summarizer) files(sum *summary, p place, old *summary) {
+func (s *summarizer) count(sum *summary, p place, old *summary) {
 	if old == nil {
 		for i := range sum.dir.entries {
-			if e := &sum.dir.entries[i]; !e.mode.IsDir() {
-				sum.file(e, s.filter.file(p, sum.dir.name(i)), 1)
+			if !sum.dir.entries[i].mode.IsDir() {
+				sum.file(sum.dir.stat(i), s.filter.file(p, sum.dir.name(i)), 1)
 			}
 		}
 		return
 	}
 	sum.add(old, 1)
-	for _, kid := range old.kids {
+	for _, kid := range old.all() {
 		sum.add(kid, -1)
 	}
 	for a, b := range differing(old.dir, sum.dir) {
 		if a.entry != nil && a.dir == nil {
-			sum.file(a.entry, s.filter.file(p, a.name), -1)
+			sum.file(a.stat, s.filter.file(p, a.name), -1)
 		}
 		if b.entry != nil && b.dir == nil {
-			sum.file(b.entry, s.filter.file(p, b.name), 1)
+			sum.file(b.stat, s.filter.file(p, b.name), 1)
 		}
 	}
 }
@@ -109,34 +116,35 @@ func (s *summarizer) child(it item, p place, old *summary) (*summary, error) {
 }
 
 // file counts a file in the directory, n times.
-func (s *summary) file(e *entry, o outcome, n int) {
+func (s *summary) file(st stat, o outcome, n int32) {
 	if !o.in {
 		return
 	}
-	if e.mode.IsRegular() && e.links > 1 {
-		s.linked += int32(n)
-	}
-	size := Size{Files: 1, Bytes: o.bytes(e)}
-	s.context.add(size, n)
+	one := counts{files: 1, bytes: o.bytes(&st)}
 	if o.sent {
-		s.sent.add(size, n)
+		one.sentFiles, one.sentBytes = one.files, one.bytes
 	}
+	if st.mode.IsRegular() && st.linked {
+		one.linked = 1
+	}
+	s.counts.add(&one, n)
 }
 
 // add counts what is below other, n times.
-func (s *summary) add(other *summary, n int) {
+func (s *summary) add(other *summary, n int32) {
 	if other == nil {
 		return
 	}
-	s.context.add(other.context, n)
-	s.sent.add(other.sent, n)
-	s.linked += int32(n) * other.linked
-	s.in, s.asked = s.in || other.in, s.asked || other.asked
+	s.counts.add(&other.counts, n)
 }
 
-func (s *Size) add(o Size, n int) {
-	s.Files += n * o.Files
-	s.Bytes += int64(n) * o.Bytes
+func (c *counts) add(o *counts, n int32) {
+	c.bytes += int64(n) * o.bytes
+	c.sentBytes += int64(n) * o.sentBytes
+	c.files += n * o.files
+	c.sentFiles += n * o.sentFiles
+	c.linked += n * o.linked
+	c.in, c.asked = c.in || o.in, c.asked || o.asked
 }
 
 // kid returns the summary of the directory name in s; nil where there is none.
@@ -148,5 +156,16 @@ func (s *summary) kid(name string) *summary {
 	if !ok || !s.dir.entries[i].mode.IsDir() {
 		return nil
 	}
-	return s.kids[s.dir.entries[i].extra]
+	return (*s.kids)[s.dir.entries[i].size]
+}
+
+// child returns the summary of it, a directory in s.
+func (s *summary) child(it item) *summary { return (*s.kids)[it.entry.size] }
+
+// all returns the summaries of the directories in s.
+func (s *summary) all() []*summary {
+	if s.kids == nil {
+		return nil
+	}
+	return *s.kids
 }

@@ -20,12 +20,12 @@ type Tree struct {
 
 // An Entry is one file of a [Tree].
 type Entry struct {
-	Path  string
-	Mode  fs.FileMode
-	Size  int64
-	Link  string // target of a symbolic link
-	Links uint32 // number of names the file has
-	Inode uint64
+	Path   string
+	Mode   fs.FileMode
+	Size   int64
+	Link   string // target of a symbolic link
+	Linked bool   // it has several names; false for a directory
+	Inode  uint64
 	// Err says why a directory could not be read. Pruned says that nobody looked
 	// into it, for no build needs what is in there.
 	Err    error
@@ -114,11 +114,11 @@ func yieldAll(d *directory, prefix string, yield func(Entry) bool) bool {
 
 func (it item) public(name string) Entry {
 	out := Entry{
-		Path: name, Mode: it.mode, Size: it.size, Link: it.odd.link, Links: it.links, Inode: it.inode,
+		Path: name, Mode: it.mode, Size: it.size, Link: it.odd.link, Linked: it.linked, Inode: it.inode,
 		mtime: it.mtime, ctime: it.ctime,
 	}
 	if it.dir != nil {
-		out.Err, out.Pruned = it.dir.err(), it.dir.pruned
+		out.Err, out.Pruned = it.dir.err(), it.dir.pruned()
 	}
 	return out
 }
@@ -126,7 +126,7 @@ func (it item) public(name string) Entry {
 // find returns the entry at name; for the root, one that has no name.
 func (t *Tree) find(name string) (item, bool) {
 	name = path.Clean(name)
-	it := item{entry: &entry{stat: stat{mode: fs.ModeDir | 0o755}}, dir: t.top}
+	it := item{stat: stat{mode: fs.ModeDir | 0o755}, entry: &entry{}, dir: t.top}
 	if name == "." || name == "/" {
 		return it, true
 	}

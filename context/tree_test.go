@@ -244,7 +244,7 @@ var seeAll = cmp.AllowUnexported(Entry{})
 func listing(t *Tree) []Entry {
 	var list []Entry
 	for e := range t.All() {
-		e.Links, e.ctime = 0, 0
+		e.Linked, e.ctime = false, 0
 		if e.Mode.IsDir() {
 			e.mtime = 0
 		}

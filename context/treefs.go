@@ -150,7 +150,7 @@ func (d *treeDirEntry) Info() (fs.FileInfo, error) {
 		// name's count has changed.
 		first, ok := d.walk.seen[d.inode]
 		switch {
-		case ok && (d.links > 1 || first.links > 1):
+		case ok && (d.linked || first.linked):
 			st.Linkname = first.path
 		case !ok:
 			d.walk.seen[d.inode] = d

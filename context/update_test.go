@@ -120,8 +120,8 @@ func shared(a, b *summary) int {
 		return 1
 	}
 	n := 0
-	for _, k := range b.kids {
-		if k != nil && slices.Contains(a.kids, k) {
+	for _, k := range b.all() {
+		if k != nil && slices.Contains(a.all(), k) {
 			n++
 		}
 	}

@@ -101,7 +101,7 @@ func (l *loop) pollDir(rel string, full bool) bool {
 	if l.polled[rel] == before {
 		return full
 	}
-	for _, k := range slices.Clone(d.kids) {
+	for _, k := range slices.Clone(d.below()) {
 		if _, ok := slices.BinarySearch(below, join(rel, k.name)); !ok {
 			l.drop(join(rel, k.name))
 		}

@@ -15,11 +15,11 @@ const (
 )
 
 // dir is a directory in the table. There is one for each that matters, so every
-// byte counts: 64 with its slot in kids, the name being a part of the path
+// byte counts: 56 with its slot in kids, the name being a part of the path
 // string that fsnotify keeps anyway.
 type dir struct {
 	name  string
-	kids  []*dir // sorted by name
+	kids  *[]*dir // sorted by name; nil for none, as of most
 	ino   uint64
 	epoch uint32 // value of loop.epoch when it was added
 	how   how
@@ -29,8 +29,24 @@ type dir struct {
 // map of paths, because a rename concerns all that lies below.
 type table struct{ root *dir }
 
+// below returns the directories directly below d, sorted by name.
+func (d *dir) below() []*dir {
+	if d.kids == nil {
+		return nil
+	}
+	return *d.kids
+}
+
+// setBelow replaces them.
+func (d *dir) setBelow(kids []*dir) {
+	if d.kids == nil {
+		d.kids = new([]*dir)
+	}
+	*d.kids = kids
+}
+
 func (d *dir) index(name string) (int, bool) {
-	return slices.BinarySearchFunc(d.kids, name, func(k *dir, name string) int {
+	return slices.BinarySearchFunc(d.below(), name, func(k *dir, name string) int {
 		return strings.Compare(k.name, name)
 	})
 }
@@ -48,7 +64,7 @@ func (t *table) find(rel string) (d *dir, hidden bool) {
 		if !ok {
 			return nil, false
 		}
-		d, rel = d.kids[i], rest
+		d, rel = d.below()[i], rest
 	}
 	return d, false
 }
@@ -65,7 +81,7 @@ func (t *table) put(rel string, d *dir) bool {
 		return false
 	}
 	i, _ := up.index(d.name)
-	up.kids = slices.Insert(up.kids, i, d)
+	up.setBelow(slices.Insert(up.below(), i, d))
 	return true
 }
 
@@ -81,14 +97,14 @@ func (t *table) cut(rel string) *dir {
 	}
 	up, _ := t.find(parent(rel))
 	i, _ := up.index(d.name)
-	up.kids = slices.Delete(up.kids, i, i+1)
+	up.setBelow(slices.Delete(up.below(), i, i+1))
 	return d
 }
 
 // each calls fn for d, which is rel, and for all below it, parents first.
 func (d *dir) each(rel string, fn func(rel string, d *dir)) {
 	fn(rel, d)
-	for _, k := range d.kids {
+	for _, k := range d.below() {
 		k.each(join(rel, k.name), fn)
 	}
 }

@@ -38,41 +38,39 @@ func NewBlur(m *Manifest, top buildctx.SentDir, changed func(mtime, ctime int64)
 	if dirChanged(buildctx.Changed(top.Path())) {
 		b.names, b.root = true, true
 	}
-	if entries := b.directory(m.root, top); entries != nil {
-		b.Manifest = &Manifest{root: &Dir{
-			digest: directoryDigest(m.root.rootHeader(), entries), entries: entries, linked: m.root.linked,
-		}}
+	if list := b.directory(m.root, top); list != nil {
+		b.Manifest = &Manifest{root: &Dir{digest: directoryDigest(m.root.rootHeader(), list), source: entries(list)}}
 	}
 	return b
 }
 
 // directory returns d's entries where some of them may have been otherwise.
 func (b *Blur) directory(d *Dir, dir buildctx.SentDir) (blurred []Entry) {
-	entries, i := d.list(), 0
+	all, i := d.list(), 0
 	put := func(e Entry) {
 		if blurred == nil {
-			blurred = slices.Clone(entries)
+			blurred = slices.Clone(all)
 		}
 		blurred[i] = e
 	}
 	for f := range dir.All() {
-		if i == len(entries) || entries[i].Name != f.Name {
+		if i == len(all) || all[i].Name != f.Name {
 			b.links, b.root, b.names = true, true, true // it is of something else
 			return blurred
 		}
-		e := entries[i]
+		e := all[i]
 		_, mtime, ctime, _ := f.Stamp.Parts()
 		switch {
 		case e.Dir != nil:
 			if in := b.directory(e.Dir, f.Dir); in != nil {
-				e.Dir = &Dir{digest: directoryDigest(e.Digest, in), entries: in, linked: e.Dir.linked}
+				e.Dir = &Dir{digest: directoryDigest(e.Digest, in), source: entries(in)}
 				put(e)
 			}
 			if b.dirChanged(buildctx.Changed(f.Dir.Path())) {
 				b.names = true
 				list := e.Dir.list()
 				e.Digest = unknown(e.Digest)
-				e.Dir = &Dir{digest: directoryDigest(e.Digest, list), entries: list, linked: e.Dir.linked}
+				e.Dir = &Dir{digest: directoryDigest(e.Digest, list), source: entries(list)}
 				put(e)
 			}
 		case ctime == 0 && b.changed(mtime, math.MaxInt64), ctime != 0 && b.changed(mtime, ctime):

@@ -55,7 +55,7 @@ func Compute(ctx context.Context, top buildctx.SentDir, before *Manifest, now ti
 	}
 	root := d.same
 	if root == nil {
-		root = &Dir{entries: d.entries}
+		root = &Dir{source: entries(d.entries)}
 	}
 	m := &Manifest{root: b.finish(d, root.rootHeader())}
 	return m, Work{Files: int(b.files.Load()), Bytes: b.bytes.Load()}, nil
@@ -85,7 +85,7 @@ type draft struct {
 
 // plan lists a directory and has read what is not known of it.
 func (b *builder) plan(dir buildctx.SentDir, old *Entry) *draft {
-	if old != nil && old.Dir.of != nil && old.Dir.of == dir.ID() {
+	if old != nil && old.Dir.madeOf(dir) {
 		return &draft{old: old, same: old.Dir}
 	}
 	d := &draft{old: old, dir: dir}
@@ -123,7 +123,7 @@ func entryOf(f *buildctx.SentFile) (e Entry, known bool) {
 	_, mtime, _, inode := f.Stamp.Parts()
 	e = Entry{Name: f.Name, Mode: f.Mode, Size: f.Size, Link: f.Link, Modified: mtime}
 	if f.Mode&(fs.ModeDir|fs.ModeSymlink) == 0 {
-		e.inode, e.links = inode, f.Links > 1
+		e.inode, e.links = inode, f.Linked
 	}
 	sum, known := f.Sum()
 	e.set(sum)
@@ -163,53 +163,73 @@ func (b *builder) finish(d *draft, header Digest) *Dir {
 		if d.old.Digest == header {
 			return same
 		}
-		return &Dir{
-			digest: directoryDigest(header, same.list()), entries: same.entries, load: same.load, of: same.of, linked: same.linked,
-		}
+		return &Dir{digest: directoryDigest(header, same.list()), source: same.source}
 	}
-	next := &Dir{entries: d.entries, of: d.dir.ID()}
-	kids := d.kids
+	kids, settled := d.kids, true
 	for i := range d.files {
 		e := &d.entries[i]
 		if e.Mode.IsDir() {
 			e.Dir, kids = b.finish(kids[0], e.Digest), kids[1:]
-			next.linked = next.linked || e.Dir.linked
+			_, made := e.Dir.source.(*made)
+			settled = settled && made
 		}
-		next.linked = next.linked || e.links
-		if !d.files[i].Stamp.Settled(b.start) || e.Dir != nil && e.Dir.of == nil {
-			next.of = nil // look again the next time
-		}
+		settled = settled && d.files[i].Stamp.Settled(b.start)
 	}
+	next := &Dir{source: entries(d.entries)}
 	if d.old != nil && d.old.Digest == header && slices.Equal(d.old.Dir.list(), d.entries) {
 		next.digest = d.old.Dir.digest
 	} else {
 		next.digest = directoryDigest(header, d.entries)
 	}
-	if next.of != nil {
-		next.entries, next.load = nil, loader(d)
+	if settled { // else look again the next time
+		next.source = newMade(d)
 	}
 	return next
 }
 
-// loader returns what makes the entries of a directory whose sums its tree has
-// noted: there are many directories, and most are never asked for theirs again.
-func loader(d *draft) func() []Entry {
-	listing := d.dir.Listing()
-	var dirs []*Dir
+// made is the source of a directory whose sums its tree has noted. There are many,
+// and most are never asked for their entries again.
+type made struct {
+	of      buildctx.Listing
+	kids    *[]*Dir // the directories, in their order; nil for none
+	several bool    // see linked
+}
+
+func newMade(d *draft) *made {
+	m := &made{of: d.dir.Listing(), several: entries(d.entries).linked()}
+	var kids []*Dir
 	for i := range d.entries {
 		if dir := d.entries[i].Dir; dir != nil {
-			dirs = append(dirs, dir)
+			kids = append(kids, dir)
 		}
 	}
-	return func() []Entry {
-		entries, kids := make([]Entry, 0, listing.Len()), dirs
-		for f := range listing.All() {
-			e, _ := entryOf(&f)
-			if f.Mode.IsDir() {
-				e.Dir, kids = kids[0], kids[1:]
-			}
-			entries = append(entries, e)
-		}
-		return entries
+	if kids != nil {
+		kids = slices.Clip(kids)
+		m.kids = &kids
 	}
+	return m
+}
+
+func (m *made) linked() bool { return m.several }
+
+func (m *made) list() []Entry {
+	list := make([]Entry, 0, m.of.Len())
+	var kids []*Dir
+	if m.kids != nil {
+		kids = *m.kids
+	}
+	for f := range m.of.All() {
+		e, _ := entryOf(&f)
+		if f.Mode.IsDir() {
+			e.Dir, kids = kids[0], kids[1:]
+		}
+		list = append(list, e)
+	}
+	return list
+}
+
+// madeOf reports whether d was made of what is sent of dir.
+func (d *Dir) madeOf(dir buildctx.SentDir) bool {
+	m, ok := d.source.(*made)
+	return ok && m.of.Of(dir)
 }

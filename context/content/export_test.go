@@ -12,23 +12,23 @@ type FileAt struct {
 func NewManifest(files []FileAt) *Manifest {
 	var dir func(prefix string) []Entry
 	dir = func(prefix string) []Entry {
-		var entries []Entry
+		var list []Entry
 		for len(files) > 0 && strings.HasPrefix(files[0].Path, prefix) {
 			f := files[0]
 			files = files[1:]
 			f.Entry.Name = f.Path[len(prefix):]
 			if f.Entry.Mode.IsDir() {
 				below := dir(f.Path + "/")
-				f.Entry.Dir = &Dir{digest: directoryDigest(f.Entry.Digest, below), entries: below}
+				f.Entry.Dir = &Dir{digest: directoryDigest(f.Entry.Digest, below), source: entries(below)}
 			}
-			entries = append(entries, f.Entry)
+			list = append(list, f.Entry)
 		}
-		return entries
+		return list
 	}
-	root := &Dir{entries: dir("")}
-	root.digest = directoryDigest(root.rootHeader(), root.entries)
+	root := &Dir{source: entries(dir(""))}
+	root.digest = directoryDigest(root.rootHeader(), root.list())
 	return &Manifest{root: root}
 }
 
 // Empty reports whether nothing is in m.
-func (m *Manifest) Empty() bool { return len(m.root.entries) == 0 }
+func (m *Manifest) Empty() bool { return len(m.root.list()) == 0 }

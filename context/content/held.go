@@ -12,15 +12,15 @@ import (
 // result with m says what that is. It takes time as Compare does, but where
 // files have several names it looks at all of them.
 func (m *Manifest) After(sent *Manifest) *Manifest {
-	r := receipt{linked: m.root.linked || sent.root.linked, firsts: map[string]Entry{}}
+	r := receipt{linked: m.root.linked() || sent.root.linked(), firsts: map[string]Entry{}}
 	if r.linked {
 		r.now, r.before = m.furtherNames(), sent.furtherNames()
 	}
-	entries := r.directory("", m.root, sent.root)
-	if entries == nil {
+	list := r.directory("", m.root, sent.root)
+	if list == nil {
 		return m
 	}
-	root := &Dir{digest: directoryDigest(m.root.rootHeader(), entries), entries: entries, linked: m.root.linked}
+	root := &Dir{digest: directoryDigest(m.root.rootHeader(), list), source: entries(list)}
 	return &Manifest{root: root}
 }
 
@@ -85,18 +85,18 @@ func (r *receipt) entry(path string, e, old Entry) (held Entry, other bool) {
 }
 
 func (r *receipt) subdirectory(path string, e, old Entry) (held Entry, other bool) {
-	entries := r.directory(path+"/", e.Dir, old.Dir)
+	list := r.directory(path+"/", e.Dir, old.Dir)
 	stays := old.Dir != nil && old.Digest != e.Digest
-	if entries == nil && !stays {
+	if list == nil && !stays {
 		return e, false
 	}
-	if entries == nil {
-		entries = e.Dir.list()
+	if list == nil {
+		list = e.Dir.list()
 	}
 	if stays {
 		e.Digest, e.Mode = old.Digest, old.Mode
 	}
-	e.Dir = &Dir{digest: directoryDigest(e.Digest, entries), entries: entries, linked: e.Dir.linked}
+	e.Dir = &Dir{digest: directoryDigest(e.Digest, list), source: entries(list)}
 	return e, true
 }
 

@@ -17,24 +17,25 @@ func (m *Manifest) Digest() Digest { return m.root.digest }
 // A Dir is a directory of a manifest.
 type Dir struct {
 	digest Digest
-	// entries are by name, in byte order. A directory has either these or load: most
-	// do not hold what can be had again from what they were made of.
-	entries []Entry
-	// of is the identity of what it was made of, nil if it was not, or if that
-	// may have changed unseen.
-	of any
-	// linked reports that something below has several names.
-	linked bool
-	// load makes the entries.
-	load func() []Entry
+	source
 }
 
-// list returns the entries. Nobody writes to them.
-func (d *Dir) list() []Entry {
-	if d.load != nil {
-		return d.load()
-	}
-	return d.entries
+// A source is where the entries of a directory are had from: most directories do
+// not hold what can be had again.
+type source interface {
+	// list returns the entries by name, in byte order. Nobody writes to them.
+	list() []Entry
+	// linked reports whether something below has several names.
+	linked() bool
+}
+
+// entries are a source that is one.
+type entries []Entry
+
+func (e entries) list() []Entry { return e }
+
+func (e entries) linked() bool {
+	return slices.ContainsFunc(e, func(e Entry) bool { return e.links || e.Dir != nil && e.Dir.linked() })
 }
 
 // An Entry is a name in a directory.

@@ -104,7 +104,7 @@ func appendHeld(b []byte, e *Entry) []byte {
 	if e.links {
 		flags |= hasLinks
 	}
-	if e.Dir != nil && e.Dir.linked {
+	if e.Dir != nil && e.Dir.linked() {
 		flags |= hasLinked
 	}
 	b = append(b, flags)
@@ -130,10 +130,9 @@ func FromPages(pages map[string][]byte) (*Manifest, error) {
 			return nil, fmt.Errorf("%w: %w", errPage, err)
 		}
 	}
-	root := &Dir{load: func() []Entry { return heldIn(byDir, "") }}
-	entries := root.list()
-	root.digest = directoryDigest(root.rootHeader(), entries)
-	root.linked = slices.ContainsFunc(entries, func(e Entry) bool { return e.links || e.Dir != nil && e.Dir.linked })
+	root := &Dir{}
+	root.source = &loaded{func() []Entry { return heldIn(byDir, "") }, entries(heldIn(byDir, "")).linked()}
+	root.digest = directoryDigest(root.rootHeader(), root.list())
 	return &Manifest{root: root}, nil
 }
 
@@ -158,7 +157,7 @@ func decodeHeld(byDir map[string][][]byte, dir string, pages [][]byte) (entries 
 		for len(r.b) > 0 && !r.bad {
 			e := r.entry(func(name string, digest Digest) *Dir {
 				below := dir + name + "/"
-				return &Dir{digest: digest, load: func() []Entry { return heldIn(byDir, below) }}
+				return &Dir{digest: digest, source: &loaded{load: func() []Entry { return heldIn(byDir, below) }}}
 			})
 			flags := r.byte()
 			n, size := binary.Varint(r.b)
@@ -170,7 +169,7 @@ func decodeHeld(byDir map[string][][]byte, dir string, pages [][]byte) (entries 
 			case e.Dir != nil && e.Mode&fs.ModeDir == 0:
 				return nil, errors.New("a file holds others")
 			case e.Dir != nil:
-				e.Dir.linked = flags&hasLinked != 0
+				e.Dir.source.(*loaded).several = flags&hasLinked != 0
 			}
 			entries = append(entries, e)
 		}

@@ -148,8 +148,7 @@ func (s *Stored) Err() error {
 }
 
 func (s *Stored) dir(digest Digest) *Dir {
-	d := &Dir{digest: digest}
-	d.load = sync.OnceValue(func() []Entry {
+	return &Dir{digest: digest, source: &loaded{load: sync.OnceValue(func() []Entry {
 		entries, err := s.entries(digest)
 		if err != nil {
 			s.mu.Lock()
@@ -159,9 +158,18 @@ func (s *Stored) dir(digest Digest) *Dir {
 			}
 		}
 		return entries
-	})
-	return d
+	})}}
 }
+
+// loaded is the source of a directory that is read when it is asked for its
+// entries.
+type loaded struct {
+	load    func() []Entry
+	several bool // see linked
+}
+
+func (l *loaded) list() []Entry { return l.load() }
+func (l *loaded) linked() bool  { return l.several }
 
 func (s *Stored) entries(digest Digest) ([]Entry, error) {
 	object, err := s.get(digest)

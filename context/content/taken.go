@@ -66,7 +66,7 @@ func (p *picked) of(d *Dir, header Digest) *Dir {
 	if p.whole {
 		return d
 	}
-	var entries []Entry
+	var list []Entry
 	for _, name := range slices.Sorted(maps.Keys(p.below)) {
 		e, part := d.find(name), p.below[name]
 		if e == nil {
@@ -79,9 +79,9 @@ func (p *picked) of(d *Dir, header Digest) *Dir {
 			}
 			kept.Dir = part.of(e.Dir, kept.Digest)
 		}
-		entries = append(entries, kept)
+		list = append(list, kept)
 	}
-	return &Dir{digest: directoryDigest(header, entries), entries: entries}
+	return &Dir{digest: directoryDigest(header, list), source: entries(list)}
 }
 
 // pick adds what s takes of d to p.
