@@ -3,7 +3,6 @@ package buildctx
 import (
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"runtime"
 	"testing"
@@ -107,42 +106,12 @@ func measure(tb testing.TB, files int) (tree, sums, selected float64) {
 	return float64(plain-before) / n, float64(summed-plain) / n, float64(after-summed) / n
 }
 
-// resident returns how many bytes of the process are in memory, where the
-// system tells.
-func resident() (bytes float64, ok bool) {
-	text, err := os.ReadFile("/proc/self/statm")
-	if err != nil {
-		return 0, false
-	}
-	var size, pages int
-	if _, err := fmt.Sscan(string(text), &size, &pages); err != nil {
-		return 0, false
-	}
-	return float64(pages * os.Getpagesize()), true
-}
-
-// TestMemory holds the daemon to what a file may cost. The watcher's tables have
-// a test of their own.
+// TestMemory holds the daemon to what a file may cost. Manifests and the watcher's
+// tables have tests of their own, and a benchmark sums up all (internal/bench).
 func TestMemory(t *testing.T) {
 	tree, sums, selected := measure(t, 100_000)
 	t.Logf("bytes a file: tree %.1f, sums %.1f, two selections %.1f", tree, sums, selected)
-	if total := tree + sums + selected; total > 142 {
-		t.Errorf("a file takes %.1f bytes, want at most 142", total)
+	if total := tree + sums + selected; total > 132 {
+		t.Errorf("a file takes %.1f bytes, want at most 132", total)
 	}
-}
-
-// BenchmarkMemory reports the live heap at 1,000,000 files, and what of the
-// process is resident then.
-func BenchmarkMemory(b *testing.B) {
-	for b.Loop() {
-		tree, sums, selected := measure(b, 1_000_000)
-		b.ReportMetric(tree, "tree-B/file")
-		b.ReportMetric(sums, "sums-B/file")
-		b.ReportMetric(selected, "selections-B/file")
-		b.ReportMetric(tree+sums+selected, "B/file")
-		if rss, ok := resident(); ok {
-			b.ReportMetric(rss/1e6, "RSS-MB")
-		}
-	}
-	b.ReportMetric(0, "ns/op")
 }

@@ -32,8 +32,8 @@ func TestMemory(t *testing.T) {
 	}
 	each := float64(liveHeap()-before) / dirs
 	t.Logf("%.0f bytes a directory, with paths of %d", each, len(root)+len("/area-00/part-0000"))
-	if each > 400 {
-		t.Errorf("a watched directory takes %.0f bytes, want at most 400", each)
+	if each > 300 {
+		t.Errorf("a watched directory takes %.0f bytes, want at most 300", each)
 	}
 }
 

@@ -156,8 +156,8 @@ func TestManifestMemory(t *testing.T) {
 	runtime.KeepAlive(l)
 	each := float64(int64(after)-int64(before)) / files
 	t.Logf("%.1f bytes a file", each)
-	if each > 20 {
-		t.Errorf("a manifest takes %.1f bytes a file, want at most 20", each)
+	if each > 10 {
+		t.Errorf("a manifest takes %.1f bytes a file, want at most 10", each)
 	}
 }
 
