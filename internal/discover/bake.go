@@ -222,7 +222,7 @@ func (f *finder) lacksDockerfile(d buildctx.Definition) bool {
 		return false
 	}
 	f.read(d.Dockerfile)
-	_, err := os.Stat(d.Dockerfile)
+	_, err := os.Stat(f.actual(d.Dockerfile))
 	return err != nil
 }
 

@@ -97,9 +97,12 @@ func Discover(ctx context.Context, root string, cfg config.Config, o Options) (R
 	for _, files := range found.bake {
 		f.bake(ctx, files)
 	}
+	for i := range f.definitions {
+		f.definitions[i].Dockerfile = f.actual(f.definitions[i].Dockerfile)
+	}
 	f.dropTwins()
 	for _, file := range found.dockerfiles {
-		f.dockerfile(file)
+		f.dockerfile(ctx, file)
 	}
 	f.learnt()
 	if err := ctx.Err(); err != nil {
@@ -151,7 +154,7 @@ func (f *finder) listed(builds []config.Build) {
 		}
 		if !d.Remote() {
 			d.Context = filepath.Join(f.root, filepath.FromSlash(b.Context))
-			d.Dockerfile = filepath.Join(d.Context, filepath.FromSlash(b.Dockerfile))
+			d.Dockerfile = f.actual(filepath.Join(d.Context, filepath.FromSlash(b.Dockerfile)))
 		}
 		f.definitions = append(f.definitions, d)
 	}

@@ -1,21 +1,54 @@
 package discover
 
 import (
+	"context"
+	"errors"
+	"os"
+	"path"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	buildctx "github.com/stokerd/stoker/context"
+	"github.com/stokerd/stoker/context/dockerfile"
 )
 
+// actual returns the Dockerfile that is read for name: one whose name is in lower
+// case where there is no other (BuildKit: dockerui.ReadEntrypoint).
+func (f *finder) actual(name string) string {
+	if !filepath.IsAbs(name) || filepath.Base(name) != "Dockerfile" || regular(name) == nil {
+		return name
+	}
+	lower := filepath.Join(filepath.Dir(name), lowerDockerfile)
+	f.read(lower)
+	if regular(lower) != nil {
+		return name
+	}
+	f.read(name) // it would come first
+	return lower
+}
+
 // dockerfile makes a definition of a Dockerfile that no other definition uses.
-func (f *finder) dockerfile(rel string) {
+func (f *finder) dockerfile(ctx context.Context, rel string) {
 	name := filepath.Join(f.root, filepath.FromSlash(rel))
+	if path.Base(rel) == lowerDockerfile {
+		// Where case does not count, both names may be one file's.
+		if first := filepath.Join(filepath.Dir(name), "Dockerfile"); f.actual(first) == first && !sameFile(first, name) {
+			return
+		} else if sameFile(first, name) {
+			name = first
+		}
+	}
 	if slices.ContainsFunc(f.definitions, func(d buildctx.Definition) bool { return d.Dockerfile == name }) {
 		return
 	}
 	data, err := f.readFile(rel)
 	if err != nil {
 		f.problem(Problem{File: rel, Text: "cannot be read: " + reason(err), Hint: "mend or remove it"})
+		return
+	}
+	if isTemplate(ctx, name, data) {
+		f.note(rel, 0, "is a template, and no build until it is filled in")
 		return
 	}
 	d := buildctx.Definition{Name: dockerfileName(rel, filepath.Base(f.root)), Origin: rel, Dockerfile: name}
@@ -26,6 +59,33 @@ func (f *finder) dockerfile(rel string) {
 		d.Context = f.inferContext(rel, string(data))
 	}
 	f.definitions = append(f.definitions, d)
+}
+
+func sameFile(a, b string) bool {
+	one, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	other, err := os.Stat(b)
+	return err == nil && os.SameFile(one, other)
+}
+
+// isTemplate reports whether BuildKit refuses a Dockerfile at a line that holds
+// what template languages mark their places with.
+func isTemplate(ctx context.Context, name string, text []byte) bool {
+	marked := func(text string) bool {
+		return slices.ContainsFunc([]string{"{{", "{%", "<%", "%%", "@@"}, func(mark string) bool { return strings.Contains(text, mark) })
+	}
+	if !marked(string(text)) {
+		return false
+	}
+	_, err := dockerfile.Convert(ctx, dockerfile.Input{Dockerfile: name, Text: text, Context: filepath.Dir(name)}, nil)
+	var refused *dockerfile.Error
+	if !errors.As(err, &refused) {
+		return false
+	}
+	lines := strings.Split(string(text), "\n")
+	return refused.Line < 1 || refused.Line > len(lines) || marked(lines[refused.Line-1])
 }
 
 // learnt adds the observed builds that no other definition stands for, while

@@ -45,18 +45,47 @@ func bakeNames() []string {
 	return []string{"docker-bake.json", "docker-bake.hcl", "docker-bake.override.json", "docker-bake.override.hcl"}
 }
 
+// lowerDockerfile is the name that BuildKit's clients take where there is no
+// Dockerfile (buildx: handleLowercaseDockerfile).
+const lowerDockerfile = "dockerfile"
+
 // isDockerfile reports whether a file called base is taken for a Dockerfile.
 func isDockerfile(base string) bool {
-	if strings.HasSuffix(base, ".dockerignore") || strings.HasSuffix(base, ".containerignore") {
-		return false
+	if base == lowerDockerfile {
+		return true
 	}
-	for _, kind := range []string{"Dockerfile", "Containerfile"} {
-		if base == kind || strings.HasPrefix(base, kind+".") && len(base) > len(kind)+1 ||
-			strings.HasSuffix(base, "."+kind) && len(base) > len(kind)+1 {
+	for _, kind := range dockerfileKinds() {
+		if base == kind {
 			return true
+		}
+		if suffix, ok := strings.CutPrefix(base, kind+"."); ok {
+			return suffix != "" && !otherSuffix(strings.ToLower(path.Ext(base)))
+		}
+		for _, ending := range []string{"." + kind, "." + strings.ToLower(kind)} {
+			if len(base) > len(ending) && strings.HasSuffix(base, ending) {
+				return true
+			}
 		}
 	}
 	return false
+}
+
+func dockerfileKinds() []string { return []string{"Dockerfile", "Containerfile"} }
+
+// otherSuffix reports whether a name that ends in it is that of something made
+// from or into a Dockerfile, and is not built itself: an ignore file, a template, a
+// copy that a tool left, a text or program about one.
+func otherSuffix(ext string) bool {
+	switch ext {
+	case ".dockerignore", ".containerignore",
+		".cheetah", ".ejs", ".erb", ".gotmpl", ".haml", ".handlebars", ".hbs", ".in", ".j2", ".jinja", ".jinja2", ".jsonnet", ".liquid",
+		".m4", ".mako", ".mustache", ".njk", ".template", ".tera", ".tmpl", ".tpl", ".twig", ".vm",
+		".bak", ".backup", ".orig", ".patch", ".diff", ".rej", ".swp",
+		".adoc", ".html", ".md", ".rst",
+		".go", ".java", ".js", ".json", ".kt", ".php", ".pl", ".py", ".rb", ".rs", ".sh", ".toml", ".ts", ".yaml", ".yml":
+		return true
+	}
+	return strings.HasSuffix(ext, "~")
 }
 
 // skipped reports whether a directory of this name is not looked into. Build

@@ -68,9 +68,10 @@ func cleanName(name string) string {
 // for api.Dockerfile and Dockerfile.api, else that of its directory.
 func dockerfileName(rel, repository string) string {
 	base := path.Base(rel)
-	for _, word := range []string{"Dockerfile", "Containerfile"} {
+	for _, word := range dockerfileKinds() {
 		base = strings.TrimSuffix(strings.TrimPrefix(base, word+"."), "."+word)
-		if base == word {
+		base = strings.TrimSuffix(base, "."+strings.ToLower(word))
+		if base == word || base == lowerDockerfile {
 			base = ""
 		}
 	}
