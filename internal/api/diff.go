@@ -18,16 +18,28 @@ type DiffSide struct {
 	Commit string `json:"commit,omitempty"` // full id; absent for the work tree
 }
 
-// ContextDiffDefinition is how one definition's context differs. Sizes and
+// ContextDiffDefinition is how one definition's build context differs. Sizes and
 // changes leave out what git does not track: that is in Untracked.
 type ContextDiffDefinition struct {
+	Name      string             `json:"name"`
+	Context   SizeChange         `json:"context"`
+	Sent      SizeChange         `json:"sent"`
+	Changes   []DiffEntry        `json:"changes"`
+	Untracked []DiffFolder       `json:"untracked"`       // of the work tree, the largest first
+	Named     []ContextDiffNamed `json:"named,omitempty"` // named contexts that are folders and that the build asks for
+	Problem   string             `json:"problem,omitempty"`
+	Hint      string             `json:"hint,omitempty"`
+}
+
+// ContextDiffNamed is how a named context differs, as a build context does. On
+// a side whose Dockerfile does not ask for it, nothing is in it.
+type ContextDiffNamed struct {
 	Name      string       `json:"name"`
 	Context   SizeChange   `json:"context"`
 	Sent      SizeChange   `json:"sent"`
 	Changes   []DiffEntry  `json:"changes"`
-	Untracked []DiffFolder `json:"untracked"` // of the work tree, the largest first
+	Untracked []DiffFolder `json:"untracked"`
 	Problem   string       `json:"problem,omitempty"`
-	Hint      string       `json:"hint,omitempty"`
 }
 
 // SizeChange is a size on both sides.

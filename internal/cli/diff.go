@@ -26,8 +26,9 @@ func newContextDiff(o *options) *cobra.Command {
 straight from git's objects: nothing is checked out, fetched or run. With REF2,
 two commits are compared and not the work tree.
 
-The builds are those of today, with the Dockerfile and the ignore file of each
-side. What git does not track is told apart.`,
+The builds are those of today, with the Dockerfile and the ignore files of each
+side. Named contexts that are folders follow, each with its own ignore file. What
+git does not track is told apart.`,
 		Example: "  stoker context diff HEAD\n  stoker context diff v1.0 main --build api",
 		Args:    cobra.RangeArgs(1, 2),
 		RunE:    func(cmd *cobra.Command, args []string) error { return c.run(cmd, args) },
@@ -81,11 +82,25 @@ func (c *diffOptions) print(answer api.ContextDiff) {
 			continue
 		}
 		p.printf("%s  %s → %s\n", p.bold(visible(d.Name, nil)), from, to)
-		p.printf("context  %s\nsent     %s\n", change(d.Context), change(d.Sent))
-		c.changes(d.Changes)
-		c.untracked(d.Untracked)
+		c.context(d.Context, d.Sent, d.Changes, d.Untracked)
+		for _, n := range d.Named {
+			p.line()
+			p.printf("%s  the named context %s\n", p.bold(visible(d.Name, nil)), p.bold(visible(n.Name, nil)))
+			if n.Problem != "" {
+				p.line(visible(n.Problem, nil))
+				continue
+			}
+			c.context(n.Context, n.Sent, n.Changes, n.Untracked)
+		}
 	}
 	c.notes(answer.Notes)
+}
+
+// context prints how one local context differs.
+func (c *diffOptions) context(context, sent api.SizeChange, changes []api.DiffEntry, untracked []api.DiffFolder) {
+	c.out.printf("context  %s\nsent     %s\n", change(context), change(sent))
+	c.changes(changes)
+	c.untracked(untracked)
 }
 
 // sideName names a side: "v1.0 (3f2c1d9)" or "work tree".

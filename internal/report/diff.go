@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"strings"
 
 	buildctx "github.com/stokerd/stoker/context"
+	"github.com/stokerd/stoker/context/dockerfile"
 	"github.com/stokerd/stoker/internal/api"
 	"github.com/stokerd/stoker/internal/git"
 	"github.com/stokerd/stoker/internal/project"
@@ -47,13 +49,11 @@ func ContextDiff(c *project.Comparison, builds []*project.Build) (api.ContextDif
 	}
 	out.Notes = slices.Compact(out.Notes)
 	for _, b := range builds {
-		d := differ{c: c, out: api.ContextDiffDefinition{
-			Name: b.Definition.Name, Changes: []api.DiffEntry{}, Untracked: []api.DiffFolder{},
-		}}
-		if err := d.build(b.Definition.Name); err != nil {
+		d, err := definitionDiff(c, b.Definition.Name)
+		if err != nil {
 			return out, err
 		}
-		out.Definitions = append(out.Definitions, d.out)
+		out.Definitions = append(out.Definitions, d)
 	}
 	return out, nil
 }
@@ -66,39 +66,90 @@ func side(s project.Side) api.DiffSide {
 	return d
 }
 
-// A differ compares one definition.
-type differ struct {
-	c   *project.Comparison
-	dir string // of the context, relative to the repository
-	out api.ContextDiffDefinition
-}
-
-func (d *differ) build(name string) error {
-	from, _ := d.c.From.Picture.Find(name)
-	to, _ := d.c.To.Picture.Find(name)
+// definitionDiff compares the contexts of one definition.
+func definitionDiff(c *project.Comparison, name string) (api.ContextDiffDefinition, error) {
+	out := api.ContextDiffDefinition{Name: name, Changes: []api.DiffEntry{}, Untracked: []api.DiffFolder{}}
+	from, _ := c.From.Picture.Find(name)
+	to, _ := c.To.Picture.Find(name)
 	for _, s := range []struct {
 		side  project.Side
 		build *project.Build
-	}{{d.c.To, to}, {d.c.From, from}} {
+	}{{c.To, to}, {c.From, from}} {
 		if p := s.build.Problem; p != nil {
-			d.out.Problem, d.out.Hint = readable(p.Text), p.Hint
+			out.Problem, out.Hint = readable(p.Text), p.Hint
 			if s.side.Checkout != nil {
-				d.out.Problem = fmt.Sprintf("at %s: %s", readable(s.side.Ref), readable(p.Text))
-				d.out.Hint = "definitions are those of today: compare with a commit that has the files that they name"
+				out.Problem = fmt.Sprintf("at %s: %s", readable(s.side.Ref), readable(p.Text))
+				out.Hint = "definitions are those of today: compare with a commit that has the files that they name"
 			}
-			return nil
+			return out, nil
 		}
 	}
 	if to.Definition.Remote() {
-		d.out.Problem = "the build context is remote: there is nothing of this repository to compare"
-		return nil
+		out.Problem = "the build context is remote: there is nothing of this repository to compare"
+	} else {
+		main, err := localDiff(c, from.Selection.Main, to.Selection.Main)
+		if err != nil {
+			return out, err
+		}
+		out.Context, out.Sent, out.Changes, out.Untracked, out.Problem = main.Context, main.Sent, main.Changes, main.Untracked, main.Problem
 	}
-	d.dir = d.c.To.Picture.Relative(to.Selection.Main.Root)
+	for _, pair := range namedLocals(from.Selection, to.Selection) {
+		named, err := localDiff(c, pair[0], pair[1])
+		if err != nil {
+			return out, err
+		}
+		out.Named = append(out.Named, named)
+	}
+	return out, nil
+}
+
+// namedLocals pairs the named contexts of two selections by name; one that a
+// side does not ask for is empty there.
+func namedLocals(from, to *buildctx.Selection) [][2]buildctx.Local {
+	both := map[string][2]buildctx.Local{}
+	for i, s := range []*buildctx.Selection{from, to} {
+		for _, l := range s.Named {
+			pair := both[l.Name]
+			pair[i] = l
+			both[l.Name] = pair
+		}
+	}
+	var list [][2]buildctx.Local
+	for _, name := range slices.Sorted(maps.Keys(both)) {
+		list = append(list, both[name])
+	}
+	return list
+}
+
+// localDiff compares a context with what it was; the zero Local is one that
+// nobody asks for.
+func localDiff(c *project.Comparison, from, to buildctx.Local) (api.ContextDiffNamed, error) {
+	l := to
+	if l.Root == "" {
+		l = from
+	}
+	d := differ{
+		c: c, dir: c.To.Picture.Relative(l.Root), both: from.Root != "" && to.Root != "",
+		out: api.ContextDiffNamed{Name: l.Name, Changes: []api.DiffEntry{}, Untracked: []api.DiffFolder{}},
+	}
 	if !filepath.IsLocal(d.dir) {
-		d.out.Problem = "the build context lies outside the repository: git knows nothing of it"
-		return nil
+		what := "the build context"
+		if l.Name != dockerfile.MainContext {
+			what = "it"
+		}
+		d.out.Problem = what + " lies outside the repository: git knows nothing of it"
+		return d.out, nil
 	}
-	return d.compare(from.Selection.Main, to.Selection.Main)
+	err := d.compare(from, to)
+	return d.out, err
+}
+
+// A differ compares one local context.
+type differ struct {
+	c    *project.Comparison
+	dir  string // of the context, relative to the repository
+	both bool   // both sides ask for it
+	out  api.ContextDiffNamed
 }
 
 func (d *differ) compare(from, to buildctx.Local) error {
@@ -182,6 +233,7 @@ func (d *differ) change(name, what string, from, to *buildctx.File) {
 	e := api.DiffEntry{Path: readable(name), PathBytes: rawName(name), Change: what, From: diffFile(from), To: diffFile(to)}
 	repoName := path.Join(d.dir, name)
 	switch {
+	case !d.both:
 	case from == nil:
 		e.Ignore = d.c.From.Checkout.Has(repoName)
 	case to == nil && d.c.Work == nil:
