@@ -27,8 +27,8 @@ const (
 )
 
 // Seeds yields the seeds of the cases of one suite: share of them in an
-// ordinary run, full if all are asked for. When the test has failed it says how
-// to repeat that: a case alone is its seed as EnvSeed with EnvCases=1.
+// ordinary run, full if all are asked for. The test's log says which were tried
+// and, when it has failed, how to repeat one: its seed as EnvSeed with EnvCases=1.
 func Seeds(tb testing.TB, share, full int) iter.Seq[uint64] {
 	tb.Helper()
 	n, err := count(os.Getenv(EnvCases), share, full)
@@ -42,8 +42,9 @@ func Seeds(tb testing.TB, share, full int) iter.Seq[uint64] {
 	first += pass(tb) * apart
 	last := first
 	tb.Cleanup(func() {
+		tb.Logf("%d cases were tried, of the seeds %d to %d", last-first+1, first, last)
 		if tb.Failed() {
-			tb.Logf("cases from seed %d to %d were tried; repeat one with %s=<seed> %s=1", first, last, EnvSeed, EnvCases)
+			tb.Logf("repeat one with %s=<seed> %s=1", EnvSeed, EnvCases)
 		}
 	})
 	return func(yield func(uint64) bool) {
