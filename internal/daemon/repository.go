@@ -171,7 +171,8 @@ func (r *repository) fresh(ctx context.Context) (*state, error) {
 				flushed[root] = batch
 			}
 		}
-		if len(flushed) > 0 || len(r.watchers) == 0 {
+		p := r.state.Load().picture
+		if len(flushed) > 0 || len(r.watchers) == 0 || p == nil || p.Stale() {
 			r.follow(ctx, flushed)
 		}
 	})

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	buildctx "github.com/stokerd/stoker/context"
 	"github.com/stokerd/stoker/context/dockerfile"
@@ -55,7 +56,9 @@ func (o *Opener) Open(ctx context.Context, root string, allowed bool, adHoc ...b
 // open makes the picture that p is the beginning of: the root, and perhaps trees
 // to share with.
 func (o *Opener) open(ctx context.Context, p *Picture) (*Picture, error) {
+	var began time.Time
 	for stale := true; stale; {
+		began = time.Now()
 		err := o.define(ctx, p)
 		if err == nil {
 			err = o.scan(ctx, p, p.newTrees())
@@ -73,6 +76,7 @@ func (o *Opener) open(ctx context.Context, p *Picture) (*Picture, error) {
 	}
 	o.readHead(ctx, p)
 	o.computeAll(ctx, p)
+	p.lookOutside(began)
 	return p, ctx.Err()
 }
 

@@ -37,6 +37,7 @@ type Picture struct {
 
 	trees   map[string]*buildctx.Tree // by root: the repository's, and contexts outside it
 	pruners map[string]*pruner        // by root
+	outside outside
 	adHoc   []buildctx.Definition
 	texts   map[string][]byte // of files that are not taken from the disk: see With
 }

@@ -13,11 +13,14 @@ import (
 )
 
 // Update returns the picture after the given paths, by root and relative to it,
-// have changed; a root without paths is scanned anew. If nothing that matters
-// has, old itself is returned.
+// have changed; a root without paths is scanned anew, and so are all if old is
+// stale. If nothing that matters has changed, old itself is returned.
 func (o *Opener) Update(ctx context.Context, old *Picture, changed map[string][]string) (*Picture, error) {
 	next := *old
 	next.Sequence++
+	if old.Stale() {
+		return o.reopen(ctx, &next)
+	}
 	next.trees = map[string]*buildctx.Tree{}
 	diffs := map[string]buildctx.Diff{}
 	touched := false

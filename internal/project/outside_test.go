@@ -1,0 +1,63 @@
+package project_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stokerd/stoker/internal/project"
+)
+
+// TestAFileOutside changes what a Dockerfile and an ignore file of the repository
+// are links to, which no batch of changes names.
+func TestAFileOutside(t *testing.T) {
+	root, beyond := realTemp(t), realTemp(t)
+	long := time.Now().Add(-time.Hour)
+	set := func(name, text string, at time.Time) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(beyond, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(filepath.Join(beyond, name), at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set("Dockerfile", "FROM scratch\nCOPY a /\n", long)
+	set("ignore", "b\n", long)
+	run(t, root, "sh", "-c", "echo a >a; echo b >b; ln -s "+beyond+"/Dockerfile Dockerfile; ln -s "+beyond+"/ignore .dockerignore")
+	o := &project.Opener{}
+	p := open(t, o, root)
+	if p.Stale() {
+		t.Error("stale, and nothing has changed")
+	}
+	next := func() *project.Picture {
+		t.Helper()
+		if !p.Stale() {
+			t.Error("a change outside does not make the picture stale")
+		}
+		after, err := o.Update(t.Context(), p, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return after
+	}
+	set("Dockerfile", "FROM scratch\nCOPY . /\n", long.Add(time.Second))
+	if p = next(); p.Builds[0].Selection.Main.Sent.Files != 3 { // a and the two links
+		t.Errorf("sent %v after the Dockerfile changed", p.Builds[0].Selection.Main.Sent)
+	}
+	set("ignore", "b\na\n", long)
+	if p = next(); p.Builds[0].Selection.Main.Sent.Files != 2 {
+		t.Errorf("sent %v after the ignore file changed", p.Builds[0].Selection.Main.Sent)
+	}
+	if err := os.Remove(filepath.Join(beyond, "Dockerfile")); err != nil {
+		t.Fatal(err)
+	}
+	if p = next(); len(p.Builds) > 0 && p.Builds[0].Problem == nil {
+		t.Error("no problem with a Dockerfile that is gone")
+	}
+	set("Dockerfile", "FROM scratch\n", time.Now())
+	if p = next(); !p.Stale() {
+		t.Error("trusted, though another change now might not show")
+	}
+}
