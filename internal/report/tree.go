@@ -105,7 +105,7 @@ func folder(l buildctx.Local, name string) (string, error) {
 }
 
 // inside returns name, which is absolute and need not exist, relative to root.
-// Links on the way to it are followed, and it itself is not.
+// Links on the way to it are followed, and it itself only where it lies outside.
 func inside(root, name string) (string, bool) {
 	if root == "" {
 		return "", false
@@ -119,6 +119,9 @@ func inside(root, name string) (string, bool) {
 		}
 	}
 	rel, err := filepath.Rel(root, name)
+	if resolved, linkErr := filepath.EvalSymlinks(name); linkErr == nil && err == nil && !filepath.IsLocal(rel) {
+		rel, err = filepath.Rel(root, resolved) // a link beside the context that leads into it
+	}
 	return filepath.ToSlash(rel), err == nil && filepath.IsLocal(rel)
 }
 
