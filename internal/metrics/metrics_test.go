@@ -72,6 +72,7 @@ func TestDocumented(t *testing.T) {
 	s := metrics.New("v1", func() []metrics.Held { return []metrics.Held{{}} })
 	s.Built(cache.Record{Status: cache.Completed, Steps: []cache.Step{{Outcome: cache.Hit}, {Outcome: cache.Executed}}}, 0, map[string]cache.Spread{"": {}})
 	s.Predicted(metrics.Definition{}, metrics.Right)
+	s.Digested("", 0)
 	served, documented := map[string]bool{}, map[string]bool{}
 	for _, m := range regexp.MustCompile(`(?m)^# TYPE (stoker_\S+)`).FindAllStringSubmatch(read(s), -1) {
 		served[m[1]] = true
