@@ -24,7 +24,6 @@ func BenchmarkMemory(b *testing.B) {
 	root := b.TempDir()
 	entries := largeTree(b, root, files)
 	for b.Loop() {
-		b.StopTimer()
 		m := &meter{b: b, files: files, last: liveHeap()}
 		tree := buildctx.NewTree(root, entries)
 		m.read("tree")
@@ -50,7 +49,6 @@ func BenchmarkMemory(b *testing.B) {
 		if err := w.Close(); err != nil {
 			b.Fatal(err)
 		}
-		b.StartTimer()
 	}
 	b.ReportMetric(0, "ns/op")
 	runtime.KeepAlive(entries)
