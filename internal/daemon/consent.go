@@ -129,7 +129,7 @@ func (r *repository) noteHead(ctx context.Context, p *project.Picture) {
 	if err != nil {
 		return
 	}
-	if madeHere(ctx, repo, known, safe) {
+	if madeHere(ctx, repo, commit, known, safe) {
 		r.trust(commit)
 		return
 	}
@@ -144,26 +144,32 @@ func (r *repository) noteHead(ctx context.Context, p *project.Picture) {
 	}
 }
 
-// madeHere reports whether HEAD got from a trusted commit to where it is by
-// `git commit` alone, as its log says. Anything else in between (a pull, a
-// merge, another branch) may have brought somebody's commits.
-func madeHere(ctx context.Context, repo *git.Repo, known string, safe map[string]bool) bool {
+// madeHere reports whether commit was made on this machine, upon a trusted one, by
+// `git commit` alone, as HEAD's log says. Anything else in between (a pull, a
+// merge) may have brought somebody's commits. HEAD may have been elsewhere since:
+// nobody sees all that it stood at.
+func madeHere(ctx context.Context, repo *git.Repo, commit, known string, safe map[string]bool) bool {
 	out, err := repo.Run(ctx, "log", "-g", "-n", "1000", "--format=%H %gs", "HEAD", "--")
 	if err != nil {
 		return false
 	}
+	chain := false // every entry since one of commit was a commit
 	for entry := range strings.Lines(string(out)) {
-		commit, action, _ := strings.Cut(strings.TrimSpace(entry), " ")
-		if commit == known || safe[commit] {
+		at, action, _ := strings.Cut(strings.TrimSpace(entry), " ")
+		chain = chain || at == commit
+		if chain && (at == known || safe[at]) {
 			return true
 		}
 		// "commit (merge)" and "commit (cherry-pick)" end what brought others' work.
 		switch kind, _, _ := strings.Cut(action, ":"); kind {
 		case "commit", "commit (amend)":
 		case "commit (initial)":
-			return known == "" // the repository began after it was allowed
+			if chain && known == "" { // the repository began after it was allowed
+				return true
+			}
+			chain = false
 		default:
-			return false
+			chain = false
 		}
 	}
 	return false

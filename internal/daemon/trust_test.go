@@ -91,3 +91,77 @@ func TestCommitsFromElsewhere(t *testing.T) {
 	write(t, filepath.Join(root, "src/a"), "who knows")
 	r.wait(root, "git that cannot tell", func(repo api.Repository) bool { return repo.Definitions[0].Warm.Level == "base" })
 }
+
+func TestConsent(t *testing.T) {
+	root := repository(t, shop)
+	git(t, root, "init", "-q")
+	git(t, root, "add", ".")
+	git(t, root, "commit", "-q", "-m", "one")
+	home := t.TempDir()
+	r := start(t, home, nil)
+	repo := r.up(root, false)
+	if repo.Allowed || repo.Definitions[0].Warm.Level != "base" {
+		t.Errorf("not allowed yet: %+v", repo.Definitions[0].Warm)
+	}
+	if _, err := r.Allow(t.Context(), api.AllowRequest{Dir: root}); err != nil {
+		t.Fatal(err)
+	}
+	level := func(want string) func(api.Repository) bool {
+		return func(repo api.Repository) bool {
+			return len(repo.Definitions) == 1 && repo.Definitions[0].Warm.Level == want
+		}
+	}
+	r.wait(root, "consent", level("deps"))
+
+	// A commit of one's own goes on being trusted; one that came from elsewhere is not.
+	for _, text := range []string{"mine", "and mine"} {
+		write(t, filepath.Join(root, "src/main.js"), text)
+		git(t, root, "commit", "-q", "-a", "-m", text)
+	}
+	one := repo.Commit
+	r.wait(root, "an own commit", func(repo api.Repository) bool { return repo.Commit != one })
+	r.wait(root, "trust in it", level("deps"))
+	git(t, root, "checkout", "-q", "-b", "other", "HEAD^")
+	git(t, root, "checkout", "-q", "main")
+	r.wait(root, "an older commit", level("deps"))
+	theirs := t.TempDir()
+	git(t, theirs, "clone", "-q", root, ".")
+	write(t, filepath.Join(theirs, "src/main.js"), "theirs")
+	git(t, theirs, "commit", "-q", "-a", "-m", "three")
+	git(t, root, "fetch", "-q", theirs, "HEAD:theirs")
+	git(t, root, "merge", "-q", "--ff-only", "theirs")
+	r.wait(root, "a commit from elsewhere", level("base"))
+	if _, err := r.Allow(t.Context(), api.AllowRequest{Dir: root, Pulls: true}); err != nil {
+		t.Fatal(err)
+	}
+	r.wait(root, "pulls being allowed", level("deps"))
+	if _, err := r.Allow(t.Context(), api.AllowRequest{Dir: root, Revoke: true}); err != nil {
+		t.Fatal(err)
+	}
+	r.wait(root, "consent being taken back", level("base"))
+}
+
+// TestConsentForWhatNobodySaw switches between commits of the user's own while no
+// daemon looks.
+func TestConsentForWhatNobodySaw(t *testing.T) {
+	root := repository(t, shop)
+	commit := func(text string) {
+		write(t, filepath.Join(root, "src/main.js"), text)
+		git(t, root, "commit", "-q", "-a", "-m", text)
+	}
+	git(t, root, "init", "-q")
+	git(t, root, "add", ".")
+	git(t, root, "commit", "-q", "-m", "one")
+	home := t.TempDir()
+	r := start(t, home, nil)
+	r.up(root, true)
+	r.end()
+	commit("two")
+	git(t, root, "checkout", "-q", "-b", "topic")
+	commit("three")
+	git(t, root, "checkout", "-q", "main")
+	r = start(t, home, nil)
+	r.wait(root, "trust in an own commit", func(repo api.Repository) bool {
+		return len(repo.Definitions) == 1 && repo.Definitions[0].Warm.Level == "deps"
+	})
+}
