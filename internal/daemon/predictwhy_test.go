@@ -162,3 +162,64 @@ func TestUnseenChange(t *testing.T) {
 		t.Errorf("why: %+v", last)
 	}
 }
+
+// TestAlikeInTwoStages has one of two results go that the builder lists alike: those
+// of one command in two stages, which ran at the same time. Which one it was is not
+// known, and never guessed.
+func TestAlikeInTwoStages(t *testing.T) {
+	builder := lab.Own(t)
+	r := startProcess(t, builder.Address())
+	other, err := client.New(t.Context(), builder.Address())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { other.Close() })
+	for n := range 2 {
+		nonce := strings.ToLower(rand.Text())
+		w := &walk{Rand: mathrand.New(mathrand.NewPCG(uint64(n), 1)), t: t, dir: t.TempDir(), daemon: r, builder: other, nonce: nonce}
+		w.write("Dockerfile", "FROM busybox AS one\nCOPY one /file\nRUN sleep 1; echo "+nonce+
+			"\nFROM busybox AS two\nCOPY two /file\nRUN sleep 1; echo "+nonce+
+			"\nFROM scratch\nCOPY --from=one /file /one\nCOPY --from=two /file /two\n")
+		w.write("one", "one"+nonce)
+		w.write("two", "two"+nonce)
+		if _, err := r.Up(t.Context(), api.UpRequest{Dir: w.dir}); err != nil {
+			t.Fatal(err)
+		}
+		w.build()
+		r.wait(w.dir, "the build", func(repo api.Repository) bool {
+			return len(repo.Definitions) == 1 && repo.Definitions[0].Last != nil && repo.Definitions[0].Last.Ref == w.last
+		})
+		usage, err := other.DiskUsage(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Whatever takes from the stages goes, and of the two the one that is listed first, or last.
+		var alike, all []string
+		for _, u := range usage {
+			switch {
+			case strings.Contains(u.Description, nonce):
+				alike = append(alike, "id=="+u.ID)
+			case strings.Contains(u.Description, "COPY --from"):
+				all = append(all, "id=="+u.ID)
+			}
+		}
+		if len(alike) != 2 {
+			t.Fatalf("%d results are listed alike: %+v", len(alike), usage)
+		}
+		if err := other.Prune(t.Context(), nil, client.WithFilter(append(all, alike[n]))); err != nil {
+			t.Fatal(err)
+		}
+		predicted := w.predict()
+		ran := w.build()
+		for _, s := range predicted.Steps {
+			prefix, _, _ := strings.Cut(s.Name, "] ")
+			executed := ran[prefix+"]"]
+			if s.Outcome == "hit" && executed || s.Outcome == "miss" && !executed {
+				t.Errorf("%s was predicted to be a %s (%v), and executed: %v", s.Name, s.Outcome, s.Cause, executed)
+			}
+			if strings.Contains(s.Name, "RUN") && s.Outcome != "unknown" {
+				t.Errorf("%s was predicted to be a %s", s.Name, s.Outcome)
+			}
+		}
+	}
+}

@@ -24,9 +24,6 @@ type claim struct {
 	created []time.Time // sorted
 }
 
-// A listing is what a builder lists, by what it is listed as.
-type listing map[string][]buildkit.Held
-
 // life says whether the result is held.
 func (c claim) life(held listing) cache.Life {
 	listed := 0
@@ -52,18 +49,18 @@ func better(a, b cache.Life) cache.Life {
 	return a
 }
 
-// settle enters in lives what claims say of results, and finds out which of those
-// that were reused were not known.
-func (l *Ledger) settle(held listing, explained map[buildkit.Held]bool, lives map[cache.KeyID]cache.Life) {
+// settle enters in m what claims say of results, and finds out which of those that
+// were reused were not known.
+func (l *Ledger) settle(held listing, m matching) {
 	for key, c := range l.claims {
 		life := c.life(held)
-		if lives[key] = better(lives[key], life); life == cache.Gone {
+		if m.lives[key] = better(m.lives[key], life); life == cache.Gone {
 			l.setClaim(key, nil) // none of them comes back
 		}
 	}
 	claims := map[string]int{}
 	for key, r := range l.reused {
-		if lives[key] == cache.Live {
+		if m.lives[key] == cache.Live {
 			delete(l.reused, key)
 			continue
 		}
@@ -75,13 +72,13 @@ func (l *Ledger) settle(held listing, explained map[buildkit.Held]bool, lives ma
 		}
 	}
 	for key, r := range l.reused {
-		if claims[r.record] > 1 || !l.adopt(key, r, held, explained) {
+		if claims[r.record] > 1 || !l.adopt(key, r, held, m.explained) {
 			c := r.claim(held)
 			l.setClaim(key, &c)
-			lives[key] = c.life(held)
+			m.lives[key] = c.life(held)
 			continue
 		}
-		lives[key] = cache.Live
+		m.lives[key] = cache.Live
 	}
 	clear(l.reused)
 }

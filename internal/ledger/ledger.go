@@ -54,8 +54,9 @@ type entry struct {
 // after it.
 const slack = 250 * time.Millisecond
 
-func (e entry) lists(h buildkit.Held) bool {
-	return e.record == h.Record && !h.Created.Before(e.run.Started.Add(-slack)) && !h.Created.After(e.run.Completed.Add(slack))
+// window is when a result of a run may have been made, up to and without end.
+func window(run buildkit.Run) (start, end time.Time) {
+	return run.Started.Add(-slack), run.Completed.Add(slack + 1)
 }
 
 // New returns a ledger of a builder of which nothing is known. seal turns a digest
@@ -204,24 +205,10 @@ func (l *Ledger) list(held []buildkit.Held, learned int) {
 	if l.learned != learned {
 		return
 	}
-	explained := map[buildkit.Held]bool{}
-	lives := map[cache.KeyID]cache.Life{}
-	for key, entries := range l.entries {
-		lives[key] = cache.Gone
-		for _, e := range entries {
-			for _, h := range byRecord[e.record] {
-				if e.lists(h) {
-					explained[h], lives[key] = true, cache.Live
-				}
-			}
-		}
-	}
-	l.settle(byRecord, explained, lives)
-	clear(l.foreign)
-	for record, list := range byRecord {
-		l.foreign[record] = slices.ContainsFunc(list, func(h buildkit.Held) bool { return !explained[h] })
-	}
-	l.become(l.mirror.Mark(lives))
+	m := l.match(byRecord)
+	l.settle(byRecord, m)
+	l.foreign = m.foreign(byRecord)
+	l.become(l.mirror.Mark(m.lives))
 	l.listed = true
 }
 
