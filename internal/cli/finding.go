@@ -63,6 +63,9 @@ func (p printer) findings(list []api.Finding, limit int, dockerfiles map[string]
 	return left
 }
 
+// hyphen stands for one while text is wrapped: a private character, as wide.
+const hyphen = "\uE000"
+
 // wrapped prints start and text, broken into lines that fit and begin below the
 // text's first one.
 func (p printer) wrapped(start, text string) {
@@ -76,8 +79,10 @@ func (p printer) wrapped(start, text string) {
 		indent = 9
 		start = strings.Repeat(" ", indent)
 	}
-	for line := range strings.Lines(lipgloss.Wrap(text, p.width-indent, "")) {
-		p.line(start + strings.TrimSpace(line))
+	// A hyphen is no place to break a line at: names have them, and options begin so.
+	text = lipgloss.Wrap(strings.ReplaceAll(text, "-", hyphen), p.width-indent, "")
+	for line := range strings.Lines(text) {
+		p.line(start + strings.TrimSpace(strings.ReplaceAll(line, hyphen, "-")))
 		start = strings.Repeat(" ", indent)
 	}
 }

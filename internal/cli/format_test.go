@@ -61,3 +61,16 @@ func TestStatusShowsSelfReports(t *testing.T) {
 		t.Errorf("status says\n%swant\n%s", out.String(), want)
 	}
 }
+
+// TestWrapped: a line ends between words, and never within one that fits a line.
+func TestWrapped(t *testing.T) {
+	var b strings.Builder
+	printer{w: &b, width: 45}.wrapped("     ", "5 of 60 commits change package-lock.json; see stoker suggest --rule cache-mount")
+	want := `     5 of 60 commits change
+     package-lock.json; see stoker suggest
+     --rule cache-mount
+`
+	if got := b.String(); got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}
