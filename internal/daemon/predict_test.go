@@ -151,12 +151,12 @@ func (w *walk) step(n int) {
 	kill, event := w.IntN(2) == 0, w.IntN(8)
 	switch event {
 	case 0:
-		before := w.predict()
+		before := w.resolved()
 		w.daemon.stop(kill)
 		w.daemon.start()
 		what += fmt.Sprintf(", and a restart (killed: %v)", kill)
 		// What a step takes comes from builds that may still be on their way in.
-		if diff := cmp.Diff(before.Steps, w.predict().Steps, cmpopts.IgnoreFields(api.StepPrediction{}, "Seconds")); diff != "" {
+		if diff := cmp.Diff(before.Steps, w.resolved().Steps, cmpopts.IgnoreFields(api.StepPrediction{}, "Seconds")); diff != "" {
 			w.t.Errorf("seed %d, build %d after %s: a restart changed what is predicted:\n%s", w.seed, n, what, diff)
 		}
 	case 1:
@@ -373,6 +373,19 @@ func (w *walk) predict() api.Prediction {
 		w.t.Fatal(err)
 	}
 	return answer.Definitions[0]
+}
+
+// resolved predicts once all base images are known.
+func (w *walk) resolved() api.Prediction {
+	w.t.Helper()
+	for range 10 { // each waits for them, for a while
+		p := w.predict()
+		if !slices.ContainsFunc(p.Steps, func(s api.StepPrediction) bool { return s.Cause != nil && s.Cause.Kind == "unresolved" }) {
+			return p
+		}
+	}
+	w.t.Fatal("a base image was not resolved")
+	return api.Prediction{}
 }
 
 // build has another client build, and returns which steps it saw run, by their
