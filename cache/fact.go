@@ -45,18 +45,24 @@ func note[K comparable](set *map[K]bool, key K) {
 
 // connect makes a link lead to a key.
 func (m *Mirror) connect(link Link, to KeyID) {
-	op := operand{digest: link.Digest, output: link.Output, input: link.Input}
-	if at, have := slices.BinarySearch(m.made[op], to); !have {
-		m.made[op] = slices.Insert(slices.Clone(m.made[op]), at, to)
-	}
+	m.noteMade(link, to)
 	if at, have := slices.BinarySearch(m.links[link], to); !have {
 		m.links[link] = slices.Insert(slices.Clone(m.links[link]), at, to)
 		note(&m.news.links, link)
 	}
 }
 
+// noteMade notes that the operand of a link led to a key, from there or elsewhere.
+func (m *Mirror) noteMade(link Link, to KeyID) {
+	op := operand{digest: link.Digest, output: link.Output, input: link.Input}
+	if at, have := slices.BinarySearch(m.made[op], to); !have {
+		m.made[op] = slices.Insert(slices.Clone(m.made[op]), at, to)
+	}
+}
+
 // suppose is connect for a link that perhaps exists.
 func (m *Mirror) suppose(link Link, to KeyID) {
+	m.noteMade(link, to)
 	if at, have := slices.BinarySearch(m.guesses[link], to); !have {
 		m.guesses[link] = slices.Insert(slices.Clone(m.guesses[link]), at, to)
 		note(&m.news.guesses, link)

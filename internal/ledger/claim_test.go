@@ -151,3 +151,32 @@ func TestReuseOfWhatWasMadeAnew(t *testing.T) {
 		t.Errorf("predicted %s", got)
 	}
 }
+
+// TestLedByOneOfSeveral: what was made of one of several states of a stage, nobody
+// knows of which, may be what the next state leads to.
+func TestLedByOneOfSeveral(t *testing.T) {
+	l := ledger.New(seal)
+	first, held := ran(0, "run", "a")
+	second, more := ran(1, "run", "b")
+	second.Fates[2] = cache.Loaded
+	l.Learn(first)
+	l.Learn(second)
+	held = append(held, more[1:]...)
+	// Somebody edits the last step, and builds one of the states while nobody looks at the files.
+	third, last := ran(2, "run", "")
+	edit := func(g cache.Graph) {
+		g.Nodes[1].Unknown, g.Nodes[3].Inputs[1].Content = cache.NotObserved, ""
+		g.Nodes[4].Digests = []string{"sha256:edited"}
+	}
+	edit(third.Graph)
+	third.Fates = []cache.Fate{cache.Untouched, cache.Untouched, cache.Untouched, cache.Loaded, cache.Made}
+	third.Records[4] = "record of edited"
+	last[2].Record = third.Records[4]
+	l.Learn(third)
+	l.List(append(held, last[2]))
+	g, records := graph("run", "c")
+	g.Nodes[4].Digests, records[4] = []string{"sha256:edited"}, third.Records[4]
+	if got := l.Predict(g, records)[4]; got.Forecast != cache.Unknown {
+		t.Errorf("predicted %+v", got)
+	}
+}
