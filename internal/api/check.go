@@ -9,6 +9,9 @@ type Check struct {
 	OK          bool              `json:"ok"`
 	Definitions []CheckDefinition `json:"definitions"`
 	Findings    []Finding         `json:"findings"`
+	// Problem is what keeps definitions from being found, which are not checked.
+	Problem string `json:"problem,omitempty"`
+	Hint    string `json:"hint,omitempty"`
 }
 
 // CheckDefinition holds a definition's sizes against its budget.

@@ -83,6 +83,9 @@ func (c *checkOptions) run(cmd *cobra.Command, args []string) error {
 // outcome is the exit status of a check: input that cannot be read weighs more
 // than a limit that is exceeded.
 func outcome(answer api.Check) error {
+	if answer.Problem != "" {
+		return verdict(api.BadInput)
+	}
 	for _, d := range answer.Definitions {
 		if d.Problem != "" {
 			return verdict(api.BadInput)
@@ -145,6 +148,9 @@ func (c *checkOptions) print(answer api.Check) {
 			p.problem(d.Name, d.Problem, d.Hint)
 		}
 	}
+	if answer.Problem != "" {
+		p.problem("", answer.Problem, answer.Hint)
+	}
 	p.findings(answer.Findings, 0, nil)
 	if why := failures(answer); len(why) > 0 {
 		p.line(p.bad("failed:"), strings.Join(why, "; "))
@@ -161,6 +167,9 @@ func failures(answer api.Check) []string {
 		if len(d.Over) > 0 {
 			why = append(why, d.Name+" is over the limit for "+strings.Join(d.Over, ", "))
 		}
+	}
+	if answer.Problem != "" {
+		why = append(why, "not all that is built was found")
 	}
 	errors := 0
 	for _, f := range answer.Findings {

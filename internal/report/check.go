@@ -14,17 +14,22 @@ import (
 // against the limits of its configuration. It is not OK where a limit is
 // exceeded, a definition has a problem, or a finding is an error.
 //
-// An unknown name is an *api.Error of code NotFound. Where files that define
-// builds could not be read, so that definitions may be missing, it is BadInput.
+// Nor is it where files that define builds could not be read, so that definitions
+// may be missing. An unknown name is an *api.Error of code NotFound; nothing to
+// check at all is BadInput.
 func Check(p *project.Picture, names []string) (api.Check, error) {
 	builds, err := Select(p, names)
 	if err != nil {
 		return api.Check{}, err
 	}
-	if text, hint := Problem(p); text != "" && len(names) == 0 {
-		return api.Check{}, &api.Error{Code: api.BadInput, Message: text, Hint: hint}
+	c := api.Check{Schema: api.CheckSchema, Definitions: []api.CheckDefinition{}}
+	if len(names) == 0 {
+		c.Problem, c.Hint = Problem(p)
 	}
-	c := api.Check{Schema: api.CheckSchema, OK: true, Definitions: []api.CheckDefinition{}}
+	if len(builds) == 0 {
+		return api.Check{}, &api.Error{Code: api.BadInput, Message: c.Problem, Hint: c.Hint}
+	}
+	c.OK = c.Problem == ""
 	found := p.FindingsOf(builds)
 	c.Findings = Findings(found)
 	for _, b := range builds {

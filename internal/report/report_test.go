@@ -149,6 +149,14 @@ func TestCheckFine(t *testing.T) {
 	}
 }
 
+// What cannot be found is no reason to say nothing of the rest.
+func TestCheckOfARest(t *testing.T) {
+	c, err := report.Check(picture(t, "-- compose.yaml --\nservices: [\n-- Dockerfile --\nFROM scratch\n"), nil)
+	if err != nil || c.OK || len(c.Definitions) != 1 || !strings.HasPrefix(c.Problem, "compose.yaml") {
+		t.Errorf("%+v, %v", c, err)
+	}
+}
+
 func TestErrors(t *testing.T) {
 	broken := picture(t, "-- compose.yaml --\nservices: [\n-- Dockerfile --\nFROM scratch\n")
 	p := picture(t, shop)
@@ -159,7 +167,7 @@ func TestErrors(t *testing.T) {
 	}{
 		"unknown name":  {func() error { _, err := report.Check(p, []string{"web"}); return err }, api.NotFound, "there are: api, bad"},
 		"no name":       {func() error { _, err := report.One(p, ""); return err }, api.BadInput, "there are: api, bad"},
-		"broken file":   {func() error { _, err := report.Check(broken, nil); return err }, api.BadInput, ""},
+		"broken file":   {func() error { _, err := report.Check(picture(t, "-- compose.yaml --\nservices: [\n"), nil); return err }, api.BadInput, ""},
 		"no context":    {func() error { _, err := report.Context(p, p.Builds[1], api.ContextRequest{}); return err }, api.BadInput, ""},
 		"broken, named": {func() error { _, err := report.Check(broken, []string{"web"}); return err }, api.NotFound, "compose.yaml"},
 	} {
