@@ -21,23 +21,24 @@ func (in Input) refuseDeep(text []byte) error {
 	if err != nil {
 		return nil //nolint:nilerr // the frontend says it better
 	}
-	depth, last := map[string]int{}, 0
+	depth, most := map[string]int{}, 0
 	for _, l := range lines {
 		if l.Keyword != "FROM" {
 			continue
 		}
 		below, ok := depth[l.Base]
 		if !ok && strings.Contains(l.Base, "$") {
-			below = last // it may name any of those above
+			below = most // it may name any of those above
 		}
-		if last = below + 1; last > deepest {
+		most = max(most, below+1)
+		if below == deepest {
 			return &Error{
 				File: in.shownFile(), Line: l.Number, Err: fmt.Errorf("more than %d stages start from one another", deepest),
 				Hint: "no builder can mount an image of so many layers; join stages, or start some of them from an image",
 			}
 		}
 		if l.Name != "" {
-			depth[l.Name] = last
+			depth[l.Name] = below + 1
 		}
 	}
 	return nil

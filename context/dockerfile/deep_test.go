@@ -27,12 +27,18 @@ func TestDeepChains(t *testing.T) {
 	for i := range 3000 {
 		wide += fmt.Sprintf("FROM alpine AS w%d\nRUN echo %d\n", i, i)
 	}
+	// The variable stands for the end of the chain, and not for the stage before it.
+	further := "FROM alpine AS apart\nFROM ${X}s399 AS t0\n"
+	for i := range 150 {
+		further += fmt.Sprintf("FROM t%d AS t%d\nRUN echo %d\n", i, i+1, i)
+	}
 	for name, c := range map[string]struct {
 		text string
 		line int
 	}{
 		"one below the other": {chained(3000), 1001},
 		"by a variable":       {strings.ReplaceAll(chained(600), "FROM s", "FROM ${X}s"), 1001},
+		"by one variable":     {chained(400) + further, 1001},
 		"beside each other":   {wide, 0},
 		"few":                 {chained(50), 0},
 	} {
