@@ -258,6 +258,19 @@ func TestExplain(t *testing.T) {
 	}
 }
 
+// A variable that is made of itself again and again, as PATH is, is followed to the
+// end once.
+func TestExplainVariableOfItself(t *testing.T) {
+	const times = 60
+	text := "FROM x\nARG A\nENV P=$A\n" + strings.Repeat("ENV P=$P:/bin\n", times) + "RUN make\n"
+	before := made{dockerfile: text, image: "i", args: map[string]string{"A": "1"}, env: map[string]string{"P": "1"}, outcomes: "e"}.build(t, 0)
+	b := made{dockerfile: text, image: "i", args: map[string]string{"A": "2"}, env: map[string]string{"P": "2"}, outcomes: "e"}.build(t, 1)
+	want := []cache.Cause{{Kind: cache.ByEnv, Name: "P", Line: 3 + times, How: cache.Derived, Through: "P"}}
+	if d := cmp.Diff(want, cache.Explain(b, []cache.Build{before}, nil)[0].Causes); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+}
+
 // Another build can be asked for than the one that tells most.
 func TestExplainAgainst(t *testing.T) {
 	m := made{dockerfile: "FROM x\nCOPY src /src\n", image: "i1", files: map[string]string{"COPY src /src": "a"}, outcomes: "e"}

@@ -111,21 +111,44 @@ func (s scope) last(keyword string) *Line {
 // state tells one value of a variable from another, without the value. An ARG that
 // is named again in a stage has its default, or that of the global one.
 func (e *Evidence) state(s scope, name string) string {
+	return (&states{evidence: e, scope: s, known: map[stateID]string{}}).of(len(s), name)
+}
+
+// states are those of variables in the places of a scope, each worked out once: PATH
+// is often made of itself, again and again.
+type states struct {
+	evidence *Evidence
+	scope    scope
+	known    map[stateID]string
+}
+
+// A stateID names a variable as the first so many instructions leave it.
+type stateID struct {
+	above int
+	name  string
+}
+
+func (s *states) of(above int, name string) string {
+	id := stateID{above, name}
+	if state, known := s.known[id]; known {
+		return state
+	}
 	sum := sha256.New()
-	for i, l := range s {
+	for i, l := range s.scope[:above] {
 		if !slices.Contains(l.Defines, name) {
 			continue
 		}
-		if given, ok := e.Args[name]; ok && l.Keyword == "ARG" {
+		if given, ok := s.evidence.Args[name]; ok && l.Keyword == "ARG" {
 			fmt.Fprintf(sum, "given %s\n", given)
 			continue
 		}
 		fmt.Fprintf(sum, "%s\n", l.Digest)
 		for _, used := range l.Uses {
-			fmt.Fprintf(sum, "%s\n", e.state(s[:i], used))
+			fmt.Fprintf(sum, "%s\n", s.of(i, used))
 		}
 	}
-	return hex.EncodeToString(sum.Sum(nil))
+	s.known[id] = hex.EncodeToString(sum.Sum(nil))
+	return s.known[id]
 }
 
 // variables notes those of names that have another value, and reports whether there
@@ -250,20 +273,20 @@ func (c *comparison) structure(step int) {
 		}
 		return list
 	}
-	kept, gone := map[int]bool{}, map[int]bool{}
+	matchedAfter, matchedBefore := map[int]bool{}, map[int]bool{}
 	matches(digests(after), digests(before), func(i, j int) {
-		kept[i], gone[j] = true, true
+		matchedAfter[i], matchedBefore[j] = true, true
 		if after[i].Digest != before[j].Digest {
 			c.add(Cause{Kind: ByDockerfile, Step: step, Line: after[i].Number, Before: before[j].Text, After: after[i].Text})
 		}
 	})
 	for i, l := range after {
-		if !kept[i] {
+		if !matchedAfter[i] {
 			c.add(Cause{Kind: ByDockerfile, Step: step, Line: l.Number, After: l.Text})
 		}
 	}
 	for j, l := range before {
-		if !gone[j] {
+		if !matchedBefore[j] {
 			c.add(Cause{Kind: ByDockerfile, Step: step, Before: l.Text})
 		}
 	}
