@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
 	"slices"
@@ -54,7 +55,7 @@ func (a *adHoc) query(o *options, args []string) (api.Query, error) {
 	}
 	if !strings.Contains(spec.Context, "://") {
 		if fi, err := os.Stat(spec.Context); err != nil || !fi.IsDir() {
-			return q, usage("name a folder that exists", "the build context %s is no folder", args[0])
+			return q, usage("name a folder that exists", "the build context %s is no folder", cmp.Or(strings.Join(args, ""), spec.Context, "."))
 		}
 		spec.Dockerfile = filepath.Join(spec.Context, "Dockerfile")
 	}

@@ -115,7 +115,7 @@ func (c *lsOptions) print(answer api.Context) {
 		if e.Type != "file" {
 			size = e.Type
 		}
-		steps := shorten(taken[i], narrow)
+		steps := clip(taken[i], narrow)
 		if !e.Sent {
 			steps = p.dim(steps)
 		}

@@ -122,7 +122,8 @@ func (c *explainOptions) one(b api.ExplainedBuild, exists bool) {
 		taken = "would be taken by"
 	}
 	for _, s := range b.Steps {
-		p.printf("  %s %s (%s)\n", taken, stepName(s.Name), lineOf(s.Lines))
+		line := lineOf(s.Lines)
+		p.printf("  %s %s (%s)\n", taken, p.fitStep(stepName(s.Name), len(taken)+len(line)+6), line)
 	}
 	switch in := b.Type != "" && b.Type != "dir" || b.Below != nil && b.Below.Context.Files > 0; {
 	case !exists && !b.Ignored && len(b.Steps) == 0:

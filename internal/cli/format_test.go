@@ -47,6 +47,36 @@ func TestShare(t *testing.T) {
 	}
 }
 
+func TestShorten(t *testing.T) {
+	for _, tt := range []struct {
+		text          string
+		width         int
+		middle, atEnd string
+	}{
+		{"src/cart.js", 11, "src/cart.js", "src/cart.js"},
+		{"src/cart.js", 10, "src/…rt.js", "src/cart.…"},
+		{"src/cart.js", 7, "src….js", "src/ca…"},
+		{"größe/日本語.js", 10, "größ…語.js", "größe/日…"},
+		{"日本語", 2, "…", "…"},
+		{"abc", 1, "…", "…"},
+	} {
+		if got := shorten(tt.text, tt.width); got != tt.middle {
+			t.Errorf("shorten(%q, %d) = %q, want %q", tt.text, tt.width, got, tt.middle)
+		}
+		if got := clip(tt.text, tt.width); got != tt.atEnd {
+			t.Errorf("clip(%q, %d) = %q, want %q", tt.text, tt.width, got, tt.atEnd)
+		}
+	}
+}
+
+// A RUN may be a whole script: shortening it takes time as reading it does.
+func BenchmarkShorten(b *testing.B) {
+	script := strings.Repeat("apt-get install -y something && ", 10_000)
+	for b.Loop() {
+		shorten(script, 60)
+	}
+}
+
 // What a build asked for beyond what was worked out stands in the status, in lines
 // that fit.
 func TestStatusShowsSelfReports(t *testing.T) {

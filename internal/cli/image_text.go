@@ -340,7 +340,8 @@ func (c *imageOptions) printTree(a api.Image) {
 		return
 	}
 	var rows [][]string
-	for _, o := range outline(nodes) {
+	list, wide := p.outline(nodes, 30)
+	for _, o := range list {
 		files, hidden := "", "-"
 		if o.folder {
 			files = count(o.context.Files)
@@ -348,7 +349,7 @@ func (c *imageOptions) printTree(a api.Image) {
 		if o.sent.Bytes > 0 {
 			hidden = bytes(o.sent.Bytes)
 		}
-		rows = append(rows, []string{bytes(o.context.Bytes), hidden, files, p.fit(o.branch+o.name, 30)})
+		rows = append(rows, []string{bytes(o.context.Bytes), hidden, files, o.within(wide)})
 	}
 	p.table([]string{" SIZE", " HIDDEN", " FILES", "PATH"}, rows)
 }

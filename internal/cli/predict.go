@@ -78,7 +78,7 @@ func (p *predictOptions) print(d api.Prediction) {
 	out.line(strings.Join(head, "  "))
 	for _, s := range d.Steps {
 		word := map[string]string{"hit": out.good("hit    "), "miss": out.bad("miss   "), "unknown": out.warn("unknown")}[s.Outcome]
-		line := []string{"  " + word, " " + out.fit(s.Name, 20)}
+		line := []string{"  " + word, " " + out.fitStep(s.Name, 20)}
 		if s.Seconds != nil && s.Outcome != "hit" {
 			line = append(line, " "+seconds(*s.Seconds))
 		}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"charm.land/lipgloss/v2"
 	"golang.org/x/term"
@@ -115,11 +116,16 @@ func (p printer) table(head []string, rows [][]string) {
 
 // fit shortens text to the width that is left beside others, in the middle:
 // of a path, both ends tell most.
-func (p printer) fit(text string, others int) string {
+func (p printer) fit(text string, others int) string { return p.fitBy(shorten, text, others) }
+
+// fitStep is fit for the name of a step: which one it is stands at the beginning.
+func (p printer) fitStep(name string, others int) string { return p.fitBy(clip, name, others) }
+
+func (p printer) fitBy(short func(string, int) string, text string, others int) string {
 	if p.width == 0 {
 		return text
 	}
-	return shorten(text, max(p.width-others, 12))
+	return short(text, max(p.width-others, 12))
 }
 
 // share splits the width beside others between two columns of texts: each gets
@@ -140,18 +146,43 @@ func (p printer) share(others int, first, second []string) (int, int) {
 	return a, b
 }
 
+// shorten leaves out of the middle what of text is beyond a width, which is 1 at
+// least.
 func shorten(text string, width int) string {
 	if lipgloss.Width(text) <= width {
 		return text
 	}
-	runes := []rune(text)
-	head, tail := len(runes)/2, len(runes)/2
-	for lipgloss.Width(string(runes[:head]))+lipgloss.Width(string(runes[tail:])) > width-1 {
-		if head >= len(runes)-tail {
-			head--
-		} else {
-			tail++
+	head := begin(text, (width-1)/2)
+	return head + "…" + end(text[len(head):], width-1-lipgloss.Width(head))
+}
+
+// clip leaves out the end instead.
+func clip(text string, width int) string {
+	if lipgloss.Width(text) <= width {
+		return text
+	}
+	return begin(text, width-1) + "…"
+}
+
+// begin returns as much of the beginning of text as fits.
+func begin(text string, width int) string {
+	for i, r := range text {
+		if width -= lipgloss.Width(string(r)); width < 0 {
+			return text[:i]
 		}
 	}
-	return string(runes[:head]) + "…" + string(runes[tail:])
+	return text
+}
+
+// end returns as much of the end of text as fits.
+func end(text string, width int) string {
+	rest := text
+	for rest != "" {
+		r, n := utf8.DecodeLastRuneInString(rest)
+		if width -= lipgloss.Width(string(r)); width < 0 {
+			break
+		}
+		rest = rest[:len(rest)-n]
+	}
+	return text[len(rest):]
 }

@@ -154,7 +154,7 @@ func (p *pruneOptions) print(answer api.Prune) {
 		}
 		_, instruction, _ := strings.Cut(g.owner.Step, "] ")
 		rows = append(rows, []string{
-			g.owner.Definition, out.fit(stepName(instruction), 58), count(g.held.Records), bytes(g.held.Bytes), ago(g.last), remove,
+			g.owner.Definition, out.fitStep(stepName(instruction), 58), count(g.held.Records), bytes(g.held.Bytes), ago(g.last), remove,
 		})
 	}
 	if len(rows) > 0 {

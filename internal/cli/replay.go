@@ -116,7 +116,7 @@ func (r *replayOptions) chart(title string, steps []api.ReplayStep, builds int, 
 		if builds > 0 {
 			hits = float64(s.Hits) / float64(builds)
 		}
-		name := shorten(stepName(s.Name), room)
+		name := clip(stepName(s.Name), room)
 		full := int(hits*barWidth + 0.5)
 		bar := strings.Repeat("█", full) + p.dim(strings.Repeat("░", barWidth-full))
 		p.printf("  %s%s  %s %4s %7s\n", name, strings.Repeat(" ", max(room-lipgloss.Width(name), 0)), bar, percent(hits), seconds(s.Seconds))

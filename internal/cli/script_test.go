@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -34,10 +35,12 @@ func TestMain(m *testing.M) {
 	})
 }
 
+var update = flag.Bool("update", false, "rewrite what scenarios compare outputs with")
+
 // TestScripts runs the scenarios in testdata/scripts, in the folder shop, which
-// holds a scenario's files. Each has a home, a state
-// and a runtime folder of its own, and a user's configuration that names a
-// builder that is not there, so that nothing of the machine's shows through.
+// holds a scenario's files. Each has a home, a state and a runtime folder of its
+// own, and a user's configuration that names a builder that is not there, so that
+// nothing of the machine's shows through.
 //
 // Commands beside testscript's own:
 //
@@ -52,6 +55,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("..", "..", "testdata", "scripts"),
 		RequireExplicitExec: true,
+		UpdateScripts:       *update,
 		Setup:               setup,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"status": exitStatus, "fifo": fifo, "sparse": sparse, "link": link, "repository": repository, "unreadable": unreadable,

@@ -96,12 +96,12 @@ func (s *statsOptions) print(answer api.Stats) {
 		var rows [][]string
 		for _, st := range d.Steps {
 			rows = append(rows, []string{
-				p.fit(st.Name, 45), count(st.Hits), count(st.Misses), seconds(st.MedianSeconds), seconds(st.SecondsSaved), seconds(st.SecondsLost),
+				p.fitStep(st.Name, 45), count(st.Hits), count(st.Misses), seconds(st.MedianSeconds), seconds(st.SecondsSaved), seconds(st.SecondsLost),
 			})
 		}
 		p.table([]string{"STEP", " HITS", " MISSES", " MEDIAN", " SAVED", " LOST"}, rows)
 		for _, b := range d.Breakers {
-			p.line(p.warn("breaker"), " "+p.fit(b.Name, 40), " "+plural(b.Times, "time"), " cost "+seconds(b.SecondsLost))
+			p.line(p.warn("breaker"), " "+p.fitStep(b.Name, 40), " "+plural(b.Times, "time"), " cost "+seconds(b.SecondsLost))
 			s.behind(b)
 		}
 	}

@@ -58,7 +58,7 @@ func (c *stepsOptions) print(answer api.Context) {
 	} else {
 		var rows [][]string
 		for _, s := range answer.Steps {
-			name := p.fit(stepName(s.Name), 27)
+			name := p.fitStep(stepName(s.Name), 27)
 			if s.Mount {
 				name += p.dim(" (mounted)")
 			}

@@ -6,6 +6,7 @@ import (
 	"path"
 	"strings"
 
+	"charm.land/lipgloss/v2"
 	"github.com/spf13/cobra"
 
 	"github.com/stokerd/stoker/internal/api"
@@ -113,19 +114,14 @@ func (c *treeOptions) print(answer api.ContextTree) {
 	if len(answer.Entries) == 0 {
 		return
 	}
-	list := outline(answer.Entries)
-	names := make([]string, len(list))
-	for i, l := range list {
-		names[i] = l.branch + l.name
-	}
 	bar := 12
 	if p.width > 0 {
 		bar = min(max((p.width-40)/4, 0), bar)
 	}
 	const numbers = 34 // the columns beside, of at most 8, 7, 6 and 5
-	wide, _ := p.share(numbers+bar, names, nil)
+	list, wide := p.outline(answer.Entries, numbers+bar)
 	var rows [][]string
-	for i, l := range list {
+	for _, l := range list {
 		files, part := "", 0.0
 		if total := answer.Entries[0].Context.Bytes; total > 0 {
 			part = float64(l.context.Bytes) / float64(total)
@@ -134,11 +130,28 @@ func (c *treeOptions) print(answer api.ContextTree) {
 			files = count(l.context.Files)
 		}
 		rows = append(rows, []string{
-			bytes(l.context.Bytes), l.sentOf(), files, shorten(names[i], wide), percent(part), strings.Repeat("█", int(part*float64(bar)+0.5)),
+			bytes(l.context.Bytes), l.sentOf(), files, l.within(wide), percent(part), strings.Repeat("█", int(part*float64(bar)+0.5)),
 		})
 	}
 	p.table([]string{" SIZE", " SENT", " FILES", "PATH", " SHARE", ""}, rows)
 	c.notes(answer.Notes)
+}
+
+// outline draws a tree as wide as it may be beside others, and returns that width
+// too: with narrow branches if there is no room for wide ones.
+func (p printer) outline(entries []api.TreeNode, others int) (list []outlined, wide int) {
+	for _, s := range []strokes{wideStrokes, narrowStrokes} {
+		list = s.outline(entries)
+		texts, need := make([]string, len(list)), 0
+		for i, l := range list {
+			texts[i] = l.branch + l.name
+			need = max(need, lipgloss.Width(texts[i]))
+		}
+		if wide, _ = p.share(others, texts, nil); need <= wide {
+			break
+		}
+	}
+	return list, wide
 }
 
 // An outlined is a line of a tree: an entry, or what of a folder is left out.
@@ -148,9 +161,25 @@ type outlined struct {
 	context, sent api.Size
 }
 
+// within returns the line's branch and name. The branch stays whole, since it says
+// what the entry is in.
+func (l outlined) within(width int) string {
+	const least = 12 // of a name
+	return l.branch + shorten(l.name, max(width-lipgloss.Width(l.branch), least))
+}
+
+// strokes are what the branches of a tree are drawn with.
+type strokes struct{ entry, last, past, none string }
+
+var (
+	wideStrokes   = strokes{"├── ", "└── ", "│   ", "    "}
+	narrowStrokes = strokes{"├ ", "└ ", "│ ", "  "}
+)
+
 // outline draws the branches of a tree. What a folder does not show is told
-// where it shows something; else its own line says enough.
-func outline(entries []api.TreeNode) []outlined {
+// where it shows something; else its own line says enough. Folders of which each
+// holds the next one and nothing else are one line.
+func (s strokes) outline(entries []api.TreeNode) []outlined {
 	var list []outlined
 	var draw func(at int, branch, below string) (next int)
 	draw = func(at int, branch, below string) int {
@@ -162,8 +191,12 @@ func outline(entries []api.TreeNode) []outlined {
 		if l.folder && e.Path != "." {
 			l.name += "/"
 		}
+		for ; at > 0 && passes(entries, at); at++ {
+			e = entries[at+1]
+			l.name += path.Base(visible(e.Path, e.PathBytes)) + "/"
+		}
 		list = append(list, l)
-		rest := outlined{branch: below + "└── ", name: "and " + count(e.Left) + " more", folder: true, context: e.Context, sent: e.Sent}
+		rest := outlined{branch: below + s.last, name: "and " + count(e.Left) + " more", folder: true, context: e.Context, sent: e.Sent}
 		at++
 		for first := at; at < len(entries) && entries[at].Depth > e.Depth; {
 			k := entries[at]
@@ -175,9 +208,9 @@ func outline(entries []api.TreeNode) []outlined {
 			}
 			last := next == len(entries) || entries[next].Depth <= e.Depth
 			if last && e.Left == 0 {
-				at = draw(at, below+"└── ", below+"    ")
+				at = draw(at, below+s.last, below+s.none)
 			} else {
-				at = draw(at, below+"├── ", below+"│   ")
+				at = draw(at, below+s.entry, below+s.past)
 			}
 			if last && e.Left > 0 && first < at {
 				list = append(list, rest)
@@ -187,6 +220,22 @@ func outline(entries []api.TreeNode) []outlined {
 	}
 	draw(0, "", "")
 	return list
+}
+
+// passes reports whether a folder holds another one and nothing else.
+func passes(entries []api.TreeNode, at int) bool {
+	if at+1 == len(entries) {
+		return false
+	}
+	e, in := entries[at], entries[at+1]
+	if in.Depth <= e.Depth || in.Type != "dir" || in.Context != e.Context || in.Sent != e.Sent || e.Left > 0 {
+		return false
+	}
+	after := at + 2
+	for after < len(entries) && entries[after].Depth > in.Depth {
+		after++
+	}
+	return after == len(entries) || entries[after].Depth < in.Depth
 }
 
 // sentOf says how much of what a line counts is sent.

@@ -123,7 +123,7 @@ func (p printer) step(s api.WhyStep) {
 	default:
 		word = p.dim(word)
 	}
-	line := "  " + word + "  " + p.fit(oneLine(s.Name), 20)
+	line := "  " + word + "  " + p.fitStep(oneLine(s.Name), 20)
 	if s.Seconds > 0 {
 		line += "  " + seconds(s.Seconds)
 	}
