@@ -94,8 +94,11 @@ func (d *directory) yieldSums(name string, yield func(string, []byte) bool) bool
 	if page := d.takePage(); page != nil && !yield(name, page) {
 		return false
 	}
-	for i := range d.entries {
-		if it := d.item(i); it.dir != nil && !it.dir.yieldSums(join(name, it.name), yield) {
+	if d.dirs == nil {
+		return true // as most, whose entries need not be looked at
+	}
+	for i, e := range d.entries {
+		if e.mode.IsDir() && !(*d.dirs)[e.size].yieldSums(join(name, d.name(i)), yield) {
 			return false
 		}
 	}

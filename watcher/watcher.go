@@ -55,7 +55,7 @@ type Status struct {
 // Options configure [New].
 type Options struct {
 	// Debounce is the quiet time before a batch is handed out; 0 means 100ms. A
-	// steady stream of events yields a batch every ten times that.
+	// steady stream of events yields a batch every three times that.
 	Debounce time.Duration
 	// Prune says of a directory (relative to the root, slash-separated) that
 	// nothing below it matters. It is then not watched, while its own coming

@@ -76,8 +76,8 @@ type provenance struct {
 	recording *dockerfile.Recording
 }
 
-// place returns the first line of each place in a Dockerfile that the vertex
-// comes from, with the index of the file among infos.
+// places returns where in Dockerfiles the vertex comes from, each with the index of
+// the file among infos.
 func (p provenance) places(digest string) []location {
 	return p.source.Source.Locations[p.config.DigestMapping[digest]].Locations
 }

@@ -10,6 +10,6 @@
 // A plan also has the operations that make up its steps, each with the digest
 // and the inputs by which the builder will look for it in its cache ([Op]).
 //
-// It is the only importer of BuildKit's Dockerfile frontend. All values are immutable once returned and safe for concurrent
-// use.
+// It is the only importer of BuildKit's Dockerfile frontend. All values are
+// immutable once returned and safe for concurrent use.
 package dockerfile

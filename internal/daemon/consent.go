@@ -200,8 +200,9 @@ func (r *repository) takesPulls() bool {
 }
 
 // unsettled says why the files on the disk may not be those of p's commit, or
-// "", and whether HEAD stands elsewhere than in p. Git writes the files of a pull before it moves HEAD, and a merge or a
-// rebase that stopped half-way leaves somebody's files without moving it.
+// "", and whether HEAD stands elsewhere than in p. Git writes the files of a pull
+// before it moves HEAD, and a merge or a rebase that stopped half-way leaves
+// somebody's files without moving it.
 func (r *repository) unsettled(ctx context.Context, p *project.Picture) (why string, moved bool) {
 	repo, err := git.Open(ctx, r.root)
 	if errors.Is(err, git.ErrNotRepository) {

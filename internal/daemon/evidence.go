@@ -20,8 +20,8 @@ import (
 	"github.com/stokerd/stoker/internal/report"
 )
 
-// keep stores a build with what explains it, if the builder tells of that, and
-// returns what is then known of it.
+// keep stores a build with what explains it, if the builder tells of that, and what
+// broke the cache in it.
 func (d *Daemon) keep(ctx context.Context, ev buildkit.Event, seen buildkit.Observed, files seenFiles, repo *repository, def buildctx.Definition) error {
 	succeeded := seen.Record.Status == cache.Completed
 	known := succeeded && len(seen.Parts) == 0

@@ -11,8 +11,9 @@ import (
 type queue struct {
 	wake chan struct{} // holds one token: there are tasks
 
-	mu    sync.Mutex // guards tasks
+	mu    sync.Mutex // guards the fields below
 	tasks []func()
+	busy  bool // one is being done
 }
 
 func newQueue() *queue { return &queue{wake: make(chan struct{}, 1)} }
@@ -28,8 +29,14 @@ func (q *queue) add(task func()) {
 }
 
 // settle returns when the tasks that are there now are done, after at most so
-// long.
+// long: at once if there are none, whether somebody runs the queue or not.
 func (q *queue) settle(ctx context.Context, most time.Duration) {
+	q.mu.Lock()
+	idle := len(q.tasks) == 0 && !q.busy
+	q.mu.Unlock()
+	if idle {
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
 	done := make(chan struct{})
@@ -49,15 +56,26 @@ func (q *queue) run(ctx context.Context) error {
 		case <-q.wake:
 		}
 		for ctx.Err() == nil {
-			q.mu.Lock()
-			if len(q.tasks) == 0 {
-				q.mu.Unlock()
+			task := q.next()
+			if task == nil {
 				break
 			}
-			task := q.tasks[0]
-			q.tasks = q.tasks[1:]
-			q.mu.Unlock()
 			task()
 		}
+		q.mu.Lock()
+		q.busy = false
+		q.mu.Unlock()
 	}
+}
+
+// next takes the first task out, nil if there is none.
+func (q *queue) next() func() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.busy = len(q.tasks) > 0; !q.busy {
+		return nil
+	}
+	task := q.tasks[0]
+	q.tasks = q.tasks[1:]
+	return task
 }

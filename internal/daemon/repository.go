@@ -90,7 +90,9 @@ func newRepository(d *Daemon, r store.Repository) *repository {
 	}
 	repo.contents.Worked = func(w content.Work) {
 		d.metrics.Digested(repo.root, w.Bytes)
-		repo.sums.poke()
+		if w.Files > 0 {
+			repo.sums.poke()
+		}
 	}
 	return repo
 }

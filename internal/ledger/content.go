@@ -1,9 +1,11 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -16,20 +18,55 @@ import (
 )
 
 // A Reader computes the digests of what builds of one repository take. What it
-// has read once it reads again only where it changed. It is safe for concurrent
-// use.
+// has read once it reads again only where it changed, for as long as builds ask for
+// it. It is safe for concurrent use.
 type Reader struct {
 	// Worked is told what each reading took; nil for nobody. It is set before the
 	// first use.
 	Worked func(content.Work)
 
-	mu   sync.Mutex // guards last
-	last map[string]*content.Manifest
+	mu   sync.Mutex // guards the fields below
+	last map[string]reading
+	turn int // counts readings
 }
 
+// A reading is what was made last of a request, and in which turn.
+type reading struct {
+	manifest *content.Manifest
+	turn     int
+}
+
+// spare is how many readings are kept beyond those of the builds that there are: of
+// pictures that a build began with, and of other clients' requests.
+const spare = 8
+
 // NewReader returns a reader that remembers nothing.
-func NewReader() *Reader {
-	return &Reader{last: map[string]*content.Manifest{}}
+func NewReader() *Reader { return &Reader{last: map[string]reading{}} }
+
+// before returns what was made last of a request, nil if that is not known.
+func (r *Reader) before(key string) *content.Manifest {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.last[key].manifest
+}
+
+// keep remembers what was made of a request, and drops what was not asked for of
+// late: each keeps the picture alive that it was made of.
+func (r *Reader) keep(key string, m *content.Manifest, p *project.Picture) {
+	most := spare
+	for _, b := range p.Builds {
+		if b.Selection != nil {
+			most += len(b.Selection.Plan.Requests)
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.turn++
+	r.last[key] = reading{m, r.turn}
+	for len(r.last) > most {
+		oldest := slices.MinFunc(slices.Collect(maps.Keys(r.last)), func(a, b string) int { return cmp.Compare(r.last[a].turn, r.last[b].turn) })
+		delete(r.last, oldest)
+	}
 }
 
 // What is not known of the files that a build took. Test with errors.Is.
@@ -166,18 +203,13 @@ func (r *Reader) manifest(ctx context.Context, p *project.Picture, name string, 
 		return nil, none, err
 	}
 	key := fmt.Sprintf("%s\x00%q", dir.Path(), request.FollowPaths)
-	r.mu.Lock()
-	before := r.last[key]
-	r.mu.Unlock()
-	m, work, err := content.Compute(ctx, dir, before, time.Now())
+	m, work, err := content.Compute(ctx, dir, r.before(key), time.Now())
 	if err != nil {
 		return nil, none, err
 	}
 	if r.Worked != nil {
 		r.Worked(work)
 	}
-	r.mu.Lock()
-	r.last[key] = m
-	r.mu.Unlock()
+	r.keep(key, m, p)
 	return m, dir, nil
 }

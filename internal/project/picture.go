@@ -127,8 +127,8 @@ func (p *Picture) Ignored(l buildctx.Local, dir string) (files int, unread []str
 }
 
 // Sent returns what a request brings whose ignore patterns are those of the
-// build's own. An error is a directory
-// that is not there or cannot be read, or ctx's.
+// build's own. An error is a directory that is not there or cannot be read, or
+// ctx's.
 func (p *Picture) Sent(ctx context.Context, b *Build, r dockerfile.Request) (buildctx.SentDir, error) {
 	s := b.Selection
 	i := slices.IndexFunc(s.Locals(), func(l buildctx.Local) bool { return l.Name == r.Local })

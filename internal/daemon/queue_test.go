@@ -1,0 +1,40 @@
+package daemon
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestQueueSettles(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue()
+		wait := func() time.Duration {
+			began := time.Now()
+			q.settle(t.Context(), time.Minute)
+			return time.Since(began)
+		}
+		// A builder without a history has nothing to enter, and nobody who would.
+		if d := wait(); d != 0 || len(q.tasks) > 0 {
+			t.Errorf("an empty queue settles after %v, with %d tasks", d, len(q.tasks))
+		}
+		q.add(func() { time.Sleep(time.Second) })
+		if d := wait(); d != time.Minute {
+			t.Errorf("tasks that nobody does settle after %v", d)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { defer close(ended); _ = q.run(ctx) }()
+		synctest.Wait() // the task has begun
+		if d := wait(); d != time.Second {
+			t.Errorf("a task of a second settles after %v", d)
+		}
+		synctest.Wait()
+		if d := wait(); d != 0 {
+			t.Errorf("all done, it settles after %v", d)
+		}
+		cancel()
+		<-ended
+	})
+}
