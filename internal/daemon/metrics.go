@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -128,7 +129,9 @@ func (d *Daemon) serveMetrics(ctx context.Context, address string) error {
 	d.log.Info("serving metrics", "address", ln.Addr().String())
 	<-ctx.Done()
 	err = srv.Close()
-	<-ended
+	if ended := <-ended; !errors.Is(ended, http.ErrServerClosed) {
+		err = errors.Join(err, ended)
+	}
 	if err != nil {
 		return fmt.Errorf("stop serving metrics: %w", err)
 	}

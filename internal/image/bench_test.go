@@ -84,9 +84,8 @@ func TestMemory(t *testing.T) {
 	}
 	l := &layout{}
 	d := l.image(t, picture{compression: "zstd", layers: p.layers, packed: []packed{zeroLayer(t, "disk.img", disk)}})
-	archive := l.index(t, d).tar(t)
-	big := write(t, filepath.Join(t.TempDir(), "image.tar"), archive)
-	archive, p.layers, l = nil, nil, nil
+	big := write(t, filepath.Join(t.TempDir(), "image.tar"), l.index(t, d).tar(t))
+	p.layers, l = nil, nil
 	held := func() uint64 {
 		runtime.GC()
 		var m runtime.MemStats

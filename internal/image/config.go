@@ -2,7 +2,6 @@ package image
 
 import (
 	"cmp"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -61,6 +60,3 @@ func (c Config) IsRoot() bool {
 func larger(x, y int64, xName, yName string) int {
 	return cmp.Or(cmp.Compare(y, x), strings.Compare(xName, yName))
 }
-
-// modeText formats a mode as chmod takes it.
-func modeText(mode uint16) string { return fmt.Sprintf("%04o", mode) }

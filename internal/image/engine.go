@@ -59,7 +59,7 @@ func (i *Image) fromEngine(ctx context.Context, name string, o OpenOptions) erro
 		}
 		query = "?platform=" + url.QueryEscape(string(text)) // engines before API 1.48 pass over it
 	}
-	resp, err = engineGet(ctx, client, name, "get", query)
+	resp, err = engineGet(ctx, client, name, "get", query) //nolint:bodyclose // it is closed with i
 	if err != nil {
 		return rootOf(err)
 	}

@@ -120,7 +120,7 @@ func (l *leftovers) see(node, layer int32, e *entry) {
 	if m.rule < 0 || slices.Contains(leftoverRules[m.rule].except, l.paths.nodes[node].name) {
 		return
 	}
-	key := leftoverKey{m.rule, m.top}
+	key := leftoverKey(m)
 	if leftoverRules[m.rule].spread {
 		key.top = root
 	}

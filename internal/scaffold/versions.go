@@ -2,7 +2,6 @@ package scaffold
 
 import (
 	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/Masterminds/semver/v3"
@@ -101,14 +100,6 @@ func major(version string) string {
 		return version
 	}
 	return version[:end]
-}
-
-// find returns a release by name; what is not in the list is taken to be new.
-func find(list []release, name string) release {
-	if i := slices.IndexFunc(list, func(r release) bool { return r.name == name }); i >= 0 {
-		return list[i]
-	}
-	return release{name: name}
 }
 
 // debian is the suite that a release's images stand on.

@@ -146,7 +146,7 @@ func newAttrs(h *tar.Header) (*attrs, error) {
 	own := ownAttrs(h)
 	a := &own
 	switch h.Typeflag {
-	case tar.TypeReg, tar.TypeRegA, tar.TypeCont, tar.TypeGNUSparse: //nolint:staticcheck // old layers have TypeRegA
+	case tar.TypeReg, tar.TypeRegA, tar.TypeCont, tar.TypeGNUSparse: // old layers have TypeRegA
 		a.kind = Regular
 	case tar.TypeDir:
 		a.kind = Directory

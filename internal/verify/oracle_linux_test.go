@@ -84,7 +84,7 @@ func describe(name, rel string, st unix.Stat_t) (string, error) {
 	line := func(letter string, mode uint32, beside string) string {
 		return strings.TrimSuffix(fmt.Sprintf("%s %04o %d:%d %s %s", letter, mode, st.Uid, st.Gid, rel, beside), " ")
 	}
-	device := fmt.Sprintf("%d:%d", unix.Major(uint64(st.Rdev)), unix.Minor(uint64(st.Rdev)))
+	device := fmt.Sprintf("%d:%d", unix.Major(st.Rdev), unix.Minor(st.Rdev))
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFREG:
 		text, err := os.ReadFile(name)
