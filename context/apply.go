@@ -9,6 +9,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 // A Diff says which paths differ between two trees, in the order of a walk. A directory that
@@ -30,15 +31,16 @@ func (d Diff) Empty() bool { return len(d.Added)+len(d.Removed)+len(d.Changed) =
 func (t *Tree) Apply(ctx context.Context, paths []string, prune Pruner) (*Tree, Diff, error) {
 	a := &applier{scanner: newScanner(ctx, t.root)}
 	top := t.top
+	var err error
 	if list := ordered(paths); slices.Contains(list, ".") {
 		top = a.scanner.read(".", prune)
 	} else if len(list) > 0 {
-		var err error
-		if top, err = a.directory(t.top, ".", list, prune); err != nil {
-			return nil, Diff{}, err
-		}
+		top, err = a.directory(t.top, ".", list, prune)
 	}
-	if err := a.scanner.wait(); err != nil {
+	if waited := a.scanner.wait(); err == nil {
+		err = waited
+	}
+	if err != nil {
 		return nil, Diff{}, err
 	}
 	if err := top.err(); err != nil {
@@ -158,7 +160,7 @@ func (a *applier) entry(d *directory, rel, name string, paths []string, p Pruner
 // missing reports whether err says that a name, or a directory on the way to
 // it, is not there.
 func missing(err error) bool {
-	return errors.Is(err, fs.ErrNotExist) || isNotDirectory(err)
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
 }
 
 // edited returns a copy of d with the edits, which are in order of their names.

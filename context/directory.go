@@ -107,6 +107,11 @@ func (d *directory) stat(i int) stat {
 	return st
 }
 
+// stamp returns what stands for the content of a file with this stat.
+func (st stat) stamp() Stamp {
+	return Stamp{size: st.size, mtime: st.mtime, ctime: st.ctime, inode: st.inode, mode: st.mode}
+}
+
 // put packs the stat of what is not odd. The name stays, and of a directory the
 // index too.
 func (e *entry) put(st stat) {
@@ -226,6 +231,22 @@ func eachPair(a, b *directory, skip func(b *directory, i, j int) bool, yield fun
 			return
 		}
 	}
+}
+
+// pack fills d with drafts, which it sorts by name. err says why there may be
+// others.
+func (d *directory) pack(drafts []draft, err error) {
+	slices.SortFunc(drafts, func(a, b draft) int { return strings.Compare(a.name, b.name) })
+	names := 0
+	for i := range drafts {
+		names += len(drafts[i].name)
+	}
+	p := newPacker(len(drafts), names)
+	for i := range drafts {
+		dr := &drafts[i]
+		p.add(dr.name, dr.stat, dr.odd, dr.dir)
+	}
+	p.fill(d, err)
 }
 
 // A packer fills a directory with entries, which come in the order of their

@@ -3,8 +3,6 @@ package buildctx
 import (
 	"io/fs"
 	"path"
-	"slices"
-	"strings"
 )
 
 // NewTree returns a tree of what is not on disk: the given entries below root,
@@ -19,12 +17,12 @@ func NewTree(root string, entries []Entry) *Tree {
 			continue
 		}
 		parent := a.directory(path.Dir(e.Path))
-		parent.list = append(parent.list, part{
+		parent.list = append(parent.list, draft{
 			name: path.Base(e.Path), stat: stat{mode: e.Mode, size: e.Size}, odd: oddity{link: e.Link},
 		})
 	}
 	for _, d := range a {
-		d.pack()
+		d.dir.pack(d.list, nil)
 	}
 	top := a["."].dir
 	return &Tree{root: root, seq: 1, top: top, files: countFiles(top)}
@@ -36,14 +34,7 @@ type assembly map[string]*parts
 // parts are a directory and what will be packed into it.
 type parts struct {
 	dir  *directory
-	list []part
-}
-
-type part struct {
-	name string
-	stat stat
-	odd  oddity
-	dir  *directory
+	list []draft
 }
 
 // directory returns the directory at name, and makes it if need be.
@@ -54,19 +45,6 @@ func (a assembly) directory(name string) *parts {
 	d := &parts{dir: &directory{}}
 	a[name] = d
 	parent := a.directory(path.Dir(name))
-	parent.list = append(parent.list, part{name: path.Base(name), stat: stat{mode: fs.ModeDir | 0o755}, dir: d.dir})
+	parent.list = append(parent.list, draft{name: path.Base(name), stat: stat{mode: fs.ModeDir | 0o755}, dir: d.dir})
 	return d
-}
-
-func (d *parts) pack() {
-	slices.SortFunc(d.list, func(a, b part) int { return strings.Compare(a.name, b.name) })
-	names := 0
-	for _, p := range d.list {
-		names += len(p.name)
-	}
-	packer := newPacker(len(d.list), names)
-	for _, p := range d.list {
-		packer.add(p.name, p.stat, p.odd, p.dir)
-	}
-	packer.fill(d.dir, nil)
 }

@@ -8,7 +8,6 @@ import (
 	"path"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 
@@ -121,20 +120,12 @@ func (s *scanner) fill(d *directory, rel string, p Pruner) {
 	if rel != "." && missing(err) {
 		err = nil // since it was listed: nothing is in there
 	}
-	slices.SortFunc(drafts, func(a, b draft) int { return strings.Compare(a.name, b.name) })
-	length := 0
 	for i := range drafts {
-		length += len(drafts[i].name)
-	}
-	packed := newPacker(len(drafts), length)
-	for i := range drafts {
-		dr := &drafts[i]
-		if dr.mode.IsDir() {
-			dr.enter(p)
+		if drafts[i].mode.IsDir() {
+			drafts[i].enter(p)
 		}
-		packed.add(dr.name, dr.stat, dr.odd, dr.dir)
 	}
-	packed.fill(d, err)
+	d.pack(drafts, err)
 	var below []Pruner
 	for i := range drafts {
 		if drafts[i].dir != nil {

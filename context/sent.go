@@ -153,7 +153,7 @@ func (d SentDir) file(i int, it item) SentFile { return sentFile(d.summary.dir, 
 
 func sentFile(dir *directory, i int, it item) SentFile {
 	f := SentFile{
-		Name: it.name, Mode: it.mode, Size: it.size, Link: it.odd.link, Linked: it.linked, Stamp: it.public("").Stamp(),
+		Name: it.name, Mode: it.mode, Size: it.size, Link: it.odd.link, Linked: it.linked, Stamp: it.stamp(),
 		in: dir, at: i,
 	}
 	if it.mode&fs.ModeDevice != 0 {

@@ -126,7 +126,7 @@ func (d *directory) takePage() []byte {
 		page = binary.AppendUvarint(page, uint64(len(it.name)))
 		page = append(append(page, it.name...), sum.Digest[:]...)
 		page = binary.BigEndian.AppendUint32(page, sum.Data)
-		page = it.public("").Stamp().append(page)
+		page = it.stamp().append(page)
 	}
 	return page
 }
@@ -151,7 +151,7 @@ func (t *Tree) LoadSums(dir string, page []byte) bool {
 			return false
 		}
 		name, rest := string(page[n:n+int(length)]), page[n+int(length):]
-		if i, ok := it.dir.index(name); ok && string(it.dir.item(i).public("").Stamp().append(nil)) == string(rest[sumSize-stampSize:sumSize]) {
+		if i, ok := it.dir.index(name); ok && string(it.dir.stat(i).stamp().append(nil)) == string(rest[sumSize-stampSize:sumSize]) {
 			sum := Sum{Data: binary.BigEndian.Uint32(rest[sha256.Size:])}
 			copy(sum.Digest[:], rest)
 			s.list[i] = sum

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // A File is an ignore file as BuildKit reads it.
@@ -89,11 +90,7 @@ func Candidates(context, dockerfile string) []string {
 // missing reports whether err means that there is no such file; a directory of
 // that name is none either.
 func missing(err error) bool {
-	if errors.Is(err, fs.ErrNotExist) {
-		return true
-	}
-	var pe *fs.PathError
-	return errors.As(err, &pe) && strings.Contains(pe.Err.Error(), "directory")
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.EISDIR)
 }
 
 var byteOrderMark = []byte{0xEF, 0xBB, 0xBF}

@@ -1,4 +1,0 @@
-package buildctx
-
-// isNotDirectory is covered by fs.ErrNotExist on Windows.
-func isNotDirectory(error) bool { return false }
