@@ -18,12 +18,8 @@ type BuildID struct{ Builder, Ref string }
 // any more is passed over.
 func (s *Store) PutBlames(id BuildID, blames []cache.Blame) error {
 	return s.update("what broke the cache", func(tx *bbolt.Tx) error {
-		entry := tx.Bucket(refBucket).Get(refKey(id.Builder, id.Ref))
-		if entry == nil {
-			return nil
-		}
-		key, _, err := decodeRef(entry)
-		if err != nil {
+		key, err := recordKey(tx, id.Builder, id.Ref)
+		if err != nil || key == nil {
 			return err
 		}
 		raw := appendString(appendString(nil, id.Builder), id.Ref)

@@ -90,12 +90,8 @@ func moveEvidence(tx *bbolt.Tx, from, to []byte) error {
 // Evidence returns what explains a build; ok is false if nothing is stored of it.
 func (s *Store) Evidence(builder, ref string) (e cache.Evidence, ok bool, err error) {
 	err = s.view("a build's evidence", func(tx *bbolt.Tx) error {
-		entry := tx.Bucket(refBucket).Get(refKey(builder, ref))
-		if entry == nil {
-			return nil
-		}
-		key, _, err := decodeRef(entry)
-		if err != nil {
+		key, err := recordKey(tx, builder, ref)
+		if err != nil || key == nil {
 			return err
 		}
 		raw := tx.Bucket(evidenceBucket).Get(key)

@@ -73,11 +73,7 @@ func (s *Store) PutLedger(name string, now time.Time, anew bool, changes iter.Se
 func (s *Store) Ledger(name string) (entries map[string][]byte, err error) {
 	entries = map[string][]byte{}
 	err = s.view("a ledger", func(tx *bbolt.Tx) error {
-		all := tx.Bucket(ledgerBucket)
-		if all == nil {
-			return nil
-		}
-		b := all.Bucket(s.ledgerID(name))
+		b := nested(tx, ledgerBucket, s.ledgerID(name))
 		if b == nil {
 			return nil
 		}

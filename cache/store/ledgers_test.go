@@ -15,11 +15,8 @@ import (
 )
 
 func TestLedgers(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "state.db")
-	s, err := store.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	file := path(t)
+	s := open(t, file)
 	now := time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
 	put := func(name string, at time.Time, anew bool, changes map[string][]byte) {
 		t.Helper()
@@ -45,14 +42,11 @@ func TestLedgers(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	raw, err := os.ReadFile(path)
+	raw, err := os.ReadFile(file)
 	if err != nil || bytes.Contains(raw, []byte("canary")) {
 		t.Errorf("the name of a ledger is kept: %v", err)
 	}
-	if s, err = store.Open(path); err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
+	s = open(t, file)
 	check(canary, map[string][]byte{"b": {3}, "c": {}})
 	put(canary, now.Add(50*24*time.Hour), true, map[string][]byte{"d": {4}})
 	check(canary, map[string][]byte{"d": {4}})

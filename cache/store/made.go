@@ -40,11 +40,7 @@ func (s *Store) PutMade(name string, now time.Time, list []Made) error {
 		return nil
 	}
 	return s.update("what was executed", func(tx *bbolt.Tx) error {
-		all, err := tx.CreateBucketIfNotExists(madeBucket)
-		if err != nil {
-			return err
-		}
-		b, err := all.CreateBucketIfNotExists(s.ledgerID(name))
+		b, err := makeNested(tx, madeBucket, s.ledgerID(name))
 		if err != nil {
 			return err
 		}
@@ -84,11 +80,7 @@ func dropOldMade(b *bbolt.Bucket, count uint64, now time.Time) error {
 // Made returns what was executed on a builder's cache, the oldest first.
 func (s *Store) Made(name string) (list []Made, err error) {
 	err = s.view("what was executed", func(tx *bbolt.Tx) error {
-		all := tx.Bucket(madeBucket)
-		if all == nil {
-			return nil
-		}
-		b := all.Bucket(s.ledgerID(name))
+		b := nested(tx, madeBucket, s.ledgerID(name))
 		if b == nil {
 			return nil
 		}

@@ -2,7 +2,6 @@ package store_test
 
 import (
 	"fmt"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -12,11 +11,8 @@ import (
 )
 
 func TestMade(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "stoker.db")
-	s, err := store.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	file := path(t)
+	s := open(t, file)
 	now := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 	made := func(n int, age time.Duration) store.Made {
 		at := now.Add(-age)
@@ -51,12 +47,6 @@ func TestMade(t *testing.T) {
 	if got, err := s.Made("three"); err != nil || got != nil {
 		t.Errorf("an unknown cache has %v, %v", got, err)
 	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if s, err = store.Open(path); err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
+	s = reopened(t, s, file)
 	check("after the store was opened again")
 }

@@ -27,6 +27,11 @@ func (s *Store) Prune(now time.Time, r Retention) (removed int, err error) {
 		}
 		return pruneEvidence(tx, r.Evidence)
 	})
+	if removed > 0 {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		clear(s.layouts) // some of them are no more
+	}
 	return removed, err
 }
 

@@ -108,12 +108,8 @@ func layoutID(tx *bbolt.Tx, encoded []byte) (uint32, error) {
 // stored.
 func (s *Store) Record(builder, ref string) (r cache.Record, ok bool, err error) {
 	err = s.view("a build record", func(tx *bbolt.Tx) error {
-		entry := tx.Bucket(refBucket).Get(refKey(builder, ref))
-		if entry == nil {
-			return nil
-		}
-		key, _, err := decodeRef(entry)
-		if err != nil {
+		key, err := recordKey(tx, builder, ref)
+		if err != nil || key == nil {
 			return err
 		}
 		d := decoder{b: tx.Bucket(recordBucket).Get(key)}
@@ -141,6 +137,16 @@ func (s *Store) layout(tx *bbolt.Tx, id uint32) (*layout, error) {
 	}
 	s.layouts[id] = l
 	return l, nil
+}
+
+// recordKey returns the key of a build's record, nil if none is stored.
+func recordKey(tx *bbolt.Tx, builder, ref string) ([]byte, error) {
+	entry := tx.Bucket(refBucket).Get(refKey(builder, ref))
+	if entry == nil {
+		return nil, nil
+	}
+	key, _, err := decodeRef(entry)
+	return key, err
 }
 
 func refKey(builder, ref string) []byte { return []byte(builder + "\x00" + ref) }

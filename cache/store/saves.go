@@ -39,11 +39,7 @@ func (s *Store) PutSave(repository string, save changes.Save) error {
 		return nil
 	}
 	return s.update("a save", func(tx *bbolt.Tx) error {
-		all, err := tx.CreateBucketIfNotExists(saveBucket)
-		if err != nil {
-			return err
-		}
-		b, err := all.CreateBucketIfNotExists([]byte(repository))
+		b, err := makeNested(tx, saveBucket, []byte(repository))
 		if err != nil {
 			return err
 		}
@@ -74,11 +70,7 @@ func (s *Store) PutSave(repository string, save changes.Save) error {
 // Saves returns the saves of a repository, the oldest first.
 func (s *Store) Saves(repository string) (list []changes.Save, err error) {
 	err = s.view("saves", func(tx *bbolt.Tx) error {
-		all := tx.Bucket(saveBucket)
-		if all == nil {
-			return nil
-		}
-		b := all.Bucket([]byte(repository))
+		b := nested(tx, saveBucket, []byte(repository))
 		if b == nil {
 			return nil
 		}

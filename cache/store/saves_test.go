@@ -13,11 +13,8 @@ import (
 )
 
 func TestSaves(t *testing.T) {
-	name := filepath.Join(t.TempDir(), "stoker.db")
-	s, err := store.Open(name)
-	if err != nil {
-		t.Fatal(err)
-	}
+	file := path(t)
+	s := open(t, file)
 	start := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 	put := func(root string, after time.Duration, paths ...string) {
 		t.Helper()
@@ -31,13 +28,7 @@ func TestSaves(t *testing.T) {
 	put("/r", time.Minute)
 	put("/r", 30*time.Second, "back") // the clock was set back: one of its own
 	put("/other", 0, "x")
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if s, err = store.Open(name); err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
+	s = reopened(t, s, file)
 	want := []changes.Save{
 		{At: start, Paths: []string{"a", "b", "c\nd"}}, {At: start.Add(time.Minute), Paths: []string{"a"}}, {At: start.Add(30 * time.Second), Paths: []string{"back"}},
 	}

@@ -68,6 +68,24 @@ func (s *Store) update(what string, f func(*bbolt.Tx) error) error {
 	return nil
 }
 
+// nested returns a bucket in another one of the file's, nil if either is not there:
+// those are made when they are first needed.
+func nested(tx *bbolt.Tx, in, name []byte) *bbolt.Bucket {
+	if all := tx.Bucket(in); all != nil {
+		return all.Bucket(name)
+	}
+	return nil
+}
+
+// makeNested returns a bucket in another one of the file's, and makes both if need be.
+func makeNested(tx *bbolt.Tx, in, name []byte) (*bbolt.Bucket, error) {
+	all, err := tx.CreateBucketIfNotExists(in)
+	if err != nil {
+		return nil, err
+	}
+	return all.CreateBucketIfNotExists(name)
+}
+
 // guarded turns what a damaged page does into [ErrCorrupt]: bbolt panics where
 // a page contradicts its parent, and a file that was cut short faults where
 // the mapping has lost its page.

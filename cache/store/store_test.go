@@ -47,6 +47,15 @@ func open(t testing.TB, path string) *store.Store {
 	return s
 }
 
+// reopened closes a store and opens it again.
+func reopened(t testing.TB, s *store.Store, path string) *store.Store {
+	t.Helper()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return open(t, path)
+}
+
 func path(t testing.TB) string { return filepath.Join(t.TempDir(), "state", "stoker.db") }
 
 func put(t testing.TB, s *store.Store, records ...cache.Record) int {
