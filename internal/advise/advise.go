@@ -31,10 +31,6 @@ import (
 // repository, read in a tenth of a second.
 const Commits = 200
 
-// Costs gives the observed median seconds of a definition's steps by
-// instruction, as dockerfile.Instruction.Text has it; nil where none are known.
-type Costs func(definition string) map[string]float64
-
 // An Answer is what is suggested for one build.
 type Answer struct {
 	Build       *project.Build

@@ -134,19 +134,12 @@ func (c *buildOptions) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	found, err := buildkit.Discover(ctx, c.surroundings(), where.Builder)
+	node, done, err := c.connect(ctx, where.Builder)
 	if err != nil {
-		return &api.Error{Code: api.BadInput, Message: "builder: " + err.Error()}
+		return err
 	}
-	if len(found.Builders) == 0 {
-		return &api.Error{Code: api.NoBuilder, Message: found.Problem(), Hint: found.Hint()}
-	}
-	defer func() {
-		for _, b := range found.Builders {
-			b.Close()
-		}
-	}()
-	w := buildWork{buildOptions: c, query: query, build: build, node: found.Builders[0], request: request}
+	defer done()
+	w := buildWork{buildOptions: c, query: query, build: build, node: node, request: request}
 	if c.load && w.node.Info().Kind != "docker" {
 		if err := c.engine(ctx); err != nil {
 			return err

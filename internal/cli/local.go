@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/stokerd/stoker/cache"
@@ -24,9 +23,6 @@ import (
 // builderWait bounds how long a look on the spot waits for a builder: one that
 // is there answers in milliseconds, and nobody waits for one that is not.
 const builderWait = 2 * time.Second
-
-// costWindow is how far back executions count towards what a step costs.
-const costWindow = 90 * 24 * time.Hour
 
 // A local answers on the spot, from the disk.
 type local struct {
@@ -137,21 +133,11 @@ func (l *local) Stats(ctx context.Context, req api.StatsRequest) (api.Stats, err
 // costs returns the median seconds of the steps of a repository's builds; none
 // are known while a daemon has the store.
 func (l *local) costs(root string) (advise.Costs, error) {
-	records, err := l.records(store.Query{Since: time.Now().Add(-costWindow), Repository: root})
+	records, err := l.records(store.Query{Since: time.Now().Add(-advise.CostWindow), Repository: root})
 	if err != nil {
 		return nil, err
 	}
-	byName := map[string]map[string]float64{}
-	for _, d := range cache.Stats(slices.Values(records), nil) {
-		medians := map[string]float64{}
-		for _, s := range d.Steps {
-			if _, instruction, ok := strings.Cut(s.Name, "] "); ok && s.MedianSeconds > 0 {
-				medians[instruction] = s.MedianSeconds
-			}
-		}
-		byName[d.Name] = medians
-	}
-	return func(definition string) map[string]float64 { return byName[definition] }, nil
+	return advise.CostsOf(cache.Stats(slices.Values(records), nil)), nil
 }
 
 func (l *local) records(q store.Query) ([]cache.Record, error) {
@@ -191,6 +177,26 @@ func (l *local) Status(ctx context.Context, dir string) (api.Status, error) {
 	}, nil
 }
 
+// connect looks for the builder that explicit names, "" for any, and connects. Done
+// lets go of it, and of what else answered. The error says what was tried, and what
+// to do.
+func (o *options) connect(ctx context.Context, explicit string) (node *buildkit.Builder, done func(), err error) {
+	found, err := buildkit.Discover(ctx, o.surroundings(), explicit)
+	if err != nil {
+		return nil, nil, &api.Error{Code: api.BadInput, Message: "builder: " + err.Error()}
+	}
+	if len(found.Builders) == 0 {
+		return nil, nil, &api.Error{Code: api.NoBuilder, Message: found.Problem(), Hint: found.Hint()}
+	}
+	return found.Builders[0], func() { letGo(found) }, nil
+}
+
+func letGo(found buildkit.Discovery) {
+	for _, b := range found.Builders {
+		b.Close()
+	}
+}
+
 // builder looks for a builder and lets go of it.
 func (l *local) builder(ctx context.Context, explicit string) api.Builder {
 	ctx, cancel := context.WithTimeout(ctx, builderWait)
@@ -199,10 +205,6 @@ func (l *local) builder(ctx context.Context, explicit string) api.Builder {
 	if err != nil {
 		return api.Builder{Problem: "no builder answers: " + err.Error()}
 	}
-	defer func() {
-		for _, b := range found.Builders {
-			b.Close()
-		}
-	}()
+	defer letGo(found)
 	return report.Builder(found)
 }

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/stokerd/stoker/cache/buildkit"
 	"github.com/stokerd/stoker/internal/api"
 	"github.com/stokerd/stoker/internal/suggest"
 	"github.com/stokerd/stoker/internal/verify"
@@ -251,18 +250,10 @@ func (l *local) Verify(ctx context.Context, req api.VerifyRequest, progress func
 	if req.IfAllowed && !p.Allowed {
 		return &api.Error{Code: api.NotAllowed, Message: "the repository is not allowed, so nothing of it is built unasked"}
 	}
-	found, err := buildkit.Discover(ctx, l.surroundings(), p.Config.Builder)
+	node, done, err := l.connect(ctx, p.Config.Builder)
 	if err != nil {
-		return &api.Error{Code: api.BadInput, Message: "builder: " + err.Error()}
+		return err
 	}
-	if len(found.Builders) == 0 {
-		return &api.Error{Code: api.NoBuilder, Message: found.Problem(), Hint: found.Hint()}
-	}
-	defer func() {
-		for _, b := range found.Builders {
-			b.Close()
-		}
-	}()
-	node := found.Builders[0]
+	defer done()
 	return verify.Run(ctx, node, node.Info().Name, p, req, progress)
 }

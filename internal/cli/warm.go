@@ -96,19 +96,12 @@ func (l *local) Warm(ctx context.Context, req api.WarmRequest, progress func(api
 	if req.Level != "" {
 		level = prewarm.Level(req.Level)
 	}
-	found, err := buildkit.Discover(ctx, l.surroundings(), p.Config.Builder)
+	node, done, err := l.connect(ctx, p.Config.Builder)
 	if err != nil {
-		return &api.Error{Code: api.BadInput, Message: "builder: " + err.Error()}
+		return err
 	}
-	if len(found.Builders) == 0 {
-		return &api.Error{Code: api.NoBuilder, Message: found.Problem(), Hint: found.Hint()}
-	}
-	defer func() {
-		for _, b := range found.Builders {
-			b.Close()
-		}
-	}()
-	return warmAll(ctx, found.Builders[0], builds, level, progress)
+	defer done()
+	return warmAll(ctx, node, builds, level, progress)
 }
 
 // warmAll says first what will run where, then warms one build after another.

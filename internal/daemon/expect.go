@@ -11,6 +11,7 @@ import (
 	"github.com/stokerd/stoker/cache/buildkit"
 	"github.com/stokerd/stoker/cache/store"
 	"github.com/stokerd/stoker/context/content"
+	"github.com/stokerd/stoker/internal/advise"
 	"github.com/stokerd/stoker/internal/api"
 	"github.com/stokerd/stoker/internal/project"
 	"github.com/stokerd/stoker/internal/report"
@@ -37,7 +38,7 @@ func (d *Daemon) pastOf(r *repository, builder, definition string) (cache.Expect
 	defer p.mu.Unlock()
 	if news := r.builds.latest(); p.of != news || time.Now().After(p.until) {
 		var failed error
-		q := store.Query{Since: time.Now().Add(-costWindow), Repository: r.root, NewestFirst: true, Borrow: true}
+		q := store.Query{Since: time.Now().Add(-advise.CostWindow), Repository: r.root, NewestFirst: true, Borrow: true}
 		p.expected = cache.Expect(records(d.store.Records(q), &failed))
 		if failed != nil {
 			return cache.Expectation{}, nil, fmt.Errorf("read builds: %w", failed)

@@ -3,7 +3,6 @@ package daemon
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/stokerd/stoker/cache"
@@ -12,9 +11,6 @@ import (
 	"github.com/stokerd/stoker/internal/api"
 	"github.com/stokerd/stoker/internal/project"
 )
-
-// costWindow is how far back executions count towards what a step costs.
-const costWindow = 90 * 24 * time.Hour
 
 // Suggest answers `stoker suggest`.
 func (d *Daemon) Suggest(ctx context.Context, req api.SuggestRequest) (api.Suggest, error) {
@@ -69,21 +65,12 @@ func (d *Daemon) Replay(ctx context.Context, req api.ReplayRequest) (api.Replay,
 // ran.
 func (d *Daemon) costs(r *repository) (advise.Costs, error) {
 	var failed error
-	q := store.Query{Since: time.Now().Add(-costWindow), Repository: r.root, Borrow: true}
-	byName := map[string]map[string]float64{}
-	for _, def := range cache.Stats(records(d.store.Records(q), &failed), nil) {
-		medians := map[string]float64{}
-		for _, s := range def.Steps {
-			if _, instruction, ok := strings.Cut(s.Name, "] "); ok && s.MedianSeconds > 0 {
-				medians[instruction] = s.MedianSeconds
-			}
-		}
-		byName[def.Name] = medians
-	}
+	q := store.Query{Since: time.Now().Add(-advise.CostWindow), Repository: r.root, Borrow: true}
+	costs := advise.CostsOf(cache.Stats(records(d.store.Records(q), &failed), nil))
 	if failed != nil {
 		return nil, fmt.Errorf("read builds: %w", failed)
 	}
-	return func(name string) map[string]float64 { return byName[name] }, nil
+	return costs, nil
 }
 
 // countSuggestions keeps the number that status shows, whenever a repository
