@@ -8,9 +8,7 @@ package cache_test
 import (
 	"context"
 	"fmt"
-	"maps"
 	"math/rand/v2"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -218,130 +216,6 @@ func graphOf(ops []operation) cache.Graph {
 		g.Nodes = append(g.Nodes, n)
 	}
 	return g
-}
-
-// A walk changes a build step by step, as somebody who works on it does.
-type walk struct {
-	*rand.Rand
-	ops     []operation
-	shelf   *shelf
-	mirror  *cache.Mirror
-	results map[cache.KeyID][]string // ids of those that the builder holds
-	kept    map[fact]cache.Fact      // what the mirror says
-}
-
-// A fact is what a fact is about.
-type fact struct {
-	kind cache.FactKind
-	link cache.Link
-	key  cache.KeyID
-}
-
-func (w *walk) draw() {
-	sources := 1 + w.IntN(2)
-	for i := range sources {
-		w.ops = append(w.ops, operation{does: fmt.Sprint("base", i)})
-	}
-	local := len(w.ops)
-	w.ops = append(w.ops, operation{does: "context", local: w.content()})
-	for i := range 3 + w.IntN(6) {
-		op := operation{does: fmt.Sprint("op", i, ".0"), effect: w.IntN(3)}
-		op.inputs = []operand{{of: w.stage(local)}}
-		switch w.IntN(3) {
-		case 0:
-			op.inputs = append(op.inputs, operand{of: local, selector: w.selector(), byContent: true})
-		case 1:
-			op.inputs = append(op.inputs, operand{of: w.stage(local), selector: w.selector(), byContent: true})
-		}
-		w.ops = append(w.ops, op)
-	}
-}
-
-// stage draws a node that is no local source, the latest most often.
-func (w *walk) stage(local int) int {
-	for {
-		i := len(w.ops) - 1
-		for i > 0 && w.IntN(3) == 0 {
-			i--
-		}
-		if i != local {
-			return i
-		}
-		if n := w.IntN(len(w.ops)); n != local {
-			return n
-		}
-	}
-}
-
-func (w *walk) content() string  { return fmt.Sprint("files", w.IntN(4)) }
-func (w *walk) selector() string { return fmt.Sprint("path", w.IntN(2)) }
-
-// change returns what was done.
-func (w *walk) change() string {
-	for i := range w.ops {
-		w.ops[i].ignore = false
-	}
-	i := w.IntN(len(w.ops))
-	op := &w.ops[i]
-	switch what := w.IntN(12); {
-	case what < 4:
-		i := slices.IndexFunc(w.ops, func(o operation) bool { return o.local != "" })
-		w.ops[i].local = w.content()
-		return "files " + w.ops[i].local
-	case what < 7 && op.local == "":
-		name, _, _ := strings.Cut(op.does, ".")
-		op.does, op.effect = fmt.Sprint(name, ".", w.IntN(3)), w.IntN(3)
-		return "edit " + op.does
-	case what < 9 && len(op.inputs) > 0:
-		op.ignore = true
-		return fmt.Sprint("no-cache ", i)
-	}
-	return w.prune()
-}
-
-// prune makes some results go, as a builder's garbage collection does.
-func (w *walk) prune() string {
-	gone := map[cache.KeyID]cache.Life{}
-	for _, key := range slices.Sorted(maps.Keys(w.results)) {
-		if w.IntN(3) > 0 {
-			continue
-		}
-		for _, id := range w.results[key] {
-			delete(w.shelf.have, id)
-		}
-		delete(w.results, key)
-		gone[key] = cache.Gone
-		if w.IntN(4) == 0 {
-			gone[key] = cache.Perhaps
-		}
-	}
-	w.mirror = w.mirror.Mark(gone)
-	w.keep()
-	return fmt.Sprint("prune ", len(gone))
-}
-
-// keep notes what is new, and now and then goes on with what was noted of the
-// mirror, or without what leads nowhere.
-func (w *walk) keep() {
-	w.note()
-	switch w.IntN(6) {
-	case 0:
-		w.mirror = cache.MirrorOf(maps.Values(w.kept))
-	case 1:
-		dead := w.mirror.DeadEnds()
-		slices.Sort(dead)
-		w.mirror = w.mirror.Forget(dead[:w.IntN(len(dead)+1)])
-		w.note()
-	}
-}
-
-func (w *walk) note() {
-	for f := range w.mirror.News() {
-		key := fact{f.Kind, f.Link, f.Key}
-		if w.kept[key] = f; f.Dropped {
-			delete(w.kept, key)
-		}
-	}
 }
 
 // TestPredictIsTheSolvers walks through builds with BuildKit's own solver: what

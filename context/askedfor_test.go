@@ -1,0 +1,101 @@
+package buildctx
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/moby/buildkit/client"
+	"github.com/moby/buildkit/session/filesync"
+	"github.com/tonistiigi/fsutil"
+	"github.com/tonistiigi/fsutil/types"
+)
+
+// An askedFor records which files a builder asked the client for.
+type askedFor struct {
+	mu    sync.Mutex // guards files
+	files map[string]map[string]bool
+}
+
+func (a *askedFor) sorted(local string) []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Sorted(maps.Keys(a.files[local]))
+}
+
+// filter is a [filesync.FilterOptFunc]. It passes over the requests for the
+// Dockerfile and the ignore files.
+func (a *askedFor) filter(name string, opt *fsutil.FilterOpt) error {
+	if name == "dockerfile" || len(opt.FollowPaths) == 1 && opt.FollowPaths[0] == ".dockerignore" {
+		return nil
+	}
+	inner := opt.Map
+	opt.Map = func(p string, st *types.Stat) fsutil.MapResult {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if a.files[name] == nil {
+			a.files[name] = map[string]bool{}
+		}
+		a.files[name][filepath.ToSlash(p)] = true
+		if inner != nil {
+			return inner(p, st)
+		}
+		return fsutil.MapResultKeep
+	}
+	return nil
+}
+
+var _ filesync.FilterOptFunc = (&askedFor{}).filter
+
+// build builds c and exports the result to the returned directory.
+func (c *buildCase) build(t *testing.T, bk *client.Client) (*askedFor, string, error) {
+	asked := &askedFor{files: map[string]map[string]bool{}}
+	out := t.TempDir()
+	dirs := map[string]string{"context": c.main, "dockerfile": filepath.Dir(c.def.Dockerfile)}
+	// A COPY that would fail hits where another one of equal content was built.
+	attrs := map[string]string{"filename": filepath.Base(c.def.Dockerfile), "no-cache": ""}
+	if c.named != "" {
+		dirs["other"] = c.named
+		attrs["context:other"] = "local:other"
+	}
+	mounts := map[string]fsutil.FS{}
+	for name, dir := range dirs {
+		files, err := fsutil.NewFS(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mounts[name] = files
+	}
+	_, err := bk.Solve(context.WithoutCancel(t.Context()), nil, client.SolveOpt{
+		Frontend: "dockerfile.v0", FrontendAttrs: attrs, LocalMounts: mounts, LocalFilterOpt: asked.filter,
+		Exports: []client.ExportEntry{{Type: client.ExporterLocal, OutputDir: out}}, Internal: true,
+	}, nil)
+	return asked, out, err
+}
+
+// effective lists a local's effective context as treeOf lists a directory.
+func effective(l Local) []string {
+	var list []string
+	for f := range l.All() {
+		list = append(list, fmt.Sprintf("%s %v %s", f.Path, f.Mode, f.Link))
+	}
+	slices.Sort(list)
+	return list
+}
+
+func treeOf(t *testing.T, root string) []string {
+	tree, err := Scan(t.Context(), root, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []string
+	for e := range tree.All() {
+		list = append(list, fmt.Sprintf("%s %v %s", e.Path, e.Mode, e.Link))
+	}
+	slices.Sort(list)
+	return list
+}

@@ -1,0 +1,325 @@
+package daemon_test
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"maps"
+	mathrand "math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/moby/buildkit/client"
+	"github.com/tonistiigi/fsutil"
+
+	"github.com/stokerd/stoker/internal/api"
+)
+
+// A walk is somebody at work on a repository.
+type walk struct {
+	*mathrand.Rand
+	t          *testing.T
+	seed       uint64
+	dir, nonce string
+	dockerfile string
+	daemon     *process
+	builder    *client.Client
+	buildx     *buildx // builds in place of the plain client, if there is one
+	last       string  // the ref of the last build
+	missed     bool    // a build was made that the daemon did not see
+	blind      bool    // the builder is kept from seeing some changes
+	// steps were predicted, and of those that it should know so many not.
+	steps, unknown int
+}
+
+// step changes the repository, predicts and builds.
+func (w *walk) step(n int) {
+	w.t.Helper()
+	what := "start"
+	if n > 0 {
+		what = w.change()
+	}
+	excused := strings.HasPrefix(what, "prune")
+	kill, event := w.IntN(2) == 0, w.IntN(8)
+	switch event {
+	case 0:
+		before := w.resolved()
+		w.daemon.stop(kill)
+		w.daemon.start()
+		what += fmt.Sprintf(", and a restart (killed: %v)", kill)
+		// What a step takes comes from builds that may still be on their way in.
+		if diff := cmp.Diff(before.Steps, w.resolved().Steps, cmpopts.IgnoreFields(api.StepPrediction{}, "Seconds")); diff != "" {
+			w.t.Errorf("seed %d, build %d after %s: a restart changed what is predicted:\n%s", w.seed, n, what, diff)
+		}
+	case 1:
+		w.daemon.stop(kill)
+		w.build()
+		what += fmt.Sprintf(", a build that was not seen (killed: %v), and %s", kill, w.change())
+		w.daemon.start()
+		w.missed = true
+	case 3:
+		// As a verification does, and an edit follows what it proposed.
+		for range 1 + w.IntN(2) {
+			w.solve(client.SolveOpt{Internal: true, FrontendAttrs: map[string]string{"no-cache": ""}})
+		}
+		what += ", and builds without cache that are not told of"
+		w.missed = true
+	}
+	predicted := w.predict()
+	var killed chan struct{}
+	if event == 2 {
+		// Anywhere from before the build begins to after it is entered.
+		killed, w.missed = make(chan struct{}), true
+		time.AfterFunc(time.Duration(w.IntN(1500))*time.Millisecond, func() { w.daemon.cmd.Process.Kill(); close(killed) })
+	}
+	ran := w.build()
+	w.t.Logf("seed %d, build %d after %s, killed while it runs: %v", w.seed, n, what, killed != nil)
+	for _, s := range predicted.Steps {
+		prefix, _, _ := strings.Cut(s.Name, "] ")
+		executed, told := ran[prefix+"]"]
+		w.steps++
+		switch {
+		case s.Outcome == "unknown" && s.Cause.Kind == "stale-stat" && !w.blind && !w.missed:
+			w.t.Errorf("seed %d, build %d after %s: the builder sees all changes, and %s is said to depend on one that it does not", w.seed, n, what, s.Name)
+		case s.Outcome == "unknown":
+			if !excused && !w.missed && !w.blind {
+				w.unknown++
+			}
+		case s.Outcome == "hit" && executed, s.Outcome == "miss" && told && !executed:
+			w.t.Errorf("seed %d, build %d after %s: %s was predicted to be a %s (%v), and executed: %v\n%s", w.seed, n, what, s.Name, s.Outcome, s.Cause, executed, w.dockerfile)
+		}
+	}
+	if killed != nil {
+		<-killed
+		w.daemon.stop(true)
+		w.daemon.start()
+		return
+	}
+	w.daemon.wait(w.dir, "the build", func(repo api.Repository) bool {
+		return len(repo.Definitions) == 1 && repo.Definitions[0].Last != nil && repo.Definitions[0].Last.Ref == w.last
+	})
+}
+
+func (w *walk) write(name, text string) {
+	w.t.Helper()
+	path := filepath.Join(w.dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// draw makes up a repository: a Dockerfile of two or three stages, and files.
+func (w *walk) draw() {
+	var b strings.Builder
+	copies := []string{
+		"COPY src /src\n", "COPY . /all\n", "COPY src/a src/b /two/\n", "COPY src/*.txt /texts/\n", "COPY --link conf /conf\n",
+		"COPY --chmod=600 conf/one /one\n", "COPY --exclude=*.md src /some\n", "COPY --parents src/**/*.txt /par/\n", "ADD conf /added\n",
+		"COPY <<EOF /here\nhello " + w.nonce + "\nEOF\n",
+	}
+	run := func() string {
+		return []string{
+			"RUN echo " + w.nonce + fmt.Sprint(w.IntN(3)) + " > /r" + fmt.Sprint(w.IntN(4)) + "\n",
+			"RUN --mount=type=bind,source=src,target=/m cat /m/a > /m" + fmt.Sprint(w.IntN(4)) + " && echo " + w.nonce + "\n",
+			"RUN --mount=type=cache,target=/c echo " + w.nonce + " > /c/x\n",
+			"ARG V=" + fmt.Sprint(w.IntN(2)) + "\nRUN echo $V " + w.nonce + " > /v\n",
+			"WORKDIR /w" + w.nonce[:4] + fmt.Sprint(w.IntN(2)) + "\n",
+		}[w.IntN(5)]
+	}
+	stages := 2 + w.IntN(2)
+	for s := range stages {
+		fmt.Fprintf(&b, "FROM node:20 AS s%d\nLABEL nonce=%s\nRUN echo %s%d > /made\n", s, w.nonce, w.nonce, s)
+		for range 1 + w.IntN(4) {
+			if w.IntN(2) == 0 {
+				b.WriteString(copies[w.IntN(len(copies))])
+			} else {
+				b.WriteString(run())
+			}
+		}
+		if s > 0 && w.IntN(4) > 0 {
+			fmt.Fprintf(&b, "COPY --from=s%d /made /from%d\n", w.IntN(s), s)
+		}
+	}
+	w.dockerfile = b.String()
+	w.write("Dockerfile", w.dockerfile)
+	w.write(".dockerignore", "*.log\n")
+	for _, name := range []string{"src/a", "src/b", "src/c.txt", "src/deep/d.txt", "src/e.md", "conf/one", "conf/two", "noise.log"} {
+		w.write(name, name)
+	}
+}
+
+// change does what people do to a repository, and says what.
+func (w *walk) change() string {
+	files := []string{"src/a", "src/b", "src/c.txt", "src/deep/d.txt", "src/e.md", "conf/one", "conf/two"}
+	name := files[w.IntN(len(files))]
+	path := filepath.Join(w.dir, name)
+	must := func(err error) {
+		w.t.Helper()
+		if err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	switch w.IntN(15) {
+	case 13:
+		return fmt.Sprint("prune of ", w.pruneSome())
+	case 11:
+		now := time.Now()
+		must(os.Chtimes(path, now, now))
+		return "touch only " + name
+	case 12:
+		if !w.blind {
+			break
+		}
+		if w.IntN(2) == 0 {
+			mode := []os.FileMode{0o755, 0o700}[w.IntN(2)]
+			must(os.Chmod(filepath.Join(w.dir, "src"), mode))
+			return fmt.Sprint("chmod the folder src ", mode)
+		}
+		fi, err := os.Stat(path)
+		must(err)
+		text, err := os.ReadFile(path)
+		must(err)
+		if len(text) > 0 {
+			text[len(text)-1] = byte('0' + w.IntN(3))
+		}
+		must(os.WriteFile(path, text, fi.Mode()))
+		must(os.Chtimes(path, fi.ModTime(), fi.ModTime()))
+		return "edit " + name + " so that it looks the same"
+	case 0, 1, 2:
+		text := fmt.Sprint("text ", w.IntN(3))
+		w.write(name, text)
+		return "write " + text + " to " + name
+	case 3:
+		mode := []os.FileMode{0o644, 0o600, 0o755}[w.IntN(3)]
+		must(os.Chmod(path, mode))
+		return fmt.Sprint("chmod ", name, mode)
+	case 4:
+		now, err := os.ReadFile(path)
+		must(err)
+		w.write(name, string(now))
+		return "touch " + name
+	case 5:
+		extra := filepath.Join(w.dir, "src", fmt.Sprint("extra", w.IntN(2), ".txt"))
+		if os.Remove(extra) == nil {
+			return "remove " + extra
+		}
+		w.write(filepath.Join("src", filepath.Base(extra)), "extra")
+		return "add " + extra
+	case 6:
+		w.write("noise.log", rand.Text())
+		return "change an ignored file"
+	case 7:
+		w.write(".dockerignore", []string{"*.log\n", "*.log\n**/*.md\n", "*.log\nconf/two\n"}[w.IntN(3)])
+		return "edit the ignore file"
+	case 8:
+		lines := strings.SplitAfter(w.dockerfile, "\n")
+		i := slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(l, "RUN echo") && w.IntN(3) == 0 })
+		if i < 0 {
+			return "nothing"
+		}
+		edited := slices.Clone(lines)
+		edited[i] = strings.TrimSuffix(lines[i], "\n") + fmt.Sprint(" # ", w.IntN(2)) + "\n"
+		w.write("Dockerfile", strings.Join(edited, ""))
+		return "edit " + lines[i]
+	case 9:
+		w.write("Dockerfile", w.dockerfile)
+		return "take the Dockerfile back"
+	case 10:
+		must(w.builder.Prune(context.WithoutCancel(w.t.Context()), nil))
+		return "prune"
+	}
+	return "nothing"
+}
+
+// pruneSome has some results go, of those that are listed alike perhaps one, as a
+// builder's garbage collection does, and returns how many.
+func (w *walk) pruneSome() int {
+	w.t.Helper()
+	ctx := context.WithoutCancel(w.t.Context())
+	usage, err := w.builder.DiskUsage(ctx)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var filters []string
+	for _, u := range usage {
+		if w.IntN(4) == 0 {
+			filters = append(filters, "id=="+u.ID)
+		}
+	}
+	if len(filters) == 0 {
+		return 0
+	}
+	gone := make(chan client.UsageInfo, len(usage))
+	if err := w.builder.Prune(ctx, gone, client.WithFilter(filters)); err != nil {
+		w.t.Fatal(err)
+	}
+	return len(gone)
+}
+
+func (w *walk) predict() api.Prediction {
+	w.t.Helper()
+	answer, err := w.daemon.Predict(w.t.Context(), api.PredictRequest{Query: api.Query{Dir: w.dir}})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return answer.Definitions[0]
+}
+
+// resolved predicts once all base images are known.
+func (w *walk) resolved() api.Prediction {
+	w.t.Helper()
+	for range 10 { // each waits for them, for a while
+		p := w.predict()
+		if !slices.ContainsFunc(p.Steps, func(s api.StepPrediction) bool { return s.Cause != nil && s.Cause.Kind == "unresolved" }) {
+			return p
+		}
+	}
+	w.t.Fatal("a base image was not resolved")
+	return api.Prediction{}
+}
+
+// build has another client build, and returns which steps it saw run, by their
+// place: "[build 3/7]".
+func (w *walk) build() map[string]bool { return w.solve(client.SolveOpt{}) }
+
+func (w *walk) solve(opt client.SolveOpt) map[string]bool {
+	w.t.Helper()
+	if w.buildx != nil && !opt.Internal { // what stoker builds is not built by it
+		var ran map[string]bool
+		w.last, ran = w.buildx.build(w.dir, nil, false)
+		return ran
+	}
+	fs, err := fsutil.NewFS(w.dir)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	status, ran := make(chan *client.SolveStatus), map[string]bool{}
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		for s := range status {
+			sawRun(ran, s)
+		}
+	}()
+	opt.Ref, opt.Frontend = "walk"+rand.Text(), "dockerfile.v0"
+	attrs := map[string]string{"filename": "Dockerfile"}
+	maps.Copy(attrs, opt.FrontendAttrs)
+	opt.FrontendAttrs, opt.LocalMounts = attrs, map[string]fsutil.FS{"context": fs, "dockerfile": fs}
+	if !opt.Internal {
+		w.last = opt.Ref
+	}
+	_, err = w.builder.Solve(w.t.Context(), nil, opt, status)
+	<-read
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return ran
+}
