@@ -51,15 +51,7 @@ func TestBlurIsSharpWhereNothingChanged(t *testing.T) {
 		dockerfilePath := filepath.Join(t.TempDir(), "Dockerfile")
 		write(t, dockerfilePath, "FROM scratch\nCOPY "+pick(w.generator, []string{".", "a src/", "a*"})+" /x/\n")
 		look := func() (*content.Manifest, buildctx.SentDir) {
-			tree, err := buildctx.Scan(t.Context(), w.root, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			views := func(string) (*buildctx.Tree, string, error) { return tree, ".", nil }
-			selection, err := buildctx.Compute(t.Context(), buildctx.Definition{Context: w.root, Dockerfile: dockerfilePath}, nil, views)
-			if err != nil {
-				t.Fatal(err)
-			}
+			_, selection := w.look(dockerfilePath)
 			m, _, err := content.Compute(t.Context(), selection.Main.Top(), nil, time.Now())
 			if err != nil {
 				t.Fatal(err)

@@ -42,6 +42,21 @@ func newWorld(t *testing.T, seed uint64) *world {
 	return w
 }
 
+// look returns the tree as it is now, and what a build of the Dockerfile takes of it.
+func (w *world) look(dockerfile string) (*buildctx.Tree, *buildctx.Selection) {
+	w.t.Helper()
+	tree, err := buildctx.Scan(w.t.Context(), w.root, nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	views := func(string) (*buildctx.Tree, string, error) { return tree, ".", nil }
+	selection, err := buildctx.Compute(w.t.Context(), buildctx.Definition{Context: w.root, Dockerfile: dockerfile}, nil, views)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return tree, selection
+}
+
 var places = []string{"", "a", "a/b", "src", "src/a", "b"}
 
 func (w *world) abs(name string) string { return filepath.Join(w.root, name) }
@@ -171,16 +186,9 @@ func TestManifestIsWhatArrives(t *testing.T) {
 		copied := pick(w.generator, []string{".", ".", "a src/", "a*"})
 		write(t, dockerfile, "FROM scratch\nCOPY "+copied+" /x/\n")
 		write(t, dockerfile+".dockerignore", ignored)
-		def := buildctx.Definition{Context: w.root, Dockerfile: dockerfile}
-		tree, err := buildctx.Scan(t.Context(), w.root, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+		var err error
+		tree, selection := w.look(dockerfile)
 		views := func(string) (*buildctx.Tree, string, error) { return tree, ".", nil }
-		selection, err := buildctx.Compute(t.Context(), def, nil, views)
-		if err != nil {
-			t.Fatal(err)
-		}
 		clock := time.Now
 		if w.IntN(2) == 0 {
 			clock = func() time.Time { return time.Now().Add(time.Hour) } // all is old

@@ -8,10 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/moby/buildkit/client"
-
 	"github.com/stokerd/stoker/internal/api"
-	"github.com/stokerd/stoker/internal/lab"
 )
 
 // editUnseen changes a file's content and nothing that a builder looks at.
@@ -34,13 +31,7 @@ func editUnseen(t *testing.T, path, text string) {
 // it changed while the daemon was off, or was killed, and when a build ran
 // meanwhile. A step that takes no such file is predicted as ever.
 func TestUnseenWhileOff(t *testing.T) {
-	builder := lab.Own(t)
-	r := startProcess(t, builder.Address())
-	other, err := client.New(t.Context(), builder.Address())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { other.Close() })
+	r, other := startOwn(t)
 	for n, tt := range []struct {
 		name   string
 		kill   bool

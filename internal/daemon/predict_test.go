@@ -7,8 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/moby/buildkit/client"
-
 	"github.com/stokerd/stoker/internal/api"
 	"github.com/stokerd/stoker/internal/lab"
 	"github.com/stokerd/stoker/internal/randtest"
@@ -30,15 +28,9 @@ func TestPredictUnseen(t *testing.T) { walks(t, walk{blind: true}, 2, 60) }
 
 // walks takes some walks of a kind.
 func walks(t *testing.T, kind walk, share, full int) {
-	builder := lab.Own(t)
-	r := startProcess(t, builder.Address())
-	other, err := client.New(t.Context(), builder.Address())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { other.Close() })
+	r, other := startOwn(t)
 	if kind.buildx != nil {
-		kind.buildx = newBuildx(t, r.home, builder.Address())
+		kind.buildx = newBuildx(t, r.home, r.address)
 	}
 	var steps, unknown int
 	for seed := range randtest.Seeds(t, share, full) {

@@ -19,7 +19,27 @@ import (
 	"github.com/tonistiigi/fsutil"
 
 	"github.com/stokerd/stoker/internal/api"
+	"github.com/stokerd/stoker/internal/lab"
 )
+
+// startOwn runs a builder that nobody else uses, a daemon on it, and another client
+// of the builder.
+func startOwn(t *testing.T) (*process, *client.Client) {
+	t.Helper()
+	address := lab.Own(t).Address()
+	return startProcess(t, address), dial(t, address)
+}
+
+// dial returns a client of a builder, which ends with the test.
+func dial(t *testing.T, address string) *client.Client {
+	t.Helper()
+	c, err := client.New(t.Context(), address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
 
 // A walk is somebody at work on a repository.
 type walk struct {

@@ -9,22 +9,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/moby/buildkit/client"
-
 	"github.com/stokerd/stoker/internal/api"
-	"github.com/stokerd/stoker/internal/lab"
 )
 
 // What will run is told in the words of why, and how long it will take from what
 // was observed, after a restart, too.
 func TestPredictSaysWhy(t *testing.T) {
-	builder := lab.Own(t) // what others left in one would be in doubt
-	r := startProcess(t, builder.Address())
-	other, err := client.New(t.Context(), builder.Address())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { other.Close() })
+	r, other := startOwn(t) // what others left in one would be in doubt
 	nonce := strings.ToLower(rand.Text())
 	w := &walk{Rand: mathrand.New(mathrand.NewPCG(1, 1)), t: t, dir: t.TempDir(), daemon: r, builder: other, nonce: nonce}
 	dockerfile := "FROM node:20 AS made\nARG FLAVOUR=plain\nRUN echo $FLAVOUR " + nonce + " > /made\nCOPY conf /conf\nRUN cat /conf/* > /all\n" +
@@ -100,13 +91,7 @@ func TestPredictSaysWhy(t *testing.T) {
 // A change that the builder does not see is found, and makes what depends on it
 // unknown until the file is touched.
 func TestUnseenChange(t *testing.T) {
-	builder := lab.Own(t)
-	r := startProcess(t, builder.Address())
-	other, err := client.New(t.Context(), builder.Address())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { other.Close() })
+	r, other := startOwn(t)
 	w := &walk{Rand: mathrand.New(mathrand.NewPCG(1, 1)), t: t, dir: t.TempDir(), daemon: r, builder: other}
 	w.write("Dockerfile", "FROM node:20\nCOPY conf /conf\nCOPY src /src\n")
 	w.write("src/a", "one")

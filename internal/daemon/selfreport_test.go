@@ -28,18 +28,16 @@ func TestSelfReport(t *testing.T) {
 	if _, err := r.Predict(t.Context(), api.PredictRequest{Query: api.Query{Dir: root}}); err != nil {
 		t.Fatal(err) // the base image is looked up by then
 	}
-	c, err := client.New(t.Context(), lab.For(t).Address())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close() })
+	c := dial(t, lab.For(t).Address())
 	buildOf := func(context string) {
 		t.Helper()
 		mounts := map[string]fsutil.FS{}
 		for name, dir := range map[string]string{"context": context, "dockerfile": root} {
-			if mounts[name], err = fsutil.NewFS(dir); err != nil {
+			files, err := fsutil.NewFS(dir)
+			if err != nil {
 				t.Fatal(err)
 			}
+			mounts[name] = files
 		}
 		if _, err := c.Solve(t.Context(), nil, client.SolveOpt{Frontend: "dockerfile.v0", LocalMounts: mounts}, nil); err != nil {
 			t.Fatal(err)

@@ -35,11 +35,7 @@ func whyWalks(t *testing.T, byBuildx bool, share, full int) {
 		cli = newBuildx(t, home, builder.Address())
 	}
 	r := start(t, home, map[string]string{"BUILDKIT_HOST": builder.Address()})
-	other, err := client.New(t.Context(), builder.Address())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { other.Close() })
+	other := dial(t, builder.Address())
 	breakers, kinds := 0, map[string]int{}
 	for seed := range randtest.Seeds(t, share, full) {
 		w := newWhyWalk(t, seed, other, builder)
