@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/moby/buildkit/client"
+
 	"github.com/stokerd/stoker/internal/api"
 )
 
@@ -152,13 +154,7 @@ func TestUnseenChange(t *testing.T) {
 // of one command in two stages, which ran at the same time. Which one it was is not
 // known, and never guessed.
 func TestAlikeInTwoStages(t *testing.T) {
-	builder := lab.Own(t)
-	r := startProcess(t, builder.Address())
-	other, err := client.New(t.Context(), builder.Address())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { other.Close() })
+	r, other := startOwn(t)
 	for n := range 2 {
 		nonce := strings.ToLower(rand.Text())
 		w := &walk{Rand: mathrand.New(mathrand.NewPCG(uint64(n), 1)), t: t, dir: t.TempDir(), daemon: r, builder: other, nonce: nonce}
