@@ -80,9 +80,10 @@ type form struct {
 }
 
 type table struct {
-	System Places `toml:"system"`
-	Tools  Places `toml:"tools"`
-	Forms  []form `toml:"form"`
+	System Places  `toml:"system"`
+	Tools  Places  `toml:"tools"`
+	Forms  []form  `toml:"form"`
+	Caches []Cache `toml:"cache"`
 
 	byProgram map[string][]*form
 }
@@ -101,6 +102,11 @@ func parse(text []byte) (*table, error) {
 	d.DisallowUnknownFields()
 	if err := d.Decode(t); err != nil {
 		return nil, fmt.Errorf("read the table of commands: %w", err)
+	}
+	for i := range t.Caches {
+		if err := t.Caches[i].check(); err != nil {
+			return nil, err
+		}
 	}
 	for i := range t.Forms {
 		f := &t.Forms[i]

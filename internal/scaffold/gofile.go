@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"path"
 	"strings"
+
+	"github.com/stokerd/stoker/internal/effects"
 )
 
 func (g *golang) bases(*App) ([]Base, map[Base]string) {
@@ -12,11 +14,6 @@ func (g *golang) bases(*App) ([]Base, map[Base]string) {
 	}
 	return []Base{Distroless, Slim, Alpine, Scratch}, nil
 }
-
-const (
-	modCache   = "/go/pkg/mod"
-	buildCache = "/root/.cache/go-build"
-)
 
 // write adds the stages: build and the image.
 func (g *golang) write(a *App, base Base, d *page, ignore *ignoreList) {
@@ -58,7 +55,7 @@ func (g *golang) writeDownload(a *App, d *page) {
 	default:
 		d.add("COPY go.mod go.sum ./")
 	}
-	d.run([]string{cacheAt(modCache, "")}, "go mod download")
+	d.run(mountsOf(effects.CacheOf("go modules"), "golang"), "go mod download")
 	if g.work == "" && rel != "" {
 		d.add("WORKDIR /src")
 	}
@@ -69,9 +66,9 @@ func (g *golang) writeBuild(a *App, base Base, d *page) {
 	if rel, _ := below(a.Context, g.module); g.work == "" && rel != "" {
 		d.add("WORKDIR " + path.Join("/src", rel))
 	}
-	mounts := []string{cacheAt(buildCache, "")}
+	mounts := mountsOf(effects.CacheOf("go build"), "golang")
 	if !g.vendor {
-		mounts = append([]string{cacheAt(modCache, "")}, mounts...)
+		mounts = append(mountsOf(effects.CacheOf("go modules"), "golang"), mounts...)
 	}
 	tags := ""
 	if base == Scratch {

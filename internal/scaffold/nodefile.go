@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/stokerd/stoker/internal/effects"
 )
 
 // bases: a page needs a web server, a server needs node.
@@ -125,7 +127,7 @@ func (n *node) writeBase(base Base, d *page) {
 	}
 	if n.tool.setup != "" {
 		d.note("From the registry and not by corepack, which Node 25 and later come without.")
-		d.run([]string{cacheAt("/root/.npm", "")}, fmt.Sprintf(n.tool.setup, n.version))
+		d.run(mountsOf(effects.CacheOf("npm"), "node"), fmt.Sprintf(n.tool.setup, n.version))
 	}
 }
 
@@ -153,7 +155,7 @@ func (n *node) copyManifests(d *page) {
 
 // mounts are those of an install: the downloads, and what .npmrc asks for.
 func (n *node) mounts() []string {
-	list := []string{cacheAt(n.tool.cache, n.tool.sharing)}
+	list := mountsOf(n.tool.cache, "node")
 	for _, v := range n.secrets {
 		list = append(list, "type=secret,id="+strings.ReplaceAll(strings.ToLower(v), "_", "-")+",env="+v)
 	}

@@ -3,6 +3,8 @@ package scaffold
 import (
 	"fmt"
 	"strings"
+
+	"github.com/stokerd/stoker/internal/effects"
 )
 
 // A nodeTool is a package manager of Node's: data for nodefile.go.
@@ -22,8 +24,7 @@ type nodeTool struct {
 	// script runs one of package.json's; %s is its name. In is the same in a workspace.
 	script, in string
 	exec       string // runs a program of a package
-	cache      string // the folder with its downloads, for root
-	sharing    string // of the cache: "" where processes may share it
+	cache      *effects.Cache
 	unlocked   string // installs without a lock file
 }
 
@@ -33,25 +34,25 @@ func nodeTools() []nodeTool {
 		{
 			name: "npm", locks: []string{"package-lock.json", "npm-shrinkwrap.json"}, also: []string{".npmrc"},
 			install: "npm ci", production: "npm ci --omit=dev", member: "npm ci --omit=dev --workspace=%[1]s", prune: "npm prune --omit=dev",
-			script: "npm run %s", in: "npm run %[1]s --workspace=%[2]s", exec: "npx --no-install %s", cache: "/root/.npm", unlocked: "npm install",
+			script: "npm run %s", in: "npm run %[1]s --workspace=%[2]s", exec: "npx --no-install %s", cache: effects.CacheOf("npm"), unlocked: "npm install",
 		},
 		{
 			name: "pnpm", locks: []string{"pnpm-lock.yaml"}, also: []string{".npmrc", "pnpm-workspace.yaml", ".pnpmfile.cjs"},
 			setup:   "npm install --global pnpm@%s",
 			install: "pnpm install --frozen-lockfile", production: "pnpm install --frozen-lockfile --prod", member: "pnpm install --frozen-lockfile --prod --filter '%[2]s...'",
 			prune: "pnpm prune --prod", script: "pnpm run %s", in: "pnpm --filter %[2]s run %[1]s", exec: "pnpm exec %s",
-			cache: "/root/.local/share/pnpm/store", unlocked: "pnpm install",
+			cache: effects.CacheOf("pnpm"), unlocked: "pnpm install",
 		},
 		{
 			name: "yarn", locks: []string{"yarn.lock"}, also: []string{".npmrc", ".yarnrc"},
 			install: "yarn install --frozen-lockfile", production: "yarn install --frozen-lockfile --production",
 			prune: "yarn install --frozen-lockfile --production --ignore-scripts --prefer-offline", script: "yarn run %s", in: "yarn workspace %[2]s run %[1]s", exec: "yarn run %s",
-			cache: "/usr/local/share/.cache/yarn", sharing: "locked", unlocked: "yarn install",
+			cache: effects.CacheOf("yarn"), unlocked: "yarn install",
 		},
 		{
 			name: "bun", locks: []string{"bun.lock", "bun.lockb"}, also: []string{".npmrc", "bunfig.toml"},
 			install: "bun install --frozen-lockfile", production: "bun install --frozen-lockfile --production", member: "bun install --frozen-lockfile --production --filter %[2]s",
-			script: "bun run %s", in: "bun run --filter %[2]s %[1]s", exec: "bunx %s", cache: "/root/.bun/install/cache", unlocked: "bun install",
+			script: "bun run %s", in: "bun run --filter %[2]s %[1]s", exec: "bunx %s", cache: effects.CacheOf("bun"), unlocked: "bun install",
 		},
 	}
 }
@@ -64,7 +65,7 @@ func berry(focus, shipped bool) nodeTool {
 		name: "yarn", also: []string{".yarnrc.yml", ".npmrc", ".yarn/releases", ".yarn/plugins", ".yarn/patches"},
 		setup:   "npm install --global --force @yarnpkg/cli-dist@%s",
 		install: "yarn install --immutable", script: "yarn run %s", in: "yarn workspace %[2]s run %[1]s", exec: "yarn run %s",
-		cache: "/root/.yarn/berry/cache", sharing: "locked", unlocked: "yarn install",
+		cache: effects.CacheOf("yarn berry"), unlocked: "yarn install",
 	}
 	if shipped {
 		t.setup = "" // .yarn/releases has it, and the yarn of the image hands over to that

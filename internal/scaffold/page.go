@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/stokerd/stoker/internal/effects"
 )
 
 // width is where comments are broken.
@@ -78,14 +80,17 @@ func (d *page) env(pairs ...string) {
 	d.add("")
 }
 
-// cacheAt is a cache mount. The sharing is for tools that do not bear a second
-// process in their folder.
-func cacheAt(dir, sharing string) string {
-	m := "type=cache,target=" + dir
-	if sharing != "" {
-		m += ",sharing=" + sharing
+// mountsOf are the cache mounts of a tool that runs as root in an image.
+func mountsOf(c *effects.Cache, image string) []string {
+	var list []string
+	for _, dir := range c.At(image, "/root") {
+		m := "type=cache,target=" + dir
+		if c.Sharing != "" {
+			m += ",sharing=" + c.Sharing
+		}
+		list = append(list, m)
 	}
-	return m
+	return list
 }
 
 // list is the exec form of a command.

@@ -5,6 +5,8 @@ import (
 	"path"
 	"strconv"
 	"strings"
+
+	"github.com/stokerd/stoker/internal/effects"
 )
 
 // distrolessPython is the only version that distroless images of this Debian have.
@@ -62,7 +64,7 @@ func (p *python) writeTool(d *page) {
 		d.add("COPY --from=" + p.tool.image + " /uv /usr/local/bin/uv")
 	}
 	if p.tool.setup != "" {
-		d.run([]string{cacheAt("/root/.cache/pip", "")}, "pip install "+p.tool.setup)
+		d.run(mountsOf(effects.CacheOf("pip"), "python"), "pip install "+p.tool.setup)
 	}
 	if len(p.tool.env) > 0 {
 		d.env(p.tool.env...)
@@ -75,10 +77,7 @@ func (p *python) writeTool(d *page) {
 
 // writeInstall installs the dependencies, then the project.
 func (p *python) writeInstall(a *App, d *page) {
-	var mounts []string
-	for _, dir := range p.tool.cache {
-		mounts = append(mounts, cacheAt(dir, p.tool.sharing))
-	}
+	mounts := mountsOf(p.tool.cache, "python")
 	install, project := p.tool.install, p.tool.project
 	if strings.Contains(install, "%s") {
 		install = fmt.Sprintf(install, p.manifest)
@@ -107,9 +106,9 @@ func (p *python) writeInstall(a *App, d *page) {
 		case p.tool.name == "uv":
 			d.run(mounts, "uv pip install "+p.server+serverPin(p.server))
 		case p.tool.venv:
-			d.run([]string{cacheAt("/root/.cache/pip", "")}, "pip install "+p.server+serverPin(p.server))
+			d.run(mountsOf(effects.CacheOf("pip"), "python"), "pip install "+p.server+serverPin(p.server))
 		default:
-			d.run([]string{cacheAt("/root/.cache/pip", "")}, "pip --python /app/.venv/bin/python install "+p.server+serverPin(p.server))
+			d.run(mountsOf(effects.CacheOf("pip"), "python"), "pip --python /app/.venv/bin/python install "+p.server+serverPin(p.server))
 		}
 		d.hint("%s is not among the requirements: the image adds it", p.server)
 	}

@@ -1,6 +1,10 @@
 package scaffold
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/stokerd/stoker/internal/effects"
+)
 
 // A pythonTool is a package manager of Python's: data for pythonfile.go. All of
 // them fill /app/.venv, which the image gets as a whole.
@@ -16,8 +20,7 @@ type pythonTool struct {
 	// "" where the tool does not install projects.
 	install, project string
 	unlocked         string // the install where the lock file is missing
-	cache            []string
-	sharing          string
+	cache            *effects.Cache
 }
 
 // pythonTools returns every one, the more telling first.
@@ -26,24 +29,24 @@ func pythonTools() []pythonTool {
 		{
 			name: "uv", known: []string{"uv.lock"}, reads: []string{"pyproject.toml", "uv.lock", "uv.toml", ".python-version"}, image: uvImage,
 			env:     []string{"UV_LINK_MODE=copy", "UV_COMPILE_BYTECODE=1", "UV_PYTHON_DOWNLOADS=never"},
-			install: "uv sync --locked --no-dev --no-install-project", project: "uv sync --locked --no-dev --no-editable", cache: []string{"/root/.cache/uv"},
+			install: "uv sync --locked --no-dev --no-install-project", project: "uv sync --locked --no-dev --no-editable", cache: effects.CacheOf("uv"),
 		},
 		{
 			name: "poetry", known: []string{"poetry.lock"}, reads: []string{"pyproject.toml", "poetry.lock", "poetry.toml"}, setup: poetryPin,
 			env:     []string{"POETRY_NO_INTERACTION=1", "POETRY_VIRTUALENVS_IN_PROJECT=true"},
 			install: "poetry install --only main --no-root", project: "poetry install --only main",
-			cache: []string{"/root/.cache/pypoetry/cache", "/root/.cache/pypoetry/artifacts"}, sharing: "locked",
+			cache: effects.CacheOf("poetry"),
 		},
 		{
 			name: "pipenv", known: []string{"Pipfile.lock", "Pipfile"}, reads: []string{"Pipfile", "Pipfile.lock"}, setup: pipenvPin,
-			env: []string{"PIPENV_VENV_IN_PROJECT=1"}, install: "pipenv install --deploy", unlocked: "pipenv install", cache: []string{"/root/.cache/pipenv", "/root/.cache/pip"}, sharing: "locked",
+			env: []string{"PIPENV_VENV_IN_PROJECT=1"}, install: "pipenv install --deploy", unlocked: "pipenv install", cache: effects.CacheOf("pipenv"),
 		},
 		{
 			name: "pip", known: []string{"requirements.txt", "requirements/prod.txt", "requirements/production.txt", "requirements/base.txt"}, venv: true,
-			install: "pip install -r %s", cache: []string{"/root/.cache/pip"},
+			install: "pip install -r %s", cache: effects.CacheOf("pip"),
 		},
 		{
-			name: "pip", known: []string{"pyproject.toml", "setup.py"}, venv: true, project: "pip install .", cache: []string{"/root/.cache/pip"},
+			name: "pip", known: []string{"pyproject.toml", "setup.py"}, venv: true, project: "pip install .", cache: effects.CacheOf("pip"),
 		},
 	}
 }

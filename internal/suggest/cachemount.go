@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/stokerd/stoker/context/dockerfile"
+	"github.com/stokerd/stoker/internal/effects"
 )
 
 // cacheMount proposes to keep a package manager's downloads in a cache mount,
@@ -14,7 +15,7 @@ import (
 // docs/rules/cache-mount.md.
 func cacheMount(in Input) []Suggestion {
 	var list []Suggestion
-	for _, tool := range cachedTools() {
+	for _, tool := range effects.Caches() {
 		for _, st := range in.File.Stages {
 			if !neededByAny(in, st.Index) || !ownUse(in.File, st, tool) || usesTool(in.File, st.BaseStage, tool) {
 				continue // nothing to tell, or told with the stage that it starts from
@@ -25,11 +26,6 @@ func cacheMount(in Input) []Suggestion {
 		}
 	}
 	return list
-}
-
-// global reports the install of a tool beside the project: one download.
-func global(c command) bool {
-	return slices.Contains(c.words, "-g") || slices.Contains(c.words, "--global")
 }
 
 // rootImages are images that are known to run as root, by name.
@@ -75,7 +71,7 @@ func extends(f *dockerfile.File, stage, base int) bool {
 }
 
 // usesTool reports a stage, or one below it, with a RUN that uses the tool.
-func usesTool(f *dockerfile.File, stage int, tool cachedTool) bool {
+func usesTool(f *dockerfile.File, stage int, tool *effects.Cache) bool {
 	for ; stage >= 0; stage = f.Stages[stage].BaseStage {
 		if ownUse(f, f.Stages[stage], tool) {
 			return true
@@ -85,7 +81,7 @@ func usesTool(f *dockerfile.File, stage int, tool cachedTool) bool {
 }
 
 // ownUse reports a stage with a RUN of its own that uses the tool.
-func ownUse(f *dockerfile.File, st dockerfile.Stage, tool cachedTool) bool {
+func ownUse(f *dockerfile.File, st dockerfile.Stage, tool *effects.Cache) bool {
 	v := newStageView(f, st)
 	for i, ins := range st.Instructions {
 		if ins.Run == nil {
@@ -98,11 +94,11 @@ func ownUse(f *dockerfile.File, st dockerfile.Stage, tool cachedTool) bool {
 	return false
 }
 
-func (c command) is(tool cachedTool) bool { return len(c.words) > 0 && tool.uses(c) }
+func (c command) is(tool *effects.Cache) bool { return tool.Uses(c.words) }
 
 // A mountPlan is where a tool's mounts would go.
 type mountPlan struct {
-	tool  cachedTool
+	tool  *effects.Cache
 	image string
 	runs  []dockerfile.Instruction // get the mounts
 	dirs  []string
@@ -110,7 +106,7 @@ type mountPlan struct {
 }
 
 // mountFor proposes a tool's mounts for a stage and those that start from it.
-func mountFor(in Input, st dockerfile.Stage, tool cachedTool) (Suggestion, bool) {
+func mountFor(in Input, st dockerfile.Stage, tool *effects.Cache) (Suggestion, bool) {
 	f := in.File
 	p := mountPlan{tool: tool, image: imageName(rootStage(f, st.Index).Base)}
 	if !slices.Contains(rootImages(), p.image) {
@@ -121,7 +117,7 @@ func mountFor(in Input, st dockerfile.Stage, tool cachedTool) (Suggestion, bool)
 			return Suggestion{}, false
 		}
 	}
-	if len(p.runs) == 0 || p.taken(f, st.Index) || !tool.reads(in) || p.cut(in) {
+	if len(p.runs) == 0 || p.taken(f, st.Index) || !used(in, tool) || p.cut(in) {
 		return Suggestion{}, false
 	}
 	evidence, ok := p.evidence(in, st)
@@ -137,10 +133,10 @@ func mountFor(in Input, st dockerfile.Stage, tool cachedTool) (Suggestion, bool)
 		return Suggestion{}, false
 	}
 	s := Suggestion{
-		Rule: "cache-mount", Title: "keep what " + strings.Fields(tool.name)[0] + " downloads in a cache mount", Evidence: evidence,
+		Rule: "cache-mount", Title: "keep what " + tool.Program() + " downloads in a cache mount", Evidence: evidence,
 		Lines: dockerfile.Lines{From: p.runs[0].Lines.From, To: p.runs[len(p.runs)-1].Lines.To}, Proof: ByConstruction, Changes: []Change{change},
 	}
-	if strings.HasSuffix(tool.name, " build") {
+	if strings.HasSuffix(tool.Name, " build") {
 		s.Title = "keep the results of go build in a cache mount"
 	}
 	p.price(in, &s)
@@ -156,7 +152,7 @@ func mountFor(in Input, st dockerfile.Stage, tool cachedTool) (Suggestion, bool)
 func (p *mountPlan) cut(in Input) bool {
 	return in.asks("manifests-first") && slices.ContainsFunc(manifestsFirst(in), func(s Suggestion) bool {
 		return s.Proof == ByConstruction && slices.ContainsFunc(p.runs, func(run dockerfile.Instruction) bool {
-			return s.Lines.To == run.Lines.To && (strings.Contains(run.Run.Script, "&&") || strings.HasPrefix(p.tool.name, "go "))
+			return s.Lines.To == run.Lines.To && (strings.Contains(run.Run.Script, "&&") || strings.HasPrefix(p.tool.Name, "go "))
 		})
 	})
 }
@@ -167,7 +163,7 @@ func (p *mountPlan) price(in Input, s *Suggestion) {
 	price := &pricer{seconds: in.Seconds}
 	costs := map[string]float64{}
 	for _, run := range p.runs {
-		costs[run.Text] = price.cost(run) * (1 - p.tool.spares)
+		costs[run.Text] = price.cost(run) * (1 - p.tool.Spares)
 	}
 	in.price(s, variant{}, variant{costs: costs})
 	if s.SavesSeconds > 0 {
@@ -175,27 +171,27 @@ func (p *mountPlan) price(in Input, s *Suggestion) {
 	}
 }
 
-// reads reports that the context has a manifest for the tool.
-func (t cachedTool) reads(in Input) bool {
-	if t.manifest == "" {
-		return true
-	}
-	found := false
+// used reports that the context has a manifest for a tool. A RUN may name several
+// tools for the one that the lock file tells.
+func used(in Input, tool *effects.Cache) bool {
+	found, loose, rival := len(tool.Manifests) == 0, false, false
 	for name := range in.Builds[0].Context.Files() {
-		if t.manifest == "go.mod" && strings.HasSuffix("/"+name, "/vendor/modules.txt") {
+		if tool.Name == "go modules" && strings.HasSuffix("/"+name, "/vendor/modules.txt") {
 			return false // the modules come with the sources
 		}
-		found = found || path.Base(name) == t.manifest
+		base := path.Base(name)
+		found = found || slices.Contains(tool.Manifests, base)
+		loose, rival = loose || slices.Contains(tool.Loose, base), rival || slices.Contains(tool.Rivals, base)
 	}
-	return found
+	return found || loose && !rival
 }
 
 func (p *mountPlan) mounts() []string {
 	var flags []string
 	for _, dir := range p.dirs {
 		flag := "--mount=type=cache,target=" + dir + p.owner
-		if p.tool.shared != "" {
-			flag += ",sharing=" + p.tool.shared
+		if p.tool.Sharing != "" {
+			flag += ",sharing=" + p.tool.Sharing
 		}
 		flags = append(flags, flag)
 	}
@@ -206,13 +202,13 @@ func (p *mountPlan) mounts() []string {
 // mount would be wrong or could not be told to be right.
 func (p *mountPlan) collect(f *dockerfile.File, st dockerfile.Stage) bool {
 	v := newStageView(f, st)
-	home, owner, known := "/root", "", true
+	at := whereabouts{home: "/root", known: true}
 	for _, ins := range instructionsOf(f, st.BaseStage) {
-		home, owner, known = p.state(ins, home, owner, known)
+		at = p.follow(at, ins)
 	}
 	for i, ins := range st.Instructions {
-		home, owner, known = p.state(ins, home, owner, known)
-		if !known && ins.Run != nil {
+		at = p.follow(at, ins)
+		if !at.known && ins.Run != nil {
 			return false
 		}
 		if ins.Run == nil {
@@ -220,22 +216,25 @@ func (p *mountPlan) collect(f *dockerfile.File, st dockerfile.Stage) bool {
 		}
 		commands, ok := everyCommand(ins.Run, v.shell[i])
 		if !ok {
-			if p.tool.needed || strings.Contains(ins.Text, strings.Fields(p.tool.name)[0]) {
+			if p.tool.Needed || strings.Contains(ins.Text, p.tool.Program()) {
 				return false
 			}
 			continue
 		}
 		if !slices.ContainsFunc(commands, func(c command) bool { return c.is(p.tool) }) {
-			if p.tool.needed && len(p.runs) > 0 && slices.ContainsFunc(commands, mayRun) {
+			if p.tool.Needed && len(p.runs) > 0 && slices.ContainsFunc(commands, mayRun) {
 				return false // it may use the tool by itself
 			}
 			continue
 		}
-		dirs := p.tool.dirs(p.image, home)
-		if len(dirs) == 0 || len(p.runs) > 0 && (!slices.Equal(dirs, p.dirs) || owner != p.owner) || p.contradicted(ins, commands, dirs) {
+		dirs := p.tool.At(p.image, at.home)
+		if at.below != "" {
+			dirs = []string{path.Join(at.below, p.tool.Below[1])}
+		}
+		if len(dirs) == 0 || len(p.runs) > 0 && (!slices.Equal(dirs, p.dirs) || at.owner != p.owner) || p.contradicted(ins, commands, dirs) {
 			return false
 		}
-		p.dirs, p.owner = dirs, owner
+		p.dirs, p.owner = dirs, at.owner
 		p.runs = append(p.runs, ins)
 	}
 	return true
@@ -244,26 +243,39 @@ func (p *mountPlan) collect(f *dockerfile.File, st dockerfile.Stage) bool {
 // mayRun reports a command that may run others.
 func mayRun(c command) bool { return !slices.Contains(blindCommands(), c.words[0]) && !isFree(c) }
 
-// state follows what decides where a cache lies.
-func (p *mountPlan) state(ins dockerfile.Instruction, home, owner string, known bool) (string, string, bool) {
+// A whereabouts is what decides where a cache lies.
+type whereabouts struct {
+	home, owner string
+	below       string // the value of the tool's variable, "" if it has none
+	known       bool
+}
+
+// follow takes in an instruction.
+func (p *mountPlan) follow(at whereabouts, ins dockerfile.Instruction) whereabouts {
 	switch ins.Keyword {
 	case "USER":
 		name, _, _ := strings.Cut(ins.Value, ":")
 		switch {
 		case name == "root" || name == "0":
-			return "/root", "", known
+			at.home, at.owner = "/root", ""
 		case p.image == "node" && (name == "node" || name == "1000"):
-			return "/home/node", ",uid=1000,gid=1000", known
+			at.home, at.owner = "/home/node", ",uid=1000,gid=1000"
+		default:
+			at.known = false
 		}
-		return "", "", false
 	case "ENV", "ARG":
-		for _, name := range ins.Names {
-			if name == "HOME" || strings.HasPrefix(name, "XDG_") || slices.ContainsFunc(p.tool.env, func(e string) bool { return strings.HasPrefix(name, e) }) {
-				return home, owner, false
+		for i, name := range ins.Names {
+			if len(p.tool.Below) > 0 && name == p.tool.Below[0] && ins.Keyword == "ENV" && i < len(ins.Vars) {
+				at.below = strings.Trim(ins.Vars[i].Value, `"'`)
+				at.known = at.known && path.IsAbs(at.below) && !strings.ContainsAny(at.below, "$\\\"'")
+				continue
+			}
+			if name == "HOME" || strings.HasPrefix(name, "XDG_") || slices.ContainsFunc(p.tool.Env, func(e string) bool { return strings.HasPrefix(name, e) }) {
+				at.known = false
 			}
 		}
 	}
-	return home, owner, known
+	return at
 }
 
 // contradicted reports a RUN that has a mount there, or that says by a flag, an
@@ -275,14 +287,14 @@ func (p *mountPlan) contradicted(ins dockerfile.Instruction, commands []command,
 			return true
 		}
 	}
-	called := strings.Fields(p.tool.name)[0]
+	called := p.tool.Program()
 	for _, c := range commands {
 		switch {
 		case c.is(p.tool) && slices.ContainsFunc(c.words, func(w string) bool {
 			// Without a network, or told not to fetch, the step relies on files that
 			// an earlier one left; a builder may drop a cache mount between the two.
 			name, _, _ := strings.Cut(w, "=")
-			return slices.Contains(p.tool.against, name) || name == "--offline" || name == "--prefer-offline"
+			return slices.Contains(p.tool.Against, name) || name == "--offline" || name == "--prefer-offline"
 		}), slices.Contains(ins.Flags, "--network=none"):
 			return true
 		case c.words[0] == called && slices.ContainsFunc(c.words, func(w string) bool { return slices.Contains([]string{"cache", "store", "clean", "purge"}, w) }):
@@ -296,7 +308,7 @@ func (p *mountPlan) contradicted(ins dockerfile.Instruction, commands []command,
 			return true
 		}
 	}
-	return slices.ContainsFunc(p.tool.env, func(e string) bool { return strings.Contains(ins.Text, e) }) || strings.Contains(ins.Text, "HOME=")
+	return slices.ContainsFunc(p.tool.Env, func(e string) bool { return strings.Contains(ins.Text, e) }) || strings.Contains(ins.Text, "HOME=")
 }
 
 // taken reports that another step reads the cache's folder of the stage.

@@ -62,3 +62,14 @@ func deletes(c command) bool {
 	return c.words[0] == "rm" || slices.Contains(c.words, "prune") || slices.Contains(c.words, "clean") ||
 		slices.Contains(c.words, "autoclean") || slices.Contains(c.words, "uninstall")
 }
+
+// verb recognises `tool VERB`, with flags between.
+func verb(tool string, verbs ...string) func(command) bool {
+	return func(c command) bool {
+		if len(c.words) == 0 || c.words[0] != tool {
+			return false
+		}
+		_, rest := c.args(1)
+		return len(rest) > 0 && slices.Contains(verbs, rest[0])
+	}
+}

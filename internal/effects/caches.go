@@ -1,0 +1,116 @@
+package effects
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+)
+
+// A Cache is where a package manager or a compiler keeps what the next run of it
+// reads. See the table for what its fields mean.
+type Cache struct {
+	Name      string              `toml:"name"`
+	Run       []string            `toml:"run"`
+	Needs     []string            `toml:"needs"`
+	Refuse    []string            `toml:"refuse"`
+	Folders   []string            `toml:"folders"`
+	Root      []string            `toml:"root"`
+	Images    map[string][]string `toml:"images"`
+	Below     []string            `toml:"below"`
+	Env       []string            `toml:"env"`
+	Against   []string            `toml:"against"`
+	Needed    bool                `toml:"needed"`
+	Sharing   string              `toml:"sharing"`
+	Spares    float64             `toml:"spares"`
+	Manifests []string            `toml:"manifests"`
+	Loose     []string            `toml:"loose"`
+	Rivals    []string            `toml:"rivals"`
+}
+
+// Caches returns all that commands fill or read, in the order of the table. The
+// values are shared: do not change them.
+func Caches() []*Cache {
+	var list []*Cache
+	for i := range read().Caches {
+		if c := &read().Caches[i]; len(c.Run) > 0 {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// CacheOf returns the cache of this name; nil if the table has none.
+func CacheOf(name string) *Cache {
+	list := read().Caches
+	if i := slices.IndexFunc(list, func(c Cache) bool { return c.Name == name }); i >= 0 {
+		return &list[i]
+	}
+	return nil
+}
+
+// Program returns the name of the program that it is of.
+func (c *Cache) Program() string {
+	program, _, _ := strings.Cut(c.Name, " ")
+	return program
+}
+
+// At returns its folders in a base image, given by its name without a tag, for a
+// user with this home; none where they are not known.
+func (c *Cache) At(image, home string) []string {
+	if dirs, ok := c.Images[image]; ok {
+		return dirs
+	}
+	if home == "/root" && len(c.Root) > 0 {
+		return c.Root
+	}
+	var dirs []string
+	for _, folder := range c.Folders {
+		dirs = append(dirs, path.Join(home, strings.TrimPrefix(folder, "~")))
+	}
+	return dirs
+}
+
+// Uses reports a command, by its words, that fills or reads it. How a program is
+// named by a path does not matter, unless it may be one of the repository's own.
+func (c *Cache) Uses(words []string) bool {
+	if len(words) == 0 {
+		return false
+	}
+	switch words[0] {
+	case "./mvnw", "./gradlew":
+		words = append([]string{words[0][2:]}, words[1:]...)
+	}
+	words = program(words)
+	var rest, flags []string
+	for _, w := range words[1:] {
+		if strings.HasPrefix(w, "-") {
+			flags = append(flags, w)
+			continue
+		}
+		rest = append(rest, w)
+	}
+	has := func(list []string) bool {
+		return slices.ContainsFunc(flags, func(f string) bool { return slices.Contains(list, f) })
+	}
+	if has(c.Refuse) || len(c.Needs) > 0 && !has(c.Needs) {
+		return false
+	}
+	return slices.ContainsFunc(c.Run, func(run string) bool {
+		want := strings.Fields(run)
+		return words[0] == want[0] && len(rest) >= len(want)-1 && slices.Equal(rest[:len(want)-1], want[1:])
+	})
+}
+
+// check holds what the table's readers rely on.
+func (c *Cache) check() error {
+	switch {
+	case c.Name == "", len(c.Folders)+len(c.Root)+len(c.Images) == 0:
+		return fmt.Errorf("read the table of commands: the cache %q has no name, or no folder", c.Name)
+	case len(c.Run) > 0 && (c.Spares <= 0 || c.Spares >= 1):
+		return fmt.Errorf("read the table of commands: the cache %q spares %v", c.Name, c.Spares)
+	case len(c.Below) != 0 && len(c.Below) != 2:
+		return fmt.Errorf("read the table of commands: the cache %q lies below %v", c.Name, c.Below)
+	}
+	return nil
+}
