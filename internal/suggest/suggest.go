@@ -221,6 +221,10 @@ func Suggest(in Input) []Suggestion {
 		return nil
 	}
 	in.shared = &shared{replays: map[string]Replayed{}}
+	in.Builds = slices.Clone(in.Builds)
+	for i, b := range in.Builds {
+		in.Builds[i].Convert = remembered(b.Convert)
+	}
 	first := in
 	in.shared.manifests = sync.OnceValue(func() []Suggestion { return findMoves(first) })
 	var list []Suggestion
@@ -238,6 +242,27 @@ func Suggest(in Input) []Suggestion {
 		return cmp.Or(cmp.Compare(b.SavesSeconds, a.SavesSeconds), cmp.Compare(a.rank(), b.rank()), cmp.Compare(b.SavesBytes, a.SavesBytes))
 	})
 	return list
+}
+
+// remembered converts each text once: the rules look at the same few again and again,
+// and a conversion costs more than all that they do with it.
+func remembered(convert func(text []byte) (*dockerfile.Plan, error)) func(text []byte) (*dockerfile.Plan, error) {
+	if convert == nil {
+		return nil
+	}
+	type answer struct {
+		plan *dockerfile.Plan
+		err  error
+	}
+	known := map[string]answer{}
+	return func(text []byte) (*dockerfile.Plan, error) {
+		a, ok := known[string(text)]
+		if !ok {
+			a.plan, a.err = convert(text)
+			known[string(text)] = a
+		}
+		return a.plan, a.err
+	}
 }
 
 // asks reports whether a rule, or a check of a rule, may speak.
