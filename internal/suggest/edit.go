@@ -75,7 +75,7 @@ func addFlag(f *dockerfile.File, ins dockerfile.Instruction, flag string) splice
 // among those that it has.
 func addMounts(f *dockerfile.File, ins dockerfile.Instruction, mounts []string) []splice {
 	at := afterKeyword(f, ins)
-	sep := " " + string(f.Escape) + "\n" + lead(f, ins) + "    "
+	sep := " " + string(f.Escape) + "\n" + continued(f, ins)
 	if ins.Run.Heredocs > 0 || f.Text[at] == f.Escape {
 		sep = " "
 	}
@@ -108,6 +108,30 @@ func addMounts(f *dockerfile.File, ins dockerfile.Instruction, mounts []string) 
 		splices = append(splices, *s)
 	}
 	return splices
+}
+
+// continued returns the white space that a further line of an instruction begins
+// with: as its second line does, or the file's other instructions of several lines.
+func continued(f *dockerfile.File, ins dockerfile.Instruction) string {
+	of := func(in dockerfile.Instruction) (string, bool) {
+		if in.Lines.From == in.Lines.To || in.Run != nil && in.Run.Heredocs > 0 || in.Copy != nil && in.Copy.Heredocs > 0 {
+			return "", false
+		}
+		line := strings.TrimRight(f.Source(dockerfile.Lines{From: in.Lines.From + 1, To: in.Lines.From + 1}), "\r\n")
+		white := line[:len(line)-len(strings.TrimLeft(line, " \t"))]
+		return white, strings.TrimSpace(line) != "" && len(white) > len(lead(f, in))
+	}
+	if white, ok := of(ins); ok {
+		return white
+	}
+	for _, st := range f.Stages {
+		for _, other := range st.Instructions {
+			if white, ok := of(other); ok && other.Run != nil && lead(f, other) == lead(f, ins) {
+				return white
+			}
+		}
+	}
+	return lead(f, ins) + "    "
 }
 
 // lead returns the white space that an instruction's first line begins with.

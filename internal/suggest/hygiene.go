@@ -258,11 +258,30 @@ func tidied(in Input, v *stageView, k int, commands []command, found []leftover)
 }
 
 // joint is what goes between the last command of a RUN and one more: on a line
-// of its own where the RUN has several.
+// of its own where the RUN has several, with the && where the others have it.
 func (v *stageView) joint(k int) string {
 	run := v.stage.Instructions[k]
 	if run.Lines.From == run.Lines.To {
 		return " && "
 	}
-	return " " + string(v.file.Escape) + "\n" + lead(v.file, run) + "    && "
+	end, white := string(v.file.Escape)+"\n", continued(v.file, run)
+	if trails(v.file.Source(run.Lines), string(v.file.Escape)) {
+		return " && " + end + white
+	}
+	return " " + end + white + "&& "
+}
+
+// trails reports an instruction whose lines end with && rather than begin with it.
+func trails(source, escape string) bool {
+	trailing, leading := 0, 0
+	for line := range strings.Lines(source) {
+		line = strings.TrimSpace(line)
+		if before, ok := strings.CutSuffix(line, escape); ok && strings.HasSuffix(strings.TrimSpace(before), "&&") {
+			trailing++
+		}
+		if strings.HasPrefix(line, "&&") {
+			leading++
+		}
+	}
+	return trailing > leading
 }

@@ -56,7 +56,7 @@ func (in Input) narrowed(st dockerfile.Stage) (n narrowing, ok bool) {
 // thrownAway reports a stage of which nothing but what others copy or mount is
 // ever seen.
 func (in Input) thrownAway(st dockerfile.Stage) bool {
-	if triggers(in.File, st) || !neededByAny(in, st.Index) {
+	if triggers(in.File, st) || !neededByAny(in, st.Index) || standsForItself(st) {
 		return false
 	}
 	for _, b := range in.Builds {
@@ -66,6 +66,19 @@ func (in Input) thrownAway(st dockerfile.Stage) bool {
 	}
 	return !slices.ContainsFunc(in.File.Stages, func(o dockerfile.Stage) bool {
 		return o.BaseStage == st.Index || strings.Contains(o.Base, "$") && o.Index > st.Index
+	})
+}
+
+// standsForItself reports a stage that people build by its name, whether or not a
+// definition says so: one that starts something, or is named after such a use.
+func standsForItself(st dockerfile.Stage) bool {
+	for _, word := range strings.FieldsFunc(strings.ToLower(st.Name), func(r rune) bool { return r == '-' || r == '_' || r == '.' }) {
+		if slices.Contains([]string{"dev", "devel", "development", "local", "debug", "test", "tests", "testing", "ci", "lint"}, word) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(st.Instructions, func(ins dockerfile.Instruction) bool {
+		return slices.Contains([]string{"CMD", "ENTRYPOINT", "HEALTHCHECK"}, ins.Keyword)
 	})
 }
 
@@ -223,7 +236,7 @@ func (n *narrowing) suggestion(in Input) (Suggestion, bool) {
 	}
 	s.Evidence = n.evidence(in, names)
 	in.price(&s, variant{}, variant{text: change.New})
-	return s, in.Commits.Len() == 0 || s.SavesSeconds >= 0.05
+	return s, in.Commits.Len() == 0 || s.SavesSeconds >= 0.5 || s.Costs == Observed && s.SavesSeconds >= 0.05
 }
 
 func are(n int) string {
@@ -240,14 +253,19 @@ func (n *narrowing) evidence(in Input, names []string) string {
 	for _, one := range n.needs {
 		files = append(files, one.files...)
 	}
-	what := fmt.Sprintf("Of what %s %s nothing is looked at", list(names, "and"), takes(len(names)))
+	what, former := fmt.Sprintf("Nothing of what %s %s is looked at", list(names, "and"), takes(len(names))), "it"
 	if len(files) > 0 {
+		former = "the former"
 		what = fmt.Sprintf("Of what %s %s only %s %s looked at", list(names, "and"), takes(len(names)), list(files, "and"), are(len(files)))
 	}
 	if in.Commits.Len() == 0 {
 		return what + "; there is no history to count changes in."
 	}
 	all := in.Commits.Touching(func(p string) bool { return n.movedTakes(b, p) })
+	counted := fmt.Sprintf("%s: %d of the last %s %s %s", what, all, in.Commits.Counted(), change(all), former)
+	if len(files) == 0 {
+		return counted + "."
+	}
 	few := in.Commits.Touching(func(p string) bool { rel, ok := b.inside(p); return ok && slices.Contains(files, rel) })
-	return fmt.Sprintf("%s: %d of the last %s %s the former, %d the latter.", what, all, in.Commits.Counted(), change(all), few)
+	return fmt.Sprintf("%s, %d the latter.", counted, few)
 }

@@ -33,8 +33,8 @@ func (m *move) suggestion(in Input) (Suggestion, bool) {
 	}
 	if m.obstacle != "" {
 		s.Obstacle = m.obstacle
-		m.wish(in, &s, price)
-		return s, m.gains(in, takes, manifest)
+		told := m.wish(in, &s)
+		return s, m.gains(in, takes, manifest) && (!told || s.SavesSeconds >= 0.5)
 	}
 	s.Proof = ByConstruction
 	if b.Convert == nil || b.Takers == nil {
@@ -45,7 +45,7 @@ func (m *move) suggestion(in Input) (Suggestion, bool) {
 		return s, false
 	}
 	then, err := in.outcome(b, variant{text: after.Text, costs: m.costs(after, price)}, price)
-	if err != nil || in.Commits.Len() > 0 && !worthwhile(now.Wall, then.Wall) {
+	if err != nil || in.Commits.Len() > 0 && !worthwhile(now.Wall, then.Wall, price) {
 		return s, false
 	}
 	s.Costs = price.source()
@@ -54,18 +54,28 @@ func (m *move) suggestion(in Input) (Suggestion, bool) {
 	return s, true
 }
 
-// wish prices the move as if nothing were in its way.
-func (m *move) wish(in Input, s *Suggestion, price *pricer) {
-	free := *m
+// wish prices the move as if nothing were in its way. It reports false where it
+// cannot be priced.
+func (m *move) wish(in Input, s *Suggestion) bool {
+	free, b := *m, in.Builds[0]
 	if free.run.obstacle != "" {
 		free.run.tail = false
 	}
-	if len(free.needs) == 0 && free.bring(in.Builds[0], free.last, free.images) != "" || len(free.needs) == 0 {
-		return
+	if len(free.needs) == 0 && free.bring(b, free.last, free.images) != "" || len(free.needs) == 0 {
+		return false
 	}
-	if _, after, err := free.changes(in); err == nil {
-		in.price(s, variant{}, variant{text: after.Text, costs: free.costs(after, price)})
+	if b.Convert == nil || b.Takers == nil || in.Commits.Len() == 0 {
+		return false
 	}
+	_, after, err := free.changes(in)
+	if err != nil {
+		return false
+	}
+	if _, err := b.Convert(after.Text); err != nil {
+		return false
+	}
+	in.price(s, variant{}, variant{text: after.Text, costs: free.costs(after, &pricer{seconds: in.Seconds})})
+	return true
 }
 
 // gains reports whether the sources ever change without the manifests, or no

@@ -10,9 +10,15 @@ import (
 	"github.com/stokerd/stoker/internal/replay"
 )
 
-// worthwhile reports whether a build gains enough by another order for somebody to
-// read the change: half a second, or a tenth where builds are short.
-func worthwhile(now, then float64) bool { return now-then >= min(0.5, now/10) && now-then >= 0.05 }
+// worthwhile reports whether a build gains enough for somebody to read the change:
+// half a second, or a tenth where builds are short. Where a cost is guessed, what is
+// below half a second may be nothing at all.
+func worthwhile(now, then float64, price *pricer) bool {
+	if price.guessed {
+		return now-then >= 0.5
+	}
+	return now-then >= min(0.5, now/10) && now-then >= 0.05
+}
 
 // reorder proposes the order of a stage's instructions that costs least over the
 // history, of all that leave the image as it is. See docs/rules/reorder.md.
@@ -239,7 +245,7 @@ func (o *ordering) suggestion(order []int, exact bool) (Suggestion, bool) {
 		return Suggestion{}, false
 	}
 	then, err := in.outcome(in.Builds[0], variant{text: change.New}, price)
-	if err != nil || !worthwhile(now.Wall, then.Wall) {
+	if err != nil || !worthwhile(now.Wall, then.Wall, price) {
 		return Suggestion{}, false
 	}
 	s := Suggestion{

@@ -153,7 +153,7 @@ func (p *split) suggestion(in Input) (Suggestion, bool) {
 	}
 	price.guessed = true // what it takes to copy what was installed was never seen
 	then, err := in.outcome(in.Builds[0], variant{text: change.New, costs: map[string]float64{copied: max(priorCopy, price.cost(ins[p.moved])/10)}}, price)
-	if err != nil || !worthwhile(now.Wall, then.Wall) {
+	if err != nil || !worthwhile(now.Wall, then.Wall, price) {
 		return Suggestion{}, false
 	}
 	other := p.upper

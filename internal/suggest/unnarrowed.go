@@ -111,7 +111,7 @@ func bindSource(in Input, v *stageView, k, n int) (Suggestion, bool) {
 	for _, file := range want {
 		flags = append(flags, "--mount=type=bind,source="+file+",target="+path.Join(mount.Target, file))
 	}
-	sep := " " + string(in.File.Escape) + "\n" + lead(in.File, ins) + "    "
+	sep := " " + string(in.File.Escape) + "\n" + continued(in.File, ins)
 	change, err := rewrite(in, 0, spliced(in.File, ins, splice{flag.from, flag.to, strings.Join(flags, sep)}))
 	if err != nil {
 		return Suggestion{}, false
