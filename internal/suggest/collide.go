@@ -16,9 +16,6 @@ func (m *move) collisions(b Build) string {
 			if why := m.writesOver(b, i, inst); why != "" {
 				return why
 			}
-			if inst.output == "" {
-				continue
-			}
 			if why := m.bringsOutput(b, i, inst); why != "" {
 				return why
 			}
@@ -40,33 +37,74 @@ func (m *move) writesOver(b Build, i int, inst install) string {
 }
 
 // bringsOutput deals with a COPY that takes the host's own copy of what the
-// install makes: it has to be ignored, which is safe only where it never
-// stayed in the image.
+// install makes: it has to be ignored, which is safe where it never stayed in the
+// image, or where there is none.
 func (m *move) bringsOutput(b Build, i int, inst install) string {
-	line := m.view.stage.Instructions[i].Lines.From
-	if !takesContext(m.view.stage.Instructions[i]) {
-		if image := resolve(inst.dir, inst.output, 0); m.view.lands(b, i, image) {
-			return fmt.Sprintf("`%s` may write over what %s installed", m.text(i), inst.tool)
-		}
-		return ""
-	}
-	probe := path.Join(inst.dir, inst.output, "x", "x.js")
-	for _, p := range m.view.sources(b.Context, i, probe) {
-		if !b.Context.Takes(line, p) {
+	own := resolve(inst.dir, inst.output, 0)
+	for _, image := range m.outputs(inst) {
+		if !takesContext(m.view.stage.Instructions[i]) {
+			if m.view.lands(b, i, image) {
+				return fmt.Sprintf("`%s` may write over what %s installed", m.text(i), inst.tool)
+			}
 			continue
 		}
-		output := strings.TrimSuffix(p, "/x/x.js")
-		if !inst.wipes {
-			return fmt.Sprintf("%s is not ignored, and `%s` would write over what %s installed: add it to the ignore file first", output, m.text(i), inst.tool)
+		for _, p := range m.view.sources(b.Context, i, path.Join(image, "x", "x.js")) {
+			if !b.Context.Takes(m.view.stage.Instructions[i].Lines.From, p) {
+				continue
+			}
+			if why := m.leaveOut(b, i, inst, strings.TrimSuffix(p, "/x/x.js"), image != own && path.Dir(image) != inst.dir); why != "" {
+				return why
+			}
 		}
-		if b.Ignore.Path == "" || b.Ignore.Shared {
-			return output + " is not ignored, and other builds share the ignore file: add it there first"
-		}
-		if by := m.otherTaker(b, p); by != "" {
-			return fmt.Sprintf("%s is not ignored, and `%s` takes it as well", output, by)
-		}
-		m.ignore = output
 	}
+	return ""
+}
+
+// outputs are the image folders that an install fills: one beside each manifest,
+// for what installs the members of a workspace or the projects of a solution.
+func (m *move) outputs(inst install) []string {
+	var dirs []string
+	if inst.output != "" {
+		dirs = append(dirs, resolve(inst.dir, inst.output, 0))
+	}
+	for _, image := range m.images {
+		dir := ""
+		switch {
+		case inst.output == "node_modules" && path.Base(image) == "package.json":
+			dir = path.Join(path.Dir(image), inst.output)
+		case inst.tool == "dotnet" && strings.HasSuffix(image, "proj"):
+			dir = path.Join(path.Dir(image), "obj")
+		}
+		if dir != "" && !slices.Contains(dirs, dir) {
+			dirs = append(dirs, dir)
+		}
+	}
+	return dirs
+}
+
+// leaveOut has the ignore file leave out a folder of the context that an install
+// fills, or says why that will not do. One of many is left out wherever it is.
+func (m *move) leaveOut(b Build, i int, inst install, output string, many bool) string {
+	line, there := output, b.Context.Exists(output)
+	if many {
+		line = "**/" + path.Base(output)
+		for f := range b.Context.Files() {
+			there = there || strings.Contains("/"+f, "/"+path.Base(output)+"/")
+		}
+	}
+	if there && (many || !inst.wipes) {
+		return fmt.Sprintf("%s is not ignored, and `%s` would write over what %s installed: add %s to the ignore file first", output, m.text(i), inst.tool, line)
+	}
+	if b.Ignore.Path == "" || b.Ignore.Shared {
+		return output + " is not ignored, and other builds share the ignore file: add it there first"
+	}
+	if by := m.otherTaker(b, output+"/x/x.js"); by != "" {
+		return fmt.Sprintf("%s is not ignored, and `%s` takes it as well", output, by)
+	}
+	if !many && strings.HasPrefix(m.ignore, "**/") && path.Base(output) == path.Base(m.ignore) {
+		return ""
+	}
+	m.ignore = line
 	return ""
 }
 

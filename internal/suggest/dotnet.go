@@ -77,9 +77,6 @@ func dotnetWiden(r reader, files []string) (more []string, obstacle string) {
 			}
 			files = append(files, resolve(path.Dir(name), strings.ReplaceAll(m[1], `\`, "/"), 0))
 		}
-		if path.Ext(name) != ".sln" && r.takes(path.Join(path.Dir(name), "obj/project.assets.json")) {
-			return nil, "obj is not ignored, and would be written over what was restored there: add **/obj to the ignore file first"
-		}
 		for dir := path.Dir(name); ; dir = path.Dir(dir) {
 			for _, shared := range []string{"Directory.Build.props", "Directory.Build.targets", "Directory.Packages.props", "NuGet.config", "nuget.config", "NuGet.Config", "packages.lock.json", "global.json"} {
 				image := path.Join(dir, shared)

@@ -161,9 +161,6 @@ func nodeWiden(r reader, ignoreScripts bool, patterns []string) ([]string, strin
 		if len(member.Bin) > 0 || member.Directories.Bin != "" {
 			return nil, shown + " has commands (bin), which the install links only if their files are there"
 		}
-		if r.takes(path.Join(path.Dir(name), "node_modules/x/x.js")) {
-			return nil, path.Join(path.Dir(shown), "node_modules") + " is not ignored, and would be written over what is installed there: add **/node_modules to the ignore file first"
-		}
 	}
 	return members, ""
 }
