@@ -110,7 +110,11 @@ type Run struct {
 	Script   string
 	Args     []string
 	Heredocs int
-	Mounts   []Mount
+	// Given is what the shell is given: Script, and with it the text of heredocs;
+	// where a heredoc is all of it, that alone. It is empty for the list form, and
+	// for a heredoc that names its interpreter (BuildKit: dockerfile2llb.dispatchRun).
+	Given  string
+	Mounts []Mount
 	// offsets[i] is where Script[i] stands in the file's text; nil if unknown.
 	offsets []int
 }
@@ -303,10 +307,29 @@ func (f *File) run(node *parser.Node, c *instructions.RunCommand, src *source) *
 	if node.Next != nil {
 		r.Script = node.Next.Value
 	}
+	r.Given = given(r.Script, c.Files)
 	if r.Heredocs == 0 {
 		r.offsets = src.offsets(node, f.Escape, r.Script)
 	}
 	return r
+}
+
+// given joins a command line and its heredocs.
+func given(script string, docs []instructions.ShellInlineFile) string {
+	if len(docs) > 0 && parser.MustParseHeredoc(script) != nil {
+		text := docs[0].Data
+		if docs[0].Chomp {
+			text = parser.ChompHeredocContent(text)
+		}
+		if strings.HasPrefix(text, "#!") {
+			return ""
+		}
+		return text
+	}
+	for _, d := range docs {
+		script += "\n" + d.Data + d.Name
+	}
+	return script
 }
 
 // syntaxError gives a parse error the shape that users see.

@@ -14,16 +14,22 @@ import (
 // lists, pipes, conditions and loops. It reports false if the RUN cannot be
 // read, or if what a command is hangs on what would have to be executed.
 func everyCommand(r *dockerfile.Run, shell []string) ([]command, bool) {
-	if r.Script == "" {
-		return []command{{words: r.Args}}, r.Heredocs == 0 && len(r.Args) > 0
+	if len(r.Args) > 0 {
+		return []command{{words: r.Args}}, true
 	}
 	f, ok := shellScript(r, shell)
 	if !ok {
 		return nil, false
 	}
 	var list []command
-	syntax.Walk(f, func(n syntax.Node) bool {
+	var visit func(n syntax.Node) bool
+	visit = func(n syntax.Node) bool {
 		switch n := n.(type) {
+		case *syntax.Stmt:
+			if inner := piped(n); inner != nil {
+				syntax.Walk(inner, visit)
+				return false
+			}
 		case *syntax.FuncDecl:
 			ok = false
 		case *syntax.CallExpr:
@@ -42,17 +48,17 @@ func everyCommand(r *dockerfile.Run, shell []string) ([]command, bool) {
 			}
 		}
 		return true
-	})
+	}
+	syntax.Walk(f, visit)
 	return list, ok
 }
 
-// shellScript parses a RUN in the shell form; false for a heredoc and for
-// shells other than sh and its kin.
+// shellScript parses a RUN in the shell form; false for shells other than sh and its kin.
 func shellScript(r *dockerfile.Run, shell []string) (*syntax.File, bool) {
-	if r.Heredocs > 0 || r.Script == "" || !posix(shell) {
+	if r.Given == "" || !posix(shell) {
 		return nil, false
 	}
-	f, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(r.Script), "")
+	f, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(r.Given), "")
 	return f, err == nil
 }
 

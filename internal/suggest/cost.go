@@ -1,6 +1,8 @@
 package suggest
 
 import (
+	"bytes"
+	"cmp"
 	"slices"
 	"strings"
 
@@ -56,7 +58,7 @@ func prior(script string) float64 {
 
 // light reports a command line of nothing but commands that are done at once.
 func light(script string) bool {
-	commands, ok := everyCommand(&dockerfile.Run{Script: strings.TrimPrefix(script, "RUN ")}, nil)
+	commands, ok := everyCommand(&dockerfile.Run{Given: strings.TrimPrefix(script, "RUN ")}, nil)
 	return ok && len(commands) > 0 && !slices.ContainsFunc(commands, func(c command) bool {
 		quick := []string{"addgroup", "adduser", "cd", "chgrp", "chmod", "chown", "echo", "groupadd", "ln", "mkdir", "mv", "printf", "rm", "rmdir", "sed", "set", "test", "touch", "true", "useradd", "usermod"}
 		return !slices.Contains(quick, c.words[0]) || slices.ContainsFunc(c.words, func(w string) bool {
@@ -78,22 +80,41 @@ func (p *pricer) cost(in dockerfile.Instruction) float64 {
 	p.guessed = true
 	switch {
 	case in.Run != nil:
-		return prior(in.Run.Script + strings.Join(in.Run.Args, " "))
+		return prior(in.Run.Given + strings.Join(in.Run.Args, " "))
 	case in.Copy != nil:
 		return priorCopy
 	}
 	return priorDir
 }
 
-// step is the cost of a step of a plan.
-func (p *pricer) step(s dockerfile.Step) float64 {
+// scripts returns what the RUNs of a text with heredocs give to their shells, by
+// line: a step's name shows the first line alone.
+func scripts(name string, text []byte) map[int]string {
+	f, err := dockerfile.Parse(name, text)
+	if err != nil || !bytes.Contains(text, []byte("<<")) {
+		return nil
+	}
+	found := map[int]string{}
+	for _, st := range f.Stages {
+		for _, ins := range st.Instructions {
+			if ins.Run != nil && ins.Run.Heredocs > 0 {
+				found[ins.Lines.From] = ins.Run.Given
+			}
+		}
+	}
+	return found
+}
+
+// step is the cost of a step of a plan, whose script is given where its name does
+// not show it.
+func (p *pricer) step(s dockerfile.Step, script string) float64 {
 	if known, ok := p.seconds[s.Instruction]; ok {
 		return known
 	}
 	p.guessed = true
 	switch s.Keyword {
 	case "RUN":
-		return prior(s.Instruction)
+		return prior(cmp.Or(script, s.Instruction))
 	case "COPY", "ADD":
 		return priorCopy
 	}

@@ -53,7 +53,7 @@ func staleIndex(in Input, v *stageView, k int) (Suggestion, bool) {
 		return Suggestion{}, false
 	}
 	at, ok := ins[k+1].Run.Offset(install[0].from)
-	if !ok || ins[k].Run.Script == "" || strings.ContainsAny(ins[k].Run.Script, "\\\n;&|#") || install[0].from != 0 {
+	if !ok || ins[k].Run.Heredocs > 0 || ins[k].Run.Script == "" || strings.ContainsAny(ins[k].Run.Script, "\\\n;&|#") || install[0].from != 0 {
 		return Suggestion{}, false
 	}
 	edits := append(removeAll(in.File, ins[k:k+1]), spliced(in.File, ins[k+1], splice{at, at, ins[k].Run.Script + " && "}))

@@ -54,7 +54,7 @@ func (in Input) outcome(b Build, v variant, price *pricer) (Replayed, error) {
 		return Replayed{}, err
 	}
 	r := Replayed{Plan: plan}
-	steps := in.steps(b, plan, takers, price, v.costs)
+	steps := in.steps(b, plan, v.text, takers, price, v.costs)
 	if err := in.unsettle(v, plan, steps); err != nil {
 		return Replayed{}, err
 	}
@@ -82,8 +82,8 @@ func (s *shared) today(b Build) (Replayed, bool) {
 	return r, ok
 }
 
-// steps returns a plan's steps as a replay takes them.
-func (in Input) steps(b Build, plan *dockerfile.Plan, takers func(string) []int, price *pricer, costs map[string]float64) []replay.Step {
+// steps returns the steps of a plan of a text as a replay takes them.
+func (in Input) steps(b Build, plan *dockerfile.Plan, text []byte, takers func(string) []int, price *pricer, costs map[string]float64) []replay.Step {
 	states := replay.States(in.Commits, len(plan.Steps), takers)
 	if b.Context.Exists(gitHead) {
 		// It changes with every commit, although no commit says so.
@@ -91,11 +91,11 @@ func (in Input) steps(b Build, plan *dockerfile.Plan, takers func(string) []int,
 			states[i] = everyBuild(in.Commits.Len())
 		}
 	}
-	steps := make([]replay.Step, len(plan.Steps))
+	steps, given := make([]replay.Step, len(plan.Steps)), scripts(in.File.Name, text)
 	for i, s := range plan.Steps {
 		seconds, ok := costs[s.Instruction]
 		if !ok {
-			seconds = price.step(s)
+			seconds = price.step(s, given[s.Lines.From])
 		}
 		steps[i] = replay.Step{States: states[i], Seconds: seconds, Parents: s.Parents}
 		if s.Base >= 0 && standsAlone(s) {

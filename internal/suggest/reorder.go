@@ -36,7 +36,7 @@ func reorder(in Input) []Suggestion {
 	if err != nil {
 		return nil
 	}
-	steps := in.steps(b, plan, takers, price, nil)
+	steps := in.steps(b, plan, in.File.Text, takers, price, nil)
 	first := manifestsFirst(in)
 	var list []Suggestion
 	for _, st := range in.File.Stages {

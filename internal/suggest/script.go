@@ -49,10 +49,7 @@ type script struct {
 // shell is not known, is one command without words.
 func parseRun(r *dockerfile.Run, shell []string) script {
 	opaque := script{commands: []command{{}}}
-	if r.Heredocs > 0 {
-		return opaque
-	}
-	if r.Script == "" {
+	if r.Given == "" {
 		if len(r.Args) == 0 {
 			return opaque
 		}
@@ -61,7 +58,7 @@ func parseRun(r *dockerfile.Run, shell []string) script {
 	if len(shell) > 0 && !slices.Contains([]string{"sh", "bash", "ash", "dash"}, path.Base(shell[0])) {
 		return opaque
 	}
-	f, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(r.Script), "")
+	f, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(r.Given), "")
 	if err != nil || len(f.Stmts) == 0 {
 		return opaque
 	}
@@ -78,10 +75,48 @@ func flatten(list []command, stmt *syntax.Stmt) []command {
 		return flatten(flatten(list, b.X), b.Y)
 	}
 	c := command{from: int(stmt.Pos().Offset()), to: int(stmt.End().Offset())}
+	if inner := piped(stmt); inner != nil {
+		c.subshell = true
+		for _, s := range inner.Stmts {
+			c.inner = flatten(c.inner, s)
+		}
+		return append(list, c)
+	}
 	if stmt.Background || stmt.Coprocess || stmt.Disown || !c.redirect(stmt.Redirs) || !c.fill(stmt.Cmd) {
 		return append(list, command{from: c.from, to: c.to})
 	}
 	return append(list, c)
+}
+
+// piped returns the script of a heredoc that a shell of its own runs, which is all
+// that the statement is: `bash <<EOT`; nil for anything else.
+func piped(stmt *syntax.Stmt) *syntax.File {
+	call, ok := stmt.Cmd.(*syntax.CallExpr)
+	if !ok || stmt.Negated || stmt.Background || stmt.Coprocess || stmt.Disown || len(stmt.Redirs) != 1 || stmt.Redirs[0].Hdoc == nil || len(call.Assigns) > 0 {
+		return nil
+	}
+	for i, w := range call.Args {
+		text, ok := wordText(w, nil)
+		if !ok || i == 0 && !posix([]string{text}) || i > 0 && strings.Trim(text, "-euxo") != "" && text != "pipefail" {
+			return nil
+		}
+	}
+	if len(call.Args) == 0 {
+		return nil
+	}
+	var text strings.Builder
+	for _, part := range stmt.Redirs[0].Hdoc.Parts {
+		lit, ok := part.(*syntax.Lit)
+		if !ok {
+			return nil // the outer shell computes some of it
+		}
+		text.WriteString(lit.Value)
+	}
+	f, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(text.String()), "")
+	if err != nil {
+		return nil
+	}
+	return f
 }
 
 // redirect notes what redirections read and write. It reports false for one that
