@@ -203,29 +203,38 @@ func plain(stmt *syntax.Stmt) bool {
 	return !stmt.Negated && !stmt.Background && !stmt.Coprocess && !stmt.Disown && len(stmt.Redirs) == 0
 }
 
+// read fills in a simple command. One with a word that cannot be told stays empty,
+// its assignments included: alone these would be a setting of the shell.
 func (c *command) read(call *syntax.CallExpr) {
+	assigns, words, ok := c.assigned(call)
+	if !ok {
+		c.inner = nil
+		return
+	}
+	c.assigns, c.words = assigns, words
+}
+
+func (c *command) assigned(call *syntax.CallExpr) (assigns []assign, words []string, ok bool) {
 	for _, a := range call.Assigns {
 		if a.Name == nil || a.Array != nil {
-			return
+			return nil, nil, false
 		}
 		value := ""
 		if a.Value != nil {
-			var ok bool
 			if value, ok = wordText(a.Value, &c.inner); !ok {
-				return
+				return nil, nil, false
 			}
 		}
-		c.assigns = append(c.assigns, assign{a.Name.Value, value})
+		assigns = append(assigns, assign{a.Name.Value, value})
 	}
-	var words []string
 	for _, w := range call.Args {
 		text, ok := wordText(w, &c.inner)
 		if !ok {
-			return
+			return nil, nil, false
 		}
 		words = append(words, text)
 	}
-	c.words = words
+	return assigns, words, true
 }
 
 // wordText returns a word with its quotes removed; a plain variable stays as
