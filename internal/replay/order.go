@@ -14,6 +14,9 @@ type Problem struct {
 	Base []uint32
 	// Steps are in today's order. Parents and Apart are not looked at.
 	Steps []Item
+	// Spare is what an order may cost more than the least, in seconds over all
+	// builds, for being nearer to today's: somebody has to read each move.
+	Spare float64
 }
 
 // An Item is a step that can be moved.
@@ -37,7 +40,7 @@ const (
 )
 
 // Best returns the permitted order of the steps that costs least over the
-// builds, and of several the one nearest to today's. With R(S) the number of
+// builds, and of several, or of those within Spare of it, the one nearest to today's. With R(S) the number of
 // builds in which the tuple of states over the set S is new, an order costs the
 // sum over its positions of the step's seconds times R of the steps up to it; R
 // depends on the set alone, so dynamic programming over the sets that an order
@@ -53,7 +56,7 @@ func Best(p Problem) (order []int, exact bool) {
 	}
 	s := newSearch(p)
 	if total := s.rest(set{}, s.base); !s.exhausted {
-		return s.nearest(total), true
+		return s.nearest(total, p.Spare), true
 	}
 	order = s.byRatio()
 	if s.cost(order) >= s.cost(today)*(1-slack) {
@@ -185,9 +188,9 @@ func (s *search) rest(done set, at *joint) float64 {
 	return settled + least
 }
 
-// nearest writes an order of least cost: at each position the first step of
-// today's order that still allows it.
-func (s *search) nearest(total float64) []int {
+// nearest writes an order of least cost, or of one that is greater by no more than
+// spare: at each position the first step of today's order that still allows it.
+func (s *search) nearest(total, spare float64) []int {
 	var order []int
 	done, at := set{}, s.base
 	for left := total; done != s.all; {
@@ -197,8 +200,8 @@ func (s *search) nearest(total float64) []int {
 			}
 			next, j, c := s.add(done, at, i)
 			rest := s.rest(next, j)
-			if c+rest <= left+slack*max(1, total) {
-				order, done, at, left = append(order, i), next, j, rest
+			if more := c + rest - left; more <= spare+slack*max(1, total) {
+				order, done, at, left, spare = append(order, i), next, j, rest, max(0, spare-max(0, more))
 				break
 			}
 		}

@@ -336,15 +336,25 @@ func (p *mountPlan) taken(f *dockerfile.File, stage int) bool {
 	return false
 }
 
-// evidence says how often the first of the steps runs again; false where the
-// history shows that it does not.
+// evidence says how often the first of the steps that do so runs again; false where
+// the history shows that none does.
 func (p *mountPlan) evidence(in Input, st dockerfile.Stage) (string, bool) {
-	b, run := in.Builds[0], p.runs[0]
-	what := fmt.Sprintf("Each time that `%s` runs it starts from nothing", short(run.Text))
+	what := "Each time that `%s` runs it starts from nothing"
 	if in.Commits.Len() == 0 {
-		return what + "; there is no history to count changes in.", true
+		return fmt.Sprintf(what, short(p.runs[0].Text)) + "; there is no history to count changes in.", true
 	}
-	var lines []int
+	for _, run := range p.runs {
+		if n := in.repeated(st, run); n > 0 {
+			return fmt.Sprintf(what+", as it does for %d of the last %s, which change files that it stands below.", short(run.Text), n, in.Commits.Counted()), true
+		}
+	}
+	return "", false
+}
+
+// repeated counts the commits that change files which a step of a stage, or of one
+// that starts from it, stands below.
+func (in Input) repeated(st dockerfile.Stage, run dockerfile.Instruction) int {
+	b, lines := in.Builds[0], []int{run.Lines.From}
 	for _, other := range in.File.Stages {
 		for _, ins := range other.Instructions {
 			if ins.Lines.From < run.Lines.From && ins.Copy != nil && ins.Copy.From == "" && (other.Index == st.Index || extends(in.File, st.Index, other.Index)) {
@@ -352,13 +362,8 @@ func (p *mountPlan) evidence(in Input, st dockerfile.Stage) (string, bool) {
 			}
 		}
 	}
-	lines = append(lines, run.Lines.From)
-	n := in.Commits.Touching(func(name string) bool {
+	return in.Commits.Touching(func(name string) bool {
 		rel, ok := b.inside(name)
 		return ok && slices.ContainsFunc(lines, func(line int) bool { return b.Context.Takes(line, rel) })
 	})
-	if n == 0 {
-		return "", false
-	}
-	return fmt.Sprintf("%s, as it does for %d of the last %s, which change files that it stands below.", what, n, in.Commits.Counted()), true
 }

@@ -217,6 +217,10 @@ func (d descent) suggestion(in Input, why string) (Suggestion, bool) {
 	}
 	if names := slices.DeleteFunc(names, func(n string) bool { return !identity.MatchString(n) && !version.MatchString(n) }); len(names) > 0 {
 		in.price(&s, variant{volatile: names}, variant{text: change.New, volatile: names})
+		b := in.Builds[0]
+		if priced := b.Convert != nil && b.Takers != nil && in.Commits.Len() > 0; priced && s.SavesSeconds == 0 {
+			return s, false // what it would no longer repeat is repeated for other reasons
+		}
 	}
 	return s, true
 }

@@ -20,6 +20,10 @@ func worthwhile(now, then float64, price *pricer) bool {
 	return now-then >= min(0.5, now/10) && now-then >= 0.05
 }
 
+// leastMove is what a move has to save of each build, in seconds, to be part of an
+// order that is worth its while without it.
+const leastMove = 0.15
+
 // reorder proposes the order of a stage's instructions that costs least over the
 // history, of all that leave the image as it is. See docs/rules/reorder.md.
 func reorder(in Input) []Suggestion {
@@ -48,6 +52,7 @@ func reorder(in Input) []Suggestion {
 		}
 		o := ordering{in: in, view: newStageView(in.File, st)}
 		p := o.problem(plan, steps)
+		p.Spare = float64(p.Builds) * min(leastMove, replay.Run(p.Builds, steps).Wall/50)
 		order, exact := replay.Best(p)
 		if slices.IsSorted(order) {
 			continue
