@@ -50,7 +50,7 @@ test-all: labctl
 
 test-images: labctl
 	@$(MAKE) --no-print-directory packages PACKAGES="$(PACKAGES) debootstrap:debootstrap"
-	bin/labctl run --real -- $(GO) test -race -timeout 2h -run RealImages ./internal/lab ./internal/scaffold
+	bin/labctl run --real -- $(GO) test -race -timeout 2h -run RealImages ./internal/lab ./internal/scaffold ./internal/verify
 
 # Three of the apps that `stoker init` is tried on, for CI: npm, a workspace, Go.
 test-init: labctl

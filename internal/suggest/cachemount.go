@@ -158,11 +158,12 @@ func (p *mountPlan) cut(in Input) bool {
 }
 
 // price says what a warm cache spares the steps that run again: the share of their
-// cost that the table gives for the tool.
+// cost that the table gives for the tool. Of those that read what the first one
+// fetched only that one is spared anything.
 func (p *mountPlan) price(in Input, s *Suggestion) {
 	price := &pricer{seconds: in.Seconds}
 	costs := map[string]float64{}
-	for _, run := range p.runs {
+	for _, run := range p.fetching() {
 		costs[run.Text] = price.cost(run) * (1 - p.tool.Spares)
 	}
 	in.price(s, variant{}, variant{costs: costs})
@@ -343,12 +344,20 @@ func (p *mountPlan) evidence(in Input, st dockerfile.Stage) (string, bool) {
 	if in.Commits.Len() == 0 {
 		return fmt.Sprintf(what, short(p.runs[0].Text)) + "; there is no history to count changes in.", true
 	}
-	for _, run := range p.runs {
+	for _, run := range p.fetching() {
 		if n := in.repeated(st, run); n > 0 {
 			return fmt.Sprintf(what+", as it does for %d of the last %s, which change files that it stands below.", short(run.Text), n, in.Commits.Counted()), true
 		}
 	}
 	return "", false
+}
+
+// fetching are the RUNs that a warm cache spares something.
+func (p *mountPlan) fetching() []dockerfile.Instruction {
+	if p.tool.Needed {
+		return p.runs[:1]
+	}
+	return p.runs
 }
 
 // repeated counts the commits that change files which a step of a stage, or of one
