@@ -1,0 +1,47 @@
+package suggest
+
+import "slices"
+
+// extend goes on to installs right below, which profit from the same move.
+func (m *move) extend(b Build) {
+	if m.obstacle != "" || m.run.tail || m.download {
+		return
+	}
+	for k := m.last + 1; k < len(m.view.stage.Instructions); k++ {
+		in := m.view.stage.Instructions[k]
+		if in.Run == nil {
+			switch in.Keyword {
+			case "LABEL", "EXPOSE", "CMD", "ENTRYPOINT", "HEALTHCHECK", "STOPSIGNAL", "USER":
+				continue
+			}
+			return
+		}
+		view := viewRun(m.view, k)
+		if view.known && len(view.installs) == 0 && m.clashes(b, k, view.touch) == "" {
+			continue
+		}
+		next := &move{view: m.view, last: k, run: view, known: m.known, past: append(slices.Clone(m.past), m.last)}
+		if len(view.installs) == 0 || !next.plan(b) || next.obstacle != "" || !slices.Equal(next.moved, m.moved) {
+			return
+		}
+		m.join(next)
+		return // next has gone on by itself
+	}
+}
+
+// join takes over what the move to a later install adds.
+func (m *move) join(next *move) {
+	have := slices.Clone(m.files)
+	for _, n := range next.needs {
+		n.files = slices.DeleteFunc(n.files, func(f string) bool { return slices.Contains(have, f) })
+		if len(n.files) > 0 {
+			m.needs = append(m.needs, n)
+			m.files = append(m.files, n.files...)
+		}
+	}
+	m.installs = append(m.installs, next.installs...)
+	m.last, m.run, m.inPlace = next.last, next.run, m.inPlace || next.inPlace
+	if next.ignore != "" {
+		m.ignore = next.ignore
+	}
+}
