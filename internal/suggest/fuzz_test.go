@@ -1,6 +1,8 @@
 package suggest_test
 
 import (
+	"context"
+	"flag"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -10,27 +12,22 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 	"github.com/stokerd/stoker/context/ignore"
 	"github.com/stokerd/stoker/internal/changes"
+	"github.com/stokerd/stoker/internal/randtest"
 	"github.com/stokerd/stoker/internal/suggest"
 )
 
 // FuzzSuggest holds that any Dockerfile which BuildKit's parser accepts survives;
 // that an edit always parses and converts, that one to be applied loses no
-// instruction, and that once it is made its rule has less to say.
+// instruction, and that once it is made its rule has less to say. An ordinary run
+// tries a share of the scenarios' Dockerfiles, of which TestScenarios sees all.
 func FuzzSuggest(f *testing.F) {
-	names, err := filepath.Glob("testdata/*/*.txtar")
-	if err != nil || len(names) == 0 {
-		f.Fatalf("no scenarios: %v", err)
+	texts := texts(f)
+	share := len(texts) / 5
+	if flag.Lookup("test.fuzz").Value.String() != "" {
+		share = len(texts)
 	}
-	for _, name := range names {
-		a, err := txtar.ParseFile(name)
-		if err != nil {
-			f.Fatal(err)
-		}
-		for _, file := range a.Files {
-			if file.Name == "Dockerfile" {
-				f.Add(string(file.Data))
-			}
-		}
+	for seed := range randtest.Seeds(f, share, len(texts)) {
+		f.Add(texts[seed*1009%uint64(len(texts))]) // scenarios of one rule lie beside each other
 	}
 	files := map[string]string{
 		"package.json": `{"dependencies":{"a":"1"}}`, "package-lock.json": "{}", ".npmrc": "x", "yarn.lock": "x", "pnpm-lock.yaml": "x",
@@ -48,6 +45,8 @@ func FuzzSuggest(f *testing.F) {
 	dir := f.TempDir()
 	commits := changes.NewLog(history("3 src/app.js\n1 package.json package-lock.json\n2 web/package.json go.mod\n3 requirements.txt src/app.js\n"))
 	f.Fuzz(func(t *testing.T, text string) {
+		t.Parallel()
+		plans := converter(dir)
 		file, err := dockerfile.Parse("Dockerfile", []byte(text))
 		if err != nil {
 			return
@@ -56,9 +55,7 @@ func FuzzSuggest(f *testing.F) {
 			shown := &fakeContext{file: file, files: files, matcher: none}
 			b := suggest.Build{
 				Name: "main", Ignore: suggest.IgnoreFile{Path: ".dockerignore"}, Context: shown, Takers: shown.takers,
-				Convert: func(text []byte) (*dockerfile.Plan, error) {
-					return dockerfile.Convert(t.Context(), dockerfile.Input{Dockerfile: "Dockerfile", Text: text, Context: dir}, nil)
-				},
+				Convert: func(text []byte) (*dockerfile.Plan, error) { return plans(t.Context(), text) },
 			}
 			if b.Plan, err = b.Convert(file.Text); err != nil {
 				b.Plan = nil
@@ -90,6 +87,44 @@ func FuzzSuggest(f *testing.F) {
 			}
 		}
 	})
+}
+
+// texts returns the Dockerfiles of all scenarios.
+func texts(f *testing.F) (list []string) {
+	names, err := filepath.Glob("testdata/*/*.txtar")
+	if err != nil || len(names) == 0 {
+		f.Fatalf("no scenarios: %v", err)
+	}
+	for _, name := range names {
+		a, err := txtar.ParseFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, file := range a.Files {
+			if file.Name == "Dockerfile" {
+				list = append(list, string(file.Data))
+			}
+		}
+	}
+	return list
+}
+
+// converter has BuildKit's frontend read each text once: what one call of Suggest
+// proposes is what the next one starts from.
+func converter(dir string) func(ctx context.Context, text []byte) (*dockerfile.Plan, error) {
+	type answer struct {
+		plan *dockerfile.Plan
+		err  error
+	}
+	known := map[string]answer{}
+	return func(ctx context.Context, text []byte) (*dockerfile.Plan, error) {
+		a, ok := known[string(text)]
+		if !ok {
+			a.plan, a.err = dockerfile.Convert(ctx, dockerfile.Input{Dockerfile: "Dockerfile", Text: text, Context: dir}, nil)
+			known[string(text)] = a
+		}
+		return a.plan, a.err
+	}
 }
 
 // replaces reports a rule that takes out what copies more than anybody looks at.

@@ -43,6 +43,7 @@ func TestScenarios(t *testing.T) {
 	}
 	for _, name := range names {
 		t.Run(strings.TrimSuffix(filepath.Base(name), ".txtar"), func(t *testing.T) {
+			t.Parallel()
 			s := load(t, name)
 			switch filepath.Base(filepath.Dir(name)) {
 			case "several":
