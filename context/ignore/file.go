@@ -45,7 +45,14 @@ type Error struct {
 	Hint string
 }
 
-func (e *Error) Error() string { return fmt.Sprintf("%s:%d: %v", e.File, e.Line, e.Err) }
+// Error names the file and line; a pattern of a Dockerfile's is of no such file.
+func (e *Error) Error() string {
+	if e.File == "" {
+		return e.Err.Error()
+	}
+	return fmt.Sprintf("%s:%d: %v", e.File, e.Line, e.Err)
+}
+
 func (e *Error) Unwrap() error { return e.Err }
 
 // Find reads the ignore file that applies to a build of dockerfile in the
