@@ -29,6 +29,8 @@ type Info struct {
 	Workers []string
 	// Platforms are those of the default worker, as in "linux/amd64".
 	Platforms []string
+	// History reports whether it remembers builds: see [ErrNoHistory].
+	History bool
 }
 
 // A Builder is a connected BuildKit. Its methods are safe for concurrent use.
@@ -87,6 +89,9 @@ func (b *Builder) probe(ctx context.Context) error {
 	case err == nil:
 		b.info.Version = info.BuildkitVersion.Version
 	case status.Code(rootOf(err)) != codes.Unimplemented:
+		return err
+	}
+	if b.info.History, err = b.remembers(ctx); err != nil {
 		return err
 	}
 	workers, err := b.client.ListWorkers(ctx)

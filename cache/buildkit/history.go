@@ -132,6 +132,22 @@ func newEvent(ev *controlapi.BuildHistoryEvent) Event {
 	return e
 }
 
+// remembers reports whether the builder keeps a history, by asking for a build that
+// there is not.
+func (b *Builder) remembers(ctx context.Context) (bool, error) {
+	stream, err := b.client.ControlClient().ListenBuildHistory(ctx, &controlapi.BuildHistoryRequest{Ref: "none", EarlyExit: true})
+	for err == nil {
+		_, err = stream.Recv()
+	}
+	if errors.Is(err, io.EOF) {
+		return true, nil
+	}
+	if err = historyError(err); errors.Is(err, ErrNoHistory) {
+		return false, nil
+	}
+	return false, err
+}
+
 func historyError(err error) error {
 	if status.Code(rootOf(err)) == codes.Unimplemented {
 		return ErrNoHistory

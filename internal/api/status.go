@@ -33,6 +33,8 @@ type Builder struct {
 	Connected bool   `json:"connected"`
 	Problem   string `json:"problem,omitempty"`
 	Hint      string `json:"hint,omitempty"`
+	// Note says in one line what a builder that answers cannot do.
+	Note string `json:"note,omitempty"`
 }
 
 // Repository is one watched repository.

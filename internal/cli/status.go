@@ -205,7 +205,9 @@ func (p printer) builder(b api.Builder) {
 		text += "  " + p.dim(b.Address)
 	}
 	p.line(head + text)
-	if b.Hint != "" {
-		p.wrapped(strings.Repeat(" ", 9), p.dim(b.Hint))
+	for _, text := range []string{b.Hint, b.Note} {
+		if text != "" {
+			p.wrapped(strings.Repeat(" ", 9), p.dim(text))
+		}
 	}
 }

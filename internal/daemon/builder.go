@@ -15,6 +15,7 @@ import (
 	"github.com/stokerd/stoker/cache/buildkit"
 	"github.com/stokerd/stoker/internal/api"
 	"github.com/stokerd/stoker/internal/config"
+	"github.com/stokerd/stoker/internal/report"
 	"github.com/stokerd/stoker/watcher"
 )
 
@@ -54,8 +55,9 @@ func (b *builder) wire() api.Builder {
 	if len(b.connected) == 0 {
 		return api.Builder{Problem: b.problem, Hint: hint}
 	}
-	info := b.connected[0].Info()
-	return api.Builder{Name: info.Name, Kind: info.Kind, Address: info.Address, Version: info.Version, Connected: true, Hint: hint}
+	answer := report.Connected(b.connected[0].Info())
+	answer.Hint = hint
+	return answer
 }
 
 // missing is the error of a request that needs a builder.

@@ -229,6 +229,11 @@ func (d *Daemon) Predict(ctx context.Context, req api.PredictRequest) (api.Predi
 		keys := cache.Keys(plan.Ops, repo.contents.Content(ctx, plan, b.Definition.Name, site, p))
 		g := cache.NewGraph(plan, keys, layered(node)).Planned(plan)
 		nodes := known.Predict(g, recordsOf(plan))
+		if !node.Info().History {
+			for i := range nodes { // what others built on it shows nowhere
+				nodes[i] = cache.Prediction{Forecast: cache.Unknown, Reason: cache.NotObserved}
+			}
+		}
 		expected, earlier, err := d.pastOf(repo, node.Info().Name, b.Definition.Name)
 		if err != nil {
 			return api.Predict{}, err

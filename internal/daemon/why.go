@@ -138,9 +138,11 @@ func (d *Daemon) recorded(root, name string) (cache.Record, error) {
 			Code: api.BadInput, Message: fmt.Sprintf("%q may mean %d builds", name, len(matches)), Hint: "give more of the ref: " + matches[0].Ref + " is the latest",
 		}
 	case name == "":
-		return cache.Record{}, &api.Error{
-			Code: api.NotFound, Message: "no build of " + root + " was seen yet", Hint: "stoker up watches it; then build it, with any client",
+		e := &api.Error{Code: api.NotFound, Message: "no build of " + root + " was seen yet", Hint: "stoker up watches it; then build it, with any client"}
+		if note := d.builder.wire().Note; note != "" {
+			e.Hint = note
 		}
+		return cache.Record{}, e
 	}
 	e := &api.Error{Code: api.NotFound, Message: fmt.Sprintf("no build of %s is %q", root, name), Hint: "without a name, the last build is explained"}
 	if len(names) > 0 {

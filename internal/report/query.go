@@ -26,6 +26,14 @@ func Builder(d buildkit.Discovery) api.Builder {
 	if len(d.Builders) == 0 {
 		return api.Builder{Problem: d.Problem(), Hint: d.Hint()}
 	}
-	info := d.Builders[0].Info()
-	return api.Builder{Name: info.Name, Kind: info.Kind, Address: info.Address, Version: info.Version, Connected: true}
+	return Connected(d.Builders[0].Info())
+}
+
+// Connected reports a builder that answers.
+func Connected(info buildkit.Info) api.Builder {
+	b := api.Builder{Name: info.Name, Kind: info.Kind, Address: info.Address, Version: info.Version, Connected: true}
+	if !info.History {
+		b.Note = buildkit.ErrNoHistory.Error()
+	}
+	return b
 }
