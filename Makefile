@@ -23,7 +23,7 @@ UNRACED  = -run TestPredictIsTheSolvers ./cache
 
 GOLANGCI = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
-.PHONY: build test test-real test-all test-images test-init table-init test-again bench lint fuzz demo packages clean labctl
+.PHONY: build test test-real test-all test-images test-engine test-init table-init test-again bench lint fuzz demo packages clean labctl
 
 # Static, because smoke tests start stoker in images that hold no library.
 build:
@@ -39,10 +39,10 @@ test: labctl
 	bin/labctl run -- $(GO) test -race -timeout $(TIMEOUT) $(PKG)
 	$(GO) test -timeout $(TIMEOUT) $(UNRACED)
 
-# What takes too long for every commit: all cases of the random suites, images of real systems, and
-# everything again and again with a few other cases each time, to find what fails now and then.
+# What takes too long for every commit: all cases of the random suites, images of real systems, a Docker
+# Engine, and everything again and again with a few other cases each time, to find what fails now and then.
 test-real:
-	@$(MAKE) --no-print-directory --keep-going test-all test-images test-again
+	@$(MAKE) --no-print-directory --keep-going test-all test-images test-engine test-again
 
 test-all: labctl
 	STOKER_TEST_CASES=full bin/labctl run -- $(GO) test -race -count 1 -timeout 10h $(PKG)
@@ -51,6 +51,12 @@ test-all: labctl
 test-images: labctl
 	@$(MAKE) --no-print-directory packages PACKAGES="$(PACKAGES) debootstrap:debootstrap"
 	bin/labctl run --real -- $(GO) test -race -timeout 2h -run RealImages ./internal/lab ./internal/scaffold ./internal/verify
+
+# What is tried on a Docker Engine, too; the first time compiles one, in some minutes.
+test-engine: labctl
+	@$(MAKE) --no-print-directory packages
+	bin/labctl run --engine -- $(GO) test -race -timeout 2h -run Engine ./cache/buildkit ./internal/daemon ./internal/e2e \
+		./internal/image ./internal/lab ./internal/smoke
 
 # Three of the apps that `stoker init` is tried on, for CI: npm, a workspace, Go.
 test-init: labctl

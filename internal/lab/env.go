@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// The environment that joins tests to a lab which runs already. labctl sets the first four.
+// The environment that joins tests to a lab which runs already. labctl sets the first five, the Engine's where it runs one.
 const (
 	// EnvBuildKit is the address of the buildkitd that tests use, e.g. unix:///run/lab/buildkitd.sock.
 	EnvBuildKit = "STOKER_TEST_BUILDKIT"
@@ -16,11 +16,13 @@ const (
 	EnvRegistry = "STOKER_TEST_REGISTRY"
 	// EnvRoot is that buildkitd's root directory.
 	EnvRoot = "STOKER_TEST_BUILDKIT_ROOT"
+	// EnvEngine is the address of the Docker Engine that tests use, e.g. unix:///run/lab/docker.sock.
+	EnvEngine = "STOKER_TEST_ENGINE"
 	// EnvReal is "1" where the lab holds real images (Options.Real).
 	EnvReal = "STOKER_TEST_REAL"
 	// EnvNone, if not empty, skips every test that needs a builder. CI never sets it.
 	EnvNone = "STOKER_TEST_NO_BUILDKIT"
-	// EnvBin is a directory with buildkitd, buildctl and dockerfile-frontend (and buildx), used
+	// EnvBin is a directory with buildkitd, buildctl and dockerfile-frontend (and buildx, and dockerd), used
 	// in place of compiling them.
 	EnvBin = "STOKER_LAB_BIN"
 )
@@ -31,6 +33,9 @@ func (l *Lab) Env() []string {
 		EnvBuildKit + "=" + l.address,
 		EnvRegistry + "=" + l.registry,
 		EnvRoot + "=" + l.root,
+	}
+	if l.engine != "" {
+		env = append(env, EnvEngine+"="+l.engine)
 	}
 	if l.real {
 		env = append(env, EnvReal+"=1")
@@ -44,7 +49,10 @@ func Attach() (*Lab, bool) {
 	if address == "" {
 		return nil, false
 	}
-	return &Lab{address: address, registry: os.Getenv(EnvRegistry), root: os.Getenv(EnvRoot), real: os.Getenv(EnvReal) == "1"}, true
+	return &Lab{
+		address: address, registry: os.Getenv(EnvRegistry), root: os.Getenv(EnvRoot),
+		engine: os.Getenv(EnvEngine), real: os.Getenv(EnvReal) == "1",
+	}, true
 }
 
 // process is the lab of this process's tests.
@@ -92,7 +100,12 @@ func Own(t testing.TB) *Lab {
 	if os.Getenv(EnvNone) != "" {
 		t.Skipf("%s is set: skipping a test that needs a builder", EnvNone)
 	}
-	l, err := Start(t.Context(), Options{})
+	return own(t, Options{})
+}
+
+func own(t testing.TB, opts Options) *Lab {
+	t.Helper()
+	l, err := Start(t.Context(), opts)
 	if err != nil {
 		t.Fatalf("no BuildKit to test with: %v\nset %s=1 to skip these tests", err, EnvNone)
 	}
@@ -102,6 +115,23 @@ func Own(t testing.TB) *Lab {
 		}
 	})
 	return l
+}
+
+// NeedsEngine skips a test of the Docker Engine where no lab with one was asked for (EnvEngine): it takes long to
+// compile, and most runs do without.
+func NeedsEngine(t testing.TB) {
+	t.Helper()
+	if os.Getenv(EnvEngine) == "" {
+		t.Skip("this lab has no Docker Engine: run the tests through `labctl run --engine -- go test` (make test-engine)")
+	}
+}
+
+// OwnEngine returns a lab of the test's own with a Docker Engine: a test of one wants to know all that it holds.
+// Without EnvEngine it skips the test.
+func OwnEngine(t testing.TB) *Lab {
+	t.Helper()
+	NeedsEngine(t)
+	return own(t, Options{Engine: true})
 }
 
 // For returns the lab that the tests of this process share: the one named by EnvBuildKit, else one

@@ -20,6 +20,9 @@ type Options struct {
 	// Real replaces the most used stand-ins by Debian systems with the real tools. The first time
 	// they are made, in some minutes, by debootstrap and from public package archives.
 	Real bool
+	// Engine starts a Docker Engine beside buildkitd, with the same registry in place of docker.io. The first
+	// time it is compiled, in some minutes.
+	Engine bool
 	// Log receives what the lab does; nil discards it. buildkitd's own log is the file
 	// buildkitd.log in the lab's directory.
 	Log *slog.Logger
@@ -31,6 +34,7 @@ type Lab struct {
 	address  string
 	registry string
 	root     string
+	engine   string
 	real     bool
 
 	// What follows is empty in an attached Lab, which owns nothing.
@@ -38,7 +42,8 @@ type Lab struct {
 	temp    bool
 	lock    *flock.Flock
 	serving *registryServer
-	daemon  *buildkitd
+	daemon  *server
+	docker  *server
 }
 
 // lockName is the file, locked while a lab runs, that tells a live lab from one that was killed.
@@ -58,6 +63,12 @@ func Start(ctx context.Context, opts Options) (*Lab, error) {
 	if err != nil {
 		return nil, err
 	}
+	engineBins := ""
+	if opts.Engine {
+		if engineBins, err = build(ctx, opts.Log, engine()); err != nil {
+			return nil, err
+		}
+	}
 	l := &Lab{dir: opts.Dir}
 	if err := l.claim(); err != nil {
 		return nil, err
@@ -66,6 +77,9 @@ func Start(ctx context.Context, opts Options) (*Lab, error) {
 	if err == nil && opts.Real {
 		l.real = true
 		err = l.pushReal(ctx, opts.Log)
+	}
+	if err == nil && opts.Engine {
+		err = l.startEngine(ctx, engineBins, opts.Log)
 	}
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
@@ -127,10 +141,25 @@ func (l *Lab) start(ctx context.Context, bins string, log *slog.Logger) error {
 	return nil
 }
 
-// Close stops buildkitd and the registry, and removes a temporary directory. On an attached Lab it
-// does nothing. It must not be called twice.
+func (l *Lab) startEngine(ctx context.Context, bins string, log *slog.Logger) error {
+	began := time.Now()
+	socket := filepath.Join(l.dir, "docker.sock")
+	var err error
+	if l.docker, err = startEngine(ctx, bins, l.dir, socket, l.serving); err != nil {
+		return err
+	}
+	l.engine = "unix://" + socket
+	log.Info("the Docker Engine is ready", "address", l.engine, "took", time.Since(began).Round(time.Millisecond))
+	return nil
+}
+
+// Close stops the servers, and removes a temporary directory. On an attached Lab it does nothing. It
+// must not be called twice.
 func (l *Lab) Close() error {
 	var errs []error
+	if l.docker != nil {
+		l.docker.stop(false) // what has a container leaves a control group behind when it is killed
+	}
 	if l.daemon != nil {
 		// What a temporary lab has not written yet is lost with the directory anyway.
 		l.daemon.stop(l.temp)
@@ -153,6 +182,9 @@ func (l *Lab) Address() string { return l.address }
 // Registry is the host and port of the registry that answers for docker.io and gcr.io, over plain
 // HTTP; empty in a Lab that is attached to a buildkitd without one.
 func (l *Lab) Registry() string { return l.registry }
+
+// Engine is the address of the Docker Engine, as in DOCKER_HOST: unix:///path. It is empty in a lab without one.
+func (l *Lab) Engine() string { return l.engine }
 
 // Root is buildkitd's root directory; empty where it is not known.
 func (l *Lab) Root() string { return l.root }

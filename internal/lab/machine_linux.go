@@ -1,12 +1,17 @@
 package lab
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // isolated returns a command in a mount and a PID namespace of its own. When its first process
@@ -15,14 +20,51 @@ import (
 // runc reads it and would see the wrong processes.
 func isolated(name string, args ...string) *exec.Cmd {
 	const script = `mount --make-rprivate / && mount -t proc proc /proc && exec "$@"`
-	cmd := exec.Command("/bin/sh", append([]string{"-c", script, "sh", name}, args...)...)
+	return inNamespaces(syscall.CLONE_NEWNS|syscall.CLONE_NEWPID, script, "sh", name, args)
+}
+
+// isolatedNetwork is that with a network namespace of its own, too, and with a /run in which no server of the
+// machine's is found (dockerd takes a containerd that runs), and in which no socket stays behind.
+func isolatedNetwork(name string, args ...string) *exec.Cmd {
+	const script = `mount --make-rprivate / && mount -t proc proc /proc && mount -t tmpfs tmpfs /run &&
+"$0" ip link set lo up && exec "$@"`
+	box, _ := busyboxPath() // checkMachine has found it
+	return inNamespaces(syscall.CLONE_NEWNS|syscall.CLONE_NEWPID|syscall.CLONE_NEWNET, script, box, name, args)
+}
+
+// inNamespaces starts a program by a script whose $0 is zero.
+func inNamespaces(flags uintptr, script, zero, name string, args []string) *exec.Cmd {
+	cmd := exec.Command("/bin/sh", append([]string{"-c", script, zero, name}, args...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID,
+		Cloneflags: flags,
 		Pdeathsig:  syscall.SIGKILL,
 		// Ctrl-C in a terminal reaches the whole process group; the lab decides when buildkitd ends.
 		Setpgid: true,
 	}
 	return cmd
+}
+
+// listenInside listens in the network namespace of a process: a socket stays in the one that it was made in.
+func listenInside(ctx context.Context, pid int, address string) (net.Listener, error) {
+	var listener net.Listener
+	made := make(chan error)
+	go func() {
+		runtime.LockOSThread() // for ever: a thread that has been elsewhere ends with its goroutine
+		made <- func() error {
+			ns, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", pid))
+			if err != nil {
+				return err
+			}
+			defer ns.Close()
+			if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
+				return fmt.Errorf("enter the network of process %d: %w", pid, err)
+			}
+			listener, err = new(net.ListenConfig).Listen(ctx, "tcp", address)
+			return err
+		}()
+	}()
+	err := <-made
+	return listener, err
 }
 
 // checkMachine says all that this machine lacks for a lab, and the mend, before anything is built.

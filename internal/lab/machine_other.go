@@ -3,11 +3,19 @@
 package lab
 
 import (
+	"context"
 	"errors"
+	"net"
 	"os/exec"
 )
 
 func isolated(name string, args ...string) *exec.Cmd { return exec.Command(name, args...) }
+
+func isolatedNetwork(name string, args ...string) *exec.Cmd { return isolated(name, args...) }
+
+func listenInside(context.Context, int, string) (net.Listener, error) {
+	return nil, errors.ErrUnsupported
+}
 
 // checkMachine refuses: buildkitd's own worker exists on Linux only.
 func checkMachine() error {

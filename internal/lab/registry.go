@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -23,7 +24,7 @@ import (
 type registryServer struct {
 	addr   string
 	server *http.Server
-	done   chan struct{}
+	served sync.WaitGroup // a goroutine for each listener
 }
 
 // serveRegistry starts a registry that keeps its blobs in dir.
@@ -40,18 +41,19 @@ func serveRegistry(ctx context.Context, dir string) (*registryServer, error) {
 	r := &registryServer{
 		addr:   listener.Addr().String(),
 		server: &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second},
-		done:   make(chan struct{}),
 	}
-	go func() {
-		defer close(r.done)
-		_ = r.server.Serve(listener) // ends with ErrServerClosed, by close
-	}()
+	r.serve(listener)
 	return r, nil
+}
+
+// serve answers at a listener, until close.
+func (r *registryServer) serve(listener net.Listener) {
+	r.served.Go(func() { _ = r.server.Serve(listener) }) // ends with ErrServerClosed
 }
 
 func (r *registryServer) close() error {
 	err := r.server.Close()
-	<-r.done
+	r.served.Wait()
 	return err
 }
 

@@ -27,24 +27,31 @@ type toolModule struct {
 	project string
 	// programs are main packages below project.
 	programs []string
+	// version is the variable with the version.
+	version string
 }
 
 // servers are what a lab runs.
 func servers() toolModule {
 	return toolModule{"tools", "github.com/moby/buildkit", []string{
 		"cmd/buildkitd", "cmd/buildctl", "frontend/dockerfile/cmd/dockerfile-frontend",
-	}}
+	}, "version.Version"}
 }
 
 // buildx is apart because it pins other versions of BuildKit's dependencies, and because most tests
 // do without it.
 func buildx() toolModule {
-	return toolModule{"tools/buildx", "github.com/docker/buildx", []string{"cmd/buildx"}}
+	return toolModule{"tools/buildx", "github.com/docker/buildx", []string{"cmd/buildx"}, "version.Version"}
+}
+
+// engine is apart because only its own tests need it, and because it takes longer to compile than all the others.
+func engine() toolModule {
+	return toolModule{"tools/engine", "github.com/moby/moby/v2", []string{"cmd/dockerd"}, "dockerversion.Version"}
 }
 
 // flags are the linker's, for a version of the project.
 func (m toolModule) flags(version string) string {
-	return "-s -w -X=" + m.project + "/version.Version=" + version
+	return "-s -w -X=" + m.project + "/" + m.version + "=" + version
 }
 
 // tools returns the directory with buildkitd, buildctl and dockerfile-frontend.

@@ -1,8 +1,8 @@
 // Command labctl runs the lab of package lab for people, for `make demo` and for test runs.
 //
-//	labctl up [--dir DIR] [--env FILE] [--real]  run a lab until Ctrl-C, and say how to use it
-//	labctl run [--dir DIR] [--real] -- CMD ARG…  run a command beside a lab, with buildctl in its PATH;
-//	                                             its exit status is labctl's
+//	labctl up [--dir DIR] [--env FILE] [--real] [--engine]  run a lab until Ctrl-C, and say how to use it
+//	labctl run [--dir DIR] [--real] [--engine] -- CMD ARG…  run a command beside a lab, with buildctl in its PATH;
+//	                                                        its exit status is labctl's
 //	labctl tools  compile the lab's programs, buildx too, and print their folders
 package main
 
@@ -24,8 +24,8 @@ import (
 	"github.com/stokerd/stoker/internal/lab"
 )
 
-const usage = `usage: labctl up [--dir DIR] [--env FILE] [--real]
-       labctl run [--dir DIR] [--real] -- COMMAND [ARG...]
+const usage = `usage: labctl up [--dir DIR] [--env FILE] [--real] [--engine]
+       labctl run [--dir DIR] [--real] [--engine] -- COMMAND [ARG...]
        labctl tools
 `
 
@@ -54,10 +54,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (int, err
 	dir := flags.String("dir", "", "keep the lab's state here; default: a temporary directory")
 	env := flags.String("env", "", "also write the environment to this file, as shell exports")
 	realImages := flags.Bool("real", false, "real Debian, Node, Python and Go in the images; made once, in some minutes")
+	engine := flags.Bool("engine", false, "a Docker Engine, too; compiled once, in some minutes")
 	if err := flags.Parse(args[1:]); err != nil {
 		return 2, nil // flag has said why
 	}
-	opts := lab.Options{Dir: *dir, Real: *realImages, Log: slog.New(slog.NewTextHandler(stderr, nil))}
+	opts := lab.Options{Dir: *dir, Real: *realImages, Engine: *engine, Log: slog.New(slog.NewTextHandler(stderr, nil))}
 	switch args[0] {
 	case "up":
 		return status(up(ctx, opts, *env, stdout))
@@ -89,6 +90,9 @@ func up(ctx context.Context, opts lab.Options, envFile string, stdout io.Writer)
 	}
 	var exports strings.Builder
 	fmt.Fprintf(&exports, "export BUILDKIT_HOST=%s\n", l.Address())
+	if l.Engine() != "" {
+		fmt.Fprintf(&exports, "export DOCKER_HOST=%s\n", l.Engine())
+	}
 	for _, v := range l.Env() {
 		fmt.Fprintf(&exports, "export %s\n", v)
 	}
