@@ -27,17 +27,23 @@ type buildx struct {
 
 func newBuildx(t *testing.T, home, address string) *buildx {
 	t.Helper()
-	program, err := lab.Buildx(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	x := &buildx{t: t, program: program, env: []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + home, "DOCKER_CONFIG=" + filepath.Join(home, ".docker"),
-	}}
+	x := newDockerBuild(t, home, "")
 	if _, err := x.run("create", "--name", "lab", "--driver", "remote", "--use", address); err != nil {
 		t.Fatal(err)
 	}
 	return x
+}
+
+// newDockerBuild is what a user has who never chose a builder: `docker build`, on the Engine.
+func newDockerBuild(t *testing.T, home, engine string) *buildx {
+	t.Helper()
+	program, err := lab.Buildx(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &buildx{t: t, program: program, env: []string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + home, "DOCKER_CONFIG=" + filepath.Join(home, ".docker"), "DOCKER_HOST=" + engine,
+	}}
 }
 
 // run runs a command of buildx, and returns what it says beside its result.

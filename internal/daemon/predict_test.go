@@ -21,6 +21,12 @@ func TestPredictWalk(t *testing.T) { walks(t, walk{}, 3, 170) }
 // TestPredictWalkBuildx is that with `docker buildx build` as the client.
 func TestPredictWalkBuildx(t *testing.T) { walks(t, walk{buildx: &buildx{}}, 1, 85) }
 
+// TestPredictWalkEngine is that with `docker build` on a Docker Engine.
+func TestPredictWalkEngine(t *testing.T) { walks(t, walk{engine: lab.OwnEngine}, 2, 85) }
+
+// TestPredictWalkOldEngine is that on one that keeps images as those before Docker 29 do.
+func TestPredictWalkOldEngine(t *testing.T) { walks(t, walk{engine: lab.OwnOldEngine}, 2, 85) }
+
 // TestPredictUnseen walks with changes that the builder does not see among the
 // others, also while the daemon is off: what depends on one is unknown, and never
 // wrong.
@@ -28,10 +34,20 @@ func TestPredictUnseen(t *testing.T) { walks(t, walk{blind: true}, 2, 60) }
 
 // walks takes some walks of a kind.
 func walks(t *testing.T, kind walk, share, full int) {
-	r, other := startOwn(t)
-	if kind.buildx != nil {
-		kind.buildx = newBuildx(t, r.home, r.address)
+	var r *process
+	var address string
+	if kind.engine != nil {
+		address = kind.engine(t).Engine()
+		r = startEngineProcess(t, address)
+		kind.buildx = newDockerBuild(t, r.home, address)
+	} else {
+		address = lab.Own(t).Address()
+		r = startProcess(t, address)
 	}
+	if kind.buildx != nil && kind.engine == nil {
+		kind.buildx = newBuildx(t, r.home, address)
+	}
+	other := dial(t, address)
 	var steps, unknown int
 	for seed := range randtest.Seeds(t, share, full) {
 		w := kind

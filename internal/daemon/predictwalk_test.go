@@ -50,10 +50,11 @@ type walk struct {
 	dockerfile string
 	daemon     *process
 	builder    *client.Client
-	buildx     *buildx // builds in place of the plain client, if there is one
-	last       string  // the ref of the last build
-	missed     bool    // a build was made that the daemon did not see
-	blind      bool    // the builder is kept from seeing some changes
+	buildx     *buildx                   // builds in place of the plain client, if there is one
+	engine     func(testing.TB) *lab.Lab // starts the Docker Engine that is the builder, if it is one
+	last       string                    // the ref of the last build
+	missed     bool                      // a build was made that the daemon did not see
+	blind      bool                      // the builder is kept from seeing some changes
 	// steps were predicted, and of those that it should know so many not.
 	steps, unknown int
 }

@@ -34,7 +34,7 @@ func daemonEnv(home string) func(string) string {
 			return filepath.Join(home, "state")
 		case "HOME":
 			return home
-		case "BUILDKIT_HOST":
+		case "BUILDKIT_HOST", "DOCKER_HOST":
 			return os.Getenv(name)
 		}
 		return ""
@@ -61,14 +61,26 @@ func runProcess(home string) error {
 // A process is a daemon that can be killed.
 type process struct {
 	running
-	home, address string
-	cmd           *exec.Cmd
-	log           *logbook
+	home    string
+	builder []string // where it is, in the environment
+	cmd     *exec.Cmd
+	log     *logbook
 }
 
 func startProcess(t *testing.T, address string) *process {
 	t.Helper()
-	p := &process{running: running{t: t}, home: t.TempDir(), address: address, log: &logbook{}}
+	return startProcessOn(t, "BUILDKIT_HOST="+address, "DOCKER_HOST=")
+}
+
+// startEngineProcess starts a daemon that finds a Docker Engine.
+func startEngineProcess(t *testing.T, address string) *process {
+	t.Helper()
+	return startProcessOn(t, "BUILDKIT_HOST=", "DOCKER_HOST="+address)
+}
+
+func startProcessOn(t *testing.T, builder ...string) *process {
+	t.Helper()
+	p := &process{running: running{t: t}, home: t.TempDir(), builder: builder, log: &logbook{}}
 	if err := os.MkdirAll(filepath.Join(p.home, "run"), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +103,7 @@ func (p *process) start() {
 	}
 	p.paths = paths
 	p.cmd = exec.Command(os.Args[0])
-	p.cmd.Env = append(os.Environ(), envHome+"="+p.home, "BUILDKIT_HOST="+p.address)
+	p.cmd.Env = append(append(os.Environ(), envHome+"="+p.home), p.builder...)
 	p.cmd.Stderr = p.log
 	if err := p.cmd.Start(); err != nil {
 		p.t.Fatal(err)

@@ -23,19 +23,46 @@ import (
 // TestWhyWalk changes a repository in random ways, has another client build each
 // state, and holds what stoker says of each step that broke the cache against what
 // was done to the repository.
-func TestWhyWalk(t *testing.T) { whyWalks(t, false, 3, 170) }
+func TestWhyWalk(t *testing.T) { whyWalks(t, byClient, nil, 3, 170) }
 
 // TestWhyWalkBuildx is that with `docker buildx build` as the client.
-func TestWhyWalkBuildx(t *testing.T) { whyWalks(t, true, 1, 85) }
+func TestWhyWalkBuildx(t *testing.T) { whyWalks(t, byBuildx, nil, 1, 85) }
 
-func whyWalks(t *testing.T, byBuildx bool, share, full int) {
-	builder, home := lab.Own(t), t.TempDir()
-	var cli *buildx
-	if byBuildx {
-		cli = newBuildx(t, home, builder.Address())
+// TestWhyWalkEngine is that with `docker build` on a Docker Engine.
+func TestWhyWalkEngine(t *testing.T) { whyWalks(t, byEngine, lab.OwnEngine, 2, 85) }
+
+// TestWhyWalkOldEngine is that on one that keeps images as those before Docker 29 do.
+func TestWhyWalkOldEngine(t *testing.T) { whyWalks(t, byEngine, lab.OwnOldEngine, 2, 85) }
+
+// Who builds in a walk.
+const (
+	byClient = iota
+	byBuildx
+	byEngine // docker build
+)
+
+func whyWalks(t *testing.T, by int, engine func(testing.TB) *lab.Lab, share, full int) {
+	home := t.TempDir()
+	var (
+		builder *lab.Lab
+		cli     *buildx
+		address string
+		r       *running
+	)
+	if by == byEngine {
+		builder = engine(t)
+		address = builder.Engine()
+		cli = newDockerBuild(t, home, address)
+		r = start(t, home, map[string]string{"DOCKER_HOST": address})
+	} else {
+		builder = lab.Own(t)
+		address = builder.Address()
+		if by == byBuildx {
+			cli = newBuildx(t, home, address)
+		}
+		r = start(t, home, map[string]string{"BUILDKIT_HOST": address})
 	}
-	r := start(t, home, map[string]string{"BUILDKIT_HOST": builder.Address()})
-	other := dial(t, builder.Address())
+	other := dial(t, address)
 	breakers, kinds := 0, map[string]int{}
 	for seed := range randtest.Seeds(t, share, full) {
 		w := newWhyWalk(t, seed, other, builder)

@@ -97,7 +97,17 @@ func (u *user) site() []string {
 // TestBuild: what was built, looked at, judged and handed on is one report.
 func TestBuild(t *testing.T) {
 	t.Parallel()
-	u := newUser(t, "prewarm: {level: off}\n")
+	newUser(t, "prewarm: {level: off}\n").builds()
+}
+
+// TestBuildEngine is that on a Docker Engine.
+func TestBuildEngine(t *testing.T) {
+	t.Parallel()
+	newEngineUser(t, "prewarm: {level: off}\n").builds()
+}
+
+func (u *user) builds() {
+	t := u.t
 	flags := u.site()
 	probe := filepath.Join(filepath.Dir(u.dir), "probe")
 	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", probe, "../smoke/testdata/probe")

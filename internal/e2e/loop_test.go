@@ -26,7 +26,22 @@ func (u *user) shop() {
 // TestLoop is the main job from the first look to a warm cache.
 func TestLoop(t *testing.T) {
 	t.Parallel()
-	u := newUser(t, "prewarm: {level: off}\n") // or else the first build would find things warm
+	newUser(t, "prewarm: {level: off}\n").loop() // or else the first build would find things warm
+}
+
+// TestLoopEngine is that with `docker build`, on a Docker Engine.
+func TestLoopEngine(t *testing.T) {
+	t.Parallel()
+	u := newEngineUser(t, "prewarm: {level: off}\n")
+	u.loop()
+	s := u.awaitStatus(func(s api.Status) string { return connected(s, true) })
+	if b := s.Builder; b.Name != "docker" || b.Kind != "docker" || !strings.HasPrefix(b.Version, "v0.") {
+		t.Errorf("the builder is called %+v", b)
+	}
+}
+
+func (u *user) loop() {
+	t := u.t
 	u.shop()
 	if out := u.must("up", "--allow"); !strings.Contains(out, "api") {
 		t.Errorf("stoker up does not name the build:\n%s", out)

@@ -14,7 +14,17 @@ import (
 // state that nothing needs any more, and nothing else.
 func TestPrune(t *testing.T) {
 	t.Parallel()
-	u := newUser(t, `prewarm: {level: "off"}`+"\n")
+	newUser(t, `prewarm: {level: "off"}`+"\n").prunes()
+}
+
+// TestPruneEngine is that on a Docker Engine.
+func TestPruneEngine(t *testing.T) {
+	t.Parallel()
+	newEngineUser(t, `prewarm: {level: "off"}`+"\n").prunes()
+}
+
+func (u *user) prunes() {
+	t := u.t
 	u.shop()
 	u.must("up", "--allow")
 	old, err := os.ReadFile(filepath.Join(u.dir, "src/index.js"))

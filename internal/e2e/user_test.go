@@ -22,16 +22,33 @@ const patience = 2 * time.Minute
 
 // A user has a home of their own, a builder that nobody else uses, and one repository to work in.
 type user struct {
-	t   *testing.T
-	lab *lab.Lab // nil while there is no builder
-	dir string   // the repository
-	env []string
+	t      *testing.T
+	lab    *lab.Lab // nil while there is no builder
+	engine bool     // the builder is a Docker Engine
+	dir    string   // the repository
+	env    []string
 }
 
 // newUser makes a user whose configuration file holds config.
 func newUser(t *testing.T, config string) *user {
 	t.Helper()
 	lab.For(t) // skips or explains where there can be none
+	u := makeUser(t, config, false)
+	u.env = append(u.env, "BUILDKIT_HOST="+u.lab.Address())
+	return u
+}
+
+// newEngineUser makes a user of a Docker Engine.
+func newEngineUser(t *testing.T, config string) *user {
+	t.Helper()
+	lab.NeedsEngine(t)
+	u := makeUser(t, config, true)
+	u.env = append(u.env, "DOCKER_HOST="+u.lab.Engine())
+	return u
+}
+
+func makeUser(t *testing.T, config string, engine bool) *user {
+	t.Helper()
 	home, err := os.MkdirTemp("", "stoker-e2e")
 	if err != nil {
 		t.Fatal(err)
@@ -40,13 +57,13 @@ func newUser(t *testing.T, config string) *user {
 	if home, err = filepath.EvalSymlinks(home); err != nil {
 		t.Fatal(err)
 	}
-	u := &user{t: t, dir: filepath.Join(home, "repo")}
+	u := &user{t: t, dir: filepath.Join(home, "repo"), engine: engine}
 	u.startLab()
 	t.Cleanup(u.stopLab)
 	u.env = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + home, "XDG_RUNTIME_DIR=" + filepath.Join(home, "run"),
 		"XDG_STATE_HOME=" + filepath.Join(home, "state"), "XDG_CONFIG_HOME=" + filepath.Join(home, "config"),
-		"DOCKER_CONFIG=" + filepath.Join(home, "docker"), "BUILDKIT_HOST=" + u.lab.Address(),
+		"DOCKER_CONFIG=" + filepath.Join(home, "docker"),
 		"GIT_CONFIG_NOSYSTEM=1", "GIT_AUTHOR_NAME=Ada", "GIT_AUTHOR_EMAIL=ada@shop.example",
 		"GIT_COMMITTER_NAME=Ada", "GIT_COMMITTER_EMAIL=ada@shop.example",
 	}
@@ -70,7 +87,7 @@ func newUser(t *testing.T, config string) *user {
 // startLab starts the builder, at the address and with the state that it had before.
 func (u *user) startLab() {
 	u.t.Helper()
-	l, err := lab.Start(u.t.Context(), lab.Options{Dir: filepath.Join(filepath.Dir(u.dir), "lab")})
+	l, err := lab.Start(u.t.Context(), lab.Options{Dir: filepath.Join(filepath.Dir(u.dir), "lab"), Engine: u.engine})
 	if err != nil {
 		u.t.Fatal(err)
 	}
@@ -90,9 +107,13 @@ func (u *user) stopLab() {
 	if !u.t.Failed() {
 		return
 	}
-	log, err := os.ReadFile(filepath.Join(filepath.Dir(u.dir), "lab", "buildkitd.log"))
+	name := "buildkitd"
+	if u.engine {
+		name = "dockerd"
+	}
+	log, err := os.ReadFile(filepath.Join(filepath.Dir(u.dir), "lab", name+".log"))
 	lines := strings.Split(strings.TrimSpace(string(log)), "\n")
-	u.t.Logf("buildkitd, %v:\n%s", err, strings.Join(lines[max(0, len(lines)-30):], "\n"))
+	u.t.Logf("%s, %v:\n%s", name, err, strings.Join(lines[max(0, len(lines)-30):], "\n"))
 }
 
 // command prepares a command of the user's, in the repository.
@@ -231,14 +252,9 @@ var executable = regexp.MustCompile(`^\[(\S+ )?\d+/\d+\] (RUN|COPY|ADD|WORKDIR)\
 // what BuildKit itself says of the steps.
 func (u *user) build(dir string) steps {
 	u.t.Helper()
-	buildctl, err := lab.Buildctl(u.t.Context())
-	if err != nil {
-		u.t.Fatal(err)
-	}
-	out := u.run(buildctl, "build", "--frontend", "dockerfile.v0", "--local", "context="+dir, "--local", "dockerfile="+dir,
-		"--progress", "rawjson")
+	out := u.otherClient(dir)
 	seen := steps{}
-	for dec := json.NewDecoder(strings.NewReader(out)); dec.More(); {
+	for line := range strings.Lines(out) {
 		var status struct {
 			Vertexes []struct {
 				Name      string
@@ -246,8 +262,8 @@ func (u *user) build(dir string) steps {
 				Completed *time.Time
 			}
 		}
-		if err := dec.Decode(&status); err != nil {
-			u.t.Fatalf("read what buildctl said: %v\n%s", err, out)
+		if json.Unmarshal([]byte(line), &status) != nil {
+			continue // buildx warns in plain text
 		}
 		for _, v := range status.Vertexes {
 			if executable.MatchString(v.Name) && v.Completed != nil {
@@ -256,9 +272,24 @@ func (u *user) build(dir string) steps {
 		}
 	}
 	if len(seen) == 0 {
-		u.t.Fatalf("buildctl told of no step:\n%s", out)
+		u.t.Fatalf("the client told of no step:\n%s", out)
 	}
 	return seen
+}
+
+// otherClient builds a folder, and returns what the client says with --progress rawjson. On an Engine it is what
+// `docker build` runs.
+func (u *user) otherClient(dir string, args ...string) string {
+	u.t.Helper()
+	find, command := lab.Buildctl, []string{"build", "--frontend", "dockerfile.v0", "--local", "context=" + dir, "--local", "dockerfile=" + dir}
+	if u.engine {
+		find, command = lab.Buildx, []string{"build", dir}
+	}
+	client, err := find(u.t.Context())
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	return u.run(client, append(append(command, "--progress", "rawjson"), args...)...)
 }
 
 // definition returns the definition with this name.

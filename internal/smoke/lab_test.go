@@ -70,6 +70,21 @@ func connect(t *testing.T) *buildkit.Builder {
 	return b
 }
 
+// connectEngine connects to a Docker Engine, as stoker does.
+func connectEngine(t *testing.T) *buildkit.Builder {
+	t.Helper()
+	address := lab.OwnEngine(t).Engine()
+	env := buildkit.Env{Getenv: func(name string) string {
+		return map[string]string{"DOCKER_HOST": address}[name]
+	}, Home: t.TempDir(), OS: "linux", UID: -1}
+	d, err := buildkit.Discover(t.Context(), env, "docker")
+	if err != nil || len(d.Builders) != 1 {
+		t.Fatalf("%v: %s", err, d.Problem())
+	}
+	t.Cleanup(func() { d.Builders[0].Close() })
+	return d.Builders[0]
+}
+
 // logs is a buffer that several goroutines write to.
 type logs struct {
 	mu sync.Mutex
@@ -85,7 +100,12 @@ func (l *logs) Write(p []byte) (int, error) {
 const httpd = `CMD ["httpd", "-f", "-v", "-p", "8080", "-h", "/www"]`
 
 // TestImages runs images on a real builder. What a check says is given in part.
-func TestImages(t *testing.T) {
+func TestImages(t *testing.T) { runImages(t, connect(t)) }
+
+// TestImagesEngine runs them in a Docker Engine.
+func TestImagesEngine(t *testing.T) { runImages(t, connectEngine(t)) }
+
+func runImages(t *testing.T, b *buildkit.Builder) {
 	tests := []struct {
 		name, text string
 		options    smoke.Options
@@ -165,7 +185,6 @@ func TestImages(t *testing.T) {
 			map[string]string{"starts": "failed neither ENTRYPOINT nor CMD"},
 		},
 	}
-	b := connect(t)
 	program, err := tool()
 	if err != nil {
 		t.Fatal(err)
@@ -199,8 +218,12 @@ func TestImages(t *testing.T) {
 }
 
 // TestCancelled: what runs on the builder ends with the test.
-func TestCancelled(t *testing.T) {
-	b := connect(t)
+func TestCancelled(t *testing.T) { cancelled(t, connect(t)) }
+
+// TestCancelledEngine is that in a Docker Engine.
+func TestCancelledEngine(t *testing.T) { cancelled(t, connectEngine(t)) }
+
+func cancelled(t *testing.T, b *buildkit.Builder) {
 	program, err := tool()
 	if err != nil {
 		t.Fatal(err)
