@@ -19,12 +19,12 @@ const engineAnswers = 2 * time.Second
 // Its network is its own, with the bridge that containers are on: nothing of this machine's is touched, and nothing
 // leads out. So there are no packages but those of the stand-ins, and no need of iptables. The registry listens in
 // there, too. containerd runs within dockerd, in the version that it pins.
-func startEngine(ctx context.Context, bins, dir, socket string, registry *registryServer) (*server, error) {
+func startEngine(ctx context.Context, bins, dir, socket string, registry *registryServer, oldStore bool) (*server, error) {
 	root := filepath.Join(dir, "engine")
 	if err := os.MkdirAll(root, 0o700); err != nil {
 		return nil, fmt.Errorf("make the Docker Engine's directory: %w", err)
 	}
-	conf, err := engineConfig(root, socket, registry.addr)
+	conf, err := engineConfig(root, socket, registry.addr, oldStore)
 	if err != nil {
 		return nil, err
 	}
@@ -54,12 +54,12 @@ func startEngine(ctx context.Context, bins, dir, socket string, registry *regist
 }
 
 // engineConfig writes daemon.json. What is not below the lab's directory is below /run, which is the Engine's own.
-func engineConfig(root, socket, registry string) (string, error) {
+func engineConfig(root, socket, registry string, oldStore bool) (string, error) {
 	conf, err := json.Marshal(map[string]any{
 		"data-root":        filepath.Join(root, "data"),
 		"hosts":            []string{"unix://" + socket},
 		"registry-mirrors": []string{"http://" + registry},
-		"features":         map[string]bool{"containerd-snapshotter": true, "embedded-containerd": true},
+		"features":         map[string]bool{"containerd-snapshotter": !oldStore, "embedded-containerd": true},
 		"iptables":         false,
 		"ip6tables":        false,
 		"userland-proxy":   false,

@@ -134,6 +134,13 @@ func OwnEngine(t testing.TB) *Lab {
 	return own(t, Options{Engine: true})
 }
 
+// OwnOldEngine is that with an Engine that keeps images as those before Docker 29 do (Options.OldStore).
+func OwnOldEngine(t testing.TB) *Lab {
+	t.Helper()
+	NeedsEngine(t)
+	return own(t, Options{Engine: true, OldStore: true})
+}
+
 // For returns the lab that the tests of this process share: the one named by EnvBuildKit, else one
 // started for this process, which ends with it (see Main). Where there can be none the test fails and says what
 // to do; it is skipped only where EnvNone says so.

@@ -23,6 +23,8 @@ type Options struct {
 	// Engine starts a Docker Engine beside buildkitd, with the same registry in place of docker.io. The first
 	// time it is compiled, in some minutes.
 	Engine bool
+	// OldStore has the Engine keep images with a graph driver, as installations from before Docker 29 go on doing.
+	OldStore bool
 	// Log receives what the lab does; nil discards it. buildkitd's own log is the file
 	// buildkitd.log in the lab's directory.
 	Log *slog.Logger
@@ -79,7 +81,7 @@ func Start(ctx context.Context, opts Options) (*Lab, error) {
 		err = l.pushReal(ctx, opts.Log)
 	}
 	if err == nil && opts.Engine {
-		err = l.startEngine(ctx, engineBins, opts.Log)
+		err = l.startEngine(ctx, engineBins, opts)
 	}
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
@@ -141,15 +143,15 @@ func (l *Lab) start(ctx context.Context, bins string, log *slog.Logger) error {
 	return nil
 }
 
-func (l *Lab) startEngine(ctx context.Context, bins string, log *slog.Logger) error {
+func (l *Lab) startEngine(ctx context.Context, bins string, opts Options) error {
 	began := time.Now()
 	socket := filepath.Join(l.dir, "docker.sock")
 	var err error
-	if l.docker, err = startEngine(ctx, bins, l.dir, socket, l.serving); err != nil {
+	if l.docker, err = startEngine(ctx, bins, l.dir, socket, l.serving, opts.OldStore); err != nil {
 		return err
 	}
 	l.engine = "unix://" + socket
-	log.Info("the Docker Engine is ready", "address", l.engine, "took", time.Since(began).Round(time.Millisecond))
+	opts.Log.Info("the Docker Engine is ready", "address", l.engine, "took", time.Since(began).Round(time.Millisecond))
 	return nil
 }
 
