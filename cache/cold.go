@@ -12,6 +12,8 @@ type Holding struct {
 	Bytes    int64    // without what it builds on
 	LastUsed time.Time
 	InUse    bool
+	// Shared says that something outside of the cache has it, too, such as an image.
+	Shared bool
 	// Known says that an observed build explains it, Needed that the next build of
 	// something that is watched would take it.
 	Known, Needed bool
@@ -23,13 +25,14 @@ type Policy struct {
 	UnusedSince time.Time
 	// Keep is how many bytes may stay: no more goes than has to. 0 for no bound.
 	Keep int64
-	// Others lets go what no observed build explains, too.
+	// Others lets go what no observed build explains, too, and what is shared.
 	Others bool
 }
 
 // Cold returns the indexes of what a policy lets go, what was used longest ago
-// first. Nothing goes that is in use or needed, that others which stay build on,
-// or that nobody explains, unless the policy says so.
+// first. Nothing goes that is in use or needed, or that others which stay build on;
+// nor, unless the policy says so, what nobody explains, and what is shared: that
+// would free nothing, and a builder keeps it (BuildKit: cache.cacheManager.pruneOnce).
 func Cold(list []Holding, p Policy) []int {
 	children, needed := make([]int, len(list)), Closure(list)
 	index := make(map[string]int, len(list))
@@ -47,7 +50,7 @@ func Cold(list []Holding, p Policy) []int {
 	}
 	goes := func(i int) bool {
 		h := list[i]
-		return !h.InUse && !needed[h.ID] && (h.Known || p.Others) &&
+		return !h.InUse && !needed[h.ID] && (h.Known && !h.Shared || p.Others) &&
 			(p.UnusedSince.IsZero() || h.LastUsed.Before(p.UnusedSince))
 	}
 	order := make([]int, 0, len(list))

@@ -15,7 +15,8 @@ import (
 var noon = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 
 // hold reads "id:age[:flags][<parent,…]": the age in hours before noon, which is
-// the size in bytes too; flags are u (in use), n (needed) and o (of others).
+// the size in bytes too; flags are u (in use), n (needed), o (of others) and s
+// (shared).
 func hold(t *testing.T, text string) (list []cache.Holding) {
 	t.Helper()
 	for word := range strings.FieldsSeq(text) {
@@ -27,6 +28,7 @@ func hold(t *testing.T, text string) (list []cache.Holding) {
 		}
 		h := cache.Holding{ID: parts[0], Bytes: int64(age), LastUsed: noon.Add(-time.Duration(age) * time.Hour), Known: true}
 		h.InUse, h.Needed, h.Known = strings.Contains(parts[2], "u"), strings.Contains(parts[2], "n"), !strings.Contains(parts[2], "o")
+		h.Shared = strings.Contains(parts[2], "s")
 		if parents != "" {
 			h.Parents = strings.Split(parents, ",")
 		}
@@ -45,6 +47,8 @@ func TestCold(t *testing.T) {
 		{"what nobody used for a day", "a:30 b:10 c:40", day, "c a"},
 		{"all of it", "a:30 b:10 c:40", cache.Policy{}, "c a b"},
 		{"in use, needed, and of others", "a:30:u b:30:n c:30:o d:30", day, "d"},
+		{"what an image has, too", "base:90 top:50:s<base b:30", day, "b"},
+		{"that on demand", "base:90 top:50:s<base", cache.Policy{Others: true}, "top base"},
 		{"of others on demand", "c:30:o d:31", cache.Policy{Others: true}, "d c"},
 		{"what a needed one builds on", "base:90 dep:50<base top:10:n<dep old:80<base", day, "old"},
 		{"a parent goes after its children", "base:90 top:30<base", day, "top base"},

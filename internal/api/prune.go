@@ -28,6 +28,7 @@ type Prune struct {
 	Needed  PruneSum      `json:"needed"` // by the next builds of what is watched, with what that builds on
 	Others  []PruneKind   `json:"others"` // what no observed build explains
 	Remove  PruneSum      `json:"remove"` // what goes by what was asked for
+	Shared  PruneSum      `json:"shared"` // what images have, too: it stays while they do
 	Records []PruneRecord `json:"records"`
 	// Removed is what went: only after a removal, whose answer is about what is
 	// left.

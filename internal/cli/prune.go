@@ -167,6 +167,9 @@ func (p *pruneOptions) print(answer api.Prune) {
 		}
 		out.line("others  " + strings.Join(parts, ", "))
 	}
+	if answer.Shared.Records > 0 {
+		out.line("images  " + pruneSum(answer.Shared) + " are in images of Docker, too, and stay while those do")
+	}
 	p.conclude(answer)
 }
 

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,6 +22,38 @@ func TestPrune(t *testing.T) {
 func TestPruneEngine(t *testing.T) {
 	t.Parallel()
 	newEngineUser(t, `prewarm: {level: "off"}`+"\n").prunes()
+}
+
+// TestPruneOldEngine: where images are kept as before Docker 29, what they are made of stays while they are there.
+func TestPruneOldEngine(t *testing.T) {
+	t.Parallel()
+	u := newOldEngineUser(t, `prewarm: {level: "off"}`+"\n")
+	u.shop()
+	u.must("up", "--allow")
+	for n, text := range []string{"console.log('one');\n", "console.log('two');\n"} {
+		u.write("src/index.js", text)
+		u.build(".")
+		u.awaitBuilds("api", n+1)
+	}
+	kept := read[api.Prune](u, "prune", "--older", "1ms")
+	if kept.Remove.Records != 0 || kept.Shared.Records < 8 || kept.Shared.Bytes == 0 {
+		t.Errorf("while the images are there: %+v", summary(kept))
+	}
+	if text := u.must("prune", "--older", "1ms"); !strings.Contains(text, "are in images of Docker, too") {
+		t.Errorf("prune prints\n%s", text)
+	}
+	u.engineAPI(http.MethodPost, "/images/prune") // those without a name, as docker build left them
+	shown := read[api.Prune](u, "prune", "--older", "1ms")
+	if shown.Remove.Records != 3 || shown.Shared.Records != 0 {
+		t.Errorf("without the images: %+v", summary(shown))
+	}
+	gone := read[api.Prune](u, "prune", "--older", "1ms", "--yes")
+	if gone.Removed == nil || gone.Removed.Records != 3 || gone.Remove.Records != 0 {
+		t.Errorf("three records went, it says %+v", summary(gone))
+	}
+	if got := u.build("."); got.hits() != len(got) || len(got) != 5 {
+		t.Errorf("after pruning, the build of what is there: %v; want five hits", got)
+	}
 }
 
 func (u *user) prunes() {

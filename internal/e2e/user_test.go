@@ -5,6 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,6 +28,7 @@ type user struct {
 	t      *testing.T
 	lab    *lab.Lab // nil while there is no builder
 	engine bool     // the builder is a Docker Engine
+	old    bool     // which keeps images with a graph driver
 	dir    string   // the repository
 	env    []string
 }
@@ -33,7 +37,7 @@ type user struct {
 func newUser(t *testing.T, config string) *user {
 	t.Helper()
 	lab.For(t) // skips or explains where there can be none
-	u := makeUser(t, config, false)
+	u := makeUser(t, user{}, config)
 	u.env = append(u.env, "BUILDKIT_HOST="+u.lab.Address())
 	return u
 }
@@ -42,12 +46,21 @@ func newUser(t *testing.T, config string) *user {
 func newEngineUser(t *testing.T, config string) *user {
 	t.Helper()
 	lab.NeedsEngine(t)
-	u := makeUser(t, config, true)
+	u := makeUser(t, user{engine: true}, config)
 	u.env = append(u.env, "DOCKER_HOST="+u.lab.Engine())
 	return u
 }
 
-func makeUser(t *testing.T, config string, engine bool) *user {
+// newOldEngineUser makes a user of an Engine that keeps images as those before Docker 29 do.
+func newOldEngineUser(t *testing.T, config string) *user {
+	t.Helper()
+	lab.NeedsEngine(t)
+	u := makeUser(t, user{engine: true, old: true}, config)
+	u.env = append(u.env, "DOCKER_HOST="+u.lab.Engine())
+	return u
+}
+
+func makeUser(t *testing.T, kind user, config string) *user {
 	t.Helper()
 	home, err := os.MkdirTemp("", "stoker-e2e")
 	if err != nil {
@@ -57,7 +70,8 @@ func makeUser(t *testing.T, config string, engine bool) *user {
 	if home, err = filepath.EvalSymlinks(home); err != nil {
 		t.Fatal(err)
 	}
-	u := &user{t: t, dir: filepath.Join(home, "repo"), engine: engine}
+	u := &kind
+	u.t, u.dir = t, filepath.Join(home, "repo")
 	u.startLab()
 	t.Cleanup(u.stopLab)
 	u.env = []string{
@@ -87,7 +101,7 @@ func makeUser(t *testing.T, config string, engine bool) *user {
 // startLab starts the builder, at the address and with the state that it had before.
 func (u *user) startLab() {
 	u.t.Helper()
-	l, err := lab.Start(u.t.Context(), lab.Options{Dir: filepath.Join(filepath.Dir(u.dir), "lab"), Engine: u.engine})
+	l, err := lab.Start(u.t.Context(), lab.Options{Dir: filepath.Join(filepath.Dir(u.dir), "lab"), Engine: u.engine, OldStore: u.old})
 	if err != nil {
 		u.t.Fatal(err)
 	}
@@ -290,6 +304,29 @@ func (u *user) otherClient(dir string, args ...string) string {
 		u.t.Fatal(err)
 	}
 	return u.run(client, append(append(command, "--progress", "rawjson"), args...)...)
+}
+
+// engineAPI asks the user's Docker Engine for what stoker has no command for.
+func (u *user) engineAPI(method, path string) {
+	u.t.Helper()
+	c := http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", strings.TrimPrefix(u.lab.Engine(), "unix://"))
+		},
+	}}
+	req, err := http.NewRequestWithContext(u.t.Context(), method, "http://docker"+path, nil)
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	resp, err := c.Do(req)
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if text, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode != http.StatusOK {
+		u.t.Fatalf("%s %s: %s %s, %v", method, path, resp.Status, text, err)
+	}
 }
 
 // definition returns the definition with this name.

@@ -23,7 +23,7 @@ func Holdings(list []Holding) []cache.Holding {
 	for i, h := range list {
 		out[i] = cache.Holding{
 			ID: h.ID, Parents: h.Parents, Bytes: h.Bytes, LastUsed: h.LastUsed,
-			InUse: h.InUse || !h.Eligible, Known: h.Owner != nil, Needed: h.Needed,
+			InUse: h.InUse || !h.Eligible, Shared: h.Shared, Known: h.Owner != nil, Needed: h.Needed,
 		}
 	}
 	return out
@@ -51,6 +51,9 @@ func Prune(builder string, list []Holding, p cache.Policy) api.Prune {
 		}
 		if r.Remove {
 			tally(&out.Remove, h.Bytes)
+		}
+		if r.Shared {
+			tally(&out.Shared, h.Bytes)
 		}
 		if r.Owner == nil {
 			if others[h.Kind] == nil {
