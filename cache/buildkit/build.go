@@ -3,6 +3,7 @@ package buildkit
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -103,6 +104,13 @@ func (b *Builder) Build(ctx context.Context, r BuildRequest) (Built, error) {
 	seen, resp, err := b.run(ctx, opt, r.Display, func(updates chan *client.SolveStatus) (*client.SolveResponse, error) {
 		return b.client.Solve(ctx, nil, opt, updates)
 	})
+	if lacksExporter(err) && r.Output.Layout != "" && b.engine != nil {
+		// Nothing was built yet: exporters are looked for first (BuildKit: control.Controller.Solve).
+		seen, resp, err = b.buildSaved(ctx, opt, r.Display, r.Output.Layout)
+	}
+	if lacksExporter(err) && len(r.Output.Push) > 0 {
+		err = &SolveError{Kind: noPush, cause: err}
+	}
 	if ctx.Err() != nil {
 		return Built{}, context.Cause(ctx)
 	}
@@ -202,9 +210,15 @@ func (b *Builder) run(ctx context.Context, opt client.SolveOpt, d Display, call 
 // has neither archives nor layouts (moby: builder/builder-next/worker).
 func missingExporter(err error) string {
 	if text := err.Error(); strings.Contains(text, "exporter") && strings.Contains(text, "could not be found") {
-		return "this builder cannot give an image to stoker: turn on Docker's containerd image store, or use a buildx builder (docker buildx create --use)"
+		return noLayouts
 	}
 	return ""
+}
+
+// lacksExporter reports whether that is what ended a build.
+func lacksExporter(err error) bool {
+	var failed *SolveError
+	return errors.As(err, &failed) && failed.Kind == noLayouts
 }
 
 // gatewayRun has fn solve and run through the builder's gateway, without a result.

@@ -3,6 +3,7 @@ package buildkit
 import (
 	"context"
 	"fmt"
+	"net"
 	"time"
 
 	"github.com/containerd/platforms"
@@ -39,6 +40,9 @@ type Builder struct {
 	client *client.Client
 	buildx buildxState
 	auth   string // the docker configuration's directory
+	// engine connects to the API of the Docker Engine that the builder is in; nil if it
+	// is in none.
+	engine func(context.Context) (net.Conn, error)
 }
 
 // Info describes the builder as it was when it connected.
@@ -71,6 +75,12 @@ func connect(ctx context.Context, env Env, c candidate) (*Builder, error) {
 		client: cl,
 		buildx: buildxState{dir: env.buildxDir()},
 		auth:   env.dockerDir(),
+	}
+	if c.kind == "docker" {
+		if b.engine, err = c.engineDialer(); err != nil {
+			cl.Close()
+			return nil, err
+		}
 	}
 	if err := b.probe(ctx); err != nil {
 		cl.Close()

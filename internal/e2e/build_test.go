@@ -106,15 +106,47 @@ func TestBuildEngine(t *testing.T) {
 	newEngineUser(t, "prewarm: {level: off}\n").builds()
 }
 
+// TestBuildOldEngine: where images are kept as before Docker 29, the image comes out of Docker's store.
+func TestBuildOldEngine(t *testing.T) {
+	t.Parallel()
+	u := newOldEngineUser(t, "prewarm: {level: off}\n")
+	flags := append(u.site(), "--scanner", "off", "--http", "/index.html", "--probe", u.probe())
+	first, said, status := u.buildReport(append(flags, "--tag", "site:1", "--load")...)
+	if status != 0 || !first.OK || !first.Loaded || first.Hits != 0 || first.Needed != 5 {
+		t.Fatalf("exit status %d, %d/%d steps hit, loaded %v\n%s", status, first.Hits, first.Needed, first.Loaded, said)
+	}
+	if a := first.Image; a == nil || len(a.Layers) != 3 || a.Config.User != "65532" {
+		t.Errorf("the image is %+v", a)
+	}
+	if s := first.Smoke; s == nil || len(s.Checks) != 4 || s.Checks[0].State != "passed" {
+		t.Errorf("the run: %+v", s)
+	}
+	stored := read[api.Image](u, "image", "docker-daemon:site:1")
+	if stored.ID != first.Image.ID || len(stored.Layers) != 3 {
+		t.Errorf("Docker has %s, and the report tells of %s", stored.ID, first.Image.ID)
+	}
+	again, said, status := u.buildReport(append(flags, "--tag", u.lab.Registry()+"/site:1", "--push")...)
+	if status != 1 || again.Hits != 5 || again.Pushed || !strings.Contains(said, "does not push what it builds: use --load") {
+		t.Errorf("pushed: exit status %d, %d steps hit\n%s", status, again.Hits, said)
+	}
+}
+
+// probe compiles the program that looks at containers from within.
+func (u *user) probe() string {
+	u.t.Helper()
+	name := filepath.Join(filepath.Dir(u.dir), "probe")
+	cmd := exec.CommandContext(u.t.Context(), "go", "build", "-o", name, "../smoke/testdata/probe")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		u.t.Fatalf("%v\n%s", err, out)
+	}
+	return name
+}
+
 func (u *user) builds() {
 	t := u.t
 	flags := u.site()
-	probe := filepath.Join(filepath.Dir(u.dir), "probe")
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", probe, "../smoke/testdata/probe")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	probe := u.probe()
 	tag := u.lab.Registry() + "/shop/site:1"
 
 	first, said, status := u.buildReport(append(flags, "--http", "/index.html", "--probe", probe, "--max-size", "100MB", "--tag", tag, "--push")...)

@@ -1,0 +1,118 @@
+package buildkit
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path"
+	"regexp"
+	"strings"
+
+	"github.com/moby/buildkit/client"
+)
+
+// noLayouts is the kind of failure of a builder that cannot hand out images.
+const noLayouts = "this builder cannot give an image to stoker: turn on Docker's containerd image store, or use a buildx builder (docker buildx create --use)"
+
+// noPush is that of one that does not push what it builds.
+const noPush = "this Docker Engine does not push what it builds: use --load, then docker push; or turn on Docker's containerd image store"
+
+// errOldForm is an Engine before 25, whose archives are no OCI layouts.
+var errOldForm = errors.New("no OCI layout is in what docker save gives")
+
+// buildSaved makes a build whose result goes into the Engine's store and from there, as
+// `docker save` has it, into a layout: an Engine that keeps images with a graph driver has
+// no other way. There it stays, without a name, as what `docker build` makes without a tag.
+func (b *Builder) buildSaved(ctx context.Context, opt client.SolveOpt, d Display, layout string) (*replay, *client.SolveResponse, error) {
+	opt.Exports = []client.ExportEntry{{Type: "moby"}}
+	seen, resp, err := b.run(ctx, opt, d, func(updates chan *client.SolveStatus) (*client.SolveResponse, error) {
+		return b.client.Solve(ctx, nil, opt, updates)
+	})
+	if err != nil {
+		return seen, resp, err
+	}
+	if err = b.save(ctx, resp.ExporterResponse["containerimage.config.digest"], layout); errors.Is(err, errOldForm) {
+		return seen, nil, &SolveError{Kind: noLayouts, cause: err}
+	}
+	// What such a store calls its digest is the image's ID.
+	delete(resp.ExporterResponse, "containerimage.digest")
+	return seen, resp, err
+}
+
+// save has the Engine write an image of its store into a folder (Engine API: GET
+// /images/{name}/get).
+func (b *Builder) save(ctx context.Context, id, dir string) error {
+	transport := &http.Transport{
+		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return b.engine(ctx) },
+		DisableKeepAlives: true, DisableCompression: true,
+	}
+	u := "http://docker/images/" + url.PathEscape(id) + "/get"
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := (&http.Client{Transport: transport}).Do(req)
+	if err != nil {
+		return fmt.Errorf("save the image: %w", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("save the image: the Docker Engine answers %s", resp.Status)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("save the image: %w", err)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return fmt.Errorf("save the image: %w", err)
+	}
+	defer root.Close()
+	if err := unpackLayout(resp.Body, root); err != nil {
+		return fmt.Errorf("save the image: %w", err)
+	}
+	return nil
+}
+
+var layoutFile = regexp.MustCompile(`^(oci-layout|index\.json|blobs/[a-z0-9]+/[0-9a-f]+)$`)
+
+// unpackLayout writes the OCI layout that an archive holds, and nothing else of it.
+func unpackLayout(from io.Reader, to *os.Root) error {
+	archive := tar.NewReader(from)
+	for {
+		h, err := archive.Next()
+		switch {
+		case errors.Is(err, io.EOF):
+			if _, err := to.Stat("index.json"); err != nil {
+				return errOldForm
+			}
+			return nil
+		case err != nil:
+			return err
+		}
+		name := strings.TrimPrefix(path.Clean("/"+h.Name), "/")
+		if h.Typeflag != tar.TypeReg || !layoutFile.MatchString(name) {
+			continue
+		}
+		if err := unpackFile(archive, to, name); err != nil {
+			return err
+		}
+	}
+}
+
+func unpackFile(from io.Reader, to *os.Root, name string) error {
+	if err := to.MkdirAll(path.Dir(name), 0o700); err != nil {
+		return err
+	}
+	f, err := to.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, from)
+	return errors.Join(err, f.Close())
+}
