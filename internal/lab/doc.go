@@ -13,7 +13,7 @@
 // Invariants: a Lab owns everything below its directory, and nothing outside it but the cache of
 // built programs and real images. buildkitd lives in a mount and a PID namespace of its own and dies
 // with the process that started it, even if that is killed with -9: no mount and no container stays
-// behind.
+// behind. So does dockerd, in a network namespace of its own, too.
 //
 // A Lab may be used by several goroutines. Tests that run beside each other share one, so a test
 // builds content of its own, and moves no tag but one with a name of its own.

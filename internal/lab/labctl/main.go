@@ -101,20 +101,24 @@ func up(ctx context.Context, opts lab.Options, envFile string, stdout io.Writer)
 			return errors.Join(fmt.Errorf("write the environment: %w", err), l.Close())
 		}
 	}
+	clients := "stoker, buildctl and stoker's tests"
+	if l.Engine() != "" {
+		clients = "docker build, stoker (which takes the Engine), buildctl and stoker's tests"
+	}
 	images := "Base images (FROM), all stand-ins; start the lab with --real for real Debian, Node, Python and Go"
 	if l.Real() {
 		images = "Base images (FROM); debian:*, node:20, python:3.12 (Debian's 3.11) and golang:1.26 are real, the others stand-ins"
 	}
 	fmt.Fprintf(stdout, `The lab is up; Ctrl-C ends it.
 
-stoker, buildctl and stoker's tests:
+%s:
 %s
 docker buildx:
 docker buildx create --name stoker-lab --driver remote %s
 docker buildx build --builder stoker-lab .
 
 %s: %s
-`, exports.String(), l.Address(), images, strings.Join(lab.StandIns(), " "))
+`, clients, exports.String(), l.Address(), images, strings.Join(lab.StandIns(), " "))
 	<-ctx.Done()
 	return l.Close()
 }
