@@ -201,8 +201,22 @@ func (d *Daemon) all() []*repository {
 	return list
 }
 
+// awaitResumed waits until what was watched before is watched again: a daemon
+// answers before that.
+func (d *Daemon) awaitResumed(ctx context.Context) error {
+	select {
+	case <-d.resumed:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // around returns the watched repository that dir lies in.
 func (d *Daemon) around(ctx context.Context, dir string) (*repository, error) {
+	if err := d.awaitResumed(ctx); err != nil {
+		return nil, err
+	}
 	if resolved, err := filepath.EvalSymlinks(dir); err == nil {
 		dir = resolved
 	}

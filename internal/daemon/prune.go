@@ -48,6 +48,9 @@ func (d *Daemon) Prune(ctx context.Context, req api.PruneRequest) (api.Prune, er
 	if node == nil {
 		return api.Prune{}, d.builder.missing()
 	}
+	if err := d.awaitResumed(ctx); err != nil {
+		return api.Prune{}, err
+	}
 	d.account(node).builds.settle(ctx, settleTime)
 	held, err := d.holdings(ctx, node, req)
 	if err != nil {

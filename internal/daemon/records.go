@@ -86,10 +86,8 @@ func (d *Daemon) catchUp(ctx context.Context, node *buildkit.Builder, history []
 	known, told := d.account(node), map[string]int32{}
 	known.copies.Behind(!known.Seen().IsZero())
 	known.missed.add(func() { // whose builds they are is known by what is watched
-		select {
-		case <-d.resumed:
+		if d.awaitResumed(ctx) == nil {
 			d.moment(ctx)
-		case <-ctx.Done():
 		}
 	})
 	for _, ev := range history {
