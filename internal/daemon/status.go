@@ -50,8 +50,16 @@ func (b *board) after(ctx context.Context, seq uint64) (uint64, error) {
 	}
 }
 
-// StatusJSON returns the status from memory; nothing is computed but times.
-func (d *Daemon) StatusJSON() []byte {
+// StatusJSON returns the status from memory; nothing is computed but times. A build
+// that has just ended is waited for, but not for long.
+func (d *Daemon) StatusJSON(ctx context.Context) []byte {
+	if node := d.builder.current(); node != nil {
+		d.account(node).builds.settle(ctx, settleTime/4)
+	}
+	return d.statusJSON()
+}
+
+func (d *Daemon) statusJSON() []byte {
 	data, err := json.Marshal(d.status())
 	if err != nil {
 		d.log.Error("encode status", "error", err)
@@ -65,7 +73,7 @@ func (d *Daemon) StatusAfter(ctx context.Context, seq uint64) ([]byte, uint64, e
 	if err != nil {
 		return nil, 0, err
 	}
-	return d.StatusJSON(), next, nil
+	return d.statusJSON(), next, nil
 }
 
 func (d *Daemon) status() api.Status {

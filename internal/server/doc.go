@@ -34,7 +34,7 @@ type Backend interface {
 // Statuses gives the status that the daemon holds ready.
 type Statuses interface {
 	// StatusJSON returns an api.Status as JSON. Nobody writes to it.
-	StatusJSON() []byte
+	StatusJSON(ctx context.Context) []byte
 	// StatusAfter waits until there is a status newer than the one numbered
 	// seq (0: any) and returns it with its own number.
 	StatusAfter(ctx context.Context, seq uint64) (status []byte, next uint64, err error)

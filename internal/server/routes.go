@@ -53,8 +53,8 @@ func post[Request, Answer any](call func(Backend, context.Context, Request) (Ans
 	}
 }
 
-func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
-	_, _ = w.Write(s.Backend.StatusJSON()) // nobody is left to tell
+func (s *Server) status(w http.ResponseWriter, r *http.Request) {
+	_, _ = w.Write(s.Backend.StatusJSON(r.Context())) // nobody is left to tell
 }
 
 func (s *Server) metrics(w http.ResponseWriter, r *http.Request) {

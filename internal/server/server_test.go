@@ -38,7 +38,7 @@ func (*backend) Metrics() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("# counted\n")) })
 }
 
-func (b *backend) StatusJSON() []byte { return []byte(`{"schema":"stoker.status/v1"}`) }
+func (b *backend) StatusJSON(context.Context) []byte { return []byte(`{"schema":"stoker.status/v1"}`) }
 
 func (b *backend) StatusAfter(ctx context.Context, seq uint64) ([]byte, uint64, error) {
 	select {
