@@ -1,3 +1,7 @@
+// Of solver_test.go, which says why.
+
+//go:build !race
+
 package cache_test
 
 import (
