@@ -52,3 +52,42 @@ func TestLinkedFilesAreFollowed(t *testing.T) {
 	follow("FROM scratch\nCOPY a b /\n", "build/one/Dockerfile", 3)
 	follow("build\na\n", "build/ignore", 2)
 }
+
+// TestLinkedDockerfileMovesContext has the root's Dockerfile be another build's, too,
+// by a link: where that build's context is follows from the text.
+func TestLinkedDockerfileMovesContext(t *testing.T) {
+	root := realPath(t.TempDir())
+	put := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(root, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(root, "api"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	put("Dockerfile", "FROM scratch\nCOPY a /\n")
+	put("a", "1")
+	put("api/b", "22")
+	if err := os.Symlink("../Dockerfile", filepath.Join(root, "api", "Dockerfile")); err != nil {
+		t.Fatal(err)
+	}
+	o := &Opener{Secrets: NewSecretCache()}
+	p, err := o.Open(t.Context(), root, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	context := func(want string) {
+		t.Helper()
+		b, ok := p.Find("api")
+		if !ok || b.Definition.Context != want {
+			t.Errorf("api is built from %+v, want %s", b, want)
+		}
+	}
+	context(root)
+	put("Dockerfile", "FROM scratch\nCOPY b /\n")
+	if p, err = o.Update(t.Context(), p, map[string][]string{root: {"Dockerfile"}}); err != nil {
+		t.Fatal(err)
+	}
+	context(filepath.Join(root, "api"))
+}

@@ -167,14 +167,22 @@ func (o *Opener) redefines(p *Picture, changed map[string][]string, diffs map[st
 
 // isDockerfile reports whether abs is the Dockerfile of a known definition and
 // still is there: then only its content is new. One that is a link may lead
-// elsewhere now, which has to be watched.
+// elsewhere now, which has to be watched; one that a link leads to may say where the
+// context of another definition is.
 func (p *Picture) isDockerfile(abs string, diff buildctx.Diff) bool {
+	is := false
 	for _, d := range p.definitions() {
-		if d.Dockerfile == abs && d.Origin != "" && !p.inferred(d) {
-			return len(diff.Added) == 0 && len(diff.Removed) == 0 && len(discover.Places(abs)) == 1
+		switch {
+		case d.Origin == "":
+		case p.inferred(d):
+			if slices.Contains(discover.Places(d.Dockerfile), abs) {
+				return false
+			}
+		case d.Dockerfile == abs:
+			is = len(diff.Added) == 0 && len(diff.Removed) == 0 && len(discover.Places(abs)) == 1
 		}
 	}
-	return false
+	return is
 }
 
 // readsOf reports whether a Dockerfile that b is converted from is among what
