@@ -234,6 +234,7 @@ func (r *objectReader) entry(dir func(name string, digest Digest) *Dir) Entry {
 		e.Dir = dir(e.Name, r.digest())
 	case hasLink:
 		e.Link = string(r.bytes(r.number()))
+		e.Size = int64(len(e.Link)) // as the system has it
 	case hasData:
 		e.Size = int64(r.number())
 		if data := r.bytes(4); len(data) == 4 {
