@@ -21,9 +21,8 @@ type Blur struct {
 	Manifest *Manifest
 
 	sharp *Manifest
-	// Names may have come or gone in some directory, or in the root; a link may have
-	// led elsewhere.
-	names, root, links bool
+	// Names may have come or gone in some directory; a link may have led elsewhere.
+	names, links bool
 
 	changed    func(mtime, ctime int64) bool
 	dirChanged func(ctime int64) bool
@@ -35,17 +34,25 @@ type Blur struct {
 // walk does.
 func NewBlur(m *Manifest, top buildctx.SentDir, changed func(mtime, ctime int64) bool, dirChanged func(ctime int64) bool) *Blur {
 	b := &Blur{Manifest: m, sharp: m, changed: changed, dirChanged: dirChanged}
-	if dirChanged(buildctx.Changed(top.Path())) {
-		b.names, b.root = true, true
-	}
-	if list := b.directory(m.root, top); list != nil {
+	changedRoot := dirChanged(buildctx.Changed(top.Path()))
+	list := b.directory(m.root, top, changedRoot, false)
+	switch {
+	case changedRoot:
+		b.names = true
+		if list == nil {
+			list = m.root.list()
+		}
+		b.Manifest = &Manifest{root: &Dir{digest: unknown(m.root.digest), source: entries(list)}}
+	case list != nil:
 		b.Manifest = &Manifest{root: &Dir{digest: directoryDigest(m.root.rootHeader(), list), source: entries(list)}}
 	}
 	return b
 }
 
 // directory returns d's entries where some of them may have been otherwise.
-func (b *Blur) directory(d *Dir, dir buildctx.SentDir) (blurred []Entry) {
+// dirChanged says that names may have come and gone in it, came that all of it may
+// have come from elsewhere: what is in a directory that is moved keeps its times.
+func (b *Blur) directory(d *Dir, dir buildctx.SentDir, dirChanged, came bool) (blurred []Entry) {
 	all, i := d.list(), 0
 	put := func(e Entry) {
 		if blurred == nil {
@@ -55,25 +62,27 @@ func (b *Blur) directory(d *Dir, dir buildctx.SentDir) (blurred []Entry) {
 	}
 	for f := range dir.All() {
 		if i == len(all) || all[i].Name != f.Name {
-			b.links, b.root, b.names = true, true, true // it is of something else
+			b.links, b.names = true, true // it is of something else
 			return blurred
 		}
 		e := all[i]
 		_, mtime, ctime, _ := f.Stamp.Parts()
 		switch {
 		case e.Dir != nil:
-			if in := b.directory(e.Dir, f.Dir); in != nil {
-				e.Dir = &Dir{digest: directoryDigest(e.Digest, in), source: entries(in)}
-				put(e)
-			}
-			if b.dirChanged(buildctx.Changed(f.Dir.Path())) {
+			changed := b.dirChanged(buildctx.Changed(f.Dir.Path()))
+			in := b.directory(e.Dir, f.Dir, changed, came || dirChanged && changed)
+			if changed || came {
 				b.names = true
-				list := e.Dir.list()
 				e.Digest = unknown(e.Digest)
-				e.Dir = &Dir{digest: directoryDigest(e.Digest, list), source: entries(list)}
-				put(e)
+			} else if in == nil {
+				break
 			}
-		case ctime == 0 && b.changed(mtime, math.MaxInt64), ctime != 0 && b.changed(mtime, ctime):
+			if in == nil {
+				in = e.Dir.list()
+			}
+			e.Dir = &Dir{digest: directoryDigest(e.Digest, in), source: entries(in)}
+			put(e)
+		case came, ctime == 0 && b.changed(mtime, math.MaxInt64), ctime != 0 && b.changed(mtime, ctime):
 			b.links = b.links || e.Mode&fs.ModeSymlink != 0
 			e.Digest = unknown(e.Digest)
 			put(e)
@@ -88,7 +97,7 @@ func unknown(d Digest) Digest { return sha256.Sum256(append([]byte("unknown\x00"
 
 // Sharp reports whether nothing may have been otherwise.
 func (b *Blur) Sharp() bool {
-	return b.Manifest.Digest() == b.sharp.Digest() && !b.names && !b.root && !b.links
+	return b.Manifest.Digest() == b.sharp.Digest() && !b.names && !b.links
 }
 
 // Content is that of the manifest, or ErrBlurred. What a pattern would have taken
@@ -104,7 +113,7 @@ func (b *Blur) Content(selected []dockerfile.Selector) (Digest, error) {
 	}
 	for _, s := range selected {
 		patterns := s.Wildcard || len(s.Include) > 0 || len(s.Exclude) > 0
-		if b.names && patterns || b.root && clean(s.Path) == "" {
+		if b.names && patterns {
 			return now, ErrBlurred
 		}
 	}

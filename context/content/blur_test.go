@@ -1,6 +1,7 @@
 package content_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -89,5 +90,35 @@ func TestBlurIsSharpWhereNothingChanged(t *testing.T) {
 	}
 	if t.Logf("%d selections were sharp, %d were not", sharp, blurred); sharp == 0 {
 		t.Error("nothing is sharp")
+	}
+}
+
+// TestBlurOfWhatKeepsItsTimes: what is in a folder that is moved keeps its times,
+// and so does a link to a folder in which files come and go.
+func TestBlurOfWhatKeepsItsTimes(t *testing.T) {
+	for _, c := range []struct{ name, path, from, to string }{
+		{"moved", "a/src/file", "src", "a/src"},
+		{"led to", "link", "file", "a/../../gone"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			top := t.TempDir()
+			root := filepath.Join(top, "root")
+			if err := errors.Join(os.MkdirAll(filepath.Join(root, "src"), 0o755), os.Mkdir(filepath.Join(root, "a"), 0o755), os.Symlink("/", filepath.Join(root, "link"))); err != nil {
+				t.Fatal(err)
+			}
+			write(t, filepath.Join(root, "file"), "x")
+			write(t, filepath.Join(root, "src/file"), "x")
+			at := tick(t)
+			if err := os.Rename(filepath.Join(root, c.from), filepath.Join(root, c.to)); err != nil {
+				t.Fatal(err)
+			}
+			l := look(t, root)
+			m, _ := l.manifest(later(), nil)
+			blur := content.NewBlur(m, l.selection.Main.Top(), func(_, ctime int64) bool { return ctime >= at }, func(ctime int64) bool { return ctime >= at })
+			_, err := blur.Content([]dockerfile.Selector{{Path: c.path, FollowLinks: true}})
+			if !errors.Is(err, content.ErrBlurred) {
+				t.Errorf("%s is said to be as it was: %v", c.path, err)
+			}
+		})
 	}
 }
