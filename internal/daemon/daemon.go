@@ -217,6 +217,7 @@ func (d *Daemon) around(ctx context.Context, dir string) (*repository, error) {
 	if err := d.awaitResumed(ctx); err != nil {
 		return nil, err
 	}
+	given := filepath.Clean(dir)
 	if resolved, err := filepath.EvalSymlinks(dir); err == nil {
 		dir = resolved
 	}
@@ -227,8 +228,10 @@ func (d *Daemon) around(ctx context.Context, dir string) (*repository, error) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if repo := d.repositories[root]; repo != nil {
-		return repo, nil
+	for _, name := range []string{root, given} { // a link may have taken the place of the folder
+		if repo := d.repositories[name]; repo != nil {
+			return repo, nil
+		}
 	}
 	// A folder of one that is watched as a whole, without git: the nearest.
 	var nearest *repository

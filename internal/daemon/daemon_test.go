@@ -281,6 +281,19 @@ func problem(repo api.Repository) string {
 	return repo.Problem
 }
 
+// TestDownWhereALinkTookThePlace asks for a folder by the name that it had.
+func TestDownWhereALinkTookThePlace(t *testing.T) {
+	root := repository(t, shop)
+	r := start(t, t.TempDir(), nil)
+	r.up(root, false)
+	if err := errors.Join(os.Rename(root, root+".away"), os.Symlink(root+".away/Dockerfile", root)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Down(t.Context(), api.DownRequest{Dir: root}); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestFolderGoneAndBack(t *testing.T) {
 	root := repository(t, shop)
 	r := start(t, t.TempDir(), nil)

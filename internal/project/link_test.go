@@ -1,6 +1,7 @@
 package project
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -90,4 +91,45 @@ func TestLinkedDockerfileMovesContext(t *testing.T) {
 		t.Fatal(err)
 	}
 	context(filepath.Join(root, "api"))
+}
+
+// TestFolderBetweenDefinitionsAndTree has a folder with a Dockerfile come, and go,
+// after the definitions were looked for and before the tree was read: no diff shows
+// it, and the folder alone is named.
+func TestFolderBetweenDefinitionsAndTree(t *testing.T) {
+	root := realPath(t.TempDir())
+	api := filepath.Join(root, "api")
+	if err := os.WriteFile(filepath.Join(root, "Dockerfile"), []byte("FROM scratch\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	come := func() error {
+		return errors.Join(os.Mkdir(api, 0o755), os.WriteFile(filepath.Join(api, "Dockerfile"), []byte("FROM scratch\n"), 0o644))
+	}
+	o := &Opener{Secrets: NewSecretCache()}
+	for name, c := range map[string]struct {
+		before, meanwhile func() error
+		want              int
+	}{
+		"came": {func() error { return os.RemoveAll(api) }, come, 2},
+		"gone": {func() error { return errors.Join(os.RemoveAll(api), come()) }, func() error { return os.RemoveAll(api) }, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := c.before(); err != nil {
+				t.Fatal(err)
+			}
+			p, err := o.Open(t.Context(), root, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := c.meanwhile(); err != nil {
+				t.Fatal(err)
+			}
+			if p.trees[root], _, err = p.trees[root].Apply(t.Context(), []string{"."}, nil); err != nil {
+				t.Fatal(err)
+			}
+			if p, err = o.Update(t.Context(), p, map[string][]string{root: {"api"}}); err != nil || len(p.Builds) != c.want {
+				t.Errorf("%d definitions are known, want %d (%v)", len(p.Builds), c.want, err)
+			}
+		})
+	}
 }

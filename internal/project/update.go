@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 
 	buildctx "github.com/stokerd/stoker/context"
 	"github.com/stokerd/stoker/context/ignore"
@@ -37,7 +38,7 @@ func (o *Opener) Update(ctx context.Context, old *Picture, changed map[string][]
 		touched = touched || !diff.Empty() || len(paths) > 0
 	}
 	stale := touched && o.redefines(&next, changed, diffs)
-	if !stale && old.mayRedefine(changed, diffs[old.Root]) {
+	if !stale && old.mayRedefine(changed, diffs[old.Root], next.trees[old.Root]) {
 		var err error
 		if stale, err = o.redefined(ctx, old); err != nil {
 			return nil, err
@@ -99,15 +100,35 @@ func movesHead(paths []string) bool {
 	})
 }
 
-// mayRedefine reports whether the definitions may be others although no file
-// that says so was named: nothing is known of what changed, or files came or
-// went and a context was inferred from which there are (discover: inferContext).
-func (p *Picture) mayRedefine(changed map[string][]string, diff buildctx.Diff) bool {
+// mayRedefine reports whether the definitions may be others although no file that
+// says so was named: nothing is known of what changed; files came or went and a
+// context was inferred from which there are (discover: inferContext); or a folder
+// is named that holds such a file or held one. It may have come or gone as a whole
+// after p's definitions were looked for and before p's tree was read, which the
+// diff does not show.
+func (p *Picture) mayRedefine(changed map[string][]string, diff buildctx.Diff, tree *buildctx.Tree) bool {
 	paths, named := changed[p.Root]
 	if named && len(paths) == 0 {
 		return true
 	}
-	return len(diff.Added)+len(diff.Removed) > 0 && slices.ContainsFunc(p.definitions(), p.inferred)
+	if len(diff.Added)+len(diff.Removed) > 0 && slices.ContainsFunc(p.definitions(), p.inferred) {
+		return true
+	}
+	return tree != nil && slices.ContainsFunc(paths, func(name string) bool {
+		if e, ok := tree.Lookup(name); ok && !e.Mode.IsDir() {
+			return false
+		}
+		inside := filepath.Join(p.Root, filepath.FromSlash(name)) + string(filepath.Separator)
+		if slices.ContainsFunc(p.Discovery.Files, func(file string) bool { return strings.HasPrefix(file, inside) }) {
+			return true
+		}
+		for e := range tree.Below(name) {
+			if p.Discovery.Concerns(filepath.Join(p.Root, filepath.FromSlash(e.Path))) {
+				return true
+			}
+		}
+		return false
+	})
 }
 
 // redefined reports whether the configuration or the definitions on disk are

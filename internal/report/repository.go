@@ -51,7 +51,7 @@ func Problem(p *project.Picture) (text, hint string) {
 	case len(list) > 0:
 		text, hint = place(list[0].File, list[0].Line)+list[0].Text, list[0].Hint
 		if more := len(list) - 1; more > 0 {
-			text += fmt.Sprintf(" (and %s like it)", plural(more, "problem"))
+			text += fmt.Sprintf(" (and %s)", plural(more, "other problem"))
 		}
 	case len(p.Builds) == 0:
 		text = "nothing to build was found"
