@@ -83,6 +83,7 @@ func (p printer) diff(text string) {
 func (s *suggestOptions) print(answer api.Suggest) {
 	p, answer := s.out, shown(answer)
 	content := map[string][]string{} // what is said of builds that need nothing
+	told := map[advice]reference{}
 	for i, d := range answer.Definitions {
 		switch {
 		case d.Problem != "":
@@ -100,7 +101,7 @@ func (s *suggestOptions) print(answer api.Suggest) {
 				}
 			}
 			p.line(p.bold(strings.Join(names, ", ")))
-			p.suggestions(d.Suggestions)
+			p.suggestions(d, told)
 			p.withdrawn(d.Withdrawn)
 		}
 		p.line()
@@ -125,14 +126,71 @@ func likewise(a, b api.SuggestDefinition) bool {
 		reflect.DeepEqual(a.Suggestions, b.Suggestions) && reflect.DeepEqual(a.Withdrawn, b.Withdrawn)
 }
 
-// suggestions prints what can be applied, and then advice.
-func (p printer) suggestions(list []api.Suggestion) {
-	for n, one := range list {
-		if n > 0 && idle(one) && !idle(list[n-1]) {
+// An advice is what makes one of two definitions the same to a reader.
+type advice struct{ rule, title, file, evidence, obstacle string }
+
+func adviceOf(s api.Suggestion) advice { return advice{s.Rule, s.Title, s.File, s.Evidence, s.Obstacle} }
+
+// A reference is where an advice was told: the definition, and its number there.
+type reference struct {
+	definition string
+	number     int
+}
+
+// suggestions prints what can be applied, and then advice: in full where it was not
+// told of an earlier definition, and once where it is the same on several lines.
+func (p printer) suggestions(d api.SuggestDefinition, told map[advice]reference) {
+	elsewhere := map[string][]string{} // numbers by definition
+	var order []string
+	advising, above := false, false // advice is being printed, and anything is
+	for n := 0; n < len(d.Suggestions); n++ {
+		one := d.Suggestions[n]
+		if at, ok := told[adviceOf(one)]; ok && idle(one) {
+			if elsewhere[at.definition] == nil {
+				order = append(order, at.definition)
+			}
+			elsewhere[at.definition] = append(elsewhere[at.definition], fmt.Sprint(at.number))
+			continue
+		}
+		if idle(one) && !advising && above {
 			p.line(p.dim("  advice"))
 		}
+		advising, above = advising || idle(one), true
 		p.suggestion(n+1, one)
+		alike := 0
+		for alike < len(d.Suggestions)-n-1 && likeAdvice(one, d.Suggestions[n+alike+1]) {
+			alike++
+		}
+		if alike < 2 {
+			alike = 0 // one more is as well told in full
+		}
+		var lines []string
+		for i, other := range d.Suggestions[n : n+alike+1] {
+			told[adviceOf(other)] = reference{d.Name, n + i + 1}
+			lines = append(lines, fmt.Sprint(other.Lines[0]))
+		}
+		if alike > 0 {
+			p.wrapped(fmt.Sprintf("  %d-%d  ", n+2, n+alike+1), "likewise on the lines "+series(lines[1:]))
+		}
+		n += alike
 	}
+	for _, name := range order {
+		p.wrapped("  ", p.dim("as for "+name+": "+series(elsewhere[name])))
+	}
+}
+
+// likeAdvice reports two suggestions that say the same of different lines, and that
+// are for the reader to apply.
+func likeAdvice(a, b api.Suggestion) bool {
+	return a.Proof == string(suggest.Advice) && a.Proof == b.Proof && a.Rule == b.Rule && a.Title == b.Title && a.File == b.File && idle(a) == idle(b)
+}
+
+// series writes words as a list.
+func series(words []string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:len(words)-1], ", ") + " and " + words[len(words)-1]
 }
 
 // idle reports advice that is not ranked by the time that it saves.

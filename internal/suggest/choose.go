@@ -55,10 +55,14 @@ func (m *move) follow(b Build, images []string) {
 	}
 }
 
-// onlyManifests reports a COPY whose sources are just these files.
+// onlyManifests reports a COPY whose sources are just these files, or a folder of
+// nothing else.
 func onlyManifests(c Context, copied *dockerfile.Copy, files []string) bool {
 	for _, s := range copied.Sources {
 		src := strings.TrimPrefix(path.Clean("/"+s), "/")
+		if wholeFolder(src) && holdsOnly(c, src, files) {
+			continue
+		}
 		if !slices.ContainsFunc(files, func(f string) bool {
 			match, err := path.Match(src, f)
 			return src == f || err == nil && match
@@ -84,4 +88,22 @@ func globsFolder(c Context, pattern string) bool {
 		}
 	}
 	return false
+}
+
+// wholeFolder reports a folder all of which is read: files that come later are too,
+// and nobody would think of writing them into a Dockerfile.
+func wholeFolder(dir string) bool { return path.Base(dir) == "patches" }
+
+// holdsOnly reports a folder that has no files but these, and some of them.
+func holdsOnly(c Context, dir string, files []string) bool {
+	found := false
+	for f := range c.Files() {
+		if strings.HasPrefix(f, dir+"/") {
+			if !slices.Contains(files, f) {
+				return false
+			}
+			found = true
+		}
+	}
+	return found
 }

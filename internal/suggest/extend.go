@@ -11,7 +11,7 @@ func (m *move) extend(b Build) {
 		in := m.view.stage.Instructions[k]
 		if in.Run == nil {
 			switch in.Keyword {
-			case "LABEL", "EXPOSE", "CMD", "ENTRYPOINT", "HEALTHCHECK", "STOPSIGNAL", "USER":
+			case "LABEL", "EXPOSE", "CMD", "ENTRYPOINT", "HEALTHCHECK", "STOPSIGNAL", "USER", "WORKDIR", "ENV", "ARG":
 				continue
 			}
 			return
@@ -40,7 +40,7 @@ func (m *move) join(next *move) {
 		}
 	}
 	m.installs = append(m.installs, next.installs...)
-	m.last, m.run, m.inPlace = next.last, next.run, m.inPlace || next.inPlace
+	m.last, m.run, m.inPlace, m.absolute = next.last, next.run, m.inPlace || next.inPlace, next.absolute
 	if next.ignore != "" {
 		m.ignore = next.ignore
 	}

@@ -143,14 +143,19 @@ func of(list []suggest.Suggestion, one suggest.Suggestion) int {
 }
 
 // counts returns how often each instruction other than RUN, which may be cut,
-// occurs, linked or not.
+// occurs: a COPY linked or not, and whatever it names as its destination, which
+// behind a WORKDIR is another word for the same place.
 func counts(f *dockerfile.File) map[string]int {
 	n := map[string]int{}
 	for _, st := range f.Stages {
 		n[st.From.Text]++
 		for _, in := range st.Instructions {
+			text := strings.Replace(in.Text, " --link ", " ", 1)
+			if in.Copy != nil {
+				text = strings.TrimSuffix(strings.TrimSuffix(text, `"]`), in.Copy.Dest)
+			}
 			if in.Run == nil {
-				n[strings.Replace(in.Text, " --link ", " ", 1)]++
+				n[text]++
 			}
 		}
 	}

@@ -21,6 +21,7 @@ type move struct {
 	installs []install
 	needs    []need   // what has to be copied above which install
 	inPlace  bool     // the manifests take the place of the first moved COPY
+	absolute []int    // of moved: those whose destination a WORKDIR makes another, and that name it in full
 	download bool     // a `go mod download` goes above last, and the moved COPYs between
 	files    []string // the manifests, context paths
 	known    []string // manifests of installs further up
@@ -263,7 +264,12 @@ func (m *move) passable(b Build, t int) string {
 			}
 		case "WORKDIR":
 			if !path.IsAbs(c.Dest) {
-				return fmt.Sprintf("WORKDIR on line %s changes what `%s` is relative to", in.Lines, m.text(i))
+				if _, ok := m.inFull(i); !ok {
+					return fmt.Sprintf("WORKDIR on line %s changes what `%s` is relative to", in.Lines, m.text(i))
+				}
+				if !slices.Contains(m.absolute, i) {
+					m.absolute = append(m.absolute, i)
+				}
 			}
 			m.inPlace = true
 		case "COPY", "ADD":

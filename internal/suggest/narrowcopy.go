@@ -220,7 +220,7 @@ func (n *narrowing) suggestion(in Input) (Suggestion, bool) {
 			added--
 			continue
 		}
-		text := n.copies(needs)
+		text := n.copies(needs, false)
 		added += strings.Count(text, "\n") - 1
 		edits = append(edits, dockerfile.Edit{Lines: ins[i].Lines, Text: text})
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -145,43 +146,69 @@ func nodeWiden(r reader, ignoreScripts bool, patterns []string) ([]string, strin
 	if obstacle != "" {
 		return nil, obstacle
 	}
-	if obstacle := pkg.obstacle("package.json", r.exists("binding.gyp"), ignoreScripts, len(members) > 0); obstacle != "" {
+	scripts := lifecycle{ignored: ignoreScripts, gyp: r.exists("binding.gyp"), git: r.takes(path.Join(r.dir, ".git/HEAD")), patches: true}
+	if obstacle := pkg.obstacle("package.json", scripts, len(members) > 0); obstacle != "" {
 		return nil, obstacle
 	}
+	scripts.patches = false
 	for _, name := range members {
 		var member packageJSON
 		if err := json.Unmarshal(r.file(name), &member); err != nil {
 			return nil, fmt.Sprintf("%s cannot be read: %v", name, err)
 		}
 		shown := strings.TrimPrefix(name, r.dir+"/")
-		_, gyp := r.find(path.Join(path.Dir(name), "binding.gyp"))
-		if obstacle := member.obstacle(shown, gyp, ignoreScripts, true); obstacle != "" {
+		_, scripts.gyp = r.find(path.Join(path.Dir(name), "binding.gyp"))
+		scripts.git = r.takes(path.Join(path.Dir(name), ".git/HEAD"))
+		if obstacle := member.obstacle(shown, scripts, true); obstacle != "" {
 			return nil, obstacle
 		}
 		if len(member.Bin) > 0 || member.Directories.Bin != "" {
 			return nil, shown + " has commands (bin), which the install links only if their files are there"
 		}
 	}
+	if !ignoreScripts && pkg.patched() {
+		members = append(members, r.matching("patches/*")...)
+	}
 	return members, ""
 }
 
-// workspaces returns the package.json of each workspace, as image paths.
+// workspaces returns the package.json of each workspace, as image paths. Those that a
+// pattern takes out again are among them, which does no harm: nobody reads them.
 func workspaces(r reader, patterns []string) (files []string, obstacle string) {
-	for _, p := range patterns {
-		p = strings.Trim(strings.TrimPrefix(p, "./"), "/")
-		if p == "." || p == "" {
+	for _, given := range patterns {
+		p := strings.Trim(strings.TrimPrefix(given, "./"), "/")
+		if p == "." || p == "" || strings.HasPrefix(p, "!") && p != "!" {
 			continue
 		}
-		if strings.Contains(p, "**") || strings.HasPrefix(p, "!") || strings.HasPrefix(p, "..") || strings.ContainsAny(p, "{}()") {
-			return nil, "the workspaces " + p + " cannot be listed for sure"
+		if p == "!" || strings.HasPrefix(p, "..") || strings.ContainsAny(p, "()") {
+			return nil, "the workspaces " + given + " cannot be listed for sure"
 		}
-		for _, f := range r.matching(p + "/package.json") {
-			if !slices.Contains(files, f) {
-				files = append(files, f)
+		for _, one := range alternatives(p) {
+			for _, f := range r.matching(one + "/package.json") {
+				if !slices.Contains(files, f) && !strings.Contains(f, "/node_modules/") && !strings.Contains(f, "/bower_components/") {
+					files = append(files, f)
+				}
 			}
 		}
 	}
 	return files, ""
+}
+
+// alternatives writes out the braces of a pattern: {a,b}/* is a/* and b/*.
+func alternatives(pattern string) []string {
+	from := strings.LastIndex(pattern, "{")
+	if from < 0 {
+		return []string{pattern}
+	}
+	inner, rest, ok := strings.Cut(pattern[from+1:], "}")
+	if !ok {
+		return []string{pattern}
+	}
+	var list []string
+	for one := range strings.SplitSeq(inner, ",") {
+		list = append(list, alternatives(pattern[:from]+one+rest)...)
+	}
+	return list
 }
 
 // workspaces returns the patterns of the field, in either of its forms.
@@ -200,22 +227,51 @@ func (p packageJSON) workspaces() []string {
 	return nil
 }
 
+// A lifecycle is what decides about the scripts that an install runs.
+type lifecycle struct {
+	ignored bool // --ignore-scripts
+	gyp     bool // the project has an add-on to compile
+	git     bool // a .git would be there
+	patches bool // patch-package may run, and what it reads is known
+}
+
+// Scripts that read nothing of the project: only-allow asks which package manager
+// runs it, and husky does nothing where there is no .git to put hooks into.
+var (
+	asksManager = regexp.MustCompile(`^(?:npx (?:-y |--yes )?|pnpm dlx )?only-allow (?:npm|pnpm|yarn|bun)$`)
+	putsHooks   = regexp.MustCompile(`^(?:is-ci \|\| )?husky(?: install)?(?: \.husky)?(?: \|\| (?:true|:|exit 0))?$`)
+)
+
+// reads reports whether a script may read files of the project.
+func (l lifecycle) reads(script string) bool {
+	script = strings.TrimSpace(script)
+	return !asksManager.MatchString(script) && (l.git || !putsHooks.MatchString(script)) && !(l.patches && script == patcher)
+}
+
+// patcher applies what is in the folder patches to what was installed.
+const patcher = "patch-package"
+
+// patched reports whether the install runs it.
+func (p packageJSON) patched() bool {
+	return slices.ContainsFunc(nodeScripts, func(name string) bool { return strings.TrimSpace(p.Scripts[name]) == patcher })
+}
+
 // obstacle says what makes an install read more than this file, of a project or
 // a workspace.
-func (p packageJSON) obstacle(shown string, gyp, ignoreScripts, member bool) string {
-	if !ignoreScripts {
+func (p packageJSON) obstacle(shown string, scripts lifecycle, member bool) string {
+	if !scripts.ignored {
 		for _, name := range nodeScripts {
-			if _, ok := p.Scripts[name]; ok {
+			if script, ok := p.Scripts[name]; ok && scripts.reads(script) {
 				return fmt.Sprintf("%s has a %s script, which the install runs and which may read the sources", shown, name)
 			}
 		}
-		if gyp {
+		if scripts.gyp {
 			return "the install compiles the add-on that binding.gyp describes"
 		}
 	}
 	for _, set := range []map[string]string{p.Dependencies, p.DevDependencies, p.OptionalDependencies, p.PeerDependencies} {
 		for _, name := range slices.Sorted(maps.Keys(set)) {
-			if !ignoreScripts && slices.Contains(curious, name) {
+			if !scripts.ignored && slices.Contains(curious, name) {
 				return fmt.Sprintf("the install script of %s reads files of the project", name)
 			}
 			if localSpec(set[name]) && !(member && strings.HasPrefix(set[name], "workspace:") && !strings.Contains(set[name], "/")) {
@@ -231,16 +287,13 @@ func (p packageJSON) obstacle(shown string, gyp, ignoreScripts, member bool) str
 	return ""
 }
 
+// localMarks are what a package from a path is named with; a scheme is no part of
+// another word, as in "sharedWorkspaceLockfile: true".
+var localMarks = regexp.MustCompile(`\b(?:file|link|portal|patch):|["']\.\.?/|patches/`)
+
 // localMark returns what in a text looks like a package from a path; "" for
 // nothing.
-func localMark(text string) string {
-	for _, mark := range []string{"file:", "link:", "portal:", "patch:", `"./`, `"../`, `'./`, `'../`, "patches/"} {
-		if strings.Contains(text, mark) {
-			return mark
-		}
-	}
-	return ""
-}
+func localMark(text string) string { return localMarks.FindString(text) }
 
 // localSpec reports a version that names a path.
 func localSpec(spec string) bool {

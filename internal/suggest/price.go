@@ -193,7 +193,7 @@ func (m *move) keeps(old, after *dockerfile.File) bool {
 	}
 	want := 0
 	for _, list := range m.groups() {
-		want += strings.Count(m.copies(list), "\n")
+		want += strings.Count(m.copies(list, false), "\n")
 	}
 	if m.run.tail || m.download {
 		want++
@@ -201,7 +201,7 @@ func (m *move) keeps(old, after *dockerfile.File) bool {
 	for _, st := range old.Stages {
 		for i, in := range append([]dockerfile.Instruction{st.From}, st.Instructions...) {
 			want++
-			if st.Index == m.view.stage.Index && i-1 == m.last && m.run.tail {
+			if st.Index == m.view.stage.Index && (i-1 == m.last && m.run.tail || slices.Contains(m.absolute, i-1)) {
 				continue
 			}
 			if count[in.Text]--; count[in.Text] < 0 {

@@ -20,7 +20,8 @@ func (m *move) edits() []dockerfile.Edit {
 	var moved strings.Builder
 	for n, i := range m.moved {
 		whole := ins[i].Whole()
-		moved.WriteString(endLine(f.Source(whole)))
+		moved.WriteString(f.Source(dockerfile.Lines{From: whole.From, To: ins[i].Lines.From - 1}))
+		moved.WriteString(endLine(m.movedText(i)))
 		if n > 0 || !inPlace || m.text0() == "" {
 			whole = m.withBlank(whole)
 		}
@@ -34,7 +35,7 @@ func (m *move) edits() []dockerfile.Edit {
 		if inPlace && list[0].install == m.needs[0].install {
 			continue
 		}
-		edits = append(edits, dockerfile.Insert(ins[list[0].install].Whole().From, m.copies(list)))
+		edits = append(edits, dockerfile.Insert(ins[list[0].install].Whole().From, m.copies(list, true)))
 	}
 	text := moved.String()
 	if blank(f, last.Whole().From-1) && inPlace && first.Lines.To < last.Whole().From-1 {
@@ -73,29 +74,68 @@ func (m *move) text0() string {
 	if len(m.needs) == 0 {
 		return ""
 	}
-	return m.copies(m.groups()[0])
+	return m.copies(m.groups()[0], false)
+}
+
+// movedText returns a moved COPY as it stands where it goes to.
+func (m *move) movedText(i int) string {
+	if slices.Contains(m.absolute, i) {
+		text, _ := m.inFull(i)
+		return text
+	}
+	return m.view.file.Source(m.view.stage.Instructions[i].Lines)
+}
+
+// inFull returns the text of a COPY with its whole destination, if that is known and
+// the text ends in what it names today.
+func (m *move) inFull(i int) (string, bool) {
+	ins := m.view.stage.Instructions[i]
+	dest := m.view.dest(i)
+	if !path.IsAbs(dest) || strings.Contains(ins.Copy.Dest, "$") {
+		return "", false
+	}
+	text := strings.TrimRight(m.view.file.Source(ins.Lines), " \t\r\n")
+	list, closed := strings.CutSuffix(text, `"]`)
+	before, ok := strings.CutSuffix(list, ins.Copy.Dest)
+	if !ok || !closed && !strings.HasSuffix(before, " ") && !strings.HasSuffix(before, "\t") || closed && !strings.HasSuffix(before, `"`) {
+		return "", false
+	}
+	if base := path.Base(ins.Copy.Dest); strings.HasSuffix(ins.Copy.Dest, "/") || base == "." || base == ".." {
+		dest = strings.TrimSuffix(dest, "/") + "/"
+	}
+	return before + dest + m.view.file.Source(ins.Lines)[len(list):], true
 }
 
 // copies writes the COPYs of an install's manifests: one for each folder, or a
 // single one with --parents where the frontend that the file names has that
-// (docker/dockerfile 1.20).
-func (m *move) copies(list []need) string {
+// (docker/dockerfile 1.20). further says that they do not stand where today's COPY
+// does.
+func (m *move) copies(list []need, further bool) string {
 	if len(list) > 2 && (m.view.file.Syntax == "docker/dockerfile:1" || m.view.file.Syntax == "docker/dockerfile:latest") {
-		if text, ok := m.parents(list); ok {
+		if text, ok := m.parents(list, further); ok {
 			return text
 		}
 	}
 	var b strings.Builder
 	for _, n := range list {
-		b.WriteString(m.copyText(n))
+		b.WriteString(m.copyText(n, further))
 	}
 	return b.String()
+}
+
+// destination returns what a COPY of the manifests that instruction i brings today
+// names as its destination, without a slash at the end.
+func (m *move) destination(i int, further bool) string {
+	if further && slices.Contains(m.absolute, i) {
+		return strings.TrimRight(m.view.dest(i), "/")
+	}
+	return strings.TrimRight(m.view.stage.Instructions[i].Copy.Dest, "/")
 }
 
 // parents writes one COPY --parents for the manifests of several folders that one
 // COPY of a whole folder brings. Files of one name in all folders beside each
 // other are written as a pattern, so that a new one is taken along.
-func (m *move) parents(list []need) (string, bool) {
+func (m *move) parents(list []need, further bool) (string, bool) {
 	from := m.view.stage.Instructions[list[0].from]
 	if len(from.Copy.Sources) != 1 || path.Clean(from.Copy.Sources[0]) != "." {
 		return "", false
@@ -122,7 +162,7 @@ func (m *move) parents(list []need) (string, bool) {
 		return "", false
 	}
 	words = append(append([]string{m.keyword(list[0].from, "COPY"), "--parents"}, m.copyFlags(list[0].from)...), words...)
-	words = append(words, strings.TrimRight(from.Copy.Dest, "/")+"/")
+	words = append(words, m.destination(list[0].from, further)+"/")
 	return m.indent(list[0].from) + strings.Join(words, " ") + "\n", true
 }
 
@@ -175,10 +215,9 @@ func (m *move) offset(line int) int {
 
 // copyText writes the COPY of some manifests: with the owner, mode and link of
 // the COPY that brought them.
-func (m *move) copyText(n need) string {
-	from := m.view.stage.Instructions[n.from]
+func (m *move) copyText(n need, further bool) string {
 	words := append([]string{m.keyword(n.from, "COPY")}, m.copyFlags(n.from)...)
-	dest := strings.TrimRight(from.Copy.Dest, "/")
+	dest := m.destination(n.from, further)
 	if rel, ok := below(m.view.dest(n.from), n.dir); ok && rel != "." {
 		dest += "/" + rel
 	} else if !ok {
@@ -187,6 +226,9 @@ func (m *move) copyText(n need) string {
 	}
 	dest += "/"
 	list := append(slices.Clone(n.files), dest)
+	if dir := path.Dir(n.files[0]); wholeFolder(dir) && holdsOnly(m.context, dir, n.files) {
+		list = []string{dir, dest}
+	}
 	if slices.ContainsFunc(list, func(s string) bool { return strings.ContainsAny(s, " \t\"") }) {
 		words = append(words, `["`+strings.Join(list, `", "`)+`"]`)
 	} else {

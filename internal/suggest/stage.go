@@ -231,14 +231,28 @@ func ships(f *dockerfile.File, target string, stage int) bool {
 	return false
 }
 
-// glob returns the files of a context that match a pattern of path.Match, sorted.
+// glob returns the files of a context that match a pattern, sorted: of path.Match,
+// but that ** stands for any number of folders.
 func glob(c Context, pattern string) []string {
 	var list []string
+	parts := strings.Split(pattern, "/")
 	for f := range c.Files() {
-		if match, err := path.Match(pattern, f); err == nil && match {
+		if matches(parts, strings.Split(f, "/")) {
 			list = append(list, f)
 		}
 	}
 	slices.Sort(list)
 	return list
+}
+
+// matches is glob for the components of a pattern and of a name.
+func matches(pattern, name []string) bool {
+	switch {
+	case len(pattern) == 0 || len(name) == 0:
+		return len(pattern) == len(name)
+	case pattern[0] == "**":
+		return matches(pattern[1:], name) || matches(pattern, name[1:])
+	}
+	ok, err := path.Match(pattern[0], name[0])
+	return err == nil && ok && matches(pattern[1:], name[1:])
 }
