@@ -129,7 +129,9 @@ func likewise(a, b api.SuggestDefinition) bool {
 // An advice is what makes one of two definitions the same to a reader.
 type advice struct{ rule, title, file, evidence, obstacle string }
 
-func adviceOf(s api.Suggestion) advice { return advice{s.Rule, s.Title, s.File, s.Evidence, s.Obstacle} }
+func adviceOf(s api.Suggestion) advice {
+	return advice{s.Rule, s.Title, s.File, s.Evidence, s.Obstacle}
+}
 
 // A reference is where an advice was told: the definition, and its number there.
 type reference struct {
