@@ -239,21 +239,21 @@ type lifecycle struct {
 // runs it, and husky does nothing where there is no .git to put hooks into.
 var (
 	asksManager = regexp.MustCompile(`^(?:npx (?:-y |--yes )?|pnpm dlx )?only-allow (?:npm|pnpm|yarn|bun)$`)
-	putsHooks   = regexp.MustCompile(`^(?:is-ci \|\| )?husky(?: install)?(?: \.husky)?(?: \|\| (?:true|:|exit 0))?$`)
+	putsHooks   = regexp.MustCompile(`^(?:is-ci \|\| )?husky(?: install)?(?: \.husky)?(?: && husky install)?(?: \|\| (?:true|:|exit 0))?$`)
 )
 
 // reads reports whether a script may read files of the project.
 func (l lifecycle) reads(script string) bool {
 	script = strings.TrimSpace(script)
-	return !asksManager.MatchString(script) && (l.git || !putsHooks.MatchString(script)) && !(l.patches && script == patcher)
+	return !asksManager.MatchString(script) && (l.git || !putsHooks.MatchString(script)) && !(l.patches && patches.MatchString(script))
 }
 
-// patcher applies what is in the folder patches to what was installed.
-const patcher = "patch-package"
+// patches matches what applies the files in the folder patches to what was installed.
+var patches = regexp.MustCompile(`^(?:yarn |npx |pnpm (?:exec )?)?patch-package(?: --error-on-fail)?$`)
 
 // patched reports whether the install runs it.
 func (p packageJSON) patched() bool {
-	return slices.ContainsFunc(nodeScripts, func(name string) bool { return strings.TrimSpace(p.Scripts[name]) == patcher })
+	return slices.ContainsFunc(nodeScripts, func(name string) bool { return patches.MatchString(strings.TrimSpace(p.Scripts[name])) })
 }
 
 // obstacle says what makes an install read more than this file, of a project or
