@@ -250,6 +250,9 @@ func (in Input) explain(err error) error {
 		}
 	}
 	e.Err = errors.New(in.redact(plainMessage(err)))
+	if strings.Contains(err.Error(), "should not be blank") { // BuildKit: dockerfile2llb, of FROM $NAME
+		e.Hint = "give its ARG a default, or the build a value: args of `builds` in stoker.yaml, or --build-arg"
+	}
 	return e
 }
 

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -24,8 +25,9 @@ func (p printer) problem(name, text, hint string) {
 
 // findings prints findings, at most limit of them if it is not 0, and returns
 // how many were left out; dockerfiles names those of definitions. Many notes, which
-// are about files that do no harm, are only counted. A line that does not
-// fit is broken before it says how far the file gets.
+// are about files that do no harm, are only counted, and further lines of a file of
+// which the same is said are told with the first. What does not fit is broken before
+// it says how far the file gets.
 func (p printer) findings(list []api.Finding, limit int, dockerfiles map[string]string) (left int) {
 	isNote := func(f api.Finding) bool { return f.Severity == "note" }
 	serious := slices.DeleteFunc(slices.Clone(list), isNote)
@@ -35,11 +37,15 @@ func (p printer) findings(list []api.Finding, limit int, dockerfiles map[string]
 			p.line(p.dim(fmt.Sprintf("%-9s%s on files that do no harm as it is: --json lists them", "", plural(notes, "note"))))
 		}()
 	}
-	if limit > 0 && len(list) > limit {
-		left = len(list) - limit
-		list = list[:limit]
+	groups := alike(list)
+	if limit > 0 && len(groups) > limit {
+		for _, g := range groups[limit:] {
+			left += len(g)
+		}
+		groups = groups[:limit]
 	}
-	for _, f := range list {
+	for _, g := range groups {
+		f := g[0]
 		label := fmt.Sprintf("%-7s", label(f.Rule))
 		place := f.Path
 		if f.Line > 0 {
@@ -48,6 +54,9 @@ func (p printer) findings(list []api.Finding, limit int, dockerfiles map[string]
 		what, reach := f.Message, reach(f, dockerfiles[f.Definition])
 		if isSecret(f.Rule) {
 			what = f.Rule
+		}
+		if len(g) > 1 {
+			what += alsoOn(g[1:])
 		}
 		start := p.severity(f.Severity, label) + "  " + p.bold(p.fit(place, len(label)+2)) + "  "
 		switch whole := start + what + "  " + reach; {
@@ -61,6 +70,39 @@ func (p printer) findings(list []api.Finding, limit int, dockerfiles map[string]
 		}
 	}
 	return left
+}
+
+// alike groups findings that follow each other and differ by their lines alone.
+func alike(list []api.Finding) (groups [][]api.Finding) {
+	for i, f := range list {
+		if i > 0 {
+			before := list[i-1]
+			before.Line, before.Fingerprint, before.Message = f.Line, f.Fingerprint, f.Message
+			if f.Line > 0 && reflect.DeepEqual(before, f) {
+				groups[len(groups)-1] = append(groups[len(groups)-1], f)
+				continue
+			}
+		}
+		groups = append(groups, []api.Finding{f})
+	}
+	return groups
+}
+
+// alsoOn names the lines of further findings, the first of many.
+func alsoOn(list []api.Finding) string {
+	const enough = 4
+	var lines []string
+	for _, f := range list[:min(len(list), enough)] {
+		lines = append(lines, fmt.Sprint(f.Line))
+	}
+	if more := len(list) - enough; more > 0 {
+		lines = append(lines, fmt.Sprintf("%d more", more))
+	}
+	word := "lines"
+	if len(list) == 1 {
+		word = "line"
+	}
+	return fmt.Sprintf(", also on %s %s", word, series(lines))
 }
 
 // hyphen stands for one while text is wrapped: a private character, as wide.

@@ -144,7 +144,7 @@ type reference struct {
 func (p printer) suggestions(d api.SuggestDefinition, told map[advice]reference) {
 	elsewhere := map[string][]string{} // numbers by definition
 	var order []string
-	advising, above := false, false // advice is being printed, and anything is
+	advising, above := false, 0 // advice is being printed, and how many are
 	for n := 0; n < len(d.Suggestions); n++ {
 		one := d.Suggestions[n]
 		if at, ok := told[adviceOf(one)]; ok && idle(one) {
@@ -154,11 +154,11 @@ func (p printer) suggestions(d api.SuggestDefinition, told map[advice]reference)
 			elsewhere[at.definition] = append(elsewhere[at.definition], fmt.Sprint(at.number))
 			continue
 		}
-		if idle(one) && !advising && above {
+		if idle(one) && !advising && above > 0 {
 			p.line(p.dim("  advice"))
 		}
-		advising, above = advising || idle(one), true
-		p.suggestion(n+1, one)
+		advising = advising || idle(one)
+		p.suggestion(above+1, one)
 		alike := 0
 		for alike < len(d.Suggestions)-n-1 && likeAdvice(one, d.Suggestions[n+alike+1]) {
 			alike++
@@ -168,16 +168,16 @@ func (p printer) suggestions(d api.SuggestDefinition, told map[advice]reference)
 		}
 		var lines []string
 		for i, other := range d.Suggestions[n : n+alike+1] {
-			told[adviceOf(other)] = reference{d.Name, n + i + 1}
+			told[adviceOf(other)] = reference{d.Name, above + i + 1}
 			lines = append(lines, fmt.Sprint(other.Lines[0]))
 		}
 		if alike > 0 {
-			p.wrapped(fmt.Sprintf("  %d-%d  ", n+2, n+alike+1), "likewise on the lines "+series(lines[1:]))
+			p.wrapped(fmt.Sprintf("  %d-%d  ", above+2, above+alike+1), "likewise on the lines "+series(lines[1:]))
 		}
-		n += alike
+		n, above = n+alike, above+alike+1
 	}
 	for _, name := range order {
-		p.wrapped("  ", p.dim("as for "+name+": "+series(elsewhere[name])))
+		p.wrapped("  ", p.dim("and as for "+name+": "+series(elsewhere[name])))
 	}
 }
 
