@@ -72,6 +72,17 @@ func (r reader) exists(name string) bool {
 	return ok
 }
 
+// git reports whether a repository's .git would be in an image folder: at the root of
+// the context it may be there if nothing ignores it, elsewhere if it is there today.
+func (r reader) git(dir string) bool {
+	if p, ok := r.find(path.Join(dir, "package.json")); ok && path.Dir(p) == "." {
+		return r.takes(path.Join(dir, ".git/HEAD"))
+	}
+	_, folder := r.find(path.Join(dir, ".git/HEAD"))
+	_, file := r.find(path.Join(dir, ".git")) // of a submodule
+	return folder || file
+}
+
 // any returns the first of names that is there.
 func (r reader) any(names ...string) string {
 	for _, name := range names {

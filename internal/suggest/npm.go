@@ -146,7 +146,7 @@ func nodeWiden(r reader, ignoreScripts bool, patterns []string) ([]string, strin
 	if obstacle != "" {
 		return nil, obstacle
 	}
-	scripts := lifecycle{ignored: ignoreScripts, gyp: r.exists("binding.gyp"), git: r.takes(path.Join(r.dir, ".git/HEAD")), patches: true}
+	scripts := lifecycle{ignored: ignoreScripts, gyp: r.exists("binding.gyp"), git: r.git(r.dir), patches: true}
 	if obstacle := pkg.obstacle("package.json", scripts, len(members) > 0); obstacle != "" {
 		return nil, obstacle
 	}
@@ -158,7 +158,7 @@ func nodeWiden(r reader, ignoreScripts bool, patterns []string) ([]string, strin
 		}
 		shown := strings.TrimPrefix(name, r.dir+"/")
 		_, scripts.gyp = r.find(path.Join(path.Dir(name), "binding.gyp"))
-		scripts.git = r.takes(path.Join(path.Dir(name), ".git/HEAD"))
+		scripts.git = r.git(path.Dir(name))
 		if obstacle := member.obstacle(shown, scripts, true); obstacle != "" {
 			return nil, obstacle
 		}
