@@ -24,7 +24,7 @@ func TestPruneEngine(t *testing.T) {
 	newEngineUser(t, `prewarm: {level: "off"}`+"\n").prunes()
 }
 
-// TestPruneOldEngine: where images are kept as before Docker 29, what they are made of stays while they are there.
+// TestPruneOldEngine: where images are kept as before Docker 29, too, what they are made of stays while they are there.
 func TestPruneOldEngine(t *testing.T) {
 	t.Parallel()
 	u := newOldEngineUser(t, `prewarm: {level: "off"}`+"\n")
@@ -64,10 +64,10 @@ func (u *user) prunes() {
 	if err != nil {
 		t.Fatal(err)
 	}
-	u.build(".")
+	u.buildOnly(".")
 	u.awaitBuilds("api", 1)
 	u.write("src/index.js", "console.log('the second state');\n")
-	u.build(".")
+	u.buildOnly(".")
 	u.awaitBuilds("api", 2)
 	stranger := filepath.Join(filepath.Dir(u.dir), "stranger")
 	if err := os.MkdirAll(stranger, 0o755); err != nil {
@@ -76,7 +76,7 @@ func (u *user) prunes() {
 	if err := os.WriteFile(filepath.Join(stranger, "Dockerfile"), []byte("FROM node:20\nRUN echo of somebody else\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	u.build(stranger)
+	u.buildOnly(stranger)
 
 	if cold := read[api.Prune](u, "prune"); cold.Remove.Records != 0 || cold.Held.Records == 0 || cold.Needed.Records < 5 {
 		t.Errorf("a cache of the last minute: %+v", summary(cold))
@@ -112,14 +112,14 @@ func (u *user) prunes() {
 	if gone.Removed == nil || gone.Removed.Records != 3 || gone.Remove.Records != 0 {
 		t.Errorf("three records went, it says %+v", summary(gone))
 	}
-	if got := u.build("."); got.hits() != len(got) || len(got) != 5 {
+	if got := u.buildOnly("."); got.hits() != len(got) || len(got) != 5 {
 		t.Errorf("after pruning, the build of what is there: %v; want five hits", got)
 	}
-	if got := u.build(stranger); got.hits() != len(got) {
+	if got := u.buildOnly(stranger); got.hits() != len(got) {
 		t.Errorf("the stranger's build: %v; want hits", got)
 	}
 	u.write("src/index.js", string(old))
-	if got := u.build("."); got.hits() != 2 {
+	if got := u.buildOnly("."); got.hits() != 2 {
 		t.Errorf("the state that was pruned: %v; want two hits", got)
 	}
 	u.checkKeep()
@@ -139,7 +139,7 @@ func (u *user) checkKeep() {
 	if after.Removed == nil || after.Removed.Records != 3 || after.Held.Bytes != before.Held.Bytes-after.Removed.Bytes {
 		u.t.Errorf("of %+v went %+v, which left %+v", summary(before), after.Removed, summary(after))
 	}
-	if got := u.build("."); got.hits() != len(got) {
+	if got := u.buildOnly("."); got.hits() != len(got) {
 		u.t.Errorf("after pruning to nothing, the build of what is there: %v; want hits", got)
 	}
 }
@@ -154,12 +154,22 @@ func (u *user) checkTypedYes(stranger string) {
 	if err != nil || !strings.Contains(string(out), "type yes to remove") || !strings.Contains(string(out), "\nremoved ") {
 		u.t.Errorf("with a typed yes: %v\n%s", err, out)
 	}
-	if got := u.build("."); got.hits() != len(got) {
+	if got := u.buildOnly("."); got.hits() != len(got) {
 		u.t.Errorf("after everything else was pruned: %v; want hits", got)
 	}
-	if got := u.build(stranger); got.hits() != 0 {
+	if got := u.buildOnly(stranger); got.hits() != 0 {
 		u.t.Errorf("the stranger's build, which was pruned: %v; want no hit", got)
 	}
+}
+
+// buildOnly builds, and on an Engine removes the image, which would keep what it is made of from being pruned.
+func (u *user) buildOnly(dir string) steps {
+	u.t.Helper()
+	seen := u.build(dir)
+	if u.engine {
+		u.engineAPI(http.MethodPost, "/images/prune")
+	}
+	return seen
 }
 
 // summary leaves the records out.
