@@ -34,9 +34,12 @@ func (m *memory) Resolve(ctx context.Context, ref, platform string) (dockerfile.
 	return image, err
 }
 
-// Current reports whether r knows of the base images what it knew when s was
-// computed.
+// Current reports whether r knows of the base images, and of what is to build, what
+// it knew when s was computed.
 func (s *Selection) Current(ctx context.Context, r dockerfile.Resolver) bool {
+	if !s.worker.Equal(dockerfile.WorkerOf(r)) {
+		return false
+	}
 	for _, known := range s.images {
 		image, err := r.Resolve(ctx, known.ref, known.platform)
 		if err != nil {

@@ -31,6 +31,7 @@ type Selection struct {
 	Named []Local
 
 	images []knownImage
+	worker dockerfile.Worker
 }
 
 // Views finds the picture of a directory: the tree that holds it, and its place
@@ -68,7 +69,7 @@ func ComputeFrom(ctx context.Context, def Definition, resolver dockerfile.Resolv
 	}
 	memory := &memory{Resolver: resolver}
 	in := def.Input()
-	in.Read = read
+	in.Read, in.Worker = read, dockerfile.WorkerOf(resolver)
 	plan, err := dockerfile.Convert(ctx, in, memory)
 	if err != nil {
 		return nil, err
@@ -79,7 +80,7 @@ func ComputeFrom(ctx context.Context, def Definition, resolver dockerfile.Resolv
 			return nil, err
 		}
 	}
-	s := &Selection{Definition: def, Plan: plan, images: memory.images}
+	s := &Selection{Definition: def, Plan: plan, images: memory.images, worker: in.Worker}
 	s.Main = Local{Name: dockerfile.MainContext, Root: main, Ignore: ignored}
 	local := def.LocalContexts()
 	for _, name := range slices.Sorted(maps.Keys(local)) {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -14,6 +15,20 @@ import (
 	"github.com/stokerd/stoker/cache/buildkit"
 	"github.com/stokerd/stoker/internal/lab"
 )
+
+// TestWorkerOldEngine: where images are kept as before Docker 29, BuildKit cannot merge, and a COPY --link is a plain one.
+func TestWorkerOldEngine(t *testing.T) {
+	env := environment{vars: map[string]string{"DOCKER_HOST": lab.OwnOldEngine(t).Engine()}}
+	found, err := buildkit.Discover(t.Context(), env.make(t), "docker")
+	if err != nil || len(found.Builders) != 1 {
+		t.Fatalf("%v: %s", err, found.Problem())
+	}
+	defer found.Builders[0].Close()
+	w, err := found.Builders[0].Worker(t.Context())
+	if err != nil || w.Caps == nil || slices.Contains(w.Caps, "mergeop") || !slices.Contains(w.Caps, "file.base") {
+		t.Errorf("it converts as %+v, %v", w, err)
+	}
+}
 
 // TestDiscoverEngine finds a real Docker Engine in each way that leads to one, warms a build on it, and has another
 // client find it warm. From 29 on an Engine speaks gRPC on its socket; where one does not, it is reached by /grpc.

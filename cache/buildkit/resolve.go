@@ -11,6 +11,8 @@ import (
 	gateway "github.com/moby/buildkit/frontend/gateway/client"
 	"github.com/moby/buildkit/solver/pb"
 	"github.com/moby/buildkit/util/apicaps"
+
+	"github.com/stokerd/stoker/context/dockerfile"
 )
 
 // ResolveConfig asks the builder what the image ref is for platform ("" for
@@ -41,9 +43,14 @@ func (b *Builder) ResolveConfig(ctx context.Context, ref, platform string) (dige
 	return digest, config, nil
 }
 
-// Caps returns the ids of the LLB capabilities that the builder has, sorted as
-// it lists them: the same Dockerfile converts differently without them.
-func (b *Builder) Caps(ctx context.Context) ([]string, error) {
+// Worker returns what of the builder decides over how a Dockerfile is converted: the
+// platform that it builds for, and the LLB capabilities that it has. With an error it is
+// taken to have all.
+func (b *Builder) Worker(ctx context.Context) (dockerfile.Worker, error) {
+	platform := ""
+	if len(b.info.Platforms) > 0 {
+		platform = b.info.Platforms[0]
+	}
 	var caps []string
 	err := b.gateway(ctx, func(_ context.Context, c gateway.Client) error {
 		for _, known := range pb.Caps.All() {
@@ -54,9 +61,9 @@ func (b *Builder) Caps(ctx context.Context) ([]string, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("ask the builder for its capabilities: %w", err)
+		return dockerfile.NewWorker(platform, nil), fmt.Errorf("ask the builder for its capabilities: %w", err)
 	}
-	return caps, nil
+	return dockerfile.NewWorker(platform, caps), nil
 }
 
 // gateway calls fn as a frontend of a build that nobody sees.

@@ -13,6 +13,7 @@ import (
 	"github.com/stokerd/stoker/cache"
 	"github.com/stokerd/stoker/cache/buildkit"
 	buildctx "github.com/stokerd/stoker/context"
+	"github.com/stokerd/stoker/context/dockerfile"
 	"github.com/stokerd/stoker/internal/lab"
 )
 
@@ -110,7 +111,7 @@ func TestNotInHistory(t *testing.T) {
 	if _, _, err := b.ResolveConfig(t.Context(), "busybox", "linux/amd64"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.Caps(t.Context()); err != nil {
+	if _, err := b.Worker(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	after := refs(t, b, c, dir)
@@ -235,14 +236,9 @@ func TestPullBase(t *testing.T) {
 	}
 }
 
-func TestCaps(t *testing.T) {
-	caps, err := connect(t).Caps(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, want := range []string{"source.image", "mergeop", "file.base"} {
-		if !strings.Contains(" "+strings.Join(caps, " ")+" ", " "+want+" ") {
-			t.Errorf("no %s among %d capabilities", want, len(caps))
-		}
+// The builder of the lab is of the version that is linked in, on this machine.
+func TestWorker(t *testing.T) {
+	if w, err := connect(t).Worker(t.Context()); err != nil || !w.Equal(dockerfile.Worker{}) {
+		t.Errorf("it converts as %+v, %v; want the zero Worker", w, err)
 	}
 }

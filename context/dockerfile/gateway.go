@@ -144,6 +144,25 @@ func newGateway(in Input, text []byte, resolver Resolver) (*gateway, error) {
 // native is the platform of what asks for none.
 func (g *gateway) native() ocispecs.Platform { return g.opts.Workers[0].Platforms[0] }
 
+// NewWorker returns a builder that builds for platform unless told otherwise and has
+// these LLB capabilities, nil for all: the zero Worker for one that converts as that
+// does.
+func NewWorker(platform string, caps []string) Worker {
+	w := Worker{Platform: platform}
+	if p, err := platforms.Parse(platform); err != nil || platforms.Format(platforms.Normalize(p)) == platforms.Format(platforms.Normalize(defaultPlatform())) {
+		w.Platform = ""
+	}
+	if caps != nil && slices.ContainsFunc(pb.Caps.All(), func(c *apicapspb.APICap) bool { return !slices.Contains(caps, c.ID) }) {
+		w.Caps = caps
+	}
+	return w
+}
+
+// Equal reports whether both convert alike.
+func (w Worker) Equal(other Worker) bool {
+	return w.Platform == other.Platform && (w.Caps == nil) == (other.Caps == nil) && slices.Equal(w.Caps, other.Caps)
+}
+
 func (w Worker) caps() apicaps.CapSet {
 	all := pb.Caps.All()
 	if w.Caps != nil {

@@ -23,6 +23,22 @@ type Resolver interface {
 	Resolve(ctx context.Context, ref, platform string) (Image, error)
 }
 
+// A WorkerResolver is a [Resolver] that also knows what is to build.
+type WorkerResolver interface {
+	Resolver
+	// Worker returns it, the zero Worker while that is not known. Safe for concurrent
+	// use.
+	Worker() Worker
+}
+
+// WorkerOf returns what builds, as far as r knows.
+func WorkerOf(r Resolver) Worker {
+	if w, ok := r.(WorkerResolver); ok {
+		return w.Worker()
+	}
+	return Worker{}
+}
+
 // An Image is what a build needs to know of a base image.
 type Image struct {
 	Digest string // of the manifest or index that the reference named; may be empty

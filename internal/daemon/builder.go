@@ -111,7 +111,7 @@ func (b *builder) use(explicit, from string) {
 // run keeps a builder connected until ctx ends.
 func (b *builder) run(ctx context.Context, d *Daemon) error {
 	for wait := time.Second; ctx.Err() == nil; {
-		found, again := b.look(ctx)
+		found, again := b.look(ctx, d)
 		d.board.changed()
 		if len(found.Builders) == 0 {
 			// Nothing tells when one comes up at an address that is no socket, or
@@ -155,8 +155,11 @@ func (b *builder) run(ctx context.Context, d *Daemon) error {
 	return nil
 }
 
+// workerTimeout bounds how long a builder may take to say what it can.
+const workerTimeout = 10 * time.Second
+
 // look looks around once.
-func (b *builder) look(ctx context.Context) (buildkit.Discovery, <-chan struct{}) {
+func (b *builder) look(ctx context.Context, d *Daemon) (buildkit.Discovery, <-chan struct{}) {
 	b.mu.Lock()
 	explicit := b.explicit
 	b.again = make(chan struct{})
@@ -166,6 +169,16 @@ func (b *builder) look(ctx context.Context) (buildkit.Discovery, <-chan struct{}
 	if err != nil {
 		b.set(nil, err.Error(), "")
 		return buildkit.Discovery{}, again
+	}
+	if len(found.Builders) > 0 {
+		// Before anybody asks it what its next build would do.
+		limited, cancel := context.WithTimeout(ctx, workerTimeout)
+		worker, err := found.Builders[0].Worker(limited)
+		cancel()
+		if err != nil {
+			b.log.Warn("taken for a builder that can all that is known", "error", err)
+		}
+		d.images.build(worker)
 	}
 	b.set(found.Builders, found.Problem(), found.Hint())
 	if len(found.Builders) > 0 {

@@ -35,6 +35,8 @@ type images struct {
 	known  map[image]answer
 	wanted map[image][]*repository // by whom
 	busy   bool                    // images are being looked up, or repositories told of them
+	worker dockerfile.Worker       // of the builder that was connected last
+	moved  bool                    // repositories have not been told of the worker yet
 	idle   chan struct{}           // closed when they were
 }
 
@@ -57,7 +59,7 @@ type repositoryImages struct {
 	repository *repository
 }
 
-var _ dockerfile.Resolver = repositoryImages{}
+var _ dockerfile.WorkerResolver = repositoryImages{}
 
 // Resolve answers from memory, and has looked up what is not known or too old.
 func (r repositoryImages) Resolve(ctx context.Context, ref, platform string) (dockerfile.Image, error) {
@@ -73,6 +75,33 @@ func (r repositoryImages) Resolve(ctx context.Context, ref, platform string) (do
 		return r.kept.Resolve(ctx, ref, platform)
 	}
 	return known.Image, nil
+}
+
+// Worker is what the builder that was connected last converts with.
+func (r repositoryImages) Worker() dockerfile.Worker {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.worker
+}
+
+// build says what builds from now on: if it converts otherwise than what did before,
+// the repositories are pictured anew.
+func (i *images) build(w dockerfile.Worker) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if !i.worker.Equal(w) {
+		i.worker, i.moved = w, true
+	}
+}
+
+// took reports whether the repositories are to be told of another worker. They are
+// until work says that this is over.
+func (i *images) took() bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	moved := i.moved
+	i.moved = false
+	return moved
 }
 
 // poke has the images looked up that are wanted.
@@ -105,7 +134,11 @@ func (d *Daemon) lookUp(ctx context.Context) error {
 		case <-d.images.wake:
 		}
 		d.images.work(true)
-		for _, r := range d.resolveWanted(ctx) {
+		told := d.resolveWanted(ctx)
+		if d.images.took() {
+			told = d.all()
+		}
+		for _, r := range told {
 			if err := r.do(ctx, r.open); err != nil && !errors.Is(err, errEnded) {
 				return nil
 			}
@@ -136,7 +169,7 @@ func (i *images) settle(ctx context.Context, r *repository, most time.Duration) 
 	}
 	for {
 		i.mu.Lock()
-		idle, wait := i.idle, i.busy
+		idle, wait := i.idle, i.busy || i.moved
 		var wanted []image
 		for key, by := range i.wanted {
 			if slices.Contains(by, r) {
