@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"math"
+	"path/filepath"
 	"slices"
 
 	buildctx "github.com/stokerd/stoker/context"
@@ -35,7 +36,7 @@ type Blur struct {
 func NewBlur(m *Manifest, top buildctx.SentDir, changed func(mtime, ctime int64) bool, dirChanged func(ctime int64) bool) *Blur {
 	b := &Blur{Manifest: m, sharp: m, changed: changed, dirChanged: dirChanged}
 	changedRoot := dirChanged(buildctx.Changed(top.Path()))
-	list := b.directory(m.root, top, changedRoot, false)
+	list := b.directory(m.root, top, changedRoot, cameFrom(top.Path(), dirChanged))
 	switch {
 	case changedRoot:
 		b.names = true
@@ -47,6 +48,21 @@ func NewBlur(m *Manifest, top buildctx.SentDir, changed func(mtime, ctime int64)
 		b.Manifest = &Manifest{root: &Dir{digest: directoryDigest(m.root.rootHeader(), list), source: entries(list)}}
 	}
 	return b
+}
+
+// cameFrom reports whether the folder at path, or one above it, may have taken the
+// place of another: a move shows in its own time, and in that of the folder that it
+// is in now.
+func cameFrom(path string, dirChanged func(ctime int64) bool) bool {
+	changed := dirChanged(buildctx.Changed(path))
+	for parent := filepath.Dir(path); parent != path; parent = filepath.Dir(path) {
+		above := dirChanged(buildctx.Changed(parent))
+		if changed && above {
+			return true
+		}
+		path, changed = parent, above
+	}
+	return false
 }
 
 // directory returns d's entries where some of them may have been otherwise.

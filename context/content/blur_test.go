@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -118,6 +119,34 @@ func TestBlurOfWhatKeepsItsTimes(t *testing.T) {
 			_, err := blur.Content([]dockerfile.Selector{{Path: c.path, FollowLinks: true}})
 			if !errors.Is(err, content.ErrBlurred) {
 				t.Errorf("%s is said to be as it was: %v", c.path, err)
+			}
+		})
+	}
+}
+
+// TestBlurOfFolderThatTookAnothersPlace: all that is in it keeps its times.
+func TestBlurOfFolderThatTookAnothersPlace(t *testing.T) {
+	for _, moved := range []string{"project", "project/app"} {
+		t.Run(moved, func(t *testing.T) {
+			top := t.TempDir()
+			for _, name := range []string{"project", "other"} {
+				dir := filepath.Join(top, name, "app/src")
+				if err := os.MkdirAll(dir, 0o755); err != nil {
+					t.Fatal(err)
+				}
+				write(t, filepath.Join(dir, "file"), name)
+			}
+			at := tick(t)
+			from, to := filepath.Join(top, "other", strings.TrimPrefix(moved, "project")), filepath.Join(top, moved)
+			if err := errors.Join(os.RemoveAll(to), os.Rename(from, to)); err != nil {
+				t.Fatal(err)
+			}
+			l := look(t, filepath.Join(top, "project/app"))
+			m, _ := l.manifest(later(), nil)
+			since := func(ctime int64) bool { return ctime >= at }
+			blur := content.NewBlur(m, l.selection.Main.Top(), func(_, ctime int64) bool { return since(ctime) }, since)
+			if _, err := blur.Content([]dockerfile.Selector{{Path: "src/file"}}); !errors.Is(err, content.ErrBlurred) {
+				t.Errorf("it is said to be as it was: %v", err)
 			}
 		})
 	}

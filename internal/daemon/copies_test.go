@@ -2,12 +2,15 @@ package daemon_test
 
 import (
 	"crypto/rand"
+	"maps"
 	mathrand "math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/stokerd/stoker/cache/store"
 	"github.com/stokerd/stoker/internal/api"
 )
 
@@ -100,6 +103,65 @@ func TestUnseenWhileOff(t *testing.T) {
 				t.Fatal(err)
 			}
 		})
+	}
+}
+
+// TestKilledBeforeTheLedgerWasKept: a build that is stored, and that what is kept of
+// the builder knows nothing of, left other files on the builder than that says.
+func TestKilledBeforeTheLedgerWasKept(t *testing.T) {
+	r, other := startOwn(t)
+	nonce := strings.ToLower(rand.Text())
+	w := &walk{Rand: mathrand.New(mathrand.NewPCG(1, 1)), t: t, dir: t.TempDir(), daemon: r, builder: other, nonce: nonce}
+	w.write("Dockerfile", "FROM busybox\nCOPY file /file\n# "+nonce+"\n")
+	if _, err := r.Up(t.Context(), api.UpRequest{Dir: w.dir}); err != nil {
+		t.Fatal(err)
+	}
+	build := func(text string) {
+		w.write("file", nonce+text)
+		w.build()
+		r.wait(w.dir, "the build", func(repo api.Repository) bool {
+			return len(repo.Definitions) == 1 && repo.Definitions[0].Last != nil && repo.Definitions[0].Last.Ref == w.last
+		})
+		w.predict() // what is kept says what the builder holds
+	}
+	build("0")
+	status, err := r.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	workers, err := other.ListWorkers(t.Context())
+	if err != nil || len(workers) != 1 {
+		t.Fatal(workers, err)
+	}
+	name := strings.Join([]string{status.Builder.Name, status.Builder.Address, workers[0].ID}, " ")
+	kept := func(use func(*store.Store)) {
+		r.stop(false)
+		s, err := store.Open(r.paths.Store)
+		if err != nil {
+			t.Fatal(err)
+		}
+		use(s)
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		r.start()
+	}
+	var before map[string][]byte
+	kept(func(s *store.Store) {
+		if before, err = s.Ledger(name); err != nil || len(before) == 0 {
+			t.Fatalf("of %q nothing is kept (%v)", name, err)
+		}
+	})
+	waitForClock(t)
+	build("1")
+	kept(func(s *store.Store) {
+		if err := s.PutLedger(name, time.Now(), true, maps.All(before)); err != nil {
+			t.Fatal(err)
+		}
+		editUnseen(t, filepath.Join(w.dir, "file"), nonce+"0")
+	})
+	if got := outcomes(w.predict()); got != "unknown" {
+		t.Errorf("the builder has file as it was built last, and predicted is %s", got)
 	}
 }
 

@@ -165,6 +165,7 @@ func (d *Daemon) contents(r *repository) *ledger.Reader {
 // list has the builder say what it holds.
 func (d *Daemon) list(ctx context.Context, node *buildkit.Builder) {
 	known := d.account(node)
+	defer d.save(known) // builds were entered, whether the builder answers or not
 	enter := known.Asking()
 	held, err := node.Held(ctx)
 	if err != nil {
@@ -175,7 +176,6 @@ func (d *Daemon) list(ctx context.Context, node *buildkit.Builder) {
 		return
 	}
 	enter(held)
-	d.save(known)
 }
 
 // layered reports whether the builder also knows an image by its layers.

@@ -118,7 +118,9 @@ func (d *Daemon) record(ctx context.Context, node *buildkit.Builder, ev buildkit
 			}
 		}
 	}
-	if have, ok, err := d.store.Record(name, ev.Ref); err == nil && ok && have.Generation >= ev.Generation {
+	since := d.account(node).Seen()
+	entered := since.IsZero() || !ev.Completed.After(since) // else the daemon was killed before that was kept
+	if have, ok, err := d.store.Record(name, ev.Ref); entered && err == nil && ok && have.Generation >= ev.Generation {
 		return
 	}
 	seen, err := node.Observe(ctx, ev)

@@ -16,7 +16,7 @@ type reuse struct {
 }
 
 // A claim is what is known of a result that was reused and that nobody saw being
-// made: it is one of those that were listed alike after that build, told by when
+// made, or that another was made beside: it is one of those that were listed alike after that build, told by when
 // they were made. It is there while they all are, and gone when they are. There
 // are none where what was reused was listed as something else.
 type claim struct {
@@ -81,6 +81,30 @@ func (l *Ledger) settle(held listing, m matching) {
 		m.lives[key] = cache.Live
 	}
 	clear(l.reused)
+}
+
+// mix has what executions made claimed, of which one result is gone, or one that
+// somebody else made at the same time, as a build that failed: nothing tells which.
+func (l *Ledger) mix(m mixture) {
+	for _, e := range m.executions {
+		made := entry{m.record, e.run}
+		for _, key := range e.keys {
+			if !slices.Contains(l.entries[key], made) {
+				continue
+			}
+			c := claim{record: m.record}
+			if was := l.claims[key]; was.record == m.record {
+				c.created = slices.Clone(was.created)
+			}
+			for _, h := range m.held {
+				c.created = append(c.created, h.Created.UTC())
+			}
+			slices.SortFunc(c.created, time.Time.Compare)
+			c.created = slices.CompactFunc(c.created, time.Time.Equal)
+			l.setClaim(key, &c)
+			l.setEntries(key, slices.DeleteFunc(slices.Clone(l.entries[key]), func(e entry) bool { return e == made }))
+		}
+	}
 }
 
 // adopt takes for the result that was reused the only one listed like it that

@@ -33,6 +33,7 @@ type Ledger struct {
 	entries map[cache.KeyID][]entry
 	claims  map[cache.KeyID]claim
 	reused  map[cache.KeyID]reuse // since the builder last listed what it holds
+	mixed   []mixture             // as it was listed last
 	luck    map[string]cache.Luck // by operation
 	foreign map[string]bool       // listed as these are results of which nothing is known
 	seen    time.Time             // see Saw
@@ -205,8 +206,14 @@ func (l *Ledger) list(held []buildkit.Held, learned int) {
 	if l.learned != learned {
 		return
 	}
+	for _, mixed := range l.mixed {
+		if mixed.lost(byRecord) {
+			l.mix(mixed)
+		}
+	}
 	m := l.match(byRecord)
 	l.settle(byRecord, m)
+	l.mixed = m.mixed
 	l.foreign = m.foreign(byRecord)
 	l.become(l.mirror.Mark(m.lives))
 	l.listed = true

@@ -25,11 +25,27 @@ type matching struct {
 	lives     map[cache.KeyID]cache.Life // of every key that has entries
 	explained map[buildkit.Held]bool     // a known execution may have made it
 	surplus   map[string]bool            // by record: more of these than known executions can have made
+	mixed     []mixture                  // what cannot be told apart from others' once one of it is gone
+}
+
+// A mixture is results that are listed as record, which known executions made, all of
+// which may be there, and others.
+type mixture struct {
+	record     string
+	held       []buildkit.Held
+	executions []*execution
+}
+
+// lost reports whether one of the results is listed no more.
+func (m mixture) lost(held listing) bool {
+	return slices.ContainsFunc(m.held, func(was buildkit.Held) bool {
+		return !slices.ContainsFunc(held[m.record], func(h buildkit.Held) bool { return h.Created.Equal(was.Created) })
+	})
 }
 
 // match finds out which of the results that are known the builder lists.
 func (l *Ledger) match(held listing) matching {
-	m := matching{map[cache.KeyID]cache.Life{}, map[buildkit.Held]bool{}, map[string]bool{}}
+	m := matching{map[cache.KeyID]cache.Life{}, map[buildkit.Held]bool{}, map[string]bool{}, nil}
 	byRecord := map[string]map[buildkit.Run]*execution{}
 	for key, entries := range l.entries {
 		m.lives[key] = cache.Gone
@@ -76,10 +92,34 @@ func (m *matching) matchRecord(record string, held []buildkit.Held, runs map[bui
 			n++
 		}
 		near := held[list[0].first:end]
-		m.settle(near, list[:n])
-		m.surplus[record] = m.surplus[record] || len(near) > n
+		made := makers(list[:n], end)
+		m.settle(near, list[:n], made)
+		m.surplus[record] = m.surplus[record] || made < len(near)
+		if made < len(near) && made == n {
+			m.mixed = append(m.mixed, mixture{record, near, list[:n]})
+		}
 		list = list[n:]
 	}
+}
+
+// makers returns of how many of the executions, by first, results before end can be
+// there at once: each made one.
+func makers(executions []*execution, end int) (n int) {
+	open := slices.Clone(executions)
+	for i := executions[0].first; i < end; i++ {
+		open = slices.DeleteFunc(open, func(e *execution) bool { return e.end <= i })
+		best := -1
+		for j, e := range open {
+			if e.first <= i && (best < 0 || e.end < open[best].end) {
+				best = j
+			}
+		}
+		if best >= 0 {
+			open = slices.Delete(open, best, best+1)
+			n++
+		}
+	}
+	return n
 }
 
 // foreign reports of what is listed as each record whether something made one of
@@ -93,12 +133,13 @@ func (m *matching) foreign(held listing) map[string]bool {
 }
 
 // settle matches executions that ran at about the same time with the results that
-// one or the other of them made. Where results of several keys are listed alike, as
-// of one RUN in two stages, and one is gone, nothing tells which.
-func (m *matching) settle(held []buildkit.Held, executions []*execution) {
+// one or the other of them made; made is of how many of them results are there at
+// most. Where results of several keys are listed alike, as of one RUN in two stages,
+// and one is gone, nothing tells which.
+func (m *matching) settle(held []buildkit.Held, executions []*execution, made int) {
 	life, only := cache.Live, executions[0].keys
 	for _, e := range executions {
-		if !slices.Equal(e.keys, only) && len(held) < len(executions) {
+		if !slices.Equal(e.keys, only) && made < len(executions) {
 			life = cache.Perhaps
 		}
 	}

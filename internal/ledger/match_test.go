@@ -73,3 +73,51 @@ func TestListedAlike(t *testing.T) {
 		})
 	}
 }
+
+// TestListedBesideAnothers: what is left when a result is gone may be what a build
+// made that failed, of which the builder keeps no steps.
+func TestListedBesideAnothers(t *testing.T) {
+	b, held := twins(time.Minute)
+	own, other := held[0], buildkit.Held{Record: "the run", Created: held[0].Created.Add(time.Second / 10)}
+	l := ledger.New(seal)
+	l.Learn(b)
+	l.List([]buildkit.Held{own, other})
+	forecast := func() cache.Forecast { return l.Predict(b.Graph, b.Records)[2].Forecast }
+	if got := forecast(); got != cache.WillHit {
+		t.Errorf("while both are held, predicted %v", got)
+	}
+	for range 2 {
+		l.List([]buildkit.Held{other})
+		if got := forecast(); got != cache.Unknown {
+			t.Errorf("while one of them is, predicted %v", got)
+		}
+	}
+	l.List(nil)
+	if got := forecast(); got != cache.WillMiss {
+		t.Errorf("while none is, predicted %v", got)
+	}
+}
+
+// TestListedBesideALongOne: a long run may have made any of three results, two short
+// ones at the beginning of it only the first, and so one of these is gone.
+func TestListedBesideALongOne(t *testing.T) {
+	b, held := twins(time.Second / 10)
+	b.Graph.Nodes = append(b.Graph.Nodes, cache.Node{Digests: []string{"sha256:two"}},
+		cache.Node{Digests: []string{"sha256:run"}, Inputs: []cache.Input{{Node: 4}}, Steps: []int{2}})
+	b.Graph.Targets = append(b.Graph.Targets, 5)
+	b.Fates = append(b.Fates, cache.Untouched, cache.Made)
+	b.Records = append(b.Records, "", "the run")
+	b.Runs = append(b.Runs, buildkit.Run{}, buildkit.Run{Started: noon, Completed: noon.Add(time.Minute)})
+	long := noon.Add(time.Minute / 2)
+	l := ledger.New(seal)
+	l.Learn(b)
+	l.List([]buildkit.Held{held[0], {Record: "the run", Created: long}, {Record: "the run", Created: long.Add(time.Second)}})
+	for i, p := range l.Predict(b.Graph, b.Records) {
+		if i != 2 && i != 3 {
+			continue
+		}
+		if p.Forecast != cache.Unknown {
+			t.Errorf("of node %d predicted %v", i, p.Forecast)
+		}
+	}
+}
