@@ -186,6 +186,13 @@ func layered(node *buildkit.Builder) bool {
 	return major == "0" && len(minor) == 2 && minor < "34"
 }
 
+// unknown takes all predictions back.
+func unknown(nodes []cache.Prediction, why cache.Uncertainty) {
+	for i := range nodes {
+		nodes[i] = cache.Prediction{Forecast: cache.Unknown, Reason: why}
+	}
+}
+
 // recordsOf returns what the results of a plan's operations are listed as.
 func recordsOf(plan *dockerfile.Plan) []string {
 	records := make([]string, len(plan.Ops))
@@ -229,10 +236,10 @@ func (d *Daemon) Predict(ctx context.Context, req api.PredictRequest) (api.Predi
 		keys := cache.Keys(plan.Ops, repo.contents.Content(ctx, plan, b.Definition.Name, site, p))
 		g := cache.NewGraph(plan, keys, layered(node)).Planned(plan)
 		nodes := known.Predict(g, recordsOf(plan))
-		if !node.Info().History {
-			for i := range nodes { // what others built on it shows nowhere
-				nodes[i] = cache.Prediction{Forecast: cache.Unknown, Reason: cache.NotObserved}
-			}
+		if !node.Info().History { // what others built on it shows nowhere
+			unknown(nodes, cache.NotObserved)
+		} else if !b.Selection.Current(ctx, repositoryImages{d.images, repo}) { // a picture is on its way
+			unknown(nodes, cache.NotResolved)
 		}
 		expected, earlier, err := d.pastOf(repo, node.Info().Name, b.Definition.Name)
 		if err != nil {
