@@ -16,9 +16,10 @@ type reuse struct {
 }
 
 // A claim is what is known of a result that was reused and that nobody saw being
-// made, or that another was made beside: it is one of those that were listed alike after that build, told by when
-// they were made. It is there while they all are, and gone when they are. There
-// are none where what was reused was listed as something else.
+// made, or that another was made beside: it is one of those that were listed alike
+// after that build, told by when they were made. It is there while they all are, and
+// gone when they are. There are none where what was reused was listed as something
+// else.
 type claim struct {
 	record  string
 	created []time.Time // sorted

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"iter"
@@ -24,6 +25,7 @@ const (
 	claimed = byte(7)             // a key → its claim
 	seen    = byte(8)             // nothing → when the last build ended that was accounted for
 	// copied and pages are 9 and 10.
+	mixes = byte(11) // a record → when the results were made that are mixed there
 )
 
 var errDamaged = errors.New("an entry of a ledger that does not decode")
@@ -75,6 +77,31 @@ func (l *Ledger) setClaim(key cache.KeyID, c *claim) {
 	}
 }
 
+// setMixed notes what cannot be told apart once one of it is gone.
+func (l *Ledger) setMixed(list []mixture) {
+	encode := func(list []mixture) map[string][]byte {
+		all := map[string][]byte{}
+		for _, m := range list {
+			for _, h := range m.held {
+				all[m.record] = binary.AppendVarint(all[m.record], h.Created.UnixNano())
+			}
+		}
+		return all
+	}
+	was, now := encode(l.mixed), encode(list)
+	for record := range was {
+		if now[record] == nil {
+			l.change(mixes, record, nil)
+		}
+	}
+	for record, times := range now {
+		if !bytes.Equal(times, was[record]) {
+			l.change(mixes, record, times)
+		}
+	}
+	l.mixed = list
+}
+
 func (l *Ledger) change(kind byte, key string, value []byte) {
 	l.changes[string(kind)+key] = value
 }
@@ -117,6 +144,7 @@ func (l *Ledger) Save(put func(anew bool, changes iter.Seq2[string, []byte]) err
 // error, to be kept in place of it.
 func Load(seal func(string) string, entries iter.Seq2[string, []byte]) (*Ledger, error) {
 	l := New(seal)
+	l.mixing = listing{}
 	var err error
 	facts := func(yield func(cache.Fact) bool) {
 		for key, value := range entries {
@@ -130,6 +158,7 @@ func Load(seal func(string) string, entries iter.Seq2[string, []byte]) (*Ledger,
 	if err != nil {
 		return Anew(seal), err
 	}
+	l.mixed, l.mixing = l.match(l.mixing).mixed, nil
 	return l, nil
 }
 
@@ -164,6 +193,10 @@ func (l *Ledger) load(key string, value []byte) (cache.Fact, error) {
 			c.created = append(c.created, d.time())
 		}
 		l.claims[cache.KeyID(key)] = c
+	case mixes:
+		for len(d.b) > 0 {
+			l.mixing[key] = append(l.mixing[key], buildkit.Held{Record: key, Created: d.time()})
+		}
 	case seen:
 		l.seen = d.time()
 	case copied, pages:

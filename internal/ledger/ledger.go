@@ -34,6 +34,7 @@ type Ledger struct {
 	claims  map[cache.KeyID]claim
 	reused  map[cache.KeyID]reuse // since the builder last listed what it holds
 	mixed   []mixture             // as it was listed last
+	mixing  listing               // of mixed, while the ledger is read
 	luck    map[string]cache.Luck // by operation
 	foreign map[string]bool       // listed as these are results of which nothing is known
 	seen    time.Time             // see Saw
@@ -213,7 +214,7 @@ func (l *Ledger) list(held []buildkit.Held, learned int) {
 	}
 	m := l.match(byRecord)
 	l.settle(byRecord, m)
-	l.mixed = m.mixed
+	l.setMixed(m.mixed)
 	l.foreign = m.foreign(byRecord)
 	l.become(l.mirror.Mark(m.lives))
 	l.listed = true

@@ -62,6 +62,7 @@ func TestLoadedIsWhatWasSaved(t *testing.T) {
 				t.Fatalf("seed %d, step %d: %v", seed, step, err)
 			}
 			met["claims"], met["luck"] = met["claims"] || len(l.claims) > 0, met["luck"] || len(l.luck) > 0
+			met["mixtures"] = met["mixtures"] || len(l.mixed) > 0
 			for _, part := range []struct {
 				name      string
 				now, then any
@@ -70,6 +71,7 @@ func TestLoadedIsWhatWasSaved(t *testing.T) {
 				{"claims", l.claims, loaded.claims},
 				{"luck", l.luck, loaded.luck},
 				{"seen", l.seen, loaded.seen},
+				{"mixtures", mixtures(l), mixtures(loaded)},
 				{"mirror", l.mirror.Forget(nil), loaded.mirror.Forget(nil)},
 			} {
 				if !reflect.DeepEqual(part.now, part.then) {
@@ -78,11 +80,27 @@ func TestLoadedIsWhatWasSaved(t *testing.T) {
 			}
 		}
 	}
-	for _, what := range []string{"anew", "claims", "luck"} {
+	for _, what := range []string{"anew", "claims", "luck", "mixtures"} {
 		if !met[what] {
 			t.Errorf("the test saw no %s", what)
 		}
 	}
+}
+
+// mixtures describes those of a ledger, in some order.
+func mixtures(l *Ledger) map[string]bool {
+	all := map[string]bool{}
+	for _, m := range l.mixed {
+		text := m.record
+		for _, h := range m.held {
+			text += fmt.Sprint(" ", h.Created.UnixNano())
+		}
+		for _, e := range m.executions {
+			text += fmt.Sprint(" ", e.run.Started.UnixNano(), e.run.Completed.UnixNano(), e.keys)
+		}
+		all[text] = true
+	}
+	return all
 }
 
 // drawBuild draws a chain of operations, some of which take files.
