@@ -179,6 +179,11 @@ func (b *builder) look(ctx context.Context, d *Daemon) (buildkit.Discovery, <-ch
 			b.log.Warn("taken for a builder that can all that is known", "error", err)
 		}
 		d.images.build(worker)
+		for _, node := range found.Builders {
+			if node.Info().History {
+				d.account(node).behind()
+			}
+		}
 	}
 	b.set(found.Builders, found.Problem(), found.Hint())
 	if len(found.Builders) > 0 {

@@ -43,6 +43,14 @@ type account struct {
 	copies *ledger.Snapshots
 	builds *queue // that have ended, and are not entered yet
 	missed *queue // the same of those that ended while nobody looked
+	caught *gate  // shut until all of those are entered that had ended before the connection
+}
+
+// behind says that the builder may have built what nobody saw. It is called before
+// anybody can ask what its next build would do.
+func (a account) behind() {
+	a.copies.Behind(!a.Seen().IsZero())
+	a.caught.shut()
 }
 
 // account returns that of a builder, which lives as long as the daemon, and
@@ -70,7 +78,7 @@ func (d *Daemon) account(node *buildkit.Builder) account {
 	if err != nil {
 		d.log.Warn("what was known of the builder's cache is lost", "error", err)
 	}
-	a = account{known, name, copies, newQueue(), newQueue()}
+	a = account{known, name, copies, newQueue(), newQueue(), &gate{}}
 	d.accounts[name] = a
 	return a
 }
@@ -220,6 +228,7 @@ func (d *Daemon) Predict(ctx context.Context, req api.PredictRequest) (api.Predi
 		return api.Predict{}, d.builder.missing()
 	}
 	known := d.account(node)
+	known.caught.wait(ctx, settleTime)
 	known.missed.settle(ctx, settleTime)
 	known.builds.settle(ctx, settleTime)
 	// A builder's garbage collection, and who prunes, tell nobody.

@@ -79,3 +79,43 @@ func (q *queue) next() func() {
 	q.tasks = q.tasks[1:]
 	return task
 }
+
+// A gate is open, or shut for a while. Its zero value is open.
+type gate struct {
+	mu   sync.Mutex
+	shot chan struct{} // closed when it opens again; nil while it is open
+}
+
+func (g *gate) shut() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.shot == nil {
+		g.shot = make(chan struct{})
+	}
+}
+
+func (g *gate) open() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.shot != nil {
+		close(g.shot)
+		g.shot = nil
+	}
+}
+
+// wait returns when the gate is open, or after at most so long.
+func (g *gate) wait(ctx context.Context, most time.Duration) {
+	g.mu.Lock()
+	opens := g.shot
+	g.mu.Unlock()
+	if opens == nil {
+		return
+	}
+	timeout := time.NewTimer(most)
+	defer timeout.Stop()
+	select {
+	case <-opens:
+	case <-timeout.C:
+	case <-ctx.Done():
+	}
+}

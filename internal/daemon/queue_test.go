@@ -38,3 +38,30 @@ func TestQueueSettles(t *testing.T) {
 		<-ended
 	})
 }
+
+func TestGate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var g gate
+		wait := func() time.Duration {
+			began := time.Now()
+			g.wait(t.Context(), time.Minute)
+			return time.Since(began)
+		}
+		if d := wait(); d != 0 {
+			t.Errorf("open from the beginning, it lets through after %v", d)
+		}
+		g.shut()
+		g.shut()
+		if d := wait(); d != time.Minute {
+			t.Errorf("while it is shut, who waits goes on after %v", d)
+		}
+		go func() { time.Sleep(time.Second); g.open() }()
+		if d := wait(); d != time.Second {
+			t.Errorf("opened after a second, it lets through after %v", d)
+		}
+		g.open()
+		if d := wait(); d != 0 {
+			t.Errorf("open again, it lets through after %v", d)
+		}
+	})
+}

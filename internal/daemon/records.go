@@ -84,7 +84,6 @@ const catchUpTime = 10 * time.Second
 // nothing is known of the files that the builder has.
 func (d *Daemon) catchUp(ctx context.Context, node *buildkit.Builder, history []buildkit.Event) map[string]int32 {
 	known, told := d.account(node), map[string]int32{}
-	known.copies.Behind(!known.Seen().IsZero())
 	known.missed.add(func() { // whose builds they are is known by what is watched
 		if d.awaitResumed(ctx) == nil {
 			d.moment(ctx)
@@ -100,6 +99,7 @@ func (d *Daemon) catchUp(ctx context.Context, node *buildkit.Builder, history []
 		d.list(ctx, node)
 		if ctx.Err() == nil {
 			known.copies.Behind(false)
+			known.caught.open()
 		}
 	})
 	known.builds.add(func() { known.missed.settle(ctx, catchUpTime) })
