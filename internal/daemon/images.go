@@ -193,7 +193,7 @@ func (i *images) settle(ctx context.Context, r *repository, most time.Duration) 
 // everything does while there is no builder.
 func (d *Daemon) resolveWanted(ctx context.Context) []*repository {
 	var told []*repository
-	for key, by := range d.images.allowed() {
+	for _, key := range d.images.allowed() {
 		node := d.builder.current()
 		if node == nil {
 			break // poked again when one is found
@@ -209,7 +209,8 @@ func (d *Daemon) resolveWanted(ctx context.Context) []*repository {
 			d.log.Info("a base image cannot be looked up", "platform", key.platform)
 		}
 		got := dockerfile.Image{Digest: digest, Config: config}
-		if !d.images.answered(key, got, err == nil) {
+		by, news := d.images.answered(key, got, err == nil)
+		if !news {
 			continue
 		}
 		d.keepImage(key, got)
@@ -234,29 +235,31 @@ func (d *Daemon) keepImage(key image, got dockerfile.Image) {
 }
 
 // allowed returns the wanted images that may be asked for.
-func (i *images) allowed() map[image][]*repository {
+func (i *images) allowed() []image {
 	i.mu.Lock()
 	wanted := maps.Clone(i.wanted)
 	i.mu.Unlock()
 	maps.DeleteFunc(wanted, func(key image, by []*repository) bool {
 		return !slices.ContainsFunc(by, func(r *repository) bool { return r.mayLookUp(key.ref) })
 	})
-	return wanted
+	return slices.Collect(maps.Keys(wanted))
 }
 
-// answered notes what came of looking key up, and reports whether that is news.
-func (i *images) answered(key image, got dockerfile.Image, ok bool) bool {
+// answered notes what came of looking key up, and reports whether that is news, and
+// who waits for it: some may have begun to meanwhile.
+func (i *images) answered(key image, got dockerfile.Image, ok bool) (by []*repository, news bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	by = i.wanted[key]
 	delete(i.wanted, key)
 	before := i.known[key]
 	if !ok {
 		before.next = time.Now().Add(retryImage)
 		i.known[key] = before
-		return false
+		return by, false
 	}
 	i.known[key] = answer{got, time.Now().Add(freshImage)}
-	return before.Digest != got.Digest || !bytes.Equal(before.Config, got.Config)
+	return by, before.Digest != got.Digest || !bytes.Equal(before.Config, got.Config)
 }
 
 // asNamed returns ref without the digest that a look-up gave it.

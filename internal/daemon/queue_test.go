@@ -2,9 +2,12 @@ package daemon
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/stokerd/stoker/context/dockerfile"
 )
 
 func TestQueueSettles(t *testing.T) {
@@ -64,4 +67,22 @@ func TestGate(t *testing.T) {
 			t.Errorf("open again, it lets through after %v", d)
 		}
 	})
+}
+
+// TestAnswerReachesAllWhoWait has a repository begin to wait for an image that is
+// already being looked up for another one.
+func TestAnswerReachesAllWhoWait(t *testing.T) {
+	i, key := newImages(nil), image{"docker.io/library/node:20", "linux/amd64"}
+	first, second := &repository{}, &repository{}
+	for _, r := range []*repository{first, second} {
+		r.daemon = &Daemon{images: i}
+		i.wanted[key] = append(i.wanted[key], r)
+	}
+	by, news := i.answered(key, dockerfile.Image{Digest: "sha256:a", Config: []byte("{}")}, true)
+	if !news || !slices.Equal(by, []*repository{first, second}) {
+		t.Errorf("%d repositories are told, news: %v", len(by), news)
+	}
+	if len(i.wanted) > 0 {
+		t.Error("it is still waited for")
+	}
 }
