@@ -308,7 +308,7 @@ func (l *Ledger) forget() {
 	if l.mirror.Size() > l.most || len(l.luck) > l.most {
 		fresh := New(l.seal)
 		l.mirror, l.entries, l.claims, l.reused = fresh.mirror, fresh.entries, fresh.claims, fresh.reused
-		l.luck, l.foreign = fresh.luck, fresh.foreign
+		l.luck, l.foreign, l.mixed = fresh.luck, fresh.foreign, nil
 		l.changes, l.renewed = fresh.changes, true
 		l.noteSeen()
 	}

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -84,7 +85,9 @@ func (m *matching) matchRecord(record string, held []buildkit.Held, runs map[bui
 			list = append(list, e)
 		}
 	}
-	slices.SortFunc(list, func(a, b *execution) int { return a.first - b.first })
+	slices.SortFunc(list, func(a, b *execution) int {
+		return cmp.Or(a.first-b.first, a.run.Started.Compare(b.run.Started), a.run.Completed.Compare(b.run.Completed))
+	})
 	for len(list) > 0 {
 		n, end := 1, list[0].end
 		for n < len(list) && list[n].first < end {

@@ -39,6 +39,9 @@ func TestLoadedIsWhatWasSaved(t *testing.T) {
 					if fate == cache.Made && r.IntN(5) > 0 || r.IntN(10) == 0 {
 						made := at.Add(time.Duration(r.IntN(1000)) * time.Millisecond)
 						held = append(held, buildkit.Held{Record: b.Records[i], Created: made, Used: at.Add(time.Second)})
+						if r.IntN(4) == 0 { // and one of somebody else's beside it
+							held = append(held, buildkit.Held{Record: b.Records[i], Created: made.Add(time.Millisecond), Used: at.Add(time.Second)})
+						}
 					}
 				}
 				l.Learn(b)
