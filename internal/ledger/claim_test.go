@@ -62,14 +62,14 @@ func TestReuseOfOneOfSeveral(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			l, on := ledger.New(seal), disk{}
+			l, on := ledger.New(seal), ledger.Disk{}
 			l.Learn(took(3, "run", "a"))
 			if tt.late {
 				l.Unlisted()
 			}
 			l.List(tt.first)
 			l.List(tt.then)
-			if err := l.Save(on.put); err != nil {
+			if err := l.Save(on.Put); err != nil {
 				t.Fatal(err)
 			}
 			kept := reload(t, on)

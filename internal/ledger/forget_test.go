@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"fmt"
-	"iter"
 	"maps"
 	"testing"
 	"time"
@@ -23,7 +22,7 @@ func TestForgets(t *testing.T) {
 	}
 	l := New(func(s string) string { return s })
 	l.most = 40
-	kept := map[string][]byte{}
+	kept := Disk{}
 	var held []buildkit.Held
 	build := func(n int) {
 		at := time.Unix(int64(n)*60, 0)
@@ -33,18 +32,7 @@ func TestForgets(t *testing.T) {
 		})
 		held = append(held, buildkit.Held{Record: "copy", Created: at})
 		l.List(held)
-		err := l.Save(func(anew bool, changes iter.Seq2[string, []byte]) error {
-			if anew {
-				clear(kept)
-			}
-			for key, value := range changes {
-				if kept[key] = value; value == nil {
-					delete(kept, key)
-				}
-			}
-			return nil
-		})
-		if err != nil {
+		if err := l.Save(kept.Put); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -76,11 +76,11 @@ func (f folder) manifest() *content.Manifest {
 }
 
 // save keeps what is known of copies, and returns how many entries that took.
-func save(t *testing.T, s *ledger.Snapshots, anew bool, on disk) int {
+func save(t *testing.T, s *ledger.Snapshots, anew bool, on ledger.Disk) int {
 	t.Helper()
 	n := 0
 	err := s.Save(anew, func(changes iter.Seq2[string, []byte]) error {
-		return on.put(anew, func(yield func(string, []byte) bool) {
+		return on.Put(anew, func(yield func(string, []byte) bool) {
 			for key, value := range changes {
 				if n++; !yield(key, value) {
 					return
@@ -107,7 +107,7 @@ func unseenBy(s *ledger.Snapshots, m *content.Manifest, from ...ledger.Sender) s
 func TestSnapshotsAreKept(t *testing.T) {
 	f := newFolder(t, "a", "deep/er/b", "deep/c", "other/d")
 	plain, named := ledger.Sender{Local: "context"}, ledger.Sender{Key: "shop:canary", Local: "context"}
-	s, on := ledger.NewSnapshots(seal), disk{}
+	s, on := ledger.NewSnapshots(seal), ledger.Disk{}
 	s.Sent(plain, f.manifest())
 	if n := save(t, s, false, on); n != 1+4 {
 		t.Errorf("a copy of four directories, the top included, took %d entries", n)

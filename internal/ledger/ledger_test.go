@@ -21,21 +21,6 @@ func seal(digest string) string {
 	return string(sum[:16])
 }
 
-// A disk keeps a ledger as the store does.
-type disk map[string][]byte
-
-func (d disk) put(anew bool, changes iter.Seq2[string, []byte]) error {
-	if anew {
-		clear(d)
-	}
-	for key, value := range changes {
-		if d[key] = value; value == nil {
-			delete(d, key)
-		}
-	}
-	return nil
-}
-
 var noon = time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
 
 // graph is a base image, a local context, a RUN, a COPY, and a COPY of what the
@@ -80,7 +65,7 @@ func forecasts(l *ledger.Ledger, command, files string) string {
 	return strings.Join(list, " ")
 }
 
-func reload(t *testing.T, on disk) *ledger.Ledger {
+func reload(t *testing.T, on ledger.Disk) *ledger.Ledger {
 	t.Helper()
 	l, err := ledger.Load(seal, maps.All(on))
 	if err != nil {
@@ -92,7 +77,7 @@ func reload(t *testing.T, on disk) *ledger.Ledger {
 // What was kept predicts as what was not, once the builder has listed what it
 // holds; before that it promises nothing.
 func TestKept(t *testing.T) {
-	l, on := ledger.New(seal), disk{}
+	l, on := ledger.New(seal), ledger.Disk{}
 	first, held := ran(0, "run", "a")
 	second, more := ran(1, "run", "b")
 	second.Fates[2] = cache.Loaded
@@ -101,7 +86,7 @@ func TestKept(t *testing.T) {
 		l.Learn(b)
 	}
 	l.List(held)
-	if err := l.Save(on.put); err != nil {
+	if err := l.Save(on.Put); err != nil {
 		t.Fatal(err)
 	}
 	states := [][3]string{
@@ -138,7 +123,7 @@ func TestKept(t *testing.T) {
 // What is kept follows what a build teaches, holds nothing of BuildKit's digests,
 // and is given again if it could not be kept.
 func TestChanges(t *testing.T) {
-	l, on := ledger.New(seal), disk{}
+	l, on := ledger.New(seal), ledger.Disk{}
 	for minute := range 50 {
 		b, _ := ran(minute, "run", fmt.Sprint("files", minute))
 		if minute > 0 {
@@ -156,7 +141,7 @@ func TestChanges(t *testing.T) {
 					t.Errorf("%q = %q is not sealed", key, value)
 				}
 			}
-			return on.put(anew, changes)
+			return on.Put(anew, changes)
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -21,7 +21,7 @@ func TestLoadedIsWhatWasSaved(t *testing.T) {
 	met := map[string]bool{}
 	for seed := range randtest.Seeds(t, 40, 2000) {
 		r := rand.New(rand.NewPCG(seed, 11))
-		l, kept := New(seal), map[string][]byte{}
+		l, kept := New(seal), Disk{}
 		l.most = 10 + r.IntN(40)
 		at := time.Unix(1_700_000_000, 0).UTC()
 		var held []buildkit.Held
@@ -47,15 +47,8 @@ func TestLoadedIsWhatWasSaved(t *testing.T) {
 				l.Learn(b)
 			}
 			err := l.Save(func(anew bool, changes iter.Seq2[string, []byte]) error {
-				if met["anew"] = met["anew"] || anew; anew {
-					clear(kept)
-				}
-				for key, value := range changes {
-					if kept[key] = value; value == nil {
-						delete(kept, key)
-					}
-				}
-				return nil
+				met["anew"] = met["anew"] || anew
+				return kept.Put(anew, changes)
 			})
 			if err != nil {
 				t.Fatal(err)
