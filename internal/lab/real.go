@@ -251,10 +251,17 @@ func bootstrap(ctx context.Context, dir string) error {
 	return saveLayout(dir, img)
 }
 
+// keepNothing has apt leave no packages and no indexes of its own behind, as it does in the images that
+// Docker publishes (debuerreotype: docker-clean): an image would be some 80 MB larger by them.
+const keepNothing = `Dir::Cache::pkgcache "";
+Dir::Cache::srcpkgcache "";
+DPkg::Post-Invoke { "rm -f /var/cache/apt/archives/*.deb /var/cache/apt/archives/partial/*.deb /var/cache/apt/*.bin || true"; };
+`
+
 // machineLayer holds this machine's CA certificates, behind a proxy that ends TLS too, and where and
 // how its apt fetches packages.
 func machineLayer(ctx context.Context) (v1.Layer, error) {
-	var files []file
+	files := []file{{path: "etc/apt/apt.conf.d/docker-clean", mode: 0o644, content: []byte(keepNothing)}}
 	add := func(at string) error {
 		content, err := os.ReadFile(at)
 		if err != nil {
