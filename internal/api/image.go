@@ -38,6 +38,7 @@ type Image struct {
 	Secrets           []ImageSecret   `json:"secrets"`
 	Tree              *ImageTree      `json:"tree,omitempty"`
 	Gates             *ImageGates     `json:"gates,omitempty"`
+	Signature         *ImageSignature `json:"signature,omitempty"`
 	Notes             []string        `json:"notes,omitempty"`
 }
 
@@ -155,6 +156,14 @@ type ImageGates struct {
 	OK    bool        `json:"ok"`
 	File  string      `json:"file,omitempty"` // that dive's limits were read from
 	Rules []ImageRule `json:"rules"`
+}
+
+// ImageSignature is whether the image is signed by whom it was asked to be.
+type ImageSignature struct {
+	OK      bool   `json:"ok"`
+	By      string `json:"by"`                // a key, or who signed without one
+	Issuer  string `json:"issuer,omitempty"`  // of the certificate, where there is no key
+	Problem string `json:"problem,omitempty"` // what cosign says where it is not
 }
 
 // ImageRule is one limit.

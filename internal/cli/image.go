@@ -3,9 +3,11 @@ package cli
 import (
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -13,6 +15,7 @@ import (
 	"github.com/stokerd/stoker/internal/config"
 	"github.com/stokerd/stoker/internal/image"
 	"github.com/stokerd/stoker/internal/report"
+	"github.com/stokerd/stoker/internal/scan"
 )
 
 const imagePlaces = `REF is spelt as skopeo spells it: docker://NAME for a registry, docker-daemon:NAME
@@ -31,6 +34,7 @@ type imageOptions struct {
 	*options
 	imageSource
 	base, diveFile, maxSize, efficiency, wasted, userWasted string
+	signer                                                  scan.Signer
 	layer, depth, top                                       int
 	ci, all                                                 bool
 }
@@ -47,7 +51,9 @@ files, secrets, and how its containers run.
 ` + imagePlaces + `
 
 --ci judges the image by the limits in .dive-ci of the current folder, or dive's
-defaults; the other limits hold with and without it. Exit status 1: over a limit.`,
+defaults; the other limits hold with and without it. --signed-by has cosign look
+for a signature by a key or, with --signed-issuer, by a person or a workflow.
+Exit status 1: over a limit, or not signed.`,
 		Example: "  stoker image shop:latest\n  stoker image oci:out --layer 3\n  stoker image image.tar --ci --max-size 200MB",
 		Args:    cobra.ExactArgs(1),
 		RunE:    func(cmd *cobra.Command, args []string) error { return c.run(cmd, args[0]) },
@@ -66,6 +72,8 @@ defaults; the other limits hold with and without it. Exit status 1: over a limit
 	f.StringVar(&c.efficiency, "min-efficiency", "", "lowest efficiency, from 0 to 1, as dive counts it")
 	f.StringVar(&c.wasted, "max-wasted", "", "limit for wasted bytes, as dive counts them")
 	f.StringVar(&c.userWasted, "max-user-wasted", "", "highest part, from 0 to 1, of wasted bytes in what is above the first layer")
+	f.StringVar(&c.signer.By, "signed-by", "", "fail unless signed by this `key` of cosign's or, with --signed-issuer, identity")
+	f.StringVar(&c.signer.Issuer, "signed-issuer", "", "URL of who vouches for the identity of --signed-by, as in https://accounts.google.com")
 	cmd.AddCommand(newImageDiff(o))
 	return cmd
 }
@@ -89,6 +97,9 @@ func (c *imageOptions) run(cmd *cobra.Command, ref string) error {
 	if c.depth < 0 || c.top < 0 || c.layer < 0 {
 		return usage("", "--layer, --depth and --top cannot be negative")
 	}
+	if err := c.checkSigner(); err != nil {
+		return err
+	}
 	o := image.Options{Secrets: scope}
 	if c.base != "" {
 		if o.Base, err = c.open(ctx, c.options, c.base); err != nil {
@@ -105,6 +116,9 @@ func (c *imageOptions) run(cmd *cobra.Command, ref string) error {
 		rules = gates.Check(a)
 	}
 	answer := report.Image(a, rules, file)
+	if answer.Signature, err = c.signature(ctx, a.Pinned); err != nil {
+		return err
+	}
 	if c.layer > 0 {
 		limit := 0
 		if c.out.height > 0 && !c.all && !c.json && c.depth == 0 {
@@ -121,10 +135,44 @@ func (c *imageOptions) run(cmd *cobra.Command, ref string) error {
 	} else {
 		c.print(shown(answer))
 	}
-	if err == nil && answer.Gates != nil && !answer.Gates.OK {
+	if err == nil && (answer.Gates != nil && !answer.Gates.OK || answer.Signature != nil && !answer.Signature.OK) {
 		return verdict(api.Failed)
 	}
 	return err
+}
+
+// checkSigner finds what is wrong with --signed-by before an image is read.
+func (c *imageOptions) checkSigner() error {
+	switch {
+	case c.signer.By == "" && c.signer.Issuer != "":
+		return usage("", "--signed-issuer says who vouches for whom --signed-by names")
+	case c.signer.By == "":
+		return nil
+	case c.signer.Issuer == "" && !strings.Contains(c.signer.By, "://"):
+		c.signer.By = c.absolute(c.signer.By)
+		if _, err := os.Stat(c.signer.By); err != nil {
+			return usage("an identity takes --signed-issuer, too", "--signed-by: %v", err)
+		}
+	}
+	if err := scan.CanSign(c.Environ); err != nil {
+		return usage("", "--signed-by: %v", err)
+	}
+	return nil
+}
+
+// signature asks cosign about an image in a registry, if that was asked for.
+func (c *imageOptions) signature(ctx context.Context, pinned string) (*api.ImageSignature, error) {
+	if c.signer.By == "" {
+		return nil, nil
+	}
+	if pinned == "" {
+		return nil, usage("docker://NAME is the one in the registry", "--signed-by: signatures are kept beside an image in its registry, and this one is from elsewhere")
+	}
+	s := &api.ImageSignature{OK: true, By: c.signer.By, Issuer: c.signer.Issuer}
+	if err := scan.Verify(ctx, c.Environ, pinned, c.signer); err != nil {
+		s.OK, s.Problem = false, err.Error()
+	}
+	return s, ctx.Err()
 }
 
 // gates are the limits of the flags over those of dive's file. file is the one that was read.

@@ -13,7 +13,7 @@ func (c *imageOptions) print(a api.Image) {
 	if a.Tree != nil {
 		c.printTree(a)
 		c.notes(a.Notes)
-		c.printGates(a.Gates)
+		c.printGates(a.Gates, a.Signature)
 		return
 	}
 	p := c.out
@@ -28,7 +28,7 @@ func (c *imageOptions) print(a api.Image) {
 	c.printSetID(a.SetID)
 	c.printSecrets(a.Secrets)
 	c.notes(a.Notes)
-	c.printGates(a.Gates)
+	c.printGates(a.Gates, a.Signature)
 }
 
 func (p printer) fact(name, text string) { p.wrapped(p.dim(fmt.Sprintf("%-8s", name))+" ", text) }
@@ -289,12 +289,18 @@ func (c *imageOptions) printSecrets(list []api.ImageSecret) {
 	c.left(len(list)-n, "more")
 }
 
-// printGates prints one line for each limit.
-func (c *imageOptions) printGates(g *api.ImageGates) {
-	if g == nil {
+// printGates prints one line for each limit, and for the signature.
+func (c *imageOptions) printGates(g *api.ImageGates, s *api.ImageSignature) {
+	if g == nil && s == nil {
 		return
 	}
 	c.out.line()
+	if s != nil {
+		c.printSignature(*s)
+	}
+	if g == nil {
+		return
+	}
 	for _, r := range g.Rules {
 		limit, actual := fmt.Sprint(r.Limit), fmt.Sprintf("%.4f", r.Actual)
 		if r.Bytes {
@@ -352,4 +358,12 @@ func (c *imageOptions) printTree(a api.Image) {
 		rows = append(rows, []string{bytes(o.context.Bytes), hidden, files, o.within(wide)})
 	}
 	p.table([]string{" SIZE", " HIDDEN", " FILES", "PATH"}, rows)
+}
+
+func (c *imageOptions) printSignature(s api.ImageSignature) {
+	word, text := c.out.good("pass"), "by "+s.By
+	if !s.OK {
+		word, text = c.out.bad("FAIL"), "not by "+s.By+": "+s.Problem
+	}
+	c.out.wrapped(word+"  ", "signature: "+text)
 }

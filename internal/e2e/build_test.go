@@ -8,10 +8,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/stokerd/stoker/internal/api"
 )
@@ -176,6 +179,7 @@ func (u *user) builds() {
 	}
 	u.checkGates(flags)
 	u.checkFiles(flags)
+	u.checkSigned(flags)
 
 	u.write("Dockerfile", strings.Replace(site, "test -s", "echo gone; ! test -s", 1))
 	broken, _, status := u.buildReport(flags...)
@@ -255,14 +259,81 @@ esac`)
 	}
 }
 
-// manifest returns the digest of what a registry has under a tag, "" for nothing.
-func manifest(t *testing.T, registry, tag string) string {
+// checkSigned has a list of packages and a signature go beside an image, and looks for the signature.
+func (u *user) checkSigned(flags []string) {
+	u.t.Helper()
+	// It remembers what was signed with which key, and finds nothing else.
+	u.tool("cosign", `case "$1" in
+sign) shift 2; echo "$@" | sed 's/:signed@/@/' >>"`+u.dir+`.signed" ;;
+verify) shift; grep -qxF -e "$*" "`+u.dir+`.signed" || { echo "Error: no matching signatures" >&2; exit 10; } ;;
+esac`)
+	u.write("cosign.pub", "a key\n")
+	name := u.lab.Registry() + "/shop/site:signed"
+	got, said, status := u.buildReport(append(flags, "--tag", name, "--push", "--sbom", "--sign=cosign.pub")...)
+	if status != 0 || !got.Pushed || !got.Signed {
+		u.t.Fatalf("exit status %d\n%s", status, said)
+	}
+	index, lists := fetch[ocispec.Index](u.t, u.lab.Registry(), "manifests/signed"), 0
+	for _, m := range index.Manifests {
+		if m.Annotations["vnd.docker.reference.type"] != "attestation-manifest" {
+			continue
+		}
+		for _, l := range fetch[ocispec.Manifest](u.t, u.lab.Registry(), "manifests/"+m.Digest.String()).Layers {
+			if l.Annotations["in-toto.io/predicate-type"] == "https://spdx.dev/Document" {
+				list := fetch[struct {
+					Predicate struct{ Packages []struct{ Name string } }
+				}](u.t, u.lab.Registry(), "blobs/"+l.Digest.String())
+				if lists++; !slices.Contains(list.Predicate.Packages, struct{ Name string }{"./serve"}) {
+					u.t.Errorf("it lists %v", list.Predicate.Packages)
+				}
+			}
+		}
+	}
+	if lists != 1 {
+		u.t.Errorf("%d lists of packages are beside the image: %+v", lists, index)
+	}
+	u.write("other.pub", "another key\n")
+	for key, want := range map[string]string{"cosign.pub": "pass  signature: by ", "other.pub": "FAIL  signature: not by "} {
+		out, status := u.stoker(u.t.Context(), "image", "docker://"+name, "--secrets", "off", "--signed-by", key)
+		if !strings.Contains(out, want) || (status == 0) != (key == "cosign.pub") {
+			u.t.Errorf("signed by %s: exit status %d\n%s", key, status, out)
+		}
+	}
+	for _, file := range []string{"cosign.pub", "other.pub"} {
+		if err := os.Remove(filepath.Join(u.dir, file)); err != nil {
+			u.t.Error(err)
+		}
+	}
+}
+
+// fetch returns a document that the registry has of the site.
+func fetch[T any](t *testing.T, registry, what string) (document T) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodHead, fmt.Sprintf("http://%s/v2/shop/site/manifests/%s", registry, tag), nil)
+	resp, err := http.DefaultClient.Do(request(t, http.MethodGet, registry, what))
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp, err := http.DefaultClient.Do(req)
+	defer resp.Body.Close()
+	if err := json.NewDecoder(resp.Body).Decode(&document); err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %s, %v", what, resp.Status, err)
+	}
+	return document
+}
+
+func request(t *testing.T, method, registry, what string) *http.Request {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, fmt.Sprintf("http://%s/v2/shop/site/%s", registry, what), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Accept", strings.Join([]string{ocispec.MediaTypeImageIndex, ocispec.MediaTypeImageManifest, "*/*"}, ", "))
+	return req
+}
+
+// manifest returns the digest of what a registry has under a tag, "" for nothing.
+func manifest(t *testing.T, registry, tag string) string {
+	t.Helper()
+	resp, err := http.DefaultClient.Do(request(t, http.MethodHead, registry, "manifests/"+tag))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,6 +33,7 @@ type Options struct {
 type Analysis struct {
 	Name      string        // as it was asked for
 	From      string        // where it was found, in words
+	Pinned    string        // its name in a registry and the digest that this led to; "" if it was found elsewhere
 	Digest    digest.Digest // of its manifest; "" in an archive without one
 	ID        digest.Digest // of its configuration
 	Platform  string
@@ -133,7 +134,7 @@ func analyse(ctx context.Context, img *Image, o Options) (*Analysis, error) {
 		return nil, err
 	}
 	a := &Analysis{
-		Name: img.name, From: img.from, Digest: r.digest, ID: digest.FromBytes(r.configBytes),
+		Name: img.name, From: img.from, Pinned: img.pinned, Digest: r.digest, ID: digest.FromBytes(r.configBytes),
 		Platform: platformName(&r.config.Platform), Platforms: r.platforms, paths: s.paths, stack: newStack(s.paths, layers),
 	}
 	if r.config.Created != nil {

@@ -28,6 +28,7 @@ type OpenOptions struct {
 type Image struct {
 	name    string
 	from    string // in words
+	pinned  string // see Analysis.Pinned
 	want    want
 	store   store
 	resolve func(context.Context) (*resolved, error)

@@ -31,6 +31,7 @@ func (i *Image) fromRegistry(ctx context.Context, text string) error {
 		return registryError(ref, err)
 	}
 	i.from, i.store = "the registry "+ref.Context().RegistryStr(), r
+	i.pinned = ref.Context().Digest(top.Digest.String()).Name()
 	i.resolve = func(ctx context.Context) (*resolved, error) {
 		return resolveTop(ctx, r, top.Manifest, digest.Digest(top.Digest.String()), i.want)
 	}

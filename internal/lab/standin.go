@@ -75,6 +75,7 @@ var catalogue = []standIn{
 		names: []string{"python:3.13", "python:3.13-slim", "python:3.13-trixie", "python:3.13-slim-trixie"},
 		tools: union(debianTools, pythonTools), env: []string{"LANG=C.UTF-8", "PYTHON_VERSION=3.13.9"}, cmd: []string{"python3"},
 	},
+	{names: []string{"docker/buildkit-syft-scanner:stable-1"}, tools: map[string]string{"usr/local/bin/sbom": "sbom"}, cmd: []string{"sbom"}},
 	{names: []string{"ghcr.io/astral-sh/uv:0.9"}, tools: map[string]string{"uv": "uv"}, bare: true},
 	{
 		names: []string{"python:3.12-alpine"},
