@@ -75,15 +75,18 @@ func descend(v *stageView, first, last int, in Input) descent {
 	for k := last + 1; k < len(v.stage.Instructions); k++ {
 		ins := v.stage.Instructions[k]
 		used := mentions(v.file.Source(ins.Lines), names)
+		// An image lists variables in the order of their ENVs: below the first that is
+		// moved, all are.
+		along := ins.Keyword == "ENV" && env
 		switch {
-		case ins.Keyword == "ONBUILD", ins.Keyword == "ENV" && env && !used:
+		case ins.Keyword == "ONBUILD":
 			return d.settled()
 		case !used && ins.Run != nil && !blindTo(v, k, in):
 			return d.settled()
 		case !used && ins.Run != nil:
 			d.passed = append(d.passed, k)
 			d.before = k + 1
-		case !used, ins.Command != nil:
+		case !used && !along, ins.Command != nil:
 		case ins.Keyword == "ARG" || ins.Keyword == "ENV" || ins.Keyword == "LABEL":
 			if slices.ContainsFunc(ins.Names, readByTools) {
 				return d.settled()
@@ -143,10 +146,11 @@ func blindCommands() []string {
 	return []string{
 		"apk", "apt", "apt-get", "dpkg", "dnf", "microdnf", "yum", "rpm", "zypper", "apt-key", "add-apt-repository",
 		"addgroup", "adduser", "groupadd", "useradd", "usermod", "chpasswd", "passwd",
-		"cat", "cd", "chgrp", "chmod", "chown", "cp", "curl", "cut", "date", "echo", "false", "find", "grep", "gpg", "gunzip", "gzip",
-		"head", "install", "ldconfig", "ln", "locale-gen", "ls", "mkdir", "mktemp", "mv", "printf", "pwd", "rm", "rmdir", "sed", "set",
-		"sha256sum", "sort", "stat", "tail", "tar", "tee", "test", "[", "touch", "tr", "true", "uname", "unzip", "update-ca-certificates",
-		"wc", "wget", "xz", ":", "export",
+		"base64", "basename", "bzip2", "cat", "cd", "chgrp", "chmod", "chown", "cp", "curl", "cut", "date", "dirname", "echo", "exit",
+		"false", "find", "grep", "gpg", "gunzip", "gzip", "head", "id", "install", "ldconfig", "ln", "locale-gen", "ls", "md5sum",
+		"mkdir", "mktemp", "mv", "printf", "pwd", "readlink", "realpath", "rm", "rmdir", "sed", "set", "sha1sum", "sha256sum",
+		"sha512sum", "sleep", "sort", "stat", "tail", "tar", "tee", "test", "[", "touch", "tr", "true", "uname", "uniq", "unzip",
+		"update-ca-certificates", "wc", "wget", "which", "xz", ":", "export",
 	}
 }
 
@@ -166,7 +170,16 @@ var (
 		`COMMIT_?(SHA|HASH|ID|REF)|SHORT_SHA|CACHE_?BUST(ER)?)$|^(SHA|GIT_?HASH|GITHASH|GITCOMMIT)$`)
 	version     = regexp.MustCompile(`(?i)^((APP|BUILD|RELEASE|IMAGE|GIT|PROJECT|PACKAGE)_?)?VERSION$`)
 	placeholder = regexp.MustCompile(`(?i)^["']?(dev|devel|develop|development|local|latest|unknown|none|head|main|master|snapshot|edge|0\.0\.0.*|n/a)?["']?$`)
+	// unreleased matches values that no version of anybody else's program has.
+	unreleased = regexp.MustCompile(`(?i)^["']?(dev|devel|develop|development|local|unknown|snapshot|nightly|canary|0\.0\.0([-+].*)?)["']?$`)
 )
+
+// namesBuild reports a variable that says which build it is. Versions of what is
+// fetched are none: NODE_VERSION has a value that lasts.
+func namesBuild(a dockerfile.Variable) bool {
+	return identity.MatchString(a.Name) || version.MatchString(a.Name) && placeholder.MatchString(a.Value) ||
+		strings.HasSuffix(strings.ToUpper(a.Name), "VERSION") && unreleased.MatchString(a.Value)
+}
 
 // differs says why a variable's value is not the same in every build; "" where
 // nothing tells.
@@ -177,7 +190,7 @@ func (in Input) differs(a dockerfile.Variable) string {
 			return fmt.Sprintf("The builds %s and %s give %s different values", in.Builds[0].Name, b.Name, a.Name)
 		}
 	}
-	if identity.MatchString(a.Name) || version.MatchString(a.Name) && placeholder.MatchString(a.Value) {
+	if namesBuild(a) {
 		return a.Name + " names the build, and differs from one to the next"
 	}
 	return ""
@@ -193,13 +206,18 @@ func (d descent) suggestion(in Input, why string) (Suggestion, bool) {
 		total += price.cost(ins[k])
 	}
 	var text strings.Builder
-	var names []string
+	var names, volatile []string
 	var moved []dockerfile.Instruction
 	for _, i := range d.group {
 		text.WriteString(endLine(f.Source(ins[i].Whole())))
 		moved = append(moved, ins[i])
 		if ins[i].Keyword == "ARG" {
 			names = append(names, ins[i].Names...)
+			for _, a := range ins[i].Vars {
+				if namesBuild(a) {
+					volatile = append(volatile, a.Name)
+				}
+			}
 		}
 	}
 	line := d.view.stage.Lines.To + 1
@@ -215,8 +233,8 @@ func (d descent) suggestion(in Input, why string) (Suggestion, bool) {
 		Lines: ins[d.group[0]].Lines, Proof: ByConstruction, Costs: price.source(), Changes: []Change{change},
 		Evidence: fmt.Sprintf("%s: a build with another value repeats %s, about %.0f s, which %s.", why, list(steps, "and"), max(total, 1), uses(len(steps))),
 	}
-	if names := slices.DeleteFunc(names, func(n string) bool { return !identity.MatchString(n) && !version.MatchString(n) }); len(names) > 0 {
-		in.price(&s, variant{volatile: names}, variant{text: change.New, volatile: names})
+	if len(volatile) > 0 {
+		in.price(&s, variant{volatile: volatile}, variant{text: change.New, volatile: volatile})
 		b := in.Builds[0]
 		if priced := b.Convert != nil && b.Takers != nil && in.Commits.Len() > 0; priced && s.SavesSeconds == 0 {
 			return s, false // what it would no longer repeat is repeated for other reasons
