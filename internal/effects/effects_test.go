@@ -16,6 +16,8 @@ func TestOf(t *testing.T) {
 		{"sudo apt-get update", "reads system; writes system"},
 		{"npm ci --omit=dev", "installs npm: package.json, fills node_modules"},
 		{"npm ci --prefix web", "unknown"},
+		{"npm ci --omit dev --fetch-retries 5", "installs npm: package.json, fills node_modules"},
+		{"yarn install --frozen-lockfile --network-timeout 1000000", "installs yarn: package.json, fills node_modules"},
 		{"npm install -g pm2", "reads tools ~/.npmrc .npmrc; writes tools ~/.npm ~/.cache ~/.local ~/.config"},
 		{"npm install express", "unknown"},
 		{"npm run build", "unknown"},

@@ -19,7 +19,13 @@ func dotnetRestore(in *install, args []string) bool {
 	var names []string
 	for i := 0; i < len(args); i++ {
 		switch a := args[i]; {
-		case slices.Contains([]string{"-r", "--runtime", "-v", "--verbosity", "-s", "--source"}, a):
+		case a == "-s" || a == "--source":
+			if i++; i == len(args) || !strings.Contains(args[i], "://") {
+				return false // a folder of packages perhaps
+			}
+		case strings.HasPrefix(a, "--source") && !strings.Contains(a, "://"):
+			return false
+		case slices.Contains([]string{"-r", "--runtime", "-v", "--verbosity", "-a", "--arch", "--os"}, a):
 			i++
 		case !strings.HasPrefix(a, "-"):
 			names = append(names, a)

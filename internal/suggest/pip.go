@@ -23,8 +23,18 @@ func pipInstall(in *install, all []string) bool {
 				return false
 			}
 			in.main = append(in.main, resolve(dir, value, 0))
-		case flag == "-i" || flag == "--index-url" || flag == "--extra-index-url" || flag == "--trusted-host" || flag == "--timeout" ||
-			flag == "--retries" || flag == "--progress-bar" || flag == "--only-binary" || flag == "--no-binary" || flag == "--root-user-action":
+		case flag == "-i" || flag == "--index-url" || flag == "--extra-index-url":
+			if !joined {
+				if i++; i == len(args) {
+					return false
+				}
+				value = args[i]
+			}
+			if !strings.Contains(value, "://") && !strings.HasPrefix(value, "$") {
+				obstacle = "pip looks for packages in " + value + ", which may be a path of the sources"
+			}
+		case flag == "--trusted-host" || flag == "--timeout" || flag == "--retries" || flag == "--progress-bar" ||
+			flag == "--only-binary" || flag == "--no-binary" || flag == "--root-user-action":
 			if !joined {
 				i++
 			}
