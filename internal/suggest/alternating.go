@@ -37,10 +37,12 @@ func alternatingContext(in Input) []Suggestion {
 	if worst.Bytes < muchToResend {
 		return nil
 	}
+	// Nothing but the neighbour is named: where it has the same effect on many builds,
+	// they all say the same, and that can be told once.
 	s := Suggestion{
-		Rule: "alternating-context", Title: "keep " + worst.Name + " and " + b.Name + " from sending the context over and over", Proof: Advice,
-		Evidence: fmt.Sprintf("The builder keeps one copy of a context folder, cut to what the last build asked for: after each build of %s, %s sends %d files again that did not change.",
-			worst.Name, b.Name, worst.Files),
+		Rule: "alternating-context", Title: "keep builds of " + worst.Name + " from having the context sent over and over", Proof: Advice,
+		Evidence: fmt.Sprintf("The builder keeps one copy of a context folder, cut to what the last build asked for: after each build of %s, %d files that did not change are sent again.",
+			worst.Name, worst.Files),
 		Obstacle: "how they are built is written elsewhere: have one of them take its files from a named context (COPY --from=NAME, and --build-context NAME=DIR, " +
 			"additional_contexts or contexts), which the builder keeps apart",
 	}

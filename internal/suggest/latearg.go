@@ -171,7 +171,7 @@ var (
 	version     = regexp.MustCompile(`(?i)^((APP|BUILD|RELEASE|IMAGE|GIT|PROJECT|PACKAGE)_?)?VERSION$`)
 	placeholder = regexp.MustCompile(`(?i)^["']?(dev|devel|develop|development|local|latest|unknown|none|head|main|master|snapshot|edge|0\.0\.0.*|n/a)?["']?$`)
 	// unreleased matches values that no version of anybody else's program has.
-	unreleased = regexp.MustCompile(`(?i)^["']?(dev|devel|develop|development|local|unknown|snapshot|nightly|canary|0\.0\.0([-+].*)?)["']?$`)
+	unreleased = regexp.MustCompile(`(?i)^["']?(dev|devel|develop|development|snapshot|nightly|canary|0\.0\.0([-+].*)?)["']?$`)
 )
 
 // namesBuild reports a variable that says which build it is. Versions of what is
