@@ -228,7 +228,9 @@ func (d *Daemon) Predict(ctx context.Context, req api.PredictRequest) (api.Predi
 		return api.Predict{}, d.builder.missing()
 	}
 	known := d.account(node)
-	known.caught.wait(ctx, settleTime)
+	soon, cancel := context.WithTimeout(ctx, settleTime)
+	known.caught.wait(soon)
+	cancel()
 	known.missed.settle(ctx, settleTime)
 	known.builds.settle(ctx, settleTime)
 	// A builder's garbage collection, and who prunes, tell nobody.

@@ -103,19 +103,16 @@ func (g *gate) open() {
 	}
 }
 
-// wait returns when the gate is open, or after at most so long.
-func (g *gate) wait(ctx context.Context, most time.Duration) {
+// wait returns when the gate is open, or ctx ends.
+func (g *gate) wait(ctx context.Context) {
 	g.mu.Lock()
 	opens := g.shot
 	g.mu.Unlock()
 	if opens == nil {
 		return
 	}
-	timeout := time.NewTimer(most)
-	defer timeout.Stop()
 	select {
 	case <-opens:
-	case <-timeout.C:
 	case <-ctx.Done():
 	}
 }

@@ -47,7 +47,9 @@ func TestGate(t *testing.T) {
 		var g gate
 		wait := func() time.Duration {
 			began := time.Now()
-			g.wait(t.Context(), time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			g.wait(ctx)
 			return time.Since(began)
 		}
 		if d := wait(); d != 0 {

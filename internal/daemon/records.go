@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -75,13 +74,10 @@ func (d *Daemon) listen(ctx context.Context, node *buildkit.Builder) error {
 	return group.Wait()
 }
 
-// catchUpTime is for how long builds that end now are not entered because others
-// are that ended before.
-const catchUpTime = 10 * time.Second
-
 // catchUp has the builds entered that ended while nobody looked, in that order, and
 // returns the generations of all that the builder told of. Until that is done,
-// nothing is known of the files that the builder has.
+// nothing is known of the files that the builder has, and no build is entered that ends
+// now: those before it would count as entered, too (Ledger.Saw).
 func (d *Daemon) catchUp(ctx context.Context, node *buildkit.Builder, history []buildkit.Event) map[string]int32 {
 	known, told := d.account(node), map[string]int32{}
 	known.missed.add(func() { // whose builds they are is known by what is watched
@@ -102,7 +98,7 @@ func (d *Daemon) catchUp(ctx context.Context, node *buildkit.Builder, history []
 			known.caught.open()
 		}
 	})
-	known.builds.add(func() { known.missed.settle(ctx, catchUpTime) })
+	known.builds.add(func() { known.caught.wait(ctx) })
 	return told
 }
 
