@@ -363,7 +363,7 @@ func (c *imageOptions) printTree(a api.Image) {
 func (c *imageOptions) printSignature(s api.ImageSignature) {
 	word, text := c.out.good("pass"), "by "+s.By
 	if !s.OK {
-		word, text = c.out.bad("FAIL"), "not by "+s.By+": "+s.Problem
+		word, text = c.out.bad("FAIL"), "none by "+s.By+" was found: "+s.Problem
 	}
 	c.out.wrapped(word+"  ", "signature: "+text)
 }
