@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -250,11 +251,15 @@ func (in Input) explain(err error) error {
 		}
 	}
 	e.Err = errors.New(in.redact(plainMessage(err)))
-	if strings.Contains(err.Error(), "should not be blank") { // BuildKit: dockerfile2llb, of FROM $NAME
+	if lacksValue.MatchString(err.Error()) {
 		e.Hint = "give its ARG a default, or the build a value: args of `builds` in stoker.yaml, or --build-arg"
 	}
 	return e
 }
+
+// lacksValue matches what BuildKit says of a FROM of which a variable has no value:
+// FROM $NAME, FROM node:$TAG, FROM node@$DIGEST (BuildKit: dockerfile2llb).
+var lacksValue = regexp.MustCompile(`should not be blank|failed to parse stage name "[^"]*([:@/]"|:@|/:|/@|//)`)
 
 func (in Input) shownFile() string { return cmp.Or(in.Dockerfile, "inline Dockerfile") }
 
