@@ -2,6 +2,7 @@ package suggest
 
 import (
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -29,8 +30,11 @@ type assign struct{ name, value string }
 // steers reports a variable that makes programs look or write elsewhere.
 func (a assign) steers() bool {
 	return a.name == "PATH" || a.name == "HOME" || a.name == "NODE_OPTIONS" || strings.HasPrefix(a.name, "LD_") || strings.Contains(a.value, "/") ||
-		strings.Contains(a.value, "$")
+		strings.Contains(ofPlatform.ReplaceAllString(a.value, ""), "$")
 }
+
+// ofPlatform matches variables that hold a part of a platform's name, and so no path.
+var ofPlatform = regexp.MustCompile(`\$(\{(BUILD|TARGET)(ARCH|OS|VARIANT)\}|(BUILD|TARGET)(ARCH|OS|VARIANT)\b)`)
 
 // steered reports a command that runs with such a variable.
 func (c command) steered() bool { return slices.ContainsFunc(c.assigns, assign.steers) }
