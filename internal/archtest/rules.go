@@ -141,8 +141,8 @@ func Restrictions() []Restriction {
 		},
 		{
 			[]string{"github.com/goccy/go-yaml/..."},
-			[]string{"internal/config", "internal/discover", "internal/image", "internal/scaffold"},
-			"only files that people write are YAML; discover needs its positions, image reads dive's limits, scaffold pnpm's workspaces",
+			[]string{"internal/config", "internal/discover", "internal/image", "internal/scaffold", "internal/suggest"},
+			"only files that people write are YAML; discover needs its positions, image reads dive's limits, scaffold and suggest pnpm's workspaces",
 		},
 		{
 			[]string{"github.com/google/go-containerregistry/..."},

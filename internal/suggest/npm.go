@@ -71,14 +71,19 @@ func pnpmWiden(r reader, has func(...string) bool) ([]string, string) {
 		return nil, "`pnpm install` may rewrite pnpm-lock.yaml: use --frozen-lockfile"
 	}
 	text := r.local("pnpm-workspace.yaml")
-	if text == nil {
-		return nodeWiden(r, has("--ignore-scripts"), nil)
+	w, obstacle := readPnpmWorkspace(text)
+	if obstacle != "" {
+		return nil, obstacle
 	}
-	if mark := localMark(string(text)); mark != "" {
-		return nil, "pnpm-workspace.yaml names a path of the sources: " + mark
+	more, obstacle := patchFiles(r, w.patches)
+	if obstacle != "" {
+		return nil, obstacle
 	}
-	more, obstacle := nodeWiden(r, has("--ignore-scripts"), yamlList(string(text), "packages"))
-	return append(more, path.Join(r.dir, "pnpm-workspace.yaml")), obstacle
+	if text != nil {
+		more = append(more, path.Join(r.dir, "pnpm-workspace.yaml"))
+	}
+	files, obstacle := nodeWiden(r, has("--ignore-scripts"), w.packages)
+	return append(more, files...), obstacle
 }
 
 // bunWiden is npmWiden for bun.
@@ -87,26 +92,6 @@ func bunWiden(r reader, has func(...string) bool) ([]string, string) {
 		return nil, "`bun install` may rewrite the lock file: use --frozen-lockfile"
 	}
 	return nodeWiden(r, has("--ignore-scripts"), nil)
-}
-
-// yamlList reads a list of plain words that stands under a key at the top of a
-// YAML file.
-func yamlList(text, key string) []string {
-	var list []string
-	in := false
-	for line := range strings.Lines(text) {
-		item, ok := strings.CutPrefix(strings.TrimSpace(line), "- ")
-		switch {
-		case strings.HasPrefix(line, key+":"):
-			in = true
-		case in && ok:
-			item, _, _ = strings.Cut(item, " #")
-			list = append(list, strings.Trim(strings.TrimSpace(item), `"'`))
-		case strings.TrimSpace(line) != "" && line[0] != ' ' && line[0] != '#' && line[0] != '-':
-			in = false
-		}
-	}
-	return list
 }
 
 // A packageJSON is what of a package.json widens what an install reads.
@@ -118,8 +103,8 @@ type packageJSON struct {
 	Gypfile        *bool
 	Overrides      json.RawMessage
 	Resolutions    json.RawMessage
-	Patched        json.RawMessage `json:"patchedDependencies"`
-	PNPM           json.RawMessage `json:"pnpm"`
+	Patched        map[string]string `json:"patchedDependencies"` // bun's
+	PNPM           map[string]json.RawMessage
 	Bin            json.RawMessage
 	Directories    struct{ Bin string }
 	dependencies
@@ -146,6 +131,14 @@ func nodeWiden(r reader, ignoreScripts bool, patterns []string) ([]string, strin
 	if obstacle != "" {
 		return nil, obstacle
 	}
+	settings, obstacle := nodeSettings(r)
+	if obstacle != "" {
+		return nil, obstacle
+	}
+	patched, obstacle := pkg.patchFiles(r)
+	if obstacle != "" {
+		return nil, obstacle
+	}
 	scripts := lifecycle{ignored: ignoreScripts, gyp: r.exists("binding.gyp"), git: r.git(r.dir), patches: true}
 	if obstacle := pkg.obstacle("package.json", scripts, len(members) > 0); obstacle != "" {
 		return nil, obstacle
@@ -169,7 +162,21 @@ func nodeWiden(r reader, ignoreScripts bool, patterns []string) ([]string, strin
 	if !ignoreScripts && pkg.patched() {
 		members = append(members, r.matching("patches/*")...)
 	}
-	return members, ""
+	return slices.Concat(members, settings, patched), ""
+}
+
+// patchFiles returns the patches that pnpm and bun apply, and takes them from p.
+func (p *packageJSON) patchFiles(r reader) (files []string, obstacle string) {
+	var patches map[string]string
+	if raw := p.PNPM["patchedDependencies"]; raw != nil {
+		if json.Unmarshal(raw, &patches) != nil {
+			return nil, "the patches of package.json cannot be listed for sure"
+		}
+		delete(p.PNPM, "patchedDependencies")
+	}
+	all := slices.Concat(slices.Collect(maps.Values(patches)), slices.Collect(maps.Values(p.Patched)))
+	slices.Sort(all)
+	return patchFiles(r, all)
 }
 
 // workspaces returns the package.json of each workspace, as image paths. Those that a
@@ -279,7 +286,7 @@ func (p packageJSON) obstacle(shown string, scripts lifecycle, member bool) stri
 			}
 		}
 	}
-	for _, raw := range []json.RawMessage{p.Overrides, p.Resolutions, p.Patched, p.PNPM} {
+	for _, raw := range append([]json.RawMessage{p.Overrides, p.Resolutions}, slices.Collect(maps.Values(p.PNPM))...) {
 		if localMark(string(raw)) != "" {
 			return shown + " replaces or patches a package from a path of the sources"
 		}

@@ -1,0 +1,176 @@
+package suggest
+
+import (
+	"fmt"
+	"maps"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+)
+
+// nodeSettings looks in the settings files that an install of Node's reads in its own
+// folder. What they name of the sources is read as well: files are of it what is known
+// to be all of that, as image paths.
+func nodeSettings(r reader) (files []string, obstacle string) {
+	for _, name := range []string{".npmrc", ".yarnrc", ".yarnrc.yml", "bunfig.toml"} {
+		install := name != "bunfig.toml" // its other sections are of bun's runtime
+		for line := range strings.Lines(string(r.local(name))) {
+			line = strings.TrimSpace(line)
+			if section, ok := strings.CutPrefix(line, "["); ok && name == "bunfig.toml" {
+				install = strings.HasPrefix(section, "install")
+			}
+			if line == "" || !install || strings.ContainsAny(line[:1], "#;[") {
+				continue
+			}
+			key, value := setting(line)
+			switch {
+			case (key == "yarn-path" || key == "yarnPath") && r.exists(value):
+				files = append(files, path.Join(r.dir, value))
+			case strings.HasPrefix(value, ".yarn/") && yarnOwn.MatchString(value):
+				// The program, plugins and patches of yarn 2 are read by their folders.
+			case namesPath(key, value):
+				return nil, fmt.Sprintf("%s says where something lies (%s), which may be among the sources", name, key)
+			case key == "shared-workspace-lockfile" && value == "false":
+				return nil, name + " has each workspace keep a lock file of its own"
+			}
+		}
+	}
+	return files, ""
+}
+
+var yarnOwn = regexp.MustCompile(`^\.yarn/(releases/[^/]+|plugins/[^/]+(/[^/]+)?|patches/[^/]+)$`)
+
+// setting splits a line of any of these files: key=value, key "value" or key: value,
+// an item of a list having no key.
+func setting(line string) (key, value string) {
+	item := strings.TrimPrefix(line, "- ")
+	at := strings.IndexAny(item, "=: \t")
+	if at < 0 || item != line && !strings.HasPrefix(item[at:], ": ") {
+		return "", strings.Trim(item, `"' `)
+	}
+	if strings.HasPrefix(line, "//") { // //host/:certfile=value
+		if at = strings.Index(line, "="); at < 0 {
+			return line, ""
+		}
+	}
+	return strings.Trim(item[:at], `"' `), strings.Trim(item[at:], `"'=: `+"\t")
+}
+
+// pathSettings match settings whose values are paths, however they look.
+var pathSettings = regexp.MustCompile(`(?i)(cafile|certfile|keyfile|ca-?file-?path|cert-?file-?path|key-?file-?path|pnpmfile|node-?options|script-shell|` +
+	`(cache|modules|global|store|lockfile|virtual-store|link)-?(folder|dir)|(^|:)(prefix|cache|userconfig|globalconfig|offline-mirror|yarn-path|yarnpath)|offline-mirror|` +
+	`installstatepath|lockfilefilename)$`)
+
+// namesPath reports a setting that leads to files.
+func namesPath(key, value string) bool {
+	switch {
+	case value == "" || value == "true" || value == "false":
+		return false
+	case pathSettings.MatchString(key):
+		return true
+	}
+	// Packages have names with slashes, too, and registries are URLs.
+	return strings.Contains(value, "/") && !strings.Contains(value, "://") && !strings.HasPrefix(value, "@") && !strings.HasPrefix(key, "//")
+}
+
+// A pnpmWorkspace is what of pnpm-workspace.yaml widens what an install reads.
+type pnpmWorkspace struct {
+	packages []string
+	patches  []string
+}
+
+// readPnpmWorkspace reads a pnpm-workspace.yaml, or says why what it leads to is not
+// known.
+func readPnpmWorkspace(text []byte) (w pnpmWorkspace, obstacle string) {
+	var all map[string]any
+	if err := yaml.Unmarshal(text, &all); err != nil {
+		return w, "pnpm-workspace.yaml cannot be read"
+	}
+	var ok bool
+	if w.packages, ok = texts(all["packages"]); !ok {
+		return w, "the packages of pnpm-workspace.yaml cannot be listed for sure"
+	}
+	if patched, is := all["patchedDependencies"].(map[string]any); is {
+		for _, name := range slices.Sorted(maps.Keys(patched)) {
+			file, is := patched[name].(string)
+			if !is {
+				return w, "the patches of pnpm-workspace.yaml cannot be listed for sure"
+			}
+			w.patches = append(w.patches, file)
+		}
+	} else if all["patchedDependencies"] != nil {
+		return w, "the patches of pnpm-workspace.yaml cannot be listed for sure"
+	}
+	delete(all, "packages")
+	delete(all, "patchedDependencies")
+	for _, key := range slices.Sorted(maps.Keys(all)) {
+		value, isText := all[key].(string)
+		if at := localIn(all[key]); at != "" || isText && namesPath(key, value) {
+			return w, fmt.Sprintf("pnpm-workspace.yaml names a path of the sources (%s)", key)
+		}
+		if key == "sharedWorkspaceLockfile" && all[key] == false {
+			return w, "pnpm-workspace.yaml has each workspace keep a lock file of its own"
+		}
+	}
+	return w, ""
+}
+
+// texts returns a list of texts; none is an empty one.
+func texts(v any) (list []string, ok bool) {
+	items, ok := v.([]any)
+	for _, item := range items {
+		text, is := item.(string)
+		if !is {
+			return nil, false
+		}
+		list = append(list, text)
+	}
+	return list, ok || v == nil
+}
+
+// localIn returns a value, of what is below v, that names a package from a path.
+func localIn(v any) string {
+	switch v := v.(type) {
+	case string:
+		if localSpec(v) && !strings.HasPrefix(v, "workspace:") || localMark(v) != "" {
+			return v
+		}
+	case []any:
+		for _, one := range v {
+			if at := localIn(one); at != "" {
+				return at
+			}
+		}
+	case map[string]any:
+		for _, one := range v {
+			if at := localIn(one); at != "" {
+				return at
+			}
+		}
+	}
+	return ""
+}
+
+// patchFiles returns the patches that an install applies, by their paths in its folder,
+// as image paths. A folder of nothing else is read whole: others will come into it.
+func patchFiles(r reader, patches []string) (files []string, obstacle string) {
+	for _, name := range patches {
+		name = path.Clean(name)
+		if path.IsAbs(name) || strings.HasPrefix(name, "..") || !r.exists(name) {
+			return nil, fmt.Sprintf("the patch %s is not among the files", name)
+		}
+		list := []string{path.Join(r.dir, name)}
+		if dir := path.Dir(name); wholeFolder(dir) {
+			list = r.matching(dir + "/*")
+		}
+		for _, f := range list {
+			if !slices.Contains(files, f) {
+				files = append(files, f)
+			}
+		}
+	}
+	return files, ""
+}
