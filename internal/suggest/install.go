@@ -3,6 +3,7 @@ package suggest
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -49,6 +50,8 @@ type reader struct {
 	// takes reports whether what is copied today would put a file at the image
 	// path, should the context have one.
 	takes func(image string) bool
+	// env are the variables that the install sees: see stageView.written.
+	env map[string]string
 }
 
 // file returns the content of a file by image path; nil if it is not there.
@@ -117,9 +120,17 @@ func recognise(c command, dir string) (install, bool) {
 	ok = widened(&in, *i)
 	own := in.widen
 	in.widen = func(r reader) ([]string, string) {
+		r.env = maps.Clone(r.env)
+		for _, a := range c.assigns {
+			if r.env == nil {
+				r.env = map[string]string{}
+			}
+			r.env[a.name] = a.value
+		}
 		more, obstacle := own(r)
 		above, why := upward(r, in.tool)
-		return append(more, above...), cmp.Or(obstacle, why)
+		named, whyNamed := fromEnvironment(r, in.tool)
+		return slices.Concat(more, above, named), cmp.Or(obstacle, why, whyNamed)
 	}
 	return in, ok
 }

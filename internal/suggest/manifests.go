@@ -163,6 +163,7 @@ func (m *move) reader(b Build, inst install) reader {
 			return p, ok
 		},
 		takes: func(image string) bool { return m.wouldBring(b, image) },
+		env:   m.view.written(m.last),
 	}
 }
 
