@@ -12,6 +12,7 @@ import (
 	_ "embed"
 	"fmt"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -66,6 +67,7 @@ type form struct {
 	In        []string `toml:"in"`
 	Out       []string `toml:"out"`
 	Clusters  bool     `toml:"clusters"`
+	Modes     bool     `toml:"modes"`
 	Words     string   `toml:"words"`
 	Skip      int      `toml:"skip"`
 	Reads     []string `toml:"reads"`
@@ -110,7 +112,7 @@ func parse(text []byte) (*table, error) {
 	}
 	for i := range t.Forms {
 		f := &t.Forms[i]
-		if !slices.Contains([]string{"none", "names", "packages", "versions", "text", "look", "read", "write", "change", "copy", "move", "link", "any"}, f.Words) {
+		if !slices.Contains([]string{"none", "names", "packages", "versions", "text", "look", "test", "read", "write", "change", "copy", "move", "link", "any"}, f.Words) {
 			return nil, fmt.Errorf("read the table of commands: %v has words = %q", f.Run, f.Words)
 		}
 		for _, run := range f.Run {
@@ -204,6 +206,9 @@ func program(words []string) []string {
 	return append([]string{name}, rest...)
 }
 
+// minusMode matches a mode of chmod's that takes rights away.
+var minusMode = regexp.MustCompile(`^-[rwxXst]+$`)
+
 // match reports whether a command has the form, and what it does then. run is
 // the program and its subcommand.
 func (f *form) match(run, words []string) (Effect, bool) {
@@ -223,7 +228,7 @@ func (f *form) match(run, words []string) (Effect, bool) {
 		if len(sub) == 0 {
 			args = append(args, w)
 		}
-		if len(w) < 2 || w[0] != '-' {
+		if len(w) < 2 || w[0] != '-' || f.Modes && minusMode.MatchString(w) {
 			if len(sub) > 0 {
 				return Effect{}, false
 			}
@@ -232,9 +237,8 @@ func (f *form) match(run, words []string) (Effect, bool) {
 		}
 		for _, flag := range f.split(w) {
 			name, value, joined := strings.Cut(flag, "=")
-			flags = append(flags, name)
-			if joined && strings.HasPrefix(name, "-") && len(name) > 1 {
-				flags[len(flags)-1] = name
+			if value != "false" { // else it is as if it were not there
+				flags = append(flags, name)
 			}
 			in, out := slices.Contains(f.In, name), slices.Contains(f.Out, name)
 			if !in && !out && !slices.Contains(f.Values, name) {
@@ -315,6 +319,12 @@ func (f *form) words(names []string, e *Effect) bool {
 				e.Reads = append(e.Reads, n)
 			}
 		}
+	case "test":
+		for _, n := range names {
+			if !strings.HasPrefix(n, "$") && !slices.Contains([]string{"]", "=", "==", "!=", "!", "(", ")"}, n) {
+				e.Reads = append(e.Reads, n)
+			}
+		}
 	case "read":
 		e.Reads = append(e.Reads, names...)
 	case "write":
@@ -340,10 +350,14 @@ func (f *form) words(names []string, e *Effect) bool {
 // isPath reports whether a word may name a file: "./x", "x.deb", "." and the like.
 // An address, or a scoped package of npm, is none.
 func isPath(w string) bool {
+	if strings.Contains(w, "file:") {
+		return true
+	}
 	if strings.Contains(w, "://") {
 		return false
 	}
-	if w == "." || w == ".." || strings.HasPrefix(w, "file:") || strings.HasPrefix(w, "~") || strings.Contains(w, `\`) {
+	w, _, _ = strings.Cut(w, "[") // pip: .[extra]
+	if w == "." || w == ".." || strings.HasPrefix(w, "~") || strings.Contains(w, `\`) {
 		return true
 	}
 	for _, suffix := range []string{".tgz", ".deb", ".rpm", ".apk", ".whl", ".gem", ".zip", ".tar.gz"} {

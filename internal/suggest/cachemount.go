@@ -321,6 +321,11 @@ func (p *mountPlan) taken(f *dockerfile.File, stage int) bool {
 				paths = ins.Copy.Sources
 			}
 			if ins.Run != nil {
+				// A RUN that has no mount finds nothing there; what it names is what it wants.
+				if mounts := slices.ContainsFunc(p.runs, func(r dockerfile.Instruction) bool { return r.Lines == ins.Lines }); !mounts && extends(f, st.Index, stage) &&
+					slices.ContainsFunc(p.dirs, func(d string) bool { return strings.Contains(ins.Text, d) }) {
+					return true
+				}
 				for _, m := range ins.Run.Mounts {
 					if m.From != "" && extends(f, f.StageOf(m.From), stage) {
 						paths = append(paths, m.Source)

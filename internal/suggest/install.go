@@ -197,6 +197,7 @@ func viewRun(v *stageView, i int) runView {
 	w := walk{view: v, at: i, dir: v.dirs[i], vars: map[string]string{}}
 	var view runView
 	for n, c := range s.commands {
+		c.assigns = append(slices.Clone(w.exports), c.assigns...)
 		if in, ok := recognise(c, w.dir); ok {
 			view.installs = append(view.installs, in)
 			continue
@@ -223,7 +224,9 @@ type walk struct {
 	dir   string
 	vars  map[string]string
 	state string // what later commands of the script hang on
-	touch touch
+	// exports are the variables that later commands may get.
+	exports []assign
+	touch   touch
 }
 
 // follow takes in one command; it reports false for one that may do anything.
@@ -241,6 +244,7 @@ func (w *walk) follow(c command) bool {
 		return true
 	case len(c.words) == 0 && len(c.assigns) > 0 && len(c.inner) == 0:
 		w.state = "a shell setting"
+		w.exports = append(w.exports, c.assigns...)
 		for _, a := range c.assigns {
 			w.vars[a.name] = a.value
 			if strings.Contains(a.value, "$") || a.steers() {

@@ -260,7 +260,7 @@ func (m *move) passable(b Build, t int) string {
 		c := m.view.stage.Instructions[i].Copy
 		switch in.Keyword {
 		case "ENV", "ARG":
-			if strings.Contains(c.Dest+c.Chown+c.Chmod+strings.Join(c.Exclude, ""), "$") {
+			if strings.Contains(m.view.file.Source(m.view.stage.Instructions[i].Lines), "$") {
 				return fmt.Sprintf("%s on line %s may change a variable of `%s`", in.Keyword, in.Lines, m.text(i))
 			}
 		case "WORKDIR":

@@ -13,13 +13,13 @@ import (
 // nodeScripts are the package.json scripts that an install without arguments
 // runs in the project itself (npm: docs, "scripts", life cycle operation order).
 var nodeScripts = []string{
-	"preinstall", "install", "postinstall", "prepublish", "preprepare", "prepare", "postprepare", "dependencies",
+	"pnpm:devPreinstall", "preinstall", "install", "postinstall", "prepublish", "preprepare", "prepare", "postprepare", "dependencies",
 }
 
 // curious are packages whose own install scripts look into the project that
 // installs them: for a schema, a configuration file or hooks.
 var curious = []string{
-	"@prisma/client", "puppeteer", "msw", "lefthook", "@evilmartians/lefthook", "simple-git-hooks", "pre-commit", "yorkie", "ghooks",
+	"@prisma/client", "@sveltejs/kit", "puppeteer", "msw", "lefthook", "@evilmartians/lefthook", "simple-git-hooks", "pre-commit", "yorkie", "ghooks",
 }
 
 // npmWiden looks at what npm reads beside the manifests.
@@ -160,7 +160,7 @@ func nodeWiden(r reader, ignoreScripts bool, patterns []string) ([]string, strin
 		}
 	}
 	if !ignoreScripts && pkg.patched() {
-		members = append(members, r.matching("patches/*")...)
+		members = append(members, r.matching("patches/**/*")...)
 	}
 	return slices.Concat(members, settings, patched), ""
 }
@@ -309,7 +309,8 @@ func localSpec(spec string) bool {
 			return true
 		}
 	}
-	return strings.HasSuffix(spec, ".tgz") && !strings.Contains(spec, "://")
+	archive := strings.HasSuffix(spec, ".tgz") || strings.HasSuffix(spec, ".tar.gz") || strings.HasSuffix(spec, ".tar")
+	return archive && !strings.Contains(spec, "://")
 }
 
 // inStep reports whether package-lock.json describes package.json as it is, in

@@ -2,12 +2,13 @@ package suggest
 
 import (
 	"path"
+	"regexp"
 	"strings"
 )
 
 // pipInstall reads the arguments of `pip install -r FILE`.
 func pipInstall(in *install, all []string) bool {
-	args, dir := all, in.dir
+	args, dir := spread(all), in.dir
 	obstacle := ""
 	for i := 0; i < len(args); i++ {
 		flag, value, joined := strings.Cut(args[i], "=")
@@ -44,7 +45,7 @@ func pipInstall(in *install, all []string) bool {
 			i++
 		case strings.HasPrefix(flag, "-"):
 		default:
-			if strings.ContainsAny(args[i], "/\\") || strings.HasSuffix(args[i], ".whl") {
+			if name, _, _ := strings.Cut(args[i], "["); name == "." || name == ".." || strings.ContainsAny(args[i], "/\\") || packed.MatchString(name) {
 				obstacle = "pip also installs " + args[i] + ", which may be a path of the sources"
 			}
 		}
@@ -64,6 +65,27 @@ func pipInstall(in *install, all []string) bool {
 		return requirements(r, in.main)
 	}
 	return true
+}
+
+// packed matches names of files that pip installs.
+var packed = regexp.MustCompile(`\.(whl|zip|tar|tgz|tar\.\w+)$`)
+
+// spread takes one-letter flags apart that are written together, or with their value:
+// -qr FILE, -rFILE.
+func spread(args []string) []string {
+	var list []string
+	for _, a := range args {
+		for len(a) > 2 && a[0] == '-' && a[1] != '-' {
+			list = append(list, a[:2])
+			if strings.IndexByte("rceftib", a[1]) >= 0 {
+				a = strings.TrimPrefix(a[2:], "=")
+			} else {
+				a = "-" + a[2:]
+			}
+		}
+		list = append(list, a)
+	}
+	return list
 }
 
 // requirements follows -r and -c through requirements files and returns the
