@@ -9,8 +9,8 @@ import (
 
 var (
 	dotnetProject   = regexp.MustCompile(`(?m)^Project\("[^"]*"\)\s*=\s*"[^"]*",\s*"([^"]+\.[a-z]+proj)"`)
-	dotnetReference = regexp.MustCompile(`<ProjectReference\s+Include\s*=\s*"([^"]+)"`)
-	dotnetImport    = regexp.MustCompile(`<Import\s|<Reference\s[^>]*HintPath`)
+	dotnetReference = regexp.MustCompile(`<ProjectReference\s(?:[^>]*\s)?Include\s*=\s*"([^"]+)"`)
+	dotnetImport    = regexp.MustCompile(`<Import\s|<Reference\s[^>]*HintPath|Exists\(|System\.IO\.`)
 	dotnetSource    = regexp.MustCompile(`<add\s+key="[^"]*"\s+value="([^"]+)"`)
 )
 
@@ -84,7 +84,7 @@ func dotnetWiden(r reader, files []string) (more []string, obstacle string) {
 			files = append(files, resolve(path.Dir(name), strings.ReplaceAll(m[1], `\`, "/"), 0))
 		}
 		for dir := path.Dir(name); ; dir = path.Dir(dir) {
-			for _, shared := range []string{"Directory.Build.props", "Directory.Build.targets", "Directory.Packages.props", "NuGet.config", "nuget.config", "NuGet.Config", "packages.lock.json", "global.json"} {
+			for _, shared := range []string{"Directory.Build.props", "Directory.Build.targets", "Directory.Packages.props", "NuGet.config", "nuget.config", "NuGet.Config", "packages.lock.json", "global.json", "Directory.Build.rsp", "Directory.Solution.props", "Directory.Solution.targets"} {
 				image := path.Join(dir, shared)
 				text := string(r.file(image))
 				if text == "" || seen[image] {

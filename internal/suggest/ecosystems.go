@@ -48,8 +48,16 @@ func cargoWiden(r reader) ([]string, string) {
 			return nil, "Cargo.toml depends on a path of the sources: " + name
 		}
 	}
+	for _, name := range []string{".cargo/config.toml", ".cargo/config"} {
+		if at := cargoPlace.FindStringSubmatch(string(r.local(name))); at != nil {
+			return nil, name + " leads to packages among the sources: " + at[1]
+		}
+	}
 	return nil, ""
 }
+
+// cargoPlace finds what in cargo's settings names a folder of packages.
+var cargoPlace = regexp.MustCompile(`(?m)^[^#\n]*(\b(?:directory|local-registry|paths|path|include)\s*=|file://)`)
 
 // pathIn returns the name under which a table, at any depth, names a path.
 func pathIn(table any) string {
@@ -86,12 +94,16 @@ var (
 	mavenModule   = regexp.MustCompile(`<module>\s*([^<]+?)\s*</module>`)
 	// mavenOpen finds what leads to files other than poms: of packages, and those
 	// whose presence decides.
-	mavenOpen = regexp.MustCompile(`<systemPath>|<exists>|<missing>|\$\{(?:project\.)?basedir\}|file://`)
+	mavenPlace = regexp.MustCompile(`(?m)(?:^|\s)(-s|--settings|-gs|--global-settings|-f|--file|-t|--toolchains|-gt|--global-toolchains|-Dmaven\.repo\.local)\S*`)
+	mavenOpen  = regexp.MustCompile(`<systemPath>|<exists>|<missing>|\$\{(?:project\.)?basedir\}|file://`)
 )
 
 // mavenWiden: a pom reads its modules' and, through relativePath, its parent's, and
 // so do these; a parent's modules are its own affair.
 func mavenWiden(r reader, launcher string) ([]string, string) {
+	if at := mavenPlace.FindString(string(r.local(".mvn/maven.config"))); at != "" {
+		return nil, ".mvn/maven.config leads to other files: " + strings.TrimSpace(at)
+	}
 	more := launched(r, launcher, ".mvn/wrapper/*")
 	type pom struct {
 		image  string
@@ -213,7 +225,7 @@ func gradleWiden(r reader, launcher string) ([]string, string) {
 }
 
 var (
-	gemfileOpen = regexp.MustCompile(`(?m)^[^#\n]*(\bpath\b\s*(:|=>|\s+["'])|:path\s*=>|\bgemspec\b|eval_gemfile|require_relative|File\.|IO\.|Dir\.|instance_eval)`)
+	gemfileOpen = regexp.MustCompile(`(?m)^[^#\n]*(\bpath\b\s*(:|=>|\s+["'])|:path\s*=>|\bgemspec\b|eval_gemfile|require_relative|\brequire\s*\(?["']\.|\bload\b|\bruby\s+file:|File\.|IO\.|Dir\.|%x|` + "`" + `|instance_eval)`)
 	gemName     = regexp.MustCompile(`(?m)^\s*gem\s*\(?\s*["']([^"']+)["']`)
 )
 
@@ -252,6 +264,8 @@ var composerElsewhere = []string{
 
 // composerWiden: composer runs scripts and plugins, and looks through the sources
 // for classes unless they are found by their names.
+var composerURL = regexp.MustCompile(`"url"\s*:\s*"([^"]*)"`)
+
 func composerWiden(r reader, has func(...string) bool) ([]string, string) {
 	type autoload struct {
 		Classmap []string `json:"classmap"`
@@ -295,7 +309,10 @@ func composerWiden(r reader, has func(...string) bool) ([]string, string) {
 	if m.Config.VendorDir != "" && m.Config.VendorDir != "vendor" {
 		return nil, "composer installs to " + m.Config.VendorDir
 	}
-	if strings.Contains(string(m.Repositories), `"path"`) || strings.Contains(string(m.Repositories), `"artifact"`) {
+	local := slices.ContainsFunc(composerURL.FindAllStringSubmatch(string(m.Repositories), -1), func(u []string) bool {
+		return !strings.Contains(u[1], "://") && !strings.Contains(u[1], ":") || strings.HasPrefix(u[1], "file:")
+	})
+	if local || strings.Contains(string(m.Repositories), `"path"`) || strings.Contains(string(m.Repositories), `"artifact"`) {
 		return nil, "composer.json has packages from a path of the sources"
 	}
 	scans := has("-o", "--optimize-autoloader", "-a", "--classmap-authoritative", "--apcu-autoloader") || m.Config.Optimize || m.Config.Authoritative

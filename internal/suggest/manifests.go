@@ -229,8 +229,12 @@ func (m *move) reads(b Build, k int, installs []install) (files []string, obstac
 			obstacle = why
 		}
 		for _, name := range append(append(slices.Clone(inst.main), inst.extra...), more...) {
-			if _, _, ok := m.provider(b, k, name); ok && !slices.Contains(files, name) {
-				files = append(files, name)
+			p, _, ok := m.provider(b, k, name)
+			if !ok || slices.Contains(files, name) {
+				continue
+			}
+			if files = append(files, name); strings.ContainsAny(p, "*?[]\\$") && obstacle == "" {
+				obstacle = p + " would be a pattern in a COPY"
 			}
 		}
 	}

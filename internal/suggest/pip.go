@@ -162,7 +162,7 @@ func requirement(line string) (next, obstacle string) {
 	case strings.HasPrefix(spec, "file:"):
 	case strings.Contains(spec, "://"):
 		return "", ""
-	case !strings.ContainsAny(strings.Fields(spec + " .")[0], "/\\") && !strings.HasPrefix(spec, ".") && !strings.HasSuffix(spec, ".whl"):
+	case !strings.ContainsAny(strings.Fields(spec + " .")[0], "/\\") && !strings.HasPrefix(spec, ".") && !packed.MatchString(strings.SplitN(spec, "[", 2)[0]):
 		return "", ""
 	}
 	return "", "installs a path of the sources"

@@ -30,12 +30,50 @@ func pythonWiden(r reader, tool string, has func(...string) bool) ([]string, str
 	if at := pathIn(dependencyTables(m)); at != "" {
 		return nil, name + " depends on a path of the sources: " + at
 	}
+	if tool == "uv" {
+		var settings map[string]any
+		if text := r.local("uv.toml"); text != nil && toml.Unmarshal(text, &settings) != nil {
+			return nil, "uv.toml cannot be read"
+		}
+		for _, from := range []map[string]any{section(m, "tool", "uv"), settings} {
+			if at := uvPlace(from); at != "" {
+				return nil, "uv looks for packages in a folder of the sources: " + at
+			}
+		}
+	}
 	if project, ok := m["project"].(map[string]any); ok {
 		if dynamic, ok := project["dynamic"].([]any); ok && slices.Contains(dynamic, any("dependencies")) {
 			return nil, name + " has its dependencies computed"
 		}
 	}
 	return nil, tools(m, tool, has)
+}
+
+// uvPlace returns a setting of uv's that names a folder of packages, or a file.
+func uvPlace(settings map[string]any) string {
+	for _, key := range []string{"find-links", "index", "index-url", "extra-index-url", "pip", "cache-dir"} {
+		if settings[key] != nil && slices.ContainsFunc(textsIn(settings[key]), func(s string) bool { return strings.ContainsAny(s, "./") && !strings.Contains(s, "://") }) {
+			return key
+		}
+	}
+	return ""
+}
+
+// textsIn returns all texts below v.
+func textsIn(v any) (list []string) {
+	switch v := v.(type) {
+	case string:
+		return []string{v}
+	case []any:
+		for _, one := range v {
+			list = append(list, textsIn(one)...)
+		}
+	case map[string]any:
+		for _, one := range v {
+			list = append(list, textsIn(one)...)
+		}
+	}
+	return list
 }
 
 // tools says what a tool does beside installing what the lock file names.
