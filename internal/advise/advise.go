@@ -174,11 +174,20 @@ func build(ctx context.Context, p *project.Picture, b *project.Build) suggest.Bu
 		out.Ignore.Text = text
 	}
 	out.Ignore.Path = p.Relative(ignoreFile)
-	out.Ignore.Shared = slices.ContainsFunc(p.Builds, func(o *project.Build) bool {
-		return o.Selection != nil && o.Definition.Dockerfile != b.Definition.Dockerfile &&
-			o.Selection.Main.Root == main.Root && !o.Selection.Main.Ignore.Specific
-	})
+	out.Ignore.Shared = !main.Ignore.Specific && slices.ContainsFunc(p.Builds, func(o *project.Build) bool { return reads(o, b) })
 	return out
+}
+
+// reads reports whether o is a build of another Dockerfile that reads the ignore file of
+// b's context folder, as that of its main context or of a named one; one of which
+// nothing is known may.
+func reads(o, b *project.Build) bool {
+	root, other := b.Selection.Main.Root, o.Definition.Dockerfile != b.Definition.Dockerfile
+	if o.Selection == nil {
+		return other && filepath.Clean(o.Definition.Context) == root
+	}
+	return other && o.Selection.Main.Root == root && !o.Selection.Main.Ignore.Specific ||
+		slices.ContainsFunc(o.Selection.Named, func(l buildctx.Local) bool { return l.Root == root })
 }
 
 // prefix begins the paths of a folder of the repository.

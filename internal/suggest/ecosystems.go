@@ -176,7 +176,7 @@ func launched(r reader, script, pattern string) []string {
 }
 
 // gradleOpen finds what in a build script, which is a program, may read files.
-var gradleOpen = regexp.MustCompile(`\b(files?|fileTree|includeBuild|include|apply\s+from|exec|rootDir|projectDir|rootProject\.file|new\s+File|readText|providers)\b\s*[\(:'"{.]?`)
+var gradleOpen = regexp.MustCompile(`\b(files?|fileTree|includeBuild|include|includeFlat|apply\s*\(?\s*from|buildFileName|File(?:InputStream|Reader)?|exec|rootDir|projectDir|rootProject\.file|new\s+File|readText|providers)\b\s*[\(:'"{.]?`)
 
 // gradleInclude is a line of a settings script that names projects, and no more.
 var (

@@ -10,19 +10,30 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
-// steering matches the variables by which the tools of an install take settings.
-func steering(tool string) *regexp.Regexp {
-	return regexp.MustCompile(`^(?i:` + map[string]string{
-		"npm": `npm_config_\w+`, "yarn": `(npm_config|yarn)_\w+`, "pnpm": `(npm_config|pnpm_config)_\w+`, "bun": `(npm_config|bun_config)_\w+`,
-		"pip": `pip_\w+`, "uv": `uv_\w+`, "poetry": `(poetry|pip)_\w+`, "pipenv": `(pipenv|pip)_\w+`, "pdm": `pdm_\w+`,
-		"go": `go(flags|work|env|modcache|path)`, "cargo": `cargo_\w+`, "maven": `m(a?ve)?n_\w+|maven_\w+`, "gradle": `gradle_\w+`,
-		"bundler": `bundle_\w+`, "composer": `composer(_\w+)?`, "dotnet": `nuget_\w+`, "mix": `(mix|hex)_\w+`,
-	}[tool] + `)$`)
+// steering matches, by tool, the variables by which an install takes settings.
+var steering = map[string]*regexp.Regexp{
+	"npm":      regexp.MustCompile(`(?i)^npm_config_|^NODE_OPTIONS$`),
+	"yarn":     regexp.MustCompile(`(?i)^(npm_config|yarn)_|^NODE_OPTIONS$`),
+	"pnpm":     regexp.MustCompile(`(?i)^(npm|pnpm)_config_|^NODE_OPTIONS$`),
+	"bun":      regexp.MustCompile(`(?i)^(npm|bun)_config_`),
+	"pip":      regexp.MustCompile(`^PIP_`),
+	"uv":       regexp.MustCompile(`^UV_`),
+	"poetry":   regexp.MustCompile(`^(POETRY|PIP)_`),
+	"pipenv":   regexp.MustCompile(`^(PIPENV|PIP)_`),
+	"pdm":      regexp.MustCompile(`^PDM_`),
+	"go":       regexp.MustCompile(`^GO(FLAGS|WORK|ENV|MODCACHE|PATH)$`),
+	"cargo":    regexp.MustCompile(`^CARGO_`),
+	"maven":    regexp.MustCompile(`^(MAVEN|MVNW?)_`),
+	"gradle":   regexp.MustCompile(`^GRADLE_`),
+	"bundler":  regexp.MustCompile(`^BUNDLE_`),
+	"composer": regexp.MustCompile(`^COMPOSER(_|$)`),
+	"dotnet":   regexp.MustCompile(`^NUGET_`),
+	"mix":      regexp.MustCompile(`^(MIX|HEX)_`),
 }
 
-// other matches settings by which a tool takes other manifests than those that it is
-// known to take, or runs code.
-var other = map[string]*regexp.Regexp{
+// known matches values with which such a variable changes nothing of what is read.
+// Others have a tool take other manifests, or run code.
+var known = map[string]*regexp.Regexp{
 	"COMPOSER":        regexp.MustCompile(`^(\./)?composer\.json$`),
 	"BUNDLE_GEMFILE":  regexp.MustCompile(`(^|/)Gemfile$`),
 	"PIPENV_PIPFILE":  regexp.MustCompile(`(^|/)Pipfile$`),
@@ -64,11 +75,11 @@ func (v *stageView) written(i int) map[string]string {
 // fromEnvironment returns files, as image paths, that variables of the environment
 // lead an install to, or says why what they lead it to is not known.
 func fromEnvironment(r reader, tool string) (files []string, obstacle string) {
-	own := steering(tool)
+	own := steering[tool]
 	for _, name := range slices.Sorted(maps.Keys(r.env)) {
 		value := r.env[name]
-		mine := own.MatchString(name) || name == "NODE_OPTIONS" && own.MatchString("npm_config_x")
-		if usual := other[name]; mine && usual != nil && !usual.MatchString(value) {
+		mine := own != nil && own.MatchString(name)
+		if harmless := known[name]; mine && harmless != nil && !harmless.MatchString(value) {
 			return nil, name + " has it read what is not known"
 		}
 		for _, word := range strings.FieldsFunc(value, func(c rune) bool { return strings.ContainsRune(" \t:;,=\"'", c) }) {

@@ -45,7 +45,7 @@ func packageHygiene(in Input) []Suggestion {
 func staleIndex(in Input, v *stageView, k int) (Suggestion, bool) {
 	ins := v.stage.Instructions
 	update, ok := everyCommand(ins[k].Run, v.shell[k])
-	if !ok || len(update) != 1 || !aptVerb(update[0], "update") || k+1 >= len(ins) || ins[k+1].Run == nil || len(ins[k].Run.Mounts) > 0 {
+	if !ok || len(update) != 1 || !aptVerb(update[0], "update") || k+1 >= len(ins) || ins[k+1].Run == nil || len(ins[k].Run.Mounts)+len(ins[k].Flags) > 0 {
 		return Suggestion{}, false
 	}
 	install, ok := everyCommand(ins[k+1].Run, v.shell[k+1])

@@ -61,7 +61,7 @@ func setting(line string) (key, value string) {
 
 // pathSettings match settings whose values are paths, however they look.
 var pathSettings = regexp.MustCompile(`(?i)(cafile|certfile|keyfile|ca-?file-?path|cert-?file-?path|key-?file-?path|pnpmfile|node-?options|script-shell|` +
-	`(cache|modules|global|store|lockfile|virtual-store|link)-?(folder|dir)|(^|:)(prefix|cache|userconfig|globalconfig|offline-mirror|yarn-path|yarnpath)|offline-mirror|` +
+	`(cache|modules|global|store|lockfile|virtual-store|link)-?(folder|dir)|(^|:)(prefix|cache|userconfig|globalconfig|yarn-path|yarnpath)|offline-mirror|` +
 	`installstatepath|lockfilefilename)$`)
 
 // namesPath reports a setting that leads to files.
