@@ -3,6 +3,7 @@ package suggest
 import (
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -256,8 +257,25 @@ func (m *move) evidence(in Input, sources, manifests int) string {
 	if in.Commits.Len() == 0 {
 		return fmt.Sprintf("What %s %s is more than %s; there is no history to count changes in.", list(copies, "and"), take, list(files, "and"))
 	}
-	return fmt.Sprintf("%d of the last %s %s what %s %s, %d %s %s.", sources, in.Commits.Counted(), change(sources), list(copies, "and"), take,
-		manifests, change(manifests), list(files, "or"))
+	return fmt.Sprintf("%d of the last %s %s what %s %s, %d %s %s.%s", sources, in.Commits.Counted(), change(sources), list(copies, "and"), take,
+		manifests, change(manifests), list(files, "or"), m.later(files))
+}
+
+// later says what comes of manifests that the edit cannot name yet, where it names one
+// for each of several folders: without theirs, the install fails or leaves them out.
+func (m *move) later(files []string) string {
+	folders := map[string]string{} // by name
+	for _, f := range files {
+		name := path.Base(f)
+		if path.Ext(name) == ".csproj" || path.Ext(name) == ".fsproj" {
+			name = path.Ext(name)
+		}
+		if dir, is := folders[name]; is && dir != path.Dir(f) && m.obstacle == "" && !strings.Contains(m.text0(), "*") {
+			return " One that is added in a new folder needs a COPY here, too."
+		}
+		folders[name] = path.Dir(f)
+	}
+	return ""
 }
 
 func change(n int) string {
