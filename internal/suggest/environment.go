@@ -31,6 +31,11 @@ var steering = map[string]*regexp.Regexp{
 	"mix":      regexp.MustCompile(`^(MIX|HEX)_`),
 }
 
+// anyTools matches variables that programs of many kinds take files from: certificates
+// above all, and code that an interpreter runs first.
+var anyTools = regexp.MustCompile(`^(NODE_EXTRA_CA_CERTS|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|NETRC|GIT_\w+|BASH_ENV|ENV|LD_\w+|` +
+	`JAVA_TOOL_OPTIONS|RUBYOPT|RUBYLIB|PYTHON(PATH|STARTUP|HOME)|PHPRC|PHP_INI_SCAN_DIR|ERL_\w+|ELIXIR_\w+)$`)
+
 // known matches values with which such a variable changes nothing of what is read.
 // Others have a tool take other manifests, or run code.
 var known = map[string]*regexp.Regexp{
@@ -79,12 +84,18 @@ func fromEnvironment(r reader, tool string) (files []string, obstacle string) {
 	for _, name := range slices.Sorted(maps.Keys(r.env)) {
 		value := r.env[name]
 		mine := own != nil && own.MatchString(name)
+		if !mine && !anyTools.MatchString(name) {
+			continue // the program's own, as FLASK_APP
+		}
+		if strings.Contains(value, "://") && !strings.Contains(value, "file:") {
+			continue // an index or a proxy
+		}
 		if harmless := known[name]; mine && harmless != nil && !harmless.MatchString(value) {
 			return nil, name + " has it read what is not known"
 		}
 		for _, word := range strings.FieldsFunc(value, func(c rune) bool { return strings.ContainsRune(" \t:;,=\"'", c) }) {
 			if strings.Contains(word, "$") {
-				if mine && strings.Contains(word, "/") {
+				if mine && strings.Contains(word, "/") && !strings.Contains(strings.ToLower(name), "cache") {
 					return nil, name + " says where something lies, which is not known"
 				}
 				continue
