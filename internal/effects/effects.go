@@ -320,8 +320,12 @@ func (f *form) words(names []string, e *Effect) bool {
 			}
 		}
 	case "test":
-		for _, n := range names {
-			if !strings.HasPrefix(n, "$") && !slices.Contains([]string{"]", "=", "==", "!=", "!", "(", ")"}, n) {
+		compares := func(i int) bool {
+			return i >= 0 && i < len(names) && slices.Contains([]string{"=", "==", "!=", "<", ">"}, names[i])
+		}
+		for i, n := range names {
+			text := strings.HasPrefix(n, "$") || compares(i) || compares(i-1) || compares(i+1) || strings.Trim(n, "0123456789") == ""
+			if !text && n != "]" && n != "!" && n != "(" && n != ")" {
 				e.Reads = append(e.Reads, n)
 			}
 		}
