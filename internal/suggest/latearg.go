@@ -79,7 +79,7 @@ func descend(v *stageView, first, last int, in Input) descent {
 		// moved, all are.
 		along := ins.Keyword == "ENV" && env
 		switch {
-		case ins.Keyword == "ONBUILD":
+		case ins.Keyword == "ONBUILD", !used && !along && d.uses(ins.Names):
 			return d.settled()
 		case !used && ins.Run != nil && !blindTo(v, k, in):
 			return d.settled()
@@ -100,6 +100,11 @@ func descend(v *stageView, first, last int, in Input) descent {
 		}
 	}
 	return d.settled()
+}
+
+// uses reports whether something that is moved mentions one of the variables.
+func (d descent) uses(names []string) bool {
+	return slices.ContainsFunc(d.group, func(i int) bool { return mentions(d.view.file.Source(d.view.stage.Instructions[i].Lines), names) })
 }
 
 // settled leaves what hangs on the variables, and stands below the last step
@@ -167,7 +172,7 @@ func readByTools(name string) bool { return toolVariables.MatchString(name) }
 // that do so only where no lasting value is written for them.
 var (
 	identity = regexp.MustCompile(`(?i)(^|_)(COMMIT|GIT_?SHA|VCS_REF|GIT_REF|GIT_REV|REVISION|BUILD_?(DATE|TIME|TIMESTAMP|NUMBER|NUM|ID|NO|SHA|REF)|` +
-		`COMMIT_?(SHA|HASH|ID|REF)|SHORT_SHA|CACHE_?BUST(ER)?)$|^(SHA|GIT_?HASH|GITHASH|GITCOMMIT)$`)
+		`COMMIT_?(SHA|HASH|ID|REF|DATE|TIME|TIMESTAMP|TAGS?)|GIT_?(TAG|BRANCH|DESCRIBE|DATE)|SHORT_SHA|CACHE_?BUST(ER)?)$|^(SHA|GIT_?HASH|GITHASH|GITCOMMIT)$`)
 	version     = regexp.MustCompile(`(?i)^((APP|BUILD|RELEASE|IMAGE|GIT|PROJECT|PACKAGE)_?)?VERSION$`)
 	placeholder = regexp.MustCompile(`(?i)^["']?(dev|devel|develop|development|local|latest|unknown|none|head|main|master|snapshot|edge|0\.0\.0.*|n/a)?["']?$`)
 	// unreleased matches values that no version of anybody else's program has.
