@@ -55,12 +55,25 @@ func brokenMatches(s *Selection, take dockerfile.Take) []string {
 	return list
 }
 
-// doubtful reports whether --parents matches a link to nowhere: BuildKit fails on
-// some of those and not on others.
+// doubtful reports whether --parents matches a link to nowhere, or --exclude leaves one
+// in: BuildKit follows some of those and fails, and others not (BuildKit: contenthash,
+// Checksum with patterns).
 func doubtful(s *Selection) bool {
-	for _, step := range s.Plan.Steps {
+	for i, step := range s.Plan.Steps {
 		for _, take := range step.Takes {
-			if len(take.Include) > 0 && len(brokenMatches(s, take)) > 0 {
+			if len(take.Include) > 0 && len(brokenMatches(s, take)) > 0 || len(take.Exclude) > 0 && takesBroken(s, take.Local, i) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// takesBroken reports whether a step takes a link to nowhere of a local.
+func takesBroken(s *Selection, local string, step int) bool {
+	for _, l := range s.Locals() {
+		for f := range l.All() {
+			if _, ok := l.Resolve(f.Path); l.Name == local && f.Link != "" && !ok && slices.Contains(f.Steps, step) {
 				return true
 			}
 		}
