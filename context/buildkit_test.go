@@ -258,7 +258,7 @@ func (c *buildCase) check(t *testing.T, bk *client.Client) string {
 		}
 		return "refused"
 	}
-	if len(missing) > 0 {
+	if len(missing) > 0 && !doubtful(s) {
 		t.Errorf("BuildKit builds although nothing is taken for %v\n%s", missing, context)
 	}
 	for i, step := range s.Plan.Steps {
