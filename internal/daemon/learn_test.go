@@ -22,8 +22,8 @@ func TestLearnsBuilds(t *testing.T) {
 		"compose.yaml":      "services: {web: {build: web}}\n",
 		"web/Dockerfile":    "FROM scratch\nCOPY index.html /\n",
 		"web/index.html":    "1",
-		"tools/Dockerfile":  "FROM scratch AS debug\nARG TOKEN\nCOPY tools/$TOKEN /\nFROM scratch\nCOPY tools/b /\n",
-		"tools/" + canary:   "2",
+		"tools/Dockerfile":  "FROM scratch AS debug\nARG TOKEN\nCOPY tools/${TOKEN:+a} /\nFROM scratch\nCOPY tools/b /\n",
+		"tools/a":           "2", // a file of the value's name would be kept: names are no secret
 		"tools/b":           "3",
 		"deploy/Dockerfile": "FROM scratch\nCOPY none /\n",
 	})
