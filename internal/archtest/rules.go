@@ -120,6 +120,7 @@ func Restrictions() []Restriction {
 				"github.com/moby/buildkit/client/connhelper/...",
 				"github.com/moby/buildkit/api/...",
 				"github.com/moby/buildkit/session/...",
+				"github.com/moby/moby/...",
 			},
 			[]string{"cache/buildkit"}, "one place talks to builders, and keeps what is not allowed from them",
 		},

@@ -54,8 +54,9 @@ The image comes to this machine to be looked at, and goes again. --push and
 --max-size, --min-efficiency, --fail-on and --smoke. Exit status 1: the build
 failed, or a limit was not kept.
 
---smoke runs the image in a container of the builder, without network, and looks
-whether it answers, as whom it runs, and whether it stops when it is told to.`,
+--smoke runs the image, in Docker where the builder is Docker's and else in a
+container of the builder, without network, and looks whether it answers, as whom
+it runs, and whether it stops when it is told to.`,
 		Example: "  stoker build api --load --tag shop/api:dev\n  stoker build api --smoke --http /healthz --fail-on critical,high\n" +
 			"  stoker build . --push -t registry.example/shop/api:1.4 --html report.html",
 		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd.Context(), args) },

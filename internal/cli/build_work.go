@@ -158,7 +158,9 @@ func (w *buildWork) dockerfile() string {
 func (w *buildWork) try(ctx context.Context, answer *api.BuildReport) error {
 	var logs ending16K
 	w.err.line(w.err.dim("running the image"))
-	result, err := smoke.Run(ctx, w.node, w.request, w.smokeFlags.options(), &logs)
+	request := w.request
+	request.NoCache = false // what has just run is what is tried
+	result, err := smoke.Run(ctx, w.node, request, w.smokeFlags.options(), &logs)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}

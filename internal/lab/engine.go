@@ -59,10 +59,13 @@ func engineConfig(root, socket, registry string, oldStore bool) (string, error) 
 		"data-root":        filepath.Join(root, "data"),
 		"hosts":            []string{"unix://" + socket},
 		"registry-mirrors": []string{"http://" + registry},
-		"features":         map[string]bool{"containerd-snapshotter": !oldStore, "embedded-containerd": true},
-		"iptables":         false,
-		"ip6tables":        false,
-		"userland-proxy":   false,
+		"features": map[string]bool{
+			"containerd-snapshotter": !oldStore, "embedded-containerd": true,
+			"time-namespaces": false, // Debian's runc knows none
+		},
+		"iptables":       false,
+		"ip6tables":      false,
+		"userland-proxy": false,
 	})
 	if err != nil {
 		return "", err

@@ -25,7 +25,7 @@ type toolModule struct {
 	// project is the module that the programs come from. Its version is written into them, as its
 	// own releases do; without that a server says it is v0.0.0.
 	project string
-	// programs are main packages below project.
+	// programs are main packages.
 	programs []string
 	// version is the variable with the version.
 	version string
@@ -33,20 +33,25 @@ type toolModule struct {
 
 // servers are what a lab runs.
 func servers() toolModule {
-	return toolModule{"tools", "github.com/moby/buildkit", []string{
-		"cmd/buildkitd", "cmd/buildctl", "frontend/dockerfile/cmd/dockerfile-frontend",
+	const project = "github.com/moby/buildkit"
+	return toolModule{"tools", project, []string{
+		project + "/cmd/buildkitd", project + "/cmd/buildctl", project + "/frontend/dockerfile/cmd/dockerfile-frontend",
 	}, "version.Version"}
 }
 
 // buildx is apart because it pins other versions of BuildKit's dependencies, and because most tests
 // do without it.
 func buildx() toolModule {
-	return toolModule{"tools/buildx", "github.com/docker/buildx", []string{"cmd/buildx"}, "version.Version"}
+	const project = "github.com/docker/buildx"
+	return toolModule{"tools/buildx", project, []string{project + "/cmd/buildx"}, "version.Version"}
 }
 
 // engine is apart because only its own tests need it, and because it takes longer to compile than all the others.
 func engine() toolModule {
-	return toolModule{"tools/engine", "github.com/moby/moby/v2", []string{"cmd/dockerd"}, "dockerversion.Version"}
+	const project = "github.com/moby/moby/v2"
+	return toolModule{"tools/engine", project, []string{
+		project + "/cmd/dockerd", "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
+	}, "dockerversion.Version"}
 }
 
 // flags are the linker's, for a version of the project.
@@ -119,9 +124,7 @@ func (m toolModule) compile(ctx context.Context, src, dir string) error {
 		return fmt.Errorf("read the version of %s: %w", m.project, err)
 	}
 	args := []string{"build", "-ldflags=" + m.flags(version), "-o", tmp + string(filepath.Separator)}
-	for _, p := range m.programs {
-		args = append(args, m.project+"/"+p)
-	}
+	args = append(args, m.programs...)
 	if _, err := runGo(ctx, src, args...); err != nil {
 		return fmt.Errorf("compile %s %s: %w", m.project, version, err)
 	}

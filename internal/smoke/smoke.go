@@ -1,9 +1,9 @@
 // Package smoke starts an image that was just built and looks whether it works: whether its program answers, as whom it
 // runs, what it writes, what memory it takes, and whether it stops when it is told to.
 //
-// The container runs on the builder, through its gateway: it is the same kind of container that steps run in, it has no
-// network but its own, and it ends with the connection, however stoker ends. Nothing of an image is needed for the
-// checks, not even a shell, because stoker itself is mounted into the container and started as a second process
+// The container runs on the builder: where that is a Docker Engine's, as `docker run` has it, else through the builder's
+// gateway, as steps run. It has no network but its own unless that is asked for. Nothing of an image is needed for the
+// checks, not even a shell, because stoker itself is brought into the container and started as a second process
 // (internal/probe).
 //
 // What the program writes is kept in memory, for the terminal of whoever runs the test, and is in no [Result].
@@ -101,7 +101,9 @@ func Run(ctx context.Context, b Builder, build buildkit.Request, o Options, logs
 		return Result{}, err
 	}
 	t := test{Options: o, output: &watched{to: logs, text: o.Log, seen: make(chan struct{})}}
-	err := b.Run(ctx, buildkit.ContainerRequest{Request: build, Tool: o.Tool, Network: o.Network, Output: t.output}, t.run)
+	err := b.Run(ctx, buildkit.ContainerRequest{
+		Request: build, Tool: o.Tool, Network: o.Network, Output: t.output, Limit: o.Timeout + o.Grace + 5*time.Minute,
+	}, t.run)
 	return t.result, err
 }
 
@@ -162,6 +164,9 @@ func (t *test) look(ctx context.Context, c *buildkit.Container, main *buildkit.P
 	var out strings.Builder
 	tool, err := c.Tool(ctx, &out, Command, string(arg))
 	if err != nil {
+		if ends(main) {
+			return report, true, nil
+		}
 		return report, false, fmt.Errorf("start the probe: %w", err)
 	}
 	select {

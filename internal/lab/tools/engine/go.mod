@@ -2,7 +2,10 @@ module github.com/stokerd/stoker/internal/lab/tools/engine
 
 go 1.26.8
 
-tool github.com/moby/moby/v2/cmd/dockerd
+tool (
+	github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2
+	github.com/moby/moby/v2/cmd/dockerd
+)
 
 require (
 	cloud.google.com/go v0.123.0 // indirect
