@@ -85,6 +85,7 @@ func setup(e *testscript.Env) error {
 	for _, name := range []string{"DOCKER_HOST", "BUILDKIT_HOST", "BUILDX_BUILDER", "NO_COLOR", "COLUMNS"} {
 		e.Setenv(name, "")
 	}
+	e.Setenv("GORACE", "atexit_sleep_ms=0") // with -race each command would sleep a second before it ends
 	e.Defer(func() {
 		// A scenario that fails halfway leaves its daemon behind.
 		paths, err := ipc.Locate(e.Getenv)

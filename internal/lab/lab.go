@@ -12,14 +12,18 @@ import (
 	"github.com/gofrs/flock"
 )
 
+// AllReal, in Options.Real, is every image that can be real.
+const AllReal = "all"
+
 // Options say how a Lab is started. The zero value is a temporary lab without logs.
 type Options struct {
 	// Dir keeps the lab's state: cache, images, log. Empty means a temporary directory that Close
 	// removes. The path must be short, since a socket lies in it (unix(7): 107 bytes).
 	Dir string
-	// Real replaces the most used stand-ins by Debian systems with the real tools. The first time
-	// they are made, in some minutes, by debootstrap and from public package archives.
-	Real bool
+	// Real replaces stand-ins by Debian systems with the real tools: Debian's own names, and these,
+	// such as node:24; AllReal stands for all there are. The first time they are made, in some
+	// minutes, by debootstrap and from public package archives.
+	Real []string
 	// Engine starts a Docker Engine beside buildkitd, with the same registry in place of docker.io. The first
 	// time it is compiled, in some minutes.
 	Engine bool
@@ -76,9 +80,9 @@ func Start(ctx context.Context, opts Options) (*Lab, error) {
 		return nil, err
 	}
 	err = l.start(ctx, bins, opts.Log)
-	if err == nil && opts.Real {
+	if err == nil && len(opts.Real) > 0 {
 		l.real = true
-		err = l.pushReal(ctx, opts.Log)
+		err = l.pushReal(ctx, opts.Log, opts.Real)
 	}
 	if err == nil && opts.Engine {
 		err = l.startEngine(ctx, engineBins, opts)

@@ -13,6 +13,7 @@ import (
 	"path"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -47,15 +48,36 @@ func realImages() []realImage {
 	}
 }
 
+// chosen returns the real images of some names.
+func chosen(names []string) ([]realImage, error) {
+	all := realImages()
+	if slices.Contains(names, AllReal) {
+		return all, nil
+	}
+	var list []realImage
+	for _, name := range names {
+		i := slices.IndexFunc(all, func(r realImage) bool { return slices.Contains(r.names, name) })
+		if i < 0 {
+			return nil, fmt.Errorf("there is no real image for %s", name)
+		}
+		list = append(list, all[i])
+	}
+	return list, nil
+}
+
 // debianNames are the names that the bare Debian system takes over.
 func debianNames() []string {
 	return []string{"debian:bookworm-slim", "debian:bookworm", "debian:12-slim", "debian:trixie-slim"}
 }
 
-// pushReal replaces the most used stand-ins by real systems, which are made where the user's cache
-// folder lacks them.
-func (l *Lab) pushReal(ctx context.Context, log *slog.Logger) error {
+// pushReal replaces stand-ins by real systems, which are made where the user's cache folder lacks
+// them.
+func (l *Lab) pushReal(ctx context.Context, log *slog.Logger, names []string) error {
 	began := time.Now()
+	images, err := chosen(names)
+	if err != nil {
+		return err
+	}
 	debian, err := debianImage(ctx, log)
 	if err != nil {
 		return fmt.Errorf("make the image of Debian: %w", err)
@@ -65,7 +87,7 @@ func (l *Lab) pushReal(ctx context.Context, log *slog.Logger) error {
 	}
 	var missing []realImage
 	dirs := map[string]string{} // by recipe
-	for _, r := range realImages() {
+	for _, r := range images {
 		dir, err := r.cacheDir(ctx, debian)
 		if err != nil {
 			return fmt.Errorf("find the image %s: %w", r.names[0], err)
@@ -80,7 +102,7 @@ func (l *Lab) pushReal(ctx context.Context, log *slog.Logger) error {
 			return err
 		}
 	}
-	for _, r := range realImages() {
+	for _, r := range images {
 		img, err := layoutImage(dirs[r.recipe])
 		if err != nil {
 			return err

@@ -1,8 +1,9 @@
 // Command labctl runs the lab of package lab for people, for `make demo` and for test runs.
 //
-//	labctl up [--dir DIR] [--env FILE] [--real] [--engine]  run a lab until Ctrl-C, and say how to use it
-//	labctl run [--dir DIR] [--real] [--engine] -- CMD ARG…  run a command beside a lab, with buildctl in its PATH;
-//	                                                        its exit status is labctl's
+//	labctl up [--dir DIR] [--env FILE] [--real[=IMAGE,…]] [--engine]
+//	              run a lab until Ctrl-C, and say how to use it
+//	labctl run [--dir DIR] [--real[=IMAGE,…]] [--engine] -- CMD ARG…
+//	              run a command beside a lab, with buildctl in its PATH; its exit status is labctl's
 //	labctl tools  compile the lab's programs, buildx too, and print their folders
 package main
 
@@ -24,8 +25,8 @@ import (
 	"github.com/stokerd/stoker/internal/lab"
 )
 
-const usage = `usage: labctl up [--dir DIR] [--env FILE] [--real] [--engine]
-       labctl run [--dir DIR] [--real] [--engine] -- COMMAND [ARG...]
+const usage = `usage: labctl up [--dir DIR] [--env FILE] [--real[=IMAGE,…]] [--engine]
+       labctl run [--dir DIR] [--real[=IMAGE,…]] [--engine] -- COMMAND [ARG...]
        labctl tools
 `
 
@@ -53,12 +54,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (int, err
 	flags.Usage = func() { fmt.Fprint(stderr, usage) }
 	dir := flags.String("dir", "", "keep the lab's state here; default: a temporary directory")
 	env := flags.String("env", "", "also write the environment to this file, as shell exports")
-	realImages := flags.Bool("real", false, "real Debian, Node, Python and Go in the images; made once, in some minutes")
+	var realImages realFlag
+	flags.Var(&realImages, "real", "real Debian, Node, Python and Go in the images, or in those given; made once, in some minutes")
 	engine := flags.Bool("engine", false, "a Docker Engine, too; compiled once, in some minutes")
 	if err := flags.Parse(args[1:]); err != nil {
 		return 2, nil // flag has said why
 	}
-	opts := lab.Options{Dir: *dir, Real: *realImages, Engine: *engine, Log: slog.New(slog.NewTextHandler(stderr, nil))}
+	opts := lab.Options{Dir: *dir, Real: realImages, Engine: *engine, Log: slog.New(slog.NewTextHandler(stderr, nil))}
 	switch args[0] {
 	case "up":
 		return status(up(ctx, opts, *env, stdout))
@@ -73,6 +75,24 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (int, err
 	}
 	fmt.Fprint(stderr, usage)
 	return 2, nil
+}
+
+// realFlag is --real for all that can be real, or --real=IMAGE,… for some.
+type realFlag []string
+
+func (r *realFlag) String() string   { return strings.Join(*r, ",") }
+func (r *realFlag) IsBoolFlag() bool { return true }
+
+func (r *realFlag) Set(text string) error {
+	switch text {
+	case "true":
+		*r = []string{lab.AllReal}
+	case "false":
+		*r = nil
+	default:
+		*r = strings.Split(text, ",")
+	}
+	return nil
 }
 
 func status(err error) (int, error) {
