@@ -29,9 +29,13 @@ const (
 	Tools  = "tools"  // that, and /usr/local
 )
 
+// Upward, before a path, says that it is looked for in the working folder and in all
+// above it.
+const Upward = "^"
+
 // An Effect is what a command reads and writes. Paths are as the command or the
-// table has them: absolute, relative to the working folder, or below "~", the
-// home of the user; or System or Tools.
+// table has them: absolute, relative to the working folder, below "~", the home
+// of the user, or behind [Upward]; or System or Tools.
 type Effect struct {
 	Reads, Writes []string
 	Install       *Install // nil for a command that is none

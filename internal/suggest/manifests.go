@@ -141,7 +141,12 @@ func (m *move) plan(b Build) bool {
 			return ""
 		},
 		m.between,
-		func(b Build) string { return m.clashes(b, m.last, m.run.touch) },
+		func(b Build) string {
+			// What the RUN's other commands read of the manifests is copied in front of it as well.
+			own := m.run.touch
+			own.reads = slices.DeleteFunc(slices.Clone(own.reads), func(p string) bool { return slices.Contains(files, p) })
+			return m.clashes(b, m.last, own)
+		},
 		func(b Build) string { return m.bring(b, m.last, files) },
 		m.collisions,
 	} {

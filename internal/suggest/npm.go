@@ -19,7 +19,7 @@ var nodeScripts = []string{
 // curious are packages whose own install scripts look into the project that
 // installs them: for a schema, a configuration file or hooks.
 var curious = []string{
-	"@prisma/client", "@sveltejs/kit", "puppeteer", "msw", "lefthook", "@evilmartians/lefthook", "simple-git-hooks", "pre-commit", "yorkie", "ghooks",
+	"@prisma/client", "@sveltejs/kit", "puppeteer", "msw", "nx", "lefthook", "@evilmartians/lefthook", "simple-git-hooks", "pre-commit", "yorkie", "ghooks",
 }
 
 // npmWiden looks at what npm reads beside the manifests.
@@ -28,7 +28,7 @@ func npmWiden(r reader, ci bool, has func(...string) bool) ([]string, string) {
 	if ci && !locked {
 		return nil, "`npm ci` needs a package-lock.json, and the context has none"
 	}
-	more, obstacle := nodeWiden(r, has("--ignore-scripts"), nil)
+	more, obstacle := nodeWiden(r, lifecycle{ignored: has("--ignore-scripts")}, nil)
 	if obstacle != "" {
 		return more, obstacle
 	}
@@ -58,7 +58,7 @@ func yarnWiden(r reader, has func(...string) bool) ([]string, string) {
 	if r.exists("yarn.lock") && !has("--frozen-lockfile", "--immutable") {
 		return nil, "`yarn install` may rewrite yarn.lock: use --frozen-lockfile"
 	}
-	files, obstacle := nodeWiden(r, has("--ignore-scripts", "--mode=skip-build"), nil)
+	files, obstacle := nodeWiden(r, lifecycle{ignored: has("--ignore-scripts", "--mode=skip-build")}, nil)
 	return append(more, files...), obstacle
 }
 
@@ -82,7 +82,7 @@ func pnpmWiden(r reader, has func(...string) bool) ([]string, string) {
 	if text != nil {
 		more = append(more, path.Join(r.dir, "pnpm-workspace.yaml"))
 	}
-	files, obstacle := nodeWiden(r, has("--ignore-scripts"), w.packages)
+	files, obstacle := nodeWiden(r, lifecycle{ignored: has("--ignore-scripts"), only: w.builds}, w.packages)
 	return append(more, files...), obstacle
 }
 
@@ -91,7 +91,7 @@ func bunWiden(r reader, has func(...string) bool) ([]string, string) {
 	if r.any("bun.lock", "bun.lockb") != "" && !has("--frozen-lockfile") {
 		return nil, "`bun install` may rewrite the lock file: use --frozen-lockfile"
 	}
-	return nodeWiden(r, has("--ignore-scripts"), nil)
+	return nodeWiden(r, lifecycle{ignored: has("--ignore-scripts")}, nil)
 }
 
 // A packageJSON is what of a package.json widens what an install reads.
@@ -119,9 +119,9 @@ type dependencies struct {
 }
 
 // nodeWiden looks in package.json, and in those of the workspaces, for what makes
-// an install read more than the manifests. patterns are workspaces that another
-// file names.
-func nodeWiden(r reader, ignoreScripts bool, patterns []string) ([]string, string) {
+// an install read more than the manifests. scripts says what its command and other
+// files decide about them, and patterns are workspaces that another file names.
+func nodeWiden(r reader, scripts lifecycle, patterns []string) ([]string, string) {
 	var pkg packageJSON
 	if err := json.Unmarshal(r.local("package.json"), &pkg); err != nil {
 		return nil, fmt.Sprintf("package.json cannot be read: %v", err)
@@ -139,7 +139,10 @@ func nodeWiden(r reader, ignoreScripts bool, patterns []string) ([]string, strin
 	if obstacle != "" {
 		return nil, obstacle
 	}
-	scripts := lifecycle{ignored: ignoreScripts, gyp: r.exists("binding.gyp"), git: r.git(r.dir), patches: true}
+	scripts.gyp, scripts.git, scripts.patches = r.exists("binding.gyp"), r.git(r.dir), true
+	if raw := pkg.PNPM["onlyBuiltDependencies"]; scripts.only == nil && json.Unmarshal(raw, &scripts.only) != nil {
+		scripts.only = nil
+	}
 	if obstacle := pkg.obstacle("package.json", scripts, len(members) > 0); obstacle != "" {
 		return nil, obstacle
 	}
@@ -159,7 +162,7 @@ func nodeWiden(r reader, ignoreScripts bool, patterns []string) ([]string, strin
 			return nil, shown + " has commands (bin), which the install links only if their files are there"
 		}
 	}
-	if !ignoreScripts && pkg.patched() {
+	if !scripts.ignored && pkg.patched() {
 		members = append(members, r.matching("patches/**/*")...)
 	}
 	return slices.Concat(members, settings, patched), ""
@@ -237,6 +240,9 @@ func (p packageJSON) workspaces() []string {
 // A lifecycle is what decides about the scripts that an install runs.
 type lifecycle struct {
 	ignored bool // --ignore-scripts
+	// only are the packages whose own scripts run, with a version perhaps, where the
+	// project lists them; nil for all.
+	only    []string
 	gyp     bool // the project has an add-on to compile
 	git     bool // a .git would be there
 	patches bool // patch-package may run, and what it reads is known
@@ -253,6 +259,13 @@ var (
 func (l lifecycle) reads(script string) bool {
 	script = strings.TrimSpace(script)
 	return !asksManager.MatchString(script) && (l.git || !putsHooks.MatchString(script)) && !(l.patches && patches.MatchString(script))
+}
+
+// runs reports whether the install runs the scripts of a package.
+func (l lifecycle) runs(name string) bool {
+	return !l.ignored && (l.only == nil || slices.ContainsFunc(l.only, func(one string) bool {
+		return one == name || strings.HasPrefix(one, name+"@")
+	}))
 }
 
 // patches matches what applies the files in the folder patches to what was installed.
@@ -278,7 +291,7 @@ func (p packageJSON) obstacle(shown string, scripts lifecycle, member bool) stri
 	}
 	for _, set := range []map[string]string{p.Dependencies, p.DevDependencies, p.OptionalDependencies, p.PeerDependencies} {
 		for _, name := range slices.Sorted(maps.Keys(set)) {
-			if !scripts.ignored && slices.Contains(curious, name) {
+			if slices.Contains(curious, name) && scripts.runs(name) {
 				return fmt.Sprintf("the install script of %s reads files of the project", name)
 			}
 			if localSpec(set[name]) && !(member && strings.HasPrefix(set[name], "workspace:") && !strings.Contains(set[name], "/")) {

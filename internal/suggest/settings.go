@@ -80,6 +80,7 @@ func namesPath(key, value string) bool {
 type pnpmWorkspace struct {
 	packages []string
 	patches  []string
+	builds   []string // packages whose scripts may run; nil where none are listed
 }
 
 // readPnpmWorkspace reads a pnpm-workspace.yaml, or says why what it leads to is not
@@ -104,6 +105,7 @@ func readPnpmWorkspace(text []byte) (w pnpmWorkspace, obstacle string) {
 	} else if all["patchedDependencies"] != nil {
 		return w, "the patches of pnpm-workspace.yaml cannot be listed for sure"
 	}
+	w.builds = allowedBuilds(all)
 	delete(all, "packages")
 	delete(all, "patchedDependencies")
 	for _, key := range slices.Sorted(maps.Keys(all)) {
@@ -116,6 +118,25 @@ func readPnpmWorkspace(text []byte) (w pnpmWorkspace, obstacle string) {
 		}
 	}
 	return w, ""
+}
+
+// allowedBuilds returns the packages whose scripts pnpm runs by these settings; nil
+// for all that it would run without them.
+func allowedBuilds(settings map[string]any) []string {
+	if settings["dangerouslyAllowAllBuilds"] == true {
+		return nil
+	}
+	if allow, ok := settings["allowBuilds"].(map[string]any); ok {
+		names := []string{}
+		for name, may := range allow {
+			if may != false {
+				names = append(names, name)
+			}
+		}
+		return names
+	}
+	names, _ := texts(settings["onlyBuiltDependencies"])
+	return names
 }
 
 // texts returns a list of texts; none is an empty one.

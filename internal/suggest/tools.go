@@ -8,8 +8,8 @@ import (
 	"github.com/stokerd/stoker/internal/effects"
 )
 
-// isFree reports a command that is known to keep to the system's own places
-// wherever it runs.
+// isFree reports a command that is known to keep to the system's own places, and to
+// settings of its program, wherever it runs.
 func isFree(c command) bool {
 	if len(c.words) == 0 || len(c.inner) > 0 || len(c.writes) > 0 || c.steered() {
 		return false
@@ -20,7 +20,7 @@ func isFree(c command) bool {
 	}
 	return !slices.ContainsFunc(append(slices.Clone(e.Reads), e.Writes...), func(p string) bool {
 		_, places := effects.PlacesOf(p)
-		return !places && p[0] != '~' && !path.IsAbs(p) && !strings.HasPrefix(p, ".")
+		return !places && p[0] != '~' && !path.IsAbs(p) && !strings.HasPrefix(p, ".") && !strings.HasPrefix(p, effects.Upward)
 	})
 }
 

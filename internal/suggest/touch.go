@@ -52,7 +52,14 @@ func (v *stageView) touches(i int, dir string, vars map[string]string, reads, wr
 				}
 				continue
 			}
-			*set.to = append(*set.to, resolve(dir, name, 0))
+			up := strings.HasPrefix(name, effects.Upward)
+			name = strings.TrimPrefix(name, effects.Upward)
+			for at := dir; ; at = path.Dir(at) {
+				*set.to = append(*set.to, resolve(at, name, 0))
+				if !up || at == path.Dir(at) || at == baseDir {
+					break
+				}
+			}
 		}
 	}
 	return t, true

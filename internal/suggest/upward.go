@@ -53,6 +53,9 @@ func upward(r reader, tool string) (more []string, obstacle string) {
 			names = slices.Concat(names, look.root)
 			obstacle = cmp.Or(obstacle, path.Join(dir, look.root[i])+" is of a workspace: the install looks at the other members as well")
 		}
+		if manifest := path.Join(dir, "package.json"); (tool == "yarn" || tool == "pnpm") && there(manifest) && namesManager(r.file(manifest)) {
+			names = append(slices.Clone(names), "package.json")
+		}
 		for _, name := range names {
 			if image := path.Join(dir, name); there(image) {
 				more = append(more, image)
@@ -62,6 +65,12 @@ func upward(r reader, tool string) (more []string, obstacle string) {
 			return more, obstacle
 		}
 	}
+}
+
+// namesManager reports a package.json that says which yarn or pnpm it is that runs.
+func namesManager(text []byte) bool {
+	var pkg packageJSON
+	return json.Unmarshal(text, &pkg) != nil || pkg.PackageManager != ""
 }
 
 // rootOfWorkspace reports a file that names the members of a workspace.
