@@ -83,6 +83,11 @@ func Convert(ctx context.Context, in Input, resolver Resolver) (*Plan, error) {
 		return nil, err
 	}
 	results, err := convert(ctx, gw)
+	if err != nil && gw.suppose() {
+		if again, err2 := convert(ctx, gw); err2 == nil {
+			results, err = again, nil
+		}
+	}
 	if err != nil {
 		return nil, in.explain(err)
 	}

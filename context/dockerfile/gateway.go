@@ -2,11 +2,13 @@ package dockerfile
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -22,6 +24,7 @@ import (
 	"github.com/moby/buildkit/solver/pb"
 	"github.com/moby/buildkit/util/apicaps"
 	apicapspb "github.com/moby/buildkit/util/apicaps/pb"
+	dockerspec "github.com/moby/docker-image-spec/specs-go/v1"
 	digest "github.com/opencontainers/go-digest"
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
 	fstypes "github.com/tonistiigi/fsutil/types"
@@ -63,6 +66,8 @@ type gateway struct {
 	warned  []Warning
 	onBuild map[string][]string // image -> its ONBUILD triggers
 	images  map[imageID]Image   // that the resolver knows
+	// supposed are variables of images whose environment is not known: see suppose.
+	supposed []string
 }
 
 // An imageID is what the resolver was asked for.
@@ -250,8 +255,59 @@ func (g *gateway) ResolveImageConfig(ctx context.Context, ref string, opt source
 	if triggers := image.Keep().OnBuild; len(triggers) > 0 {
 		g.onBuild[ref] = triggers
 	}
-	config, err := g.guard.config(image.Config)
+	config := image.Config
+	if g.unknown[ref] || g.partial[ref] {
+		if config, err = withVariables(config, g.supposed); err != nil {
+			return "", "", nil, err
+		}
+	}
+	config, err = g.guard.config(config)
 	return ref, digest.Digest(image.Digest), config, err
+}
+
+// suppose has images whose environment is not known set what the Dockerfile uses and
+// does not set itself, and reports whether that can help a conversion which failed:
+// `VOLUME $DATA` is an error where DATA is empty.
+func (g *gateway) suppose() bool {
+	if len(g.unknown)+len(g.partial) == 0 {
+		return false
+	}
+	f, err := Parse("Dockerfile", g.text)
+	if err != nil {
+		return false
+	}
+	set := map[string]bool{}
+	for _, st := range f.Stages {
+		for _, in := range st.Instructions {
+			for _, v := range in.Vars {
+				set[v.Name] = true
+			}
+		}
+	}
+	for _, use := range variableUse.FindAllStringSubmatch(string(g.text), -1) {
+		if name := use[1]; !set[name] && !slices.Contains(g.supposed, name) {
+			g.supposed = append(g.supposed, name)
+		}
+	}
+	return len(g.supposed) > 0
+}
+
+var variableUse = regexp.MustCompile(`\$\{?([A-Za-z_][A-Za-z0-9_]*)`)
+
+// withVariables gives an image's configuration variables. "1" is a folder, a port, a
+// user and a signal.
+func withVariables(config []byte, names []string) ([]byte, error) {
+	if len(names) == 0 {
+		return config, nil
+	}
+	var image dockerspec.DockerOCIImage
+	if err := json.Unmarshal(config, &image); err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		image.Config.Env = append(image.Config.Env, name+"=1")
+	}
+	return json.Marshal(image)
 }
 
 func (g *gateway) ResolveSourceMetadata(ctx context.Context, op *pb.SourceOp, opt sourceresolver.Opt) (*sourceresolver.MetaResponse, error) {
