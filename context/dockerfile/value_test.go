@@ -64,7 +64,7 @@ func TestNoValuesInErrors(t *testing.T) {
 		{"image", "ARG V\nFROM $V/UPPER"},
 		{"platform", "ARG V\nFROM --platform=$V/a/b/c alpine"},
 		{"chmod", "FROM alpine\nARG V\nCOPY --chmod=$V a /"},
-		{"required", "FROM alpine\nARG V\nENV A=${NOPE?$V}"},
+		{"required", "FROM alpine\nARG V\nARG NOPE\nENV A=${NOPE:?$V}"},
 		{"mount", "FROM alpine\nARG V\nRUN --mount=type=cache,target=/x,mode=$V true"},
 		{"port", "FROM alpine\nARG V\nEXPOSE $V"},
 		{"checksum", "FROM alpine\nARG V\nADD --checksum=$V https://example.com/a /"},

@@ -58,7 +58,7 @@ func yarnWiden(r reader, has func(...string) bool) ([]string, string) {
 	if r.exists("yarn.lock") && !has("--frozen-lockfile", "--immutable") {
 		return nil, "`yarn install` may rewrite yarn.lock: use --frozen-lockfile"
 	}
-	files, obstacle := nodeWiden(r, lifecycle{ignored: has("--ignore-scripts", "--mode=skip-build")}, nil)
+	files, obstacle := nodeWiden(r, lifecycle{ignored: has("--ignore-scripts", "--mode=skip-build"), berry: len(more) > 0}, nil)
 	return append(more, files...), obstacle
 }
 
@@ -244,6 +244,7 @@ type lifecycle struct {
 	// project lists them; nil for all.
 	only    []string
 	gyp     bool // the project has an add-on to compile
+	berry   bool // yarn 2 and later, whose folder of patches is read
 	git     bool // a .git would be there
 	patches bool // patch-package may run, and what it reads is known
 }
@@ -294,10 +295,18 @@ func (p packageJSON) obstacle(shown string, scripts lifecycle, member bool) stri
 			if slices.Contains(curious, name) && scripts.runs(name) {
 				return fmt.Sprintf("the install script of %s reads files of the project", name)
 			}
+			if scripts.berry && yarnPatch.MatchString(set[name]) && !relativePatch.MatchString(set[name]) {
+				continue
+			}
 			if localSpec(set[name]) && !(member && strings.HasPrefix(set[name], "workspace:") && !strings.Contains(set[name], "/")) {
 				return fmt.Sprintf("%s is installed from a path of the sources", name)
 			}
 		}
+	}
+	var resolutions map[string]string
+	if scripts.berry && json.Unmarshal(p.Resolutions, &resolutions) == nil {
+		maps.DeleteFunc(resolutions, func(_, spec string) bool { return yarnPatch.MatchString(spec) })
+		p.Resolutions = json.RawMessage(fmt.Sprintf("%q", slices.Collect(maps.Values(resolutions))))
 	}
 	for _, raw := range append([]json.RawMessage{p.Overrides, p.Resolutions}, slices.Collect(maps.Values(p.PNPM))...) {
 		if localMark(string(raw)) != "" {
@@ -306,6 +315,13 @@ func (p packageJSON) obstacle(shown string, scripts lifecycle, member bool) stri
 	}
 	return ""
 }
+
+// yarnPatch matches a package of the registry with patches out of yarn's own folder.
+var yarnPatch = regexp.MustCompile(`^patch:[^#]+@npm(?::|%3A)[^#/]+#(?:(?:optional!)?(?:~/|\./)?\.yarn/patches/[^/&]+(?:&|$))+$`)
+
+// relativePatch matches one whose folder is that beside the very package.json, which
+// need not be the project's.
+var relativePatch = regexp.MustCompile(`[#&!](?:\./)?\.yarn/`)
 
 // localMarks are what a package from a path is named with; a scheme is no part of
 // another word, as in "sharedWorkspaceLockfile: true".

@@ -49,9 +49,9 @@ func (in Input) handedOn(st dockerfile.Stage, i int, name string) bool {
 
 // checkedSecret reports a variable that BuildKit's check takes for a secret by
 // its name, and that may hold one: not an address or a file's name, and not an
-// ENV that is empty or stands for nothing but the ARG above it.
+// ENV that is empty, says yes or no, or stands for nothing but the ARG above it.
 func (in Input) checkedSecret(ins dockerfile.Instruction, v dockerfile.Variable) bool {
-	if harmless.MatchString(v.Name) || ins.Keyword == "ENV" && strings.Trim(v.Value, `"'`) == "" {
+	if harmless.MatchString(v.Name) || ins.Keyword == "ENV" && yesOrNo.MatchString(strings.Trim(v.Value, `"'`)) {
 		return false
 	}
 	for _, b := range in.Builds {
@@ -66,6 +66,9 @@ func (in Input) checkedSecret(ins dockerfile.Instruction, v dockerfile.Variable)
 	}
 	return false
 }
+
+// yesOrNo matches values of switches.
+var yesOrNo = regexp.MustCompile(`^(?i:[01]|true|false|yes|no|on|off|none)?$`)
 
 // harmless matches names of things about secrets that are none.
 var harmless = regexp.MustCompile(`(?i)_(URL|URI|HOST|ENDPOINT|FILE|PATH|DIR|NAME|ID|TYPE|TTL|EXPIRY|LENGTH|ENABLED|METHOD|MODE|ALGORITHM|ISSUER)$|^(KEY_|AUTH_(URL|MODE))`)
