@@ -16,6 +16,9 @@ var nodeScripts = []string{
 	"pnpm:devPreinstall", "preinstall", "install", "postinstall", "prepublish", "preprepare", "prepare", "postprepare", "dependencies",
 }
 
+// berryScripts are those that yarn 2 and later run (yarn: docs, "Lifecycle Scripts").
+var berryScripts = []string{"preinstall", "install", "postinstall"}
+
 // curious are packages whose own install scripts look into the project that
 // installs them: for a schema, a configuration file or hooks.
 var curious = []string{
@@ -281,7 +284,11 @@ func (p packageJSON) patched() bool {
 // a workspace.
 func (p packageJSON) obstacle(shown string, scripts lifecycle, member bool) string {
 	if !scripts.ignored {
-		for _, name := range nodeScripts {
+		run := nodeScripts
+		if scripts.berry {
+			run = berryScripts
+		}
+		for _, name := range run {
 			if script, ok := p.Scripts[name]; ok && scripts.reads(script) {
 				return fmt.Sprintf("%s has a %s script, which the install runs and which may read the sources", shown, name)
 			}
