@@ -2,6 +2,7 @@ package suggest
 
 import (
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -92,7 +93,12 @@ func globsFolder(c Context, pattern string) bool {
 
 // wholeFolder reports a folder all of which is read: files that come later are too,
 // and nobody would think of writing them into a Dockerfile.
-func wholeFolder(dir string) bool { return path.Base(dir) == "patches" }
+func wholeFolder(dir string) bool {
+	return path.Base(dir) == "patches" || yarnFolder.MatchString(dir)
+}
+
+// yarnFolder matches folders in which an upgrade of yarn gives files other names.
+var yarnFolder = regexp.MustCompile(`(^|/)\.yarn/(releases|plugins(/[^/]+)?)$`)
 
 // holdsOnly reports a folder that has no files but these, and some of them.
 func holdsOnly(c Context, dir string, files []string) bool {
