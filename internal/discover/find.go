@@ -89,14 +89,15 @@ func otherSuffix(ext string) bool {
 }
 
 // skipped reports whether a directory of this name is not looked into. Build
-// files in testdata and its like are fixtures of tests, and those in
-// node_modules and vendor belong to dependencies.
+// files in testdata and its like are fixtures of tests, those in node_modules and
+// vendor belong to dependencies, and of hidden folders only .docker and its like are
+// for people's builds.
 func skipped(base string) bool {
 	switch base {
 	case "node_modules", "vendor", "testdata", "testfiles", "fixtures", "__fixtures__":
 		return true
 	}
-	return strings.HasPrefix(base, ".") || strings.HasPrefix(base, "testfiles-")
+	return strings.HasPrefix(base, ".") && !strings.HasPrefix(base, ".docker") || strings.HasPrefix(base, "testfiles-")
 }
 
 // interesting reports whether a file of this name may define builds.
