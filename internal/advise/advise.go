@@ -174,8 +174,39 @@ func build(ctx context.Context, p *project.Picture, b *project.Build) suggest.Bu
 		out.Ignore.Text = text
 	}
 	out.Ignore.Path = p.Relative(ignoreFile)
-	out.Ignore.Shared = !main.Ignore.Specific && slices.ContainsFunc(p.Builds, func(o *project.Build) bool { return reads(o, b) })
+	if main.Ignore.Specific {
+		return out
+	}
+	known := true
+	for _, o := range p.Builds {
+		if !reads(o, b) {
+			continue
+		}
+		out.Ignore.Shared = true
+		if s, ok := sharer(p, o, main.Root); ok {
+			out.Ignore.Sharers = append(out.Ignore.Sharers, s)
+		} else {
+			known = false
+		}
+	}
+	if !known {
+		out.Ignore.Sharers = nil
+	}
 	return out
+}
+
+// sharer returns a build that reads the ignore file of a context folder, if it does so
+// for its main context only.
+func sharer(p *project.Picture, o *project.Build, root string) (suggest.Sharer, bool) {
+	if o.Selection == nil || slices.ContainsFunc(o.Selection.Named, func(l buildctx.Local) bool { return l.Root == root }) {
+		return suggest.Sharer{}, false
+	}
+	text, err := o.Definition.DockerfileText()
+	if err != nil {
+		return suggest.Sharer{}, false
+	}
+	file, err := dockerfile.Parse(p.Relative(o.Definition.Dockerfile), text)
+	return suggest.Sharer{File: file, Context: buildContext{o.Selection}}, err == nil
 }
 
 // reads reports whether o is a build of another Dockerfile that reads the ignore file of

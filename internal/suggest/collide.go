@@ -95,7 +95,7 @@ func (m *move) leaveOut(b Build, i int, inst install, output string, many bool) 
 	if there && (many || !inst.wipes) {
 		return fmt.Sprintf("%s is not ignored, and `%s` would write over what %s installed: add %s to the ignore file first", output, m.text(i), inst.tool, line)
 	}
-	if b.Ignore.Path == "" || b.Ignore.Shared {
+	if b.Ignore.Path == "" || b.Ignore.Shared && (there || !b.Ignore.spares(output)) {
 		return output + " is not ignored, and other builds share the ignore file: add it there first"
 	}
 	if by := m.otherTaker(b, output+"/x/x.js"); by != "" {
@@ -123,4 +123,45 @@ func (m *move) otherTaker(b Build, p string) string {
 		}
 	}
 	return ""
+}
+
+// spares reports whether none of the other builds that use the file misses a folder
+// that is not there today: it does not take it, or fills it by an install of its own.
+func (f IgnoreFile) spares(folder string) bool {
+	return len(f.Sharers) > 0 && !slices.ContainsFunc(f.Sharers, func(s Sharer) bool { return s.misses(folder) })
+}
+
+func (s Sharer) misses(folder string) bool {
+	for _, st := range s.File.Stages {
+		v := newStageView(s.File, st)
+		for i, in := range st.Instructions {
+			mounts := in.Run != nil && len(in.Run.Mounts) > 0
+			if (takesContext(in) || mounts) && s.Context.Takes(in.Lines.From, folder+"/x/x.js") && (mounts || !s.fills(v, i, folder)) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// fills reports whether an install below a COPY fills the folder that it brings.
+func (s Sharer) fills(v *stageView, i int, folder string) bool {
+	for k := i + 1; k < len(v.stage.Instructions); k++ {
+		if v.stage.Instructions[k].Run == nil {
+			continue
+		}
+		for _, inst := range viewRun(v, k).installs {
+			if inst.output != path.Base(folder) {
+				continue
+			}
+			// Its own, or that of a member of its workspace.
+			for _, output := range []string{inst.output, folder} {
+				image := path.Join(resolve(inst.dir, output, 0), "x", "x.js")
+				if slices.Contains(v.sources(s.Context, i, image), folder+"/x/x.js") {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }

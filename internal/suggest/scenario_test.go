@@ -24,7 +24,7 @@ import (
 //
 //	Dockerfile       the file to look at
 //	.dockerignore    the ignore file, if any
-//	builds           further definitions, one a line: NAME TARGET [DIR] [shared] [ARG=VALUE]...; "-" is the default
+//	builds           further definitions, one a line: NAME TARGET [DIR] [shared] [sharer:DOCKERFILE]... [ARG=VALUE]...; "-" is the default
 //	history          commits, oldest first: [COUNT] PATH... ; PATH=ID gives content, else it is new
 //	seconds          observed medians: SECONDS INSTRUCTION
 //	beside           definitions that share a copy of the context, one a line: NAME FILES BYTES [elsewhere]
@@ -243,12 +243,17 @@ func (s scenario) input(t *testing.T, files map[string]string) suggest.Input {
 	}
 	for line := range strings.Lines(lines) {
 		args := map[string]string{}
+		var others []string // Dockerfiles that use the ignore file, too
 		w := slices.DeleteFunc(strings.Fields(line), func(word string) bool {
 			name, value, ok := strings.Cut(word, "=")
 			if ok {
 				args[name] = value
 			}
-			return ok
+			other, sharer := strings.CutPrefix(word, "sharer:")
+			if sharer {
+				others = append(others, other)
+			}
+			return ok || sharer
 		})
 		w = append(w, "", "")
 		b := suggest.Build{Name: w[0], Target: strings.Trim(w[1], "-"), Dir: strings.Trim(w[2], "-"), Args: args}
@@ -266,6 +271,14 @@ func (s scenario) input(t *testing.T, files map[string]string) suggest.Input {
 		b.Ignore = suggest.IgnoreFile{Path: path.Join(b.Dir, ".dockerignore"), Shared: slices.Contains(w, "shared")}
 		if text, ok := files[b.Ignore.Path]; ok {
 			b.Ignore.Text = []byte(text)
+		}
+		for _, name := range others {
+			other, err := dockerfile.Parse(name, []byte(files[name]))
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.Ignore.Shared = true
+			b.Ignore.Sharers = append(b.Ignore.Sharers, suggest.Sharer{File: other, Context: newContext(t, other, files, b.Dir)})
 		}
 		b.Secrets = strings.Fields(s.sections["secrets"])
 		b.Beside = s.beside(t)

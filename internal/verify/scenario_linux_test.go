@@ -75,7 +75,7 @@ func proposals(t *testing.T) []proposal {
 }
 
 // define reads the builds of a scenario, one a line: NAME TARGET [DIR] [shared]
-// [ARG=VALUE]..., "-" being the default target.
+// [sharer:DOCKERFILE]... [ARG=VALUE]..., "-" being the default target.
 func (p *proposal) define(builds string) {
 	for line := range strings.Lines(builds) {
 		words := strings.Fields(line)
@@ -89,7 +89,7 @@ func (p *proposal) define(builds string) {
 		for _, w := range words[2:] {
 			if name, value, ok := strings.Cut(w, "="); ok {
 				def.Args[name] = value
-			} else if w != "shared" {
+			} else if w != "shared" && !strings.HasPrefix(w, "sharer:") {
 				def.Context = w
 			}
 		}
