@@ -89,7 +89,7 @@ func (p *proposal) define(builds string) {
 		for _, w := range words[2:] {
 			if name, value, ok := strings.Cut(w, "="); ok {
 				def.Args[name] = value
-			} else if w != "shared" && !strings.HasPrefix(w, "sharer:") {
+			} else if w != "-" && w != "shared" && !strings.HasPrefix(w, "sharer:") {
 				def.Context = w
 			}
 		}
