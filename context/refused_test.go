@@ -29,7 +29,7 @@ func untaken(s *Selection) []string {
 				case len(take.Include) > 0: // see doubtful
 				case !taken(s, dockerfile.Take{Local: take.Local, Path: dir}),
 					// Each COPY from a named context has a request of its own.
-					take.Local != dockerfile.MainContext && dir != "." && !takenBy(s, take.Local, i):
+					take.Local != dockerfile.MainContext && dir != "." && !takenBy(s, take.Local, dir, i):
 					list = append(list, dir)
 				default:
 					list = append(list, brokenMatches(s, take)...)
@@ -81,11 +81,11 @@ func takesBroken(s *Selection, local string, step int) bool {
 	return false
 }
 
-// takenBy reports whether a step takes anything of a local.
-func takenBy(s *Selection, local string, step int) bool {
+// takenBy reports whether a step takes a folder of a local, or anything in it.
+func takenBy(s *Selection, local, dir string, step int) bool {
 	for _, l := range s.Locals() {
 		for f := range l.All() {
-			if l.Name == local && slices.Contains(f.Steps, step) {
+			if l.Name == local && slices.Contains(f.Steps, step) && strings.HasPrefix(f.Path+"/", path.Clean("/" + dir)[1:]+"/") {
 				return true
 			}
 		}

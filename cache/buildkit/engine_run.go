@@ -189,6 +189,12 @@ func (e *inEngine) start(ctx context.Context) (*Process, error) {
 	ends := e.api.ContainerWait(ctx, e.id, moby.ContainerWaitOptions{Condition: container.WaitConditionNextExit})
 	if _, err := e.api.ContainerStart(ctx, e.id, moby.ContainerStartOptions{}); err != nil {
 		seen.Close()
+		e.streams.Go(func() {
+			select { // it waits until the container goes
+			case <-ends.Result:
+			case <-ends.Error: //nolint:errcheck // why it does not run is known
+			}
+		})
 		return nil, notRun(err)
 	}
 	written := e.read(ctx, seen.HijackedResponse, e.request.Output, e.request.Output)
@@ -218,9 +224,7 @@ func (e *inEngine) bring(ctx context.Context) error {
 		return err
 	}
 	pr, pw := io.Pipe()
-	e.streams.Add(1)
-	go func() {
-		defer e.streams.Done()
+	e.streams.Go(func() {
 		w := tar.NewWriter(pw)
 		err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: strings.TrimPrefix(toolDir, "/"), Mode: 0o755, ModTime: info.ModTime()})
 		if err == nil {
@@ -230,7 +234,7 @@ func (e *inEngine) bring(ctx context.Context) error {
 			_, err = io.Copy(w, f)
 		}
 		pw.CloseWithError(errors.Join(err, w.Close()))
-	}()
+	})
 	_, err = e.api.CopyToContainer(ctx, e.id, moby.CopyToContainerOptions{DestinationPath: "/", Content: pr})
 	pr.CloseWithError(io.ErrClosedPipe)
 	return err
@@ -265,14 +269,12 @@ func (e *inEngine) tool(ctx context.Context, out io.Writer, args []string) (*Pro
 func (e *inEngine) read(ctx context.Context, from moby.HijackedResponse, out, problems io.Writer) (done <-chan struct{}) {
 	read := make(chan struct{})
 	stop := context.AfterFunc(ctx, from.Close)
-	e.streams.Add(1)
-	go func() {
-		defer e.streams.Done()
+	e.streams.Go(func() {
 		defer close(read)
 		defer from.Close()
 		defer stop()
 		_, _ = stdcopy.StdCopy(out, problems, from.Reader) // cut off by ctx, or by the end of the container
-	}()
+	})
 	return read
 }
 
