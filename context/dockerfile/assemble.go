@@ -19,9 +19,9 @@ import (
 // customName is where the frontend puts a vertex's name.
 const customName = "llb.customname"
 
-// stepPrefix is the start of a step's vertex name: "[linux/amd64 build 3/7] "
+// stepPrefix is the start of a step's vertex name: "[linux/amd64 build  3/17] "
 // (BuildKit: dockerfile2llb.prefixCommand).
-var stepPrefix = regexp.MustCompile(`^\[(?:(.+) )?\s*(\d+)/(\d+)\] `)
+var stepPrefix = regexp.MustCompile(`^\[(?:(.*\S) )?\s*(\d+)/(\d+)\] `)
 
 // An assembler turns converted definitions into the steps of a plan.
 type assembler struct {
