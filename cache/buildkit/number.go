@@ -17,8 +17,12 @@ import (
 func number(found []located) map[string]label {
 	labels := make(map[string]label, len(found))
 	sections := map[sectionID][]located{}
+	made := map[sourceLine]bool{}
 	for _, f := range found {
 		labels[f.digest] = f.label
+		for _, at := range f.places {
+			made[at] = true
+		}
 		if f.line > 0 {
 			id := f.section()
 			sections[id] = append(sections[id], f)
@@ -26,7 +30,7 @@ func number(found []located) map[string]label {
 	}
 	for _, id := range slices.SortedFunc(maps.Keys(sections), sectionID.compare) {
 		steps := sections[id]
-		s := newSection(steps[0].file, id.from)
+		s := newSection(steps[0].file, id.from, func(line int) bool { return made[sourceLine{id.platform, line}] })
 		if slices.ContainsFunc(steps, func(f located) bool { return f.label.onBuild }) {
 			continue // a base image's triggers count, and the file does not show them
 		}
@@ -70,11 +74,15 @@ func (f located) section() sectionID {
 type section struct {
 	name   string // as labels have it
 	alone  bool   // the only stage of the file: labels may leave its name out
-	lines  []int  // of the steps
+	lines  []int  // of the steps that have a number
+	count  int    // of the steps, as totals have it
 	offset []int  // how many steps may come before: FROM is one if it names an image
 }
 
-func newSection(file map[int]string, from int) section {
+// newSection reads the stage whose FROM is on the line from. A WORKDIR that leads to
+// the root makes nothing: it counts, and has no number (BuildKit:
+// dockerfile2llb.dispatchWorkdir). made reports whether a vertex comes from a line.
+func newSection(file map[int]string, from int, made func(line int) bool) section {
 	s := section{name: stageAt(file, from), alone: true}
 	stages := map[string]bool{"scratch": true}
 	inside := false
@@ -88,7 +96,11 @@ func newSection(file map[int]string, from int) section {
 			s.alone = s.alone && inside
 			stages[stageAt(file, line)] = true
 		case "RUN", "COPY", "ADD", "WORKDIR":
-			if inside {
+			if !inside {
+				continue
+			}
+			s.count++
+			if keyword != "WORKDIR" || made(line) {
 				s.lines = append(s.lines, line)
 			}
 		}
@@ -120,7 +132,7 @@ func (s section) fits(f located) bool {
 		return false
 	}
 	return slices.ContainsFunc(s.offset, func(offset int) bool {
-		return f.label.index == position+offset && f.label.total == len(s.lines)+offset
+		return f.label.index == position+offset && f.label.total == s.count+offset
 	})
 }
 
@@ -135,9 +147,9 @@ func (s section) model(steps []located) (model label, foreign bool) {
 	first := steps[0].label
 	for _, f := range steps {
 		position := slices.Index(s.lines, f.line) + 1
-		if f.label.total != first.total || f.label.stage != first.stage || f.label.total <= len(s.lines)+s.offset[0] ||
+		if f.label.total != first.total || f.label.stage != first.stage || f.label.total <= s.count+s.offset[0] ||
 			f.label.index != position+s.offset[0] || f.label.stage != s.name && !(s.alone && f.label.stage == "") {
-			model = label{total: len(s.lines) + s.offset[0], platform: first.platform, stage: s.name}
+			model = label{total: s.count + s.offset[0], platform: first.platform, stage: s.name}
 			if s.alone {
 				model.stage = ""
 			}
@@ -153,7 +165,7 @@ var numbers = regexp.MustCompile(` *\d+/\d+\]$`)
 func (s section) label(f located, model label) label {
 	l := f.label
 	l.stage, l.total, l.platform = model.stage, model.total, model.platform
-	l.index = slices.Index(s.lines, f.line) + 1 + l.total - len(s.lines)
+	l.index = slices.Index(s.lines, f.line) + 1 + l.total - s.count
 	before := numbers.ReplaceAllString(model.prefix, "")
 	if model.prefix == "" {
 		before = "[" + strings.TrimSpace(model.platform+" "+model.stage)

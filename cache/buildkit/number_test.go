@@ -58,6 +58,16 @@ func TestNumber(t *testing.T) {
 			"3 [one 2/2] RUN a\n5 [stage-1 1/1] RUN b",
 			"[one 2/2] [stage-1 1/1]",
 		}, {
+			"a WORKDIR that makes nothing counts without a number",
+			"FROM busybox\nWORKDIR /\nRUN a\nWORKDIR /w\nRUN b\n",
+			"3 [2/5] RUN a\n4 [3/5] WORKDIR /w\n5 [4/5] RUN b",
+			"[2/5] [3/5] [4/5]",
+		}, {
+			"and where the names are another build's",
+			"FROM busybox\nRUN a\nWORKDIR $ROOT\nRUN b\nWORKDIR /w\n",
+			"2 [2/4] RUN a\n4 [3/4] RUN b\n5 [4/4] WORKDIR /w",
+			"[2/5] [3/5] [4/5]",
+		}, {
 			"platforms",
 			"FROM busybox\nRUN a\nRUN b\n",
 			"2 [linux/arm64 2/3] RUN a\n3 [linux/arm64 5/6] RUN b",
@@ -91,6 +101,7 @@ func TestNumber(t *testing.T) {
 				if _, err := fmt.Sscan(line, &f.line); err != nil {
 					t.Fatal(err)
 				}
+				f.places = []sourceLine{{line: f.line}}
 				ok := false
 				if f.label, ok = parseLabel(name); !ok {
 					t.Fatalf("%q is no step's name", name)

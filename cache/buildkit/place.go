@@ -29,6 +29,13 @@ type located struct {
 	// the provenance that tells.
 	file     map[int]string
 	platform int
+	places   []sourceLine // all that it has; equal steps of two stages are one vertex
+}
+
+// A sourceLine is a line of the Dockerfile in the build for one platform.
+type sourceLine struct {
+	platform int // index of the provenance that tells
+	line     int
 }
 
 // locate finds the place that the vertex comes from. Equal steps of two stages
@@ -47,13 +54,14 @@ func (f placeFinder) locate(digest string, l label) located {
 			}
 			byLine := f.instructions(p.source.Source.Infos[loc.SourceIndex].Data)
 			if l.onBuild {
-				return located{digest, l, "ONBUILD " + l.keyword, at, byLine, i}
+				return located{digest: digest, label: l, text: "ONBUILD " + l.keyword, line: at, file: byLine, platform: i}
 			}
 			if !strings.HasPrefix(byLine[at], l.keyword) {
 				continue
 			}
+			found.places = append(found.places, sourceLine{i, at})
 			if found.text == "" || stageAt(byLine, at) == l.stage {
-				found = located{digest, l, byLine[at], at, byLine, i}
+				found.text, found.line, found.file, found.platform = byLine[at], at, byLine, i
 			}
 		}
 	}

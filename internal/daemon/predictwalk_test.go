@@ -125,6 +125,27 @@ func (w *walk) step(n int) {
 	w.daemon.wait(w.dir, "the build", func(repo api.Repository) bool {
 		return len(repo.Definitions) == 1 && repo.Definitions[0].Last != nil && repo.Definitions[0].Last.Ref == w.last
 	})
+	if diff := cmp.Diff(placesOf(predicted.Steps, func(s api.StepPrediction) string { return fmt.Sprint(s.Stage, s.Index, " ", s.Name) }), w.built()); diff != "" {
+		w.t.Errorf("seed %d, build %d after %s: the steps that were predicted (-) and built (+):\n%s\n%s", w.seed, n, what, diff, w.dockerfile)
+	}
+}
+
+// built returns the places of the last build's steps.
+func (w *walk) built() []string {
+	w.t.Helper()
+	why, err := w.daemon.Why(w.t.Context(), api.WhyRequest{Dir: w.dir, Build: w.last})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return placesOf(why.Steps, func(s api.WhyStep) string { return fmt.Sprint(s.Stage, s.Index, " ", s.Name) })
+}
+
+func placesOf[S any](steps []S, place func(S) string) []string {
+	var list []string
+	for _, s := range steps {
+		list = append(list, place(s))
+	}
+	return list
 }
 
 func (w *walk) write(name, text string) {
@@ -158,6 +179,12 @@ func (w *walk) draw() {
 	stages := 2 + w.IntN(2)
 	for s := range stages {
 		fmt.Fprintf(&b, "FROM node:20 AS s%d\nLABEL nonce=%s\nRUN echo %s%d > /made\n", s, w.nonce, w.nonce, s)
+		if w.IntN(4) == 0 {
+			b.WriteString("WORKDIR /\n") // which counts, and has no number
+		}
+		if w.IntN(6) == 0 {
+			b.WriteString(strings.Repeat("WORKDIR /deeper\nWORKDIR deeper\n", 5)) // so many that numbers are padded
+		}
 		for range 1 + w.IntN(4) {
 			if w.IntN(2) == 0 {
 				b.WriteString(copies[w.IntN(len(copies))])
