@@ -189,21 +189,22 @@ func (m *move) wouldBring(b Build, image string) bool {
 // instruction m.last, as image paths.
 func (m *move) matching(b Build, dir, pattern string) []string {
 	var list []string
+	parts := strings.Split(pattern, "/")
 	for i, in := range m.view.stage.Instructions[:m.last] {
 		if !takesContext(in) {
 			continue
 		}
-		for _, probe := range m.view.sources(b.Context, i, path.Join(dir, "x")) {
-			base := path.Dir(probe)
-			for _, p := range glob(b.Context, path.Join(base, pattern)) {
-				rel, _ := below("/"+strings.TrimPrefix(base, "."), "/"+p)
-				image := path.Join(dir, rel)
-				if found, _, ok := m.provider(b, m.last, image); ok && found == p && !slices.Contains(list, image) {
-					list = append(list, image)
-				}
+		for p, image := range m.view.puts(b.Context, i, parts[len(parts)-1]) {
+			rel, ok := below(dir, image)
+			if !ok || slices.Contains(list, image) || !matches(parts, strings.Split(rel, "/")) {
+				continue
+			}
+			if found, _, ok := m.provider(b, m.last, image); ok && found == p {
+				list = append(list, image)
 			}
 		}
 	}
+	slices.Sort(list)
 	return list
 }
 

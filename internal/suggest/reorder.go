@@ -169,11 +169,17 @@ func (o *ordering) keepsClear(c, t int) bool {
 			// What stands above the RUN today is all that it can read.
 			m := &move{view: v, last: t, context: b.Context}
 			r := m.reader(b, inst)
+			var searched []string
+			list := r.list
+			r.list = func(dir, pattern string) []string {
+				searched = append(searched, path.Join(dir, fixed(pattern)))
+				return list(dir, pattern)
+			}
 			if inst.discover != nil {
 				inst.main = inst.discover(r)
 			}
 			more, obstacle := inst.widen(r)
-			if obstacle != "" {
+			if obstacle != "" || o.hidden(b, c, t, searched) {
 				return false
 			}
 			touched.reads = slices.Concat(touched.reads, inst.main, inst.extra, more)
@@ -191,6 +197,37 @@ func (o *ordering) keepsClear(c, t int) bool {
 		}
 	}
 	return true
+}
+
+// fixed returns the folders of a pattern above the first that is none by name.
+func fixed(pattern string) string {
+	parts := strings.Split(pattern, "/")
+	n := slices.IndexFunc(parts, func(s string) bool { return strings.ContainsAny(s, "*?[") })
+	if n < 0 {
+		n = len(parts) - 1
+	}
+	return path.Join(parts[:n]...)
+}
+
+// hidden reports whether what instruction t finds in the folders that it searches is
+// not known: it is copied from elsewhere than the context, by what stands above or by
+// instruction c, or in a stage below this one.
+func (o *ordering) hidden(b Build, c, t int, searched []string) bool {
+	v := o.view
+	for i, in := range v.stage.Instructions {
+		if (i < t || i == c) && in.Copy != nil && !takesContext(in) && v.clash(b, i, searched) != "" {
+			return true
+		}
+	}
+	for at := v.stage.BaseStage; at >= 0; at = v.file.Stages[at].BaseStage {
+		under := newStageView(v.file, v.file.Stages[at])
+		for i, in := range under.stage.Instructions {
+			if in.Copy != nil && under.clash(b, i, searched) != "" {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // apart reports whether two COPYs or ADDs, i above j, write nothing in common.
@@ -313,7 +350,7 @@ func takes(n int) string {
 
 // edits lifts out what is not kept and puts it in where the order has it: what
 // comes up stands right above what it goes before; what goes down right below what
-// it comes after, unless one of the two looks like a paragraph.
+// it comes after, unless one of the two looks like a paragraph. Paragraphs stay apart.
 func (o *ordering) edits(order, kept []int) (edits []dockerfile.Edit, moved []int) {
 	f, ins := o.view.file, o.view.stage.Instructions
 	var out []dockerfile.Instruction
@@ -329,12 +366,19 @@ func (o *ordering) edits(order, kept []int) (edits []dockerfile.Edit, moved []in
 			return
 		}
 		text := ""
-		for _, i := range goes {
+		for k, i := range goes {
+			if k > 0 && blank(f, ins[i].Whole().From-1) {
+				text += "\n"
+			}
 			text += endLine(f.Source(ins[i].Whole()))
 		}
 		down := last >= 0 && !slices.ContainsFunc(goes, func(i int) bool { return i > last })
 		if down && ins[last].Lines.From == ins[last].Lines.To && !blank(f, ins[goes[0]].Whole().From-1) {
 			line = ins[last].Lines.To + 1
+		}
+		next := strings.TrimSpace(f.Source(dockerfile.Lines{From: line, To: line}))
+		if next != "" && blank(f, line-1) && (next[0] == '#' || blank(f, ins[goes[0]].Whole().From-1)) {
+			text += "\n"
 		}
 		edits = append(edits, dockerfile.Insert(line, text))
 		goes = nil

@@ -2,6 +2,7 @@ package suggest
 
 import (
 	"fmt"
+	"iter"
 	"path"
 	"slices"
 	"strings"
@@ -141,6 +142,64 @@ func (v *stageView) sources(c Context, i int, name string) []string {
 		}
 	}
 	return list
+}
+
+// puts is the other way round: it yields the files that a COPY takes today, each with
+// an image path where it may land, if the base name matches a pattern there.
+func (v *stageView) puts(c Context, i int, base string) iter.Seq2[string, string] {
+	ins, dest := v.stage.Instructions[i].Copy, v.dest(i)
+	called := func(name string) bool {
+		ok, err := path.Match(base, path.Base(name))
+		return err == nil && ok
+	}
+	return func(yield func(file, image string) bool) {
+		folders := false
+		var sources []string
+		for _, s := range ins.Sources {
+			src := strings.TrimPrefix(path.Clean("/"+s), "/")
+			sources = append(sources, src)
+			if folders = folders || !c.IsFile(src); folders {
+				continue
+			}
+			for _, image := range []string{path.Join(dest, path.Base(src)), dest} {
+				if called(image) && !yield(src, image) {
+					return
+				}
+			}
+		}
+		if !folders {
+			return
+		}
+		for f := range c.Files() {
+			if !called(f) {
+				continue
+			}
+			for _, src := range sources {
+				if rel, ok := taken(src, f); ok && !yield(f, path.Join(dest, rel)) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// taken returns where in its destination a COPY puts a file, if a source takes it.
+func taken(src, file string) (string, bool) {
+	if src == "" {
+		return file, true
+	}
+	deep := strings.Count(src, "/") + 1
+	parts := strings.Split(file, "/")
+	if len(parts) < deep {
+		return "", false
+	}
+	if match, err := path.Match(src, strings.Join(parts[:deep], "/")); err != nil || !match {
+		return "", false
+	}
+	if len(parts) == deep {
+		return parts[deep-1], true
+	}
+	return strings.Join(parts[deep:], "/"), true
 }
 
 // takesContext reports whether an instruction copies from the build context
