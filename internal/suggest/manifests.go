@@ -167,22 +167,16 @@ func (m *move) reader(b Build, inst install) reader {
 			p, _, ok := m.provider(b, m.last, image)
 			return p, ok
 		},
-		takes: func(image string) bool { return m.wouldBring(b, image) },
+		takes: func(image string) bool {
+			for i := range m.last {
+				if m.view.brings(b, i, image) {
+					return true
+				}
+			}
+			return false
+		},
 		env:   m.view.written(m.last),
 	}
-}
-
-// wouldBring reports whether a COPY above instruction m.last would put a file at
-// an image path.
-func (m *move) wouldBring(b Build, image string) bool {
-	for i, in := range m.view.stage.Instructions[:m.last] {
-		if takesContext(in) && slices.ContainsFunc(m.view.sources(b.Context, i, image), func(p string) bool {
-			return b.Context.Takes(in.Lines.From, p)
-		}) {
-			return true
-		}
-	}
-	return false
 }
 
 // matching returns the files that match a pattern below an image folder before

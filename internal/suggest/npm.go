@@ -136,39 +136,40 @@ func nodeWiden(r reader, scripts lifecycle, patterns []string) ([]string, string
 	}
 	settings, obstacle := nodeSettings(r)
 	if obstacle != "" {
-		return nil, obstacle
+		return members, obstacle
 	}
 	patched, obstacle := pkg.patchFiles(r)
+	read := slices.Concat(members, settings, patched)
 	if obstacle != "" {
-		return nil, obstacle
+		return read, obstacle
 	}
 	scripts.gyp, scripts.git, scripts.patches = r.exists("binding.gyp"), r.git(r.dir), true
 	if raw := pkg.PNPM["onlyBuiltDependencies"]; scripts.only == nil && json.Unmarshal(raw, &scripts.only) != nil {
 		scripts.only = nil
 	}
 	if obstacle := pkg.obstacle("package.json", scripts, len(members) > 0); obstacle != "" {
-		return nil, obstacle
+		return read, obstacle
 	}
 	scripts.patches = false
 	for _, name := range members {
 		var member packageJSON
 		if err := json.Unmarshal(r.file(name), &member); err != nil {
-			return nil, fmt.Sprintf("%s cannot be read: %v", name, err)
+			return read, fmt.Sprintf("%s cannot be read: %v", name, err)
 		}
 		shown := strings.TrimPrefix(name, r.dir+"/")
 		_, scripts.gyp = r.find(path.Join(path.Dir(name), "binding.gyp"))
 		scripts.git = r.git(path.Dir(name))
 		if obstacle := member.obstacle(shown, scripts, true); obstacle != "" {
-			return nil, obstacle
+			return read, obstacle
 		}
 		if len(member.Bin) > 0 || member.Directories.Bin != "" {
-			return nil, shown + " has commands (bin), which the install links only if their files are there"
+			return read, shown + " has commands (bin), which the install links only if their files are there"
 		}
 	}
 	if !scripts.ignored && pkg.patched() {
-		members = append(members, r.matching("patches/**/*")...)
+		read = append(read, r.matching("patches/**/*")...)
 	}
-	return slices.Concat(members, settings, patched), ""
+	return read, ""
 }
 
 // patchFiles returns the patches that pnpm and bun apply, and takes them from p.

@@ -247,9 +247,12 @@ func (o *ordering) apart(i, j int) bool {
 			continue
 		}
 		for _, p := range v.landings(b, j) {
-			if v.lands(b, i, p) {
+			if v.lands(b, i, p) || !takesContext(y) && v.brings(b, i, p) {
 				return false
 			}
+		}
+		if !takesContext(x) && slices.ContainsFunc(v.landings(b, i), func(p string) bool { return v.brings(b, j, p) }) {
+			return false
 		}
 	}
 	return true

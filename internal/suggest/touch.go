@@ -142,6 +142,15 @@ func (v *stageView) lands(b Build, i int, name string) bool {
 	})
 }
 
+// brings reports whether instruction i copies what the context has for an image path,
+// should it have something there: what a build makes, developers make as well.
+func (v *stageView) brings(b Build, i int, name string) bool {
+	in := v.stage.Instructions[i]
+	return takesContext(in) && slices.ContainsFunc(v.sources(b.Context, i, name), func(p string) bool {
+		return b.Context.Takes(in.Lines.From, p) || b.Context.Takes(in.Lines.From, p+"/x")
+	})
+}
+
 // expand puts the values of variables that are known in for them.
 func expand(text string, vars map[string]string) string {
 	if !strings.Contains(text, "$") {
