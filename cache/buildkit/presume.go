@@ -49,7 +49,7 @@ func (o Observed) Presume(plan *dockerfile.Plan) (Part, bool) {
 			return Part{}, false
 		}
 		assumed.Ops[i].Steps, part.Fates[i] = steps, v.fate(w.imports)
-		if part.Fates[i] == cache.Made {
+		if part.Fates[i] != cache.Untouched {
 			part.Runs[i] = Run{*v.Started, *v.Completed}
 		}
 		delete(left, v.Digest.String())

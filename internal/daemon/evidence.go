@@ -22,7 +22,7 @@ import (
 
 // keep stores a build with what explains it, if the builder tells of that, and what
 // broke the cache in it.
-func (d *Daemon) keep(ctx context.Context, ev buildkit.Event, seen buildkit.Observed, files seenFiles, repo *repository, def buildctx.Definition) error {
+func (d *Daemon) keep(ctx context.Context, ev buildkit.Event, seen buildkit.Observed, presumed presumption, files seenFiles, repo *repository, def buildctx.Definition) error {
 	succeeded := seen.Record.Status == cache.Completed
 	known := succeeded && len(seen.Parts) == 0
 	if files.past != nil && !known {
@@ -40,9 +40,9 @@ func (d *Daemon) keep(ctx context.Context, ev buildkit.Event, seen buildkit.Obse
 	e := cache.Evidence{Args: repo.digests(ev), NoCache: uncached(seen.Join)}
 	parts, text := seen.Parts, seen.Join.Dockerfile
 	if !succeeded {
-		var part buildkit.Part
-		if part, e.Bare = repo.presume(ctx, ev, seen, files.watched(), def); e.Bare == "" {
-			e.Presumed, parts, text = true, []buildkit.Part{part}, part.Plan.Text
+		parts, e.Bare = presumed.parts, presumed.gap
+		if e.Presumed = len(parts) > 0; e.Presumed {
+			text = parts[0].Plan.Text
 		} else {
 			e.Operations = seen.Skeleton()
 		}

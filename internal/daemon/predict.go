@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -108,11 +109,14 @@ func both(a, b iter.Seq2[string, []byte]) iter.Seq2[string, []byte] {
 	}
 }
 
-// enter enters a finished build in the builder's ledger.
-func (d *Daemon) enter(ctx context.Context, node *buildkit.Builder, seen buildkit.Observed, files seenFiles) {
+// enter enters a finished build in the builder's ledger, or what one that did not
+// succeed is presumed to have been.
+func (d *Daemon) enter(ctx context.Context, node *buildkit.Builder, seen buildkit.Observed, presumed []buildkit.Part, files seenFiles) {
 	known := d.account(node)
-	for _, part := range seen.Parts {
-		d.enterPart(node, part, files.sent(ctx, part.Plan).Built(part.Plan, files.site), files.past != nil)
+	for _, part := range slices.Concat(seen.Parts, presumed) {
+		b := entryOf(node, part, files.sent(ctx, part.Plan).Built(part.Plan, files.site))
+		b.Late, b.Broken = files.past != nil, len(seen.Parts) == 0
+		known.Learn(b)
 	}
 	files.received(ctx, seen)
 	known.Saw(seen.Record.Completed)
@@ -133,11 +137,11 @@ func (d *Daemon) site(node *buildkit.Builder, j buildkit.Join) ledger.Site {
 // plainClient is the key of clients that give none.
 const plainClient = ""
 
-func (d *Daemon) enterPart(node *buildkit.Builder, part buildkit.Part, built cache.ContentFunc, late bool) {
-	d.account(node).Learn(ledger.Build{
+func entryOf(node *buildkit.Builder, part buildkit.Part, built cache.ContentFunc) ledger.Build {
+	return ledger.Build{
 		Graph: cache.NewGraph(part.Plan, cache.Keys(part.Plan.Ops, built), layered(node)),
-		Fates: part.Fates, Runs: part.Runs, Records: recordsOf(part.Plan), Late: late,
-	})
+		Fates: part.Fates, Runs: part.Runs, Records: recordsOf(part.Plan),
+	}
 }
 
 // enterWarm enters what a warm-up did, of which the builder keeps no record.
@@ -155,7 +159,7 @@ func (d *Daemon) enterWarm(ctx context.Context, node *buildkit.Builder, r *repos
 		return
 	}
 	site := ledger.Site{Snapshots: d.account(node).copies, Keys: []string{node.SharedKey(def.Context)}}
-	d.enterPart(node, part, r.contents.Content(ctx, plan, def.Name, site, before, s.picture), false)
+	d.account(node).Learn(entryOf(node, part, r.contents.Content(ctx, plan, def.Name, site, before, s.picture)))
 	r.contents.Received(ctx, plan, def.Name, site, true, before, s.picture)
 	d.keepMade(node, r, def.Name, part, stepNames(plan.Steps))
 	d.list(ctx, node)

@@ -66,7 +66,6 @@ func (w *walk) step(n int) {
 	if n > 0 {
 		what = w.change()
 	}
-	excused := strings.HasPrefix(what, "prune")
 	kill, event := w.IntN(2) == 0, w.IntN(8)
 	switch event {
 	case 0:
@@ -92,6 +91,10 @@ func (w *walk) step(n int) {
 		what += ", and builds without cache that are not told of"
 		w.missed = true
 	}
+	if w.buildx == nil && w.IntN(6) == 0 {
+		what += ", and a build that failed, " + w.fail()
+	}
+	excused := strings.Contains(what, "prune")
 	predicted := w.predict()
 	var killed chan struct{}
 	if event == 2 {
@@ -340,10 +343,50 @@ func (w *walk) build() map[string]bool { return w.solve(client.SolveOpt{}) }
 
 func (w *walk) solve(opt client.SolveOpt) map[string]bool {
 	w.t.Helper()
+	ran, err := w.try(opt)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return ran
+}
+
+// fail has a build fail at a step that is put somewhere into the Dockerfile, and takes
+// it out again, perhaps with another change.
+func (w *walk) fail() string {
+	w.t.Helper()
+	text, err := os.ReadFile(filepath.Join(w.dir, "Dockerfile"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	lines := strings.SplitAfter(string(text), "\n")
+	at := w.IntN(len(lines))
+	for at < len(lines) && !strings.HasPrefix(lines[at], "RUN ") && !strings.HasPrefix(lines[at], "WORKDIR ") {
+		at++
+	}
+	where := "at its end"
+	if at < len(lines) {
+		where = "before " + strings.TrimSpace(lines[at])
+	}
+	w.write("Dockerfile", strings.Join(slices.Insert(lines, at, "RUN false\n"), ""))
+	if _, err := w.try(client.SolveOpt{}); err == nil {
+		where += ", in a stage that nothing needs"
+	}
+	w.daemon.wait(w.dir, "the build that failed", func(repo api.Repository) bool {
+		return len(repo.Definitions) == 1 && repo.Definitions[0].Last != nil && repo.Definitions[0].Last.Ref == w.last
+	})
+	w.write("Dockerfile", string(text))
+	if w.IntN(2) == 0 {
+		return where + ", and " + w.change()
+	}
+	return where
+}
+
+func (w *walk) try(opt client.SolveOpt) (map[string]bool, error) {
+	w.t.Helper()
 	if w.buildx != nil && !opt.Internal { // what stoker builds is not built by it
 		var ran map[string]bool
 		w.last, ran = w.buildx.build(w.dir, nil, false)
-		return ran
+		return ran, nil
 	}
 	fs, err := fsutil.NewFS(w.dir)
 	if err != nil {
@@ -366,8 +409,5 @@ func (w *walk) solve(opt client.SolveOpt) map[string]bool {
 	}
 	_, err = w.builder.Solve(w.t.Context(), nil, opt, status)
 	<-read
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return ran
+	return ran, err
 }

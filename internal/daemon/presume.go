@@ -12,32 +12,43 @@ import (
 	"github.com/stokerd/stoker/internal/project"
 )
 
+// A presumption is what a build was made of that did not succeed, or why that is not
+// known.
+type presumption struct {
+	parts []buildkit.Part // one, or none
+	gap   cache.Gap
+}
+
 // presume works out what a build was made of that did not succeed, and of which the
-// builder therefore keeps nothing. Where that is not sure, it says why.
-func (r *repository) presume(ctx context.Context, ev buildkit.Event, seen buildkit.Observed, pictures []*project.Picture, def buildctx.Definition) (buildkit.Part, cache.Gap) {
+// builder therefore keeps nothing. Of one that did there is nothing to presume.
+func (r *repository) presume(ctx context.Context, ev buildkit.Event, seen buildkit.Observed, pictures []*project.Picture, def buildctx.Definition) presumption {
+	if r == nil || seen.Record.Status == cache.Completed {
+		return presumption{}
+	}
 	var text []byte
 	for i, p := range pictures {
 		b, ok := p.Find(def.Name)
 		if !ok || b.Selection == nil {
-			return buildkit.Part{}, cache.Unmatched
+			return presumption{gap: cache.Unmatched}
 		}
 		plan := b.Selection.Plan
 		if i > 0 && !bytes.Equal(text, plan.Text) {
-			return buildkit.Part{}, cache.Moving
+			return presumption{gap: cache.Moving}
 		}
 		text = plan.Text
 	}
 	switch {
 	case len(pictures) == 0:
-		return buildkit.Part{}, cache.Unwatched
+		return presumption{gap: cache.Unwatched}
 	case def.Shown != "", def.Remote(), seen.Join.RemoteContext, len(ev.NamedContexts())+len(def.NamedContexts) > 0:
-		return buildkit.Part{}, cache.Unmatched
+		return presumption{gap: cache.Unmatched}
 	}
 	def.Args, def.Target, def.Platforms = ev.Args(), seen.Join.Target, seen.Join.Platforms
-	if part, ok := r.retrace(ctx, seen, def, text); ok {
-		return part, ""
+	part, ok := r.retrace(ctx, seen, def, text)
+	if !ok {
+		return presumption{gap: cache.Unmatched}
 	}
-	return buildkit.Part{}, cache.Unmatched
+	return presumption{parts: []buildkit.Part{part}}
 }
 
 // retrace converts def with another text, and tells what became of the operations if

@@ -132,8 +132,9 @@ func (d *Daemon) record(ctx context.Context, node *buildkit.Builder, ev buildkit
 	}
 	repo, def := d.belongs(ctx, seen, before)
 	files := d.filesOf(ctx, node, seen, span, repo, def.Name)
+	presumed := repo.presume(ctx, ev, seen, files.watched(), def)
 	if span != nil || ev.Completed.After(d.account(node).Seen()) {
-		d.enter(ctx, node, seen, files)
+		d.enter(ctx, node, seen, presumed.parts, files)
 	}
 	if repo == nil {
 		return
@@ -146,7 +147,7 @@ func (d *Daemon) record(ctx context.Context, node *buildkit.Builder, ev buildkit
 		seen.Unname()
 	}
 	seen.Describe(describer(ctx, def))
-	if err := d.keep(ctx, ev, seen, files, repo, def); err != nil {
+	if err := d.keep(ctx, ev, seen, presumed, files, repo, def); err != nil {
 		d.log.Error("store a finished build", "ref", ev.Ref, "error", err)
 		return
 	}

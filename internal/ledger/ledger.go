@@ -109,11 +109,56 @@ type Build struct {
 	// Late reports that the builder could not be asked soon after the build what it
 	// holds.
 	Late bool
+	// Broken reports that the build did not succeed: it says nothing of what it did not
+	// come to.
+	Broken bool
+}
+
+// reached returns what a broken build came to: what it executed or loaded, and what
+// that is made of; false where the files of one of these are not known.
+func (b Build) reached() (Build, bool) {
+	n := len(b.Graph.Nodes)
+	keep := make([]bool, n)
+	for i := n - 1; i >= 0; i-- { // inputs come first
+		node := b.Graph.Nodes[i]
+		if keep[i] = keep[i] || b.Fates[i] != cache.Untouched; !keep[i] {
+			continue
+		}
+		if node.Unknown != "" {
+			return Build{}, false
+		}
+		for _, in := range node.Inputs {
+			keep[in.Node] = true
+		}
+	}
+	var out Build
+	place := make([]int, n)
+	for i, node := range b.Graph.Nodes {
+		if !keep[i] {
+			continue
+		}
+		place[i] = len(out.Graph.Nodes)
+		node.Inputs = slices.Clone(node.Inputs)
+		for j := range node.Inputs {
+			node.Inputs[j].Node = place[node.Inputs[j].Node]
+		}
+		out.Graph.Nodes = append(out.Graph.Nodes, node)
+		out.Fates, out.Runs, out.Records = append(out.Fates, b.Fates[i]), append(out.Runs, b.Runs[i]), append(out.Records, b.Records[i])
+	}
+	out.Late = b.Late
+	return out, true
 }
 
 // Learn enters a finished build. What the builder holds after it is not known
 // before it is listed again.
 func (l *Ledger) Learn(b Build) {
+	if b.Broken {
+		reached, known := b.reached()
+		if !known {
+			return
+		}
+		b = reached
+	}
 	g, records := l.sealedGraph(b.Graph), l.sealedAll(b.Records)
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -201,3 +201,45 @@ func FuzzLoad(f *testing.F) {
 		forecasts(l, "run", "a")
 	})
 }
+
+// TestBroken: of a build that did not succeed what it made is known, and nothing is
+// concluded from what it did not come to; where its files are not known, what it left
+// behind is nobody's.
+func TestBroken(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		unknown cache.Uncertainty // of the files that the broken build had
+		same    string            // as the broken build
+		other   string            // with other files again
+		failed  string            // of a step that failed, when it is tried again
+	}{
+		{"files known", "", "hit hit", "hit miss", "miss"},
+		{"files not known", cache.NotRead, "hit unknown", "hit unknown", "unknown"},
+	} {
+		l := ledger.New(seal)
+		first, held := ran(0, "make", "a")
+		l.Learn(first)
+		l.List(held)
+		broken, made := ran(1, "make", "b")
+		broken.Broken = true
+		broken.Fates[2], broken.Fates[4] = cache.Loaded, cache.Untouched
+		broken.Graph.Nodes[3].Unknown = c.unknown
+		l.Learn(broken)
+		l.List(append(held, made[1]))
+		first2 := func(files string) string { return strings.Join(strings.Fields(forecasts(l, "make", files))[:2], " ") }
+		if got := first2("b"); got != c.same {
+			t.Errorf("%s: the same again is %s, want %s", c.name, got, c.same)
+		}
+		if got := first2("c"); got != c.other {
+			t.Errorf("%s: with other files it is %s, want %s", c.name, got, c.other)
+		}
+		failed, _ := ran(2, "fail", "a")
+		failed.Broken = true
+		failed.Fates[2], failed.Fates[3], failed.Fates[4] = cache.Untouched, cache.Untouched, cache.Untouched
+		l.Learn(failed)
+		l.List(append(held, made[1]))
+		if got, _, _ := strings.Cut(forecasts(l, "fail", "a"), " "); got != c.failed {
+			t.Errorf("%s: the step that failed is %s, want %s", c.name, got, c.failed)
+		}
+	}
+}

@@ -175,7 +175,7 @@ func (m *move) reader(b Build, inst install) reader {
 			}
 			return false
 		},
-		env:   m.view.written(m.last),
+		env: m.view.written(m.last),
 	}
 }
 
