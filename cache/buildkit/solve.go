@@ -43,13 +43,17 @@ type Request struct {
 	// Progress is told what has been done so far; it may be nil. It is called
 	// from one goroutine.
 	Progress func(Progress)
-	// Done is told what became of the operations of a build that succeeded; it
-	// may be nil.
+	// Done is told what became of the operations of the build, whether it succeeded
+	// or not; it may be nil.
 	Done func(Solved)
 }
 
 // A Solved is what a solve of ours did.
-type Solved struct{ seen *replay }
+type Solved struct {
+	seen *replay
+	// Broken reports that it did not succeed: it came to some of its steps only.
+	Broken bool
+}
 
 // Progress counts the operations of a solve. Names are left out on purpose:
 // they hold values of args.
@@ -66,8 +70,8 @@ func (b *Builder) Warm(ctx context.Context, r Request) error {
 		return err
 	}
 	seen, err := b.solve(ctx, nil, opt, r.Progress)
-	if err == nil && r.Done != nil {
-		r.Done(Solved{seen})
+	if r.Done != nil {
+		r.Done(Solved{seen, err != nil})
 	}
 	return err
 }
@@ -190,9 +194,9 @@ func (b *Builder) solve(ctx context.Context, def *llb.Definition, opt client.Sol
 		return seen, nil
 	}
 	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
+		return seen, context.Cause(ctx)
 	}
-	return nil, &SolveError{Kind: seen.failure(err), cause: err}
+	return seen, &SolveError{Kind: seen.failure(err), cause: err}
 }
 
 // A SolveError says which kind of failure ended a solve. The builder's own

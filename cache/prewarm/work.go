@@ -27,8 +27,8 @@ type Work struct {
 	// Pulls says which base images may be pulled by name; nil means all. One
 	// that may not be is left to the steps, where these may run.
 	Pulls func(dockerfile.Base) bool
-	// Done is told of each solve that succeeded, of which definition and text it
-	// was; it may be nil.
+	// Done is told of each solve, of which definition and text it was; it may be nil.
+	// One that was interrupted or failed is told of as well.
 	Done func(def buildctx.Definition, text []byte, solved buildkit.Solved)
 }
 

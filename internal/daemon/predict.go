@@ -144,23 +144,33 @@ func entryOf(node *buildkit.Builder, part buildkit.Part, built cache.ContentFunc
 	}
 }
 
-// enterWarm enters what a warm-up did, of which the builder keeps no record.
-// before is what the repository held when it began.
+// enterWarm enters what a warm-up did, of which the builder keeps no record, also
+// where it was interrupted. before is what the repository held when it began.
 func (d *Daemon) enterWarm(ctx context.Context, node *buildkit.Builder, r *repository, def buildctx.Definition, text []byte, solved buildkit.Solved, before *project.Picture) {
+	if ctx.Err() != nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), settleTime)
+		defer cancel()
+	}
 	in := def.Input()
 	in.Text = text
 	plan, err := dockerfile.Convert(ctx, in, r.opener.Resolver)
 	if err != nil {
 		return // the builder found that it converts; another frontend may have
 	}
-	part, ok := solved.Part(plan)
 	s, err := r.fresh(ctx)
-	if !ok || err != nil || s.picture == nil {
+	if err != nil || s.picture == nil {
 		return
 	}
 	site := ledger.Site{Snapshots: d.account(node).copies, Keys: []string{node.SharedKey(def.Context)}}
-	d.account(node).Learn(entryOf(node, part, r.contents.Content(ctx, plan, def.Name, site, before, s.picture)))
-	r.contents.Received(ctx, plan, def.Name, site, true, before, s.picture)
+	part, ok := solved.Part(plan)
+	r.contents.Received(ctx, plan, def.Name, site, ok && !solved.Broken, before, s.picture)
+	if !ok {
+		return
+	}
+	entry := entryOf(node, part, r.contents.Content(ctx, plan, def.Name, site, before, s.picture))
+	entry.Broken = solved.Broken
+	d.account(node).Learn(entry)
 	d.keepMade(node, r, def.Name, part, stepNames(plan.Steps))
 	d.list(ctx, node)
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/moby/buildkit/client"
+
 	"github.com/stokerd/stoker/internal/api"
 	"github.com/stokerd/stoker/internal/lab"
 	"github.com/stokerd/stoker/internal/randtest"
@@ -119,5 +121,60 @@ RUN echo `+nonce+` > built
 				t.Errorf("warmed to %s, %s is predicted to be a %s: %+v", tt.level, s.Name, s.Outcome, s.Cause)
 			}
 		}
+	}
+}
+
+// TestPredictAfterFailure: what a build made before it failed is known to hit, the
+// step that failed to run again, and other files to be new, whoever built.
+func TestPredictAfterFailure(t *testing.T) {
+	r := start(t, t.TempDir(), map[string]string{"BUILDKIT_HOST": lab.For(t).Address()})
+	r.connected()
+	for _, who := range []string{"a warm-up", "another client"} {
+		dir, nonce := t.TempDir(), strings.ToLower(rand.Text())
+		query := api.Query{Dir: dir}
+		// Each name is of this test alone: the builder lists others' results as well.
+		write(t, filepath.Join(dir, "Dockerfile"), "FROM node:20\nCOPY src /"+nonce+"/\nRUN sh /"+nonce+"/check\nRUN echo "+nonce+"\n")
+		write(t, filepath.Join(dir, "src", "check"), "exit 0")
+		if _, err := r.Up(t.Context(), api.UpRequest{Dir: dir}); err != nil {
+			t.Fatal(err)
+		}
+		other := walk{t: t, dir: dir, builder: dial(t, lab.For(t).Address())}
+		build := func() error {
+			if who == "a warm-up" {
+				return r.Warm(t.Context(), api.WarmRequest{Query: query, Level: "all"}, func(api.WarmEvent) {})
+			}
+			_, err := other.try(client.SolveOpt{})
+			r.wait(dir, "the build", func(repo api.Repository) bool {
+				return len(repo.Definitions) == 1 && repo.Definitions[0].Last != nil && repo.Definitions[0].Last.Ref == other.last
+			})
+			return err
+		}
+		predicted := func(when, want string) {
+			t.Helper()
+			answer, err := r.Predict(t.Context(), api.PredictRequest{Query: query})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, s := range answer.Definitions[0].Steps {
+				got = append(got, s.Outcome)
+			}
+			if strings.Join(got, " ") != want {
+				t.Errorf("%s, after %s: %s, want %s", when, who, got, want)
+			}
+		}
+		if err := build(); err != nil {
+			t.Fatal(err)
+		}
+		predicted("as built", "hit hit hit")
+		write(t, filepath.Join(dir, "src", "check"), "exit 1")
+		if err := build(); err == nil {
+			t.Fatal("a build succeeded that has to fail")
+		}
+		predicted("as failed", "hit miss miss")
+		write(t, filepath.Join(dir, "src", "check"), "exit 0 # mended")
+		predicted("once mended", "miss miss miss")
+		write(t, filepath.Join(dir, "src", "check"), "exit 0")
+		predicted("taken back", "hit hit hit")
 	}
 }

@@ -115,19 +115,18 @@ type Build struct {
 }
 
 // reached returns what a broken build came to: what it executed or loaded, and what
-// that is made of; false where the files of one of these are not known.
-func (b Build) reached() (Build, bool) {
+// that is made of, without that of whose files it is not known what they were.
+func (b Build) reached() Build {
 	n := len(b.Graph.Nodes)
-	keep := make([]bool, n)
-	for i := n - 1; i >= 0; i-- { // inputs come first
-		node := b.Graph.Nodes[i]
-		if keep[i] = keep[i] || b.Fates[i] != cache.Untouched; !keep[i] {
+	keep, lost := make([]bool, n), make([]bool, n)
+	for i, node := range b.Graph.Nodes { // inputs come first
+		lost[i] = node.Unknown != "" || slices.ContainsFunc(node.Inputs, func(in cache.Input) bool { return lost[in.Node] })
+	}
+	for i := n - 1; i >= 0; i-- {
+		if keep[i] = !lost[i] && (keep[i] || b.Fates[i] != cache.Untouched); !keep[i] {
 			continue
 		}
-		if node.Unknown != "" {
-			return Build{}, false
-		}
-		for _, in := range node.Inputs {
+		for _, in := range b.Graph.Nodes[i].Inputs {
 			keep[in.Node] = true
 		}
 	}
@@ -146,18 +145,14 @@ func (b Build) reached() (Build, bool) {
 		out.Fates, out.Runs, out.Records = append(out.Fates, b.Fates[i]), append(out.Runs, b.Runs[i]), append(out.Records, b.Records[i])
 	}
 	out.Late = b.Late
-	return out, true
+	return out
 }
 
 // Learn enters a finished build. What the builder holds after it is not known
 // before it is listed again.
 func (l *Ledger) Learn(b Build) {
 	if b.Broken {
-		reached, known := b.reached()
-		if !known {
-			return
-		}
-		b = reached
+		b = b.reached()
 	}
 	g, records := l.sealedGraph(b.Graph), l.sealedAll(b.Records)
 	l.mu.Lock()
