@@ -62,7 +62,7 @@ type buildCase struct {
 }
 
 func newBuildCase(t *testing.T, seed uint64) *buildCase {
-	c := &buildCase{rnd: rand.New(rand.NewPCG(seed, 11)), main: t.TempDir()}
+	c := &buildCase{rnd: rand.New(rand.NewPCG(seed, 11)), main: lab.Dir(t)}
 	c.grow(t, c.main)
 	c.def = Definition{Name: "case", Context: c.main, Dockerfile: filepath.Join(c.main, "Dockerfile")}
 	ignoreFile := ".dockerignore"
@@ -74,7 +74,7 @@ func newBuildCase(t *testing.T, seed uint64) *buildCase {
 		c.ignore(t, c.def.Dockerfile+".dockerignore")
 	}
 	if c.rnd.IntN(3) == 0 {
-		c.named = t.TempDir()
+		c.named = lab.Dir(t)
 		c.grow(t, c.named)
 		c.ignore(t, filepath.Join(c.named, ".dockerignore"))
 		c.def.NamedContexts = map[string]string{"other": c.named}

@@ -75,7 +75,7 @@ type writtenCase struct {
 }
 
 func newWrittenCase(t *testing.T, archive *txtar.Archive) *writtenCase {
-	c := &writtenCase{root: t.TempDir(), images: map[string][]string{}}
+	c := &writtenCase{root: lab.Dir(t), images: map[string][]string{}}
 	c.def = Definition{
 		Name: "case", Context: c.root, Dockerfile: filepath.Join(c.root, "Dockerfile"),
 		Args: map[string]string{}, NamedContexts: map[string]string{},

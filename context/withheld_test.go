@@ -18,7 +18,7 @@ func TestBuildKitWithholds(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer bk.Close()
-	c := &buildCase{main: t.TempDir()}
+	c := &buildCase{main: lab.Dir(t)}
 	c.def = Definition{Name: "case", Context: c.main, Dockerfile: filepath.Join(c.main, "Dockerfile")}
 	for name, text := range map[string]string{
 		"Dockerfile": "FROM scratch\nCOPY . /\n", ".dockerignore": "a\n!a/b\n!a/twice\na\n!a/twice\n",

@@ -16,6 +16,7 @@ import (
 
 	"github.com/stokerd/stoker/cache"
 	"github.com/stokerd/stoker/cache/buildkit"
+	"github.com/stokerd/stoker/internal/lab"
 )
 
 // canary is the value of every build arg in the scenarios: it must turn up
@@ -49,7 +50,7 @@ func TestObserve(t *testing.T) {
 }
 
 func runScenario(t *testing.T, scenario *txtar.Archive) {
-	b, c, dir := connect(t), otherClient(t), t.TempDir()
+	b, c, dir := connect(t), otherClient(t), lab.Dir(t)
 	unique := strings.ToLower(rand.Text())
 	expand := strings.NewReplacer("@@", unique, "CANARY", canary)
 	write := func(name, text string) {

@@ -13,13 +13,14 @@ import (
 	"github.com/stokerd/stoker/cache"
 	"github.com/stokerd/stoker/cache/buildkit"
 	"github.com/stokerd/stoker/context/dockerfile"
+	"github.com/stokerd/stoker/internal/lab"
 )
 
 // TestPartsAreThePlans holds what a builder recorded of a build's operations
 // against their conversion in process: the digests that key them are the same.
 // A second build after an edit tells what became of each.
 func TestPartsAreThePlans(t *testing.T) {
-	b, c, dir := connect(t), otherClient(t), t.TempDir()
+	b, c, dir := connect(t), otherClient(t), lab.Dir(t)
 	write := func(name, text string) {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)

@@ -20,7 +20,7 @@ import (
 // project writes a context that no other test has met.
 func project(t *testing.T, dockerfile string) (dir string, d buildctx.Definition) {
 	t.Helper()
-	dir = t.TempDir()
+	dir = lab.Dir(t)
 	for name, text := range map[string]string{"Dockerfile": dockerfile, "deps": rand.Text(), "src": rand.Text()} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)

@@ -17,6 +17,7 @@ import (
 	"github.com/stokerd/stoker/internal/client"
 	"github.com/stokerd/stoker/internal/daemon"
 	"github.com/stokerd/stoker/internal/ipc"
+	"github.com/stokerd/stoker/internal/lab"
 )
 
 // A running is a daemon within the test, with a user's folders of its own.
@@ -167,7 +168,7 @@ func (r *running) up(dir string, allow bool) api.Repository {
 // repository makes a folder with files, links in its path resolved.
 func repository(t *testing.T, files map[string]string) string {
 	t.Helper()
-	root, err := filepath.EvalSymlinks(t.TempDir())
+	root, err := filepath.EvalSymlinks(lab.Dir(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -86,7 +86,7 @@ func walks(t *testing.T, kind walk, share, full int) {
 func TestPredictAfterWarm(t *testing.T) {
 	r := start(t, t.TempDir(), map[string]string{"BUILDKIT_HOST": lab.For(t).Address()})
 	r.connected()
-	dir, nonce := t.TempDir(), strings.ToLower(rand.Text())
+	dir, nonce := lab.Dir(t), strings.ToLower(rand.Text())
 	write(t, filepath.Join(dir, "Dockerfile"), `FROM node:20
 WORKDIR /app
 COPY package.json package-lock.json ./
@@ -130,7 +130,7 @@ func TestPredictAfterFailure(t *testing.T) {
 	r := start(t, t.TempDir(), map[string]string{"BUILDKIT_HOST": lab.For(t).Address()})
 	r.connected()
 	for _, who := range []string{"a warm-up", "another client"} {
-		dir, nonce := t.TempDir(), strings.ToLower(rand.Text())
+		dir, nonce := lab.Dir(t), strings.ToLower(rand.Text())
 		query := api.Query{Dir: dir}
 		// Each name is of this test alone: the builder lists others' results as well.
 		write(t, filepath.Join(dir, "Dockerfile"), "FROM node:20\nCOPY src /"+nonce+"/\nRUN sh /"+nonce+"/check\nRUN echo "+nonce+"\n")

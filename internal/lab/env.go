@@ -2,8 +2,11 @@ package lab
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -159,4 +162,17 @@ func For(t testing.TB) *Lab {
 			"set %s to the address of a buildkitd, or set %s=1 to skip these tests", err, EnvBuildKit, EnvNone)
 	}
 	return l
+}
+
+// Dir returns a new directory, removed when the test ends, to send to a builder that tests share. Its
+// name is unlike any other's. BuildKit keeps one copy of the contexts whose directories have one name,
+// such as the 001 of [testing.T.TempDir], and brings that up to date by size and time: of two files
+// that tests write in one tick of the clock it would build the wrong one (BuildKit: source/local).
+func Dir(t testing.TB) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), strings.ToLower(rand.Text()))
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }

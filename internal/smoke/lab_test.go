@@ -41,7 +41,7 @@ var tool = sync.OnceValues(func() (string, error) {
 // image is a definition of an image that no other test has met, and its text. The folder holds the probe as server.
 func image(t *testing.T, text string) buildkit.Request {
 	t.Helper()
-	dir := t.TempDir()
+	dir := lab.Dir(t)
 	program, err := tool()
 	if err != nil {
 		t.Fatal(err)

@@ -39,7 +39,7 @@ func connect(t *testing.T) *buildkit.Builder {
 // test has met.
 func project(t *testing.T, dockerfile string) buildctx.Definition {
 	t.Helper()
-	dir := t.TempDir()
+	dir := lab.Dir(t)
 	for name, text := range map[string]string{"Dockerfile": dockerfile, "a": rand.Text(), "dir/b": rand.Text(), "dir/sub/c": ""} {
 		put(t, filepath.Join(dir, name), text)
 	}

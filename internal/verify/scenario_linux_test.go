@@ -242,7 +242,7 @@ func TestRealImagesProveSuggestions(t *testing.T) {
 
 // build proves the edit for each definition.
 func (p proposal) build(t *testing.T) {
-	root := t.TempDir()
+	root := lab.Dir(t)
 	for name, text := range p.files {
 		if name == "Dockerfile" {
 			text = quick(text)
