@@ -133,23 +133,27 @@ func (o *ordering) passes(c, t int) bool {
 	case "WORKDIR":
 		dest, dir := v.dest(c), resolve(v.dirs[t], expand(other.Value, v.env[t]), v.vars(t))
 		return strings.HasPrefix(dest, "/") && strings.HasPrefix(expand(in.Copy.Dest, v.env[c]), "/") && strings.HasPrefix(dir, "/") &&
-			(!overlap(dest, dir) || in.Copy.Chown == "" && in.Copy.Chmod == "" && !v.user(t)) // whoever comes first makes the folder
+			(!overlap(dest, dir) || in.Copy.Chown == "" && in.Copy.Chmod == "" && v.byRoot(t)) // whoever comes first makes the folder
 	case "RUN":
 		return o.keepsClear(c, t)
 	}
 	return false
 }
 
-// user reports whether the file says whose the processes are at instruction t, and so
-// the folder that a WORKDIR makes there (BuildKit: dockerfile2llb.dispatchWorkdir).
-func (v *stageView) user(t int) bool {
+// byRoot reports whether what runs at instruction t is known to be root's, and so the
+// folder that a WORKDIR makes there (BuildKit: dockerfile2llb.dispatchWorkdir): neither
+// the file nor the image that it starts from names another user.
+func (v *stageView) byRoot(t int) bool {
+	if base := imageName(rootStage(v.file, v.stage.Index).Base); base != "scratch" && !slices.Contains(rootImages(), base) {
+		return false
+	}
 	isUser := func(in dockerfile.Instruction) bool { return in.Keyword == "USER" }
 	for at := v.stage.BaseStage; at >= 0; at = v.file.Stages[at].BaseStage {
 		if slices.ContainsFunc(v.file.Stages[at].Instructions, isUser) {
-			return true
+			return false
 		}
 	}
-	return slices.ContainsFunc(v.stage.Instructions[:t], isUser)
+	return !slices.ContainsFunc(v.stage.Instructions[:t], isUser)
 }
 
 // keepsClear reports whether a RUN is known, for every build, to touch nothing
