@@ -128,7 +128,7 @@ func textEntry(name string, text []byte, like *types.Stat) gofs.DirEntry {
 		stat = like.Clone()
 	}
 	stat.Path, stat.Linkname = name, ""
-	stat.Size, stat.ModTime = int64(len(text)), contentTime(text).UnixNano()
+	stat.Size, stat.ModTime = int64(len(text)), TextTime(text).UnixNano()
 	return &fsutil.DirEntryInfo{Stat: stat}
 }
 

@@ -80,9 +80,12 @@ func (b *Builder) Export(ctx context.Context, r Request, read func(io.Reader) er
 		pr.CloseWithError(err)
 		took <- err
 	}()
-	_, err = b.solve(ctx, nil, opt, r.Progress)
+	seen, err := b.solve(ctx, nil, opt, r.Progress)
 	pw.CloseWithError(err) // where the build failed nobody else closes it
 	readErr := <-took
+	if r.Done != nil {
+		r.Done(Solved{seen, err != nil})
+	}
 	var failed *SolveError
 	switch {
 	case err == nil:

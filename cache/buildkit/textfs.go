@@ -44,7 +44,7 @@ func (t textFS) Walk(ctx context.Context, target string, fn gofs.WalkDirFunc) er
 			Path:    name,
 			Mode:    0o644,
 			Size:    int64(len(t.files[name])),
-			ModTime: contentTime(t.files[name]).UnixNano(),
+			ModTime: TextTime(t.files[name]).UnixNano(),
 		}
 		if err := fn(name, &fsutil.DirEntryInfo{Stat: stat}, nil); err != nil {
 			return err
@@ -62,10 +62,10 @@ func (t textFS) Open(name string) (io.ReadCloser, error) {
 	return io.NopCloser(bytes.NewReader(data)), nil
 }
 
-// contentTime gives equal texts equal times and others another one: the
-// builder asks for a file again only if its size or time differs from what it
-// has (fsutil: diff_containerd.go).
-func contentTime(data []byte) time.Time {
+// TextTime is the time of its last change that a text is sent with. Equal texts have
+// equal times and others another one: the builder asks for a file again only if its
+// size or time differs from what it has (fsutil: diff_containerd.go).
+func TextTime(data []byte) time.Time {
 	sum := sha256.Sum256(data)
 	const year = 365 * 24 * time.Hour
 	offset := binary.BigEndian.Uint64(sum[:8]) % uint64(10*year)

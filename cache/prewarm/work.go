@@ -27,9 +27,9 @@ type Work struct {
 	// Pulls says which base images may be pulled by name; nil means all. One
 	// that may not be is left to the steps, where these may run.
 	Pulls func(dockerfile.Base) bool
-	// Done is told of each solve, of which definition and text it was; it may be nil.
-	// One that was interrupted or failed is told of as well.
-	Done func(def buildctx.Definition, text []byte, solved buildkit.Solved)
+	// Done is told of each solve, and of what; it may be nil. One that was interrupted
+	// or failed is told of as well.
+	Done func(buildkit.Request, buildkit.Solved)
 }
 
 // Describe says what the work runs: "pull the base images", or "run the steps up
@@ -81,7 +81,7 @@ func (w Work) Do(ctx context.Context, b Builder, tell func(step string)) error {
 		tell(t.last())
 		request := buildkit.Request{Definition: def, Dockerfile: t.Text, IgnoreFile: ignoreFile}
 		if w.Done != nil {
-			request.Done = func(s buildkit.Solved) { w.Done(def, t.Text, s) }
+			request.Done = func(s buildkit.Solved) { w.Done(request, s) }
 		}
 		if err := b.Warm(ctx, request); err != nil {
 			return err

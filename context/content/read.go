@@ -38,6 +38,9 @@ func (s *scratch) begin(h Header) {
 // they read memory.
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
+// checksum is that of all of a file's content.
+func checksum(data []byte) uint32 { return crc32.Checksum(data, castagnoli) }
+
 func (s *scratch) write(data []byte) {
 	s.sha.Write(data)
 	s.data = crc32.Update(s.data, castagnoli, data)

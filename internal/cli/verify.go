@@ -255,5 +255,5 @@ func (l *local) Verify(ctx context.Context, req api.VerifyRequest, progress func
 		return err
 	}
 	defer done()
-	return verify.Run(ctx, node, node.Info().Name, p, req, progress)
+	return verify.Run(ctx, node, node.Info().Name, p, req, progress, nil)
 }

@@ -91,7 +91,7 @@ func TestPredictAfterWarm(t *testing.T) {
 WORKDIR /app
 COPY package.json package-lock.json ./
 RUN npm ci # `+nonce+`
-COPY --link src src
+COPY --link src /`+nonce+`/
 RUN echo `+nonce+` > built
 `)
 	write(t, filepath.Join(dir, "package.json"), `{"name": "`+nonce+`"}`)
@@ -149,20 +149,7 @@ func TestPredictAfterFailure(t *testing.T) {
 			})
 			return err
 		}
-		predicted := func(when, want string) {
-			t.Helper()
-			answer, err := r.Predict(t.Context(), api.PredictRequest{Query: query})
-			if err != nil {
-				t.Fatal(err)
-			}
-			var got []string
-			for _, s := range answer.Definitions[0].Steps {
-				got = append(got, s.Outcome)
-			}
-			if strings.Join(got, " ") != want {
-				t.Errorf("%s, after %s: %s, want %s", when, who, got, want)
-			}
-		}
+		predicted := func(when, want string) { t.Helper(); r.predicts(dir, when+", after "+who, want) }
 		if err := build(); err != nil {
 			t.Fatal(err)
 		}
@@ -176,5 +163,61 @@ func TestPredictAfterFailure(t *testing.T) {
 		predicted("once mended", "miss miss miss")
 		write(t, filepath.Join(dir, "src", "check"), "exit 0")
 		predicted("taken back", "hit hit hit")
+	}
+}
+
+// predicts holds what the next build of the only definition of dir is predicted to do.
+func (r *running) predicts(dir, when, want string) {
+	r.t.Helper()
+	answer, err := r.Predict(r.t.Context(), api.PredictRequest{Query: api.Query{Dir: dir}})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	var got []string
+	for _, s := range answer.Definitions[0].Steps {
+		got = append(got, s.Outcome)
+	}
+	if strings.Join(got, " ") != want {
+		r.t.Errorf("%s: %s, want %s", when, got, want)
+	}
+}
+
+// TestPredictAfterVerify: what the builds of a verification made is known, also of the
+// Dockerfile as it was proposed, which the images hold.
+func TestPredictAfterVerify(t *testing.T) {
+	r := start(t, t.TempDir(), map[string]string{"BUILDKIT_HOST": lab.For(t).Address()})
+	r.connected()
+	dir, nonce := lab.Dir(t), strings.ToLower(rand.Text())
+	file, source := filepath.Join(dir, "Dockerfile"), filepath.Join(dir, "source")
+	text := "FROM node:20\nCOPY . /" + nonce + "/\nRUN echo " + nonce + "\n"
+	proposed := "# " + nonce + "\n" + text
+	write(t, file, text)
+	write(t, source, nonce)
+	if _, err := r.Up(t.Context(), api.UpRequest{Dir: dir}); err != nil {
+		t.Fatal(err)
+	}
+	var verdict *api.Verification
+	err := r.Verify(t.Context(), api.VerifyRequest{
+		Query: api.Query{Dir: dir}, Candidates: [][]api.FileChange{{{Path: "Dockerfile", Old: []byte(text), New: []byte(proposed)}}},
+	}, func(e api.VerifyEvent) { verdict = e.Verification })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if verdict == nil || verdict.Outcome != api.VerifiedEqual {
+		t.Fatalf("verified: %+v", verdict)
+	}
+	r.predicts(dir, "as it is", "hit hit")
+	write(t, file, proposed)
+	r.predicts(dir, "as proposed", "hit hit")
+	write(t, source, "edited")
+	r.predicts(dir, "edited", "miss miss")
+	write(t, source, nonce)
+	r.predicts(dir, "taken back", "hit hit")
+	other := walk{t: t, dir: dir, builder: dial(t, lab.For(t).Address())}
+	ran := other.build()
+	for _, step := range []string{"[2/3]", "[3/3]"} {
+		if again, told := ran[step]; again || !told {
+			t.Errorf("another client's build runs %s: %v", step, ran)
+		}
 	}
 }

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 
+	"github.com/stokerd/stoker/cache/buildkit"
 	"github.com/stokerd/stoker/internal/api"
 	"github.com/stokerd/stoker/internal/verify"
 )
@@ -23,5 +24,13 @@ func (d *Daemon) Verify(ctx context.Context, req api.VerifyRequest, progress fun
 	}
 	release := d.warmer.Hold()
 	defer release()
-	return verify.Run(ctx, node, node.Info().Name, picture, req, progress)
+	return verify.Run(ctx, node, node.Info().Name, picture, req, progress, func() func(buildkit.Request, buildkit.Solved) {
+		s, err := r.fresh(ctx)
+		if err != nil || s.picture == nil {
+			return func(buildkit.Request, buildkit.Solved) {}
+		}
+		return func(request buildkit.Request, solved buildkit.Solved) {
+			d.enterOwn(ctx, node, r, request, solved, s.picture)
+		}
+	})
 }

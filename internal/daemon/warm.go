@@ -132,8 +132,8 @@ func (d *Daemon) warmTo(ctx context.Context, r *repository, b *project.Build, le
 	d.keepWarmth(r, name, warmRunning, level, reason)
 	work := d.work(r, b, level)
 	if s, err := r.fresh(ctx); err == nil && s.picture != nil {
-		work.Done = func(def buildctx.Definition, text []byte, solved buildkit.Solved) {
-			d.enterWarm(ctx, node, r, def, text, solved, s.picture)
+		work.Done = func(request buildkit.Request, solved buildkit.Solved) {
+			d.enterOwn(ctx, node, r, request, solved, s.picture)
 		}
 	}
 	err := work.Do(ctx, node, func(step string) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -25,6 +26,12 @@ type Reader struct {
 	// first use.
 	Worked func(content.Work)
 
+	*readings
+	edits map[string]content.Edit // see With
+}
+
+// readings are what was read last.
+type readings struct {
 	mu   sync.Mutex // guards the fields below
 	last map[string]reading
 	turn int // counts readings
@@ -41,10 +48,37 @@ type reading struct {
 const spare = 8
 
 // NewReader returns a reader that remembers nothing.
-func NewReader() *Reader { return &Reader{last: map[string]reading{}} }
+func NewReader() *Reader { return &Reader{readings: &readings{last: map[string]reading{}}} }
+
+// With returns a reader of what builds take that are sent files, by absolute path,
+// with other texts than theirs. What the two have read they share.
+func (r *Reader) With(edits map[string]content.Edit) *Reader {
+	return &Reader{Worked: r.Worked, readings: r.readings, edits: edits}
+}
+
+// edited returns the manifest of what is sent of the directory at path.
+func (r *Reader) edited(m *content.Manifest, path string) (*content.Manifest, error) {
+	if len(r.edits) == 0 {
+		return m, nil
+	}
+	dir, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return nil, err
+	}
+	inside := map[string]content.Edit{}
+	for name, edit := range r.edits {
+		if name, err = filepath.EvalSymlinks(name); err != nil {
+			return nil, err
+		}
+		if rel, err := filepath.Rel(dir, name); err == nil && filepath.IsLocal(rel) {
+			inside[filepath.ToSlash(rel)] = edit
+		}
+	}
+	return m.Edited(inside)
+}
 
 // before returns what was made last of a request, nil if that is not known.
-func (r *Reader) before(key string) *content.Manifest {
+func (r *readings) before(key string) *content.Manifest {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.last[key].manifest
@@ -52,7 +86,7 @@ func (r *Reader) before(key string) *content.Manifest {
 
 // keep remembers what was made of a request, and drops what was not asked for of
 // late: each keeps the picture alive that it was made of.
-func (r *Reader) keep(key string, m *content.Manifest, p *project.Picture) {
+func (r *readings) keep(key string, m *content.Manifest, p *project.Picture) {
 	most := spare
 	for _, b := range p.Builds {
 		if b.Selection != nil {
@@ -211,5 +245,8 @@ func (r *Reader) manifest(ctx context.Context, p *project.Picture, name string, 
 		r.Worked(work)
 	}
 	r.keep(key, m, p)
+	if m, err = r.edited(m, dir.Path()); err != nil {
+		return nil, none, err
+	}
 	return m, dir, nil
 }

@@ -27,17 +27,18 @@ type run struct {
 	picture  *project.Picture
 	req      api.VerifyRequest
 	tell     func(api.VerifyEvent)
+	watch    Watch
 	verdicts []*api.Verification
 	spent    []time.Duration
 }
 
 // Run verifies each candidate for all definitions of p that it concerns, and tells
-// first what will run where. Definitions are built one after the other: a builder
+// first what will run where; watch may be nil. Definitions are built one after the other: a builder
 // would share steps that run without cache at the same time (BuildKit:
 // solver.Solver.loadUnlocked), so that two builds of the original were one. The
 // error is an *api.Error, or ctx's.
-func Run(ctx context.Context, b Builder, where string, p *project.Picture, req api.VerifyRequest, tell func(api.VerifyEvent)) error {
-	r := &run{builder: b, where: where, picture: p, req: req, tell: tell, spent: make([]time.Duration, len(req.Candidates))}
+func Run(ctx context.Context, b Builder, where string, p *project.Picture, req api.VerifyRequest, tell func(api.VerifyEvent), watch Watch) error {
+	r := &run{builder: b, where: where, picture: p, req: req, tell: tell, watch: watch, spent: make([]time.Duration, len(req.Candidates))}
 	for range req.Candidates {
 		r.verdicts = append(r.verdicts, &api.Verification{Outcome: api.VerifiedEqual, Builds: []string{}})
 	}
@@ -128,6 +129,7 @@ func (r *run) definition(ctx context.Context, def buildctx.Definition) error {
 	version := ""
 	opt := Options{
 		Offer: buildkit.Offer{Secrets: r.req.Secrets, SSH: r.req.SSH},
+		Watch: r.watch,
 		Tell: func(phase Phase, p buildkit.Progress) {
 			if p == (buildkit.Progress{}) {
 				r.tell(api.VerifyEvent{State: api.VerifyBuild, Definition: def.Name, Message: string(phase) + version})

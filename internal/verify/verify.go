@@ -64,8 +64,13 @@ const (
 type Options struct {
 	Offer buildkit.Offer
 	// Tell is told how builds go on; it may be nil.
-	Tell func(Phase, buildkit.Progress)
+	Tell  func(Phase, buildkit.Progress)
+	Watch Watch
 }
+
+// A Watch is called before each build, and what it returns after it, with what was
+// built and what became of that. It may be nil.
+type Watch func() func(buildkit.Request, buildkit.Solved)
 
 // A BuildError is a build of the original that failed: nothing can be proven.
 // It unwraps to the builder's error.
@@ -203,6 +208,10 @@ func (o *Original) build(ctx context.Context, phase Phase, changes []Change) ([]
 	if o.opt.Tell != nil {
 		request.Progress = func(p buildkit.Progress) { o.opt.Tell(phase, p) }
 		o.opt.Tell(phase, buildkit.Progress{})
+	}
+	if o.opt.Watch != nil {
+		done := o.opt.Watch()
+		request.Done = func(s buildkit.Solved) { done(request, s) }
 	}
 	var images []Image
 	err = o.builder.Export(ctx, request, func(r io.Reader) (err error) {
