@@ -66,3 +66,25 @@ func TestEditedOfAnother(t *testing.T) {
 		}
 	}
 }
+
+// TestAddedIsWhatIsSent adds a file, and the same to a manifest of what was there.
+func TestAddedIsWhatIsSent(t *testing.T) {
+	for _, name := range []string{".dockerignore", "m", "zz"} {
+		root := t.TempDir()
+		_ = os.Mkdir(filepath.Join(root, "folder"), 0o755)
+		write(t, filepath.Join(root, "folder/file"), "text")
+		write(t, filepath.Join(root, "there"), "text")
+		m, _ := look(t, root).manifest(later(), nil)
+		if _, err := m.Edited(map[string]content.Edit{"there": {Text: []byte("new")}}); !errors.Is(err, content.ErrUnlike) {
+			t.Errorf("added what is there: got %v", err)
+		}
+		got, err := m.Edited(map[string]content.Edit{name: {Text: []byte("new")}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(root, name), "new")
+		if want, _ := look(t, root).manifest(later(), nil); got.Digest() != want.Digest() {
+			t.Errorf("%s added: %s, want %s", name, got.Digest(), want.Digest())
+		}
+	}
+}

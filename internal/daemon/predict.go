@@ -2,17 +2,14 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"iter"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/stokerd/stoker/cache"
 	"github.com/stokerd/stoker/cache/buildkit"
-	"github.com/stokerd/stoker/context/content"
 	"github.com/stokerd/stoker/context/dockerfile"
 	"github.com/stokerd/stoker/internal/api"
 	"github.com/stokerd/stoker/internal/ledger"
@@ -144,62 +141,6 @@ func entryOf(node *buildkit.Builder, part buildkit.Part, built cache.ContentFunc
 		Graph: cache.NewGraph(part.Plan, cache.Keys(part.Plan.Ops, built), layered(node)),
 		Fates: part.Fates, Runs: part.Runs, Records: recordsOf(part.Plan),
 	}
-}
-
-// enterOwn enters what a build of ours did, of which the builder keeps no record, also
-// where it was interrupted. before is what the repository held when it began.
-func (d *Daemon) enterOwn(ctx context.Context, node *buildkit.Builder, r *repository, request buildkit.Request, solved buildkit.Solved, before *project.Picture) {
-	if ctx.Err() != nil {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), settleTime)
-		defer cancel()
-	}
-	def := request.Definition
-	in := def.Input()
-	in.Text = request.Dockerfile
-	plan, err := dockerfile.Convert(ctx, in, r.opener.Resolver)
-	if err != nil {
-		return // the builder found that it converts; another frontend may have
-	}
-	edits, err := editsOf(request)
-	if err != nil {
-		return
-	}
-	s, err := r.fresh(ctx)
-	if err != nil || s.picture == nil {
-		return
-	}
-	files := r.contents.With(edits)
-	site := ledger.Site{Snapshots: d.account(node).copies, Keys: []string{node.SharedKey(def.Context)}}
-	part, ok := solved.Part(plan)
-	files.Received(ctx, plan, def.Name, site, ok && !solved.Broken, before, s.picture)
-	if !ok {
-		return
-	}
-	entry := entryOf(node, part, files.Content(ctx, plan, def.Name, site, before, s.picture))
-	entry.Broken = solved.Broken
-	d.account(node).Learn(entry)
-	d.keepMade(node, r, def.Name, part, stepNames(plan.Steps))
-	d.list(ctx, node)
-}
-
-// errOtherFiles is a build that was sent other files than the repository's.
-var errOtherFiles = errors.New("it is sent what another ignore file leaves")
-
-// editsOf returns the files that a build of ours is sent with other texts.
-func editsOf(request buildkit.Request) (map[string]content.Edit, error) {
-	edits := map[string]content.Edit{}
-	for name, text := range request.Edits {
-		if strings.HasSuffix(name, ".dockerignore") {
-			return nil, errOtherFiles
-		}
-		was, err := os.ReadFile(name)
-		if err != nil {
-			return nil, err
-		}
-		edits[name] = content.Edit{Was: was, Text: text, Modified: buildkit.TextTime(text).UnixNano()}
-	}
-	return edits, nil
 }
 
 // contents returns the reader of a repository's files; for none, one that

@@ -183,41 +183,57 @@ func (r *running) predicts(dir, when, want string) {
 }
 
 // TestPredictAfterVerify: what the builds of a verification made is known, also of the
-// Dockerfile as it was proposed, which the images hold.
+// files as they were proposed, which the images hold.
 func TestPredictAfterVerify(t *testing.T) {
 	r := start(t, t.TempDir(), map[string]string{"BUILDKIT_HOST": lab.For(t).Address()})
 	r.connected()
-	dir, nonce := lab.Dir(t), strings.ToLower(rand.Text())
-	file, source := filepath.Join(dir, "Dockerfile"), filepath.Join(dir, "source")
-	text := "FROM node:20\nCOPY . /" + nonce + "/\nRUN echo " + nonce + "\n"
-	proposed := "# " + nonce + "\n" + text
-	write(t, file, text)
-	write(t, source, nonce)
-	if _, err := r.Up(t.Context(), api.UpRequest{Dir: dir}); err != nil {
-		t.Fatal(err)
-	}
-	var verdict *api.Verification
-	err := r.Verify(t.Context(), api.VerifyRequest{
-		Query: api.Query{Dir: dir}, Candidates: [][]api.FileChange{{{Path: "Dockerfile", Old: []byte(text), New: []byte(proposed)}}},
-	}, func(e api.VerifyEvent) { verdict = e.Verification })
-	if err != nil {
-		t.Fatal(err)
-	}
-	if verdict == nil || verdict.Outcome != api.VerifiedEqual {
-		t.Fatalf("verified: %+v", verdict)
-	}
-	r.predicts(dir, "as it is", "hit hit")
-	write(t, file, proposed)
-	r.predicts(dir, "as proposed", "hit hit")
-	write(t, source, "edited")
-	r.predicts(dir, "edited", "miss miss")
-	write(t, source, nonce)
-	r.predicts(dir, "taken back", "hit hit")
-	other := walk{t: t, dir: dir, builder: dial(t, lab.For(t).Address())}
-	ran := other.build()
-	for _, step := range []string{"[2/3]", "[3/3]"} {
-		if again, told := ran[step]; again || !told {
-			t.Errorf("another client's build runs %s: %v", step, ran)
+	for name, ignore := range map[string]string{"no ignore file": "", "one that grows": "*.log\n"} {
+		dir, nonce := lab.Dir(t), strings.ToLower(rand.Text())
+		text := "FROM node:20\nCOPY . /" + nonce + "/\nRUN echo " + nonce + "\n"
+		now := map[string]string{"Dockerfile": text, "source": nonce}
+		proposed := map[string]string{"Dockerfile": "# " + nonce + "\n" + text, ".dockerignore": ignore + "*.tmp\n"}
+		if ignore != "" {
+			now[".dockerignore"] = ignore
+		}
+		put := func(files map[string]string) {
+			t.Helper()
+			for name, text := range files {
+				write(t, filepath.Join(dir, name), text)
+			}
+		}
+		put(now)
+		if _, err := r.Up(t.Context(), api.UpRequest{Dir: dir}); err != nil {
+			t.Fatal(err)
+		}
+		var changes []api.FileChange
+		for name, text := range proposed {
+			c := api.FileChange{Path: name, New: []byte(text)}
+			if was, ok := now[name]; ok {
+				c.Old = []byte(was)
+			}
+			changes = append(changes, c)
+		}
+		var verdict *api.Verification
+		req := api.VerifyRequest{Query: api.Query{Dir: dir}, Candidates: [][]api.FileChange{changes}}
+		if err := r.Verify(t.Context(), req, func(e api.VerifyEvent) { verdict = e.Verification }); err != nil {
+			t.Fatal(err)
+		}
+		if verdict == nil || verdict.Outcome == api.VerifiedFailed {
+			t.Fatalf("%s: verified: %+v", name, verdict)
+		}
+		r.predicts(dir, name+", as it is", "hit hit")
+		put(proposed)
+		r.predicts(dir, name+", as proposed", "hit hit")
+		put(map[string]string{"source": "edited"})
+		r.predicts(dir, name+", edited", "miss miss")
+		put(map[string]string{"source": nonce})
+		r.predicts(dir, name+", taken back", "hit hit")
+		other := walk{t: t, dir: dir, builder: dial(t, lab.For(t).Address())}
+		ran := other.build()
+		for _, step := range []string{"[2/3]", "[3/3]"} {
+			if again, told := ran[step]; again || !told {
+				t.Errorf("%s: another client's build runs %s: %v", name, step, ran)
+			}
 		}
 	}
 }

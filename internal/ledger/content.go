@@ -51,28 +51,35 @@ const spare = 8
 func NewReader() *Reader { return &Reader{readings: &readings{last: map[string]reading{}}} }
 
 // With returns a reader of what builds take that are sent files, by absolute path,
-// with other texts than theirs. What the two have read they share.
+// with other texts than theirs, of pictures that have those of ignore files. What the
+// two have read they share.
 func (r *Reader) With(edits map[string]content.Edit) *Reader {
 	return &Reader{Worked: r.Worked, readings: r.readings, edits: edits}
 }
 
-// edited returns the manifest of what is sent of the directory at path.
-func (r *Reader) edited(m *content.Manifest, path string) (*content.Manifest, error) {
+// edited returns m, which is of a local context, with what is edited in it.
+func (r *Reader) edited(m *content.Manifest, local buildctx.Local, request dockerfile.Request) (*content.Manifest, error) {
 	if len(r.edits) == 0 {
 		return m, nil
 	}
-	dir, err := filepath.EvalSymlinks(path)
+	dir, err := filepath.EvalSymlinks(local.Root)
 	if err != nil {
 		return nil, err
 	}
 	inside := map[string]content.Edit{}
 	for name, edit := range r.edits {
-		if name, err = filepath.EvalSymlinks(name); err != nil {
+		folder, err := filepath.EvalSymlinks(filepath.Dir(name))
+		if err != nil {
 			return nil, err
 		}
-		if rel, err := filepath.Rel(dir, name); err == nil && filepath.IsLocal(rel) {
-			inside[filepath.ToSlash(rel)] = edit
+		rel, err := filepath.Rel(dir, filepath.Join(folder, filepath.Base(name)))
+		switch added := edit.Was == nil; {
+		case err != nil, !filepath.IsLocal(rel), added && local.Ignores(filepath.ToSlash(rel)):
+			continue
+		case added && request.FollowPaths != nil:
+			return nil, content.ErrUnlike // nobody saw whether it is asked for
 		}
+		inside[filepath.ToSlash(rel)] = edit
 	}
 	return m.Edited(inside)
 }
@@ -245,7 +252,8 @@ func (r *Reader) manifest(ctx context.Context, p *project.Picture, name string, 
 		r.Worked(work)
 	}
 	r.keep(key, m, p)
-	if m, err = r.edited(m, dir.Path()); err != nil {
+	i := slices.IndexFunc(b.Selection.Locals(), func(l buildctx.Local) bool { return l.Name == request.Local })
+	if m, err = r.edited(m, b.Selection.Locals()[i], request); err != nil {
 		return nil, none, err
 	}
 	return m, dir, nil
