@@ -44,6 +44,12 @@ func (m *move) follow(b Build, images []string) {
 	if len(m.moved) == 0 {
 		return
 	}
+	images = slices.Clone(images)
+	for _, inst := range m.run.installs {
+		// What they look for may be had from elsewhere than the context.
+		own, _ := m.view.touches(m.last, inst.dir, nil, inst.reads, nil)
+		images = slices.Concat(images, inst.main, inst.extra, own.reads)
+	}
 	for t := m.moved[0] + 1; t < m.last; t++ {
 		in := m.view.stage.Instructions[t]
 		if in.Copy == nil || takesContext(in) || m.view.clash(b, t, images) != "" {

@@ -23,8 +23,9 @@ type install struct {
 	main, extra []string
 	// output is what it writes below the image folder dir; "" for elsewhere.
 	output string
-	// writes are paths outside output that it writes to, as the table has them.
-	writes []string
+	// reads and writes are paths that it reads beside its manifests, and writes to
+	// outside output, as the table has them.
+	reads, writes []string
 	// wipes reports that it empties output first, so that what a COPY had put
 	// there never stays.
 	wipes bool
@@ -110,7 +111,7 @@ func recognise(c command, dir string) (install, bool) {
 		return install{}, false
 	}
 	i := e.Install
-	in := install{tool: i.Tool, dir: dir, output: i.Makes, writes: e.Writes, wipes: i.Wipes, keeps: i.Keeps}
+	in := install{tool: i.Tool, dir: dir, output: i.Makes, reads: e.Reads, writes: e.Writes, wipes: i.Wipes, keeps: i.Keeps}
 	for _, name := range i.Manifests {
 		in.main = append(in.main, path.Join(dir, name))
 	}

@@ -143,12 +143,18 @@ func (m *move) plan(b Build) bool {
 		m.between,
 		func(b Build) string {
 			// What the RUN's other commands read of the manifests is copied in front of it as well.
-			own := m.run.touch
-			own.reads = slices.DeleteFunc(slices.Clone(own.reads), func(p string) bool { return slices.Contains(files, p) })
-			return m.clashes(b, m.last, own)
+			return m.clashes(b, m.last, without(m.run.touch, files))
 		},
 		func(b Build) string { return m.bring(b, m.last, files) },
 		m.collisions,
+		func(b Build) string {
+			var own touch
+			for _, inst := range m.run.installs {
+				more, _ := m.view.touches(m.last, inst.dir, nil, inst.reads, nil)
+				own.add(more)
+			}
+			return m.clashes(b, m.last, without(own, files))
+		},
 	} {
 		if m.obstacle == "" {
 			m.obstacle = check(b)
@@ -156,6 +162,12 @@ func (m *move) plan(b Build) bool {
 	}
 	m.extend(b)
 	return true
+}
+
+// without returns what is touched but the reading of some files.
+func without(t touch, files []string) touch {
+	t.reads = slices.DeleteFunc(slices.Clone(t.reads), func(p string) bool { return slices.Contains(files, p) })
+	return t
 }
 
 // reader reads the context as the install of instruction m.last sees it.

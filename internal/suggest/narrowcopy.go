@@ -112,7 +112,11 @@ func (n *narrowing) find(in Input, b Build) bool {
 			if inst.discover != nil {
 				run.installs[i].main = inst.discover(at.reader(b, inst))
 			}
-			seen = append(seen, absolute(inst.dir, inst.output)...)
+			own, ok := v.touches(k, inst.dir, nil, inst.reads, nil)
+			if !ok {
+				return false
+			}
+			seen = append(append(seen, absolute(inst.dir, inst.output)...), own.reads...)
 		}
 		images, obstacle := at.reads(b, k, run.installs)
 		if obstacle != "" {

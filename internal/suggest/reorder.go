@@ -187,7 +187,7 @@ func (o *ordering) keepsClear(c, t int) bool {
 				return false
 			}
 			touched.reads = slices.Concat(touched.reads, inst.main, inst.extra, more)
-			w, ok := v.touches(t, inst.dir, nil, nil, inst.writes)
+			w, ok := v.touches(t, inst.dir, nil, inst.reads, inst.writes)
 			if !ok {
 				return false
 			}
