@@ -20,6 +20,7 @@ type Cache struct {
 	Below     []string            `toml:"below"`
 	Env       []string            `toml:"env"`
 	Against   []string            `toml:"against"`
+	Leaves    []string            `toml:"leaves"`
 	Needed    bool                `toml:"needed"`
 	Sharing   string              `toml:"sharing"`
 	Spares    float64             `toml:"spares"`

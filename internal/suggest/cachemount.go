@@ -103,6 +103,10 @@ type mountPlan struct {
 	runs  []dockerfile.Instruction // get the mounts
 	dirs  []string
 	owner string // ",uid=…" for a cache that is not root's
+	home  string
+	// leaves reports that one of the runs puts there what it made, and no registry has:
+	// another needs it, and a builder may drop a cache mount between the two.
+	leaves bool
 }
 
 // mountFor proposes a tool's mounts for a stage and those that start from it.
@@ -117,7 +121,7 @@ func mountFor(in Input, st dockerfile.Stage, tool *effects.Cache) (Suggestion, b
 			return Suggestion{}, false
 		}
 	}
-	if len(p.runs) == 0 || p.taken(f, st.Index) || !used(in, tool) || p.cut(in) {
+	if len(p.runs) == 0 || p.taken(f, st.Index) || p.hides(in, st.Index) || !used(in, tool) || p.cut(in) {
 		return Suggestion{}, false
 	}
 	evidence, ok := p.evidence(in, st)
@@ -232,10 +236,13 @@ func (p *mountPlan) collect(f *dockerfile.File, st dockerfile.Stage) bool {
 		if at.below != "" {
 			dirs = []string{path.Join(at.below, p.tool.Below[1])}
 		}
-		if len(dirs) == 0 || len(p.runs) > 0 && (!slices.Equal(dirs, p.dirs) || at.owner != p.owner) || p.contradicted(ins, commands, dirs) {
+		if len(dirs) == 0 || len(p.runs) > 0 && (p.leaves || !slices.Equal(dirs, p.dirs) || at.owner != p.owner) || p.contradicted(ins, commands, dirs) {
 			return false
 		}
-		p.dirs, p.owner = dirs, at.owner
+		p.leaves = slices.ContainsFunc(commands, func(c command) bool {
+			return c.is(p.tool) && slices.ContainsFunc(c.words, func(w string) bool { return slices.Contains(p.tool.Leaves, w) })
+		})
+		p.dirs, p.owner, p.home = dirs, at.owner, at.home
 		p.runs = append(p.runs, ins)
 	}
 	return true
@@ -321,9 +328,10 @@ func (p *mountPlan) taken(f *dockerfile.File, stage int) bool {
 				paths = ins.Copy.Sources
 			}
 			if ins.Run != nil {
-				// A RUN that has no mount finds nothing there; what it names is what it wants.
-				if mounts := slices.ContainsFunc(p.runs, func(r dockerfile.Instruction) bool { return r.Lines == ins.Lines }); !mounts && extends(f, st.Index, stage) &&
-					slices.ContainsFunc(p.dirs, func(d string) bool { return strings.Contains(ins.Text, d) }) {
+				// A RUN that has no mount finds nothing there, nor does one that has it find what
+				// another left; what it names is what it wants.
+				mounts := slices.ContainsFunc(p.runs, func(r dockerfile.Instruction) bool { return r.Lines == ins.Lines })
+				if !mounts && (extends(f, st.Index, stage) || extends(f, stage, st.Index)) && p.names(f.Source(ins.Lines)) {
 					return true
 				}
 				for _, m := range ins.Run.Mounts {
@@ -336,6 +344,34 @@ func (p *mountPlan) taken(f *dockerfile.File, stage int) bool {
 				if strings.Contains(name, "$") || slices.ContainsFunc(p.dirs, func(d string) bool { return overlap(d, path.Clean("/"+strings.TrimRight(name, "*"))) }) {
 					return true
 				}
+			}
+		}
+	}
+	return false
+}
+
+// names reports whether a text has the path of one of the folders, or of something in
+// it, in one of its spellings.
+func (p *mountPlan) names(text string) bool {
+	return slices.ContainsFunc(p.dirs, func(d string) bool {
+		inHome, ok := strings.CutPrefix(d, p.home)
+		return strings.Contains(text, d) || ok && slices.ContainsFunc([]string{"~", "$HOME", "${HOME}", `"$HOME"`, `"${HOME}"`}, func(home string) bool {
+			return strings.Contains(text, home+inHome)
+		})
+	})
+}
+
+// hides reports that a COPY or ADD puts something into one of the folders, which a
+// mount would lie on top of.
+func (p *mountPlan) hides(in Input, stage int) bool {
+	for _, st := range in.File.Stages {
+		if !extends(in.File, st.Index, stage) && !extends(in.File, stage, st.Index) {
+			continue
+		}
+		v := newStageView(in.File, st)
+		for i, ins := range st.Instructions {
+			if ins.Copy != nil && slices.ContainsFunc(in.Builds, func(b Build) bool { return v.clash(b, i, p.dirs) != "" }) {
+				return true
 			}
 		}
 	}

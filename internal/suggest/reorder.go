@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/stokerd/stoker/context/dockerfile"
+	"github.com/stokerd/stoker/internal/effects"
 	"github.com/stokerd/stoker/internal/replay"
 )
 
@@ -196,11 +197,37 @@ func (o *ordering) keepsClear(c, t int) bool {
 				touched.writes = append(touched.writes, resolve(inst.dir, inst.output, 0))
 			}
 		}
+		if v.ownerByName(c) && slices.ContainsFunc(touched.writes, v.mayName(c)) {
+			return false
+		}
 		if v.clash(b, c, slices.Concat(touched.reads, touched.writes)) != "" || !v.foldersAgree(c, min(c, t), touched.writes) {
 			return false
 		}
 	}
 	return true
+}
+
+// accounts are the files that say which user and group a name is.
+var accounts = []string{"/etc/passwd", "/etc/group"}
+
+// ownerByName reports a COPY or ADD that looks its owner up in the image's accounts.
+func (v *stageView) ownerByName(i int) bool {
+	return strings.ContainsFunc(strings.ReplaceAll(v.stage.Instructions[i].Copy.Chown, "root", "0"), func(c rune) bool {
+		return c != ':' && (c < '0' || c > '9')
+	})
+}
+
+// mayName returns whether a command that writes to a path, or to places, may be what
+// gives the owner of instruction i its name.
+func (v *stageView) mayName(i int) func(written string) bool {
+	name, group, _ := strings.Cut(v.stage.Instructions[i].Copy.Chown, ":")
+	inBase := imageName(rootStage(v.file, v.stage.Index).Base) == "node" && name == "node" && (group == "" || group == "node")
+	return func(written string) bool {
+		if _, ok := effects.PlacesOf(written); ok {
+			return !inBase // packages bring users of their own
+		}
+		return slices.ContainsFunc(accounts, func(a string) bool { return overlap(a, written) })
+	}
 }
 
 // fixed returns the folders of a pattern above the first that is none by name.
@@ -249,6 +276,9 @@ func (o *ordering) apart(i, j int) bool {
 	for _, b := range o.in.Builds {
 		if !reachable(v.file, b.Target)[v.stage.Index] {
 			continue
+		}
+		if v.ownerByName(i) && v.clash(b, j, accounts) != "" || v.ownerByName(j) && v.clash(b, i, accounts) != "" {
+			return false
 		}
 		for _, p := range v.landings(b, j) {
 			if v.lands(b, i, p) || !takesContext(y) && v.brings(b, i, p) {
