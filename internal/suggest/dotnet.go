@@ -10,7 +10,8 @@ import (
 var (
 	dotnetProject   = regexp.MustCompile(`(?m)^Project\("[^"]*"\)\s*=\s*"[^"]*",\s*"([^"]+\.[a-z]+proj)"`)
 	dotnetReference = regexp.MustCompile(`<ProjectReference\s(?:[^>]*\s)?Include\s*=\s*"([^"]+)"`)
-	dotnetImport    = regexp.MustCompile(`<Import\s|<Reference\s[^>]*HintPath|Exists\(|System\.IO\.`)
+	dotnetListed    = regexp.MustCompile(`<Project\s(?:[^>]*\s)?Path\s*=\s*"([^"]+)"`)
+	dotnetImport    = regexp.MustCompile(`<Import\s|<Reference\s[^>]*HintPath|Exists\(|System\.IO\.|<Restore\w*(Sources|Folders|ConfigFile|ProjectStyle)\b`)
 	dotnetSource    = regexp.MustCompile(`<add\s+key="[^"]*"\s+value="([^"]+)"`)
 )
 
@@ -43,7 +44,7 @@ func dotnetRestore(in *install, args []string) bool {
 			}
 			return r.list(resolve(in.dir, name, 0), "*.*proj")
 		}
-		list := r.list(in.dir, "*.sln")
+		list := append(r.list(in.dir, "*.sln"), r.list(in.dir, "*.slnx")...)
 		if len(list) == 0 {
 			list = r.list(in.dir, "*.*proj")
 		}
@@ -72,9 +73,14 @@ func dotnetWiden(r reader, files []string) (more []string, obstacle string) {
 		}
 		more = append(more, name)
 		references := dotnetReference
-		if path.Ext(name) == ".sln" {
+		switch ext := path.Ext(name); {
+		case ext == ".sln":
 			references = dotnetProject
-		} else if at := dotnetImport.FindString(text); at != "" {
+		case ext == ".slnx":
+			references = dotnetListed
+		case !strings.HasSuffix(ext, "proj"):
+			return nil, path.Base(name) + " is no project and no solution"
+		case dotnetImport.MatchString(text):
 			return nil, path.Base(name) + " imports further files"
 		}
 		for _, m := range references.FindAllStringSubmatch(text, -1) {
@@ -91,8 +97,8 @@ func dotnetWiden(r reader, files []string) (more []string, obstacle string) {
 					continue
 				}
 				seen[image] = true
-				if dotnetImport.MatchString(text) {
-					return nil, shared + " imports further files"
+				if dotnetImport.MatchString(text) || dotnetReference.MatchString(text) {
+					return nil, shared + " names further files"
 				}
 				for _, m := range dotnetSource.FindAllStringSubmatch(text, -1) {
 					if strings.EqualFold(path.Ext(shared), ".config") && !strings.Contains(m[1], "://") {

@@ -77,6 +77,31 @@ func (v *stageView) written(i int) map[string]string {
 	return all
 }
 
+// named returns the files, as image paths, that variables name which any program may
+// take settings or certificates from, for one that runs in instruction i. Of an install
+// fromEnvironment tells more.
+func (v *stageView) named(i int) (files []string) {
+	for name, value := range v.written(i) {
+		steers := anyTools.MatchString(name)
+		for _, own := range steering {
+			steers = steers || own.MatchString(name)
+		}
+		if !steers || strings.Contains(value, "://") {
+			continue
+		}
+		for _, word := range strings.FieldsFunc(value, separates) {
+			if !strings.Contains(word, "$") && (path.Ext(word) != "" || name == "SSL_CERT_DIR") {
+				files = append(files, resolve(v.dirs[i], word, 0))
+			}
+		}
+	}
+	slices.Sort(files)
+	return files
+}
+
+// separates reports what stands between the words of a variable's value.
+func separates(c rune) bool { return strings.ContainsRune(" \t:;,=\"'", c) }
+
 // fromEnvironment returns files, as image paths, that variables of the environment
 // lead an install to, or says why what they lead it to is not known.
 func fromEnvironment(r reader, tool string) (files []string, obstacle string) {
@@ -93,7 +118,7 @@ func fromEnvironment(r reader, tool string) (files []string, obstacle string) {
 		if harmless := known[name]; mine && harmless != nil && !harmless.MatchString(value) {
 			return nil, name + " has it read what is not known"
 		}
-		for _, word := range strings.FieldsFunc(value, func(c rune) bool { return strings.ContainsRune(" \t:;,=\"'", c) }) {
+		for _, word := range strings.FieldsFunc(value, separates) {
 			if strings.Contains(word, "$") {
 				if mine && strings.Contains(word, "/") && !strings.Contains(strings.ToLower(name), "cache") {
 					return nil, name + " says where something lies, which is not known"

@@ -214,6 +214,7 @@ func viewRun(v *stageView, i int) runView {
 		view.touch = w.touch
 		return view
 	}
+	w.touch.reads = append(w.touch.reads, v.named(i)...)
 	view.known, view.touch = true, w.touch
 	return view
 }
