@@ -3,7 +3,6 @@ package daemon
 import (
 	"bytes"
 	"context"
-	"slices"
 
 	"github.com/stokerd/stoker/cache"
 	"github.com/stokerd/stoker/cache/buildkit"
@@ -43,12 +42,17 @@ func (r *repository) presume(ctx context.Context, ev buildkit.Event, seen buildk
 	case def.Shown != "", def.Remote(), seen.Join.RemoteContext, len(ev.NamedContexts())+len(def.NamedContexts) > 0:
 		return presumption{gap: cache.Unmatched}
 	}
-	def.Args, def.Target, def.Platforms = ev.Args(), seen.Join.Target, seen.Join.Platforms
-	part, ok := r.retrace(ctx, seen, def, text)
+	part, ok := r.retrace(ctx, seen, asBuilt(def, ev, seen), text)
 	if !ok {
 		return presumption{gap: cache.Unmatched}
 	}
 	return presumption{parts: []buildkit.Part{part}}
+}
+
+// asBuilt returns def with the args, the target and the platforms of a build of it.
+func asBuilt(def buildctx.Definition, ev buildkit.Event, seen buildkit.Observed) buildctx.Definition {
+	def.Args, def.Target, def.Platforms = ev.Args(), seen.Join.Target, seen.Join.Platforms
+	return def
 }
 
 // retrace converts def with another text, and tells what became of the operations if
@@ -66,7 +70,7 @@ func (r *repository) retrace(ctx context.Context, seen buildkit.Observed, def bu
 
 // resembles reports whether a build that did not succeed goes by the names of the
 // steps of one of the definitions of r, as they were when it began.
-func (r *repository) resembles(ctx context.Context, seen buildkit.Observed, began moment, b *project.Build) bool {
+func (r *repository) resembles(ctx context.Context, ev buildkit.Event, seen buildkit.Observed, began moment, b *project.Build) bool {
 	if seen.Record.Status == cache.Completed || seen.Join.LocalContext != "" {
 		return false
 	}
@@ -77,9 +81,9 @@ func (r *repository) resembles(ctx context.Context, seen buildkit.Observed, bega
 		}
 		b = then
 	}
-	if b.Selection == nil || !slices.Equal(b.Definition.ArgNames(), seen.Join.ArgNames) {
+	if b.Selection == nil {
 		return false
 	}
-	_, ok := r.retrace(ctx, seen, b.Definition, b.Selection.Plan.Text)
+	_, ok := r.retrace(ctx, seen, asBuilt(b.Definition, ev, seen), b.Selection.Plan.Text)
 	return ok
 }

@@ -130,7 +130,7 @@ func (d *Daemon) record(ctx context.Context, node *buildkit.Builder, ev buildkit
 	if span != nil {
 		before = span[0]
 	}
-	repo, def := d.belongs(ctx, seen, before)
+	repo, def := d.belongs(ctx, ev, seen, before)
 	files := d.filesOf(ctx, node, seen, span, repo, def.Name)
 	presumed := repo.presume(ctx, ev, seen, files.watched(), def)
 	if span != nil || ev.Completed.After(d.account(node).Seen()) {
@@ -140,7 +140,7 @@ func (d *Daemon) record(ctx context.Context, node *buildkit.Builder, ev buildkit
 		return
 	}
 	if (def.Context == "" || def.Origin == buildctx.Observed) && repo.learn(ctx, ev, seen.Join) {
-		_, def = d.belongs(ctx, seen, before)
+		_, def = d.belongs(ctx, ev, seen, before)
 	}
 	seen.Record.Repository, seen.Record.Definition, files.name = repo.root, def.Name, def.Name
 	if def.Shown != "" {
@@ -198,7 +198,7 @@ func describer(ctx context.Context, def buildctx.Definition) func(cache.Step) (s
 // folders that the client told, else by the Dockerfile's text or, of one that did not
 // succeed, by the names of its steps. before is what the repositories held when it
 // began.
-func (d *Daemon) belongs(ctx context.Context, seen buildkit.Observed, before moment) (*repository, buildctx.Definition) {
+func (d *Daemon) belongs(ctx context.Context, ev buildkit.Event, seen buildkit.Observed, before moment) (*repository, buildctx.Definition) {
 	var (
 		bestRepo *repository
 		best     buildctx.Definition
@@ -211,7 +211,7 @@ func (d *Daemon) belongs(ctx context.Context, seen buildkit.Observed, before mom
 			continue
 		}
 		for _, b := range s.picture.Builds {
-			switch n := r.match(b.Definition, seen.Join, func() bool { return r.resembles(ctx, seen, before, b) }); {
+			switch n := r.match(b.Definition, seen.Join, func() bool { return r.resembles(ctx, ev, seen, before, b) }); {
 			case n > score:
 				bestRepo, best, score, shared = r, b.Definition, n, false
 			case n == score && n > 0 && bestRepo != r:

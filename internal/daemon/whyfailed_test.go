@@ -124,6 +124,17 @@ hit RUN echo "$MODE"; grep -q ok src/a || exit 3
 hit RUN echo done
 hit COPY --from=build /NONCE /app
 `)
+	write(t, filepath.Join(root, "src", "a"), "bad")
+	ends(false, map[string]string{"build-arg:OTHER": "which no step sees"})
+	expect(6, `failed 4/5 [build 6/7] RUN failed, exit code 3
+hit WORKDIR /NONCE
+hit COPY lock ./
+hit RUN cat lock
+hit COPY src src
+failed RUN echo "$MODE"; grep -q ok src/a || exit 3: files src/a content
+skipped RUN echo done
+skipped COPY --from=build /NONCE /app
+`)
 }
 
 // TestWhyFailedIsUnsure: where what failed is not surely what stoker reads, causes are

@@ -40,7 +40,9 @@ func (f *finder) compose(ctx context.Context, files []string) {
 	for name, s := range project.Services {
 		if s.Build != nil {
 			d := service(name, main, *s.Build)
-			d.Shown = in.written[d.Inline]
+			if d.Inline != "" {
+				d.Shown = in.written[d.Inline]
+			}
 			all[name] = d
 		}
 	}
