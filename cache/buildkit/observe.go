@@ -37,6 +37,9 @@ type Part struct {
 	// loaded were, by the builder's clock.
 	Fates []cache.Fate
 	Runs  []Run
+	// Lost says of a build that ended early which of the results that it made the
+	// builder perhaps did not keep; nil for one that succeeded.
+	Lost []bool
 	// Traits are what the digests of Plan.Ops are made of, and Lines where they are
 	// written, 0 if that is unknown. There are none of what [Solved.Part] tells.
 	Traits [][]dockerfile.Trait

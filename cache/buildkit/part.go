@@ -63,6 +63,10 @@ func (s Solved) Part(plan *dockerfile.Plan) (Part, bool) {
 		}
 	}
 	part := Part{Plan: plan, Fates: make([]cache.Fate, len(plan.Ops)), Runs: make([]Run, len(plan.Ops))}
+	lost := func(*seenVertex) bool { return false }
+	if s.Broken {
+		part.Lost, lost = make([]bool, len(plan.Ops)), s.seen.lost()
+	}
 	for i, op := range plan.Ops {
 		var v *seenVertex
 		for _, at := range op.Steps { // one of them names the vertex
@@ -83,6 +87,9 @@ func (s Solved) Part(plan *dockerfile.Plan) (Part, bool) {
 		}
 		if part.Fates[i] = v.fate(false); part.Fates[i] != cache.Untouched {
 			part.Runs[i] = Run{*v.Started, *v.Completed}
+		}
+		if part.Fates[i] == cache.Made && lost(v) {
+			part.Lost[i] = true
 		}
 	}
 	return part, true

@@ -33,8 +33,10 @@ func (o Observed) Presume(plan *dockerfile.Plan) (Part, bool) {
 	assumed.Ops = slices.Clone(plan.Ops)
 	n := len(plan.Ops)
 	part := Part{
-		Plan: &assumed, Fates: make([]cache.Fate, n), Runs: make([]Run, n), Traits: make([][]dockerfile.Trait, n), Lines: make([]int, n),
+		Plan: &assumed, Fates: make([]cache.Fate, n), Runs: make([]Run, n), Lost: make([]bool, n),
+		Traits: make([][]dockerfile.Trait, n), Lines: make([]int, n),
 	}
+	lost := w.seen.lost()
 	for i, op := range plan.Ops {
 		part.Traits[i] = op.Traits
 		if op.Source != nil && op.Source.Kind == dockerfile.ImageSource && named[op.Called] == nil {
@@ -50,7 +52,7 @@ func (o Observed) Presume(plan *dockerfile.Plan) (Part, bool) {
 		}
 		assumed.Ops[i].Steps, part.Fates[i] = steps, v.fate(w.imports)
 		if part.Fates[i] != cache.Untouched {
-			part.Runs[i] = Run{*v.Started, *v.Completed}
+			part.Runs[i], part.Lost[i] = Run{*v.Started, *v.Completed}, part.Fates[i] == cache.Made && lost(v)
 		}
 		delete(left, v.Digest.String())
 	}

@@ -12,6 +12,7 @@ import (
 
 	controlapi "github.com/moby/buildkit/api/services/control"
 	"github.com/moby/buildkit/client"
+	"github.com/opencontainers/go-digest"
 )
 
 // replay gathers what a build's status stream says of each vertex. The last
@@ -30,12 +31,12 @@ type seenVertex struct {
 
 func newReplay() *replay { return &replay{vertices: map[string]*seenVertex{}} }
 
-func (r *replay) vertex(digest string) *seenVertex {
-	v := r.vertices[digest]
+func (r *replay) vertex(name string) *seenVertex {
+	v := r.vertices[name]
 	if v == nil {
 		v = &seenVertex{}
-		r.vertices[digest] = v
-		r.order = append(r.order, digest)
+		r.vertices[name] = v
+		r.order = append(r.order, name)
 	}
 	return v
 }
@@ -97,6 +98,42 @@ func (r *replay) progress() Progress {
 // started: BuildKit then gives it no time of its own.
 func (v *seenVertex) inferred() bool {
 	return v.Cached && v.Started != nil && v.Completed != nil && v.Started.Equal(*v.Completed)
+}
+
+// margin is by how much longer an operation may take to have its result kept than the
+// builder says.
+const margin = 2 * time.Second
+
+// lost returns whether the builder perhaps did not keep what a vertex made, because the
+// build ended early: it keeps a result after the operation has returned, and drops what
+// returns to a build that is over (BuildKit: solver, edge.execOp; util/flightcontrol).
+// What another operation was given had been kept.
+func (r *replay) lost() func(*seenVertex) bool {
+	var first, last time.Time // when something failed, and when anything ended
+	given := map[digest.Digest]bool{}
+	for _, v := range r.vertices {
+		if v.Started != nil && !v.Cached {
+			for _, in := range v.Inputs {
+				given[in] = true
+			}
+		}
+		if v.Completed == nil {
+			continue
+		}
+		if v.Error != "" && (first.IsZero() || v.Completed.Before(first)) {
+			first = *v.Completed
+		}
+		if v.Completed.After(last) {
+			last = *v.Completed
+		}
+	}
+	end := first
+	if end.IsZero() {
+		end = last
+	}
+	return func(v *seenVertex) bool {
+		return v.Completed != nil && !given[v.Digest] && v.Completed.After(end.Add(-margin))
+	}
 }
 
 // canceled reports whether v ended because its build did.

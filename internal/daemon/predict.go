@@ -136,10 +136,18 @@ func (d *Daemon) site(node *buildkit.Builder, j buildkit.Join) ledger.Site {
 // plainClient is the key of clients that give none.
 const plainClient = ""
 
+// entryOf is what is entered of a part of a build. What was perhaps lost is not: should
+// the builder list it, nobody has seen it.
 func entryOf(node *buildkit.Builder, part buildkit.Part, built cache.ContentFunc) ledger.Build {
+	fates := slices.Clone(part.Fates)
+	for i, lost := range part.Lost {
+		if lost {
+			fates[i] = cache.Untouched
+		}
+	}
 	return ledger.Build{
 		Graph: cache.NewGraph(part.Plan, cache.Keys(part.Plan.Ops, built), layered(node)),
-		Fates: part.Fates, Runs: part.Runs, Records: recordsOf(part.Plan),
+		Fates: fates, Runs: part.Runs, Records: recordsOf(part.Plan),
 	}
 }
 

@@ -1,0 +1,47 @@
+package buildkit
+
+import (
+	"testing"
+	"time"
+
+	"github.com/moby/buildkit/client"
+	"github.com/opencontainers/go-digest"
+)
+
+// TestLost: what was made at about the time at which a build ended may be gone, unless
+// something was made of it.
+func TestLost(t *testing.T) {
+	noon := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+	at := func(seconds float64) *time.Time {
+		out := noon.Add(time.Duration(seconds * float64(time.Second)))
+		return &out
+	}
+	vertex := func(name string, from, to float64, inputs ...digest.Digest) client.Vertex {
+		return client.Vertex{Digest: digest.Digest(name), Started: at(from), Completed: at(to), Inputs: inputs}
+	}
+	early, given, late, after := vertex("early", 1, 5), vertex("given", 6, 9), vertex("late", 6, 9.9), vertex("after", 6, 10.5)
+	failed, cached := vertex("failed", 9, 10, "given"), vertex("cached", 2, 2, "late")
+	failed.Error, cached.Cached = "exit code: 1", true
+	for _, c := range []struct {
+		name string
+		seen []client.Vertex
+		want map[string]bool
+	}{
+		{
+			"failed", []client.Vertex{early, given, late, after, failed, cached},
+			map[string]bool{"early": false, "given": false, "late": true, "after": true},
+		},
+		{"nothing failed", []client.Vertex{early, given, late}, map[string]bool{"early": false, "given": true, "late": true}},
+	} {
+		r := newReplay()
+		for i := range c.seen {
+			r.add(&client.SolveStatus{Vertexes: []*client.Vertex{&c.seen[i]}})
+		}
+		lost := r.lost()
+		for name, want := range c.want {
+			if got := lost(r.vertices[name]); got != want {
+				t.Errorf("%s: %s is perhaps lost: %v, want %v", c.name, name, got, want)
+			}
+		}
+	}
+}
