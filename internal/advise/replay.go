@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/stokerd/stoker/context/dockerfile"
 	"github.com/stokerd/stoker/internal/api"
 	"github.com/stokerd/stoker/internal/project"
 	"github.com/stokerd/stoker/internal/suggest"
@@ -36,6 +37,11 @@ func Replay(ctx context.Context, p *project.Picture, b *project.Build, h History
 	}
 	if with != nil {
 		r, err := in.Replay(in.Builds[0], with.Text)
+		var refused *dockerfile.Error
+		if errors.As(err, &refused) {
+			of := *refused
+			of.File, err = with.Name, &of
+		}
 		if err != nil {
 			return out, badInput(err)
 		}

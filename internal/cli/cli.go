@@ -100,5 +100,27 @@ func newRoot(o *options) *cobra.Command {
 		newCheck(o), newContext(o), newPredict(o), newWhy(o), newSuggest(o), newReplay(o), newStats(o), newWarm(o),
 		newInit(o), newImage(o), newBuild(o), newPrune(o), newVersion(o), newDaemon(o), newSmokeProbe(o),
 	)
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd("completion")
+	refuseWords(root)
 	return root
+}
+
+// refuseWords has the commands that cobra brings refuse arguments that they do not
+// know: by themselves they would print a help text and be content.
+func refuseWords(root *cobra.Command) {
+	for _, c := range root.Commands() {
+		switch c.Name() {
+		case "completion":
+			c.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() } // what cannot run is asked for no args
+		case "help":
+			c.Run, c.RunE = nil, func(_ *cobra.Command, args []string) error {
+				of, rest, err := root.Find(args)
+				if err != nil || len(rest) > 0 {
+					return usage("stoker help lists the commands", "there is no command %q", strings.Join(args, " "))
+				}
+				return of.Help()
+			}
+		}
+	}
 }

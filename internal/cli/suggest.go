@@ -167,7 +167,13 @@ func (s *suggestOptions) write(ctx context.Context, answer api.Suggest, verified
 		return err
 	}
 	for _, w := range wanted {
-		s.out.line(visible(w.File, nil)+":", visible(w.Title, nil))
+		files := []string{visible(w.File, nil)}
+		for _, c := range w.Changes {
+			if c.Path != w.File {
+				files = append(files, visible(c.Path, nil))
+			}
+		}
+		s.out.line(series(files)+":", visible(w.Title, nil))
 	}
 	s.hint("stoker suggest --undo takes it back")
 	return nil

@@ -147,7 +147,7 @@ func (p printer) suggestions(d api.SuggestDefinition, told map[advice]reference)
 	advising, above := false, 0 // advice is being printed, and how many are
 	for n := 0; n < len(d.Suggestions); n++ {
 		one := d.Suggestions[n]
-		if at, ok := told[adviceOf(one)]; ok && idle(one) {
+		if at, ok := told[adviceOf(one)]; ok && idle(one) && at.definition != d.Name {
 			if elsewhere[at.definition] == nil {
 				order = append(order, at.definition)
 			}

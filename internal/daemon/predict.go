@@ -219,7 +219,7 @@ func (d *Daemon) Predict(ctx context.Context, req api.PredictRequest) (api.Predi
 	}
 	known := d.account(node)
 	soon, cancel := context.WithTimeout(ctx, settleTime)
-	known.caught.wait(soon)
+	caught := known.caught.wait(soon)
 	cancel()
 	known.missed.settle(ctx, settleTime)
 	known.builds.settle(ctx, settleTime)
@@ -237,6 +237,11 @@ func (d *Daemon) Predict(ctx context.Context, req api.PredictRequest) (api.Predi
 		keys := cache.Keys(plan.Ops, repo.contents.Content(ctx, plan, b.Definition.Name, site, p))
 		g := cache.NewGraph(plan, keys, layered(node)).Planned(plan)
 		nodes := known.Predict(g, recordsOf(plan))
+		for i := range nodes {
+			if !caught && nodes[i].Reason == cache.NotSeen {
+				nodes[i].Reason = cache.NotObserved // of no file: builds are still read
+			}
+		}
 		if !node.Info().History { // what others built on it shows nowhere
 			unknown(nodes, cache.NotObserved)
 		} else if !b.Selection.Current(ctx, repositoryImages{d.images, repo}) { // a picture is on its way

@@ -103,16 +103,18 @@ func (g *gate) open() {
 	}
 }
 
-// wait returns when the gate is open, or ctx ends.
-func (g *gate) wait(ctx context.Context) {
+// wait returns when the gate is open, or ctx ends; true if it is open.
+func (g *gate) wait(ctx context.Context) bool {
 	g.mu.Lock()
 	opens := g.shot
 	g.mu.Unlock()
 	if opens == nil {
-		return
+		return true
 	}
 	select {
 	case <-opens:
+		return true
 	case <-ctx.Done():
+		return false
 	}
 }

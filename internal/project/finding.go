@@ -138,7 +138,14 @@ func (f Finding) placed(s *buildctx.Selection, l buildctx.Local, file buildctx.F
 // missingSources finds the sources of COPY, ADD and bind mounts for which the
 // build will fail. Wildcards may match nothing, and then need no more than a
 // directory to look through.
-func missingSources(s *buildctx.Selection, l buildctx.Local) []Finding {
+func (k look) missingSources() []Finding {
+	s, l := k.s, k.l
+	where := func(step dockerfile.Step) string {
+		if s.Definition.Inline != "" {
+			return fmt.Sprintf("line %d", step.Lines.From)
+		}
+		return fmt.Sprintf("%s:%d", k.picture.Relative(s.Definition.Dockerfile), step.Lines.From)
+	}
 	var list []Finding
 	for _, step := range s.Plan.Steps {
 		for _, t := range step.Takes {
@@ -152,13 +159,13 @@ func missingSources(s *buildctx.Selection, l buildctx.Local) []Finding {
 			f := Finding{
 				Rule: RuleMissingSource, Severity: Error, Path: name, Reach: buildctx.IsSent,
 				Step: step.Name, StepLine: step.Lines.From,
-				Message: fmt.Sprintf("line %d takes it, and it does not exist: the build will fail", step.Lines.From),
+				Message: where(step) + " takes it, and it does not exist: the build will fail",
 			}
 			if d := l.Explain(name); d.Ignored {
 				line := d.By
 				f.Rule = RuleIgnoredSource
-				f.Message = fmt.Sprintf("line %d takes it, and %s:%d (%s) leaves it out: the build will fail",
-					step.Lines.From, path.Base(l.Ignore.Path), line.Number, line.Pattern)
+				f.Message = fmt.Sprintf("%s takes it, and %s:%d (%s) leaves it out: the build will fail",
+					where(step), path.Base(l.Ignore.Path), line.Number, line.Pattern)
 			}
 			list = append(list, f)
 		}

@@ -40,7 +40,7 @@ func (k look) everywhere(ctx context.Context) found {
 		}
 		k.at(ctx, f, &next)
 	}
-	next.sources = k.named(missingSources(k.s, k.l))
+	next.sources = k.named(k.missingSources())
 	return next
 }
 
@@ -76,7 +76,7 @@ func (k look) again(ctx context.Context, paths []string, was buildctx.Local, old
 			k.opener.Secrets.forget(k.l.Root, name)
 		}
 	}
-	next.sources = k.named(missingSources(k.s, k.l))
+	next.sources = k.named(k.missingSources())
 	return next
 }
 

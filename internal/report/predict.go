@@ -112,7 +112,7 @@ func unknownText(u cache.Uncertainty) string {
 	case cache.NotRead:
 		return "files that it takes could not be read"
 	case cache.NotSeen:
-		return "files that it takes changed in a way that the builder may not see: touch them"
+		return "files changed in a way that the builder may not see: stoker status names them"
 	case cache.NotResolved:
 		return "it is not known what an image's tag or an address stands for"
 	case cache.OtherFrontend:
