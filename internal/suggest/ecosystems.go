@@ -95,7 +95,7 @@ var (
 	// mavenOpen finds what leads to files other than poms: of packages, and those
 	// whose presence decides.
 	mavenPlace = regexp.MustCompile(`(?m)(?:^|\s)(-s|--settings|-gs|--global-settings|-f|--file|-t|--toolchains|-gt|--global-toolchains|-Dmaven\.repo\.local)\S*`)
-	mavenOpen  = regexp.MustCompile(`<systemPath>|<exists>|<missing>|\$\{(?:project\.)?basedir\}|file://`)
+	mavenOpen  = regexp.MustCompile(`<systemPath>|<exists>|<missing>|\$\{(?:project\.)?basedir\}|\$\{maven\.multiModuleProjectDirectory\}|file:`)
 )
 
 // mavenWiden: a pom reads its modules' and, through relativePath, its parent's, and
@@ -176,7 +176,7 @@ func launched(r reader, script, pattern string) []string {
 }
 
 // gradleOpen finds what in a build script, which is a program, may read files.
-var gradleOpen = regexp.MustCompile(`\b(files?|fileTree|includeBuild|include|includeFlat|apply\s*\(?\s*from|buildFileName|File(?:InputStream|Reader)?|exec|rootDir|projectDir|rootProject\.file|new\s+File|readText|providers)\b\s*[\(:'"{.]?`)
+var gradleOpen = regexp.MustCompile(`\b(files?|fileTree|includeBuild|include|includeFlat|apply\s*\(?\s*from|buildFileName|File(?:InputStream|Reader)?|exec|rootDir|projectDir|rootProject\.file|new\s+File|readText|providers|git|gitVersion|grgit|jgit|axion-release|reckon)\b\s*[\(:'"{.]?|git-version`)
 
 // gradleInclude is a line of a settings script that names projects, and no more.
 var (
@@ -226,7 +226,9 @@ func gradleWiden(r reader, launcher string) ([]string, string) {
 
 var (
 	gemfileOpen = regexp.MustCompile(`(?m)^[^#\n]*(\bpath\b\s*(:|=>|\s+["'])|:path\s*=>|\bgemspec\b|eval_gemfile|require_relative|\brequire\s*\(?["']\.|\bload\b|\bruby\s+file:|File\.|IO\.|Dir\.|%x|` + "`" + `|instance_eval)`)
-	gemName     = regexp.MustCompile(`(?m)^\s*gem\s*\(?\s*["']([^"']+)["']`)
+	// gemVersion is a gem with one requirement.
+	gemVersion = regexp.MustCompile(`(?m)^\s*gem\s*\(?\s*["']([^"']+)["']\s*,\s*["']((?:[~<>=!]+ )?\d[\w.]*)["']\s*\)?\s*(?:,\s*\w+:.*)?(?:#.*)?$`)
+	gemName    = regexp.MustCompile(`(?m)^\s*gem\s*\(?\s*["']([^"']+)["']`)
 )
 
 // bundlerWiden: a Gemfile is a program as well; one of plain lines reads nothing.
@@ -241,9 +243,16 @@ func bundlerWiden(r reader) ([]string, string) {
 	}
 	_, platforms, _ := strings.Cut(lock, "\nPLATFORMS\n")
 	platforms, _, _ = strings.Cut(platforms, "\n\n")
-	_, direct, _ := strings.Cut(lock, "\nDEPENDENCIES\n")
+	_, direct, _ := strings.Cut(lock, "\nDEPENDENCIES")
 	direct, _, _ = strings.Cut(direct, "\n\n")
-	stale := !strings.Contains(platforms, "linux") && !strings.Contains(platforms+"\n", "  ruby\n")
+	// Of which architecture the builder is nobody says; most are of this one.
+	stale := !strings.Contains(platforms, "x86_64-linux") && !strings.Contains(platforms+"\n", "  ruby\n")
+	for _, m := range gemVersion.FindAllStringSubmatch(text, -1) {
+		if m[2][0] >= '0' && m[2][0] <= '9' {
+			m[2] = "= " + m[2]
+		}
+		stale = stale || !strings.Contains(direct, "\n  "+m[1]+" ("+m[2]+")")
+	}
 	for _, m := range gemName.FindAllStringSubmatch(text, -1) {
 		stale = stale || !slices.ContainsFunc(strings.Split(direct, "\n"), func(line string) bool {
 			name, _, _ := strings.Cut(strings.TrimSpace(line), " ")
@@ -271,6 +280,7 @@ func composerWiden(r reader, has func(...string) bool) ([]string, string) {
 		Classmap []string `json:"classmap"`
 	}
 	var m struct {
+		Version      string
 		Scripts      map[string]any
 		Repositories json.RawMessage
 		Autoload     autoload
@@ -296,6 +306,9 @@ func composerWiden(r reader, has func(...string) bool) ([]string, string) {
 				return nil, "composer.json has " + name + " scripts, which the install runs and which may read the sources"
 			}
 		}
+	}
+	if m.Version == "" && r.git(r.dir) {
+		return nil, "composer writes down which version it finds in .git"
 	}
 	plugins := m.Config.Plugins == true
 	if set, ok := m.Config.Plugins.(map[string]any); ok {
@@ -325,6 +338,9 @@ func composerWiden(r reader, has func(...string) bool) ([]string, string) {
 // mixOpen finds what in mix.exs, which is a program, may read files.
 var mixOpen = regexp.MustCompile(`(?m)^[^#\n]*(\bpath:|apps_path|File\.|Code\.|System\.cmd|Path\.)`)
 
+// mixAlias is a task of the project's own in place of the one that fetches.
+var mixAlias = regexp.MustCompile(`["']deps\.get["']\s*:|"deps\.get":`)
+
 func mixWiden(r reader) ([]string, string) {
 	if at := mixOpen.FindStringSubmatch(string(r.local("mix.exs"))); at != nil {
 		return nil, "mix.exs may read further files: " + at[1]
@@ -332,5 +348,14 @@ func mixWiden(r reader) ([]string, string) {
 	if !r.exists("mix.lock") {
 		return nil, "mix would write a mix.lock, and the context has none"
 	}
-	return r.matching("config/*.exs"), ""
+	if mixAlias.Match(r.local("mix.exs")) {
+		return nil, "mix.exs gives deps.get another meaning"
+	}
+	files := r.matching("config/*.exs")
+	for _, name := range files {
+		if at := mixOpen.FindSubmatch(r.file(name)); at != nil {
+			return nil, path.Base(name) + " may read further files: " + string(at[1])
+		}
+	}
+	return files, ""
 }

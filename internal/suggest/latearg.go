@@ -81,7 +81,7 @@ func descend(v *stageView, first, last int, in Input) descent {
 		switch {
 		case ins.Keyword == "ONBUILD", !used && !along && d.uses(ins.Names):
 			return d.settled()
-		case !used && ins.Run != nil && !blindTo(v, k, in):
+		case !used && ins.Run != nil && !blindTo(v, k, in, d.nameBuild()):
 			return d.settled()
 		case !used && ins.Run != nil:
 			d.passed = append(d.passed, k)
@@ -120,15 +120,30 @@ func (d descent) settled() descent {
 	return d
 }
 
+// nameBuild reports whether all variables of the group say which build it is: what a
+// package compiles or fetches when it is installed does not hang on them.
+func (d descent) nameBuild() bool {
+	return !slices.ContainsFunc(d.group, func(i int) bool {
+		ins := d.view.stage.Instructions[i]
+		return ins.Keyword != "LABEL" && slices.ContainsFunc(ins.Names, func(name string) bool {
+			return !identity.MatchString(name) && !strings.HasSuffix(strings.ToUpper(name), "VERSION")
+		})
+	})
+}
+
 // blindTo reports a RUN that reads no variable but those that tools are known
-// to read.
-func blindTo(v *stageView, k int, in Input) bool {
+// to read. Installs run scripts of packages: others says whether these are blind to
+// it, too.
+func blindTo(v *stageView, k int, in Input, others bool) bool {
 	commands, ok := everyCommand(v.stage.Instructions[k].Run, v.shell[k])
 	if !ok {
 		return false
 	}
 	for _, c := range commands {
 		if inst, ok := recognise(c, v.dirs[k]); ok {
+			if !others && inst.tool != "go" {
+				return false
+			}
 			// The project's own scripts may run in an install, and read anything.
 			m := &move{view: v, last: k}
 			for _, b := range in.Builds {
@@ -138,7 +153,8 @@ func blindTo(v *stageView, k int, in Input) bool {
 			}
 			continue
 		}
-		if !slices.Contains(blindCommands(), c.words[0]) && !isFree(c) {
+		if runsOthers := slices.Contains(c.words, "-exec") || slices.Contains(c.words, "-execdir"); runsOthers ||
+			!slices.Contains(blindCommands(), c.words[0]) && !(others && isFree(c)) {
 			return false
 		}
 	}

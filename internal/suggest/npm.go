@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"path"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -23,6 +24,12 @@ var berryScripts = []string{"preinstall", "install", "postinstall"}
 // installs them: for a schema, a configuration file or hooks.
 var curious = []string{
 	"@prisma/client", "@sveltejs/kit", "puppeteer", "msw", "nx", "lefthook", "@evilmartians/lefthook", "simple-git-hooks", "pre-commit", "yorkie", "ghooks",
+}
+
+// puppeteerSettings are where its install script, wherever it comes from, is told what
+// to fetch and where to put it (puppeteer: Configuration).
+var puppeteerSettings = []string{
+	".puppeteerrc", ".puppeteerrc.json", ".puppeteerrc.yaml", ".puppeteerrc.js", ".puppeteerrc.cjs", "puppeteer.config.js", "puppeteer.config.cjs",
 }
 
 // npmWiden looks at what npm reads beside the manifests.
@@ -86,8 +93,20 @@ func pnpmWiden(r reader, has func(...string) bool) ([]string, string) {
 		more = append(more, path.Join(r.dir, "pnpm-workspace.yaml"))
 	}
 	files, obstacle := nodeWiden(r, lifecycle{ignored: has("--ignore-scripts"), only: w.builds}, w.packages)
+	if obstacle == "" && (w.injects || pnpmInjects.Match(r.local(".npmrc")) || slices.ContainsFunc(append(files, path.Join(r.dir, "package.json")), func(name string) bool {
+		return path.Base(name) == "package.json" && injected.Match(r.file(name))
+	})) {
+		obstacle = "pnpm copies packages of the workspace into node_modules, sources and all"
+	}
 	return append(more, files...), obstacle
 }
+
+// injected and pnpmInjects find members of a workspace that pnpm does not link but
+// copies, in a package.json and an .npmrc.
+var (
+	injected    = regexp.MustCompile(`"injected"\s*:\s*true`)
+	pnpmInjects = regexp.MustCompile(`(?m)^\s*inject-workspace-packages\s*=\s*true`)
+)
 
 // bunWiden is npmWiden for bun.
 func bunWiden(r reader, has func(...string) bool) ([]string, string) {
@@ -100,6 +119,7 @@ func bunWiden(r reader, has func(...string) bool) ([]string, string) {
 // A packageJSON is what of a package.json widens what an install reads.
 type packageJSON struct {
 	Name, Version  string
+	Engines        any
 	PackageManager string
 	Scripts        map[string]string
 	Workspaces     json.RawMessage
@@ -133,6 +153,9 @@ func nodeWiden(r reader, scripts lifecycle, patterns []string) ([]string, string
 	members, obstacle := workspaces(r, patterns)
 	if obstacle != "" {
 		return nil, obstacle
+	}
+	if name := r.any(puppeteerSettings...); name != "" && !scripts.ignored {
+		return members, "the install of puppeteer reads " + name + ", which may read anything"
 	}
 	settings, obstacle := nodeSettings(r)
 	if obstacle != "" {
@@ -360,7 +383,11 @@ func inStep(r reader) bool {
 	var pkg packageJSON
 	var lock struct {
 		LockfileVersion int
-		Packages        map[string]struct{ dependencies }
+		Packages        map[string]struct {
+			Version string
+			Engines any
+			dependencies
+		}
 	}
 	if json.Unmarshal(r.file(path.Join(r.dir, "package.json")), &pkg) != nil || json.Unmarshal(r.file(name), &lock) != nil {
 		return false
@@ -369,7 +396,20 @@ func inStep(r reader) bool {
 	if !ok || lock.LockfileVersion < 2 {
 		return false
 	}
-	a, b := pkg.dependencies, root.dependencies
+	for member, locked := range lock.Packages {
+		if member == "" || strings.HasPrefix(member, "node_modules/") || strings.Contains(member, "/node_modules/") {
+			continue
+		}
+		var pkg packageJSON
+		if json.Unmarshal(r.file(resolve(r.dir, member+"/package.json", 0)), &pkg) != nil || !pkg.equal(locked.dependencies) || pkg.Version != locked.Version {
+			return false
+		}
+	}
+	return pkg.equal(root.dependencies) && pkg.Version == root.Version && reflect.DeepEqual(pkg.Engines, root.Engines)
+}
+
+// equal reports whether two packages depend on the same.
+func (a dependencies) equal(b dependencies) bool {
 	return maps.Equal(a.Dependencies, b.Dependencies) && maps.Equal(a.DevDependencies, b.DevDependencies) &&
 		maps.Equal(a.OptionalDependencies, b.OptionalDependencies) && maps.Equal(a.PeerDependencies, b.PeerDependencies)
 }

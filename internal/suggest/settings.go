@@ -81,6 +81,7 @@ type pnpmWorkspace struct {
 	packages []string
 	patches  []string
 	builds   []string // packages whose scripts may run; nil where none are listed
+	injects  bool     // members are copied, not linked
 }
 
 // readPnpmWorkspace reads a pnpm-workspace.yaml, or says why what it leads to is not
@@ -106,6 +107,7 @@ func readPnpmWorkspace(text []byte) (w pnpmWorkspace, obstacle string) {
 		return w, "the patches of pnpm-workspace.yaml cannot be listed for sure"
 	}
 	w.builds = allowedBuilds(all)
+	w.injects = all["injectWorkspacePackages"] == true
 	delete(all, "packages")
 	delete(all, "patchedDependencies")
 	for _, key := range slices.Sorted(maps.Keys(all)) {
