@@ -339,7 +339,7 @@ func composerWiden(r reader, has func(...string) bool) ([]string, string) {
 var mixOpen = regexp.MustCompile(`(?m)^[^#\n]*(\bpath:|apps_path|File\.|Code\.|System\.cmd|Path\.)`)
 
 // mixAlias is a task of the project's own in place of the one that fetches.
-var mixAlias = regexp.MustCompile(`["']deps\.get["']\s*:|"deps\.get":`)
+var mixAlias = regexp.MustCompile(`["']deps\.get["']\s*:`)
 
 func mixWiden(r reader) ([]string, string) {
 	if at := mixOpen.FindStringSubmatch(string(r.local("mix.exs"))); at != nil {
