@@ -60,11 +60,7 @@ func (l *Ledger) settle(held listing, m matching) {
 		}
 	}
 	claims := map[string]int{}
-	for key, r := range l.reused {
-		if m.lives[key] == cache.Live {
-			delete(l.reused, key)
-			continue
-		}
+	for _, r := range l.reused {
 		claims[r.record]++
 	}
 	for key, c := range l.claims {
@@ -73,7 +69,10 @@ func (l *Ledger) settle(held listing, m matching) {
 		}
 	}
 	for key, r := range l.reused {
-		if claims[r.record] > 1 || !l.adopt(key, r, held, m.explained) {
+		if m.lives[key] == cache.Live {
+			continue
+		}
+		if claims[r.record] > 1 || !l.adopt(key, r, held, m) {
 			c := r.claim(held)
 			l.setClaim(key, &c)
 			m.lives[key] = c.life(held)
@@ -109,14 +108,18 @@ func (l *Ledger) mix(m mixture) {
 }
 
 // adopt takes for the result that was reused the only one listed like it that
-// nobody saw being made, and reports whether there is one. No other key may claim
-// it.
-func (l *Ledger) adopt(key cache.KeyID, r reuse, held listing, explained map[buildkit.Held]bool) bool {
-	open := slices.DeleteFunc(slices.Clone(held[r.record]), func(h buildkit.Held) bool { return explained[h] })
+// nobody saw being made, and reports whether there is one and the reused one cannot be
+// another. No other key may claim it, or was reused at that time: what a key takes that
+// has a known result may be a later one.
+func (l *Ledger) adopt(key cache.KeyID, r reuse, held listing, m matching) bool {
+	open := slices.DeleteFunc(slices.Clone(held[r.record]), func(h buildkit.Held) bool { return m.explained[h] })
 	if len(open) != 1 || !r.took(open[0]) {
 		return false
 	}
-	explained[open[0]] = true
+	if slices.ContainsFunc(held[r.record], func(h buildkit.Held) bool { return h != open[0] && !m.owned[h] && r.took(h) }) {
+		return false
+	}
+	m.explained[open[0]] = true
 	l.setEntries(key, append(slices.Clone(l.entries[key]), entry{r.record, buildkit.Run{Started: open[0].Created, Completed: open[0].Created}}))
 	l.setClaim(key, nil)
 	return true

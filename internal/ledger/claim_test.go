@@ -152,6 +152,54 @@ func TestReuseOfWhatWasMadeAnew(t *testing.T) {
 	}
 }
 
+// TestReuseBesideAnothers: the one result that nobody saw being made may have been what
+// another key took, though that has one that is known, too.
+func TestReuseBesideAnothers(t *testing.T) {
+	const first, second, third = 2, 3, 5 // nodes of one RUN upon three files
+	b, held := twins(time.Second / 10)
+	b.Graph.Nodes = append(b.Graph.Nodes, cache.Node{Digests: []string{"sha256:two"}},
+		cache.Node{Digests: []string{"sha256:run"}, Inputs: []cache.Input{{Node: 4}}, Steps: []int{2}})
+	b.Graph.Targets = append(b.Graph.Targets, third)
+	b.Fates = append(b.Fates, cache.Untouched, cache.Made)
+	b.Records = append(b.Records, "", "the run")
+	later := noon.Add(time.Minute)
+	b.Runs = append(b.Runs, buildkit.Run{}, buildkit.Run{Started: later, Completed: later.Add(time.Second)})
+	ofFirst, ofThird := held[0], buildkit.Held{Record: "the run", Created: later}
+	l := ledger.New(seal)
+	l.Learn(b)
+	l.List(append(held, ofThird))
+
+	// Of the twins one went, and a build without cache that nobody saw ran the third
+	// anew: that is the one that a build takes then, beside what is left of the twins.
+	anew := buildkit.Held{Record: "the run", Created: noon.Add(5 * time.Minute)}
+	l.List([]buildkit.Held{ofFirst, ofThird, anew})
+	again := b
+	again.Fates, again.Runs = make([]cache.Fate, 6), make([]buildkit.Run, 6)
+	at := noon.Add(6 * time.Minute)
+	for _, n := range []int{first, third} {
+		again.Fates[n], again.Runs[n] = cache.Loaded, buildkit.Run{Started: at, Completed: at}
+	}
+	l.Learn(again)
+	ofFirst.Used, anew.Used = at, at
+	l.List([]buildkit.Held{ofFirst, ofThird, anew})
+	forecast := func(node int) cache.Forecast { return l.Predict(b.Graph, b.Records)[node].Forecast }
+	for _, node := range []int{first, third} {
+		if got := forecast(node); got != cache.WillHit {
+			t.Errorf("after it was reused, node %d is predicted to %v", node, got)
+		}
+	}
+	l.List([]buildkit.Held{ofThird, anew})
+	if got := forecast(first); got == cache.WillHit {
+		t.Error("what is gone is predicted to hit")
+	}
+	l.List([]buildkit.Held{anew})
+	for _, node := range []int{first, second, third} {
+		if got := forecast(node); got != cache.Unknown {
+			t.Errorf("with one left of which nobody knows whose it is, node %d is predicted to %v", node, got)
+		}
+	}
+}
+
 // TestLedByOneOfSeveral: what was made of one of several states of a stage, nobody
 // knows of which, may be what the next state leads to.
 func TestLedByOneOfSeveral(t *testing.T) {

@@ -25,6 +25,7 @@ type execution struct {
 type matching struct {
 	lives     map[cache.KeyID]cache.Life // of every key that has entries
 	explained map[buildkit.Held]bool     // a known execution may have made it
+	owned     map[buildkit.Held]bool     // a known execution made it
 	surplus   map[string]bool            // by record: more of these than known executions can have made
 	mixed     []mixture                  // what cannot be told apart from others' once one of it is gone
 }
@@ -46,7 +47,9 @@ func (m mixture) lost(held listing) bool {
 
 // match finds out which of the results that are known the builder lists.
 func (l *Ledger) match(held listing) matching {
-	m := matching{map[cache.KeyID]cache.Life{}, map[buildkit.Held]bool{}, map[string]bool{}, nil}
+	m := matching{
+		lives: map[cache.KeyID]cache.Life{}, explained: map[buildkit.Held]bool{}, owned: map[buildkit.Held]bool{}, surplus: map[string]bool{},
+	}
 	byRecord := map[string]map[buildkit.Run]*execution{}
 	for key, entries := range l.entries {
 		m.lives[key] = cache.Gone
@@ -153,5 +156,6 @@ func (m *matching) settle(held []buildkit.Held, executions []*execution, made in
 	}
 	for _, h := range held {
 		m.explained[h] = true
+		m.owned[h] = life == cache.Live && made == len(held)
 	}
 }
