@@ -107,12 +107,13 @@ const margin = 2 * time.Second
 // lost returns whether the builder perhaps did not keep what a vertex made, because the
 // build ended early: it keeps a result after the operation has returned, and drops what
 // returns to a build that is over (BuildKit: solver, edge.execOp; util/flightcontrol).
-// What another operation was given had been kept.
+// What another operation was given had been kept. One that was canceled may have been
+// given nothing: it is also told of as started where an input failed it.
 func (r *replay) lost() func(*seenVertex) bool {
 	var first, last time.Time // when something failed, and when anything ended
 	given := map[digest.Digest]bool{}
 	for _, v := range r.vertices {
-		if v.Started != nil && !v.Cached {
+		if v.Started != nil && !v.Cached && !v.canceled() {
 			for _, in := range v.Inputs {
 				given[in] = true
 			}

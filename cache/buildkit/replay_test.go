@@ -22,14 +22,16 @@ func TestLost(t *testing.T) {
 	early, given, late, after := vertex("early", 1, 5), vertex("given", 6, 9), vertex("late", 6, 9.9), vertex("after", 6, 10.5)
 	failed, cached := vertex("failed", 9, 10, "given"), vertex("cached", 2, 2, "late")
 	failed.Error, cached.Cached = "exit code: 1", true
+	merged, canceled := vertex("merged", 9, 9.8), vertex("canceled", 9.9, 9.9, "merged")
+	canceled.Error = "failed to apply diffs: context canceled: context canceled"
 	for _, c := range []struct {
 		name string
 		seen []client.Vertex
 		want map[string]bool
 	}{
 		{
-			"failed", []client.Vertex{early, given, late, after, failed, cached},
-			map[string]bool{"early": false, "given": false, "late": true, "after": true},
+			"failed", []client.Vertex{early, given, late, after, merged, failed, cached, canceled},
+			map[string]bool{"early": false, "given": false, "late": true, "after": true, "merged": true},
 		},
 		{"nothing failed", []client.Vertex{early, given, late}, map[string]bool{"early": false, "given": true, "late": true}},
 	} {
