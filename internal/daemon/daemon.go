@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -88,11 +90,11 @@ func Run(ctx context.Context, o Options) (err error) {
 	if moved := kept.Replaced(); moved != "" {
 		o.Log.Warn("the store was corrupt and has been put aside; a new one was begun", "moved", moved)
 	}
-	listener, err := lock.Listen()
+	base, err := kept.Images()
 	if err != nil {
 		return err
 	}
-	base, err := kept.Images()
+	listener, err := lock.Listen()
 	if err != nil {
 		return err
 	}
@@ -190,7 +192,7 @@ func (d *Daemon) watch(root string) (*repository, error) {
 	return repo, nil
 }
 
-// all returns the watched repositories.
+// all returns the watched repositories, by root: those within others come after them.
 func (d *Daemon) all() []*repository {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -198,6 +200,7 @@ func (d *Daemon) all() []*repository {
 	for _, r := range d.repositories {
 		list = append(list, r)
 	}
+	slices.SortFunc(list, func(a, b *repository) int { return strings.Compare(a.root, b.root) })
 	return list
 }
 

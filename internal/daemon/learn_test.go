@@ -3,6 +3,7 @@ package daemon_test
 import (
 	"crypto/rand"
 	"maps"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -96,5 +97,72 @@ func buildFile(t *testing.T, root, dockerfile, state string, attrs map[string]st
 	opt := client.SolveOpt{Ref: ref, Frontend: "dockerfile.v0", FrontendAttrs: all, LocalMounts: mounts}
 	if _, err := c.Solve(t.Context(), nil, opt, nil); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestBelongsToWhatWasBuilt: of the definitions of one context, a build is of the one
+// whose text was built. buildx names no file where it was given none, and one that is
+// not built beside a text that stands in another.
+func TestBelongsToWhatWasBuilt(t *testing.T) {
+	root := repository(t, map[string]string{
+		"compose.yaml": `services:
+  an-inline: {build: {context: ., dockerfile_inline: "FROM scratch\nCOPY b /inline\n"}}
+  prod: {build: {context: ., dockerfile: docker/prod.Dockerfile}}
+  web: {build: .}
+`,
+		"Dockerfile":             "FROM scratch\nCOPY a /web\n",
+		"docker/prod.Dockerfile": "FROM scratch\nCOPY a /prod\n",
+		"a":                      "1",
+		"b":                      "2",
+	})
+	home := t.TempDir()
+	r := start(t, home, map[string]string{"BUILDKIT_HOST": lab.For(t).Address()})
+	r.up(root, false)
+	r.connected()
+	builder := dial(t, lab.For(t).Address())
+	for _, build := range []struct{ of, path, text string }{
+		{"web", "", "FROM scratch\nCOPY a /web\n"},
+		{"prod", filepath.Join(root, "docker/prod.Dockerfile"), "FROM scratch\nCOPY a /prod\n"},
+		{"prod", "", "FROM scratch\nCOPY a /prod\n"}, // in a pipe
+		{"an-inline", filepath.Join(root, "Dockerfile"), "FROM scratch\nCOPY b /inline\n"},
+		{"web", "", "FROM scratch\nCOPY gone /web\n"},
+		{"an-inline", filepath.Join(root, "Dockerfile"), ""}, // fails: it takes what is gone
+	} {
+		if build.text == "" {
+			build.text = "FROM scratch\nCOPY b /inline\n"
+			if err := os.Remove(filepath.Join(root, "b")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		dir, file := t.TempDir(), "Dockerfile"
+		if build.path != "" {
+			file = filepath.Base(build.path)
+		}
+		write(t, filepath.Join(dir, file), build.text)
+		mounts := map[string]fsutil.FS{}
+		for name, dir := range map[string]string{"context": root, "dockerfile": dir} {
+			fs, err := fsutil.NewFS(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			mounts[name] = fs
+		}
+		ref := "test" + rand.Text()
+		write(t, filepath.Join(home, ".docker", "buildx", "refs", "b", "n", ref), `{"LocalPath": "`+root+`", "DockerfilePath": "`+build.path+`"}`)
+		_, err := builder.Solve(t.Context(), nil, client.SolveOpt{
+			Ref: ref, Frontend: "dockerfile.v0", FrontendAttrs: map[string]string{"filename": file}, LocalMounts: mounts,
+		}, nil)
+		t.Logf("a build of %s: %v", build.of, err)
+		r.wait(root, "the build of "+build.of, func(repo api.Repository) bool {
+			for _, d := range repo.Definitions {
+				if d.Last != nil && d.Last.Ref == ref {
+					if d.Name != build.of {
+						t.Errorf("a build of %s, of %q, is taken for one of %s", build.of, build.text, d.Name)
+					}
+					return true
+				}
+			}
+			return false
+		})
 	}
 }

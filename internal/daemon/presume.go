@@ -71,7 +71,7 @@ func (r *repository) retrace(ctx context.Context, seen buildkit.Observed, def bu
 // resembles reports whether a build that did not succeed goes by the names of the
 // steps of one of the definitions of r, as they were when it began.
 func (r *repository) resembles(ctx context.Context, ev buildkit.Event, seen buildkit.Observed, began moment, b *project.Build) bool {
-	if seen.Record.Status == cache.Completed || seen.Join.LocalContext != "" {
+	if seen.Record.Status == cache.Completed || seen.Join.LocalContext != "" && b.Definition.Inline == "" {
 		return false
 	}
 	if p := began[r]; p != nil {

@@ -212,7 +212,7 @@ func (d *Daemon) belongs(ctx context.Context, ev buildkit.Event, seen buildkit.O
 		}
 		for _, b := range s.picture.Builds {
 			switch n := r.match(b.Definition, seen.Join, func() bool { return r.resembles(ctx, ev, seen, before, b) }); {
-			case n > score:
+			case n > score, n == score && n > 0 && bestRepo != r && seen.Join.LocalContext != "": // of two, the inner one
 				bestRepo, best, score, shared = r, b.Definition, n, false
 			case n == score && n > 0 && bestRepo != r:
 				shared = true
@@ -223,7 +223,7 @@ func (d *Daemon) belongs(ctx context.Context, ev buildkit.Event, seen buildkit.O
 			bestRepo, best, score, shared = r, buildctx.Definition{Name: observedName(r, seen.Join)}, n, false
 		}
 	}
-	if shared && seen.Join.LocalContext == "" {
+	if shared {
 		// Two clones have the same text: whose it was nobody can tell.
 		return nil, buildctx.Definition{}
 	}
@@ -241,8 +241,8 @@ func (r *repository) match(def buildctx.Definition, j buildkit.Join, resembles f
 	}
 	switch {
 	case j.LocalContext != "":
-		if samePath(j.LocalContext, def.Context) && (j.LocalDockerfile == "" || samePath(dockerfilePath(j), def.Dockerfile)) {
-			return 100 + argScore(def, j)
+		if n := r.matchLocal(def, j, resembles); n > 0 {
+			return n + argScore(def, j)
 		}
 	case j.VCSContext != "":
 		if r.relative(def.Context) == clean(j.VCSContext) && (r.builtText(def, j) || resembles()) {
@@ -252,6 +252,28 @@ func (r *repository) match(def buildctx.Definition, j buildkit.Join, resembles f
 		if filepath.Base(j.Filename) == filepath.Base(def.Dockerfile) && (r.builtText(def, j) || resembles()) {
 			return 60 + argScore(def, j)
 		}
+	}
+	return 0
+}
+
+// matchLocal is match, but for args, of a build whose context was a folder. The path
+// of a Dockerfile says less than its text: buildx names one beside a text that stands
+// in another file, and none where the text came in a pipe.
+func (r *repository) matchLocal(def buildctx.Definition, j buildkit.Join, resembles func() bool) int {
+	if !samePath(j.LocalContext, def.Context) {
+		return 0
+	}
+	inline := def.Inline != ""
+	path, text := !inline && samePath(dockerfilePath(j), def.Dockerfile), r.builtText(def, j)
+	switch {
+	case path && text:
+		return 106
+	case text && (inline || j.LocalDockerfile == ""):
+		return 104
+	case inline && resembles():
+		return 102
+	case path:
+		return 100
 	}
 	return 0
 }
