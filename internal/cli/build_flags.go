@@ -46,6 +46,9 @@ func (g *gateFlags) check(scanners []string) error {
 		}
 		g.image.LowestEfficiency = &n
 	}
+	if len(scanners) == 0 {
+		return usage("trivy, grype, scout or off", "--scanner names none")
+	}
 	for _, name := range g.failOn {
 		s, ok := scan.ParseSeverity(name)
 		if !ok {

@@ -21,8 +21,9 @@ import (
 // hands has to be allowed again.
 func (r *repository) allowed() bool {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.consent.Allowed && r.consent.Owner == project.Owner(r.root)
+	consent := r.consent
+	r.mu.Unlock()
+	return consent.Allowed && consent.Owner == project.Owner(r.root)
 }
 
 // Allow gives or takes back consent.
@@ -45,6 +46,10 @@ func (d *Daemon) consent(ctx context.Context, root string, allowed, pulls bool) 
 	head := headOf(ctx, root).Commit
 	repo, err := d.amend(root, func(rec *store.Repository) {
 		rec.Owner, rec.Allowed, rec.Pulls, rec.Trusted = project.Owner(root), allowed, pulls, head
+	}, func(r *repository) {
+		if head != r.consent.Trusted || !allowed {
+			r.safe = map[string]bool{}
+		}
 	})
 	if err != nil || repo == nil {
 		return err
@@ -57,8 +62,9 @@ func (d *Daemon) consent(ctx context.Context, root string, allowed, pulls bool) 
 }
 
 // amend changes what is kept of the repository at root, and returns it if it is
-// watched. Nobody else changes that meanwhile.
-func (d *Daemon) amend(root string, change func(*store.Repository)) (*repository, error) {
+// watched. Nobody else changes that meanwhile. Each of also is called then, before
+// the consent is another, with the repository's fields held.
+func (d *Daemon) amend(root string, change func(*store.Repository), also ...func(*repository)) (*repository, error) {
 	d.amending.Lock()
 	defer d.amending.Unlock()
 	rec, _, err := d.store.Repository(root)
@@ -84,8 +90,8 @@ func (d *Daemon) amend(root string, change func(*store.Repository)) (*repository
 	}
 	repo.mu.Lock()
 	defer repo.mu.Unlock()
-	if rec.Trusted != repo.consent.Trusted || !rec.Allowed {
-		repo.safe = map[string]bool{}
+	for _, fn := range also {
+		fn(repo)
 	}
 	repo.consent = rec
 	return repo, nil
@@ -177,18 +183,16 @@ func madeHere(ctx context.Context, repo *git.Repo, commit, known string, safe ma
 
 // trust remembers a commit whose steps may run.
 func (r *repository) trust(commit string) {
-	// One that is trusted stays so until the daemon ends: there are many branches.
-	r.mu.Lock()
-	safe := maps.Clone(r.safe)
-	safe[r.consent.Trusted] = true
-	r.mu.Unlock()
-	if _, err := r.daemon.amend(r.root, func(rec *store.Repository) { rec.Trusted = commit }); err != nil {
+	_, err := r.daemon.amend(r.root, func(rec *store.Repository) { rec.Trusted = commit }, func(r *repository) {
+		// One that is trusted stays so until the daemon ends: there are many branches.
+		if r.consent.Allowed {
+			r.safe[r.consent.Trusted] = true
+		}
+	})
+	if err != nil {
 		r.log.Error("remember a trusted commit", "error", err)
 		return
 	}
-	r.mu.Lock()
-	r.safe = safe
-	r.mu.Unlock()
 	r.daemon.board.changed()
 }
 

@@ -36,7 +36,7 @@ func (d *Daemon) filesOf(ctx context.Context, node *buildkit.Builder, seen build
 		f.past.Began, f.past.Ended = seen.Record.Created.Add(-apart), seen.Record.Completed.Add(apart)
 	}
 	if repo != nil {
-		if s, err := repo.fresh(ctx); err == nil && s != nil && s.picture != nil {
+		if s, err := repo.fresh(ctx); err == nil && s.picture != nil {
 			f.pictures = []*project.Picture{s.picture}
 		}
 	}

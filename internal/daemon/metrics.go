@@ -127,7 +127,12 @@ func (d *Daemon) serveMetrics(ctx context.Context, address string) error {
 	ended := make(chan error, 1)
 	go func() { ended <- srv.Serve(ln) }()
 	d.log.Info("serving metrics", "address", ln.Addr().String())
-	<-ctx.Done()
+	select {
+	case <-ctx.Done():
+	case err := <-ended:
+		d.log.Error("serve metrics", "error", err)
+		return nil
+	}
 	err = srv.Close()
 	if ended := <-ended; !errors.Is(ended, http.ErrServerClosed) {
 		err = errors.Join(err, ended)

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"maps"
 	"slices"
@@ -29,7 +30,7 @@ type moment map[*repository]*project.Picture
 func (d *Daemon) moment(ctx context.Context) moment {
 	m := moment{}
 	for _, r := range d.all() {
-		if s, err := r.fresh(ctx); err == nil && s != nil && s.picture != nil {
+		if s, err := r.fresh(ctx); err == nil && s.picture != nil {
 			m[r] = s.picture
 		}
 	}
@@ -178,10 +179,9 @@ func (d *Daemon) list(ctx context.Context, node *buildkit.Builder) {
 
 // layered reports whether the builder also knows an image by its layers.
 func layered(node *buildkit.Builder) bool {
-	version := strings.TrimPrefix(node.Info().Version, "v")
-	major, rest, _ := strings.Cut(version, ".")
-	minor, _, _ := strings.Cut(rest, ".")
-	return major == "0" && len(minor) == 2 && minor < "34"
+	var major, minor int
+	n, _ := fmt.Sscanf(strings.TrimPrefix(node.Info().Version, "v"), "%d.%d", &major, &minor)
+	return n == 2 && major == 0 && minor < 34
 }
 
 // unknown takes all predictions back.
@@ -203,8 +203,10 @@ func recordsOf(plan *dockerfile.Plan) []string {
 // Predict answers `stoker predict`.
 func (d *Daemon) Predict(ctx context.Context, req api.PredictRequest) (api.Predict, error) {
 	node := d.builder.current()
+	soon, cancel := context.WithTimeout(ctx, settleTime)
+	defer cancel()
 	if repo, err := d.around(ctx, req.Dir); err == nil && node != nil {
-		d.images.settle(ctx, repo, settleTime)
+		d.images.settle(soon, repo, settleTime)
 	}
 	repo, p, err := d.picture(ctx, req.Query)
 	if err != nil {
@@ -218,11 +220,9 @@ func (d *Daemon) Predict(ctx context.Context, req api.PredictRequest) (api.Predi
 		return api.Predict{}, d.builder.missing()
 	}
 	known := d.account(node)
-	soon, cancel := context.WithTimeout(ctx, settleTime)
 	caught := known.caught.wait(soon)
-	cancel()
-	known.missed.settle(ctx, settleTime)
-	known.builds.settle(ctx, settleTime)
+	known.missed.settle(soon, settleTime)
+	known.builds.settle(soon, settleTime)
 	// A builder's garbage collection, and who prunes, tell nobody.
 	d.list(ctx, node)
 	d.lookForUnseen(ctx, repo, p)

@@ -82,37 +82,43 @@ func (q *queue) next() func() {
 
 // A gate is open, or shut for a while. Its zero value is open.
 type gate struct {
-	mu   sync.Mutex
-	shot chan struct{} // closed when it opens again; nil while it is open
+	mu     sync.Mutex
+	opened chan struct{} // closed when it opens again; nil while it is open
 }
 
 func (g *gate) shut() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.shot == nil {
-		g.shot = make(chan struct{})
+	if g.opened == nil {
+		g.opened = make(chan struct{})
 	}
 }
 
 func (g *gate) open() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.shot != nil {
-		close(g.shot)
-		g.shot = nil
+	if g.opened != nil {
+		close(g.opened)
+		g.opened = nil
 	}
+}
+
+func (g *gate) isOpen() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.opened == nil
 }
 
 // wait returns when the gate is open, or ctx ends; true if it is open.
 func (g *gate) wait(ctx context.Context) bool {
 	g.mu.Lock()
-	opens := g.shot
+	opened := g.opened
 	g.mu.Unlock()
-	if opens == nil {
+	if opened == nil {
 		return true
 	}
 	select {
-	case <-opens:
+	case <-opened:
 		return true
 	case <-ctx.Done():
 		return false

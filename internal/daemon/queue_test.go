@@ -46,10 +46,13 @@ func TestGate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var g gate
 		wait := func() time.Duration {
+			t.Helper()
 			began := time.Now()
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
-			g.wait(ctx)
+			if open := g.wait(ctx); open != (ctx.Err() == nil) || open != g.isOpen() {
+				t.Errorf("after %v it is said to be open: %v, %v", time.Since(began), open, g.isOpen())
+			}
 			return time.Since(began)
 		}
 		if d := wait(); d != 0 {

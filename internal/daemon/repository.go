@@ -107,7 +107,7 @@ func (r *repository) run(ctx context.Context) {
 	defer r.unwatchAll()
 	r.open(ctx)
 	close(r.ready)
-	for r.next(ctx) {
+	for ctx.Err() == nil && r.next(ctx) { // without a first picture there is no state
 	}
 }
 
@@ -181,16 +181,12 @@ func (r *repository) fresh(ctx context.Context) (*state, error) {
 	return r.state.Load(), err
 }
 
-// open makes a picture from the disk. The scan that counts comes after the
-// watches are in place, so that nothing falls between.
+// open makes a picture from the disk.
 func (r *repository) open(ctx context.Context) {
 	r.daemon.rest.stir()
 	picture, err := r.opener.Open(ctx, r.root, r.allowed())
 	if err == nil {
-		r.watchRoots(picture)
-		if everything := r.everything(); len(everything) > 0 {
-			picture, err = r.opener.Update(ctx, picture, everything)
-		}
+		picture, err = r.watchPicture(ctx, picture)
 	}
 	if err != nil {
 		r.watchRoots(nil)
@@ -198,13 +194,19 @@ func (r *repository) open(ctx context.Context) {
 	r.publish(ctx, picture, err)
 }
 
-// everything names all watched roots as to be scanned anew.
-func (r *repository) everything() map[string][]string {
-	all := map[string][]string{}
-	for root := range r.watchers {
-		all[root] = nil
+// watchPicture watches what picture shows, and returns it with what changed in
+// folders that were not watched when it was made.
+func (r *repository) watchPicture(ctx context.Context, picture *project.Picture) (*project.Picture, error) {
+	for {
+		added := r.watchRoots(picture)
+		if len(added) == 0 {
+			return picture, nil
+		}
+		var err error
+		if picture, err = r.opener.Update(ctx, picture, added); err != nil {
+			return nil, err
+		}
 	}
-	return all
 }
 
 // follow brings the picture up to what the watchers reported.
@@ -229,7 +231,7 @@ func (r *repository) follow(ctx context.Context, batches map[string]watcher.Batc
 	if err == nil {
 		r.noteSave(old.picture, picture)
 		if picture.Defined != old.picture.Defined {
-			r.watchRoots(picture)
+			picture, err = r.watchPicture(ctx, picture)
 		}
 	}
 	r.publish(ctx, picture, err)
@@ -329,8 +331,9 @@ func (r *repository) explain(err error) *project.Problem {
 }
 
 // watchRoots watches what picture shows and nothing else; with no picture, the
-// repository's folder, so that a mend is seen.
-func (r *repository) watchRoots(picture *project.Picture) {
+// repository's folder, so that a fix is seen. It returns what was not watched before,
+// as what is to be scanned anew (project.Opener.Update).
+func (r *repository) watchRoots(picture *project.Picture) (added map[string][]string) {
 	prunes := map[string]func(string) bool{r.root: func(dir string) bool { return dir != "." }}
 	if picture != nil {
 		clear(prunes)
@@ -343,6 +346,7 @@ func (r *repository) watchRoots(picture *project.Picture) {
 			r.unwatch(root, w)
 		}
 	}
+	added = map[string][]string{}
 	for root, prune := range prunes {
 		if w := r.watchers[root]; w != nil {
 			if err := w.SetPrune(prune); err != nil {
@@ -352,9 +356,12 @@ func (r *repository) watchRoots(picture *project.Picture) {
 		}
 		if err := r.watchRoot(root, prune); err != nil {
 			r.log.Error("watch", "dir", root, "error", err)
+			continue
 		}
+		added[root] = nil
 	}
 	r.show()
+	return added
 }
 
 // show lets status see what is watched.

@@ -50,11 +50,14 @@ func (b *board) after(ctx context.Context, seq uint64) (uint64, error) {
 	}
 }
 
-// StatusJSON returns the status from memory; nothing is computed but times. A build
-// that has just ended is waited for, but not for long.
+// StatusJSON returns the status. Builds are read again only after one ended, and every
+// ten minutes. One that has just ended is waited for, but not for long, and not while
+// those are still read that ended before the daemon looked.
 func (d *Daemon) StatusJSON(ctx context.Context) []byte {
 	if node := d.builder.current(); node != nil {
-		d.account(node).builds.settle(ctx, settleTime/4)
+		if known := d.account(node); known.caught.isOpen() {
+			known.builds.settle(ctx, settleTime/4)
+		}
 	}
 	return d.statusJSON()
 }
@@ -164,7 +167,7 @@ func (b *builds) of(d *Daemon, root string) map[string]api.Definition {
 	for rec, err := range d.store.Records(store.Query{Since: now.Add(-report.Window), Repository: root}) {
 		if err != nil {
 			d.log.Error("read builds", "error", err)
-			break
+			return b.byName // what was read is not all
 		}
 		list[rec.Definition] = append(list[rec.Definition], rec)
 	}

@@ -65,16 +65,20 @@ func (s *Snapshots) isBehind() bool {
 	return s.behind
 }
 
-// mostStates is how many states a copy may be in. They are one but for changes that
-// a builder does not see.
-const mostStates = 4
+// mostStates is how many states of a copy are remembered, the latest. There are more
+// than one only after changes that a builder does not see, or builds that failed.
+const mostStates = 8
 
 // After returns what the builder may have once m was sent by one of the senders: m
 // itself first, as where it has no copy.
 func (s *Snapshots) After(m *content.Manifest, senders ...Sender) []*content.Manifest {
-	list := []*content.Manifest{m}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.after(m, senders)
+}
+
+func (s *Snapshots) after(m *content.Manifest, senders []Sender) []*content.Manifest {
+	list := []*content.Manifest{m}
 	for _, from := range senders {
 		for _, c := range s.copies[s.sealed(from)].states {
 			if after := m.After(c); !slices.ContainsFunc(list, same(after)) {
@@ -86,33 +90,38 @@ func (s *Snapshots) After(m *content.Manifest, senders ...Sender) []*content.Man
 }
 
 // Sent says that a build by a sender had one of the manifests sent.
-func (s *Snapshots) Sent(from Sender, manifests ...*content.Manifest) { s.enter(from, manifests, nil) }
+func (s *Snapshots) Sent(from Sender, manifests ...*content.Manifest) {
+	s.enter(from, manifests, false)
+}
 
 // Perhaps says that a build by a sender may have had one of the manifests sent, or
 // none, or a part.
 func (s *Snapshots) Perhaps(from Sender, manifests ...*content.Manifest) {
-	s.mu.Lock()
-	before := s.copies[s.sealed(from)].states
-	s.mu.Unlock()
-	s.enter(from, manifests, before)
+	s.enter(from, manifests, true)
 }
 
-// enter says what a copy is after one of the manifests was sent, or what it was
-// before if it is one of those.
-func (s *Snapshots) enter(from Sender, manifests, before []*content.Manifest) {
+// enter says what a copy is after one of the manifests was sent, or perhaps none.
+func (s *Snapshots) enter(from Sender, manifests []*content.Manifest, perhaps bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	var states []*content.Manifest
 	for _, m := range manifests {
-		for _, after := range s.After(m, from) {
+		for _, after := range s.after(m, []Sender{from}) {
 			// One equal in digest may still have other times.
 			if !slices.Contains(states, after) {
 				states = append(states, after)
 			}
 		}
 	}
-	states = append(states, before...)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.copies[s.sealed(from)] = held{states[:min(len(states), mostStates)], time.Now()}
+	sealed := s.sealed(from)
+	if perhaps {
+		for _, before := range s.copies[sealed].states {
+			if !slices.Contains(states, before) {
+				states = append(states, before)
+			}
+		}
+	}
+	s.copies[sealed] = held{states[:min(len(states), mostStates)], time.Now()}
 }
 
 // know reports whether a copy of one of the senders is known.
