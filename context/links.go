@@ -1,5 +1,10 @@
 package buildctx
 
+import (
+	"iter"
+	"path/filepath"
+)
+
 // hardLinks are the files that an effective context holds under several names:
 // all but the first one add no bytes (fsutil: setUnixOpt). Which one is first is
 // no matter of one directory, so that summaries leave it out; this corrects them.
@@ -34,6 +39,20 @@ func (g *linkGroup) repeated(st *stat) bool { return st.linked || g.linked }
 // concerns reports whether a change of it may be one of the names that a file has.
 func (h *hardLinks) concerns(it item) bool {
 	return it.entry != nil && it.mode.IsRegular() && (it.linked || h.groups[it.inode] != nil)
+}
+
+// Moved yields the paths of files with several names that are not on the disk as l has
+// them: no event of theirs tells of a change that was made by another name.
+func (l *Local) Moved() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		l.walk(func(s *summary) bool { return s.linked > 0 }, func(dir string, it item, _ outcome) bool {
+			if !it.linked {
+				return true
+			}
+			now, _, err := lstat(filepath.Join(l.Root, filepath.FromSlash(dir+it.name)))
+			return err == nil && now.stamp() == it.stamp() || yield(dir+it.name)
+		})
+	}
 }
 
 // newHardLinks looks through the context.

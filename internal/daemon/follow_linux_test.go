@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -195,9 +194,6 @@ func (f *followed) step() {
 	case 7:
 		f.did("append", f.extend(a), a)
 	case 8:
-		if shared(a) {
-			return
-		}
 		f.did("chmod", os.Chmod(a, pick(f.Rand, []fs.FileMode{0o700, 0o755, 0o711})), a)
 	case 9:
 		f.did("remove", os.Remove(a), a)
@@ -224,9 +220,6 @@ func (f *followed) step() {
 	case 21:
 		f.did("replace", f.replace(a), a)
 	case 22:
-		if shared(a) {
-			return
-		}
 		f.did("touch", os.Chtimes(a, longAgo, longAgo), a)
 	case 23:
 		if f.IntN(200) == 0 {
@@ -241,17 +234,7 @@ func (f *followed) did(what string, err error, paths ...string) {
 	}
 }
 
-// shared reports whether the file at name has further names. A change of one is
-// reported under the name that it was made by, and seen there alone.
-func shared(name string) bool {
-	fi, err := os.Stat(name)
-	return err == nil && !fi.IsDir() && fi.Sys().(*syscall.Stat_t).Nlink > 1
-}
-
 func (f *followed) write(name, text string) error {
-	if shared(name) {
-		return fs.ErrInvalid
-	}
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return err
 	}
@@ -271,9 +254,6 @@ func (f *followed) save(name, text string) error {
 }
 
 func (f *followed) extend(name string) error {
-	if shared(name) {
-		return fs.ErrInvalid
-	}
 	file, err := os.OpenFile(name, os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
 		return err
@@ -386,4 +366,26 @@ func (f *followed) answer(check api.Check, err error, context func(name string) 
 		a.Contexts[d.Name] = c
 	}
 	return a
+}
+
+// TestFollowsOtherNames: a file is written by a name that nobody watches, of which no
+// event tells.
+func TestFollowsOtherNames(t *testing.T) {
+	r := start(t, t.TempDir(), nil)
+	root := repository(t, map[string]string{"Dockerfile": "FROM scratch\nCOPY src /src\n", "src/a": "one"})
+	outside := filepath.Join(t.TempDir(), "store")
+	if err := os.Link(filepath.Join(root, "src", "a"), outside); err != nil {
+		t.Fatal(err)
+	}
+	r.up(root, false)
+	for _, text := range []string{"one", "longer than one", "one"} {
+		write(t, outside, text)
+		answer, err := r.Context(t.Context(), api.ContextRequest{Query: api.Query{Dir: root}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := answer.Sent.Bytes; got != int64(len(text)) {
+			t.Errorf("%d bytes are sent, want %d", got, len(text))
+		}
+	}
 }

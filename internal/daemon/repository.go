@@ -174,6 +174,13 @@ func (r *repository) fresh(ctx context.Context) (*state, error) {
 			}
 		}
 		p := r.state.Load().picture
+		if p != nil {
+			for root, paths := range p.Moved() {
+				batch := flushed[root]
+				batch.Paths = append(batch.Paths, paths...)
+				flushed[root] = batch
+			}
+		}
 		if len(flushed) > 0 || len(r.watchers) == 0 || p == nil || p.Stale() {
 			r.follow(ctx, flushed)
 		}

@@ -102,6 +102,31 @@ func (p *Picture) view(dir string) (*buildctx.Tree, string, error) {
 	return nil, "", &outsideError{dir}
 }
 
+// Moved returns the files with several names that are not on the disk as p shows them,
+// as [Opener.Update] takes them. The work follows their number.
+func (p *Picture) Moved() map[string][]string {
+	moved := map[string][]string{}
+	for _, b := range p.Builds {
+		if b.Selection == nil {
+			continue
+		}
+		for _, l := range append([]buildctx.Local{b.Selection.Main}, b.Selection.Named...) {
+			names := slices.Collect(l.Moved())
+			if len(names) == 0 {
+				continue
+			}
+			tree, sub, err := p.view(l.Root)
+			if err != nil {
+				continue
+			}
+			for _, name := range names {
+				moved[tree.Root()] = append(moved[tree.Root()], path.Join(sub, name))
+			}
+		}
+	}
+	return moved
+}
+
 // Ignored counts the files in the folder dir of l, relative to its root, that
 // the ignore file leaves out, and returns the folders in there (dir itself, if
 // it is one) that were not looked into, as no build needs anything of them.
