@@ -239,13 +239,19 @@ func (f *form) match(run, words []string) (Effect, bool) {
 			names = append(names, w)
 			continue
 		}
-		for _, flag := range f.split(w) {
+		together := f.split(w)
+		for n, flag := range together {
 			name, value, joined := strings.Cut(flag, "=")
 			if value != "false" { // else it is as if it were not there
 				flags = append(flags, name)
 			}
-			in, out := slices.Contains(f.In, name), slices.Contains(f.Out, name)
-			if !in && !out && !slices.Contains(f.Values, name) {
+			in, out, known := slices.Contains(f.In, name), slices.Contains(f.Out, name), slices.Contains(f.Values, name)
+			if !in && !out && !known {
+				if file := value[strings.LastIndex(value, "=")+1:]; joined && file != "" {
+					e.Reads = append(e.Reads, file)
+				} else if n == len(together)-1 && i+1 < len(words) && f.takesFile(words[i+1]) {
+					e.Reads = append(e.Reads, words[i+1])
+				}
 				continue
 			}
 			if !joined {
@@ -259,6 +265,8 @@ func (f *form) match(run, words []string) (Effect, bool) {
 			}
 			switch {
 			case value == "-" || value == "":
+			case known && strings.HasPrefix(value, "@"): // as curl names a file
+				e.Reads = append(e.Reads, value[1:])
 			case in:
 				e.Reads = append(e.Reads, value)
 			case out:
@@ -283,6 +291,13 @@ func (f *form) match(run, words []string) (Effect, bool) {
 		}
 	}
 	return e, true
+}
+
+// takesFile reports whether the word after a flag that is not known may be a file that
+// it names, where words are not taken for files anyway.
+func (f *form) takesFile(w string) bool {
+	return slices.Contains([]string{"none", "names", "packages", "versions", "text", "look"}, f.Words) &&
+		(isPath(w) || w != "" && w[0] != '-' && !strings.Contains(w, "://") && (path.Ext(w) != "" || strings.Contains(w, "/")))
 }
 
 // split takes a cluster of one-letter flags apart.

@@ -1,6 +1,7 @@
 package effects_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -52,6 +53,25 @@ func TestOf(t *testing.T) {
 		{"go install golang.org/x/tools/cmd/stringer@latest", "reads tools ~/.config; writes /go ~/go ~/.cache ~/.config"},
 		{"go install ./cmd/x", "unknown"},
 		{"make", "unknown"},
+		{"pip install --group dev", "unknown"},
+		{"pip install --cert ca.pem flask", "unknown"},
+		{"pip install --log=pip.log flask", "reads tools ~/.config ~/.pip pip.log; writes tools ~/.cache ~/.local /opt/venv /venv"},
+		{"pip install -q --log pip.log flask", "reads tools ~/.config ~/.pip pip.log; writes tools ~/.cache ~/.local /opt/venv /venv"},
+		{"apt-get -c apt.conf install gcc", "reads system apt.conf; writes system"},
+		{"apt-get -c=apt.conf update", "reads system apt.conf; writes system"},
+		{"sha256sum -c sums", "unknown"},
+		{"sha256sum --check sums", "unknown"},
+		{"sha256sum a.tgz", "reads a.tgz; writes "},
+		{"ls", "reads .; writes "},
+		{"ls /opt", "reads . /opt; writes "},
+		{"grep -rn x", "reads . x; writes "},
+		{"grep --file=words /etc/x", "reads words /etc/x; writes "},
+		{"wc --files0-from=list", "unknown"},
+		{"date -r VERSION", "reads VERSION; writes "},
+		{"date +%s --reference=VERSION", "reads VERSION; writes "},
+		{"curl -o /x -d @body -H @headers https://example.org", "reads tools ~/.curlrc ~/.netrc body headers; writes /x"},
+		{"curl -o /x -E client.pem https://example.org", "unknown"},
+		{"wget -qO /x --certificate=client.pem https://example.org", "reads tools ~/.wgetrc ~/.netrc client.pem; writes /x"},
 		{"", "unknown"},
 	} {
 		got := "unknown"
@@ -62,6 +82,23 @@ func TestOf(t *testing.T) {
 		}
 		if got != c.want {
 			t.Errorf("%q: %s\nwant %s", c.command, got, c.want)
+		}
+	}
+}
+
+// TestFlagsOfInstalls: what a flag that is not known to be something else names may be
+// read by the install.
+func TestFlagsOfInstalls(t *testing.T) {
+	for command, file := range map[string]string{
+		"npm ci --globalconfig=/app/npmrc":                "/app/npmrc",
+		"npm ci --node-options=--require=./hook.js":       "./hook.js",
+		"npm ci --script-shell=./sh":                      "./sh",
+		"pnpm install --global-pnpmfile=./hooks.cjs":      "./hooks.cjs",
+		"bun install --cafile=./ca.pem":                   "./ca.pem",
+		"poetry install --no-root --some-new-flag=extras": "extras",
+	} {
+		if e, ok := effects.Of(strings.Fields(command)); !ok || !slices.Contains(e.Reads, file) {
+			t.Errorf("%q reads %q: %v", command, e.Reads, ok)
 		}
 	}
 }

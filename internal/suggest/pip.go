@@ -3,6 +3,7 @@ package suggest
 import (
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -34,8 +35,7 @@ func pipInstall(in *install, all []string) bool {
 			if !strings.Contains(value, "://") && !strings.HasPrefix(value, "$") {
 				obstacle = "pip looks for packages in " + value + ", which may be a path of the sources"
 			}
-		case flag == "--trusted-host" || flag == "--timeout" || flag == "--retries" || flag == "--progress-bar" ||
-			flag == "--only-binary" || flag == "--no-binary" || flag == "--root-user-action":
+		case slices.Contains(pipValues, flag):
 			if !joined {
 				i++
 			}
@@ -43,7 +43,9 @@ func pipInstall(in *install, all []string) bool {
 			flag == "-f" || flag == "--find-links" || flag == "--root":
 			obstacle = "pip is called with " + flag + ", which works on paths"
 			i++
+		case slices.Contains(pipSwitches, flag) && !joined:
 		case strings.HasPrefix(flag, "-"):
+			obstacle = "pip is called with " + flag + ", which may name a file of the sources"
 		default:
 			if name, _, _ := strings.Cut(args[i], "["); name == "." || name == ".." || strings.ContainsAny(args[i], "/\\") || packed.MatchString(name) {
 				obstacle = "pip also installs " + args[i] + ", which may be a path of the sources"
@@ -66,6 +68,22 @@ func pipInstall(in *install, all []string) bool {
 	}
 	return true
 }
+
+// Flags of pip's that name no file of the sources: those that take a value, and those
+// that take none.
+var (
+	pipValues = []string{
+		"--trusted-host", "--timeout", "--default-timeout", "--retries", "--progress-bar", "--only-binary", "--no-binary", "--root-user-action",
+		"--upgrade-strategy", "--use-feature", "--use-deprecated", "--cache-dir", "--platform", "--python-version", "--implementation", "--abi",
+		"--exists-action", "--proxy", "--keyring-provider", "--resume-retries",
+	}
+	pipSwitches = []string{
+		"-q", "--quiet", "-v", "--verbose", "-U", "--upgrade", "-I", "--ignore-installed", "--no-cache-dir", "--no-cache", "--user", "--no-user", "--pre",
+		"--no-deps", "--force-reinstall", "--disable-pip-version-check", "--no-compile", "--compile", "--prefer-binary", "--require-hashes", "--no-input",
+		"--break-system-packages", "--use-pep517", "--no-use-pep517", "--no-build-isolation", "--no-warn-script-location", "--no-warn-conflicts", "--isolated",
+		"--no-index", "--no-color", "--no-clean", "--ignore-requires-python", "--no-python-version-warning", "--require-virtualenv", "--check-build-dependencies",
+	}
+)
 
 // packed matches names of files that pip installs.
 var packed = regexp.MustCompile(`\.(whl|zip|tar|tgz|tar\.\w+)$`)

@@ -280,12 +280,8 @@ func (o *ordering) apart(i, j int) bool {
 		if v.ownerByName(i) && v.clash(b, j, accounts) != "" || v.ownerByName(j) && v.clash(b, i, accounts) != "" {
 			return false
 		}
-		for _, p := range v.landings(b, j) {
-			if v.lands(b, i, p) || !takesContext(y) && v.brings(b, i, p) {
-				return false
-			}
-		}
-		if !takesContext(x) && slices.ContainsFunc(v.landings(b, i), func(p string) bool { return v.brings(b, j, p) }) {
+		if slices.ContainsFunc(v.landings(b, j), func(p string) bool { return v.lands(b, i, p) || v.mayReplace(b, i, j, p) }) ||
+			slices.ContainsFunc(v.landings(b, i), func(p string) bool { return v.mayReplace(b, j, i, p) }) {
 			return false
 		}
 	}

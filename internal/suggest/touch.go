@@ -151,6 +151,23 @@ func (v *stageView) brings(b Build, i int, name string) bool {
 	})
 }
 
+// mayReplace reports whether instruction i copies another file than instruction j does
+// to an image path, should the context have one for it: a developer's own settings, where
+// the default is copied under another name.
+func (v *stageView) mayReplace(b Build, i, j int, name string) bool {
+	in := v.stage.Instructions[i]
+	if !takesContext(in) {
+		return false
+	}
+	var same []string
+	if takesContext(v.stage.Instructions[j]) {
+		same = v.sources(b.Context, j, name)
+	}
+	return slices.ContainsFunc(v.sources(b.Context, i, name), func(p string) bool {
+		return !slices.Contains(same, p) && (b.Context.Takes(in.Lines.From, p) || b.Context.Takes(in.Lines.From, p+"/x"))
+	})
+}
+
 // expand puts the values of variables that are known in for them.
 func expand(text string, vars map[string]string) string {
 	if !strings.Contains(text, "$") {
