@@ -28,6 +28,9 @@ type Observed struct {
 	watched *observation
 }
 
+// Imports reports whether the build looked into a cache elsewhere.
+func (o Observed) Imports() bool { return o.watched != nil && o.watched.imports }
+
 // A Part is what the builder recorded of the operations of one platform.
 type Part struct {
 	// Plan has Ops, Results and Requests. Steps of an Op are indexes into the

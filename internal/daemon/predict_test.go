@@ -166,6 +166,30 @@ func TestPredictAfterFailure(t *testing.T) {
 	}
 }
 
+// TestPredictRepeat: a build that was just made hits as a whole, also where a step takes
+// of a stage what it took of two others before, and nobody knows of which.
+func TestPredictRepeat(t *testing.T) {
+	r := start(t, t.TempDir(), map[string]string{"BUILDKIT_HOST": lab.For(t).Address()})
+	r.connected()
+	dir, nonce := lab.Dir(t), strings.ToLower(rand.Text())
+	other := walk{t: t, dir: dir, builder: dial(t, lab.For(t).Address())}
+	for i, step := range []struct{ command, file string }{{"one", "1"}, {"two", "1"}, {"two", "2"}, {"three", "2"}} {
+		write(t, filepath.Join(dir, "Dockerfile"), "FROM node:20 AS app\nCOPY conf /"+nonce+"/\nRUN echo "+step.command+" "+nonce+
+			"\nFROM node:20\nCOPY --from=app /"+nonce+" /"+nonce+"-2\nRUN echo "+nonce+"\n")
+		write(t, filepath.Join(dir, "conf", "a"), nonce+step.file)
+		if i == 0 {
+			if _, err := r.Up(t.Context(), api.UpRequest{Dir: dir}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		other.build()
+		r.wait(dir, "the build", func(repo api.Repository) bool {
+			return len(repo.Definitions) == 1 && repo.Definitions[0].Last != nil && repo.Definitions[0].Last.Ref == other.last
+		})
+		r.predicts(dir, "as built with "+step.command, "hit hit hit hit")
+	}
+}
+
 // predicts holds what the next build of the only definition of dir is predicted to do.
 func (r *running) predicts(dir, when, want string) {
 	r.t.Helper()

@@ -25,7 +25,8 @@ const (
 	claimed = byte(7)             // a key → its claim
 	seen    = byte(8)             // nothing → when the last build ended that was accounted for
 	// copied and pages are 9 and 10.
-	mixes = byte(11) // a record → when the results were made that are mixed there
+	mixes   = byte(11) // a record → when the results were made that are mixed there
+	repeats = byte(12) // a build's graph → when it was learned, and the results that were held of it
 )
 
 var errDamaged = errors.New("an entry of a ledger that does not decode")
@@ -159,6 +160,7 @@ func Load(seal func(string) string, entries iter.Seq2[string, []byte]) (*Ledger,
 		return Anew(seal), err
 	}
 	l.mixed, l.mixing = l.match(l.mixing).mixed, nil
+	slices.SortFunc(l.repeats, func(a, b *repeat) int { return a.learned.Compare(b.learned) })
 	return l, nil
 }
 
@@ -197,6 +199,8 @@ func (l *Ledger) load(key string, value []byte) (cache.Fact, error) {
 		for len(d.b) > 0 {
 			l.mixing[key] = append(l.mixing[key], buildkit.Held{Record: key, Created: d.time()})
 		}
+	case repeats:
+		l.repeats = append(l.repeats, decodeRepeat(key, &d))
 	case seen:
 		l.seen = d.time()
 	case copied, pages:

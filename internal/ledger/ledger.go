@@ -35,6 +35,7 @@ type Ledger struct {
 	reused  map[cache.KeyID]reuse // since the builder last listed what it holds
 	mixed   []mixture             // as it was listed last
 	mixing  listing               // of mixed, while the ledger is read
+	repeats []*repeat             // builds that succeeded, the latest last
 	luck    map[string]cache.Luck // by operation
 	foreign map[string]bool       // listed as these are results of which nothing is known
 	seen    time.Time             // see Saw
@@ -112,6 +113,8 @@ type Build struct {
 	// Broken reports that the build did not succeed: it says nothing of what it did not
 	// come to.
 	Broken bool
+	// Alone reports that the build succeeded without a cache elsewhere.
+	Alone bool
 }
 
 // reached returns what a broken build came to: what it executed or loaded, and what
@@ -172,6 +175,9 @@ func (l *Ledger) Learn(b Build) {
 	}
 	for i, n := range g.Nodes {
 		l.count(g, n, b.Fates, b.Fates[i])
+	}
+	if b.Alone && !b.Late {
+		l.remember(g, records)
 	}
 	l.listed = false
 	l.learned++
@@ -252,6 +258,7 @@ func (l *Ledger) list(held []buildkit.Held, learned int) {
 			l.mix(mixed)
 		}
 	}
+	l.holds(byRecord)
 	m := l.match(byRecord)
 	l.settle(byRecord, m)
 	l.setMixed(m.mixed)
@@ -276,6 +283,10 @@ func (l *Ledger) Unlisted() {
 func (l *Ledger) Predict(g cache.Graph, records []string) []cache.Prediction {
 	g, records = l.sealedGraph(g), l.sealedAll(records)
 	l.mu.Lock()
+	if l.listed && l.isRepeat(g) {
+		l.mu.Unlock()
+		return slices.Repeat([]cache.Prediction{{Forecast: cache.WillHit}}, len(g.Nodes))
+	}
 	mirror, listed := l.mirror, l.listed
 	for i := range g.Nodes {
 		g.Nodes[i].Doubted = g.Nodes[i].Doubted || !listed || l.foreign[records[i]]
@@ -348,7 +359,7 @@ func (l *Ledger) forget() {
 	if l.mirror.Size() > l.most || len(l.luck) > l.most {
 		fresh := New(l.seal)
 		l.mirror, l.entries, l.claims, l.reused = fresh.mirror, fresh.entries, fresh.claims, fresh.reused
-		l.luck, l.foreign, l.mixed = fresh.luck, fresh.foreign, nil
+		l.luck, l.foreign, l.mixed, l.repeats = fresh.luck, fresh.foreign, nil, nil
 		l.changes, l.renewed = fresh.changes, true
 		l.noteSeen()
 	}

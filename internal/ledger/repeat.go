@@ -1,0 +1,125 @@
+package ledger
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stokerd/stoker/cache"
+	"github.com/stokerd/stoker/cache/buildkit"
+)
+
+// A repeat is a build that succeeded. A build of the same graph executes nothing while
+// the builder holds all that it held of it then, however that was found: also where the
+// mirror does not know which of several results it was.
+type repeat struct {
+	graph   string
+	learned time.Time
+	records []string        // until the builder was asked what it holds
+	held    []buildkit.Held // then these, of which Record and Created are known
+	listed  bool
+}
+
+// mostRepeats is how many builds are remembered, the latest.
+const mostRepeats = 64
+
+// remember notes a build that was just learned.
+func (l *Ledger) remember(g cache.Graph, records []string) {
+	graph := identity(g)
+	if graph == "" {
+		return
+	}
+	l.dropRepeats(func(r *repeat) bool { return r.graph == graph })
+	l.repeats = append(l.repeats, &repeat{graph: graph, learned: time.Now(), records: records})
+	oldest := l.repeats[max(0, len(l.repeats)-mostRepeats)]
+	l.dropRepeats(func(r *repeat) bool { return r.learned.Before(oldest.learned) })
+}
+
+func (l *Ledger) dropRepeats(gone func(*repeat) bool) {
+	l.repeats = slices.DeleteFunc(l.repeats, func(r *repeat) bool {
+		if !gone(r) {
+			return false
+		}
+		if r.listed {
+			l.change(repeats, r.graph, nil)
+		}
+		return true
+	})
+}
+
+// holds enters a listing: builds of which something is gone are forgotten. A builder
+// lists what files were copied to by when that was begun, or, while it is in use, by
+// when it was done (BuildKit: cache.cacheManager.DiskUsage, equalMutable).
+func (l *Ledger) holds(held listing) {
+	l.dropRepeats(func(r *repeat) bool {
+		return slices.ContainsFunc(r.held, func(was buildkit.Held) bool {
+			return !slices.ContainsFunc(held[was.Record], func(h buildkit.Held) bool { return h.Created.Sub(was.Created).Abs() < 2*slack })
+		})
+	})
+	for _, r := range l.repeats {
+		if r.listed {
+			continue
+		}
+		slices.Sort(r.records)
+		for _, record := range slices.Compact(r.records) {
+			r.held = append(r.held, held[record]...)
+		}
+		r.listed, r.records = true, nil
+		l.change(repeats, r.graph, r.encode())
+	}
+}
+
+func (r *repeat) encode() []byte {
+	b := binary.AppendVarint(nil, r.learned.UnixNano())
+	for _, h := range r.held {
+		b = binary.AppendVarint(appendText(b, h.Record), h.Created.UnixNano())
+	}
+	return b
+}
+
+func decodeRepeat(graph string, d *decoder) *repeat {
+	r := &repeat{graph: graph, learned: d.time(), listed: true}
+	for len(d.b) > 0 {
+		r.held = append(r.held, buildkit.Held{Record: d.text(), Created: d.time()})
+	}
+	return r
+}
+
+// isRepeat reports whether a build of g is one that was remembered.
+func (l *Ledger) isRepeat(g cache.Graph) bool {
+	graph := identity(g)
+	return graph != "" && slices.ContainsFunc(l.repeats, func(r *repeat) bool { return r.listed && r.graph == graph })
+}
+
+// identity stands for all of a graph that decides what is reused; "" if something of it
+// is not known, or is not to be reused.
+func identity(g cache.Graph) string {
+	of := make([]string, len(g.Nodes))
+	for i, n := range g.Nodes {
+		if n.Unknown != "" || n.NoCache {
+			continue
+		}
+		h, known := sha256.New(), true
+		fmt.Fprintf(h, "%q %d", n.Digests, n.Output)
+		for _, in := range n.Inputs {
+			known = known && of[in.Node] != ""
+			fmt.Fprintf(h, " %q %t %q %q", in.Selector, in.ByContent, in.Content, of[in.Node])
+		}
+		if known {
+			of[i] = string(h.Sum(nil))
+		}
+	}
+	var targets []string
+	for _, t := range g.Targets {
+		if of[t] == "" {
+			return ""
+		}
+		targets = append(targets, of[t])
+	}
+	slices.Sort(targets)
+	sum := sha256.Sum256([]byte(strings.Join(targets, "")))
+	return string(sum[:16])
+}
