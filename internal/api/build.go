@@ -100,6 +100,7 @@ type BuildAdvice struct {
 	Lines        [2]int  `json:"lines"`
 	SavesSeconds float64 `json:"savesSeconds"`
 	SavesBytes   int64   `json:"savesBytes"`
+	Costs        string  `json:"costs"` // where these come from: observed or prior; empty where there are none
 }
 
 // BuildGate is a limit that was asked for.

@@ -77,7 +77,7 @@ func saves(s api.BuildAdvice) string {
 		words = append(words, "saves "+seconds(s.SavesSeconds)+" per build")
 	}
 	if s.SavesBytes > 0 {
-		words = append(words, "saves "+bytes(s.SavesBytes))
+		words = append(words, "saves "+about(s.SavesBytes, s.SavesSeconds, s.Costs))
 	}
 	return strings.Join(words, ", ")
 }

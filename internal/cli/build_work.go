@@ -245,7 +245,7 @@ func (w *buildWork) advise(ctx context.Context, answer *api.BuildReport) {
 				return
 			}
 			answer.Suggestions = append(answer.Suggestions, api.BuildAdvice{
-				Rule: s.Rule, Title: s.Title, File: s.File, Lines: s.Lines, SavesSeconds: s.SavesSeconds, SavesBytes: s.SavesBytes,
+				Rule: s.Rule, Title: s.Title, File: s.File, Lines: s.Lines, SavesSeconds: s.SavesSeconds, SavesBytes: s.SavesBytes, Costs: s.Costs,
 			})
 		}
 	}

@@ -104,3 +104,19 @@ func TestWrapped(t *testing.T) {
 		t.Errorf("got\n%swant\n%s", got, want)
 	}
 }
+
+func TestGuessesAreSaidToBe(t *testing.T) {
+	for _, c := range []struct {
+		saved float64
+		costs string
+		want  string
+	}{
+		{0, "prior", "about 70MB"},
+		{0, "observed", "70MB"},
+		{2, "prior", "70MB"}, // of the seconds
+	} {
+		if got := about(70e6, c.saved, c.costs); got != c.want {
+			t.Errorf("70e6 bytes beside %v s, %s: %s, want %s", c.saved, c.costs, got, c.want)
+		}
+	}
+}

@@ -198,6 +198,15 @@ func series(words []string) string {
 // idle reports advice that is not ranked by the time that it saves.
 func idle(s api.Suggestion) bool { return s.Proof == string(suggest.Advice) && s.SavesSeconds == 0 }
 
+// about writes bytes, which are a guess from a table where nothing else of the
+// suggestion has its costs from one.
+func about(n int64, saved float64, costs string) string {
+	if costs == suggest.Prior && saved == 0 {
+		return "about " + bytes(n)
+	}
+	return bytes(n)
+}
+
 // saving says what a suggestion saves, or that nothing can be told.
 func (p printer) saving(s api.Suggestion) string {
 	var list []string
@@ -213,7 +222,7 @@ func (p printer) saving(s api.Suggestion) string {
 		if s.BytesOf == suggest.Transfer {
 			of = "of what is sent"
 		}
-		list = append(list, p.good("saves "+bytes(s.SavesBytes)+" "+of))
+		list = append(list, p.good("saves "+about(s.SavesBytes, s.SavesSeconds, s.Costs)+" "+of))
 	}
 	return strings.Join(list, ", ")
 }

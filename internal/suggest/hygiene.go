@@ -86,7 +86,8 @@ type leftover struct {
 	word    string
 	command int    // in the RUN
 	tail    string // a command at the end of the RUN
-	bytes   int64  // about, on the usual bases
+	bytes   int64  // a round guess; 0 where even that cannot be made
+	unsure  bool   // there may be none of it
 }
 
 // leftovers proposes to take what a RUN leaves behind away in the same RUN: a
@@ -111,15 +112,20 @@ func leftovers(in Input, v *stageView, k int, mounted bool) (Suggestion, bool) {
 	}
 	var what []string
 	var bytes int64
+	most, leave := map[string]int64{}, "may leave"
 	for _, l := range found {
 		if !slices.Contains(what, l.what) {
 			what = append(what, l.what)
-			bytes += l.bytes
 		}
+		if !l.unsure {
+			leave = "leaves"
+		}
+		bytes += max(l.bytes-most[l.what], 0)
+		most[l.what] = max(l.bytes, most[l.what])
 	}
 	s := Suggestion{
 		Rule: "package-hygiene", Title: "leave no " + list(what, "or") + " in the image", Lines: run.Lines, Proof: Advice,
-		Evidence: fmt.Sprintf("`%s` leaves %s in a layer of the image.", short(run.Text), list(what, "and")),
+		Evidence: fmt.Sprintf("`%s` %s %s in a layer of the image.", short(run.Text), leave, list(what, "and")),
 		Obstacle: "the image would be another one: without that, and smaller",
 	}
 	s.spares(bytes, Image, Prior)
@@ -140,7 +146,7 @@ func leaves(in Input, v *stageView, k int, commands []command, i int) ([]leftove
 		if !mountedAt(run, "/var/lib/apt") && !removes(commands, "/var/lib/apt/lists") && !slices.ContainsFunc(commands, func(c command) bool {
 			return aptVerb(c, "dist-clean") || aptVerb(c, "distclean")
 		}) && !laterInstall(v, k) && slices.ContainsFunc(commands, func(c command) bool { return aptVerb(c, "update") }) {
-			found = append(found, leftover{what: "lists of packages", bytes: 19 << 20, tail: "rm -rf /var/lib/apt/lists/*"})
+			found = append(found, leftover{what: "lists of packages", bytes: 20e6, tail: "rm -rf /var/lib/apt/lists/*"})
 		}
 		if !slices.ContainsFunc(c.words, func(w string) bool {
 			return strings.Contains(w, "no-install-recommends") || strings.Contains(w, "Install-Recommends") || strings.Contains(w, "no-install-suggests")
@@ -149,10 +155,10 @@ func leaves(in Input, v *stageView, k int, commands []command, i int) ([]leftove
 			found = append(found, leftover{what: "merely recommended packages", insert: " --no-install-recommends", word: "install", command: i})
 		}
 	case verbOf(c, "add", "apk") && !slices.Contains(c.words, "--no-cache") && !mountedAt(run, "/var/cache/apk") && !mountedAt(run, "/etc/apk/cache") && !removes(commands, "/var/cache/apk"):
-		found = append(found, leftover{what: "lists of packages", bytes: 2 << 20, insert: " --no-cache", word: "add", command: i})
+		found = append(found, leftover{what: "lists of packages", bytes: 2e6, insert: " --no-cache", word: "add", command: i})
 	case verbOf(c, "install", "dnf", "yum", "microdnf") && !mountedAt(run, "/var/cache/dnf") && !mountedAt(run, "/var/cache/yum") && !removes(commands, "/var/cache") &&
 		!slices.ContainsFunc(commands, func(c command) bool { return verbOf(c, "clean", "dnf", "yum", "microdnf") }):
-		found = append(found, leftover{what: "downloaded packages", bytes: 100 << 20, tail: c.words[0] + " clean all"})
+		found = append(found, leftover{what: "downloaded packages", bytes: 100e6, tail: c.words[0] + " clean all"})
 	}
 	return found, len(found) > 0
 }
@@ -163,13 +169,13 @@ func cached(v *stageView, k int, commands []command, i int) (leftover, bool) {
 	if len(c.words) == 0 {
 		return leftover{}, false
 	}
-	if _, ok := pipArgs(c); !ok {
+	args, ok := pipArgs(c)
+	if !ok || slices.ContainsFunc(c.words, func(w string) bool { return pipFlag(w, "--no-cache-dir") || pipFlag(w, "--cache-dir") }) {
 		return leftover{}, false
 	}
-	for _, w := range c.words {
-		if strings.HasPrefix(w, "--no-cache-dir") || strings.HasPrefix(w, "--cache-dir") {
-			return leftover{}, false
-		}
+	from := pipSources(args)
+	if from == nothingFetched {
+		return leftover{}, false
 	}
 	for _, ins := range append(instructionsOf(v.file, v.stage.BaseStage), v.stage.Instructions[:k]...) {
 		if slices.ContainsFunc(ins.Names, func(n string) bool { return strings.HasPrefix(n, "PIP_") || n == "XDG_CACHE_HOME" }) {
@@ -181,7 +187,11 @@ func cached(v *stageView, k int, commands []command, i int) (leftover, bool) {
 		strings.Contains(run.Text, ".cache") || slices.ContainsFunc(commands, func(c command) bool { return slices.Contains(c.words, "purge") }) {
 		return leftover{}, false
 	}
-	return leftover{what: "downloads of pip", bytes: 50 << 20, insert: " --no-cache-dir", word: "install", command: i}, true
+	l := leftover{what: "downloads of pip", bytes: 50e6, insert: " --no-cache-dir", word: "install", command: i}
+	if from == ownSources {
+		l.bytes, l.unsure = 0, true
+	}
+	return l, true
 }
 
 // laterInstall reports an apt-get install below instruction k, in the stage or in

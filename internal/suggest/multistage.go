@@ -64,11 +64,11 @@ func (in Input) shipsTools(b Build, target int) (what string, bytes int64, run d
 		ships string
 		bytes int64
 	}{
-		"golang":                       {verb("go", "build"), "the Go toolchain", 250 << 20},
-		"rust":                         {verb("cargo", "build"), "the Rust toolchain", 600 << 20},
-		"maven":                        {verb("mvn", "package", "install", "verify"), "Maven, the JDK and what Maven downloaded", 350 << 20},
-		"gradle":                       {verb("gradle", "build", "assemble", "bootJar", "shadowJar"), "Gradle, the JDK and what Gradle downloaded", 400 << 20},
-		"mcr.microsoft.com/dotnet/sdk": {verb("dotnet", "publish"), "the .NET SDK", 600 << 20},
+		"golang":                       {verb("go", "build"), "the Go toolchain", 260e6},
+		"rust":                         {verb("cargo", "build"), "the Rust toolchain", 630e6},
+		"maven":                        {verb("mvn", "package", "install", "verify"), "Maven, the JDK and what Maven downloaded", 370e6},
+		"gradle":                       {verb("gradle", "build", "assemble", "bootJar", "shadowJar"), "Gradle, the JDK and what Gradle downloaded", 420e6},
+		"mcr.microsoft.com/dotnet/sdk": {verb("dotnet", "publish"), "the .NET SDK", 630e6},
 	}
 	image := imageName(rootStage(in.File, target).Base)
 	for _, i := range chainOf(in.File, target) {

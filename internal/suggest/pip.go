@@ -85,6 +85,71 @@ var (
 	}
 )
 
+// pipFlag reports a word that is a flag of pip's, which takes the beginning of one for
+// it: --no-cache. Of those about the cache this is enough of the name.
+func pipFlag(word, flag string) bool {
+	name, _, _ := strings.Cut(word, "=")
+	return len(name) >= len("--ca") && strings.HasPrefix(flag, name) && name != "--no" && name != "--no-" && name != "--no-c"
+}
+
+// What an install of pip may fetch.
+const (
+	packages       = iota // by name, or by a file of names
+	ownSources            // what the project's own packages need, of which they may have all
+	nothingFetched        // it has all that it installs
+)
+
+// pipSources says what an install with these arguments may fetch.
+func pipSources(all []string) int {
+	args := spread(all)
+	wheels, paths := 0, 0
+	for i := 0; i < len(args); i++ {
+		flag, value, joined := strings.Cut(args[i], "=")
+		switch {
+		case strings.Contains(args[i], "://"), strings.Contains(args[i], "$"):
+			return packages
+		case flag == "--no-index":
+			// What is looked for elsewhere would have an address.
+			if !strings.Contains(strings.Join(all, " "), "://") && !strings.Contains(strings.Join(all, " "), "$") {
+				return nothingFetched
+			}
+		case flag == "-r" || flag == "--requirement":
+			return packages
+		case flag == "-e" || flag == "--editable":
+			if !joined {
+				if i++; i == len(args) {
+					return packages
+				}
+				value = args[i]
+			}
+			if strings.Contains(value, "+") || strings.Contains(value, "$") {
+				return packages
+			}
+			paths++
+		case slices.Contains([]string{"-c", "--constraint", "-t", "--target", "--prefix", "--root", "--src", "-f", "--find-links", "-i", "--index-url",
+			"--extra-index-url", "--trusted-host", "--timeout", "--retries", "--progress-bar", "--root-user-action"}, flag):
+			if !joined {
+				i++
+			}
+		case strings.HasPrefix(flag, "-"):
+		case strings.HasSuffix(flag, ".whl"), path.Base(flag) == "*" && strings.Contains(path.Dir(flag), "wheel"):
+			wheels++
+		default:
+			if name, _, _ := strings.Cut(flag, "["); name != "." && name != ".." && !strings.HasPrefix(name, "./") && !strings.HasPrefix(name, "../") && !path.IsAbs(name) {
+				return packages
+			}
+			paths++
+		}
+	}
+	switch {
+	case paths > 0:
+		return ownSources
+	case wheels > 0:
+		return nothingFetched
+	}
+	return packages
+}
+
 // packed matches names of files that pip installs.
 var packed = regexp.MustCompile(`\.(whl|zip|tar|tgz|tar\.\w+)$`)
 

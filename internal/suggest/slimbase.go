@@ -46,7 +46,7 @@ func slimBase(in Input) []Suggestion {
 // overSlim returns about how many bytes an image has over its slim variant,
 // unpacked, on amd64.
 func overSlim(name string) int64 {
-	return map[string]int64{"node": 850 << 20, "python": 880 << 20, "ruby": 780 << 20}[name]
+	return map[string]int64{"node": 890e6, "python": 920e6, "ruby": 820e6}[name]
 }
 
 // slimTag returns the slim variant of an image that has one under its tag's

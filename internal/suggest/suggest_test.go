@@ -123,12 +123,12 @@ func (s scenario) check(t *testing.T, g suggest.Suggestion) {
 		t.Errorf("evidence = %s\nwant       %s", g.Evidence, want)
 	}
 	if want, ok := s.sections["saves"]; ok {
-		if got := fmt.Sprintf("%.2f %s", g.SavesSeconds, g.Costs); got != strings.TrimSpace(want) {
+		if got := strings.TrimSpace(fmt.Sprintf("%.2f %s", g.SavesSeconds, g.Costs)); got != strings.TrimSpace(want) {
 			t.Errorf("saves %s, want %s", got, want)
 		}
 	}
 	if want, ok := s.sections["bytes"]; ok {
-		if got := fmt.Sprint(g.SavesBytes, " ", g.BytesOf, " ", g.Costs); got != strings.TrimSpace(want) {
+		if got := strings.TrimSpace(fmt.Sprint(g.SavesBytes, " ", g.BytesOf, " ", g.Costs)); got != strings.TrimSpace(want) {
 			t.Errorf("saves bytes %s, want %s", got, want)
 		}
 	}
