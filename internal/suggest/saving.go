@@ -8,9 +8,13 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
+// leastSaved is how many seconds less a build has to take for that to be a saving:
+// what is less is written as 0s.
+const leastSaved = 0.05
+
 // price gives a suggestion the seconds that a build takes less, on average over
 // the history, as then than as now; none where there is no history to replay, or
-// where one of the two does not convert.
+// where one of the two does not convert, and where they come to nothing.
 func (in Input) price(s *Suggestion, now, then variant) {
 	b := in.Builds[0]
 	if b.Convert == nil || b.Takers == nil || in.Commits.Len() == 0 {
@@ -22,7 +26,7 @@ func (in Input) price(s *Suggestion, now, then variant) {
 		return
 	}
 	after, err := in.outcome(b, then, price)
-	if err != nil || after.Wall >= before.Wall {
+	if err != nil || before.Wall-after.Wall < leastSaved {
 		return
 	}
 	s.SavesSeconds, s.Costs = before.Wall-after.Wall, price.source()
