@@ -76,14 +76,26 @@ var harmless = regexp.MustCompile(`(?i)_(URL|URI|HOST|ENDPOINT|FILE|PATH|DIR|NAM
 // secretVariable is about one ARG or ENV.
 func secretVariable(in Input, st dockerfile.Stage, i int, v dockerfile.Variable) Suggestion {
 	ins := st.Instructions[i]
-	where := "the history of the image and the provenance of the build"
-	if ins.Keyword == "ENV" {
-		where = "the configuration of the image, and every container of it"
-	}
+	mount := "`--mount=type=secret,id=" + secretID(v.Name) + ",env=" + v.Name + "`"
 	s := Suggestion{
 		Rule: "secret-in-layer", Title: "hand " + v.Name + " to the step that needs it as a secret", Lines: ins.Lines, Proof: Advice,
-		Evidence: fmt.Sprintf("The value of %s %s stays in %s, readable for whoever has it.", ins.Keyword, v.Name, where),
-		Obstacle: "which step needs it is not to be seen: give that one `--mount=type=secret,id=" + secretID(v.Name) + ",env=" + v.Name + "`",
+		Evidence: fmt.Sprintf("The value of %s %s stays in the history of the image and the provenance of the build, readable for whoever has it.", ins.Keyword, v.Name),
+		Obstacle: "which step needs it is not to be seen: give that one " + mount,
+	}
+	shipped := slices.ContainsFunc(in.Builds, func(b Build) bool { return ships(in.File, b.Target, st.Index) })
+	switch {
+	case !shipped:
+		s.Evidence = fmt.Sprintf("The value of %s %s is in the key of each RUN below it, and stays in the builder's record of the build and in its full provenance. "+
+			"No image starts from this stage: one has it only if a file that is copied from here does.", ins.Keyword, v.Name)
+	case ins.Keyword == "ENV":
+		s.Evidence = fmt.Sprintf("The value of ENV %s stays in the configuration of the image, and every container of it, readable for whoever has it.", v.Name)
+		if steps, named := in.stepsWith(st, i, v.Name); !named {
+			s.Title = "set " + v.Name + " when the container starts"
+			s.Obstacle = "whoever starts the container has to set it: `docker run --env " + v.Name + "`"
+			if steps {
+				s.Obstacle += "; a step that reads it without a word needs " + mount
+			}
+		}
 	}
 	if at := slices.IndexFunc(st.Instructions[:i], func(a dockerfile.Instruction) bool {
 		return a.Keyword == "ARG" && slices.Contains(a.Names, v.Name)
@@ -95,6 +107,26 @@ func secretVariable(in Input, st dockerfile.Stage, i int, v dockerfile.Variable)
 		s.Obstacle = "builds have to hand it over another way: `--secret id=" + secretID(v.Name) + ",env=" + v.Name + "`"
 	}
 	return s
+}
+
+// stepsWith reports whether there are RUNs that have a variable of instruction i in
+// their environment, in the stage and those that start from it, and whether one of
+// them names it.
+func (in Input) stepsWith(st dockerfile.Stage, i int, name string) (steps, named bool) {
+	for _, other := range in.File.Stages {
+		list := other.Instructions
+		switch {
+		case other.Index == st.Index:
+			list = list[i+1:]
+		case !extends(in.File, other.Index, st.Index):
+			continue
+		}
+		for _, ins := range list {
+			steps = steps || ins.Run != nil
+			named = named || ins.Run != nil && mentions(in.File.Source(ins.Lines), []string{name})
+		}
+	}
+	return steps, named
 }
 
 // secretID names a secret after a variable.
