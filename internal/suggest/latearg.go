@@ -81,7 +81,7 @@ func descend(v *stageView, first, last int, in Input) descent {
 		switch {
 		case ins.Keyword == "ONBUILD", !used && !along && d.uses(ins.Names):
 			return d.settled()
-		case !used && ins.Run != nil && !blindTo(v, k, in, d.nameBuild()):
+		case !used && ins.Run != nil && !blindTo(v, k, in, d.nameBuild(in)):
 			return d.settled()
 		case !used && ins.Run != nil:
 			d.passed = append(d.passed, k)
@@ -122,11 +122,11 @@ func (d descent) settled() descent {
 
 // nameBuild reports whether all variables of the group say which build it is: what a
 // package compiles or fetches when it is installed does not hang on them.
-func (d descent) nameBuild() bool {
+func (d descent) nameBuild(in Input) bool {
 	return !slices.ContainsFunc(d.group, func(i int) bool {
 		ins := d.view.stage.Instructions[i]
 		return ins.Keyword != "LABEL" && slices.ContainsFunc(ins.Names, func(name string) bool {
-			return !identity.MatchString(name) && !strings.HasSuffix(strings.ToUpper(name), "VERSION")
+			return !identity.MatchString(name) && !dated.MatchString(name) && !strings.HasSuffix(strings.ToUpper(name), "VERSION") && !in.labels(name)
 		})
 	})
 }
@@ -191,15 +191,52 @@ var (
 		`COMMIT_?(SHA|HASH|ID|REF|DATE|TIME|TIMESTAMP|TAGS?)|GIT_?(TAG|BRANCH|DESCRIBE|DATE)|SHORT_SHA|CACHE_?BUST(ER)?)$|^(SHA|GIT_?HASH|GITHASH|GITCOMMIT)$`)
 	version     = regexp.MustCompile(`(?i)^((APP|BUILD|RELEASE|IMAGE|GIT|PROJECT|PACKAGE)_?)?VERSION$`)
 	placeholder = regexp.MustCompile(`(?i)^["']?(dev|devel|develop|development|local|latest|unknown|none|head|main|master|snapshot|edge|0\.0\.0.*|n/a)?["']?$`)
+	// dated matches those that say when, where no lasting value is written for them: a
+	// date may choose what is fetched as well.
+	dated = regexp.MustCompile(`(?i)(^|_)(CREATED(_?(AT|ON|DATE|TIME))?|TIMESTAMP)$|^(IMAGE_?|BUILD_?)?(DATE|DATETIME)$`)
 	// unreleased matches values that no version of anybody else's program has.
 	unreleased = regexp.MustCompile(`(?i)^["']?(dev|devel|develop|development|snapshot|nightly|canary|0\.0\.0([-+].*)?)["']?$`)
 )
 
 // namesBuild reports a variable that says which build it is. Versions of what is
 // fetched are none: NODE_VERSION has a value that lasts.
-func namesBuild(a dockerfile.Variable) bool {
+func (in Input) namesBuild(a dockerfile.Variable) bool {
 	return identity.MatchString(a.Name) || version.MatchString(a.Name) && placeholder.MatchString(a.Value) ||
-		strings.HasSuffix(strings.ToUpper(a.Name), "VERSION") && unreleased.MatchString(a.Value)
+		strings.HasSuffix(strings.ToUpper(a.Name), "VERSION") && unreleased.MatchString(a.Value) ||
+		(dated.MatchString(a.Name) || in.labels(a.Name)) && in.passing(a)
+}
+
+// passing reports an ARG for which no lasting value is written, in the stage or above
+// the first one.
+func (in Input) passing(a dockerfile.Variable) bool {
+	return placeholder.MatchString(a.Value) && (a.Set || !slices.ContainsFunc(in.File.Globals, func(g dockerfile.Instruction) bool {
+		return slices.ContainsFunc(g.Vars, func(v dockerfile.Variable) bool { return v.Name == a.Name && !placeholder.MatchString(v.Value) })
+	}))
+}
+
+// identifying matches a label that says which build an image is of, and the variable
+// that is its value.
+var identifying = regexp.MustCompile(`\borg\.opencontainers\.image\.(created|revision|version)["']?[= ]["']?\$(?:\{(\w+)(?::?-[^}]*)?\}|(\w+))["']?(?:\s|$)`)
+
+// labels reports a variable that is the value of such a label. A version that a RUN
+// names as well is that of what it fetches.
+func (in Input) labels(name string) bool {
+	found, version, named := false, false, false
+	for _, st := range in.File.Stages {
+		for _, ins := range st.Instructions {
+			switch {
+			case ins.Run != nil:
+				named = named || mentions(in.File.Source(ins.Lines), []string{name})
+			case ins.Keyword == "LABEL":
+				for _, m := range identifying.FindAllStringSubmatch(ins.Text, -1) {
+					if m[2] == name || m[3] == name {
+						found, version = true, version || m[1] == "version"
+					}
+				}
+			}
+		}
+	}
+	return found && !(version && named)
 }
 
 // differs says why a variable's value is not the same in every build; "" where
@@ -211,7 +248,7 @@ func (in Input) differs(a dockerfile.Variable) string {
 			return fmt.Sprintf("The builds %s and %s give %s different values", in.Builds[0].Name, b.Name, a.Name)
 		}
 	}
-	if namesBuild(a) {
+	if in.namesBuild(a) {
 		return a.Name + " names the build, and differs from one to the next"
 	}
 	return ""
@@ -235,7 +272,7 @@ func (d descent) suggestion(in Input, why string) (Suggestion, bool) {
 		if ins[i].Keyword == "ARG" {
 			names = append(names, ins[i].Names...)
 			for _, a := range ins[i].Vars {
-				if namesBuild(a) {
+				if in.namesBuild(a) {
 					volatile = append(volatile, a.Name)
 				}
 			}
@@ -254,6 +291,10 @@ func (d descent) suggestion(in Input, why string) (Suggestion, bool) {
 		Lines: ins[d.group[0]].Lines, Proof: ByConstruction, Costs: price.source(), Changes: []Change{change},
 		Evidence: fmt.Sprintf("%s: a build with another value repeats %s, about %.0f s, which %s.", why, list(steps, "and"), max(total, 1), uses(len(steps))),
 	}
+	if others := d.staying(in); len(others) > 0 {
+		s.Evidence += " " + list(others, "and") + " above it " + repeats(len(others)) + " the same."
+		return s, true // nothing is won before they are out of the way
+	}
 	if len(volatile) > 0 {
 		in.price(&s, variant{volatile: volatile}, variant{text: change.New, volatile: volatile})
 		b := in.Builds[0]
@@ -262,6 +303,31 @@ func (d descent) suggestion(in Input, why string) (Suggestion, bool) {
 		}
 	}
 	return s, true
+}
+
+// staying returns the ARGs that name the build as well and still stand above what is
+// passed.
+func (d descent) staying(in Input) []string {
+	var names []string
+	for _, ins := range instructionsOf(in.File, d.view.stage.Index) {
+		moved := slices.ContainsFunc(d.group, func(k int) bool { return d.view.stage.Instructions[k].Lines == ins.Lines })
+		if ins.Keyword != "ARG" || moved || ins.Lines.From > d.view.stage.Instructions[d.passed[0]].Lines.From {
+			continue
+		}
+		for _, a := range ins.Vars {
+			if in.namesBuild(a) && !slices.Contains(names, a.Name) {
+				names = append(names, a.Name)
+			}
+		}
+	}
+	return names
+}
+
+func repeats(n int) string {
+	if n == 1 {
+		return "does"
+	}
+	return "do"
 }
 
 func uses(n int) string {
