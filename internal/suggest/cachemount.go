@@ -101,6 +101,7 @@ type mountPlan struct {
 	tool  *effects.Cache
 	image string
 	runs  []dockerfile.Instruction // get the mounts
+	own   map[string]float64       // the part of each, by its text, that the tool's commands have in its time
 	dirs  []string
 	owner string // ",uid=…" for a cache that is not root's
 	home  string
@@ -112,7 +113,7 @@ type mountPlan struct {
 // mountFor proposes a tool's mounts for a stage and those that start from it.
 func mountFor(in Input, st dockerfile.Stage, tool *effects.Cache) (Suggestion, bool) {
 	f := in.File
-	p := mountPlan{tool: tool, image: imageName(rootStage(f, st.Index).Base)}
+	p := mountPlan{tool: tool, image: imageName(rootStage(f, st.Index).Base), own: map[string]float64{}}
 	if !slices.Contains(rootImages(), p.image) {
 		return Suggestion{}, false
 	}
@@ -162,13 +163,13 @@ func (p *mountPlan) cut(in Input) bool {
 }
 
 // price says what a warm cache spares the steps that run again: the share of their
-// cost that the table gives for the tool. Of those that read what the first one
+// part of their cost that is the tool's which the table gives for it. Of those that read what the first one
 // fetched only that one is spared anything.
 func (p *mountPlan) price(in Input, s *Suggestion) {
 	price := &pricer{seconds: in.Seconds}
 	costs := map[string]float64{}
 	for _, run := range p.fetching() {
-		costs[run.Text] = price.cost(run) * (1 - p.tool.Spares)
+		costs[run.Text] = price.cost(run) * (1 - p.own[run.Text]*p.tool.Spares)
 	}
 	in.price(s, variant{}, variant{costs: costs})
 	if s.SavesSeconds > 0 {
@@ -244,8 +245,21 @@ func (p *mountPlan) collect(f *dockerfile.File, st dockerfile.Stage) bool {
 		})
 		p.dirs, p.owner, p.home = dirs, at.owner, at.home
 		p.runs = append(p.runs, ins)
+		p.own[ins.Text] = p.part(ins.Run, commands)
 	}
 	return true
+}
+
+// part says how much of a RUN's time its commands of the tool take, by the table: the
+// mount spares the others nothing.
+func (p *mountPlan) part(run *dockerfile.Run, commands []command) float64 {
+	var own []string
+	for _, c := range commands {
+		if c.is(p.tool) {
+			own = append(own, strings.Join(c.words, " "))
+		}
+	}
+	return min(prior(strings.Join(own, " && "))/prior(run.Given+strings.Join(run.Args, " ")), 1)
 }
 
 // mayRun reports a command that may run others.
