@@ -53,6 +53,9 @@ func pin(in Input) []Suggestion {
 // floats reports an image that is written without a version and that the build
 // takes from a registry.
 func floats(b Build, ref string) bool {
+	if !strings.Contains(ref, "/") && !slices.Contains(officialImages(), imageName(ref)) {
+		return false // no registry has it: it was built here, or a named context stands for it
+	}
 	if strings.ContainsAny(ref, "$@") || ref == "scratch" || versionedName.MatchString(imageName(ref)) {
 		return false
 	}
@@ -62,6 +65,22 @@ func floats(b Build, ref string) bool {
 	return slices.ContainsFunc(b.Plan.Bases, func(base dockerfile.Base) bool {
 		return strings.HasSuffix(base.Ref, imageName(ref)+":latest")
 	})
+}
+
+// officialImages are those of Docker Hub that are named without an owner; nobody else can
+// publish such a name there.
+func officialImages() []string {
+	return strings.Fields(`
+		adminer aerospike almalinux alpine alt amazoncorretto amazonlinux api-firewall arangodb archlinux backdrop bash bonita buildpack-deps
+		busybox caddy cassandra centos chronograf cirros clearlinux clefos clickhouse clojure composer consul convertigo couchbase couchdb crate
+		dart debian docker drupal eclipse-mosquitto eclipse-temurin eggdrop elasticsearch elixir emqx erlang express-gateway fedora flink
+		fluentd friendica gazebo gcc geonetwork ghost golang gradle groovy haproxy haskell haxe hello-world hitch httpd hylang
+		ibm-semeru-runtimes ibmjava influxdb irssi java jetty jobber joomla jruby julia kapacitor kibana kong krakend lightstreamer liquibase
+		logstash mageia mariadb matomo maven mediawiki memcached mongo mongo-express monica mono mysql nats nats-streaming neo4j neurodebian
+		nextcloud nginx node notary nuxeo odoo open-liberty openjdk opensuse oraclelinux orientdb percona perl photon php php-zendserver
+		phpmyadmin plone postfixadmin postgres pypy python r-base rabbitmq rakudo-star redis redmine registry rethinkdb rocket.chat rockylinux
+		ros ruby rust sapmachine satosa silverpeas sl solr sonarqube spark spiped storm swift swipl telegraf thrift tomcat tomee traefik
+		ubuntu unit valkey varnish vault websphere-liberty wordpress xwiki yourls znc zookeeper`)
 }
 
 // untagged returns a reference without its tag.
