@@ -200,7 +200,7 @@ func gradleWiden(r reader, launcher string) ([]string, string) {
 			}
 		}
 		if at := gradleOpen.FindString(gradleInclude.ReplaceAllString(text, "")); at != "" {
-			return nil, fmt.Sprintf("%s may read further files: %s", name, strings.TrimSpace(at))
+			return nil, readsMore(name, at)
 		}
 	}
 	for _, folder := range folders {
@@ -212,7 +212,7 @@ func gradleWiden(r reader, launcher string) ([]string, string) {
 				continue
 			}
 			if at := gradleOpen.FindString(string(text)); at != "" && strings.Contains(name, "build.gradle") {
-				return nil, fmt.Sprintf("%s may read further files: %s", name, strings.TrimSpace(at))
+				return nil, readsMore(name, at)
 			}
 			found = true
 			more = append(more, path.Join(r.dir, name))
@@ -335,6 +335,11 @@ func composerWiden(r reader, has func(...string) bool) ([]string, string) {
 	return nil, ""
 }
 
+// readsMore says that a file which is a program has words with which it may read others.
+func readsMore(name, words string) string {
+	return fmt.Sprintf("%s is a program that may read further files: it has `%s`", name, strings.TrimSpace(words))
+}
+
 // mixOpen finds what in mix.exs, which is a program, may read files.
 var mixOpen = regexp.MustCompile(`(?m)^[^#\n]*(\bpath:|apps_path|File\.|Code\.|System\.cmd|Path\.)`)
 
@@ -343,7 +348,7 @@ var mixAlias = regexp.MustCompile(`["']deps\.get["']\s*:`)
 
 func mixWiden(r reader) ([]string, string) {
 	if at := mixOpen.FindStringSubmatch(string(r.local("mix.exs"))); at != nil {
-		return nil, "mix.exs may read further files: " + at[1]
+		return nil, readsMore("mix.exs", at[1])
 	}
 	if !r.exists("mix.lock") {
 		return nil, "mix would write a mix.lock, and the context has none"
@@ -354,7 +359,7 @@ func mixWiden(r reader) ([]string, string) {
 	files := r.matching("config/*.exs")
 	for _, name := range files {
 		if at := mixOpen.FindSubmatch(r.file(name)); at != nil {
-			return nil, path.Base(name) + " may read further files: " + string(at[1])
+			return nil, readsMore(path.Base(name), string(at[1]))
 		}
 	}
 	return files, ""
