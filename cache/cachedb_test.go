@@ -87,6 +87,11 @@ func (c *cacheDB) read(tx *bbolt.Tx) error {
 	})
 }
 
+// leads reports whether a link of an operation leads on from the content of an input.
+func (c *cacheDB) leads(content string, input int, op dockerfile.Op) bool {
+	return len(c.links[link{Input: input, Output: op.Output, Digest: op.Digest}.from(content)]) > 0
+}
+
 // find looks up the operations of a plan as the solver does and returns the ids
 // of each: those that a link from every input leads to.
 func (c *cacheDB) find(ops []dockerfile.Op, keys []cache.Key) []map[string]bool {

@@ -42,9 +42,11 @@ type Input struct {
 	Selector string // limits what of the other's key matches (BuildKit: CacheMap.Deps)
 	// ByContent reports that BuildKit also looks for the digest of what it takes
 	// of the result. Content is that digest, where it is known before the build:
-	// for what comes from local files.
+	// for what comes from local files, and for a heredoc. Late reports that the
+	// solver has it only once Node's result is there, and then not always.
 	ByContent bool
 	Content   string
+	Late      bool
 }
 
 // An Uncertainty says why something about a build cannot be known before it.
@@ -96,7 +98,7 @@ func NewGraph(plan *dockerfile.Plan, keys []Key, layered bool) Graph {
 		}
 		for j, in := range op.Inputs {
 			n.Inputs = append(n.Inputs, Input{
-				Node: in.Op, Selector: in.Selector, ByContent: in.Content != nil, Content: keys[i].Inputs[j].Content,
+				Node: in.Op, Selector: in.Selector, ByContent: in.Content != nil, Content: keys[i].Inputs[j].Content, Late: in.Digest != "",
 			})
 		}
 		g.Nodes[i] = n

@@ -56,7 +56,8 @@ type KeyInput struct {
 	ID       string // of the operation that gives it; empty if unknown
 	Selector string // of links from ID
 	// Content is the id of what is taken of it, of links without a selector;
-	// empty where that does not count or only the builder can know it.
+	// empty where that does not count or only the builder can know it. That of a
+	// heredoc is known, too.
 	Content string
 }
 
@@ -127,11 +128,15 @@ func derive(i int, ops []dockerfile.Op, keys []Key, content ContentFunc) Key {
 				input.Content = rootID(digest, -1)
 			}
 		}
+		files := input.Content
+		if in.Digest != "" {
+			input.Content = rootID(in.Digest, -1)
+		}
 		if reason > k.Reason {
 			k.Reason, k.Cause = reason, cause
 		}
-		if input.Content != "" {
-			fmt.Fprintf(sum, "\n%s", input.Content)
+		if files != "" {
+			fmt.Fprintf(sum, "\n%s", files)
 		} else {
 			fmt.Fprintf(sum, "\n%s %s", input.ID, input.Selector)
 		}

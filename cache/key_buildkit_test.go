@@ -50,7 +50,7 @@ func TestKeysAreBuildKits(t *testing.T) {
 		seen.check(t, b, d, db)
 	}
 	t.Logf("%d definitions: %+v", len(drawns), seen)
-	if seen.Found < seen.Ops/2 || seen.Missed < seen.Found/10 {
+	if seen.Found < seen.Ops/2 || seen.Missed < seen.Found/10 || seen.Texts == 0 {
 		t.Errorf("too little is compared: %+v", seen)
 	}
 }
@@ -62,6 +62,7 @@ type tally struct {
 	PerBuild int // in a stage FROM files, or of it
 	Missed   int // whose files were changed, so that they must not be found
 	Failed   int // builds that failed, on files that have no digest
+	Texts    int // of heredocs, whose digests lead on
 }
 
 // check looks for the keys of d's plan in db, and for those of other files.
@@ -108,7 +109,14 @@ func (seen *tally) check(t *testing.T, b *keyBuilder, d *drawn, db *cacheDB) {
 	})
 	found = db.find(plan.Ops, changed)
 	for i := range plan.Ops {
-		for _, in := range changed[i].Inputs {
+		for n, in := range changed[i].Inputs {
+			if text := plan.Ops[i].Inputs[n].Digest; text != "" {
+				seen.Texts++
+				if !db.leads(in.Content, n, plan.Ops[i]) {
+					t.Errorf("the text of input %d of operation %d has another digest\n%s", n, i, d.text.String())
+				}
+				continue
+			}
 			if in.Content == "" {
 				continue
 			}

@@ -21,7 +21,7 @@ const (
 // loaded is stored, "" where there is none or it is not known.
 func (m *Mirror) Learn(g Graph, fates []Fate) (*Mirror, []KeyID) {
 	next := m.clone()
-	l := learner{mirror: next, graph: g, all: make([]sighting, len(g.Nodes)), result: make([][]KeyID, len(g.Nodes))}
+	l := learner{mirror: next, graph: g, fates: fates, all: make([]sighting, len(g.Nodes)), result: make([][]KeyID, len(g.Nodes))}
 	stored := make([]KeyID, len(g.Nodes))
 	for n := range g.Nodes {
 		l.learn(n, fates[n])
@@ -51,6 +51,7 @@ func (m *Mirror) Mark(lives map[KeyID]Life) *Mirror {
 type learner struct {
 	mirror *Mirror
 	graph  Graph
+	fates  []Fate
 	all    []sighting
 	// result are the keys with which a node's result was handed on.
 	result [][]KeyID
@@ -89,6 +90,9 @@ func (l *learner) learn(n int, fate Fate) {
 // cacheManager.Query).
 func (l *learner) connect(node Node, keys []KeyID) {
 	for i, in := range node.Inputs {
+		if in.Late { // nobody looked at the content
+			in.Content = ""
+		}
 		for _, from := range in.froms(l.all[in.Node].sure) {
 			for _, to := range keys {
 				l.link(node, i, from, to)
@@ -179,11 +183,20 @@ func (l *learner) renew(key KeyID) {
 // lead makes the keys of node's inputs lead to a key of it.
 func (l *learner) lead(node Node, to KeyID) {
 	for i, in := range node.Inputs {
-		for _, f := range in.froms(l.result[in.Node]) {
+		for _, f := range l.shown(in).froms(l.result[in.Node]) {
 			l.link(node, i, f, to)
 		}
 	}
 	l.guess(node, to)
+}
+
+// shown returns in without content at which the builder did not look, because nothing
+// asked for the result.
+func (l *learner) shown(in Input) Input {
+	if in.Late && l.fates[in.Node] == Untouched {
+		in.Content = ""
+	}
+	return in
 }
 
 // guess notes that the keys that node's inputs may have may lead to a key of it.
@@ -201,7 +214,7 @@ func (l *learner) add(node Node) []KeyID {
 	known, h := true, sha256.New()
 	fmt.Fprintf(h, "%s@%d", node.Digests[0], node.Output)
 	for i, in := range node.Inputs {
-		froms := in.froms(union(l.result[in.Node], l.all[in.Node].oneOf))
+		froms := l.shown(in).froms(union(l.result[in.Node], l.all[in.Node].oneOf))
 		known = known && len(froms) > 0
 		for _, f := range froms {
 			fmt.Fprintf(h, "|%d %s %s", i, f.key, f.selector)

@@ -73,7 +73,7 @@ func (p *predictor) cause(n int) MissCause {
 		return ResultGone
 	}
 	for i, in := range node.Inputs {
-		if in.Content != "" && len(p.mirror.madeOf(node, i)) > 0 {
+		if in.Content != "" && !in.Late && len(p.mirror.madeOf(node, i)) > 0 {
 			return OtherFiles
 		}
 	}

@@ -87,8 +87,8 @@ func (m *Mirror) settles(n Node, found []sighting, sure []KeyID) bool {
 	return false
 }
 
-// ofStage reports whether in is keyed by the content of another stage.
-func (in Input) ofStage() bool { return in.ByContent && in.Content == "" }
+// ofStage reports whether in is keyed by the content of something that is made.
+func (in Input) ofStage() bool { return in.ByContent && (in.Content == "" || in.Late) }
 
 // probe fills in which keys the solver finds.
 func (m *Mirror) probe(n Node, found []sighting, s *sighting) {
@@ -173,16 +173,23 @@ func (m *Mirror) through(n Node, i int, from sighting) (sure, might []KeyID, rea
 	in := n.Inputs[i]
 	sure = m.follow(from.sure, n, i, in.Selector)
 	if in.ByContent && in.Content != "" {
-		sure = append(sure, m.follow([]KeyID{contentKey(in.Content)}, n, i, "")...)
+		led := m.follow([]KeyID{contentKey(in.Content)}, n, i, "")
 		might = m.guess([]KeyID{contentKey(in.Content)}, n, i, "")
+		if in.Late {
+			might = append(might, led...)
+		} else {
+			sure = append(sure, led...)
+		}
 	}
 	sure = union(sure)
 	might = union(sure, might, m.follow(from.might, n, i, in.Selector), m.guess(from.might, n, i, in.Selector))
 	switch {
 	case from.anything:
 		might, reason = union(might, m.madeOf(n, i)), from.reason
-	case in.ofStage():
+	case in.ofStage() && !in.Late:
 		might, reason = union(might, m.madeOf(n, i)), ByStageContent
+	case in.Late && len(might) > len(sure):
+		reason = cmp.Or(from.reason, ByStageContent)
 	case len(might) > len(sure):
 		reason = cmp.Or(from.reason, PerhapsGone)
 	}

@@ -33,6 +33,12 @@ type operation struct {
 	local  string // of a local source: its content
 	inputs []operand
 	ignore bool
+	told   bool // takes nothing in, and what it gives is known before it is made, as of a heredoc
+}
+
+// value is what an operation gives of these values.
+func (o operation) value(inputs ...string) string {
+	return digest.FromString(strings.Join(append([]string{fmt.Sprint(o.effect)}, inputs...), ",")).Encoded()
 }
 
 type operand struct {
@@ -95,11 +101,11 @@ func (v *vertex) Exec(_ context.Context, _ solver.JobContext, inputs []solver.Re
 	defer v.run.mu.Unlock()
 	value := v.local
 	if value == "" {
-		parts := []string{fmt.Sprint(v.effect)}
+		var parts []string
 		for _, r := range inputs {
 			parts = append(parts, r.Sys().(*result).value)
 		}
-		value = digest.FromString(strings.Join(parts, ",")).Encoded()
+		value = v.operation.value(parts...)
 	}
 	r := &result{id: identity.NewID(), value: value, does: v.does}
 	v.run.made[v.index] = r.id
@@ -198,7 +204,7 @@ func build(t *testing.T, s *solver.Solver, on *shelf, ops []operation) ([]cache.
 }
 
 // graphOf is what stoker knows of the operations before a build: the content of
-// local sources, and no other.
+// local sources and of what is told, and no other.
 func graphOf(ops []operation) cache.Graph {
 	g := cache.Graph{Targets: []int{len(ops) - 1}}
 	for i, op := range ops {
@@ -210,6 +216,8 @@ func graphOf(ops []operation) cache.Graph {
 			input := cache.Input{Node: in.of, Selector: in.selector, ByContent: in.byContent}
 			if from := ops[in.of]; from.local != "" {
 				input.Content = contentOf(from.local, in.selector).String()
+			} else if from.told && in.byContent {
+				input.Content, input.Late = contentOf(from.value(), in.selector).String(), true
 			}
 			n.Inputs = append(n.Inputs, input)
 		}

@@ -38,10 +38,13 @@ func (w *walk) draw() {
 	}
 	local := len(w.ops)
 	w.ops = append(w.ops, operation{does: "context", local: w.content()})
+	w.ops = append(w.ops, operation{does: "text.0", told: true})
 	for i := range 3 + w.IntN(6) {
 		op := operation{does: fmt.Sprint("op", i, ".0"), effect: w.IntN(3)}
 		op.inputs = []operand{{of: w.stage(local)}}
-		switch w.IntN(3) {
+		switch w.IntN(4) {
+		case 3:
+			op.inputs = append(op.inputs, operand{of: local + 1, selector: w.selector(), byContent: true})
 		case 0:
 			op.inputs = append(op.inputs, operand{of: local, selector: w.selector(), byContent: true})
 		case 1:

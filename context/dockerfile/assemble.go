@@ -33,6 +33,7 @@ type assembler struct {
 	native       ocispecs.Platform // of what asks for none
 	ops          map[output]int    // indexes into plan.Ops
 	locals       map[int]Request   // by the index of the operation
+	texts        map[int]*pb.FileActionMkFile
 }
 
 func newAssembler(plan *Plan, instructions map[int]string, gw *gateway) *assembler {

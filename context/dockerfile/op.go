@@ -50,6 +50,9 @@ type OpInput struct {
 	// only the input's own key counts. Their digests are joined in this order
 	// (BuildKit: solver/llbsolver/ops/opsutils, NewContentHashFunc).
 	Content []Selector
+	// Digest is that of what Content selects, where the Dockerfile alone says it: of
+	// the text of a heredoc. Empty otherwise. A plain hash, which stays in memory.
+	Digest string
 }
 
 // A Selector is a set of files of an input (BuildKit: solver/llbsolver/ops/opsutils,

@@ -47,6 +47,12 @@ func (a *assembler) addOps(ctx context.Context, vertices []*vertex, head *pb.Inp
 				if r, ok := request(v.op.GetSource()); ok {
 					a.locals[i] = r
 				}
+				if text := heredoc(v.op); text != nil && a.platform(v.op).OS == "linux" {
+					if a.texts == nil {
+						a.texts = map[int]*pb.FileActionMkFile{}
+					}
+					a.texts[i] = text
+				}
 			}
 			if op := &a.plan.Ops[i]; v.step >= 0 && !slices.Contains(op.Steps, v.step) {
 				op.Steps = append(op.Steps, v.step)
@@ -88,6 +94,9 @@ func (a *assembler) newOp(ctx context.Context, v *vertex, index int) (Op, error)
 		input := OpInput{Op: a.ops[output{in.Digest, in.Index}], Selector: cm.Deps[i].Selector.String()}
 		if cm.Deps[i].ComputeDigestFunc != nil {
 			input.Content = selectors(v.op, i)
+			if text := a.texts[input.Op]; text != nil {
+				input.Digest = textDigest(text, input.Content)
+			}
 		}
 		op.Inputs = append(op.Inputs, input)
 	}
