@@ -24,6 +24,7 @@ type made struct {
 	env        map[string]string // of RUN
 	outcomes   string            // a letter per step: hit, executed, cascaded, failed, skipped
 	noCache    []string
+	hosts      string // of RUN
 	bare       bool // nothing is kept of it
 }
 
@@ -105,6 +106,8 @@ func (m made) definition(l dockerfile.Line) cache.Definition {
 			d.Traits = append(d.Traits, cache.Trait{Kind: dockerfile.VariableTrait, Name: shown, ID: name, Digest: m.env[name]})
 			d.Digest += name + m.env[name]
 		}
+		d.Traits = append(d.Traits, cache.Trait{Kind: dockerfile.OptionTrait, ID: "0", Digest: m.hosts})
+		d.Digest += m.hosts
 		if strings.Contains(text, "type=secret") {
 			d.Traits = append(d.Traits, cache.Trait{Kind: dockerfile.SecretTrait, ID: "0", Digest: "mount"})
 		}
@@ -168,6 +171,20 @@ func TestExplain(t *testing.T) {
 				{dockerfile: "FROM x\nARG V=1\nRUN make\n", image: "i", env: map[string]string{"V": "2"}, args: map[string]string{"V": "2"}, outcomes: "e"},
 			},
 			[]cache.Explanation{against("build0", cache.Cause{Kind: cache.ByArg, Name: "V", Line: 2, How: cache.GivenNow})},
+		},
+		{
+			"default of a global arg", []made{
+				{dockerfile: "ARG V=1\nFROM x\nARG V\nRUN make\n", image: "i", env: map[string]string{"V": "1"}, outcomes: "e"},
+				{dockerfile: "ARG V=2\nFROM x\nARG V\nRUN make\n", image: "i", env: map[string]string{"V": "2"}, outcomes: "e"},
+			},
+			[]cache.Explanation{against("build0", cache.Cause{Kind: cache.ByArg, Name: "V", Line: 1, How: cache.Edited})},
+		},
+		{
+			"options, and an epoch that RUN does not have", []made{
+				{dockerfile: "FROM x\nRUN make\n", image: "i", args: map[string]string{"SOURCE_DATE_EPOCH": "5"}, outcomes: "e"},
+				{dockerfile: "FROM x\nRUN make\n", image: "i", hosts: "a:1.2.3.4", outcomes: "e"},
+			},
+			[]cache.Explanation{against("build0", cache.Cause{Kind: cache.ByOptions})},
 		},
 		{
 			"arg in an instruction", []made{

@@ -199,6 +199,9 @@ func (c *comparison) variable(name string, mine, theirs *Line, step int) {
 		cause.How = Edited
 	default:
 		cause.How = Edited // of the global one, or of an instruction between
+		if l := c.redefined(name, mine, theirs); l != nil {
+			cause.Line = l.Number
+		}
 		for _, used := range after.Uses {
 			if c.build.Evidence.state(c.build.Evidence.scope(after), used) != c.other.Evidence.state(c.other.Evidence.scope(earlier), used) {
 				cause.How, cause.Through = Derived, used
@@ -207,6 +210,21 @@ func (c *comparison) variable(name string, mine, theirs *Line, step int) {
 		}
 	}
 	c.add(cause)
+}
+
+// redefined returns the last instruction above a place that gives a variable its value
+// and is not among those above another one.
+func (c *comparison) redefined(name string, mine, theirs *Line) *Line {
+	before := map[string]bool{}
+	for _, l := range c.other.Evidence.scope(theirs) {
+		before[l.Digest] = before[l.Digest] || slices.Contains(l.Defines, name)
+	}
+	for _, l := range slices.Backward(c.build.Evidence.scope(mine)) {
+		if slices.Contains(l.Defines, name) && !before[l.Digest] {
+			return l
+		}
+	}
+	return nil
 }
 
 // around looks for what changed the traits of an instruction whose text is as it
@@ -244,7 +262,7 @@ func (c *comparison) around(kinds []dockerfile.TraitKind, mine, theirs *Line, st
 	}
 	switch {
 	case found:
-	case c.build.Evidence.Args[epoch] != c.other.Evidence.Args[epoch]:
+	case c.build.Evidence.Args[epoch] != c.other.Evidence.Args[epoch] && mine.Keyword != "RUN": // no key of a RUN has it
 		c.variable(epoch, mine, theirs, step)
 	default:
 		c.add(Cause{Kind: ByOptions, Step: step})
