@@ -304,6 +304,8 @@ func (o *observation) facts(digest string, index map[string]int, foreign map[str
 	l, ok := parseLabel(v.Name)
 	own, isStep := o.labels[digest]
 	switch {
+	case isStep && o.downloads(digest):
+		f.Source = true
 	case isStep:
 		f.Step = o.byStep[own.prefix]
 	case ok && l.step():
@@ -312,6 +314,18 @@ func (o *observation) facts(digest string, index map[string]int, foreign map[str
 		f.Source = true
 	}
 	return f
+}
+
+// downloads reports whether a vertex of a step only brings what the step takes in: that
+// of ADD with an address goes by the step's name, and starts in every build.
+func (o *observation) downloads(digest string) bool {
+	v := o.seen.vertices[digest]
+	if len(v.Inputs) > 0 || v.Error != "" {
+		return false
+	}
+	return slices.ContainsFunc(o.groups[o.byStep[o.labels[digest].prefix]].digests, func(other string) bool {
+		return slices.Contains(o.seen.vertices[other].Inputs, v.Digest)
+	})
 }
 
 // failure names the step that failed as the Dockerfile has it.

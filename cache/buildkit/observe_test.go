@@ -6,6 +6,8 @@ import (
 	"encoding/gob"
 	"encoding/json"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -127,6 +129,28 @@ func noCanary(t *testing.T, o buildkit.Observed) {
 	for form, data := range map[string][]byte{"JSON": text, "gob": stored.Bytes(), "text": fmt.Appendf(nil, "%+v", o)} {
 		if bytes.Contains(data, []byte(canary)) {
 			t.Errorf("an arg's value is in the %s of the observed build", form)
+		}
+	}
+}
+
+// A download goes by the name of the step that takes it, and starts in every build.
+func TestObserveDownload(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "one") }))
+	defer server.Close()
+	b, c, dir := connect(t), otherClient(t), lab.Dir(t)
+	text := "FROM scratch\nADD " + server.URL + "/" + rand.Text() + " /f\nADD --link " + server.URL + "/" + rand.Text() + " /g\n"
+	if err := os.WriteFile(filepath.Join(dir, "Dockerfile"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []cache.Outcome{cache.Executed, cache.Hit} {
+		ref, err := build(t.Context(), t, c, dir, map[string]string{}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range observe(t, b, ref).Record.Steps {
+			if s.Outcome != want && !(s.Outcome == cache.Cascaded && want == cache.Executed) {
+				t.Errorf("%s is %s, and should be %s", s.Name, s.Outcome, want)
+			}
 		}
 	}
 }
