@@ -25,7 +25,7 @@ type made struct {
 	outcomes   string            // a letter per step: hit, executed, cascaded, failed, skipped
 	noCache    []string
 	hosts      string // of RUN
-	bare       bool // nothing is kept of it
+	bare       bool   // nothing is kept of it
 }
 
 // build returns the n-th build.
