@@ -14,6 +14,7 @@ type comparison struct {
 	steps        []int // of build → of other
 	seen         map[[2]int]bool
 	causes       []Cause
+	later        []func() // compare what mostly makes no difference
 }
 
 func newComparison(b, other Build) *comparison {
@@ -28,6 +29,11 @@ func (c *comparison) step(i, j int) {
 			if slices.Contains(mine, op) {
 				c.operation(op, theirs[n], i)
 			}
+		}
+		for len(c.causes) == 0 && len(c.later) > 0 { // what came out equal is not what it was then
+			next := c.later[0]
+			c.later = c.later[1:]
+			next()
 		}
 		return
 	}
@@ -83,11 +89,25 @@ func (c *comparison) operation(i, j, step int) {
 		c.definition(x, y, step)
 	}
 	for n := range min(len(x.Inputs), len(y.Inputs)) {
+		if c.cameOutEqual(x, x.Inputs[n], y, y.Inputs[n]) {
+			c.later = append(c.later, func() { c.intake(x.Inputs[n], y.Inputs[n], step) })
+			continue
+		}
 		c.intake(x.Inputs[n], y.Inputs[n], step)
 	}
 	if len(x.Inputs) != len(y.Inputs) && len(c.causes) == 0 {
 		c.structure(step)
 	}
+}
+
+// cameOutEqual reports whether an operation that does what it did before was reused
+// though what it takes in was made anew: it was found by the content of that, which
+// mostly is what it was, too.
+func (c *comparison) cameOutEqual(x *Operation, in Intake, y *Operation, before Intake) bool {
+	if x.Fate == Made || x.Digest != y.Digest || in.Local != "" || before.Local != "" {
+		return false
+	}
+	return c.build.Evidence.Operations[in.Operation].Fate == Made
 }
 
 func (c *comparison) intake(x, y Intake, step int) {

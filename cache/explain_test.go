@@ -310,3 +310,35 @@ func TestExplainAgainst(t *testing.T) {
 		t.Errorf("against one that is the same: %+v", got)
 	}
 }
+
+// What another stage was made of does not matter where it came out equal.
+func TestExplainStageThatCameOutEqual(t *testing.T) {
+	at := func(n int, gen, src string, fates ...cache.Fate) cache.Build {
+		step := func(i int, outcome cache.Outcome, name string) cache.Step {
+			return cache.Step{Name: name, Index: i, Total: 4, Outcome: outcome}
+		}
+		taken := func(files string) cache.Intake {
+			return cache.Intake{Local: "context", Content: files, Taken: "tree-" + files}
+		}
+		op := func(i int, does, key string, inputs ...cache.Intake) cache.Operation {
+			return cache.Operation{Definition: cache.Definition{Digest: does}, Key: key, Fate: fates[i], Steps: []int{i}, Inputs: inputs}
+		}
+		outcome := map[cache.Fate]cache.Outcome{cache.Made: cache.Executed, cache.Loaded: cache.Hit}
+		return cache.Build{
+			Record: cache.Record{Ref: fmt.Sprint("build", n), Steps: []cache.Step{
+				step(2, outcome[fates[0]], "[gen 2/2] COPY gen /gen"), step(2, outcome[fates[1]], "[3/4] COPY --from=gen /out /out"), step(3, outcome[fates[2]], "[4/4] COPY src /src"),
+			}},
+			Evidence: &cache.Evidence{Operations: []cache.Operation{
+				op(0, "gen", "gen"+gen, taken(gen)),
+				op(1, "from", "from"+gen, cache.Intake{Operation: 0}),
+				op(2, "src", "src"+gen+src, cache.Intake{Operation: 1}, taken(src)),
+			}},
+		}
+	}
+	before := at(0, "a", "a", cache.Made, cache.Made, cache.Made)
+	b := at(1, "b", "b", cache.Made, cache.Loaded, cache.Made)
+	want := []cache.Cause{{Kind: cache.ByFiles, Step: 2, Name: "context", TakenBefore: "tree-a", TakenAfter: "tree-b"}}
+	if d := cmp.Diff(want, cache.Explain(b, []cache.Build{before}, nil)[2].Causes); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+}
