@@ -177,7 +177,7 @@ func (l *Ledger) Learn(b Build) {
 		l.count(g, n, b.Fates, b.Fates[i])
 	}
 	if b.Alone && !b.Late {
-		l.remember(g, records)
+		l.remember(g, records, b)
 	}
 	l.listed = false
 	l.learned++

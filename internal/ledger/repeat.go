@@ -19,21 +19,43 @@ type repeat struct {
 	graph   string
 	learned time.Time
 	records []string        // until the builder was asked what it holds
+	uses    []use           // the same
 	held    []buildkit.Held // then these, of which Record and Created are known
 	listed  bool
+}
+
+// A use is a build's making or taking of a result.
+type use struct {
+	reuse
+	made bool
+}
+
+// of reports whether it may be that of h.
+func (u use) of(h buildkit.Held) bool {
+	if !u.made {
+		return u.took(h)
+	}
+	start, end := window(u.run)
+	return !h.Created.Before(start) && h.Created.Before(end)
 }
 
 // mostRepeats is how many builds are remembered, the latest.
 const mostRepeats = 64
 
-// remember notes a build that was just learned.
-func (l *Ledger) remember(g cache.Graph, records []string) {
+// remember notes a build that was just learned, of which g and records are sealed.
+func (l *Ledger) remember(g cache.Graph, records []string, b Build) {
 	graph := identity(g)
 	if graph == "" {
 		return
 	}
+	var uses []use
+	for i, record := range records {
+		if source := len(g.Nodes[i].Inputs) == 0; !source && record != "" && b.Fates[i] != cache.Untouched {
+			uses = append(uses, use{reuse{record, b.Runs[i], false}, b.Fates[i] == cache.Made})
+		}
+	}
 	l.dropRepeats(func(r *repeat) bool { return r.graph == graph })
-	l.repeats = append(l.repeats, &repeat{graph: graph, learned: time.Now(), records: records})
+	l.repeats = append(l.repeats, &repeat{graph: graph, learned: time.Now(), records: records, uses: uses})
 	oldest := l.repeats[max(0, len(l.repeats)-mostRepeats)]
 	l.dropRepeats(func(r *repeat) bool { return r.learned.Before(oldest.learned) })
 }
@@ -55,7 +77,7 @@ func (l *Ledger) dropRepeats(gone func(*repeat) bool) {
 // when it was done (BuildKit: cache.cacheManager.DiskUsage, equalMutable).
 func (l *Ledger) holds(held listing) {
 	l.dropRepeats(func(r *repeat) bool {
-		return slices.ContainsFunc(r.held, func(was buildkit.Held) bool {
+		return !r.listed && !r.complete(held) || slices.ContainsFunc(r.held, func(was buildkit.Held) bool {
 			return !slices.ContainsFunc(held[was.Record], func(h buildkit.Held) bool { return h.Created.Sub(was.Created).Abs() < 2*slack })
 		})
 	})
@@ -67,9 +89,30 @@ func (l *Ledger) holds(held listing) {
 		for _, record := range slices.Compact(r.records) {
 			r.held = append(r.held, held[record]...)
 		}
-		r.listed, r.records = true, nil
+		r.listed, r.records, r.uses = true, nil, nil
 		l.change(repeats, r.graph, r.encode())
 	}
+}
+
+// complete reports whether all that the build made or took is listed: something may have
+// been pruned as soon as it ended.
+func (r *repeat) complete(held listing) bool {
+	uses := map[string][]use{}
+	for _, u := range r.uses {
+		uses[u.record] = append(uses[u.record], u)
+	}
+	for record, list := range uses {
+		n := 0
+		for _, h := range held[record] {
+			if slices.ContainsFunc(list, func(u use) bool { return u.of(h) }) {
+				n++
+			}
+		}
+		if n < len(list) {
+			return false
+		}
+	}
+	return true
 }
 
 func (r *repeat) encode() []byte {

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stokerd/stoker/cache"
 	"github.com/stokerd/stoker/cache/buildkit"
@@ -16,20 +17,28 @@ func TestRepeat(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		change func(*ledger.Build)
-		lost   int // of what is listed, counted from the last
+		pruned bool // what it took, before the builder could be asked
+		lost   int  // of what is listed, counted from the last
 		files  string
 		want   string
 	}{
-		{"the same build", nil, 0, "b", "hit hit hit"},
-		{"of other files", nil, 0, "a", "hit miss unknown"},
-		{"a result went", nil, 1, "b", "hit unknown unknown"},
-		{"with a cache elsewhere", func(b *ledger.Build) { b.Alone = false }, 0, "b", "hit hit unknown"},
-		{"which failed", func(b *ledger.Build) { b.Broken = true }, 0, "b", "hit hit unknown"},
-		{"while nobody looked", func(b *ledger.Build) { b.Late = true }, 0, "b", "hit hit unknown"},
-		{"without cache", func(b *ledger.Build) { b.Graph.Nodes[4].NoCache = true }, 0, "b", "hit hit unknown"},
+		{"the same build", nil, false, 0, "b", "hit hit hit"},
+		{"of other files", nil, false, 0, "a", "hit miss unknown"},
+		{"a result went", nil, false, 1, "b", "hit unknown unknown"},
+		{"what it took went at once", nil, true, 0, "b", "hit hit miss"},
+		{"with a cache elsewhere", func(b *ledger.Build) { b.Alone = false }, false, 0, "b", "hit hit unknown"},
+		{"which failed", func(b *ledger.Build) { b.Broken = true }, false, 0, "b", "hit hit unknown"},
+		{"while nobody looked", func(b *ledger.Build) { b.Late = true }, false, 0, "b", "hit hit unknown"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			l, on := ledger.New(seal), ledger.Disk{}
+			took := func(held []buildkit.Held, minute int) { // the builder notes that the last step's results are used
+				for i := range held {
+					if held[i].Record == "record of take" {
+						held[i].Used = noon.Add(time.Duration(minute)*time.Minute + 10*time.Second)
+					}
+				}
+			}
 			var all []buildkit.Held
 			for minute, step := range []struct {
 				command, files string
@@ -53,6 +62,12 @@ func TestRepeat(t *testing.T) {
 					t.Errorf("before it was listed: %s", got)
 				}
 				all = append(all, held...)
+				if step.loads {
+					took(all, minute)
+				}
+				if tt.pruned && minute == 3 {
+					all = slices.DeleteFunc(all, func(h buildkit.Held) bool { return h.Record == "record of take" })
+				}
 				l.List(all)
 			}
 			all = all[:len(all)-tt.lost]
