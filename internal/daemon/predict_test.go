@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	mathrand "math/rand/v2"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -193,16 +194,29 @@ func TestPredictRepeat(t *testing.T) {
 // predicts holds what the next build of the only definition of dir is predicted to do.
 func (r *running) predicts(dir, when, want string) {
 	r.t.Helper()
-	answer, err := r.Predict(r.t.Context(), api.PredictRequest{Query: api.Query{Dir: dir}})
-	if err != nil {
-		r.t.Fatal(err)
+	var steps []api.StepPrediction
+	for range 10 { // each waits, for a while, for what the builder lists and has built
+		answer, err := r.Predict(r.t.Context(), api.PredictRequest{Query: api.Query{Dir: dir}})
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		steps = answer.Definitions[0].Steps
+		if !slices.ContainsFunc(steps, func(s api.StepPrediction) bool { return s.Outcome == "unknown" }) {
+			break
+		}
 	}
 	var got []string
-	for _, s := range answer.Definitions[0].Steps {
+	for _, s := range steps {
 		got = append(got, s.Outcome)
 	}
-	if strings.Join(got, " ") != want {
-		r.t.Errorf("%s: %s, want %s", when, got, want)
+	if strings.Join(got, " ") == want {
+		return
+	}
+	r.t.Errorf("%s: %s, want %s", when, got, want)
+	for _, s := range steps {
+		if s.Cause != nil {
+			r.t.Logf("%s: %s %+v", s.Name, s.Outcome, *s.Cause)
+		}
 	}
 }
 
@@ -258,6 +272,38 @@ func TestPredictAfterVerify(t *testing.T) {
 			if again, told := ran[step]; again || !told {
 				t.Errorf("%s: another client's build runs %s: %v", name, step, ran)
 			}
+		}
+		if t.Failed() {
+			r.tells(dir, nonce, &other)
+			return
+		}
+	}
+}
+
+// tells logs what there is to see of a build that another client just made: its causes,
+// and what the builder lists of those steps.
+func (r *running) tells(dir, nonce string, other *walk) {
+	r.t.Helper()
+	r.wait(dir, "the build", func(repo api.Repository) bool {
+		return len(repo.Definitions) == 1 && repo.Definitions[0].Last != nil && repo.Definitions[0].Last.Ref == other.last
+	})
+	why, err := r.Why(r.t.Context(), api.WhyRequest{Dir: dir})
+	if err != nil {
+		r.t.Error(err)
+	}
+	for _, s := range why.Steps {
+		r.t.Logf("%s: %s", s.Name, s.Outcome)
+		if s.Cause != nil {
+			r.t.Logf("%+v", *s.Cause)
+		}
+	}
+	usage, err := other.builder.DiskUsage(r.t.Context())
+	if err != nil {
+		r.t.Error(err)
+	}
+	for _, u := range usage {
+		if strings.Contains(u.Description, nonce) {
+			r.t.Logf("listed: %+v", *u)
 		}
 	}
 }
