@@ -69,6 +69,9 @@ const (
 	NotSeen Uncertainty = "stale-stat"
 	// NotResolved: what a tag or an address stands for is not known.
 	NotResolved Uncertainty = "unresolved"
+	// ByImport: the builder does not hold the result, and the build also looks into a
+	// cache elsewhere (--cache-from), which is not asked before it.
+	ByImport Uncertainty = "import"
 	// OtherFrontend: another frontend reads this Dockerfile.
 	OtherFrontend Uncertainty = "external-frontend"
 )

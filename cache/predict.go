@@ -30,10 +30,11 @@ type MissCause string
 
 // The causes.
 const (
-	NeverRun   MissCause = "new"   // the operation, or what it is applied to, is new
-	OtherFiles MissCause = "files" // it ran, on other files
-	ResultGone MissCause = "gone"  // its result was dropped
-	TakesInput MissCause = "input" // something that it takes in will run
+	NeverRun   MissCause = "new"      // the operation, or what it is applied to, is new
+	OtherFiles MissCause = "files"    // it ran, on other files
+	ResultGone MissCause = "gone"     // its result was dropped
+	TakesInput MissCause = "input"    // something that it takes in will run
+	ToldTo     MissCause = "no-cache" // the build is told not to look for it
 )
 
 // Predict says for each node of g whether it would execute if g were built now.
@@ -67,6 +68,8 @@ func (m *Mirror) Predict(g Graph) []Prediction {
 func (p *predictor) cause(n int) MissCause {
 	node := p.graph.Nodes[n]
 	switch {
+	case node.NoCache:
+		return ToldTo
 	case p.takesFresh(n):
 		return TakesInput
 	case len(p.found[n].sure) > 0:

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/stokerd/stoker/context/dockerfile"
 )
 
 // A Definition says what is built, as `docker build` would be told: a
@@ -43,6 +45,14 @@ type Definition struct {
 	UnknownArgs []string
 	// Platforms are the platforms to build for; empty means the builder's own.
 	Platforms []string
+	// Options are what RUN steps find around them: the network, hosts, limits.
+	Options dockerfile.Options
+	// NoCache builds all stages without looking into the cache, NoCacheStages these.
+	NoCache       bool
+	NoCacheStages []string
+	// Imports reports that it also looks into caches that are not the builder's
+	// (`--cache-from`).
+	Imports bool
 	// NamedContexts are the additional build contexts by name
 	// (`--build-context`): an absolute directory, or a URL as buildx takes it
 	// (docker-image://, target:, https://, oci-layout://, a git address).

@@ -129,6 +129,7 @@ func (d Definition) Input() dockerfile.Input {
 	in := dockerfile.Input{
 		Dockerfile: d.Dockerfile, Context: d.Context, Target: d.Target, Args: d.Args,
 		Platforms: d.Platforms, NamedContexts: d.NamedContexts,
+		Options: d.Options, NoCache: d.NoCache, NoCacheStages: d.NoCacheStages,
 	}
 	if d.Inline != "" {
 		in.Text = []byte(d.Inline)

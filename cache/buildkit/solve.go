@@ -14,6 +14,7 @@ import (
 	"github.com/moby/buildkit/client/llb"
 	"github.com/moby/buildkit/session"
 	"github.com/moby/buildkit/session/auth/authprovider"
+	"github.com/moby/buildkit/util/entitlements"
 	"github.com/tonistiigi/fsutil"
 
 	buildctx "github.com/stokerd/stoker/context"
@@ -35,6 +36,8 @@ type Request struct {
 	Target string
 	// NoCache has every step run, whatever the cache holds.
 	NoCache bool
+	// NoCacheStages are stages of which every step runs.
+	NoCacheStages []string
 	// Edits are texts that files of local contexts are to be sent with, by
 	// absolute path; a file that is not there is added.
 	Edits map[string][]byte
@@ -146,8 +149,15 @@ func (b *Builder) solveOpt(r Request) (client.SolveOpt, error) {
 	if len(d.Platforms) > 0 {
 		attrs["platform"] = strings.Join(d.Platforms, ",")
 	}
+	maps.Copy(attrs, d.Options.Attrs())
 	if r.NoCache {
 		attrs["no-cache"] = "" // no stage is named: all of them
+	} else if len(r.NoCacheStages) > 0 {
+		attrs["no-cache"] = strings.Join(r.NoCacheStages, ",")
+	}
+	var granted []string
+	if d.Options.Network == "host" {
+		granted = []string{entitlements.EntitlementNetworkHost.String()}
 	}
 	offered, err := r.Offer.attachables()
 	if err != nil {
@@ -160,6 +170,8 @@ func (b *Builder) solveOpt(r Request) (client.SolveOpt, error) {
 		SharedKey:     b.buildx.sharedKey(d.Context),
 		Session:       append(b.session(), offered...),
 		Internal:      true,
+		// What the definition asks for; the builder refuses it where it is not allowed.
+		AllowedEntitlements: granted,
 	}, nil
 }
 

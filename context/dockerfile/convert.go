@@ -46,6 +46,8 @@ type Input struct {
 	Shown []byte
 	// Linked are the builds that NamedContexts name as target:NAME, by NAME.
 	Linked map[string]Input
+	// Options are what RUN steps find around them.
+	Options Options
 	// NoCache builds all stages without looking into the cache (--no-cache),
 	// NoCacheStages these (--no-cache-filter).
 	NoCache       bool

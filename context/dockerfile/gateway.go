@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -111,6 +112,7 @@ func newGateway(in Input, text []byte, resolver Resolver) (*gateway, error) {
 			opts["context:"+name] = value
 		}
 	}
+	maps.Copy(opts, in.Options.Attrs())
 	_, external := in.syntax(text)
 	if in.NoCache {
 		opts["no-cache"] = ""

@@ -52,11 +52,11 @@ type StepPrediction struct {
 type PredictedCause struct {
 	// Kind is, of a miss, one of [WhyCause], by comparison with the builds that
 	// differ least: "files", "arg", "env", "base", "dockerfile", "gone" (its result
-	// was dropped from the cache), "first", "input" (something that it takes in will
+	// was dropped from the cache), "no-cache", "first", "input" (something that it takes in will
 	// run) and so on; "new" where no build is known with which to compare. Of what
 	// is not known: "stage-content", "unobserved", "liveness", "unread",
 	// "stale-stat" (the builder may not see that files changed), "unresolved",
-	// "external-frontend".
+	// "import" (a cache elsewhere may have it), "external-frontend".
 	Kind string `json:"kind"`
 	Text string `json:"text"`
 	// Name, Line, Before, After and Paths are those of [WhyCause].

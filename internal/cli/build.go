@@ -192,7 +192,7 @@ func (c *buildOptions) request(build *project.Build) (buildkit.Request, error) {
 		return buildkit.Request{}, err
 	}
 	return buildkit.Request{
-		Definition: build.Definition, Dockerfile: text, IgnoreFile: ignore, NoCache: c.noCache,
+		Definition: build.Definition, Dockerfile: text, IgnoreFile: ignore, NoCache: c.noCache || build.Definition.NoCache, NoCacheStages: build.Definition.NoCacheStages,
 		Offer: buildkit.Offer{Secrets: secrets, SSH: ssh},
 	}, nil
 }

@@ -159,7 +159,7 @@ func (w *buildWork) try(ctx context.Context, answer *api.BuildReport) error {
 	var logs ending16K
 	w.err.line(w.err.dim("running the image"))
 	request := w.request
-	request.NoCache = false // what has just run is what is tried
+	request.NoCache, request.NoCacheStages = false, nil // what has just run is what is tried
 	result, err := smoke.Run(ctx, w.node, request, w.smokeFlags.options(), &logs)
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -305,7 +305,7 @@ func (w *buildWork) handOn(ctx context.Context, answer *api.BuildReport) {
 // again is the build once more; what has just run is what is wanted.
 func (w *buildWork) again(o buildkit.Output, sbom string) buildkit.BuildRequest {
 	r := buildkit.BuildRequest{Request: w.request, Output: o, SBOM: sbom, Again: true, Display: w.display(w.build)}
-	r.NoCache = false
+	r.NoCache, r.NoCacheStages = false, nil
 	return r
 }
 

@@ -36,7 +36,8 @@ func (d *Daemon) enterOwn(ctx context.Context, node *buildkit.Builder, r *reposi
 	}
 	def := request.Definition
 	in := def.Input()
-	in.Text, in.Read, in.NoCache, in.Worker = request.Dockerfile, after.Text, request.NoCache, dockerfile.WorkerOf(r.opener.Resolver)
+	in.Text, in.Read, in.Worker = request.Dockerfile, after.Text, dockerfile.WorkerOf(r.opener.Resolver)
+	in.NoCache, in.NoCacheStages = request.NoCache, request.NoCacheStages
 	plan, err := dockerfile.Convert(ctx, in, r.opener.Resolver)
 	if err != nil {
 		return // the builder found that it converts; another frontend may have

@@ -192,6 +192,16 @@ func unknown(nodes []cache.Prediction, why cache.Uncertainty) {
 	}
 }
 
+// missesMayBeElsewhere takes back that something will run, where a cache that the
+// build imports may have it. What the builder holds itself it takes from there.
+func missesMayBeElsewhere(g cache.Graph, nodes []cache.Prediction) {
+	for i, n := range nodes {
+		if n.Forecast == cache.WillMiss && !g.Nodes[i].NoCache {
+			nodes[i] = cache.Prediction{Forecast: cache.Unknown, Reason: cache.ByImport}
+		}
+	}
+}
+
 // recordsOf returns what the results of a plan's operations are listed as.
 func recordsOf(plan *dockerfile.Plan) []string {
 	records := make([]string, len(plan.Ops))
@@ -245,8 +255,11 @@ func (d *Daemon) Predict(ctx context.Context, req api.PredictRequest) (api.Predi
 		}
 		if !node.Info().History { // what others built on it shows nowhere
 			unknown(nodes, cache.NotObserved)
-		} else if !b.Selection.Current(ctx, repositoryImages{d.images, repo}) { // a picture is on its way
+		} else if b.Definition.Options.Unresolved() || !b.Selection.Current(ctx, repositoryImages{d.images, repo}) { // a picture is on its way
 			unknown(nodes, cache.NotResolved)
+		}
+		if b.Definition.Imports {
+			missesMayBeElsewhere(g, nodes)
 		}
 		expected, earlier, err := d.pastOf(repo, node.Info().Name, b.Definition.Name)
 		if err != nil {

@@ -52,6 +52,7 @@ func (r *repository) presume(ctx context.Context, ev buildkit.Event, seen buildk
 // asBuilt returns def with the args, the target and the platforms of a build of it.
 func asBuilt(def buildctx.Definition, ev buildkit.Event, seen buildkit.Observed) buildctx.Definition {
 	def.Args, def.Target, def.Platforms = ev.Args(), seen.Join.Target, seen.Join.Platforms
+	def.Options, def.NoCache, def.NoCacheStages = dockerfile.Options{}, false, nil // see buildkit.plainly
 	return def
 }
 

@@ -3,15 +3,19 @@ package discover
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/docker/go-units"
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/tools/txtar"
 
+	"github.com/stokerd/stoker/context/dockerfile"
 	"github.com/stokerd/stoker/internal/lab"
 )
 
@@ -121,6 +125,15 @@ type printedTarget struct {
 	Args       map[string]string `json:"args"`
 	Platforms  []string          `json:"platforms"`
 	Contexts   map[string]string `json:"contexts"`
+
+	Network       string            `json:"network"`
+	ExtraHosts    map[string]string `json:"extra-hosts"`
+	ShmSize       string            `json:"shm-size"`
+	Ulimits       []string          `json:"ulimits"`
+	NoCache       bool              `json:"no-cache"`
+	NoCacheFilter []string          `json:"no-cache-filter"`
+	CacheFrom     json.RawMessage   `json:"cache-from"`
+	Options       dockerfile.Options
 }
 
 // want is what buildx printed, with its paths resolved as its builds do.
@@ -154,6 +167,27 @@ func (c *bakeCase) want(t *testing.T) map[string]printedTarget {
 		for k, v := range p.Contexts {
 			p.Contexts[k] = abs(c.root, v)
 		}
+		p.Options = dockerfile.Options{Network: p.Network, Hosts: p.ExtraHosts}
+		if p.ShmSize != "" {
+			size, err := units.RAMInBytes(p.ShmSize)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.Options.ShmSize = size
+		}
+		limits := map[string]string{}
+		for _, text := range p.Ulimits { // the last of a name counts (docker: opts.UlimitOpt)
+			limit, err := units.ParseUlimit(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			limits[limit.Name] = limit.String()
+		}
+		p.Options.Ulimits = slices.Sorted(maps.Values(limits))
+		p.Network, p.ExtraHosts, p.ShmSize, p.Ulimits = "", nil, "", nil
+		if len(p.CacheFrom) > 0 {
+			p.CacheFrom = json.RawMessage("any")
+		}
 		file.Target[name] = p
 	}
 	return file.Target
@@ -169,7 +203,14 @@ func (c *bakeCase) read(t *testing.T) (map[string]printedTarget, error) {
 	got := map[string]printedTarget{}
 	for _, target := range targets {
 		d := target.definition("", c.root)
-		got[target.Name] = printedTarget{d.Context, d.Dockerfile, d.Inline, d.Target, d.Args, d.Platforms, d.NamedContexts}
+		p := printedTarget{
+			Context: d.Context, Dockerfile: d.Dockerfile, Inline: d.Inline, Target: d.Target, Args: d.Args, Platforms: d.Platforms,
+			Contexts: d.NamedContexts, Options: d.Options, NoCache: d.NoCache, NoCacheFilter: d.NoCacheStages,
+		}
+		if d.Imports {
+			p.CacheFrom = json.RawMessage("any")
+		}
+		got[target.Name] = p
 	}
 	return got, nil
 }

@@ -17,8 +17,11 @@ import (
 	"github.com/compose-spec/compose-go/v2/loader"
 	"github.com/compose-spec/compose-go/v2/template"
 	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/docker/go-units"
+	"github.com/zclconf/go-cty/cty"
 
 	buildctx "github.com/stokerd/stoker/context"
+	"github.com/stokerd/stoker/context/dockerfile"
 )
 
 // compose reads one compose project, with every profile, and takes the
@@ -75,6 +78,20 @@ func (f *finder) composeTargets(ctx context.Context, files []string) []*bakeTarg
 		t := &bakeTarget{
 			Name: bakeName(name), Context: &d.Context, Dockerfile: &d.Dockerfile, Target: &d.Target,
 			Platforms: d.Platforms, untouched: true,
+			Network: &d.Options.Network, NoCache: &d.NoCache,
+		}
+		for limit, l := range project.Services[name].Build.Ulimits {
+			t.Ulimits = append(t.Ulimits, fmt.Sprintf("%s=%d:%d", limit, l.Soft, l.Hard)) // of a single value bake takes none
+		}
+		for host, addresses := range d.Options.Hosts {
+			t.ExtraHosts = overlay(t.ExtraHosts, map[string]*string{host: &addresses})
+		}
+		if d.Options.ShmSize > 0 {
+			size := units.BytesSize(float64(d.Options.ShmSize)) // rounded, as bake does
+			t.ShmSize = &size
+		}
+		if d.Imports {
+			t.CacheFrom = cty.TupleVal([]cty.Value{cty.StringVal("")})
 		}
 		if d.Inline != "" {
 			t.Inline, t.shown = &d.Inline, in.written[d.Inline]
@@ -143,6 +160,19 @@ func service(name, origin string, build types.BuildConfig) buildctx.Definition {
 		}
 		d.Args[arg] = *value
 	}
+	d.Options = dockerfile.Options{Network: build.Network, ShmSize: int64(build.ShmSize)}
+	for host, addresses := range build.ExtraHosts {
+		d.Options.Hosts = overlay(d.Options.Hosts, map[string]string{host: strings.Join(addresses, ",")})
+	}
+	for limit, l := range build.Ulimits {
+		soft, hard := l.Soft, l.Hard
+		if l.Single != 0 {
+			soft, hard = l.Single, l.Single
+		}
+		d.Options.Ulimits = append(d.Options.Ulimits, fmt.Sprintf("%s=%d:%d", limit, soft, hard))
+	}
+	slices.Sort(d.Options.Ulimits)
+	d.NoCache, d.NoCacheStages, d.Imports = build.NoCache, build.NoCacheFilter, len(build.CacheFrom) > 0
 	for as, from := range build.AdditionalContexts {
 		if d.NamedContexts == nil {
 			d.NamedContexts = map[string]string{}

@@ -120,6 +120,18 @@ func show(root string, r discover.Result) string {
 		for _, name := range slices.Sorted(maps.Keys(d.NamedContexts)) {
 			fmt.Fprintf(&b, " named %s=%s", name, local(d.NamedContexts[name]))
 		}
+		for _, name := range slices.Sorted(maps.Keys(d.Options.Attrs())) {
+			fmt.Fprintf(&b, " option %s=%s", name, d.Options.Attrs()[name])
+		}
+		if d.Options.Unresolved() {
+			b.WriteString(" with the builder's address")
+		}
+		if d.NoCache || len(d.NoCacheStages) > 0 {
+			fmt.Fprintf(&b, " no-cache%q", d.NoCacheStages)
+		}
+		if d.Imports {
+			b.WriteString(" imports")
+		}
 		b.WriteString("\n")
 	}
 	for _, n := range r.Notes {

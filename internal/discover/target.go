@@ -7,7 +7,11 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/docker/go-units"
+	"github.com/zclconf/go-cty/cty"
+
 	buildctx "github.com/stokerd/stoker/context"
+	"github.com/stokerd/stoker/context/dockerfile"
 )
 
 // workingDirectory begins a path that counts from where bake is run.
@@ -41,6 +45,14 @@ type bakeTarget struct {
 	Platforms  []string           `hcl:"platforms,optional" cty:"platforms"`
 	Call       *string            `hcl:"call,optional" cty:"call"`
 
+	Network       *string            `hcl:"network,optional" cty:"network"`
+	ExtraHosts    map[string]*string `hcl:"extra-hosts,optional" cty:"extra-hosts"`
+	ShmSize       *string            `hcl:"shm-size,optional" cty:"shm-size"`
+	Ulimits       []string           `hcl:"ulimits,optional" cty:"ulimits"`
+	NoCache       *bool              `hcl:"no-cache,optional" cty:"no-cache"`
+	NoCacheFilter []string           `hcl:"no-cache-filter,optional" cty:"no-cache-filter"`
+	CacheFrom     cty.Value          `hcl:"cache-from,optional" cty:"cache-from"` // texts and objects
+
 	// untouched marks a compose service of which no bake file says anything.
 	untouched bool
 	// shown is Inline as a compose file writes it, where that differs.
@@ -55,6 +67,7 @@ func (t *bakeTarget) Merge(over *bakeTarget) {
 	t.untouched = false
 	for _, p := range []struct{ to, from **string }{
 		{&t.Context, &over.Context}, {&t.Dockerfile, &over.Dockerfile}, {&t.Inline, &over.Inline}, {&t.Target, &over.Target}, {&t.Call, &over.Call},
+		{&t.Network, &over.Network}, {&t.ShmSize, &over.ShmSize},
 	} {
 		if *p.from != nil {
 			*p.to = *p.from
@@ -71,6 +84,15 @@ func (t *bakeTarget) Merge(over *bakeTarget) {
 	t.Contexts = overlay(t.Contexts, over.Contexts)
 	if over.Platforms != nil {
 		t.Platforms = over.Platforms
+	}
+	t.ExtraHosts = overlay(t.ExtraHosts, over.ExtraHosts)
+	t.Ulimits = append(t.Ulimits, over.Ulimits...)
+	if over.NoCache != nil {
+		t.NoCache = over.NoCache
+	}
+	t.NoCacheFilter = append(t.NoCacheFilter, over.NoCacheFilter...)
+	if names(over.CacheFrom) {
+		t.CacheFrom = over.CacheFrom
 	}
 	t.Inherits = append(t.Inherits, over.Inherits...)
 }
@@ -182,10 +204,44 @@ func (t *bakeTarget) definition(origin, dir string) buildctx.Definition {
 	for arg, value := range t.Args {
 		d.Args = overlay(d.Args, map[string]string{arg: *value})
 	}
+	d.Options = t.options()
+	d.NoCache, d.NoCacheStages, d.Imports = t.NoCache != nil && *t.NoCache, t.NoCacheFilter, names(t.CacheFrom)
 	for as, ref := range t.Contexts {
 		d.NamedContexts = overlay(d.NamedContexts, map[string]string{as: localPath(ref, dir)})
 	}
 	return d
+}
+
+// options are what bake tells BuildKit of the surroundings of steps; what it would
+// refuse is left out (buildx: bake.toBuildOpt).
+func (t *bakeTarget) options() dockerfile.Options {
+	var o dockerfile.Options
+	if t.Network != nil {
+		o.Network = *t.Network
+	}
+	for name, addresses := range t.ExtraHosts {
+		if addresses != nil {
+			o.Hosts = overlay(o.Hosts, map[string]string{name: *addresses})
+		}
+	}
+	if t.ShmSize != nil {
+		if size, err := units.RAMInBytes(*t.ShmSize); err == nil {
+			o.ShmSize = size
+		}
+	}
+	limits := map[string]string{} // the last of a name counts
+	for _, text := range t.Ulimits {
+		if l, err := units.ParseUlimit(text); err == nil {
+			limits[l.Name] = l.String()
+		}
+	}
+	o.Ulimits = slices.Sorted(maps.Values(limits))
+	return o
+}
+
+// names reports whether a value of cache-from holds something.
+func names(v cty.Value) bool {
+	return v != cty.NilVal && !v.IsNull() && v.IsWhollyKnown() && v.CanIterateElements() && v.LengthInt() > 0
 }
 
 // localPath makes ref absolute unless it is no path.

@@ -11,10 +11,11 @@ import (
 
 // config is buildkitd.toml. The snapshotter "auto" is overlayfs, and native where the directory's
 // filesystem cannot carry an overlay. networkMode host lets RUN reach package registries
-// without a network plugin.
+// without a network plugin; a build may ask for it as well.
 func config(dir, registry string) string {
 	q := strconv.Quote
 	return fmt.Sprintf(`root = %s
+insecure-entitlements = ["network.host"]
 
 [grpc]
   address = [%s]

@@ -60,7 +60,7 @@ func Prediction(p Predicted) api.Prediction {
 // missCause says why a step will run: by comparison with earlier builds, else as
 // far as what the builder holds tells.
 func missCause(p Predicted, step int, cause cache.MissCause) *api.PredictedCause {
-	if cause != cache.TakesInput && p.Explain != nil {
+	if cause != cache.TakesInput && cause != cache.ToldTo && p.Explain != nil {
 		if c := p.Explain(step); c != nil && c.Kind != string(cache.ByUnknown) {
 			return &api.PredictedCause{Kind: c.Kind, Text: c.Text, Name: c.Name, Line: c.Line, Before: c.Before, After: c.After, Paths: c.Paths}
 		}
@@ -90,6 +90,8 @@ func missText(c cache.MissCause, s dockerfile.Step) string {
 	switch c {
 	case cache.TakesInput:
 		return "something that it takes in will run"
+	case cache.ToldTo:
+		return "the build is told to run it anew (no-cache)"
 	case cache.OtherFiles:
 		return "it ran before, with other files"
 	case cache.ResultGone:
@@ -115,6 +117,8 @@ func unknownText(u cache.Uncertainty) string {
 		return "files changed in a way that the builder may not see: stoker status names them"
 	case cache.NotResolved:
 		return "it is not known what an image's tag or an address stands for"
+	case cache.ByImport:
+		return "the builder does not hold it, and the build looks into another cache, too (cache-from)"
 	case cache.OtherFrontend:
 		return "another frontend (# syntax=) reads this Dockerfile"
 	}
