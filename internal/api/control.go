@@ -25,6 +25,13 @@ type AdHoc struct {
 	Args          map[string]string `json:"args,omitempty"`
 	Platforms     []string          `json:"platforms,omitempty"`
 	NamedContexts map[string]string `json:"namedContexts,omitempty"`
+	Network       string            `json:"network,omitempty"`
+	Hosts         map[string]string `json:"hosts,omitempty"`   // addresses by name, separated by commas
+	ShmSize       int64             `json:"shmSize,omitempty"` // bytes
+	Ulimits       []string          `json:"ulimits,omitempty"` // NAME=SOFT:HARD, sorted
+	NoCache       bool              `json:"noCache,omitempty"`
+	NoCacheStages []string          `json:"noCacheStages,omitempty"`
+	Imports       bool              `json:"imports,omitempty"` // caches of elsewhere
 }
 
 // UpRequest asks the daemon to watch a repository. It answers with a [Status]

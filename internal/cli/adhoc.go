@@ -2,11 +2,13 @@ package cli
 
 import (
 	"cmp"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/docker/go-units"
 	"github.com/spf13/cobra"
 
 	"github.com/stokerd/stoker/internal/api"
@@ -19,6 +21,15 @@ type adHoc struct {
 	args      []string
 	platforms []string
 	contexts  []string
+
+	// of registerSteps and registerCache
+	network   string
+	hosts     []string
+	shmSize   string
+	ulimits   []string
+	reuseNone bool
+	noStages  []string
+	cacheFrom []string
 }
 
 func (a *adHoc) register(cmd *cobra.Command) {
@@ -30,8 +41,25 @@ func (a *adHoc) register(cmd *cobra.Command) {
 	f.StringArrayVar(&a.contexts, "build-context", nil, "additional build context, NAME=DIR or NAME=ADDRESS")
 }
 
+// registerSteps adds the flags that change what RUN steps find around them.
+func (a *adHoc) registerSteps(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&a.network, "network", "", "network of RUN steps: default, host or none")
+	f.StringArrayVar(&a.hosts, "add-host", nil, "host that RUN steps know, NAME:ADDRESS")
+	f.StringVar(&a.shmSize, "shm-size", "", "size of /dev/shm")
+	f.StringArrayVar(&a.ulimits, "ulimit", nil, "limit of RUN steps, NAME=SOFT:HARD")
+}
+
+// registerCache adds the flags that say where results are looked for.
+func (a *adHoc) registerCache(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.BoolVar(&a.reuseNone, "no-cache", false, "of a build that reuses nothing")
+	f.StringSliceVar(&a.noStages, "no-cache-filter", nil, "of a build that reuses nothing in these stages")
+	f.StringArrayVar(&a.cacheFrom, "cache-from", nil, "of a build that looks into this cache, too")
+}
+
 func (a *adHoc) given() bool {
-	return a.file != "" || a.target != "" || len(a.args)+len(a.platforms)+len(a.contexts) > 0
+	return a.network != "" || a.shmSize != "" || a.reuseNone || len(a.hosts)+len(a.ulimits)+len(a.noStages)+len(a.cacheFrom) > 0 || a.file != "" || a.target != "" || len(a.args)+len(a.platforms)+len(a.contexts) > 0
 }
 
 // query says what the arguments of a command are about: names of definitions,
@@ -69,8 +97,56 @@ func (a *adHoc) query(o *options, args []string) (api.Query, error) {
 	if spec.NamedContexts, err = a.namedContexts(o); err != nil {
 		return q, err
 	}
+	if err := a.steps(&spec); err != nil {
+		return q, err
+	}
+	spec.NoCache, spec.NoCacheStages, spec.Imports = a.reuseNone, a.noStages, len(a.cacheFrom) > 0
 	q.AdHoc = &spec
 	return q, nil
+}
+
+// steps reads the flags of registerSteps.
+func (a *adHoc) steps(spec *api.AdHoc) error {
+	switch a.network {
+	case "", "default":
+	case "host", "none":
+		spec.Network = a.network
+	default:
+		return usage("one of default, host and none", "--network: BuildKit has no network %q", a.network)
+	}
+	for _, host := range a.hosts {
+		name, address, ok := strings.Cut(host, "=")
+		if !ok {
+			name, address, ok = strings.Cut(host, ":")
+		}
+		if !ok || name == "" || address == "" {
+			return usage("for example --add-host db:10.0.0.5", "--add-host %s is not NAME:ADDRESS", host)
+		}
+		if spec.Hosts == nil {
+			spec.Hosts = map[string]string{}
+		}
+		if known := spec.Hosts[name]; known != "" {
+			address = known + "," + address
+		}
+		spec.Hosts[name] = address
+	}
+	if a.shmSize != "" {
+		size, err := units.RAMInBytes(a.shmSize)
+		if err != nil {
+			return usage("for example --shm-size 128m", "--shm-size: %q is no size", a.shmSize)
+		}
+		spec.ShmSize = size
+	}
+	limits := map[string]string{} // the last of a name counts
+	for _, text := range a.ulimits {
+		limit, err := units.ParseUlimit(text)
+		if err != nil {
+			return usage("for example --ulimit nofile=1024:2048", "--ulimit %s: %v", text, err)
+		}
+		limits[limit.Name] = limit.String()
+	}
+	spec.Ulimits = slices.Sorted(maps.Values(limits))
+	return nil
 }
 
 // isPath reports whether an argument is a path rather than a name.

@@ -62,6 +62,8 @@ it runs, and whether it stops when it is told to.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd.Context(), args) },
 	}
 	c.adHoc.register(cmd)
+	c.registerSteps(cmd)
+	c.registerSteps(cmd)
 	c.offer.register(cmd)
 	c.gateFlags.register(cmd)
 	c.smokeFlags.register(cmd)

@@ -29,6 +29,8 @@ the files as they are. Where that cannot be known it says why.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return p.run(cmd.Context(), args) },
 	}
 	p.register(cmd)
+	p.registerSteps(cmd)
+	p.registerCache(cmd)
 	cmd.Flags().BoolVar(&p.json, "json", false, "print JSON")
 	return cmd
 }

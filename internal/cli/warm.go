@@ -34,6 +34,7 @@ or not.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return w.run(cmd.Context(), args) },
 	}
 	w.register(cmd)
+	w.registerSteps(cmd)
 	cmd.Flags().StringVar(&w.level, "level", "", "how far: base (images), deps (dependencies) or all (default: prewarm.level)")
 	cmd.Flags().BoolVar(&w.json, "json", false, "print JSON, one event a line")
 	return cmd

@@ -5,6 +5,7 @@ import (
 
 	"github.com/stokerd/stoker/cache/buildkit"
 	buildctx "github.com/stokerd/stoker/context"
+	"github.com/stokerd/stoker/context/dockerfile"
 	"github.com/stokerd/stoker/internal/api"
 )
 
@@ -14,6 +15,8 @@ func Definition(a api.AdHoc) buildctx.Definition {
 	d := buildctx.Definition{
 		Name: filepath.Base(a.Context), Context: a.Context, Dockerfile: a.Dockerfile, Target: a.Target,
 		Args: a.Args, Platforms: a.Platforms, NamedContexts: a.NamedContexts,
+		Options: dockerfile.Options{Network: a.Network, Hosts: a.Hosts, ShmSize: a.ShmSize, Ulimits: a.Ulimits},
+		NoCache: a.NoCache, NoCacheStages: a.NoCacheStages, Imports: a.Imports,
 	}
 	if d.Dockerfile == "" && !d.Remote() {
 		d.Dockerfile = filepath.Join(a.Context, "Dockerfile")
