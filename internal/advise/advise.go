@@ -103,27 +103,18 @@ func (h History) Observed(saves []changes.Save, n int) History {
 
 // Suggest returns what the rules propose for each of builds.
 func Suggest(ctx context.Context, p *project.Picture, builds []*project.Build, h History, costs Costs) []Answer {
-	answers := make([]Answer, 0, len(builds))
+	answers, r := make([]Answer, 0, len(builds)), newRound(h, costs, nil)
 	for _, b := range builds {
-		answers = append(answers, suggestFor(ctx, p, b, h, costs, nil))
+		answers = append(answers, r.of(ctx, p, b))
 	}
 	return answers
 }
 
-// suggestFor asks rules, all of them if none is named, about one build.
-func suggestFor(ctx context.Context, p *project.Picture, b *project.Build, h History, costs Costs, rules []string) Answer {
-	a := Answer{Build: b}
-	if in, ok := input(ctx, p, b, h, costs); ok {
-		in.Only = rules
-		a.Unread, a.Suggestions = suggest.TooLarge(in.File), suggest.Suggest(in)
-	}
-	return a
-}
-
-// input gathers what the rules look at for b; false if its Dockerfile is no
-// file that could be changed, or cannot be read.
-func input(ctx context.Context, p *project.Picture, b *project.Build, h History, costs Costs) (suggest.Input, bool) {
-	if b.Selection == nil || b.Definition.Inline != "" {
+// input gathers what the rules look at for b, and notes in asked if they look at what
+// those copy that share an ignore file; false if b's Dockerfile is no file that could
+// be changed, or cannot be read.
+func (r *round) input(ctx context.Context, p *project.Picture, b *project.Build, on basis, asked *bool) (suggest.Input, bool) {
+	if !readable(b) {
 		return suggest.Input{}, false
 	}
 	text, err := p.Text(b.Definition.Dockerfile)
@@ -135,21 +126,18 @@ func input(ctx context.Context, p *project.Picture, b *project.Build, h History,
 	if err != nil {
 		return suggest.Input{}, false
 	}
-	in := suggest.Input{File: file, Path: name, Commits: h.Commits, Builds: []suggest.Build{build(ctx, p, b)}}
-	in.Builds[0].Beside = beside(p, b)
-	in.Silenced = p.Config.Silenced
-	if costs != nil {
-		in.Seconds = costs(b.Definition.Name)
+	in := suggest.Input{File: file, Path: name, Commits: r.history.Commits, Silenced: p.Config.Silenced}
+	if r.costs != nil {
+		in.Seconds = r.costs(b.Definition.Name)
 	}
-	for _, other := range p.Builds {
-		if other != b && other.Selection != nil && other.Definition.Dockerfile == b.Definition.Dockerfile {
-			in.Builds = append(in.Builds, build(ctx, p, other))
-		}
+	for i, one := range on.group {
+		in.Builds = append(in.Builds, build(ctx, p, one, on.sharers[i], asked))
 	}
+	in.Builds[0].Beside = on.beside
 	return in, true
 }
 
-func build(ctx context.Context, p *project.Picture, b *project.Build) suggest.Build {
+func build(ctx context.Context, p *project.Picture, b *project.Build, sharers []*project.Build, asked *bool) suggest.Build {
 	main := b.Selection.Main
 	def := b.Definition
 	out := suggest.Build{
@@ -173,26 +161,30 @@ func build(ctx context.Context, p *project.Picture, b *project.Build) suggest.Bu
 	} else if text, err := p.Text(ignoreFile); err == nil {
 		out.Ignore.Text = text
 	}
-	out.Ignore.Path = p.Relative(ignoreFile)
-	if main.Ignore.Specific {
-		return out
-	}
-	known := true
-	for _, o := range p.Builds {
-		if !reads(o, b) {
-			continue
+	out.Ignore.Path, out.Ignore.Shared = p.Relative(ignoreFile), len(sharers) > 0
+	out.Ignore.Sharers = sync.OnceValue(func() []suggest.Sharer {
+		*asked = true
+		var list []suggest.Sharer
+		for _, o := range sharers {
+			s, ok := sharer(p, o, main.Root)
+			if !ok {
+				return nil
+			}
+			list = append(list, s)
 		}
-		out.Ignore.Shared = true
-		if s, ok := sharer(p, o, main.Root); ok {
-			out.Ignore.Sharers = append(out.Ignore.Sharers, s)
-		} else {
-			known = false
-		}
-	}
-	if !known {
-		out.Ignore.Sharers = nil
-	}
+		return list
+	})
 	return out
+}
+
+// sharing returns the builds of other Dockerfiles that read b's ignore file.
+func sharing(p *project.Picture, b *project.Build) (list []*project.Build) {
+	for _, o := range p.Builds {
+		if !b.Selection.Main.Ignore.Specific && reads(o, b) {
+			list = append(list, o)
+		}
+	}
+	return list
 }
 
 // sharer returns a build that reads the ignore file of a context folder, if it does so

@@ -11,7 +11,7 @@ import (
 
 // beside returns the definitions that share a copy of the context with b at a
 // builder, and what b has to send again after each.
-func beside(p *project.Picture, b *project.Build) []suggest.Neighbour {
+func (r *round) beside(p *project.Picture, b *project.Build) []suggest.Neighbour {
 	var list []suggest.Neighbour
 	mine := b.Selection.Main
 	for _, o := range p.Builds {
@@ -21,20 +21,55 @@ func beside(p *project.Picture, b *project.Build) []suggest.Neighbour {
 		if !asksFor(o.Selection) {
 			continue // it leaves the copy as it is
 		}
-		theirs := o.Selection.Main
-		n := suggest.Neighbour{Name: o.Definition.Name, Elsewhere: theirs.Root != mine.Root}
-		for f := range mine.All() {
-			if !f.Sent || f.Bytes == 0 {
-				continue
+		n := suggest.Neighbour{Name: o.Definition.Name, Elsewhere: o.Selection.Main.Root != mine.Root}
+		theirs := r.sends(o.Selection)
+		for _, f := range r.sends(b.Selection).files {
+			if f.bytes > 0 && (n.Elsewhere || !theirs.has(f.path)) {
+				n.Files, n.Bytes = n.Files+1, n.Bytes+f.bytes
 			}
-			if other, ok := theirs.Lookup(f.Path); ok && other.Sent && !n.Elsewhere {
-				continue
-			}
-			n.Files, n.Bytes = n.Files+1, n.Bytes+f.Bytes
 		}
 		list = append(list, n)
 	}
 	return list
+}
+
+// A load is what a build has sent of its main context. Paths are numbers of a round.
+type load struct {
+	files []sentFile
+	holds []bool // by path; one beyond the end is not held
+}
+
+type sentFile struct {
+	path  int
+	bytes int64
+}
+
+func (l *load) has(path int) bool { return path < len(l.holds) && l.holds[path] }
+
+// sends returns the load of a build. A context is walked once, and no path compared
+// twice: that is most of the work where many builds share a folder.
+func (r *round) sends(s *buildctx.Selection) *load {
+	if known, ok := r.loads[s]; ok {
+		return known
+	}
+	l := &load{}
+	for f := range s.Main.All() {
+		if !f.Sent {
+			continue
+		}
+		path, ok := r.paths[f.Path]
+		if !ok {
+			path = len(r.paths)
+			r.paths[f.Path] = path
+		}
+		l.files = append(l.files, sentFile{path, f.Bytes})
+	}
+	l.holds = make([]bool, len(r.paths))
+	for _, f := range l.files {
+		l.holds[f.path] = true
+	}
+	r.loads[s] = l
+	return l
 }
 
 // asksFor reports a build that has files of its main context sent at all.

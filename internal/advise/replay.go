@@ -22,7 +22,8 @@ func Replay(ctx context.Context, p *project.Picture, b *project.Build, h History
 	if b.Problem != nil {
 		return out, &api.Error{Code: api.BadInput, Message: b.Problem.Text, Hint: b.Problem.Hint}
 	}
-	in, ok := input(ctx, p, b, h, costs)
+	r := newRound(h, costs, nil)
+	in, ok := r.input(ctx, p, b, r.basis(p, b), new(bool))
 	if !ok {
 		return out, &api.Error{
 			Code: api.BadInput, Message: b.Definition.Name + " has no Dockerfile of its own to replay", Hint: "name a build that has",

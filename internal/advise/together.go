@@ -21,7 +21,7 @@ const mostTogether = 100
 func Together(ctx context.Context, o *project.Opener, p *project.Picture, builds []*project.Build, h History, costs Costs, rules []string) ([]Answer, []suggest.Change) {
 	answers := make([]Answer, len(builds))
 	var made []suggest.Change
-	now, count, seen := p, 0, texts{}
+	now, count, seen, r := p, 0, texts{}, newRound(h, costs, rules)
 	for i := range builds {
 		answers[i].Build = builds[i]
 	}
@@ -30,7 +30,7 @@ func Together(ctx context.Context, o *project.Opener, p *project.Picture, builds
 		for i, b := range builds {
 			for ctx.Err() == nil {
 				b, _ := now.Find(b.Definition.Name)
-				a := suggestFor(ctx, now, b, h, costs, rules)
+				a := r.of(ctx, now, b)
 				next := slices.IndexFunc(a.Suggestions, func(s suggest.Suggestion) bool { return s.Proof != suggest.Advice && seen.news(s.Changes) })
 				if next < 0 || count == mostTogether {
 					answers[i].rest, answers[i].Unread = a.Suggestions, a.Unread

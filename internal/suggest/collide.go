@@ -128,7 +128,11 @@ func (m *move) otherTaker(b Build, p string) string {
 // spares reports whether none of the other builds that use the file misses a folder
 // that is not there today: it does not take it, or fills it by an install of its own.
 func (f IgnoreFile) spares(folder string) bool {
-	return len(f.Sharers) > 0 && !slices.ContainsFunc(f.Sharers, func(s Sharer) bool { return s.misses(folder) })
+	if f.Sharers == nil {
+		return false
+	}
+	sharers := f.Sharers()
+	return len(sharers) > 0 && !slices.ContainsFunc(sharers, func(s Sharer) bool { return s.misses(folder) })
 }
 
 func (s Sharer) misses(folder string) bool {

@@ -272,14 +272,16 @@ func (s scenario) input(t *testing.T, files map[string]string) suggest.Input {
 		if text, ok := files[b.Ignore.Path]; ok {
 			b.Ignore.Text = []byte(text)
 		}
+		var sharers []suggest.Sharer
 		for _, name := range others {
 			other, err := dockerfile.Parse(name, []byte(files[name]))
 			if err != nil {
 				t.Fatal(err)
 			}
 			b.Ignore.Shared = true
-			b.Ignore.Sharers = append(b.Ignore.Sharers, suggest.Sharer{File: other, Context: newContext(t, other, files, b.Dir)})
+			sharers = append(sharers, suggest.Sharer{File: other, Context: newContext(t, other, files, b.Dir)})
 		}
+		b.Ignore.Sharers = func() []suggest.Sharer { return sharers }
 		b.Secrets = strings.Fields(s.sections["secrets"])
 		b.Beside = s.beside(t)
 		in.Builds = append(in.Builds, b)

@@ -121,8 +121,8 @@ type IgnoreFile struct {
 	Path   string // relative to the repository; where it would be created if Text is nil
 	Text   []byte
 	Shared bool // definitions of other Dockerfiles use it as well
-	// Sharers are those, if what each of them copies is known; else nil.
-	Sharers []Sharer
+	// Sharers returns those, if what each of them copies is known; else nil.
+	Sharers func() []Sharer
 }
 
 // A Sharer is a build of another Dockerfile that uses the same ignore file for its
