@@ -188,6 +188,9 @@ type runView struct {
 	tail              bool
 	headEnd, tailFrom int
 	obstacle          string // why it cannot be cut although it would have to be
+	// behind reports that the installs stand behind a command that is not known, as
+	// the obstacle says.
+	behind bool
 }
 
 // viewRun classifies the commands of a RUN in order: known ones, installs, and
@@ -216,6 +219,38 @@ func viewRun(v *stageView, i int) runView {
 	}
 	w.touch.reads = append(w.touch.reads, v.named(i)...)
 	view.known, view.touch = true, w.touch
+	return view
+}
+
+// viewBehind is viewRun for the installs of a RUN that stand behind a command that is
+// not known: that may read anything, and so nothing of it is moved.
+func viewBehind(v *stageView, i int) runView {
+	s := parseRun(v.stage.Instructions[i].Run, v.shell[i])
+	w := walk{view: v, at: i, dir: v.dirs[i], vars: map[string]string{}}
+	view := runView{behind: true}
+	first := command{}
+	for n, c := range s.commands {
+		c.assigns = append(slices.Clone(w.exports), c.assigns...)
+		in, ok := recognise(c, w.dir)
+		switch {
+		case ok && !view.tail:
+			view.installs = append(view.installs, in)
+		case !ok && w.follow(c):
+		case c.starts("cd"):
+			return runView{} // nobody knows where the rest runs
+		case len(view.installs) == 0:
+			if first.to == 0 {
+				first = c
+			}
+		case !view.tail:
+			view.tail, view.headEnd, view.tailFrom = true, s.commands[n-1].to, c.from
+		}
+	}
+	what := "what comes before the install in the RUN is not known"
+	if len(first.words) > 0 {
+		what = "`" + short(strings.Join(first.words, " ")) + "` comes before the install in the RUN"
+	}
+	view.obstacle = what + ", and may read what is copied above it"
 	return view
 }
 

@@ -83,6 +83,7 @@ func findMove(f *dockerfile.File, st dockerfile.Stage, b Build) *move {
 	v := newStageView(f, st)
 	downloaded := map[string]bool{} // folders whose Go modules an earlier step downloads
 	var known []string              // manifests of the installs so far
+	var behind *move                // the first that an unknown command keeps from being told
 	for k, in := range st.Instructions {
 		if in.Run == nil {
 			continue
@@ -93,6 +94,9 @@ func findMove(f *dockerfile.File, st dockerfile.Stage, b Build) *move {
 				view = runView{installs: []install{build}}
 			}
 		}
+		if len(view.installs) == 0 {
+			view = viewBehind(v, k)
+		}
 		for _, inst := range view.installs {
 			if inst.tool == "go" {
 				downloaded[inst.dir] = true
@@ -100,11 +104,16 @@ func findMove(f *dockerfile.File, st dockerfile.Stage, b Build) *move {
 		}
 		m := &move{view: v, last: k, run: view, known: known}
 		if len(view.installs) > 0 && m.plan(b) {
-			return m
+			if !view.behind {
+				return m
+			}
+			if behind == nil {
+				behind = m
+			}
 		}
 		known = append(known, m.files...)
 	}
-	return nil
+	return behind
 }
 
 // plan fills m in for the installs of its RUN. It reports false where there is

@@ -55,12 +55,15 @@ func (m *move) suggestion(in Input) (Suggestion, bool) {
 	return s, true
 }
 
-// wish prices the move as if nothing were in its way. It reports false where it
-// cannot be priced.
+// wish prices the move as if nothing were in its way: what a RUN does beside the
+// install would still be repeated. It reports false where it cannot be priced.
 func (m *move) wish(in Input, s *Suggestion) bool {
 	free, b := *m, in.Builds[0]
-	if free.run.obstacle != "" {
-		free.run.tail = false
+	if run := m.view.stage.Instructions[m.last].Run; m.run.tail {
+		_, head := run.Offset(m.run.headEnd - 1)
+		if _, tail := run.Offset(m.run.tailFrom); !head || !tail {
+			return false
+		}
 	}
 	if len(free.needs) == 0 && free.bring(b, free.last, free.images) != "" || len(free.needs) == 0 {
 		return false
