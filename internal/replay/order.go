@@ -65,6 +65,9 @@ func Best(p Problem) (order []int, exact bool) {
 	return order, false
 }
 
+// Cost returns what a permitted order costs over the builds, as [Best] counts it.
+func Cost(p Problem, order []int) float64 { return newSearch(p).cost(order) }
+
 // A set of steps, by index.
 type set [mostSteps / 64]uint64
 

@@ -263,6 +263,9 @@ func (d descent) suggestion(in Input, why string) (Suggestion, bool) {
 		steps = append(steps, "`"+short(ins[k].Text)+"`")
 		total += price.cost(ins[k])
 	}
+	if total < leastFelt {
+		return Suggestion{}, false
+	}
 	var text strings.Builder
 	var names, volatile []string
 	var moved []dockerfile.Instruction
@@ -298,8 +301,8 @@ func (d descent) suggestion(in Input, why string) (Suggestion, bool) {
 	if len(volatile) > 0 {
 		in.price(&s, variant{volatile: volatile}, variant{text: change.New, volatile: volatile})
 		b := in.Builds[0]
-		if priced := b.Convert != nil && b.Takers != nil && in.Commits.Len() > 0; priced && s.SavesSeconds == 0 {
-			return s, false // what it would no longer repeat is repeated for other reasons
+		if priced := b.Convert != nil && b.Takers != nil && in.Commits.Len() > 0; priced && s.SavesSeconds < leastFelt {
+			return s, false // what it would no longer repeat is mostly repeated for other reasons
 		}
 	}
 	return s, true

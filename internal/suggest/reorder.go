@@ -21,10 +21,6 @@ func worthwhile(now, then float64, price *pricer) bool {
 	return now-then >= min(0.5, now/10) && now-then >= 0.05
 }
 
-// leastMove is what a move has to save of each build, in seconds, to be part of an
-// order that is worth its while without it.
-const leastMove = 0.15
-
 // reorder proposes the order of a stage's instructions that costs least over the
 // history, of all that leave the image as it is. See docs/rules/reorder.md.
 func reorder(in Input) []Suggestion {
@@ -55,6 +51,7 @@ func reorder(in Input) []Suggestion {
 		p := o.problem(plan, steps)
 		p.Spare = float64(p.Builds) * min(leastMove, replay.Run(p.Builds, steps).Wall/50)
 		order, exact := replay.Best(p)
+		order = o.felt(p, order)
 		if slices.IsSorted(order) {
 			continue
 		}
@@ -315,13 +312,7 @@ func (v *stageView) landings(b Build, i int) []string {
 // history.
 func (o *ordering) suggestion(order []int, exact bool) (Suggestion, bool) {
 	in, ins := o.in, o.view.stage.Instructions
-	kept := replay.Kept(order, func(i int) float64 {
-		if ins[i].Copy != nil {
-			return 1
-		}
-		return 4
-	})
-	edits, moved := o.edits(order, kept)
+	edits, moved := o.edits(order, o.kept(order))
 	change, err := rewrite(in, 0, edits...)
 	if err != nil || !o.sameSteps(change.New) {
 		return Suggestion{}, false
@@ -332,7 +323,7 @@ func (o *ordering) suggestion(order []int, exact bool) (Suggestion, bool) {
 		return Suggestion{}, false
 	}
 	then, err := in.outcome(in.Builds[0], variant{text: change.New}, price)
-	if err != nil || !worthwhile(now.Wall, then.Wall, price) {
+	if err != nil || now.Wall-then.Wall < leastFelt {
 		return Suggestion{}, false
 	}
 	s := Suggestion{
