@@ -193,7 +193,11 @@ func sharer(p *project.Picture, o *project.Build, root string) (suggest.Sharer, 
 	if o.Selection == nil || slices.ContainsFunc(o.Selection.Named, func(l buildctx.Local) bool { return l.Root == root }) {
 		return suggest.Sharer{}, false
 	}
-	text, err := o.Definition.DockerfileText()
+	text, err := []byte(o.Definition.Inline), error(nil)
+	if o.Definition.Inline == "" {
+		// Not the file on the disk: its lines are not those of a plan of a proposed text.
+		text, err = p.Text(o.Definition.Dockerfile)
+	}
 	if err != nil {
 		return suggest.Sharer{}, false
 	}

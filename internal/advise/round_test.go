@@ -67,3 +67,40 @@ func compose(services int) string {
 	}
 	return text
 }
+
+// TestSharersAreReadAsProposed holds that an edit of an ignore file is judged by what a change made of
+// the other Dockerfile that uses it: the COPY of the first one is on another line by then, and takes the
+// folder that the second would have ignored.
+func TestSharersAreReadAsProposed(t *testing.T) {
+	root, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"package.json":        `{"name": "app"}`,
+		"package-lock.json":   `{"name": "app", "lockfileVersion": 3, "packages": {}}`,
+		"index.js":            "1",
+		"compose.yaml":        compose(2),
+		"service0/Dockerfile": "FROM alpine:3.20\nARG GIT_COMMIT\nRUN apk add --no-cache curl\nCOPY . /srv\nRUN echo \"$GIT_COMMIT\" > /version\n",
+		"service1/Dockerfile": "FROM node:20\nWORKDIR /app\nCOPY . .\nRUN npm ci\n",
+	} {
+		write(t, filepath.Join(root, name), text)
+	}
+	o := &project.Opener{}
+	p, err := o.Open(t.Context(), root, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answers, made := advise.Together(t.Context(), o, p, p.Builds, advise.History{}, nil, nil)
+	if n := len(applicable(answers[:1])); n == 0 {
+		t.Fatal("nothing moves the first COPY")
+	}
+	for _, c := range made {
+		if c.Path == ".dockerignore" {
+			t.Errorf("%s is to be\n%s", c.Path, c.New)
+		}
+	}
+	if alone, _ := oneByOne(t, o, root); alone[".dockerignore"] != "" {
+		t.Errorf("one by one, .dockerignore is %q", alone[".dockerignore"])
+	}
+}
