@@ -293,6 +293,8 @@ func (v *stageView) landings(b Build, i int) []string {
 	if !takesContext(in) {
 		return []string{dest}
 	}
+	// A folder, whatever is there (BuildKit: dockerfile2llb.pathRelativeToWorkingDir).
+	folder := strings.HasSuffix(in.Copy.Dest, "/") || in.Copy.Dest == "."
 	var list []string
 	for _, s := range in.Copy.Sources {
 		src := strings.TrimPrefix(strings.TrimSuffix(s, "/"), "./")
