@@ -72,6 +72,7 @@ func (in Input) outcome(b Build, v variant, price *pricer) (Replayed, error) {
 type shared struct {
 	replays   map[string]Replayed // of today's text, by build
 	manifests func() []Suggestion // of manifestsFirst
+	orders    func() []Suggestion // of reorder
 }
 
 func (s *shared) today(b Build) (Replayed, bool) {

@@ -24,6 +24,14 @@ func worthwhile(now, then float64, price *pricer) bool {
 // reorder proposes the order of a stage's instructions that costs least over the
 // history, of all that leave the image as it is. See docs/rules/reorder.md.
 func reorder(in Input) []Suggestion {
+	if in.shared != nil {
+		return in.shared.orders()
+	}
+	return findOrders(in)
+}
+
+// findOrders is reorder, computed.
+func findOrders(in Input) []Suggestion {
 	b := in.Builds[0]
 	if b.Convert == nil || b.Takers == nil || in.Commits.Len() == 0 {
 		return nil
@@ -64,8 +72,9 @@ func reorder(in Input) []Suggestion {
 
 // An ordering is a stage whose instructions may be put in another order.
 type ordering struct {
-	in   Input
-	view *stageView
+	in     Input
+	view   *stageView
+	sights map[[2]int]sight // by build and instruction
 }
 
 // problem describes the stage to the optimiser: every instruction is an item, so
@@ -162,38 +171,15 @@ func (o *ordering) keepsClear(c, t int) bool {
 	if !run.known || strings.HasPrefix(v.dest(c), "?") && !strings.HasPrefix(v.dest(c), baseDir+"/") && v.dest(c) != baseDir {
 		return false
 	}
-	for _, b := range o.in.Builds {
+	for n, b := range o.in.Builds {
 		if !reachable(v.file, b.Target)[v.stage.Index] {
 			continue
 		}
-		touched := touch{reads: slices.Clone(run.touch.reads), writes: slices.Clone(run.touch.writes)}
-		for _, inst := range run.installs {
-			// What stands above the RUN today is all that it can read.
-			m := &move{view: v, last: t, context: b.Context}
-			r := m.reader(b, inst)
-			var searched []string
-			list := r.list
-			r.list = func(dir, pattern string) []string {
-				searched = append(searched, path.Join(dir, fixed(pattern)))
-				return list(dir, pattern)
-			}
-			if inst.discover != nil {
-				inst.main = inst.discover(r)
-			}
-			more, obstacle := inst.widen(r)
-			if obstacle != "" || o.hidden(b, c, t, searched) {
-				return false
-			}
-			touched.reads = slices.Concat(touched.reads, inst.main, inst.extra, more)
-			w, ok := v.touches(t, inst.dir, nil, inst.reads, inst.writes)
-			if !ok {
-				return false
-			}
-			touched.add(w)
-			if inst.output != "" {
-				touched.writes = append(touched.writes, resolve(inst.dir, inst.output, 0))
-			}
+		known := o.look(n, t, run)
+		if !known.ok || o.hidden(b, c, t, known.searched) {
+			return false
 		}
+		touched := known.touched
 		if v.ownerByName(c) && slices.ContainsFunc(touched.writes, v.mayName(c)) {
 			return false
 		}
@@ -303,7 +289,7 @@ func (v *stageView) landings(b Build, i int) []string {
 			return []string{dest} // a folder: what it holds
 		}
 		list = append(list, path.Join(dest, path.Base(src)))
-		if len(in.Copy.Sources) == 1 && !strings.HasSuffix(in.Copy.Dest, "/") {
+		if len(in.Copy.Sources) == 1 && !folder {
 			list = append(list, dest)
 		}
 	}

@@ -236,6 +236,7 @@ func Suggest(in Input) []Suggestion {
 	}
 	first := in
 	in.shared.manifests = sync.OnceValue(func() []Suggestion { return findMoves(first) })
+	in.shared.orders = sync.OnceValue(func() []Suggestion { return findOrders(first) })
 	var list []Suggestion
 	for _, rule := range Rules() {
 		if !in.asks(rule.Name) {

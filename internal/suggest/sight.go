@@ -1,0 +1,51 @@
+package suggest
+
+import (
+	"path"
+	"slices"
+)
+
+// A sight is what a RUN looks at and writes to in a build, its installs included.
+type sight struct {
+	touched  touch
+	searched []string // folders in which it looks for files by name
+	ok       bool     // that is all
+}
+
+// look returns what instruction t, a RUN that is known, sees in build n: what stands
+// above it today is all that it can read.
+func (o *ordering) look(n, t int, run runView) sight {
+	if s, ok := o.sights[[2]int{n, t}]; ok {
+		return s
+	}
+	v, b := o.view, o.in.Builds[n]
+	s := sight{touched: touch{reads: slices.Clone(run.touch.reads), writes: slices.Clone(run.touch.writes)}, ok: true}
+	for _, inst := range run.installs {
+		m := &move{view: v, last: t, context: b.Context}
+		r := m.reader(b, inst)
+		list := r.list
+		r.list = func(dir, pattern string) []string {
+			s.searched = append(s.searched, path.Join(dir, fixed(pattern)))
+			return list(dir, pattern)
+		}
+		if inst.discover != nil {
+			inst.main = inst.discover(r)
+		}
+		more, obstacle := inst.widen(r)
+		w, ok := v.touches(t, inst.dir, nil, inst.reads, inst.writes)
+		if obstacle != "" || !ok {
+			s.ok = false
+			break
+		}
+		s.touched.reads = slices.Concat(s.touched.reads, inst.main, inst.extra, more)
+		s.touched.add(w)
+		if inst.output != "" {
+			s.touched.writes = append(s.touched.writes, resolve(inst.dir, inst.output, 0))
+		}
+	}
+	if o.sights == nil {
+		o.sights = map[[2]int]sight{}
+	}
+	o.sights[[2]int{n, t}] = s
+	return s
+}
