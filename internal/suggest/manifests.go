@@ -140,35 +140,19 @@ func (m *move) plan(b Build) bool {
 	}
 	m.installs = m.run.installs
 	m.download = m.run.installs[0].insert
-	m.obstacle = obstacle
-	for _, check := range []func(Build) string{
-		func(Build) string { return m.run.obstacle },
-		func(Build) string {
-			if contextMount(m.view, m.last) {
-				return "the RUN mounts files of the build context itself"
-			}
-			return ""
-		},
-		m.between,
-		func(b Build) string {
-			// What the RUN's other commands read of the manifests is copied in front of it as well.
-			return m.clashes(b, m.last, without(m.run.touch, files))
-		},
-		func(b Build) string { return m.bring(b, m.last, files) },
-		m.collisions,
-		func(b Build) string {
-			var own touch
-			for _, inst := range m.run.installs {
-				more, _ := m.view.touches(m.last, inst.dir, nil, inst.reads, nil)
-				own.add(more)
-			}
-			return m.clashes(b, m.last, without(own, files))
-		},
-	} {
-		if m.obstacle == "" {
-			m.obstacle = check(b)
-		}
+	obstacles := []string{obstacle, m.run.obstacle}
+	if contextMount(m.view, m.last) {
+		obstacles = append(obstacles, "the RUN mounts files of the build context itself")
 	}
+	obstacles = append(obstacles, m.between(b)...)
+	// What the RUN's other commands read of the manifests is copied in front of it as well.
+	obstacles = append(obstacles, m.clashes(b, m.last, without(m.run.touch, files)), m.bring(b, m.last, files), m.collisions(b))
+	var own touch
+	for _, inst := range m.run.installs {
+		more, _ := m.view.touches(m.last, inst.dir, nil, inst.reads, nil)
+		own.add(more)
+	}
+	m.obstacle = told(append(obstacles, m.clashes(b, m.last, without(own, files))))
 	m.extend(b)
 	return true
 }
@@ -262,17 +246,32 @@ func (m *move) reads(b Build, k int, installs []install) (files []string, obstac
 	return files, obstacle
 }
 
+// mostTold is how many things that are in the way are told at once: who has read so
+// many knows that there is work to do.
+const mostTold = 3
+
+// told puts what is in the way into one sentence, in its order; "" for nothing.
+func told(obstacles []string) string {
+	var list []string
+	for _, o := range obstacles {
+		if o != "" && !slices.Contains(list, o) && len(list) < mostTold {
+			list = append(list, o)
+		}
+	}
+	return strings.Join(list, "; also, ")
+}
+
 // between says what stands in the way of moving the COPYs down to the install.
-func (m *move) between(b Build) string {
+func (m *move) between(b Build) (list []string) {
 	for t := m.moved[0] + 1; t < m.last; t++ {
 		if slices.Contains(m.moved, t) {
 			continue
 		}
 		if why := m.passable(b, t); why != "" {
-			return why
+			list = append(list, why)
 		}
 	}
-	return ""
+	return list
 }
 
 // passable says why the COPYs above instruction t cannot be moved below it.
