@@ -16,13 +16,14 @@ type Check struct {
 
 // CheckDefinition holds a definition's sizes against its budget.
 type CheckDefinition struct {
-	Name    string   `json:"name"`
-	Context Size     `json:"context"`
-	Sent    Size     `json:"sent"`
-	Budget  Budget   `json:"budget"`
-	Over    []string `json:"over,omitempty"` // the limits that are exceeded: context, sent, file, files
-	Problem string   `json:"problem,omitempty"`
-	Hint    string   `json:"hint,omitempty"`
+	Name       string   `json:"name"`
+	Dockerfile string   `json:"dockerfile,omitempty"` // relative to the repository
+	Context    Size     `json:"context"`
+	Sent       Size     `json:"sent"`
+	Budget     Budget   `json:"budget"`
+	Over       []string `json:"over,omitempty"` // the limits that are exceeded: context, sent, file, files
+	Problem    string   `json:"problem,omitempty"`
+	Hint       string   `json:"hint,omitempty"`
 }
 
 // Budget is what a context may cost. Zero means no limit.

@@ -151,7 +151,11 @@ func (c *checkOptions) print(answer api.Check) {
 	if answer.Problem != "" {
 		p.problem("", answer.Problem, answer.Hint)
 	}
-	p.findings(answer.Findings, 0, nil)
+	dockerfiles := map[string]string{}
+	for _, d := range answer.Definitions {
+		dockerfiles[d.Name] = d.Dockerfile
+	}
+	p.findings(answer.Findings, 0, dockerfiles)
 	if why := failures(answer); len(why) > 0 {
 		p.line(p.bad("failed:"), strings.Join(why, "; "))
 	}

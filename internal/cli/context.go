@@ -105,7 +105,7 @@ func (c *lsOptions) print(answer api.Context) {
 	}
 	paths, taken := make([]string, len(answer.Entries)), make([]string, len(answer.Entries))
 	for i, e := range answer.Entries {
-		paths[i], taken[i] = visible(e.Path, e.PathBytes), sentFor(e)
+		paths[i], taken[i] = visible(e.Path, e.PathBytes), p.sentFor(e)
 	}
 	const sizes = 11 // "1.23MB" or "hardlink", and the gaps between columns
 	wide, narrow := p.share(sizes, paths, taken)
@@ -159,13 +159,23 @@ func (c *lsOptions) filter(answer api.Context) string {
 	return strings.Join(words, ", ")
 }
 
+// pipedEach is how much a pipe gets of each step that takes a file: it is repeated
+// for each file.
+const pipedEach = 60
+
 // sentFor says for which steps an entry is sent.
-func sentFor(e api.ContextEntry) string {
+func (p printer) sentFor(e api.ContextEntry) string {
 	switch {
 	case !e.Sent:
 		return "not sent"
 	case len(e.Steps) == 0:
 		return "sent, no step takes it"
 	}
-	return stepName(strings.Join(e.Steps, ", "))
+	steps := make([]string, len(e.Steps))
+	for i, s := range e.Steps {
+		if steps[i] = stepName(s); p.width == 0 {
+			steps[i] = clip(steps[i], pipedEach)
+		}
+	}
+	return strings.Join(steps, ", ")
 }

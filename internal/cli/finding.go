@@ -27,7 +27,7 @@ func (p printer) problem(name, text, hint string) {
 // how many were left out; dockerfiles names those of definitions. Many notes, which
 // are about files that do no harm, are only counted, and further lines of a file of
 // which the same is said are told with the first. What does not fit is broken before
-// it says how far the file gets.
+// it says how far the file gets, which is one line as long as there is room for one.
 func (p printer) findings(list []api.Finding, limit int, dockerfiles map[string]string) (left int) {
 	isNote := func(f api.Finding) bool { return f.Severity == "note" }
 	serious := slices.DeleteFunc(slices.Clone(list), isNote)
@@ -51,7 +51,7 @@ func (p printer) findings(list []api.Finding, limit int, dockerfiles map[string]
 		if f.Line > 0 {
 			place = fmt.Sprintf("%s:%d", f.Path, f.Line)
 		}
-		what, reach := f.Message, reach(f, dockerfiles[f.Definition])
+		what, reach := f.Message, p.reach(f, dockerfiles[f.Definition], len(label)+2)
 		if isSecret(f.Rule) {
 			what = f.Rule
 		}
@@ -66,7 +66,7 @@ func (p printer) findings(list []api.Finding, limit int, dockerfiles map[string]
 			p.line(start + what + "  " + p.dim(reach))
 		default:
 			p.wrapped(start, what)
-			p.line(strings.Repeat(" ", len(label)+2) + p.dim(reach))
+			p.wrapped(strings.Repeat(" ", len(label)+2), p.dim(reach))
 		}
 	}
 	return left
@@ -148,8 +148,9 @@ func label(rule string) string {
 
 func isSecret(rule string) bool { return label(rule) == "secret" }
 
-// reach says how far the file of a finding gets, "" where its message does.
-func reach(f api.Finding, dockerfile string) string {
+// reach says how far the file of a finding gets, "" where its message does. Of the
+// step that takes it there is what a line has room for beside others.
+func (p printer) reach(f api.Finding, dockerfile string, others int) string {
 	switch label(f.Rule) {
 	case "missing", "ignored", "file", "link":
 		return ""
@@ -159,12 +160,15 @@ func reach(f api.Finding, dockerfile string) string {
 	if dockerfile != "" {
 		where = fmt.Sprintf("%s:%d", dockerfile, f.StepLine)
 	}
-	enters := fmt.Sprintf("enters %s (%s)", step, where)
+	enters := func(then string) string {
+		then = fmt.Sprintf(" (%s), %s", where, then)
+		return "enters " + p.fitStep(step, others+len("enters ")+lipgloss.Width(then)) + then
+	}
 	switch f.Reaches {
 	case "final":
-		return enters + ", ships in the final image"
+		return enters("ships in the final image")
 	case "intermediate":
-		return enters + ", stays in a stage that is thrown away"
+		return enters("stays in a stage that is thrown away")
 	case "sent":
 		return "is sent to the builder, and no step takes it"
 	}

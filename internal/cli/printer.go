@@ -84,15 +84,32 @@ func (p printer) severity(level, text string) string {
 	return p.dim(text)
 }
 
-// table writes rows with the columns two spaces apart. A column whose heading
-// begins with a space is aligned to the right. Nothing is cut: who writes a row
-// cuts what may be long.
-func (p printer) table(head []string, rows [][]string) {
-	widths := make([]int, len(head))
-	for _, row := range append([][]string{head}, rows...) {
-		for i, cell := range row {
-			widths[i] = max(widths[i], lipgloss.Width(strings.TrimSpace(cell)))
+// pieces writes what belongs into one line two spaces apart, in further lines what
+// does not fit.
+func (p printer) pieces(list []string) {
+	line := list[0]
+	for _, piece := range list[1:] {
+		if next := line + "  " + piece; p.width == 0 || lipgloss.Width(next) <= p.width {
+			line = next
+			continue
 		}
+		p.line(line)
+		line = "  " + piece
+	}
+	p.line(line)
+}
+
+// table writes rows with the columns two spaces apart, one where two do not fit. A
+// column whose heading begins with a space is aligned to the right. Nothing is cut:
+// who writes a row cuts what may be long.
+func (p printer) table(head []string, rows [][]string) {
+	widths := widths(head, rows)
+	gap, whole := "  ", 2*(len(widths)-1)
+	for _, w := range widths {
+		whole += w
+	}
+	if p.width > 0 && whole > p.width {
+		gap = " "
 	}
 	write := func(row []string, style func(string) string) {
 		var b strings.Builder
@@ -104,7 +121,7 @@ func (p printer) table(head []string, rows [][]string) {
 			} else {
 				b.WriteString(style(cell) + pad)
 			}
-			b.WriteString("  ")
+			b.WriteString(gap)
 		}
 		fmt.Fprintln(p.w, strings.TrimRight(b.String(), " "))
 	}
@@ -114,18 +131,38 @@ func (p printer) table(head []string, rows [][]string) {
 	}
 }
 
+// widths are those of a table's columns; rows may have more cells than head.
+func widths(head []string, rows [][]string) []int {
+	widths := make([]int, len(head))
+	for _, row := range append([][]string{head}, rows...) {
+		for i := range head {
+			widths[i] = max(widths[i], lipgloss.Width(strings.TrimSpace(row[i])))
+		}
+	}
+	return widths
+}
+
 // fit shortens text to the width that is left beside others, in the middle:
 // of a path, both ends tell most.
-func (p printer) fit(text string, others int) string { return p.fitBy(shorten, text, others) }
-
-// fitStep is fit for the name of a step: which one it is stands at the beginning.
-func (p printer) fitStep(name string, others int) string { return p.fitBy(clip, name, others) }
-
-func (p printer) fitBy(short func(string, int) string, text string, others int) string {
+func (p printer) fit(text string, others int) string {
 	if p.width == 0 {
 		return text
 	}
-	return short(text, max(p.width-others, 12))
+	return shorten(text, max(p.width-others, 12))
+}
+
+// pipedStep is how much a pipe gets of a step's name: a RUN may be a whole script,
+// and is one line of many.
+const pipedStep = 160
+
+// fitStep is fit for the name of a step, which is told in one line: which one it is
+// stands at the beginning.
+func (p printer) fitStep(name string, others int) string {
+	name = oneLine(name)
+	if p.width == 0 {
+		return clip(name, pipedStep)
+	}
+	return clip(name, max(p.width-others, 12))
 }
 
 // share splits the width beside others between two columns of texts: each gets

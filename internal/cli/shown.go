@@ -64,6 +64,20 @@ func shownText(field, text string) string {
 	switch field {
 	case "Path":
 		return visible(text, nil)
+	case "Name", "Step", "Steps", "FirstMiss", "Costliest":
+		if strings.HasPrefix(text, "[") { // a step, whose lines are one instruction
+			text = oneLine(text)
+		}
+	case "Before", "After": // of an instruction, in which white space may be what differs
+		lines := strings.Split(text, "\n")
+		for i, line := range lines {
+			words := strings.Split(line, "\t")
+			for j, w := range words {
+				words[j] = visible(w, nil)
+			}
+			lines[i] = strings.Join(words, "\t")
+		}
+		return strings.Join(lines, "\n")
 	case "Problem", "Hint", "Message", "Reason", "Note", "Notes":
 		text = strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "; ")
 	}

@@ -58,10 +58,11 @@ func (c *stepsOptions) print(answer api.Context) {
 	} else {
 		var rows [][]string
 		for _, s := range answer.Steps {
-			name := p.fitStep(stepName(s.Name), 27)
+			mounted := ""
 			if s.Mount {
-				name += p.dim(" (mounted)")
+				mounted = " (mounted)"
 			}
+			name := p.fitStep(stepName(s.Name), 27+len(mounted)) + p.dim(mounted)
 			rows = append(rows, []string{bytes(s.Takes.Bytes), count(s.Takes.Files), ":" + lines(s.Lines), name})
 		}
 		p.table([]string{" SIZE", " FILES", " LINE", "STEP"}, rows)

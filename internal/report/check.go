@@ -33,7 +33,7 @@ func Check(p *project.Picture, names []string) (api.Check, error) {
 	found := p.FindingsOf(builds)
 	c.Findings = Findings(found)
 	for _, b := range builds {
-		d := checkDefinition(b, p.Config.Budget, p.FindingsOf([]*project.Build{b}))
+		d := checkDefinition(p, b, p.Config.Budget, p.FindingsOf([]*project.Build{b}))
 		c.OK = c.OK && len(d.Over) == 0 && d.Problem == ""
 		c.Definitions = append(c.Definitions, d)
 	}
@@ -93,9 +93,9 @@ func unknown(p *project.Picture, name string) error {
 
 func known(p *project.Picture) string { return "there are: " + strings.Join(p.Names(), ", ") }
 
-func checkDefinition(b *project.Build, limit config.Budget, found []project.Finding) api.CheckDefinition {
+func checkDefinition(p *project.Picture, b *project.Build, limit config.Budget, found []project.Finding) api.CheckDefinition {
 	d := api.CheckDefinition{
-		Name:   b.Definition.Name,
+		Name: b.Definition.Name, Dockerfile: dockerfilePath(p, b.Definition),
 		Budget: api.Budget{Context: limit.Context, Sent: limit.Sent, File: limit.File, Files: int(limit.Files)},
 	}
 	if b.Problem != nil {
