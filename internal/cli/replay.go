@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"charm.land/lipgloss/v2"
@@ -80,7 +81,8 @@ func (r *replayOptions) print(a api.Replay) {
 		p.wrapped("", p.warn("note: ")+a.Note)
 	}
 	p.line()
-	r.chart(a.Dockerfile, a.Steps, a.Builds, a.HitRate, a.SecondsPerBuild)
+	room := r.room(a)
+	r.chart(room, a.Dockerfile, a.Steps, a.Builds, a.HitRate, a.SecondsPerBuild)
 	costs := a.Costs
 	if c := a.Compared; c != nil {
 		title := c.Dockerfile + " as suggested (" + c.Rule + ")"
@@ -88,7 +90,7 @@ func (r *replayOptions) print(a api.Replay) {
 			title = c.Dockerfile + " as it is today"
 		}
 		p.line()
-		r.chart(title, c.Steps, a.Builds, c.HitRate, c.SecondsPerBuild)
+		r.chart(room, title, c.Steps, a.Builds, c.HitRate, c.SecondsPerBuild)
 		if c.Costs == api.CostsPrior {
 			costs = c.Costs
 		}
@@ -101,25 +103,35 @@ func (r *replayOptions) print(a api.Replay) {
 	p.wrapped("", p.dim(what+"; transfer, pulls and export come on top"))
 }
 
+// room is how wide the names of the steps are, so that the bars of all charts stand
+// below each other.
+func (r *replayOptions) room(a api.Replay) (room int) {
+	steps := a.Steps
+	if a.Compared != nil {
+		steps = append(slices.Clip(steps), a.Compared.Steps...)
+	}
+	for _, s := range steps {
+		room = max(room, lipgloss.Width(r.name(s)))
+	}
+	return room
+}
+
+func (r *replayOptions) name(s api.ReplayStep) string { return r.out.fitStep(s.Name, barWidth+18) }
+
 // chart shows one Dockerfile: a bar for the share of builds in which a step was
 // reused.
-func (r *replayOptions) chart(title string, steps []api.ReplayStep, builds int, rate, perBuild float64) {
+func (r *replayOptions) chart(room int, title string, steps []api.ReplayStep, builds int, rate, perBuild float64) {
 	p := r.out
 	p.line(p.bold(title))
-	width := 80
-	if p.width > 0 {
-		width = min(p.width, 80)
-	}
-	room := width - barWidth - 18
 	for _, s := range steps {
 		hits := 0.0
 		if builds > 0 {
 			hits = float64(s.Hits) / float64(builds)
 		}
-		name := clip(stepName(s.Name), room)
+		name := r.name(s)
 		full := int(hits*barWidth + 0.5)
 		bar := strings.Repeat("█", full) + p.dim(strings.Repeat("░", barWidth-full))
-		p.printf("  %s%s  %s %4s %7s\n", name, strings.Repeat(" ", max(room-lipgloss.Width(name), 0)), bar, percent(hits), seconds(s.Seconds))
+		p.printf("  %s%s  %s %4s %7s\n", name, strings.Repeat(" ", room-lipgloss.Width(name)), bar, percent(hits), seconds(s.Seconds))
 	}
 	p.line("  " + p.bold(seconds(perBuild)+" per build") + ", hit rate " + percent(rate))
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"charm.land/lipgloss/v2"
 	"github.com/spf13/cobra"
 
 	"github.com/stokerd/stoker/internal/api"
@@ -92,19 +93,36 @@ func (s *statsOptions) print(answer api.Stats) {
 		if d.Failed > 0 {
 			head = append(head, p.bad(count(d.Failed)+" failed"))
 		}
-		p.line(strings.Join(head, "  "))
-		var rows [][]string
-		for _, st := range d.Steps {
-			rows = append(rows, []string{
-				p.fitStep(st.Name, 45), count(st.Hits), count(st.Misses), seconds(st.MedianSeconds), seconds(st.SecondsSaved), seconds(st.SecondsLost),
-			})
-		}
-		p.table([]string{"STEP", " HITS", " MISSES", " MEDIAN", " SAVED", " LOST"}, rows)
+		p.pieces(head)
+		s.steps(d.Steps)
 		for _, b := range d.Breakers {
-			p.line(p.warn("breaker"), " "+p.fitStep(b.Name, 40), " "+plural(b.Times, "time"), " cost "+seconds(b.SecondsLost))
+			cost := "  " + plural(b.Times, "time") + "  cost " + seconds(b.SecondsLost)
+			p.line(p.warn("breaker") + "  " + p.fitStep(b.Name, len("breaker  ")+len(cost)) + cost)
 			s.behind(b)
 		}
 	}
+}
+
+// steps prints a line for each step; their names come last, so that the numbers
+// stand below each other however long a RUN is.
+func (s *statsOptions) steps(list []api.StepStats) {
+	head := []string{" HITS", " MISSES", " MEDIAN", " SAVED", " LOST", "STEP"}
+	var rows [][]string
+	for _, st := range list {
+		if st.Hits+st.Misses == 0 {
+			continue // it was never needed: all builds that had it were over before
+		}
+		rows = append(rows, []string{count(st.Hits), count(st.Misses), seconds(st.MedianSeconds), seconds(st.SecondsSaved), seconds(st.SecondsLost), st.Name})
+	}
+	last := len(head) - 1
+	others := 0
+	for _, w := range widths(head[:last], rows) {
+		others += w + 2
+	}
+	for _, row := range rows {
+		row[last] = s.out.fitStep(row[last], others)
+	}
+	s.out.table(head, rows)
 }
 
 // Of what was behind a breaker so many causes are printed; JSON has all.
@@ -125,7 +143,9 @@ func (s *statsOptions) behind(b api.Breaker) {
 		if step == "" {
 			_, step, _ = strings.Cut(b.Name, "] ")
 		}
-		text := fmt.Sprintf("%s broke %s %s, %s", what, oneLine(step), plural(c.Times, "time"), seconds(c.SecondsLost))
-		s.out.line("         " + s.out.fit(text, 9))
+		const indent = "         "
+		times := fmt.Sprintf(" %s, %s", plural(c.Times, "time"), seconds(c.SecondsLost))
+		begin := indent + s.out.fit(what, len(indent)+len(" broke RUN …")+len(times)) + " broke "
+		s.out.line(begin + s.out.fitStep(step, lipgloss.Width(begin)+len(times)) + times)
 	}
 }
