@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"charm.land/lipgloss/v2"
 	"github.com/spf13/cobra"
 
 	"github.com/stokerd/stoker/internal/api"
@@ -145,13 +146,7 @@ func (w *whyOptions) cause(c api.WhyCause) {
 	for _, line := range wrap(c.Text, p.width-len(indent)) {
 		p.line(indent + line)
 	}
-	if c.Kind != "base" {
-		for _, version := range []struct{ sign, text string }{{"- ", c.Before}, {"+ ", c.After}} {
-			if version.text != "" && c.Kind != "platform" && c.Before != c.After {
-				p.line(indent + p.dim(version.sign+p.fit(oneLine(version.text), len(indent)+2)))
-			}
-		}
-	}
+	p.versions(indent, c.Kind, c.Before, c.After)
 	if len(c.Paths) < 2 {
 		return
 	}
@@ -169,6 +164,66 @@ func (w *whyOptions) cause(c api.WhyCause) {
 		}
 		p.line(indent + "  " + p.dim(p.fit(more, len(indent)+2)))
 	}
+}
+
+// versions prints two versions of an instruction below each other, of a cause of that
+// kind: those of an image and of a platform stand in its text.
+func (p printer) versions(indent, kind, before, after string) {
+	if before == after || kind == "base" || kind == "platform" {
+		return
+	}
+	room := pipedStep
+	if p.width > 0 {
+		room = max(p.width-len(indent)-len("- "), 12)
+	}
+	before, after = apart(before, after, room)
+	for _, version := range []struct{ sign, text string }{{"- ", before}, {"+ ", after}} {
+		if version.text != "" {
+			p.line(indent + p.dim(version.sign+version.text))
+		}
+	}
+}
+
+// apart returns two versions in one line each of up to width, so that what differs is
+// seen: of long ones as much is left out at the beginning as they have in common, and
+// white space is marked where nothing else differs.
+func apart(before, after string, width int) (was, is string) {
+	was, is = oneLine(before), oneLine(after)
+	if was == is {
+		was, is = spaced(before), spaced(after)
+	}
+	if was == "" || is == "" || lipgloss.Width(was) <= width && lipgloss.Width(is) <= width {
+		return clip(was, width), clip(is, width)
+	}
+	a, b := []rune(was), []rune(is)
+	same := 0
+	for same < min(len(a), len(b)) && a[same] == b[same] {
+		same++
+	}
+	if skip := same - width/3; lipgloss.Width(string(a[:same])) > width/2 && skip > 1 {
+		was, is = "…"+string(a[skip:]), "…"+string(b[skip:])
+	}
+	return clip(was, width), clip(is, width)
+}
+
+// spaced marks all white space but single spaces between words.
+func spaced(text string) string {
+	marks := map[rune]rune{' ': '·', '\t': '→', '\n': '↵'}
+	runes := []rune(text)
+	blank := func(i int) bool { return i >= 0 && i < len(runes) && marks[runes[i]] != 0 }
+	for i := 0; i < len(runes); i++ {
+		from := i
+		for blank(i) {
+			i++
+		}
+		if i == from || i == from+1 && runes[from] == ' ' && from > 0 && i < len(runes) {
+			continue
+		}
+		for j := from; j < i; j++ {
+			runes[j] = marks[runes[j]]
+		}
+	}
+	return string(runes)
 }
 
 // above returns the deepest directory that all paths are in, "" for the top.

@@ -226,6 +226,8 @@ func editText(c cache.Cause) string {
 		return what + ": an instruction is gone"
 	case c.Before == c.After:
 		return fmt.Sprintf("%s: line %d has other text than it shows here", what, c.Line)
+	case slices.Equal(strings.Fields(c.Before), strings.Fields(c.After)):
+		return fmt.Sprintf("%s: white space in line %d", what, c.Line)
 	}
 	return fmt.Sprintf("%s: line %d", what, c.Line)
 }
