@@ -4,8 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"reflect"
 
+	"charm.land/lipgloss/v2"
 	"github.com/spf13/cobra"
 
 	"github.com/stokerd/stoker/internal/api"
@@ -55,16 +56,33 @@ func (p *predictOptions) run(ctx context.Context, args []string) error {
 	if p.json {
 		return p.out.json(answer)
 	}
+	p.print(answer)
+	return nil
+}
+
+func (p *predictOptions) print(answer api.Predict) {
 	for i, d := range answer.Definitions {
 		if i > 0 {
 			p.out.line()
 		}
-		p.print(d)
+		p.definition(d)
 	}
-	return nil
 }
 
-func (p *predictOptions) print(d api.Prediction) {
+// alikeCause reports whether the same is said of two steps: of unknown ones it often
+// is of a dozen in a row.
+func alikeCause(a, b api.StepPrediction) bool {
+	return a.Outcome == b.Outcome && a.Cause != nil && b.Cause != nil && reflect.DeepEqual(a.Cause, b.Cause)
+}
+
+func nextSteps(n int) string {
+	if n == 1 {
+		return "next step"
+	}
+	return "next " + plural(n, "step")
+}
+
+func (p *predictOptions) definition(d api.Prediction) {
 	out, d := p.out, shown(d)
 	head := []string{out.bold(d.Name), fmt.Sprintf("%d/%s hit", d.Hits, plural(len(d.Steps), "step"))}
 	if d.Unknown > 0 {
@@ -77,16 +95,37 @@ func (p *predictOptions) print(d api.Prediction) {
 		}
 		head = append(head, about)
 	}
-	out.line(strings.Join(head, "  "))
-	for _, s := range d.Steps {
+	out.pieces(head)
+	const indent = "           "
+	names, longest := make([]string, len(d.Steps)), 0
+	for i, s := range d.Steps {
+		names[i] = out.fitStep(s.Name, 20)
+		longest = max(longest, lipgloss.Width(names[i]))
+	}
+	for i, s := range d.Steps {
 		word := map[string]string{"hit": out.good("hit    "), "miss": out.bad("miss   "), "unknown": out.warn("unknown")}[s.Outcome]
-		line := []string{"  " + word, " " + out.fitStep(s.Name, 20)}
+		line := "  " + word + "  " + names[i]
 		if s.Seconds != nil && s.Outcome != "hit" {
-			line = append(line, " "+seconds(*s.Seconds))
+			line += fmt.Sprintf("%*s  %6s", longest-lipgloss.Width(names[i]), "", seconds(*s.Seconds))
 		}
-		out.line(line...)
-		if s.Cause != nil && s.Cause.Kind != "input" {
-			out.line("           " + out.dim(out.fit(s.Cause.Text, 11)))
+		out.line(line)
+		if s.Cause == nil || s.Cause.Kind == "input" || i > 0 && alikeCause(d.Steps[i-1], s) {
+			continue
 		}
+		same := 0
+		for _, next := range d.Steps[i+1:] {
+			if !alikeCause(s, next) {
+				break
+			}
+			same++
+		}
+		text := s.Cause.Text
+		if same > 0 {
+			text += " (the same for the " + nextSteps(same) + ")"
+		}
+		for _, line := range wrap(text, out.width-len(indent)) {
+			out.line(indent + out.dim(line))
+		}
+		out.versions(indent, s.Cause.Kind, s.Cause.Before, s.Cause.After)
 	}
 }

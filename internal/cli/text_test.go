@@ -69,6 +69,7 @@ func holdText(t *testing.T, name string) {
 
 var renderers = map[string]func(*testing.T, *options, []byte){
 	"check":   rendered(func(o *options, a api.Check) { (&checkOptions{options: o}).print(a) }),
+	"predict": rendered(func(o *options, a api.Predict) { (&predictOptions{options: o}).print(a) }),
 	"replay":  rendered(func(o *options, a api.Replay) { (&replayOptions{options: o}).print(a) }),
 	"stats":   rendered(func(o *options, a api.Stats) { (&statsOptions{options: o}).print(a) }),
 	"status":  rendered(func(o *options, a api.Status) { o.out.status(a) }),
