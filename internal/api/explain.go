@@ -63,4 +63,6 @@ type ExplainBelow struct {
 type ContextExplainRequest struct {
 	Query
 	Paths []string `json:"paths"` // absolute, or as seen from Dir, or else from a context's root
+	// PathsBytes are the same paths where one is not UTF-8, which JSON cannot hold.
+	PathsBytes [][]byte `json:"pathsBytes,omitempty"`
 }

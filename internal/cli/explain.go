@@ -2,7 +2,9 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -55,9 +57,15 @@ func (c *explainOptions) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
+	req := api.ContextExplainRequest{Query: query, Paths: args}
+	if slices.ContainsFunc(args, func(path string) bool { return !utf8.ValidString(path) }) {
+		for _, path := range args {
+			req.PathsBytes = append(req.PathsBytes, []byte(path))
+		}
+	}
 	ctx := cmd.Context()
 	answer, err := ask(ctx, c.options, query.AdHoc != nil, func(s source) (api.ContextExplain, error) {
-		return s.ContextExplain(ctx, api.ContextExplainRequest{Query: query, Paths: args})
+		return s.ContextExplain(ctx, req)
 	})
 	if err != nil {
 		return err

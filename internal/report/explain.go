@@ -27,7 +27,7 @@ func ContextExplain(p *project.Picture, req api.ContextExplainRequest) (api.Cont
 		return api.ContextExplain{}, selected(builds[0])
 	}
 	out := api.ContextExplain{Schema: api.ContextExplainSchema, Paths: []api.ExplainedPath{}}
-	for _, asked := range req.Paths {
+	for _, asked := range paths(req) {
 		e := api.ExplainedPath{Path: readable(asked), PathBytes: rawName(asked), Builds: []api.ExplainedBuild{}}
 		name := locate(p, builds, req.Dir, asked)
 		_, err := os.Lstat(name)
@@ -53,6 +53,18 @@ func ContextExplain(p *project.Picture, req api.ContextExplainRequest) (api.Cont
 		out.Paths = append(out.Paths, e)
 	}
 	return out, nil
+}
+
+// paths returns those of a request as they were typed.
+func paths(req api.ContextExplainRequest) []string {
+	if len(req.PathsBytes) != len(req.Paths) {
+		return req.Paths
+	}
+	list := make([]string, len(req.PathsBytes))
+	for i, raw := range req.PathsBytes {
+		list[i] = string(raw)
+	}
+	return list
 }
 
 // locate returns the absolute path that asked is meant to be.
