@@ -45,6 +45,7 @@ type DefinitionStats struct {
 	Name       string
 	Builds     int // all of them
 	Failed     int // of these, failed; canceled builds are not failures
+	Canceled   int // of these, given up before they ended
 	// Hits of Needed steps were reused. Skipped steps were not needed.
 	Hits, Needed int
 	// SecondsSaved estimates what reuse spared: the median of a step's own
@@ -150,8 +151,11 @@ type stepTally struct {
 
 func (t *tally) add(r Record) {
 	t.out.Builds++
-	if r.Status == Broken {
+	switch r.Status {
+	case Broken:
 		t.out.Failed++
+	case Canceled:
+		t.out.Canceled++
 	}
 	t.wall += r.Seconds()
 	hits, needed := r.Hits()

@@ -18,6 +18,8 @@ type DefinitionStats struct {
 	Name       string `json:"name"`
 	Builds     int    `json:"builds"`
 	Failed     int    `json:"failed"`
+	// Interrupted are those of Builds that were given up before they ended, as by Ctrl-C.
+	Interrupted int `json:"interrupted"`
 	// HitRate is steps reused over steps needed, 0..1; missing without builds.
 	HitRate *float64 `json:"hitRate,omitempty"`
 	// SecondsSaved estimates what hits spared: the median of a step's own

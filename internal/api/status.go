@@ -102,12 +102,13 @@ type Size struct {
 
 // Build is one finished build in short.
 type Build struct {
-	Ref       string    `json:"ref"`
-	Status    string    `json:"status"`
-	Completed time.Time `json:"completed"`
-	Seconds   float64   `json:"seconds"`
-	Hits      int       `json:"hits"`
-	Steps     int       `json:"steps"`
+	Ref         string    `json:"ref"`
+	Status      string    `json:"status"`
+	Interrupted bool      `json:"interrupted,omitempty"` // it was given up before it ended
+	Completed   time.Time `json:"completed"`
+	Seconds     float64   `json:"seconds"`
+	Hits        int       `json:"hits"`
+	Steps       int       `json:"steps"`
 	// SelfReport says what the builder asked the client for that stoker had not worked
 	// out: a defect of stoker's, unless the build was of another folder.
 	SelfReport []string `json:"selfReport,omitempty"`

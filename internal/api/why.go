@@ -8,13 +8,14 @@ const WhySchema = "stoker.why/v1"
 // Why answers `stoker why`: what became of each step of a finished build, and what
 // made those run that did.
 type Why struct {
-	Schema     string    `json:"schema"`
-	Ref        string    `json:"ref"` // BuildKit's id of the build
-	Builder    string    `json:"builder"`
-	Definition string    `json:"definition"`
-	Status     string    `json:"status"` // completed, failed or canceled
-	Completed  time.Time `json:"completed"`
-	Seconds    float64   `json:"seconds"` // wall time
+	Schema      string    `json:"schema"`
+	Ref         string    `json:"ref"` // BuildKit's id of the build
+	Builder     string    `json:"builder"`
+	Definition  string    `json:"definition"`
+	Status      string    `json:"status"`                // completed, failed or canceled
+	Interrupted bool      `json:"interrupted,omitempty"` // it was given up before it ended
+	Completed   time.Time `json:"completed"`
+	Seconds     float64   `json:"seconds"` // wall time
 	// Error says in short why it did not succeed, without values.
 	Error string `json:"error,omitempty"`
 	// Hits of Needed steps were reused; skipped ones were not needed.

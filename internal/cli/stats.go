@@ -93,6 +93,9 @@ func (s *statsOptions) print(answer api.Stats) {
 		if d.Failed > 0 {
 			head = append(head, p.bad(count(d.Failed)+" failed"))
 		}
+		if d.Interrupted > 0 {
+			head = append(head, p.warn(count(d.Interrupted)+" interrupted"))
+		}
 		p.pieces(head)
 		s.steps(d.Steps)
 		for _, b := range d.Breakers {

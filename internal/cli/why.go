@@ -80,9 +80,9 @@ func (w *whyOptions) print(answer api.Why) {
 	case "failed":
 		head = append(head, p.bad("failed"))
 	case "canceled":
-		head = append(head, p.warn("canceled"))
+		head = append(head, p.warn("interrupted"))
 	}
-	p.line(strings.Join(head, "  "))
+	p.pieces(head)
 	if answer.Error != "" {
 		p.line("  " + p.bad(p.fit(answer.Error, 2)))
 	}

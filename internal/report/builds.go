@@ -45,7 +45,7 @@ func AddBuilds(d *api.Definition, records []cache.Record) {
 func build(r cache.Record) api.Build {
 	hits, total := r.Hits()
 	return api.Build{
-		Ref: r.Ref, Status: string(r.Status), Completed: r.Completed, Seconds: r.Seconds(), Hits: hits, Steps: total,
+		Ref: r.Ref, Status: string(r.Status), Interrupted: r.Status == cache.Canceled, Completed: r.Completed, Seconds: r.Seconds(), Hits: hits, Steps: total,
 	}
 }
 
@@ -60,7 +60,7 @@ func Stats(since time.Time, list []cache.DefinitionStats) api.Stats {
 
 func definitionStats(d cache.DefinitionStats) api.DefinitionStats {
 	out := api.DefinitionStats{
-		Repository: readable(d.Repository), Name: d.Name, Builds: d.Builds, Failed: d.Failed,
+		Repository: readable(d.Repository), Name: d.Name, Builds: d.Builds, Failed: d.Failed, Interrupted: d.Canceled,
 		SecondsSaved: d.SecondsSaved, SecondsLost: d.SecondsLost, MeanSeconds: d.MeanSeconds,
 		Steps:    make([]api.StepStats, len(d.Steps)),
 		Breakers: make([]api.Breaker, len(d.Breakers)),

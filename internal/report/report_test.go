@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -227,5 +228,24 @@ func TestAddBuilds(t *testing.T) {
 	report.AddBuilds(&d, nil)
 	if d.Builds != 0 || d.HitRate != nil || d.Last != nil || d.History != nil {
 		t.Errorf("without builds: %+v", d)
+	}
+}
+
+func TestInterruptedIsNotFailed(t *testing.T) {
+	at := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	var records []cache.Record
+	for i, status := range []cache.Status{cache.Completed, cache.Broken, cache.Canceled} {
+		records = append(records, cache.Record{
+			Ref: string(status), Definition: "api", Status: status, Completed: at.Add(time.Duration(i) * time.Minute),
+		})
+	}
+	got := report.Stats(at, cache.Stats(slices.Values(records), nil)).Definitions[0]
+	if got.Builds != 3 || got.Failed != 1 || got.Interrupted != 1 {
+		t.Errorf("%d builds, %d failed, %d interrupted: want 3, 1 and 1", got.Builds, got.Failed, got.Interrupted)
+	}
+	var d api.Definition
+	report.AddBuilds(&d, records)
+	if !d.Last.Interrupted {
+		t.Error("the last build was interrupted, and is not said to be")
 	}
 }

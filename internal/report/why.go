@@ -19,7 +19,7 @@ type Comparer func(before, after string) ([]content.Difference, error)
 func Why(b cache.Build, explained []cache.Explanation, step string, compare Comparer) (api.Why, error) {
 	hits, needed := b.Hits()
 	w := api.Why{
-		Schema: api.WhySchema, Ref: b.Ref, Builder: b.Builder, Definition: b.Definition, Status: string(b.Status),
+		Schema: api.WhySchema, Ref: b.Ref, Builder: b.Builder, Definition: b.Definition, Status: string(b.Status), Interrupted: b.Status == cache.Canceled,
 		Completed: b.Completed, Seconds: b.Seconds(), Error: b.Error, Hits: hits, Needed: needed, Steps: []api.WhyStep{}, Notes: whyNotes(b),
 	}
 	chosen, err := whySteps(b, step)
