@@ -112,7 +112,8 @@ func (l *local) Check(ctx context.Context, req api.CheckRequest) (api.Check, err
 	return report.Check(p, req.Names)
 }
 
-// Stats answers as the daemon does.
+// Stats answers from what a daemon has left. That there is nothing is an *api.Error
+// of code NoDaemon: only a daemon sees builds.
 func (l *local) Stats(ctx context.Context, req api.StatsRequest) (api.Stats, error) {
 	since := time.Now().Add(-time.Duration(req.Since * float64(time.Second)))
 	query := store.Query{Since: since, Definition: req.Definition}
@@ -123,8 +124,29 @@ func (l *local) Stats(ctx context.Context, req api.StatsRequest) (api.Stats, err
 		}
 		query.Repository = root
 	}
-	records, err := l.records(query)
+	s, err := l.kept()
 	if err != nil {
+		return api.Stats{}, err
+	}
+	if s == nil {
+		return api.Stats{}, &api.Error{Code: api.NoDaemon, Message: "no daemon runs, and only a daemon sees builds", Hint: "stoker up; then build"}
+	}
+	records, err := buildsIn(s, query)
+	past, pastErr := buildsIn(s, store.Query{Repository: query.Repository})
+	_, watched, storeErr := s.Repository(query.Repository)
+	if err := errors.Join(err, pastErr, storeErr, s.Close()); err != nil {
+		return api.Stats{}, err
+	}
+	var names []string
+	if req.Definition != "" && watched && len(records) == 0 {
+		if p, err := l.withoutFindings().picture(ctx, api.Query{Dir: req.Dir}); err == nil {
+			names = p.Names()
+		}
+	}
+	for _, r := range past {
+		names = append(names, r.Definition)
+	}
+	if err := report.NoBuilds(query.Repository, req.Definition, watched, names); err != nil {
 		return api.Stats{}, err
 	}
 	return report.Stats(since, cache.Stats(slices.Values(records), nil)), nil
@@ -146,6 +168,10 @@ func (l *local) records(q store.Query) ([]cache.Record, error) {
 		return nil, err
 	}
 	defer s.Close()
+	return buildsIn(s, q)
+}
+
+func buildsIn(s *store.Store, q store.Query) ([]cache.Record, error) {
 	var list []cache.Record
 	for r, err := range s.Records(q) {
 		if err != nil {

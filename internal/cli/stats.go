@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -11,11 +12,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stokerd/stoker/internal/api"
+	"github.com/stokerd/stoker/internal/client"
 )
 
 type statsOptions struct {
 	*options
 	since     string
+	name      string // of the one definition that is asked for
 	json, all bool
 }
 
@@ -45,9 +48,9 @@ func (s *statsOptions) run(ctx context.Context, args []string) error {
 		req.Dir = ""
 	}
 	if len(args) > 0 {
-		req.Definition = args[0]
+		req.Definition, s.name = args[0], args[0]
 	}
-	answer, err := ask(ctx, s.options, false, func(src source) (api.Stats, error) { return src.Stats(ctx, req) })
+	answer, err := s.answer(ctx, req)
 	if err != nil {
 		return err
 	}
@@ -56,6 +59,29 @@ func (s *statsOptions) run(ctx context.Context, args []string) error {
 	}
 	s.print(answer)
 	return nil
+}
+
+// answer has the daemon answer, or sums up what one had seen until it ended.
+func (s *statsOptions) answer(ctx context.Context, req api.StatsRequest) (api.Stats, error) {
+	c, err := s.daemon(ctx)
+	if err == nil {
+		defer c.Close()
+		return c.Stats(ctx, req)
+	}
+	if !isUnreachable(err) && !errors.Is(err, client.ErrNoDaemon) {
+		return api.Stats{}, err
+	}
+	answer, lookErr := (&local{options: s.options}).Stats(ctx, req)
+	if lookErr != nil {
+		return api.Stats{}, lookErr
+	}
+	if !errors.Is(err, client.ErrNoDaemon) {
+		e := explain(err)
+		s.hint("%s; %s", e.Message, e.Hint)
+		return answer, nil
+	}
+	s.hint("no daemon runs: these are the builds that one saw before; `stoker up` sees the next")
+	return answer, nil
 }
 
 // parseWindow reads a duration with days and weeks beside Go's own units.
@@ -76,8 +102,12 @@ func parseWindow(text string) (time.Duration, error) {
 
 func (s *statsOptions) print(answer api.Stats) {
 	p, answer := s.out, shown(answer)
+	of := ""
+	if s.name != "" {
+		of = " of " + visible(s.name, nil)
+	}
 	if len(answer.Definitions) == 0 {
-		p.line("no builds since " + answer.Since.Local().Format("2006-01-02 15:04"))
+		p.line("no builds" + of + " since " + answer.Since.Local().Format("2006-01-02 15:04"))
 		return
 	}
 	for i, d := range answer.Definitions {

@@ -163,7 +163,34 @@ func (d *Daemon) Stats(ctx context.Context, req api.StatsRequest) (api.Stats, er
 	if failed != nil {
 		return api.Stats{}, fmt.Errorf("read builds: %w", failed)
 	}
+	if len(list) == 0 {
+		if err := d.noBuilds(ctx, req, q.Repository); err != nil {
+			return api.Stats{}, err
+		}
+	}
 	return report.Stats(since, list), nil
+}
+
+// noBuilds is the error of asking for builds of what is not there; nil if it is there
+// and was only not built.
+func (d *Daemon) noBuilds(ctx context.Context, req api.StatsRequest, root string) error {
+	var names []string
+	watched := false
+	if root != "" {
+		_, err := d.around(ctx, req.Dir)
+		watched = err == nil
+		if _, p, err := d.picture(ctx, api.Query{Dir: req.Dir}); err == nil {
+			names = p.Names()
+		}
+	}
+	var failed error
+	for r := range records(d.store.Records(store.Query{Repository: root, Borrow: true}), &failed) {
+		names = append(names, r.Definition)
+	}
+	if failed != nil {
+		return fmt.Errorf("read builds: %w", failed)
+	}
+	return report.NoBuilds(root, req.Definition, watched, names)
 }
 
 // records yields the records of seq; what goes wrong is left in failed.

@@ -2,6 +2,7 @@ package report
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/stokerd/stoker/cache"
@@ -56,6 +57,24 @@ func Stats(since time.Time, list []cache.DefinitionStats) api.Stats {
 		s.Definitions[i] = definitionStats(d)
 	}
 	return s
+}
+
+// NoBuilds is the error, an *api.Error of code NotFound, of asking for builds of a
+// repository that is neither watched nor has had any, or for those of a name that no
+// definition has or had. root is "" for all repositories, name for all definitions.
+func NoBuilds(root, name string, watched bool, names []string) error {
+	if root != "" && !watched && len(names) == 0 {
+		return &api.Error{Code: api.NotFound, Message: readable(root) + " is not watched", Hint: "stoker up; then build"}
+	}
+	if name == "" || slices.Contains(names, name) {
+		return nil
+	}
+	e := &api.Error{Code: api.NotFound, Message: "no build is named " + name, Hint: "stoker status shows what is built"}
+	slices.Sort(names)
+	if names = slices.DeleteFunc(slices.Compact(names), func(n string) bool { return n == "" }); len(names) > 0 {
+		e.Hint = "there are: " + strings.Join(names, ", ")
+	}
+	return e
 }
 
 func definitionStats(d cache.DefinitionStats) api.DefinitionStats {
