@@ -8,6 +8,9 @@ type Predict struct {
 	Schema      string       `json:"schema"`
 	Builder     string       `json:"builder"` // that it is about
 	Definitions []Prediction `json:"definitions"`
+	// Unread are builds of the builder's history that are still to be read, as after
+	// the daemon's start: what is unknown may be known then.
+	Unread int `json:"unread,omitempty"`
 }
 
 // Prediction is about one definition, built now with the args that it declares.

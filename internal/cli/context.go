@@ -137,7 +137,7 @@ func (p printer) sums(name string, context, sent api.Size) {
 
 func (o *options) notes(list []string) {
 	for _, n := range list {
-		o.err.line(o.err.dim("note:"), visible(n, nil))
+		o.err.wrapped(o.err.dim("note:")+" ", visible(n, nil))
 	}
 }
 

@@ -51,16 +51,16 @@ func (o *options) exit(ctx context.Context, err error) int {
 // fail prints an error with its mend.
 func (o *options) fail(e *api.Error) {
 	for line := range strings.Lines(e.Message) {
-		o.err.line(o.err.bad("error:"), visible(strings.TrimSuffix(line, "\n"), nil))
+		o.err.wrapped(o.err.bad("error:")+" ", visible(strings.TrimSuffix(line, "\n"), nil))
 	}
 	if e.Hint != "" {
-		o.err.line(o.err.dim("hint:"), visible(e.Hint, nil))
+		o.hint("%s", e.Hint)
 	}
 }
 
 // hint prints advice beside a result.
 func (o *options) hint(format string, args ...any) {
-	o.err.line(o.err.dim("hint:"), visible(fmt.Sprintf(format, args...), nil))
+	o.err.wrapped(o.err.dim("hint:")+" ", visible(fmt.Sprintf(format, args...), nil))
 }
 
 // explain gives an error the code and the mend that it has by its kind.

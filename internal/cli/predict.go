@@ -67,6 +67,9 @@ func (p *predictOptions) print(answer api.Predict) {
 		}
 		p.definition(d)
 	}
+	if answer.Unread > 0 {
+		p.hint("%s of the builder's history to be read still: ask again for what is unknown", plural(answer.Unread, "build"))
+	}
 }
 
 // alikeCause reports whether the same is said of two steps: of unknown ones it often

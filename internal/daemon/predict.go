@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/stokerd/stoker/cache"
@@ -42,9 +43,10 @@ type account struct {
 	*ledger.Ledger
 	name   string
 	copies *ledger.Snapshots
-	builds *queue // that have ended, and are not entered yet
-	missed *queue // the same of those that ended while nobody looked
-	caught *gate  // shut until all of those are entered that had ended before the connection
+	builds *queue        // that have ended, and are not entered yet
+	missed *queue        // the same of those that ended while nobody looked
+	unread *atomic.Int64 // how many of missed are builds
+	caught *gate         // shut until all of those are entered that had ended before the connection
 }
 
 // behind says that the builder may have built what nobody saw. It is called before
@@ -79,7 +81,7 @@ func (d *Daemon) account(node *buildkit.Builder) account {
 	if err != nil {
 		d.log.Warn("what was known of the builder's cache is lost", "error", err)
 	}
-	a = account{known, name, copies, newQueue(), newQueue(), &gate{}}
+	a = account{known, name, copies, newQueue(), newQueue(), new(atomic.Int64), &gate{}}
 	d.accounts[name] = a
 	return a
 }
@@ -238,6 +240,9 @@ func (d *Daemon) Predict(ctx context.Context, req api.PredictRequest) (api.Predi
 	d.list(ctx, node)
 	d.lookForUnseen(ctx, repo, p)
 	answer := api.Predict{Schema: api.PredictSchema, Builder: node.Info().Name, Definitions: []api.Prediction{}}
+	if !caught {
+		answer.Unread = max(int(known.unread.Load()), 1) // the list of them may be on its way
+	}
 	for _, b := range builds {
 		if b.Selection == nil {
 			return api.Predict{}, problem(b.Problem)
@@ -266,7 +271,7 @@ func (d *Daemon) Predict(ctx context.Context, req api.PredictRequest) (api.Predi
 			return api.Predict{}, err
 		}
 		told := report.Prediction(report.Predicted{
-			Build: b, Graph: g, Nodes: nodes, Luck: known.Luck(g), Expected: expected,
+			Build: b, Graph: g, Nodes: nodes, Luck: known.Luck(g), Expected: expected, Reading: !caught,
 			Explain: d.explainNext(ctx, repo, p, b, nodes, earlier),
 		})
 		repo.told.put(p, node.Info().Name, told)

@@ -88,7 +88,11 @@ func (d *Daemon) catchUp(ctx context.Context, node *buildkit.Builder, history []
 	for _, ev := range history {
 		told[ev.Ref] = ev.Generation
 		if ev.Type == buildkit.Complete {
-			known.missed.add(func() { d.record(ctx, node, ev, nil) })
+			known.unread.Add(1)
+			known.missed.add(func() {
+				defer known.unread.Add(-1)
+				d.record(ctx, node, ev, nil)
+			})
 		}
 	}
 	known.missed.add(func() {

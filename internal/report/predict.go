@@ -18,6 +18,8 @@ type Predicted struct {
 	Nodes    []cache.Prediction
 	Luck     []cache.Luck
 	Expected cache.Expectation
+	// Reading says that builds are still to be read that the builder has had.
+	Reading bool
 	// Explain says why a step will run, in the words of why; nil if nobody knows.
 	Explain func(step int) *api.WhyCause
 }
@@ -46,6 +48,9 @@ func Prediction(p Predicted) api.Prediction {
 		case cache.Unknown:
 			out.Unknown++
 			step.Cause = &api.PredictedCause{Kind: string(forecast.Reason), Text: unknownText(forecast.Reason)}
+			if p.Reading && forecast.Reason == cache.NotObserved {
+				step.Cause.Text = "the builder may have its result: what was built before is still being read"
+			}
 			if forecast.Reason == cache.ByStageContent && luck.Of > 0 {
 				step.Cause.Text += fmt.Sprintf("; unchanged in %d of %d runs", luck.Reused, luck.Of)
 				step.Cause.Reused, step.Cause.Of = luck.Reused, luck.Of

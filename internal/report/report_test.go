@@ -249,3 +249,27 @@ func TestInterruptedIsNotFailed(t *testing.T) {
 		t.Error("the last build was interrupted, and is not said to be")
 	}
 }
+
+// While builds are still to be read, that is why a step is not known, and not that
+// nobody saw them.
+func TestPredictionWhileReading(t *testing.T) {
+	p := picture(t, shop)
+	b, _ := p.Find("api")
+	nodes := make([]cache.Node, len(b.Selection.Plan.Steps))
+	forecasts := make([]cache.Prediction, len(nodes))
+	for i := range nodes {
+		nodes[i].Steps = []int{i}
+		forecasts[i] = cache.Prediction{Forecast: cache.Unknown, Reason: cache.NotObserved}
+	}
+	predicted := report.Predicted{Build: b, Graph: cache.Graph{Nodes: nodes}, Nodes: forecasts, Luck: make([]cache.Luck, len(nodes))}
+	for reading, want := range map[bool]string{
+		true: "the builder may have its result: what was built before is still being read", false: "the builder may have results of builds that stoker did not see",
+	} {
+		predicted.Reading = reading
+		for _, s := range report.Prediction(predicted).Steps {
+			if s.Cause == nil || s.Cause.Text != want {
+				t.Errorf("%s, reading %v: %+v, want %q", s.Name, reading, s.Cause, want)
+			}
+		}
+	}
+}
