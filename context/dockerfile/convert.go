@@ -261,7 +261,32 @@ func (in Input) explain(err error) error {
 	if lacksValue.MatchString(err.Error()) {
 		e.Hint = "give its ARG a default, or the build a value: args of `builds` in stoker.yaml, or --build-arg"
 	}
+	if in.Target != "" && strings.HasPrefix(plainMessage(err), "target stage ") {
+		e.Hint = in.targets()
+	}
 	return e
+}
+
+// targets names the stages that may be built.
+func (in Input) targets() string {
+	text := in.Shown
+	if text == nil {
+		text, _ = in.text() // it was read before, else the error would be another one
+	}
+	f, err := Parse(in.Dockerfile, text)
+	if err != nil {
+		return ""
+	}
+	var names []string
+	for _, s := range f.Stages {
+		if s.Name != "" && !slices.Contains(names, s.Name) {
+			names = append(names, s.Name)
+		}
+	}
+	if len(names) == 0 {
+		return "no stage of it has a name: FROM … AS NAME gives one, or leave the target out"
+	}
+	return "there are: " + strings.Join(names, ", ")
 }
 
 // lacksValue matches what BuildKit says of a FROM of which a variable has no value:

@@ -3,6 +3,7 @@ package dockerfile
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -189,6 +190,33 @@ func (f *File) add(node *parser.Node, src *source) error {
 	st.Instructions = append(st.Instructions, in)
 	st.Lines.To = in.Lines.To
 	return nil
+}
+
+// Args returns the names of all ARG instructions, in their order.
+func (f *File) Args() []string {
+	var names []string
+	add := func(list []Instruction) {
+		for _, in := range list {
+			for _, name := range in.Names {
+				if in.Keyword == "ARG" && !slices.Contains(names, name) {
+					names = append(names, name)
+				}
+			}
+		}
+	}
+	add(f.Globals)
+	for _, st := range f.Stages {
+		add(st.Instructions)
+	}
+	return names
+}
+
+// Predefined reports a build arg that has an effect without an ARG: on the network of
+// RUN, or on the frontend (BuildKit: dockerui.Client, llb.ProxyEnv).
+func Predefined(arg string) bool {
+	upper := strings.ToUpper(arg)
+	return upper == "ALL_PROXY" || upper == "NO_PROXY" || upper == "HTTP_PROXY" || upper == "HTTPS_PROXY" || upper == "FTP_PROXY" ||
+		strings.HasPrefix(arg, "BUILDKIT_") || arg == "SOURCE_DATE_EPOCH"
 }
 
 // Stage returns the index of the stage of that name, in any case, or -1.

@@ -83,7 +83,11 @@ func (a *adHoc) query(o *options, args []string) (api.Query, error) {
 	}
 	if !strings.Contains(spec.Context, "://") {
 		if fi, err := os.Stat(spec.Context); err != nil || !fi.IsDir() {
-			return q, usage("name a folder that exists", "the build context %s is no folder", cmp.Or(strings.Join(args, ""), spec.Context, "."))
+			mend := "name a folder that exists"
+			if len(args) == 1 && !isPath(args[0]) {
+				mend += "; the NAME of a build does not go with flags that spell one out"
+			}
+			return q, usage(mend, "the build context %s is no folder", cmp.Or(strings.Join(args, ""), spec.Context, "."))
 		}
 		spec.Dockerfile = filepath.Join(spec.Context, "Dockerfile")
 	}
@@ -161,10 +165,11 @@ func (a *adHoc) values(o *options) (map[string]string, error) {
 	for _, arg := range a.args {
 		name, value, ok := strings.Cut(arg, "=")
 		if name == "" {
-			return nil, usage("", "--build-arg needs NAME=VALUE")
+			return nil, usage("for example --build-arg NODE_ENV=production", "--build-arg has no name before the =")
 		}
 		if !ok {
 			if value, ok = env[name]; !ok {
+				o.hint("--build-arg %s is not passed on: no such variable is set, and no value was given", name)
 				continue
 			}
 		}

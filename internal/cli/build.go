@@ -8,12 +8,14 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/stokerd/stoker/cache/buildkit"
+	"github.com/stokerd/stoker/context/dockerfile"
 	"github.com/stokerd/stoker/internal/api"
 	"github.com/stokerd/stoker/internal/config"
 	"github.com/stokerd/stoker/internal/project"
@@ -137,6 +139,7 @@ func (c *buildOptions) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	c.unusedArgs(request)
 	node, done, err := c.connect(ctx, where.Builder)
 	if err != nil {
 		return err
@@ -178,6 +181,26 @@ func (c *buildOptions) find(ctx context.Context, query api.Query) (*project.Buil
 		return nil, config.Config{}, &api.Error{Code: api.BadInput, Message: build.Problem.Text, Hint: build.Problem.Hint}
 	}
 	return build, p.Config, nil
+}
+
+// unusedArgs tells of build args that the Dockerfile does not declare: the builder
+// leaves them out without a word.
+func (c *buildOptions) unusedArgs(r buildkit.Request) {
+	f, err := dockerfile.Parse(r.Definition.Dockerfile, r.Dockerfile)
+	if err != nil || len(c.args) == 0 {
+		return
+	}
+	known := f.Args()
+	for _, name := range r.Definition.ArgNames() {
+		if slices.Contains(known, name) || dockerfile.Predefined(name) {
+			continue
+		}
+		has := "it has none"
+		if len(known) > 0 {
+			has = "it has " + strings.Join(known, ", ")
+		}
+		c.hint("--build-arg %s has no effect: no ARG of the Dockerfile has that name; %s", name, has)
+	}
 }
 
 func (c *buildOptions) request(build *project.Build) (buildkit.Request, error) {
