@@ -67,7 +67,10 @@ func Run(ctx context.Context, p Process, args []string) int {
 	root.SetArgs(args)
 	root.SetOut(p.Stdout)
 	root.SetErr(p.Stderr)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err != nil && !o.began {
+		err = misuse(cmd, err)
+	}
 	return o.exit(ctx, err)
 }
 

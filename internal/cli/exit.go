@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"github.com/stokerd/stoker/context/dockerfile"
 	"github.com/stokerd/stoker/context/ignore"
 	"github.com/stokerd/stoker/internal/api"
@@ -40,12 +42,27 @@ func (o *options) exit(ctx context.Context, err error) int {
 		return status
 	}
 	e := explain(err)
-	if !o.began {
-		e = &api.Error{Code: api.BadInput, Message: err.Error(), Hint: "stoker help lists the commands, stoker COMMAND --help its flags"}
-	}
 	o.fail(e)
 	_, status := e.Code.Meaning()
 	return status
+}
+
+// misuse is the error of flags or arguments that cmd does not take, with how it is
+// written in place of how cobra counts.
+func misuse(cmd *cobra.Command, err error) error {
+	if !cmd.HasParent() {
+		return usage("stoker help lists the commands, stoker COMMAND --help its flags", "%v", err)
+	}
+	path, text := cmd.CommandPath(), err.Error()
+	switch {
+	case strings.Contains(text, " arg(s)"):
+		words := strings.NewReplacer(" 1 arg(s)", " 1 argument", " arg(s)", " arguments", ", only received ", ", and was given ", ", received ", ", and was given ")
+		return usage(cmd.UseLine(), "%s %s", path, words.Replace(text))
+	case strings.HasPrefix(text, "unknown command ") && !cmd.HasAvailableSubCommands():
+		word, _, _ := strings.Cut(strings.TrimPrefix(text, "unknown command "), " for ")
+		return usage(cmd.UseLine(), "%s takes no arguments, and was given %s", path, word)
+	}
+	return usage(path+" --help says what it takes", "%v", err)
 }
 
 // fail prints an error with its mend.
