@@ -2,7 +2,6 @@ package report
 
 import (
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/stokerd/stoker/cache"
@@ -69,12 +68,12 @@ func NoBuilds(root, name string, watched bool, names []string) error {
 	if name == "" || slices.Contains(names, name) {
 		return nil
 	}
-	e := &api.Error{Code: api.NotFound, Message: "no build is named " + name, Hint: "stoker status shows what is built"}
 	slices.Sort(names)
-	if names = slices.DeleteFunc(slices.Compact(names), func(n string) bool { return n == "" }); len(names) > 0 {
-		e.Hint = "there are: " + strings.Join(names, ", ")
+	names = slices.DeleteFunc(slices.Compact(names), func(n string) bool { return n == "" })
+	if len(names) == 0 {
+		return &api.Error{Code: api.NotFound, Message: "no build is named " + name, Hint: "stoker status shows what is built"}
 	}
-	return e
+	return noName(name, names)
 }
 
 func definitionStats(d cache.DefinitionStats) api.DefinitionStats {

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -79,19 +80,42 @@ func One(p *project.Picture, name string) (*project.Build, error) {
 		return nil, &api.Error{Code: api.BadInput, Message: text, Hint: hint}
 	}
 	return nil, &api.Error{
-		Code: api.BadInput, Message: "this repository builds several things: name one", Hint: known(p),
+		Code: api.BadInput, Message: "this repository builds several things: name one", Hint: thereAre(p.Names()),
 	}
 }
 
 func unknown(p *project.Picture, name string) error {
-	e := &api.Error{Code: api.NotFound, Message: "no build is named " + name, Hint: known(p)}
+	e := noName(name, p.Names())
 	if text, hint := Problem(p); text != "" {
 		e.Hint = strings.TrimSpace(text + "; " + hint)
 	}
 	return e
 }
 
-func known(p *project.Picture) string { return "there are: " + strings.Join(p.Names(), ", ") }
+// noName is the error of a name that none of names is.
+func noName(name string, names []string) *api.Error {
+	e := &api.Error{Code: api.NotFound, Message: "no build is named " + name, Hint: thereAre(names)}
+	var near []string
+	for _, n := range names {
+		if strings.Contains(n, name) || strings.Contains(name, n) {
+			near = append(near, n)
+		}
+	}
+	if len(near) > 0 && len(near) <= 3 {
+		e.Message += "; did you mean " + strings.Join(near, " or ") + "?"
+	}
+	return e
+}
+
+// thereAre lists names, of many the first: a repository of examples has dozens.
+func thereAre(names []string) string {
+	const most = 12
+	text := "there are: " + strings.Join(names[:min(len(names), most)], ", ")
+	if more := len(names) - most; more > 0 {
+		text += fmt.Sprintf(" and %d more: stoker status has them all", more)
+	}
+	return text
+}
 
 func checkDefinition(p *project.Picture, b *project.Build, limit config.Budget, found []project.Finding) api.CheckDefinition {
 	d := api.CheckDefinition{
