@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"github.com/stokerd/stoker/cache/buildkit"
@@ -38,13 +39,23 @@ func (w Work) Describe() string {
 	if text, err := w.Definition.DockerfileText(); err == nil {
 		var steps []string
 		for _, t := range Targets(w.Plan, text, w.Level) {
-			steps = append(steps, t.last())
+			steps = append(steps, brief(t.last()))
 		}
 		if len(steps) > 0 {
 			return "run the steps up to " + strings.Join(steps, " and ")
 		}
 	}
 	return "pull the base images"
+}
+
+// brief is the name of a step in one line among others: a RUN may be a whole script.
+func brief(step string) string {
+	const most = 70
+	runes := []rune(strings.Join(strings.Fields(step), " "))
+	if len(runes) > most {
+		return string(runes[:most-1]) + "…"
+	}
+	return string(runes)
 }
 
 // last is the step up to which t runs.
@@ -59,7 +70,7 @@ func (w Work) Do(ctx context.Context, b Builder, tell func(step string)) error {
 			continue
 		}
 		if err := b.PullBase(ctx, base.Ref, base.Platform); err != nil {
-			return pullError(base.Line, err)
+			return w.pullError(base.Line, err)
 		}
 	}
 	if w.Level.Rank() <= Base.Rank() {
@@ -92,14 +103,17 @@ func (w Work) Do(ctx context.Context, b Builder, tell func(step string)) error {
 
 // pullError says that the image of a FROM could not be pulled. The builder's own
 // words would repeat its name.
-func pullError(line int, err error) error {
+func (w Work) pullError(line int, err error) error {
 	what := "the image of a stage"
-	if line > 0 {
+	switch {
+	case line > 0 && w.Definition.Dockerfile != "" && w.Definition.Inline == "":
+		what = fmt.Sprintf("the image of %s:%d", filepath.Base(w.Definition.Dockerfile), line)
+	case line > 0:
 		what = fmt.Sprintf("the image of line %d", line)
 	}
 	var failure *buildkit.SolveError
 	if errors.As(err, &failure) {
-		return fmt.Errorf("pull %s: %w", what, failure)
+		return fmt.Errorf("%s cannot be pulled: %w", what, failure)
 	}
 	return fmt.Errorf("%s cannot be pulled", what)
 }

@@ -82,11 +82,27 @@ func TestWork(t *testing.T) {
 func TestWorkTellsNoNames(t *testing.T) {
 	w, n := work(t, prewarm.All), &notebook{fail: "pull"}
 	err := w.Do(t.Context(), n, func(string) {})
-	if err == nil || strings.Contains(err.Error(), "node") || !strings.Contains(err.Error(), "line 1") {
-		t.Errorf("error = %v, want the line and not the name", err)
+	if err == nil || strings.Contains(err.Error(), "node") || !strings.Contains(err.Error(), "Dockerfile:1") {
+		t.Errorf("error = %v, want the line of the Dockerfile and not the name", err)
 	}
 	w.Pulls = func(dockerfile.Base) bool { return false }
 	if err := w.Do(t.Context(), n, func(string) {}); err != nil {
 		t.Errorf("an image that may not be pulled by name is left to the steps: %v", err)
+	}
+}
+
+// What a builder is to run is told in one line, however long a RUN is.
+func TestWorkTellsLongStepsInShort(t *testing.T) {
+	w := work(t, prewarm.All)
+	long := "FROM node:20 AS app\nRUN apt-get update && \\\n    apt-get install -y ca-certificates curl git make gcc && \\\n    rm -rf /var/lib/apt/lists/*\n"
+	if err := os.WriteFile(w.Definition.Dockerfile, []byte(long), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if w.Plan, err = dockerfile.Convert(t.Context(), dockerfile.Input{Dockerfile: w.Definition.Dockerfile, Context: w.Definition.Context, Platforms: []string{"linux/amd64"}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := w.Describe(), "run the steps up to [2/2] RUN apt-get update && apt-get install -y ca-certificates curl g…"; got != want {
+		t.Errorf("Describe() = %q, want %q", got, want)
 	}
 }

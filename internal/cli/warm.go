@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"charm.land/lipgloss/v2"
 	"github.com/spf13/cobra"
 
 	"github.com/stokerd/stoker/cache/buildkit"
@@ -72,14 +73,14 @@ func (w *warmOptions) progress(e api.WarmEvent) {
 	case "ready":
 		w.out.line(w.out.bold(e.Definition), w.out.good("ready"), "in", seconds(e.Seconds))
 	case "failed", "skipped":
-		w.out.line(w.out.bold(e.Definition), w.out.bad(e.State)+":", e.Message)
+		w.out.wrapped(w.out.bold(e.Definition)+" "+w.out.bad(e.State)+": ", e.Message)
 		if e.Hint != "" {
 			w.hint("%s", e.Hint)
 		}
 	case "plan":
-		w.err.line(name, e.Message)
+		w.err.wrapped(name+"  ", e.Message)
 	default:
-		w.err.line(name, w.err.dim(e.State), e.Step)
+		w.err.line(name, w.err.dim(e.State), w.err.fitStep(e.Step, lipgloss.Width(e.Definition+e.State)+2))
 	}
 }
 
