@@ -68,6 +68,8 @@ func shownText(field, text string) string {
 		if strings.HasPrefix(text, "[") { // a step, whose lines are one instruction
 			text = oneLine(text)
 		}
+	case "Evidence", "Obstacle": // they name steps, whose lines are joined with the space before them
+		text = oneLine(text)
 	case "Before", "After": // of an instruction, in which white space may be what differs
 		lines := strings.Split(text, "\n")
 		for i, line := range lines {

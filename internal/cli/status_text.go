@@ -31,7 +31,7 @@ func (p printer) repository(s api.Status, r api.Repository) {
 	if r.Pending {
 		head = append(head, p.warn("changes pending"))
 	}
-	p.line(strings.Join(head, "  "))
+	p.pieces(head)
 	if r.Problem != "" {
 		p.problem("", r.Problem, r.Hint)
 	}
@@ -77,23 +77,40 @@ func (p printer) definitions(list []api.Definition) {
 	if len(list) == 0 {
 		return
 	}
+	// Names tell builds apart: in a narrow terminal numbers of files make room for them.
+	head, narrow := []string{"BUILD", " CONTEXT", " ", " SENT", " ", " STEPS", "HIT RATE 7d", "WARM"}, p.width > 0 && p.width < 80
+	if narrow {
+		head = []string{"BUILD", " CONTEXT", " SENT", " STEPS", " HITS 7d", "WARM"}
+	}
 	var rows [][]string
 	for _, d := range list {
-		name := p.bold(p.fit(d.Name, 66))
-		if d.Problem != "" {
-			rows = append(rows, []string{name, "", "", "", "", "", "", p.bad("problem")})
-			continue
-		}
+		row := make([]string, len(head))
+		row[0] = d.Name
 		rate, history := "-", ""
 		if d.HitRate != nil {
 			rate, history = percent(*d.HitRate), sparkline(d.History)
 		}
-		rows = append(rows, []string{
-			name, bytes(d.Context.Bytes), count(d.Context.Files) + " f", bytes(d.Sent.Bytes), count(d.Sent.Files) + " f",
-			count(d.Steps), rate + "  " + history, p.state(d.Warm.State),
-		})
+		switch {
+		case d.Problem != "":
+			row[len(row)-1] = p.bad("problem")
+		case narrow:
+			copy(row[1:], []string{bytes(d.Context.Bytes), bytes(d.Sent.Bytes), count(d.Steps), rate, p.state(d.Warm.State)})
+		default:
+			copy(row[1:], []string{
+				bytes(d.Context.Bytes), count(d.Context.Files) + " f", bytes(d.Sent.Bytes), count(d.Sent.Files) + " f",
+				count(d.Steps), rate + "  " + history, p.state(d.Warm.State),
+			})
+		}
+		rows = append(rows, row)
 	}
-	p.table([]string{"BUILD", " CONTEXT", " ", " SENT", " ", " STEPS", "HIT RATE 7d", "WARM"}, rows)
+	others := 0
+	for _, w := range widths(head, rows)[1:] {
+		others += w + 2
+	}
+	for _, row := range rows {
+		row[0] = p.bold(p.fit(row[0], others))
+	}
+	p.table(head, rows)
 	for _, d := range list {
 		if d.Problem != "" {
 			p.problem(d.Name, d.Problem, d.Hint)

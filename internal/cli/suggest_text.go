@@ -232,7 +232,7 @@ func (p printer) suggestion(n int, s api.Suggestion) {
 	if saves != "" {
 		saves = "  " + saves
 	}
-	p.line(fmt.Sprintf("  %d  %s", n, p.bold(s.Title)) + saves)
+	p.wrapped(fmt.Sprintf("  %d  ", n), p.bold(s.Title)+saves)
 	place := fmt.Sprintf("%s:%d", s.File, s.Lines[0])
 	if s.Lines[1] > s.Lines[0] {
 		place += fmt.Sprintf("-%d", s.Lines[1])
