@@ -134,7 +134,8 @@ func (l *local) Stats(ctx context.Context, req api.StatsRequest) (api.Stats, err
 	records, err := buildsIn(s, query)
 	past, pastErr := buildsIn(s, store.Query{Repository: query.Repository})
 	_, watched, storeErr := s.Repository(query.Repository)
-	if err := errors.Join(err, pastErr, storeErr, s.Close()); err != nil {
+	blames, blamesErr := s.Blames(since)
+	if err := errors.Join(err, pastErr, storeErr, blamesErr, s.Close()); err != nil {
 		return api.Stats{}, err
 	}
 	var names []string
@@ -149,7 +150,9 @@ func (l *local) Stats(ctx context.Context, req api.StatsRequest) (api.Stats, err
 	if err := report.NoBuilds(query.Repository, req.Definition, watched, names); err != nil {
 		return api.Stats{}, err
 	}
-	return report.Stats(since, cache.Stats(slices.Values(records), nil)), nil
+	return report.Stats(since, cache.Stats(slices.Values(records), func(r cache.Record) []cache.Blame {
+		return blames[store.BuildID{Builder: r.Builder, Ref: r.Ref}]
+	})), nil
 }
 
 // costs returns the median seconds of the steps of a repository's builds; none

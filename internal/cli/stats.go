@@ -178,7 +178,7 @@ func (s *statsOptions) behind(b api.Breaker) {
 		}
 		const indent = "         "
 		times := fmt.Sprintf(" %s, %s", plural(c.Times, "time"), seconds(c.SecondsLost))
-		begin := indent + s.out.fit(what, len(indent)+len(" broke RUN …")+len(times)) + " broke "
-		s.out.line(begin + s.out.fitStep(step, lipgloss.Width(begin)+len(times)) + times)
+		what += " broke "
+		s.out.wrapped(indent, what+s.out.fitStep(step, len(indent)+lipgloss.Width(what)+len(times))+times)
 	}
 }
