@@ -20,9 +20,13 @@ func (c *buildOptions) print(b api.BuildReport) {
 	p := c.out
 	head := []string{p.bold(b.Definition), "built in " + seconds(b.Seconds), fmt.Sprintf("%d/%s hit", b.Hits, plural(b.Needed, "step"))}
 	if b.Status != "completed" {
-		head = []string{p.bold(b.Definition), p.bad("failed"), "after " + seconds(b.Seconds)}
+		word := p.bad("failed")
+		if b.Status == "canceled" {
+			word = p.warn("interrupted")
+		}
+		head = []string{p.bold(b.Definition), word, "after " + seconds(b.Seconds)}
 	}
-	p.line(strings.Join(head, "  "))
+	p.pieces(head)
 	if b.Error != "" {
 		p.fact("error", p.bad(b.Error))
 	}
@@ -88,6 +92,7 @@ func (c *buildOptions) printBuildSteps(steps []api.WhyStep) {
 		p.step(s)
 		if s.Cause != nil {
 			p.wrapped("            ", s.Cause.Text)
+			p.versions("            ", s.Cause.Kind, s.Cause.Before, s.Cause.After)
 		}
 	}
 }

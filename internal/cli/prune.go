@@ -145,7 +145,9 @@ func pruneSum(s api.PruneSum) string { return bytes(s.Bytes) + ", " + plural(s.R
 
 func (p *pruneOptions) print(answer api.Prune) {
 	out, answer := p.out, shown(answer)
-	out.printf("builder  %s  %s  %s needed\n", out.bold(answer.Builder), pruneSum(answer.Held), bytes(answer.Needed.Bytes))
+	held := pruneSum(answer.Held)
+	needed := bytes(answer.Needed.Bytes) + " needed"
+	out.pieces([]string{"builder  " + out.bold(out.fit(answer.Builder, len("builder  "))), held, needed})
 	var rows [][]string
 	for _, g := range pruneGroups(answer.Records) {
 		remove := ""

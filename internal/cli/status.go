@@ -197,14 +197,14 @@ func (p printer) builder(b api.Builder) {
 		}
 		return
 	}
-	text := p.bold(b.Name)
+	parts := []string{p.dim("builder"), p.bold(p.fit(b.Name, len("builder  ")))}
 	if b.Version != "" {
-		text += "  BuildKit " + b.Version
+		parts = append(parts, "BuildKit "+b.Version)
 	}
 	if b.Address != b.Name {
-		text += "  " + p.dim(b.Address)
+		parts = append(parts, p.dim(p.fit(b.Address, 2)))
 	}
-	p.line(head + text)
+	p.pieces(parts)
 	for _, text := range []string{b.Hint, b.Note} {
 		if text != "" {
 			p.wrapped(strings.Repeat(" ", 9), p.dim(text))
