@@ -74,14 +74,15 @@ type Result struct {
 	// beside those that were, sorted: a change to one asks for a new Discover.
 	Files []string
 
-	root string
+	root    string
+	lookups []lookup // sorted by pattern
 }
 
 // Discover returns the definitions of the repository at root, which must be
 // absolute. Its error is that the repository itself cannot be read or that ctx
 // has ended.
 func Discover(ctx context.Context, root string, cfg config.Config, o Options) (Result, error) {
-	f := &finder{root: filepath.Clean(root), options: o, files: map[string]bool{}}
+	f := &finder{root: filepath.Clean(root), options: o, files: map[string]bool{}, lookups: map[string]bool{}}
 	f.read(filepath.Join(f.root, config.FileName))
 	if len(cfg.Builds) > 0 {
 		f.listed(cfg.Builds)
@@ -120,6 +121,7 @@ type finder struct {
 	notes       []Note
 	problems    []Problem
 	files       map[string]bool
+	lookups     map[string]bool // see lookup
 }
 
 // read records that the file at an absolute path was read or looked for, and
@@ -191,9 +193,13 @@ func (f *finder) result() Result {
 	slices.SortFunc(f.definitions, func(a, b buildctx.Definition) int { return strings.Compare(a.Name, b.Name) })
 	slices.SortStableFunc(f.notes, func(a, b Note) int { return compareAt(a.File, a.Line, b.File, b.Line) })
 	slices.SortStableFunc(f.problems, func(a, b Problem) int { return compareAt(a.File, a.Line, b.File, b.Line) })
+	var lookups []lookup
+	for _, pattern := range slices.Sorted(maps.Keys(f.lookups)) {
+		lookups = append(lookups, lookup{pattern, f.lookups[pattern]})
+	}
 	return Result{
 		Definitions: f.definitions, Notes: slices.Compact(f.notes), Problems: f.problems,
-		Files: slices.Sorted(maps.Keys(f.files)), root: f.root,
+		Files: slices.Sorted(maps.Keys(f.files)), root: f.root, lookups: lookups,
 	}
 }
 

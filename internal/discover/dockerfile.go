@@ -92,6 +92,7 @@ func isTemplate(ctx context.Context, name string, text []byte) bool {
 // their Dockerfile is there.
 func (f *finder) learnt() {
 	for _, d := range f.options.Learnt {
+		f.read(d.Dockerfile)
 		if slices.ContainsFunc(f.definitions, func(known buildctx.Definition) bool { return known.Describes(d) }) || regular(d.Dockerfile) != nil {
 			continue
 		}

@@ -2,11 +2,14 @@ package discover
 
 import (
 	"encoding/json"
+	"iter"
 	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+
+	buildctx "github.com/stokerd/stoker/context"
 )
 
 // inferContext guesses what a Dockerfile below the root is built from: nothing
@@ -66,12 +69,62 @@ func (f *finder) first(dir string, n need) string {
 	base := escapeGlob(filepath.Join(f.root, filepath.FromSlash(dir)))
 	for _, name := range n.names {
 		// A source cannot leave its context.
-		matches, err := filepath.Glob(filepath.Join(base, filepath.FromSlash(path.Join("/", name))))
-		if err == nil && len(matches) > 0 {
+		pattern := filepath.Join(base, filepath.FromSlash(path.Join("/", name)))
+		met, asked := f.lookups[pattern]
+		if !asked {
+			met = matches(pattern)
+			f.lookups[pattern] = met
+		}
+		if met {
 			return name
 		}
 	}
 	return ""
+}
+
+// A lookup is a pattern (absolute) that a context was inferred by, and whether there
+// was a file that it matches.
+type lookup struct {
+	pattern string
+	met     bool
+}
+
+func matches(pattern string) bool {
+	found, err := filepath.Glob(pattern)
+	return err == nil && len(found) > 0
+}
+
+// Outdated reports whether a context that was inferred from which files there are
+// may be another one, now that these of the repository came, went or changed; nil
+// stands for any. The disk is asked only about names that they have.
+func (r Result) Outdated(changed iter.Seq[buildctx.Entry]) bool {
+	if len(r.lookups) == 0 {
+		return false
+	}
+	anywhere, names := changed == nil, map[string]bool{}
+	if !anywhere {
+		for e := range changed {
+			names[path.Base(e.Path)] = true
+			anywhere = anywhere || e.Link != "" // any pattern may lead through it
+		}
+	}
+	return slices.ContainsFunc(r.lookups, func(l lookup) bool {
+		return (anywhere || l.ends(names)) && matches(l.pattern) != l.met
+	})
+}
+
+// ends reports whether one of the names may be that of a file that l matches.
+func (l lookup) ends(names map[string]bool) bool {
+	last := filepath.Base(l.pattern)
+	if !strings.ContainsAny(last, `*?[\`) {
+		return names[last]
+	}
+	for name := range names {
+		if ok, _ := filepath.Match(last, name); ok {
+			return true
+		}
+	}
+	return false
 }
 
 // escapeGlob keeps a directory's name from being read as a pattern.

@@ -76,3 +76,38 @@ func BenchmarkUpdate(b *testing.B) {
 		p = next
 	}
 }
+
+// BenchmarkUpdateAdded adds and removes a file where a context is inferred from
+// which files there are.
+func BenchmarkUpdateAdded(b *testing.B) {
+	root := newLargeRepository(b)
+	if err := os.Mkdir(filepath.Join(root, "docker"), 0o755); err != nil {
+		b.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(root, "docker", "Dockerfile"), []byte("FROM scratch\nCOPY src/area01/*/*.js package.json /\n"), 0o644); err != nil {
+		b.Fatal(err)
+	}
+	o := &Opener{Secrets: NewSecretCache()}
+	p, err := o.Open(b.Context(), root, false)
+	if err != nil {
+		b.Fatal(err)
+	}
+	name := "src/area01/part001/new.ts"
+	for i := 0; b.Loop(); i++ {
+		change := func() error { return os.WriteFile(filepath.Join(root, name), nil, 0o644) }
+		if i%2 == 1 {
+			change = func() error { return os.Remove(filepath.Join(root, name)) }
+		}
+		if err := change(); err != nil {
+			b.Fatal(err)
+		}
+		next, err := o.Update(b.Context(), p, map[string][]string{root: {name}})
+		if err != nil {
+			b.Fatal(err)
+		}
+		if next.Files == p.Files {
+			b.Fatal("the update saw no change")
+		}
+		p = next
+	}
+}

@@ -63,16 +63,13 @@ func (o *Opener) open(ctx context.Context, p *Picture) (*Picture, error) {
 		if err == nil {
 			err = o.scan(ctx, p, p.newTrees())
 		}
-		// What was inferred from which files there are must not be older than
-		// the trees: what comes and goes after them shows in a Diff, what came
-		// and went before does not.
-		stale = err == nil && slices.ContainsFunc(p.definitions(), p.inferred)
-		if stale {
-			stale, err = o.redefined(ctx, p)
-		}
 		if err != nil {
 			return nil, err
 		}
+		// What was inferred from which files there are must not be older than
+		// the trees: what comes and goes after them shows in a Diff, what came
+		// and went before does not.
+		stale = p.Discovery.Outdated(nil)
 	}
 	o.readHead(ctx, p)
 	o.computeAll(ctx, p)

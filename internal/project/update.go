@@ -2,6 +2,7 @@ package project
 
 import (
 	"context"
+	"iter"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -38,7 +39,7 @@ func (o *Opener) Update(ctx context.Context, old *Picture, changed map[string][]
 		touched = touched || !diff.Empty() || len(paths) > 0
 	}
 	stale := touched && o.redefines(&next, changed, diffs)
-	if !stale && old.mayRedefine(changed, diffs[old.Root], next.trees[old.Root]) {
+	if !stale && old.mayRedefine(&next, changed, diffs[old.Root]) {
 		var err error
 		if stale, err = o.redefined(ctx, old); err != nil {
 			return nil, err
@@ -101,17 +102,17 @@ func movesHead(paths []string) bool {
 }
 
 // mayRedefine reports whether the definitions may be others although no file that
-// says so was named: nothing is known of what changed; files came or went and a
-// context was inferred from which there are (discover: inferContext); or a folder
-// is named that holds such a file or held one. It may have come or gone as a whole
-// after p's definitions were looked for and before p's tree was read, which the
-// diff does not show.
-func (p *Picture) mayRedefine(changed map[string][]string, diff buildctx.Diff, tree *buildctx.Tree) bool {
+// says so was named: nothing is known of what changed; files came or went that a
+// context was inferred from; or a folder is named that holds such a file or held one.
+// It may have come or gone as a whole after p's definitions were looked for and
+// before p's tree was read, which the diff does not show.
+func (p *Picture) mayRedefine(next *Picture, changed map[string][]string, diff buildctx.Diff) bool {
 	paths, named := changed[p.Root]
 	if named && len(paths) == 0 {
 		return true
 	}
-	if len(diff.Added)+len(diff.Removed) > 0 && slices.ContainsFunc(p.definitions(), p.inferred) {
+	tree := next.trees[p.Root]
+	if !diff.Empty() && p.Discovery.Outdated(moved(p.trees[p.Root], tree, diff)) {
 		return true
 	}
 	return tree != nil && slices.ContainsFunc(paths, func(name string) bool {
@@ -129,6 +130,22 @@ func (p *Picture) mayRedefine(changed map[string][]string, diff buildctx.Diff, t
 		}
 		return false
 	})
+}
+
+// moved yields what came, went, or is a link that leads elsewhere.
+func moved(old, next *buildctx.Tree, diff buildctx.Diff) iter.Seq[buildctx.Entry] {
+	return func(yield func(buildctx.Entry) bool) {
+		for _, name := range diff.Removed {
+			if e, ok := old.Lookup(name); ok && !yield(e) {
+				return
+			}
+		}
+		for _, name := range slices.Concat(diff.Added, diff.Changed) {
+			if e, ok := next.Lookup(name); ok && !yield(e) {
+				return
+			}
+		}
+	}
 }
 
 // redefined reports whether the configuration or the definitions on disk are
