@@ -12,6 +12,38 @@ type Build struct {
 	Evidence *Evidence // nil if nothing is kept
 }
 
+// Earlier are the builds before one, of the same definition on the same builder, the
+// latest first. Evidence is read of those that are compared, and of no others.
+type Earlier interface {
+	Records() []Record
+	// Evidence returns that of one of them, nil if nothing is kept.
+	Evidence(i int) *Evidence
+	// Made returns the first of them that has all keys ([Evidence.Made]), -1 for none.
+	Made(keys []string) int
+}
+
+// Builds are builds of which all is read.
+type Builds []Build
+
+var _ Earlier = Builds(nil)
+
+// Records implements [Earlier].
+func (b Builds) Records() []Record {
+	list := make([]Record, len(b))
+	for i := range b {
+		list[i] = b[i].Record
+	}
+	return list
+}
+
+// Evidence implements [Earlier].
+func (b Builds) Evidence(i int) *Evidence { return b[i].Evidence }
+
+// Made implements [Earlier].
+func (b Builds) Made(keys []string) int {
+	return slices.IndexFunc(b, func(b Build) bool { return b.Evidence != nil && b.Evidence.Made(keys) })
+}
+
 // A CauseKind says what made a step run.
 type CauseKind string
 
@@ -88,12 +120,12 @@ const (
 // Explain says why the steps of b ran, by what differs from an earlier build of the
 // same definition on the same builder. BuildKit knows the results of all builds, so
 // that which differs least tells most; of several, the latest. earlier are the
-// builds before b, the latest first. With against, only that is compared with.
-func Explain(b Build, earlier []Build, against *Build) []Explanation {
-	x := explainer{build: b, earlier: earlier, against: against}
+// builds before b. With against, only that is compared with.
+func Explain(b Build, earlier Earlier, against *Build) []Explanation {
 	if against != nil {
-		x.earlier = []Build{*against}
+		earlier = Builds{*against}
 	}
+	x := explainer{build: b, earlier: earlier, records: earlier.Records()}
 	out := make([]Explanation, len(b.Steps))
 	for i, s := range b.Steps {
 		switch {
@@ -108,8 +140,8 @@ func Explain(b Build, earlier []Build, against *Build) []Explanation {
 
 type explainer struct {
 	build   Build
-	earlier []Build
-	against *Build
+	earlier Earlier
+	records []Record // of earlier
 }
 
 // follows returns the step that ran and that step i takes in; -1 if that is not
@@ -177,24 +209,22 @@ func (x *explainer) breaker(i int) Explanation {
 	case slices.ContainsFunc(e.of(i), func(op int) bool { return e.Operations[op].NoKey }):
 		return one(Cause{Kind: ByEachBuild})
 	}
-	if made, when := x.made(i); made != "" {
-		found := one(Cause{Kind: ByGone, Made: when})
-		found.Against = made
+	if made := x.made(i); made >= 0 {
+		found := one(Cause{Kind: ByGone, Made: x.records[made].Completed})
+		found.Against = x.records[made].Ref
 		return found
 	}
-	best, looked, without, bare := Explanation{}, 0, 0, 0
-	for _, a := range x.earlier {
+	best, looked := Explanation{}, 0
+	for n, a := range x.records {
 		if looked == near {
 			break
 		}
-		if a.bare() {
-			bare++
-			continue
-		}
-		c := newComparison(x.build, a)
+		c := newComparison(x.build, Build{Record: a})
 		j := c.steps[i]
 		if j < 0 || !hadResult(a.Steps[j].Outcome) {
-			without++
+			continue
+		}
+		if c.other.Evidence = x.earlier.Evidence(n); c.other.bare() {
 			continue
 		}
 		looked++
@@ -204,9 +234,9 @@ func (x *explainer) breaker(i int) Explanation {
 		}
 	}
 	switch {
-	case best.Against == "" && without > 0:
+	case best.Against == "" && x.comparable():
 		return x.new(i)
-	case best.Against == "" && bare > 0:
+	case best.Against == "" && len(x.records) > 0:
 		return one(Cause{Kind: ByUnknown, Gap: NoEvidence, Earlier: true})
 	case best.Against == "":
 		return one(Cause{Kind: ByFirst})
@@ -237,47 +267,54 @@ func (e *Evidence) ignores(stage string) bool {
 	return slices.ContainsFunc(e.NoCache, func(s string) bool { return s == AllStages || strings.EqualFold(s, stage) })
 }
 
-// made returns the latest build after which the builder had all that step i made,
-// and when that was; "" for none.
-func (x *explainer) made(i int) (ref string, when time.Time) {
+// comparable reports whether anything is known of an earlier build.
+func (x *explainer) comparable() bool {
+	for n, a := range x.records {
+		if !(Build{a, x.earlier.Evidence(n)}).bare() {
+			return true
+		}
+	}
+	return false
+}
+
+// made returns the latest build after which the builder had all that step i made; -1
+// for none.
+func (x *explainer) made(i int) int {
 	var want []string
 	for _, op := range x.build.Evidence.of(i) {
-		if key := x.build.Evidence.Operations[op].Key; key != "" {
-			want = append(want, key)
-		} else {
-			return "", when
+		key := x.build.Evidence.Operations[op].Key
+		if key == "" {
+			return -1
 		}
+		want = append(want, key)
 	}
 	if len(want) == 0 {
-		return "", when
+		return -1
 	}
-	for _, a := range x.earlier {
-		if a.bare() {
-			continue
-		}
-		has := map[string]bool{}
-		for _, op := range a.Evidence.Operations {
-			if op.Fate != Untouched && op.Key != "" {
-				has[op.Key] = true
-			}
-		}
-		if !slices.ContainsFunc(want, func(key string) bool { return !has[key] }) {
-			return a.Ref, a.Completed
-		}
-	}
-	return "", when
+	return x.earlier.Made(want)
+}
+
+// Made reports whether the builder had the results of all keys after the build.
+func (e *Evidence) Made(keys []string) bool {
+	return e.Bare == "" && !slices.ContainsFunc(keys, func(key string) bool {
+		return !slices.ContainsFunc(e.Operations, func(op Operation) bool { return op.Key == key && op.Fate != Untouched })
+	})
 }
 
 // new explains a step that no earlier build has.
 func (x *explainer) new(i int) Explanation {
 	step := x.build.Steps[i]
 	c := Cause{Kind: ByFirst, Step: i, Line: step.Line}
-	for _, a := range x.earlier {
-		if a.Evidence == nil || a.Evidence.Dockerfile == nil || x.build.Evidence.Dockerfile == nil {
+	if x.build.Evidence.Dockerfile == nil {
+		return Explanation{Causes: []Cause{c}}
+	}
+	for n, a := range x.records {
+		e := x.earlier.Evidence(n)
+		if e == nil || e.Dockerfile == nil {
 			continue
 		}
 		line := x.build.Evidence.lineOf(step)
-		known := line != nil && slices.ContainsFunc(a.Evidence.Dockerfile, func(l Line) bool { return l.Digest == line.Digest })
+		known := line != nil && slices.ContainsFunc(e.Dockerfile, func(l Line) bool { return l.Digest == line.Digest })
 		if line != nil && !known {
 			c = Cause{Kind: ByDockerfile, Step: i, Line: step.Line, After: line.Text}
 		}

@@ -261,7 +261,7 @@ func TestExplain(t *testing.T) {
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			var builds []cache.Build
+			var builds cache.Builds
 			for n, m := range tt.builds {
 				builds = append(builds, m.build(t, n))
 			}
@@ -283,7 +283,7 @@ func TestExplainVariableOfItself(t *testing.T) {
 	before := made{dockerfile: text, image: "i", args: map[string]string{"A": "1"}, env: map[string]string{"P": "1"}, outcomes: "e"}.build(t, 0)
 	b := made{dockerfile: text, image: "i", args: map[string]string{"A": "2"}, env: map[string]string{"P": "2"}, outcomes: "e"}.build(t, 1)
 	want := []cache.Cause{{Kind: cache.ByEnv, Name: "P", Line: 3 + times, How: cache.Derived, Through: "P"}}
-	if d := cmp.Diff(want, cache.Explain(b, []cache.Build{before}, nil)[0].Causes); d != "" {
+	if d := cmp.Diff(want, cache.Explain(b, cache.Builds{before}, nil)[0].Causes); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
 }
@@ -297,7 +297,7 @@ func TestExplainAgainst(t *testing.T) {
 	before := m.build(t, 1)
 	m.files = map[string]string{"COPY src /src": "c"}
 	b := m.build(t, 2)
-	got := cache.Explain(b, []cache.Build{before, old}, &old)[0]
+	got := cache.Explain(b, cache.Builds{before, old}, &old)[0]
 	var kinds []cache.CauseKind
 	for _, c := range got.Causes {
 		kinds = append(kinds, c.Kind)
@@ -306,7 +306,7 @@ func TestExplainAgainst(t *testing.T) {
 		t.Errorf("against the older build: %+v", got)
 	}
 	again := m.build(t, 3)
-	if got := cache.Explain(again, []cache.Build{old}, &b)[0]; got.Causes[0].Kind != cache.ByGone {
+	if got := cache.Explain(again, cache.Builds{old}, &b)[0]; got.Causes[0].Kind != cache.ByGone {
 		t.Errorf("against one that is the same: %+v", got)
 	}
 }
@@ -338,7 +338,34 @@ func TestExplainStageThatCameOutEqual(t *testing.T) {
 	before := at(0, "a", "a", cache.Made, cache.Made, cache.Made)
 	b := at(1, "b", "b", cache.Made, cache.Loaded, cache.Made)
 	want := []cache.Cause{{Kind: cache.ByFiles, Step: 2, Name: "context", TakenBefore: "tree-a", TakenAfter: "tree-b"}}
-	if d := cmp.Diff(want, cache.Explain(b, []cache.Build{before}, nil)[2].Causes); d != "" {
+	if d := cmp.Diff(want, cache.Explain(b, cache.Builds{before}, nil)[2].Causes); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
+	}
+}
+
+// counted counts whose evidence is asked for.
+type counted struct {
+	cache.Builds
+	asked map[int]bool
+}
+
+func (c counted) Evidence(i int) *cache.Evidence {
+	c.asked[i] = true
+	return c.Builds.Evidence(i)
+}
+
+// Of a hundred builds, the evidence of those is read that are compared.
+func TestExplainReadsWhatItCompares(t *testing.T) {
+	m := made{dockerfile: "FROM x\nCOPY src /src\nRUN make\n", image: "i1", outcomes: "ec"}
+	var builds cache.Builds
+	for n := range 100 {
+		m.files = map[string]string{"COPY src /src": fmt.Sprint("state", n)}
+		builds = append(builds, m.build(t, n))
+	}
+	last := builds[99]
+	earlier := counted{builds[:99], map[int]bool{}}
+	slices.Reverse(earlier.Builds)
+	if got := cache.Explain(last, earlier, nil); got[0].Against != "build98" || len(earlier.asked) != 10 {
+		t.Errorf("read %d builds for %+v", len(earlier.asked), got[0])
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"go.etcd.io/bbolt"
 
@@ -104,6 +105,43 @@ func (s *Store) Evidence(builder, ref string) (e cache.Evidence, ok bool, err er
 	return e, ok && err == nil, err
 }
 
+// FirstMade returns the first of some builds of a builder after which that had the
+// results of all keys, -1 if there is none (see [cache.Evidence.Made]).
+func (s *Store) FirstMade(builder string, refs, keys []string) (first int, err error) {
+	first = -1
+	var quoted [][]byte
+	for _, key := range keys {
+		raw, err := json.Marshal(key)
+		if err != nil {
+			return -1, fmt.Errorf("encode a key: %w", err)
+		}
+		quoted = append(quoted, raw)
+	}
+	err = s.view("what builds made", func(tx *bbolt.Tx) error {
+		for i, ref := range refs {
+			record, err := recordKey(tx, builder, ref)
+			if err != nil {
+				return err
+			}
+			raw := tx.Bucket(evidenceBucket).Get(record)
+			// Decoding takes a hundred times as long as seeing that a key is not there.
+			if raw == nil || slices.ContainsFunc(quoted, func(key []byte) bool { return !bytes.Contains(raw, key) }) {
+				continue
+			}
+			var k kept
+			if err := decodeEvidence(raw, &k); err != nil {
+				return err
+			}
+			if e := k.alone(); e.Made(keys) {
+				first = i
+				return nil
+			}
+		}
+		return nil
+	})
+	return first, err
+}
+
 // Compare calls yield with what differs between two manifests that evidence names,
 // until it returns false.
 func (s *Store) Compare(before, after string, yield func(content.Difference) bool) error {
@@ -201,19 +239,27 @@ func (o objects) read(raw []byte) (cache.Evidence, error) {
 	if err := decodeEvidence(raw, &k); err != nil {
 		return cache.Evidence{}, err
 	}
-	e := cache.Evidence{Args: k.Args, NoCache: k.NoCache, Self: k.Self, Presumed: k.Presumed, Bare: k.Bare, Operations: make([]cache.Operation, len(k.Operations))}
+	e := k.alone()
 	if k.Dockerfile != nil {
 		if err := o.shared(*k.Dockerfile, &e.Dockerfile); err != nil {
 			return cache.Evidence{}, err
 		}
 	}
 	for i, op := range k.Operations {
-		e.Operations[i] = cache.Operation{Key: op.Key, Fate: op.Fate, Steps: op.Steps, Line: op.Line, Inputs: op.Inputs}
 		if err := o.shared(op.Definition, &e.Operations[i].Definition); err != nil {
 			return cache.Evidence{}, err
 		}
 	}
 	return e, nil
+}
+
+// alone returns k as evidence, without what others share.
+func (k *kept) alone() cache.Evidence {
+	e := cache.Evidence{Args: k.Args, NoCache: k.NoCache, Self: k.Self, Presumed: k.Presumed, Bare: k.Bare, Operations: make([]cache.Operation, len(k.Operations))}
+	for i, op := range k.Operations {
+		e.Operations[i] = cache.Operation{Key: op.Key, Fate: op.Fate, Steps: op.Steps, Line: op.Line, Inputs: op.Inputs}
+	}
+	return e
 }
 
 func decodeEvidence(raw []byte, value any) error {

@@ -126,6 +126,36 @@ func TestEvidence(t *testing.T) {
 	}
 }
 
+func TestFirstMade(t *testing.T) {
+	s := open(t, path(t))
+	state := manifests(t, 1)[0]
+	for n := range 4 {
+		e := evidence(n%2, state.Digest())
+		switch n {
+		case 2:
+			e.Bare = cache.Moving
+		case 3:
+			e.Operations[1].Fate = cache.Untouched
+		}
+		explained(t, s, build(n, "api"), e, state)
+	}
+	put(t, s, build(4, "api")) // nothing is kept of it
+	refs := []string{"gone", "ref000004", "ref000003", "ref000002", "ref000001", "ref000000"}
+	for _, tt := range []struct {
+		keys []string
+		want int
+	}{
+		{[]string{"k0"}, 2}, {[]string{"k1"}, 4}, {[]string{"k0", "k1"}, 4}, {[]string{"k"}, -1}, {[]string{"k1", "k2"}, -1},
+	} {
+		if got, err := s.FirstMade("docker", refs, tt.keys); got != tt.want || err != nil {
+			t.Errorf("%q: %d, %v; want %d", tt.keys, got, err, tt.want)
+		}
+	}
+	if got, err := s.FirstMade("other", refs, []string{"k0"}); got != -1 || err != nil {
+		t.Errorf("of another builder: %d, %v", got, err)
+	}
+}
+
 // size returns the size of the store's file.
 func size(t testing.TB, file string) int64 {
 	t.Helper()

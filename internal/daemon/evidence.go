@@ -65,11 +65,11 @@ func (d *Daemon) blame(b cache.Build) error {
 	if !slices.ContainsFunc(b.Steps, func(s cache.Step) bool { return s.Outcome == cache.Executed }) {
 		return nil
 	}
-	earlier, err := d.earlier(b)
+	explanations, err := d.explain(b, nil)
 	if err != nil {
 		return err
 	}
-	blames, err := cache.Blames(b, cache.Explain(b, earlier, nil), func(c cache.Cause) ([]string, error) {
+	blames, err := cache.Blames(b, explanations, func(c cache.Cause) ([]string, error) {
 		differences, err := d.differences(c.TakenBefore, c.TakenAfter)
 		return report.Telling(differences), err
 	})

@@ -28,11 +28,11 @@ type past struct {
 	of       uint64     // the builds that it was read of: see builds.news
 	until    time.Time  // when it is read again: the window moves on
 	expected map[string]cache.Expectation
-	earlier  map[string][]cache.Build // by builder and definition, the latest first
+	earlier  map[string]cache.Builds // by builder and definition, the latest first
 }
 
 // pastOf returns what to expect of a definition, and its latest builds.
-func (d *Daemon) pastOf(r *repository, builder, definition string) (cache.Expectation, []cache.Build, error) {
+func (d *Daemon) pastOf(r *repository, builder, definition string) (cache.Expectation, cache.Builds, error) {
 	p := &r.past
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -43,11 +43,11 @@ func (d *Daemon) pastOf(r *repository, builder, definition string) (cache.Expect
 		if failed != nil {
 			return cache.Expectation{}, nil, fmt.Errorf("read builds: %w", failed)
 		}
-		p.of, p.until, p.earlier = news, time.Now().Add(observed), map[string][]cache.Build{}
+		p.of, p.until, p.earlier = news, time.Now().Add(observed), map[string]cache.Builds{}
 	}
 	key := builder + "\x00" + definition
 	if _, have := p.earlier[key]; !have {
-		var found []cache.Build
+		var found cache.Builds
 		for rec, err := range d.store.Records(store.Query{Repository: r.root, Definition: definition, NewestFirst: true}) {
 			if err != nil {
 				return cache.Expectation{}, nil, fmt.Errorf("read builds: %w", err)
@@ -72,7 +72,7 @@ func (d *Daemon) pastOf(r *repository, builder, definition string) (cache.Expect
 
 // explainNext returns why steps of a build that was predicted will run, by
 // comparison with those before it.
-func (d *Daemon) explainNext(ctx context.Context, r *repository, p *project.Picture, b *project.Build, nodes []cache.Prediction, earlier []cache.Build) func(step int) *api.WhyCause {
+func (d *Daemon) explainNext(ctx context.Context, r *repository, p *project.Picture, b *project.Build, nodes []cache.Prediction, earlier cache.Builds) func(step int) *api.WhyCause {
 	g := gatherer{daemon: d, files: seenFiles{reader: r.contents, name: b.Definition.Name, pictures: []*project.Picture{p}}}
 	explained := sync.OnceValues(func() (cache.Build, []cache.Explanation) {
 		plan := b.Selection.Plan

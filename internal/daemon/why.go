@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path"
@@ -51,11 +52,11 @@ func (d *Daemon) Why(ctx context.Context, req api.WhyRequest) (api.Why, error) {
 		}
 		against = &a
 	}
-	earlier, err := d.earlier(b)
+	explanations, err := d.explain(b, against)
 	if err != nil {
 		return api.Why{}, err
 	}
-	return report.Why(b, cache.Explain(b, earlier, against), req.Step, d.differences)
+	return report.Why(b, explanations, req.Step, d.differences)
 }
 
 // differences returns what differs between two manifests.
@@ -76,29 +77,58 @@ func (d *Daemon) explained(r cache.Record) (cache.Build, error) {
 	return cache.Build{Record: r, Evidence: &e}, nil
 }
 
-// earlier returns the builds of the same on the same builder that had ended when b
-// did, the latest first.
-func (d *Daemon) earlier(b cache.Build) ([]cache.Build, error) {
-	var found []cache.Record
+// explain says why the steps of a build ran; against may be nil.
+func (d *Daemon) explain(b cache.Build, against *cache.Build) ([]cache.Explanation, error) {
+	e := earlier{daemon: d, builder: b.Builder, evidence: map[int]*cache.Evidence{}}
 	for r, err := range d.store.Records(store.Query{Repository: b.Repository, Definition: b.Definition, NewestFirst: true}) {
 		if err != nil {
 			return nil, fmt.Errorf("read builds: %w", err)
 		}
 		if r.Builder == b.Builder && r.Ref != b.Ref && !r.Completed.After(b.Completed) {
-			found = append(found, r)
+			e.records = append(e.records, r)
 		}
-		if len(found) == remembered {
+		if len(e.records) == remembered {
 			break
 		}
 	}
-	list := make([]cache.Build, len(found))
-	for i, r := range found {
-		var err error
-		if list[i], err = d.explained(r); err != nil {
-			return nil, err
-		}
+	explanations := cache.Explain(b, &e, against)
+	return explanations, e.err
+}
+
+// earlier are the builds of the same on the same builder that had ended when one did,
+// in the store.
+type earlier struct {
+	daemon   *Daemon
+	builder  string
+	records  []cache.Record
+	evidence map[int]*cache.Evidence // that was read
+	err      error                   // the first of those that kept something from being read
+}
+
+var _ cache.Earlier = (*earlier)(nil)
+
+// Records implements [cache.Earlier].
+func (e *earlier) Records() []cache.Record { return e.records }
+
+// Evidence implements [cache.Earlier].
+func (e *earlier) Evidence(i int) *cache.Evidence {
+	if _, have := e.evidence[i]; !have {
+		b, err := e.daemon.explained(e.records[i])
+		e.err = cmp.Or(e.err, err)
+		e.evidence[i] = b.Evidence
 	}
-	return list, nil
+	return e.evidence[i]
+}
+
+// Made implements [cache.Earlier].
+func (e *earlier) Made(keys []string) int {
+	refs := make([]string, len(e.records))
+	for i, r := range e.records {
+		refs[i] = r.Ref
+	}
+	first, err := e.daemon.store.FirstMade(e.builder, refs, keys)
+	e.err = cmp.Or(e.err, err)
+	return first
 }
 
 // recorded returns the build that name means: by its ref or the beginning of one,
