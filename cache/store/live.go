@@ -2,6 +2,8 @@ package store
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"slices"
 
 	"go.etcd.io/bbolt"
 
@@ -15,32 +17,85 @@ type marking struct {
 	size    int64 // of them
 }
 
+// A sweeping is what can go, as one reading of the store found.
+type sweeping struct {
+	evidence map[string][32]byte // digests of all that is kept, by key
+	gone     [][]byte            // keys of it that can go
+	blames   [][]byte
+	objects  []content.Digest
+}
+
 // pruneEvidence drops the evidence of records that are gone, and the oldest from
 // where on all of it, objects included, takes more than limit (0: no limit); then
-// what no evidence names any more.
-func pruneEvidence(tx *bbolt.Tx, limit int64) error {
-	evidence, records := tx.Bucket(evidenceBucket), tx.Bucket(recordBucket)
-	m := marking{objects: objects{tx.Bucket(objectBucket)}, live: map[content.Digest]bool{}}
-	var gone [][]byte
-	cursor := evidence.Cursor()
-	for key, raw := cursor.Last(); key != nil; key, raw = cursor.Prev() {
-		if records.Get(key) == nil || limit > 0 && m.size > limit {
-			gone = append(gone, bytes.Clone(key))
-			continue
-		}
-		if err := m.evidence(raw); err != nil {
-			return err
-		}
-	}
-	if err := sweep(tx.Bucket(blameBucket), func(k, _ []byte) bool { return records.Get(k) == nil }); err != nil {
+// what no evidence names any more. All is decoded before the writing begins, which
+// builds that end meanwhile have to wait for.
+func (s *Store) pruneEvidence(limit int64) error {
+	var found sweeping
+	err := s.view("evidence", func(tx *bbolt.Tx) (err error) {
+		found, err = sweepable(tx, limit)
+		return err
+	})
+	if err != nil || len(found.gone)+len(found.blames)+len(found.objects) == 0 {
 		return err
 	}
-	for _, key := range gone {
-		if err := evidence.Delete(key); err != nil {
+	return s.update("retention", found.sweep)
+}
+
+func sweepable(tx *bbolt.Tx, limit int64) (sweeping, error) {
+	records := tx.Bucket(recordBucket)
+	s := sweeping{evidence: map[string][32]byte{}}
+	m := marking{objects: objects{tx.Bucket(objectBucket)}, live: map[content.Digest]bool{}}
+	cursor := tx.Bucket(evidenceBucket).Cursor()
+	for key, raw := cursor.Last(); key != nil; key, raw = cursor.Prev() {
+		s.evidence[string(key)] = sha256.Sum256(raw)
+		if records.Get(key) == nil || limit > 0 && m.size > limit {
+			s.gone = append(s.gone, bytes.Clone(key))
+		} else if err := m.evidence(raw); err != nil {
+			return s, err
+		}
+	}
+	var err error
+	if s.blames, err = matching(tx.Bucket(blameBucket), func(k, _ []byte) bool { return records.Get(k) == nil }); err != nil {
+		return s, err
+	}
+	return s, m.objects.ForEach(func(k, _ []byte) error {
+		if len(k) == len(content.Digest{}) && !m.live[content.Digest(k)] {
+			s.objects = append(s.objects, content.Digest(k))
+		}
+		return nil
+	})
+}
+
+// sweep drops what can go, and keeps what was stored since, with the objects that
+// it names.
+func (s sweeping) sweep(tx *bbolt.Tx) error {
+	evidence := tx.Bucket(evidenceBucket)
+	m := marking{objects: objects{tx.Bucket(objectBucket)}, live: map[content.Digest]bool{}}
+	news := map[string]bool{}
+	err := evidence.ForEach(func(key, raw []byte) error {
+		if was, known := s.evidence[string(key)]; known && was == sha256.Sum256(raw) {
+			return nil
+		}
+		news[string(key)] = true
+		return m.evidence(raw)
+	})
+	if err != nil {
+		return err
+	}
+	s.gone = slices.DeleteFunc(s.gone, func(key []byte) bool { return news[string(key)] })
+	s.objects = slices.DeleteFunc(s.objects, func(d content.Digest) bool { return m.live[d] })
+	if err := drop(evidence, s.gone); err != nil {
+		return err
+	}
+	if err := drop(tx.Bucket(blameBucket), s.blames); err != nil {
+		return err
+	}
+	for _, d := range s.objects {
+		if err := m.objects.Delete(d[:]); err != nil {
 			return err
 		}
 	}
-	return sweep(m.objects.Bucket, func(k, _ []byte) bool { return len(k) == len(content.Digest{}) && !m.live[content.Digest(k)] })
+	return nil
 }
 
 // evidence marks what one build's names.

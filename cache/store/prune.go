@@ -18,21 +18,22 @@ type Retention struct {
 }
 
 // Prune removes the records beyond r as of now, and what only they used. It
-// returns how many it removed. The file does not shrink; what is freed is used
-// again.
+// returns how many it removed, also beside an error: what explains builds goes
+// after they do. The file does not shrink; what is freed is used again.
 func (s *Store) Prune(now time.Time, r Retention) (removed int, err error) {
-	err = s.update("retention", func(tx *bbolt.Tx) (err error) {
-		if removed, err = prune(tx, now, r); err != nil {
-			return err
-		}
-		return pruneEvidence(tx, r.Evidence)
-	})
-	if removed > 0 {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		clear(s.layouts) // some of them are no more
+	n := 0
+	if err := s.update("retention", func(tx *bbolt.Tx) (err error) {
+		n, err = prune(tx, now, r)
+		return err
+	}); err != nil {
+		return 0, err
 	}
-	return removed, err
+	if n > 0 {
+		s.mu.Lock()
+		clear(s.layouts) // some of them are no more
+		s.mu.Unlock()
+	}
+	return n, s.pruneEvidence(r.Evidence)
 }
 
 // prune walks from the newest record to the oldest.
@@ -76,19 +77,28 @@ func prune(tx *bbolt.Tx, now time.Time, r Retention) (removed int, err error) {
 	return len(gone), sweep(tx.Bucket(layoutIDBucket), func(_, v []byte) bool { return unused(v) })
 }
 
-// sweep deletes the entries of a bucket that match. Keys are gathered first:
-// deleting under a cursor moves it.
+// sweep deletes the entries of a bucket that match.
 func sweep(b *bbolt.Bucket, match func(k, v []byte) bool) error {
-	var keys [][]byte
-	err := b.ForEach(func(k, v []byte) error {
+	keys, err := matching(b, match)
+	if err != nil {
+		return err
+	}
+	return drop(b, keys)
+}
+
+// matching returns the keys of a bucket's entries that match: deleting under a
+// cursor moves it.
+func matching(b *bbolt.Bucket, match func(k, v []byte) bool) (keys [][]byte, err error) {
+	err = b.ForEach(func(k, v []byte) error {
 		if match(k, v) {
 			keys = append(keys, bytes.Clone(k))
 		}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
+	return keys, err
+}
+
+func drop(b *bbolt.Bucket, keys [][]byte) error {
 	for _, k := range keys {
 		if err := b.Delete(k); err != nil {
 			return err

@@ -24,7 +24,8 @@ func (d *Daemon) retain(ctx context.Context) error {
 		removed, err := d.store.Prune(time.Now(), retention)
 		if err != nil {
 			d.log.Error("drop old builds from the store", "error", err)
-		} else if removed > 0 {
+		}
+		if removed > 0 {
 			d.log.Info("old builds were dropped from the store", "builds", removed)
 		}
 		select {
