@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -20,6 +21,8 @@ type Repository struct {
 	Trusted string    `json:"trusted"` // the newest commit that the user made, built or allowed
 	Watched bool      `json:"watched"` // watched again when the daemon starts
 	Since   time.Time `json:"since"`   // first watched
+	// Left is when it was last watched or said something of, zero while it is watched.
+	Left time.Time `json:"left,omitzero"`
 }
 
 // Warmth is how a definition's cache was left by the last prewarm.
@@ -62,15 +65,45 @@ func (s *Store) Repository(root string) (r Repository, ok bool, err error) {
 // Repositories returns all repositories by root.
 func (s *Store) Repositories() ([]Repository, error) { return repositories.all(s, "") }
 
-// RemoveRepository forgets a repository, its consent and what is known of its
-// files. Its build records stay. Removing one that is not stored is no error.
-func (s *Store) RemoveRepository(root string) error {
+// Forget drops repositories that nobody watched for some time, with their consent,
+// what was learnt of them and what is known of their files, and returns how many.
+// Build records stay. The time of one of which it is not known when it was left
+// begins now.
+func (s *Store) Forget(now time.Time, unwatched time.Duration) (forgotten int, err error) {
+	all, err := s.Repositories()
+	if err != nil {
+		return 0, err
+	}
+	for _, r := range all {
+		switch {
+		case r.Watched:
+		case r.Left.IsZero():
+			r.Left = now
+			err = s.PutRepository(r)
+		case now.Sub(r.Left) > unwatched:
+			if err = s.removeRepository(r.Root); err == nil {
+				forgotten++
+			}
+		}
+		if err != nil {
+			return forgotten, err
+		}
+	}
+	return forgotten, nil
+}
+
+func (s *Store) removeRepository(root string) error {
 	return s.update(repositories.name, func(tx *bbolt.Tx) error {
 		if err := removeSums(tx, root); err != nil {
 			return err
 		}
 		if err := removeSaves(tx, root); err != nil {
 			return err
+		}
+		for _, bucket := range [][]byte{learnt.bucket, warmths.bucket} {
+			if err := sweep(tx.Bucket(bucket), func(k, _ []byte) bool { return bytes.HasPrefix(k, []byte(join(root, ""))) }); err != nil {
+				return err
+			}
 		}
 		return tx.Bucket(repositories.bucket).Delete([]byte(root))
 	})

@@ -42,9 +42,7 @@ func TestSaves(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("saves (-want +got):\n%s", diff)
 	}
-	if err := s.RemoveRepository("/r"); err != nil {
-		t.Fatal(err)
-	}
+	forget(t, s, "/r")
 	if got, err := s.Saves("/r"); err != nil || len(got) != 0 {
 		t.Errorf("once removed: %v, %v", got, err)
 	}

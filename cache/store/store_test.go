@@ -302,14 +302,62 @@ func TestDocuments(t *testing.T) {
 	if got, err := s.Warmths("/src/shop"); !cmp.Equal(got, []store.Warmth{warm}) || err != nil {
 		t.Errorf("warmths: %v, %v", got, err)
 	}
-	if err := errors.Join(s.RemoveRepository("/src/shop"), s.RemoveRepository("/src/shop")); err != nil {
-		t.Error(err)
-	}
-	if _, ok, _ := s.Repository("/src/shop"); ok {
-		t.Error("consent outlived RemoveRepository")
-	}
 	if err := s.PutRepository(store.Repository{}); err == nil {
 		t.Error("a repository without a root was stored")
+	}
+}
+
+// forget has the store forget a repository.
+func forget(t *testing.T, s *store.Store, root string) {
+	t.Helper()
+	if err := s.PutRepository(store.Repository{Root: root, Left: epoch}); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := s.Forget(epoch.Add(2*time.Hour), time.Hour); n != 1 || err != nil {
+		t.Fatalf("%d repositories are forgotten, %v", n, err)
+	}
+}
+
+// TestForget has the store forget what nobody watches any more, and nothing else.
+func TestForget(t *testing.T) {
+	s := open(t, path(t))
+	const day = 24 * time.Hour
+	for _, r := range []store.Repository{
+		{Root: "/src/old", Allowed: true, Left: epoch}, {Root: "/src/old/er", Left: epoch.Add(10 * day)},
+		{Root: "/src/watched", Watched: true}, {Root: "/src/from-before", Allowed: true},
+	} {
+		if err := errors.Join(s.PutRepository(r), s.PutWarmth(store.Warmth{Repository: r.Root, Definition: "api"}),
+			s.PutLearnt(store.Learnt{Repository: r.Root, Dockerfile: "Dockerfile", Seen: epoch})); err != nil {
+			t.Fatal(err)
+		}
+	}
+	left := func(now time.Duration, want ...string) {
+		t.Helper()
+		if _, err := s.Forget(epoch.Add(now), 60*day); err != nil {
+			t.Fatal(err)
+		}
+		all, err := s.Repositories()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var roots []string
+		for _, r := range all {
+			roots = append(roots, r.Root)
+		}
+		if d := cmp.Diff(want, roots); d != "" {
+			t.Errorf("after %v (-want +got):\n%s", now, d)
+		}
+	}
+	left(59*day, "/src/from-before", "/src/old", "/src/old/er", "/src/watched")
+	left(61*day, "/src/from-before", "/src/old/er", "/src/watched")
+	left(118*day, "/src/from-before", "/src/watched")
+	left(120*day, "/src/watched")
+	for root, want := range map[string]int{"/src/old": 0, "/src/from-before": 0, "/src/watched": 1} {
+		warm, err := s.Warmths(root)
+		known, failed := s.Learnt(root, epoch)
+		if len(warm) != want || len(known) != want || err != nil || failed != nil {
+			t.Errorf("%s: %d warmths, %v, and %d learnt definitions, %v; want %d of each", root, len(warm), err, len(known), failed, want)
+		}
 	}
 }
 

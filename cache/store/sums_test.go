@@ -48,11 +48,8 @@ func TestSums(t *testing.T) {
 	if d := cmp.Diff(map[string]string{".": "4"}, load("/shop", "/shop/web")); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
-	for range 2 {
-		if err := s.RemoveRepository("/shop"); err != nil {
-			t.Fatal(err)
-		}
-	}
+	forget(t, s, "/shop")
+	forget(t, s, "/shop")
 	if got := load("/shop", "/shop/web"); len(got) > 0 {
 		t.Errorf("a forgotten repository left %v", got)
 	}

@@ -78,6 +78,9 @@ func (d *Daemon) amend(root string, change func(*store.Repository), also ...func
 	}
 	change(&rec)
 	if rec != before {
+		if rec.Left = time.Now(); rec.Watched {
+			rec.Left = time.Time{}
+		}
 		if err := d.store.PutRepository(rec); err != nil {
 			return nil, fmt.Errorf("keep what is known of %s: %w", root, err)
 		}

@@ -15,6 +15,9 @@ const (
 	keepEvidence = 256 << 20
 )
 
+// keepUnwatched is for how long a repository is remembered that is not watched.
+const keepUnwatched = 60 * 24 * time.Hour
+
 // retain drops what is too old or too much, at once and then every day.
 func (d *Daemon) retain(ctx context.Context) error {
 	ticker := time.NewTicker(24 * time.Hour)
@@ -28,10 +31,24 @@ func (d *Daemon) retain(ctx context.Context) error {
 		if removed > 0 {
 			d.log.Info("old builds were dropped from the store", "builds", removed)
 		}
+		forgotten, err := d.forgetUnwatched()
+		if err != nil {
+			d.log.Error("forget repositories that are not watched", "error", err)
+		}
+		if forgotten > 0 {
+			d.log.Info("repositories that were not watched are forgotten", "repositories", forgotten)
+		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
 		}
 	}
+}
+
+// forgetUnwatched forgets the repositories that have not been watched for long.
+func (d *Daemon) forgetUnwatched() (int, error) {
+	d.amending.Lock()
+	defer d.amending.Unlock()
+	return d.store.Forget(time.Now(), keepUnwatched)
 }
