@@ -106,7 +106,14 @@ func TestWatchLimit(t *testing.T) {
 	flushed(t, w, Batch{Paths: []string{"a/b", "a/file"}})
 	put(t, root+"/a/b/d/e/another")
 	flushed(t, w, Batch{Paths: []string{"a/b/d/e"}})
-	if err := os.RemoveAll(root + "/a/b/d"); err != nil {
+	if err := os.Rename(root+"/a/b/d", root+"/a/b/f"); err != nil {
+		t.Fatal(err)
+	}
+	flushed(t, w, Batch{Paths: []string{"a/b"}})
+	if s, want := w.Status(), []string{"a/b", "a/b/c", "a/b/f", "a/b/f/e"}; !slices.Equal(s.PolledDirs, want) {
+		t.Errorf("polled are %q after one got another name, want %q", s.PolledDirs, want)
+	}
+	if err := os.RemoveAll(root + "/a/b/f"); err != nil {
 		t.Fatal(err)
 	}
 	flushed(t, w, Batch{Paths: []string{"a/b"}})

@@ -20,6 +20,7 @@ type loop struct {
 	table   table
 	watched int                 // directories in the table that the kernel watches
 	polled  map[string]snapshot // those that it does not, see poll.go
+	stale   bool                // the status names polled directories that may be others now
 	mend    string              // what the user can do about the kernel's refusal
 	epoch   uint32              // counts removed watches
 	killed  map[uint64]uint32   // inode -> epoch of a removed watch, until revive
@@ -268,11 +269,15 @@ func (l *loop) publish() {
 	}
 	s.Problem = l.problem()
 	old := l.w.status.Load()
-	if old != nil && old.Directories == s.Directories && old.Polled == s.Polled &&
+	if old != nil && !l.stale && old.Directories == s.Directories && old.Polled == s.Polled &&
 		old.Pending == s.Pending && old.Problem == s.Problem {
 		return
 	}
-	s.PolledDirs = l.somePolled()
+	if l.stale {
+		s.PolledDirs, l.stale = l.somePolled(), false
+	} else if old != nil {
+		s.PolledDirs = old.PolledDirs
+	}
 	l.w.status.Store(&s)
 }
 

@@ -94,7 +94,7 @@ func (l *loop) pollDir(rel string, full bool) bool {
 		} else {
 			d.how, d.epoch = watched, l.epoch
 			l.watched++
-			defer delete(l.polled, rel)
+			defer l.unpoll(rel)
 		}
 	}
 	below := l.read(rel, f)
@@ -111,6 +111,11 @@ func (l *loop) pollDir(rel string, full bool) bool {
 	}
 	l.mark(rel, true)
 	return full
+}
+
+func (l *loop) unpoll(rel string) {
+	delete(l.polled, rel)
+	l.stale = true
 }
 
 // read remembers a snapshot of the open directory f, which is rel, and returns

@@ -65,7 +65,7 @@ func (l *loop) addDir(rel string) []string {
 	}
 	if err != nil {
 		d.how = polled
-		l.polled[rel] = 0
+		l.polled[rel], l.stale = 0, true
 		l.refuse(rel, err)
 		return l.read(rel, f)
 	}
@@ -97,7 +97,7 @@ func (l *loop) drop(rel string) {
 			// An error says that the kernel dropped it already.
 			_ = l.w.kernel.Remove(l.abs(rel))
 		case polled:
-			delete(l.polled, rel)
+			l.unpoll(rel)
 		case pruned:
 		}
 	})
