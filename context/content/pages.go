@@ -125,13 +125,17 @@ func FromPages(pages map[string][]byte) (*Manifest, error) {
 		}
 		byDir[dir] = append(byDir[dir], pages[key])
 	}
+	var top []Entry
 	for dir, list := range byDir {
-		if _, err := decodeHeld(byDir, dir, list); err != nil {
+		in, err := decodeHeld(byDir, dir, list)
+		if err != nil {
 			return nil, fmt.Errorf("%w: %w", errPage, err)
 		}
+		if dir == "" {
+			top = in
+		}
 	}
-	root := &Dir{}
-	root.source = &loaded{func() []Entry { return heldIn(byDir, "") }, entries(heldIn(byDir, "")).linked()}
+	root := &Dir{source: entries(top)}
 	root.digest = directoryDigest(root.rootHeader(), root.list())
 	return &Manifest{root: root}, nil
 }
