@@ -40,7 +40,6 @@ type Usage struct {
 	// is how often that was.
 	LastUsed time.Time
 	Uses     int
-	InUse    bool // right now: it cannot be removed
 	Shared   bool // something outside of the cache has it too, such as an image
 }
 
@@ -60,7 +59,7 @@ func (b *Builder) DiskUsage(ctx context.Context) ([]Usage, error) {
 
 func usageOf(r *controlapi.UsageRecord) Usage {
 	u := Usage{
-		ID: r.ID, Bytes: max(0, r.Size), Parents: r.Parents, Uses: int(r.UsageCount), InUse: r.InUse, Shared: r.Shared,
+		Held: Held{InUse: r.InUse}, ID: r.ID, Bytes: max(0, r.Size), Parents: r.Parents, Uses: int(r.UsageCount), Shared: r.Shared,
 	}
 	if r.CreatedAt != nil {
 		u.Created = r.CreatedAt.AsTime()
