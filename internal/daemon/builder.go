@@ -237,7 +237,7 @@ func exists(name string) bool {
 func (b *builder) await(ctx context.Context, sockets []string, again <-chan struct{}, retry time.Duration) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	appeared := make(chan struct{}, 1)
+	appeared := newPoked()
 	var group errgroup.Group
 	defer func() { cancel(); _ = group.Wait() }()
 	for _, folder := range folders(sockets) {
@@ -259,10 +259,7 @@ func (b *builder) await(ctx context.Context, sockets []string, again <-chan stru
 						return nil
 					}
 					if concerns(folder, batch, sockets) {
-						select {
-						case appeared <- struct{}{}:
-						default:
-						}
+						appeared.poke()
 					}
 				}
 			}

@@ -28,7 +28,7 @@ const (
 // are kept in memory only, and without these in the store: that has to do until
 // a builder was asked anew after a restart.
 type images struct {
-	wake chan struct{} // holds one token: something is wanted
+	wake poked // something is wanted
 	kept *store.Images
 
 	mu     sync.Mutex // guards the fields below
@@ -50,7 +50,7 @@ type answer struct {
 }
 
 func newImages(kept *store.Images) *images {
-	return &images{wake: make(chan struct{}, 1), kept: kept, known: map[image]answer{}, wanted: map[image][]*repository{}, idle: make(chan struct{})}
+	return &images{wake: newPoked(), kept: kept, known: map[image]answer{}, wanted: map[image][]*repository{}, idle: make(chan struct{})}
 }
 
 // A repositoryImages resolves what the Dockerfiles of a repository name.
@@ -105,12 +105,7 @@ func (i *images) took() bool {
 }
 
 // poke has the images looked up that are wanted.
-func (i *images) poke() {
-	select {
-	case i.wake <- struct{}{}:
-	default:
-	}
-}
+func (i *images) poke() { i.wake.poke() }
 
 // forget drops what a repository wants.
 func (i *images) forget(r *repository) {

@@ -6,26 +6,36 @@ import (
 	"time"
 )
 
+// poked is received from by who has something to do. However often it is poked until
+// then, that is once.
+type poked chan struct{}
+
+func newPoked() poked { return make(poked, 1) }
+
+func (p poked) poke() {
+	select {
+	case p <- struct{}{}:
+	default:
+	}
+}
+
 // A queue has tasks done one after the other, and keeps nobody waiting who adds
 // one.
 type queue struct {
-	wake chan struct{} // holds one token: there are tasks
+	wake poked // there are tasks
 
 	mu    sync.Mutex // guards the fields below
 	tasks []func()
 	busy  bool // one is being done
 }
 
-func newQueue() *queue { return &queue{wake: make(chan struct{}, 1)} }
+func newQueue() *queue { return &queue{wake: newPoked()} }
 
 func (q *queue) add(task func()) {
 	q.mu.Lock()
 	q.tasks = append(q.tasks, task)
 	q.mu.Unlock()
-	select {
-	case q.wake <- struct{}{}:
-	default:
-	}
+	q.wake.poke()
 }
 
 // settle returns when the tasks that are there now are done, after at most so

@@ -44,7 +44,7 @@ type repository struct {
 	state    atomic.Pointer[state]
 	ready    chan struct{} // closed when the first state is there
 	commands chan func(ctx context.Context)
-	recount  chan struct{} // holds one token: the suggestions may be others now
+	recount  poked // the suggestions may be others now
 
 	suggestions atomic.Int64
 	heldBack    atomic.Bool // a warm-up stopped short because git had not settled
@@ -81,8 +81,8 @@ func newRepository(d *Daemon, r store.Repository) *repository {
 	repo := &repository{
 		root: r.Root, daemon: d, log: d.log.With("component", "repository", "root", r.Root), since: time.Now(),
 		ended: make(chan struct{}), ready: make(chan struct{}), commands: make(chan func(context.Context)),
-		recount: make(chan struct{}, 1), watchers: map[string]*watcher.Watcher{}, consent: r,
-		contents: ledger.NewReader(), sums: make(poked, 1), safe: map[string]bool{}, texts: map[string][]string{}, values: map[string]map[string]string{},
+		recount: newPoked(), watchers: map[string]*watcher.Watcher{}, consent: r,
+		contents: ledger.NewReader(), sums: newPoked(), safe: map[string]bool{}, texts: map[string][]string{}, values: map[string]map[string]string{},
 	}
 	repo.opener = &project.Opener{
 		Secrets: d.secrets, Resolver: repositoryImages{d.images, repo}, User: d.options.User, Env: d.options.Env,
@@ -281,10 +281,7 @@ func (r *repository) publish(ctx context.Context, picture *project.Picture, err 
 	}
 	r.daemon.board.changed()
 	r.daemon.images.poke()
-	select {
-	case r.recount <- struct{}{}:
-	default:
-	}
+	r.recount.poke()
 }
 
 // reconsider publishes the picture again: what is trusted has changed.

@@ -12,20 +12,15 @@ const restAfter = 10 * time.Second
 // so that one that sits all day costs nothing.
 type rest struct {
 	tell  func(resting bool) // Options.Rest; nil tells nobody
-	stirs chan struct{}      // holds one token: something happens
+	stirs poked              // something happens
 }
 
 func newRest(tell func(bool)) *rest {
-	return &rest{tell: tell, stirs: make(chan struct{}, 1)}
+	return &rest{tell: tell, stirs: newPoked()}
 }
 
 // stir says that something happens.
-func (r *rest) stir() {
-	select {
-	case r.stirs <- struct{}{}:
-	default:
-	}
-}
+func (r *rest) stir() { r.stirs.poke() }
 
 // run tells of rest until ctx ends.
 func (r *rest) run(ctx context.Context) {

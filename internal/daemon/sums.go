@@ -11,16 +11,6 @@ import (
 // prediction after each save of an editor, reads again and again.
 const sumsPause = 2 * time.Second
 
-// poked holds one token: something is to be done.
-type poked chan struct{}
-
-func (p poked) poke() {
-	select {
-	case p <- struct{}{}:
-	default:
-	}
-}
-
 // recallSums gives a tree that was just scanned what an earlier daemon found out of
 // its files, or this one in another tree, so that those which did not change need not
 // be read.
