@@ -196,20 +196,14 @@ func TestJoinFacts(t *testing.T) {
 	if j.LocalContext != dir || j.LocalDockerfile != filepath.Join(dir, "Dockerfile") {
 		t.Errorf("paths %q, %q", j.LocalContext, j.LocalDockerfile)
 	}
-	if got := fmt.Sprintf("%v %v %s %s %s %s %v", j.ArgNames, j.NoCache, j.Filename, j.VCSSource, j.VCSRevision, j.VCSContext, j.RemoteContext); got !=
-		"[B MODE] true Dockerfile https://example.com/r.git abc . false" {
+	if got := fmt.Sprintf("%v %v %s %s %s %v", j.ArgNames, j.NoCache, j.Filename, j.VCSRevision, j.VCSContext, j.RemoteContext); got !=
+		"[B MODE] true Dockerfile abc . false" {
 		t.Errorf("facts: %s", got)
 	}
 	if string(j.Dockerfile) != fullFile || len(j.DockerfileDigest) != 64 {
 		t.Errorf("Dockerfile %q with digest %q", j.Dockerfile, j.DockerfileDigest)
 	}
-	if len(j.Locals) != 1 || fmt.Sprint(j.Locals[0]) != "{context [deps src] [*.log]}" {
-		t.Errorf("locals: %v", j.Locals)
-	}
-	if len(j.BaseDigests) != 1 || !strings.HasPrefix(j.BaseDigests[0], "sha256:") {
-		t.Errorf("bases: %v", j.BaseDigests)
-	}
-	if j.TransferBytes <= 0 || j.TransferSeconds <= 0 || j.FixedSeconds <= 0 || j.FixedSeconds > o.Record.Seconds() {
-		t.Errorf("transfer of %d bytes in %v s, fixed %v of %v s", j.TransferBytes, j.TransferSeconds, j.FixedSeconds, o.Record.Seconds())
+	if j.TransferBytes <= 0 || j.FixedSeconds <= 0 || j.FixedSeconds > o.Record.Seconds() {
+		t.Errorf("%d bytes were sent, fixed are %v of %v s", j.TransferBytes, j.FixedSeconds, o.Record.Seconds())
 	}
 }

@@ -5,13 +5,10 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"maps"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"github.com/stokerd/stoker/context/dockerfile"
 )
 
 // A Join is what tells which definition a build was of, and what it cost
@@ -20,12 +17,11 @@ type Join struct {
 	// LocalContext and LocalDockerfile are absolute paths on this machine, as
 	// buildx remembers them; "" for other clients and for remote contexts.
 	LocalContext, LocalDockerfile string
-	// VCSContext and VCSDockerfile are relative to the repository's root, as
-	// buildx reports them when the context is in a git work tree.
-	VCSContext, VCSDockerfile string
-	VCSSource                 string // without credentials
-	VCSRevision               string
-	RemoteContext             bool // the context was a URL
+	// VCSContext is relative to the repository's root, as buildx reports it when the
+	// context is in a git work tree.
+	VCSContext    string
+	VCSRevision   string
+	RemoteContext bool // the context was a URL
 
 	Filename  string // of the Dockerfile, as given; "Dockerfile" by default
 	Target    string
@@ -39,31 +35,17 @@ type Join struct {
 	// stays in memory: what is kept is its digest.
 	Dockerfile       []byte `json:"-"`
 	DockerfileDigest string // sha256 in hex of the text; "" if unknown
-	// Locals are the local sources as the builder asked for them.
-	Locals []Local
-	// BaseDigests are the digests of the images it started from, sorted.
-	BaseDigests []string
 
-	TransferBytes   int64   // sent by the client, Dockerfile and ignore file included
-	TransferSeconds float64 // during which something was sent
+	TransferBytes int64 // sent by the client, Dockerfile and ignore file included
 	// FixedSeconds is the part of the wall time during which no step ran:
 	// transfers, pulls and exports, which no order of steps changes.
 	FixedSeconds float64
-}
-
-// A Local is one local source of a build.
-type Local struct {
-	Name            string // "context", or the name of a named context
-	FollowPaths     []string
-	ExcludePatterns []string
 }
 
 func (b *Builder) join(ev Event, o observation) Join {
 	attrs := ev.record.FrontendAttrs
 	j := Join{
 		VCSContext:    attrs["vcs:localdir:context"],
-		VCSDockerfile: attrs["vcs:localdir:dockerfile"],
-		VCSSource:     withoutUser(attrs["vcs:source"]),
 		VCSRevision:   attrs["vcs:revision"],
 		RemoteContext: attrs["context"] != "",
 		Filename:      "Dockerfile",
@@ -89,8 +71,6 @@ func (b *Builder) join(ev Event, o observation) Join {
 	for _, p := range o.prov {
 		j.addProvenance(p)
 	}
-	slices.Sort(j.BaseDigests)
-	j.BaseDigests = slices.Compact(j.BaseDigests)
 	j.addTimes(ev, o)
 	return j
 }
@@ -101,57 +81,17 @@ func (j *Join) addProvenance(p provenance) {
 		sum := sha256.Sum256(j.Dockerfile)
 		j.DockerfileDigest = hex.EncodeToString(sum[:])
 	}
-	if p.recording == nil {
-		return
-	}
-	for _, r := range p.recording.Plan.Requests {
-		local := Local{Name: r.Local, FollowPaths: r.FollowPaths, ExcludePatterns: r.Excludes}
-		if !slices.ContainsFunc(j.Locals, local.equal) {
-			j.Locals = append(j.Locals, local)
-		}
-	}
-	for _, op := range p.recording.Plan.Ops {
-		if op.Source == nil || op.Source.Kind != dockerfile.ImageSource {
-			continue
-		}
-		if _, digest, ok := strings.Cut(op.Source.Name, "@"); ok {
-			j.BaseDigests = append(j.BaseDigests, digest)
-		}
-	}
-}
-
-func (l Local) equal(other Local) bool {
-	return l.Name == other.Name && slices.Equal(l.FollowPaths, other.FollowPaths) &&
-		slices.Equal(l.ExcludePatterns, other.ExcludePatterns)
 }
 
 func (j *Join) addTimes(ev Event, o observation) {
-	var transfers, steps []*seenVertex
+	var steps []*seenVertex
 	for digest, v := range o.seen.vertices {
 		if l, ok := parseLabel(v.Name); ok && l.step() && o.own(digest) {
 			steps = append(steps, v)
 		}
-		if v.sent > 0 {
-			transfers = append(transfers, v)
-			j.TransferBytes += v.sent
-		}
+		j.TransferBytes += v.sent
 	}
-	j.TransferSeconds = busy(transfers)
 	j.FixedSeconds = max(0, ev.Completed.Sub(ev.Created).Seconds()-busy(steps))
-}
-
-// withoutUser drops the credentials of a repository's address: clients other
-// than buildx may leave them in.
-func withoutUser(address string) string {
-	u, err := url.Parse(address)
-	if err != nil {
-		return ""
-	}
-	if u.Scheme != "" && u.User != nil {
-		u.User = nil
-		return u.String()
-	}
-	return address
 }
 
 // buildxState is what buildx keeps on disk (its localstate and store packages).
