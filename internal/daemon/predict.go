@@ -12,6 +12,7 @@ import (
 
 	"github.com/stokerd/stoker/cache"
 	"github.com/stokerd/stoker/cache/buildkit"
+	buildctx "github.com/stokerd/stoker/context"
 	"github.com/stokerd/stoker/context/dockerfile"
 	"github.com/stokerd/stoker/internal/api"
 	"github.com/stokerd/stoker/internal/ledger"
@@ -137,6 +138,11 @@ func (d *Daemon) site(node *buildkit.Builder, j buildkit.Join) ledger.Site {
 	return site
 }
 
+// siteOf returns where def is built next: whose client does that nobody knows.
+func siteOf(node *buildkit.Builder, copies *ledger.Snapshots, def buildctx.Definition) ledger.Site {
+	return ledger.Site{Snapshots: copies, Keys: []string{plainClient, node.SharedKey(def.Context)}}
+}
+
 // plainClient is the key of clients that give none.
 const plainClient = ""
 
@@ -248,8 +254,7 @@ func (d *Daemon) Predict(ctx context.Context, req api.PredictRequest) (api.Predi
 			return api.Predict{}, problem(b.Problem)
 		}
 		plan := b.Selection.Plan
-		// Whose client builds next nobody knows.
-		site := ledger.Site{Snapshots: known.copies, Keys: []string{plainClient, node.SharedKey(b.Definition.Context)}}
+		site := siteOf(node, known.copies, b.Definition)
 		keys := cache.Keys(plan.Ops, repo.contents.Content(ctx, plan, b.Definition.Name, site, p))
 		g := cache.NewGraph(plan, keys, layered(node)).Planned(plan)
 		nodes := known.Predict(g, recordsOf(plan))

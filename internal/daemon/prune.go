@@ -186,7 +186,7 @@ func (d *Daemon) needs(ctx context.Context, node *buildkit.Builder) needs {
 				continue
 			}
 			plan := b.Selection.Plan
-			site := ledger.Site{Snapshots: known.copies, Keys: []string{plainClient, node.SharedKey(b.Definition.Context)}}
+			site := siteOf(node, known.copies, b.Definition)
 			keys := cache.Keys(plan.Ops, repo.contents.Content(ctx, plan, b.Definition.Name, site, s.picture))
 			g := cache.NewGraph(plan, keys, layered(node)).Planned(plan)
 			for _, r := range known.Results(g) {

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/stokerd/stoker/internal/api"
-	"github.com/stokerd/stoker/internal/ledger"
 	"github.com/stokerd/stoker/internal/project"
 	"github.com/stokerd/stoker/internal/report"
 )
@@ -33,7 +32,7 @@ func (d *Daemon) lookForUnseen(ctx context.Context, r *repository, p *project.Pi
 		if b.Selection == nil {
 			continue
 		}
-		site := ledger.Site{Snapshots: copies, Keys: []string{plainClient, node.SharedKey(b.Definition.Context)}}
+		site := siteOf(node, copies, b.Definition)
 		for _, diff := range r.contents.Unseen(ctx, b.Selection.Plan, b.Definition.Name, site, p) {
 			if f, ok := p.Unseen(b, diff.Path); ok && len(list) < mostUnseen && !slices.ContainsFunc(list, func(have project.Finding) bool { return have.Path == f.Path }) {
 				list = append(list, f)
