@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"reflect"
 
@@ -10,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stokerd/stoker/internal/api"
-	"github.com/stokerd/stoker/internal/client"
 )
 
 type predictOptions struct {
@@ -41,10 +39,7 @@ func (p *predictOptions) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	c, err := p.daemon(ctx)
-	if errors.Is(err, client.ErrNoDaemon) {
-		return &api.Error{Code: api.NoDaemon, Message: "no daemon has seen what the builder did", Hint: "stoker up"}
-	}
+	c, err := p.mustDaemon(ctx, "no daemon has seen what the builder did", "stoker up")
 	if err != nil {
 		return err
 	}

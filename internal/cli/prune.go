@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"cmp"
 	"context"
-	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -56,10 +55,7 @@ func (p *pruneOptions) run(cmd *cobra.Command, names []string) error {
 		return err
 	}
 	ctx := cmd.Context()
-	c, err := p.daemon(ctx)
-	if errors.Is(err, client.ErrNoDaemon) {
-		return &api.Error{Code: api.NoDaemon, Message: "no daemon has seen who made what the builder keeps", Hint: "stoker up"}
-	}
+	c, err := p.mustDaemon(ctx, "no daemon has seen who made what the builder keeps", "stoker up")
 	if err != nil {
 		return err
 	}

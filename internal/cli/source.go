@@ -40,6 +40,16 @@ func (o *options) daemon(ctx context.Context) (*client.Client, error) {
 	return client.Connect(ctx, paths, api.Version{Version: version.Get().Number, PID: os.Getpid(), Level: api.Level})
 }
 
+// mustDaemon is daemon for what only a daemon can answer; where none runs, the error
+// says so in the words of missing and hint.
+func (o *options) mustDaemon(ctx context.Context, missing, hint string) (*client.Client, error) {
+	c, err := o.daemon(ctx)
+	if errors.Is(err, client.ErrNoDaemon) {
+		return nil, &api.Error{Code: api.NoDaemon, Message: missing, Hint: hint}
+	}
+	return c, err
+}
+
 // ask has the daemon answer, or answers on the spot where there is none, where
 // it does not watch the repository, and where onTheSpot says so.
 func ask[T any](ctx context.Context, o *options, onTheSpot bool, question func(source) (T, error)) (T, error) {

@@ -154,10 +154,7 @@ func (s *statusOptions) onTheSpot(ctx context.Context, err error) error {
 
 // follow prints the status now and whenever it changes.
 func (s *statusOptions) follow(ctx context.Context) error {
-	c, err := s.daemon(ctx)
-	if errors.Is(err, client.ErrNoDaemon) {
-		return &api.Error{Code: api.NoDaemon, Message: "no daemon runs that could tell of changes", Hint: "`stoker up` starts one"}
-	}
+	c, err := s.mustDaemon(ctx, "no daemon runs that could tell of changes", "`stoker up` starts one")
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -12,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stokerd/stoker/internal/api"
-	"github.com/stokerd/stoker/internal/client"
 	"github.com/stokerd/stoker/internal/report"
 )
 
@@ -51,13 +49,7 @@ func (w *whyOptions) run(ctx context.Context, args []string) error {
 	if len(args) > 0 {
 		req.Build = args[0]
 	}
-	c, err := w.daemon(ctx)
-	if errors.Is(err, client.ErrNoDaemon) {
-		return &api.Error{
-			Code: api.NoDaemon, Message: "no daemon runs, and only a daemon keeps what builds were made of",
-			Hint: "stoker up; then build",
-		}
-	}
+	c, err := w.mustDaemon(ctx, "no daemon runs, and only a daemon keeps what builds were made of", "stoker up; then build")
 	if err != nil {
 		return err
 	}
