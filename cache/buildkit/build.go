@@ -101,7 +101,7 @@ func (b *Builder) Build(ctx context.Context, r BuildRequest) (Built, error) {
 		opt.FrontendAttrs["attest:sbom"] = "generator=" + r.SBOM
 	}
 	began := time.Now()
-	seen, resp, err := b.run(ctx, opt, r.Display, func(updates chan *client.SolveStatus) (*client.SolveResponse, error) {
+	seen, resp, err := b.shown(ctx, r.Display, func(updates chan *client.SolveStatus) (*client.SolveResponse, error) {
 		return b.client.Solve(ctx, nil, opt, updates)
 	})
 	if lacksExporter(err) && r.Output.Layout != "" && b.engine != nil {
@@ -177,32 +177,11 @@ func (b *Builder) complete(ctx context.Context, built *Built) bool {
 	}
 }
 
-// run has call talk to the builder while the build is shown.
-func (b *Builder) run(ctx context.Context, opt client.SolveOpt, d Display, call func(chan *client.SolveStatus) (*client.SolveResponse, error)) (*replay, *client.SolveResponse, error) {
-	updates, done := make(chan *client.SolveStatus), make(chan struct{})
-	seen := newReplay()
+// shown is run for a build that is shown.
+func (b *Builder) shown(ctx context.Context, d Display, call func(chan *client.SolveStatus) (*client.SolveResponse, error)) (*replay, *client.SolveResponse, error) {
 	show, wait := d.show(ctx)
-	go func() {
-		defer close(done)
-		for s := range updates { // the client closes it
-			seen.add(s)
-			show(s)
-		}
-		wait()
-	}()
-	resp, err := call(updates)
-	<-done
-	switch {
-	case err == nil:
-		return seen, resp, nil
-	case ctx.Err() != nil:
-		return seen, nil, context.Cause(ctx)
-	}
-	kind := seen.failure(err)
-	if missing := missingExporter(err); missing != "" {
-		kind = missing
-	}
-	return seen, nil, &SolveError{Kind: kind, cause: err}
+	defer wait()
+	return b.run(ctx, func(_ *replay, s *client.SolveStatus) { show(s) }, call)
 }
 
 // missingExporter says that the builder cannot give the result in the form asked
@@ -223,7 +202,7 @@ func lacksExporter(err error) bool {
 
 // gatewayRun has fn solve and run through the builder's gateway, without a result.
 func (b *Builder) gatewayRun(ctx context.Context, opt client.SolveOpt, d Display, fn gateway.BuildFunc) error {
-	_, _, err := b.run(ctx, opt, d, func(updates chan *client.SolveStatus) (*client.SolveResponse, error) {
+	_, _, err := b.shown(ctx, d, func(updates chan *client.SolveStatus) (*client.SolveResponse, error) {
 		return b.client.Build(ctx, opt, "stoker", fn, updates)
 	})
 	if err != nil {

@@ -93,7 +93,7 @@ func (b *Builder) intoEngine(ctx context.Context, api *moby.Client, r Request) (
 		opt.FrontendAttrs["platform"] = own
 	}
 	opt.Exports = []client.ExportEntry{{Type: "moby"}}
-	_, resp, err := b.run(ctx, opt, Display{}, func(updates chan *client.SolveStatus) (*client.SolveResponse, error) {
+	_, resp, err := b.shown(ctx, Display{}, func(updates chan *client.SolveStatus) (*client.SolveResponse, error) {
 		return b.client.Solve(ctx, nil, opt, updates)
 	})
 	if err != nil {

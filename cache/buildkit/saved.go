@@ -31,7 +31,7 @@ var errOldForm = errors.New("no OCI layout is in what docker save gives")
 // no other way. There it stays, without a name, as what `docker build` makes without a tag.
 func (b *Builder) buildSaved(ctx context.Context, opt client.SolveOpt, d Display, layout string) (*replay, *client.SolveResponse, error) {
 	opt.Exports = []client.ExportEntry{{Type: "moby"}}
-	seen, resp, err := b.run(ctx, opt, d, func(updates chan *client.SolveStatus) (*client.SolveResponse, error) {
+	seen, resp, err := b.shown(ctx, d, func(updates chan *client.SolveStatus) (*client.SolveResponse, error) {
 		return b.client.Solve(ctx, nil, opt, updates)
 	})
 	if err != nil {

@@ -188,27 +188,41 @@ func (b *Builder) session() []session.Attachable {
 }
 
 func (b *Builder) solve(ctx context.Context, def *llb.Definition, opt client.SolveOpt, report func(Progress)) (*replay, error) {
-	updates := make(chan *client.SolveStatus)
+	seen, _, err := b.run(ctx, func(seen *replay, s *client.SolveStatus) {
+		if report != nil && len(s.Vertexes) > 0 {
+			report(seen.progress())
+		}
+	}, func(updates chan *client.SolveStatus) (*client.SolveResponse, error) {
+		return b.client.Solve(ctx, def, opt, updates)
+	})
+	return seen, err
+}
+
+// run has call talk to the builder; each is told of all that it says, after that was
+// added to what was seen.
+func (b *Builder) run(ctx context.Context, each func(*replay, *client.SolveStatus), call func(chan *client.SolveStatus) (*client.SolveResponse, error)) (*replay, *client.SolveResponse, error) {
+	updates, done := make(chan *client.SolveStatus), make(chan struct{})
 	seen := newReplay()
-	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for s := range updates { // Solve closes it
+		for s := range updates { // the client closes it
 			seen.add(s)
-			if report != nil && len(s.Vertexes) > 0 {
-				report(seen.progress())
-			}
+			each(seen, s)
 		}
 	}()
-	_, err := b.client.Solve(ctx, def, opt, updates)
+	resp, err := call(updates)
 	<-done
-	if err == nil {
-		return seen, nil
+	switch {
+	case err == nil:
+		return seen, resp, nil
+	case ctx.Err() != nil:
+		return seen, nil, context.Cause(ctx)
 	}
-	if ctx.Err() != nil {
-		return seen, context.Cause(ctx)
+	kind := seen.failure(err)
+	if missing := missingExporter(err); missing != "" {
+		kind = missing
 	}
-	return seen, &SolveError{Kind: seen.failure(err), cause: err}
+	return seen, nil, &SolveError{Kind: kind, cause: err}
 }
 
 // A SolveError says which kind of failure ended a solve. The builder's own
