@@ -1,20 +1,98 @@
 package cache
 
 import (
+	"cmp"
 	"slices"
 	"strings"
+
+	"github.com/stokerd/stoker/context/dockerfile"
 )
 
-// align returns for each step of a build the step of another one that stands for
-// it, -1 for none: the same instruction, else one in its place.
-func align(steps, others []Step) []int {
-	to := slices.Repeat([]int{-1}, len(steps))
-	mine, theirs := stages(steps), stages(others)
+// align returns for each step of b the step of another build that stands for it, -1
+// for none: the same instruction, else one in its place. Steps for one platform are
+// those for the same one in the other build, where it has them.
+func align(b, other Build) []int {
+	to := slices.Repeat([]int{-1}, len(b.Steps))
+	mine, theirs := platforms(b.Steps), platforms(other.Steps)
+	for _, p := range mine {
+		list := slices.Clone(theirs)
+		slices.SortStableFunc(list, func(x, y []int) int { return cmp.Compare(likeness(b, other, p, y), likeness(b, other, p, x)) })
+		for _, others := range list { // what several platforms share is listed with one of them
+			for _, pair := range alignStages(b.Steps, other.Steps, p, others) {
+				if to[pair[0]] < 0 {
+					to[pair[0]] = pair[1]
+				}
+			}
+		}
+	}
+	return to
+}
+
+// platforms returns the steps of each platform. A build for a single one does not
+// name it.
+func platforms(steps []Step) [][]int {
+	var list [][]int
+	at := map[string]int{}
+	for i, s := range steps {
+		n, known := at[s.Platform]
+		if !known {
+			n, at[s.Platform] = len(list), len(list)
+			list = append(list, nil)
+		}
+		list[n] = append(list[n], i)
+	}
+	return list
+}
+
+// likeness says how much speaks for steps of two builds being for one platform: its
+// name where both have one, else what the steps do and see.
+func likeness(b, other Build, mine, theirs []int) int {
+	if p := b.Steps[mine[0]].Platform; p != "" && other.Steps[theirs[0]].Platform != "" {
+		if p == other.Steps[theirs[0]].Platform {
+			return 1
+		}
+		return 0
+	}
+	if b.Evidence == nil || other.Evidence == nil {
+		return 0
+	}
+	n := 0
+	for _, pair := range alignStages(b.Steps, other.Steps, mine, theirs) {
+		does := other.Evidence.does(pair[1])
+		for t := range b.Evidence.does(pair[0]) {
+			if does[t] {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// does returns what the operations of a step are made of, and the platforms of the
+// images that they take in.
+func (e *Evidence) does(step int) map[Trait]bool {
+	all := map[Trait]bool{}
+	for _, op := range e.all(step) {
+		for _, t := range e.Operations[op].Traits {
+			all[t] = true
+		}
+		for _, in := range e.Operations[op].Inputs {
+			if from := e.Operations[in.Operation]; from.Source != "" {
+				all[Trait{Kind: dockerfile.PlatformTrait, ID: from.Source, Digest: from.Platform}] = true
+			}
+		}
+	}
+	return all
+}
+
+// alignStages pairs some steps of two builds, stage by stage.
+func alignStages(steps, others []Step, some, someOthers []int) (pairs [][2]int) {
+	mine, theirs := stages(steps, some), stages(others, someOthers)
 	taken := map[string]bool{}
 	for _, s := range mine {
 		if t := find(theirs, s.name); t != nil {
 			taken[s.name] = true
-			pair(to, steps, others, s.steps, t.steps)
+			pairs = append(pairs, pair(steps, others, s.steps, t.steps)...)
 		}
 	}
 	// A stage can have got a name, or another one.
@@ -26,11 +104,11 @@ func align(steps, others []Step) []int {
 	}
 	for _, s := range mine {
 		if !taken[s.name] && len(rest) > 0 {
-			pair(to, steps, others, s.steps, rest[0].steps)
+			pairs = append(pairs, pair(steps, others, s.steps, rest[0].steps)...)
 			rest = rest[1:]
 		}
 	}
-	return to
+	return pairs
 }
 
 // A stage is the steps of one, for one platform.
@@ -39,10 +117,10 @@ type stage struct {
 	steps []int
 }
 
-func stages(steps []Step) []stage {
+func stages(steps []Step, some []int) []stage {
 	var list []stage
-	for i, s := range steps {
-		name := s.Platform + " " + s.Stage
+	for _, i := range some {
+		name := steps[i].Stage
 		if t := find(list, name); t != nil {
 			t.steps = append(t.steps, i)
 		} else {
@@ -62,7 +140,7 @@ func find(list []stage, name string) *stage {
 }
 
 // pair aligns the steps of two stages.
-func pair(to []int, steps, others []Step, mine, theirs []int) {
+func pair(steps, others []Step, mine, theirs []int) (pairs [][2]int) {
 	texts := func(all []Step, list []int) []string {
 		var texts []string
 		for _, i := range list {
@@ -70,7 +148,8 @@ func pair(to []int, steps, others []Step, mine, theirs []int) {
 		}
 		return texts
 	}
-	matches(texts(steps, mine), texts(others, theirs), func(i, j int) { to[mine[i]] = theirs[j] })
+	matches(texts(steps, mine), texts(others, theirs), func(i, j int) { pairs = append(pairs, [2]int{mine[i], theirs[j]}) })
+	return pairs
 }
 
 // matches calls match with what of two lists of instructions stands for each other:

@@ -18,7 +18,7 @@ type comparison struct {
 }
 
 func newComparison(b, other Build) *comparison {
-	return &comparison{build: b, other: other, steps: align(b.Steps, other.Steps), seen: map[[2]int]bool{}}
+	return &comparison{build: b, other: other, steps: align(b, other), seen: map[[2]int]bool{}}
 }
 
 // step compares step i with step j of the other build.
@@ -35,9 +35,32 @@ func (c *comparison) step(i, j int) {
 			c.later = c.later[1:]
 			next()
 		}
+		c.causes = withoutPlain(c.causes)
 		return
 	}
 	c.edited(i, j) // it is made of other operations
+}
+
+// another reports whether what was compared is for different platforms.
+func (c *comparison) another() bool {
+	return slices.ContainsFunc(c.causes, func(c Cause) bool { return c.Kind == ByPlatform })
+}
+
+// withoutPlain leaves one cause that is ByPlatform, of several that which says most.
+func withoutPlain(causes []Cause) []Cause {
+	best := -1
+	for i, c := range causes {
+		if c.Kind == ByPlatform && (best < 0 || causes[best].After == "" && c.After != "") {
+			best = i
+		}
+	}
+	var list []Cause
+	for i, c := range causes {
+		if c.Kind != ByPlatform || i == best {
+			list = append(list, c)
+		}
+	}
+	return list
 }
 
 // all returns the operations of a step.

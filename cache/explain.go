@@ -227,8 +227,10 @@ func (x *explainer) breaker(i int) Explanation {
 		if c.other.Evidence = x.earlier.Evidence(n); c.other.bare() {
 			continue
 		}
-		looked++
 		c.step(i, j)
+		if !c.another() {
+			looked++
+		}
 		if best.Against == "" || weight(c.causes) < weight(best.Causes) {
 			best = Explanation{Causes: c.causes, Against: a.Ref}
 		}
@@ -246,13 +248,17 @@ func (x *explainer) breaker(i int) Explanation {
 	return best
 }
 
-// weight orders what builds differ in: the fewer things the better, and any
-// number of them is better than what is not known.
+// weight orders what builds differ in: the fewer things the better. Any number of
+// them is better than another platform, for which steps are mostly made as well, and
+// that than what is not known.
 func weight(causes []Cause) int {
 	n := len(causes)
 	for _, c := range causes {
-		if c.Kind == ByUnknown {
+		switch c.Kind {
+		case ByPlatform:
 			n += 1000
+		case ByUnknown:
+			n += 100_000
 		}
 	}
 	return n

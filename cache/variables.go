@@ -199,7 +199,8 @@ func (c *comparison) variable(name string, mine, theirs *Line, step int) {
 		cause.How = Edited
 	default:
 		cause.How = Edited // of the global one, or of an instruction between
-		if l := c.redefined(name, mine, theirs); l != nil {
+		l := c.redefined(name, mine, theirs)
+		if l != nil {
 			cause.Line = l.Number
 		}
 		for _, used := range after.Uses {
@@ -208,8 +209,36 @@ func (c *comparison) variable(name string, mine, theirs *Line, step int) {
 				break
 			}
 		}
+		if l == nil && cause.How == Edited && c.build.Evidence.ofPlatform([]string{name}, mine) {
+			cause = Cause{Kind: ByPlatform, Step: step}
+		}
 	}
 	c.add(cause)
+}
+
+// ofPlatform reports whether the platform that is built for, or on, is part of the
+// value of a variable at a place (BuildKit: dockerfile2llb/platform.go).
+func (e *Evidence) ofPlatform(names []string, at *Line) bool {
+	above, seen := e.scope(at), map[string]bool{}
+	var of func(names []string, above scope) bool
+	of = func(names []string, above scope) bool {
+		return slices.ContainsFunc(names, func(name string) bool {
+			l := above.definer(name)
+			if l == nil || seen[name] {
+				return false
+			}
+			seen[name] = true
+			_, given := e.Args[name]
+			return l.Keyword == "ARG" && !given && slices.Contains(platformArgs, name) || of(l.Uses, above)
+		})
+	}
+	return of(names, above)
+}
+
+// platformArgs are those that BuildKit gives a value, unless the client does.
+var platformArgs = []string{
+	"BUILDPLATFORM", "BUILDOS", "BUILDOSVERSION", "BUILDARCH", "BUILDVARIANT",
+	"TARGETPLATFORM", "TARGETOS", "TARGETOSVERSION", "TARGETARCH", "TARGETVARIANT",
 }
 
 // redefined returns the last instruction above a place that gives a variable its value
@@ -256,14 +285,19 @@ func (c *comparison) around(kinds []dockerfile.TraitKind, mine, theirs *Line, st
 			}
 			c.add(Cause{Kind: ByDockerfile, Step: step, Line: at, Before: textOf(before), After: textOf(after)})
 			found = true
-		default:
-			found = c.variables(after.Uses, after, before, step) || found
+		case c.variables(after.Uses, after, before, step):
+			found = true
+		case kind != dockerfile.CommandTrait && c.build.Evidence.ofPlatform(after.Uses, after):
+			c.add(Cause{Kind: ByPlatform, Step: step})
+			found = true
 		}
 	}
 	switch {
 	case found:
 	case c.build.Evidence.Args[epoch] != c.other.Evidence.Args[epoch] && mine.Keyword != "RUN": // no key of a RUN has it
 		c.variable(epoch, mine, theirs, step)
+	case !slices.Contains(kinds, dockerfile.OptionTrait) && c.build.Evidence.ofPlatform(mine.Uses, mine):
+		c.add(Cause{Kind: ByPlatform, Step: step})
 	default:
 		c.add(Cause{Kind: ByOptions, Step: step})
 	}

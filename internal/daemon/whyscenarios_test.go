@@ -17,8 +17,8 @@ import (
 
 // TestWhyScenarios builds the states of each file in testdata/why, one after the
 // other: N/… are files as they are from build N on, N/link/… links to what they
-// hold. NONCE stands for a word of the run's own, and attrs are attributes of the
-// builds. want has a line for each step that breaks the cache from build 2 on.
+// hold. NONCE stands for a word of the run's own, attrs are attributes of all builds
+// and N/attrs of one. want has a line for each step that breaks the cache from build 2 on.
 func TestWhyScenarios(t *testing.T) {
 	files, err := filepath.Glob("testdata/why/*.txtar")
 	if err != nil || len(files) == 0 {
@@ -37,7 +37,7 @@ func whyScenario(t *testing.T, r *running, file string) {
 		t.Fatal(err)
 	}
 	nonce := strings.ToLower(rand.Text())
-	root, attrs, want := repository(t, nil), map[string]string{}, ""
+	root, attrs, want := repository(t, nil), map[int]string{}, ""
 	states := map[int]map[string]string{}
 	for _, f := range archive.Files {
 		text := strings.ReplaceAll(string(f.Data), "NONCE", nonce)
@@ -46,13 +46,14 @@ func whyScenario(t *testing.T, r *running, file string) {
 		case f.Name == "want":
 			want = text
 		case f.Name == "attrs":
-			for line := range strings.Lines(text) {
-				name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
-				attrs[name] = value
-			}
+			attrs[0] = text
 		default:
 			if _, err := fmt.Sscanf(f.Name, "%d/", &n); err != nil {
 				t.Fatalf("%s is of no build", f.Name)
+			}
+			if strings.HasSuffix(f.Name, "/attrs") {
+				attrs[n] = text
+				continue
 			}
 			if states[n] == nil {
 				states[n] = map[string]string{}
@@ -76,7 +77,7 @@ func whyScenario(t *testing.T, r *running, file string) {
 		if n == 1 {
 			r.up(root, false)
 		}
-		if err := build(t, root, "", attrs); err != nil {
+		if err := build(t, root, "", attributes(attrs[0], attrs[n])); err != nil {
 			t.Fatal(err)
 		}
 		answer := r.why(root, n, api.WhyRequest{})
@@ -94,6 +95,16 @@ func whyScenario(t *testing.T, r *running, file string) {
 	if d := cmp.Diff(want, got.String()); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
+}
+
+// attributes reads those of a build, one a line.
+func attributes(texts ...string) map[string]string {
+	attrs := map[string]string{}
+	for line := range strings.Lines(strings.Join(texts, "")) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		attrs[name] = value
+	}
+	return attrs
 }
 
 // causeLine writes why a step ran in one line.
