@@ -53,12 +53,18 @@ func (m *Mirror) sight(n Node, found []sighting) sighting {
 		m.probe(n, found, &s)
 	}
 	if n.Doubted || m.doubted[n.Digests[0]] {
-		s.anything, s.reason = true, NotObserved
+		if s.anything = true; !s.reason.atSource() {
+			s.reason = NotObserved
+		}
 	}
 	m.complete(n, found, &s)
 	s.settled = m.settles(n, found, s.sure)
 	return s
 }
+
+// atSource reports whether u is about what comes from outside: nobody could know that,
+// whatever was observed.
+func (u Uncertainty) atSource() bool { return u == NotRead || u == NotSeen || u == NotResolved }
 
 // settles reports whether the solver looks no further for keys of n when it has
 // found those in sure (BuildKit: edge.recalcCurrentState).
@@ -104,7 +110,7 @@ func (m *Mirror) probe(n Node, found []sighting, s *sighting) {
 		} else {
 			s.sure, s.might, s.late, s.fast = intersect(s.sure, sure), intersect(s.might, might), intersect(s.late, late), intersect(s.fast, fast)
 		}
-		if reason != "" && s.reason == "" {
+		if reason != "" && s.reason == "" || reason.atSource() && !s.reason.atSource() {
 			s.reason = reason
 		}
 	}

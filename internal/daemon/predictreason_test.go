@@ -1,0 +1,67 @@
+package daemon_test
+
+import (
+	"crypto/rand"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stokerd/stoker/internal/api"
+	"github.com/stokerd/stoker/internal/lab"
+)
+
+// outlook writes what is predicted of the next build of a definition.
+func (r *running) outlook(dir, name string) string {
+	r.t.Helper()
+	answer, err := r.Predict(r.t.Context(), api.PredictRequest{Query: api.Query{Dir: dir, Names: []string{name}}})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	var list []string
+	for _, s := range answer.Definitions[0].Steps {
+		word := s.Outcome
+		if s.Outcome == "unknown" {
+			word += ": " + s.Cause.Kind + ": " + s.Cause.Text
+		}
+		list = append(list, word)
+	}
+	return strings.Join(list, "\n")
+}
+
+// TestPredictDownload: what an address gives now is not known before a build asks it,
+// and that is what is said, not that a build was missed.
+func TestPredictDownload(t *testing.T) {
+	r := start(t, t.TempDir(), map[string]string{"BUILDKIT_HOST": lab.For(t).Address()})
+	r.connected()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "one") }))
+	defer server.Close()
+	dir, nonce := lab.Dir(t), strings.ToLower(rand.Text())
+	write(t, filepath.Join(dir, "Dockerfile"), "FROM node:20\nWORKDIR /"+nonce+"\nADD "+server.URL+"/"+nonce+" /file\nRUN echo "+nonce+"\n")
+	if _, err := r.Up(t.Context(), api.UpRequest{Dir: dir}); err != nil {
+		t.Fatal(err)
+	}
+	other := walk{t: t, dir: dir, builder: dial(t, lab.For(t).Address())}
+	other.build()
+	repo := r.recorded(dir, &other)
+	const want = "hit\nunknown: unresolved: it is not known what an image's tag or an address stands for\n" +
+		"unknown: unresolved: it is not known what an image's tag or an address stands for"
+	if got := r.outlook(dir, repo.Definitions[0].Name); got != want {
+		t.Errorf("predicted:\n%s", got)
+	}
+}
+
+// recorded waits for the last build of another client.
+func (r *running) recorded(dir string, other *walk) api.Repository {
+	r.t.Helper()
+	return r.wait(dir, "the build", func(repo api.Repository) bool {
+		for _, d := range repo.Definitions {
+			if d.Last != nil && d.Last.Ref == other.last {
+				return true
+			}
+		}
+		return false
+	})
+}
