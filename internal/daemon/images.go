@@ -296,6 +296,37 @@ func (r *repository) mayLookUp(ref string) bool {
 	return false
 }
 
+// withheld returns which operations of a plan depend on an image that is not known
+// because it may not be looked up, and what has to happen before it may; nil for
+// none.
+func (r *repository) withheld(plan *dockerfile.Plan) (ops []bool, until string) {
+	waiting := map[string]bool{}
+	for _, ref := range slices.Concat(plan.Assumed, plan.Remembered) {
+		if !r.mayLookUp(ref) {
+			name, _, _ := strings.Cut(ref, "@")
+			waiting[name] = true
+		}
+	}
+	if len(waiting) == 0 {
+		return nil, ""
+	}
+	ops = make([]bool, len(plan.Ops))
+	for i, op := range plan.Ops {
+		if op.Source != nil {
+			name, _, _ := strings.Cut(op.Source.Name, "@")
+			ops[i] = op.Source.Kind == dockerfile.ImageSource && waiting[name]
+		}
+		for _, in := range op.Inputs {
+			ops[i] = ops[i] || ops[in.Op]
+		}
+	}
+	until = "you run: stoker allow"
+	if r.allowed() { // HEAD moved to commits that the user neither made nor built
+		until = "you build, or run: stoker allow --pulls"
+	}
+	return ops, until
+}
+
 // spelt reports whether text names ref literally, digest included, in its short
 // or long form.
 func spelt(ref string, text []byte) bool {

@@ -275,8 +275,9 @@ func (d *Daemon) Predict(ctx context.Context, req api.PredictRequest) (api.Predi
 		if err != nil {
 			return api.Predict{}, err
 		}
+		withheld, until := repo.withheld(plan)
 		told := report.Prediction(report.Predicted{
-			Build: b, Graph: g, Nodes: nodes, Luck: known.Luck(g), Expected: expected, Reading: !caught,
+			Build: b, Graph: g, Nodes: nodes, Luck: known.Luck(g), Expected: expected, Reading: !caught, Withheld: withheld, Until: until,
 			Explain: d.explainNext(ctx, repo, p, b, nodes, earlier),
 		})
 		repo.told.put(p, node.Info().Name, told)

@@ -65,3 +65,30 @@ func (r *running) recorded(dir string, other *walk) api.Repository {
 		return false
 	})
 }
+
+// TestPredictWithheld: an image whose name build args are part of is not looked up in
+// a repository that is not allowed, and it is said what mends that.
+func TestPredictWithheld(t *testing.T) {
+	env, change := onLab(t, "prewarm: {level: off}\n", &logbook{})
+	r := start(t, t.TempDir(), env, change)
+	r.connected()
+	nonce := strings.ToLower(rand.Text())
+	root := repository(t, map[string]string{
+		"Dockerfile": "ARG BASE=node:20\nFROM ${BASE} AS a\nRUN echo " + nonce + "\nFROM busybox\nRUN echo " + nonce + "\nCOPY --from=a /etc /" + nonce + "\n",
+	})
+	r.up(root, false)
+	other := walk{t: t, dir: root, builder: dial(t, lab.For(t).Address())}
+	other.build()
+	name := r.recorded(root, &other).Definitions[0].Name
+	const want = "unknown: unresolved: an image is not looked up until you run: stoker allow\nhit\n" +
+		"unknown: unresolved: an image is not looked up until you run: stoker allow"
+	if got := r.outlook(root, name); got != want {
+		t.Errorf("predicted:\n%s", got)
+	}
+	if _, err := r.Allow(t.Context(), api.AllowRequest{Dir: root}); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.outlook(root, name); got != "hit\nhit\nhit" {
+		t.Errorf("once it is allowed, predicted:\n%s", got)
+	}
+}

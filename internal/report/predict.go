@@ -20,6 +20,10 @@ type Predicted struct {
 	Expected cache.Expectation
 	// Reading says that builds are still to be read that the builder has had.
 	Reading bool
+	// Withheld are the nodes that depend on an image that is not looked up until what
+	// Until says; nil for none.
+	Withheld []bool
+	Until    string
 	// Explain says why a step will run, in the words of why; nil if nobody knows.
 	Explain func(step int) *api.WhyCause
 }
@@ -51,6 +55,9 @@ func Prediction(p Predicted) api.Prediction {
 			if p.Reading && forecast.Reason == cache.NotObserved {
 				step.Cause.Text = "the builder may have its result: what was built before is still being read"
 			}
+			if forecast.Reason == cache.NotResolved && p.withheld(i) {
+				step.Cause.Text = "an image is not looked up until " + p.Until
+			}
 			if forecast.Reason == cache.ByStageContent && luck.Of > 0 {
 				step.Cause.Text += fmt.Sprintf("; unchanged in %d of %d runs", luck.Reused, luck.Of)
 				step.Cause.Reused, step.Cause.Of = luck.Reused, luck.Of
@@ -60,6 +67,16 @@ func Prediction(p Predicted) api.Prediction {
 	}
 	addSeconds(&out, plan.Steps, p.Expected)
 	return out
+}
+
+// withheld reports whether a step depends on an image that may not be looked up.
+func (p Predicted) withheld(step int) bool {
+	for i, n := range p.Graph.Nodes {
+		if p.Withheld != nil && p.Withheld[i] && slices.Contains(n.Steps, step) {
+			return true
+		}
+	}
+	return false
 }
 
 // missCause says why a step will run: by comparison with earlier builds, else as
