@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/stokerd/stoker/cache/buildkit"
+	buildctx "github.com/stokerd/stoker/context"
 	"github.com/stokerd/stoker/context/dockerfile"
 	"github.com/stokerd/stoker/internal/ledger"
 	"github.com/stokerd/stoker/internal/project"
@@ -22,11 +23,10 @@ type seenFiles struct {
 	past     *ledger.Past // nil where somebody looked
 }
 
-// filesOf returns what is known of the files of a build of a definition in repo,
-// which may be nil. span is what the repositories held when it began and when it had
+// filesOf returns what is known of the files of a build in repo, which may be nil. span is what the repositories held when it began and when it had
 // ended, nil if nobody looked.
-func (d *Daemon) filesOf(ctx context.Context, node *buildkit.Builder, seen buildkit.Observed, span []moment, repo *repository, definition string) seenFiles {
-	f := seenFiles{reader: d.contents(repo), site: d.site(node, seen.Join), name: definition}
+func (d *Daemon) filesOf(ctx context.Context, node *buildkit.Builder, seen buildkit.Observed, span []moment, repo *repository) seenFiles {
+	f := seenFiles{reader: d.contents(repo), site: d.site(node, seen.Join)}
 	if span != nil {
 		f.pictures = picturesOf(span, repo)
 		return f
@@ -41,6 +41,28 @@ func (d *Daemon) filesOf(ctx context.Context, node *buildkit.Builder, seen build
 		}
 	}
 	return f
+}
+
+// of says which definition the build was of. One that is met for the first time is sent
+// the files of another of the same Dockerfile and folder.
+func (f *seenFiles) of(def buildctx.Definition, j buildkit.Join) {
+	f.name = def.Name
+	if len(f.pictures) == 0 {
+		return
+	}
+	if _, known := f.pictures[0].Find(def.Name); known {
+		return
+	}
+	folder, file := def.Context, def.Dockerfile
+	if folder == "" {
+		folder, file = j.LocalContext, dockerfilePath(j)
+	}
+	for _, b := range f.pictures[0].Builds {
+		if b.Selection != nil && b.Definition.Dockerfile != "" && samePath(b.Definition.Context, folder) && samePath(b.Definition.Dockerfile, file) {
+			f.name = b.Definition.Name
+			return
+		}
+	}
 }
 
 // watched returns what the repository held while it was looked at, nil if nobody did.

@@ -35,11 +35,15 @@ func (r *repository) definitions() []buildctx.Definition {
 	return defs
 }
 
-// learn makes a definition of a build in r that none describes, and reports
-// whether it could. The values of its args stay in memory; after a restart they
+// learn makes a definition of a build in r that none declares, and reports whether it
+// could. def says of what folder it was where the client does not. The values of its args stay in memory; after a restart they
 // are read again from the builder's history, for as long as that has the build.
-func (r *repository) learn(ctx context.Context, ev buildkit.Event, j buildkit.Join) bool {
-	l, ok := r.learnt(ev, j)
+func (r *repository) learn(ctx context.Context, ev buildkit.Event, j buildkit.Join, def buildctx.Definition) bool {
+	folder, file := j.LocalContext, dockerfilePath(j)
+	if folder == "" {
+		folder, file = def.Context, def.Dockerfile
+	}
+	l, ok := r.learnt(ev, j, folder, file)
 	if !ok {
 		return false
 	}
@@ -84,11 +88,11 @@ func (r *repository) digests(ev buildkit.Event) map[string]string {
 	return digests
 }
 
-// learnt returns what a build says of its definition, if that is enough to build
-// it again: folders within the repository, and a Dockerfile that is a file.
-func (r *repository) learnt(ev buildkit.Event, j buildkit.Join) (store.Learnt, bool) {
+// learnt returns what a build of a Dockerfile in a folder says of its definition, if that
+// is enough to build it again: folders within the repository, and a Dockerfile that is a file.
+func (r *repository) learnt(ev buildkit.Event, j buildkit.Join, folder, file string) (store.Learnt, bool) {
 	l := store.Learnt{
-		Repository: r.root, Context: r.relative(j.LocalContext), Dockerfile: r.relative(dockerfilePath(j)),
+		Repository: r.root, Context: r.relative(folder), Dockerfile: r.relative(file),
 		Target: j.Target, Platforms: j.Platforms, Args: r.digests(ev), Ref: ev.Ref, Seen: ev.Completed,
 	}
 	if j.RemoteContext || !filepath.IsLocal(l.Context) || !filepath.IsLocal(l.Dockerfile) {

@@ -14,6 +14,7 @@ import (
 	"github.com/stokerd/stoker/cache"
 	"github.com/stokerd/stoker/cache/buildkit"
 	buildctx "github.com/stokerd/stoker/context"
+	"github.com/stokerd/stoker/context/dockerfile"
 	"github.com/stokerd/stoker/internal/project"
 )
 
@@ -135,7 +136,8 @@ func (d *Daemon) record(ctx context.Context, node *buildkit.Builder, ev buildkit
 		before = span[0]
 	}
 	repo, def := d.belongs(ctx, ev, seen, before)
-	files := d.filesOf(ctx, node, seen, span, repo, def.Name)
+	files := d.filesOf(ctx, node, seen, span, repo)
+	files.of(def, seen.Join)
 	presumed := repo.presume(ctx, ev, seen, files.watched(), def)
 	if span != nil || ev.Completed.After(d.account(node).Seen()) {
 		d.enter(ctx, node, seen, presumed.parts, files)
@@ -143,10 +145,11 @@ func (d *Daemon) record(ctx context.Context, node *buildkit.Builder, ev buildkit
 	if repo == nil {
 		return
 	}
-	if (def.Context == "" || def.Origin == buildctx.Observed) && repo.learn(ctx, ev, seen.Join) {
+	if (def.Context == "" || def.Origin == buildctx.Observed) && repo.learn(ctx, ev, seen.Join, def) {
 		_, def = d.belongs(ctx, ev, seen, before)
 	}
-	seen.Record.Repository, seen.Record.Definition, files.name = repo.root, def.Name, def.Name
+	seen.Record.Repository, seen.Record.Definition = repo.root, def.Name
+	files.of(def, seen.Join)
 	if def.Shown != "" {
 		seen.Unname()
 	}
@@ -227,6 +230,9 @@ func (d *Daemon) belongs(ctx context.Context, ev buildkit.Event, seen buildkit.O
 			bestRepo, best, score, shared = r, buildctx.Definition{Name: observedName(r, seen.Join)}, n, false
 		}
 	}
+	if bestRepo == nil && seen.Join.Target != "" {
+		return d.stageOf(ctx, ev, seen, before)
+	}
 	if shared {
 		// Two clones have the same text: whose it was nobody can tell.
 		return nil, buildctx.Definition{}
@@ -234,10 +240,80 @@ func (d *Daemon) belongs(ctx context.Context, ev buildkit.Event, seen buildkit.O
 	return bestRepo, best
 }
 
-// match scores how surely a build was of a definition; 0 means that it was not.
-// resembles is asked where only the steps can tell.
+// stageOf finds the repository whose Dockerfile has the stage that a build was of, and
+// makes a definition of it. Only a client that tells no folder needs that.
+func (d *Daemon) stageOf(ctx context.Context, ev buildkit.Event, seen buildkit.Observed, before moment) (*repository, buildctx.Definition) {
+	var (
+		repo *repository
+		def  buildctx.Definition
+	)
+	for _, r := range d.all() {
+		s := r.state.Load()
+		if s == nil || s.picture == nil {
+			continue
+		}
+		for _, b := range s.picture.Builds {
+			stage := *b
+			if stage.Definition.Target = seen.Join.Target; stage.Definition.Dockerfile == "" || repo == r {
+				continue
+			}
+			if r.match(stage.Definition, seen.Join, func() bool { return r.resembles(ctx, ev, seen, before, &stage) }) == 0 {
+				continue
+			}
+			if repo != nil {
+				return nil, buildctx.Definition{} // two clones have the same text
+			}
+			repo, def = r, buildctx.Definition{
+				Name: r.relative(b.Definition.Dockerfile) + "#" + seen.Join.Target, Origin: buildctx.Observed,
+				Context: b.Definition.Context, Dockerfile: b.Definition.Dockerfile, Target: seen.Join.Target,
+			}
+		}
+	}
+	return repo, def
+}
+
+// match scores how surely a build was of a definition; 0 means that it was not. Of two
+// that give the same stage, the one that names it alike. resembles is asked where only
+// the steps can tell.
 func (r *repository) match(def buildctx.Definition, j buildkit.Join, resembles func() bool) int {
-	if j.Target != def.Target || j.RemoteContext != def.Remote() {
+	switch {
+	case j.Target == def.Target:
+		return 2 * r.score(def, j, resembles)
+	case sameStage(def, j):
+		return max(0, 2*r.score(def, j, resembles)-1)
+	}
+	return 0
+}
+
+// sameStage reports whether the target of a build is that of a definition by another
+// name: the last stage can go without one.
+func sameStage(def buildctx.Definition, j buildkit.Join) bool {
+	text := j.Dockerfile
+	if text == nil {
+		text, _ = def.DockerfileText() // without one, only equal names are
+	}
+	lines, err := dockerfile.Outline(text)
+	if err != nil {
+		return false
+	}
+	last := ""
+	for _, l := range lines {
+		if l.Keyword == "FROM" {
+			last = l.Name
+		}
+	}
+	stage := func(target string) string {
+		if target == "" {
+			return last
+		}
+		return target
+	}
+	return strings.EqualFold(stage(def.Target), stage(j.Target))
+}
+
+// score is match, but for the target.
+func (r *repository) score(def buildctx.Definition, j buildkit.Join, resembles func() bool) int {
+	if j.RemoteContext != def.Remote() {
 		return 0
 	}
 	if len(j.Platforms) > 0 && len(def.Platforms) > 0 && !slices.Equal(j.Platforms, def.Platforms) {

@@ -1,0 +1,65 @@
+package daemon_test
+
+import (
+	"crypto/rand"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stokerd/stoker/internal/api"
+)
+
+// TestPredictTarget: a build that names the last stage is one of the definition that
+// does not; one of another stage is of a definition of its own. What either took is
+// known from then on, whether the client tells of what folder it was or not.
+func TestPredictTarget(t *testing.T) {
+	env, change := onLab(t, "prewarm: {level: off}\n", &logbook{})
+	home := t.TempDir()
+	r := start(t, home, env, change)
+	r.connected()
+	for _, client := range []string{"plain", "buildx"} {
+		state := ""
+		if client == "buildx" {
+			state = filepath.Join(home, ".docker", "buildx")
+		}
+		nonce := strings.ToLower(rand.Text())
+		root := repository(t, map[string]string{
+			"Dockerfile": "FROM busybox AS test\nCOPY src /" + nonce + "/\nFROM busybox AS final\nCOPY conf /" + nonce + "\n",
+			"src/a":      nonce, "conf/a": nonce,
+		})
+		r.up(root, false)
+		if err := build(t, root, state, map[string]string{"target": "FINAL"}); err != nil {
+			t.Fatal(err)
+		}
+		repo := r.wait(root, "the build of the last stage", func(repo api.Repository) bool {
+			return len(repo.Definitions) > 0 && repo.Definitions[0].Builds == 1
+		})
+		name := repo.Definitions[0].Name
+		if got := r.outlook(root, name); got != "hit" || len(repo.Definitions) != 1 {
+			t.Errorf("%s: after a build of the last stage by name, of %d definitions:\n%s", client, len(repo.Definitions), got)
+		}
+		if err := build(t, root, state, map[string]string{"target": "test"}); err != nil {
+			t.Fatal(err)
+		}
+		repo = r.wait(root, "the build of another stage", func(repo api.Repository) bool {
+			return len(repo.Definitions) == 2 && repo.Definitions[0].Builds+repo.Definitions[1].Builds == 2
+		})
+		for _, d := range repo.Definitions {
+			if got := r.outlook(root, d.Name); got != "hit" || d.Builds != 1 || d.Name != name && d.Target != "test" {
+				t.Errorf("%s: %s, of target %q, after %d builds:\n%s", client, d.Name, d.Target, d.Builds, got)
+			}
+		}
+		write(t, filepath.Join(root, "src", "a"), nonce+"2")
+		if err := build(t, root, state, map[string]string{"target": "test"}); err != nil {
+			t.Fatal(err)
+		}
+		r.wait(root, "the second build", func(repo api.Repository) bool { return repo.Definitions[0].Builds+repo.Definitions[1].Builds == 3 })
+		why, err := r.Why(t.Context(), api.WhyRequest{Dir: root})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s := why.Steps[0]; s.Cause == nil || s.Cause.Kind != "files" || len(s.Cause.Paths) != 1 || s.Cause.Paths[0].Path != "src/a" {
+			t.Errorf("%s: an edit after the first build of a stage: %+v", client, why.Steps)
+		}
+	}
+}
