@@ -126,8 +126,39 @@ func TestJoined(t *testing.T) {
 	if got := outcomes(results[0]); got != "executed cascaded" {
 		t.Errorf("the first build: %s", got)
 	}
-	if got := outcomes(results[1]); got != "hit joined" && got != "joined joined" {
+	if got := outcomes(results[1]); got != "hit joined" {
 		t.Errorf("the build that came while it ran: %s", got)
+	}
+}
+
+// A build of another target shares the run of a stage that both need. Its own steps on
+// that stage tell when it was there, and the step that it waited for is joined.
+func TestJoinedByAnotherTarget(t *testing.T) {
+	b, first, second := connect(t), otherClient(t), otherClient(t)
+	nonce := rand.Text()
+	dir, _ := project(t, "FROM busybox AS base\nCOPY deps /deps\nRUN echo running-"+nonce+" && sleep 3\n"+
+		"FROM base AS one\nRUN echo one-"+nonce+"\nFROM base AS two\nRUN echo two-"+nonce+"\n")
+	var wg sync.WaitGroup
+	status := make(chan *client.SolveStatus)
+	var got cache.Record
+	wg.Go(func() {
+		waitFor(status, "running-", func() {
+			wg.Go(func() {
+				ref, err := build(t.Context(), t, second, dir, map[string]string{"target": "two"}, nil)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				got = observe(t, b, ref).Record
+			})
+		})
+	})
+	if _, err := build(t.Context(), t, first, dir, map[string]string{"target": "one"}, status); err != nil {
+		t.Fatal(err)
+	}
+	wg.Wait()
+	if got := outcomes(got); got != "hit joined cascaded" {
+		t.Errorf("the build of another target that came while it ran: %s", got)
 	}
 }
 

@@ -68,7 +68,7 @@ func (b *Builder) Observe(ctx context.Context, ev Event) (Observed, error) {
 	if err != nil {
 		return Observed{}, err
 	}
-	o := observation{seen: seen, prov: prov, status: statusOf(ev), imports: importsCache(ev, seen), plain: plainly(ev, b.platform())}
+	o := observation{seen: seen, prov: prov, status: statusOf(ev), imports: importsCache(ev, seen), plain: plainly(ev, b.platform()), created: ev.Created}
 	o.collect()
 	record := cache.Record{
 		Builder:    b.info.Name,
@@ -150,6 +150,7 @@ type observation struct {
 	status  cache.Status
 	imports bool
 	plain   bool // a plan can say all that its keys hold
+	created time.Time
 
 	labels map[string]label // of the steps' vertices, by digest
 	groups []*group         // the steps
@@ -272,11 +273,15 @@ func (o *observation) steps() []cache.Step {
 	return steps
 }
 
-// foreign returns the names of what other builds were running.
+// foreign returns the names of what other builds were running and gave this one. What
+// had come to its end before this one began was there, as any result is.
 func (o *observation) foreign() map[string]bool {
 	names := map[string]bool{}
 	for digest, v := range o.seen.vertices {
-		if !o.own(digest) && v.Started != nil && !v.Cached {
+		if o.own(digest) || v.Started == nil || v.Cached || v.Error != "" {
+			continue
+		}
+		if v.Completed == nil && o.status == cache.Completed || v.Completed != nil && v.Completed.After(o.created) {
 			names[v.Name] = true
 		}
 	}
@@ -294,7 +299,7 @@ func (o *observation) facts(digest string, index map[string]int, foreign map[str
 		Canceled:  v.canceled(),
 		Failed:    v.Error != "" && !v.canceled(),
 		Fetched:   o.imports && v.pulled && !v.logged && !v.Cached,
-		Joined:    v.Started == nil && foreign[v.Name],
+		Joined:    (v.Started == nil || v.inferred()) && foreign[v.Name],
 	}
 	for _, in := range v.Inputs {
 		if i, ok := index[in.String()]; ok {
