@@ -72,6 +72,9 @@ const (
 	// ByImport: the builder does not hold the result, and the build also looks into a
 	// cache elsewhere (--cache-from), which is not asked before it.
 	ByImport Uncertainty = "import"
+	// RunAnew: a build that ignores the cache is running, and is joined by one that
+	// needs what it runs (BuildKit: solver.edgeIndex.LoadOrStore).
+	RunAnew Uncertainty = "run-anew"
 	// OtherFrontend: another frontend reads this Dockerfile.
 	OtherFrontend Uncertainty = "external-frontend"
 )

@@ -49,6 +49,15 @@ func (ev Event) Args() map[string]string { return ev.attrs("build-arg:") }
 // lie.
 func (ev Event) NamedContexts() map[string]string { return ev.attrs("context:") }
 
+// IgnoresCache reports whether the build runs steps that the builder has results of.
+func (ev Event) IgnoresCache() bool {
+	if ev.record == nil {
+		return false
+	}
+	_, told := ev.record.FrontendAttrs["no-cache"]
+	return told
+}
+
 // attrs returns the attributes of the build whose name begins with prefix.
 func (ev Event) attrs(prefix string) map[string]string {
 	found := map[string]string{}

@@ -59,7 +59,8 @@ type PredictedCause struct {
 	// run) and so on; "new" where no build is known with which to compare. Of what
 	// is not known: "stage-content", "unobserved", "liveness", "unread",
 	// "stale-stat" (the builder may not see that files changed), "unresolved",
-	// "import" (a cache elsewhere may have it), "external-frontend".
+	// "import" (a cache elsewhere may have it), "run-anew" (a build that ignores the
+	// cache is running), "external-frontend".
 	Kind string `json:"kind"`
 	Text string `json:"text"`
 	// Name, Line, Before, After and Paths are those of [WhyCause].

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -48,6 +49,32 @@ type account struct {
 	missed *queue        // the same of those that ended while nobody looked
 	unread *atomic.Int64 // how many of missed are builds
 	caught *gate         // shut until all of those are entered that had ended before the connection
+	anew   *running
+}
+
+// A running counts builds that ignore the cache, while they run. The builder has one
+// that needs what they run wait for it, whatever results it lists.
+type running struct {
+	mu    sync.Mutex
+	count int
+}
+
+// begin counts a build until end is called.
+func (r *running) begin() (end func()) {
+	r.add(1)
+	return sync.OnceFunc(func() { r.add(-1) })
+}
+
+func (r *running) add(n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.count += n
+}
+
+func (r *running) any() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.count > 0
 }
 
 // behind says that the builder may have built what nobody saw. It is called before
@@ -82,7 +109,7 @@ func (d *Daemon) account(node *buildkit.Builder) account {
 	if err != nil {
 		d.log.Warn("what was known of the builder's cache is lost", "error", err)
 	}
-	a = account{known, name, copies, newQueue(), newQueue(), new(atomic.Int64), &gate{}}
+	a = account{known, name, copies, newQueue(), newQueue(), new(atomic.Int64), &gate{}, &running{}}
 	d.accounts[name] = a
 	return a
 }
@@ -210,6 +237,15 @@ func missesMayBeElsewhere(g cache.Graph, nodes []cache.Prediction) {
 	}
 }
 
+// doubtHits takes back that what is made will not be.
+func doubtHits(g cache.Graph, nodes []cache.Prediction) {
+	for i := range nodes {
+		if nodes[i].Forecast == cache.WillHit && len(g.Nodes[i].Inputs) > 0 {
+			nodes[i] = cache.Prediction{Forecast: cache.Unknown, Reason: cache.RunAnew}
+		}
+	}
+}
+
 // recordsOf returns what the results of a plan's operations are listed as.
 func recordsOf(plan *dockerfile.Plan) []string {
 	records := make([]string, len(plan.Ops))
@@ -262,6 +298,9 @@ func (d *Daemon) Predict(ctx context.Context, req api.PredictRequest) (api.Predi
 			if !caught && nodes[i].Reason == cache.NotSeen {
 				nodes[i].Reason = cache.NotObserved // of no file: builds are still read
 			}
+		}
+		if known.anew.any() {
+			doubtHits(g, nodes)
 		}
 		if !node.Info().History { // what others built on it shows nowhere
 			unknown(nodes, cache.NotObserved)

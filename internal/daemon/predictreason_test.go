@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/moby/buildkit/client"
+
 	"github.com/stokerd/stoker/internal/api"
 	"github.com/stokerd/stoker/internal/lab"
 )
@@ -91,4 +93,48 @@ func TestPredictWithheld(t *testing.T) {
 	if got := r.outlook(root, name); got != "hit\nhit\nhit" {
 		t.Errorf("once it is allowed, predicted:\n%s", got)
 	}
+}
+
+// TestPredictRunAnew: while a build ignores the cache, one that needs what it runs waits
+// for that, whatever the builder lists. Nothing is promised to hit until it ends.
+func TestPredictRunAnew(t *testing.T) {
+	r := start(t, t.TempDir(), map[string]string{"BUILDKIT_HOST": lab.For(t).Address()})
+	r.connected()
+	dir, nonce := lab.Dir(t), strings.ToLower(rand.Text())
+	write(t, filepath.Join(dir, "Dockerfile"), "FROM node:20\nCOPY src /"+nonce+"/\nRUN echo "+nonce+" && sleep 4\n")
+	write(t, filepath.Join(dir, "src", "a"), nonce)
+	if _, err := r.Up(t.Context(), api.UpRequest{Dir: dir}); err != nil {
+		t.Fatal(err)
+	}
+	other := walk{t: t, dir: dir, builder: dial(t, lab.For(t).Address())}
+	other.build()
+	name := r.recorded(dir, &other).Definitions[0].Name
+	if got := r.outlook(dir, name); got != "hit\nhit" {
+		t.Fatalf("as built, predicted:\n%s", got)
+	}
+	anew := walk{t: t, dir: dir, builder: dial(t, lab.For(t).Address())}
+	running := make(chan error, 1)
+	go func() {
+		_, err := anew.try(client.SolveOpt{FrontendAttrs: map[string]string{"no-cache": ""}})
+		running <- err
+	}()
+	for r.outlook(dir, name) == "hit\nhit" {
+		select {
+		case err := <-running:
+			t.Fatalf("the build ran to its end (%v), and nothing else was predicted meanwhile", err)
+		default:
+		}
+	}
+	if got := r.outlook(dir, name); !strings.HasPrefix(got, "unknown: run-anew: ") || strings.Count(got, "run-anew") != 2 {
+		t.Errorf("while it runs, predicted:\n%s", got)
+	}
+	third := walk{t: t, dir: dir, builder: dial(t, lab.For(t).Address())}
+	if ran := third.build(); !ran["[3/3]"] {
+		t.Errorf("a build meanwhile waits for no run: %v", ran)
+	}
+	if err := <-running; err != nil {
+		t.Fatal(err)
+	}
+	r.recorded(dir, &third)
+	r.predicts(dir, "once it has ended", "hit hit")
 }

@@ -54,6 +54,10 @@ func (d *Daemon) listen(ctx context.Context, node *buildkit.Builder) error {
 					break
 				}
 				running[ev.Ref] = d.warmer.Hold()
+				if ev.IgnoresCache() {
+					release, end := running[ev.Ref], known.anew.begin()
+					running[ev.Ref] = func() { release(); end() }
+				}
 				if _, before := told[ev.Ref]; !before { // else nobody saw it begin
 					began[ev.Ref] = d.moment(ctx)
 				}

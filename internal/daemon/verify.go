@@ -24,6 +24,7 @@ func (d *Daemon) Verify(ctx context.Context, req api.VerifyRequest, progress fun
 	}
 	release := d.warmer.Hold()
 	defer release()
+	defer d.account(node).anew.begin()()
 	return verify.Run(ctx, node, node.Info().Name, picture, req, progress, func() func(buildkit.Request, buildkit.Solved) {
 		s, err := r.fresh(ctx)
 		if err != nil || s.picture == nil {

@@ -141,6 +141,8 @@ func unknownText(u cache.Uncertainty) string {
 		return "it is not known what an image's tag or an address stands for"
 	case cache.ByImport:
 		return "the builder does not hold it, and the build looks into another cache, too (cache-from)"
+	case cache.RunAnew:
+		return "a build that ignores the cache is running: if it runs this step, the next build waits for that"
 	case cache.OtherFrontend:
 		return "another frontend (# syntax=) reads this Dockerfile"
 	}
