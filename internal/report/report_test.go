@@ -278,7 +278,7 @@ func TestWhyTellsEdits(t *testing.T) {
 	for _, tt := range []struct{ before, after, want string }{
 		{"RUN make", "RUN make -j4", "the Dockerfile was edited: line 3"},
 		{"RUN npm ci", "RUN npm  ci", "the Dockerfile was edited: white space in line 3"},
-		{"RUN <<E (set -e...)", "RUN <<E (set -e...)", "the Dockerfile was edited: what the heredoc of line 3 holds"},
+		{"RUN <<E (set -e...)", "RUN <<E (set -e...)", "the Dockerfile was edited: the text of the heredoc at line 3"},
 		{"COPY", "COPY", "the Dockerfile was edited: line 3 has other text than it shows here"},
 	} {
 		b := cache.Build{Record: cache.Record{Ref: "x3k9", Steps: []cache.Step{{Name: "[2/2] " + tt.after, Index: 2, Line: 3, Outcome: cache.Executed}}}}

@@ -225,7 +225,7 @@ func editText(c cache.Cause) string {
 	case c.After == "":
 		return what + ": an instruction is gone"
 	case c.Before == c.After && strings.Contains(c.After, "<<"): // of a heredoc it is the first line
-		return fmt.Sprintf("%s: what the heredoc of line %d holds", what, c.Line)
+		return fmt.Sprintf("%s: the text of the heredoc at line %d", what, c.Line)
 	case c.Before == c.After:
 		return fmt.Sprintf("%s: line %d has other text than it shows here", what, c.Line)
 	case slices.Equal(strings.Fields(c.Before), strings.Fields(c.After)):
