@@ -3,6 +3,8 @@ package dockerfile
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -111,6 +113,11 @@ func Convert(ctx context.Context, in Input, resolver Resolver) (*Plan, error) {
 		if err := asm.add(ctx, platform, results[platform].definition); err != nil {
 			return nil, fmt.Errorf("read the converted build of %s: %w", in.Dockerfile, err)
 		}
+		config, err := results[platform].config()
+		if err != nil {
+			return nil, err
+		}
+		plan.Configs = append(plan.Configs, config)
 	}
 	asm.finish()
 	return plan, nil
@@ -127,6 +134,18 @@ func (in Input) text() ([]byte, error) {
 type result struct {
 	definition *pb.Definition
 	image      *dockerspec.DockerOCIImage // its configuration
+}
+
+// config returns a digest of what the image is run with.
+func (r result) config() (string, error) {
+	if r.image == nil {
+		return "", nil
+	}
+	text, err := json.Marshal(r.image.Config)
+	if err != nil {
+		return "", fmt.Errorf("encode the image configuration: %w", err)
+	}
+	return fmt.Sprintf("%x", sha256.Sum256(text)), nil
 }
 
 // convert runs the frontend and returns its results by platform, "" for a

@@ -20,6 +20,10 @@ type Plan struct {
 	// platform, none for an empty image.
 	Ops     []Op
 	Results []int // indexes into Ops
+	// Configs are digests of what the images that the build gives are run with (ENV,
+	// CMD, LABEL and the like): one per platform. Two plans with the same ones make
+	// images that differ in their files, if at all, and in their history.
+	Configs []string
 	// Bases are the images that the steps start from.
 	Bases []Base
 	// Syntax is the external frontend that the Dockerfile names (`# syntax=`);

@@ -26,7 +26,11 @@ func lateArg(in Input) []Suggestion {
 			if why == "" {
 				continue
 			}
-			if d := descend(v, i, last, in); len(d.passed) > 0 {
+			handed, ok := hand(v, i, last, in, why)
+			if ok {
+				list = append(list, handed)
+			}
+			if d := descend(v, i, last, in); len(d.passed) > 0 && !(ok && handed.Proof == ByConstruction) {
 				if s, ok := d.suggestion(in, why); ok {
 					list = append(list, s)
 				}
@@ -125,10 +129,13 @@ func (d descent) settled() descent {
 func (d descent) nameBuild(in Input) bool {
 	return !slices.ContainsFunc(d.group, func(i int) bool {
 		ins := d.view.stage.Instructions[i]
-		return ins.Keyword != "LABEL" && slices.ContainsFunc(ins.Names, func(name string) bool {
-			return !identity.MatchString(name) && !dated.MatchString(name) && !strings.HasSuffix(strings.ToUpper(name), "VERSION") && !in.labels(name)
-		})
+		return ins.Keyword != "LABEL" && slices.ContainsFunc(ins.Names, func(name string) bool { return !in.mayNameBuild(name) })
 	})
+}
+
+// mayNameBuild reports a variable that says which build it is, by its name alone.
+func (in Input) mayNameBuild(name string) bool {
+	return identity.MatchString(name) || dated.MatchString(name) || strings.HasSuffix(strings.ToUpper(name), "VERSION") || in.labels(name)
 }
 
 // blindTo reports a RUN that reads no variable but those that tools are known
