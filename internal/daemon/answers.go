@@ -2,9 +2,12 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"iter"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/stokerd/stoker/cache"
@@ -62,6 +65,13 @@ func (d *Daemon) Down(ctx context.Context, req api.DownRequest) (api.Done, error
 	repo, err := d.around(ctx, req.Dir)
 	if err != nil {
 		return api.Done{}, err
+	}
+	// A folder that is gone may be that of a repository, and a name that was mistyped
+	// is not meant to stand for the repository around it.
+	if _, err := os.Lstat(req.Dir); errors.Is(err, fs.ErrNotExist) && filepath.Clean(req.Dir) != repo.root {
+		return api.Done{}, &api.Error{
+			Code: api.NotFound, Message: fmt.Sprintf("there is no folder %s, and it is not watched", req.Dir), Hint: "stoker status --all shows what is watched",
+		}
 	}
 	if err := d.forget(repo); err != nil {
 		return api.Done{}, err
