@@ -113,7 +113,20 @@ func (w Work) pullError(line int, err error) error {
 	}
 	var failure *buildkit.SolveError
 	if errors.As(err, &failure) {
-		return fmt.Errorf("%s cannot be pulled: %w", what, failure)
+		_, kind, ok := strings.Cut(failure.Error(), ", ") // what failed is told before it
+		if !ok {
+			kind = failure.Error()
+		}
+		return &pullFailure{what + " cannot be pulled: " + kind, failure}
 	}
 	return fmt.Errorf("%s cannot be pulled", what)
 }
+
+// A pullFailure is what kept an image from being pulled, by the place of its FROM.
+type pullFailure struct {
+	text string
+	err  error
+}
+
+func (e *pullFailure) Error() string { return e.text }
+func (e *pullFailure) Unwrap() error { return e.err }

@@ -3,6 +3,7 @@ package prewarm_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -104,5 +105,20 @@ func TestWorkTellsLongStepsInShort(t *testing.T) {
 	}
 	if got, want := w.Describe(), "run the steps up to [2/2] RUN apt-get update && apt-get install -y ca-certificates curl g…"; got != want {
 		t.Errorf("Describe() = %q, want %q", got, want)
+	}
+}
+
+// A refusing builder has no image.
+type refusing struct{ notebook }
+
+func (r *refusing) PullBase(context.Context, string, string) error {
+	return fmt.Errorf("pull: %w", &buildkit.SolveError{Kind: "build failed, not found"})
+}
+
+func TestWorkTellsWhyAnImageIsMissing(t *testing.T) {
+	err := work(t, prewarm.Base).Do(t.Context(), &refusing{}, func(string) {})
+	var cause *buildkit.SolveError
+	if want := "the image of Dockerfile:1 cannot be pulled: not found"; err == nil || err.Error() != want || !errors.As(err, &cause) {
+		t.Errorf("error = %v, want %q, and its cause", err, want)
 	}
 }
