@@ -280,6 +280,9 @@ func (in Input) explain(err error) error {
 	if lacksValue.MatchString(err.Error()) {
 		e.Hint = "give its ARG a default, or the build a value: args of `builds` in stoker.yaml, or --build-arg"
 	}
+	if strings.Contains(err.Error(), "failed to parse target platform ") {
+		e.Hint = "write a platform as in linux/amd64 or linux/arm/v7"
+	}
 	if in.Target != "" && strings.HasPrefix(plainMessage(err), "target stage ") {
 		e.Hint = in.targets()
 	}

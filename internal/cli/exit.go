@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -47,6 +48,9 @@ func (o *options) exit(ctx context.Context, err error) int {
 	return status
 }
 
+// goParse matches what a flag's error says of the function that reads it.
+var goParse = regexp.MustCompile(`strconv\.\w+: parsing ".*": `)
+
 // misuse is the error of flags or arguments that cmd does not take, with how it is
 // written in place of how cobra counts.
 func misuse(cmd *cobra.Command, err error) error {
@@ -62,7 +66,7 @@ func misuse(cmd *cobra.Command, err error) error {
 		word, _, _ := strings.Cut(strings.TrimPrefix(text, "unknown command "), " for ")
 		return usage(cmd.UseLine(), "%s takes no arguments, and was given %s", path, word)
 	}
-	return usage(path+" --help says what it takes", "%v", err)
+	return usage(path+" --help says what it takes", "%s", goParse.ReplaceAllString(text, ""))
 }
 
 // fail prints an error with its mend.

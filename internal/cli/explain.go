@@ -177,7 +177,7 @@ func (c *explainOptions) below(b api.ExplainBelow) {
 	if b.Ignored > 0 {
 		text += ", " + plural(b.Ignored, "file") + " ignored"
 	}
-	c.out.printf("  %s\n", text)
+	c.out.wrapped("  ", text)
 	const shown = 3
 	for i, name := range b.Unread {
 		if i == shown && len(b.Unread) > shown+1 {

@@ -97,7 +97,7 @@ func noName(name string, names []string) *api.Error {
 	e := &api.Error{Code: api.NotFound, Message: "no build is named " + name, Hint: thereAre(names)}
 	var near []string
 	for _, n := range names {
-		if strings.Contains(n, name) || strings.Contains(name, n) {
+		if len(name) > 1 && strings.HasPrefix(n, name) || len(name) > 2 && strings.Contains(n, name) || len(n) > 2 && strings.Contains(name, n) {
 			near = append(near, n)
 		}
 	}
