@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
+	"testing/synctest"
 )
 
 // A directory that goes between being listed and being read is no error: nothing
@@ -43,30 +43,29 @@ func (p enteredPruner) Enter(name string) (Pruner, bool) {
 // TestApplyWaits looks again at a directory and at a name that no system takes:
 // Apply fails, and returns only when nothing reads any more.
 func TestApplyWaits(t *testing.T) {
-	root := t.TempDir()
-	tree, err := Scan(t.Context(), root, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.MkdirAll(filepath.Join(root, "dir", "below"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	p := enteredPruner{make(chan struct{}), make(chan struct{})}
-	returned := make(chan error, 1)
-	go func() {
-		_, _, err := tree.Apply(t.Context(), []string{"dir", "x" + strings.Repeat("x", 1000)}, p)
-		returned <- err
-	}()
-	<-p.entered
-	select {
-	case err = <-returned:
-		t.Error("Apply returned while a directory was read")
+	synctest.Test(t, func(t *testing.T) {
+		root := t.TempDir()
+		tree, err := Scan(t.Context(), root, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.MkdirAll(filepath.Join(root, "dir", "below"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		p := enteredPruner{make(chan struct{}), make(chan struct{})}
+		returned := make(chan error, 1)
+		go func() {
+			_, _, err := tree.Apply(t.Context(), []string{"dir", "x" + strings.Repeat("x", 1000)}, p)
+			returned <- err
+		}()
+		<-p.entered
+		synctest.Wait()
+		if len(returned) > 0 {
+			t.Error("Apply returned while a directory was read")
+		}
 		close(p.release)
-	case <-time.After(100 * time.Millisecond):
-		close(p.release)
-		err = <-returned
-	}
-	if err == nil {
-		t.Error("a name that is too long is no error")
-	}
+		if err := <-returned; err == nil {
+			t.Error("a name that is too long is no error")
+		}
+	})
 }
