@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -21,8 +22,13 @@ func TestSchemasAreDocumented(t *testing.T) {
 		api.BuildReportSchema: api.BuildReport{}, api.InitSchema: api.Init{},
 		api.ContextExplainSchema: api.ContextExplain{}, api.ContextDiffSchema: api.ContextDiff{},
 	}
+	declared := schemas(t)
 	for schema, answer := range answers {
 		name := strings.TrimSuffix(strings.TrimPrefix(schema, "stoker."), "/v1")
+		if !declared[schema] {
+			t.Errorf("%s is no schema of internal/api", schema)
+		}
+		delete(declared, schema)
 		page, err := os.ReadFile(filepath.Join("..", "..", "docs", "json", name+".md"))
 		if err != nil {
 			t.Fatal(err)
@@ -52,6 +58,29 @@ func TestSchemasAreDocumented(t *testing.T) {
 			t.Errorf("docs/json/%s.md lacks %s", name, field)
 		}
 	}
+	for schema := range declared {
+		t.Errorf("the fields of %s are not compared with a page of docs/json: add its answer above", schema)
+	}
+}
+
+// schemas returns those that internal/api declares.
+func schemas(t *testing.T) map[string]bool {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join("..", "api", "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	declared := map[string]bool{}
+	for _, name := range files {
+		source, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`"(stoker\.[a-z-]+/v\d+)"`).FindAllSubmatch(source, -1) {
+			declared[string(m[1])] = true
+		}
+	}
+	return declared
 }
 
 // collect adds "Struct.field" for every JSON field that t leads to, short of what is documented elsewhere.
