@@ -20,17 +20,21 @@ func TestPages(t *testing.T) {
 				t.Fatal(err)
 			}
 			before, after := example(t, string(page))
-			if strings.HasPrefix(before, "services:") {
-				return // a compose file, which no rule changes
-			}
 			names, err := filepath.Glob(filepath.Join("testdata", r.Name, "*.txtar"))
 			if err != nil {
 				t.Fatal(err)
 			}
+			compose := strings.HasPrefix(before, "services:")
 			for _, name := range names {
-				if load(t, name).becomes(t, before, after) {
+				s := load(t, name)
+				if compose && s.edits() {
+					t.Errorf("the page shows a compose file, and in %s the rule edits another one", name)
+				} else if !compose && s.becomes(t, before, after) {
 					return
 				}
+			}
+			if compose {
+				return // no rule changes one
 			}
 			t.Errorf("no scenario in testdata/%s has the page's example:\n%sbecomes\n%s", r.Name, before, after)
 		})
@@ -51,6 +55,16 @@ func example(t *testing.T, page string) (before, after string) {
 		return text + "\n"
 	}
 	return block("Before"), block("After")
+}
+
+// edits reports whether a scenario wants a file to be changed.
+func (s scenario) edits() bool {
+	for name := range s.sections {
+		if strings.HasPrefix(name, "want/") {
+			return true
+		}
+	}
+	return false
 }
 
 // becomes reports whether lines of a scenario's file become others: in what is wanted
