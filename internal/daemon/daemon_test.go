@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/stokerd/stoker/cache/buildkit"
+	"github.com/stokerd/stoker/cache/store"
 	"github.com/stokerd/stoker/internal/api"
 	"github.com/stokerd/stoker/internal/client"
 	"github.com/stokerd/stoker/internal/daemon"
@@ -331,6 +332,20 @@ func TestSeveralRepositories(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.end()
+
+	// The time after which a repository is forgotten runs while nobody watches it.
+	kept, err := store.Open(r.paths.Store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for root, watched := range map[string]bool{a: false, b: true} {
+		if rec, ok, err := kept.Repository(root); !ok || err != nil || rec.Watched != watched || rec.Left.IsZero() != watched {
+			t.Errorf("of %s is kept %+v, %v; want it watched: %v", root, rec, err, watched)
+		}
+	}
+	if err := kept.Close(); err != nil {
+		t.Fatal(err)
+	}
 
 	// The next daemon goes on where this one ended.
 	again := start(t, home, nil)
