@@ -125,7 +125,7 @@ func problem(p *project.Problem) error {
 	return &api.Error{Code: api.BadInput, Message: p.Text, Hint: p.Hint}
 }
 
-// chosen returns the builds with the given names, all of them for none.
+// chosen returns the builds with the given names, or all if none is given.
 func chosen(p *project.Picture, names []string) ([]*project.Build, error) {
 	return report.Select(p, names)
 }

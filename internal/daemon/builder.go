@@ -69,9 +69,9 @@ func (b *builder) missing() error {
 	return &api.Error{Code: api.NoBuilder, Message: w.Problem, Hint: w.Hint}
 }
 
-// chooseBuilder has that builder used which the repositories ask for, of several
-// the one that was watched first; else the one that the user's configuration
-// names, or none in particular.
+// chooseBuilder settles on the builder that a repository asks for, which is that of
+// the one watched first if several do; else on the one that the user's configuration
+// names, else on none in particular.
 func (d *Daemon) chooseBuilder() {
 	d.choosing.Lock()
 	defer d.choosing.Unlock()
@@ -93,7 +93,7 @@ func (d *Daemon) chooseBuilder() {
 	d.builder.use(explicit, from)
 }
 
-// use has the builder looked for that explicit names from now on.
+// use has the builder that explicit names looked for from now on.
 func (b *builder) use(explicit, from string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -62,8 +62,8 @@ func (d *Daemon) consent(ctx context.Context, root string, allowed, pulls bool) 
 }
 
 // amend changes what is kept of the repository at root, and returns it if it is
-// watched. Nobody else changes that meanwhile. Each of also is called then, before
-// the consent is another, with the repository's fields held.
+// watched. Nobody else changes that meanwhile. Each of also is called with the
+// repository's fields locked, before its consent is replaced.
 func (d *Daemon) amend(root string, change func(*store.Repository), also ...func(*repository)) (*repository, error) {
 	d.amending.Lock()
 	defer d.amending.Unlock()

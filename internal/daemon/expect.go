@@ -17,15 +17,15 @@ import (
 	"github.com/stokerd/stoker/internal/report"
 )
 
-// compared is how many builds what will run is compared with: answering takes time
-// with each.
+// compared is how many builds a predicted one is compared with: each adds to the time
+// that an answer takes.
 const compared = 10
 
 // A past is what a prediction needs of the builds of a repository, read once for as
 // long as there is no new one. It is safe for concurrent use.
 type past struct {
 	mu       sync.Mutex // guards the fields below; held while records are read
-	of       uint64     // the builds that it was read of: see builds.news
+	of       uint64     // which builds it was read from: see builds.news
 	until    time.Time  // when it is read again: the window moves on
 	expected map[string]cache.Expectation
 	earlier  map[string]cache.Builds // by builder and definition, the latest first

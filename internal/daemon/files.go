@@ -73,10 +73,10 @@ func (f seenFiles) watched() []*project.Picture {
 	return f.pictures
 }
 
-// clocksApart returns by how much the clock of the builder at an address and the one
-// that stamps files may differ, false if nobody knows. Through a socket of this
-// machine it is one clock, which stamps files with the time of its last tick; that
-// of a container may be a virtual machine's.
+// clocksApart returns by how much the clock of the builder at an address may differ
+// from the one that stamps files; false if that is not known. Through a socket of
+// this machine it is one clock, which stamps files with the time of its last tick; a
+// container's may be that of a virtual machine.
 func clocksApart(address string) (time.Duration, bool) {
 	switch {
 	case strings.HasPrefix(address, "unix://"):

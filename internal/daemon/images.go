@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	// freshImage is how long a tag is taken for what it was: after that, what
-	// asks for it has it looked up again.
+	// freshImage is how long a tag is trusted to mean what it did. After that it is
+	// looked up again when it is asked for.
 	freshImage = 15 * time.Minute
 	// retryImage is how long an image that could not be looked up is left alone.
 	retryImage = time.Minute
@@ -61,7 +61,7 @@ type repositoryImages struct {
 
 var _ dockerfile.WorkerResolver = repositoryImages{}
 
-// Resolve answers from memory, and has looked up what is not known or too old.
+// Resolve answers from memory, and asks for a look-up of what is unknown or too old.
 func (r repositoryImages) Resolve(ctx context.Context, ref, platform string) (dockerfile.Image, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -84,8 +84,8 @@ func (r repositoryImages) Worker() dockerfile.Worker {
 	return r.worker
 }
 
-// build says what builds from now on: if it converts otherwise than what did before,
-// the repositories are pictured anew.
+// build notes the worker that builds from now on. If it converts differently from the
+// one before, the repositories are pictured anew.
 func (i *images) build(w dockerfile.Worker) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -94,8 +94,8 @@ func (i *images) build(w dockerfile.Worker) {
 	}
 }
 
-// took reports whether the repositories are to be told of another worker. They are
-// until work says that this is over.
+// took reports whether the repositories have to be told of another worker. They are
+// being told until work says that it is over.
 func (i *images) took() bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -104,7 +104,7 @@ func (i *images) took() bool {
 	return moved
 }
 
-// poke has the images looked up that are wanted.
+// poke starts a look-up of the images that are wanted.
 func (i *images) poke() { i.wake.poke() }
 
 // forget drops what a repository wants.
@@ -152,8 +152,8 @@ func (i *images) work(busy bool) {
 	}
 }
 
-// settle returns when what a repository wants was looked up and its picture is of
-// that, or cannot be, after at most so long.
+// settle returns once what a repository wants has been looked up and is in its
+// picture, or cannot be, or the time is up.
 func (i *images) settle(ctx context.Context, r *repository, most time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()

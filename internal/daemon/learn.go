@@ -55,8 +55,8 @@ func (r *repository) learn(ctx context.Context, ev buildkit.Event, j buildkit.Jo
 	return r.do(ctx, r.open) == nil
 }
 
-// recall takes the values of args from a build of which r has learnt, if it has
-// none: the daemon was started anew. It reports whether they are news.
+// recall takes the values of args from a build that r has learnt of, if a restart of
+// the daemon lost them. It reports whether they are news.
 func (r *repository) recall(ev buildkit.Event) bool {
 	known, err := r.daemon.store.Learnt(r.root, time.Now())
 	if err != nil {

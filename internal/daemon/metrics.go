@@ -34,8 +34,8 @@ func (d *Daemon) held() []metrics.Held {
 	return list
 }
 
-// A told is what was predicted last of each definition of a repository. It is safe
-// for concurrent use.
+// A told is the last prediction for each definition of a repository. It is safe for
+// concurrent use.
 type told struct {
 	mu     sync.Mutex // guards byName
 	byName map[string]answered

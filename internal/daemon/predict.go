@@ -188,8 +188,8 @@ func entryOf(node *buildkit.Builder, part buildkit.Part, built cache.ContentFunc
 	}
 }
 
-// contents returns the reader of a repository's files; for none, one that
-// nobody asks for any.
+// contents returns the reader of a repository's files; without a repository, one that
+// is never asked for any.
 func (d *Daemon) contents(r *repository) *ledger.Reader {
 	if r == nil {
 		return ledger.NewReader()
@@ -197,7 +197,7 @@ func (d *Daemon) contents(r *repository) *ledger.Reader {
 	return r.contents
 }
 
-// list has the builder say what it holds.
+// list asks the builder what it holds.
 func (d *Daemon) list(ctx context.Context, node *buildkit.Builder) {
 	known := d.account(node)
 	defer d.save(known) // builds were entered, whether the builder answers or not
@@ -278,7 +278,7 @@ func (d *Daemon) Predict(ctx context.Context, req api.PredictRequest) (api.Predi
 	caught := known.caught.wait(soon)
 	known.missed.settle(soon, settleTime)
 	known.builds.settle(soon, settleTime)
-	// A builder's garbage collection, and who prunes, tell nobody.
+	// Nothing tells of a builder's garbage collection, nor of a prune.
 	d.list(ctx, node)
 	d.lookForUnseen(ctx, repo, p)
 	answer := api.Predict{Schema: api.PredictSchema, Builder: node.Info().Name, Definitions: []api.Prediction{}}

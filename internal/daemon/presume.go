@@ -11,15 +11,15 @@ import (
 	"github.com/stokerd/stoker/internal/project"
 )
 
-// A presumption is what a build was made of that did not succeed, or why that is not
+// A presumption is what a build that did not succeed was made of, or why that is not
 // known.
 type presumption struct {
 	parts []buildkit.Part // one, or none
 	gap   cache.Gap
 }
 
-// presume works out what a build was made of that did not succeed, and of which the
-// builder therefore keeps nothing. Of one that did there is nothing to presume.
+// presume works out what a build that did not succeed was made of: the builder keeps
+// nothing of it. Of one that succeeded there is nothing to presume.
 func (r *repository) presume(ctx context.Context, ev buildkit.Event, seen buildkit.Observed, pictures []*project.Picture, def buildctx.Definition) presumption {
 	if r == nil || seen.Record.Status == cache.Completed {
 		return presumption{}

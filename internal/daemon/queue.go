@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// poked is received from by who has something to do. However often it is poked until
-// then, that is once.
+// A poked wakes the goroutine that receives from it: once, however often it was poked
+// in the meantime.
 type poked chan struct{}
 
 func newPoked() poked { return make(poked, 1) }
@@ -19,8 +19,7 @@ func (p poked) poke() {
 	}
 }
 
-// A queue has tasks done one after the other, and keeps nobody waiting who adds
-// one.
+// A queue does tasks one after the other, and keeps nobody who adds one waiting.
 type queue struct {
 	wake poked // there are tasks
 
@@ -38,8 +37,8 @@ func (q *queue) add(task func()) {
 	q.wake.poke()
 }
 
-// settle returns when the tasks that are there now are done, after at most so
-// long: at once if there are none, whether somebody runs the queue or not.
+// settle returns when the tasks that are queued now are done, or the time is up: at
+// once if there are none, whether anybody runs the queue or not.
 func (q *queue) settle(ctx context.Context, most time.Duration) {
 	q.mu.Lock()
 	idle := len(q.tasks) == 0 && !q.busy

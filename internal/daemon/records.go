@@ -18,9 +18,9 @@ import (
 	"github.com/stokerd/stoker/internal/project"
 )
 
-// listen keeps the builds of one node: those that it remembers, and those to
-// come. Reading a build takes a while; what is told meanwhile is not kept
-// waiting, and what happens now not by what happened once.
+// listen keeps the builds of one node: those that it remembers, and those to come.
+// Reading a build takes a while: the events after it do not wait for that, and builds
+// of now do not wait for those of the past.
 func (d *Daemon) listen(ctx context.Context, node *buildkit.Builder) error {
 	running := map[string]func(){} // what is held back while a build runs
 	defer func() {
@@ -79,10 +79,10 @@ func (d *Daemon) listen(ctx context.Context, node *buildkit.Builder) error {
 	return group.Wait()
 }
 
-// catchUp has the builds entered that ended while nobody looked, in that order, and
+// catchUp enters the builds that ended while nobody looked, in that order, and
 // returns the generations of all that the builder told of. Until that is done,
-// nothing is known of the files that the builder has, and no build is entered that ends
-// now: those before it would count as entered, too (Ledger.Saw).
+// nothing is known of the files that the builder has, and no build that ends now is
+// entered: those before it would count as entered, too (Ledger.Saw).
 func (d *Daemon) catchUp(ctx context.Context, node *buildkit.Builder, history []buildkit.Event) map[string]int32 {
 	known, told := d.account(node), map[string]int32{}
 	known.missed.add(func() { // whose builds they are is known by what is watched

@@ -136,7 +136,7 @@ func (r *repository) next(ctx context.Context) bool {
 	return ctx.Err() == nil
 }
 
-// do has fn run by the goroutine that owns the repository, and waits for it.
+// do runs fn on the goroutine that owns the repository, and waits for it.
 func (r *repository) do(ctx context.Context, fn func(ctx context.Context)) error {
 	done := make(chan struct{})
 	task := func(ctx context.Context) { defer close(done); fn(ctx) }
