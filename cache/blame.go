@@ -13,7 +13,7 @@ type Blame struct {
 	Name string // path of a file, or name of a variable; "" where the kind says all
 }
 
-// At most so many files are blamed for one step: those that tell most.
+// maxBlamed is how many files are blamed for one step at most: those that tell most.
 const maxBlamed = 5
 
 // Blames returns what broke the cache in a build that was explained, as far as that

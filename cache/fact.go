@@ -88,8 +88,8 @@ func (m *Mirror) mark(key KeyID, life Life) {
 	note(&m.news.results, key)
 }
 
-// News yields the facts of m that the mirror from which it was made had not, or
-// had otherwise.
+// News yields the facts of m that the mirror from which it was made lacked, or had
+// otherwise.
 func (m *Mirror) News() iter.Seq[Fact] {
 	return func(yield func(Fact) bool) {
 		if m == nil {
