@@ -83,8 +83,9 @@ func (l *Ledger) settle(held listing, m matching) {
 	clear(l.reused)
 }
 
-// mix has what executions made claimed, of which one result is gone, or one that
-// somebody else made at the same time, as a build that failed: nothing tells which.
+// mix makes claims of what executions made where one of the results is gone, or where
+// somebody else made one at the same time, as a build that failed does: nothing tells
+// which is whose.
 func (l *Ledger) mix(m mixture) {
 	for _, e := range m.executions {
 		made := entry{m.record, e.run}

@@ -50,9 +50,9 @@ const spare = 8
 // NewReader returns a reader that remembers nothing.
 func NewReader() *Reader { return &Reader{readings: &readings{last: map[string]reading{}}} }
 
-// With returns a reader of what builds take that are sent files, by absolute path,
-// with other texts than theirs, of pictures that have those of ignore files. What the
-// two have read they share.
+// With returns a reader for builds that are sent some files, by absolute path, with
+// other texts; their pictures have those of ignore files already. The two share what
+// they have read.
 func (r *Reader) With(edits map[string]content.Edit) *Reader {
 	return &Reader{Worked: r.Worked, readings: r.readings, edits: edits}
 }

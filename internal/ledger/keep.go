@@ -18,7 +18,7 @@ const (
 	pages  = byte(10) // a sender, a state and a page's key → the page
 )
 
-// mostKept is of how many senders copies are kept, those first that sent last.
+// mostKept is how many senders' copies are kept: those of the senders that sent last.
 const mostKept = 32
 
 // Save gives put what has changed since it was last kept, as [Ledger.Save] does,

@@ -267,7 +267,7 @@ func (l *Ledger) list(held []buildkit.Held, learned int) {
 	l.listed = true
 }
 
-// Unlisted says that what the builder holds may be another than was listed.
+// Unlisted says that what the builder holds may no longer be what was listed.
 func (l *Ledger) Unlisted() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -325,8 +325,8 @@ func (l *Ledger) Luck(g cache.Graph) []cache.Luck {
 // 10 MB.
 const most = 20_000
 
-// forget keeps a ledger within its size. Keys that lead to no result go first, the
-// oldest before: builder and predictions do without them. Any other is needed for
+// forget keeps a ledger within its size. Keys that lead to no result go, the oldest
+// first: builder and predictions do without them. Any other is needed for
 // as long as its result is counted as known, and so are those on the way to it:
 // where all lead somewhere, the ledger starts anew, and what the builder holds is
 // nobody's again.

@@ -38,7 +38,7 @@ type mixture struct {
 	executions []*execution
 }
 
-// lost reports whether one of the results is listed no more.
+// lost reports whether one of the results is no longer listed.
 func (m mixture) lost(held listing) bool {
 	return slices.ContainsFunc(m.held, func(was buildkit.Held) bool {
 		return !slices.ContainsFunc(held[m.record], func(h buildkit.Held) bool { return h.Created.Equal(was.Created) })

@@ -39,7 +39,7 @@ func (u use) of(h buildkit.Held) bool {
 	return !h.Created.Before(start) && h.Created.Before(end)
 }
 
-// mostRepeats is how many builds are remembered, the latest.
+// mostRepeats is how many of the latest builds are remembered.
 const mostRepeats = 64
 
 // remember notes a build that was just learned, of which g and records are sealed.

@@ -65,8 +65,9 @@ func (s *Snapshots) isBehind() bool {
 	return s.behind
 }
 
-// mostStates is how many states of a copy are remembered, the latest. There are more
-// than one only after changes that a builder does not see, or builds that failed.
+// mostStates is how many of the latest states of a copy are remembered. There are
+// more than one only after changes that a builder does not see, or builds that
+// failed.
 const mostStates = 8
 
 // After returns what the builder may have once m was sent by one of the senders: m
