@@ -12,7 +12,7 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
-// ErrBlurred is content that was perhaps other than it is.
+// ErrBlurred is content that may have been different from what it is now.
 var ErrBlurred = errors.New("it changed since")
 
 // A Blur is a manifest of which it is known what is as it was at some moment, by

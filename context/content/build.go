@@ -83,7 +83,7 @@ type draft struct {
 	missing []int // of files: whose sums were not remembered
 }
 
-// plan lists a directory and has read what is not known of it.
+// plan lists a directory, and has what is not known of it read.
 func (b *builder) plan(dir buildctx.SentDir, old *Entry) *draft {
 	if old != nil && old.Dir.madeOf(dir) {
 		return &draft{old: old, same: old.Dir}

@@ -5,7 +5,7 @@ import (
 	"iter"
 )
 
-// A Change is what of a file differs between two manifests.
+// A Change is what differs of a file between two manifests.
 type Change string
 
 // The changes.

@@ -37,7 +37,7 @@ func (m *Manifest) Edited(edits map[string]Edit) (*Manifest, error) {
 	return &Manifest{root: root}, nil
 }
 
-// added returns d, which has this header, with a plain file more.
+// added returns d, which has this header, with one more plain file.
 func (d *Dir) added(name string, header Digest, edit Edit) (*Dir, error) {
 	list := slices.Clone(d.list())
 	i, there := slices.BinarySearchFunc(list, name, func(e Entry, name string) int { return strings.Compare(e.Name, name) })

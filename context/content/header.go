@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// A Header is what of a file counts beside its content. Name, time and owner do
-// not: the client sends every file as root's (BuildKit: client, resetUIDAndGID).
+// A Header is what counts of a file beside its content. Name, time and owner do not:
+// the client sends every file as root's (BuildKit: client, resetUIDAndGID).
 type Header struct {
 	Mode         fs.FileMode
 	Size         int64  // of a regular file
