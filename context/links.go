@@ -41,12 +41,24 @@ func (h *hardLinks) concerns(it item) bool {
 	return it.entry != nil && it.mode.IsRegular() && (it.linked || h.groups[it.inode] != nil)
 }
 
-// Moved yields the paths of files with several names that are not on the disk as l has
-// them: no event of theirs tells of a change that was made by another name.
+// Up to so many files that are sent, of so many in the context, are all looked at each
+// time: that takes some milliseconds.
+const (
+	mostSwept  = 1000
+	mostAround = 20_000
+)
+
+// Moved yields the paths of files that are not on the disk as l has them though no event
+// of theirs tells of it: those with several names, where a change was made by another
+// one, and, where few files are sent, any of these. Who writes to a file that is mapped
+// into memory raises no event (inotify(7)), nor does another machine that has the folder,
+// too.
 func (l *Local) Moved() iter.Seq[string] {
+	sweeps := l.Sent.Files <= mostSwept && l.Context.Files <= mostAround
+	into := func(s *summary) bool { return s.linked > 0 || sweeps && s.sentFiles > 0 }
 	return func(yield func(string) bool) {
-		l.walk(func(s *summary) bool { return s.linked > 0 }, func(dir string, it item, _ outcome) bool {
-			if !it.linked {
+		l.walk(into, func(dir string, it item, o outcome) bool {
+			if !it.linked && !(sweeps && o.sent && it.mode.IsRegular()) {
 				return true
 			}
 			now, _, err := lstat(filepath.Join(l.Root, filepath.FromSlash(dir+it.name)))

@@ -102,8 +102,8 @@ func (p *Picture) view(dir string) (*buildctx.Tree, string, error) {
 	return nil, "", &outsideError{dir}
 }
 
-// Moved returns the files with several names that are not on the disk as p shows them,
-// as [Opener.Update] takes them. The work follows their number.
+// Moved returns the files that are not on the disk as p shows them, of which no event tells,
+// as [Opener.Update] takes them. The work follows the number of those looked at.
 func (p *Picture) Moved() map[string][]string {
 	moved := map[string][]string{}
 	for _, b := range p.Builds {
