@@ -70,8 +70,14 @@ func TestPredictOptions(t *testing.T) {
 	built(client.SolveOpt{FrontendAttrs: map[string]string{"force-network-mode": "none"}}, "hit miss miss")
 	predicted("hit hit hit")
 
+	if _, err := r.Allow(t.Context(), api.AllowRequest{Dir: dir, Pulls: true}); err != nil {
+		t.Fatal(err)
+	}
 	declare("no_cache: true")
 	predicted("miss miss miss")
+	r.wait(dir, "no warm-up that nothing would reuse", func(repo api.Repository) bool {
+		return repo.Definitions[0].Warm.Reason == "it is built without the cache: only base images are pulled"
+	})
 	built(client.SolveOpt{FrontendAttrs: map[string]string{"no-cache": ""}}, "miss miss miss")
 	predicted("miss miss miss")
 	declare("no_cache_filter: [deps]")

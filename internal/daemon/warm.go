@@ -45,7 +45,11 @@ func (d *Daemon) warm(ctx context.Context, job prewarm.Job) {
 		return
 	}
 	level, reason := repo.level(s)
-	if len(build.Definition.Linked) > 0 && level.Rank() > prewarm.Base.Rank() {
+	switch {
+	case level.Rank() <= prewarm.Base.Rank():
+	case build.Definition.NoCache:
+		level, reason = prewarm.Base, "it is built without the cache: only base images are pulled"
+	case len(build.Definition.Linked) > 0:
 		level, reason = prewarm.Base, "it starts from the result of another target: only base images are pulled"
 	}
 	if level.Rank() > prewarm.Base.Rank() && !repo.takesPulls() {
