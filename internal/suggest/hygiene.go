@@ -188,8 +188,11 @@ func cached(v *stageView, k int, commands []command, i int) (leftover, bool) {
 		return leftover{}, false
 	}
 	l := leftover{what: "downloads of pip", bytes: 50e6, insert: " --no-cache-dir", word: "install", command: i}
-	if from == ownSources {
+	switch from {
+	case ownSources:
 		l.bytes, l.unsure = 0, true
+	case ownTools:
+		l.bytes = 2e6
 	}
 	return l, true
 }

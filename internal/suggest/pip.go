@@ -96,13 +96,14 @@ func pipFlag(word, flag string) bool {
 const (
 	packages       = iota // by name, or by a file of names
 	ownSources            // what the project's own packages need, of which they may have all
+	ownTools              // a newer version of pip itself, or of what it builds with
 	nothingFetched        // it has all that it installs
 )
 
 // pipSources says what an install with these arguments may fetch.
 func pipSources(all []string) int {
 	args := spread(all)
-	wheels, paths := 0, 0
+	wheels, paths, tools := 0, 0, 0
 	for i := 0; i < len(args); i++ {
 		flag, value, joined := strings.Cut(args[i], "=")
 		switch {
@@ -135,7 +136,12 @@ func pipSources(all []string) int {
 		case strings.HasSuffix(flag, ".whl"), path.Base(flag) == "*" && strings.Contains(path.Dir(flag), "wheel"):
 			wheels++
 		default:
-			if name, _, _ := strings.Cut(flag, "["); name != "." && name != ".." && !strings.HasPrefix(name, "./") && !strings.HasPrefix(name, "../") && !path.IsAbs(name) {
+			name, _, _ := strings.Cut(flag, "[")
+			if of, _, _ := strings.Cut(strings.NewReplacer("<", " ", ">", " ", "!", " ", "~", " ").Replace(name), " "); slices.Contains([]string{"pip", "setuptools", "wheel"}, of) {
+				tools++
+				continue
+			}
+			if name != "." && name != ".." && !strings.HasPrefix(name, "./") && !strings.HasPrefix(name, "../") && !path.IsAbs(name) {
 				return packages
 			}
 			paths++
@@ -144,6 +150,8 @@ func pipSources(all []string) int {
 	switch {
 	case paths > 0:
 		return ownSources
+	case tools > 0:
+		return ownTools
 	case wheels > 0:
 		return nothingFetched
 	}
