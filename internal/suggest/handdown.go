@@ -16,6 +16,7 @@ type handing struct {
 	group  []int // the ARG and what is moved with it, in order
 	names  []string
 	env    bool      // of which one is an ENV
+	label  bool      // or a LABEL
 	passed []passage // the RUNs whose key no longer holds the variables
 	places []place
 	// obstacle says why there is no edit; "" where there may be one.
@@ -81,7 +82,7 @@ func (h *handing) lift(first, last int, in Input) bool {
 				}
 				h.obstacle = fmt.Sprintf("`%s` declares what is needed here as well: give %s a line of its own first", short(ins[k].Text), list(own, "and"))
 			}
-			h.env = h.env || ins[k].Keyword == "ENV"
+			h.env, h.label = h.env || ins[k].Keyword == "ENV", h.label || ins[k].Keyword == "LABEL"
 			h.group, h.names = append(h.group, k), append(h.names, own...)
 		case ins[k].Run != nil:
 			if used || !blindTo(h.view, k, in, h.nameBuild(in)) {
@@ -143,8 +144,9 @@ func (h *handing) stops(v *stageView, k int, in Input) bool {
 	case ins.Command != nil:
 		return false // it is expanded when the image runs
 	}
-	// An image lists variables in the order of their ENVs.
-	return ins.Keyword == "ONBUILD" || ins.Keyword == "ENV" && h.env || h.uses(ins.Names) || mentions(v.file.Source(ins.Lines), h.names)
+	// An image lists variables in the order of their ENVs, and of two labels of one name it
+	// has the last.
+	return ins.Keyword == "LABEL" && h.label || ins.Keyword == "ONBUILD" || ins.Keyword == "ENV" && h.env || h.uses(ins.Names) || mentions(v.file.Source(ins.Lines), h.names)
 }
 
 // shows reports a stage whose variables are seen from outside: it is an image that is

@@ -347,8 +347,8 @@ func uses(n int) string {
 	return "do not use it"
 }
 
-// narrows holds the edit against BuildKit's frontend: the same steps in the
-// same order, each COPY as it was, and no RUN changed above the place that the
+// narrows holds the edit against BuildKit's frontend: images that are run as today, the
+// same steps in the same order, each COPY as it was, and no RUN changed above the place that the
 // variable was declared at.
 func (d descent) narrows(in Input, text []byte) bool {
 	declared := d.view.stage.Instructions[d.group[0]].Lines.From
@@ -361,7 +361,7 @@ func (d descent) narrows(in Input, text []byte) bool {
 			continue
 		}
 		after, err := b.Convert(text)
-		if err != nil || len(before.Steps) != len(after.Steps) {
+		if err != nil || len(before.Steps) != len(after.Steps) || !slices.Equal(before.Configs, after.Configs) {
 			return false
 		}
 		for i, old := range before.Steps {
