@@ -114,8 +114,8 @@ func appendHeld(b []byte, e *Entry) []byte {
 
 var errPage = errors.New("a page of what a builder holds does not decode")
 
-// FromPages returns the manifest of all its pages. Directories are made of them
-// when they are asked for.
+// FromPages returns the manifest of all its pages. Directories below the top are made
+// of them when they are asked for.
 func FromPages(pages map[string][]byte) (*Manifest, error) {
 	byDir := map[string][][]byte{}
 	for _, key := range slices.SortedFunc(maps.Keys(pages), comparePages) {
