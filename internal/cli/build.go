@@ -65,7 +65,6 @@ it runs, and whether it stops when it is told to.`,
 	}
 	c.adHoc.register(cmd)
 	c.registerSteps(cmd)
-	c.registerSteps(cmd)
 	c.offer.register(cmd)
 	c.gateFlags.register(cmd)
 	c.smokeFlags.register(cmd)
