@@ -166,11 +166,13 @@ func (h *handing) suggestion(in Input, why string) (Suggestion, bool) {
 	var steps []string
 	for _, p := range h.passed {
 		step := p.view.stage.Instructions[p.at]
-		steps = append(steps, "`"+short(step.Text)+"`")
+		if text := "`" + short(step.Text) + "`"; !slices.Contains(steps, text) {
+			steps = append(steps, text)
+		}
 		total += price.cost(step)
 		inherited = inherited || p.view.stage.Index != h.view.stage.Index
 	}
-	if !inherited || total < leastFelt {
+	if !inherited || len(h.places) == 0 || total < leastFelt {
 		return Suggestion{}, false
 	}
 	var moved []dockerfile.Instruction
@@ -193,7 +195,7 @@ func (h *handing) suggestion(in Input, why string) (Suggestion, bool) {
 		stages = append(stages, stageName(p.stage))
 	}
 	s := Suggestion{
-		Rule: "late-arg", Title: "declare " + list(names, "and") + " in " + list(stages, "and") + ", not in the stage below",
+		Rule: "late-arg", Title: "declare " + list(names, "and") + " in " + list(stages, "and") + " instead of " + stageName(h.view.stage),
 		Lines: ins[h.group[0]].Lines, Proof: Advice, Obstacle: h.obstacle,
 		Evidence: fmt.Sprintf("%s: what a stage declares holds in those that start from it, and so a build with another value repeats %s, about %.0f s, which %s.",
 			why, list(steps, "and"), max(total, 1), uses(len(steps))),
@@ -212,7 +214,7 @@ func (h *handing) suggestion(in Input, why string) (Suggestion, bool) {
 	s.Changes, s.Proof, s.Costs = []Change{change}, ByConstruction, price.source()
 	if len(lost) > 0 {
 		s.Proof = Advice
-		s.Obstacle = "the image of " + list(lost, "and") + " is made of the stage below, and would no longer have " + list(h.names, "and")
+		s.Obstacle = "the image of " + list(lost, "and") + " is made of the stage " + stageName(h.view.stage) + " itself, and would no longer have " + list(h.names, "and")
 	}
 	if len(volatile) > 0 {
 		in.price(&s, variant{volatile: volatile}, variant{text: change.New, volatile: volatile})
