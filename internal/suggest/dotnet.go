@@ -11,7 +11,7 @@ var (
 	dotnetProject   = regexp.MustCompile(`(?m)^Project\("[^"]*"\)\s*=\s*"[^"]*",\s*"([^"]+\.[a-z]+proj)"`)
 	dotnetReference = regexp.MustCompile(`<ProjectReference\s(?:[^>]*\s)?Include\s*=\s*"([^"]+)"`)
 	dotnetListed    = regexp.MustCompile(`<Project\s(?:[^>]*\s)?Path\s*=\s*"([^"]+)"`)
-	dotnetImport    = regexp.MustCompile(`<Import\s|<Reference\s[^>]*HintPath|Exists\(|System\.IO\.|<Restore\w*(Sources|Folders|ConfigFile|ProjectStyle)\b`)
+	dotnetImport    = regexp.MustCompile(`<Import\s|<Reference\s[^>]*HintPath|Exists\(|\[System\.IO\.|<Restore\w*(Sources|Folders|ConfigFile|ProjectStyle)\b`)
 	dotnetSource    = regexp.MustCompile(`<add\s+key="[^"]*"\s+value="([^"]+)"`)
 )
 
