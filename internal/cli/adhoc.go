@@ -59,7 +59,8 @@ func (a *adHoc) registerCache(cmd *cobra.Command) {
 }
 
 func (a *adHoc) given() bool {
-	return a.network != "" || a.shmSize != "" || a.reuseNone || len(a.hosts)+len(a.ulimits)+len(a.noStages)+len(a.cacheFrom) > 0 || a.file != "" || a.target != "" || len(a.args)+len(a.platforms)+len(a.contexts) > 0
+	return a.network != "" || a.shmSize != "" || a.reuseNone || len(a.hosts)+len(a.ulimits)+len(a.noStages)+len(a.cacheFrom) > 0 ||
+		a.file != "" || a.target != "" || len(a.args)+len(a.platforms)+len(a.contexts) > 0
 }
 
 // query says what the arguments of a command are about: names of definitions,

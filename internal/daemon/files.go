@@ -23,8 +23,8 @@ type seenFiles struct {
 	past     *ledger.Past // nil where somebody looked
 }
 
-// filesOf returns what is known of the files of a build in repo, which may be nil. span is what the repositories held when it began and when it had
-// ended, nil if nobody looked.
+// filesOf returns what is known of the files of a build in repo, which may be nil. span
+// is what the repositories held when it began and when it had ended, nil if nobody looked.
 func (d *Daemon) filesOf(ctx context.Context, node *buildkit.Builder, seen buildkit.Observed, span []moment, repo *repository) seenFiles {
 	f := seenFiles{reader: d.contents(repo), site: d.site(node, seen.Join)}
 	if span != nil {

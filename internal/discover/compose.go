@@ -43,6 +43,10 @@ func (f *finder) compose(ctx context.Context, files []string) {
 	for name, s := range project.Services {
 		if s.Build != nil {
 			d := service(name, main, *s.Build)
+			// It is built for what it runs on (compose: applyPlatforms).
+			if runs := cmp.Or(s.Platform, project.Environment["DOCKER_DEFAULT_PLATFORM"]); runs != "" && len(d.Platforms) == 0 {
+				d.Platforms = []string{runs}
+			}
 			if d.Inline != "" {
 				d.Shown = in.written[d.Inline]
 			}
