@@ -16,14 +16,9 @@ import (
 )
 
 // outlook writes what is predicted of the next build of a definition.
-func (r *running) outlook(dir, name string) string {
-	r.t.Helper()
-	answer, err := r.Predict(r.t.Context(), api.PredictRequest{Query: api.Query{Dir: dir, Names: []string{name}}})
-	if err != nil {
-		r.t.Fatal(err)
-	}
+func outlook(steps []api.StepPrediction) string {
 	var list []string
-	for _, s := range answer.Definitions[0].Steps {
+	for _, s := range steps {
 		word := s.Outcome
 		if s.Outcome == "unknown" {
 			word += ": " + s.Cause.Kind + ": " + s.Cause.Text
@@ -50,7 +45,7 @@ func TestPredictDownload(t *testing.T) {
 	repo := r.recorded(dir, &other)
 	const want = "hit\nunknown: unresolved: it is not known what an image's tag or an address stands for\n" +
 		"unknown: unresolved: it is not known what an image's tag or an address stands for"
-	if got := r.outlook(dir, repo.Definitions[0].Name); got != want {
+	if got := outlook(r.foretold(api.Query{Dir: dir, Names: []string{repo.Definitions[0].Name}})); got != want {
 		t.Errorf("predicted:\n%s", got)
 	}
 }
@@ -84,13 +79,13 @@ func TestPredictWithheld(t *testing.T) {
 	name := r.recorded(root, &other).Definitions[0].Name
 	const want = "unknown: unresolved: an image is not looked up until you run: stoker allow\nhit\n" +
 		"unknown: unresolved: an image is not looked up until you run: stoker allow"
-	if got := r.outlook(root, name); got != want {
+	if got := outlook(r.foretold(api.Query{Dir: root, Names: []string{name}})); got != want {
 		t.Errorf("predicted:\n%s", got)
 	}
 	if _, err := r.Allow(t.Context(), api.AllowRequest{Dir: root}); err != nil {
 		t.Fatal(err)
 	}
-	if got := r.outlook(root, name); got != "hit\nhit\nhit" {
+	if got := outlook(r.foretold(api.Query{Dir: root, Names: []string{name}})); got != "hit\nhit\nhit" {
 		t.Errorf("once it is allowed, predicted:\n%s", got)
 	}
 }
@@ -98,7 +93,8 @@ func TestPredictWithheld(t *testing.T) {
 // TestPredictRunAnew: while a build ignores the cache, one that needs what it runs waits
 // for that, whatever the builder lists. Nothing is promised to hit until it ends.
 func TestPredictRunAnew(t *testing.T) {
-	r := start(t, t.TempDir(), map[string]string{"BUILDKIT_HOST": lab.For(t).Address()})
+	own := lab.Own(t)
+	r := start(t, t.TempDir(), map[string]string{"BUILDKIT_HOST": own.Address()})
 	r.connected()
 	dir, nonce := lab.Dir(t), strings.ToLower(rand.Text())
 	write(t, filepath.Join(dir, "Dockerfile"), "FROM node:20\nCOPY src /"+nonce+"/\nRUN echo "+nonce+" && sleep 4\n")
@@ -106,35 +102,35 @@ func TestPredictRunAnew(t *testing.T) {
 	if _, err := r.Up(t.Context(), api.UpRequest{Dir: dir}); err != nil {
 		t.Fatal(err)
 	}
-	other := walk{t: t, dir: dir, builder: dial(t, lab.For(t).Address())}
+	other := walk{t: t, dir: dir, builder: dial(t, own.Address())}
 	other.build()
 	name := r.recorded(dir, &other).Definitions[0].Name
-	if got := r.outlook(dir, name); got != "hit\nhit" {
+	if got := outlook(r.ask(api.Query{Dir: dir, Names: []string{name}})); got != "hit\nhit" {
 		t.Fatalf("as built, predicted:\n%s", got)
 	}
-	anew := walk{t: t, dir: dir, builder: dial(t, lab.For(t).Address())}
+	anew := walk{t: t, dir: dir, builder: dial(t, own.Address())}
 	running := make(chan error, 1)
 	go func() {
 		_, err := anew.try(client.SolveOpt{FrontendAttrs: map[string]string{"no-cache": ""}})
 		running <- err
 	}()
-	for r.outlook(dir, name) == "hit\nhit" {
+	for outlook(r.ask(api.Query{Dir: dir, Names: []string{name}})) == "hit\nhit" {
 		select {
 		case err := <-running:
 			t.Fatalf("the build ran to its end (%v), and nothing else was predicted meanwhile", err)
 		default:
 		}
 	}
-	if got := r.outlook(dir, name); !strings.HasPrefix(got, "unknown: run-anew: ") || strings.Count(got, "run-anew") != 2 {
+	if got := outlook(r.ask(api.Query{Dir: dir, Names: []string{name}})); !strings.HasPrefix(got, "unknown: run-anew: ") || strings.Count(got, "run-anew") != 2 {
 		t.Errorf("while it runs, predicted:\n%s", got)
 	}
-	third := walk{t: t, dir: dir, builder: dial(t, lab.For(t).Address())}
+	third := walk{t: t, dir: dir, builder: dial(t, own.Address())}
 	if ran := third.build(); !ran["[3/3]"] {
 		t.Errorf("a build meanwhile waits for no run: %v", ran)
 	}
 	if err := <-running; err != nil {
 		t.Fatal(err)
 	}
-	r.recorded(dir, &third)
+	r.wait(dir, "all three builds", func(repo api.Repository) bool { return repo.Definitions[0].Builds == 3 }) // they end at once
 	r.predicts(dir, "once it has ended", "hit hit")
 }

@@ -35,7 +35,7 @@ func TestPredictTarget(t *testing.T) {
 			return len(repo.Definitions) > 0 && repo.Definitions[0].Builds == 1
 		})
 		name := repo.Definitions[0].Name
-		if got := r.outlook(root, name); got != "hit" || len(repo.Definitions) != 1 {
+		if got := outlook(r.foretold(api.Query{Dir: root, Names: []string{name}})); got != "hit" || len(repo.Definitions) != 1 {
 			t.Errorf("%s: after a build of the last stage by name, of %d definitions:\n%s", client, len(repo.Definitions), got)
 		}
 		if err := build(t, root, state, map[string]string{"target": "test"}); err != nil {
@@ -45,7 +45,7 @@ func TestPredictTarget(t *testing.T) {
 			return len(repo.Definitions) == 2 && repo.Definitions[0].Builds+repo.Definitions[1].Builds == 2
 		})
 		for _, d := range repo.Definitions {
-			if got := r.outlook(root, d.Name); got != "hit" || d.Builds != 1 || d.Name != name && d.Target != "test" {
+			if got := outlook(r.foretold(api.Query{Dir: root, Names: []string{d.Name}})); got != "hit" || d.Builds != 1 || d.Name != name && d.Target != "test" {
 				t.Errorf("%s: %s, of target %q, after %d builds:\n%s", client, d.Name, d.Target, d.Builds, got)
 			}
 		}
