@@ -11,11 +11,12 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// What may be said of a failure is its kind. These take numbers out of
-// BuildKit's texts and nothing else.
+// What may be said of a failure is its kind. These take numbers and fixed
+// words out of BuildKit's texts and nothing else.
 var (
 	exitCode   = regexp.MustCompile(`exit code: (\d+)`)
 	parseError = regexp.MustCompile(`dockerfile parse error on line (\d+)`)
+	refused    = regexp.MustCompile(`\b(network\.host|security\.insecure) is not allowed`)
 )
 
 // failure says in words without values why the build ended with err.
@@ -60,6 +61,9 @@ func kindOf(text string, code codes.Code) string {
 	}
 	if m := parseError.FindStringSubmatch(text); m != nil {
 		return ", the Dockerfile does not parse at line " + m[1]
+	}
+	if m := refused.FindString(text); m != "" {
+		return ", " + m
 	}
 	for _, known := range []string{"not found", "connection refused", "no such host", "i/o timeout", "permission denied",
 		"unauthorized", "no space left on device", "no match for platform in manifest", "certificate signed by unknown authority"} {

@@ -155,6 +155,7 @@ func TestWarmErrorHoldsNoValues(t *testing.T) {
 		{"copy", "FROM busybox\nARG TOKEN\nCOPY $TOKEN /x\n", "[2/2] COPY failed, not found"},
 		{"parse", "FROM busybox\nFOO\n", "build failed, the Dockerfile does not parse at line 2"},
 		{"base", "ARG TOKEN\nFROM no-such-$TOKEN\n", "could not load the metadata of a base image, not found"},
+		{"entitlement", "FROM busybox\nRUN --security=insecure true\n", "build failed, security.insecure is not allowed"},
 		{"target", "FROM busybox\nRUN true\n", "build failed"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

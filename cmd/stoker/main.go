@@ -4,6 +4,7 @@ package main
 import (
 	"context"
 	"io"
+	"log"
 	"os"
 	"os/signal"
 	"syscall"
@@ -16,6 +17,7 @@ import (
 func main() {
 	// Libraries write warnings there that are no result, progress or hint of stoker's.
 	logrus.SetOutput(io.Discard)
+	log.SetOutput(io.Discard)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // who asks twice is not kept waiting
 	status := cli.Run(ctx, cli.SystemProcess(), os.Args[1:])

@@ -80,6 +80,11 @@ func TestPredictOptions(t *testing.T) {
 	})
 	built(client.SolveOpt{FrontendAttrs: map[string]string{"no-cache": ""}}, "miss miss miss")
 	predicted("miss miss miss")
+	declare("extra_hosts: [\"host.docker.internal:host-gateway\"]")
+	predicted("unknown unknown unknown")
+	r.wait(dir, "no warm-up with another address", func(repo api.Repository) bool {
+		return strings.HasPrefix(repo.Definitions[0].Warm.Reason, "its host-gateway has an address")
+	})
 	declare("no_cache_filter: [deps]")
 	predicted("miss miss unknown") // what is made anew may have a key of its own
 	built(client.SolveOpt{FrontendAttrs: map[string]string{"no-cache": "deps"}}, "miss miss miss")

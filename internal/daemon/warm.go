@@ -49,6 +49,8 @@ func (d *Daemon) warm(ctx context.Context, job prewarm.Job) {
 	case level.Rank() <= prewarm.Base.Rank():
 	case build.Definition.NoCache:
 		level, reason = prewarm.Base, "it is built without the cache: only base images are pulled"
+	case build.Definition.Options.Unresolved():
+		level, reason = prewarm.Base, "its host-gateway has an address that only your own client knows: only base images are pulled"
 	case len(build.Definition.Linked) > 0:
 		level, reason = prewarm.Base, "it starts from the result of another target: only base images are pulled"
 	}
