@@ -131,20 +131,17 @@ func TestJoined(t *testing.T) {
 	}
 }
 
-// A build of another target shares the run of a stage that both need. Its own steps on
-// that stage tell when it was there, and the step that it waited for is joined.
-func TestJoinedByAnotherTarget(t *testing.T) {
-	b, first, second := connect(t), otherClient(t), otherClient(t)
-	nonce := rand.Text()
-	dir, _ := project(t, "FROM busybox AS base\nCOPY deps /deps\nRUN echo running-"+nonce+" && sleep 3\n"+
-		"FROM base AS one\nRUN echo one-"+nonce+"\nFROM base AS two\nRUN echo two-"+nonce+"\n")
+// buildMeanwhile has two clients build a folder each, the second one while the first runs
+// a step that says "running-", and returns the record of the second.
+func buildMeanwhile(t *testing.T, b *buildkit.Builder, dirs [2]string, attrs [2]map[string]string) (got cache.Record) {
+	t.Helper()
+	first, second := otherClient(t), otherClient(t)
 	var wg sync.WaitGroup
 	status := make(chan *client.SolveStatus)
-	var got cache.Record
 	wg.Go(func() {
 		waitFor(status, "running-", func() {
 			wg.Go(func() {
-				ref, err := build(t.Context(), t, second, dir, map[string]string{"target": "two"}, nil)
+				ref, err := build(t.Context(), t, second, dirs[1], attrs[1], nil)
 				if err != nil {
 					t.Error(err)
 					return
@@ -153,10 +150,21 @@ func TestJoinedByAnotherTarget(t *testing.T) {
 			})
 		})
 	})
-	if _, err := build(t.Context(), t, first, dir, map[string]string{"target": "one"}, status); err != nil {
+	if _, err := build(t.Context(), t, first, dirs[0], attrs[0], status); err != nil {
 		t.Fatal(err)
 	}
 	wg.Wait()
+	return got
+}
+
+// A build of another target shares the run of a stage that both need. Its own steps on
+// that stage tell when it was there, and the step that it waited for is joined.
+func TestJoinedByAnotherTarget(t *testing.T) {
+	b := connect(t)
+	nonce := rand.Text()
+	dir, _ := project(t, "FROM busybox AS base\nCOPY deps /deps\nRUN echo running-"+nonce+" && sleep 3\n"+
+		"FROM base AS one\nRUN echo one-"+nonce+"\nFROM base AS two\nRUN echo two-"+nonce+"\n")
+	got := buildMeanwhile(t, b, [2]string{dir, dir}, [2]map[string]string{{"target": "one"}, {"target": "two"}})
 	if got := outcomes(got); got != "hit joined cascaded" {
 		t.Errorf("the build of another target that came while it ran: %s", got)
 	}
@@ -164,29 +172,11 @@ func TestJoinedByAnotherTarget(t *testing.T) {
 
 // While a build runs, those of others that share its operations go by its names.
 func TestForeignNames(t *testing.T) {
-	b, first, second := connect(t), otherClient(t), otherClient(t)
+	b := connect(t)
 	shared := "FROM busybox\nWORKDIR /w\nCOPY deps /deps\nRUN echo shared-" + rand.Text() + "\n"
 	long, _ := project(t, shared+"RUN echo running-"+rand.Text()+" && sleep 3\n")
 	short, _ := project(t, shared)
-	var wg sync.WaitGroup
-	status := make(chan *client.SolveStatus)
-	var got cache.Record
-	wg.Go(func() {
-		waitFor(status, "running-", func() {
-			wg.Go(func() {
-				ref, err := build(t.Context(), t, second, short, nil, nil)
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				got = observe(t, b, ref).Record
-			})
-		})
-	})
-	if _, err := build(t.Context(), t, first, long, nil, status); err != nil {
-		t.Fatal(err)
-	}
-	wg.Wait()
+	got := buildMeanwhile(t, b, [2]string{long, short}, [2]map[string]string{})
 	var prefixes []string
 	for _, s := range got.Steps {
 		prefix, _, _ := strings.Cut(s.Name, "] ")

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/moby/buildkit/client"
 
@@ -201,9 +202,9 @@ func (r *running) ask(query api.Query) []api.StepPrediction {
 // builds to end that ignore the cache.
 func (r *running) foretold(query api.Query) []api.StepPrediction {
 	r.t.Helper()
-	for {
+	for deadline := time.Now().Add(time.Minute); ; {
 		steps := r.ask(query)
-		if !slices.ContainsFunc(steps, func(s api.StepPrediction) bool { return s.Cause != nil && s.Cause.Kind == "run-anew" }) {
+		if !slices.ContainsFunc(steps, func(s api.StepPrediction) bool { return s.Cause != nil && s.Cause.Kind == "run-anew" }) || time.Now().After(deadline) {
 			return steps
 		}
 	}

@@ -135,12 +135,17 @@ func TestRandomLayersAsContainerd(t *testing.T) {
 		rng := rand.New(rand.NewPCG(seed, 0))
 		var layers [][]byte
 		var text []string
+		var want string
 		tried++
-		for range 1 + rng.IntN(4) {
-			text = append(text, randomLayer(rng))
-			layers = append(layers, pack(t, members(t, text[len(text)-1])))
+		wantErr := errors.New("none is drawn")
+		for n := 0; n < 3 && wantErr != nil; n++ { // one in five can be made
+			layers, text = nil, nil
+			for range 1 + rng.IntN(4) {
+				text = append(text, randomLayer(rng))
+				layers = append(layers, pack(t, members(t, text[len(text)-1])))
+			}
+			want, wantErr = extract(t, layers...)
 		}
-		want, wantErr := extract(t, layers...)
 		image, err := readOne(t, archive(t, amd64, layers...))
 		if wantErr != nil {
 			continue // it may fail once all is in place: on the times of a folder that is one no more
@@ -153,7 +158,7 @@ func TestRandomLayersAsContainerd(t *testing.T) {
 			t.Fatalf("seed %d: files (-containerd +got):\n%s\n%s", seed, diff, strings.Join(text, "--\n"))
 		}
 	}
-	if made < tried/30 { // of many, one in five can
+	if made < tried/10 {
 		t.Errorf("%d of %d images can be made: this shows little", made, tried)
 	}
 }
