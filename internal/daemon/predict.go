@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -49,32 +48,9 @@ type account struct {
 	missed *queue        // the same of those that ended while nobody looked
 	unread *atomic.Int64 // how many of missed are builds
 	caught *gate         // shut until all of those are entered that had ended before the connection
-	anew   *running
-}
-
-// A running counts builds that ignore the cache, while they run. The builder has one
-// that needs what they run wait for it, whatever results it lists.
-type running struct {
-	mu    sync.Mutex
-	count int
-}
-
-// begin counts a build until end is called.
-func (r *running) begin() (end func()) {
-	r.add(1)
-	return sync.OnceFunc(func() { r.add(-1) })
-}
-
-func (r *running) add(n int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.count += n
-}
-
-func (r *running) any() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.count > 0
+	// anew counts the builds that ignore the cache, while they run: the builder has one
+	// that needs what they run wait for it, whatever results it lists.
+	anew *atomic.Int64
 }
 
 // behind says that the builder may have built what nobody saw. It is called before
@@ -109,7 +85,7 @@ func (d *Daemon) account(node *buildkit.Builder) account {
 	if err != nil {
 		d.log.Warn("what was known of the builder's cache is lost", "error", err)
 	}
-	a = account{known, name, copies, newQueue(), newQueue(), new(atomic.Int64), &gate{}, &running{}}
+	a = account{known, name, copies, newQueue(), newQueue(), new(atomic.Int64), &gate{}, new(atomic.Int64)}
 	d.accounts[name] = a
 	return a
 }
@@ -299,7 +275,7 @@ func (d *Daemon) Predict(ctx context.Context, req api.PredictRequest) (api.Predi
 				nodes[i].Reason = cache.NotObserved // of no file: builds are still read
 			}
 		}
-		if known.anew.any() {
+		if known.anew.Load() > 0 {
 			doubtHits(g, nodes)
 		}
 		if !node.Info().History { // what others built on it shows nowhere

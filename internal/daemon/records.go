@@ -55,8 +55,9 @@ func (d *Daemon) listen(ctx context.Context, node *buildkit.Builder) error {
 				}
 				running[ev.Ref] = d.warmer.Hold()
 				if ev.IgnoresCache() {
-					release, end := running[ev.Ref], known.anew.begin()
-					running[ev.Ref] = func() { release(); end() }
+					release := running[ev.Ref]
+					known.anew.Add(1)
+					running[ev.Ref] = func() { release(); known.anew.Add(-1) }
 				}
 				if _, before := told[ev.Ref]; !before { // else nobody saw it begin
 					began[ev.Ref] = d.moment(ctx)

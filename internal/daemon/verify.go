@@ -24,7 +24,9 @@ func (d *Daemon) Verify(ctx context.Context, req api.VerifyRequest, progress fun
 	}
 	release := d.warmer.Hold()
 	defer release()
-	defer d.account(node).anew.begin()()
+	anew := d.account(node).anew
+	anew.Add(1)
+	defer anew.Add(-1)
 	return verify.Run(ctx, node, node.Info().Name, picture, req, progress, func() func(buildkit.Request, buildkit.Solved) {
 		s, err := r.fresh(ctx)
 		if err != nil || s.picture == nil {
