@@ -85,10 +85,11 @@ func TestReuseOfOneOfSeveral(t *testing.T) {
 	}
 }
 
+// inUse lists results while a build has them: by when they were done.
 func inUse(held []buildkit.Held) []buildkit.Held {
 	held = slices.Clone(held)
 	for i := range held {
-		held[i].InUse = true
+		held[i].InUse, held[i].Created = true, held[i].Created.Add(600*time.Millisecond)
 	}
 	return held
 }

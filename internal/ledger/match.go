@@ -40,9 +40,38 @@ type mixture struct {
 
 // lost reports whether one of the results is no longer listed.
 func (m mixture) lost(held listing) bool {
-	return slices.ContainsFunc(m.held, func(was buildkit.Held) bool {
-		return !slices.ContainsFunc(held[m.record], func(h buildkit.Held) bool { return h.Created.Equal(was.Created) })
-	})
+	var runs []buildkit.Run
+	for _, e := range m.executions {
+		runs = append(runs, e.run)
+	}
+	return !stillThere(m.held, held[m.record], runs)
+}
+
+// stillThere reports whether all of was, which are listed alike, can be among now. A
+// builder lists what files were copied to by when that was begun, or, while it is in
+// use, by when it was done (BuildKit: cache.cacheManager.DiskUsage, equalMutable): both
+// lie within the run that made it, which may be one of runs.
+func stillThere(was, now []buildkit.Held, runs []buildkit.Run) bool {
+	byTime := func(list []buildkit.Held) []buildkit.Held {
+		return slices.SortedFunc(slices.Values(list), func(a, b buildkit.Held) int { return a.Created.Compare(b.Created) })
+	}
+	open := byTime(now)
+	for _, w := range byTime(was) {
+		at := slices.IndexFunc(open, func(h buildkit.Held) bool {
+			return h.Created.Sub(w.Created).Abs() < 2*slack || slices.ContainsFunc(runs, func(r buildkit.Run) bool { return mayMake(r, w) && mayMake(r, h) })
+		})
+		if at < 0 {
+			return false
+		}
+		open = slices.Delete(open, at, at+1)
+	}
+	return true
+}
+
+// mayMake reports whether a run may have made h.
+func mayMake(run buildkit.Run, h buildkit.Held) bool {
+	start, end := window(run)
+	return !h.Created.Before(start) && h.Created.Before(end)
 }
 
 // match finds out which of the results that are known the builder lists.

@@ -35,8 +35,7 @@ func (u use) of(h buildkit.Held) bool {
 	if !u.made {
 		return u.took(h)
 	}
-	start, end := window(u.run)
-	return !h.Created.Before(start) && h.Created.Before(end)
+	return mayMake(u.run, h)
 }
 
 // mostRepeats is how many of the latest builds are remembered.
@@ -72,14 +71,30 @@ func (l *Ledger) dropRepeats(gone func(*repeat) bool) {
 	})
 }
 
-// holds enters a listing: builds of which something is gone are forgotten. A builder
-// lists what files were copied to by when that was begun, or, while it is in use, by
-// when it was done (BuildKit: cache.cacheManager.DiskUsage, equalMutable).
+// holds enters a listing: builds of which something is gone are forgotten.
 func (l *Ledger) holds(held listing) {
+	runs := map[string][]buildkit.Run{}
+	if len(l.repeats) > 0 {
+		for _, entries := range l.entries {
+			for _, e := range entries {
+				runs[e.record] = append(runs[e.record], e.run)
+			}
+		}
+	}
 	l.dropRepeats(func(r *repeat) bool {
-		return !r.listed && !r.complete(held) || slices.ContainsFunc(r.held, func(was buildkit.Held) bool {
-			return !slices.ContainsFunc(held[was.Record], func(h buildkit.Held) bool { return h.Created.Sub(was.Created).Abs() < 2*slack })
-		})
+		if !r.listed {
+			return !r.complete(held)
+		}
+		was := listing{}
+		for _, h := range r.held {
+			was[h.Record] = append(was[h.Record], h)
+		}
+		for record, list := range was {
+			if !stillThere(list, held[record], runs[record]) {
+				return true
+			}
+		}
+		return false
 	})
 	for _, r := range l.repeats {
 		if r.listed {

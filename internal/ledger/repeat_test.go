@@ -19,16 +19,18 @@ func TestRepeat(t *testing.T) {
 		change func(*ledger.Build)
 		pruned bool // what it took, before the builder could be asked
 		lost   int  // of what is listed, counted from the last
+		held   bool // what it made and took is in use when the builder lists it first
 		files  string
 		want   string
 	}{
-		{"the same build", nil, false, 0, "b", "hit hit hit"},
-		{"of other files", nil, false, 0, "a", "hit miss unknown"},
-		{"a result went", nil, false, 1, "b", "hit unknown unknown"},
-		{"what it took went at once", nil, true, 0, "b", "hit hit miss"},
-		{"with a cache elsewhere", func(b *ledger.Build) { b.Alone = false }, false, 0, "b", "hit hit unknown"},
-		{"which failed", func(b *ledger.Build) { b.Broken = true }, false, 0, "b", "hit hit unknown"},
-		{"while nobody looked", func(b *ledger.Build) { b.Late = true }, false, 0, "b", "hit hit unknown"},
+		{"the same build", nil, false, 0, false, "b", "hit hit hit"},
+		{"of other files", nil, false, 0, false, "a", "hit miss unknown"},
+		{"the same build, which is still at it", nil, false, 0, true, "b", "hit hit hit"},
+		{"a result went", nil, false, 1, false, "b", "hit unknown unknown"},
+		{"what it took went at once", nil, true, 0, false, "b", "hit hit miss"},
+		{"with a cache elsewhere", func(b *ledger.Build) { b.Alone = false }, false, 0, false, "b", "hit hit unknown"},
+		{"which failed", func(b *ledger.Build) { b.Broken = true }, false, 0, false, "b", "hit hit unknown"},
+		{"while nobody looked", func(b *ledger.Build) { b.Late = true }, false, 0, false, "b", "hit hit unknown"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			l, on := ledger.New(seal), ledger.Disk{}
@@ -67,6 +69,10 @@ func TestRepeat(t *testing.T) {
 				}
 				if tt.pruned && minute == 3 {
 					all = slices.DeleteFunc(all, func(h buildkit.Held) bool { return h.Record == "record of take" })
+				}
+				if tt.held && minute == 3 {
+					l.List(inUse(all))
+					continue
 				}
 				l.List(all)
 			}
