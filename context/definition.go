@@ -50,9 +50,8 @@ type Definition struct {
 	// NoCache builds all stages without looking into the cache, NoCacheStages these.
 	NoCache       bool
 	NoCacheStages []string
-	// Imports reports that it also looks into caches that are not the builder's
-	// (`--cache-from`).
-	Imports bool
+	// Imports are caches that it looks into beside the builder's (`--cache-from`).
+	Imports []Import
 	// NamedContexts are the additional build contexts by name
 	// (`--build-context`): an absolute directory, or a URL as buildx takes it
 	// (docker-image://, target:, https://, oci-layout://, a git address).

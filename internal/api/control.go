@@ -31,7 +31,13 @@ type AdHoc struct {
 	Ulimits       []string          `json:"ulimits,omitempty"` // NAME=SOFT:HARD, sorted
 	NoCache       bool              `json:"noCache,omitempty"`
 	NoCacheStages []string          `json:"noCacheStages,omitempty"`
-	Imports       bool              `json:"imports,omitempty"` // caches of elsewhere
+	Imports       []Import          `json:"imports,omitempty"` // caches of elsewhere
+}
+
+// Import is a cache outside of the builder: see context.Import.
+type Import struct {
+	Type string `json:"type"`
+	Ref  string `json:"ref,omitempty"`
 }
 
 // UpRequest asks the daemon to watch a repository. It answers with a [Status]

@@ -11,6 +11,7 @@ import (
 	"github.com/docker/go-units"
 	"github.com/spf13/cobra"
 
+	buildctx "github.com/stokerd/stoker/context"
 	"github.com/stokerd/stoker/internal/api"
 )
 
@@ -105,7 +106,16 @@ func (a *adHoc) query(o *options, args []string) (api.Query, error) {
 	if err := a.steps(&spec); err != nil {
 		return q, err
 	}
-	spec.NoCache, spec.NoCacheStages, spec.Imports = a.reuseNone, a.noStages, len(a.cacheFrom) > 0
+	spec.NoCache, spec.NoCacheStages = a.reuseNone, a.noStages
+	for _, text := range a.cacheFrom {
+		imports, err := buildctx.ParseImports(text, o.env())
+		if err != nil {
+			return q, usage("for example --cache-from registry.example/app:cache", "--cache-from %s: %v", text, err)
+		}
+		for _, i := range imports {
+			spec.Imports = append(spec.Imports, api.Import(i))
+		}
+	}
 	q.AdHoc = &spec
 	return q, nil
 }

@@ -35,7 +35,12 @@ func TestStepFlags(t *testing.T) {
 		{flags: []string{"--ulimit", "files"}, fails: "--ulimit files: invalid ulimit argument: files"},
 		{flags: []string{"--no-cache"}, want: api.AdHoc{NoCache: true}},
 		{flags: []string{"--no-cache-filter", "a,b"}, want: api.AdHoc{NoCacheStages: []string{"a", "b"}}},
-		{flags: []string{"--cache-from", "type=gha"}, want: api.AdHoc{Imports: true}},
+		{
+			flags: []string{"--cache-from", "type=s3,region=x,secret_access_key=y", "--cache-from", "app:cache,app:old"},
+			want:  api.AdHoc{Imports: []api.Import{{Type: "s3"}, {Type: "registry", Ref: "app:cache"}, {Type: "registry", Ref: "app:old"}}},
+		},
+		{flags: []string{"--cache-from", "type=registry,ref=app:cache,registry.insecure=true"}, want: api.AdHoc{Imports: []api.Import{{Type: "registry"}}}},
+		{flags: []string{"--cache-from", "ref=app"}, fails: "--cache-from ref=app: the cache has no type"},
 	} {
 		a, cmd := &adHoc{}, &cobra.Command{}
 		a.register(cmd)

@@ -283,7 +283,7 @@ func (d *Daemon) Predict(ctx context.Context, req api.PredictRequest) (api.Predi
 		} else if b.Definition.Options.Unresolved() || !b.Selection.Current(ctx, repositoryImages{d.images, repo}) { // a picture is on its way
 			unknown(nodes, cache.NotResolved)
 		}
-		if b.Definition.Imports {
+		if len(b.Definition.Imports) > 0 {
 			missesMayBeElsewhere(g, nodes)
 		}
 		expected, earlier, err := d.pastOf(repo, node.Info().Name, b.Definition.Name)

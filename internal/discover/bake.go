@@ -48,7 +48,7 @@ func (f *finder) bake(ctx context.Context, files bakeFiles) {
 	all := map[string]buildctx.Definition{}
 	shown := f.shownInline(ctx, files, targets)
 	for _, t := range targets {
-		d := t.definition(main, dir)
+		d := t.definition(main, dir, f.options.Env)
 		d.Shown = shown[t.Name]
 		all[t.Name] = d
 	}
@@ -205,7 +205,9 @@ func (f *finder) bakeDir(main string, targets []*bakeTarget) string {
 	own := path.Dir(main)
 	for at := own; ; at = path.Dir(at) {
 		dir := filepath.Join(f.root, filepath.FromSlash(at))
-		if !slices.ContainsFunc(targets, func(t *bakeTarget) bool { return !t.template && f.lacksDockerfile(t.definition(main, dir)) }) {
+		if !slices.ContainsFunc(targets, func(t *bakeTarget) bool {
+			return !t.template && f.lacksDockerfile(t.definition(main, dir, f.options.Env))
+		}) {
 			if at != own {
 				f.note(main, 0, "is taken to be run in "+shownDir(at)+", because its Dockerfiles are there and not in "+own)
 			}

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/tools/txtar"
 
+	buildctx "github.com/stokerd/stoker/context"
 	"github.com/stokerd/stoker/context/dockerfile"
 	"github.com/stokerd/stoker/internal/lab"
 )
@@ -126,13 +127,14 @@ type printedTarget struct {
 	Platforms  []string          `json:"platforms"`
 	Contexts   map[string]string `json:"contexts"`
 
-	Network       string            `json:"network"`
-	ExtraHosts    map[string]string `json:"extra-hosts"`
-	ShmSize       string            `json:"shm-size"`
-	Ulimits       []string          `json:"ulimits"`
-	NoCache       bool              `json:"no-cache"`
-	NoCacheFilter []string          `json:"no-cache-filter"`
-	CacheFrom     json.RawMessage   `json:"cache-from"`
+	Network       string              `json:"network"`
+	ExtraHosts    map[string]string   `json:"extra-hosts"`
+	ShmSize       string              `json:"shm-size"`
+	Ulimits       []string            `json:"ulimits"`
+	NoCache       bool                `json:"no-cache"`
+	NoCacheFilter []string            `json:"no-cache-filter"`
+	CacheFrom     []map[string]string `json:"cache-from"`
+	Imports       []buildctx.Import
 	Options       dockerfile.Options
 }
 
@@ -185,9 +187,14 @@ func (c *bakeCase) want(t *testing.T) map[string]printedTarget {
 		}
 		p.Options.Ulimits = slices.Sorted(maps.Values(limits))
 		p.Network, p.ExtraHosts, p.ShmSize, p.Ulimits = "", nil, "", nil
-		if len(p.CacheFrom) > 0 {
-			p.CacheFrom = json.RawMessage("any")
+		for _, attrs := range p.CacheFrom {
+			imports, err := buildctx.NewImports(attrs, c.env)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.Imports = append(p.Imports, imports...)
 		}
+		p.CacheFrom = nil
 		file.Target[name] = p
 	}
 	return file.Target
@@ -202,13 +209,11 @@ func (c *bakeCase) read(t *testing.T) (map[string]printedTarget, error) {
 	}
 	got := map[string]printedTarget{}
 	for _, target := range targets {
-		d := target.definition("", c.root)
+		d := target.definition("", c.root, c.env)
 		p := printedTarget{
 			Context: d.Context, Dockerfile: d.Dockerfile, Inline: d.Inline, Target: d.Target, Args: d.Args, Platforms: d.Platforms,
 			Contexts: d.NamedContexts, Options: d.Options, NoCache: d.NoCache, NoCacheFilter: d.NoCacheStages,
-		}
-		if d.Imports {
-			p.CacheFrom = json.RawMessage("any")
+			Imports: d.Imports,
 		}
 		got[target.Name] = p
 	}

@@ -42,7 +42,7 @@ func (f *finder) compose(ctx context.Context, files []string) {
 	all := map[string]buildctx.Definition{}
 	for name, s := range project.Services {
 		if s.Build != nil {
-			d := service(name, main, *s.Build)
+			d := service(name, main, *s.Build, f.options.Env)
 			// It is built for what it runs on (compose: applyPlatforms).
 			if runs := cmp.Or(s.Platform, project.Environment["DOCKER_DEFAULT_PLATFORM"]); runs != "" && len(d.Platforms) == 0 {
 				d.Platforms = []string{runs}
@@ -78,7 +78,7 @@ func (f *finder) composeTargets(ctx context.Context, files []string) []*bakeTarg
 		if project.Services[name].Build == nil {
 			continue
 		}
-		d := service(name, files[0], *project.Services[name].Build)
+		d := service(name, files[0], *project.Services[name].Build, f.options.Env)
 		t := &bakeTarget{
 			Name: bakeName(name), Context: &d.Context, Dockerfile: &d.Dockerfile, Target: &d.Target,
 			Platforms: d.Platforms, untouched: true,
@@ -94,8 +94,8 @@ func (f *finder) composeTargets(ctx context.Context, files []string) []*bakeTarg
 			size := units.BytesSize(float64(d.Options.ShmSize)) // rounded, as bake does
 			t.ShmSize = &size
 		}
-		if d.Imports {
-			t.CacheFrom = cty.TupleVal([]cty.Value{cty.StringVal("")})
+		for _, text := range project.Services[name].Build.CacheFrom {
+			t.CacheFrom = joined(t.CacheFrom, cty.TupleVal([]cty.Value{cty.StringVal(text)}))
 		}
 		if d.Inline != "" {
 			t.Inline, t.shown = &d.Inline, in.written[d.Inline]
@@ -143,8 +143,9 @@ func (f *finder) chosen(dir string, files []string) []string {
 }
 
 // service is the definition of one service. Paths are already absolute, except
-// that a Dockerfile is relative to its context.
-func service(name, origin string, build types.BuildConfig) buildctx.Definition {
+// that a Dockerfile is relative to its context. env are the variables of the process
+// that builds.
+func service(name, origin string, build types.BuildConfig, env map[string]string) buildctx.Definition {
 	d := buildctx.Definition{
 		Name: name, Origin: origin, Context: build.Context, Dockerfile: build.Dockerfile, Inline: build.DockerfileInline,
 		Target: build.Target, Platforms: build.Platforms,
@@ -176,7 +177,11 @@ func service(name, origin string, build types.BuildConfig) buildctx.Definition {
 		d.Options.Ulimits = append(d.Options.Ulimits, fmt.Sprintf("%s=%d:%d", limit, soft, hard))
 	}
 	slices.Sort(d.Options.Ulimits)
-	d.NoCache, d.NoCacheStages, d.Imports = build.NoCache, build.NoCacheFilter, len(build.CacheFrom) > 0
+	d.NoCache, d.NoCacheStages = build.NoCache, build.NoCacheFilter
+	for _, text := range build.CacheFrom {
+		got, err := buildctx.ParseImports(text, env)
+		d.Imports = addImports(d.Imports, got, err)
+	}
 	for as, from := range build.AdditionalContexts {
 		if d.NamedContexts == nil {
 			d.NamedContexts = map[string]string{}

@@ -183,7 +183,7 @@ func (f *finder) dropTwins() {
 func sameBuild(a, b buildctx.Definition) bool {
 	return a.Context == b.Context && a.Dockerfile == b.Dockerfile && a.Inline == b.Inline && a.Target == b.Target &&
 		maps.Equal(a.Args, b.Args) && slices.Equal(a.Platforms, b.Platforms) && maps.Equal(a.NamedContexts, b.NamedContexts) &&
-		a.Options.Equal(b.Options) && a.NoCache == b.NoCache && slices.Equal(a.NoCacheStages, b.NoCacheStages) && a.Imports == b.Imports &&
+		a.Options.Equal(b.Options) && a.NoCache == b.NoCache && slices.Equal(a.NoCacheStages, b.NoCacheStages) && slices.Equal(a.Imports, b.Imports) &&
 		maps.EqualFunc(a.Linked, b.Linked, sameBuild)
 }
 

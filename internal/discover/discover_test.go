@@ -129,8 +129,8 @@ func show(root string, r discover.Result) string {
 		if d.NoCache || len(d.NoCacheStages) > 0 {
 			fmt.Fprintf(&b, " no-cache%q", d.NoCacheStages)
 		}
-		if d.Imports {
-			b.WriteString(" imports")
+		for _, i := range d.Imports {
+			fmt.Fprintf(&b, " imports %s:%s", i.Type, i.Ref)
 		}
 		b.WriteString("\n")
 	}

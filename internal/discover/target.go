@@ -9,6 +9,7 @@ import (
 
 	"github.com/docker/go-units"
 	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
 
 	buildctx "github.com/stokerd/stoker/context"
 	"github.com/stokerd/stoker/context/dockerfile"
@@ -91,9 +92,7 @@ func (t *bakeTarget) Merge(over *bakeTarget) {
 		t.NoCache = over.NoCache
 	}
 	t.NoCacheFilter = append(t.NoCacheFilter, over.NoCacheFilter...)
-	if names(over.CacheFrom) {
-		t.CacheFrom = over.CacheFrom
-	}
+	t.CacheFrom = joined(t.CacheFrom, over.CacheFrom)
 	t.Inherits = append(t.Inherits, over.Inherits...)
 }
 
@@ -176,8 +175,9 @@ func (c *bakeConfig) resolve(name string, visited map[string]*bakeTarget) (*bake
 }
 
 // definition resolves t's paths: the context is relative to dir, where bake is
-// run, and the Dockerfile to the context (buildx: bake.toBuildOpt).
-func (t *bakeTarget) definition(origin, dir string) buildctx.Definition {
+// run, and the Dockerfile to the context (buildx: bake.toBuildOpt). env are the
+// variables of the process that builds.
+func (t *bakeTarget) definition(origin, dir string, env map[string]string) buildctx.Definition {
 	text := func(s *string, otherwise string) string {
 		if s == nil || *s == "" {
 			return otherwise
@@ -205,7 +205,7 @@ func (t *bakeTarget) definition(origin, dir string) buildctx.Definition {
 		d.Args = overlay(d.Args, map[string]string{arg: *value})
 	}
 	d.Options = t.options()
-	d.NoCache, d.NoCacheStages, d.Imports = t.NoCache != nil && *t.NoCache, t.NoCacheFilter, names(t.CacheFrom)
+	d.NoCache, d.NoCacheStages, d.Imports = t.NoCache != nil && *t.NoCache, t.NoCacheFilter, imports(t.CacheFrom, env)
 	for as, ref := range t.Contexts {
 		d.NamedContexts = overlay(d.NamedContexts, map[string]string{as: localPath(ref, dir)})
 	}
@@ -239,9 +239,64 @@ func (t *bakeTarget) options() dockerfile.Options {
 	return o
 }
 
-// names reports whether a value of cache-from holds something.
-func names(v cty.Value) bool {
-	return v != cty.NilVal && !v.IsNull() && v.IsWhollyKnown() && v.CanIterateElements() && v.LengthInt() > 0
+// elements returns what a list holds, nothing where that is not known.
+func elements(list cty.Value) []cty.Value {
+	if list == cty.NilVal || list.IsNull() || !list.IsWhollyKnown() || !list.CanIterateElements() {
+		return nil
+	}
+	var all []cty.Value
+	for _, v := range list.Elements() {
+		all = append(all, v)
+	}
+	return all
+}
+
+// joined returns a list of what two lists hold.
+func joined(a, b cty.Value) cty.Value {
+	return cty.TupleVal(append(elements(a), elements(b)...))
+}
+
+// imports reads a list of cache-from: texts and objects. A cache that cannot be read
+// is one of which nothing is known.
+func imports(list cty.Value, env map[string]string) []buildctx.Import {
+	var out []buildctx.Import
+	for _, v := range elements(list) {
+		var got []buildctx.Import
+		var err error
+		if v.Type() == cty.String {
+			got, err = buildctx.ParseImports(v.AsString(), env)
+		} else {
+			got, err = buildctx.NewImports(attributes(v), env)
+		}
+		out = addImports(out, got, err)
+	}
+	return out
+}
+
+func addImports(list, more []buildctx.Import, err error) []buildctx.Import {
+	if err != nil {
+		more = []buildctx.Import{{}}
+	}
+	for _, i := range more {
+		if !slices.Contains(list, i) {
+			list = append(list, i)
+		}
+	}
+	return list
+}
+
+// attributes returns the texts that an object holds.
+func attributes(object cty.Value) map[string]string {
+	attrs := map[string]string{}
+	if !object.CanIterateElements() || !object.Type().IsObjectType() && !object.Type().IsMapType() {
+		return attrs
+	}
+	for name, v := range object.AsValueMap() {
+		if text, err := convert.Convert(v, cty.String); err == nil && !text.IsNull() {
+			attrs[name] = text.AsString()
+		}
+	}
+	return attrs
 }
 
 // localPath makes ref absolute unless it is no path.

@@ -16,7 +16,10 @@ func Definition(a api.AdHoc) buildctx.Definition {
 		Name: filepath.Base(a.Context), Context: a.Context, Dockerfile: a.Dockerfile, Target: a.Target,
 		Args: a.Args, Platforms: a.Platforms, NamedContexts: a.NamedContexts,
 		Options: dockerfile.Options{Network: a.Network, Hosts: a.Hosts, ShmSize: a.ShmSize, Ulimits: a.Ulimits},
-		NoCache: a.NoCache, NoCacheStages: a.NoCacheStages, Imports: a.Imports,
+		NoCache: a.NoCache, NoCacheStages: a.NoCacheStages,
+	}
+	for _, i := range a.Imports {
+		d.Imports = append(d.Imports, buildctx.Import(i))
 	}
 	if d.Dockerfile == "" && !d.Remote() {
 		d.Dockerfile = filepath.Join(a.Context, "Dockerfile")
