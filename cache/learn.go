@@ -14,22 +14,51 @@ const (
 	Untouched Fate = iota // its result was not asked for
 	Loaded                // its result was taken from the cache
 	Made                  // it was executed
+	// Brought: nobody asked for its result, and it may have come from a cache elsewhere,
+	// with one that was made of it: see [Brought].
+	Brought
 )
+
+// WithBrought returns the fates in a build that looked into caches elsewhere, where
+// what a result lies on comes with it (BuildKit: solver.combinedCacheManager.Load).
+func WithBrought(g Graph, fates []Fate) []Fate {
+	all := slices.Clone(fates)
+	for n := len(g.Nodes) - 1; n >= 0; n-- {
+		if all[n] != Loaded && all[n] != Brought {
+			continue
+		}
+		for _, in := range g.Nodes[n].Inputs {
+			if all[in.Node] == Untouched {
+				all[in.Node] = Brought
+			}
+		}
+	}
+	return all
+}
 
 // Learn returns the mirror after a build of g in which the nodes had the given
 // fates, and the key under which the result of each node that was executed or
-// loaded is stored, "" where there is none or it is not known.
-func (m *Mirror) Learn(g Graph, fates []Fate) (*Mirror, []KeyID) {
+// loaded is stored, "" where there is none or it is not known. Perhaps are the keys of
+// results that may have been brought, with their nodes: they may be there twice.
+func (m *Mirror) Learn(g Graph, fates []Fate) (_ *Mirror, stored []KeyID, perhaps map[KeyID]int) {
 	next := m.clone()
 	l := learner{mirror: next, graph: g, fates: fates, all: make([]sighting, len(g.Nodes)), result: make([][]KeyID, len(g.Nodes))}
-	stored := make([]KeyID, len(g.Nodes))
+	stored, perhaps = make([]KeyID, len(g.Nodes)), map[KeyID]int{}
 	for n := range g.Nodes {
-		l.learn(n, fates[n])
-		if fates[n] != Untouched && len(l.result[n]) > 0 {
-			stored[n] = l.result[n][0]
+		switch l.learn(n, fates[n]); fates[n] {
+		case Made, Loaded:
+			if len(l.result[n]) > 0 {
+				stored[n] = l.result[n][0]
+			}
+		case Brought:
+			for _, k := range l.all[n].might {
+				if perhaps[k] = n; next.results[k] != Live {
+					next.mark(k, Perhaps)
+				}
+			}
 		}
 	}
-	return next, stored
+	return next, stored, perhaps
 }
 
 // Mark returns the mirror after the builder was seen to hold, or not to hold,
@@ -73,7 +102,7 @@ func (l *learner) learn(n int, fate Fate) {
 	default:
 		l.result[n] = l.found(node, s, fate)
 	}
-	if fate != Untouched {
+	if fate == Made || fate == Loaded {
 		for _, k := range l.result[n] {
 			l.mirror.mark(k, Live)
 		}
@@ -123,7 +152,7 @@ func (l *learner) stored(node Node) []KeyID {
 // it in was found by.
 func (l *learner) found(node Node, s sighting, fate Fate) []KeyID {
 	held := func(keys []KeyID) []KeyID {
-		if fate == Untouched {
+		if fate != Loaded {
 			return keys
 		}
 		return slices.DeleteFunc(slices.Clone(keys), func(k KeyID) bool { return l.mirror.results[k] == Gone })
@@ -193,7 +222,7 @@ func (l *learner) lead(node Node, to KeyID) {
 // shown returns in without content at which the builder did not look, because nothing
 // asked for the result.
 func (l *learner) shown(in Input) Input {
-	if in.Late && l.fates[in.Node] == Untouched {
+	if fate := l.fates[in.Node]; in.Late && fate != Made && fate != Loaded {
 		in.Content = ""
 	}
 	return in

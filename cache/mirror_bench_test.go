@@ -24,7 +24,7 @@ func BenchmarkLearn(b *testing.B) {
 		b.Run(fmt.Sprint(keys), func(b *testing.B) {
 			var m *cache.Mirror
 			for i := range 20 {
-				m, _ = m.Learn(ranAll(fmt.Sprint("build", i, " "), keys/20))
+				m, _, _ = m.Learn(ranAll(fmt.Sprint("build", i, " "), keys/20))
 			}
 			g, fates := ranAll("new", 10)
 			b.ReportAllocs()

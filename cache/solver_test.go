@@ -9,6 +9,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -60,6 +61,7 @@ type vertex struct {
 	index  int
 	digest digest.Digest
 	edges  []solver.Edge
+	remote []solver.CacheManager
 }
 
 func (v *vertex) Digest() digest.Digest { return v.digest }
@@ -67,7 +69,7 @@ func (v *vertex) Sys() any              { return v }
 func (v *vertex) Inputs() []solver.Edge { return v.edges }
 func (v *vertex) Name() string          { return fmt.Sprint(v.index, " ", v.does) }
 func (v *vertex) Options() solver.VertexOptions {
-	return solver.VertexOptions{IgnoreCache: v.ignore}
+	return solver.VertexOptions{IgnoreCache: v.ignore, CacheSources: v.remote}
 }
 
 func (v *vertex) opDigest() digest.Digest {
@@ -99,22 +101,30 @@ func (v *vertex) CacheMap(context.Context, solver.JobContext, int) (*solver.Cach
 func (v *vertex) Exec(_ context.Context, _ solver.JobContext, inputs []solver.Result) ([]solver.Result, error) {
 	v.run.mu.Lock()
 	defer v.run.mu.Unlock()
-	value := v.local
-	if value == "" {
-		var parts []string
-		for _, r := range inputs {
-			parts = append(parts, r.Sys().(*result).value)
+	r := &result{id: identity.NewID(), value: v.local, does: v.does}
+	var parts []string
+	for i, in := range inputs {
+		from := in.Sys().(*result)
+		if parts = append(parts, from.value); i == 0 {
+			r.layers = slices.Clone(from.layers)
 		}
-		value = v.operation.value(parts...)
 	}
-	r := &result{id: identity.NewID(), value: value, does: v.does}
+	if r.value == "" {
+		r.value = v.operation.value(parts...)
+	}
+	r.layers = append(r.layers, r)
 	v.run.made[v.index] = r.id
 	return []solver.Result{r}, nil
 }
 
 func (v *vertex) Acquire(context.Context) (solver.ReleaseFunc, error) { return func() {}, nil }
 
-type result struct{ id, value, does string }
+// A result is layers, of which it is the last: the others are results of what it took
+// in first.
+type result struct {
+	id, value, does string
+	layers          []*result
+}
 
 func (r *result) ID() string                    { return r.id }
 func (r *result) Release(context.Context) error { return nil }
@@ -126,6 +136,8 @@ type shelf struct {
 	mu     sync.Mutex
 	have   map[string]*result
 	loaded map[string]bool // what their operations do
+	// brought are the ids of what the last build took from elsewhere, by the same.
+	brought map[string][]string
 }
 
 func (s *shelf) Save(r solver.Result, at time.Time) (solver.CacheResult, error) {
@@ -162,14 +174,17 @@ type run struct {
 	made map[int]string // ids of results by operation
 }
 
-// build solves the operations and returns what became of each.
-func build(t *testing.T, s *solver.Solver, on *shelf, ops []operation) ([]cache.Fate, map[int]string) {
+// build solves the operations, with caches elsewhere beside the solver's own, and
+// returns what became of each, and of those that were made the ids of their results.
+// export is called with what was built.
+func build(t *testing.T, s *solver.Solver, on *shelf, ops []operation, remote []solver.CacheManager, export func(solver.CachedResult)) ([]cache.Fate, map[int]string) {
 	t.Helper()
 	r := &run{made: map[int]string{}}
 	clear(on.loaded)
+	clear(on.brought)
 	vertices := make([]*vertex, len(ops))
 	for i, op := range ops {
-		v := &vertex{operation: op, run: r, index: i}
+		v := &vertex{operation: op, run: r, index: i, remote: remote}
 		text := fmt.Sprint(op.does, op.ignore)
 		if op.local != "" {
 			text = identity.NewID()
@@ -185,9 +200,11 @@ func build(t *testing.T, s *solver.Solver, on *shelf, ops []operation) ([]cache.
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := job.Build(t.Context(), solver.Edge{Vertex: vertices[len(ops)-1]}); err != nil {
+	built, err := job.Build(t.Context(), solver.Edge{Vertex: vertices[len(ops)-1]})
+	if err != nil {
 		t.Fatal(err)
 	}
+	export(built)
 	if err := job.Discard(); err != nil {
 		t.Fatal(err)
 	}
@@ -210,10 +227,13 @@ func graphOf(ops []operation) cache.Graph {
 	for i, op := range ops {
 		n := cache.Node{Steps: []int{i}, NoCache: op.ignore}
 		if op.local == "" {
-			n.Digests = []string{op.does}
+			n.Digests = []string{digest.FromString(op.does).String()}
 		}
 		for _, in := range op.inputs {
-			input := cache.Input{Node: in.of, Selector: in.selector, ByContent: in.byContent}
+			input := cache.Input{Node: in.of, ByContent: in.byContent}
+			if in.selector != "" {
+				input.Selector = digest.FromString(in.selector).String()
+			}
 			if from := ops[in.of]; from.local != "" {
 				input.Content = contentOf(from.local, in.selector).String()
 			} else if from.told && in.byContent {
@@ -229,60 +249,113 @@ func graphOf(ops []operation) cache.Graph {
 // TestPredictIsTheSolvers walks through builds with BuildKit's own solver: what
 // the mirror of them predicts is what the next one does.
 func TestPredictIsTheSolvers(t *testing.T) {
-	unknown, total := 0, 0
-	for seed := range randtest.Seeds(t, 150, 5000) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			on := &shelf{have: map[string]*result{}, loaded: map[string]bool{}}
-			keys := solver.NewCacheManager(t.Context(), "test", solver.NewInMemoryCacheStorage(), on)
-			s := solver.NewSolver(solver.SolverOpt{
-				ResolveOpFunc: func(v solver.Vertex, _ solver.Builder) (solver.Op, error) { return v.Sys().(solver.Op), nil },
-				DefaultCache:  keys,
-			})
-			defer s.Close()
-			w := &walk{Rand: rand.New(rand.NewPCG(seed, 0)), shelf: on, results: map[cache.KeyID][]string{}, kept: map[fact]cache.Fact{}}
-			w.draw()
-			what := "start"
-			for step := range 12 {
-				g := graphOf(w.ops)
-				predicted := w.mirror.Predict(g)
-				fates, made := build(t, s, on, w.ops)
-				for i, p := range predicted {
-					if len(g.Nodes[i].Inputs) == 0 {
-						continue
-					}
-					total++
-					if p.Forecast == cache.Unknown {
-						unknown++
-						continue
-					}
-					if (p.Forecast == cache.WillMiss) != (fates[i] == cache.Made) {
-						t.Fatalf("build %d after %s: node %d %s predicted %s, was %v\n%s", step, what, i, w.ops[i].does, p.Forecast, fates[i], dump(w.ops, predicted, fates))
-					}
-				}
-				var stored []cache.KeyID
-				w.mirror, stored = w.mirror.Learn(g, fates)
-				w.keep()
-				for i, id := range made {
-					if stored[i] != "" {
-						w.results[stored[i]] = append(w.results[stored[i]], id)
-					}
-				}
-				what = w.change()
-				// A prune ends with it, garbage collection has it done later.
-				if w.IntN(4) == 0 {
-					if err := keys.ReleaseUnreferenced(t.Context()); err != nil {
-						t.Fatal(err)
-					}
+	for name, imports := range map[string]bool{"alone": false, "with caches elsewhere": true} {
+		t.Run(name, func(t *testing.T) {
+			unknown, total := 0, 0
+			for seed := range randtest.Seeds(t, 150, 5000) {
+				t.Run(fmt.Sprint(seed), func(t *testing.T) {
+					u, n := walkSolver(t, seed, imports)
+					unknown, total = unknown+u, total+n
+				})
+				if t.Failed() {
+					break
 				}
 			}
+			if unknown*10 > total {
+				t.Errorf("%d of %d predictions are no prediction", unknown, total)
+			}
 		})
-		if t.Failed() {
-			break
+	}
+}
+
+// walkSolver returns how many predictions there were, and how many of them are none.
+func walkSolver(t *testing.T, seed uint64, imports bool) (unknown, total int) {
+	on := &shelf{have: map[string]*result{}, loaded: map[string]bool{}, brought: map[string][]string{}}
+	keys := solver.NewCacheManager(t.Context(), "test", solver.NewInMemoryCacheStorage(), on)
+	s := solver.NewSolver(solver.SolverOpt{
+		ResolveOpFunc: func(v solver.Vertex, _ solver.Builder) (solver.Op, error) { return v.Sys().(solver.Op), nil },
+		DefaultCache:  keys,
+	})
+	defer s.Close()
+	w := &walk{Rand: rand.New(rand.NewPCG(seed, 0)), shelf: on, results: map[cache.KeyID][]string{}, kept: map[fact]cache.Fact{}}
+	w.draw()
+	what := "start"
+	for step := range 12 {
+		g := graphOf(w.ops)
+		known, mirror := sealed(g), w.mirror
+		var from []solver.CacheManager
+		if imports && w.IntN(2) == 0 && len(w.exports) > 0 {
+			var held []*cache.RemoteCache
+			for _, e := range w.exports {
+				from, held = append(from, e.manager(t, on)), append(held, e.read(t))
+			}
+			mirror = mirror.With(held, g, known)
+		}
+		predicted := mirror.Predict(known)
+		fates, made := build(t, s, on, w.ops, from, func(built solver.CachedResult) {
+			if imports && w.IntN(3) == 0 {
+				w.export(t, built)
+			}
+		})
+		for i, p := range predicted {
+			if len(g.Nodes[i].Inputs) == 0 {
+				continue
+			}
+			total++
+			if p.Forecast == cache.Unknown {
+				unknown++
+				continue
+			}
+			if (p.Forecast == cache.WillMiss) != (fates[i] == cache.Made) {
+				t.Fatalf("build %d after %s, with %d caches elsewhere: node %d %s predicted %s, was %v\n%s", step, what, len(from), i, w.ops[i].does, p.Forecast, fates[i], dump(w.ops, predicted, fates))
+			}
+		}
+		var stored []cache.KeyID
+		if len(from) > 0 {
+			fates = cache.WithBrought(known, fates)
+		}
+		var perhaps map[cache.KeyID]int
+		w.mirror, stored, perhaps = w.mirror.Learn(known, fates)
+		w.keep()
+		for i, key := range stored {
+			if key != "" {
+				perhaps[key] = i
+			}
+		}
+		for key, i := range perhaps {
+			w.results[key] = append(w.results[key], on.brought[w.ops[i].does]...)
+		}
+		for i, id := range made {
+			if stored[i] != "" {
+				w.results[stored[i]] = append(w.results[stored[i]], id)
+			}
+		}
+		what = w.change()
+		// A prune ends with it, garbage collection has it done later.
+		if w.IntN(4) == 0 {
+			if err := keys.ReleaseUnreferenced(t.Context()); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
-	if unknown*10 > total {
-		t.Errorf("%d of %d predictions are no prediction", unknown, total)
+	return unknown, total
+}
+
+// sealed returns g by other names of what it is about.
+func sealed(g cache.Graph) cache.Graph {
+	seal := func(digest string) string { return strings.TrimPrefix(digest, "sha256:") }
+	nodes := slices.Clone(g.Nodes)
+	for i := range nodes {
+		n := &nodes[i]
+		n.Digests, n.Inputs = slices.Clone(n.Digests), slices.Clone(n.Inputs)
+		for j, d := range n.Digests {
+			n.Digests[j] = seal(d)
+		}
+		for j, in := range n.Inputs {
+			n.Inputs[j].Selector, n.Inputs[j].Content = seal(in.Selector), seal(in.Content)
+		}
 	}
+	return cache.Graph{Nodes: nodes, Targets: g.Targets}
 }
 
 func dump(ops []operation, predicted []cache.Prediction, fates []cache.Fate) string {

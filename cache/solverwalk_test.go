@@ -22,6 +22,7 @@ type walk struct {
 	mirror  *cache.Mirror
 	results map[cache.KeyID][]string // ids of those that the builder holds
 	kept    map[fact]cache.Fact      // what the mirror says
+	exports []*export                // caches elsewhere, the latest two
 }
 
 // A fact is what a fact is about.

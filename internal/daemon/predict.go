@@ -122,7 +122,7 @@ func (d *Daemon) enter(ctx context.Context, node *buildkit.Builder, seen buildki
 	for _, part := range slices.Concat(seen.Parts, presumed) {
 		b := entryOf(node, part, files.sent(ctx, part.Plan).Built(part.Plan, files.site))
 		b.Late, b.Broken = files.past != nil, len(seen.Parts) == 0
-		b.Alone = !b.Broken && !seen.Imports()
+		b.Whole, b.Imports = !b.Broken, seen.Imports()
 		known.Learn(b)
 	}
 	files.received(ctx, seen)

@@ -113,8 +113,9 @@ type Build struct {
 	// Broken reports that the build did not succeed: it says nothing of what it did not
 	// come to.
 	Broken bool
-	// Alone reports that the build succeeded without a cache elsewhere.
-	Alone bool
+	// Whole reports that the build succeeded, Imports that it looked into a cache
+	// elsewhere.
+	Whole, Imports bool
 }
 
 // reached returns what a broken build came to: what it executed or loaded, and what
@@ -147,7 +148,7 @@ func (b Build) reached() Build {
 		out.Graph.Nodes = append(out.Graph.Nodes, node)
 		out.Fates, out.Runs, out.Records = append(out.Fates, b.Fates[i]), append(out.Runs, b.Runs[i]), append(out.Records, b.Records[i])
 	}
-	out.Late = b.Late
+	out.Late, out.Imports = b.Late, b.Imports
 	return out
 }
 
@@ -160,8 +161,15 @@ func (l *Ledger) Learn(b Build) {
 	g, records := l.sealedGraph(b.Graph), l.sealedAll(b.Records)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	mirror, stored := l.mirror.Learn(g, b.Fates)
+	fates := b.Fates
+	if b.Imports {
+		fates = cache.WithBrought(g, fates)
+	}
+	mirror, stored, perhaps := l.mirror.Learn(g, fates)
 	l.become(mirror.Trusting())
+	for key, i := range perhaps { // what is brought is not listed before it is fetched
+		l.setClaim(key, &claim{record: records[i]})
+	}
 	for i, key := range stored {
 		switch {
 		case key == "" || records[i] == "":
@@ -176,7 +184,7 @@ func (l *Ledger) Learn(b Build) {
 	for i, n := range g.Nodes {
 		l.count(g, n, b.Fates, b.Fates[i])
 	}
-	if b.Alone && !b.Late {
+	if b.Whole && !b.Imports && !b.Late {
 		l.remember(g, records, b)
 	}
 	l.listed = false

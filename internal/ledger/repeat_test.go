@@ -28,7 +28,7 @@ func TestRepeat(t *testing.T) {
 		{"the same build, which is still at it", nil, false, 0, true, "b", "hit hit hit"},
 		{"a result went", nil, false, 1, false, "b", "hit unknown unknown"},
 		{"what it took went at once", nil, true, 0, false, "b", "hit hit miss"},
-		{"with a cache elsewhere", func(b *ledger.Build) { b.Alone = false }, false, 0, false, "b", "hit hit unknown"},
+		{"with a cache elsewhere", func(b *ledger.Build) { b.Imports = true }, false, 0, false, "b", "hit hit unknown"},
 		{"which failed", func(b *ledger.Build) { b.Broken = true }, false, 0, false, "b", "hit hit unknown"},
 		{"while nobody looked", func(b *ledger.Build) { b.Late = true }, false, 0, false, "b", "hit hit unknown"},
 	} {
@@ -54,7 +54,7 @@ func TestRepeat(t *testing.T) {
 					b.Fates[4], held = cache.Loaded, held[:len(held)-1]
 				}
 				if minute == 3 {
-					b.Alone = true
+					b.Whole = true
 					if tt.change != nil {
 						tt.change(&b)
 					}
