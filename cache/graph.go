@@ -41,8 +41,8 @@ type Input struct {
 	Node     int
 	Selector string // limits what of the other's key matches (BuildKit: CacheMap.Deps)
 	// ByContent reports that BuildKit also looks for the digest of what it takes
-	// of the result. Content is that digest, where it is known before the build:
-	// for what comes from local files, and for a heredoc. Late reports that the
+	// of the result. Content is the id of that digest (see [Key]), where it is known
+	// before the build: for what comes from local files, and for a heredoc. Late reports that the
 	// solver has it only once Node's result is there, and then not always.
 	ByContent bool
 	Content   string

@@ -17,7 +17,7 @@ func TestPredictHeredoc(t *testing.T) {
 		}}
 	}
 	var m *cache.Mirror
-	m, _, _ = m.Learn(graph("make one", "one"), []cache.Fate{cache.Loaded, cache.Made, cache.Made})
+	m, _, _ = m.Learn(graph("make one", "one"), []cache.Fate{cache.Loaded, cache.Made, cache.Made}, false)
 	for _, tt := range []struct {
 		text, content string
 		want          cache.Forecast

@@ -14,43 +14,30 @@ const (
 	Untouched Fate = iota // its result was not asked for
 	Loaded                // its result was taken from the cache
 	Made                  // it was executed
-	// Brought: nobody asked for its result, and it may have come from a cache elsewhere,
-	// with one that was made of it: see [Brought].
-	Brought
+	// brought: it may have come from a cache elsewhere, with one that was made of it, and
+	// perhaps under a key to which nothing of the builder's leads.
+	brought
 )
-
-// WithBrought returns the fates in a build that looked into caches elsewhere, where
-// what a result lies on comes with it (BuildKit: solver.combinedCacheManager.Load).
-func WithBrought(g Graph, fates []Fate) []Fate {
-	all := slices.Clone(fates)
-	for n := len(g.Nodes) - 1; n >= 0; n-- {
-		if all[n] != Loaded && all[n] != Brought {
-			continue
-		}
-		for _, in := range g.Nodes[n].Inputs {
-			if all[in.Node] == Untouched {
-				all[in.Node] = Brought
-			}
-		}
-	}
-	return all
-}
 
 // Learn returns the mirror after a build of g in which the nodes had the given
 // fates, and the key under which the result of each node that was executed or
-// loaded is stored, "" where there is none or it is not known. Perhaps are the keys of
-// results that may have been brought, with their nodes: they may be there twice.
-func (m *Mirror) Learn(g Graph, fates []Fate) (_ *Mirror, stored []KeyID, perhaps map[KeyID]int) {
+// loaded is stored, "" where there is none or it is not known. imports says that the
+// build looked into caches elsewhere: perhaps are the keys of results that may have
+// come from there, with their nodes.
+func (m *Mirror) Learn(g Graph, fates []Fate, imports bool) (_ *Mirror, stored []KeyID, perhaps map[KeyID]int) {
 	next := m.clone()
-	l := learner{mirror: next, graph: g, fates: fates, all: make([]sighting, len(g.Nodes)), result: make([][]KeyID, len(g.Nodes))}
+	if imports {
+		fates = withBrought(g, fates)
+	}
+	l := learner{mirror: next, graph: g, fates: slices.Clone(fates), imports: imports, all: make([]sighting, len(g.Nodes)), result: make([][]KeyID, len(g.Nodes))}
 	stored, perhaps = make([]KeyID, len(g.Nodes)), map[KeyID]int{}
 	for n := range g.Nodes {
-		switch l.learn(n, fates[n]); fates[n] {
+		switch l.learn(n); l.fates[n] {
 		case Made, Loaded:
 			if len(l.result[n]) > 0 {
 				stored[n] = l.result[n][0]
 			}
-		case Brought:
+		case brought:
 			for _, k := range l.all[n].might {
 				if perhaps[k] = n; next.results[k] != Live {
 					next.mark(k, Perhaps)
@@ -59,6 +46,23 @@ func (m *Mirror) Learn(g Graph, fates []Fate) (_ *Mirror, stored []KeyID, perhap
 		}
 	}
 	return next, stored, perhaps
+}
+
+// withBrought returns the fates in a build that looked into caches elsewhere: what a
+// result lies on comes with it (BuildKit: solver.combinedCacheManager.Load).
+func withBrought(g Graph, fates []Fate) []Fate {
+	all := slices.Clone(fates)
+	for n := len(g.Nodes) - 1; n >= 0; n-- {
+		if all[n] != Loaded && all[n] != brought {
+			continue
+		}
+		for _, in := range g.Nodes[n].Inputs {
+			if all[in.Node] == Untouched {
+				all[in.Node] = brought
+			}
+		}
+	}
+	return all
 }
 
 // Mark returns the mirror after the builder was seen to hold, or not to hold,
@@ -81,15 +85,21 @@ type learner struct {
 	mirror *Mirror
 	graph  Graph
 	fates  []Fate
-	all    []sighting
+	// imports: see Learn.
+	imports bool
+	all     []sighting
 	// result are the keys with which a node's result was handed on.
 	result [][]KeyID
 	into   map[KeyID][]Link // what led to each key before; made when it is needed
 }
 
-func (l *learner) learn(n int, fate Fate) {
+func (l *learner) learn(n int) {
 	node := l.graph.Nodes[n]
 	s := l.mirror.sight(node, l.all)
+	if l.imports && l.fates[n] == Loaded && len(node.Inputs) > 0 && l.mirror.life(s.sure) != Live {
+		l.fates[n] = brought // it was not the builder's own
+	}
+	fate := l.fates[n]
 	l.connect(node, s.sure)
 	switch {
 	case len(node.Digests) == 0: // a local source, or one that is not known

@@ -24,12 +24,13 @@ func BenchmarkLearn(b *testing.B) {
 		b.Run(fmt.Sprint(keys), func(b *testing.B) {
 			var m *cache.Mirror
 			for i := range 20 {
-				m, _, _ = m.Learn(ranAll(fmt.Sprint("build", i, " "), keys/20))
+				g, fates := ranAll(fmt.Sprint("build", i, " "), keys/20)
+				m, _, _ = m.Learn(g, fates, false)
 			}
 			g, fates := ranAll("new", 10)
 			b.ReportAllocs()
 			for b.Loop() {
-				m.Learn(g, fates)
+				m.Learn(g, fates, false)
 			}
 		})
 	}

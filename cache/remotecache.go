@@ -244,14 +244,14 @@ func (m *Mirror) With(remotes []*RemoteCache, g, known Graph) *Mirror {
 	for i, n := range g.Nodes {
 		for j, d := range n.Digests {
 			to := known.Nodes[i].Digests[j]
-			ops[remoteDigest(d, n.Output)] = operand{digest: to, output: n.Output}
-			roots[remoteDigest(d, n.Output)] = rootKey(to, n.Output)
+			ops[rootID(d, n.Output)] = operand{digest: to, output: n.Output}
+			roots[rootID(d, n.Output)] = rootKey(to, n.Output)
 		}
 		for j, in := range n.Inputs {
 			to := known.Nodes[i].Inputs[j]
 			selectors[in.Selector] = to.Selector
 			if in.Content != "" {
-				roots[remoteDigest(in.Content, -1)] = contentKey(to.Content)
+				roots[in.Content] = contentKey(to.Content)
 			}
 		}
 	}
@@ -304,10 +304,4 @@ func (m *Mirror) addChain(c chain, name string, ops map[string]operand, roots ma
 			}
 		}
 	}
-}
-
-// remoteDigest names the result of an operation as an exported cache does (BuildKit:
-// solver.rootKey).
-func remoteDigest(op string, output int) string {
-	return string(digest.FromString(fmt.Sprintf("%s@%d", op, output)))
 }

@@ -54,6 +54,11 @@ func contentOf(value, selector string) digest.Digest {
 	return digest.FromString(fmt.Sprint(selector, digest.FromString(value + selector)[7:8]))
 }
 
+// contentID is the id under which BuildKit finds that digest.
+func contentID(value, selector string) string {
+	return digest.FromString(contentOf(value, selector).String() + "@-1").String()
+}
+
 // A vertex is an operation of one build.
 type vertex struct {
 	operation
@@ -235,9 +240,9 @@ func graphOf(ops []operation) cache.Graph {
 				input.Selector = digest.FromString(in.selector).String()
 			}
 			if from := ops[in.of]; from.local != "" {
-				input.Content = contentOf(from.local, in.selector).String()
+				input.Content = contentID(from.local, in.selector)
 			} else if from.told && in.byContent {
-				input.Content, input.Late = contentOf(from.value(), in.selector).String(), true
+				input.Content, input.Late = contentID(from.value(), in.selector), true
 			}
 			n.Inputs = append(n.Inputs, input)
 		}
@@ -311,11 +316,8 @@ func walkSolver(t *testing.T, seed uint64, imports bool) (unknown, total int) {
 			}
 		}
 		var stored []cache.KeyID
-		if len(from) > 0 {
-			fates = cache.WithBrought(known, fates)
-		}
 		var perhaps map[cache.KeyID]int
-		w.mirror, stored, perhaps = w.mirror.Learn(known, fates)
+		w.mirror, stored, perhaps = w.mirror.Learn(known, fates, len(from) > 0)
 		w.keep()
 		for i, key := range stored {
 			if key != "" {

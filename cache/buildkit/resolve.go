@@ -3,10 +3,12 @@ package buildkit
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/containerd/platforms"
 	"github.com/distribution/reference"
 	"github.com/moby/buildkit/client"
+	"github.com/moby/buildkit/client/llb"
 	"github.com/moby/buildkit/client/llb/sourceresolver"
 	gateway "github.com/moby/buildkit/frontend/gateway/client"
 	"github.com/moby/buildkit/solver/pb"
@@ -73,4 +75,36 @@ func (b *Builder) gateway(ctx context.Context, fn func(context.Context, gateway.
 		return gateway.NewResult(), fn(ctx, c)
 	}, nil)
 	return err
+}
+
+// importVertex begins the name of what a build shows while it reads a cache elsewhere
+// (BuildKit: llbsolver.llbBridge.loadResult).
+const importVertex = "importing cache manifest from "
+
+// CanImport reports whether a build on the builder can read the cache that a registry
+// keeps as ref. The builder may ask another registry of that name than this machine
+// would, or in another way. It makes one empty folder there.
+func (b *Builder) CanImport(ctx context.Context, ref string) (bool, error) {
+	def, err := llb.Scratch().File(llb.Mkdir("/.stoker", 0o755)).Marshal(ctx)
+	if err != nil {
+		return false, fmt.Errorf("ask the builder for the cache %s: %w", ref, err)
+	}
+	opt := client.SolveOpt{
+		Internal: true, Session: b.session(),
+		CacheImports: []client.CacheOptionsEntry{{Type: "registry", Attrs: map[string]string{"ref": ref}}},
+	}
+	can := false
+	_, _, err = b.run(ctx, func(_ *replay, s *client.SolveStatus) {
+		for _, v := range s.Vertexes {
+			if strings.HasPrefix(v.Name, importVertex) && v.Completed != nil {
+				can = v.Error == ""
+			}
+		}
+	}, func(updates chan *client.SolveStatus) (*client.SolveResponse, error) {
+		return b.client.Solve(ctx, def, opt, updates)
+	})
+	if err != nil {
+		return false, fmt.Errorf("ask the builder for the cache %s: %w", ref, err)
+	}
+	return can, nil
 }

@@ -44,6 +44,9 @@ type StepPrediction struct {
 	Stage   string `json:"stage,omitempty"`
 	Index   int    `json:"index"`
 	Outcome string `json:"outcome"` // hit, miss or unknown
+	// Imported says of a hit that its result is not the builder's, but in a cache
+	// elsewhere that the build looks into.
+	Imported bool `json:"imported,omitempty"`
 	// Cause says why it will run, or why that is not known; absent for a hit.
 	Cause *PredictedCause `json:"cause,omitempty"`
 	// Seconds is the median of its executions; absent if it was never seen to

@@ -103,6 +103,9 @@ func (p *predictOptions) definition(d api.Prediction) {
 	for i, s := range d.Steps {
 		word := map[string]string{"hit": out.good("hit    "), "miss": out.bad("miss   "), "unknown": out.warn("unknown")}[s.Outcome]
 		line := "  " + word + "  " + names[i]
+		if s.Imported {
+			line += " " + out.dim("(imported)")
+		}
 		if s.Seconds != nil && s.Outcome != "hit" {
 			line += fmt.Sprintf("%*s  %6s", longest-lipgloss.Width(names[i]), "", seconds(*s.Seconds))
 		}

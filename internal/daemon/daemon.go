@@ -51,6 +51,7 @@ type Daemon struct {
 	store   *store.Store
 	secrets *project.SecretCache
 	images  *images
+	imports *imports
 	builder *builder
 	warmer  *prewarm.Scheduler
 	board   *board
@@ -102,7 +103,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	defer stop()
 	group, ctx := errgroup.WithContext(ctx)
 	d := &Daemon{
-		options: o, log: o.Log, store: kept, images: newImages(base), board: newBoard(), rest: newRest(o.Rest), started: time.Now(),
+		options: o, log: o.Log, store: kept, images: newImages(base), imports: newImports(), board: newBoard(), rest: newRest(o.Rest), started: time.Now(),
 		stop: stop, ctx: ctx, group: group, repositories: map[string]*repository{}, accounts: map[string]account{}, resumed: make(chan struct{}),
 	}
 	d.secrets = project.NewSecretCache()

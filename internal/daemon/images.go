@@ -12,6 +12,7 @@ import (
 
 	"github.com/stokerd/stoker/cache/store"
 	"github.com/stokerd/stoker/context/dockerfile"
+	"github.com/stokerd/stoker/internal/project"
 )
 
 const (
@@ -282,7 +283,7 @@ func (r *repository) mayLookUp(ref string) bool {
 	if s == nil || s.picture == nil {
 		return false
 	}
-	if r.allowed() && r.trusted(s.picture) {
+	if r.barred(s.picture) == "" {
 		return true
 	}
 	for _, b := range s.picture.Builds {
@@ -296,10 +297,21 @@ func (r *repository) mayLookUp(ref string) bool {
 	return false
 }
 
+// barred says what has to happen before registries may be asked for whatever the
+// repository names; "" if they may.
+func (r *repository) barred(p *project.Picture) string {
+	switch {
+	case !r.allowed():
+		return "you run: stoker allow"
+	case !r.trusted(p): // HEAD moved to commits that the user neither made nor built
+		return "you build, or run: stoker allow --pulls"
+	}
+	return ""
+}
+
 // withheld returns which operations of a plan depend on an image that is not known
-// because it may not be looked up, and what has to happen before it may; nil for
-// none.
-func (r *repository) withheld(plan *dockerfile.Plan) (ops []bool, until string) {
+// because it may not be looked up; nil for none.
+func (r *repository) withheld(plan *dockerfile.Plan) []bool {
 	waiting := map[string]bool{}
 	for _, ref := range slices.Concat(plan.Assumed, plan.Remembered) {
 		if !r.mayLookUp(ref) {
@@ -308,9 +320,9 @@ func (r *repository) withheld(plan *dockerfile.Plan) (ops []bool, until string) 
 		}
 	}
 	if len(waiting) == 0 {
-		return nil, ""
+		return nil
 	}
-	ops = make([]bool, len(plan.Ops))
+	ops := make([]bool, len(plan.Ops))
 	for i, op := range plan.Ops {
 		if op.Source != nil {
 			name, _, _ := strings.Cut(op.Source.Name, "@")
@@ -320,11 +332,7 @@ func (r *repository) withheld(plan *dockerfile.Plan) (ops []bool, until string) 
 			ops[i] = ops[i] || ops[in.Op]
 		}
 	}
-	until = "you run: stoker allow"
-	if r.allowed() { // HEAD moved to commits that the user neither made nor built
-		until = "you build, or run: stoker allow --pulls"
-	}
-	return ops, until
+	return ops
 }
 
 // spelt reports whether text names ref literally, digest included, in its short

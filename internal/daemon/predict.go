@@ -203,14 +203,28 @@ func unknown(nodes []cache.Prediction, why cache.Uncertainty) {
 	}
 }
 
-// missesMayBeElsewhere takes back that something will run, where a cache that the
-// build imports may have it. What the builder holds itself it takes from there.
-func missesMayBeElsewhere(g cache.Graph, nodes []cache.Prediction) {
+// predictElsewhere predicts a build that looks into other caches, too, which hold held;
+// whole says that it looks into no others. imported are the nodes whose result only
+// they have.
+func predictElsewhere(known account, g cache.Graph, records []string, held []*cache.RemoteCache, whole bool) (nodes []cache.Prediction, imported []bool) {
+	nodes = known.Predict(g, records)
+	if len(held) > 0 {
+		own := nodes
+		nodes, imported = known.Predict(g, records, held...), make([]bool, len(own))
+		for i := range nodes {
+			imported[i] = nodes[i].Forecast == cache.WillHit && own[i].Forecast != cache.WillHit
+			if nodes[i].Reason == cache.PerhapsGone && own[i].Reason != cache.PerhapsGone {
+				nodes[i].Reason = cache.ByImport
+			}
+		}
+	}
 	for i, n := range nodes {
-		if n.Forecast == cache.WillMiss && !g.Nodes[i].NoCache {
+		// What the builder holds itself it takes from there.
+		if !whole && n.Forecast == cache.WillMiss && !g.Nodes[i].NoCache {
 			nodes[i] = cache.Prediction{Forecast: cache.Unknown, Reason: cache.ByImport}
 		}
 	}
+	return nodes, imported
 }
 
 // doubtHits takes back that what is made will not be.
@@ -269,7 +283,8 @@ func (d *Daemon) Predict(ctx context.Context, req api.PredictRequest) (api.Predi
 		site := siteOf(node, known.copies, b.Definition)
 		keys := cache.Keys(plan.Ops, repo.contents.Content(ctx, plan, b.Definition.Name, site, p))
 		g := cache.NewGraph(plan, keys, layered(node)).Planned(plan)
-		nodes := known.Predict(g, recordsOf(plan))
+		held, whole := d.elsewhere(ctx, node, b.Definition, repo.barred(p) == "")
+		nodes, imported := predictElsewhere(known, g, recordsOf(plan), held, whole)
 		for i := range nodes {
 			if !caught && nodes[i].Reason == cache.NotSeen {
 				nodes[i].Reason = cache.NotObserved // of no file: builds are still read
@@ -283,16 +298,13 @@ func (d *Daemon) Predict(ctx context.Context, req api.PredictRequest) (api.Predi
 		} else if b.Definition.Options.Unresolved() || !b.Selection.Current(ctx, repositoryImages{d.images, repo}) { // a picture is on its way
 			unknown(nodes, cache.NotResolved)
 		}
-		if len(b.Definition.Imports) > 0 {
-			missesMayBeElsewhere(g, nodes)
-		}
 		expected, earlier, err := d.pastOf(repo, node.Info().Name, b.Definition.Name)
 		if err != nil {
 			return api.Predict{}, err
 		}
-		withheld, until := repo.withheld(plan)
 		told := report.Prediction(report.Predicted{
-			Build: b, Graph: g, Nodes: nodes, Luck: known.Luck(g), Expected: expected, Reading: !caught, Withheld: withheld, Until: until,
+			Build: b, Graph: g, Nodes: nodes, Luck: known.Luck(g), Expected: expected, Reading: !caught,
+			Imported: imported, Withheld: repo.withheld(plan), Until: repo.barred(p),
 			Explain: d.explainNext(ctx, repo, p, b, nodes, earlier),
 		})
 		repo.told.put(p, node.Info().Name, told)

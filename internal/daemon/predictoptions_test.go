@@ -96,7 +96,7 @@ func TestPredictOptions(t *testing.T) {
 	if err := other.builder.Prune(t.Context(), nil, client.PruneAll); err != nil {
 		t.Fatal(err)
 	}
-	predicted("unknown unknown unknown")
+	predicted("hit hit hit")
 	built(client.SolveOpt{CacheImports: cache}, "hit hit hit")
 	// What was imported is the builder's own only where it was fetched.
 	declare("target: \"\"")

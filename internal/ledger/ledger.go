@@ -161,11 +161,7 @@ func (l *Ledger) Learn(b Build) {
 	g, records := l.sealedGraph(b.Graph), l.sealedAll(b.Records)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	fates := b.Fates
-	if b.Imports {
-		fates = cache.WithBrought(g, fates)
-	}
-	mirror, stored, perhaps := l.mirror.Learn(g, fates)
+	mirror, stored, perhaps := l.mirror.Learn(g, b.Fates, b.Imports)
 	l.become(mirror.Trusting())
 	for key, i := range perhaps { // what is brought is not listed before it is fetched
 		l.setClaim(key, &claim{record: records[i]})
@@ -287,8 +283,9 @@ func (l *Ledger) Unlisted() {
 }
 
 // Predict says what a build of g would execute now. records are what the results
-// of its nodes are listed as.
-func (l *Ledger) Predict(g cache.Graph, records []string) []cache.Prediction {
+// of its nodes are listed as, elsewhere the caches that it looks into, too.
+func (l *Ledger) Predict(g cache.Graph, records []string, elsewhere ...*cache.RemoteCache) []cache.Prediction {
+	plain := g
 	g, records = l.sealedGraph(g), l.sealedAll(records)
 	l.mu.Lock()
 	if l.listed && l.isRepeat(g) {
@@ -311,6 +308,9 @@ func (l *Ledger) Predict(g cache.Graph, records []string) []cache.Prediction {
 	}
 	if !listed {
 		mirror = mirror.Stale()
+	}
+	if len(elsewhere) > 0 {
+		mirror = mirror.With(elsewhere, plain, g)
 	}
 	return mirror.Predict(g)
 }

@@ -20,8 +20,10 @@ type Predicted struct {
 	Expected cache.Expectation
 	// Reading says that builds are still to be read that the builder has had.
 	Reading bool
+	// Imported are the nodes whose result is in a cache elsewhere only; nil for none.
+	Imported []bool
 	// Withheld are the nodes that depend on an image that is not looked up until what
-	// Until says; nil for none.
+	// Until says, as are caches elsewhere; nil for none.
 	Withheld []bool
 	Until    string
 	// Explain says why a step will run, in the words of why; nil if nobody knows.
@@ -44,6 +46,7 @@ func Prediction(p Predicted) api.Prediction {
 		switch forecast.Forecast {
 		case cache.WillHit:
 			out.Hits++
+			step.Imported = p.any(p.Imported, i)
 		case cache.WillMiss:
 			step.Cause = missCause(p, i, forecast.Cause)
 			if out.FirstMiss == "" && forecast.Cause != cache.TakesInput {
@@ -55,8 +58,11 @@ func Prediction(p Predicted) api.Prediction {
 			if p.Reading && forecast.Reason == cache.NotObserved {
 				step.Cause.Text = "the builder may have its result: what was built before is still being read"
 			}
-			if forecast.Reason == cache.NotResolved && p.withheld(i) {
+			if forecast.Reason == cache.NotResolved && p.any(p.Withheld, i) {
 				step.Cause.Text = "an image is not looked up until " + p.Until
+			}
+			if forecast.Reason == cache.ByImport && p.Until != "" {
+				step.Cause.Text = "the builder does not hold it, and a cache elsewhere (cache-from) is not read until " + p.Until
 			}
 			if forecast.Reason == cache.ByStageContent && luck.Of > 0 {
 				step.Cause.Text += fmt.Sprintf("; unchanged in %d of %d runs", luck.Reused, luck.Of)
@@ -69,10 +75,10 @@ func Prediction(p Predicted) api.Prediction {
 	return out
 }
 
-// withheld reports whether a step depends on an image that may not be looked up.
-func (p Predicted) withheld(step int) bool {
+// any reports whether one of the nodes of a step is among some.
+func (p Predicted) any(some []bool, step int) bool {
 	for i, n := range p.Graph.Nodes {
-		if p.Withheld != nil && p.Withheld[i] && slices.Contains(n.Steps, step) {
+		if some != nil && some[i] && slices.Contains(n.Steps, step) {
 			return true
 		}
 	}
@@ -140,7 +146,7 @@ func unknownText(u cache.Uncertainty) string {
 	case cache.NotResolved:
 		return "it is not known what an image's tag or an address stands for"
 	case cache.ByImport:
-		return "the builder does not hold it, and the build looks into another cache, too (cache-from)"
+		return "the builder does not hold it, and a cache elsewhere (cache-from) may"
 	case cache.RunAnew:
 		return "a build that ignores the cache is running: if it runs this step, the next build waits for that"
 	case cache.OtherFrontend:
