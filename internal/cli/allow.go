@@ -20,7 +20,7 @@ When HEAD moves to commits that you neither made nor built, warming falls back
 to base images until you have built that state, unless --pulls was given.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return o.consent(cmd.Context(), api.AllowRequest{Dir: o.dir(args), Pulls: pulls})
+			return o.consent(cmd.Context(), args, api.AllowRequest{Pulls: pulls})
 		},
 	}
 	cmd.Flags().BoolVar(&pulls, "pulls", false, "also for commits that came from elsewhere")
@@ -33,14 +33,19 @@ func newDisallow(o *options) *cobra.Command {
 		Short: "Take back what allow gave",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return o.consent(cmd.Context(), api.AllowRequest{Dir: o.dir(args), Revoke: true})
+			return o.consent(cmd.Context(), args, api.AllowRequest{Revoke: true})
 		},
 	}
 }
 
 // consent has the daemon store it: nobody else writes to the store. One is
 // started if need be, for consent must not be lost for want of it.
-func (o *options) consent(ctx context.Context, req api.AllowRequest) error {
+func (o *options) consent(ctx context.Context, args []string, req api.AllowRequest) error {
+	dir, err := o.existing(args)
+	if err != nil {
+		return err
+	}
+	req.Dir = dir
 	c, err := o.start(ctx)
 	if err != nil {
 		return err

@@ -4,11 +4,14 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -47,10 +50,11 @@ func (u *upOptions) run(ctx context.Context, args []string) error {
 	if u.pulls && !u.allow {
 		return usage("stoker up --allow --pulls", "--pulls goes with --allow")
 	}
-	req := api.UpRequest{Dir: u.dir(args), Allow: u.allow, Pulls: u.pulls}
-	if _, err := os.Stat(req.Dir); err != nil {
+	dir, err := u.existing(args)
+	if err != nil {
 		return err
 	}
+	req := api.UpRequest{Dir: dir, Allow: u.allow, Pulls: u.pulls}
 	if u.foreground {
 		return u.serve(ctx, []api.UpRequest{req})
 	}
@@ -84,6 +88,17 @@ func (o *options) dir(args []string) string {
 		return filepath.Clean(args[0])
 	}
 	return filepath.Join(o.Dir, args[0])
+}
+
+// existing is dir if it is there: a mistyped name is refused before a daemon is
+// started for it.
+func (o *options) existing(args []string) (string, error) {
+	dir := o.dir(args)
+	_, err := os.Stat(dir)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		return "", usage("name a folder that exists, or none for the current one", "there is no folder %s", dir)
+	}
+	return dir, err
 }
 
 // start connects to the daemon of this very stoker, and starts or replaces it

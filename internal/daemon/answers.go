@@ -19,12 +19,9 @@ import (
 
 // Up has a repository watched, and answers when its first picture is ready.
 func (d *Daemon) Up(ctx context.Context, req api.UpRequest) (api.Status, error) {
-	root, err := project.Root(ctx, req.Dir)
+	root, err := rootAround(ctx, req.Dir)
 	if err != nil {
-		return api.Status{}, &api.Error{Code: api.BadInput, Message: err.Error(), Hint: "name a folder that exists"}
-	}
-	if fi, err := os.Stat(root); err != nil || !fi.IsDir() {
-		return api.Status{}, &api.Error{Code: api.BadInput, Message: root + " is not a folder"}
+		return api.Status{}, err
 	}
 	repo, err := d.begin(root)
 	if err != nil {
@@ -43,6 +40,21 @@ func (d *Daemon) Up(ctx context.Context, req api.UpRequest) (api.Status, error) 
 		return api.Status{}, ctx.Err()
 	}
 	return d.status(), nil
+}
+
+// rootAround returns the root of the repository around dir, which is a folder in any case.
+func rootAround(ctx context.Context, dir string) (string, error) {
+	root, err := project.Root(ctx, dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", &api.Error{Code: api.BadInput, Message: "there is no folder " + dir, Hint: "name a folder that exists"}
+	}
+	if err != nil {
+		return "", &api.Error{Code: api.BadInput, Message: err.Error()}
+	}
+	if fi, err := os.Stat(root); err != nil || !fi.IsDir() {
+		return "", &api.Error{Code: api.BadInput, Message: root + " is not a folder", Hint: "name the folder that it is in"}
+	}
+	return root, nil
 }
 
 // begin watches root, now and after a restart.

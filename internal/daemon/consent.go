@@ -28,9 +28,9 @@ func (r *repository) allowed() bool {
 
 // Allow gives or takes back consent.
 func (d *Daemon) Allow(ctx context.Context, req api.AllowRequest) (api.Done, error) {
-	root, err := project.Root(ctx, req.Dir)
+	root, err := rootAround(ctx, req.Dir)
 	if err != nil {
-		return api.Done{}, &api.Error{Code: api.BadInput, Message: err.Error()}
+		return api.Done{}, err
 	}
 	if err := d.consent(ctx, root, !req.Revoke, req.Pulls && !req.Revoke); err != nil {
 		return api.Done{}, err

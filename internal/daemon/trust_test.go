@@ -2,6 +2,7 @@ package daemon_test
 
 import (
 	"crypto/rand"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -139,6 +140,22 @@ func TestConsent(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.wait(root, "consent being taken back", level("base"))
+}
+
+// TestConsentNeedsAFolder gives consent for what is no folder, which may become
+// somebody's later.
+func TestConsentNeedsAFolder(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	write(t, file, "")
+	r := start(t, t.TempDir(), nil)
+	for name, want := range map[string]string{filepath.Join(dir, "gone"): "there is no folder " + dir, file: "is not a folder"} {
+		_, err := r.Allow(t.Context(), api.AllowRequest{Dir: name})
+		var e *api.Error
+		if !errors.As(err, &e) || e.Code != api.BadInput || e.Hint == "" || !strings.Contains(e.Message, want) {
+			t.Errorf("allow %s: %v, want %q and a hint", name, err, want)
+		}
+	}
 }
 
 // TestConsentForWhatNobodySaw switches between commits of the user's own while no
