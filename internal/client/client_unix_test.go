@@ -148,11 +148,17 @@ func home(t *testing.T) ipc.Paths {
 // start connects as a stoker of a version, whose program is this one.
 func start(t *testing.T, p ipc.Paths, version string) (*client.Client, error) {
 	t.Helper()
+	return startAs(t, p, version, version)
+}
+
+// startAs connects as a stoker of a version, and starts daemons of another.
+func startAs(t *testing.T, p ipc.Paths, version, daemons string) (*client.Client, error) {
+	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv(roleEnv, version)
+	t.Setenv(roleEnv, daemons)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	return client.ConnectOrStart(ctx, p, self(version), ipc.Command{Path: exe, Log: p.Log})
@@ -225,6 +231,16 @@ func TestVersions(t *testing.T) {
 				t.Errorf("daemon %s runs, want %s", after.Version, c.client)
 			}
 		})
+	}
+}
+
+// TestDaemonThatComesBack starts daemons of a build that is never the client's, as
+// when its program is replaced while it runs.
+func TestDaemonThatComesBack(t *testing.T) {
+	p := home(t)
+	_, err := startAs(t, p, "devel-a", "devel-b")
+	if !errors.Is(err, client.ErrOtherVersion) || exit(err) != 3 || !strings.Contains(err.Error(), "devel-b, this is devel-a") {
+		t.Errorf("ConnectOrStart: %v", err)
 	}
 }
 

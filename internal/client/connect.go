@@ -21,9 +21,11 @@ const (
 	answerWait = 3 * time.Second
 	// stopWait leaves room for a daemon that ends within its second under load.
 	stopWait = 10 * time.Second
-	// starts bounds how often ConnectOrStart starts a daemon: others may stop
-	// it again, or start and replace it, at the same time.
-	starts = 3
+	// maxStarts and maxReplaced bound how often ConnectOrStart starts a daemon, and
+	// ends one of another build: others may do the same at the same time, and a
+	// service manager may go on starting the one that was ended.
+	maxStarts   = 3
+	maxReplaced = 2
 )
 
 // Connect returns a client of the daemon that runs. One that holds the lock
@@ -50,21 +52,25 @@ func ConnectOrStart(ctx context.Context, p ipc.Paths, self api.Version, start ip
 		return nil, err
 	}
 	var startErr error
-	for n := 0; ; {
+	for starts, replaced := 0, 0; ; {
 		c, daemon, err := handshake(ctx, p)
 		switch {
 		case err == nil && daemon.Build == self.Build && daemon.Level == self.Level:
 			return c, nil
+		case err == nil && replaced == maxReplaced:
+			c.Close()
+			return nil, otherVersion(daemon, self, "it was replaced and came back: end whatever starts it, such as a service")
 		case err == nil:
+			replaced++
 			if err := replace(ctx, c, p, daemon, self); err != nil {
 				return nil, err
 			}
 		case !errors.Is(err, ErrNoDaemon):
 			return nil, err
-		case n == starts || (startErr != nil && !errors.Is(startErr, ipc.ErrRunning)):
+		case starts == maxStarts || (startErr != nil && !errors.Is(startErr, ipc.ErrRunning)):
 			return nil, errors.Join(startErr, err)
 		default:
-			n++
+			starts++
 			// Of several that start at once one wins; the others' error is
 			// forgotten when the handshake finds it.
 			startErr = ipc.Spawn(ctx, start)
