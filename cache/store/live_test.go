@@ -71,8 +71,12 @@ func TestPruneKeepsWhatIsNewMeanwhile(t *testing.T) {
 // prunedRecords drops the records of the first hour.
 func prunedRecords(s *Store) (removed int, err error) {
 	err = s.update("retention", func(tx *bbolt.Tx) (err error) {
-		removed, err = prune(tx, time.Date(2026, 5, 1, 2, 0, 0, 0, time.UTC), Retention{Age: 30 * time.Minute})
-		return err
+		old, err := findOutdated(tx, time.Date(2026, 5, 1, 2, 0, 0, 0, time.UTC), Retention{Age: 30 * time.Minute})
+		if err != nil {
+			return err
+		}
+		removed = len(old.records)
+		return old.drop(tx)
 	})
 	return removed, err
 }

@@ -21,28 +21,47 @@ type Retention struct {
 // returns how many it removed, also beside an error: what explains builds goes
 // after they do. The file does not shrink; what is freed is used again.
 func (s *Store) Prune(now time.Time, r Retention) (removed int, err error) {
-	n := 0
-	if err := s.update("retention", func(tx *bbolt.Tx) (err error) {
-		n, err = prune(tx, now, r)
+	// Nobody waits while all keys are read, nor at all where nothing has to go.
+	var old outdated
+	if err := s.view("build records", func(tx *bbolt.Tx) (err error) {
+		old, err = findOutdated(tx, now, r)
 		return err
 	}); err != nil {
 		return 0, err
 	}
-	if n > 0 {
+	if len(old.records) > 0 {
+		if err := s.update("retention", func(tx *bbolt.Tx) (err error) {
+			if tx.ID() != old.transaction+1 { // something was written since
+				if old, err = findOutdated(tx, now, r); err != nil {
+					return err
+				}
+			}
+			return old.drop(tx)
+		}); err != nil {
+			return 0, err
+		}
 		s.mu.Lock()
 		clear(s.layouts) // some of them are no more
 		s.mu.Unlock()
 	}
-	return n, s.pruneEvidence(r.Evidence)
+	return len(old.records), s.pruneEvidence(r.Evidence)
 }
 
-// prune walks from the newest record to the oldest.
-func prune(tx *bbolt.Tx, now time.Time, r Retention) (removed int, err error) {
+// An outdated is what of the builds can go, as keys: records, and the refs and
+// layouts of these alone.
+type outdated struct {
+	transaction                       int // that found it
+	records, refs, layouts, layoutIDs [][]byte
+}
+
+// findOutdated walks from the newest record to the oldest.
+func findOutdated(tx *bbolt.Tx, now time.Time, r Retention) (outdated, error) {
 	var (
 		oldest []byte
 		size   int64
-		gone   [][]byte
+		dead   = map[string]bool{}
 		used   = map[uint32]bool{}
+		old    = outdated{transaction: tx.ID()}
 		cursor = tx.Bucket(recordBucket).Cursor()
 	)
 	if r.Age > 0 {
@@ -51,30 +70,39 @@ func prune(tx *bbolt.Tx, now time.Time, r Retention) (removed int, err error) {
 	for key, value := cursor.Last(); key != nil; key, value = cursor.Prev() {
 		size += int64(len(key) + len(value))
 		if bytes.Compare(key, oldest) < 0 || (r.Bytes > 0 && size > r.Bytes) {
-			gone = append(gone, bytes.Clone(key))
+			old.records = append(old.records, bytes.Clone(key))
+			dead[string(key)] = true
 			continue
 		}
 		d := decoder{b: value}
 		used[uint32(d.unsigned())] = true
 	}
-	if len(gone) == 0 {
-		return 0, nil
-	}
-	dead := make(map[string]bool, len(gone))
-	for _, key := range gone {
-		dead[string(key)] = true
-		if err := tx.Bucket(recordBucket).Delete(key); err != nil {
-			return 0, err
-		}
-	}
-	if err := sweep(tx.Bucket(refBucket), func(_, v []byte) bool { return len(v) >= 16 && dead[string(v[:16])] }); err != nil {
-		return 0, err
+	if len(old.records) == 0 {
+		return old, nil
 	}
 	unused := func(raw []byte) bool { return len(raw) == 4 && !used[binary.BigEndian.Uint32(raw)] }
-	if err := sweep(tx.Bucket(layoutBucket), func(k, _ []byte) bool { return unused(k) }); err != nil {
-		return 0, err
+	var err error
+	if old.refs, err = matching(tx.Bucket(refBucket), func(_, v []byte) bool { return len(v) >= 16 && dead[string(v[:16])] }); err != nil {
+		return old, err
 	}
-	return len(gone), sweep(tx.Bucket(layoutIDBucket), func(_, v []byte) bool { return unused(v) })
+	if old.layouts, err = matching(tx.Bucket(layoutBucket), func(k, _ []byte) bool { return unused(k) }); err != nil {
+		return old, err
+	}
+	old.layoutIDs, err = matching(tx.Bucket(layoutIDBucket), func(_, v []byte) bool { return unused(v) })
+	return old, err
+}
+
+// drop deletes what was found.
+func (o outdated) drop(tx *bbolt.Tx) error {
+	for _, part := range []struct {
+		bucket []byte
+		keys   [][]byte
+	}{{recordBucket, o.records}, {refBucket, o.refs}, {layoutBucket, o.layouts}, {layoutIDBucket, o.layoutIDs}} {
+		if err := drop(tx.Bucket(part.bucket), part.keys); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // sweep deletes the entries of a bucket that match.

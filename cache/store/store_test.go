@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -269,6 +270,60 @@ func TestPrune(t *testing.T) {
 	put(t, s, build(5, "def0")) // its layout was swept and is made anew
 	if got := refs(t, s, store.Query{Definition: "def0"}); !slices.Equal(got, []string{"ref000005"}) {
 		t.Errorf("after the sweep: %v", got)
+	}
+}
+
+// TestPruneOfNothingDoesNotWait prunes while somebody writes, who is not done until
+// that has ended.
+func TestPruneOfNothingDoesNotWait(t *testing.T) {
+	s := open(t, path(t))
+	put(t, s, build(0, "api"))
+	err := s.PutLedger("b", epoch, false, func(yield func(string, []byte) bool) {
+		pruned := make(chan error, 1)
+		go func() {
+			_, err := s.Prune(build(1, "").Completed, store.Retention{Age: 40 * time.Hour})
+			pruned <- err
+		}()
+		select {
+		case err := <-pruned:
+			if err != nil {
+				t.Error(err)
+			}
+		case <-time.After(10 * time.Second):
+			t.Error("Prune waits for who writes")
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestPruneWhileBuildsEnd has builds of the layouts that are about to go end
+// meanwhile: none may lose its own.
+func TestPruneWhileBuildsEnd(t *testing.T) {
+	s := open(t, path(t))
+	for round := range 50 {
+		old := build(round, fmt.Sprint("def", round))
+		again := build(1000+round, fmt.Sprint("def", round))
+		put(t, s, old)
+		var ended sync.WaitGroup
+		ended.Go(func() {
+			if _, err := s.Put(again); err != nil {
+				t.Error(err)
+			}
+		})
+		_, err := s.Prune(build(1000, "").Completed, store.Retention{Age: time.Hour})
+		ended.Wait()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, ok, err := s.Record(again.Builder, again.Ref)
+		if d := cmp.Diff(again, got); d != "" || !ok || err != nil {
+			t.Fatalf("round %d: ok %t, %v (-put +got):\n%s", round, ok, err, d)
+		}
+		if _, ok, err := s.Record(old.Builder, old.Ref); ok || err != nil {
+			t.Fatalf("round %d: the old one is there: %t, %v", round, ok, err)
+		}
 	}
 }
 
