@@ -2,7 +2,10 @@ package store
 
 import (
 	"context"
+	"slices"
 	"time"
+
+	"go.etcd.io/bbolt"
 
 	"github.com/stokerd/stoker/context/dockerfile"
 )
@@ -15,7 +18,7 @@ type BaseImage struct {
 	OnBuild    []string  `json:"onBuild,omitempty"`
 	WorkingDir string    `json:"workingDir,omitempty"`
 	User       string    `json:"user,omitempty"`
-	Resolved   time.Time `json:"resolved"`
+	Resolved   time.Time `json:"resolved"` // looked up, or in use: see [Store.ForgetImages]
 }
 
 // PutBaseImage stores what ref, as the Dockerfile's FROM with args expanded, is on
@@ -24,6 +27,31 @@ type BaseImage struct {
 func (s *Store) PutBaseImage(ref, platform string, i BaseImage) error {
 	i.Key = keyed(s.key, platform, ref)
 	return images.put(s, i)
+}
+
+// ForgetImages drops the base images that nobody stored for some time, and returns how
+// many. Who goes on using one stores it again.
+func (s *Store) ForgetImages(now time.Time, unused time.Duration) (forgotten int, err error) {
+	all, err := images.all(s, "")
+	if err != nil {
+		return 0, err
+	}
+	all = slices.DeleteFunc(all, func(i BaseImage) bool { return now.Sub(i.Resolved) <= unused })
+	if len(all) == 0 {
+		return 0, nil
+	}
+	err = s.update("base images", func(tx *bbolt.Tx) error {
+		for _, i := range all {
+			if err := tx.Bucket(images.bucket).Delete([]byte(i.Key)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	return len(all), nil
 }
 
 // Images are the base images that were stored, in memory: a resolver for when no

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -46,5 +47,35 @@ func TestBaseImages(t *testing.T) {
 	}
 	if _, err := images.Resolve(t.Context(), ref, "linux/arm64"); !errors.Is(err, dockerfile.ErrUnknownImage) {
 		t.Errorf("another platform: %v", err)
+	}
+}
+
+func TestForgetImages(t *testing.T) {
+	const day, platform = 24 * time.Hour, "linux/amd64"
+	s := open(t, path(t))
+	for ref, at := range map[string]time.Time{"old": epoch, "used": epoch, "young": epoch.Add(10 * day)} {
+		if err := s.PutBaseImage(ref, platform, store.BaseImage{Resolved: at}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.PutBaseImage("used", platform, store.BaseImage{Resolved: epoch.Add(50 * day)}); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		after time.Duration
+		want  int
+	}{{60 * day, 0}, {61 * day, 1}, {61 * day, 0}} {
+		if n, err := s.ForgetImages(epoch.Add(c.after), 60*day); n != c.want || err != nil {
+			t.Errorf("after %v %d are forgotten, %v; want %d", c.after, n, err, c.want)
+		}
+	}
+	left, err := s.Images()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for ref, want := range map[string]error{"old": dockerfile.ErrUnknownImage, "used": nil, "young": nil} {
+		if _, err := left.Resolve(t.Context(), ref, platform); !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", ref, err, want)
+		}
 	}
 }

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"github.com/stokerd/stoker/cache/store"
@@ -15,7 +16,8 @@ const (
 	keepEvidence = 256 << 20
 )
 
-// keepUnwatched is for how long a repository is remembered that is not watched.
+// keepUnwatched is for how long a repository is remembered that is not watched, and
+// a base image that is not used.
 const keepUnwatched = 60 * 24 * time.Hour
 
 // retain drops what is too old or too much, at once and then every day.
@@ -38,6 +40,13 @@ func (d *Daemon) retain(ctx context.Context) error {
 		if forgotten > 0 {
 			d.log.Info("repositories that were not watched are forgotten", "repositories", forgotten)
 		}
+		forgotten, err = d.forgetImages()
+		if err != nil {
+			d.log.Error("forget base images that are not used", "error", err)
+		}
+		if forgotten > 0 {
+			d.log.Info("base images that were not used are forgotten", "images", forgotten)
+		}
 		select {
 		case <-ctx.Done():
 			return nil
@@ -51,4 +60,18 @@ func (d *Daemon) forgetUnwatched() (int, error) {
 	d.amending.Lock()
 	defer d.amending.Unlock()
 	return d.store.Forget(time.Now(), keepUnwatched)
+}
+
+// forgetImages forgets the base images that were not used for long. The store is told
+// of one when it changes; so first it is told of all that this daemon has looked up.
+func (d *Daemon) forgetImages() (int, error) {
+	d.images.mu.Lock()
+	known := maps.Clone(d.images.known)
+	d.images.mu.Unlock()
+	for key, a := range known {
+		if a.Config != nil {
+			d.keepImage(key, a.Image)
+		}
+	}
+	return d.store.ForgetImages(time.Now(), keepUnwatched)
 }
