@@ -6,8 +6,8 @@
 // port that forwards to the socket.
 //
 // The wire structs are in internal/api. POST takes one JSON object, GET none.
-// /v1/verify, /v1/warm and /v1/watch answer with a stream of api.Frame, a JSON object a
-// line, as things happen.
+// /v1/verify, /v1/warm and /v1/watch answer as things happen, with a stream of
+// api.Frame, one JSON object on each line.
 package server
 
 import (
@@ -22,13 +22,13 @@ import (
 // *api.Error reaches the user as it is; any other counts as a defect.
 type Backend interface {
 	Statuses
-	// Metrics serves what Prometheus reads.
-	Metrics() http.Handler
 	Repositories
 	Answers
 	Warmer
 	Verifier
 	Pruner
+	// Metrics serves what Prometheus reads.
+	Metrics() http.Handler
 }
 
 // Statuses gives the status that the daemon holds ready.

@@ -40,7 +40,7 @@ var routes = map[string]handler{
 func post[Request, Answer any](call func(Backend, context.Context, Request) (Answer, error)) handler {
 	return func(s *Server, w http.ResponseWriter, r *http.Request) {
 		var req Request
-		if err := decode(w, r, &req); err != nil {
+		if err := decode(r, &req); err != nil {
 			s.fail(w, r, err)
 			return
 		}
@@ -90,7 +90,7 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request) {
 func streamed[Request, Event any](call func(Backend, context.Context, Request, func(Event)) error) handler {
 	return func(s *Server, w http.ResponseWriter, r *http.Request) {
 		var req Request
-		if err := decode(w, r, &req); err != nil {
+		if err := decode(r, &req); err != nil {
 			s.fail(w, r, err)
 			return
 		}

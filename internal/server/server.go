@@ -33,13 +33,17 @@ type Server struct {
 	Log  *slog.Logger // nil for silence
 }
 
+func (s *Server) log() *slog.Logger {
+	if s.Log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return s.Log
+}
+
 // Serve answers on ln until ctx ends or ln fails, closes ln, and returns once
 // every handler has. Requests under way see their context end, and are cut
 // off if they do not heed it.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
-	if s.Log == nil {
-		s = &Server{Backend: s.Backend, Version: s.Version, Stop: s.Stop, Log: slog.New(slog.DiscardHandler)}
-	}
 	var handlers sync.WaitGroup
 	handler := s.Handler()
 	hs := &http.Server{
@@ -51,7 +55,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		ReadHeaderTimeout: headerWait,
 		MaxHeaderBytes:    16 << 10,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
-		ErrorLog:          slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
+		ErrorLog:          slog.NewLogLogger(s.log().Handler(), slog.LevelDebug),
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- hs.Serve(ln) }()
@@ -65,7 +69,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	defer cancel()
 	err := hs.Shutdown(grace)
 	if errors.Is(err, context.DeadlineExceeded) {
-		s.Log.Warn("a request did not end in time and is cut off")
+		s.log().Warn("a request did not end in time and is cut off")
 		err = hs.Close()
 	} else {
 		handlers.Wait()

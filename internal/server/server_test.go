@@ -158,6 +158,19 @@ func TestPanicIsLogged(t *testing.T) {
 	}
 }
 
+// TestWithoutALog has requests fail of which there would be something to log.
+func TestWithoutALog(t *testing.T) {
+	s, _ := newServer()
+	s.Log = nil
+	for _, dir := range []string{"defect", "panic"} {
+		w := httptest.NewRecorder()
+		s.Handler().ServeHTTP(w, request("POST", "/v1/up", `{"dir":"`+dir+`"}`))
+		if w.Code != http.StatusInternalServerError {
+			t.Errorf("%s: status %d", dir, w.Code)
+		}
+	}
+}
+
 func TestStopIsAnsweredFirst(t *testing.T) {
 	s, _ := newServer()
 	w, stopped := httptest.NewRecorder(), false

@@ -13,7 +13,7 @@ import (
 
 // decode reads the one JSON object of a request. Unknown fields are refused:
 // a newer client would be misunderstood.
-func decode(w http.ResponseWriter, r *http.Request, into any) error {
+func decode(r *http.Request, into any) error {
 	d := json.NewDecoder(r.Body)
 	d.DisallowUnknownFields()
 	err := d.Decode(into)
@@ -64,7 +64,7 @@ func (s *Server) wire(r *http.Request, err error) *api.Error {
 	if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
 		return &api.Error{Code: api.NoDaemon, Message: "the daemon is stopping", Hint: "stoker up starts it again"}
 	}
-	s.Log.Error("a request failed", "method", r.Method, "path", r.URL.Path, "error", err)
+	s.log().Error("a request failed", "method", r.Method, "path", r.URL.Path, "error", err)
 	return &api.Error{Code: api.Internal, Message: err.Error()}
 }
 
