@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/containerd/containerd/v2/core/content"
@@ -99,15 +101,8 @@ func (p provenance) line(id string) int {
 // provenances reads those of all results of a build: one per platform, none
 // for a build that failed.
 func (b *Builder) provenances(ctx context.Context, rec *controlapi.BuildHistoryRecord) ([]provenance, error) {
-	results := []*controlapi.BuildResultInfo{}
-	if rec.Result != nil {
-		results = append(results, rec.Result)
-	}
-	for _, r := range rec.Results {
-		results = append(results, r)
-	}
 	var all []provenance
-	for _, r := range results {
+	for _, r := range results(rec) {
 		for _, a := range r.Attestations {
 			if !strings.HasPrefix(a.Annotations["in-toto.io/predicate-type"], "https://slsa.dev/provenance/") {
 				continue
@@ -127,6 +122,19 @@ func (b *Builder) provenances(ctx context.Context, rec *controlapi.BuildHistoryR
 		}
 	}
 	return all, nil
+}
+
+// results returns those of a build, in the order of their platforms: what is made of
+// them must not depend on that of a map.
+func results(rec *controlapi.BuildHistoryRecord) []*controlapi.BuildResultInfo {
+	var all []*controlapi.BuildResultInfo
+	if rec.Result != nil {
+		all = append(all, rec.Result)
+	}
+	for _, platform := range slices.Sorted(maps.Keys(rec.Results)) {
+		all = append(all, rec.Results[platform])
+	}
+	return all
 }
 
 func (b *Builder) readProvenance(ctx context.Context, d *controlapi.Descriptor) (provenance, error) {
