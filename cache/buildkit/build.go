@@ -184,14 +184,12 @@ func (b *Builder) shown(ctx context.Context, d Display, call func(chan *client.S
 	return b.run(ctx, func(_ *replay, s *client.SolveStatus) { show(s) }, call)
 }
 
-// missingExporter says that the builder cannot give the result in the form asked
-// for; "" if that is not what is wrong. An engine that keeps images the old way
-// has neither archives nor layouts (moby: builder/builder-next/worker).
-func missingExporter(err error) string {
-	if text := err.Error(); strings.Contains(text, "exporter") && strings.Contains(text, "could not be found") {
-		return noLayouts
-	}
-	return ""
+// missingExporter reports whether the builder says that it cannot give the result in
+// the form asked for: an engine that keeps images the old way has neither archives nor
+// layouts (moby: builder/builder-next/worker).
+func missingExporter(err error) bool {
+	text := err.Error()
+	return strings.Contains(text, "exporter") && strings.Contains(text, "could not be found")
 }
 
 // lacksExporter reports whether that is what ended a build.

@@ -13,7 +13,7 @@ import (
 	dockerspec "github.com/moby/docker-image-spec/specs-go/v1"
 )
 
-// A ContainerRequest is a container of a build's result.
+// A ContainerRequest asks for a container that runs the result of a build.
 type ContainerRequest struct {
 	Request
 	// Tool is a static Linux program of this machine, which the container can
@@ -113,8 +113,8 @@ func (p *Process) Exit() (int, error) {
 	return p.status, p.err
 }
 
-// notRun says that a program could not be run, with what is known of the builder's
-// words, which may hold the command, and so values of args.
+// notRun says that a program could not be run. Of the builder's own words, which may
+// quote the command and with it values of args, only known phrases are taken.
 func notRun(err error) error {
 	for _, known := range []string{
 		"executable file not found in $PATH", "no such file or directory", "permission denied", "exec format error",

@@ -2,11 +2,14 @@ package buildkit
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net"
 	"net/url"
+	"os"
 	"strings"
 	"syscall"
 
@@ -149,6 +152,26 @@ func (c candidate) engineDialer() (func(context.Context) (net.Conn, error), erro
 		return dialPipe(rest)
 	}
 	return nil, fmt.Errorf("no way to a Docker Engine over %s://", scheme)
+}
+
+// tlsDialer is engineDialer with the certificates of the candidate.
+func (c candidate) tlsDialer(host string) (func(context.Context) (net.Conn, error), error) {
+	config := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.tls.serverName}
+	if pem, err := os.ReadFile(c.tls.ca); err == nil {
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, errors.New("its ca.pem holds no certificate")
+		}
+	}
+	if _, err := os.Stat(c.tls.cert); err == nil {
+		pair, err := tls.LoadX509KeyPair(c.tls.cert, c.tls.key)
+		if err != nil {
+			return nil, fmt.Errorf("read its certificate: %w", err)
+		}
+		config.Certificates = []tls.Certificate{pair}
+	}
+	d := tls.Dialer{Config: config}
+	return func(ctx context.Context) (net.Conn, error) { return d.DialContext(ctx, "tcp", host) }, nil
 }
 
 // reason says in a few words why a builder did not answer.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	gofs "io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,8 +16,8 @@ import (
 	"github.com/tonistiigi/fsutil/types"
 )
 
-// An editedFS is a directory in which some files hold another text, or exist
-// only so. The directory itself is left alone.
+// An editedFS shows a directory with other texts in some of its files, and with
+// files that it does not have. The directory on disk is left alone.
 type editedFS struct {
 	fsutil.FS
 	replaced, added map[string][]byte // by path below the directory
@@ -26,8 +25,8 @@ type editedFS struct {
 
 var _ fsutil.FS = editedFS{}
 
-// openContext opens a local context with the edits, which are by absolute path,
-// that lie in it.
+// openContext opens a local context with those of the edits that lie in it. They are
+// by absolute path.
 func openContext(dir string, edits map[string][]byte) (fsutil.FS, error) {
 	fs, err := fsutil.NewFS(dir)
 	if err != nil {
@@ -67,7 +66,7 @@ func (e editedFS) Walk(ctx context.Context, target string, fn gofs.WalkDirFunc) 
 		return fn(root, textEntry(root, text, nil), nil)
 	}
 	var pending []string
-	for name := range maps.Keys(e.added) {
+	for name := range e.added {
 		if root == "." || root == "" || below(name, root) {
 			pending = append(pending, name)
 		}
@@ -120,8 +119,8 @@ func (e editedFS) Open(name string) (io.ReadCloser, error) {
 	return e.FS.Open(name)
 }
 
-// textEntry is the entry of a file with this text, in other things like the one
-// that it replaces.
+// textEntry is the entry of a file with this text, with the mode and owner of the
+// one that it replaces.
 func textEntry(name string, text []byte, like *types.Stat) gofs.DirEntry {
 	stat := &types.Stat{Mode: 0o644}
 	if like != nil {

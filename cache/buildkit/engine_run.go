@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -22,11 +23,12 @@ import (
 	dockerspec "github.com/moby/docker-image-spec/specs-go/v1"
 	"github.com/moby/moby/api/pkg/stdcopy"
 	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/image"
 	moby "github.com/moby/moby/client"
 )
 
-// untilLabel is on each container of ours: the second, since 1970, from which on nobody
-// wants it any more.
+// untilLabel is on every container that stoker makes: the Unix time after which nobody
+// needs it.
 const untilLabel = "com.github.stokerd.stoker.until"
 
 // cleaning bounds how long an Engine may take to remove what was made in it.
@@ -46,28 +48,25 @@ func (b *Builder) runInEngine(ctx context.Context, r ContainerRequest, fn func(c
 	if err != nil {
 		return fmt.Errorf("list the Docker Engine's images: %w", err)
 	}
-	image, err := b.intoEngine(ctx, api, r.Request)
+	built, err := b.intoEngine(ctx, api, r.Request)
 	if err != nil {
 		return err
 	}
-	e.image = image.ID
-	has := false
-	for _, one := range before.Items {
-		has = has || one.ID == image.ID
-	}
-	// Cleaning does not end where the user ends the rest.
+	e.image = built.ID
+	isNew := !slices.ContainsFunc(before.Items, func(known image.Summary) bool { return known.ID == built.ID })
+	// What was made is removed also where the user ended the run.
 	ctx, cancel := context.WithCancel(ctx)
 	defer func() {
 		cancel()
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleaning)
 		defer cancel()
-		if left := e.clean(ctx, !has); left != nil && err == nil {
+		if left := e.clean(ctx, isNew); left != nil && err == nil {
 			err = left
 		}
 	}()
 	c := &Container{in: &e}
-	if image.Config != nil {
-		c.Image.Config = *image.Config
+	if built.Config != nil {
+		c.Image.Config = *built.Config
 	}
 	e.config = c.Image.Config
 	return fn(ctx, c)
@@ -102,8 +101,8 @@ func (b *Builder) intoEngine(ctx context.Context, api *moby.Client, r Request) (
 	// With containerd's image store an image's ID is its manifest's digest, else that of
 	// its configuration.
 	for _, key := range []string{"containerimage.digest", "containerimage.config.digest"} {
-		if image, err := api.ImageInspect(ctx, resp.ExporterResponse[key]); err == nil {
-			return image, nil
+		if built, err := api.ImageInspect(ctx, resp.ExporterResponse[key]); err == nil {
+			return built, nil
 		}
 	}
 	return none, errors.New("the Docker Engine has no image of what was built")
@@ -113,7 +112,7 @@ func (b *Builder) errPlatform() error {
 	return fmt.Errorf("the image is for another platform than the builder's %s", b.platform())
 }
 
-// inEngine is a container of a Docker Engine's.
+// inEngine is a container of a Docker Engine.
 type inEngine struct {
 	api     *moby.Client
 	request ContainerRequest
@@ -137,9 +136,9 @@ func (e *inEngine) sweep(ctx context.Context) {
 	}
 }
 
-// clean removes the container and, where it came with it, the image. It waits for what
+// clean removes the container and, with imageToo, the image. It waits for what
 // reads from them.
-func (e *inEngine) clean(ctx context.Context, image bool) error {
+func (e *inEngine) clean(ctx context.Context, imageToo bool) error {
 	defer e.streams.Wait()
 	if e.id != "" {
 		_, err := e.api.ContainerRemove(ctx, e.id, moby.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
@@ -147,7 +146,7 @@ func (e *inEngine) clean(ctx context.Context, image bool) error {
 			return fmt.Errorf("remove the container %s: %w", e.id[:min(12, len(e.id))], err)
 		}
 	}
-	if !image {
+	if !imageToo {
 		return nil
 	}
 	// By now it may have a name, or another container.
@@ -170,7 +169,7 @@ func (e *inEngine) start(ctx context.Context) (*Process, error) {
 		Config: &container.Config{
 			Image:  e.image,
 			Labels: map[string]string{untilLabel: strconv.FormatInt(time.Now().Add(e.request.Limit).Unix(), 10)},
-			// It is asked for more often than the image says.
+			// The probe runs the image's own check, more often than the image says.
 			Healthcheck: &container.HealthConfig{Test: []string{"NONE"}},
 		},
 		HostConfig: host,

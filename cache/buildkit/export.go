@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"regexp"
 	"slices"
 
 	"github.com/moby/buildkit/client"
@@ -15,8 +14,8 @@ import (
 	"github.com/moby/buildkit/session/sshforward/sshprovider"
 )
 
-// ErrNoExport is a builder that builds and does not hand out what it made: a
-// Docker Engine that keeps images in its own store (moby: builder-next/worker).
+// ErrNoExport says that the builder does not hand out what it builds: it is a Docker
+// Engine that keeps images in its own store (moby: builder-next/worker).
 var ErrNoExport = errors.New("this builder does not export images in OCI form")
 
 // An Offer is what a user lets a build of ours use. Its values live in memory
@@ -45,8 +44,6 @@ func (o Offer) attachables() ([]session.Attachable, error) {
 	}
 	return list, nil
 }
-
-var noExporter = regexp.MustCompile(`exporter "?oci"? (could not be found|not found|is not supported)`)
 
 // Export builds r and has read take the image as an OCI archive while the
 // builder writes it: nothing is kept on this side. An error of read's ends the
@@ -86,11 +83,10 @@ func (b *Builder) Export(ctx context.Context, r Request, read func(io.Reader) er
 	if r.Done != nil {
 		r.Done(Solved{seen, err != nil})
 	}
-	var failed *SolveError
 	switch {
 	case err == nil:
 		return readErr
-	case errors.As(err, &failed) && noExporter.MatchString(failed.cause.Error()):
+	case lacksExporter(err):
 		return ErrNoExport
 	}
 	return err

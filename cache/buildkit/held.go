@@ -18,10 +18,10 @@ type Held struct {
 	// Created is when it was made, by the builder's clock: while the operation
 	// ran, at whichever moment of it.
 	Created time.Time
-	// Used is when it was last let go of by something that took it, by the
-	// builder's clock, zero if never; InUse, whether something has it.
+	// Used is when something that used it was last done with it, by the builder's
+	// clock; zero if nothing ever was.
 	Used  time.Time
-	InUse bool
+	InUse bool // something uses it now
 }
 
 // Held lists the results that the builder holds now.
@@ -35,11 +35,21 @@ func (b *Builder) Held(ctx context.Context) ([]Held, error) {
 		if r.CreatedAt == nil {
 			continue
 		}
-		h := Held{Record: dockerfile.RecordOf(r.Description), Created: r.CreatedAt.AsTime(), InUse: r.InUse}
-		if r.LastUsedAt != nil {
-			h.Used = r.LastUsedAt.AsTime()
-		}
+		h := heldOf(r)
+		h.Record = dockerfile.RecordOf(r.Description)
 		list = append(list, h)
 	}
 	return list, nil
+}
+
+// heldOf returns all but what r is listed as.
+func heldOf(r *controlapi.UsageRecord) Held {
+	h := Held{InUse: r.InUse}
+	if r.CreatedAt != nil {
+		h.Created = r.CreatedAt.AsTime()
+	}
+	if r.LastUsedAt != nil {
+		h.Used = r.LastUsedAt.AsTime()
+	}
+	return h
 }

@@ -3,13 +3,9 @@ package buildkit
 import (
 	"bufio"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"time"
 )
 
@@ -94,22 +90,3 @@ type bufferedConn struct {
 }
 
 func (c *bufferedConn) Read(p []byte) (int, error) { return c.r.Read(p) }
-
-func (c candidate) tlsDialer(host string) (func(context.Context) (net.Conn, error), error) {
-	config := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.tls.serverName}
-	if pem, err := os.ReadFile(c.tls.ca); err == nil {
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, errors.New("its ca.pem holds no certificate")
-		}
-	}
-	if _, err := os.Stat(c.tls.cert); err == nil {
-		pair, err := tls.LoadX509KeyPair(c.tls.cert, c.tls.key)
-		if err != nil {
-			return nil, fmt.Errorf("read its certificate: %w", err)
-		}
-		config.Certificates = []tls.Certificate{pair}
-	}
-	d := tls.Dialer{Config: config}
-	return func(ctx context.Context) (net.Conn, error) { return d.DialContext(ctx, "tcp", host) }, nil
-}

@@ -72,10 +72,9 @@ func (ev Event) attrs(prefix string) map[string]string {
 }
 
 // Watch calls fn for every build that is running, then for every one that the
-// builder remembers, oldest or newest first as it likes, then for each that
-// starts, completes or is deleted, until ctx ends or the connection breaks; it
-// never returns nil. An error of fn ends it and is returned. A builder without
-// history gives [ErrNoHistory].
+// builder remembers, in any order, then for each that starts, completes or is
+// deleted, until ctx ends or the connection breaks; it never returns nil. An error
+// of fn ends it and is returned. A builder without history gives [ErrNoHistory].
 func (b *Builder) Watch(ctx context.Context, fn func(Event) error) error {
 	stream, err := b.client.ControlClient().ListenBuildHistory(ctx, &controlapi.BuildHistoryRequest{})
 	if err != nil {
@@ -142,7 +141,7 @@ func newEvent(ev *controlapi.BuildHistoryEvent) Event {
 }
 
 // remembers reports whether the builder keeps a history, by asking for a build that
-// there is not.
+// does not exist.
 func (b *Builder) remembers(ctx context.Context) (bool, error) {
 	stream, err := b.client.ControlClient().ListenBuildHistory(ctx, &controlapi.BuildHistoryRequest{Ref: "none", EarlyExit: true})
 	for err == nil {

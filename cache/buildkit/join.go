@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -57,7 +56,7 @@ func (b *Builder) join(ev Event, o observation) Join {
 	if p := attrs["platform"]; p != "" {
 		j.Platforms = strings.Split(p, ",")
 	}
-	for key := range maps.Keys(attrs) {
+	for key := range attrs {
 		if name, ok := strings.CutPrefix(key, "build-arg:"); ok {
 			j.ArgNames = append(j.ArgNames, name)
 		}

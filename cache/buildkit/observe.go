@@ -85,9 +85,9 @@ func (b *Builder) Observe(ctx context.Context, ev Event) (Observed, error) {
 	return Observed{Record: record, Join: b.join(ev, o), Parts: o.parts(), watched: &o}, nil
 }
 
-// Unname leaves the keywords of what the steps are, for a Dockerfile into whose
-// text values of the environment were put before the builder saw it.
-// [Observed.Describe] then gives the text as it may be shown.
+// Unname cuts what the steps are down to their keywords: for a Dockerfile that had
+// values of the environment put into its text before the builder saw it.
+// [Observed.Describe] then adds the text that may be shown.
 func (o *Observed) Unname() {
 	steps := slices.Clone(o.Record.Steps)
 	for i, s := range steps {

@@ -10,9 +10,9 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
-// Presume tells what became of the operations of plan in a build of which the
-// builder keeps none, because it did not succeed; false if the build was of
-// something else. It was of plan if each step goes by the very name that plan gives
+// Presume tells what became of the operations of plan in a build that did not
+// succeed: the builder keeps no record of its operations. It is false if the build was
+// of something else. It was of plan if each step goes by the very name that plan gives
 // it, values included, and the images and options that count are plan's: plan must
 // be of the args and the target that the client gave.
 func (o Observed) Presume(plan *dockerfile.Plan) (Part, bool) {
@@ -117,8 +117,9 @@ var (
 )
 
 // plainly reports whether a plan made of the args, the target and the platforms of a
-// build says all that its keys hold: nothing of its network or hosts was set, no
-// other frontend was named, and what it is for by itself is this machine's platform.
+// build says all that its keys hold: neither its network nor its hosts were set, no
+// other frontend was named, and the platform that it is for by default is this
+// machine's.
 func plainly(ev Event, native string) bool {
 	attrs := ev.record.FrontendAttrs
 	if _, other := attrs["build-arg:BUILDKIT_SYNTAX"]; other {

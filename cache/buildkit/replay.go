@@ -100,8 +100,8 @@ func (v *seenVertex) inferred() bool {
 	return v.Cached && v.Started != nil && v.Completed != nil && v.Started.Equal(*v.Completed)
 }
 
-// margin is by how much longer an operation may take to have its result kept than the
-// builder says.
+// margin is how long after an operation ended, as the builder says, its result may
+// still be on the way into the cache.
 const margin = 2 * time.Second
 
 // lost returns whether the builder perhaps did not keep what a vertex made, because the

@@ -29,7 +29,7 @@ func (b *Builder) ResolveConfig(ctx context.Context, ref, platform string) (dige
 		}
 		opt.Platform = &p
 	}
-	// Through the gateway names are taken as they stand.
+	// The gateway takes a name as it stands: no default registry or tag is added.
 	named, err := reference.ParseDockerRef(ref)
 	if err != nil {
 		return "", nil, fmt.Errorf("resolve %s: %w", ref, err)
@@ -46,13 +46,10 @@ func (b *Builder) ResolveConfig(ctx context.Context, ref, platform string) (dige
 }
 
 // Worker returns what of the builder decides over how a Dockerfile is converted: the
-// platform that it builds for, and the LLB capabilities that it has. With an error it is
-// taken to have all.
+// platform that it builds for, and the LLB capabilities that it has. Beside an error
+// comes a worker that has them all.
 func (b *Builder) Worker(ctx context.Context) (dockerfile.Worker, error) {
-	platform := ""
-	if len(b.info.Platforms) > 0 {
-		platform = b.info.Platforms[0]
-	}
+	platform := b.platform()
 	var caps []string
 	err := b.gateway(ctx, func(_ context.Context, c gateway.Client) error {
 		for _, known := range pb.Caps.All() {

@@ -1,6 +1,7 @@
 package buildkit
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -103,48 +104,90 @@ func (b *Builder) PullBase(ctx context.Context, ref, platform string) error {
 }
 
 func (b *Builder) solveOpt(r Request) (client.SolveOpt, error) {
-	d := r.Definition
-	name := "Dockerfile"
-	if d.Dockerfile != "" {
-		name = filepath.Base(d.Dockerfile)
+	mounts, err := r.mounts()
+	if err != nil {
+		return client.SolveOpt{}, err
 	}
-	files := map[string][]byte{name: r.Dockerfile}
+	offered, err := r.Offer.attachables()
+	if err != nil {
+		return client.SolveOpt{}, err
+	}
+	var granted []string
+	if r.Definition.Options.Network == "host" {
+		granted = []string{entitlements.EntitlementNetworkHost.String()}
+	}
+	return client.SolveOpt{
+		Frontend:      "dockerfile.v0",
+		FrontendAttrs: r.attrs(),
+		LocalMounts:   mounts,
+		SharedKey:     b.buildx.sharedKey(r.Definition.Context),
+		Session:       append(b.session(), offered...),
+		Internal:      true,
+		// What the definition asks for; the builder refuses it where it is not allowed.
+		AllowedEntitlements: granted,
+	}, nil
+}
+
+// filename is the name under which the Dockerfile is sent.
+func (r Request) filename() string {
+	if r.Definition.Dockerfile == "" {
+		return "Dockerfile"
+	}
+	return filepath.Base(r.Definition.Dockerfile)
+}
+
+// mounts returns the folders that the builder may ask for files of, by the names that
+// the attributes give them.
+func (r Request) mounts() (map[string]fsutil.FS, error) {
+	d := r.Definition
+	files := map[string][]byte{r.filename(): r.Dockerfile}
 	if r.IgnoreFile != nil {
-		files[name+".dockerignore"] = r.IgnoreFile
+		files[r.filename()+".dockerignore"] = r.IgnoreFile
 	}
 	mounts := map[string]fsutil.FS{"dockerfile": newTextFS(files)}
-	attrs := map[string]string{"filename": name}
-	if d.Remote() {
-		attrs["context"] = d.Context
-	} else {
+	if !d.Remote() {
 		fs, err := openContext(d.Context, r.Edits)
 		if err != nil {
-			return client.SolveOpt{}, fmt.Errorf("open build context: %w", err)
+			return nil, fmt.Errorf("open build context: %w", err)
 		}
 		mounts["context"] = fs
 	}
 	local := d.LocalContexts()
-	for _, named := range slices.Sorted(maps.Keys(d.NamedContexts)) {
-		if strings.HasPrefix(d.NamedContexts[named], buildctx.TargetPrefix) {
-			return client.SolveOpt{}, fmt.Errorf("named context %q is the result of another target, and such builds cannot be made alone", named)
+	for _, name := range slices.Sorted(maps.Keys(d.NamedContexts)) {
+		if strings.HasPrefix(d.NamedContexts[name], buildctx.TargetPrefix) {
+			return nil, fmt.Errorf("named context %q is the result of another target, and such builds cannot be made alone", name)
 		}
-		attrs["context:"+named] = d.NamedContexts[named]
-		if dir, ok := local[named]; ok {
-			fs, err := openContext(dir, r.Edits)
-			if err != nil {
-				return client.SolveOpt{}, fmt.Errorf("open build context %q: %w", named, err)
-			}
-			mounts[named] = fs
-			attrs["context:"+named] = "local:" + named
+		dir, ok := local[name]
+		if !ok {
+			continue // the builder fetches it
 		}
+		fs, err := openContext(dir, r.Edits)
+		if err != nil {
+			return nil, fmt.Errorf("open build context %q: %w", name, err)
+		}
+		mounts[name] = fs
+	}
+	return mounts, nil
+}
+
+// attrs returns what the frontend is told.
+func (r Request) attrs() map[string]string {
+	d := r.Definition
+	attrs := map[string]string{"filename": r.filename()}
+	if d.Remote() {
+		attrs["context"] = d.Context
+	}
+	for name, address := range d.NamedContexts {
+		attrs["context:"+name] = address
+	}
+	for name := range d.LocalContexts() {
+		attrs["context:"+name] = "local:" + name
 	}
 	for k, v := range d.Args {
 		attrs["build-arg:"+k] = v
 	}
-	if target := r.Target; target != "" {
+	if target := cmp.Or(r.Target, d.Target); target != "" {
 		attrs["target"] = target
-	} else if d.Target != "" {
-		attrs["target"] = d.Target
 	}
 	if len(d.Platforms) > 0 {
 		attrs["platform"] = strings.Join(d.Platforms, ",")
@@ -155,24 +198,7 @@ func (b *Builder) solveOpt(r Request) (client.SolveOpt, error) {
 	} else if len(r.NoCacheStages) > 0 {
 		attrs["no-cache"] = strings.Join(r.NoCacheStages, ",")
 	}
-	var granted []string
-	if d.Options.Network == "host" {
-		granted = []string{entitlements.EntitlementNetworkHost.String()}
-	}
-	offered, err := r.Offer.attachables()
-	if err != nil {
-		return client.SolveOpt{}, err
-	}
-	return client.SolveOpt{
-		Frontend:      "dockerfile.v0",
-		FrontendAttrs: attrs,
-		LocalMounts:   mounts,
-		SharedKey:     b.buildx.sharedKey(d.Context),
-		Session:       append(b.session(), offered...),
-		Internal:      true,
-		// What the definition asks for; the builder refuses it where it is not allowed.
-		AllowedEntitlements: granted,
-	}, nil
+	return attrs
 }
 
 // session offers the user's registry logins, as any client does, and neither
@@ -198,7 +224,7 @@ func (b *Builder) solve(ctx context.Context, def *llb.Definition, opt client.Sol
 	return seen, err
 }
 
-// run has call talk to the builder; each is told of all that it says, after that was
+// run has call talk to the builder. each is given every status that comes, once it was
 // added to what was seen.
 func (b *Builder) run(ctx context.Context, each func(*replay, *client.SolveStatus), call func(chan *client.SolveStatus) (*client.SolveResponse, error)) (*replay, *client.SolveResponse, error) {
 	updates, done := make(chan *client.SolveStatus), make(chan struct{})
@@ -219,8 +245,8 @@ func (b *Builder) run(ctx context.Context, each func(*replay, *client.SolveStatu
 		return seen, nil, context.Cause(ctx)
 	}
 	kind := seen.failure(err)
-	if missing := missingExporter(err); missing != "" {
-		kind = missing
+	if missingExporter(err) {
+		kind = noLayouts
 	}
 	return seen, nil, &SolveError{Kind: kind, cause: err}
 }

@@ -62,8 +62,8 @@ func (t textFS) Open(name string) (io.ReadCloser, error) {
 	return io.NopCloser(bytes.NewReader(data)), nil
 }
 
-// TextTime is the time of its last change that a text is sent with. Equal texts have
-// equal times and others another one: the builder asks for a file again only if its
+// TextTime is the modification time that a text is sent with. Equal texts get equal
+// times, different texts different ones: the builder asks for a file again only if its
 // size or time differs from what it has (fsutil: diff_containerd.go).
 func TextTime(data []byte) time.Time {
 	sum := sha256.Sum256(data)

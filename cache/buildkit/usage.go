@@ -36,8 +36,8 @@ type Usage struct {
 	// Bytes is what the entry takes beside its parents.
 	Bytes   int64
 	Parents []string // IDs of the entries that this one is a change of
-	// LastUsed is when a build last took it, when it was made if none has; Uses
-	// is how often that was.
+	// LastUsed is Used or, where nothing ever used it, Created; Uses is how often
+	// something did.
 	LastUsed time.Time
 	Uses     int
 	Shared   bool // something outside of the cache has it too, such as an image
@@ -59,25 +59,21 @@ func (b *Builder) DiskUsage(ctx context.Context) ([]Usage, error) {
 
 func usageOf(r *controlapi.UsageRecord) Usage {
 	u := Usage{
-		Held: Held{InUse: r.InUse}, ID: r.ID, Bytes: max(0, r.Size), Parents: r.Parents, Uses: int(r.UsageCount), Shared: r.Shared,
+		Held: heldOf(r), ID: r.ID, Bytes: max(0, r.Size), Parents: r.Parents, Uses: int(r.UsageCount), Shared: r.Shared,
 	}
-	if r.CreatedAt != nil {
-		u.Created = r.CreatedAt.AsTime()
-	}
-	if u.LastUsed = u.Created; r.LastUsedAt != nil {
-		u.LastUsed = r.LastUsedAt.AsTime()
+	if u.LastUsed = u.Used; u.LastUsed.IsZero() {
+		u.LastUsed = u.Created
 	}
 	u.Kind, u.Record = kindOfUsage(r.RecordType, r.Description)
 	return u
 }
 
-// cacheMount is how the builder describes the folder of a cache mount, and run
-// how the result of what it was made for (BuildKit: solver/llbsolver/mounts,
-// ops/exec.go).
+// How the builder describes the folder of a cache mount, and the result of the step
+// that it was made for (BuildKit: solver/llbsolver/mounts, ops/exec.go).
 const (
 	cacheMount = "cached mount "
 	mountID    = ` with id "`
-	run        = "mount / from "
+	execResult = "mount / from "
 )
 
 // kindOfUsage returns the kind of an entry and what it is listed as. That of a cache
@@ -98,7 +94,7 @@ func kindOfUsage(recordType, description string) (Kind, string) {
 		if at := strings.LastIndex(maker, mountID); at >= 0 && strings.HasSuffix(maker, `"`) {
 			maker = maker[:at]
 		}
-		return CacheMount, dockerfile.RecordOf(run + maker)
+		return CacheMount, dockerfile.RecordOf(execResult + maker)
 	}
 	switch {
 	case strings.HasPrefix(description, "pulled from "):
