@@ -157,11 +157,14 @@ func (c candidate) engineDialer() (func(context.Context) (net.Conn, error), erro
 // tlsDialer is engineDialer with the certificates of the candidate.
 func (c candidate) tlsDialer(host string) (func(context.Context) (net.Conn, error), error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.tls.serverName}
-	if pem, err := os.ReadFile(c.tls.ca); err == nil {
+	switch pem, err := os.ReadFile(c.tls.ca); {
+	case err == nil:
 		config.RootCAs = x509.NewCertPool()
 		if !config.RootCAs.AppendCertsFromPEM(pem) {
 			return nil, errors.New("its ca.pem holds no certificate")
 		}
+	case !errors.Is(err, fs.ErrNotExist): // none is the system's
+		return nil, fmt.Errorf("read its ca.pem: %w", err)
 	}
 	if _, err := os.Stat(c.tls.cert); err == nil {
 		pair, err := tls.LoadX509KeyPair(c.tls.cert, c.tls.key)
