@@ -8,8 +8,8 @@
 // A [Store] is opened by one process at a time. Its methods are safe for
 // concurrent use; each call is one transaction, and one that returned without
 // an error survives a kill at any later moment. A call that fails changes
-// nothing. Prune and Forget are several, so that others need not wait long: what
-// they did before an error stays done.
+// nothing. Prune, Forget and Sums are several, so that others need not wait long:
+// what they did before an error stays done.
 //
 // # Layout of the file
 //

@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -10,7 +11,7 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// A Repository is one that the user has watched, with what its owner allowed.
+// A Repository is one that the user has had watched, with what its owner allowed.
 // Consent lives here, outside the repository, so that nothing in a cloned one
 // can grant it.
 type Repository struct {
@@ -67,8 +68,8 @@ func (s *Store) Repositories() ([]Repository, error) { return repositories.all(s
 
 // Forget drops repositories that nobody watched for some time, with their consent,
 // what was learnt of them and what is known of their files, and returns how many.
-// Build records stay. The time of one of which it is not known when it was left
-// begins now.
+// Build records stay. For one that does not say when it was left, the time begins
+// now.
 func (s *Store) Forget(now time.Time, unwatched time.Duration) (forgotten int, err error) {
 	all, err := s.Repositories()
 	if err != nil {
@@ -94,14 +95,14 @@ func (s *Store) Forget(now time.Time, unwatched time.Duration) (forgotten int, e
 
 func (s *Store) removeRepository(root string) error {
 	return s.update(repositories.name, func(tx *bbolt.Tx) error {
-		if err := removeSums(tx, root); err != nil {
-			return err
+		for _, bucket := range [][]byte{sumBucket, saveBucket} {
+			if err := dropNested(tx, bucket, []byte(root)); err != nil {
+				return err
+			}
 		}
-		if err := removeSaves(tx, root); err != nil {
-			return err
-		}
+		prefix := []byte(join(root, ""))
 		for _, bucket := range [][]byte{learnt.bucket, warmths.bucket} {
-			if err := sweep(tx.Bucket(bucket), func(k, _ []byte) bool { return bytes.HasPrefix(k, []byte(join(root, ""))) }); err != nil {
+			if err := sweep(tx.Bucket(bucket), func(k, _ []byte) bool { return bytes.HasPrefix(k, prefix) }); err != nil {
 				return err
 			}
 		}
@@ -118,42 +119,63 @@ func (s *Store) Warmths(repository string) ([]Warmth, error) {
 }
 
 func (d document[T]) put(s *Store, value T) error {
+	return s.update(d.name, func(tx *bbolt.Tx) error { return d.write(tx, value) })
+}
+
+func (d document[T]) get(s *Store, key string) (value T, ok bool, err error) {
+	err = s.view(d.name, func(tx *bbolt.Tx) (err error) {
+		value, ok, err = d.find(tx, key)
+		return err
+	})
+	return value, ok, err
+}
+
+// all returns the documents whose key has a prefix, in the order of their keys.
+func (d document[T]) all(s *Store, prefix string) (values []T, err error) {
+	err = s.view(d.name, func(tx *bbolt.Tx) (err error) {
+		values, err = d.list(tx, prefix)
+		return err
+	})
+	return values, err
+}
+
+// What follows is for transactions that do more than one thing.
+
+func (d document[T]) write(tx *bbolt.Tx, value T) error {
 	key := d.key(value)
 	if strings.Trim(key, "\x00") == "" {
-		return fmt.Errorf("write %s to the store: it has no name", d.name)
+		return errors.New("it has no name")
 	}
 	raw, err := json.Marshal(value)
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", d.name, err)
 	}
-	return s.update(d.name, func(tx *bbolt.Tx) error { return tx.Bucket(d.bucket).Put([]byte(key), raw) })
+	return tx.Bucket(d.bucket).Put([]byte(key), raw)
 }
 
-func (d document[T]) get(s *Store, key string) (value T, ok bool, err error) {
-	err = s.view(d.name, func(tx *bbolt.Tx) error {
-		raw := tx.Bucket(d.bucket).Get([]byte(key))
-		if ok = raw != nil; !ok {
-			return nil
-		}
-		return d.decode(raw, &value)
-	})
-	return value, ok && err == nil, err
+func (d document[T]) find(tx *bbolt.Tx, key string) (value T, ok bool, err error) {
+	raw := tx.Bucket(d.bucket).Get([]byte(key))
+	if raw == nil {
+		return value, false, nil
+	}
+	err = d.decode(raw, &value)
+	return value, err == nil, err
 }
 
-// all returns the documents whose key has a prefix, in the order of their keys.
-func (d document[T]) all(s *Store, prefix string) (values []T, err error) {
-	err = s.view(d.name, func(tx *bbolt.Tx) error {
-		cursor := tx.Bucket(d.bucket).Cursor()
-		for k, raw := cursor.Seek([]byte(prefix)); k != nil && strings.HasPrefix(string(k), prefix); k, raw = cursor.Next() {
-			var value T
-			if err := d.decode(raw, &value); err != nil {
-				return err
-			}
-			values = append(values, value)
+func (d document[T]) list(tx *bbolt.Tx, prefix string) (values []T, err error) {
+	cursor := tx.Bucket(d.bucket).Cursor()
+	for k, raw := cursor.Seek([]byte(prefix)); k != nil && strings.HasPrefix(string(k), prefix); k, raw = cursor.Next() {
+		var value T
+		if err := d.decode(raw, &value); err != nil {
+			return nil, err
 		}
-		return nil
-	})
-	return values, err
+		values = append(values, value)
+	}
+	return values, nil
+}
+
+func (d document[T]) remove(tx *bbolt.Tx, value T) error {
+	return tx.Bucket(d.bucket).Delete([]byte(d.key(value)))
 }
 
 func (d document[T]) decode(raw []byte, value *T) error {

@@ -46,7 +46,6 @@ func (s *Store) PutExplained(r cache.Record, e cache.Evidence, taken ...*content
 		return 0, err
 	}
 	err = s.update("a build and its evidence", func(tx *bbolt.Tx) error {
-		added = 0
 		key, err := putRecord(tx, r)
 		if err != nil || key == nil {
 			return err
@@ -105,8 +104,8 @@ func (s *Store) Evidence(builder, ref string) (e cache.Evidence, ok bool, err er
 	return e, ok && err == nil, err
 }
 
-// FirstMade returns the first of some builds of a builder after which that had the
-// results of all keys, -1 if there is none (see [cache.Evidence.Made]).
+// FirstMade returns the index of the first of some builds after which their builder had
+// the results of all keys, -1 if there is none (see [cache.Evidence.Made]).
 func (s *Store) FirstMade(builder string, refs, keys []string) (first int, err error) {
 	first = -1
 	var quoted [][]byte

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -32,26 +31,26 @@ func (s *Store) PutBaseImage(ref, platform string, i BaseImage) error {
 // ForgetImages drops the base images that nobody stored for some time, and returns how
 // many. Who goes on using one stores it again.
 func (s *Store) ForgetImages(now time.Time, unused time.Duration) (forgotten int, err error) {
-	all, err := images.all(s, "")
-	if err != nil {
-		return 0, err
-	}
-	all = slices.DeleteFunc(all, func(i BaseImage) bool { return now.Sub(i.Resolved) <= unused })
-	if len(all) == 0 {
-		return 0, nil
-	}
-	err = s.update("base images", func(tx *bbolt.Tx) error {
+	err = s.update(images.name, func(tx *bbolt.Tx) error {
+		all, err := images.list(tx, "")
+		if err != nil {
+			return err
+		}
 		for _, i := range all {
-			if err := tx.Bucket(images.bucket).Delete([]byte(i.Key)); err != nil {
+			if now.Sub(i.Resolved) <= unused {
+				continue
+			}
+			if err := images.remove(tx, i); err != nil {
 				return err
 			}
+			forgotten++
 		}
 		return nil
 	})
 	if err != nil {
 		return 0, err
 	}
-	return len(all), nil
+	return forgotten, nil
 }
 
 // Images are the base images that were stored, in memory: a resolver for when no

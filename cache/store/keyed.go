@@ -11,13 +11,16 @@ import (
 func keyed(key [32]byte, parts ...string) string { return hex.EncodeToString(mac(key, parts...)) }
 
 func mac(key [32]byte, parts ...string) []byte {
-	mac := hmac.New(sha256.New, key[:])
+	h := hmac.New(sha256.New, key[:])
 	for _, p := range parts {
-		mac.Write(appendString(nil, p)) // never fails (hash.Hash)
+		h.Write(appendString(nil, p)) // never fails (hash.Hash)
 	}
-	return mac.Sum(nil)[:16]
+	return h.Sum(nil)[:16]
 }
 
+// Digest tells values apart that must not be stored.
+func (s *Store) Digest(value string) string { return keyed(s.key, value) }
+
 // Seal returns what stands for a digest of BuildKit's, which is a plain hash over
-// values: [Store.Digest] of it in as few bytes as there are.
+// values: its [Store.Digest], as bytes.
 func (s *Store) Seal(digest string) string { return string(mac(s.key, digest)) }

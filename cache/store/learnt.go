@@ -70,32 +70,30 @@ func (l Learnt) Definition(values map[string]string) buildctx.Definition {
 	return d
 }
 
-// Digest tells values apart that must not be stored.
-func (s *Store) Digest(value string) string { return keyed(s.key, value) }
-
 // PutLearnt stores what was built in place of an older build of the same, and
 // drops what is too old and what is too many.
 func (s *Store) PutLearnt(l Learnt) error {
 	if l.Repository == "" {
 		return fmt.Errorf("write %s to the store: it has no repository", learnt.name)
 	}
-	if have, ok, err := learnt.get(s, learnt.key(l)); err != nil || ok && have.Seen.After(l.Seen) {
-		return err
-	}
-	if err := learnt.put(s, l); err != nil {
-		return err
-	}
-	all, err := learnt.all(s, join(l.Repository, ""))
-	if err != nil {
-		return err
-	}
-	slices.SortFunc(all, func(a, b Learnt) int { return b.Seen.Compare(a.Seen) })
 	return s.update(learnt.name, func(tx *bbolt.Tx) error {
+		have, ok, err := learnt.find(tx, learnt.key(l))
+		if err != nil || ok && have.Seen.After(l.Seen) {
+			return err
+		}
+		if err := learnt.write(tx, l); err != nil {
+			return err
+		}
+		all, err := learnt.list(tx, join(l.Repository, ""))
+		if err != nil {
+			return err
+		}
+		slices.SortFunc(all, func(a, b Learnt) int { return b.Seen.Compare(a.Seen) })
 		for i, old := range all {
 			if i < maxLearnt && l.Seen.Sub(old.Seen) < learntFor {
 				continue
 			}
-			if err := tx.Bucket(learnt.bucket).Delete([]byte(learnt.key(old))); err != nil {
+			if err := learnt.remove(tx, old); err != nil {
 				return err
 			}
 		}

@@ -2,13 +2,11 @@ package store
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"iter"
 	"time"
 
 	"go.etcd.io/bbolt"
-	bolterrors "go.etcd.io/bbolt/errors"
 )
 
 // ledgerBucket holds a bucket per ledger. It is made when the first one is kept.
@@ -18,13 +16,13 @@ const (
 	// ledgerFor is for how long a ledger is kept that nobody wrote to: that of a
 	// builder which is not there any more, or was made anew.
 	ledgerFor = 60 * 24 * time.Hour
-	// ledgerFormat is that of entries and of how their keys are sealed. Those of
-	// another one are dropped with age.
+	// ledgerFormat is the format of entries and of their keys' seals. Ledgers in
+	// another one are not found any more, and dropped when they are old.
 	ledgerFormat = "1"
 )
 
-// writtenKey is under what a ledger says when it was written to last; no entry has
-// a key that begins with a zero.
+// writtenKey is where a ledger keeps when it was last written to. No entry has a key
+// that begins with a zero.
 var writtenKey = []byte("\x00written")
 
 // PutLedger stores changes of a ledger in one transaction: an entry without a
@@ -38,7 +36,7 @@ func (s *Store) PutLedger(name string, now time.Time, anew bool, changes iter.Se
 		}
 		id := s.ledgerID(name)
 		if anew {
-			if err := all.DeleteBucket(id); err != nil && !errors.Is(err, bolterrors.ErrBucketNotFound) {
+			if err := dropNested(tx, ledgerBucket, id); err != nil {
 				return err
 			}
 		}
@@ -98,7 +96,7 @@ func dropOldLedgers(all *bbolt.Bucket, now time.Time) error {
 	var old [][]byte
 	oldest := timeKey(now.Add(-ledgerFor))
 	err := all.ForEachBucket(func(id []byte) error {
-		if written := all.Bucket(id).Get(writtenKey); len(written) != 8 || binary.BigEndian.Uint64(written) < binary.BigEndian.Uint64(oldest) {
+		if bytes.Compare(all.Bucket(id).Get(writtenKey), oldest) < 0 {
 			old = append(old, bytes.Clone(id))
 		}
 		return nil

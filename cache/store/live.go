@@ -17,7 +17,7 @@ type marking struct {
 	size    int64 // of them
 }
 
-// A sweeping is what can go, as one reading of the store found.
+// A sweeping is what can go, as one reading of the store found it.
 type sweeping struct {
 	evidence map[string][32]byte // digests of all that is kept, by key
 	gone     [][]byte            // keys of it that can go
@@ -25,10 +25,10 @@ type sweeping struct {
 	objects  []content.Digest
 }
 
-// pruneEvidence drops the evidence of records that are gone, and the oldest from
-// where on all of it, objects included, takes more than limit (0: no limit); then
-// what no evidence names any more. All is decoded before the writing begins, which
-// builds that end meanwhile have to wait for.
+// pruneEvidence drops the evidence of records that are gone, and the oldest that is
+// beyond limit, all objects included (0: no limit); then what no evidence names any
+// more. All is decoded before the write transaction begins: builds that end meanwhile
+// have to wait for that.
 func (s *Store) pruneEvidence(limit int64) error {
 	var found sweeping
 	err := s.view("evidence", func(tx *bbolt.Tx) (err error) {
@@ -50,7 +50,7 @@ func sweepable(tx *bbolt.Tx, limit int64) (sweeping, error) {
 		s.evidence[string(key)] = sha256.Sum256(raw)
 		if records.Get(key) == nil || limit > 0 && m.size > limit {
 			s.gone = append(s.gone, bytes.Clone(key))
-		} else if err := m.evidence(raw); err != nil {
+		} else if err := m.markEvidence(raw); err != nil {
 			return s, err
 		}
 	}
@@ -77,7 +77,7 @@ func (s sweeping) sweep(tx *bbolt.Tx) error {
 			return nil
 		}
 		news[string(key)] = true
-		return m.evidence(raw)
+		return m.markEvidence(raw)
 	})
 	if err != nil {
 		return err
@@ -98,29 +98,29 @@ func (s sweeping) sweep(tx *bbolt.Tx) error {
 	return nil
 }
 
-// evidence marks what one build's names.
-func (m *marking) evidence(raw []byte) error {
+// markEvidence marks what the evidence of one build names.
+func (m *marking) markEvidence(raw []byte) error {
 	m.size += int64(len(raw))
 	var k kept
 	if err := decodeEvidence(raw, &k); err != nil {
 		return err
 	}
 	if k.Dockerfile != nil {
-		m.one(*k.Dockerfile)
+		m.mark(*k.Dockerfile)
 	}
 	for _, op := range k.Operations {
-		m.one(op.Definition)
+		m.mark(op.Definition)
 		for _, in := range op.Inputs {
 			if digest, err := content.ParseDigest(in.Taken); err == nil {
-				m.directory(digest)
+				m.markDirectory(digest)
 			}
 		}
 	}
 	return nil
 }
 
-// one marks an object, and reports whether it was not yet.
-func (m *marking) one(d content.Digest) bool {
+// mark marks an object, and reports whether it was not yet.
+func (m *marking) mark(d content.Digest) bool {
 	if m.live[d] {
 		return false
 	}
@@ -129,12 +129,12 @@ func (m *marking) one(d content.Digest) bool {
 	return true
 }
 
-// directory marks a directory and all in it. Directories that builds share are
+// markDirectory marks a directory and all in it. Directories that builds share are
 // looked into once.
-func (m *marking) directory(d content.Digest) {
-	if m.one(d) {
+func (m *marking) markDirectory(d content.Digest) {
+	if m.mark(d) {
 		for below := range content.Below(m.objects.Get(d[:])) {
-			m.directory(below)
+			m.markDirectory(below)
 		}
 	}
 }

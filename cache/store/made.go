@@ -2,7 +2,6 @@ package store
 
 import (
 	"bytes"
-	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -18,7 +17,7 @@ const (
 	// maxMade is how many executions are kept of one cache: some ten megabytes. The
 	// oldest go first, and what they made is nobody's then.
 	maxMade = 50_000
-	// madeFor is for how long they are.
+	// madeFor is for how long they are kept.
 	madeFor = 180 * 24 * time.Hour
 )
 
@@ -66,9 +65,9 @@ func (s *Store) PutMade(name string, now time.Time, list []Made) error {
 // dropOldMade keeps b within its bounds; count is how many entries it has, which
 // is noted in its sequence.
 func dropOldMade(b *bbolt.Bucket, count uint64, now time.Time) error {
-	oldest := binary.BigEndian.Uint64(timeKey(now.Add(-madeFor)))
+	oldest := timeKey(now.Add(-madeFor))
 	c := b.Cursor()
-	for key, _ := c.First(); key != nil && (count > maxMade || len(key) < 8 || binary.BigEndian.Uint64(key) < oldest); key, _ = c.First() {
+	for key, _ := c.First(); key != nil && (count > maxMade || bytes.Compare(key, oldest) < 0); key, _ = c.First() {
 		if err := b.Delete(key); err != nil {
 			return err
 		}
@@ -84,9 +83,9 @@ func (s *Store) Made(name string) (list []Made, err error) {
 		if b == nil {
 			return nil
 		}
-		return b.ForEach(func(key, value []byte) error {
+		return b.ForEach(func(_, value []byte) error {
 			var m Made
-			if err := json.Unmarshal(bytes.Clone(value), &m); err != nil {
+			if err := json.Unmarshal(value, &m); err != nil {
 				return fmt.Errorf("%w: an execution: %w", ErrCorrupt, err)
 			}
 			list = append(list, m)

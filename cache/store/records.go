@@ -24,7 +24,6 @@ func (s *Store) Put(records ...cache.Record) (added int, err error) {
 		}
 	}
 	err = s.update("build records", func(tx *bbolt.Tx) error {
-		added = 0
 		for _, r := range records {
 			key, err := putRecord(tx, r)
 			if err != nil {

@@ -3,14 +3,12 @@ package store
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"go.etcd.io/bbolt"
-	bolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/stokerd/stoker/internal/changes"
 )
@@ -26,14 +24,13 @@ const (
 	// maxSaved is how many paths are kept of one. More is no edit, but a folder that
 	// was unpacked.
 	maxSaved = 200
-	// saveApart is how long after the last one another save counts as one of its own:
-	// what editors and formatters write one after the other is built once.
+	// saveApart is how long after a save the next change counts as another one: what
+	// an editor and a formatter write one after the other is built once.
 	saveApart = 10 * time.Second
 )
 
 // PutSave notes that files of a repository changed, as a save of its own or as part
-// of the one right before. Names alone are kept. The store holds either all of it or
-// nothing, whenever it is killed.
+// of the one right before. Only names are kept.
 func (s *Store) PutSave(repository string, save changes.Save) error {
 	if len(save.Paths) == 0 {
 		return nil
@@ -52,10 +49,8 @@ func (s *Store) PutSave(repository string, save changes.Save) error {
 				return err
 			}
 			key, last = binary.BigEndian.AppendUint64(nil, n), changes.Save{At: save.At}
-			for first, _ := b.Cursor().First(); first != nil && n >= maxSaves && binary.BigEndian.Uint64(first) <= n-maxSaves; first, _ = b.Cursor().First() {
-				if err := b.Delete(first); err != nil {
-					return err
-				}
+			if err := dropOldSaves(b, n); err != nil {
+				return err
 			}
 		}
 		for _, p := range save.Paths {
@@ -65,6 +60,17 @@ func (s *Store) PutSave(repository string, save changes.Save) error {
 		}
 		return b.Put(key, append(timeKey(last.At), strings.Join(last.Paths, "\x00")...))
 	})
+}
+
+// dropOldSaves makes room for the save with number n.
+func dropOldSaves(b *bbolt.Bucket, n uint64) error {
+	c := b.Cursor()
+	for key, _ := c.First(); key != nil && binary.BigEndian.Uint64(key)+maxSaves <= n; key, _ = c.First() {
+		if err := b.Delete(key); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Saves returns the saves of a repository, the oldest first.
@@ -93,16 +99,4 @@ func decodeSave(value []byte) (changes.Save, error) {
 		return changes.Save{}, fmt.Errorf("%w: a save", ErrCorrupt)
 	}
 	return changes.Save{At: keyTime(value[:8]), Paths: strings.Split(string(value[8:]), "\x00")}, nil
-}
-
-// removeSaves forgets those of a repository.
-func removeSaves(tx *bbolt.Tx, repository string) error {
-	all := tx.Bucket(saveBucket)
-	if all == nil {
-		return nil
-	}
-	if err := all.DeleteBucket([]byte(repository)); !errors.Is(err, bolterrors.ErrBucketNotFound) {
-		return err
-	}
-	return nil
 }

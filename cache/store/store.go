@@ -68,8 +68,8 @@ func (s *Store) update(what string, f func(*bbolt.Tx) error) error {
 	return nil
 }
 
-// nested returns a bucket in another one of the file's, nil if either is not there:
-// those are made when they are first needed.
+// nested returns the bucket name in the bucket in, nil if either is not there: such
+// buckets are made when they are first needed.
 func nested(tx *bbolt.Tx, in, name []byte) *bbolt.Bucket {
 	if all := tx.Bucket(in); all != nil {
 		return all.Bucket(name)
@@ -77,13 +77,21 @@ func nested(tx *bbolt.Tx, in, name []byte) *bbolt.Bucket {
 	return nil
 }
 
-// makeNested returns a bucket in another one of the file's, and makes both if need be.
+// makeNested is nested that makes what is not there.
 func makeNested(tx *bbolt.Tx, in, name []byte) (*bbolt.Bucket, error) {
 	all, err := tx.CreateBucketIfNotExists(in)
 	if err != nil {
 		return nil, err
 	}
 	return all.CreateBucketIfNotExists(name)
+}
+
+// dropNested deletes the bucket name in the bucket in, if there is one.
+func dropNested(tx *bbolt.Tx, in, name []byte) error {
+	if nested(tx, in, name) == nil {
+		return nil
+	}
+	return tx.Bucket(in).DeleteBucket(name)
 }
 
 // guarded turns what a damaged page does into [ErrCorrupt]: bbolt panics where

@@ -2,17 +2,15 @@ package store
 
 import (
 	"bytes"
-	"errors"
 	"iter"
 
 	"go.etcd.io/bbolt"
-	bolterrors "go.etcd.io/bbolt/errors"
 )
 
 // PutSums stores what is known of the files in a tree of a repository: pages by
-// directory, in place of those that were stored of the same ones. A tree goes by
-// its root. Pages that a failing call was given are lost: their files are read
-// once more after the next start.
+// directory, each in place of the one before; an empty page is deleted. A tree goes by
+// its root. Where the call fails the pages are lost, and their files are read once
+// more after the next start.
 func (s *Store) PutSums(repository, tree string, pages iter.Seq2[string, []byte]) error {
 	next, stop := iter.Pull2(pages)
 	defer stop()
@@ -73,15 +71,6 @@ func (s *Store) Sums(repository, tree string, load func(dir string, page []byte)
 		}
 		return nil
 	})
-}
-
-// removeSums drops all that is stored of a repository's files.
-func removeSums(tx *bbolt.Tx, repository string) error {
-	err := tx.Bucket(sumBucket).DeleteBucket([]byte(repository))
-	if errors.Is(err, bolterrors.ErrBucketNotFound) {
-		return nil
-	}
-	return err
 }
 
 // addSums makes room for what is known of files.
