@@ -246,16 +246,16 @@ func TestDeletedSocketIsPutBack(t *testing.T) {
 	if _, err := ipc.Dial(t.Context(), p); !errors.Is(err, ipc.ErrNotReady) {
 		t.Errorf("Dial while the socket is gone: %v", err)
 	}
-	if err := ln.Restore(); err != nil {
+	if err := ipc.Restore(ln); err != nil {
 		t.Fatal(err)
 	}
 	ask(t, p)
 	before, _ := os.Lstat(p.Socket)
-	if err := ln.Restore(); err != nil {
+	if err := ipc.Restore(ln); err != nil {
 		t.Fatal(err)
 	}
 	if after, err := os.Lstat(p.Socket); err != nil || !os.SameFile(before, after) {
-		t.Errorf("Restore replaced a socket that was there (%v)", err)
+		t.Errorf("restore replaced a socket that was there (%v)", err)
 	}
 	if err := errors.Join(ln.Close(), ln.Close(), lock.Release()); err != nil {
 		t.Error(err)

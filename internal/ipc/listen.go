@@ -12,7 +12,7 @@ import (
 
 // GuardInterval is how often a daemon looks whether its socket is still there:
 // cleaners of temporary files delete those that look old. One lstat in five
-// seconds is below what the idle daemon's time can be measured in.
+// seconds costs an idle daemon nothing that can be measured.
 const GuardInterval = 5 * time.Second
 
 // A Listener accepts connections of the daemon's own user, and of root, on a
@@ -82,9 +82,9 @@ func (l *Listener) Close() error {
 	return err
 }
 
-// Restore puts the socket back if it is not the one that was made.
+// restore puts the socket back if it is not the one that was made.
 // Connections that were accepted before go on.
-func (l *Listener) Restore() error {
+func (l *Listener) restore() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
@@ -143,7 +143,7 @@ func (l *Listener) watch() {
 		case <-l.stop:
 			return
 		case <-tick.C:
-			_ = l.Restore()
+			_ = l.restore()
 		}
 	}
 }

@@ -14,7 +14,7 @@ import (
 // readyEnv names the descriptor on which a child says how its start went.
 const readyEnv = "STOKER_READY_FD"
 
-// maxLog is the size from which a log is begun anew, the old one kept beside it.
+// maxLog is the size beyond which a log is renamed to NAME.old, and a new one begun.
 const maxLog = 4 << 20
 
 // readyWord is what a child says when it serves; anything else is its error.
@@ -28,9 +28,8 @@ type Command struct {
 }
 
 // Spawn starts the daemon in a session of its own and returns once it serves
-// (see [Ready]) or with the reason why it does not, [ErrRunning] where another
-// was first. When ctx ends first, the
-// daemon is left to go on starting.
+// (see [Ready]), or with the reason why it does not: [ErrRunning] where another
+// was first. If ctx ends before that, the daemon is left to go on starting.
 func Spawn(ctx context.Context, c Command) error {
 	log, begin, err := openLog(c.Log)
 	if err != nil {
@@ -54,8 +53,8 @@ func Spawn(ctx context.Context, c Command) error {
 	if err != nil {
 		return fmt.Errorf("start the daemon: %w", err)
 	}
-	unblock := context.AfterFunc(ctx, func() { _ = r.SetReadDeadline(time.Unix(1, 0)) })
-	defer unblock()
+	stop := context.AfterFunc(ctx, func() { _ = r.SetReadDeadline(time.Unix(1, 0)) }) // unblocks ReadAll
+	defer stop()
 	said, err := io.ReadAll(r)
 	switch {
 	case string(said) == readyWord:
@@ -92,7 +91,7 @@ func openLog(name string) (*os.File, int64, error) {
 	return f, info.Size(), nil
 }
 
-// readFrom returns the last lines that a child left in the log.
+// readFrom returns the end of what a child wrote to the log from begin on.
 func readFrom(name string, begin int64) []byte {
 	f, err := os.Open(name)
 	if err != nil {
