@@ -37,7 +37,7 @@ type IndexFile struct {
 	Path string
 	Mode uint32
 	OID  string
-	size int64 // modulo 1<<32, when git last looked
+	size int64 // the low 32 bits, when git last looked
 	time time.Time
 	// racy says that the file may have changed within the tick of the clock in
 	// which the index was written.
@@ -217,13 +217,13 @@ func (r *Repo) indexTime(ctx context.Context) time.Time {
 // Unchanged reports whether the file on disk is known to be the one in the
 // index, by its stat and without a look at its content. False says nothing.
 func (f IndexFile) Unchanged(disk os.FileInfo) bool {
-	const modulo = 1<<32 - 1
+	const low32 = 1<<32 - 1 // what of a size git notes
 	at := disk.ModTime()
 	if f.time.Nanosecond() == 0 {
 		at = at.Truncate(time.Second) // git may be built without fractions
 	}
 	return !f.racy && disk.Mode().IsRegular() && f.Mode&0o170000 == ModeFile&0o170000 &&
-		disk.Size()&modulo == f.size && at.Equal(f.time)
+		disk.Size()&low32 == f.size && at.Equal(f.time)
 }
 
 // TrustsModes reports whether the executable bits of the work tree mean

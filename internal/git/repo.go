@@ -71,20 +71,14 @@ type Head struct {
 	Shallow bool   // history was cut off by a shallow clone
 }
 
-// Unborn reports a branch without a commit.
-func (h Head) Unborn() bool { return h.Commit == "" }
-
-// Detached reports a HEAD that is on no branch.
-func (h Head) Detached() bool { return h.Branch == "" }
-
 // String formats h as `status` shows it: "main@3f2c1d9", "3f2c1d9" when
 // detached, "main (no commit yet)".
 func (h Head) String() string {
 	short := h.Commit[:min(7, len(h.Commit))]
 	switch {
-	case h.Unborn():
+	case h.Commit == "":
 		return h.Branch + " (no commit yet)"
-	case h.Detached():
+	case h.Branch == "":
 		return short
 	}
 	return h.Branch + "@" + short

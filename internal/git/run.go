@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 )
@@ -43,7 +44,7 @@ func environment(environ []string, ceiling string) []string {
 	for _, kv := range environ {
 		name, _, _ := strings.Cut(kv, "=")
 		upper := strings.ToUpper(name)
-		if strings.HasPrefix(upper, "GIT_") && !isKept(upper) || strings.HasPrefix(upper, "LC_") ||
+		if strings.HasPrefix(upper, "GIT_") && !slices.Contains(keptVariables, upper) || strings.HasPrefix(upper, "LC_") ||
 			upper == "LANG" || upper == "LANGUAGE" || upper == "SSH_ASKPASS" {
 			continue
 		}
@@ -61,15 +62,6 @@ func environment(environ []string, ceiling string) []string {
 		"GIT_PROTOCOL_FROM_USER=0",
 		"GIT_CEILING_DIRECTORIES="+ceiling,
 	)
-}
-
-func isKept(name string) bool {
-	for _, k := range keptVariables {
-		if k == name {
-			return true
-		}
-	}
-	return false
 }
 
 // command prepares git with args in the repository.
