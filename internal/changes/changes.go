@@ -13,7 +13,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -82,9 +81,8 @@ func read(ctx context.Context, repo *git.Repo, n int, revisions ...string) iter.
 		if stopped {
 			return
 		}
-		// A command that failed ends its output early; its own words explain more.
-		if err = errors.Join(cerr, err); cerr != nil {
-			err = cerr
+		if cerr != nil {
+			err = cerr // what failed ends its output early; its own words explain more
 		}
 		if err != nil {
 			yield(Commit{}, fmt.Errorf("read the history: %w", err))
@@ -93,8 +91,8 @@ func read(ctx context.Context, repo *git.Repo, n int, revisions ...string) iter.
 }
 
 // parse yields the commits in git's output, which with -z is a sequence of
-// tokens: "\x01<id> <time>", then per path ":<modes> <ids> <letter>" and the
-// path itself. It reports whether the consumer had enough.
+// tokens: "\x01<id> <time> <parents>", then for each path ":<modes> <ids> <letter>"
+// and the path itself. It reports whether the consumer had enough.
 func parse(out io.Reader, yield func(Commit, error) bool) (stopped bool, err error) {
 	sc := bufio.NewScanner(out)
 	sc.Buffer(make([]byte, 64<<10), tokenLimit)

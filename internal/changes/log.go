@@ -51,9 +51,9 @@ func NewLog(commits []Commit) *Log {
 	return l
 }
 
-// Extend returns the log of the last n commits of HEAD. What of it known, which
-// may be nil, holds already is not read again; a history that was rewritten is
-// read anew. Errors are those of [History].
+// Extend returns the log of the last n commits of HEAD, or of more. What known, which
+// may be nil, holds of it is not read again; a history that was rewritten is read
+// anew. Errors are those of [History].
 func Extend(ctx context.Context, repo *git.Repo, known *Log, n int) (*Log, error) {
 	if known != nil && (known.Len() >= n || known.whole) && known.head != "" {
 		next, ok, err := known.follow(ctx, repo, n)
