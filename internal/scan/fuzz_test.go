@@ -31,7 +31,7 @@ func FuzzParse(f *testing.F) {
 			}
 			r.tidy()
 			total := 0
-			for _, s := range Severities() {
+			for _, s := range severities() {
 				total += r.Count(s)
 			}
 			if total != len(r.Findings) {

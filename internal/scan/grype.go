@@ -24,7 +24,7 @@ func (grype) scan(ctx context.Context, r run, layout string, o Options) (Result,
 		return Result{}, err
 	}
 	if len(strings.TrimSpace(string(out))) == 0 {
-		// It ended with one of those and said nothing: run once more for the reason would cost the same again.
+		// To run it again for the reason would take as long again.
 		return Result{}, errors.New("gave no report; run grype by hand for the reason, often its database (grype db status)")
 	}
 	return parseGrype(out)

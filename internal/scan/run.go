@@ -28,8 +28,8 @@ type missingError struct{ program string }
 
 func (e *missingError) Error() string { return e.program + " is not installed" }
 
-// command runs a program and returns what it wrote to stdout, and its exit status. It is an error that it could not
-// be run, took too long, or ended with a status that ok does not take; the error has the last that it said.
+// command runs a program and returns what it wrote to stdout. It fails if the program cannot be run, takes too long, or
+// ends with a status other than 0 that ok, which may be nil, does not take; the error has the program's last line.
 func (r run) command(ctx context.Context, ok func(status int) bool, env []string, program string, args ...string) ([]byte, error) {
 	name := r.find(program)
 	if name == "" {

@@ -1,6 +1,7 @@
 package scan
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -73,12 +74,8 @@ func WriteSARIF(w io.Writer, r Result, dockerfile string) error {
 		if !ok {
 			at = len(index)
 			index[f.ID] = at
-			title := f.Title
-			if title == "" {
-				title = f.ID
-			}
 			one.Tool.Driver.Rules = append(one.Tool.Driver.Rules, sarifRule{
-				ID: f.ID, ShortDescription: sarifText{title}, HelpURI: f.URL,
+				ID: f.ID, ShortDescription: sarifText{cmp.Or(f.Title, f.ID)}, HelpURI: f.URL,
 				Properties: map[string]string{"security-severity": score(f.Severity)},
 			})
 		}
@@ -110,7 +107,7 @@ func level(s Severity) string {
 	return "note"
 }
 
-// score is the number by which viewers sort, in the middle of what CVSS calls a severity.
+// score is the number that viewers sort by: the middle of the range that CVSS gives a severity.
 func score(s Severity) string {
 	switch s {
 	case Critical:

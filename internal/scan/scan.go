@@ -66,7 +66,7 @@ type Finding struct {
 	ID        string // CVE-2025-1234, GHSA-…
 	Package   string
 	Installed string // its version
-	Fixed     string // the version that has it no more; "" if there is none
+	Fixed     string // the version that does not have it any more; "" if there is none
 	Severity  Severity
 	Title     string
 	URL       string
@@ -96,13 +96,13 @@ const (
 	Unknown  Severity = "unknown"
 )
 
-// Severities returns all, the worst first.
-func Severities() []Severity { return []Severity{Critical, High, Medium, Low, Unknown} }
+// severities returns all, the worst first.
+func severities() []Severity { return []Severity{Critical, High, Medium, Low, Unknown} }
 
 // ParseSeverity reads a name of a severity, whatever the case.
 func ParseSeverity(name string) (Severity, bool) {
 	s := Severity(strings.ToLower(strings.TrimSpace(name)))
-	return s, slices.Contains(Severities(), s)
+	return s, slices.Contains(severities(), s)
 }
 
 func severityOf(name string) Severity {
@@ -115,11 +115,11 @@ func severityOf(name string) Severity {
 	return Unknown
 }
 
-// defaultTimeout is what a first scan with its download of a database takes on a slow line.
+// defaultTimeout leaves room for a first scan, which downloads a database, on a slow line.
 const defaultTimeout = 10 * time.Minute
 
-// Run scans the image in an OCI layout on disk. The error is the context's, or that a scanner is not known; that none
-// answered is in the result.
+// Run scans the image in an OCI layout on disk. It fails where ctx ends or a scanner is not known; that none answered is
+// in the result.
 func Run(ctx context.Context, layout string, o Options) (Result, error) {
 	var result Result
 	result.Offline = o.Offline
@@ -164,7 +164,7 @@ func (r *Result) tidy() {
 	r.Findings = slices.Compact(r.Findings)
 }
 
-func rank(s Severity) int { return slices.Index(Severities(), s) }
+func rank(s Severity) int { return slices.Index(severities(), s) }
 
 // try runs one scanner.
 func (o Options) try(ctx context.Context, s scanner, layout string) (Result, error) {
@@ -173,7 +173,7 @@ func (o Options) try(ctx context.Context, s scanner, layout string) (Result, err
 	defer cancel()
 	dir, err := os.MkdirTemp("", "stoker-scan-")
 	if err != nil {
-		return Result{}, err
+		return Result{}, fmt.Errorf("make a folder to scan in: %w", err)
 	}
 	defer os.RemoveAll(dir)
 	return s.scan(ctx, run{dir: dir, environ: o.Environ}, layout, o)

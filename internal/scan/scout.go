@@ -25,8 +25,7 @@ func (scout) scan(ctx context.Context, r run, layout string, o Options) (Result,
 		return Result{}, &missingError{"docker scout"}
 	}
 	report := filepath.Join(r.dir, "report.json")
-	// With --exit-code it would end with 2 where it finds something; nothing asks for that. To stdout it also writes
-	// what is no report.
+	// Without --exit-code it ends with 0 also where it finds something. To stdout it would write more than the report.
 	if _, err := r.command(ctx, nil, nil, "docker", "scout", "cves", "--format", "sarif", "--output", report, "oci-dir://"+layout); err != nil {
 		return Result{}, err
 	}

@@ -11,7 +11,7 @@ import (
 // ErrNoCosign says that nothing is there to sign with, and how to get it.
 var ErrNoCosign = errors.New("cosign is not installed: brew install cosign, or see https://docs.sigstore.dev/cosign/system_config/installation/")
 
-// CanSign returns ErrNoCosign if cosign is not there, which also verifies.
+// CanSign returns ErrNoCosign if cosign, which signs and verifies, is not there.
 func CanSign(environ []string) error {
 	if (run{environ: environ}).find("cosign") == "" {
 		return ErrNoCosign
@@ -20,7 +20,7 @@ func CanSign(environ []string) error {
 }
 
 // Sign has cosign sign an image in a registry, which is named with its digest, and put the signature beside it. key is
-// what cosign takes for --key; "" is keyless, for which cosign may ask for a login. What it asks goes unanswered here:
+// what cosign takes for --key; "" is keyless, for which cosign may ask for a login. Nobody answers its questions:
 // the password of a key is in COSIGN_PASSWORD (docs.sigstore.dev: cosign/signing/signing_with_containers).
 func Sign(ctx context.Context, environ []string, ref, key string) error {
 	args := []string{"sign", "--yes"}
@@ -47,14 +47,14 @@ func Verify(ctx context.Context, environ []string, ref string, s Signer) error {
 	return cosign(ctx, environ, "verify", "--key", s.By, ref)
 }
 
-// cosign runs it in an empty folder.
+// cosign runs cosign in an empty folder.
 func cosign(ctx context.Context, environ []string, args ...string) error {
 	const patience = 5 * time.Minute
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, errors.New("cosign did not end within "+patience.String()))
 	defer cancel()
 	dir, err := os.MkdirTemp("", "stoker-sign-")
 	if err != nil {
-		return err
+		return fmt.Errorf("make a folder for cosign: %w", err)
 	}
 	defer os.RemoveAll(dir)
 	if _, err = (run{dir: dir, environ: environ}).command(ctx, nil, nil, "cosign", args...); err != nil {
