@@ -39,7 +39,7 @@ type Options struct {
 	Log  string // text in a line that the program writes
 	// Timeout is how long to wait, and Grace how long the program may take to stop.
 	Timeout, Grace time.Duration
-	// ReadOnly has it fail that the program writes outside of its volumes.
+	// ReadOnly makes it a failure that the program writes outside of its volumes.
 	ReadOnly bool
 	// Network gives it the network that build steps have.
 	Network bool
@@ -88,11 +88,11 @@ type Builder interface {
 	Run(ctx context.Context, r buildkit.ContainerRequest, fn func(context.Context, *buildkit.Container) error) error
 }
 
-// toStay is what is waited for where nothing else is known.
-const toStay = "it to stay"
-
-// stay is how long a program has to stay that nothing else is known of.
-const stay = time.Second
+// Where nothing else is known of a program, it is enough that it stays for a moment.
+const (
+	toStay = "it to stay" // what is waited for, in words
+	stay   = time.Second
+)
 
 // Run runs the result of a build. logs takes what the program writes; it is called from several goroutines. The error
 // says that the image could not be run at all.
@@ -143,7 +143,7 @@ func (t *test) run(ctx context.Context, c *buildkit.Container) error {
 	return t.stop(ctx, c, main)
 }
 
-// look waits for the program, and has the probe look at it. ended reports that the program came to its end before.
+// look waits for the program, and has the probe look at it. ended reports that the program ended before that.
 func (t *test) look(ctx context.Context, c *buildkit.Container, main *buildkit.Process, spec probe.Spec) (report probe.Report, ended bool, err error) {
 	if t.Log != "" {
 		timeout := time.NewTimer(t.Timeout)
@@ -223,7 +223,6 @@ func (t *test) spec(image dockerspec.DockerOCIImage) (probe.Spec, string) {
 		s.TCP = t.TCP
 		return s, fmt.Sprintf("port %d", t.TCP)
 	case t.Log != "":
-		s.Stay = 0
 		return s, fmt.Sprintf("a line with %q", t.Log)
 	case health != nil && len(health.Test) > 1 && health.Test[0] == "CMD":
 		s.Health = health.Test[1:]
@@ -302,7 +301,7 @@ func some(paths []string, count int) string {
 	return text
 }
 
-// stop tells the program to stop, as `docker stop` does, and judges what it makes of it.
+// stop tells the program to stop, as `docker stop` does, and judges how it does.
 func (t *test) stop(ctx context.Context, c *buildkit.Container, main *buildkit.Process) error {
 	name, sig, ok := stopSignal(c.Image.Config.StopSignal)
 	if !ok {

@@ -14,7 +14,7 @@ type watched struct {
 
 	mu   sync.Mutex // guards what follows, and to
 	done bool
-	last []byte // what may be the beginning of the text
+	last []byte // the end of what was written, which may be the beginning of the text
 }
 
 // Write implements io.Writer.
