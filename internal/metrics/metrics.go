@@ -28,13 +28,13 @@ type Set struct {
 	digested    *prometheus.CounterVec
 }
 
-// Definition says of what a metric is.
+// A Definition is what a metric is about.
 type Definition struct{ Repository, Name string }
 
 var labels = []string{"repository", "definition"}
 
-// New returns metrics that count nothing yet. now is asked for what holds at the
-// moment, whenever somebody reads; version is of the program.
+// New returns metrics that have counted nothing yet. now is asked for what holds at the
+// moment, whenever somebody reads; version is the program's.
 func New(version string, now func() []Held) *Set {
 	counter := func(name, help string, more ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "stoker", Name: name, Help: help}, append(labels[:2:2], more...))
