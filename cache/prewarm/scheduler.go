@@ -157,6 +157,7 @@ func (s *Scheduler) next(ctx context.Context) (job Job, jobCtx context.Context, 
 	return job, jobCtx, 0, true
 }
 
+// finished lets go of the job that ran.
 func (s *Scheduler) finished() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -56,7 +56,7 @@ func Targets(plan *dockerfile.Plan, text []byte, level Level) []Target {
 func dependencyTargets(plan *dockerfile.Plan, text []byte) []Target {
 	last := map[string]dockerfile.Step{}
 	for _, s := range plan.Steps {
-		if !s.OnBuild && IsDependency(s) && s.Lines.From >= last[s.Stage].Lines.From {
+		if !s.OnBuild && isDependency(s) && s.Lines.From >= last[s.Stage].Lines.From {
 			last[s.Stage] = s
 		}
 	}
@@ -94,8 +94,8 @@ var installs = regexp.MustCompile(`(^|[\s;&|(])(` + strings.Join([]string{
 	`(apt-get|apt)( -\S+)* install\b`, `apk( --?\S+)* add\b`, `(dnf|yum|microdnf)( -\S+)* install\b`,
 }, "|") + `)`)
 
-// IsDependency reports whether a step fetches what the build depends on, which
+// isDependency reports whether a step fetches what the build depends on, which
 // changes less often than the sources and takes longest.
-func IsDependency(s dockerfile.Step) bool {
+func isDependency(s dockerfile.Step) bool {
 	return s.Keyword == "RUN" && installs.MatchString(s.Instruction)
 }

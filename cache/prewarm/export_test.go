@@ -1,0 +1,4 @@
+package prewarm
+
+// IsDependency is for tests.
+var IsDependency = isDependency
