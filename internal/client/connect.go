@@ -14,10 +14,10 @@ import (
 )
 
 const (
-	// readyWait outlasts the daemon's own look at whether its socket is there.
+	// readyWait is longer than a daemon takes to put a deleted socket back.
 	readyWait = ipc.GuardInterval + time.Second
 	readyPoll = 20 * time.Millisecond
-	// answerWait is a thousand times what the handshake takes.
+	// answerWait is about a thousand times what the handshake takes.
 	answerWait = 3 * time.Second
 	// stopWait leaves room for a daemon that ends within its second under load.
 	stopWait = 10 * time.Second
@@ -78,7 +78,7 @@ func ConnectOrStart(ctx context.Context, p ipc.Paths, self api.Version, start ip
 	}
 }
 
-// replace has the daemon end.
+// replace ends the daemon, unless it is of a newer release.
 func replace(ctx context.Context, c *Client, p ipc.Paths, daemon, self api.Version) error {
 	defer c.Close()
 	if semver.Compare(daemon.Version, self.Version) > 0 && semver.IsValid(self.Version) {
@@ -99,11 +99,12 @@ func handshake(ctx context.Context, p ipc.Paths) (*Client, api.Version, error) {
 	defer patience.Stop()
 	for {
 		daemon, err := ask(ctx, c)
-		if !errors.Is(err, ipc.ErrNotReady) {
-			if err != nil {
-				c.Close()
-			}
-			return c, daemon, err
+		switch {
+		case err == nil:
+			return c, daemon, nil
+		case !errors.Is(err, ipc.ErrNotReady):
+			c.Close()
+			return nil, daemon, err
 		}
 		select {
 		case <-ctx.Done():
@@ -115,7 +116,7 @@ func handshake(ctx context.Context, p ipc.Paths) (*Client, api.Version, error) {
 	}
 }
 
-// ask bounds how long a daemon that hangs is listened to.
+// ask asks the daemon for its version, and does not wait for ever for one that hangs.
 func ask(ctx context.Context, c *Client) (api.Version, error) {
 	bounded, cancel := context.WithTimeout(ctx, answerWait)
 	defer cancel()
