@@ -23,9 +23,9 @@
 // kernel's queue (fs.inotify.max_queued_events) does not fill while a large new
 // tree is being walked. A second goroutine, the loop, owns everything else: the
 // table of directories, the pending paths, the timers. It always works behind
-// the disk. What keeps the table right in spite of that: each step that could
-// have used a newer disk than its event is followed by the event of the newer
-// change, and that one is acted upon again (see loop.addDir).
+// the disk, and the table comes right in spite of that: where a step saw a disk
+// that was newer than its event, the event of the newer change is still to come,
+// and is acted upon as well (see loop.addDir).
 //
 // A directory that the kernel refuses to watch (its limit is reached) is polled;
 // [Watcher.Status] then names the setting to raise.

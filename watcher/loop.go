@@ -20,7 +20,7 @@ type loop struct {
 	table   table
 	watched int                 // directories in the table that the kernel watches
 	polled  map[string]snapshot // those that it does not, see poll.go
-	stale   bool                // the status names polled directories that may be others now
+	stale   bool                // the polled directories that the status names may have changed
 	mend    string              // what the user can do about the kernel's refusal
 	epoch   uint32              // counts removed watches
 	killed  map[uint64]uint32   // inode -> epoch of a removed watch, until revive

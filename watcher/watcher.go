@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -179,7 +178,7 @@ func cookieFolder(root, dir string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("make folder for barrier cookies: %w", err)
 	}
-	if rel, err := filepath.Rel(root, dir); err == nil && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator)) {
+	if rel, err := filepath.Rel(root, dir); err == nil && filepath.IsLocal(rel) {
 		return "", fmt.Errorf("folder for barrier cookies %s lies below the watched %s", dir, root)
 	}
 	return dir, nil
