@@ -21,15 +21,20 @@ import (
 	"github.com/stokerd/stoker/internal/smoke"
 )
 
-func TestMain(m *testing.M) { lab.Main(m) }
+func TestMain(m *testing.M) {
+	lab.Main(m)
+	_ = os.RemoveAll(toolFolder)
+}
+
+// toolFolder is where tool compiles to, "" if it did not.
+var toolFolder string
 
 // tool compiles the probe once.
-var tool = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "stoker-probe")
-	if err != nil {
+var tool = sync.OnceValues(func() (_ string, err error) {
+	if toolFolder, err = os.MkdirTemp("", "stoker-probe"); err != nil {
 		return "", err
 	}
-	name := filepath.Join(dir, "probe")
+	name := filepath.Join(toolFolder, "probe")
 	cmd := exec.Command("go", "build", "-o", name, "./testdata/probe")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
