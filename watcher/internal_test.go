@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -287,12 +286,12 @@ func BenchmarkAdd(b *testing.B) {
 		}
 	}
 	for b.Loop() {
-		before := heap()
+		before := liveHeap()
 		w, err := New(root, Options{CookieDir: b.TempDir()})
 		if err != nil {
 			b.Fatal(err)
 		}
-		b.ReportMetric(float64(heap()-before)/float64(w.Status().Directories), "B/dir")
+		b.ReportMetric(float64(liveHeap()-before)/float64(w.Status().Directories), "B/dir")
 		if err := w.Close(); err != nil {
 			b.Fatal(err)
 		}
@@ -317,11 +316,4 @@ func BenchmarkEvents(b *testing.B) {
 			}
 		}
 	}
-}
-
-func heap() uint64 {
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return m.HeapAlloc
 }

@@ -24,7 +24,8 @@ var update = flag.Bool("update", false, "rewrite the Output blocks of testdata")
 // what flush, status and batch print. Words may be quoted as in Go.
 //
 //	setup                  starts the watcher; the lines before it prepare
-//	mkdir write append rm mv chmod ln touch   as in a shell; paths below the root
+//	fast-setup             is setup with a short debounce, for batch
+//	mkdir write append rm mv chmod ln touch cat   as in a shell; paths below the root
 //	prune NAME…            directories of these names are pruned from now on
 //	flush                  prints the batch
 //	batch                  prints what Batches gives
