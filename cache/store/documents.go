@@ -22,7 +22,7 @@ type Repository struct {
 	Trusted string    `json:"trusted"` // the newest commit that the user made, built or allowed
 	Watched bool      `json:"watched"` // watched again when the daemon starts
 	Since   time.Time `json:"since"`   // first watched
-	// Left is when it was last watched or said something of, zero while it is watched.
+	// Left is when it was last watched or changed here; zero while it is watched.
 	Left time.Time `json:"left,omitzero"`
 }
 

@@ -12,8 +12,8 @@ import (
 type Retention struct {
 	Age   time.Duration // since a build's completion
 	Bytes int64         // of all records together; the oldest go first
-	// Evidence is of all together that explains builds; that of the oldest goes
-	// first, before their records.
+	// Evidence is of all that explains builds together; that of the oldest builds goes
+	// first, and before their records.
 	Evidence int64
 }
 
