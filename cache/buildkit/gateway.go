@@ -8,6 +8,7 @@ import (
 	"io"
 	"path"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"github.com/containerd/platforms"
@@ -135,7 +136,7 @@ type inGateway struct {
 func (g inGateway) start(ctx context.Context) (*Process, error) {
 	out := shared{g.request.Output}
 	return g.run(ctx, gateway.StartRequest{
-		Args: append(append([]string{}, g.config.Entrypoint...), g.config.Cmd...),
+		Args: slices.Concat(g.config.Entrypoint, g.config.Cmd),
 		Env:  g.config.Env, User: g.config.User, Cwd: g.config.WorkingDir, Stdout: out, Stderr: out,
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -36,7 +37,7 @@ func (r run) command(ctx context.Context, ok func(status int) bool, env []string
 		return nil, &missingError{program}
 	}
 	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Dir, cmd.Env = r.dir, append(append([]string{}, r.environ...), env...)
+	cmd.Dir, cmd.Env = r.dir, slices.Concat(r.environ, env)
 	// A scanner that is told to stop removes what it unpacked.
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 3 * time.Second
@@ -114,7 +115,7 @@ func (t *tail) Write(p []byte) (int, error) {
 	const keep = 4 << 10
 	t.end = append(t.end, p...)
 	if len(t.end) > keep {
-		t.end = append([]byte(nil), t.end[len(t.end)-keep:]...)
+		t.end = bytes.Clone(t.end[len(t.end)-keep:])
 	}
 	return len(p), nil
 }
