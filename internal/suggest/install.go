@@ -187,7 +187,10 @@ type runView struct {
 	// tail reports that something unknown follows the installs.
 	tail              bool
 	headEnd, tailFrom int
-	obstacle          string // why it cannot be cut although it would have to be
+	// again are the commands that what is cut off needs anew: of the shell that ran the
+	// installs it has neither the folder nor the settings.
+	again    []command
+	obstacle string // why it cannot be cut although it would have to be
 	// behind reports that the installs stand behind a command that is not known, as
 	// the obstacle says.
 	behind bool
@@ -198,21 +201,29 @@ type runView struct {
 func viewRun(v *stageView, i int) runView {
 	run := v.stage.Instructions[i].Run
 	s := parseRun(run, v.shell[i])
-	w := walk{view: v, at: i, dir: v.dirs[i], vars: map[string]string{}}
+	w := newWalk(v, i)
 	var view runView
 	for n, c := range s.commands {
 		c.assigns = append(slices.Clone(w.exports), c.assigns...)
-		if in, ok := recognise(c, w.dir); ok {
+		if in, ok := w.install(c); ok {
 			view.installs = append(view.installs, in)
 			continue
 		}
+		before := w.state
 		if w.follow(c) {
+			if w.state != before && len(c.inner) == 0 {
+				view.again, w.state = append(view.again, c), before
+			}
 			continue
 		}
 		if len(view.installs) > 0 {
 			view.tail = true
-			view.headEnd, view.tailFrom = s.commands[n-1].to, c.from
-			view.obstacle = cutObstacle(v, i, s, n, w.state)
+			last := n - 1
+			for slices.ContainsFunc(view.again, func(a command) bool { return a.from == s.commands[last].from }) {
+				last--
+			}
+			view.headEnd, view.tailFrom = s.commands[last].to, c.from
+			view.obstacle = view.cutObstacle(v, i, s, last, n, w.state)
 		}
 		view.touch = w.touch
 		return view
@@ -226,12 +237,12 @@ func viewRun(v *stageView, i int) runView {
 // not known: that may read anything, and so nothing of it is moved.
 func viewBehind(v *stageView, i int) runView {
 	s := parseRun(v.stage.Instructions[i].Run, v.shell[i])
-	w := walk{view: v, at: i, dir: v.dirs[i], vars: map[string]string{}}
+	w := newWalk(v, i)
 	view := runView{behind: true}
 	first := command{}
 	for n, c := range s.commands {
 		c.assigns = append(slices.Clone(w.exports), c.assigns...)
-		in, ok := recognise(c, w.dir)
+		in, ok := w.install(c)
 		switch {
 		case ok && !view.tail:
 			view.installs = append(view.installs, in)
@@ -254,73 +265,8 @@ func viewBehind(v *stageView, i int) runView {
 	return view
 }
 
-// A walk follows the commands of a script and gathers what they touch.
-type walk struct {
-	view  *stageView
-	at    int // the instruction
-	dir   string
-	vars  map[string]string
-	state string // what later commands of the script hang on
-	// exports are the variables that later commands may get.
-	exports []assign
-	touch   touch
-}
-
-// follow takes in one command; it reports false for one that may do anything.
-func (w *walk) follow(c command) bool {
-	switch {
-	case c.starts("cd") && len(c.words) == 2 && !c.moves():
-		name := expand(expand(c.words[1], w.vars), w.view.env[w.at])
-		if strings.Contains(name, "$") || name == "-" || strings.HasPrefix(name, "~") {
-			return false
-		}
-		w.dir, w.state = resolve(w.dir, name, 0), "`cd`"
-		return true
-	case c.starts("set") && len(c.writes) == 0:
-		w.state = "a shell setting"
-		return true
-	case len(c.words) == 0 && len(c.assigns) > 0 && len(c.inner) == 0:
-		w.state = "a shell setting"
-		w.exports = append(w.exports, c.assigns...)
-		for _, a := range c.assigns {
-			w.vars[a.name] = a.value
-			if strings.Contains(a.value, "$") || a.steers() {
-				return false
-			}
-		}
-		return true
-	case c.steered():
-		return false
-	}
-	before := w.dir
-	for _, inner := range c.inner {
-		if !w.follow(inner) {
-			return false
-		}
-	}
-	if len(c.inner) > 0 && w.dir != before {
-		if !c.subshell {
-			return false // it may or may not have gone there
-		}
-		w.dir = before
-	}
-	reads, writes := c.reads, c.writes
-	if len(c.words) > 0 {
-		e, ok := effects.Of(c.words)
-		if !ok || e.Install != nil {
-			return false
-		}
-		reads, writes = append(e.Reads, reads...), append(e.Writes, writes...)
-	} else if len(c.inner) == 0 {
-		return false
-	}
-	t, ok := w.view.touches(w.at, w.dir, w.vars, reads, writes)
-	w.touch.add(t)
-	return ok
-}
-
-// cutObstacle says why a RUN cannot be cut before its command n; "" if it can.
-func cutObstacle(v *stageView, i int, s script, n int, state string) string {
+// cutObstacle says why a RUN cannot be cut between its commands last and n; "" if it can.
+func (view runView) cutObstacle(v *stageView, i int, s script, last, n int, state string) string {
 	run := v.stage.Instructions[i].Run
 	_, ok := run.Offset(0)
 	switch {
@@ -329,7 +275,14 @@ func cutObstacle(v *stageView, i int, s script, n int, state string) string {
 	case state != "":
 		return "the RUN does more than the install, and " + state + " holds for all of it"
 	}
-	from, _ := run.Offset(s.commands[n-1].to)
+	for _, c := range view.again {
+		from, _ := run.Offset(c.from)
+		to, _ := run.Offset(c.to - 1)
+		if strings.Contains(string(v.file.Text[from:to]), "\n") {
+			return "the RUN does more than the install, and `" + short(strings.Join(c.words, " ")) + "` holds for all of it"
+		}
+	}
+	from, _ := run.Offset(s.commands[last].to)
 	to, _ := run.Offset(s.commands[n].from)
 	if strings.Contains(string(v.file.Text[from:to]), "#") {
 		return "a comment stands where the RUN would have to be cut"

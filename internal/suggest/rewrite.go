@@ -189,7 +189,7 @@ func blank(f *dockerfile.File, line int) bool {
 }
 
 // cut returns the last instruction in two: up to the installs, and the rest,
-// with the same flags.
+// with the same flags, in the same folder and with the same settings of the shell.
 func (m *move) cut() (head, tail string) {
 	in, text := m.view.stage.Instructions[m.last], m.view.file.Text
 	start := m.offset(in.Lines.From)
@@ -197,7 +197,13 @@ func (m *move) cut() (head, tail string) {
 	script, _ := in.Run.Offset(0)
 	headEnd, _ := in.Run.Offset(m.run.headEnd - 1)
 	tailFrom, _ := in.Run.Offset(m.run.tailFrom)
-	return string(text[start:headEnd+1]) + "\n", string(text[start:script]) + endLine(string(text[tailFrom:end]))
+	var again strings.Builder
+	for _, c := range m.run.again {
+		from, _ := in.Run.Offset(c.from)
+		to, _ := in.Run.Offset(c.to - 1)
+		again.WriteString(string(text[from:to+1]) + " && ")
+	}
+	return string(text[start:headEnd+1]) + "\n", string(text[start:script]) + again.String() + endLine(string(text[tailFrom:end]))
 }
 
 // offset returns where a line begins in the text.
