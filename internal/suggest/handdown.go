@@ -12,13 +12,13 @@ import (
 // A handing moves an ARG, with the instructions that hang on it, out of a stage that
 // others start from and into those: its value is part of the keys of their RUNs, too.
 type handing struct {
-	view   *stageView
-	group  []int // the ARG and what is moved with it, in order
-	names  []string
-	env    bool      // of which one is an ENV
-	label  bool      // or a LABEL
-	passed []passage // the RUNs whose key no longer holds the variables
-	places []place
+	carried      // the ARG and what is moved with it
+	apart   bool // an ENV may be made two
+	names   []string
+	env     bool      // of which one is an ENV
+	label   bool      // or a LABEL
+	passed  []passage // the RUNs whose key no longer holds the variables
+	places  []place
 	// obstacle says why there is no edit; "" where there may be one.
 	obstacle string
 }
@@ -43,7 +43,6 @@ type place struct {
 // hand returns what moves the ARGs at first to last into the stages that start from
 // theirs; false where that is not known to leave everything as it is, or wins nothing.
 func hand(v *stageView, first, last int, in Input, why string) (Suggestion, bool) {
-	h := handing{view: v}
 	var heirs []dockerfile.Stage
 	for _, st := range in.File.Stages {
 		if strings.Contains(st.Base, "$") && !strings.ContainsAny(inBase.ReplaceAllString(st.Base, ""), ":/") {
@@ -53,13 +52,26 @@ func hand(v *stageView, first, last int, in Input, why string) (Suggestion, bool
 			heirs = append(heirs, st)
 		}
 	}
-	if len(heirs) == 0 || standsForItself(v.stage) || !h.lift(first, last, in) {
+	if len(heirs) == 0 || standsForItself(v.stage) {
 		return Suggestion{}, false
 	}
-	for _, st := range heirs {
-		h.enter(newStageView(in.File, st), in)
+	var best *handing
+	for _, apart := range []bool{false, true} {
+		h := &handing{carried: carried{view: v}, apart: apart}
+		if !h.lift(first, last, in) {
+			continue
+		}
+		for _, st := range heirs {
+			h.enter(newStageView(in.File, st), in)
+		}
+		if best == nil || best.obstacle != "" && h.obstacle == "" || best.obstacle == h.obstacle && len(h.passed) > len(best.passed) {
+			best = h
+		}
 	}
-	return h.suggestion(in, why)
+	if best == nil {
+		return Suggestion{}, false
+	}
+	return best.suggestion(in, why)
 }
 
 // lift takes up the ARGs and what hangs on them, down to the end of their stage. It
@@ -75,7 +87,8 @@ func (h *handing) lift(first, last int, in Input) bool {
 		case ins[k].Keyword == "ONBUILD", !used && h.uses(ins[k].Names):
 			return false
 		case carries && (used || ins[k].Keyword == "ENV" && h.env):
-			own := ins[k].Names
+			h.add(k, h.names, h.apart && !h.env)
+			own := h.namesOf(k)
 			if slices.ContainsFunc(own, readByTools) {
 				if own = h.own(ins[k]); !used || ins[k].Keyword == "ARG" || slices.ContainsFunc(own, readByTools) {
 					return false
@@ -83,7 +96,7 @@ func (h *handing) lift(first, last int, in Input) bool {
 				h.obstacle = fmt.Sprintf("`%s` declares what is needed here as well: give %s a line of its own first", short(ins[k].Text), list(own, "and"))
 			}
 			h.env, h.label = h.env || ins[k].Keyword == "ENV", h.label || ins[k].Keyword == "LABEL"
-			h.group, h.names = append(h.group, k), append(h.names, own...)
+			h.names = append(h.names, own...)
 		case ins[k].Run != nil:
 			if used || !blindTo(h.view, k, in, h.nameBuild(in)) {
 				return false
@@ -104,10 +117,6 @@ func (h *handing) own(ins dockerfile.Instruction) (names []string) {
 		}
 	}
 	return names
-}
-
-func (h *handing) uses(names []string) bool {
-	return descent{view: h.view, group: h.group}.uses(names)
 }
 
 // nameBuild is that of a descent.
@@ -160,7 +169,7 @@ func (h *handing) shows(st dockerfile.Stage, in Input) bool {
 // suggestion writes the edit and holds it against BuildKit's frontend: the same steps,
 // of which none but those that are passed is another, and images that are run alike.
 func (h *handing) suggestion(in Input, why string) (Suggestion, bool) {
-	f, ins := in.File, h.view.stage.Instructions
+	ins := h.view.stage.Instructions
 	price := &pricer{seconds: in.Seconds}
 	inherited, total := false, 0.0
 	var steps []string
@@ -175,12 +184,8 @@ func (h *handing) suggestion(in Input, why string) (Suggestion, bool) {
 	if !inherited || len(h.places) == 0 || total < leastFelt {
 		return Suggestion{}, false
 	}
-	var moved []dockerfile.Instruction
-	var text strings.Builder
 	var names, volatile, stages []string
 	for _, i := range h.group {
-		text.WriteString(endLine(f.Source(ins[i].Whole())))
-		moved = append(moved, ins[i])
 		if ins[i].Keyword != "ARG" {
 			continue
 		}
@@ -203,7 +208,7 @@ func (h *handing) suggestion(in Input, why string) (Suggestion, bool) {
 	if h.obstacle != "" {
 		return s, len(volatile) > 0
 	}
-	change, err := h.change(in, moved, text.String())
+	change, err := h.change(in)
 	if err != nil {
 		return s, false
 	}
@@ -227,8 +232,8 @@ func (h *handing) suggestion(in Input, why string) (Suggestion, bool) {
 }
 
 // change writes what is moved into each of its places.
-func (h *handing) change(in Input, moved []dockerfile.Instruction, text string) (Change, error) {
-	edits := removeAll(in.File, moved)
+func (h *handing) change(in Input) (Change, error) {
+	edits, text := h.leave(), h.text()
 	for _, p := range h.places {
 		line := p.stage.Lines.To + 1
 		if p.before < len(p.stage.Instructions) {
@@ -236,7 +241,7 @@ func (h *handing) change(in Input, moved []dockerfile.Instruction, text string) 
 		}
 		edits = append(edits, dockerfile.Insert(line, text))
 	}
-	return rewrite(in, (len(h.places)-1)*len(h.group), edits...)
+	return rewrite(in, (len(h.places)-1)*len(h.group)+h.parts(), edits...)
 }
 
 // keeps holds the edit against the frontend, without which nothing is known: lost are

@@ -30,7 +30,11 @@ func lateArg(in Input) []Suggestion {
 			if ok {
 				list = append(list, handed)
 			}
-			if d := descend(v, i, last, in); len(d.passed) > 0 && !(ok && handed.Proof == ByConstruction) {
+			d := descend(v, i, last, in, false)
+			if apart := descend(v, i, last, in, true); len(apart.passed) > len(d.passed) {
+				d = apart
+			}
+			if len(d.passed) > 0 && !(ok && handed.Proof == ByConstruction) {
 				if s, ok := d.suggestion(in, why); ok {
 					list = append(list, s)
 				}
@@ -60,16 +64,15 @@ func (in Input) changing(st dockerfile.Stage, i int) (why string, last int) {
 
 // A descent moves an ARG, with the instructions that hang on it, down a stage.
 type descent struct {
-	view   *stageView
-	group  []int // the ARG and what is moved with it, in order
-	before int   // the instruction that they are put before; may be one past the last
-	passed []int // the RUNs whose key no longer holds the variables
+	carried       // the ARG and what is moved with it
+	before  int   // the instruction that they are put before; may be one past the last
+	passed  []int // the RUNs whose key no longer holds the variables
 }
 
 // descend goes down from the ARGs at first to last, up to the first instruction
-// that may need what they declare.
-func descend(v *stageView, first, last int, in Input) descent {
-	d := descent{view: v, before: last + 1}
+// that may need what they declare. apart says that an ENV may be made two.
+func descend(v *stageView, first, last int, in Input, apart bool) descent {
+	d := descent{carried: carried{view: v}, before: last + 1}
 	var names []string
 	for k := first; k <= last; k++ {
 		d.group = append(d.group, k)
@@ -92,23 +95,19 @@ func descend(v *stageView, first, last int, in Input) descent {
 			d.before = k + 1
 		case !used && !along, ins.Command != nil:
 		case ins.Keyword == "ARG" || ins.Keyword == "ENV" || ins.Keyword == "LABEL":
-			if slices.ContainsFunc(ins.Names, readByTools) {
+			d.add(k, names, apart && !env)
+			if slices.ContainsFunc(d.namesOf(k), readByTools) {
+				d.group = d.group[:len(d.group)-1]
 				return d.settled()
 			}
 			env = env || ins.Keyword == "ENV"
-			names = append(names, ins.Names...)
-			d.group = append(d.group, k)
+			names = append(names, d.namesOf(k)...)
 		default:
 			d.before = k
 			return d.settled()
 		}
 	}
 	return d.settled()
-}
-
-// uses reports whether something that is moved mentions one of the variables.
-func (d descent) uses(names []string) bool {
-	return slices.ContainsFunc(d.group, func(i int) bool { return mentions(d.view.file.Source(d.view.stage.Instructions[i].Lines), names) })
 }
 
 // settled leaves what hangs on the variables, and stands below the last step
@@ -129,7 +128,7 @@ func (d descent) settled() descent {
 func (d descent) nameBuild(in Input) bool {
 	return !slices.ContainsFunc(d.group, func(i int) bool {
 		ins := d.view.stage.Instructions[i]
-		return ins.Keyword != "LABEL" && slices.ContainsFunc(ins.Names, func(name string) bool { return !in.mayNameBuild(name) })
+		return ins.Keyword != "LABEL" && slices.ContainsFunc(d.namesOf(i), func(name string) bool { return !in.mayNameBuild(name) })
 	})
 }
 
@@ -262,7 +261,7 @@ func (in Input) differs(a dockerfile.Variable) string {
 }
 
 func (d descent) suggestion(in Input, why string) (Suggestion, bool) {
-	f, ins := in.File, d.view.stage.Instructions
+	ins := d.view.stage.Instructions
 	price := &pricer{seconds: in.Seconds}
 	var steps []string
 	total := 0.0
@@ -273,12 +272,8 @@ func (d descent) suggestion(in Input, why string) (Suggestion, bool) {
 	if total < leastFelt {
 		return Suggestion{}, false
 	}
-	var text strings.Builder
 	var names, volatile []string
-	var moved []dockerfile.Instruction
 	for _, i := range d.group {
-		text.WriteString(endLine(f.Source(ins[i].Whole())))
-		moved = append(moved, ins[i])
 		if ins[i].Keyword == "ARG" {
 			names = append(names, ins[i].Names...)
 			for _, a := range ins[i].Vars {
@@ -292,7 +287,7 @@ func (d descent) suggestion(in Input, why string) (Suggestion, bool) {
 	if d.before < len(ins) {
 		line = ins[d.before].Whole().From
 	}
-	change, err := rewrite(in, 0, append(removeAll(f, moved), dockerfile.Insert(line, text.String()))...)
+	change, err := rewrite(in, d.parts(), append(d.leave(), dockerfile.Insert(line, d.text()))...)
 	if err != nil || !d.narrows(in, change.New) {
 		return Suggestion{}, false
 	}

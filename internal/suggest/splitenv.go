@@ -1,0 +1,137 @@
+package suggest
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/stokerd/stoker/context/dockerfile"
+)
+
+// An envSplit is an ENV of several variables, made two: those in front, and from the
+// first one that hangs on a variable that is moved on the rest.
+type envSplit struct {
+	head, tail string   // the instructions
+	front      []string // the variables of head
+	rest       []string // and of tail
+}
+
+// splitEnv divides an ENV before its first variable that mentions names. All values of
+// one ENV are expanded before the first of them is set; that these are two instructions
+// may not be seen. It reports false where it would, or where the text is not plain.
+func splitEnv(f *dockerfile.File, ins dockerfile.Instruction, names []string) (envSplit, bool) {
+	at := slices.IndexFunc(ins.Vars, func(a dockerfile.Variable) bool {
+		return mentions(a.Value, names) || slices.Contains(names, a.Name)
+	})
+	if ins.Keyword != "ENV" || at <= 0 {
+		return envSplit{}, false
+	}
+	s := envSplit{front: ins.Names[:at], rest: ins.Names[at:]}
+	for _, a := range ins.Vars[at:] {
+		if mentions(a.Value, s.front) || slices.Contains(s.front, a.Name) {
+			return envSplit{}, false
+		}
+	}
+	source, first := f.Source(ins.Lines), ins.Vars[at]
+	place := regexp.MustCompile(`[ \t\n]`+regexp.QuoteMeta(first.Name+"="+first.Value)+`(?:\s|$)`).FindAllStringIndex(source, -1)
+	if len(place) != 1 || strings.Contains(source, "#") || strings.Contains(source, "\r") {
+		return envSplit{}, false
+	}
+	from := place[0][0] + 1
+	keyword := source[:len(lead(f, ins))+len("ENV")]
+	s.head = strings.TrimRight(source[:from], " \t\n"+string(f.Escape)) + "\n"
+	s.tail = keyword + " " + endLine(source[from:])
+	return s, s.means(f, ins)
+}
+
+// means reports whether the two instructions set what the one does.
+func (s envSplit) means(f *dockerfile.File, ins dockerfile.Instruction) bool {
+	text := "FROM scratch\n" + s.head + s.tail
+	if f.Escape != '\\' {
+		text = "# escape=" + string(f.Escape) + "\n" + text
+	}
+	both, err := dockerfile.Parse(f.Name, []byte(text))
+	if err != nil || len(both.Stages) != 1 || len(both.Stages[0].Instructions) != 2 {
+		return false
+	}
+	parts := both.Stages[0].Instructions
+	return parts[0].Keyword == "ENV" && parts[1].Keyword == "ENV" && slices.Equal(slices.Concat(parts[0].Vars, parts[1].Vars), ins.Vars) &&
+		slices.Equal(parts[1].Names, s.rest)
+}
+
+// A carried is what late-arg moves: instructions of one stage, some of them only in part.
+type carried struct {
+	view  *stageView
+	group []int // in order
+	split map[int]envSplit
+}
+
+// text is what is written where it goes to.
+func (c carried) text() string {
+	var out strings.Builder
+	for _, i := range c.group {
+		if s, ok := c.split[i]; ok {
+			out.WriteString(s.tail)
+			continue
+		}
+		out.WriteString(endLine(c.view.file.Source(c.view.stage.Instructions[i].Whole())))
+	}
+	return out.String()
+}
+
+// leave returns the edits that take it away from where it is.
+func (c carried) leave() []dockerfile.Edit {
+	var whole []dockerfile.Instruction
+	var edits []dockerfile.Edit
+	for _, i := range c.group {
+		ins := c.view.stage.Instructions[i]
+		if s, ok := c.split[i]; ok {
+			edits = append(edits, dockerfile.Edit{Lines: ins.Lines, Text: s.head})
+			continue
+		}
+		whole = append(whole, ins)
+	}
+	return append(edits, removeAll(c.view.file, whole)...)
+}
+
+// add takes instruction i along, or, where an ENV may be made two, the part of it that
+// hangs on names.
+func (c *carried) add(i int, names []string, apart bool) {
+	s, ok := splitEnv(c.view.file, c.view.stage.Instructions[i], names)
+	if apart && ok && !c.uses(s.front) {
+		if c.split == nil {
+			c.split = map[int]envSplit{}
+		}
+		c.split[i] = s
+	}
+	c.group = append(c.group, i)
+}
+
+// parts is how many instructions more there are with those that are made two.
+func (c carried) parts() (n int) {
+	for _, i := range c.group {
+		if _, ok := c.split[i]; ok {
+			n++
+		}
+	}
+	return n
+}
+
+// uses reports whether something that is moved mentions one of the variables.
+func (c carried) uses(names []string) bool {
+	return slices.ContainsFunc(c.group, func(i int) bool {
+		text := c.view.file.Source(c.view.stage.Instructions[i].Lines)
+		if s, ok := c.split[i]; ok {
+			text = s.tail
+		}
+		return mentions(text, names)
+	})
+}
+
+// namesOf returns the variables of an instruction that is moved.
+func (c carried) namesOf(i int) []string {
+	if s, ok := c.split[i]; ok {
+		return s.rest
+	}
+	return c.view.stage.Instructions[i].Names
+}
