@@ -103,7 +103,7 @@ func (s *suggestOptions) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	req := api.SuggestRequest{Query: query, Changes: s.apply || s.verify, Together: s.all, Rules: s.rules}
+	req := api.SuggestRequest{Query: query, Changes: s.apply || s.verify || s.diff, Together: s.all, Rules: s.rules}
 	answer, err := ask(ctx, s.options, query.AdHoc != nil, func(src source) (api.Suggest, error) {
 		return src.Suggest(ctx, req)
 	})

@@ -54,6 +54,10 @@ func (s *suggestOptions) printDiffs(answer api.Suggest) {
 		return
 	}
 	list := best(answer)
+	if all, ok := suggest.Compose(s.changes(answer, list)); ok && len(all) > 0 {
+		s.out.diff(suggest.Suggestion{Changes: all}.Diff())
+		return
+	}
 	if len(list) == 0 && len(s.rules) > 0 {
 		for _, d := range answer.Definitions {
 			list = append(list, d.Suggestions...)

@@ -26,7 +26,8 @@ var (
 	ErrDirty = errors.New("it has uncommitted changes: commit them, or use --force")
 	// ErrOutside: the file is a link that leads out of the repository.
 	ErrOutside = errors.New("it leads out of the repository")
-	// ErrTwice: two changes would make two texts of one file.
+	// ErrTwice: two changes would make two texts of one file, and cannot be made upon
+	// each other.
 	ErrTwice = errors.New("two suggestions change it: apply one, and run suggest again")
 	// ErrNothingToUndo: nothing was applied, or it was undone.
 	ErrNothingToUndo = errors.New("there is nothing to undo")
@@ -58,7 +59,7 @@ func (a Applier) Check(ctx context.Context, list []Change) error {
 	return err
 }
 
-// targets checks the changes. One that is given twice is made once.
+// targets checks the changes, and makes those of one file upon each other.
 func (a Applier) targets(ctx context.Context, list []Change) ([]target, error) {
 	var targets []target
 	for _, c := range list {
@@ -67,12 +68,15 @@ func (a Applier) targets(ctx context.Context, list []Change) ([]target, error) {
 			return nil, fmt.Errorf("change %s: %w", c.Path, err)
 		}
 		i := slices.IndexFunc(targets, func(other target) bool { return other.real == t.real })
-		switch {
-		case i < 0:
+		if i < 0 {
 			targets = append(targets, t)
-		case !bytes.Equal(targets[i].change.New, c.New):
+			continue
+		}
+		both, ok := targets[i].change.with(c)
+		if !ok {
 			return nil, fmt.Errorf("change %s: %w", c.Path, ErrTwice)
 		}
+		targets[i].change = both
 	}
 	return targets, nil
 }

@@ -143,15 +143,49 @@ func TestApplyAllOrNone(t *testing.T) {
 	}
 }
 
-// Two suggestions may make the same of a file, and not two things of it.
+// Two suggestions may make the same of a file, or add to one ignore file, and not make two
+// things of another.
 func TestApplyOneFileTwice(t *testing.T) {
+	for _, c := range []struct{ name, file, old, one, other, want string }{
+		{"the same", "Dockerfile", "a", "b", "b", "b"},
+		{"two texts", "Dockerfile", "a\n", "a\nb\n", "a\nc\n", ""},
+		{"two lines", ".dockerignore", "a", "a\nb\n", "a\nc\n", "a\nb\nc\n"},
+		{"two lines of its own file", "web.Dockerfile.dockerignore", "a\r\n", "a\r\nb\r\n", "a\r\nc\r\n", "a\r\nb\r\nc\r\n"},
+		{"ignored by then", ".dockerignore", "a\n", "a\n**/node_modules\n", "a\nweb/node_modules\n", "a\n**/node_modules\n"},
+		{"not all ignored by then", ".dockerignore", "a\n", "a\nweb/node_modules\n", "a\n**/node_modules\n", "a\nweb/node_modules\n**/node_modules\n"},
+		{"an exception", ".dockerignore", "a\n", "a\nweb\n", "a\n!web/x\n", "a\nweb\n!web/x\n"},
+		{"another line goes", ".dockerignore", "a\nb\n", "a\n", "a\nb\nc\n", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a := applier(t)
+			name := filepath.Join(a.Root, c.file)
+			put(t, name, c.old, 0o644)
+			changes := []suggest.Change{
+				{Path: c.file, Old: []byte(c.old), New: []byte(c.one)}, {Path: "./" + c.file, Old: []byte(c.old), New: []byte(c.other)},
+			}
+			err := a.Apply(t.Context(), changes)
+			if c.want == "" {
+				if !errors.Is(err, suggest.ErrTwice) || get(t, name) != c.old {
+					t.Errorf("Apply = %v, file %q", err, get(t, name))
+				}
+				return
+			}
+			if err != nil || get(t, name) != c.want {
+				t.Errorf("Apply = %v, file %q, want %q", err, get(t, name), c.want)
+			}
+			if _, err := a.Undo(t.Context()); err != nil || get(t, name) != c.old {
+				t.Errorf("Undo = %v, file %q", err, get(t, name))
+			}
+		})
+	}
+}
+
+// An ignore file that is not there yet gets the lines of both.
+func TestApplyNewFileTwice(t *testing.T) {
 	a := applier(t)
 	name := filepath.Join(a.Root, ".dockerignore")
-	same := []suggest.Change{{Path: ".dockerignore", New: []byte("x\n")}, {Path: "./.dockerignore", New: []byte("x\n")}}
-	if err := a.Apply(t.Context(), append(same, suggest.Change{Path: ".dockerignore", New: []byte("y\n")})); !errors.Is(err, suggest.ErrTwice) {
-		t.Errorf("Apply = %v", err)
-	}
-	if err := a.Apply(t.Context(), same); err != nil || get(t, name) != "x\n" {
+	changes := []suggest.Change{{Path: ".dockerignore", New: []byte("x\n")}, {Path: "./.dockerignore", New: []byte("y\n")}}
+	if err := a.Apply(t.Context(), changes); err != nil || get(t, name) != "x\ny\n" {
 		t.Errorf("Apply = %v, file %q", err, get(t, name))
 	}
 	if _, err := a.Undo(t.Context()); err != nil || get(t, name) != "<absent>" {

@@ -32,13 +32,7 @@ func ignoreRule(in Input) []Suggestion {
 	if len(lines) == 0 {
 		return nil
 	}
-	text, ending := string(b.Ignore.Text), "\n"
-	if strings.Contains(text, "\r\n") {
-		ending = "\r\n"
-	}
-	if text != "" && !strings.HasSuffix(text, "\n") {
-		text += ending
-	}
+	text, ending := ended(string(b.Ignore.Text))
 	for _, line := range lines {
 		text += line + ending
 	}

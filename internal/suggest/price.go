@@ -172,13 +172,7 @@ func (m *move) changes(in Input) ([]Change, *dockerfile.File, error) {
 	list := []Change{{Path: in.Path, Old: in.File.Text, New: text}}
 	if m.ignore != "" {
 		ig := in.Builds[0].Ignore
-		old, ending := string(ig.Text), "\n"
-		if strings.Contains(old, "\r\n") {
-			ending = "\r\n"
-		}
-		if old != "" && !strings.HasSuffix(old, "\n") {
-			old += ending
-		}
+		old, ending := ended(string(ig.Text))
 		list = append(list, Change{Path: ig.Path, Old: ig.Text, New: []byte(old + m.ignore + ending)})
 	}
 	return list, after, nil
