@@ -154,7 +154,12 @@ func counts(f *dockerfile.File) map[string]int {
 			if in.Copy != nil {
 				text = strings.TrimSuffix(strings.TrimSuffix(text, `"]`), in.Copy.Dest)
 			}
-			if in.Run == nil {
+			switch {
+			case in.Keyword == "ENV": // which may be made two
+				for _, v := range in.Vars {
+					n["ENV "+v.Name+"="+v.Value]++
+				}
+			case in.Run == nil:
 				n[text]++
 			}
 		}
