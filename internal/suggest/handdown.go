@@ -52,7 +52,8 @@ func hand(v *stageView, first, last int, in Input, why string) (Suggestion, bool
 			heirs = append(heirs, st)
 		}
 	}
-	if len(heirs) == 0 || standsForItself(v.stage) {
+	// What a stage starts is what those that start from it do: it need not be an image.
+	if len(heirs) == 0 || namedForUse(v.stage) {
 		return Suggestion{}, false
 	}
 	var best *handing

@@ -72,13 +72,16 @@ func (in Input) thrownAway(st dockerfile.Stage) bool {
 // standsForItself reports a stage that people build by its name, whether or not a
 // definition says so: one that starts something, or is named after such a use.
 func standsForItself(st dockerfile.Stage) bool {
-	for _, word := range strings.FieldsFunc(strings.ToLower(st.Name), func(r rune) bool { return r == '-' || r == '_' || r == '.' }) {
-		if slices.Contains([]string{"dev", "devel", "development", "local", "debug", "test", "tests", "testing", "ci", "lint"}, word) {
-			return true
-		}
-	}
-	return slices.ContainsFunc(st.Instructions, func(ins dockerfile.Instruction) bool {
+	return namedForUse(st) || slices.ContainsFunc(st.Instructions, func(ins dockerfile.Instruction) bool {
 		return slices.Contains([]string{"CMD", "ENTRYPOINT", "HEALTHCHECK"}, ins.Keyword)
+	})
+}
+
+// namedForUse reports a stage whose name says that people build it.
+func namedForUse(st dockerfile.Stage) bool {
+	words := strings.FieldsFunc(strings.ToLower(st.Name), func(r rune) bool { return r == '-' || r == '_' || r == '.' })
+	return slices.ContainsFunc(words, func(word string) bool {
+		return slices.Contains([]string{"dev", "devel", "development", "local", "debug", "test", "tests", "testing", "ci", "lint"}, word)
 	})
 }
 
