@@ -153,6 +153,8 @@ func widened(in *install, i effects.Install) bool {
 		in.widen = func(r reader) ([]string, string) { return bunWiden(r, has) }
 	case "pip":
 		return pipInstall(in, i.Args)
+	case "uv pip":
+		return uvPipInstall(in, i.Args)
 	case "uv", "poetry", "pipenv", "pdm":
 		in.widen = func(r reader) ([]string, string) { return pythonWiden(r, i.Tool, has) }
 	case "go":

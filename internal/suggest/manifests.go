@@ -82,6 +82,7 @@ func triggers(f *dockerfile.File, st dockerfile.Stage) bool {
 func findMove(f *dockerfile.File, st dockerfile.Stage, b Build) *move {
 	v := newStageView(f, st)
 	downloaded := map[string]bool{} // folders whose Go modules an earlier step downloads
+	fetched := map[string]bool{}    // folders whose Python packages an earlier step installs: what is left is the project itself
 	var known []string              // manifests of the installs so far
 	var behind *move                // the first that an unknown command keeps from being told
 	for k, in := range st.Instructions {
@@ -97,13 +98,17 @@ func findMove(f *dockerfile.File, st dockerfile.Stage, b Build) *move {
 		if len(view.installs) == 0 {
 			view = viewBehind(v, k)
 		}
+		projects := len(view.installs) > 0
 		for _, inst := range view.installs {
 			if inst.tool == "go" {
 				downloaded[inst.dir] = true
 			}
+			project := slices.Contains(inst.main, path.Join(inst.dir, "pyproject.toml"))
+			projects = projects && project && fetched[inst.dir]
+			fetched[inst.dir] = fetched[inst.dir] || project
 		}
 		m := &move{view: v, last: k, run: view, known: known}
-		if len(view.installs) > 0 && m.plan(b) {
+		if len(view.installs) > 0 && !projects && m.plan(b) {
 			if !view.behind {
 				return m
 			}

@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/pelletier/go-toml/v2"
 )
 
 // pipInstall reads the arguments of `pip install -r FILE`.
@@ -14,7 +16,7 @@ func pipInstall(in *install, all []string) bool {
 	for i := 0; i < len(args); i++ {
 		flag, value, joined := strings.Cut(args[i], "=")
 		switch {
-		case flag == "-r" || flag == "--requirement" || flag == "-c" || flag == "--constraint":
+		case slices.Contains([]string{"-r", "--requirement", "--requirements", "-c", "--constraint", "--constraints"}, flag):
 			if !joined {
 				if i++; i == len(args) {
 					return false
@@ -25,7 +27,7 @@ func pipInstall(in *install, all []string) bool {
 				return false
 			}
 			in.main = append(in.main, resolve(dir, value, 0))
-		case flag == "-i" || flag == "--index-url" || flag == "--extra-index-url":
+		case slices.Contains([]string{"-i", "--index-url", "--extra-index-url", "--index", "--default-index"}, flag):
 			if !joined {
 				if i++; i == len(args) {
 					return false
@@ -69,19 +71,56 @@ func pipInstall(in *install, all []string) bool {
 	return true
 }
 
-// Flags of pip's that name no file of the sources: those that take a value, and those
+// uvPipInstall reads the arguments of `uv pip install -r FILE`, which are pip's and some
+// of its own.
+func uvPipInstall(in *install, all []string) bool {
+	in.tool = "uv"
+	if slices.Contains(all, "--system") {
+		in.output = ""
+	}
+	if !pipInstall(in, all) {
+		return false
+	}
+	of := in.widen
+	in.widen = func(r reader) ([]string, string) {
+		for _, name := range []string{"pyproject.toml", "uv.toml"} {
+			var m map[string]any
+			if toml.Unmarshal(r.local(name), &m) != nil {
+				return nil, name + " cannot be read"
+			}
+			settings := m
+			if name == "pyproject.toml" {
+				settings = section(m, "tool", "uv")
+			}
+			if at := uvPlace(settings); at != "" {
+				return nil, "uv looks for packages in a folder of the sources: " + at
+			}
+		}
+		for _, file := range in.main {
+			if slices.Contains([]string{"pyproject.toml", "setup.py", "setup.cfg"}, path.Base(file)) {
+				return nil, "uv takes the packages from " + path.Base(file) + ", and may build the project to know them"
+			}
+		}
+		return of(r)
+	}
+	return true
+}
+
+// Flags of pip's and uv's that name no file of the sources: those that take a value, and those
 // that take none.
 var (
 	pipValues = []string{
 		"--trusted-host", "--timeout", "--default-timeout", "--retries", "--progress-bar", "--only-binary", "--no-binary", "--root-user-action",
 		"--upgrade-strategy", "--use-feature", "--use-deprecated", "--cache-dir", "--platform", "--python-version", "--implementation", "--abi",
 		"--exists-action", "--proxy", "--keyring-provider", "--resume-retries",
+		"--python", "-p", "--link-mode", "--index-strategy", "--resolution", "--prerelease", "--python-platform", "--exclude-newer", "--color", "--torch-backend",
 	}
 	pipSwitches = []string{
 		"-q", "--quiet", "-v", "--verbose", "-U", "--upgrade", "-I", "--ignore-installed", "--no-cache-dir", "--no-cache", "--user", "--no-user", "--pre",
 		"--no-deps", "--force-reinstall", "--disable-pip-version-check", "--no-compile", "--compile", "--prefer-binary", "--require-hashes", "--no-input",
 		"--break-system-packages", "--use-pep517", "--no-use-pep517", "--no-build-isolation", "--no-warn-script-location", "--no-warn-conflicts", "--isolated",
 		"--no-index", "--no-color", "--no-clean", "--ignore-requires-python", "--no-python-version-warning", "--require-virtualenv", "--check-build-dependencies",
+		"--system", "--compile-bytecode", "--no-build", "--exact", "--strict", "--reinstall", "--refresh", "--no-progress", "--no-config", "--native-tls", "-n",
 	}
 )
 

@@ -37,6 +37,12 @@ func newWalk(v *stageView, i int) walk {
 func (w *walk) install(c command) (install, bool) {
 	c, venv := w.within(c)
 	in, ok := recognise(c, w.dir)
+	if ok && in.tool == "uv" && c.starts("uv", "pip") {
+		env := w.view.written(w.at)
+		if venv != "" || env["VIRTUAL_ENV"] != "" || env["UV_SYSTEM_PYTHON"] != "" {
+			in.output = ""
+		}
+	}
 	if !ok || venv == "" || !slices.Contains([]string{"pip", "uv", "poetry", "pipenv", "pdm"}, in.tool) {
 		return in, ok
 	}
