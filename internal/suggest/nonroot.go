@@ -38,7 +38,7 @@ func nonRoot(in Input) []Suggestion {
 				s.Changes = []Change{change}
 			}
 		} else {
-			s.Obstacle = "the image has no other user that is known; make one (`RUN useradd --system app`) and give it what it writes to"
+			s.Obstacle = "the image has no other user that is known; make one (`RUN " + maker(root.Base) + "`) and give it what it writes to"
 		}
 		if !slices.ContainsFunc(list, func(o Suggestion) bool { return o.Lines == s.Lines }) {
 			list = append(list, s)
@@ -75,6 +75,8 @@ func runsAsRoot(ref string) bool {
 		return !strings.Contains(ref, "nonroot")
 	case name == "mcr.microsoft.com/dotnet/aspnet" || name == "mcr.microsoft.com/dotnet/runtime" || name == "mcr.microsoft.com/dotnet/runtime-deps":
 		return !strings.Contains(ref, "chiseled")
+	case name == "php":
+		return !strings.Contains(ref, "fpm") && !strings.Contains(ref, "apache") // which give them up for what they run
 	}
 	return slices.Contains(rootImages(), name)
 }
@@ -87,10 +89,20 @@ func knownUser(ref string) string {
 		return "node"
 	case name == "oven/bun":
 		return "bun"
+	case name == "php":
+		return "www-data"
 	case name == "scratch" || strings.HasPrefix(name, "gcr.io/distroless/"):
 		return "65532:65532"
 	}
 	return ""
+}
+
+// maker is the command that makes a user in an image.
+func maker(ref string) string {
+	if strings.Contains(ref, "alpine") {
+		return "adduser -S app"
+	}
+	return "useradd --system app"
 }
 
 // dropsPrivileges reports a USER, a program that changes to one when the
