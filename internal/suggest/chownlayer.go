@@ -70,8 +70,9 @@ func rewritten(in Input, v *stageView, k int, c command, alone bool) (Suggestion
 		s.Changes, s.Obstacle = []Change{change}, "what the base image may have in "+dir+" would keep its "+property(flag)
 		in.price(&s, variant{}, variant{text: change.New})
 	}
-	s.spares(in.copied(v, copies), Image, Observed)
-	return s, true
+	size := in.copied(v, copies)
+	s.spares(size, Image, Observed)
+	return s, len(s.Changes) > 0 || size == 0 || size >= littleToMount
 }
 
 // littleEnough is how many bytes a layer may hold twice without a word.
