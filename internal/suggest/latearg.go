@@ -174,7 +174,7 @@ func blindCommands() []string {
 		"apk", "apt", "apt-get", "dpkg", "dnf", "microdnf", "yum", "rpm", "zypper", "apt-key", "add-apt-repository",
 		"addgroup", "adduser", "groupadd", "useradd", "usermod", "chpasswd", "passwd",
 		"base64", "basename", "bzip2", "cat", "cd", "chgrp", "chmod", "chown", "cp", "curl", "cut", "date", "dirname", "echo", "exit",
-		"false", "find", "grep", "gpg", "gunzip", "gzip", "head", "id", "install", "ldconfig", "ln", "locale-gen", "ls", "md5sum",
+		"false", "find", "grep", "gpg", "gunzip", "gzip", "head", "id", "install", "jar", "ldconfig", "ln", "locale-gen", "ls", "md5sum",
 		"mkdir", "mktemp", "mv", "printf", "pwd", "readlink", "realpath", "rm", "rmdir", "sed", "set", "sha1sum", "sha256sum",
 		"sha512sum", "sleep", "sort", "stat", "tail", "tar", "tee", "test", "[", "touch", "tr", "true", "uname", "uniq", "unzip",
 		"update-ca-certificates", "wc", "wget", "which", "xz", ":", "export",
