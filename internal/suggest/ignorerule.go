@@ -38,7 +38,7 @@ func ignoreRule(in Input) []Suggestion {
 	}
 	s := Suggestion{
 		Rule: "ignore", Title: "ignore " + list(lines, "and"), Lines: copied.Lines, Proof: Advice,
-		Evidence: fmt.Sprintf("`%s` takes them: %s.", short(copied.Text), strings.Join(why, "; ")),
+		Evidence: fmt.Sprintf("`%s` takes %s: %s.", short(copied.Text), pronounOf(len(lines)), strings.Join(why, "; ")),
 		Obstacle: "the images would be without these files",
 		Changes:  []Change{{Path: b.Ignore.Path, Old: b.Ignore.Text, New: []byte(text)}},
 	}
