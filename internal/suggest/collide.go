@@ -101,11 +101,20 @@ func (m *move) leaveOut(b Build, i int, inst install, output string, many bool) 
 	if by := m.otherTaker(b, output+"/x/x.js"); by != "" {
 		return fmt.Sprintf("%s is not ignored, and `%s` takes it as well", output, by)
 	}
-	if !many && strings.HasPrefix(m.ignore, "**/") && path.Base(output) == path.Base(m.ignore) {
-		return ""
-	}
-	m.ignore = line
+	m.leave(line)
 	return ""
+}
+
+// leave adds a line for the ignore file: one for any depth stands for all of its name.
+func (m *move) leave(line string) {
+	deep := "**/" + path.Base(line)
+	if slices.Contains(m.ignore, line) || slices.Contains(m.ignore, deep) {
+		return
+	}
+	if line == deep {
+		m.ignore = slices.DeleteFunc(slices.Clone(m.ignore), func(l string) bool { return path.Base(l) == path.Base(line) })
+	}
+	m.ignore = append(slices.Clone(m.ignore), line)
 }
 
 // otherTaker returns the text of an instruction, other than the moved ones,

@@ -343,8 +343,9 @@ func readsMore(name, words string) string {
 // mixOpen finds what in mix.exs, which is a program, may read files.
 var mixOpen = regexp.MustCompile(`(?m)^[^#\n]*(\bpath:|apps_path|File\.|Code\.|System\.cmd|Path\.)`)
 
-// mixAlias is a task of the project's own in place of the one that fetches.
-var mixAlias = regexp.MustCompile(`["']deps\.get["']\s*:`)
+// mixAlias is a task of the project's own in place of one that fetches or compiles
+// dependencies.
+var mixAlias = regexp.MustCompile(`["'](deps\.(?:get|compile))["']\s*:`)
 
 func mixWiden(r reader) ([]string, string) {
 	if at := mixOpen.FindStringSubmatch(string(r.local("mix.exs"))); at != nil {
@@ -353,8 +354,8 @@ func mixWiden(r reader) ([]string, string) {
 	if !r.exists("mix.lock") {
 		return nil, "mix would write a mix.lock, and the context has none"
 	}
-	if mixAlias.Match(r.local("mix.exs")) {
-		return nil, "mix.exs gives deps.get another meaning"
+	if at := mixAlias.FindSubmatch(r.local("mix.exs")); at != nil {
+		return nil, "mix.exs gives " + string(at[1]) + " another meaning"
 	}
 	files := r.matching("config/*.exs")
 	for _, name := range files {

@@ -41,7 +41,7 @@ func (m *move) join(next *move) {
 	}
 	m.installs = append(m.installs, next.installs...)
 	m.last, m.run, m.inPlace, m.absolute = next.last, next.run, m.inPlace || next.inPlace, next.absolute
-	if next.ignore != "" {
-		m.ignore = next.ignore
+	for _, line := range next.ignore {
+		m.leave(line)
 	}
 }

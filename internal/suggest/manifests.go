@@ -26,7 +26,7 @@ type move struct {
 	files    []string // the manifests, context paths
 	known    []string // manifests of installs further up
 	context  Context
-	ignore   string   // a line for the ignore file; "" for none
+	ignore   []string // lines for the ignore file
 	images   []string // files, as image paths
 	obstacle string
 }

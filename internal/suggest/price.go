@@ -149,7 +149,7 @@ func (m *move) disagreement(in Input) string {
 			continue
 		}
 		other := findMove(in.File, m.view.stage, b)
-		if other == nil || other.obstacle != "" || other.ignore != m.ignore || !slices.Equal(other.edits(), want) {
+		if other == nil || other.obstacle != "" || !slices.Equal(other.ignore, m.ignore) || !slices.Equal(other.edits(), want) {
 			return "it would not do for the build " + b.Name + ", which has the same Dockerfile"
 		}
 	}
@@ -170,10 +170,10 @@ func (m *move) changes(in Input) ([]Change, *dockerfile.File, error) {
 		return nil, nil, errors.New("an instruction is not closed on its own last line")
 	}
 	list := []Change{{Path: in.Path, Old: in.File.Text, New: text}}
-	if m.ignore != "" {
+	if len(m.ignore) > 0 {
 		ig := in.Builds[0].Ignore
 		old, ending := ended(string(ig.Text))
-		list = append(list, Change{Path: ig.Path, Old: ig.Text, New: []byte(old + m.ignore + ending)})
+		list = append(list, Change{Path: ig.Path, Old: ig.Text, New: []byte(old + strings.Join(m.ignore, ending) + ending)})
 	}
 	return list, after, nil
 }
