@@ -122,7 +122,7 @@ func mountFor(in Input, st dockerfile.Stage, tool *effects.Cache) (Suggestion, b
 			return Suggestion{}, false
 		}
 	}
-	if len(p.runs) == 0 || p.taken(f, st.Index) || p.hides(in, st.Index) || !used(in, tool) || p.cut(in) {
+	if len(p.runs) == 0 || p.taken(in, st.Index) || p.hides(in, st.Index) || !used(in, tool) || p.cut(in) {
 		return Suggestion{}, false
 	}
 	evidence, ok := p.evidence(in, st)
@@ -334,9 +334,12 @@ func (p *mountPlan) contradicted(ins dockerfile.Instruction, commands []command,
 }
 
 // taken reports that another step reads the cache's folder of the stage.
-func (p *mountPlan) taken(f *dockerfile.File, stage int) bool {
+func (p *mountPlan) taken(in Input, stage int) bool {
+	f := in.File
 	for _, st := range f.Stages {
+		args := map[string]string{}
 		for _, ins := range st.Instructions {
+			in.defaults(args, ins)
 			var paths []string
 			if ins.Copy != nil && ins.Copy.From != "" && extends(f, f.StageOf(ins.Copy.From), stage) {
 				paths = ins.Copy.Sources
@@ -355,13 +358,31 @@ func (p *mountPlan) taken(f *dockerfile.File, stage int) bool {
 				}
 			}
 			for _, name := range paths {
-				if strings.Contains(name, "$") || slices.ContainsFunc(p.dirs, func(d string) bool { return overlap(d, path.Clean("/"+strings.TrimRight(name, "*"))) }) {
+				if name = expand(name, args); strings.Contains(name, "$") || slices.ContainsFunc(p.dirs, func(d string) bool { return overlap(d, path.Clean("/"+strings.TrimRight(name, "*"))) }) {
 					return true
 				}
 			}
 		}
 	}
 	return false
+}
+
+// defaults notes the values that an ARG declares, where no build gives another.
+func (in Input) defaults(args map[string]string, ins dockerfile.Instruction) {
+	if ins.Keyword != "ARG" && ins.Keyword != "ENV" {
+		return
+	}
+	for _, a := range ins.Vars {
+		if ins.Keyword == "ENV" || args[a.Name] == "$" {
+			args[a.Name] = "$" // an ENV beats an ARG, and is not followed
+			continue
+		}
+		delete(args, a.Name)
+		given := slices.ContainsFunc(in.Builds, func(b Build) bool { _, ok := b.Args[a.Name]; return ok })
+		if value := strings.Trim(a.Value, `"'`); a.Set && !given && !strings.ContainsAny(value, "$\\\"'") {
+			args[a.Name] = value
+		}
+	}
 }
 
 // names reports whether a text has the path of one of the folders, or of something in
