@@ -97,7 +97,7 @@ func TestPredictRunAnew(t *testing.T) {
 	r := start(t, t.TempDir(), map[string]string{"BUILDKIT_HOST": own.Address()})
 	r.connected()
 	dir, nonce := lab.Dir(t), strings.ToLower(rand.Text())
-	write(t, filepath.Join(dir, "Dockerfile"), "FROM node:20\nCOPY src /"+nonce+"/\nRUN echo "+nonce+" && sleep 4\n")
+	write(t, filepath.Join(dir, "Dockerfile"), "FROM node:20\nCOPY src /"+nonce+"/\nRUN echo "+nonce+" && sleep 8\n")
 	write(t, filepath.Join(dir, "src", "a"), nonce)
 	if _, err := r.Up(t.Context(), api.UpRequest{Dir: dir}); err != nil {
 		t.Fatal(err)
@@ -108,8 +108,8 @@ func TestPredictRunAnew(t *testing.T) {
 	if got := outlook(r.ask(api.Query{Dir: dir, Names: []string{name}})); got != "hit\nhit" {
 		t.Fatalf("as built, predicted:\n%s", got)
 	}
-	anew := walk{t: t, dir: dir, builder: dial(t, own.Address())}
-	running := make(chan error, 1)
+	begun, running := make(chan struct{}), make(chan error, 1)
+	anew := walk{t: t, dir: dir, builder: dial(t, own.Address()), begun: begun}
 	go func() {
 		_, err := anew.try(client.SolveOpt{FrontendAttrs: map[string]string{"no-cache": ""}})
 		running <- err
@@ -125,17 +125,17 @@ func TestPredictRunAnew(t *testing.T) {
 		t.Errorf("while it runs, predicted:\n%s", got)
 	}
 	third := walk{t: t, dir: dir, builder: dial(t, own.Address())}
-	builds := 3
-	for ; !third.build()["[3/3]"]; builds++ { // it came before the run began
-		select {
-		case err := <-running:
-			t.Fatalf("the build ran to its end (%v), and none meanwhile waited for its run", err)
-		default:
-		}
+	select {
+	case <-begun:
+	case err := <-running:
+		t.Fatalf("the build ran to its end (%v), and its RUN did not begin", err)
+	}
+	if !third.build()["[3/3]"] {
+		t.Error("a build meanwhile did not wait for the run")
 	}
 	if err := <-running; err != nil {
 		t.Fatal(err)
 	}
-	r.wait(dir, "all builds", func(repo api.Repository) bool { return repo.Definitions[0].Builds == builds }) // two end at once
+	r.wait(dir, "all builds", func(repo api.Repository) bool { return repo.Definitions[0].Builds == 3 }) // two end at once
 	r.predicts(dir, "once it has ended", "hit hit")
 }

@@ -55,6 +55,7 @@ type walk struct {
 	last       string                    // the ref of the last build
 	missed     bool                      // a build was made that the daemon did not see
 	blind      bool                      // the builder is kept from seeing some changes
+	begun      chan struct{}             // closed when a RUN that sleeps has begun, if it is not nil
 	// steps were predicted, and of those that it should know so many not.
 	steps, unknown int
 }
@@ -403,6 +404,12 @@ func (w *walk) try(opt client.SolveOpt) (map[string]bool, error) {
 		defer close(read)
 		for s := range status {
 			sawRun(ran, s)
+			for _, v := range s.Vertexes {
+				if w.begun != nil && v.Started != nil && strings.Contains(v.Name, "sleep") {
+					close(w.begun)
+					w.begun = nil
+				}
+			}
 		}
 	}()
 	opt.Ref, opt.Frontend = "walk"+rand.Text(), "dockerfile.v0"
