@@ -23,7 +23,7 @@ func buildkitChecks(in Input) []Suggestion {
 		s := Suggestion{
 			Rule: config.BuildKitRules + w.Rule, Title: text, Lines: dockerfile.Lines{From: w.Line, To: w.Line}, Proof: Advice, URL: w.URL,
 			Evidence: "Each build prints it as a warning of the check " + w.Rule + ".",
-			Obstacle: "the check names no mend; its page does",
+			Obstacle: "the check does not say what to write instead; its page does",
 		}
 		_, told := toldBy(s.Rule)
 		at := slices.IndexFunc(found, func(o Suggestion) bool { return !told && o.Rule == s.Rule && o.Title == s.Title })

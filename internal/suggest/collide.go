@@ -99,7 +99,7 @@ func (m *move) leaveOut(b Build, i int, inst install, output string, many bool) 
 		return output + " is not ignored, and other builds share the ignore file: add it there first"
 	}
 	if by := m.otherTaker(b, output+"/x/x.js"); by != "" {
-		return fmt.Sprintf("%s is not ignored, and `%s` takes it as well", output, by)
+		return fmt.Sprintf("%s is not ignored, and `%s` takes it as well: add %s to the ignore file first, if that does not need it", output, short(by), line)
 	}
 	m.leave(line)
 	return ""
