@@ -221,7 +221,7 @@ func viewRun(v *stageView, i int) runView {
 		if len(view.installs) > 0 {
 			view.tail = true
 			last := n - 1
-			for slices.ContainsFunc(view.again, func(a command) bool { return a.from == s.commands[last].from }) {
+			for s.chain && slices.ContainsFunc(view.again, func(a command) bool { return a.from == s.commands[last].from }) {
 				last--
 			}
 			view.headEnd, view.tailFrom = s.commands[last].to, c.from

@@ -60,6 +60,9 @@ func (m *move) suggestion(in Input) (Suggestion, bool) {
 func (m *move) wish(in Input, s *Suggestion) bool {
 	free, b := *m, in.Builds[0]
 	if run := m.view.stage.Instructions[m.last].Run; m.run.tail {
+		if m.run.headEnd > m.run.tailFrom {
+			return false // no place is known at which it could be cut
+		}
 		_, head := run.Offset(m.run.headEnd - 1)
 		if _, tail := run.Offset(m.run.tailFrom); !head || !tail {
 			return false

@@ -66,6 +66,17 @@ func parseRun(r *dockerfile.Run, shell []string) script {
 	if err != nil || len(f.Stmts) == 0 {
 		return opaque
 	}
+	if inner := handed(f); inner != nil {
+		// Of what stands in quotes no place in the file is known, so that it cannot be cut.
+		var s script
+		for _, stmt := range inner.Stmts {
+			s.commands = flatten(s.commands, stmt)
+		}
+		for i := range s.commands {
+			s.commands[i].from, s.commands[i].to = 0, len(r.Given)
+		}
+		return s
+	}
 	s := script{chain: len(f.Stmts) == 1 && !f.Stmts[0].Semicolon.IsValid()}
 	for _, stmt := range f.Stmts {
 		s.commands = flatten(s.commands, stmt)
@@ -121,6 +132,36 @@ func piped(stmt *syntax.Stmt) *syntax.File {
 		return nil
 	}
 	return f
+}
+
+// handed returns the script that a shell of its own is given as a word, where that is
+// all there is: `bash -c "…"`; nil for anything else.
+func handed(f *syntax.File) *syntax.File {
+	if len(f.Stmts) != 1 || !plain(f.Stmts[0]) {
+		return nil
+	}
+	call, ok := f.Stmts[0].Cmd.(*syntax.CallExpr)
+	if !ok || len(call.Assigns) > 0 || len(call.Args) < 3 {
+		return nil
+	}
+	var words []string
+	for _, w := range call.Args {
+		text, ok := wordText(w, nil)
+		if !ok {
+			return nil
+		}
+		words = append(words, text)
+	}
+	flag, text := words[len(words)-2], words[len(words)-1]
+	flags := slices.ContainsFunc(words[1:len(words)-1], func(w string) bool { return len(w) < 2 || strings.Trim(w, "-ceux") != "" })
+	if !posix(words[:1]) || flags || !strings.HasSuffix(flag, "c") || strings.ContainsAny(text, "$`\\") {
+		return nil
+	}
+	inner, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(text), "")
+	if err != nil || len(inner.Stmts) == 0 {
+		return nil
+	}
+	return inner
 }
 
 // redirect notes what redirections read and write. It reports false for one that

@@ -206,6 +206,6 @@ func editsActivation(r *dockerfile.Run) bool {
 // activation matches what activates a virtual environment, activator the name of the
 // script that does.
 var (
-	activation = regexp.MustCompile(`(^|[\s;&|({])(\.|source)\s+[^\s;&|<>]*/activate\b`)
+	activation = regexp.MustCompile(`(^|[\s;&|({"'])(\.|source)\s+[^\s;&|<>]*/activate\b`)
 	activator  = regexp.MustCompile(`(^|[^-\w])activate\b`)
 )
