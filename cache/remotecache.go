@@ -164,6 +164,9 @@ func newChain(held cacheimporttypes.CacheConfig, have map[digest.Digest]bool) (c
 				if l.LinkIndex < 0 || l.LinkIndex >= len(held.Records) {
 					return chain{}, fmt.Errorf("record %d of the cache takes in one that is not there", i)
 				}
+				if unkept(held.Records[l.LinkIndex]) {
+					return chain{}, fmt.Errorf("record %d of the cache takes in files that were sent for one build", i)
+				}
 			}
 		}
 		for _, res := range rec.Results {
@@ -185,6 +188,12 @@ func newChain(held cacheimporttypes.CacheConfig, have map[digest.Digest]bool) (c
 		}
 	}
 	return c, c.checkLoops()
+}
+
+// unkept reports a record of files that were sent for one build, which is of no use to
+// another.
+func unkept(rec cacheimporttypes.CacheRecord) bool {
+	return strings.HasPrefix(string(rec.Digest), "random:")
 }
 
 // layersThere reports whether a layer and all below it are there.
@@ -286,8 +295,8 @@ func (m *Mirror) addChain(c chain, name string, ops map[string]operand, roots ma
 		return KeyID(fmt.Sprint(name, record))
 	}
 	for i, rec := range c.records {
-		if strings.HasPrefix(string(rec.Digest), "random:") {
-			continue // of files that were sent for one build
+		if unkept(rec) {
+			continue
 		}
 		switch {
 		case c.lives[i] && lacking[rec.Digest]:
