@@ -88,7 +88,11 @@ func (w *walk) change() string {
 		return "files " + w.ops[i].local
 	case what < 7 && op.local == "":
 		name, _, _ := strings.Cut(op.does, ".")
-		op.does, op.effect = fmt.Sprint(name, ".", w.IntN(3)), w.IntN(3)
+		version, effect := w.IntN(3), w.IntN(3)
+		if op.told {
+			effect = version % 2 // what it does says what it gives
+		}
+		op.does, op.effect = fmt.Sprint(name, ".", version), effect
 		return "edit " + op.does
 	case what < 9 && len(op.inputs) > 0:
 		op.ignore = true
