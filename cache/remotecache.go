@@ -249,6 +249,7 @@ func (c chain) checkLoops() error {
 // (BuildKit: solver.combinedCacheManager.Query). known is g by the digests that m knows.
 func (m *Mirror) With(remotes []*RemoteCache, g, known Graph) *Mirror {
 	next := m.clone()
+	next.elsewhere = map[KeyID]string{}
 	ops, roots, selectors := map[string]operand{}, map[string]KeyID{}, map[string]string{"": ""}
 	for i, n := range g.Nodes {
 		for j, d := range n.Digests {
@@ -292,7 +293,9 @@ func (m *Mirror) addChain(c chain, name string, ops map[string]operand, roots ma
 		if root, ok := roots[string(rec.Digest)]; ok && len(rec.Inputs) == 0 {
 			return root
 		}
-		return KeyID(fmt.Sprint(name, record))
+		k := KeyID(fmt.Sprint(name, record))
+		m.elsewhere[k] = name
+		return k
 	}
 	for i, rec := range c.records {
 		if unkept(rec) {

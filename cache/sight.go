@@ -1,6 +1,9 @@
 package cache
 
-import "cmp"
+import (
+	"cmp"
+	"slices"
+)
 
 // A sighting is the keys that a node of a graph is found to have, before and
 // after its result is there.
@@ -26,6 +29,7 @@ type sighting struct {
 	// keys of the node than sure, though content could lead to others.
 	fast    []KeyID
 	settled bool
+	source  bool // it takes nothing in: its keys are the same everywhere
 }
 
 // find looks for the keys of g's nodes.
@@ -48,6 +52,7 @@ func (m *Mirror) sight(n Node, found []sighting) sighting {
 			s.sure = union(s.sure, []KeyID{rootKey(d, n.Output)})
 		}
 		s.might, s.late, s.shown, s.result, s.fast, s.settled = s.sure, s.sure, s.sure, s.sure, s.sure, true
+		s.source = true
 		return s
 	case !n.NoCache:
 		m.probe(n, found, &s)
@@ -135,17 +140,36 @@ func (m *Mirror) complete(n Node, found []sighting, s *sighting) {
 	}
 }
 
-// stored returns the key under which the result of an execution of n would be
-// stored, if it is one that is known (BuildKit: cacheManager.getIDFromDeps).
+// stored returns the keys under which the result of an execution of n would be
+// stored and, in caches elsewhere, be looked for, as far as they are known.
 func (m *Mirror) stored(n Node, found []sighting) []KeyID {
+	keys, asked := m.storedIn("", n, found), map[string]bool{"": true}
+	for _, in := range n.Inputs {
+		for _, k := range found[in.Node].result {
+			if name := m.elsewhere[k]; !asked[name] {
+				asked[name] = true
+				keys = union(keys, m.storedIn(name, n, found))
+			}
+		}
+	}
+	return keys
+}
+
+// storedIn is stored for one cache (BuildKit: cacheManager.getIDFromDeps).
+func (m *Mirror) storedIn(name string, n Node, found []sighting) []KeyID {
 	var matches []KeyID
 	for i, in := range n.Inputs {
-		froms := in.froms(found[in.Node].result)
+		from := found[in.Node]
+		keys := slices.DeleteFunc(slices.Clone(from.result), func(k KeyID) bool { return m.elsewhere[k] != name && !from.source })
+		if name != "" && len(keys) == 0 {
+			return nil // only the builder's own cache has what was found by content found by the key, too
+		}
+		froms := in.froms(keys)
 		if len(froms) == 0 {
 			return nil // a key that nothing leads on from yet
 		}
 		for _, f := range froms {
-			to := m.links[n.link(i, f.key, f.selector)]
+			to := slices.DeleteFunc(slices.Clone(m.links[n.link(i, f.key, f.selector)]), func(k KeyID) bool { return m.elsewhere[k] != name })
 			if i == 0 {
 				matches = union(matches, to)
 			} else {

@@ -8,7 +8,6 @@ package cache_test
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -275,69 +274,75 @@ func TestPredictIsTheSolvers(t *testing.T) {
 
 // walkSolver returns how many predictions there were, and how many of them are none.
 func walkSolver(t *testing.T, seed uint64, imports bool) (unknown, total int) {
-	on := &shelf{have: map[string]*result{}, loaded: map[string]bool{}, brought: map[string][]string{}}
-	keys := solver.NewCacheManager(t.Context(), "test", solver.NewInMemoryCacheStorage(), on)
-	s := solver.NewSolver(solver.SolverOpt{
-		ResolveOpFunc: func(v solver.Vertex, _ solver.Builder) (solver.Op, error) { return v.Sys().(solver.Op), nil },
-		DefaultCache:  keys,
-	})
-	defer s.Close()
-	w := &walk{Rand: rand.New(rand.NewPCG(seed, 0)), shelf: on, results: map[cache.KeyID][]string{}, kept: map[fact]cache.Fact{}}
+	w := newWalk(t, seed)
 	w.draw()
 	what := "start"
 	for step := range 12 {
-		g := graphOf(w.ops)
-		known, mirror := sealed(g), w.mirror
-		var from []solver.CacheManager
-		if imports && w.IntN(2) == 0 && len(w.exports) > 0 {
-			var held []*cache.RemoteCache
-			for _, e := range w.exports {
-				from, held = append(from, e.manager(t, on)), append(held, e.read(t))
-			}
-			mirror = mirror.With(held, g, known)
+		var from []*export
+		if imports && w.IntN(2) == 0 {
+			from = w.exports
 		}
-		predicted := mirror.Predict(known)
-		fates, made := build(t, s, on, w.ops, from, func(built solver.CachedResult) {
+		u, n := w.build(t, fmt.Sprintf("build %d after %s", step, what), from, func(built solver.CachedResult) {
 			if imports && w.IntN(3) == 0 {
-				w.export(t, built)
+				w.export(t, built, []solver.CacheExportMode{solver.CacheExportModeMin, solver.CacheExportModeMax}[w.IntN(2)])
 			}
 		})
-		for i, p := range predicted {
-			if len(g.Nodes[i].Inputs) == 0 {
-				continue
-			}
-			total++
-			if p.Forecast == cache.Unknown {
-				unknown++
-				continue
-			}
-			if (p.Forecast == cache.WillMiss) != (fates[i] == cache.Made) {
-				t.Fatalf("build %d after %s, with %d caches elsewhere: node %d %s predicted %s, was %v\n%s", step, what, len(from), i, w.ops[i].does, p.Forecast, fates[i], dump(w.ops, predicted, fates))
-			}
-		}
-		var stored []cache.KeyID
-		var perhaps map[cache.KeyID]int
-		w.mirror, stored, perhaps = w.mirror.Learn(known, fates, len(from) > 0)
+		unknown, total = unknown+u, total+n
 		w.keep()
-		for i, key := range stored {
-			if key != "" {
-				perhaps[key] = i
-			}
-		}
-		for key, i := range perhaps {
-			w.results[key] = append(w.results[key], on.brought[w.ops[i].does]...)
-		}
-		for i, id := range made {
-			if stored[i] != "" {
-				w.results[stored[i]] = append(w.results[stored[i]], id)
-			}
-		}
 		what = w.change()
 		// A prune ends with it, garbage collection has it done later.
 		if w.IntN(4) == 0 {
-			if err := keys.ReleaseUnreferenced(t.Context()); err != nil {
-				t.Fatal(err)
-			}
+			w.release(t)
+		}
+	}
+	return unknown, total
+}
+
+// build predicts a build that looks into caches elsewhere, has BuildKit's solver do
+// it, and learns from it. It returns how many predictions there were, and how many of
+// them are none.
+func (w *walk) build(t *testing.T, name string, from []*export, export func(solver.CachedResult)) (unknown, total int) {
+	t.Helper()
+	g := graphOf(w.ops)
+	known, mirror := sealed(g), w.mirror
+	var remote []solver.CacheManager
+	var held []*cache.RemoteCache
+	for _, e := range from {
+		remote, held = append(remote, e.manager(t, w.shelf)), append(held, e.read(t))
+	}
+	if len(from) > 0 {
+		mirror = mirror.With(held, g, known)
+	}
+	predicted := mirror.Predict(known)
+	fates, made := build(t, w.solver, w.shelf, w.ops, remote, export)
+	for i, p := range predicted {
+		if len(g.Nodes[i].Inputs) == 0 {
+			continue
+		}
+		total++
+		if p.Forecast == cache.Unknown {
+			unknown++
+			continue
+		}
+		if (p.Forecast == cache.WillMiss) != (fates[i] == cache.Made) {
+			t.Fatalf("%s, with %d caches elsewhere: node %d %s predicted %s, was %v\n%s", name, len(from), i, w.ops[i].does, p.Forecast, fates[i], dump(w.ops, predicted, fates))
+		}
+	}
+	var stored []cache.KeyID
+	var perhaps map[cache.KeyID]int
+	w.mirror, stored, perhaps = w.mirror.Learn(known, fates, len(from) > 0)
+	w.note()
+	for i, key := range stored {
+		if key != "" {
+			w.stored[w.ops[i].does], perhaps[key] = key, i
+		}
+	}
+	for key, i := range perhaps {
+		w.results[key] = append(w.results[key], w.shelf.brought[w.ops[i].does]...)
+	}
+	for i, id := range made {
+		if stored[i] != "" {
+			w.results[stored[i]] = append(w.results[stored[i]], id)
 		}
 	}
 	return unknown, total

@@ -33,12 +33,12 @@ type export struct {
 
 // export keeps what was built in a cache elsewhere: all of it, or what the last
 // operation gave.
-func (w *walk) export(t *testing.T, built solver.CachedResult) {
+func (w *walk) export(t *testing.T, built solver.CachedResult, mode solver.CacheExportMode) {
 	t.Helper()
 	e := &export{results: map[string]*result{}}
 	chains := cacheimport.NewCacheChains()
 	opt := solver.CacheExportOpt{
-		Mode: []solver.CacheExportMode{solver.CacheExportModeMin, solver.CacheExportModeMax}[w.IntN(2)],
+		Mode: mode,
 		ResolveRemotes: func(_ context.Context, r solver.Result) ([]*solver.Remote, error) {
 			remote := &solver.Remote{}
 			for _, layer := range r.Sys().(*result).layers {

@@ -10,6 +10,9 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"testing"
+
+	"github.com/moby/buildkit/solver"
 
 	"github.com/stokerd/stoker/cache"
 )
@@ -18,8 +21,11 @@ import (
 type walk struct {
 	*rand.Rand
 	ops     []operation
+	solver  *solver.Solver
+	keys    solver.CacheManager
 	shelf   *shelf
 	mirror  *cache.Mirror
+	stored  map[string]cache.KeyID   // the latest keys of operations by what they do
 	results map[cache.KeyID][]string // ids of those that the builder holds
 	kept    map[fact]cache.Fact      // what the mirror says
 	exports []*export                // caches elsewhere, the latest two
@@ -30,6 +36,21 @@ type fact struct {
 	kind cache.FactKind
 	link cache.Link
 	key  cache.KeyID
+}
+
+func newWalk(t *testing.T, seed uint64) *walk {
+	w := &walk{
+		Rand:    rand.New(rand.NewPCG(seed, 0)),
+		shelf:   &shelf{have: map[string]*result{}, loaded: map[string]bool{}, brought: map[string][]string{}},
+		results: map[cache.KeyID][]string{}, kept: map[fact]cache.Fact{}, stored: map[string]cache.KeyID{},
+	}
+	w.keys = solver.NewCacheManager(t.Context(), "test", solver.NewInMemoryCacheStorage(), w.shelf)
+	w.solver = solver.NewSolver(solver.SolverOpt{
+		ResolveOpFunc: func(v solver.Vertex, _ solver.Builder) (solver.Op, error) { return v.Sys().(solver.Op), nil },
+		DefaultCache:  w.keys,
+	})
+	t.Cleanup(w.solver.Close)
+	return w
 }
 
 func (w *walk) draw() {
@@ -108,10 +129,7 @@ func (w *walk) prune() string {
 		if w.IntN(3) > 0 {
 			continue
 		}
-		for _, id := range w.results[key] {
-			delete(w.shelf.have, id)
-		}
-		delete(w.results, key)
+		w.drop(key)
 		gone[key] = cache.Gone
 		if w.IntN(4) == 0 {
 			gone[key] = cache.Perhaps
@@ -120,6 +138,22 @@ func (w *walk) prune() string {
 	w.mirror = w.mirror.Mark(gone)
 	w.keep()
 	return fmt.Sprint("prune ", len(gone))
+}
+
+// drop makes the results of a key go.
+func (w *walk) drop(key cache.KeyID) {
+	for _, id := range w.results[key] {
+		delete(w.shelf.have, id)
+	}
+	delete(w.results, key)
+}
+
+// release has the builder forget the keys of results that went.
+func (w *walk) release(t *testing.T) {
+	t.Helper()
+	if err := w.keys.ReleaseUnreferenced(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // keep notes what is new, and now and then goes on with what was noted of the

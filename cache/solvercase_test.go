@@ -1,0 +1,112 @@
+// Of solver_test.go, which says why.
+
+//go:build !race
+
+package cache_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/moby/buildkit/solver"
+
+	"github.com/stokerd/stoker/cache"
+)
+
+// TestPredictCases has BuildKit's own solver do what a walk once was wrong about.
+func TestPredictCases(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		// ops are what is built, one a line: its name, then what it takes in. What is
+		// called files or text is a local source or a heredoc, and of a:x the content
+		// at x counts.
+		ops   string
+		steps string // see walk.do
+	}{{
+		// A cache elsewhere learns no link in a build, and none is from the key of local
+		// files: what was made from them has no key there.
+		name: "what was made from local files is not found elsewhere",
+		ops: `
+			base
+			files
+			a base
+			b a files:x
+			c b`,
+		steps: "build and export, prune c, no-cache a, build elsewhere",
+	}} {
+		t.Run(tt.name, func(t *testing.T) {
+			for range 20 { // the solver's goroutines race
+				w := newWalk(t, 0)
+				w.read(tt.ops)
+				for step := range strings.SplitSeq(tt.steps, ", ") {
+					w.do(t, step)
+				}
+			}
+		})
+	}
+}
+
+// read makes operations of their names.
+func (w *walk) read(ops string) {
+	index := map[string]int{}
+	for line := range strings.Lines(ops) {
+		fields := strings.Fields(line)
+		if len(fields) == 0 {
+			continue
+		}
+		op := operation{does: fields[0], told: fields[0] == "text"}
+		if fields[0] == "files" {
+			op.local = "files"
+		}
+		for _, in := range fields[1:] {
+			of, selector, byContent := strings.Cut(in, ":")
+			op.inputs = append(op.inputs, operand{of: index[of], selector: selector, byContent: byContent})
+		}
+		index[fields[0]] = len(w.ops)
+		w.ops = append(w.ops, op)
+	}
+}
+
+// do does one step: build [elsewhere] [and export], prune OP, perhaps OP (prune it, but
+// do not tell), release, no-cache OP, or edit OP NEW.
+func (w *walk) do(t *testing.T, step string) {
+	t.Helper()
+	fields := strings.Fields(step)
+	at := func(name string) *operation {
+		i := slices.IndexFunc(w.ops, func(o operation) bool { return o.does == name })
+		if i < 0 {
+			t.Fatalf("%s: there is no %s", step, name)
+		}
+		return &w.ops[i]
+	}
+	switch fields[0] {
+	case "build":
+		var from []*export
+		if slices.Contains(fields, "elsewhere") {
+			from = w.exports
+		}
+		w.build(t, step, from, func(built solver.CachedResult) {
+			if slices.Contains(fields, "export") {
+				w.export(t, built, solver.CacheExportModeMax)
+			}
+		})
+		for i := range w.ops {
+			w.ops[i].ignore = false
+		}
+	case "prune", "perhaps":
+		key := w.stored[fields[1]]
+		w.drop(key)
+		life := map[string]cache.Life{"prune": cache.Gone, "perhaps": cache.Perhaps}[fields[0]]
+		w.mirror = w.mirror.Mark(map[cache.KeyID]cache.Life{key: life})
+	case "release":
+		w.release(t)
+	case "no-cache":
+		at(fields[1]).ignore = true
+	case "edit":
+		at(fields[1]).does = fields[2]
+	default:
+		t.Fatal(fmt.Sprint("what is ", step, "?"))
+	}
+}
