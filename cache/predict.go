@@ -1,6 +1,9 @@
 package cache
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // A Forecast says what will become of a node or step if it is built now.
 type Forecast string
@@ -132,11 +135,14 @@ func (p *predictor) decide(n int) {
 		p.lookFurther(n, want.keys, want.reason)
 		return
 	}
-	if life == Gone && p.mirror.life(s.late) == Live {
-		p.reveal(n, want)
-		return
-	}
 	reason := s.reason
+	if life == Gone && p.mirror.life(s.late) == Live {
+		if !vagueInput(p.graph.Nodes[n], p.found) {
+			p.reveal(n, want)
+			return
+		}
+		reason = cmp.Or(reason, ByStageContent)
+	}
 	if life == Perhaps {
 		reason = PerhapsGone
 	}

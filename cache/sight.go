@@ -24,6 +24,9 @@ type sighting struct {
 	// that is known.
 	oneOf []KeyID
 	open  bool // the result may have a key that is not among these
+	// vague reports that the result may lack a key of these: content that nobody
+	// knows can make it have another instead.
+	vague bool
 	// fast are the keys that are found while the results of inputs are neither
 	// there nor asked for. settled reports that the solver looks for no more
 	// keys of the node than sure, though content could lead to others.
@@ -130,14 +133,45 @@ func (m *Mirror) complete(n Node, found []sighting, s *sighting) {
 	}
 	if len(s.result) == 0 {
 		s.result = m.stored(n, found)
+		s.vague = m.storedElse(n, found, s.result)
 		s.open = s.anything || n.NoCache || m.life(s.might) != Gone
 		for _, in := range n.Inputs {
 			s.open = s.open || found[in.Node].open
 		}
 	}
+	if m.life(s.sure) != Live {
+		s.vague = s.vague || vagueInput(n, found)
+	}
 	if !n.NoCache {
 		s.shown = union(s.late, s.result)
 	}
+}
+
+// vagueInput reports whether something that n takes in is vague.
+func vagueInput(n Node, found []sighting) bool {
+	return slices.ContainsFunc(n.Inputs, func(in Input) bool { return found[in.Node].vague })
+}
+
+// storedElse reports whether the result of an execution of n may be stored under one
+// other than keys: the content of a stage can lead to more, and any of those to which
+// all lead will do for the builder.
+func (m *Mirror) storedElse(n Node, found []sighting, keys []KeyID) bool {
+	var others []KeyID
+	unknown := false
+	for i, in := range n.Inputs {
+		var to []KeyID
+		for _, f := range in.froms(found[in.Node].result) {
+			to = union(to, m.links[n.link(i, f.key, f.selector)])
+		}
+		if in.ByContent && in.Content == "" {
+			unknown, to = true, union(to, m.madeOf(n, i))
+		}
+		if to = subtract(to, keys); i > 0 {
+			to = intersect(others, to)
+		}
+		others = to
+	}
+	return unknown && len(others) > 0
 }
 
 // stored returns the keys under which the result of an execution of n would be

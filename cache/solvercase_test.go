@@ -7,6 +7,7 @@ package cache_test
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -35,6 +36,18 @@ func TestPredictCases(t *testing.T) {
 			b a files:x
 			c b`,
 		steps: "build and export, prune c, no-cache a, build elsewhere",
+	}, {
+		// The third time b gives what it once gave from other files: c, which is made, has
+		// either of the keys to which that and its definition lead, and d one result of two.
+		name: "what was made has one of two keys",
+		ops: `
+			base
+			files
+			a base
+			b a files:x
+			c a b:y
+			d c`,
+		steps: "build, prune d, files files2, effect b 1, build, effect b 13, no-cache a, build",
 	}} {
 		t.Run(tt.name, func(t *testing.T) {
 			for range 20 { // the solver's goroutines race
@@ -69,8 +82,8 @@ func (w *walk) read(ops string) {
 	}
 }
 
-// do does one step: build [elsewhere] [and export], prune OP, perhaps OP (prune it, but
-// do not tell), release, no-cache OP, or edit OP NEW.
+// do does one step: build [elsewhere] [and export], prune OP, no-cache OP, files CONTENT,
+// or effect OP NUMBER.
 func (w *walk) do(t *testing.T, step string) {
 	t.Helper()
 	fields := strings.Fields(step)
@@ -95,17 +108,20 @@ func (w *walk) do(t *testing.T, step string) {
 		for i := range w.ops {
 			w.ops[i].ignore = false
 		}
-	case "prune", "perhaps":
+	case "prune":
 		key := w.stored[fields[1]]
 		w.drop(key)
-		life := map[string]cache.Life{"prune": cache.Gone, "perhaps": cache.Perhaps}[fields[0]]
-		w.mirror = w.mirror.Mark(map[cache.KeyID]cache.Life{key: life})
-	case "release":
-		w.release(t)
+		w.mirror = w.mirror.Mark(map[cache.KeyID]cache.Life{key: cache.Gone})
 	case "no-cache":
 		at(fields[1]).ignore = true
-	case "edit":
-		at(fields[1]).does = fields[2]
+	case "files":
+		w.ops[slices.IndexFunc(w.ops, func(o operation) bool { return o.local != "" })].local = fields[1]
+	case "effect": // what it does comes out as something else, as where it takes from the network
+		effect, err := strconv.Atoi(fields[2])
+		if err != nil {
+			t.Fatal(err)
+		}
+		at(fields[1]).effect = effect
 	default:
 		t.Fatal(fmt.Sprint("what is ", step, "?"))
 	}
