@@ -244,9 +244,10 @@ func (c chain) checkLoops() error {
 }
 
 // With returns m with what caches elsewhere hold, for a build of g that looks into
-// them, too: the solver asks all, and takes what any has. Of keys that are the same in
-// two of them it sees one, so that a result which only one has is perhaps not found
-// (BuildKit: solver.combinedCacheManager.Query). known is g by the digests that m knows.
+// them, too: the solver asks all, and takes what any has. Of a key that is the same in
+// two of them it sees that of the one which answers first, and looks for results there
+// (BuildKit: solver.combinedCacheManager.Query): what several hold is perhaps found.
+// known is g by the digests that m knows.
 func (m *Mirror) With(remotes []*RemoteCache, g, known Graph) *Mirror {
 	next := m.clone()
 	next.elsewhere = map[KeyID]string{}
@@ -265,29 +266,25 @@ func (m *Mirror) With(remotes []*RemoteCache, g, known Graph) *Mirror {
 			}
 		}
 	}
-	lacking := map[digest.Digest]bool{}
+	life, chains := Live, 0
 	for _, remote := range remotes {
-		for _, c := range remote.chains {
-			for i, rec := range c.records {
-				lacking[rec.Digest] = lacking[rec.Digest] || !c.lives[i]
-			}
+		if chains += len(remote.chains); chains > 1 {
+			life = Perhaps
 		}
 	}
 	for r, remote := range remotes {
 		for c, chain := range remote.chains {
-			if len(remotes)+len(remote.chains) == 2 {
-				clear(lacking)
-			}
-			next.addChain(chain, fmt.Sprintf("elsewhere %d %d ", r, c), ops, roots, selectors, lacking)
+			next.addChain(chain, fmt.Sprintf("elsewhere %d %d ", r, c), life, ops, roots, selectors)
 		}
 	}
 	next.stale, next.news = m != nil && m.stale, news{}
 	return next
 }
 
-// addChain adds what ops, roots and selectors give the names of that m knows. Keys
-// that follow from others are m's own only where they are met in the same cache.
-func (m *Mirror) addChain(c chain, name string, ops map[string]operand, roots map[string]KeyID, selectors map[string]string, lacking map[digest.Digest]bool) {
+// addChain adds what ops, roots and selectors give the names of that m knows; life is
+// that of its results. Keys that follow from others are m's own only where they are met
+// in the same cache.
+func (m *Mirror) addChain(c chain, name string, life Life, ops map[string]operand, roots map[string]KeyID, selectors map[string]string) {
 	key := func(record int) KeyID {
 		rec := c.records[record]
 		if root, ok := roots[string(rec.Digest)]; ok && len(rec.Inputs) == 0 {
@@ -301,11 +298,8 @@ func (m *Mirror) addChain(c chain, name string, ops map[string]operand, roots ma
 		if unkept(rec) {
 			continue
 		}
-		switch {
-		case c.lives[i] && lacking[rec.Digest]:
-			m.mark(key(i), Perhaps)
-		case c.lives[i]:
-			m.mark(key(i), Live)
+		if k := key(i); c.lives[i] && m.results[k] != Live {
+			m.mark(k, life)
 		}
 		op, ok := ops[string(rec.Digest)]
 		for input := 0; ok && input < len(rec.Inputs); input++ {

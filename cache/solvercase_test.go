@@ -12,8 +12,6 @@ import (
 	"testing"
 
 	"github.com/moby/buildkit/solver"
-
-	"github.com/stokerd/stoker/cache"
 )
 
 // TestPredictCases has BuildKit's own solver do what a walk once was wrong about.
@@ -109,9 +107,7 @@ func (w *walk) do(t *testing.T, step string) {
 			w.ops[i].ignore = false
 		}
 	case "prune":
-		key := w.stored[fields[1]]
-		w.drop(key)
-		w.mirror = w.mirror.Mark(map[cache.KeyID]cache.Life{key: cache.Gone})
+		w.mirror = w.mirror.Mark(w.drop(w.stored[fields[1]]))
 	case "no-cache":
 		at(fields[1]).ignore = true
 	case "files":

@@ -129,8 +129,10 @@ func (w *walk) prune() string {
 		if w.IntN(3) > 0 {
 			continue
 		}
-		w.drop(key)
-		gone[key] = cache.Gone
+		if w.results[key] == nil {
+			continue
+		}
+		maps.Copy(gone, w.drop(key))
 		if w.IntN(4) == 0 {
 			gone[key] = cache.Perhaps
 		}
@@ -140,12 +142,28 @@ func (w *walk) prune() string {
 	return fmt.Sprint("prune ", len(gone))
 }
 
-// drop makes the results of a key go.
-func (w *walk) drop(key cache.KeyID) {
-	for _, id := range w.results[key] {
+// drop makes the results of a key go, and returns what becomes known by that. What was
+// brought may be that of several keys: where it goes for one, the others may have lost
+// theirs.
+func (w *walk) drop(key cache.KeyID) map[cache.KeyID]cache.Life {
+	lives, gone := map[cache.KeyID]cache.Life{key: cache.Gone}, w.results[key]
+	for _, id := range gone {
 		delete(w.shelf.have, id)
 	}
 	delete(w.results, key)
+	for other, ids := range w.results {
+		left := slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return slices.Contains(gone, id) })
+		switch {
+		case len(left) == len(ids):
+		case len(left) == 0:
+			lives[other] = cache.Gone
+			delete(w.results, other)
+		default:
+			lives[other] = cache.Perhaps
+			w.results[other] = left
+		}
+	}
+	return lives
 }
 
 // release has the builder forget the keys of results that went.
