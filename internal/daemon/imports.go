@@ -23,8 +23,9 @@ const (
 // so that what is known stays true; they hold digests over values, so they are kept in
 // memory only.
 type imports struct {
-	mu   sync.Mutex
-	read map[imported]*cache.RemoteCache
+	mu     sync.Mutex // guards the fields below
+	read   map[imported]*cache.RemoteCache
+	failed map[string]time.Time // by name, when it could not be read
 }
 
 // imported is a cache that a builder was seen to import.
@@ -33,7 +34,9 @@ type imported struct {
 	pinned  string // name and digest
 }
 
-func newImports() *imports { return &imports{read: map[imported]*cache.RemoteCache{}} }
+func newImports() *imports {
+	return &imports{read: map[imported]*cache.RemoteCache{}, failed: map[string]time.Time{}}
+}
 
 // elsewhere returns what the caches hold that builds of def look into beside the
 // builder's own, and whether it is known of all of them. Somebody else's registry is
@@ -42,25 +45,44 @@ func (d *Daemon) elsewhere(ctx context.Context, node *buildkit.Builder, def buil
 	if len(def.Imports) == 0 {
 		return nil, true
 	}
-	ctx, cancel := context.WithTimeout(ctx, importTimeout)
+	limited, cancel := context.WithTimeout(ctx, importTimeout)
 	defer cancel()
 	all = allowed
 	for _, i := range def.Imports {
-		if i.Ref == "" || !allowed {
+		if i.Ref == "" || !allowed || d.imports.failing(i.Ref) {
 			all = false
 			continue
 		}
-		one, err := d.imports.of(ctx, node, d.account(node).name, i.Ref)
+		one, err := d.imports.of(limited, node, d.account(node).name, i.Ref)
 		switch {
 		case err != nil:
 			// Its name may hold the value of an arg, and the error the name.
 			d.log.Debug("a cache elsewhere was not read")
-			all = false
+			if all = false; ctx.Err() == nil {
+				d.imports.fail(i.Ref)
+			}
 		case one != nil:
 			held = append(held, one)
 		}
 	}
 	return held, all
+}
+
+// failing reports whether a name could not be read a moment ago. It is left alone for
+// a while: a registry that does not answer would hold up each prediction.
+func (i *imports) failing(ref string) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return time.Since(i.failed[ref]) < retryImage
+}
+
+func (i *imports) fail(ref string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if len(i.failed) >= mostImports {
+		clear(i.failed)
+	}
+	i.failed[ref] = time.Now()
 }
 
 // of returns what the cache holds that a registry keeps as ref, nil if a build would

@@ -28,10 +28,11 @@ func TestPredictImports(t *testing.T) {
 	from := func(refs ...string) {
 		write(t, filepath.Join(dir, "compose.yaml"), "services:\n  app:\n    build:\n      context: .\n      cache_from: [\""+strings.Join(refs, "\", \"")+"\"]\n")
 	}
-	var asked atomic.Int64
+	var asked, answer atomic.Int64
+	answer.Store(http.StatusNotFound)
 	empty := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		asked.Add(1)
-		http.NotFound(w, nil)
+		w.WriteHeader(int(answer.Load()))
 	}))
 	defer empty.Close()
 	from(strings.TrimPrefix(empty.URL, "http://") + "/nothing:1")
@@ -46,6 +47,16 @@ func TestPredictImports(t *testing.T) {
 	}
 	if got := outlook(r.foretold(api.Query{Dir: dir})); got != "miss\nmiss" || asked.Load() == 0 {
 		t.Errorf("with a cache that is not there, after %d requests:\n%s", asked.Load(), got)
+	}
+	answer.Store(http.StatusForbidden)
+	asked.Store(0)
+	for range 2 {
+		if got := outlook(r.foretold(api.Query{Dir: dir})); strings.Count(got, "unknown: import: ") != 2 {
+			t.Errorf("with a registry that refuses, predicted:\n%s", got)
+		}
+	}
+	if n := asked.Load(); n != 1 {
+		t.Errorf("a registry that refuses was asked %d times", n)
 	}
 
 	other := walk{t: t, dir: dir, builder: dial(t, own.Address())}
