@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/compose-spec/compose-go/v2/dotenv"
 	"github.com/compose-spec/compose-go/v2/loader"
@@ -403,7 +404,10 @@ func firstSentence(text string) string {
 // reason says why a file cannot be read, without its path.
 func reason(err error) string {
 	var pathErr *os.PathError
-	if errors.As(err, &pathErr) {
+	switch {
+	case errors.Is(err, syscall.ENOTDIR):
+		return syscall.ENOENT.Error() // to whoever looks for the file it is the same
+	case errors.As(err, &pathErr):
 		return pathErr.Err.Error()
 	}
 	return "it " + err.Error()

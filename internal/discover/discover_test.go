@@ -214,3 +214,24 @@ func write(t *testing.T, name, text string) {
 		t.Fatal(err)
 	}
 }
+
+// TestLinkNowhere: a link that leads nowhere is told alike, whether what it should lead
+// through is not there or is a file: nothing tells the daemon of the difference.
+func TestLinkNowhere(t *testing.T) {
+	root := t.TempDir()
+	if err := os.Symlink("away/compose.yaml", filepath.Join(root, "compose.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	for _, what := range []string{"nothing", "a file"} {
+		result, err := discover.Discover(t.Context(), root, config.Config{}, discover.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(result.Problems) != 1 || result.Problems[0].Text != "cannot be read: no such file or directory" {
+			t.Errorf("through %s: %+v", what, result.Problems)
+		}
+		if err := os.WriteFile(filepath.Join(root, "away"), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
