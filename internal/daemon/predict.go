@@ -219,8 +219,9 @@ func predictElsewhere(known account, g cache.Graph, records []string, held []*ca
 		}
 	}
 	for i, n := range nodes {
-		// What the builder holds itself it takes from there.
-		if !whole && n.Forecast == cache.WillMiss && !g.Nodes[i].NoCache {
+		// What the builder holds itself it takes from there; of caches elsewhere it asks
+		// one, if several have a key.
+		if !whole && !g.Nodes[i].NoCache && (n.Forecast == cache.WillMiss || imported != nil && imported[i]) {
 			nodes[i] = cache.Prediction{Forecast: cache.Unknown, Reason: cache.ByImport}
 		}
 	}

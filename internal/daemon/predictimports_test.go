@@ -92,6 +92,10 @@ func TestPredictImports(t *testing.T) {
 	if got := outlook(r.foretold(api.Query{Dir: dir})); strings.Count(got, "unknown: ") != 2 {
 		t.Errorf("with two caches, predicted:\n%s", got)
 	}
+	from(image+":manifest", "type=s3,region=x,bucket=y")
+	if got := outlook(r.foretold(api.Query{Dir: dir})); strings.Count(got, "unknown: ") != 2 {
+		t.Errorf("with one that is not read beside it, predicted:\n%s", got)
+	}
 	write(t, filepath.Join(dir, "src"), nonce+"2")
 	from(image + ":manifest")
 	if got := outlook(r.foretold(api.Query{Dir: dir})); got != "miss\nmiss" {
