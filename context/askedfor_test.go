@@ -3,6 +3,7 @@ package buildctx
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -17,14 +18,45 @@ import (
 
 // An askedFor records which files a builder asked the client for.
 type askedFor struct {
-	mu    sync.Mutex // guards files
+	mu    sync.Mutex // guards what follows
 	files map[string]map[string]bool
+	cut   map[string]int // requests for a local that were not answered to the end
 }
 
 func (a *askedFor) sorted(local string) []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return slices.Sorted(maps.Keys(a.files[local]))
+}
+
+// whole reports whether each request for local was answered to the end. A build
+// that fails takes back what it had asked for.
+func (a *askedFor) whole(local string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.cut[local] == 0
+}
+
+// A watchedFS counts the requests for a local that are under way or cut short.
+type watchedFS struct {
+	fsutil.FS
+	local string
+	asked *askedFor
+}
+
+func (w watchedFS) Walk(ctx context.Context, target string, fn fs.WalkDirFunc) error {
+	w.count(1)
+	err := w.FS.Walk(ctx, target, fn)
+	if err == nil {
+		w.count(-1)
+	}
+	return err
+}
+
+func (w watchedFS) count(n int) {
+	w.asked.mu.Lock()
+	defer w.asked.mu.Unlock()
+	w.asked.cut[w.local] += n
 }
 
 // filter is a [filesync.FilterOptFunc]. It passes over the requests for the
@@ -53,7 +85,7 @@ var _ filesync.FilterOptFunc = (&askedFor{}).filter
 
 // build builds c and exports the result to the returned directory.
 func (c *buildCase) build(t *testing.T, bk *client.Client) (*askedFor, string, error) {
-	asked := &askedFor{files: map[string]map[string]bool{}}
+	asked := &askedFor{files: map[string]map[string]bool{}, cut: map[string]int{}}
 	out := t.TempDir()
 	dirs := map[string]string{"context": c.main, "dockerfile": filepath.Dir(c.def.Dockerfile)}
 	// A COPY that would fail hits where another one of equal content was built.
@@ -68,7 +100,7 @@ func (c *buildCase) build(t *testing.T, bk *client.Client) (*askedFor, string, e
 		if err != nil {
 			t.Fatal(err)
 		}
-		mounts[name] = files
+		mounts[name] = watchedFS{files, name, asked}
 	}
 	_, err := bk.Solve(context.WithoutCancel(t.Context()), nil, client.SolveOpt{
 		Frontend: "dockerfile.v0", FrontendAttrs: attrs, LocalMounts: mounts, LocalFilterOpt: asked.filter,

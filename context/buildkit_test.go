@@ -247,6 +247,10 @@ func (c *buildCase) check(t *testing.T, bk *client.Client) string {
 		if err != nil && len(got) == 0 {
 			continue // it failed before it asked
 		}
+		if err != nil && !asked.whole(l.Name) {
+			// It failed meanwhile, of another local.
+			want = slices.DeleteFunc(want, func(p string) bool { return !slices.Contains(got, p) })
+		}
 		if diff := cmp.Diff(got, want); diff != "" {
 			t.Errorf("sent of %s (-BuildKit +stoker):\n%s%s", l.Name, diff, context)
 		}
