@@ -35,6 +35,9 @@ type Builder struct {
 	Hint      string `json:"hint,omitempty"`
 	// Note says in one line what a builder that answers cannot do.
 	Note string `json:"note,omitempty"`
+	// Unread are builds of its history that are still to be read, as after the
+	// daemon's start.
+	Unread int `json:"unread,omitempty"`
 }
 
 // Repository is one watched repository.

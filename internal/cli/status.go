@@ -202,7 +202,11 @@ func (p printer) builder(b api.Builder) {
 		parts = append(parts, p.dim(p.fit(b.Address, 2)))
 	}
 	p.pieces(parts)
-	for _, text := range []string{b.Hint, b.Note} {
+	reading := ""
+	if b.Unread > 0 {
+		reading = plural(b.Unread, "build") + " of its history to be read still"
+	}
+	for _, text := range []string{b.Hint, b.Note, reading} {
 		if text != "" {
 			p.wrapped(strings.Repeat(" ", 9), p.dim(text))
 		}

@@ -141,7 +141,7 @@ func (r *running) connected() {
 	defer cancel()
 	found := errors.New("found")
 	err := r.Watch(ctx, func(s api.Status) error {
-		if s.Builder.Connected {
+		if s.Builder.Connected && s.Builder.Unread == 0 { // a build that begins is seen
 			return found
 		}
 		return nil

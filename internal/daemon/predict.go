@@ -60,6 +60,15 @@ func (a account) behind() {
 	a.caught.shut()
 }
 
+// toRead returns how many builds are still to be read of those that had ended before
+// the connection.
+func (a account) toRead() int {
+	if a.caught.isOpen() {
+		return 0
+	}
+	return max(int(a.unread.Load()), 1) // the list of them may be on its way
+}
+
 // account returns that of a builder, which lives as long as the daemon, and
 // begins with what the last one knew. A builder that was wiped has other workers,
 // and is another cache.
@@ -274,7 +283,7 @@ func (d *Daemon) Predict(ctx context.Context, req api.PredictRequest) (api.Predi
 	d.lookForUnseen(ctx, repo, p)
 	answer := api.Predict{Schema: api.PredictSchema, Builder: node.Info().Name, Definitions: []api.Prediction{}}
 	if !caught {
-		answer.Unread = max(int(known.unread.Load()), 1) // the list of them may be on its way
+		answer.Unread = max(known.toRead(), 1) // or they have just been read
 	}
 	for _, b := range builds {
 		if b.Selection == nil {

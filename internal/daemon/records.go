@@ -106,6 +106,7 @@ func (d *Daemon) catchUp(ctx context.Context, node *buildkit.Builder, history []
 		if ctx.Err() == nil {
 			known.copies.Behind(false)
 			known.caught.open()
+			d.board.changed()
 		}
 	})
 	known.builds.add(func() { known.caught.wait(ctx) })

@@ -89,6 +89,9 @@ func (d *Daemon) status() api.Status {
 		Builder:      d.builder.wire(),
 		Repositories: []api.Repository{},
 	}
+	if node := d.builder.current(); node != nil {
+		s.Builder.Unread = d.account(node).toRead()
+	}
 	for _, r := range d.all() {
 		s.Repositories = append(s.Repositories, d.describe(r))
 	}
