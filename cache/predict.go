@@ -73,15 +73,18 @@ func (p *predictor) cause(n int) MissCause {
 	switch {
 	case node.NoCache:
 		return ToldTo
-	case p.takesFresh(n):
+	case p.takes(n, WillMiss):
 		return TakesInput
 	case len(p.found[n].sure) > 0:
 		return ResultGone
 	}
 	for i, in := range node.Inputs {
-		if in.Content != "" && !in.Late && len(p.mirror.madeOf(node, i)) > 0 {
+		if in.Content != "" && !in.Late && len(p.mirror.madeOf(node, i)) > 0 && len(p.mirror.follow([]KeyID{contentKey(in.Content)}, node, i, "")) == 0 {
 			return OtherFiles
 		}
+	}
+	if p.takes(n, Unknown) {
+		return TakesInput
 	}
 	return NeverRun
 }
@@ -260,11 +263,10 @@ func (p *predictor) raise(n int, keys, result certainty, reason Uncertainty) {
 	want.keys, want.result = max(want.keys, keys), max(want.result, result)
 }
 
-// takesFresh reports whether something that node n takes in is predicted to
-// run, or may.
-func (p *predictor) takesFresh(n int) bool {
+// takes reports whether something that node n takes in is predicted so.
+func (p *predictor) takes(n int, forecast Forecast) bool {
 	return slices.ContainsFunc(p.graph.Nodes[n].Inputs, func(in Input) bool {
-		return p.out[in.Node].Forecast != WillHit && !p.source(in.Node)
+		return p.out[in.Node].Forecast == forecast && !p.source(in.Node)
 	})
 }
 

@@ -136,7 +136,7 @@ func (m *Mirror) complete(n Node, found []sighting, s *sighting) {
 		s.vague = m.storedElse(n, found, s.result)
 		s.open = s.anything || n.NoCache || m.life(s.might) != Gone
 		for _, in := range n.Inputs {
-			s.open = s.open || found[in.Node].open
+			s.open = s.open || found[in.Node].open && len(s.might) > 0 // without any, its key is a new one
 		}
 	}
 	if m.life(s.sure) != Live {

@@ -1,0 +1,45 @@
+package cache_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stokerd/stoker/cache"
+)
+
+// What is made of new files runs, and so does what follows, also where it is not known
+// whether what lies below is there still.
+func TestPredictAboveDoubt(t *testing.T) {
+	graph := func(files string) cache.Graph {
+		return cache.Graph{Targets: []int{4}, Nodes: []cache.Node{
+			{Digests: []string{"base"}},
+			{},
+			{Digests: []string{"install"}, Inputs: []cache.Input{{Node: 0}}},
+			{Digests: []string{"copy"}, Inputs: []cache.Input{{Node: 2}, {Node: 1, ByContent: true, Content: files}}},
+			{Digests: []string{"compile"}, Inputs: []cache.Input{{Node: 3}}},
+		}}
+	}
+	var m *cache.Mirror
+	m, stored, _ := m.Learn(graph("one"), []cache.Fate{cache.Loaded, cache.Loaded, cache.Made, cache.Made, cache.Made}, false)
+	for _, tt := range []struct {
+		install cache.Life
+		files   string
+		want    string
+	}{
+		{cache.Live, "one", "hit hit hit"},
+		{cache.Perhaps, "one", "hit hit hit"}, // what lies on it is there, and is all that is asked for
+		{cache.Live, "two", "hit miss:files miss:input"},
+		{cache.Perhaps, "two", "unknown miss:files miss:input"},
+		{cache.Gone, "two", "miss:gone miss:input miss:input"},
+	} {
+		p := m.Mark(map[cache.KeyID]cache.Life{stored[2]: tt.install}).Predict(graph(tt.files))
+		var told []string
+		for _, p := range p[2:] {
+			told = append(told, strings.TrimSuffix(fmt.Sprint(p.Forecast, ":", p.Cause), ":"))
+		}
+		if got := strings.Join(told, " "); got != tt.want {
+			t.Errorf("after %v of the install, with files %s: %s, want %s", tt.install, tt.files, got, tt.want)
+		}
+	}
+}
