@@ -3,6 +3,8 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"maps"
+	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -68,6 +70,33 @@ func (d *Daemon) pastOf(r *repository, builder, definition string) (cache.Expect
 		p.earlier[key] = found
 	}
 	return p.expected[definition], p.earlier[key], nil
+}
+
+// pastOfBuild is pastOf for a build of p. One that was never seen has the past of
+// another of the same: a service of a compose file and a target of a bake file often
+// are, but for a cache elsewhere or an arg that no step uses.
+func (d *Daemon) pastOfBuild(r *repository, builder string, p *project.Picture, b *project.Build) (cache.Expectation, cache.Builds, error) {
+	expected, earlier, err := d.pastOf(r, builder, b.Definition.Name)
+	for _, other := range p.Builds {
+		if err != nil || len(earlier) > 0 {
+			break
+		}
+		if sameBuild(b, other) {
+			expected, earlier, err = d.pastOf(r, builder, other.Definition.Name)
+		}
+	}
+	return expected, earlier, err
+}
+
+// sameBuild reports whether two definitions have a builder do the same, with the same
+// files.
+func sameBuild(a, b *project.Build) bool {
+	if a.Selection == nil || b.Selection == nil {
+		return false
+	}
+	one, two := a.Selection.Plan, b.Selection.Plan
+	return a.Definition.Context == b.Definition.Context && maps.Equal(a.Definition.NamedContexts, b.Definition.NamedContexts) &&
+		slices.EqualFunc(one.Requests, two.Requests, sameRequest) && reflect.DeepEqual(one.Ops, two.Ops)
 }
 
 // explainNext returns why steps of a build that was predicted will run, by

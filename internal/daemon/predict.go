@@ -308,7 +308,7 @@ func (d *Daemon) Predict(ctx context.Context, req api.PredictRequest) (api.Predi
 		} else if b.Definition.Options.Unresolved() || !b.Selection.Current(ctx, repositoryImages{d.images, repo}) { // a picture is on its way
 			unknown(nodes, cache.NotResolved)
 		}
-		expected, earlier, err := d.pastOf(repo, node.Info().Name, b.Definition.Name)
+		expected, earlier, err := d.pastOfBuild(repo, node.Info().Name, p, b)
 		if err != nil {
 			return api.Predict{}, err
 		}

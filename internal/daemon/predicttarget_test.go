@@ -3,6 +3,7 @@ package daemon_test
 import (
 	"crypto/rand"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -60,6 +61,37 @@ func TestPredictTarget(t *testing.T) {
 		}
 		if s := why.Steps[0]; s.Cause == nil || s.Cause.Kind != "files" || len(s.Cause.Paths) != 1 || s.Cause.Paths[0].Path != "src/a" {
 			t.Errorf("%s: an edit after the first build of a stage: %+v", client, why.Steps)
+		}
+	}
+}
+
+// TestPredictTwin: of two services that differ in what no step uses, a build counts for one, and says
+// what to expect of the other.
+func TestPredictTwin(t *testing.T) {
+	env, change := onLab(t, "prewarm: {level: off}\n", &logbook{})
+	r := start(t, t.TempDir(), env, change)
+	r.connected()
+	nonce := strings.ToLower(rand.Text())
+	root := repository(t, map[string]string{
+		"Dockerfile": "FROM busybox\nCOPY src /" + nonce + "/\nRUN echo " + nonce + "\n", "src/a": nonce,
+		"compose.yaml": "services: {web: {build: .}, worker: {build: {context: ., args: {UNUSED: of the worker}}}}\n",
+	})
+	r.up(root, false)
+	if err := build(t, root, "", nil); err != nil {
+		t.Fatal(err)
+	}
+	r.wait(root, "the build", func(repo api.Repository) bool {
+		return slices.ContainsFunc(repo.Definitions, func(d api.Definition) bool { return d.Builds == 1 })
+	})
+	write(t, filepath.Join(root, "src", "a"), nonce+"2")
+	for _, name := range []string{"web", "worker"} {
+		answer, err := r.Predict(t.Context(), api.PredictRequest{Query: api.Query{Dir: root, Names: []string{name}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := answer.Definitions[0]
+		if cause := p.Steps[0].Cause; p.Seconds == nil || p.FixedSeconds == nil || cause == nil || cause.Kind != "files" || len(cause.Paths) != 1 {
+			t.Errorf("%s is predicted %+v, its first step for %+v", name, p, cause)
 		}
 	}
 }
