@@ -20,10 +20,11 @@ import (
 // has the build.
 func TestLearnsBuilds(t *testing.T) {
 	root := repository(t, map[string]string{
-		"compose.yaml":      "services: {web: {build: web}}\n",
-		"web/Dockerfile":    "FROM scratch\nCOPY index.html /\n",
-		"web/index.html":    "1",
-		"tools/Dockerfile":  "FROM scratch AS debug\nARG TOKEN\nCOPY tools/${TOKEN:+a} /\nFROM scratch\nCOPY tools/b /\n",
+		"compose.yaml":   "services: {web: {build: web}}\n",
+		"web/Dockerfile": "FROM scratch\nCOPY index.html /\n",
+		"web/index.html": "1",
+		// A plain client's build is of whose text it is: no other test's may be the same.
+		"tools/Dockerfile":  "FROM scratch AS debug\nARG TOKEN\nCOPY tools/${TOKEN:+a} /\nFROM scratch\nCOPY tools/b /\n# " + rand.Text() + "\n",
 		"tools/a":           "2", // a file of the value's name would be kept: names are no secret
 		"tools/b":           "3",
 		"deploy/Dockerfile": "FROM scratch\nCOPY none /\n",
