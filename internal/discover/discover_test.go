@@ -180,6 +180,7 @@ func TestConcerns(t *testing.T) {
 		"src/main.go":             false,
 		".env":                    false,
 		"node_modules/Dockerfile": false,
+		"target/Dockerfile":       false, // nobody watches it: project, outsideContexts
 		".git/Dockerfile":         false,
 		"../Dockerfile":           false,
 		"other.yaml":              false,

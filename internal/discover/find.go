@@ -90,11 +90,12 @@ func otherSuffix(ext string) bool {
 
 // skipped reports whether a directory of this name is not looked into. Build
 // files in testdata and its like are fixtures of tests, those in node_modules and
-// vendor belong to dependencies, and of hidden folders only .docker and its like are
-// for people's builds.
+// vendor belong to dependencies, those in target are copies that a build made, and of
+// hidden folders only .docker and its like are for people's builds. It skips what is
+// not watched outside of contexts (project: outsideContexts).
 func skipped(base string) bool {
 	switch base {
-	case "node_modules", "vendor", "testdata", "testfiles", "fixtures", "__fixtures__":
+	case "node_modules", "vendor", "venv", "__pycache__", "target", "testdata", "testfiles", "fixtures", "__fixtures__":
 		return true
 	}
 	return strings.HasPrefix(base, ".") && !strings.HasPrefix(base, ".docker") || strings.HasPrefix(base, "testfiles-")

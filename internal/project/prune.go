@@ -80,7 +80,8 @@ func (p *pruner) add(dir, dockerfile string, known map[string]bool) {
 }
 
 // outsideContexts are directories of which nothing is wanted unless a context
-// holds them: they are large, change all the time, and define no build.
+// holds them: they are large, change all the time, and define no build (discover:
+// skipped).
 var outsideContexts = map[string]bool{
 	".git": true, "node_modules": true, "vendor": true, ".venv": true, "venv": true, "__pycache__": true,
 	".hg": true, ".svn": true, ".jj": true, "target": true, ".terraform": true, ".cache": true,
