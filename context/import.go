@@ -23,7 +23,7 @@ func NewImports(attrs, env map[string]string) ([]Import, error) {
 	i := Import{Type: attrs["type"]}
 	switch i.Type {
 	case "":
-		return nil, errors.New("the cache has no type")
+		return nil, errNoType
 	case "registry":
 		if attrs["registry.insecure"] == "" {
 			i.Ref = attrs["ref"]
@@ -39,6 +39,24 @@ func NewImports(attrs, env map[string]string) ([]Import, error) {
 // ParseImports reads a value of `--cache-from`: names of images, or the attributes of
 // one cache (buildx: buildflags.ParseCacheEntry).
 func ParseImports(text string, env map[string]string) ([]Import, error) {
+	caches, err := ParseCaches(text)
+	if err != nil {
+		return nil, err
+	}
+	var list []Import
+	for _, attrs := range caches {
+		imports, err := NewImports(attrs, env)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, imports...)
+	}
+	return list, nil
+}
+
+// ParseCaches reads a value of `--cache-from` or `--cache-to`: names of images, or the
+// attributes of one cache, its type among them.
+func ParseCaches(text string) ([]map[string]string, error) {
 	if text == "" {
 		return nil, nil
 	}
@@ -47,9 +65,9 @@ func ParseImports(text string, env map[string]string) ([]Import, error) {
 		return nil, fmt.Errorf("it is no list of NAME=VALUE: %w", err)
 	}
 	if !strings.Contains(text, "=") {
-		var list []Import
+		var list []map[string]string
 		for _, ref := range fields {
-			list = append(list, Import{Type: "registry", Ref: ref})
+			list = append(list, map[string]string{"type": "registry", "ref": ref})
 		}
 		return list, nil
 	}
@@ -61,5 +79,10 @@ func ParseImports(text string, env map[string]string) ([]Import, error) {
 		}
 		attrs[strings.ToLower(name)] = value
 	}
-	return NewImports(attrs, env)
+	if attrs["type"] == "" {
+		return nil, errNoType
+	}
+	return []map[string]string{attrs}, nil
 }
+
+var errNoType = errors.New("the cache has no type")

@@ -81,7 +81,7 @@ func (b *Builder) Export(ctx context.Context, r Request, read func(io.Reader) er
 	pw.CloseWithError(err) // where the build failed nobody else closes it
 	readErr := <-took
 	if r.Done != nil {
-		r.Done(Solved{seen, err != nil})
+		r.Done(Solved{seen: seen, Broken: err != nil})
 	}
 	switch {
 	case err == nil:

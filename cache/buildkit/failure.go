@@ -23,8 +23,8 @@ var (
 func (r *replay) failure(err error) string {
 	for _, digest := range r.order {
 		v := r.vertices[digest]
-		if v.Error == "" || v.canceled() {
-			continue
+		if v.Error == "" || v.canceled() || strings.HasPrefix(v.Name, importVertex) {
+			continue // a build does without a cache that is not there
 		}
 		kind := kindOf(v.Error, codes.Unknown)
 		if l, ok := parseLabel(v.Name); ok {
@@ -38,17 +38,17 @@ func (r *replay) failure(err error) string {
 // internalVertex says what BuildKit's own vertex was about; only the fixed
 // part of its name is taken.
 func internalVertex(name string) string {
-	for prefix, text := range map[string]string{
-		"[internal] load metadata for":     "could not load the metadata of a base image",
-		"[internal] load build context":    "could not transfer the build context",
-		"[internal] load build definition": "could not transfer the Dockerfile",
-		"[internal] load .dockerignore":    "could not transfer the ignore file",
-		"resolve image config for":         "could not resolve the frontend image of the # syntax line",
-		"importing cache manifest":         "could not import the cache",
-		"exporting":                        "could not export the result",
+	for _, known := range []struct{ prefix, text string }{
+		{"[internal] load metadata for", "could not load the metadata of a base image"},
+		{"[internal] load build context", "could not transfer the build context"},
+		{"[internal] load build definition", "could not transfer the Dockerfile"},
+		{"[internal] load .dockerignore", "could not transfer the ignore file"},
+		{"resolve image config for", "could not resolve the frontend image of the # syntax line"},
+		{"exporting cache", "could not write the cache (--cache-to)"},
+		{"exporting", "could not export the result"},
 	} {
-		if strings.HasPrefix(name, prefix) {
-			return text
+		if strings.HasPrefix(name, known.prefix) {
+			return known.text
 		}
 	}
 	return "build failed"

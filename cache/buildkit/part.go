@@ -85,7 +85,7 @@ func (s Solved) Part(plan *dockerfile.Plan) (Part, bool) {
 			}
 			continue
 		}
-		if part.Fates[i] = v.fate(false); part.Fates[i] != cache.Untouched {
+		if part.Fates[i] = v.fate(s.imports); part.Fates[i] != cache.Untouched {
 			part.Runs[i] = Run{*v.Started, *v.Completed}
 		}
 		if part.Fates[i] == cache.Made && lost(v) {

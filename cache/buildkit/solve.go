@@ -42,6 +42,9 @@ type Request struct {
 	// Edits are texts that files of local contexts are to be sent with, by
 	// absolute path; a file that is not there is added.
 	Edits map[string][]byte
+	// CacheFrom are caches elsewhere that the build looks into, CacheTo those that it
+	// writes. Warm only.
+	CacheFrom, CacheTo []Cache
 	// Offer is what steps may use; a prewarm offers nothing.
 	Offer Offer
 	// Progress is told what has been done so far; it may be nil. It is called
@@ -54,7 +57,8 @@ type Request struct {
 
 // A Solved is what a solve of ours did.
 type Solved struct {
-	seen *replay
+	seen    *replay
+	imports bool // it looked into caches elsewhere
 	// Broken reports that it did not succeed: it came to some of its steps only.
 	Broken bool
 }
@@ -73,9 +77,15 @@ func (b *Builder) Warm(ctx context.Context, r Request) error {
 	if err != nil {
 		return err
 	}
-	seen, err := b.solve(ctx, nil, opt, r.Progress)
+	opt.CacheImports, opt.CacheExports = cacheOptions(r.CacheFrom), cacheOptions(r.CacheTo)
+	var seen *replay
+	if len(r.CacheFrom) > 0 {
+		seen, err = b.fetch(ctx, opt, r.Progress)
+	} else {
+		seen, err = b.solve(ctx, nil, opt, r.Progress)
+	}
 	if r.Done != nil {
-		r.Done(Solved{seen, err != nil})
+		r.Done(Solved{seen: seen, imports: len(r.CacheFrom) > 0, Broken: err != nil})
 	}
 	return err
 }

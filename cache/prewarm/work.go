@@ -28,6 +28,9 @@ type Work struct {
 	// Pulls says which base images may be pulled by name; nil means all. One
 	// that may not be is left to the steps, where these may run.
 	Pulls func(dockerfile.Base) bool
+	// CacheFrom are caches elsewhere that it looks into, CacheTo those that it writes:
+	// see CheckCaches.
+	CacheFrom, CacheTo []buildkit.Cache
 	// Done is told of each solve, and of what; it may be nil. One that was interrupted
 	// or failed is told of as well.
 	Done func(buildkit.Request, buildkit.Solved)
@@ -61,28 +64,53 @@ func brief(step string) string {
 // last is the step up to which t runs.
 func (t Target) last() string { return t.Steps[len(t.Steps)-1] }
 
+// CheckCaches says why the caches elsewhere are of no use to works, which are done one
+// after the other; nil if they are. Each solve takes the place of what the one before
+// it wrote to a cache.
+func CheckCaches(works []Work) error {
+	for _, w := range works {
+		if len(w.CacheFrom)+len(w.CacheTo) > 0 && w.Level.Rank() <= Base.Rank() {
+			return fmt.Errorf("level %s runs no step that a cache elsewhere could have", w.Level)
+		}
+		if len(w.CacheTo) == 0 {
+			continue
+		}
+		if len(works) > 1 {
+			return fmt.Errorf("a cache keeps one build, and %d are warmed", len(works))
+		}
+		text, err := w.Definition.DockerfileText()
+		if err != nil {
+			return fmt.Errorf("read Dockerfile: %w", err)
+		}
+		if n := len(Targets(w.Plan, text, w.Level)); n != 1 {
+			return fmt.Errorf("a cache keeps one build, and level %s makes %d of %s", w.Level, n, w.Definition.Name)
+		}
+	}
+	return nil
+}
+
 // Do has the builder do the work, telling each step that it goes up to before
-// it does. Errors hold no value of an arg: an image's name may, so it is told
-// by the line of its FROM.
-func (w Work) Do(ctx context.Context, b Builder, tell func(step string)) error {
+// it does. It returns how many of the caches elsewhere could not be read. Errors hold
+// no value of an arg: an image's name may, so it is told by the line of its FROM.
+func (w Work) Do(ctx context.Context, b Builder, tell func(step string)) (unread int, err error) {
 	for _, base := range w.Plan.Bases {
 		if w.Pulls != nil && !w.Pulls(base) {
 			continue
 		}
 		if err := b.PullBase(ctx, base.Ref, base.Platform); err != nil {
-			return w.pullError(base.Line, err)
+			return 0, w.pullError(base.Line, err)
 		}
 	}
 	if w.Level.Rank() <= Base.Rank() {
-		return nil
+		return 0, nil
 	}
 	text, err := w.Definition.DockerfileText()
 	if err != nil {
-		return fmt.Errorf("read Dockerfile: %w", err)
+		return 0, fmt.Errorf("read Dockerfile: %w", err)
 	}
 	ignoreFile, err := w.Definition.OwnIgnoreText()
 	if err != nil {
-		return fmt.Errorf("read ignore file: %w", err)
+		return 0, fmt.Errorf("read ignore file: %w", err)
 	}
 	for _, t := range Targets(w.Plan, text, w.Level) {
 		def := w.Definition
@@ -90,15 +118,18 @@ func (w Work) Do(ctx context.Context, b Builder, tell func(step string)) error {
 			def.Target = "" // the text ends where it is wanted
 		}
 		tell(t.last())
-		request := buildkit.Request{Definition: def, Dockerfile: t.Text, IgnoreFile: ignoreFile}
-		if w.Done != nil {
-			request.Done = func(s buildkit.Solved) { w.Done(request, s) }
+		request := buildkit.Request{Definition: def, Dockerfile: t.Text, IgnoreFile: ignoreFile, CacheFrom: w.CacheFrom, CacheTo: w.CacheTo}
+		request.Done = func(s buildkit.Solved) {
+			unread = max(unread, s.Unread())
+			if w.Done != nil {
+				w.Done(request, s)
+			}
 		}
 		if err := b.Warm(ctx, request); err != nil {
-			return err
+			return unread, err
 		}
 	}
-	return nil
+	return unread, nil
 }
 
 // pullError says that the image of a FROM could not be pulled. The builder's own

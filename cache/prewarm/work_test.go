@@ -69,7 +69,7 @@ func TestWork(t *testing.T) {
 		if got := w.Describe(); got != tt.describe {
 			t.Errorf("%s: Describe() = %q, want %q", tt.level, got, tt.describe)
 		}
-		if err := w.Do(t.Context(), n, func(string) {}); err != nil {
+		if _, err := w.Do(t.Context(), n, func(string) {}); err != nil {
 			t.Error(err)
 		}
 		if !slices.Equal(n.lines, tt.want) {
@@ -82,12 +82,12 @@ func TestWork(t *testing.T) {
 // repeats it in its errors.
 func TestWorkTellsNoNames(t *testing.T) {
 	w, n := work(t, prewarm.All), &notebook{fail: "pull"}
-	err := w.Do(t.Context(), n, func(string) {})
+	_, err := w.Do(t.Context(), n, func(string) {})
 	if err == nil || strings.Contains(err.Error(), "node") || !strings.Contains(err.Error(), "Dockerfile:1") {
 		t.Errorf("error = %v, want the line of the Dockerfile and not the name", err)
 	}
 	w.Pulls = func(dockerfile.Base) bool { return false }
-	if err := w.Do(t.Context(), n, func(string) {}); err != nil {
+	if _, err := w.Do(t.Context(), n, func(string) {}); err != nil {
 		t.Errorf("an image that may not be pulled by name is left to the steps: %v", err)
 	}
 }
@@ -116,9 +116,45 @@ func (r *refusing) PullBase(context.Context, string, string) error {
 }
 
 func TestWorkTellsWhyAnImageIsMissing(t *testing.T) {
-	err := work(t, prewarm.Base).Do(t.Context(), &refusing{}, func(string) {})
+	_, err := work(t, prewarm.Base).Do(t.Context(), &refusing{}, func(string) {})
 	var cause *buildkit.SolveError
 	if want := "the image of Dockerfile:1 cannot be pulled: not found"; err == nil || err.Error() != want || !errors.As(err, &cause) {
 		t.Errorf("error = %v, want %q, and its cause", err, want)
+	}
+}
+
+// TestCheckCaches: what a cache elsewhere is of no use to is told before anything runs.
+func TestCheckCaches(t *testing.T) {
+	some := []buildkit.Cache{{Type: "registry"}}
+	with := func(level prewarm.Level, from, to []buildkit.Cache) prewarm.Work {
+		w := work(t, level)
+		w.CacheFrom, w.CacheTo = from, to
+		return w
+	}
+	two := with(prewarm.Deps, nil, some)
+	const text = "FROM node:20 AS a\nRUN npm ci\nFROM node:20\nCOPY --from=a /x /\nRUN pip install x\n"
+	if err := os.WriteFile(two.Definition.Dockerfile, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	plan, err := dockerfile.Convert(t.Context(), dockerfile.Input{Dockerfile: two.Definition.Dockerfile, Context: two.Definition.Context}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	two.Plan = plan
+	for _, tt := range []struct {
+		works []prewarm.Work
+		want  string // of the error
+	}{
+		{works: []prewarm.Work{with(prewarm.Base, nil, nil), with(prewarm.All, some, nil)}},
+		{works: []prewarm.Work{with(prewarm.All, some, some)}},
+		{works: []prewarm.Work{with(prewarm.Deps, nil, some)}},
+		{[]prewarm.Work{with(prewarm.Base, some, nil)}, "level base runs no step"},
+		{[]prewarm.Work{with(prewarm.All, nil, some), with(prewarm.All, nil, some)}, "a cache keeps one build, and 2 are warmed"},
+		{[]prewarm.Work{two}, "a cache keeps one build, and level deps makes 2 of"},
+	} {
+		err := prewarm.CheckCaches(tt.works)
+		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("of %d works: %v, want %q", len(tt.works), err, tt.want)
+		}
 	}
 }

@@ -146,6 +146,17 @@ type StatsRequest struct {
 type WarmRequest struct {
 	Query
 	Level string `json:"level,omitempty"` // base, deps or all; "" for the configured one
+	// CacheFrom are caches elsewhere that are looked into, CacheTo those that are
+	// written.
+	CacheFrom []Cache `json:"cacheFrom,omitempty"`
+	CacheTo   []Cache `json:"cacheTo,omitempty"`
+}
+
+// Cache is one that is kept outside of the builder, as `--cache-from` and `--cache-to`
+// spell it. Its attributes may hold credentials: they are never kept nor shown.
+type Cache struct {
+	Type  string            `json:"type"`
+	Attrs map[string]string `json:"attrs,omitempty"`
 }
 
 // WarmEvent is one line of progress of a warm.
@@ -159,6 +170,8 @@ type WarmEvent struct {
 	Seconds float64 `json:"seconds,omitempty"`
 	Message string  `json:"message,omitempty"`
 	Hint    string  `json:"hint,omitempty"`
+	// Unread are how many of the caches elsewhere (CacheFrom) could not be read.
+	Unread int `json:"unread,omitempty"`
 }
 
 // Done answers a request that has nothing to say but that it was carried out.

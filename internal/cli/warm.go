@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"charm.land/lipgloss/v2"
@@ -18,8 +20,9 @@ import (
 type warmOptions struct {
 	*options
 	adHoc
-	level string
-	json  bool
+	level              string
+	cacheFrom, cacheTo []string
+	json               bool
 }
 
 func newWarm(o *options) *cobra.Command {
@@ -29,6 +32,8 @@ func newWarm(o *options) *cobra.Command {
 		Short: "Warm the builder's cache now",
 		Long: `Have the builder run the steps of the builds now, without an image as result, so
 that the next build finds them in its cache. First it is said what runs where.
+With --cache-from they are fetched from another cache where that has them, with
+--cache-to they are written to one.
 
 Typed by you, this is leave for this one run, whether the repository is allowed
 or not.`,
@@ -37,6 +42,8 @@ or not.`,
 	w.register(cmd)
 	w.registerSteps(cmd)
 	cmd.Flags().StringVar(&w.level, "level", "", "how far: base (images), deps (dependencies) or all (default: prewarm.level)")
+	cmd.Flags().StringArrayVar(&w.cacheFrom, "cache-from", nil, "look into this cache, too, as for docker buildx build")
+	cmd.Flags().StringArrayVar(&w.cacheTo, "cache-to", nil, "write the steps to this cache, as for docker buildx build")
 	cmd.Flags().BoolVar(&w.json, "json", false, "print JSON, one event a line")
 	return cmd
 }
@@ -52,6 +59,12 @@ func (w *warmOptions) run(ctx context.Context, args []string) error {
 		return err
 	}
 	req := api.WarmRequest{Query: query, Level: w.level}
+	if req.CacheFrom, err = w.caches("--cache-from", "src", w.cacheFrom); err != nil {
+		return err
+	}
+	if req.CacheTo, err = w.caches("--cache-to", "dest", w.cacheTo); err != nil {
+		return err
+	}
 	_, err = ask(ctx, w.options, query.AdHoc != nil, func(s source) (struct{}, error) {
 		return struct{}{}, s.Warm(ctx, req, w.progress)
 	})
@@ -72,6 +85,9 @@ func (w *warmOptions) progress(e api.WarmEvent) {
 	switch e.State {
 	case "ready":
 		w.out.line(w.out.bold(e.Definition), w.out.good("ready"), "in", seconds(e.Seconds))
+		if e.Unread > 0 {
+			w.hint("%s of --cache-from could not be read: steps that only they have ran", plural(e.Unread, "cache"))
+		}
 	case "failed", "skipped":
 		w.out.wrapped(w.out.bold(e.Definition)+" "+w.out.bad(e.State)+": ", e.Message)
 		if e.Hint != "" {
@@ -98,25 +114,36 @@ func (l *local) Warm(ctx context.Context, req api.WarmRequest, progress func(api
 	if req.Level != "" {
 		level = prewarm.Level(req.Level)
 	}
+	works := map[*project.Build]prewarm.Work{}
+	for _, b := range builds {
+		if b.Problem == nil {
+			works[b] = prewarm.Work{
+				Definition: b.Definition, Plan: b.Selection.Plan, Level: level,
+				CacheFrom: report.Caches(req.CacheFrom), CacheTo: report.Caches(req.CacheTo),
+			}
+		}
+	}
+	if err := prewarm.CheckCaches(slices.Collect(maps.Values(works))); err != nil {
+		return report.UselessCaches(err)
+	}
 	node, done, err := l.connect(ctx, p.Config.Builder)
 	if err != nil {
 		return err
 	}
 	defer done()
-	return warmAll(ctx, node, builds, level, progress)
+	return warmAll(ctx, node, builds, works, progress)
 }
 
 // warmAll says first what will run where, then warms one build after another.
-func warmAll(ctx context.Context, node *buildkit.Builder, builds []*project.Build, level prewarm.Level, progress func(api.WarmEvent)) error {
+func warmAll(ctx context.Context, node *buildkit.Builder, builds []*project.Build, works map[*project.Build]prewarm.Work, progress func(api.WarmEvent)) error {
 	failed := 0
 	fail := func(name, message, hint string) {
 		failed++
 		progress(api.WarmEvent{Definition: name, State: "failed", Message: message, Hint: hint})
 	}
 	for _, b := range builds {
-		if b.Problem == nil {
-			what := work(b, level).Describe() + " on " + node.Info().Name
-			progress(api.WarmEvent{Definition: b.Definition.Name, State: "plan", Message: what})
+		if w, ok := works[b]; ok {
+			progress(api.WarmEvent{Definition: b.Definition.Name, State: "plan", Message: w.Describe() + " on " + node.Info().Name})
 		}
 	}
 	for _, b := range builds {
@@ -125,7 +152,7 @@ func warmAll(ctx context.Context, node *buildkit.Builder, builds []*project.Buil
 			continue
 		}
 		began := time.Now()
-		err := work(b, level).Do(ctx, node, func(step string) {
+		unread, err := works[b].Do(ctx, node, func(step string) {
 			progress(api.WarmEvent{Definition: b.Definition.Name, State: "step", Step: step})
 		})
 		switch {
@@ -134,15 +161,11 @@ func warmAll(ctx context.Context, node *buildkit.Builder, builds []*project.Buil
 		case err != nil:
 			fail(b.Definition.Name, err.Error(), "")
 		default:
-			progress(api.WarmEvent{Definition: b.Definition.Name, State: "ready", Seconds: time.Since(began).Seconds()})
+			progress(api.WarmEvent{Definition: b.Definition.Name, State: "ready", Seconds: time.Since(began).Seconds(), Unread: unread})
 		}
 	}
 	if failed > 0 {
 		return verdict(api.Failed) // each has said so
 	}
 	return nil
-}
-
-func work(b *project.Build, level prewarm.Level) prewarm.Work {
-	return prewarm.Work{Definition: b.Definition, Plan: b.Selection.Plan, Level: level}
 }

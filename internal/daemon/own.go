@@ -50,7 +50,7 @@ func (d *Daemon) enterOwn(ctx context.Context, node *buildkit.Builder, r *reposi
 		return
 	}
 	entry := entryOf(node, part, files.Content(ctx, plan, def.Name, site, before, after))
-	entry.Broken = solved.Broken
+	entry.Broken, entry.Imports = solved.Broken, len(request.CacheFrom) > 0
 	d.account(node).Learn(entry)
 	d.keepMade(node, r, def.Name, part, stepNames(plan.Steps))
 	d.list(ctx, node)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/stokerd/stoker/cache/buildkit"
@@ -14,6 +16,7 @@ import (
 	"github.com/stokerd/stoker/internal/api"
 	"github.com/stokerd/stoker/internal/config"
 	"github.com/stokerd/stoker/internal/project"
+	"github.com/stokerd/stoker/internal/report"
 )
 
 // The states of a definition's warmth; api.Warmth documents them.
@@ -69,7 +72,7 @@ func (d *Daemon) warm(ctx context.Context, job prewarm.Job) {
 			level, reason = prewarm.Base, why+": only base images are pulled meanwhile"
 		}
 	}
-	if err := d.warmTo(ctx, repo, build, level, reason, func(api.WarmEvent) {}); err != nil && ctx.Err() == nil {
+	if err := d.warmTo(ctx, repo, build, d.work(repo, build, level), reason, func(api.WarmEvent) {}); err != nil && ctx.Err() == nil {
 		d.log.Warn("warm", "repository", job.Repository, "definition", job.Definition, "error", err)
 	}
 }
@@ -128,21 +131,20 @@ func (r *repository) level(s *state) (prewarm.Level, string) {
 func levelOf(l config.Level) prewarm.Level { return prewarm.Level(l.String()) }
 
 // warmTo warms one definition and keeps what came of it.
-func (d *Daemon) warmTo(ctx context.Context, r *repository, b *project.Build, level prewarm.Level, reason string, tell func(api.WarmEvent)) error {
-	name := b.Definition.Name
+func (d *Daemon) warmTo(ctx context.Context, r *repository, b *project.Build, work prewarm.Work, reason string, tell func(api.WarmEvent)) error {
+	name, level := b.Definition.Name, work.Level
 	node := d.builder.current()
 	if node == nil {
 		return d.builder.missing()
 	}
 	began := time.Now()
 	d.keepWarmth(r, name, warmRunning, level, reason)
-	work := d.work(r, b, level)
 	if s, err := r.fresh(ctx); err == nil && s.picture != nil {
 		work.Done = func(request buildkit.Request, solved buildkit.Solved) {
 			d.enterOwn(ctx, node, r, request, solved, s.picture)
 		}
 	}
-	err := work.Do(ctx, node, func(step string) {
+	unread, err := work.Do(ctx, node, func(step string) {
 		tell(api.WarmEvent{Definition: name, State: "step", Step: step})
 	})
 	state := warmReady
@@ -160,7 +162,7 @@ func (d *Daemon) warmTo(ctx context.Context, r *repository, b *project.Build, le
 		state = warmWaiting
 	}
 	d.keepWarmth(r, name, state, level, reason)
-	event := api.WarmEvent{Definition: name, State: state, Seconds: time.Since(began).Seconds(), Message: reason}
+	event := api.WarmEvent{Definition: name, State: state, Seconds: time.Since(began).Seconds(), Message: reason, Unread: unread}
 	if state == warmWaiting && err == nil {
 		event.State = warmReady // as far as it was asked for
 	}
@@ -228,10 +230,20 @@ func (d *Daemon) Warm(ctx context.Context, req api.WarmRequest, progress func(ap
 	if node == nil {
 		return d.builder.missing()
 	}
+	works := map[*project.Build]prewarm.Work{}
 	for _, b := range builds {
 		if b.Selection != nil {
-			what := d.work(r, b, level).Describe() + " on " + node.Info().Name
-			progress(api.WarmEvent{Definition: b.Definition.Name, State: "plan", Message: what})
+			w := d.work(r, b, level)
+			w.CacheFrom, w.CacheTo = report.Caches(req.CacheFrom), report.Caches(req.CacheTo)
+			works[b] = w
+		}
+	}
+	if err := prewarm.CheckCaches(slices.Collect(maps.Values(works))); err != nil {
+		return report.UselessCaches(err)
+	}
+	for _, b := range builds {
+		if w, ok := works[b]; ok {
+			progress(api.WarmEvent{Definition: b.Definition.Name, State: "plan", Message: w.Describe() + " on " + node.Info().Name})
 		}
 	}
 	release := d.warmer.Hold()
@@ -243,7 +255,7 @@ func (d *Daemon) Warm(ctx context.Context, req api.WarmRequest, progress func(ap
 			progress(api.WarmEvent{Definition: b.Definition.Name, State: warmFailed, Message: b.Problem.Text, Hint: b.Problem.Hint})
 			continue
 		}
-		if err := d.warmTo(ctx, r, b, level, "", progress); err != nil {
+		if err := d.warmTo(ctx, r, b, works[b], "", progress); err != nil {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
