@@ -66,7 +66,8 @@ func kindOf(text string, code codes.Code) string {
 		return ", " + m
 	}
 	for _, known := range []string{"not found", "connection refused", "no such host", "i/o timeout", "permission denied",
-		"unauthorized", "no space left on device", "no match for platform in manifest", "certificate signed by unknown authority"} {
+		"unauthorized", "no space left on device", "no match for platform in manifest", "certificate signed by unknown authority",
+		"unknown cache exporter"} {
 		if strings.Contains(text, known) {
 			return ", " + known
 		}

@@ -203,7 +203,7 @@ func (p printer) builder(b api.Builder) {
 	}
 	p.pieces(parts)
 	reading := ""
-	if b.Unread > 0 {
+	if b.Unread > 1 { // one stands for a list that is on its way, too
 		reading = plural(b.Unread, "build") + " of its history to be read still"
 	}
 	for _, text := range []string{b.Hint, b.Note, reading} {

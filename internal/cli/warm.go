@@ -86,7 +86,7 @@ func (w *warmOptions) progress(e api.WarmEvent) {
 	case "ready":
 		w.out.line(w.out.bold(e.Definition), w.out.good("ready"), "in", seconds(e.Seconds))
 		if e.Unread > 0 {
-			w.hint("%s of --cache-from could not be read: steps that only they have ran", plural(e.Unread, "cache"))
+			w.hint("%s of --cache-from could not be read: what it alone holds was run instead", plural(e.Unread, "cache"))
 		}
 	case "failed", "skipped":
 		w.out.wrapped(w.out.bold(e.Definition)+" "+w.out.bad(e.State)+": ", e.Message)

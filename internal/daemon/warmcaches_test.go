@@ -69,6 +69,15 @@ func TestWarmCaches(t *testing.T) {
 		}
 		r.recorded(dir, &other)
 	}
+	for want, to := range map[string]api.Cache{
+		"could not write the cache (--cache-to), connection refused": {Type: "registry", Attrs: map[string]string{"ref": "localhost:1/nothing"}},
+		"build failed, unknown cache exporter":                       {Type: "nothing"},
+	} {
+		last, err := warm([]api.Cache{nowhere}, []api.Cache{to}, "all")
+		if err == nil || last.State != "failed" || last.Message != want {
+			t.Errorf("a cache that cannot be written: %v, %+v, want %s", err, last, want)
+		}
+	}
 	for name, tt := range map[string]struct {
 		from, to []api.Cache
 		level    string
