@@ -41,11 +41,10 @@ func newDisallow(o *options) *cobra.Command {
 // consent has the daemon store it: nobody else writes to the store. One is
 // started if need be, for consent must not be lost for want of it.
 func (o *options) consent(ctx context.Context, args []string, req api.AllowRequest) error {
-	dir, err := o.existing(args)
-	if err != nil {
+	req.Dir = o.dir(args)
+	if _, err := o.existing(args); err != nil && !req.Revoke { // consent outlives a folder
 		return err
 	}
-	req.Dir = dir
 	c, err := o.start(ctx)
 	if err != nil {
 		return err

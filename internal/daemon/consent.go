@@ -29,6 +29,9 @@ func (r *repository) allowed() bool {
 // Allow gives or takes back consent.
 func (d *Daemon) Allow(ctx context.Context, req api.AllowRequest) (api.Done, error) {
 	root, err := rootAround(ctx, req.Dir)
+	if err != nil && req.Revoke {
+		root, err = d.allowedOnce(req.Dir, err)
+	}
 	if err != nil {
 		return api.Done{}, err
 	}
@@ -39,6 +42,19 @@ func (d *Daemon) Allow(ctx context.Context, req api.AllowRequest) (api.Done, err
 		return api.Done{Message: root + ": its steps no longer run ahead of builds"}, nil
 	}
 	return api.Done{Message: root + ": its steps may run to warm the cache"}, nil
+}
+
+// allowedOnce returns the real path of a folder that is gone, if there is consent for it
+// still, which whatever takes its place would have; else why.
+func (d *Daemon) allowedOnce(dir string, why error) (string, error) {
+	root := filepath.Clean(dir)
+	if parent, err := filepath.EvalSymlinks(filepath.Dir(root)); err == nil {
+		root = filepath.Join(parent, filepath.Base(root))
+	}
+	if rec, known, err := d.store.Repository(root); err != nil || !known || !rec.Allowed {
+		return "", why
+	}
+	return root, nil
 }
 
 // consent stores what the owner says, and tells the repository if it is watched.

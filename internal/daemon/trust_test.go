@@ -158,6 +158,31 @@ func TestConsentNeedsAFolder(t *testing.T) {
 	}
 }
 
+// TestConsentOutlivesItsFolder: what is kept for a folder that is gone can be taken back,
+// for what takes its place would have it.
+func TestConsentOutlivesItsFolder(t *testing.T) {
+	root := repository(t, shop)
+	r := start(t, t.TempDir(), nil)
+	r.up(root, true)
+	if _, err := r.Down(t.Context(), api.DownRequest{Dir: root}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(root); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Allow(t.Context(), api.AllowRequest{Dir: root, Revoke: true}); err != nil {
+		t.Errorf("take back consent for a folder that is gone: %v", err)
+	}
+	var e *api.Error
+	if _, err := r.Allow(t.Context(), api.AllowRequest{Dir: root, Revoke: true}); !errors.As(err, &e) || e.Code != api.BadInput {
+		t.Errorf("take it back again: %v", err)
+	}
+	write(t, filepath.Join(root, "Dockerfile"), "FROM scratch\n")
+	if repo := r.up(root, false); repo.Allowed {
+		t.Error("what took its place is allowed")
+	}
+}
+
 // TestConsentForWhatNobodySaw switches between commits of the user's own while no
 // daemon looks.
 func TestConsentForWhatNobodySaw(t *testing.T) {
