@@ -134,13 +134,19 @@ func (m *move) otherTaker(b Build, p string) string {
 	return ""
 }
 
+// sharers returns the other builds that use the file; none where they are not all
+// known.
+func (f IgnoreFile) sharers() []Sharer {
+	if f.Sharers == nil {
+		return nil
+	}
+	return f.Sharers()
+}
+
 // spares reports whether none of the other builds that use the file misses a folder
 // that is not there today: it does not take it, or fills it by an install of its own.
 func (f IgnoreFile) spares(folder string) bool {
-	if f.Sharers == nil {
-		return false
-	}
-	sharers := f.Sharers()
+	sharers := f.sharers()
 	return len(sharers) > 0 && !slices.ContainsFunc(sharers, func(s Sharer) bool { return s.misses(folder) })
 }
 

@@ -14,15 +14,25 @@ import (
 // docs/rules/ignore.md.
 func ignoreRule(in Input) []Suggestion {
 	b := in.Builds[0]
-	if b.Ignore.Path == "" || b.Ignore.Shared {
+	if b.Ignore.Path == "" {
 		return nil
+	}
+	files := []*dockerfile.File{in.File}
+	if b.Ignore.Shared {
+		sharers := b.Ignore.sharers()
+		if len(sharers) == 0 {
+			return nil // what they need is not known
+		}
+		for _, s := range sharers {
+			files = append(files, s.File)
+		}
 	}
 	copied, ok := in.wholeCopy(b)
 	if !ok {
 		return nil
 	}
 	var lines, why []string
-	for _, c := range in.candidates(b) {
+	for _, c := range candidates(b, files) {
 		if !in.everyBuildTakes(c.example) || c.wanted {
 			continue
 		}
@@ -91,11 +101,12 @@ type candidate struct {
 	wanted  bool // a step may need it after all
 }
 
-// candidates returns what of the context hardly any image needs.
-func (in Input) candidates(b Build) []candidate {
+// candidates returns what of the context hardly any image needs; files are all that
+// are built with the ignore file.
+func candidates(b Build, files []*dockerfile.File) []candidate {
 	var list []candidate
 	if b.Context.Exists(".git") {
-		list = append(list, candidate{".git", ".git/HEAD", ".git changes with each commit, and so each build copies again", in.usesGit()})
+		list = append(list, candidate{".git", ".git/HEAD", ".git changes with each commit, and so each build copies again", slices.ContainsFunc(files, usesGit)})
 	}
 	// What tools of the desk leave lying about, at any depth.
 	droppings := []struct{ name, line, why string }{
@@ -117,7 +128,8 @@ func (in Input) candidates(b Build) []candidate {
 	}
 	for _, d := range droppings {
 		if example, ok := found[d.name]; ok {
-			list = append(list, candidate{d.line, example, d.why, strings.Contains(string(in.File.Text), d.name)})
+			named := func(f *dockerfile.File) bool { return strings.Contains(string(f.Text), d.name) }
+			list = append(list, candidate{d.line, example, d.why, slices.ContainsFunc(files, named)})
 		}
 	}
 	return list
@@ -125,9 +137,9 @@ func (in Input) candidates(b Build) []candidate {
 
 // usesGit reports a step that may read the repository: git itself, tools that
 // take a version from it, or a command that is not known.
-func (in Input) usesGit() bool {
-	for _, st := range in.File.Stages {
-		v := newStageView(in.File, st)
+func usesGit(f *dockerfile.File) bool {
+	for _, st := range f.Stages {
+		v := newStageView(f, st)
 		for k, ins := range st.Instructions {
 			if ins.Run == nil {
 				if ins.Copy != nil && strings.Contains(ins.Text, ".git") {
