@@ -252,20 +252,34 @@ func (m *move) evidence(in Input, sources, manifests int) string {
 	if len(copies) > 1 {
 		take = "take"
 	}
-	files := slices.Clone(m.files)
-	slices.Sort(files)
+	files := m.named()
 	if in.Commits.Len() == 0 {
 		return fmt.Sprintf("What %s %s is more than %s; there is no history to count changes in.", list(copies, "and"), take, list(files, "and"))
 	}
 	return fmt.Sprintf("%d of the last %s %s what %s %s, %d %s %s.%s", sources, in.Commits.Counted(), change(sources), list(copies, "and"), take,
-		manifests, change(manifests), list(files, "or"), m.later(files))
+		manifests, change(manifests), list(files, "or"), m.later())
+}
+
+// mostNamed is how many manifests are named in a sentence: a workspace has dozens.
+const mostNamed = 6
+
+// named names the manifests, or the first of many.
+func (m *move) named() []string {
+	if n := len(m.files); n > mostNamed {
+		reads := "reads"
+		if strings.Contains(m.tools(), " ") {
+			reads = "read"
+		}
+		return append(slices.Clone(m.files[:mostNamed/2]), fmt.Sprintf("%d other files that %s %s", n-mostNamed/2, m.tools(), reads))
+	}
+	return slices.Sorted(slices.Values(m.files))
 }
 
 // later says what comes of manifests that the edit cannot name yet, where it names one
 // for each of several folders: without theirs, the install fails or leaves them out.
-func (m *move) later(files []string) string {
+func (m *move) later() string {
 	folders := map[string]string{} // by name
-	for _, f := range files {
+	for _, f := range m.files {
 		name := path.Base(f)
 		if path.Ext(name) == ".csproj" || path.Ext(name) == ".fsproj" {
 			name = path.Ext(name)
