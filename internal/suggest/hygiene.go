@@ -86,6 +86,7 @@ type leftover struct {
 	word    string
 	command int    // in the RUN
 	tail    string // a command at the end of the RUN
+	gone    bool   // the command itself goes: with the flags of the others, it does nothing
 	bytes   int64  // a round guess; 0 where even that cannot be made
 	unsure  bool   // there may be none of it
 }
@@ -154,8 +155,17 @@ func leaves(in Input, v *stageView, k int, commands []command, i int) ([]leftove
 			!strings.Contains(string(in.File.Text), "APT::Install-Recommends") && !slices.Contains(c.words, "--install-recommends") {
 			found = append(found, leftover{what: "merely recommended packages", insert: " --no-install-recommends", word: "install", command: i})
 		}
-	case verbOf(c, "add", "apk") && !slices.Contains(c.words, "--no-cache") && !mountedAt(run, "/var/cache/apk") && !mountedAt(run, "/etc/apk/cache") && !removes(commands, "/var/cache/apk"):
-		found = append(found, leftover{what: "lists of packages", bytes: 2e6, insert: " --no-cache", word: "add", command: i})
+	case isApk(c) && !slices.Contains(c.words, "--no-cache") && !mountedAt(run, "/var/cache/apk") && !mountedAt(run, "/etc/apk/cache") && !removes(commands, "/var/cache/apk"):
+		l := leftover{what: "lists of packages", bytes: 2e6, command: i}
+		_, rest := c.args(1)
+		switch verb := rest[0]; {
+		case verb == "add" || verb == "upgrade":
+			l.insert, l.word = " --no-cache", verb
+			found = append(found, l)
+		case verb == "update" && i+1 < len(commands) && !slices.ContainsFunc(commands, readsIndex):
+			l.gone = true
+			found = append(found, l)
+		}
 	case verbOf(c, "install", "dnf", "yum", "microdnf") && !mountedAt(run, "/var/cache/dnf") && !mountedAt(run, "/var/cache/yum") && !removes(commands, "/var/cache") &&
 		!slices.ContainsFunc(commands, func(c command) bool { return verbOf(c, "clean", "dnf", "yum", "microdnf") }):
 		found = append(found, leftover{what: "downloaded packages", bytes: 100e6, tail: c.words[0] + " clean all"})
@@ -221,6 +231,21 @@ func laterInstall(v *stageView, k int) bool {
 	})
 }
 
+// isApk recognises apk with a command of its own, with flags between.
+func isApk(c command) bool {
+	if len(c.words) == 0 || c.words[0] != "apk" {
+		return false
+	}
+	_, rest := c.args(1)
+	return len(rest) > 0
+}
+
+// readsIndex reports a command of apk that reads the index that an update fetched, and
+// fetches none itself.
+func readsIndex(c command) bool {
+	return isApk(c) && !slices.ContainsFunc([]string{"add", "upgrade", "update", "del"}, func(verb string) bool { return verbOf(c, verb, "apk") })
+}
+
 func mountedAt(run *dockerfile.Run, dir string) bool {
 	return slices.ContainsFunc(run.Mounts, func(m dockerfile.Mount) bool {
 		return strings.Contains(m.Target, "$") || path.IsAbs(m.Target) && overlap(dir, path.Clean(m.Target))
@@ -253,6 +278,16 @@ func tidied(in Input, v *stageView, k int, commands []command, found []leftover)
 			continue
 		}
 		c := commands[l.command]
+		if l.gone {
+			next := commands[l.command+1]
+			from, here := run.Run.Offset(c.from)
+			to, there := run.Run.Offset(next.from)
+			if !here || !there || !anded(v, k, c.to, next.from) {
+				return Change{}, false
+			}
+			splices = append(splices, splice{from, to, ""})
+			continue
+		}
 		at := slices.Index(c.words, l.word)
 		if at < 0 {
 			return Change{}, false
@@ -268,6 +303,14 @@ func tidied(in Input, v *stageView, k int, commands []command, found []leftover)
 	}
 	change, err := rewrite(in, 0, spliced(in.File, run, splices...))
 	return change, err == nil
+}
+
+// anded reports whether nothing but && stands between two places of a script.
+func anded(v *stageView, k, from, to int) bool {
+	run := v.stage.Instructions[k].Run
+	start, here := run.Offset(from - 1)
+	end, there := run.Offset(to)
+	return from < to && here && there && strings.Trim(string(v.file.Text[start+1:end]), " \t\r\n"+string(v.file.Escape)) == "&&"
 }
 
 // joint is what goes between the last command of a RUN and one more: on a line
