@@ -54,22 +54,16 @@ func (s *suggestOptions) printDiffs(answer api.Suggest) {
 		return
 	}
 	list := best(answer)
-	if all, ok := suggest.Compose(s.changes(answer, list)); ok && len(all) > 0 {
-		s.out.diff(suggest.Suggestion{Changes: all}.Diff())
-		return
-	}
-	if len(list) == 0 && len(s.rules) > 0 {
+	if len(s.rules) > 0 {
 		for _, d := range answer.Definitions {
-			list = append(list, d.Suggestions...)
+			for _, one := range d.Suggestions {
+				if one.Proof == string(suggest.Advice) {
+					list = append(list, one)
+				}
+			}
 		}
 	}
-	shown := map[string]bool{}
-	for _, one := range list {
-		if !shown[one.Diff] {
-			s.out.diff(one.Diff)
-		}
-		shown[one.Diff] = true
-	}
+	s.out.diff(suggest.Suggestion{Changes: suggest.Join(s.changes(answer, list))}.Diff())
 }
 
 // diff prints a change. A terminal gets it made visible; what reads it as a patch

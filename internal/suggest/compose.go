@@ -5,27 +5,48 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/aymanbagabas/go-udiff"
+
 	"github.com/stokerd/stoker/context/ignore"
 )
 
-// Compose returns changes that were made apart, each from the texts of today, as one of
-// each file: what comes of it if one is made after the other. It reports false where two
-// make something else of one file than that would.
-func Compose(changes []Change) ([]Change, bool) {
+// Join returns changes that were made apart, each from the texts of today, as one of
+// each file: what comes of it if one is made after the other. Two that make something
+// else of the same lines stay apart.
+func Join(changes []Change) []Change {
 	var list []Change
+next:
 	for _, c := range changes {
-		i := slices.IndexFunc(list, func(have Change) bool { return have.Path == c.Path })
-		if i < 0 {
-			list = append(list, c)
-			continue
+		for i, have := range list {
+			if both, ok := have.join(c); ok {
+				list[i] = both
+				continue next
+			}
 		}
-		both, ok := list[i].with(c)
-		if !ok {
-			return nil, false
-		}
-		list[i] = both
+		list = append(list, c)
 	}
-	return list, true
+	return list
+}
+
+// join is with for changes of other lines, too.
+func (c Change) join(other Change) (Change, bool) {
+	if c.Path != other.Path {
+		return c, false
+	}
+	if both, ok := c.with(other); ok || !bytes.Equal(c.Old, other.Old) {
+		return both, ok
+	}
+	old := string(c.Old)
+	edits, ok := udiff.Merge(udiff.Lines(old, string(c.New)), udiff.Lines(old, string(other.New)))
+	if !ok {
+		return c, false
+	}
+	text, err := udiff.Apply(old, edits)
+	if err != nil {
+		return c, false
+	}
+	c.New = []byte(text)
+	return c, true
 }
 
 // with returns the change with another one of the same file made upon it. Two go
