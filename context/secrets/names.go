@@ -120,7 +120,7 @@ func isEnvFile(base string) bool {
 	}
 	for _, part := range strings.Split(base, ".") {
 		switch part {
-		case "example", "examples", "sample", "template", "tmpl", "tpl", "dist", "defaults", "default", "schema", "ts", "js", "go", "py", "md", "enc", "vault":
+		case "example", "examples", "sample", "template", "tmpl", "tpl", "dist", "defaults", "default", "schema", "ts", "js", "go", "py", "md", "enc", "vault", "license":
 			return false
 		}
 	}

@@ -26,6 +26,8 @@ func TestName(t *testing.T) {
 		".env.example":                   "",
 		".env.local.sample":              "",
 		"src/env.ts":                     "",
+		"docker/.env.license":            "",
+		"docker/.env.test.license":       "",
 		"src/.env.d.ts":                  "",
 		"keys/id_ed25519":                "ssh-private-key",
 		"keys/id_ed25519.pub":            "",
