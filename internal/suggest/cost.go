@@ -40,11 +40,11 @@ var separated = strings.NewReplacer(";", " && ", "\n", " && ", "&&", " && ")
 
 // prior returns the table's cost of a RUN with this command line.
 func prior(script string) float64 {
-	total, line := 0.0, "&& "+strings.Join(strings.Fields(separated.Replace(strings.TrimPrefix(script, "RUN "))), " ")+" "
+	total, line := 0.0, "&& "+busy(strings.Join(strings.Fields(separated.Replace(bare(script))), " "))+" "
 	for _, p := range priors {
-		if strings.Contains(line, p.words) {
+		if rest := struck(line, p.words); rest != line {
 			total += p.seconds
-			line = strings.ReplaceAll(line, p.words, "")
+			line = rest
 		}
 	}
 	switch {
@@ -56,12 +56,55 @@ func prior(script string) float64 {
 	return priorRun
 }
 
+// busy leaves out the commands that are done at once, whatever their words name.
+func busy(line string) string {
+	commands := strings.Split(line, " && ")
+	return strings.Join(slices.DeleteFunc(commands, func(c string) bool {
+		word, _, _ := strings.Cut(c, " ")
+		return slices.Contains(quick(), word) && !strings.Contains(c, "|")
+	}), " && ")
+}
+
+// struck takes words out of a line wherever a word begins with them: cargo build has
+// go build in it.
+func struck(line, words string) string {
+	for from := 0; ; {
+		at := strings.Index(line[from:], words)
+		if at < 0 {
+			return line
+		}
+		at += from
+		if before := line[max(at-1, 0)]; at > 0 && (before == '_' || before >= 'a' && before <= 'z' || before >= '0' && before <= '9') {
+			from = at + 1
+			continue
+		}
+		line, from = line[:at]+line[at+len(words):], at
+	}
+}
+
+// bare is a command line without what BuildKit reads of the RUN.
+func bare(text string) string {
+	text = strings.TrimPrefix(text, "RUN ")
+	for {
+		text = strings.TrimLeft(text, " ")
+		flag, rest, more := strings.Cut(text, " ")
+		if !more || !strings.HasPrefix(flag, "--") {
+			return text
+		}
+		text = rest
+	}
+}
+
+// quick are commands that are done at once.
+func quick() []string {
+	return []string{"addgroup", "adduser", "cd", "chgrp", "chmod", "chown", "echo", "groupadd", "ln", "mkdir", "mv", "printf", "rm", "rmdir", "sed", "set", "test", "touch", "true", "useradd", "usermod"}
+}
+
 // light reports a command line of nothing but commands that are done at once.
 func light(script string) bool {
-	commands, ok := everyCommand(&dockerfile.Run{Given: strings.TrimPrefix(script, "RUN ")}, nil)
+	commands, ok := everyCommand(&dockerfile.Run{Given: bare(script)}, nil)
 	return ok && len(commands) > 0 && !slices.ContainsFunc(commands, func(c command) bool {
-		quick := []string{"addgroup", "adduser", "cd", "chgrp", "chmod", "chown", "echo", "groupadd", "ln", "mkdir", "mv", "printf", "rm", "rmdir", "sed", "set", "test", "touch", "true", "useradd", "usermod"}
-		return !slices.Contains(quick, c.words[0]) || slices.ContainsFunc(c.words, func(w string) bool {
+		return !slices.Contains(quick(), c.words[0]) || slices.ContainsFunc(c.words, func(w string) bool {
 			return w == "--recursive" || w == "-R" && c.words[0] != "rm" // of a folder it may take a while
 		})
 	})
