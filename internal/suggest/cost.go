@@ -3,10 +3,13 @@ package suggest
 import (
 	"bytes"
 	"cmp"
+	"path"
+	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/stokerd/stoker/context/dockerfile"
+	"github.com/stokerd/stoker/internal/effects"
 )
 
 // priors are seconds of one execution by kind of command, for steps that were
@@ -123,7 +126,8 @@ func (p *pricer) cost(in dockerfile.Instruction) float64 {
 	p.guessed = true
 	switch {
 	case in.Run != nil:
-		return prior(in.Run.Given + strings.Join(in.Run.Args, " "))
+		script := in.Run.Given + strings.Join(in.Run.Args, " ")
+		return prior(script) * left(in.Text, script)
 	case in.Copy != nil:
 		return priorCopy
 	}
@@ -157,7 +161,8 @@ func (p *pricer) step(s dockerfile.Step, script string) float64 {
 	p.guessed = true
 	switch s.Keyword {
 	case "RUN":
-		return prior(cmp.Or(script, s.Instruction))
+		script = cmp.Or(script, bare(s.Instruction))
+		return prior(script) * left(s.Instruction, script)
 	case "COPY", "ADD":
 		return priorCopy
 	}
@@ -171,7 +176,67 @@ func (p *pricer) split(in dockerfile.Instruction, head, tail string) (float64, f
 	if s, ok := p.seconds[in.Text]; ok {
 		return s * a / (a + b), s * b / (a + b)
 	}
-	return a, b
+	left := left(in.Text, in.Run.Given)
+	return a * left, b * left
+}
+
+// mounted matches a cache mount's flag, and where it lies.
+var mounted = regexp.MustCompile(`--mount=\S*type=cache\S*`)
+var mountTarget = regexp.MustCompile(`\b(?:target|dst|destination)=([^,\s]+)`)
+
+// left is the part of the time of a RUN that is left to it by the caches that it mounts
+// already, by the table.
+func left(text, script string) float64 {
+	var targets []string
+	for _, flag := range mounted.FindAllString(text, -1) {
+		if m := mountTarget.FindStringSubmatch(flag); m != nil {
+			targets = append(targets, path.Clean(m[1]))
+		}
+	}
+	commands, ok := everyCommand(&dockerfile.Run{Given: script}, nil)
+	if !ok || len(targets) == 0 {
+		return 1
+	}
+	part := 1.0
+	for _, tool := range effects.Caches() {
+		var own []string
+		download := true
+		for _, c := range commands {
+			if c.is(tool) {
+				own = append(own, strings.Join(c.words, " "))
+				download = download && c.starts("go", "mod", "download")
+			}
+		}
+		if len(own) == 0 || !slices.ContainsFunc(targets, func(t string) bool { return holds(t, tool) }) {
+			continue
+		}
+		spares := tool.Spares
+		if download {
+			spares = 0.9 // it does nothing else
+		}
+		part *= 1 - spares*min(prior(strings.Join(own, " && "))/prior(script), 1)
+	}
+	return part
+}
+
+// holds reports a mount that the cache of a tool lies in, for a user whose home is in its
+// usual place, or that is named for it.
+func holds(target string, tool *effects.Cache) bool {
+	homes := []string{"/root", "/home/node"}
+	for image := range tool.Images {
+		if slices.ContainsFunc(tool.At(image, ""), func(d string) bool { _, ok := below(target, d); return ok }) {
+			return true
+		}
+	}
+	named := strings.Contains(target, tool.Program())
+	for _, home := range homes {
+		if slices.ContainsFunc(tool.At("", home), func(d string) bool { _, ok := below(target, d); return ok }) {
+			return true
+		}
+		_, inHome := below(home, target)
+		named = named && !inHome
+	}
+	return named
 }
 
 func (p *pricer) source() string {

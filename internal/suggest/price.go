@@ -128,7 +128,7 @@ func (m *move) costs(after *dockerfile.File, price *pricer) map[string]float64 {
 			costs[in.Text] = price.cost(ins[m.needs[0].from])
 		case m.download:
 			price.guessed = true
-			fetch := prior("go mod download")
+			fetch := prior("go mod download") * left(last.Text, "go mod download")
 			whole := price.cost(last)
 			costs[in.Text], costs[last.Text] = fetch, max(whole-fetch, whole/2)
 		case !cut:
