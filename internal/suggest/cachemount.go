@@ -416,7 +416,7 @@ func (p *mountPlan) hides(in Input, stage int) bool {
 // evidence says how often the first of the steps that do so runs again; false where
 // the history shows that none does.
 func (p *mountPlan) evidence(in Input, st dockerfile.Stage) (string, bool) {
-	what := "Each time that `%s` runs it starts from nothing"
+	what := p.elsewhere() + "Each time that `%s` runs it starts from nothing"
 	if in.Commits.Len() == 0 {
 		return fmt.Sprintf(what, short(p.runs[0].Text)) + "; there is no history to count changes in.", true
 	}
@@ -426,6 +426,25 @@ func (p *mountPlan) evidence(in Input, st dockerfile.Stage) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// elsewhere tells of a cache mount that is there, bears the program's name, and is none
+// that it uses; "" without one.
+func (p *mountPlan) elsewhere() string {
+	for _, run := range p.runs {
+		for _, m := range run.Run.Mounts {
+			name := strings.TrimPrefix(path.Base(m.Target), ".")
+			if m.Type != "cache" || name != p.tool.Program() || slices.ContainsFunc(effects.Caches(), func(c *effects.Cache) bool { return covers(m.Target, c) }) {
+				continue
+			}
+			who := p.tool.Program()
+			if len(p.tool.Root) > 0 && p.owner == "" {
+				who = "as root, " + who
+			}
+			return fmt.Sprintf("The cache mount at %s stays empty: %s keeps its downloads in %s. ", m.Target, who, list(p.dirs, "and"))
+		}
+	}
+	return ""
 }
 
 // fetching are the RUNs that a warm cache spares something.

@@ -219,24 +219,26 @@ func left(text, script string) float64 {
 	return part
 }
 
+// usualHomes are those of the users whom images start as.
+func usualHomes() []string { return []string{"/root", "/home/node"} }
+
 // holds reports a mount that the cache of a tool lies in, for a user whose home is in its
 // usual place, or that is named for it.
 func holds(target string, tool *effects.Cache) bool {
-	homes := []string{"/root", "/home/node"}
+	inHome := slices.ContainsFunc(usualHomes(), func(home string) bool { _, ok := below(home, target); return ok })
+	return covers(target, tool) || !inHome && strings.Contains(target, tool.Program())
+}
+
+// covers reports a folder that one of the places of a tool's cache lies in.
+func covers(target string, tool *effects.Cache) bool {
+	var dirs []string
 	for image := range tool.Images {
-		if slices.ContainsFunc(tool.At(image, ""), func(d string) bool { _, ok := below(target, d); return ok }) {
-			return true
-		}
+		dirs = append(dirs, tool.At(image, "")...)
 	}
-	named := strings.Contains(target, tool.Program())
-	for _, home := range homes {
-		if slices.ContainsFunc(tool.At("", home), func(d string) bool { _, ok := below(target, d); return ok }) {
-			return true
-		}
-		_, inHome := below(home, target)
-		named = named && !inHome
+	for _, home := range usualHomes() {
+		dirs = append(dirs, tool.At("", home)...)
 	}
-	return named
+	return slices.ContainsFunc(dirs, func(d string) bool { _, ok := below(target, d); return ok })
 }
 
 func (p *pricer) source() string {
