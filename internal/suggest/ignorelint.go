@@ -89,6 +89,7 @@ func (l linter) comment(_ int, line ignore.Line) (Suggestion, bool) {
 		Changes:  l.replaced(line.Number, comment, pattern),
 	}
 	if pattern == "" {
+		s.Title = "begin the comment in the first column"
 		s.Changes, s.Obstacle = l.replaced(line.Number, comment), "the file is yours; the line does nothing today"
 	}
 	return s, true
