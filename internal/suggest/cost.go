@@ -21,7 +21,7 @@ var priors = []struct {
 	seconds float64
 }{
 	{"pnpm install", 12}, {"pnpm i ", 12}, {"npm ci", 15}, {"npm install", 15}, {"npm i ", 15}, {"yarn install", 15}, {"yarn --frozen-lockfile", 15},
-	{"bun install", 4}, {"npm run build", 12}, {"yarn build", 12}, {"yarn run build", 12}, {"pnpm build", 12}, {"bun run build", 6}, {"npm test", 10},
+	{"yarn workspaces focus", 10}, {"bun install", 4}, {"npm run build", 12}, {"yarn build", 12}, {"yarn run build", 12}, {"pnpm build", 12}, {"bun run build", 6}, {"npm test", 10},
 	{"uv pip install", 5}, {"uv sync", 5}, {"pip install", 20}, {"pip3 install", 20}, {"poetry install", 20}, {"poetry sync", 20},
 	{"pipenv install", 25}, {"pipenv sync", 20}, {"pdm install", 15}, {"pdm sync", 15}, {"composer install", 10}, {"bundle install", 40},
 	{"go mod download", 12}, {"go build", 20}, {"go install", 20}, {"go test", 20},

@@ -146,7 +146,7 @@ func widened(in *install, i effects.Install) bool {
 	case "npm":
 		in.widen = func(r reader) ([]string, string) { return npmWiden(r, i.Wipes, has) }
 	case "yarn":
-		in.widen = func(r reader) ([]string, string) { return yarnWiden(r, has) }
+		in.widen = func(r reader) ([]string, string) { return yarnWiden(r, i.Keeps, has) }
 	case "pnpm":
 		in.widen = func(r reader) ([]string, string) { return pnpmWiden(r, has) }
 	case "bun":

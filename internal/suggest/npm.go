@@ -49,8 +49,9 @@ func npmWiden(r reader, ci bool, has func(...string) bool) ([]string, string) {
 }
 
 // yarnWiden is npmWiden for yarn: classic, or where .yarnrc.yml is there, yarn 2
-// and later, whose program and plugins lie in .yarn.
-func yarnWiden(r reader, has func(...string) bool) ([]string, string) {
+// and later, whose program and plugins lie in .yarn. keeps says that the command leaves
+// the lock file alone.
+func yarnWiden(r reader, keeps bool, has func(...string) bool) ([]string, string) {
 	var more []string
 	if berry := r.exists(".yarnrc.yml"); berry {
 		for _, name := range []string{".pnp.cjs", ".pnp.loader.mjs", ".yarn/cache", ".yarn/unplugged", ".yarn/install-state.gz"} {
@@ -65,7 +66,7 @@ func yarnWiden(r reader, has func(...string) bool) ([]string, string) {
 	} else if r.any(".yarn", ".pnp.cjs") != "" {
 		return nil, "yarn 2 and later read more than the manifests: " + r.any(".yarn", ".pnp.cjs") + " is there"
 	}
-	if r.exists("yarn.lock") && !has("--frozen-lockfile", "--immutable") {
+	if r.exists("yarn.lock") && !keeps {
 		return nil, "`yarn install` may rewrite yarn.lock: use --frozen-lockfile"
 	}
 	files, obstacle := nodeWiden(r, lifecycle{ignored: has("--ignore-scripts", "--mode=skip-build"), berry: len(more) > 0}, nil)
