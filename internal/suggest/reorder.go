@@ -379,13 +379,13 @@ func (o *ordering) edits(order, kept []int) (edits []dockerfile.Edit, moved []in
 		}
 		text := ""
 		for k, i := range goes {
-			if k > 0 && blank(f, ins[i].Whole().From-1) {
+			if k > 0 && o.opens(i, goes[k-1]) {
 				text += "\n"
 			}
 			text += endLine(f.Source(ins[i].Whole()))
 		}
 		down := last >= 0 && !slices.ContainsFunc(goes, func(i int) bool { return i > last })
-		if down && ins[last].Lines.From == ins[last].Lines.To && !blank(f, ins[goes[0]].Whole().From-1) {
+		if down && ins[last].Lines.From == ins[last].Lines.To && !o.opens(goes[0], last) {
 			line = ins[last].Lines.To + 1
 		}
 		next := strings.TrimSpace(f.Source(dockerfile.Lines{From: line, To: line}))
@@ -405,6 +405,14 @@ func (o *ordering) edits(order, kept []int) (edits []dockerfile.Edit, moved []in
 	}
 	place(o.view.stage.Lines.To + 1)
 	return edits, moved
+}
+
+// opens reports an instruction that begins a paragraph, if that is another one than that
+// of an instruction which would stand above it.
+func (o *ordering) opens(i, above int) bool {
+	f, ins := o.view.file, o.view.stage.Instructions
+	between := ins[min(i, above)+1 : max(i, above)+1]
+	return blank(f, ins[i].Whole().From-1) && slices.ContainsFunc(between, func(b dockerfile.Instruction) bool { return blank(f, b.Whole().From-1) })
 }
 
 // sameSteps holds that every build that takes the file as it is has the very same
