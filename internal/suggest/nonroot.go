@@ -164,15 +164,17 @@ func dropsPrivileges(in Input, b Build, list []dockerfile.Instruction) bool {
 	names := func(text string) bool {
 		return slices.ContainsFunc(droppers, func(d string) bool { return strings.Contains(text, d) }) || strings.Contains(text, "su -")
 	}
+	env := map[string]string{}
 	for _, ins := range list {
 		switch {
 		case ins.Keyword == "USER", ins.Keyword == "ONBUILD":
 			return true
-		case slices.ContainsFunc(ins.Ports, privileged):
+		case slices.ContainsFunc(ins.Ports, func(port string) bool { return privileged(expand(port, env)) }):
 			return true
 		case names(ins.Text):
 			return true
 		}
+		env = values(env, ins)
 		if ins.Command != nil && slices.ContainsFunc(startScripts(in.File, b, ins), func(p string) bool { return names(b.text(p)) }) {
 			return true
 		}
