@@ -65,7 +65,8 @@ func cleanName(name string) string {
 }
 
 // dockerfileName is the name that a Dockerfile without a definition gets: api
-// for api.Dockerfile and Dockerfile.api, else that of its directory.
+// for api.Dockerfile and Dockerfile.api, else that of its directory: of api for
+// api/docker, as every component of a repository may have a folder docker.
 func dockerfileName(rel, repository string) string {
 	base := path.Base(rel)
 	for _, word := range dockerfileKinds() {
@@ -75,7 +76,11 @@ func dockerfileName(rel, repository string) string {
 			base = ""
 		}
 	}
-	switch dir := path.Dir(rel); {
+	dir := path.Dir(rel)
+	if above := path.Dir(dir); above != "." && slices.Contains([]string{"docker", ".docker"}, path.Base(dir)) {
+		dir = above
+	}
+	switch {
 	case base != "":
 		return base
 	case dir == ".":
