@@ -291,7 +291,7 @@ func (view runView) cutObstacle(v *stageView, i int, s script, last, n int, stat
 	}
 	for _, c := range s.commands[n:] {
 		if deletes(c) {
-			return fmt.Sprintf("the RUN also runs `%s`, which would leave the files in a layer of their own if it were cut", strings.Join(c.words, " "))
+			return fmt.Sprintf("the RUN runs `%s`, which would leave the files in a layer of their own if it were cut", strings.Join(c.words, " "))
 		}
 	}
 	return ""
