@@ -28,7 +28,7 @@ func chownLayer(in Input) []Suggestion {
 				continue
 			}
 			for _, c := range commands {
-				if s, ok := rewritten(in, v, k, c, len(commands) == 1); ok {
+				if s, ok := rewritten(in, v, k, c, commands); ok {
 					list = append(list, s)
 					break
 				}
@@ -38,8 +38,8 @@ func chownLayer(in Input) []Suggestion {
 	return list
 }
 
-// rewritten looks at one recursive chown or chmod.
-func rewritten(in Input, v *stageView, k int, c command, alone bool) (Suggestion, bool) {
+// rewritten looks at one recursive chown or chmod of a RUN's commands.
+func rewritten(in Input, v *stageView, k int, c command, commands []command) (Suggestion, bool) {
 	flag, value, target, ok := recursive(c)
 	if !ok {
 		return Suggestion{}, false
@@ -66,13 +66,24 @@ func rewritten(in Input, v *stageView, k int, c command, alone bool) (Suggestion
 		Evidence: fmt.Sprintf("`%s` rewrites every file that `%s` brought: the image carries them twice.", short(strings.Join(c.words, " ")), short(last.Text)),
 		Obstacle: fmt.Sprintf("%s reaches files that no COPY brought as well", flag),
 	}
-	if change, ok := flagged(in, v, k, copies, flag, value, dir); ok && alone {
+	change, ok := flagged(in, v, k, copies, flag, value, dir)
+	switch {
+	case ok && flag == "chown" && slices.ContainsFunc(commands, makesOwner):
+		s.Obstacle = fmt.Sprintf("the RUN makes the owner, too: do that above the COPY, take the chown out, and give the COPY --chown=%s", value)
+	case ok && len(commands) > 1:
+		s.Obstacle = fmt.Sprintf("the RUN does more than that: take the %s out of it, and give the COPY --%s=%s", flag, flag, value)
+	case ok:
 		s.Changes, s.Obstacle = []Change{change}, "what the base image may have in "+dir+" would keep its "+property(flag)
 		in.price(&s, variant{}, variant{text: change.New})
 	}
 	size := in.copied(v, copies)
 	s.spares(size, Image, Observed)
 	return s, len(s.Changes) > 0 || size == 0 || size >= littleToMount
+}
+
+// makesOwner reports a command that makes a user or a group.
+func makesOwner(c command) bool {
+	return slices.Contains([]string{"adduser", "useradd", "addgroup", "groupadd"}, c.words[0])
 }
 
 // littleEnough is how many bytes a layer may hold twice without a word.
