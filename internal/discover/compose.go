@@ -34,7 +34,9 @@ func (f *finder) compose(ctx context.Context, files []string) {
 	in := newComposeInput(f, main)
 	project, err := in.load(ctx, dir, files)
 	if err != nil {
-		f.problem(in.explain(err))
+		if !f.buildNothing(files) {
+			f.problem(in.explain(err))
+		}
 		return
 	}
 	for _, name := range slices.Sorted(maps.Keys(in.unset)) {
@@ -62,6 +64,18 @@ func (f *finder) compose(ctx context.Context, files []string) {
 		}
 		f.definitions = append(f.definitions, d)
 	}
+}
+
+// buildNothing reports files by which nothing is built, whatever else there is
+// to them: most examples only run images, and want variables that are theirs alone.
+func (f *finder) buildNothing(files []string) bool {
+	for _, rel := range files {
+		data, err := f.readFile(rel)
+		if err != nil || mayBuild(data) {
+			return false
+		}
+	}
+	return true
 }
 
 // composeTargets returns the services that build as the bake files beside them

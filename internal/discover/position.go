@@ -74,20 +74,58 @@ func vetIncludes(data []byte) error {
 	return nil
 }
 
+// mayBuild reports whether a compose file, which compose's loader refuses, has a
+// service built: by itself, by one that it extends or by a file that it includes. One that
+// cannot be parsed may.
+func mayBuild(data []byte) bool {
+	file := parseAll(data)
+	if file == nil {
+		return true
+	}
+	found := keys{"build": false, "include": false, "extends": false}
+	for _, doc := range file.Docs {
+		ast.Walk(found, doc)
+	}
+	return found["build"] || found["include"] || found["extends"]
+}
+
+// keys notes which of some keys a document has, at whatever depth: an anchor
+// may stand anywhere.
+type keys map[string]bool
+
+// Visit is what ast.Walk calls.
+func (k keys) Visit(n ast.Node) ast.Visitor {
+	if entry, ok := n.(*ast.MappingValueNode); ok && entry.Key != nil && entry.Key.GetToken() != nil {
+		if _, asked := k[entry.Key.GetToken().Value]; asked {
+			k[entry.Key.GetToken().Value] = true
+		}
+	}
+	return k
+}
+
 // parseYAML returns the first document of data, nil if there is none to read.
-func parseYAML(data []byte) (root ast.Node) {
+func parseYAML(data []byte) ast.Node {
+	file := parseAll(data)
+	if file == nil || len(file.Docs) == 0 || file.Docs[0] == nil {
+		return nil
+	}
+	return file.Docs[0].Body
+}
+
+// parseAll returns all documents of data, nil if they cannot be parsed.
+func parseAll(data []byte) (file *ast.File) {
 	// Only positions are asked of this second parser: compose's own has the
 	// say on what is valid, so that whatever trips this one costs a line number.
 	defer func() {
 		if recover() != nil {
-			root = nil
+			file = nil
 		}
 	}()
 	file, err := parser.ParseBytes(data, 0)
-	if err != nil || len(file.Docs) == 0 || file.Docs[0] == nil {
+	if err != nil {
 		return nil
 	}
-	return file.Docs[0].Body
+	return file
 }
 
 // child returns the entry of key in a mapping, or nil.
