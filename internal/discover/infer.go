@@ -14,25 +14,14 @@ import (
 
 // inferContext guesses what a Dockerfile below the root is built from: nothing
 // in it says so. It is the nearest directory, from its own up to the root, that
-// has all that the Dockerfile needs of it; if none has, the nearest that lacks
-// nothing but lock files, which may be made before the build; else its own.
+// has all that the Dockerfile needs of it; its own, if none has.
 func (f *finder) inferContext(rel, text string) string {
 	dir := path.Dir(rel)
+	own := filepath.Join(f.root, filepath.FromSlash(dir))
 	needs := needsOf(text)
-	if dir != "." && len(needs) > 0 {
-		unlocked := slices.DeleteFunc(slices.Clone(needs), func(n need) bool { return n.lock })
-		for _, some := range [][]need{needs, unlocked} {
-			if found, ok := f.nearest(dir, rel, some); ok {
-				return found
-			}
-		}
+	if dir == "." || len(needs) == 0 {
+		return own
 	}
-	return filepath.Join(f.root, filepath.FromSlash(dir))
-}
-
-// nearest returns the nearest directory, from dir up to the root, that meets all
-// needs of the Dockerfile rel in dir.
-func (f *finder) nearest(dir, rel string, needs []need) (string, bool) {
 	for at := dir; ; at = path.Dir(at) {
 		lacking := slices.IndexFunc(needs, func(n need) bool {
 			return f.first(at, n) == "" && !(at == dir && n.below && f.firstBelow(at, n))
@@ -42,10 +31,10 @@ func (f *finder) nearest(dir, rel string, needs []need) (string, bool) {
 			f.note(rel, first.line, "context is taken to be "+shownDir(at)+", because "+strconv.Quote(f.first(at, first))+" is there and not in "+dir)
 		}
 		if lacking < 0 {
-			return filepath.Join(f.root, filepath.FromSlash(at)), true
+			return filepath.Join(f.root, filepath.FromSlash(at))
 		}
 		if at == "." {
-			return "", false
+			return own
 		}
 	}
 }
@@ -66,8 +55,6 @@ type need struct {
 	// below says that a folder in the Dockerfile's own directory may have it:
 	// the command may be run there.
 	below bool
-	// lock says that it is the lock file of a tool that was told to go by it.
-	lock bool
 }
 
 // firstBelow reports whether a folder in dir meets n.
@@ -175,37 +162,20 @@ func manifest(tool, verb string) []string {
 	return nil
 }
 
-// lockFiles returns the names of which a tool wants one if it is told to change
-// nothing that is locked; nil for one that is not.
-func lockFiles(tool string, args []string) []string {
-	told := func(words ...string) bool {
-		return slices.ContainsFunc(args, func(a string) bool { return slices.Contains(words, a) })
-	}
-	frozen := told("--frozen-lockfile", "--immutable")
-	switch {
-	case tool == "npm" && told("ci"):
-		return []string{"package-lock.json", "npm-shrinkwrap.json"}
-	case tool == "yarn" && frozen:
-		return []string{"yarn.lock"}
-	case tool == "pnpm" && frozen:
-		return []string{"pnpm-lock.yaml"}
-	case tool == "bun" && frozen:
-		return []string{"bun.lock", "bun.lockb"}
-	case tool == "cargo" && told("--locked", "--frozen"):
-		return []string{"Cargo.lock"}
-	case tool == "uv" && told("--locked", "--frozen"):
-		return []string{"uv.lock"}
-	}
-	return nil
-}
-
 // needsOf lists what says something about where the context is: the sources of
-// COPY and ADD and, where one copies everything, the manifests of the tools that
-// are run. It reads lines, not the language: a guess needs no more, and the plan
+// COPY, ADD and bind mounts and, where one takes everything, the manifests of the
+// tools that are run. It reads lines, not the language: a guess needs no more, and the plan
 // of the definition is made by BuildKit's own parser.
 func needsOf(text string) []need {
 	var sources, tools []need
 	whole := false
+	take := func(source string, line int) {
+		if path.Join("/", source) == "/" {
+			whole = true
+		} else {
+			sources = append(sources, need{names: []string{source}, line: line})
+		}
+	}
 	lines := strings.Split(text, "\n")
 	for i := 0; i < len(lines); i++ {
 		start := i + 1
@@ -220,13 +190,12 @@ func needsOf(text string) []need {
 		switch strings.ToUpper(word) {
 		case "COPY", "ADD":
 			for _, arg := range copyArgs(rest) {
-				if path.Join("/", arg) == "/" {
-					whole = true
-				} else {
-					sources = append(sources, need{names: []string{arg}, line: start})
-				}
+				take(arg, start)
 			}
 		case "RUN":
+			for _, source := range bindSources(rest) {
+				take(source, start)
+			}
 			tools = append(tools, toolNeeds(rest, start)...)
 		}
 	}
@@ -239,43 +208,52 @@ func needsOf(text string) []need {
 // toolNeeds lists what the commands of a RUN want.
 func toolNeeds(script string, line int) []need {
 	var needs []need
-	for _, words := range commandsOf(script) {
-		verb := ""
-		if i := slices.IndexFunc(words[1:], func(w string) bool { return !strings.HasPrefix(w, "-") }); i >= 0 {
-			verb = words[1:][i]
+	command := true // the next word is one
+	words := strings.Fields(script)
+	for i, word := range words {
+		if command && !strings.HasPrefix(word, "-") && !strings.Contains(word, "=") {
+			command = false
+			verb := ""
+			if i+1 < len(words) {
+				verb = strings.TrimSuffix(words[i+1], ";")
+			}
+			if names := manifest(strings.TrimSuffix(word, ";"), verb); names != nil {
+				needs = append(needs, need{names, line, true})
+			}
 		}
-		if verb == "" && words[0] == "yarn" {
-			verb = "install"
-		}
-		if names := manifest(words[0], verb); names != nil {
-			needs = append(needs, need{names: names, line: line, below: true})
-		}
-		if names := lockFiles(words[0], words[1:]); names != nil {
-			needs = append(needs, need{names: names, line: line, below: true, lock: true})
-		}
+		command = command || word == "&&" || word == "||" || word == "|" || strings.HasSuffix(word, ";")
 	}
 	return needs
 }
 
-// commandsOf splits a script into commands, without the flags and assignments in
-// front of each.
-func commandsOf(script string) [][]string {
-	var list [][]string
-	for word := range strings.FieldsSeq("&& " + script) {
-		if word == "&&" || word == "||" || word == "|" {
-			list = append(list, nil)
+// bindSources returns what the bind mounts of a RUN take of the context; none of one
+// from another stage or of a variable.
+func bindSources(rest string) []string {
+	var sources []string
+	for word := range strings.FieldsSeq(rest) {
+		if !strings.HasPrefix(word, "--") {
+			break
+		}
+		options, ok := strings.CutPrefix(word, "--mount=")
+		if !ok || strings.Contains(options, "$") {
 			continue
 		}
-		last := &list[len(list)-1]
-		bare := strings.TrimSuffix(word, ";")
-		if bare != "" && (len(*last) > 0 || !strings.HasPrefix(word, "-") && !strings.Contains(word, "=")) {
-			*last = append(*last, bare)
+		source, kind, from := ".", "bind", ""
+		for option := range strings.SplitSeq(options, ",") {
+			switch key, value, _ := strings.Cut(option, "="); key {
+			case "type":
+				kind = value
+			case "source", "src":
+				source = value
+			case "from":
+				from = value
+			}
 		}
-		if bare != word {
-			list = append(list, nil)
+		if kind == "bind" && from == "" {
+			sources = append(sources, source)
 		}
 	}
-	return slices.DeleteFunc(list, func(words []string) bool { return len(words) == 0 })
+	return sources
 }
 
 // copyArgs returns the sources of one COPY or ADD; none if they come from
