@@ -82,6 +82,9 @@ func (c *Cache) Uses(words []string) bool {
 	case "./mvnw", "./gradlew":
 		words = append([]string{words[0][2:]}, words[1:]...)
 	}
+	if dir, name := path.Split(words[0]); path.Base(dir) == "bin" && path.Clean(dir) != "bin" && slices.Contains([]string{"pip", "pip3", "python", "python3"}, name) {
+		words = append([]string{name}, words[1:]...) // of a virtual environment
+	}
 	words = program(words)
 	var rest, flags []string
 	for _, w := range words[1:] {

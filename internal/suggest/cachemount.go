@@ -96,6 +96,12 @@ func ownUse(f *dockerfile.File, st dockerfile.Stage, tool *effects.Cache) bool {
 
 func (c command) is(tool *effects.Cache) bool { return tool.Uses(c.words) }
 
+// mayBe is is, also for a program of the repository's folders that only has the
+// tool's name.
+func (c command) mayBe(tool *effects.Cache) bool {
+	return len(c.words) > 0 && tool.Uses(append([]string{path.Base(c.words[0])}, c.words[1:]...))
+}
+
 // A mountPlan is where a tool's mounts would go.
 type mountPlan struct {
 	tool  *effects.Cache
@@ -312,7 +318,7 @@ func (p *mountPlan) contradicted(ins dockerfile.Instruction, commands []command,
 	called := p.tool.Program()
 	for _, c := range commands {
 		switch {
-		case c.is(p.tool) && slices.ContainsFunc(c.words, func(w string) bool {
+		case c.mayBe(p.tool) && slices.ContainsFunc(c.words, func(w string) bool {
 			// Without a network, or told not to fetch, the step relies on files that
 			// an earlier one left; a builder may drop a cache mount between the two.
 			name, _, _ := strings.Cut(w, "=")
