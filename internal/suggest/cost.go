@@ -21,7 +21,8 @@ var priors = []struct {
 	seconds float64
 }{
 	{"pnpm install", 12}, {"pnpm i ", 12}, {"npm ci", 15}, {"npm install", 15}, {"npm i ", 15}, {"yarn install", 15}, {"yarn --frozen-lockfile", 15},
-	{"yarn workspaces focus", 10}, {"bun install", 4}, {"npm run build", 12}, {"yarn build", 12}, {"yarn run build", 12}, {"pnpm build", 12}, {"bun run build", 6}, {"npm test", 10},
+	{"yarn workspaces focus", 10}, {"bun install", 4}, {"npm run build", 12}, {"yarn build", 12}, {"yarn run build", 12},
+	{"pnpm build", 12}, {"pnpm run build", 12}, {"bun run build", 6}, {"npm test", 10},
 	{"uv pip install", 5}, {"uv sync", 5}, {"pip install", 20}, {"pip3 install", 20}, {"poetry install", 20}, {"poetry sync", 20},
 	{"pipenv install", 25}, {"pipenv sync", 20}, {"pdm install", 15}, {"pdm sync", 15}, {"composer install", 10}, {"bundle install", 40},
 	{"go mod download", 12}, {"go build", 20}, {"go install", 20}, {"go test", 20},
@@ -41,9 +42,14 @@ const (
 // separated has && stand between commands.
 var separated = strings.NewReplacer(";", " && ", "\n", " && ", "&&", " && ")
 
+// bareYarn matches a yarn that is given no command, or flags alone but for
+// --version: it installs.
+var bareYarn = regexp.MustCompile(`&& yarn (--[a-uw-z]|&&|$)`)
+
 // prior returns the table's cost of a RUN with this command line.
 func prior(script string) float64 {
 	total, line := 0.0, "&& "+busy(strings.Join(strings.Fields(separated.Replace(bare(script))), " "))+" "
+	line = bareYarn.ReplaceAllString(line, "&& yarn install $1")
 	for _, p := range priors {
 		if rest := struck(line, p.words); rest != line {
 			total += p.seconds
