@@ -137,8 +137,9 @@ func (v *stageView) lands(b Build, i int, name string) bool {
 			return err != nil || match || len(glob(b.Context, src+"/"+first)) > 0
 		}
 		// A folder on the way counts: without the COPY it would not be there, or be
-		// made by somebody else.
-		return path.Base(src) == first && b.Context.Exists(src) || b.Context.Exists(path.Join(src, first))
+		// made by somebody else. What is not there today, and is made before the build,
+		// may hold anything.
+		return path.Base(src) == first && b.Context.Exists(src) || b.Context.Exists(path.Join(src, first)) || src != "" && !b.Context.Exists(src)
 	})
 }
 
