@@ -31,21 +31,44 @@ func (f *finder) compose(ctx context.Context, files []string) {
 	dir := filepath.Join(f.root, filepath.FromSlash(path.Dir(files[0])))
 	files = f.chosen(dir, files)
 	main := files[0]
-	in := newComposeInput(f, main)
-	project, err := in.load(ctx, dir, files)
+	in, all, err := f.services(ctx, dir, files)
 	if err != nil {
 		if !f.buildNothing(files) {
 			f.problem(in.explain(err))
 		}
 		return
 	}
+	if f.lacksFar(dir, all) {
+		if at, there, built := f.projectAbove(ctx, files); built != nil {
+			in, all = there, built
+			f.note(main, 0, "paths in it are taken to count from "+shownDir(at)+", because its Dockerfiles are there and not in "+path.Dir(main))
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(in.unset)) {
 		f.note(main, 0, "variable "+name+" is not set and counts as empty")
+	}
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		d, err := link(all, name)
+		if err != nil {
+			f.problem(in.explain(err))
+			continue
+		}
+		f.definitions = append(f.definitions, d)
+	}
+}
+
+// services returns the services that build of one project, whose paths count from
+// dir.
+func (f *finder) services(ctx context.Context, dir string, files []string) (*composeInput, map[string]buildctx.Definition, error) {
+	in := newComposeInput(f, files[0])
+	project, err := in.load(ctx, dir, files)
+	if err != nil {
+		return in, nil, err
 	}
 	all := map[string]buildctx.Definition{}
 	for name, s := range project.Services {
 		if s.Build != nil {
-			d := service(name, main, *s.Build, f.options.Env)
+			d := service(name, files[0], *s.Build, f.options.Env)
 			// It is built for what it runs on (compose: applyPlatforms).
 			if runs := cmp.Or(s.Platform, project.Environment["DOCKER_DEFAULT_PLATFORM"]); runs != "" && len(d.Platforms) == 0 {
 				d.Platforms = []string{runs}
@@ -56,14 +79,41 @@ func (f *finder) compose(ctx context.Context, files []string) {
 			all[name] = d
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(all)) {
-		d, err := link(all, name)
-		if err != nil {
-			f.problem(in.explain(err))
-			continue
+	return in, all, nil
+}
+
+// projectAbove looks for the folder above a project's own that has all its
+// Dockerfiles: the paths of a file that is only a part count from where the first of
+// all the files lies, or from what --project-directory names. It returns the services
+// as they are from there; nil if there is none.
+func (f *finder) projectAbove(ctx context.Context, files []string) (string, *composeInput, map[string]buildctx.Definition) {
+	for at := path.Dir(files[0]); at != "."; {
+		at = path.Dir(at)
+		in, all, err := f.services(ctx, filepath.Join(f.root, filepath.FromSlash(at)), files)
+		if err == nil && !f.lacksAny(all) {
+			return at, in, all
 		}
-		f.definitions = append(f.definitions, d)
 	}
+	return "", nil, nil
+}
+
+// lacksFar reports that a Dockerfile is not there which the project has in another
+// folder than dir: one that is called Dockerfile lies in many, and says nothing.
+func (f *finder) lacksFar(dir string, all map[string]buildctx.Definition) bool {
+	far := false
+	for _, d := range all {
+		far = f.lacksDockerfile(d) && filepath.Dir(d.Dockerfile) != dir || far
+	}
+	return far
+}
+
+// lacksAny reports that one of the Dockerfiles is not there.
+func (f *finder) lacksAny(all map[string]buildctx.Definition) bool {
+	lacks := false
+	for _, d := range all {
+		lacks = f.lacksDockerfile(d) || lacks // each is looked for, and so watched
+	}
+	return lacks
 }
 
 // buildNothing reports files by which nothing is built, whatever else there is
@@ -239,6 +289,9 @@ func newComposeInput(f *finder, main string) *composeInput {
 // build needs are left alone.
 func (in *composeInput) load(ctx context.Context, dir string, files []string) (*types.Project, error) {
 	details := types.ConfigDetails{WorkingDir: dir}
+	if !slices.Contains(in.dirs, dir) {
+		in.dirs = append(in.dirs, dir)
+	}
 	for _, rel := range files {
 		data, err := in.readFile(rel)
 		if err != nil {

@@ -162,6 +162,7 @@ func TestConcerns(t *testing.T) {
 	root := t.TempDir()
 	write(t, filepath.Join(root, "deploy/compose.yaml"), "include: [parts/web.yaml]\n")
 	write(t, filepath.Join(root, "deploy/parts/web.yaml"), "services: {web: {build: .}}\n")
+	write(t, filepath.Join(root, "deploy/parts/Dockerfile"), "FROM scratch\n")
 	result, err := discover.Discover(t.Context(), root, config.Config{}, discover.Options{})
 	if err != nil {
 		t.Fatal(err)
