@@ -22,7 +22,13 @@ func everyCommand(r *dockerfile.Run, shell []string) ([]command, bool) {
 		return nil, false
 	}
 	var list []command
+	conditions := 0 // that what is visited hangs on
 	var visit func(n syntax.Node) bool
+	perhaps := func(n syntax.Node) {
+		conditions++
+		syntax.Walk(n, visit)
+		conditions--
+	}
 	visit = func(n syntax.Node) bool {
 		switch n := n.(type) {
 		case *syntax.Stmt:
@@ -32,8 +38,31 @@ func everyCommand(r *dockerfile.Run, shell []string) ([]command, bool) {
 			}
 		case *syntax.FuncDecl:
 			ok = false
+		case *syntax.IfClause:
+			for _, s := range n.Cond {
+				syntax.Walk(s, visit)
+			}
+			for _, s := range n.Then {
+				perhaps(s)
+			}
+			if n.Else != nil {
+				perhaps(n.Else)
+			}
+			return false
+		case *syntax.CaseClause:
+			syntax.Walk(n.Word, visit)
+			for _, item := range n.Items {
+				perhaps(item)
+			}
+			return false
+		case *syntax.BinaryCmd:
+			if n.Op == syntax.OrStmt {
+				syntax.Walk(n.X, visit)
+				perhaps(n.Y)
+				return false
+			}
 		case *syntax.CallExpr:
-			c := command{from: int(n.Pos().Offset()), to: int(n.End().Offset())}
+			c := command{from: int(n.Pos().Offset()), to: int(n.End().Offset()), perhaps: conditions > 0}
 			for _, w := range n.Args {
 				text, known := wordText(w, nil)
 				if !known && len(c.words) == 0 {

@@ -100,11 +100,15 @@ func leftovers(in Input, v *stageView, k int, mounted bool) (Suggestion, bool) {
 		return Suggestion{}, false
 	}
 	var found []leftover
-	for i := range commands {
-		if l, ok := leaves(in, v, k, commands, i); ok {
-			found = append(found, l...)
-		}
+	for i, c := range commands {
+		left := leaves(in, v, k, commands, i)
 		if l, ok := cached(v, k, commands, i); ok && !mounted {
+			left = append(left, l)
+		}
+		for _, l := range left {
+			if c.perhaps {
+				l.bytes, l.unsure = 0, true
+			}
 			found = append(found, l)
 		}
 	}
@@ -139,7 +143,7 @@ func leftovers(in Input, v *stageView, k int, mounted bool) (Suggestion, bool) {
 }
 
 // leaves says what a system package manager leaves behind.
-func leaves(in Input, v *stageView, k int, commands []command, i int) ([]leftover, bool) {
+func leaves(in Input, v *stageView, k int, commands []command, i int) []leftover {
 	c, run := commands[i], v.stage.Instructions[k].Run
 	var found []leftover
 	switch {
@@ -170,7 +174,7 @@ func leaves(in Input, v *stageView, k int, commands []command, i int) ([]leftove
 		!slices.ContainsFunc(commands, func(c command) bool { return verbOf(c, "clean", "dnf", "yum", "microdnf") }):
 		found = append(found, leftover{what: "downloaded packages", bytes: 100e6, tail: c.words[0] + " clean all"})
 	}
-	return found, len(found) > 0
+	return found
 }
 
 // cached says what a language's package manager leaves behind.

@@ -17,6 +17,7 @@ type command struct {
 	assigns  []assign // set for this command, or for what follows if there are no words
 	from, to int      // its place in the script
 	ends     []int    // where each word ends; set by everyCommand
+	perhaps  bool     // whether it runs hangs on a condition; set by everyCommand
 	// inner are the commands that it is made of, or that its words are computed
 	// with; reads and writes are what its redirections name.
 	inner         []command
