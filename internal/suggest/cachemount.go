@@ -422,13 +422,13 @@ func (p *mountPlan) hides(in Input, stage int) bool {
 // evidence says how often the first of the steps that do so runs again; false where
 // the history shows that none does.
 func (p *mountPlan) evidence(in Input, st dockerfile.Stage) (string, bool) {
-	what := p.elsewhere() + "Each time that `%s` runs it starts from nothing"
+	what := p.elsewhere() + "`%s` starts from nothing each time it runs"
 	if in.Commits.Len() == 0 {
 		return fmt.Sprintf(what, short(p.runs[0].Text)) + "; there is no history to count changes in.", true
 	}
 	for _, run := range p.fetching() {
 		if n := in.repeated(st, run); n > 0 {
-			return fmt.Sprintf(what+", as it does for %d of the last %s, which change files that it stands below.", short(run.Text), n, in.Commits.Counted()), true
+			return fmt.Sprintf(what+": for %d of the last %s, which change files that it or a step above it takes.", short(run.Text), n, in.Commits.Counted()), true
 		}
 	}
 	return "", false
