@@ -12,6 +12,7 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 	"github.com/stokerd/stoker/context/ignore"
 	"github.com/stokerd/stoker/internal/changes"
+	"github.com/stokerd/stoker/internal/config"
 	"github.com/stokerd/stoker/internal/randtest"
 	"github.com/stokerd/stoker/internal/suggest"
 )
@@ -127,8 +128,11 @@ func converter(dir string) func(ctx context.Context, text []byte) (*dockerfile.P
 	}
 }
 
-// replaces reports a rule that takes out what copies more than anybody looks at.
-func replaces(rule string) bool { return rule == "narrow-copy" || rule == "bind-instead-of-copy" }
+// replaces reports a rule that takes out what copies more than anybody looks at, or
+// that spells instructions otherwise, which BuildKit's frontend has then taken for the same.
+func replaces(rule string) bool {
+	return rule == "narrow-copy" || rule == "bind-instead-of-copy" || strings.HasPrefix(rule, config.BuildKitRules)
+}
 
 // of returns how many suggestions are of one's rule and kind: what is applied may
 // bring advice to light.
