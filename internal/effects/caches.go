@@ -14,6 +14,7 @@ type Cache struct {
 	Run       []string            `toml:"run"`
 	Needs     []string            `toml:"needs"`
 	Refuse    []string            `toml:"refuse"`
+	Bare      bool                `toml:"bare"`
 	Folders   []string            `toml:"folders"`
 	Root      []string            `toml:"root"`
 	Images    map[string][]string `toml:"images"`
@@ -25,6 +26,7 @@ type Cache struct {
 	Sharing   string              `toml:"sharing"`
 	Spares    float64             `toml:"spares"`
 	Manifests []string            `toml:"manifests"`
+	Holding   string              `toml:"holding"`
 	Loose     []string            `toml:"loose"`
 	Rivals    []string            `toml:"rivals"`
 }
@@ -102,6 +104,9 @@ func (c *Cache) Uses(words []string) bool {
 	}
 	return slices.ContainsFunc(c.Run, func(run string) bool {
 		want := strings.Fields(run)
+		if c.Bare && len(rest) >= len(want) {
+			return false
+		}
 		return words[0] == want[0] && len(rest) >= len(want)-1 && slices.Equal(rest[:len(want)-1], want[1:])
 	})
 }

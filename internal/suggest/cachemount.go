@@ -1,6 +1,7 @@
 package suggest
 
 import (
+	"bytes"
 	"fmt"
 	"path"
 	"slices"
@@ -20,7 +21,8 @@ func cacheMount(in Input) []Suggestion {
 			if !neededByAny(in, st.Index) || !ownUse(in.File, st, tool) || usesTool(in.File, st.BaseStage, tool) {
 				continue // nothing to tell, or told with the stage that it starts from
 			}
-			if s, ok := mountFor(in, st, tool); ok {
+			s, ok := mountFor(in, st, tool)
+			if ok && !slices.ContainsFunc(list, func(o Suggestion) bool { return o.Title == s.Title && o.Lines == s.Lines }) {
 				list = append(list, s)
 			}
 		}
@@ -192,6 +194,13 @@ func used(in Input, tool *effects.Cache) bool {
 			return false // the modules come with the sources
 		}
 		base := path.Base(name)
+		if tool.Holding != "" && slices.Contains(tool.Manifests, base) {
+			data, err := in.Builds[0].Context.Read(name)
+			settings := path.Join(path.Dir(name), ".yarnrc.yml")
+			if err != nil || !bytes.Contains(data, []byte(tool.Holding)) || in.Builds[0].Context.Exists(settings) {
+				return false
+			}
+		}
 		found = found || slices.Contains(tool.Manifests, base)
 		loose, rival = loose || slices.Contains(tool.Loose, base), rival || slices.Contains(tool.Rivals, base)
 	}
