@@ -17,26 +17,27 @@ import (
 // has all that the Dockerfile needs of it; its own, if none has.
 func (f *finder) inferContext(rel, text string) string {
 	dir := path.Dir(rel)
-	own := filepath.Join(f.root, filepath.FromSlash(dir))
 	needs := needsOf(text)
-	if dir == "." || len(needs) == 0 {
-		return own
-	}
+	most, best := -1, dir
 	for at := dir; ; at = path.Dir(at) {
-		lacking := slices.IndexFunc(needs, func(n need) bool {
-			return f.first(at, n) == "" && !(at == dir && n.below && f.firstBelow(at, n))
-		})
-		if lacking < 0 && at != dir {
-			first := needs[slices.IndexFunc(needs, func(n need) bool { return f.first(dir, n) == "" })]
-			f.note(rel, first.line, "context is taken to be "+shownDir(at)+", because "+strconv.Quote(f.first(at, first))+" is there and not in "+dir)
+		met := 0
+		for _, n := range needs {
+			if f.first(at, n) != "" || at == dir && n.below && f.firstBelow(at, n) {
+				met++
+			}
 		}
-		if lacking < 0 {
-			return filepath.Join(f.root, filepath.FromSlash(at))
+		if met > most {
+			most, best = met, at
 		}
-		if at == "." {
-			return own
+		if most == len(needs) || at == "." { // of no needs its own has all
+			break
 		}
 	}
+	if best != dir {
+		only := needs[slices.IndexFunc(needs, func(n need) bool { return f.first(dir, n) == "" && f.first(best, n) != "" })]
+		f.note(rel, only.line, "context is taken to be "+shownDir(best)+", because "+strconv.Quote(f.first(best, only))+" is there and not in "+dir)
+	}
+	return filepath.Join(f.root, filepath.FromSlash(best))
 }
 
 // shownDir names a directory of the repository in a sentence.

@@ -23,7 +23,7 @@ func TestInferredContextFollows(t *testing.T) {
 		}
 	}
 	for _, file := range []func() error{
-		put("docker/Dockerfile", "FROM scratch\nCOPY app/*.js /\nCOPY conf /\n"), put("app/a.js", "a"), put("conf", "c"), put("elsewhere/x.js", "x"),
+		put("docker/Dockerfile", "FROM scratch\nCOPY app/*.js /\nCOPY conf /\n"), put("app/a.js", "a"), put("conf", "c"), put("docker/conf", "c"), put("elsewhere/x.js", "x"),
 	} {
 		if err := file(); err != nil {
 			t.Fatal(err)
