@@ -34,10 +34,31 @@ func (f *finder) inferContext(rel, text string) string {
 		}
 	}
 	if best != dir {
-		only := needs[slices.IndexFunc(needs, func(n need) bool { return f.first(dir, n) == "" && f.first(best, n) != "" })]
+		only := f.deciding(needs, dir, best)
 		f.note(rel, only.line, "context is taken to be "+shownDir(best)+", because "+strconv.Quote(f.first(best, only))+" is there and not in "+dir)
 	}
 	return filepath.Join(f.root, filepath.FromSlash(best))
+}
+
+// deciding returns what best has and dir has not, if there is such in none of the
+// folders between either.
+func (f *finder) deciding(needs []need, dir, best string) need {
+	var found []need
+	for _, n := range needs {
+		if f.first(dir, n) == "" && f.first(best, n) != "" {
+			found = append(found, n)
+		}
+	}
+	for _, n := range found {
+		at := dir
+		for at != best && f.first(at, n) == "" {
+			at = path.Dir(at)
+		}
+		if at == best {
+			return n
+		}
+	}
+	return found[0]
 }
 
 // shownDir names a directory of the repository in a sentence.
@@ -163,6 +184,27 @@ func manifest(tool, verb string) []string {
 	return nil
 }
 
+// lockFile returns the lock files of which a tool that is given these words, and what
+// follows them, fails for want of one: of several packages in one repository only the
+// root has it.
+func lockFile(tool string, words []string) []string {
+	if end := slices.IndexFunc(words, func(w string) bool { return w == "&&" || w == "||" || w == "|" || strings.HasSuffix(w, ";") }); end >= 0 {
+		words = words[:end+1]
+	}
+	has := func(list ...string) bool {
+		return slices.ContainsFunc(words, func(w string) bool { return slices.Contains(list, strings.TrimSuffix(w, ";")) })
+	}
+	switch {
+	case tool == "npm" && has("ci", "clean-install"):
+		return []string{"package-lock.json", "npm-shrinkwrap.json"}
+	case tool == "yarn" && has("--immutable", "--frozen-lockfile"):
+		return []string{"yarn.lock"}
+	case tool == "pnpm" && has("--frozen-lockfile"):
+		return []string{"pnpm-lock.yaml"}
+	}
+	return nil
+}
+
 // needsOf lists what says something about where the context is: the sources of
 // COPY, ADD and bind mounts and, where one takes everything, the manifests of the
 // tools that are run. It reads lines, not the language: a guess needs no more, and the plan
@@ -218,8 +260,10 @@ func toolNeeds(script string, line int) []need {
 			if i+1 < len(words) {
 				verb = strings.TrimSuffix(words[i+1], ";")
 			}
-			if names := manifest(strings.TrimSuffix(word, ";"), verb); names != nil {
-				needs = append(needs, need{names, line, true})
+			for _, names := range [][]string{manifest(strings.TrimSuffix(word, ";"), verb), lockFile(word, words[i+1:])} {
+				if names != nil {
+					needs = append(needs, need{names, line, true})
+				}
 			}
 		}
 		command = command || word == "&&" || word == "||" || word == "|" || strings.HasSuffix(word, ";")
