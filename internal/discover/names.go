@@ -18,7 +18,11 @@ func nameAll(definitions []buildctx.Definition) {
 		d := &definitions[i]
 		name := cleanName(d.Name)
 		dir := cleanName(strings.ReplaceAll(path.Dir(d.Origin), "/", "-"))
-		choices := []string{name, dir + "-" + name, kind(d.Origin) + "-" + name}
+		within := dir + "-" + name
+		if strings.HasSuffix(dir, "-"+name) {
+			within = dir // which says it
+		}
+		choices := []string{name, within, kind(d.Origin) + "-" + name}
 		if path.Dir(d.Origin) == "." {
 			choices = slices.Delete(choices, 1, 2)
 		}
