@@ -184,23 +184,27 @@ func manifest(tool, verb string) []string {
 	return nil
 }
 
-// lockFile returns the lock files of which a tool that is given these words, and what
-// follows them, fails for want of one: of several packages in one repository only the
-// root has it.
-func lockFile(tool string, words []string) []string {
-	if end := slices.IndexFunc(words, func(w string) bool { return w == "&&" || w == "||" || w == "|" || strings.HasSuffix(w, ";") }); end >= 0 {
-		words = words[:end+1]
+// lockFiles returns the names of which a tool wants one if it is told to change
+// nothing that is locked, nil for one that is not: of several packages in one
+// repository only the root has it.
+func lockFiles(tool string, args []string) []string {
+	told := func(words ...string) bool {
+		return slices.ContainsFunc(args, func(a string) bool { return slices.Contains(words, a) })
 	}
-	has := func(list ...string) bool {
-		return slices.ContainsFunc(words, func(w string) bool { return slices.Contains(list, strings.TrimSuffix(w, ";")) })
-	}
+	frozen := told("--frozen-lockfile", "--immutable")
 	switch {
-	case tool == "npm" && has("ci", "clean-install"):
+	case tool == "npm" && told("ci", "clean-install"):
 		return []string{"package-lock.json", "npm-shrinkwrap.json"}
-	case tool == "yarn" && has("--immutable", "--frozen-lockfile"):
+	case tool == "yarn" && frozen:
 		return []string{"yarn.lock"}
-	case tool == "pnpm" && has("--frozen-lockfile"):
+	case tool == "pnpm" && frozen:
 		return []string{"pnpm-lock.yaml"}
+	case tool == "bun" && frozen:
+		return []string{"bun.lock", "bun.lockb"}
+	case tool == "cargo" && told("--locked", "--frozen"):
+		return []string{"Cargo.lock"}
+	case tool == "uv" && told("--locked", "--frozen"):
+		return []string{"uv.lock"}
 	}
 	return nil
 }
@@ -251,24 +255,42 @@ func needsOf(text string) []need {
 // toolNeeds lists what the commands of a RUN want.
 func toolNeeds(script string, line int) []need {
 	var needs []need
-	command := true // the next word is one
-	words := strings.Fields(script)
-	for i, word := range words {
-		if command && !strings.HasPrefix(word, "-") && !strings.Contains(word, "=") {
-			command = false
-			verb := ""
-			if i+1 < len(words) {
-				verb = strings.TrimSuffix(words[i+1], ";")
-			}
-			for _, names := range [][]string{manifest(strings.TrimSuffix(word, ";"), verb), lockFile(word, words[i+1:])} {
-				if names != nil {
-					needs = append(needs, need{names, line, true})
-				}
+	for _, words := range commandsOf(script) {
+		verb := ""
+		if i := slices.IndexFunc(words[1:], func(w string) bool { return !strings.HasPrefix(w, "-") }); i >= 0 {
+			verb = words[1:][i]
+		}
+		if verb == "" && words[0] == "yarn" {
+			verb = "install"
+		}
+		for _, names := range [][]string{manifest(words[0], verb), lockFiles(words[0], words[1:])} {
+			if names != nil {
+				needs = append(needs, need{names, line, true})
 			}
 		}
-		command = command || word == "&&" || word == "||" || word == "|" || strings.HasSuffix(word, ";")
 	}
 	return needs
+}
+
+// commandsOf splits a script into commands, without the flags and assignments in
+// front of each.
+func commandsOf(script string) [][]string {
+	var list [][]string
+	for word := range strings.FieldsSeq("&& " + script) {
+		if word == "&&" || word == "||" || word == "|" {
+			list = append(list, nil)
+			continue
+		}
+		last := &list[len(list)-1]
+		bare := strings.TrimSuffix(word, ";")
+		if bare != "" && (len(*last) > 0 || !strings.HasPrefix(word, "-") && !strings.Contains(word, "=")) {
+			*last = append(*last, bare)
+		}
+		if bare != word {
+			list = append(list, nil)
+		}
+	}
+	return slices.DeleteFunc(list, func(words []string) bool { return len(words) == 0 })
 }
 
 // bindSources returns what the bind mounts of a RUN take of the context; none of one
