@@ -91,6 +91,9 @@ type leftover struct {
 	unsure  bool   // there may be none of it
 }
 
+// recommended is what an install brings that nothing asked for depends on.
+const recommended = "merely recommended packages"
+
 // leftovers proposes to take what a RUN leaves behind away in the same RUN: a
 // later layer would not make the image smaller.
 func leftovers(in Input, v *stageView, k int, mounted bool) (Suggestion, bool) {
@@ -133,6 +136,9 @@ func leftovers(in Input, v *stageView, k int, mounted bool) (Suggestion, bool) {
 		Evidence: fmt.Sprintf("`%s` %s %s in a layer of the image.", short(run.Text), leave, list(what, "and")),
 		Obstacle: "the image would be another one: without that, and smaller",
 	}
+	if slices.Contains(what, recommended) {
+		s.Obstacle += ", and what it runs may need a package that is only recommended"
+	}
 	s.spares(bytes, Image, Prior)
 	if change, ok := tidied(in, v, k, commands, found); ok {
 		s.Changes = []Change{change}
@@ -157,7 +163,7 @@ func leaves(in Input, v *stageView, k int, commands []command, i int) []leftover
 			return strings.Contains(w, "no-install-recommends") || strings.Contains(w, "Install-Recommends") || strings.Contains(w, "no-install-suggests")
 		}) &&
 			!strings.Contains(string(in.File.Text), "APT::Install-Recommends") && !slices.Contains(c.words, "--install-recommends") {
-			found = append(found, leftover{what: "merely recommended packages", insert: " --no-install-recommends", word: "install", command: i})
+			found = append(found, leftover{what: recommended, insert: " --no-install-recommends", word: "install", command: i})
 		}
 	case isApk(c) && !slices.Contains(c.words, "--no-cache") && !mountedAt(run, "/var/cache/apk") && !mountedAt(run, "/etc/apk/cache") && !removes(commands, "/var/cache/apk"):
 		l := leftover{what: "lists of packages", bytes: 2e6, command: i}
