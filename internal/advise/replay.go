@@ -57,7 +57,7 @@ func Replay(ctx context.Context, p *project.Picture, b *project.Build, h History
 			continue
 		}
 		// What some rules save is not in which steps run: a replay does not show it.
-		if r, err := in.Replay(in.Builds[0], s.Changes[i].New); err == nil && r.Wall < today.Wall {
+		if r, err := in.Replay(in.Builds[0], s.Changes[i].New); err == nil && r.Wall < today.Wall && r.HitRate != today.HitRate {
 			out.Compared = compared(in.Path, s.Rule, r, out.Builds)
 			break
 		}

@@ -17,25 +17,20 @@ func ignoreRule(in Input) []Suggestion {
 	if b.Ignore.Path == "" {
 		return nil
 	}
-	files := []*dockerfile.File{in.File}
-	if b.Ignore.Shared {
-		sharers := b.Ignore.sharers()
-		if len(sharers) == 0 {
-			return nil // what they need is not known
-		}
-		for _, s := range sharers {
-			files = append(files, s.File)
-		}
-	}
 	copied, ok := in.wholeCopy(b)
 	if !ok {
 		return nil
 	}
+	found := slices.DeleteFunc(in.candidates(b), func(c candidate) bool { return !in.everyBuildTakes(c.example) || c.wanted(in.File) })
+	if len(found) > 0 && b.Ignore.Shared {
+		// Asked for no sooner: an answer that looked at others is given anew when they change.
+		sharers := b.Ignore.sharers()
+		found = slices.DeleteFunc(found, func(c candidate) bool {
+			return len(sharers) == 0 || slices.ContainsFunc(sharers, func(s Sharer) bool { return c.wanted(s.File) })
+		})
+	}
 	var lines, why []string
-	for _, c := range candidates(b, files) {
-		if !in.everyBuildTakes(c.example) || c.wanted {
-			continue
-		}
+	for _, c := range found {
 		lines = append(lines, c.line)
 		why = append(why, c.why)
 	}
@@ -98,15 +93,14 @@ type candidate struct {
 	line    string // for the ignore file
 	example string // a file of it that is in the context
 	why     string
-	wanted  bool // a step may need it after all
+	wanted  func(*dockerfile.File) bool // a step may need it after all
 }
 
-// candidates returns what of the context hardly any image needs; files are all that
-// are built with the ignore file.
-func candidates(b Build, files []*dockerfile.File) []candidate {
+// candidates returns what of the context hardly any image needs.
+func (in Input) candidates(b Build) []candidate {
 	var list []candidate
 	if b.Context.Exists(".git") {
-		list = append(list, candidate{".git", ".git/HEAD", ".git changes with each commit, and so each build copies again", slices.ContainsFunc(files, usesGit)})
+		list = append(list, candidate{".git", ".git/HEAD", ".git changes with each commit, and so each build copies again", usesGit})
 	}
 	// What tools of the desk leave lying about, at any depth.
 	droppings := []struct{ name, line, why string }{
@@ -129,7 +123,7 @@ func candidates(b Build, files []*dockerfile.File) []candidate {
 	for _, d := range droppings {
 		if example, ok := found[d.name]; ok {
 			named := func(f *dockerfile.File) bool { return strings.Contains(string(f.Text), d.name) }
-			list = append(list, candidate{d.line, example, d.why, slices.ContainsFunc(files, named)})
+			list = append(list, candidate{d.line, example, d.why, named})
 		}
 	}
 	return list
