@@ -2,10 +2,12 @@ package cli
 
 import (
 	"context"
+	"os"
 
 	"github.com/spf13/cobra"
 
 	"github.com/stokerd/stoker/internal/api"
+	"github.com/stokerd/stoker/internal/ipc"
 )
 
 func newAllow(o *options) *cobra.Command {
@@ -42,7 +44,7 @@ func newDisallow(o *options) *cobra.Command {
 // started if need be, for consent must not be lost for want of it.
 func (o *options) consent(ctx context.Context, args []string, req api.AllowRequest) error {
 	req.Dir = o.dir(args)
-	if _, err := o.existing(args); err != nil && !req.Revoke { // consent outlives a folder
+	if _, err := o.existing(args); err != nil && !(req.Revoke && o.hasStore()) {
 		return err
 	}
 	c, err := o.start(ctx)
@@ -56,4 +58,15 @@ func (o *options) consent(ctx context.Context, args []string, req api.AllowReque
 	}
 	o.err.line(visible(done.Message, nil))
 	return nil
+}
+
+// hasStore reports whether there is a store, in which there may be consent for a folder
+// that is gone.
+func (o *options) hasStore() bool {
+	paths, err := ipc.Locate(o.Getenv)
+	if err != nil {
+		return false
+	}
+	_, err = os.Stat(paths.Store)
+	return err == nil
 }
