@@ -14,7 +14,8 @@ import (
 
 // inferContext guesses what a Dockerfile below the root is built from: nothing
 // in it says so. It is the nearest directory, from its own up to the root, that
-// has all that the Dockerfile needs of it; its own, if none has.
+// has all that the Dockerfile needs of it; if none has, as some of it is made before
+// the build, the nearest that has the most.
 func (f *finder) inferContext(rel, text string) string {
 	dir := path.Dir(rel)
 	needs := needsOf(text)
