@@ -13,3 +13,15 @@ func Changed(path string) int64 {
 	}
 	return st.ctime
 }
+
+// Remoded returns the time of the last change of anything about the directory at a
+// path if that was not a name in it that came or went, as a change of its mode is
+// none; 0 if it was one, or if that is not known, and where the system has no such
+// time, which has no modes either.
+func Remoded(path string) int64 {
+	st, _, err := lstat(path)
+	if err != nil || st.ctime == st.mtime {
+		return 0
+	}
+	return st.ctime
+}

@@ -25,16 +25,17 @@ type Blur struct {
 	// Names may have come or gone in some directory; a link may have led elsewhere.
 	names, links bool
 
-	changed    func(mtime, ctime int64) bool
-	dirChanged func(ctime int64) bool
+	changed             func(mtime, ctime int64) bool
+	dirChanged, remoded func(ctime int64) bool
 }
 
 // NewBlur returns what of m, which is of top, may have been otherwise. changed is
 // asked with the times of the last change of a file's content and of anything of
-// it, in nanoseconds, dirChanged with the latter of a directory. It takes time as a
-// walk does.
-func NewBlur(m *Manifest, top buildctx.SentDir, changed func(mtime, ctime int64) bool, dirChanged func(ctime int64) bool) *Blur {
-	b := &Blur{Manifest: m, sharp: m, changed: changed, dirChanged: dirChanged}
+// it, in nanoseconds, dirChanged with the latter of a directory: false says that it had
+// the same names. remoded is asked with [buildctx.Remoded] of such a directory: false
+// says that it had the same mode. It takes time as a walk does.
+func NewBlur(m *Manifest, top buildctx.SentDir, changed func(mtime, ctime int64) bool, dirChanged, remoded func(ctime int64) bool) *Blur {
+	b := &Blur{Manifest: m, sharp: m, changed: changed, dirChanged: dirChanged, remoded: remoded}
 	changedRoot := dirChanged(buildctx.Changed(top.Path()))
 	list := b.directory(m.root, top, changedRoot, cameFrom(top.Path(), dirChanged))
 	switch {
@@ -87,8 +88,8 @@ func (b *Blur) directory(d *Dir, dir buildctx.SentDir, dirChanged, came bool) (b
 		case e.Dir != nil:
 			changed := b.dirChanged(buildctx.Changed(f.Dir.Path()))
 			in := b.directory(e.Dir, f.Dir, changed, came || dirChanged && changed)
-			if changed || came {
-				b.names = true
+			names := changed || came
+			if b.names = b.names || names; names || b.remoded(buildctx.Remoded(f.Dir.Path())) {
 				e.Digest = unknown(e.Digest)
 			} else if in == nil {
 				break

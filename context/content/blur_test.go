@@ -41,6 +41,8 @@ func tick(t *testing.T) int64 {
 	return 0
 }
 
+func never(int64) bool { return false }
+
 // TestBlurIsSharpWhereNothingChanged: what is said to have been as it is at a
 // moment before random edits had the same digest then.
 func TestBlurIsSharpWhereNothingChanged(t *testing.T) {
@@ -70,7 +72,7 @@ func TestBlurIsSharpWhereNothingChanged(t *testing.T) {
 				w.edit()
 			}
 			now, top := look()
-			blur := content.NewBlur(now, top, func(_, ctime int64) bool { return ctime >= at }, func(ctime int64) bool { return ctime >= at })
+			blur := content.NewBlur(now, top, func(_, ctime int64) bool { return ctime >= at }, func(ctime int64) bool { return ctime >= at }, never)
 			if blur.Sharp() && now.Digest() != then.Digest() {
 				t.Fatalf("seed %d: it is another, and said to be sharp:\n%s", seed, listing(w.root))
 			}
@@ -115,7 +117,7 @@ func TestBlurOfWhatKeepsItsTimes(t *testing.T) {
 			}
 			l := look(t, root)
 			m, _ := l.manifest(later(), nil)
-			blur := content.NewBlur(m, l.selection.Main.Top(), func(_, ctime int64) bool { return ctime >= at }, func(ctime int64) bool { return ctime >= at })
+			blur := content.NewBlur(m, l.selection.Main.Top(), func(_, ctime int64) bool { return ctime >= at }, func(ctime int64) bool { return ctime >= at }, never)
 			_, err := blur.Content([]dockerfile.Selector{{Path: c.path, FollowLinks: true}})
 			if !errors.Is(err, content.ErrBlurred) {
 				t.Errorf("%s is said to be as it was: %v", c.path, err)
@@ -144,9 +146,43 @@ func TestBlurOfFolderThatTookAnothersPlace(t *testing.T) {
 			l := look(t, filepath.Join(top, "project/app"))
 			m, _ := l.manifest(later(), nil)
 			since := func(ctime int64) bool { return ctime >= at }
-			blur := content.NewBlur(m, l.selection.Main.Top(), func(_, ctime int64) bool { return since(ctime) }, since)
+			blur := content.NewBlur(m, l.selection.Main.Top(), func(_, ctime int64) bool { return since(ctime) }, since, never)
 			if _, err := blur.Content([]dockerfile.Selector{{Path: "src/file"}}); !errors.Is(err, content.ErrBlurred) {
 				t.Errorf("it is said to be as it was: %v", err)
+			}
+		})
+	}
+}
+
+// TestBlurOfFolderWithAnotherMode: it shows where no name in the folder came or went since.
+func TestBlurOfFolderWithAnotherMode(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		edit func(dir string) error
+		want error
+	}{
+		{"mode", func(dir string) error { return os.Chmod(dir, 0o700) }, content.ErrBlurred},
+		{"a file more", func(dir string) error { return os.WriteFile(filepath.Join(dir, "more"), nil, 0o600) }, nil},
+		{"the text of a file", func(dir string) error { return os.WriteFile(filepath.Join(dir, "file"), nil, 0o600) }, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			root := t.TempDir()
+			dir := filepath.Join(root, "a/src")
+			if err := os.MkdirAll(dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			write(t, filepath.Join(dir, "file"), "x")
+			at := tick(t)
+			if err := tt.edit(dir); err != nil {
+				t.Fatal(err)
+			}
+			l := look(t, root)
+			m, _ := l.manifest(later(), nil)
+			blur := content.NewBlur(m, l.selection.Main.Top(), func(_, _ int64) bool { return false }, never, func(ctime int64) bool { return ctime >= at })
+			for path, want := range map[string]error{"a": tt.want, "a/src": tt.want, "a/src/file": nil} {
+				if _, err := blur.Content([]dockerfile.Selector{{Path: path}}); !errors.Is(err, want) {
+					t.Errorf("%s: %v, want %v", path, err, want)
+				}
 			}
 		})
 	}

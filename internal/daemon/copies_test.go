@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/moby/buildkit/client"
+
 	"github.com/stokerd/stoker/cache/store"
 	"github.com/stokerd/stoker/internal/api"
 )
@@ -171,4 +173,53 @@ func outcomes(p api.Prediction) string {
 		list = append(list, s.Outcome)
 	}
 	return strings.Join(list, " ")
+}
+
+// TestFolderRemodedWhileOff: the mode of a folder, which a builder never looks at again,
+// is not known where it changed after a build that nobody saw, the first on the builder.
+// Were it taken for what it is now, the result would be promised to hit once the builder
+// dropped its copy and is sent the folder anew.
+func TestFolderRemodedWhileOff(t *testing.T) {
+	r, other := startOwn(t)
+	nonce := strings.ToLower(rand.Text())
+	w := &walk{Rand: mathrand.New(mathrand.NewPCG(1, 1)), t: t, dir: t.TempDir(), daemon: r, builder: other, nonce: nonce}
+	w.write("Dockerfile", "FROM busybox\nCOPY other /other\nCOPY src /src\n# "+nonce+"\n")
+	w.write("other/file", nonce)
+	w.write("src/file", nonce)
+	if _, err := r.Up(t.Context(), api.UpRequest{Dir: w.dir}); err != nil {
+		t.Fatal(err)
+	}
+	for unread := 1; unread > 0; {
+		answer, err := r.Predict(t.Context(), api.PredictRequest{Query: api.Query{Dir: w.dir}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		unread = answer.Unread
+	}
+	r.stop(false)
+	w.build()
+	waitForClock(t)
+	if err := os.Chmod(filepath.Join(w.dir, "src"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	r.start()
+	for _, when := range []string{"after the build that was not seen", "after one that was", "after the builder dropped its copy"} {
+		predicted := w.predict()
+		if src := predicted.Steps[1]; src.Outcome != "unknown" || src.Cause.Kind != "stale-stat" {
+			t.Errorf("%s, predicted %s: %+v", when, outcomes(predicted), src.Cause)
+		}
+		ran := w.build()
+		if dropped := when == "after the builder dropped its copy"; ran["[2/3]"] || ran["[3/3]"] != dropped {
+			t.Errorf("%s, built: %v", when, ran)
+		}
+		r.wait(w.dir, "the build", func(repo api.Repository) bool {
+			return len(repo.Definitions) == 1 && repo.Definitions[0].Last != nil && repo.Definitions[0].Last.Ref == w.last
+		})
+		if when != "after one that was" {
+			continue
+		}
+		if err := other.Prune(t.Context(), nil, client.WithFilter([]string{"type==source.local"})); err != nil {
+			t.Fatal(err)
+		}
+	}
 }

@@ -102,7 +102,10 @@ func (d *Daemon) catchUp(ctx context.Context, node *buildkit.Builder, history []
 		}
 	}
 	known.missed.add(func() {
-		d.list(ctx, node)
+		if ctx.Err() == nil {
+			known.CaughtUp()
+		}
+		d.list(ctx, node) // which also keeps that
 		if ctx.Err() == nil {
 			known.copies.Behind(false)
 			known.caught.open()

@@ -134,13 +134,18 @@ func (l *Ledger) Saw(ended time.Time) {
 	}
 }
 
+// CaughtUp says that all builds are accounted for that ended until now, if there were
+// any.
+func (l *Ledger) CaughtUp() { l.Saw(time.Unix(0, 0).UTC()) }
+
 func (l *Ledger) noteSeen() {
 	if !l.seen.IsZero() {
 		l.change(seen, "", binary.AppendVarint(nil, l.seen.UnixNano()))
 	}
 }
 
-// Seen returns when the last build ended that was accounted for, zero if none was.
+// Seen returns when the last build ended that was accounted for; long ago if all are
+// that there were, which is none, and zero if nobody looked.
 func (l *Ledger) Seen() time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -62,7 +62,7 @@ func (r *Reader) Before(ctx context.Context, plan *dockerfile.Plan, name string,
 			return nil, err
 		}
 		since := func(ctime int64) bool { return ctime >= nano(past.Began) }
-		s.blurs[request] = content.NewBlur(m, top, func(_, ctime int64) bool { return since(ctime) }, since)
+		s.blurs[request] = content.NewBlur(m, top, func(_, ctime int64) bool { return since(ctime) }, since, since)
 		return []*content.Manifest{m}, nil
 	}
 	return s
@@ -72,7 +72,9 @@ func (r *Reader) Before(ctx context.Context, plan *dockerfile.Plan, name string,
 // a time of its content from before it ended, it may have sent in another state that
 // looks the same. That is asked only while the snapshots are behind: of a builder
 // whose copies were never known, each file that was moved since some build would be
-// in doubt for ever. Modes of directories are taken to be what they were.
+// in doubt for ever. So is the mode of a directory of which something changed since, and
+// not by a name that came or went: the builder keeps the first that it was sent. A mode
+// that was changed before that is taken to be what it was.
 func (r *Reader) ReceivedBefore(ctx context.Context, plan *dockerfile.Plan, name string, site Site, whole bool, p *project.Picture, past Past) {
 	doubts := site.Snapshots.isBehind()
 	for _, request := range plan.Requests {
@@ -81,9 +83,10 @@ func (r *Reader) ReceivedBefore(ctx context.Context, plan *dockerfile.Plan, name
 			continue
 		}
 		sent := []*content.Manifest{m}
+		since := func(ctime int64) bool { return doubts && ctime >= nano(past.Began) }
 		blur := content.NewBlur(m, top, func(mtime, ctime int64) bool {
-			return doubts && ctime >= nano(past.Began) && mtime <= nano(past.Ended)
-		}, func(int64) bool { return false })
+			return since(ctime) && mtime <= nano(past.Ended)
+		}, func(int64) bool { return false }, func(ctime int64) bool { return ctime != 0 && since(ctime) })
 		if blur.Manifest.Digest() != m.Digest() {
 			sent = append(sent, blur.Manifest)
 		}
