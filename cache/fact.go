@@ -160,8 +160,10 @@ func (m *Mirror) Trusting() *Mirror {
 }
 
 // DeadEnds returns the keys without a result from which no link leads to one, in
-// no order. A builder forgets them, too (BuildKit: cacheStorage.Release): what is
-// predicted is the same without them, but for the cause of a miss.
+// no order. A builder forgets them, too, but some time after their results went
+// (BuildKit: cacheManager.ReleaseUnreferenced). Until then it looks at content that may
+// lead to one of them, though it has found a result by another key (BuildKit:
+// edge.recalcCurrentState).
 func (m *Mirror) DeadEnds() []KeyID {
 	if m == nil {
 		return nil
@@ -205,7 +207,8 @@ func (m *Mirror) DeadEnds() []KeyID {
 	return list
 }
 
-// Forget returns m without some of its [Mirror.DeadEnds].
+// Forget returns m without some of its [Mirror.DeadEnds], which the builder has
+// forgotten: what is predicted is the same without them, but for the cause of a miss.
 func (m *Mirror) Forget(keys []KeyID) *Mirror {
 	next := m.clone()
 	gone := make(map[KeyID]bool, len(keys))

@@ -29,6 +29,9 @@ type walk struct {
 	results map[cache.KeyID][]string // ids of those that the builder holds
 	kept    map[fact]cache.Fact      // what the mirror says
 	exports []*export                // caches elsewhere, the latest two
+	// forgotten are the keys that led nowhere when the builder last forgot such, and
+	// have ever since.
+	forgotten []cache.KeyID
 }
 
 // A fact is what a fact is about.
@@ -172,24 +175,26 @@ func (w *walk) release(t *testing.T) {
 	if err := w.keys.ReleaseUnreferenced(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	w.forgotten = w.mirror.DeadEnds()
+	slices.Sort(w.forgotten)
 }
 
 // keep notes what is new, and now and then goes on with what was noted of the
-// mirror, or without what leads nowhere.
+// mirror, or without what leads nowhere and the builder has forgotten.
 func (w *walk) keep() {
 	w.note()
 	switch w.IntN(6) {
 	case 0:
 		w.mirror = cache.MirrorOf(maps.Values(w.kept))
 	case 1:
-		dead := w.mirror.DeadEnds()
-		slices.Sort(dead)
-		w.mirror = w.mirror.Forget(dead[:w.IntN(len(dead)+1)])
+		w.mirror = w.mirror.Forget(w.forgotten[:w.IntN(len(w.forgotten)+1)])
 		w.note()
 	}
 }
 
 func (w *walk) note() {
+	dead := w.mirror.DeadEnds()
+	w.forgotten = slices.DeleteFunc(w.forgotten, func(k cache.KeyID) bool { return !slices.Contains(dead, k) })
 	for f := range w.mirror.News() {
 		key := fact{f.Kind, f.Link, f.Key}
 		if w.kept[key] = f; f.Dropped {

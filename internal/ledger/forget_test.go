@@ -21,7 +21,7 @@ func TestForgets(t *testing.T) {
 		}, Targets: []int{2}}
 	}
 	l := New(func(s string) string { return s })
-	l.most = 40
+	l.most, l.lag = 40, 0
 	kept := Disk{}
 	var held []buildkit.Held
 	build := func(n int) {
@@ -53,7 +53,7 @@ func TestForgets(t *testing.T) {
 		build(n)
 		held = held[max(0, len(held)-10):]
 	}
-	if size := l.mirror.Size(); size > l.most {
+	if size := l.mirror.Size(); size > l.most+1 { // one build finds out what leads nowhere, the next forgets it
 		t.Errorf("%d keys are held", size)
 	}
 	if len(kept) > 8*l.most {
@@ -67,4 +67,60 @@ func TestForgets(t *testing.T) {
 	}
 	check(199, cache.Unknown)
 	check(259, cache.WillHit)
+}
+
+// TestForgetsAfterTheBuilder: a key that leads to no result counts for as long as the
+// builder may have it, and where it leads to one again, or to none only since, longer.
+func TestForgetsAfterTheBuilder(t *testing.T) {
+	l := New(func(s string) string { return s })
+	l.most, l.lag = 4, time.Hour
+	graph := func(files int) cache.Graph {
+		return cache.Graph{Nodes: []cache.Node{
+			{Digests: []string{"base"}}, {},
+			{Digests: []string{"copy"}, Inputs: []cache.Input{{Node: 0}, {Node: 1, ByContent: true, Content: fmt.Sprint(files)}}},
+		}, Targets: []int{2}}
+	}
+	at := time.Unix(0, 0)
+	var held []buildkit.Held
+	build := func(files int) {
+		at = at.Add(time.Minute)
+		l.Learn(Build{
+			Graph: graph(files), Fates: []cache.Fate{0, 0, cache.Made}, Records: []string{"", "", "copy"},
+			Runs: []buildkit.Run{{}, {}, {Started: at, Completed: at.Add(time.Second)}},
+		})
+		held = append(held, buildkit.Held{Record: "copy", Created: at})
+		l.List(held)
+	}
+	known := func(when, want string) {
+		t.Helper()
+		got := ""
+		for files := range 7 {
+			// One that is not known is told from one whose result is gone by its cause.
+			switch p := l.Predict(graph(files), []string{"", "", "copy"})[2]; {
+			case p.Forecast == cache.WillHit:
+				got += "+"
+			case p.Cause == cache.ResultGone:
+				got += "-"
+			default:
+				got += " "
+			}
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", when, got, want)
+		}
+	}
+	for files := range 5 {
+		build(files)
+		if files == 2 {
+			held = nil // 0, 1 and 2 are gone
+		}
+	}
+	known("with more than there is room for", "---++  ")
+	build(1)
+	held = held[1:] // 3 is gone, too, and 1 is back
+	build(5)
+	known("while the builder may have the keys", "-+--++ ")
+	l.lag = 0
+	build(6)
+	known("once it has not", " + -+++")
 }

@@ -25,6 +25,8 @@ import (
 type Ledger struct {
 	seal func(string) string
 	most int // keys that are held
+	// lag is how long after a result went the builder may still have keys to it.
+	lag time.Duration
 
 	saving sync.Mutex // held while changes are kept, so that they are in order
 
@@ -41,6 +43,8 @@ type Ledger struct {
 	seen    time.Time             // see Saw
 	learned int                   // how many builds were, since the start
 	listed  bool                  // the builder has said what it holds since the last build
+	dead    map[cache.KeyID]bool  // keys that have led to no result since deadAt; nil while there is room
+	deadAt  time.Time             // by the clock of this machine
 	changes map[string][]byte     // that are not kept yet: see encode.go
 	renewed bool                  // nothing that is kept holds any more, but for changes
 }
@@ -67,7 +71,7 @@ func window(run buildkit.Run) (start, end time.Time) {
 // the digest from it.
 func New(seal func(string) string) *Ledger {
 	return &Ledger{
-		seal: seal, most: most, entries: map[cache.KeyID][]entry{}, claims: map[cache.KeyID]claim{}, reused: map[cache.KeyID]reuse{},
+		seal: seal, most: most, lag: lag, entries: map[cache.KeyID][]entry{}, claims: map[cache.KeyID]claim{}, reused: map[cache.KeyID]reuse{},
 		luck: map[string]cache.Luck{}, foreign: map[string]bool{}, changes: map[string][]byte{},
 	}
 }
@@ -333,14 +337,43 @@ func (l *Ledger) Luck(g cache.Graph) []cache.Luck {
 // 10 MB.
 const most = 20_000
 
-// forget keeps a ledger within its size. Keys that lead to no result go, the oldest
-// first: builder and predictions do without them. Any other is needed for
-// as long as its result is counted as known, and so are those on the way to it:
-// where all lead somewhere, the ledger starts anew, and what the builder holds is
-// nobody's again.
+// lag is that of BuildKit: it looks for keys without a result as soon as it has pruned,
+// when it starts, and five minutes after it collected garbage, which takes a while
+// (BuildKit: control.Controller, throttledReleaseUnreferenced).
+const lag = 10 * time.Minute
+
+// forget keeps a ledger within about its size. Keys that lead to no result go, the
+// oldest first, once the builder has surely forgotten them: predictions do without them
+// from then on. Any other is needed for as long as its result is counted as known, and
+// so are those on the way to it: where too many lead somewhere, the ledger starts anew,
+// and what the builder holds is nobody's again.
 func (l *Ledger) forget() {
 	size := l.mirror.Size()
 	if size <= l.most && len(l.luck) <= l.most {
+		return
+	}
+	dead := l.mirror.DeadEnds()
+	if size-len(dead) > l.most || size > 2*l.most || len(l.luck) > l.most {
+		fresh := New(l.seal)
+		l.mirror, l.entries, l.claims, l.reused = fresh.mirror, fresh.entries, fresh.claims, fresh.reused
+		l.luck, l.foreign, l.mixed, l.repeats, l.dead = fresh.luck, fresh.foreign, nil, nil, nil
+		l.changes, l.renewed = fresh.changes, true
+		l.noteSeen()
+		return
+	}
+	if l.dead == nil {
+		l.dead, l.deadAt = map[cache.KeyID]bool{}, time.Now()
+		for _, key := range dead {
+			l.dead[key] = true
+		}
+		return
+	}
+	dead = slices.DeleteFunc(dead, func(key cache.KeyID) bool { return !l.dead[key] })
+	if time.Since(l.deadAt) < l.lag {
+		l.dead = map[cache.KeyID]bool{}
+		for _, key := range dead { // without those that lead somewhere again
+			l.dead[key] = true
+		}
 		return
 	}
 	last := func(key cache.KeyID) (at time.Time) {
@@ -351,7 +384,6 @@ func (l *Ledger) forget() {
 		}
 		return at
 	}
-	dead := l.mirror.DeadEnds()
 	slices.SortFunc(dead, func(a, b cache.KeyID) int {
 		if older := last(a).Compare(last(b)); older != 0 {
 			return older
@@ -364,11 +396,5 @@ func (l *Ledger) forget() {
 		l.setEntries(key, nil)
 		l.setClaim(key, nil)
 	}
-	if l.mirror.Size() > l.most || len(l.luck) > l.most {
-		fresh := New(l.seal)
-		l.mirror, l.entries, l.claims, l.reused = fresh.mirror, fresh.entries, fresh.claims, fresh.reused
-		l.luck, l.foreign, l.mixed, l.repeats = fresh.luck, fresh.foreign, nil, nil
-		l.changes, l.renewed = fresh.changes, true
-		l.noteSeen()
-	}
+	l.dead = nil
 }
