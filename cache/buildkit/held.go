@@ -3,6 +3,7 @@ package buildkit
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	controlapi "github.com/moby/buildkit/api/services/control"
@@ -22,7 +23,12 @@ type Held struct {
 	// clock; zero if nothing ever was.
 	Used  time.Time
 	InUse bool // something uses it now
+	Local bool // it is a copy of what a client sent
 }
+
+// localSource begins the description of what a client sent, whether something uses it or
+// not (BuildKit: source/local, localSourceHandler.snapshot).
+const localSource = "local source for "
 
 // Held lists the results that the builder holds now.
 func (b *Builder) Held(ctx context.Context) ([]Held, error) {
@@ -36,7 +42,7 @@ func (b *Builder) Held(ctx context.Context) ([]Held, error) {
 			continue
 		}
 		h := heldOf(r)
-		h.Record = dockerfile.RecordOf(r.Description)
+		h.Record, h.Local = dockerfile.RecordOf(r.Description), strings.HasPrefix(r.Description, localSource)
 		list = append(list, h)
 	}
 	return list, nil

@@ -51,6 +51,13 @@ type account struct {
 	// anew counts the builds that ignore the cache, while they run: the builder has one
 	// that needs what they run wait for it, whatever results it lists.
 	anew *atomic.Int64
+	// running counts the builds that run, stoker's own among them.
+	running *atomic.Int64
+}
+
+// idle reports whether no build runs, and all that did are entered.
+func (a account) idle() bool {
+	return a.running.Load() == 0 && a.caught.isOpen() && a.missed.idle() && a.builds.idle()
 }
 
 // behind says that the builder may have built what nobody saw. It is called before
@@ -94,7 +101,7 @@ func (d *Daemon) account(node *buildkit.Builder) account {
 	if err != nil {
 		d.log.Warn("what was known of the builder's cache is lost", "error", err)
 	}
-	a = account{known, name, copies, newQueue(), newQueue(), new(atomic.Int64), &gate{}, new(atomic.Int64)}
+	a = account{known, name, copies, newQueue(), newQueue(), new(atomic.Int64), &gate{}, new(atomic.Int64), new(atomic.Int64)}
 	d.accounts[name] = a
 	return a
 }
@@ -186,8 +193,15 @@ func (d *Daemon) contents(r *repository) *ledger.Reader {
 func (d *Daemon) list(ctx context.Context, node *buildkit.Builder) {
 	known := d.account(node)
 	defer d.save(known) // builds were entered, whether the builder answers or not
-	enter := known.Asking()
+	enter, none, idle := known.Asking(), known.copies.Asking(), known.idle()
 	held, err := node.Held(ctx)
+	// What is let go while the builder lists it can be missing there, and is not again
+	// (BuildKit: cache.cacheManager.DiskUsage, equalMutable).
+	// A build that is not entered yet may have had its files sent to a copy that is gone.
+	dropped := err == nil && idle && known.copies.Any() && !anyLocal(held)
+	if dropped {
+		held, err = node.Held(ctx)
+	}
 	if err != nil {
 		known.Unlisted()
 		if ctx.Err() == nil {
@@ -196,6 +210,13 @@ func (d *Daemon) list(ctx context.Context, node *buildkit.Builder) {
 		return
 	}
 	enter(held)
+	if dropped && !anyLocal(held) && known.idle() {
+		none()
+	}
+}
+
+func anyLocal(held []buildkit.Held) bool {
+	return slices.ContainsFunc(held, func(h buildkit.Held) bool { return h.Local })
 }
 
 // layered reports whether the builder also knows an image by its layers.

@@ -37,13 +37,17 @@ func (q *queue) add(task func()) {
 	q.wake.poke()
 }
 
+// idle reports whether there is nothing to do.
+func (q *queue) idle() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.tasks) == 0 && !q.busy
+}
+
 // settle returns when the tasks that are queued now are done, or the time is up: at
 // once if there are none, whether anybody runs the queue or not.
 func (q *queue) settle(ctx context.Context, most time.Duration) {
-	q.mu.Lock()
-	idle := len(q.tasks) == 0 && !q.busy
-	q.mu.Unlock()
-	if idle {
+	if q.idle() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, most)

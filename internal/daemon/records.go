@@ -53,25 +53,28 @@ func (d *Daemon) listen(ctx context.Context, node *buildkit.Builder) error {
 				if running[ev.Ref] != nil {
 					break
 				}
-				running[ev.Ref] = d.warmer.Hold()
+				release, anew := d.warmer.Hold(), int64(0)
 				if ev.IgnoresCache() {
-					release := running[ev.Ref]
-					known.anew.Add(1)
-					running[ev.Ref] = func() { release(); known.anew.Add(-1) }
+					anew = 1
 				}
+				known.running.Add(1)
+				known.anew.Add(anew)
+				running[ev.Ref] = func() { release(); known.anew.Add(-anew); known.running.Add(-1) }
 				if _, before := told[ev.Ref]; !before { // else nobody saw it begin
 					began[ev.Ref] = d.moment(ctx)
 				}
 			case buildkit.Complete, buildkit.Deleted:
-				queue := known.missed
-				if release := running[ev.Ref]; release != nil {
-					release()
-					delete(running, ev.Ref)
-					delete(began, ev.Ref)
+				queue, release := known.missed, running[ev.Ref]
+				if release != nil {
 					queue = known.builds
 				}
 				if ev.Type == buildkit.Complete {
 					queue.add(func() { d.record(ctx, node, ev, span) })
+				}
+				if release != nil {
+					release()
+					delete(running, ev.Ref)
+					delete(began, ev.Ref)
 				}
 			}
 			return nil

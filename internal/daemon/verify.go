@@ -24,9 +24,10 @@ func (d *Daemon) Verify(ctx context.Context, req api.VerifyRequest, progress fun
 	}
 	release := d.warmer.Hold()
 	defer release()
-	anew := d.account(node).anew
-	anew.Add(1)
-	defer anew.Add(-1)
+	known := d.account(node)
+	known.running.Add(1)
+	known.anew.Add(1)
+	defer func() { known.anew.Add(-1); known.running.Add(-1) }()
 	return verify.Run(ctx, node, node.Info().Name, picture, req, progress, func() func(buildkit.Request, buildkit.Solved) {
 		s, err := r.fresh(ctx)
 		if err != nil || s.picture == nil {

@@ -192,6 +192,33 @@ func TestPerhapsSent(t *testing.T) {
 	}
 }
 
+// A builder that lists no copies has none, and is sent everything anew; but for what is
+// sent while it lists them.
+func TestCopiesGo(t *testing.T) {
+	f := newFolder(t, "a")
+	from := ledger.Sender{Local: "context"}
+	s, on := ledger.NewSnapshots(seal), ledger.Disk{}
+	if s.Any() {
+		t.Error("a copy is known before anything was sent")
+	}
+	none := s.Asking()
+	s.Sent(from, f.manifest())
+	none()
+	save(t, s, false, on)
+	f.unseen("a", "1")
+	if got := unseenBy(s, f.manifest(), from); got != "a " || !s.Any() {
+		t.Errorf("of what was sent while the builder was asked %q changed unseen", got)
+	}
+	s.Asking()()
+	if got := unseenBy(s, f.manifest(), from); got != "" || s.Any() {
+		t.Errorf("of what the builder has no more %q changed unseen", got)
+	}
+	save(t, s, false, on)
+	if kept, err := ledger.LoadSnapshots(seal, maps.All(on)); err != nil || kept.Any() {
+		t.Errorf("a copy is kept that the builder has no more (%v)", err)
+	}
+}
+
 func FuzzLoadSnapshots(f *testing.F) {
 	f.Add([]byte("\x09\x01x"), []byte("\x02\x01"), []byte("\x0a\x01x\x00\x00"), []byte("\x04\x01a"))
 	f.Fuzz(func(t *testing.T, key, value, pageKey, page []byte) {

@@ -33,6 +33,7 @@ type Snapshots struct {
 	copies map[string]held
 	kept   map[string]held // as they are stored: see Save
 	behind bool            // builds may have sent files that are not accounted for
+	noted  int             // how many sendings were, since the start
 }
 
 // A held is a copy. By sender, sealed: its key names a directory.
@@ -63,6 +64,29 @@ func (s *Snapshots) isBehind() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.behind
+}
+
+// Asking is called before the builder is asked what it holds, and returns what is to be
+// called if it has no copy of any local files: they are sent anew from then on, but for
+// those of a build that was noted meanwhile.
+func (s *Snapshots) Asking() (none func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	noted := s.noted
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.noted == noted {
+			clear(s.copies)
+		}
+	}
+}
+
+// Any reports whether a copy is known.
+func (s *Snapshots) Any() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.copies) > 0
 }
 
 // mostStates is how many of the latest states of a copy are remembered. There are
@@ -105,6 +129,7 @@ func (s *Snapshots) Perhaps(from Sender, manifests ...*content.Manifest) {
 func (s *Snapshots) enter(from Sender, manifests []*content.Manifest, perhaps bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.noted++
 	var states []*content.Manifest
 	for _, m := range manifests {
 		for _, after := range s.after(m, []Sender{from}) {
