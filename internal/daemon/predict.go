@@ -48,9 +48,7 @@ type account struct {
 	missed *queue        // the same of those that ended while nobody looked
 	unread *atomic.Int64 // how many of missed are builds
 	caught *gate         // shut until all of those are entered that had ended before the connection
-	// anew counts the builds that ignore the cache, while they run: the builder has one
-	// that needs what they run wait for it, whatever results it lists.
-	anew *atomic.Int64
+	anew   *reruns
 	// running counts the builds that run, stoker's own among them.
 	running *atomic.Int64
 }
@@ -101,7 +99,7 @@ func (d *Daemon) account(node *buildkit.Builder) account {
 	if err != nil {
 		d.log.Warn("what was known of the builder's cache is lost", "error", err)
 	}
-	a = account{known, name, copies, newQueue(), newQueue(), new(atomic.Int64), &gate{}, new(atomic.Int64), new(atomic.Int64)}
+	a = account{known, name, copies, newQueue(), newQueue(), new(atomic.Int64), &gate{}, newReruns(), new(atomic.Int64)}
 	d.accounts[name] = a
 	return a
 }
@@ -258,9 +256,12 @@ func predictElsewhere(known account, g cache.Graph, records []string, held []*ca
 	return nodes, imported
 }
 
-// doubtHits takes back that what is made will not be.
-func doubtHits(g cache.Graph, nodes []cache.Prediction) {
+// doubtHits takes back that what is made will not be, but where sure says it, too.
+func doubtHits(g cache.Graph, nodes, sure []cache.Prediction) {
 	for i := range nodes {
+		if sure != nil && sure[i].Forecast == cache.WillHit {
+			continue
+		}
 		if nodes[i].Forecast == cache.WillHit && len(g.Nodes[i].Inputs) > 0 {
 			nodes[i] = cache.Prediction{Forecast: cache.Unknown, Reason: cache.RunAnew}
 		}
@@ -321,8 +322,11 @@ func (d *Daemon) Predict(ctx context.Context, req api.PredictRequest) (api.Predi
 				nodes[i].Reason = cache.NotObserved // of no file: builds are still read
 			}
 		}
-		if known.anew.Load() > 0 {
-			doubtHits(g, nodes)
+		if ops, unknown := known.anew.now(); unknown {
+			doubtHits(g, nodes, nil)
+		} else if len(ops) > 0 {
+			sure, _ := predictElsewhere(known, beside(g, ops), recordsOf(plan), held, whole)
+			doubtHits(g, nodes, sure)
 		}
 		if !node.Info().History { // what others built on it shows nowhere
 			unknown(nodes, cache.NotObserved)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -138,4 +139,79 @@ func TestPredictRunAnew(t *testing.T) {
 	}
 	r.wait(dir, "all builds", func(repo api.Repository) bool { return repo.Definitions[0].Builds == 3 }) // two end at once
 	r.predicts(dir, "once it has ended", "hit hit")
+}
+
+var runAnew = regexp.MustCompile("run-anew: .*")
+
+// TestPredictBesideVerification: a verification runs without cache, and what it runs is
+// known. What does not need that hits meanwhile, in another repository, too.
+func TestPredictBesideVerification(t *testing.T) {
+	own := lab.Own(t)
+	r := start(t, t.TempDir(), map[string]string{"BUILDKIT_HOST": own.Address()})
+	r.connected()
+	nonce := strings.ToLower(rand.Text())
+	repos := map[string]string{
+		"verified": "FROM node:20\nWORKDIR /app\nRUN echo " + nonce + "\nRUN echo last " + nonce + " && sleep 8\n",
+		"apart":    "FROM node:20\nWORKDIR /app\nCOPY src /src\nRUN echo apart " + nonce + "\n",
+		// It begins as the one that is verified, and what is made of that is needed again.
+		"alike": "FROM node:20 AS made\nWORKDIR /app\nRUN echo " + nonce + "\nFROM node:20\nRUN echo alike " + nonce + "\nCOPY --from=made /app /made\n",
+	}
+	for name, text := range repos {
+		dir := lab.Dir(t)
+		repos[name] = dir
+		write(t, filepath.Join(dir, "Dockerfile"), text)
+		write(t, filepath.Join(dir, "src", "a"), nonce)
+		if _, err := r.Up(t.Context(), api.UpRequest{Dir: dir}); err != nil {
+			t.Fatal(err)
+		}
+		other := walk{t: t, dir: dir, builder: dial(t, own.Address())}
+		other.build()
+		r.recorded(dir, &other)
+	}
+	r.predicts(repos["apart"], "before", "hit hit hit")
+	r.predicts(repos["alike"], "before", "hit hit hit hit")
+	text := "FROM node:20\nWORKDIR /app\nRUN echo " + nonce + "\nRUN echo last " + nonce + " && sleep 8\n"
+	begun, ended := make(chan struct{}), make(chan error, 1)
+	go func() {
+		began := false
+		ended <- r.Verify(t.Context(), api.VerifyRequest{
+			Query:      api.Query{Dir: repos["verified"]},
+			Candidates: [][]api.FileChange{{{Path: "Dockerfile", Old: []byte(text), New: []byte("# " + nonce + "\n" + text)}}},
+		}, func(e api.VerifyEvent) {
+			if e.State == api.VerifyBuild && !began {
+				began = true
+				close(begun)
+			}
+		})
+	}()
+	select {
+	case <-begun:
+	case err := <-ended:
+		t.Fatalf("the verification ended before it built: %v", err)
+	}
+	for name, want := range map[string]string{
+		"verified": "unknown: run-anew\nunknown: run-anew", "apart": "hit\nhit\nhit", "alike": "hit\nunknown: run-anew\nhit\nunknown: run-anew",
+	} {
+		got := outlook(r.ask(api.Query{Dir: repos[name]}))
+		if name == "verified" { // its WORKDIR asks the cache
+			want = "hit\n" + want
+		}
+		if got = runAnew.ReplaceAllString(got, "run-anew"); got != want {
+			t.Errorf("%s, predicted:\n%s\nwant:\n%s", name, got, want)
+		}
+	}
+	other := walk{t: t, dir: repos["apart"], builder: dial(t, own.Address())}
+	for step, executed := range other.build() {
+		if executed && step != "[1/4]" {
+			t.Errorf("beside the verification %s ran", step)
+		}
+	}
+	select {
+	case err := <-ended:
+		t.Fatalf("the verification has ended (%v), and nothing was tried beside it", err)
+	default:
+	}
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
 }

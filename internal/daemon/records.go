@@ -53,13 +53,14 @@ func (d *Daemon) listen(ctx context.Context, node *buildkit.Builder) error {
 				if running[ev.Ref] != nil {
 					break
 				}
-				release, anew := d.warmer.Hold(), int64(0)
-				if ev.IgnoresCache() {
-					anew = 1
-				}
+				release := d.warmer.Hold()
 				known.running.Add(1)
-				known.anew.Add(anew)
-				running[ev.Ref] = func() { release(); known.anew.Add(-anew); known.running.Add(-1) }
+				running[ev.Ref] = func() { release(); known.running.Add(-1) }
+				if ev.IgnoresCache() {
+					release, one := running[ev.Ref], known.anew.begin()
+					known.anew.add(one, nil)
+					running[ev.Ref] = func() { release(); known.anew.end(one) }
+				}
 				if _, before := told[ev.Ref]; !before { // else nobody saw it begin
 					began[ev.Ref] = d.moment(ctx)
 				}

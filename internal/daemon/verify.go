@@ -26,9 +26,14 @@ func (d *Daemon) Verify(ctx context.Context, req api.VerifyRequest, progress fun
 	defer release()
 	known := d.account(node)
 	known.running.Add(1)
-	known.anew.Add(1)
-	defer func() { known.anew.Add(-1); known.running.Add(-1) }()
-	return verify.Run(ctx, node, node.Info().Name, picture, req, progress, func() func(buildkit.Request, buildkit.Solved) {
+	defer known.running.Add(-1)
+	one := known.anew.begin()
+	defer known.anew.end(one)
+	d.verifies(ctx, r, known, one, picture, req.Candidates)
+	builder := verifying{node, func(ctx context.Context, request buildkit.Request) {
+		known.anew.add(one, d.runs(ctx, r, picture, request)) // a text may be another by now
+	}}
+	return verify.Run(ctx, builder, node.Info().Name, picture, req, progress, func() func(buildkit.Request, buildkit.Solved) {
 		s, err := r.fresh(ctx)
 		if err != nil || s.picture == nil {
 			return func(buildkit.Request, buildkit.Solved) {}
