@@ -257,7 +257,11 @@ func asBakeError(diags hcl.Diagnostics, syntax bool) *bakeError {
 		if d.Severity != hcl.DiagError {
 			continue
 		}
+		d = innermost(d)
 		e.text = d.Summary
+		if v, ok := d.Expression.(*hclsyntax.ScopeTraversalExpr); ok && strings.Contains(d.Detail, "is null") {
+			e.text += ": " + v.Traversal.RootName() + " has no value"
+		}
 		if syntax || d.Summary == "Unknown variable" || d.Summary == "Call to unknown function" || d.Summary == "Unsupported attribute" {
 			e.text += ": " + strings.TrimSuffix(d.Detail, ".")
 		}
@@ -267,4 +271,24 @@ func asBakeError(diags hcl.Diagnostics, syntax bool) *bakeError {
 		break
 	}
 	return e
+}
+
+// innermost returns the error in the body of a function that a bake file declares, in
+// place of the one of the call, which says nothing but that it failed.
+func innermost(d *hcl.Diagnostic) *hcl.Diagnostic {
+	for {
+		call, ok := hcl.DiagnosticExtra[hclsyntax.FunctionCallDiagExtra](d)
+		if !ok {
+			return d
+		}
+		var inner hcl.Diagnostics
+		if !errors.As(call.FunctionCallError(), &inner) || len(inner) == 0 {
+			return d
+		}
+		at := slices.IndexFunc(inner, func(i *hcl.Diagnostic) bool { return i.Severity == hcl.DiagError })
+		if at < 0 {
+			return d
+		}
+		d = inner[at]
+	}
 }
