@@ -226,6 +226,8 @@ func gradleWiden(r reader, launcher string) ([]string, string) {
 
 var (
 	gemfileOpen = regexp.MustCompile(`(?m)^[^#\n]*(\bpath\b\s*(:|=>|\s+["'])|:path\s*=>|\bgemspec\b|eval_gemfile|require_relative|\brequire\s*\(?["']\.|\bload\b|\bruby\s+file:|File\.|IO\.|Dir\.|%x|` + "`" + `|instance_eval)`)
+	// gemRuby is a line that takes the version of Ruby from a file (bundler: Bundler::RubyDsl).
+	gemRuby = regexp.MustCompile(`(?m)^[ \t]*ruby[ \t]*\(?[ \t]*file:[ \t]*["']([\w.][\w./-]*)["'][ \t]*\)?[ \t]*(?:#.*)?$`)
 	// gemVersion is a gem with one requirement.
 	gemVersion = regexp.MustCompile(`(?m)^\s*gem\s*\(?\s*["']([^"']+)["']\s*,\s*["']((?:[~<>=!]+ )?\d[\w.]*)["']\s*\)?\s*(?:,\s*\w+:.*)?(?:#.*)?$`)
 	gemName    = regexp.MustCompile(`(?m)^\s*gem\s*\(?\s*["']([^"']+)["']`)
@@ -235,7 +237,14 @@ var (
 // Bundler writes Gemfile.lock anew where that does not say enough.
 func bundlerWiden(r reader) ([]string, string) {
 	text, lock := string(r.local("Gemfile")), string(r.local("Gemfile.lock"))
-	if at := gemfileOpen.FindStringSubmatch(text); at != nil {
+	var more []string
+	for _, m := range gemRuby.FindAllStringSubmatch(text, -1) {
+		if !r.exists(m[1]) {
+			return nil, "the Gemfile takes the version of Ruby from " + m[1] + ", and the context has none"
+		}
+		more = append(more, path.Join(r.dir, m[1]))
+	}
+	if at := gemfileOpen.FindStringSubmatch(gemRuby.ReplaceAllString(text, "")); at != nil {
 		return nil, "the Gemfile leads to other files of the sources: " + strings.TrimSpace(at[1])
 	}
 	if lock == "" {
@@ -262,7 +271,7 @@ func bundlerWiden(r reader) ([]string, string) {
 	if stale {
 		return nil, "bundler would rewrite Gemfile.lock, which lacks a gem of the Gemfile or the platform: update it"
 	}
-	return nil, ""
+	return more, ""
 }
 
 // composerElsewhere are events of other commands, and of an install without a lock
