@@ -99,7 +99,7 @@ func (h *handing) lift(first, last int, in Input) bool {
 			h.env, h.label = h.env || ins[k].Keyword == "ENV", h.label || ins[k].Keyword == "LABEL"
 			h.names = append(h.names, own...)
 		case ins[k].Run != nil:
-			if used || !blindTo(h.view, k, in, h.nameBuild(in)) {
+			if used || !blindTo(h.view, k, in, h.names, h.nameBuild(in)) {
 				return false
 			}
 			h.passed = append(h.passed, passage{h.view, k})
@@ -150,7 +150,7 @@ func (h *handing) stops(v *stageView, k int, in Input) bool {
 	ins := v.stage.Instructions[k]
 	switch {
 	case ins.Run != nil:
-		return mentions(v.file.Source(ins.Lines), h.names) || !blindTo(v, k, in, h.nameBuild(in))
+		return mentions(v.file.Source(ins.Lines), h.names) || !blindTo(v, k, in, h.names, h.nameBuild(in))
 	case ins.Command != nil:
 		return false // it is expanded when the image runs
 	}

@@ -3,6 +3,7 @@ package suggest
 import (
 	"cmp"
 	"fmt"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -88,7 +89,7 @@ func descend(v *stageView, first, last int, in Input, apart bool) descent {
 		switch {
 		case ins.Keyword == "ONBUILD", !used && !along && d.uses(ins.Names):
 			return d.settled()
-		case !used && ins.Run != nil && !blindTo(v, k, in, d.nameBuild(in)):
+		case !used && ins.Run != nil && !blindTo(v, k, in, names, d.nameBuild(in)):
 			return d.settled()
 		case !used && ins.Run != nil:
 			d.passed = append(d.passed, k)
@@ -137,10 +138,10 @@ func (in Input) mayNameBuild(name string) bool {
 	return identity.MatchString(name) || dated.MatchString(name) || strings.HasSuffix(strings.ToUpper(name), "VERSION") || in.labels(name)
 }
 
-// blindTo reports a RUN that reads no variable but those that tools are known
-// to read. Installs run scripts of packages: others says whether these are blind to
-// it, too.
-func blindTo(v *stageView, k int, in Input, others bool) bool {
+// blindTo reports a RUN that reads none of the variables, and no other but those that
+// tools are known to read. Installs run scripts of packages: others says whether these
+// are blind to them, too.
+func blindTo(v *stageView, k int, in Input, names []string, others bool) bool {
 	commands, ok := everyCommand(v.stage.Instructions[k].Run, v.shell[k])
 	if !ok {
 		return false
@@ -153,7 +154,8 @@ func blindTo(v *stageView, k int, in Input, others bool) bool {
 			// The project's own scripts may run in an install, and read anything.
 			m := &move{view: v, last: k}
 			for _, b := range in.Builds {
-				if _, obstacle := m.reads(b, k, []install{inst}); obstacle != "" {
+				files, obstacle := m.reads(b, k, []install{inst})
+				if obstacle != "" || slices.ContainsFunc(files, func(f string) bool { return expands(f) && mentions(string(m.reader(b, inst).file(f)), names) }) {
 					return false
 				}
 			}
@@ -165,6 +167,11 @@ func blindTo(v *stageView, k int, in Input, others bool) bool {
 		}
 	}
 	return true
+}
+
+// expands reports a manifest in which a variable may stand: all but those that are data.
+func expands(name string) bool {
+	return !slices.Contains([]string{".json", ".lock", ".sum", ".mod"}, path.Ext(name))
 }
 
 // blindCommands are commands that do the same whatever variables are set,
