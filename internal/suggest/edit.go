@@ -143,9 +143,16 @@ func lead(f *dockerfile.File, ins dockerfile.Instruction) string {
 // removeAll returns the edits that take instructions out, with their comments,
 // and with one of two blank lines that a block of them stood between.
 func removeAll(f *dockerfile.File, list []dockerfile.Instruction) []dockerfile.Edit {
-	var edits []dockerfile.Edit
+	var lines []dockerfile.Lines
 	for _, ins := range list {
-		whole := ins.Whole()
+		lines = append(lines, ins.Whole())
+	}
+	return removeLines(f, lines)
+}
+
+func removeLines(f *dockerfile.File, list []dockerfile.Lines) []dockerfile.Edit {
+	var edits []dockerfile.Edit
+	for _, whole := range list {
 		if n := len(edits) - 1; n >= 0 && edits[n].Lines.To+1 == whole.From {
 			edits[n].Lines.To = whole.To
 			continue

@@ -234,13 +234,9 @@ func (h *handing) suggestion(in Input, why string) (Suggestion, bool) {
 
 // change writes what is moved into each of its places.
 func (h *handing) change(in Input) (Change, error) {
-	edits, text := h.leave(), h.text()
+	edits := h.leave()
 	for _, p := range h.places {
-		line := p.stage.Lines.To + 1
-		if p.before < len(p.stage.Instructions) {
-			line = p.stage.Instructions[p.before].Whole().From
-		}
-		edits = append(edits, dockerfile.Insert(line, text))
+		edits = append(edits, h.insert(p.stage, p.before))
 	}
 	return rewrite(in, (len(h.places)-1)*len(h.group)+h.parts(), edits...)
 }

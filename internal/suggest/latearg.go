@@ -290,11 +290,7 @@ func (d descent) suggestion(in Input, why string) (Suggestion, bool) {
 			}
 		}
 	}
-	line := d.view.stage.Lines.To + 1
-	if d.before < len(ins) {
-		line = ins[d.before].Whole().From
-	}
-	change, err := rewrite(in, d.parts(), append(d.leave(), dockerfile.Insert(line, d.text()))...)
+	change, err := rewrite(in, d.parts(), append(d.leave(), d.insert(d.view.stage, d.before))...)
 	if err != nil || !d.narrows(in, change.New) {
 		return Suggestion{}, false
 	}

@@ -66,22 +66,42 @@ type carried struct {
 	split map[int]envSplit
 }
 
-// text is what is written where it goes to.
-func (c carried) text() string {
+// insert writes it above instruction k of a stage, which may be one past the last.
+func (c carried) insert(st dockerfile.Stage, k int) dockerfile.Edit {
 	var out strings.Builder
 	for _, i := range c.group {
 		if s, ok := c.split[i]; ok {
 			out.WriteString(s.tail)
 			continue
 		}
-		out.WriteString(endLine(c.view.file.Source(c.view.stage.Instructions[i].Whole())))
+		out.WriteString(endLine(c.view.file.Source(c.lines(i))))
 	}
-	return out.String()
+	line := st.Lines.To + 1
+	if k < len(st.Instructions) {
+		line = st.Instructions[k].Whole().From
+		if st.Instructions[k].Comments.From > 0 && blank(c.view.file, line-1) {
+			_, ending := ended(out.String())
+			out.WriteString(ending) // the comment begins a paragraph
+		}
+	}
+	return dockerfile.Insert(line, out.String())
+}
+
+// lines returns those of an instruction that goes as a whole. A comment above it stays
+// if it heads a paragraph of which a part stays.
+func (c carried) lines(i int) dockerfile.Lines {
+	ins := c.view.stage.Instructions
+	for k := i + 1; k < len(ins) && ins[k].Whole().From == ins[k-1].Lines.To+1 && ins[k].Comments.From == 0; k++ {
+		if _, ok := c.split[k]; ok {
+			return ins[i].Lines
+		}
+	}
+	return ins[i].Whole()
 }
 
 // leave returns the edits that take it away from where it is.
 func (c carried) leave() []dockerfile.Edit {
-	var whole []dockerfile.Instruction
+	var whole []dockerfile.Lines
 	var edits []dockerfile.Edit
 	for _, i := range c.group {
 		ins := c.view.stage.Instructions[i]
@@ -89,9 +109,9 @@ func (c carried) leave() []dockerfile.Edit {
 			edits = append(edits, dockerfile.Edit{Lines: ins.Lines, Text: s.head})
 			continue
 		}
-		whole = append(whole, ins)
+		whole = append(whole, c.lines(i))
 	}
-	return append(edits, removeAll(c.view.file, whole)...)
+	return append(edits, removeLines(c.view.file, whole)...)
 }
 
 // add takes instruction i along, or, where an ENV may be made two, the part of it that
