@@ -3,6 +3,7 @@ package suggest
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -126,7 +127,7 @@ func mountFor(in Input, st dockerfile.Stage, tool *effects.Cache) (Suggestion, b
 		return Suggestion{}, false
 	}
 	for _, other := range f.Stages[st.Index:] {
-		if extends(f, other.Index, st.Index) && !p.collect(f, other) {
+		if extends(f, other.Index, st.Index) && !p.collect(in, other) {
 			return Suggestion{}, false
 		}
 	}
@@ -221,7 +222,8 @@ func (p *mountPlan) mounts() []string {
 
 // collect notes the RUNs of a stage that use the tool. It reports false where a
 // mount would be wrong or could not be told to be right.
-func (p *mountPlan) collect(f *dockerfile.File, st dockerfile.Stage) bool {
+func (p *mountPlan) collect(in Input, st dockerfile.Stage) bool {
+	f := in.File
 	v := newStageView(f, st)
 	at := whereabouts{home: "/root", known: true}
 	for _, ins := range instructionsOf(f, st.BaseStage) {
@@ -242,6 +244,7 @@ func (p *mountPlan) collect(f *dockerfile.File, st dockerfile.Stage) bool {
 			}
 			continue
 		}
+		commands = in.running(v, i, commands)
 		if !slices.ContainsFunc(commands, func(c command) bool { return c.is(p.tool) }) {
 			if p.tool.Needed && len(p.runs) > 0 && slices.ContainsFunc(commands, mayRun) {
 				return false // it may use the tool by itself
@@ -263,6 +266,62 @@ func (p *mountPlan) collect(f *dockerfile.File, st dockerfile.Stage) bool {
 		p.own[ins.Text] = p.part(ins.Run, commands)
 	}
 	return true
+}
+
+// running leaves out the commands of a RUN that no build runs: those on a condition that
+// does not hold with the values that its ARGs have in any.
+func (in Input) running(v *stageView, i int, commands []command) []command {
+	ins := v.stage.Instructions[i]
+	return slices.DeleteFunc(slices.Clone(commands), func(c command) bool {
+		return len(c.asked) > 0 && !slices.ContainsFunc(in.Builds, func(b Build) bool {
+			values := in.argsAt(v.stage, i, b)
+			for name := range values {
+				if resets(ins.Run.Given, name) {
+					delete(values, name)
+				}
+			}
+			return !slices.ContainsFunc(c.asked, func(t condition) bool { return t.fails(values) })
+		})
+	})
+}
+
+// resets reports a script that may give a variable another value.
+func resets(script, name string) bool {
+	return slices.ContainsFunc([]string{name + "=", name + "+=", "for " + name, "read ", "getopts ", "source ", ". ", "eval ", "unset "}, func(s string) bool {
+		return strings.Contains(script, s)
+	})
+}
+
+// argsAt returns the values that the ARGs of a stage have at an instruction, in a build.
+// Those that an ENV sets as well, or whose default is computed, are left out.
+func (in Input) argsAt(st dockerfile.Stage, i int, b Build) map[string]string {
+	values := map[string]string{}
+	for _, ins := range st.Instructions[:i] {
+		for _, a := range ins.Vars {
+			value := strings.Trim(a.Value, `"'`)
+			if given, ok := b.Args[a.Name]; ok {
+				value = given
+			} else if !a.Set && slices.ContainsFunc(in.File.Globals, func(g dockerfile.Instruction) bool { return slices.Contains(g.Names, a.Name) }) || !a.Set && readByTools(a.Name) {
+				continue // the first has a default, or BuildKit gives it
+			}
+			if ins.Keyword != "ARG" || strings.ContainsAny(value, "$\\") {
+				values[a.Name] = "$"
+				continue
+			}
+			if values[a.Name] != "$" {
+				values[a.Name] = value
+			}
+		}
+	}
+	for _, ins := range instructionsOf(in.File, st.BaseStage) {
+		if ins.Keyword == "ENV" {
+			for _, name := range ins.Names {
+				delete(values, name)
+			}
+		}
+	}
+	maps.DeleteFunc(values, func(_, value string) bool { return value == "$" })
+	return values
 }
 
 // part says how much of a RUN's time its commands of the tool take, by the table: the

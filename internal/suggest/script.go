@@ -18,6 +18,8 @@ type command struct {
 	from, to int      // its place in the script
 	ends     []int    // where each word ends; set by everyCommand
 	perhaps  bool     // whether it runs hangs on a condition; set by everyCommand
+	// asked are those of the conditions that are about values; set by everyCommand.
+	asked []condition
 	// inner are the commands that it is made of, or that its words are computed
 	// with; reads and writes are what its redirections name.
 	inner         []command
