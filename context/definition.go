@@ -59,6 +59,16 @@ type Definition struct {
 	// Linked are the definitions that NamedContexts name as target:NAME, by
 	// NAME: builds whose result this one starts from.
 	Linked map[string]Definition
+	// Services are how a compose file starts containers of the image: the services
+	// that it builds it for. Empty where nothing tells.
+	Services []Service
+}
+
+// A Service is how containers of an image are started, where that is not as the image
+// itself says. Values of the environment may be in it: it is not to be shown.
+type Service struct {
+	Command []string // with the entrypoint in front; empty for the image's own
+	User    string   // "" for the image's own
 }
 
 // Observed is the origin of a definition that no file declares: somebody was

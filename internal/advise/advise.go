@@ -147,6 +147,9 @@ func build(ctx context.Context, p *project.Picture, b *project.Build, sharers []
 	out.Takers = func(plan *dockerfile.Plan, rules []byte) (func(string) []int, error) {
 		return takers(p, b.Selection, plan, rules)
 	}
+	for _, s := range def.Services {
+		out.Services = append(out.Services, suggest.Service(s))
+	}
 	if dir := p.Relative(main.Root); dir != "." {
 		out.Dir = dir
 	}

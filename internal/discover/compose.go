@@ -76,6 +76,7 @@ func (f *finder) services(ctx context.Context, dir string, files []string) (*com
 			if d.Inline != "" {
 				d.Shown = in.written[d.Inline]
 			}
+			d.Services = []buildctx.Service{{Command: slices.Concat(s.Entrypoint, s.Command), User: s.User}}
 			all[name] = d
 		}
 	}

@@ -172,6 +172,7 @@ func (f *finder) dropTwins() {
 			kept = append(kept, d)
 			continue
 		}
+		kept[twin].Services = append(kept[twin].Services, d.Services...)
 		if kept[twin].Name != d.Name {
 			f.note(d.Origin, 0, d.Name+" is the same build as "+kept[twin].Name)
 		}

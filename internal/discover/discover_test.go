@@ -129,6 +129,11 @@ func show(root string, r discover.Result) string {
 		if d.NoCache || len(d.NoCacheStages) > 0 {
 			fmt.Fprintf(&b, " no-cache%q", d.NoCacheStages)
 		}
+		for _, s := range d.Services {
+			if s.User != "" || len(s.Command) > 0 {
+				fmt.Fprintf(&b, " starts %q as %q", s.Command, s.User)
+			}
+		}
 		for _, i := range d.Imports {
 			fmt.Fprintf(&b, " imports %s:%s", i.Type, i.Ref)
 		}

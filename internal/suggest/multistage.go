@@ -20,7 +20,7 @@ func multiStage(in Input) []Suggestion {
 		}
 		ins := instructionsOf(in.File, target)
 		start, ok := lastStart(ins)
-		if !ok || developing(ins) || slices.ContainsFunc(list, func(s Suggestion) bool { return s.Lines == start.Lines }) {
+		if !ok || developing(ins) || b.developed() || slices.ContainsFunc(list, func(s Suggestion) bool { return s.Lines == start.Lines }) {
 			continue
 		}
 		what, bytes, run, ok := in.shipsTools(b, target)
@@ -45,14 +45,23 @@ func developing(list []dockerfile.Instruction) bool {
 		if ins.Keyword != "CMD" && ins.Keyword != "ENTRYPOINT" {
 			continue
 		}
-		words := strings.Fields(ins.Command.Script + " " + strings.Join(ins.Command.Args, " "))
-		if len(words) > 0 && slices.Contains([]string{"sh", "bash", "/bin/sh", "/bin/bash", "npm", "npx", "yarn", "pnpm", "bun", "go", "cargo", "mvn", "gradle", "dotnet", "make", "sleep", "air", "nodemon", "./mvnw", "./gradlew"}, words[0]) {
-			if words[0] != "dotnet" || len(words) < 2 || !strings.HasSuffix(words[1], ".dll") {
-				return true
-			}
+		if develops(strings.Fields(ins.Command.Script + " " + strings.Join(ins.Command.Args, " "))) {
+			return true
 		}
 	}
 	return false
+}
+
+// developed reports a build whose containers compose starts with such a tool, all of
+// them.
+func (b Build) developed() bool {
+	return len(b.Services) > 0 && !slices.ContainsFunc(b.Services, func(s Service) bool { return !develops(s.Command) })
+}
+
+// develops reports a command line of a tool of development.
+func develops(words []string) bool {
+	tools := []string{"sh", "bash", "/bin/sh", "/bin/bash", "npm", "npx", "yarn", "pnpm", "bun", "go", "cargo", "mvn", "gradle", "dotnet", "make", "sleep", "air", "nodemon", "./mvnw", "./gradlew"}
+	return len(words) > 0 && slices.Contains(tools, words[0]) && (words[0] != "dotnet" || len(words) < 2 || !strings.HasSuffix(words[1], ".dll"))
 }
 
 // shipsTools returns what the image of a build carries too much, about how many

@@ -20,7 +20,7 @@ func nonRoot(in Input) []Suggestion {
 		}
 		root := rootStage(in.File, target)
 		ins := instructionsOf(in.File, target)
-		if !runsAsRoot(root.Base) || dropsPrivileges(in, b, ins) {
+		if !runsAsRoot(root.Base) || dropsPrivileges(in, b, ins) || len(b.Services) > 0 && !slices.ContainsFunc(b.Services, Service.asRoot) {
 			continue
 		}
 		first, ok := lastStart(ins)
@@ -86,6 +86,12 @@ func runsAsRoot(ref string) bool {
 		return !strings.Contains(ref, "fpm") && !strings.Contains(ref, "apache") // which give them up for what they run
 	}
 	return slices.Contains(rootImages(), name)
+}
+
+// asRoot reports a service that may run as root: it names no other user.
+func (s Service) asRoot() bool {
+	user, _, _ := strings.Cut(s.User, ":")
+	return user == "" || user == "root" || user == "0"
 }
 
 // knownUser returns a user that the image has for the purpose.

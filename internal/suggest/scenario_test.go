@@ -29,6 +29,7 @@ import (
 //	seconds          observed medians: SECONDS INSTRUCTION
 //	beside           definitions that share a copy of the context, one a line: NAME FILES BYTES [elsewhere]
 //	secrets          files of the context that hold secrets, one a line
+//	services         how compose starts the image, one a line: USER [COMMAND]; "-" is none
 //	want/FILE        the file afterwards
 //	advice           a part of the obstacle; with want/FILE, which is only shown then, or without
 //	none             nothing is suggested
@@ -46,7 +47,7 @@ type scenario struct {
 	files    map[string]string
 }
 
-var special = []string{"builds", "history", "seconds", "secrets", "beside", "advice", "none", "as-is", "title", "evidence", "saves", "bytes", "rates", "diff"}
+var special = []string{"builds", "history", "seconds", "secrets", "services", "beside", "advice", "none", "as-is", "title", "evidence", "saves", "bytes", "rates", "diff"}
 
 func load(t *testing.T, name string) scenario {
 	t.Helper()
@@ -284,6 +285,10 @@ func (s scenario) input(t *testing.T, files map[string]string) suggest.Input {
 		b.Ignore.Sharers = func() []suggest.Sharer { return sharers }
 		b.Secrets = strings.Fields(s.sections["secrets"])
 		b.Beside = s.beside(t)
+		for line := range strings.Lines(s.sections["services"]) {
+			w := strings.Fields(line)
+			b.Services = append(b.Services, suggest.Service{User: strings.Trim(w[0], "-"), Command: w[1:]})
+		}
 		in.Builds = append(in.Builds, b)
 	}
 	for line := range strings.Lines(s.sections["seconds"]) {

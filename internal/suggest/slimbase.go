@@ -71,6 +71,9 @@ func (in Input) fitsSlim(b Build, target int) bool {
 	if imageName(rootStage(in.File, target).Base) != "python" {
 		lacking = append(lacking, "python", "python3")
 	}
+	if slices.ContainsFunc(b.Services, func(s Service) bool { return mentions(strings.Join(s.Command, " "), lacking) }) {
+		return false
+	}
 	for _, i := range chainOf(in.File, target) {
 		v := newStageView(in.File, in.File.Stages[i])
 		for k, ins := range v.stage.Instructions {

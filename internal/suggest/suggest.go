@@ -81,6 +81,8 @@ type Build struct {
 	Args map[string]string
 	// Secrets are files of the context that are known to hold secrets.
 	Secrets []string
+	// Services are how a compose file starts containers of the image, where one does.
+	Services []Service
 	// Beside are other definitions whose files share a copy with this one's.
 	Beside []Neighbour
 	// Plan is the Dockerfile as it is; nil if it is not known.
@@ -92,6 +94,12 @@ type Build struct {
 	// should there be a file. Where ignore is not nil, it stands in for the ignore
 	// file's text. Nil leaves suggestions without a price.
 	Takers func(plan *dockerfile.Plan, ignore []byte) (func(path string) []int, error)
+}
+
+// A Service is how containers of an image are started. Never show it.
+type Service struct {
+	Command []string // in place of what the image starts; empty for that
+	User    string   // in place of the image's; "" for that
 }
 
 // Context tells what the steps of a build take of its context. Paths are
