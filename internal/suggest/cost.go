@@ -20,6 +20,7 @@ var priors = []struct {
 	words   string // what the command line holds; && begins each command
 	seconds float64
 }{
+	{"npm install -g ", 4}, {"npm install --global ", 4}, {"npm i -g ", 4}, {"npm i --global ", 4}, {"yarn global add", 4}, {"pnpm add -g ", 4},
 	{"pnpm install", 12}, {"pnpm i ", 12}, {"npm ci", 15}, {"npm install", 15}, {"npm i ", 15}, {"yarn install", 15}, {"yarn --frozen-lockfile", 15},
 	{"yarn workspaces focus", 10}, {"bun install", 4}, {"npm run build", 12}, {"yarn build", 12}, {"yarn run build", 12},
 	{"pnpm build", 12}, {"pnpm run build", 12}, {"bun run build", 6}, {"npm test", 10},
