@@ -302,8 +302,25 @@ func (s Suggestion) rank() int {
 	return 0
 }
 
-// silenced reports a comment `# stoker ignore=RULE,…` above an instruction
-// that the suggestion is about.
+// sameAs are the rules whose advice is that of a rule of hadolint, by its code: who told
+// that one to be silent at an instruction has decided.
+var sameAs = map[string][]string{
+	"DL3000": {"buildkit/WorkdirRelativePath"},
+	"DL3002": {"non-root"},
+	"DL3006": {"pin"},
+	"DL3007": {"pin"},
+	"DL3009": {"package-hygiene"},
+	"DL3015": {"package-hygiene"},
+	"DL3019": {"package-hygiene"},
+	"DL3025": {"exec-form", "buildkit/JSONArgsRecommended"},
+	"DL3032": {"package-hygiene"},
+	"DL3040": {"package-hygiene"},
+	"DL3042": {"package-hygiene"},
+	"DL4000": {"buildkit/MaintainerDeprecated"},
+}
+
+// silenced reports a comment `# stoker ignore=RULE,…` or `# hadolint ignore=CODE,…` above
+// an instruction that the suggestion is about.
 func (in Input) silenced(s Suggestion) bool {
 	if s.File != "" {
 		return false
@@ -314,8 +331,15 @@ func (in Input) silenced(s Suggestion) bool {
 				continue
 			}
 			for line := range strings.Lines(in.File.Source(ins.Comments)) {
-				rules, ok := strings.CutPrefix(strings.TrimLeft(line, "# \t"), "stoker ignore=")
+				text := strings.TrimLeft(line, "# \t")
+				rules, ok := strings.CutPrefix(text, "stoker ignore=")
 				if ok && slices.Contains(strings.Split(strings.TrimSpace(rules), ","), s.Rule) {
+					return true
+				}
+				codes, ok := strings.CutPrefix(text, "hadolint ignore=")
+				if ok && s.Proof == Advice && slices.ContainsFunc(strings.Split(strings.TrimSpace(codes), ","), func(code string) bool {
+					return slices.Contains(sameAs[strings.TrimSpace(code)], s.Rule)
+				}) {
 					return true
 				}
 			}
