@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"fmt"
 	"path"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -161,6 +163,11 @@ func (k look) missingSources() []Finding {
 				Step: step.Name, StepLine: step.Lines.From,
 				Message: where(step) + " takes it, and it does not exist: the build will fail",
 			}
+			if dir := k.picture.lacksCheckout(k.picture.Relative(filepath.Join(l.Root, filepath.FromSlash(name)))); dir != "" {
+				f.Message = fmt.Sprintf("%s takes it, and the submodule %s is not checked out (git submodule update --init): the build will fail", where(step), dir)
+			} else if args := k.withoutValue(step); len(args) > 0 {
+				f.Message = fmt.Sprintf("%s takes it, without a value for %s (--build-arg, or args in stoker.yaml), and it does not exist: the build will fail", where(step), strings.Join(args, " and "))
+			}
 			if d := l.Explain(name); d.Ignored {
 				line := d.By
 				f.Rule = RuleIgnoredSource
@@ -171,6 +178,55 @@ func (k look) missingSources() []Finding {
 		}
 	}
 	return list
+}
+
+// variable matches one that stands in an instruction, without a default there; ofBuild
+// those that BuildKit gives values.
+var (
+	variable = regexp.MustCompile(`\$(?:\{(\w+)\}|(\w+))`)
+	ofBuild  = regexp.MustCompile(`^(TARGET|BUILD)(PLATFORM|OS|OSVERSION|ARCH|VARIANT|STAGE)$`)
+)
+
+// withoutValue returns the ARGs that the sources of a COPY or ADD are made of and that
+// have no value: they count as empty.
+func (k look) withoutValue(step dockerfile.Step) (names []string) {
+	def := k.s.Definition
+	text, err := []byte(def.Inline), error(nil)
+	if def.Inline == "" {
+		text, err = k.picture.Text(def.Dockerfile)
+	}
+	if err != nil {
+		return nil
+	}
+	file, err := dockerfile.Parse("Dockerfile", text)
+	if err != nil {
+		return nil
+	}
+	bare := map[string]bool{} // declared, and nothing else
+	note := func(list []dockerfile.Instruction) {
+		for _, ins := range list {
+			for _, a := range ins.Vars {
+				if _, before := bare[a.Name]; !before || a.Set {
+					bare[a.Name] = ins.Keyword == "ARG" && !a.Set
+				}
+			}
+		}
+	}
+	note(file.Globals)
+	for _, st := range file.Stages {
+		at := slices.IndexFunc(st.Instructions, func(ins dockerfile.Instruction) bool { return ins.Lines.From == step.Lines.From })
+		if at < 0 || st.Instructions[at].Copy == nil {
+			continue
+		}
+		note(st.Instructions[:at])
+		for _, m := range variable.FindAllStringSubmatch(strings.Join(st.Instructions[at].Copy.Sources, " "), -1) {
+			name := m[1] + m[2]
+			if bare[name] && !slices.Contains(def.ArgNames(), name) && !ofBuild.MatchString(name) && !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
 }
 
 // needed returns what of a source must be there: all of it without wildcards,

@@ -270,6 +270,9 @@ func (p *Picture) problem(def buildctx.Definition, err error) *Problem {
 	switch {
 	case errors.As(err, &de):
 		problem.Hint = de.Hint
+		if dir := p.lacksCheckout(p.Relative(de.File)); dir != "" && errors.Is(err, fs.ErrNotExist) {
+			problem.Hint = notCheckedOut(dir)
+		}
 	case errors.As(err, &ie):
 		problem.Hint = ie.Hint
 	case errors.As(err, &unreadable):
@@ -282,6 +285,9 @@ func (p *Picture) problem(def buildctx.Definition, err error) *Problem {
 		problem.Text = fmt.Sprintf("build context %s does not exist", p.Relative(dir))
 		if def.Origin != "" && def.Origin != buildctx.Observed {
 			problem.Hint = "mend the context in " + def.Origin
+		}
+		if sub := p.lacksCheckout(p.Relative(dir)); sub != "" {
+			problem.Hint = notCheckedOut(sub)
 		}
 	}
 	problem.Text = strings.ReplaceAll(problem.Text, p.Root+string(filepath.Separator), "")
