@@ -3,7 +3,6 @@ package suggest
 import (
 	"bytes"
 	"fmt"
-	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -266,62 +265,6 @@ func (p *mountPlan) collect(in Input, st dockerfile.Stage) bool {
 		p.own[ins.Text] = p.part(ins.Run, commands)
 	}
 	return true
-}
-
-// running leaves out the commands of a RUN that no build runs: those on a condition that
-// does not hold with the values that its ARGs have in any.
-func (in Input) running(v *stageView, i int, commands []command) []command {
-	ins := v.stage.Instructions[i]
-	return slices.DeleteFunc(slices.Clone(commands), func(c command) bool {
-		return len(c.asked) > 0 && !slices.ContainsFunc(in.Builds, func(b Build) bool {
-			values := in.argsAt(v.stage, i, b)
-			for name := range values {
-				if resets(ins.Run.Given, name) {
-					delete(values, name)
-				}
-			}
-			return !slices.ContainsFunc(c.asked, func(t condition) bool { return t.fails(values) })
-		})
-	})
-}
-
-// resets reports a script that may give a variable another value.
-func resets(script, name string) bool {
-	return slices.ContainsFunc([]string{name + "=", name + "+=", "for " + name, "read ", "getopts ", "source ", ". ", "eval ", "unset "}, func(s string) bool {
-		return strings.Contains(script, s)
-	})
-}
-
-// argsAt returns the values that the ARGs of a stage have at an instruction, in a build.
-// Those that an ENV sets as well, or whose default is computed, are left out.
-func (in Input) argsAt(st dockerfile.Stage, i int, b Build) map[string]string {
-	values := map[string]string{}
-	for _, ins := range st.Instructions[:i] {
-		for _, a := range ins.Vars {
-			value := strings.Trim(a.Value, `"'`)
-			if given, ok := b.Args[a.Name]; ok {
-				value = given
-			} else if !a.Set && slices.ContainsFunc(in.File.Globals, func(g dockerfile.Instruction) bool { return slices.Contains(g.Names, a.Name) }) || !a.Set && readByTools(a.Name) {
-				continue // the first has a default, or BuildKit gives it
-			}
-			if ins.Keyword != "ARG" || strings.ContainsAny(value, "$\\") {
-				values[a.Name] = "$"
-				continue
-			}
-			if values[a.Name] != "$" {
-				values[a.Name] = value
-			}
-		}
-	}
-	for _, ins := range instructionsOf(in.File, st.BaseStage) {
-		if ins.Keyword == "ENV" {
-			for _, name := range ins.Names {
-				delete(values, name)
-			}
-		}
-	}
-	maps.DeleteFunc(values, func(_, value string) bool { return value == "$" })
-	return values
 }
 
 // part says how much of a RUN's time its commands of the tool take, by the table: the

@@ -1,7 +1,6 @@
 package suggest
 
 import (
-	"os"
 	"path"
 	"slices"
 	"strings"
@@ -92,56 +91,6 @@ func everyCommand(r *dockerfile.Run, shell []string) ([]command, bool) {
 	}
 	syntax.Walk(f, visit)
 	return list, ok
-}
-
-// A condition is one on values: `[ LEFT = RIGHT ]`, or != with not.
-type condition struct {
-	left, right string // a variable stands as "$NAME"
-	not         bool
-}
-
-// testOf reads a condition of an if; false for one that is about anything else.
-func testOf(list []*syntax.Stmt) (condition, bool) {
-	if len(list) != 1 || !plain(list[0]) {
-		return condition{}, false
-	}
-	call, ok := list[0].Cmd.(*syntax.CallExpr)
-	if !ok || len(call.Assigns) > 0 {
-		return condition{}, false
-	}
-	var words []string
-	for _, w := range call.Args {
-		text, ok := wordText(w, nil)
-		if _, quoted := w.Parts[0].(*syntax.DblQuoted); !ok || strings.HasPrefix(text, "$") && !quoted {
-			return condition{}, false // nothing may be left of it
-		}
-		words = append(words, text)
-	}
-	switch {
-	case len(words) == 5 && words[0] == "[" && (words[2] == "=" || words[2] == "=="):
-		return condition{left: words[1], right: words[3]}, true
-	case len(words) == 5 && words[0] == "[" && words[2] == "!=":
-		return condition{left: words[1], right: words[3], not: true}, true
-	case len(words) == 4 && words[0] == "[" && words[1] == "-z":
-		return condition{left: words[2]}, true
-	case len(words) == 4 && words[0] == "[" && words[1] == "-n":
-		return condition{left: words[2], not: true}, true
-	}
-	return condition{}, false
-}
-
-// fails reports that a condition does not hold with these values of all variables that it
-// is about.
-func (c condition) fails(values map[string]string) bool {
-	known := true
-	put := func(text string) string {
-		return os.Expand(text, func(name string) string {
-			value, ok := values[name]
-			known = known && ok
-			return value
-		})
-	}
-	return put(c.left) == put(c.right) == c.not && known
 }
 
 // shellScript parses a RUN in the shell form; false for shells other than sh and its kin.

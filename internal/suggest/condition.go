@@ -1,0 +1,118 @@
+package suggest
+
+import (
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"mvdan.cc/sh/v3/syntax"
+
+	"github.com/stokerd/stoker/context/dockerfile"
+)
+
+// A condition is one on values: `[ LEFT = RIGHT ]`, or != with not.
+type condition struct {
+	left, right string // a variable stands as "$NAME"
+	not         bool
+}
+
+// testOf reads a condition of an if; false for one that is about anything else.
+func testOf(list []*syntax.Stmt) (condition, bool) {
+	if len(list) != 1 || !plain(list[0]) {
+		return condition{}, false
+	}
+	call, ok := list[0].Cmd.(*syntax.CallExpr)
+	if !ok || len(call.Assigns) > 0 {
+		return condition{}, false
+	}
+	var words []string
+	for _, w := range call.Args {
+		text, ok := wordText(w, nil)
+		if _, quoted := w.Parts[0].(*syntax.DblQuoted); !ok || strings.HasPrefix(text, "$") && !quoted {
+			return condition{}, false // nothing may be left of it
+		}
+		words = append(words, text)
+	}
+	switch {
+	case len(words) == 5 && words[0] == "[" && (words[2] == "=" || words[2] == "=="):
+		return condition{left: words[1], right: words[3]}, true
+	case len(words) == 5 && words[0] == "[" && words[2] == "!=":
+		return condition{left: words[1], right: words[3], not: true}, true
+	case len(words) == 4 && words[0] == "[" && words[1] == "-z":
+		return condition{left: words[2]}, true
+	case len(words) == 4 && words[0] == "[" && words[1] == "-n":
+		return condition{left: words[2], not: true}, true
+	}
+	return condition{}, false
+}
+
+// fails reports that a condition does not hold with these values of all variables that it
+// is about.
+func (c condition) fails(values map[string]string) bool {
+	known := true
+	put := func(text string) string {
+		return os.Expand(text, func(name string) string {
+			value, ok := values[name]
+			known = known && ok
+			return value
+		})
+	}
+	return put(c.left) == put(c.right) == c.not && known
+}
+
+// running leaves out the commands of a RUN that no build runs: those on a condition that
+// does not hold with the values that its ARGs have in any.
+func (in Input) running(v *stageView, i int, commands []command) []command {
+	ins := v.stage.Instructions[i]
+	return slices.DeleteFunc(slices.Clone(commands), func(c command) bool {
+		return len(c.asked) > 0 && !slices.ContainsFunc(in.Builds, func(b Build) bool {
+			values := in.argsAt(v.stage, i, b)
+			for name := range values {
+				if resets(ins.Run.Given, name) {
+					delete(values, name)
+				}
+			}
+			return !slices.ContainsFunc(c.asked, func(t condition) bool { return t.fails(values) })
+		})
+	})
+}
+
+// resets reports a script that may give a variable another value.
+func resets(script, name string) bool {
+	return slices.ContainsFunc([]string{name + "=", name + "+=", "for " + name, "read ", "getopts ", "source ", ". ", "eval ", "unset "}, func(s string) bool {
+		return strings.Contains(script, s)
+	})
+}
+
+// argsAt returns the values that the ARGs of a stage have at an instruction, in a build.
+// Those that an ENV sets as well, or whose default is computed, are left out.
+func (in Input) argsAt(st dockerfile.Stage, i int, b Build) map[string]string {
+	values := map[string]string{}
+	for _, ins := range st.Instructions[:i] {
+		for _, a := range ins.Vars {
+			value := strings.Trim(a.Value, `"'`)
+			if given, ok := b.Args[a.Name]; ok {
+				value = given
+			} else if !a.Set && slices.ContainsFunc(in.File.Globals, func(g dockerfile.Instruction) bool { return slices.Contains(g.Names, a.Name) }) || !a.Set && readByTools(a.Name) {
+				continue // the first has a default, or BuildKit gives it
+			}
+			if ins.Keyword != "ARG" || strings.ContainsAny(value, "$\\") {
+				values[a.Name] = "$"
+				continue
+			}
+			if values[a.Name] != "$" {
+				values[a.Name] = value
+			}
+		}
+	}
+	for _, ins := range instructionsOf(in.File, st.BaseStage) {
+		if ins.Keyword == "ENV" {
+			for _, name := range ins.Names {
+				delete(values, name)
+			}
+		}
+	}
+	maps.DeleteFunc(values, func(_, value string) bool { return value == "$" })
+	return values
+}
