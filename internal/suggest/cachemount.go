@@ -354,8 +354,8 @@ func (p *mountPlan) contradicted(ins dockerfile.Instruction, commands []command,
 func (p *mountPlan) taken(in Input, stage int) bool {
 	f := in.File
 	for _, st := range f.Stages {
-		args := map[string]string{}
-		for _, ins := range st.Instructions {
+		args, v := map[string]string{}, newStageView(f, st)
+		for i, ins := range st.Instructions {
 			in.defaults(args, ins)
 			var paths []string
 			if ins.Copy != nil && ins.Copy.From != "" && extends(f, f.StageOf(ins.Copy.From), stage) {
@@ -375,7 +375,7 @@ func (p *mountPlan) taken(in Input, stage int) bool {
 				}
 			}
 			for _, name := range paths {
-				if name = expand(name, args); strings.Contains(name, "$") || slices.ContainsFunc(p.dirs, func(d string) bool { return overlap(d, path.Clean("/"+strings.TrimRight(name, "*"))) }) {
+				if name = expand(expand(name, v.env[i]), args); strings.Contains(name, "$") || slices.ContainsFunc(p.dirs, func(d string) bool { return overlap(d, path.Clean("/"+strings.TrimRight(name, "*"))) }) {
 					return true
 				}
 			}
