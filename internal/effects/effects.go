@@ -9,6 +9,7 @@
 package effects
 
 import (
+	"cmp"
 	_ "embed"
 	"fmt"
 	"path"
@@ -70,6 +71,8 @@ type form struct {
 	Values    []string `toml:"values"`
 	In        []string `toml:"in"`
 	Out       []string `toml:"out"`
+	Remote    []string `toml:"remote"`
+	Into      []string `toml:"into"`
 	Clusters  bool     `toml:"clusters"`
 	Modes     bool     `toml:"modes"`
 	Words     string   `toml:"words"`
@@ -86,8 +89,11 @@ type form struct {
 }
 
 type table struct {
-	System Places  `toml:"system"`
-	Tools  Places  `toml:"tools"`
+	System Places `toml:"system"`
+	Tools  Places `toml:"tools"`
+	Others struct {
+		Names []string `toml:"names"`
+	} `toml:"programs"`
 	Forms  []form  `toml:"form"`
 	Caches []Cache `toml:"cache"`
 
@@ -116,7 +122,7 @@ func parse(text []byte) (*table, error) {
 	}
 	for i := range t.Forms {
 		f := &t.Forms[i]
-		if !slices.Contains([]string{"none", "names", "packages", "versions", "text", "look", "test", "read", "write", "change", "copy", "move", "link", "any"}, f.Words) {
+		if !slices.Contains([]string{"none", "names", "packages", "versions", "text", "look", "test", "read", "write", "change", "copy", "move", "link", "search", "script", "fetch", "clone", "any"}, f.Words) {
 			return nil, fmt.Errorf("read the table of commands: %v has words = %q", f.Run, f.Words)
 		}
 		for _, run := range f.Run {
@@ -138,6 +144,16 @@ func PlacesOf(name string) (Places, bool) {
 		return read().Tools, true
 	}
 	return Places{}, false
+}
+
+// Program reports whether a program of this name is one that a known command is, or may
+// run.
+func Program(name string) bool {
+	t := read()
+	return len(t.byProgram[name]) > 0 || slices.ContainsFunc(t.Others.Names, func(pattern string) bool {
+		ok, err := path.Match(pattern, name)
+		return ok || err != nil
+	})
 }
 
 // Manifest reports whether a file of this name says what some known command
@@ -204,6 +220,14 @@ func program(words []string) []string {
 	if name == "pip3" {
 		name = "pip"
 	}
+	if name == "npx" {
+		rest = slices.Clone(rest)
+		if i := slices.IndexFunc(rest, func(w string) bool { return !strings.HasPrefix(w, "-") }); i >= 0 {
+			if at := strings.LastIndexByte(rest[i], '@'); at > 0 {
+				rest[i] = rest[i][:at] // the version that is wanted of it
+			}
+		}
+	}
 	if name == "tar" && len(rest) > 0 && rest[0] != "" && rest[0][0] != '-' {
 		rest = append([]string{"-" + rest[0]}, rest[1:]...) // the dash may be left out
 	}
@@ -221,8 +245,8 @@ func (f *form) match(run, words []string) (Effect, bool) {
 	}
 	e := Effect{Reads: slices.Clone(f.Reads), Writes: slices.Clone(f.Writes)}
 	sub := run[1:]
-	var flags, names, args []string
-	elsewhere := false
+	var flags, names, args, told []string
+	elsewhere, called, into := false, false, ""
 	for i := 1; i < len(words); i++ {
 		w := words[i]
 		if len(sub) > 0 && w == sub[0] { // a subcommand may itself look like a flag: python -m venv
@@ -246,7 +270,8 @@ func (f *form) match(run, words []string) (Effect, bool) {
 				flags = append(flags, name)
 			}
 			in, out, known := slices.Contains(f.In, name), slices.Contains(f.Out, name), slices.Contains(f.Values, name)
-			if !in && !out && !known {
+			folder := slices.Contains(f.Into, name)
+			if !in && !out && !known && !folder {
 				if file := value[strings.LastIndex(value, "=")+1:]; joined && file != "" {
 					e.Reads = append(e.Reads, file)
 				} else if n == len(together)-1 && i+1 < len(words) && f.takesFile(words[i+1]) {
@@ -263,8 +288,13 @@ func (f *form) match(run, words []string) (Effect, bool) {
 					args = append(args, value)
 				}
 			}
+			called = called || out
 			switch {
 			case value == "-" || value == "":
+			case folder:
+				into = value
+			case known && f.Words == "script":
+				told = append(told, value)
 			case known && strings.HasPrefix(value, "@"): // as curl names a file
 				e.Reads = append(e.Reads, value[1:])
 			case in:
@@ -281,8 +311,30 @@ func (f *form) match(run, words []string) (Effect, bool) {
 	has := func(list []string) bool {
 		return slices.ContainsFunc(flags, func(name string) bool { return slices.Contains(list, name) })
 	}
-	if len(sub) > 0 || has(f.Refuse) || len(f.Needs) > 0 && !has(f.Needs) || !f.words(names, &e) {
+	if len(sub) > 0 || has(f.Refuse) || len(f.Needs) > 0 && !has(f.Needs) || called && into != "" {
 		return Effect{}, false
+	}
+	switch f.Words {
+	case "fetch":
+		if has(f.Remote) || !called && slices.Contains(f.Remote, "*") {
+			for _, n := range names {
+				e.Writes = append(e.Writes, cmp.Or(into, ".")+"/"+fileOf(n))
+			}
+		}
+	case "script":
+		if len(told) == 0 && len(names) > 0 {
+			told, names = names[:1], names[1:]
+		}
+		if len(told) == 0 || !f.words(names, &e) || slices.ContainsFunc(told, func(s string) bool { return !edits(s) }) {
+			return Effect{}, false
+		}
+		if has([]string{"-i", "--in-place"}) {
+			e.Writes = append(e.Writes, names...)
+		}
+	default:
+		if !f.words(names, &e) {
+			return Effect{}, false
+		}
 	}
 	if f.Install != "" {
 		e.Install = &Install{
@@ -293,10 +345,59 @@ func (f *form) match(run, words []string) (Effect, bool) {
 	return e, true
 }
 
+// fileOf returns the name of the file that a download of an address makes.
+func fileOf(address string) string {
+	address, _, _ = strings.Cut(address, "#")
+	address, _, _ = strings.Cut(address, "?")
+	_, file, ok := strings.Cut(address, "://")
+	if !ok {
+		file = address
+	}
+	if i := strings.LastIndexByte(file, '/'); i >= 0 && i < len(file)-1 {
+		return file[i+1:]
+	}
+	if strings.Contains(file, "$") && !strings.HasSuffix(file, "/") {
+		return "$" // all of it may be anything
+	}
+	return "index.html"
+}
+
+// edits reports a script of sed's that is known to do no more than to change or to
+// leave out lines: one command with at most one address.
+func edits(script string) bool {
+	rest := strings.TrimLeft(script, "0123456789$")
+	if strings.HasPrefix(rest, "/") {
+		_, after, ok := strings.Cut(rest[1:], "/")
+		if !ok {
+			return false
+		}
+		rest = after
+	}
+	switch {
+	case rest == "d" || rest == "p":
+		return true
+	case len(rest) < 2 || rest[0] != 's':
+		return false
+	}
+	parts, part := []string{}, ""
+	for i := 2; i < len(rest); i++ {
+		switch {
+		case rest[i] == '\\' && i+1 < len(rest):
+			part += rest[i : i+2]
+			i++
+		case rest[i] == rest[1]:
+			parts, part = append(parts, part), ""
+		default:
+			part += rest[i : i+1]
+		}
+	}
+	return len(parts) == 2 && strings.Trim(part, "gIip0123456789") == ""
+}
+
 // takesFile reports whether the word after a flag that is not known may be a file that
 // it names, where words are not taken for files anyway.
 func (f *form) takesFile(w string) bool {
-	return slices.Contains([]string{"none", "names", "packages", "versions", "text", "look"}, f.Words) &&
+	return slices.Contains([]string{"none", "names", "packages", "versions", "text", "look", "fetch", "clone"}, f.Words) &&
 		(isPath(w) || w != "" && w[0] != '-' && !strings.Contains(w, "://") && (path.Ext(w) != "" || strings.Contains(w, "/")))
 }
 
@@ -348,6 +449,22 @@ func (f *form) words(names []string, e *Effect) bool {
 				e.Reads = append(e.Reads, n)
 			}
 		}
+	case "clone":
+		if len(names) == 0 || len(names) > 2 || !strings.Contains(names[0], "://") && !strings.HasPrefix(names[0], "git@") || strings.HasPrefix(names[0], "file:") {
+			return false
+		}
+		into := "./" + strings.TrimSuffix(fileOf(strings.TrimSuffix(names[0], "/")), ".git")
+		if len(names) == 2 {
+			into = names[1]
+		}
+		e.Writes = append(e.Writes, into)
+	case "search":
+		e.Reads = append(e.Reads, names...)
+		if len(names) == 0 {
+			e.Reads = append(e.Reads, ".")
+		}
+	case "script":
+		e.Reads = append(e.Reads, names...)
 	case "read":
 		e.Reads = append(e.Reads, names...)
 	case "write":

@@ -196,7 +196,7 @@ func (v *stageView) relation(place, file string) (at, above bool) {
 		in := func(dir string) bool { _, ok := below(dir, file); return ok }
 		return false, slices.ContainsFunc(places.Roots, in) && !slices.ContainsFunc(places.Except, in)
 	}
-	place = rooted(place)
+	place = folderOf(rooted(place))
 	_, at = below(file, place)
 	_, above = below(place, file)
 	return at, above && !at

@@ -77,16 +77,52 @@ func (v *stageView) written(i int) map[string]string {
 	return all
 }
 
+// folders matches variables that say where programs put what they fetch.
+var folders = regexp.MustCompile(`^(GOBIN|GOCACHE|RUSTUP_HOME|PLAYWRIGHT_BROWSERS_PATH|PUPPETEER_\w+|CYPRESS_\w+|PYTHONUSERBASE|PIPX_\w+|GEM_(HOME|PATH)|PNPM_HOME|` +
+	`NVM_DIR|COREPACK_HOME|XDG_\w+|GNUPGHOME|TMPDIR)$`)
+
+// steers reports a variable by which some program takes settings.
+func steers(name string) bool {
+	if anyTools.MatchString(name) || folders.MatchString(name) {
+		return true
+	}
+	for _, own := range steering {
+		if own.MatchString(name) {
+			return true
+		}
+	}
+	return false
+}
+
+// binFolders are those in which a shell looks for programs.
+var binFolders = []string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"}
+
+// led returns the folders, as image paths, that variables have programs of instruction i
+// work in, and those in which its shell looks for programs.
+func (v *stageView) led(i int) (folders, programs []string) {
+	for name, value := range v.written(i) {
+		for _, word := range strings.FieldsFunc(value, separates) {
+			switch {
+			case !path.IsAbs(word) || strings.Contains(word, "$") || strings.Contains(value, "://"):
+			case name == "PATH" && slices.Contains(binFolders, path.Clean(word)):
+			case name == "PATH":
+				programs = append(programs, path.Clean(word))
+			case steers(name) && path.Ext(word) == "":
+				folders = append(folders, path.Clean(word))
+			}
+		}
+	}
+	slices.Sort(folders)
+	slices.Sort(programs)
+	return folders, programs
+}
+
 // named returns the files, as image paths, that variables name which any program may
 // take settings or certificates from, for one that runs in instruction i. Of an install
 // fromEnvironment tells more.
 func (v *stageView) named(i int) (files []string) {
 	for name, value := range v.written(i) {
-		steers := anyTools.MatchString(name)
-		for _, own := range steering {
-			steers = steers || own.MatchString(name)
-		}
-		if !steers || strings.Contains(value, "://") {
+		if !steers(name) || strings.Contains(value, "://") {
 			continue
 		}
 		for _, word := range strings.FieldsFunc(value, separates) {

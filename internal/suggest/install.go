@@ -107,7 +107,7 @@ func recognise(c command, dir string) (install, bool) {
 		return install{}, false
 	}
 	e, ok := effects.Of(c.words)
-	if !ok || e.Install == nil {
+	if !ok || e.Install == nil || slices.ContainsFunc(c.words, func(w string) bool { return strings.Contains(w, computed) }) {
 		return install{}, false
 	}
 	i := e.Install
@@ -206,7 +206,6 @@ func viewRun(v *stageView, i int) runView {
 	w := newWalk(v, i)
 	var view runView
 	for n, c := range s.commands {
-		c.assigns = append(slices.Clone(w.exports), c.assigns...)
 		if in, ok := w.install(c); ok {
 			view.installs = append(view.installs, in)
 			continue
@@ -231,6 +230,9 @@ func viewRun(v *stageView, i int) runView {
 		return view
 	}
 	w.touch.reads = append(w.touch.reads, v.named(i)...)
+	if folders, programs := v.led(i); slices.Contains(w.touch.reads, effects.Tools) {
+		w.touch.add(touch{reads: slices.Concat(folders, programs), writes: folders})
+	}
 	view.known, view.touch = true, w.touch
 	return view
 }
@@ -243,7 +245,6 @@ func viewBehind(v *stageView, i int) runView {
 	view := runView{behind: true}
 	first := command{}
 	for n, c := range s.commands {
-		c.assigns = append(slices.Clone(w.exports), c.assigns...)
 		in, ok := w.install(c)
 		switch {
 		case ok && !view.tail:

@@ -209,7 +209,7 @@ func (v *stageView) mayName(i int) func(written string) bool {
 		if _, ok := effects.PlacesOf(written); ok {
 			return !inBase // packages bring users of their own
 		}
-		return slices.ContainsFunc(accounts, func(a string) bool { return overlap(a, written) })
+		return slices.ContainsFunc(accounts, func(a string) bool { return overlap(a, folderOf(written)) })
 	}
 }
 

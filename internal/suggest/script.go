@@ -24,11 +24,16 @@ type command struct {
 	// with; reads and writes are what its redirections name.
 	inner         []command
 	subshell      bool // inner run in a shell of their own
+	perhapsInner  bool // inner may run or not, or again and again
 	reads, writes []string
+	exports       bool // the assignments are those of an export
 }
 
 // An assign is a variable that a command sets.
-type assign struct{ name, value string }
+type assign struct {
+	name, value string
+	own         bool // of the shell alone: programs do not see it
+}
 
 // steers reports a variable that makes programs look or write elsewhere.
 func (a assign) steers() bool {
@@ -36,11 +41,18 @@ func (a assign) steers() bool {
 		strings.Contains(ofPlatform.ReplaceAllString(a.value, ""), "$")
 }
 
+// decides reports a variable that says which programs run, or has them run code.
+func (a assign) decides() bool {
+	return slices.Contains([]string{"PATH", "HOME", "NODE_OPTIONS", "IFS", "CDPATH"}, a.name) || strings.HasPrefix(a.name, "LD_") || anyTools.MatchString(a.name)
+}
+
 // ofPlatform matches variables that hold a part of a platform's name, and so no path.
 var ofPlatform = regexp.MustCompile(`\$(\{(BUILD|TARGET)(ARCH|OS|VARIANT)\}|(BUILD|TARGET)(ARCH|OS|VARIANT)\b)`)
 
 // steered reports a command that runs with such a variable.
-func (c command) steered() bool { return slices.ContainsFunc(c.assigns, assign.steers) }
+func (c command) steered() bool {
+	return slices.ContainsFunc(c.assigns, func(a assign) bool { return !a.own && a.steers() })
+}
 
 // moves reports redirections or computed words.
 func (c command) moves() bool { return len(c.inner)+len(c.reads)+len(c.writes) > 0 }
@@ -92,6 +104,11 @@ func flatten(list []command, stmt *syntax.Stmt) []command {
 	if b, ok := stmt.Cmd.(*syntax.BinaryCmd); ok && b.Op == syntax.AndStmt && plain(stmt) {
 		return flatten(flatten(list, b.X), b.Y)
 	}
+	if b, ok := stmt.Cmd.(*syntax.BinaryCmd); ok && b.Op == syntax.OrStmt && plain(stmt) && gives(b.Y) {
+		list = flatten(list, b.X) // or else the build fails
+		list[len(list)-1].to = int(stmt.End().Offset())
+		return list
+	}
 	c := command{from: int(stmt.Pos().Offset()), to: int(stmt.End().Offset())}
 	if inner := piped(stmt); inner != nil {
 		c.subshell = true
@@ -104,6 +121,12 @@ func flatten(list []command, stmt *syntax.Stmt) []command {
 		return append(list, command{from: c.from, to: c.to})
 	}
 	return append(list, c)
+}
+
+// gives reports a statement that does no more than to give up.
+func gives(stmt *syntax.Stmt) bool {
+	call, ok := stmt.Cmd.(*syntax.CallExpr)
+	return ok && plain(stmt) && len(call.Args) > 0 && len(call.Assigns) == 0 && call.Args[0].Lit() == "exit"
 }
 
 // piped returns the script of a heredoc that a shell of its own runs, which is all
@@ -219,14 +242,84 @@ func (c *command) fill(cmd syntax.Command) bool {
 	case *syntax.Block:
 		return all(cmd.Stmts)
 	case *syntax.BinaryCmd:
+		c.perhapsInner = cmd.Op == syntax.OrStmt
+		if cmd.Op == syntax.Pipe || cmd.Op == syntax.PipeAll {
+			return all([]*syntax.Stmt{cmd.X}) && c.fed(cmd.Y)
+		}
 		return all([]*syntax.Stmt{cmd.X, cmd.Y})
 	case *syntax.IfClause:
+		c.perhapsInner = true
 		for ; cmd != nil; cmd = cmd.Else {
 			all(cmd.Cond, cmd.Then)
 		}
 		return true
+	case *syntax.CaseClause:
+		c.perhapsInner = true
+		if _, ok := wordText(cmd.Word, &c.inner); !ok {
+			return false
+		}
+		for _, item := range cmd.Items {
+			all(item.Stmts)
+		}
+		return true
+	case *syntax.WhileClause:
+		c.perhapsInner = true
+		all(cmd.Cond, cmd.Do)
+		return !slices.ContainsFunc(c.inner, func(in command) bool { return len(in.assigns) > 0 }) // of the round before
+	case *syntax.ForClause:
+		return c.loop(cmd)
+	case *syntax.TestClause:
+		c.words = []string{"test"}
+		return c.tests(cmd.X)
 	case *syntax.DeclClause:
+		c.exports = true
 		return cmd.Variant.Value == "export" && c.export(cmd.Args)
+	}
+	return false
+}
+
+// mostRounds is how many words a loop is followed for.
+const mostRounds = 20
+
+// loop reads a loop over words: its commands once for each.
+func (c *command) loop(cmd *syntax.ForClause) bool {
+	words, ok := cmd.Loop.(*syntax.WordIter)
+	if !ok || !words.InPos.IsValid() || len(words.Items) > mostRounds {
+		return false
+	}
+	for _, item := range words.Items {
+		value, ok := wordText(item, &c.inner)
+		if !ok {
+			return false
+		}
+		c.inner = append(c.inner, command{assigns: []assign{{name: words.Name.Value, value: value}}})
+		for _, stmt := range cmd.Do {
+			c.inner = flatten(c.inner, stmt)
+		}
+	}
+	return true
+}
+
+// tests reads a condition in double brackets as words of test.
+func (c *command) tests(x syntax.TestExpr) bool {
+	switch x := x.(type) {
+	case *syntax.Word:
+		text, ok := wordText(x, &c.inner)
+		c.words = append(c.words, text)
+		return ok
+	case *syntax.ParenTest:
+		return c.tests(x.X)
+	case *syntax.UnaryTest:
+		if x.Op != syntax.TsNot {
+			c.words = append(c.words, x.Op.String())
+		}
+		return c.tests(x.X)
+	case *syntax.BinaryTest:
+		ok := c.tests(x.X)
+		if x.Op != syntax.AndTest && x.Op != syntax.OrTest {
+			c.words = append(c.words, "=")
+		}
+		return c.tests(x.Y) && ok
 	}
 	return false
 }
@@ -237,11 +330,11 @@ func (c *command) export(list []*syntax.Assign) bool {
 		if a.Naked || a.Name == nil || a.Array != nil {
 			return false
 		}
-		value, ok := wordText(a.Value, nil)
+		value, ok := wordText(a.Value, &c.inner)
 		if a.Value != nil && !ok {
 			return false
 		}
-		c.assigns = append(c.assigns, assign{a.Name.Value, value})
+		c.assigns = append(c.assigns, assign{name: a.Name.Value, value: value})
 	}
 	return true
 }
@@ -273,7 +366,7 @@ func (c *command) assigned(call *syntax.CallExpr) (assigns []assign, words []str
 				return nil, nil, false
 			}
 		}
-		assigns = append(assigns, assign{a.Name.Value, value})
+		assigns = append(assigns, assign{name: a.Name.Value, value: value})
 	}
 	for _, w := range call.Args {
 		text, ok := wordText(w, &c.inner)
@@ -285,8 +378,11 @@ func (c *command) assigned(call *syntax.CallExpr) (assigns []assign, words []str
 	return assigns, words, true
 }
 
+// computed stands in a word for text that hangs on what the script does.
+const computed = "$()"
+
 // wordText returns a word with its quotes removed; a plain variable stays as
-// "$NAME", what is computed by commands as "$()", and the commands are added to
+// "$NAME", what is computed of it or by commands as computed, and the commands are added to
 // inner. It reports false for anything else, and for commands if inner is nil.
 func wordText(w *syntax.Word, inner *[]command) (string, bool) {
 	if w == nil {
@@ -301,18 +397,31 @@ func appendParts(b *strings.Builder, parts []syntax.WordPart, inner *[]command) 
 	for _, p := range parts {
 		switch p := p.(type) {
 		case *syntax.Lit:
-			b.WriteString(strings.ReplaceAll(p.Value, `\`, ""))
+			appendText(b, strings.ReplaceAll(p.Value, `\`, ""))
 		case *syntax.SglQuoted:
-			b.WriteString(p.Value)
+			appendText(b, p.Value)
 		case *syntax.DblQuoted:
 			if !appendParts(b, p.Parts, inner) {
 				return false
 			}
 		case *syntax.ParamExp:
-			if p.Param == nil || p.Exp != nil || p.Repl != nil || p.Slice != nil || p.Index != nil {
+			if p.Param == nil || p.Repl != nil || p.Slice != nil || p.Index != nil {
 				return false
 			}
-			b.WriteString("$" + p.Param.Value)
+			if p.Exp == nil {
+				b.WriteString("$" + p.Param.Value)
+				break
+			}
+			// Some text that is computed from the value.
+			if inner == nil || p.Exp.Op == syntax.AssignUnset || p.Exp.Op == syntax.AssignUnsetOrNull {
+				return false
+			}
+			if p.Exp.Word != nil {
+				if _, ok := wordText(p.Exp.Word, inner); !ok {
+					return false
+				}
+			}
+			b.WriteString(computed)
 		case *syntax.CmdSubst:
 			if inner == nil {
 				return false
@@ -322,12 +431,29 @@ func appendParts(b *strings.Builder, parts []syntax.WordPart, inner *[]command) 
 				sub.inner = flatten(sub.inner, stmt)
 			}
 			*inner = append(*inner, sub)
-			b.WriteString("$()")
+			b.WriteString(computed)
 		default:
 			return false
 		}
 	}
 	return true
+}
+
+// appendText writes text behind what may be a variable, whose name it does not belong to.
+func appendText(b *strings.Builder, text string) {
+	word := b.String()
+	at := strings.LastIndexByte(word, '$')
+	if name := word[at+1:]; at >= 0 && text != "" && isName(name) && isName(text[:1]) {
+		b.Reset()
+		b.WriteString(word[:at] + "${" + name + "}")
+	}
+	b.WriteString(text)
+}
+
+// isName reports text that a variable's name may be made of.
+func isName(text string) bool {
+	_, end := variable(text, 0)
+	return text != "" && text[0] != '{' && end == len(text)
 }
 
 // args splits a command's words after the first n into flags and the rest.

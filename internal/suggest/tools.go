@@ -20,7 +20,8 @@ func isFree(c command) bool {
 	}
 	return !slices.ContainsFunc(append(slices.Clone(e.Reads), e.Writes...), func(p string) bool {
 		_, places := effects.PlacesOf(p)
-		return !places && p[0] != '~' && !path.IsAbs(p) && !strings.HasPrefix(p, ".") && !strings.HasPrefix(p, effects.Upward)
+		hidden := strings.HasPrefix(p, ".") && p != "." && !strings.HasPrefix(p, "./")
+		return !places && p[0] != '~' && !path.IsAbs(p) && !hidden && !strings.HasPrefix(p, effects.Upward)
 	})
 }
 

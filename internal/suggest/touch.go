@@ -42,7 +42,8 @@ func (v *stageView) touches(i int, dir string, vars map[string]string, reads, wr
 				continue
 			}
 			name = expand(expand(name, vars), v.env[i])
-			if strings.Contains(name, "$") {
+			name, ok := within(name)
+			if !ok {
 				return t, false
 			}
 			name = literal(name)
@@ -65,16 +66,56 @@ func (v *stageView) touches(i int, dir string, vars map[string]string, reads, wr
 	return t, true
 }
 
-// literal cuts a path at its first wildcard: it stands for the folder above.
+// within puts a wildcard in for each variable whose value is not known: behind the name
+// of a folder it is something in there. It reports false where one begins the path.
+func within(name string) (string, bool) {
+	name = ofPlatform.ReplaceAllString(name, "*")
+	if strings.HasPrefix(name, "$") {
+		return name, false
+	}
+	var out strings.Builder
+	for i := 0; i < len(name); {
+		switch {
+		case strings.HasPrefix(name[i:], computed):
+			out.WriteByte('*')
+			i += len(computed)
+		case name[i] == '$':
+			out.WriteByte('*')
+			_, i = variable(name, i+1)
+		default:
+			out.WriteByte(name[i])
+			i++
+		}
+	}
+	return out.String(), true
+}
+
+// literal cuts a path at its first wildcard, of which it stands for the folder above,
+// unless it is in the name of a file alone.
 func literal(name string) string {
 	at := strings.IndexAny(name, "*?[{")
 	if at < 0 {
 		return name
 	}
+	if !strings.ContainsAny(name[at:], "/{") && strings.Contains(name, "/") {
+		return name
+	}
+	if !strings.ContainsAny(name[at:], "/{") {
+		return "./" + name
+	}
 	if slash := strings.LastIndexByte(name[:at], '/'); slash >= 0 {
 		return name[:slash+1]
 	}
 	return "."
+}
+
+// folderOf returns the folder that a path with a wildcard in its last name is in, and
+// other paths as they are.
+func folderOf(name string) string {
+	if dir, file := path.Split(name); dir != "" && strings.ContainsAny(file, "*?[") {
+		return path.Clean(dir)
+	}
+	return name
 }
 
 // rooted returns an image path with the folder that the image starts in taken
@@ -118,8 +159,10 @@ func (v *stageView) lands(b Build, i int, name string) bool {
 	if strings.HasPrefix(dest, baseDir) || strings.HasPrefix(name, baseDir) {
 		return true // neither can be told
 	}
-	if _, ok := below(name, dest); ok && name != dest {
-		return true
+	if rel, ok := below(folderOf(name), dest); ok && rel != "." {
+		first, _, _ := strings.Cut(rel, "/")
+		match, err := path.Match(path.Base(name), first)
+		return folderOf(name) == name || match || err != nil
 	}
 	rel, ok := below(dest, name)
 	if !ok {
@@ -129,6 +172,9 @@ func (v *stageView) lands(b Build, i int, name string) bool {
 		return true
 	}
 	first, _, _ := strings.Cut(rel, "/")
+	if strings.ContainsAny(first, "*?[") {
+		return v.landsLike(b, i, first)
+	}
 	return slices.ContainsFunc(in.Copy.Sources, func(s string) bool {
 		src := strings.TrimPrefix(path.Clean("/"+s), "/")
 		if strings.ContainsAny(s, "*?[") {
@@ -141,6 +187,28 @@ func (v *stageView) lands(b Build, i int, name string) bool {
 		// may hold anything.
 		return path.Base(src) == first && b.Context.Exists(src) || b.Context.Exists(path.Join(src, first)) || src != "" && !b.Context.Exists(src)
 	})
+}
+
+// landsLike reports whether instruction i, a COPY or ADD of the context, puts something
+// into its destination whose name may match a pattern.
+func (v *stageView) landsLike(b Build, i int, pattern string) bool {
+	for _, s := range v.stage.Instructions[i].Copy.Sources {
+		src := strings.TrimPrefix(path.Clean("/"+s), "/")
+		if strings.ContainsAny(s, "*?[") || src != "" && !b.Context.Exists(src) {
+			return true
+		}
+		if match, err := path.Match(pattern, path.Base(src)); match || err != nil {
+			return true
+		}
+		for f := range b.Context.Files() {
+			rel, ok := below(path.Join("/", src), "/"+f)
+			first, _, _ := strings.Cut(rel, "/")
+			if match, err := path.Match(pattern, first); ok && (match || err != nil) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // brings reports whether instruction i copies what the context has for an image path,

@@ -1,6 +1,7 @@
 package suggest
 
 import (
+	"maps"
 	"path"
 	"regexp"
 	"slices"
@@ -21,6 +22,7 @@ type walk struct {
 	// exports are the variables that later commands may get.
 	exports []assign
 	touch   touch
+	fetched []string // what it has downloaded, as image paths
 	// venv is the virtual environment of Python's that is active, made are those that the
 	// script has made so far; image paths.
 	venv  string
@@ -35,6 +37,8 @@ func newWalk(v *stageView, i int) walk {
 
 // install returns the install that a command is, if it is one.
 func (w *walk) install(c command) (install, bool) {
+	c.assigns = slices.Concat(w.exports, c.assigns)
+	c.assigns = slices.DeleteFunc(c.assigns, func(a assign) bool { return a.own })
 	c, venv := w.within(c)
 	in, ok := recognise(c, w.dir)
 	if ok && in.tool == "uv" && c.starts("uv", "pip") {
@@ -77,21 +81,74 @@ func (w *walk) follow(c command) bool {
 	case c.starts("set") && len(c.writes) == 0:
 		w.state = "a shell setting"
 		return true
-	case len(c.words) == 0 && len(c.assigns) > 0 && len(c.inner) == 0:
-		w.state = "a shell setting"
-		w.exports = append(w.exports, c.assigns...)
-		for _, a := range c.assigns {
-			w.vars[a.name] = a.value
-			if strings.Contains(a.value, "$") || a.steers() {
-				return false
-			}
-		}
-		return true
-	case c.steered():
+	case len(c.words) == 0 && len(c.assigns) > 0 && len(c.reads)+len(c.writes) == 0:
+		return w.set(c)
+	}
+	led, ok := w.led(c.assigns)
+	if !ok {
 		return false
 	}
 	c, venv := w.within(c)
-	before, active := w.dir, w.venv
+	if !w.inside(c) {
+		return false
+	}
+	reads, writes := append(led, c.reads...), append(slices.Clone(led), c.writes...)
+	for _, c := range executing(c) {
+		if len(c.words) == 0 {
+			if len(c.inner) == 0 {
+				return false
+			}
+			continue
+		}
+		if lists, ok := c.sums(); ok {
+			// Of lists that come from elsewhere as well, it is known what they are about.
+			if !w.downloaded(lists) {
+				return false
+			}
+			reads = append(append(reads, "."), lists...)
+			continue
+		}
+		e, ok := effects.Of(c.words)
+		if !ok || e.Install != nil {
+			return false
+		}
+		for _, name := range e.Writes {
+			if made, ok := w.place(name); ok && makesEnvironment(c) {
+				w.made = append(w.made, made)
+			}
+		}
+		if _, isPip := pipArgs(c); isPip && venv != "" {
+			// The environment is where its programs and packages go.
+			e.Writes = slices.DeleteFunc(e.Writes, func(p string) bool { return p[0] != '~' })
+			e.Writes = append(e.Writes, venv)
+		} else if venv != "" {
+			e.Writes = append(e.Writes, venv)
+		}
+		reads, writes = append(reads, e.Reads...), append(writes, e.Writes...)
+	}
+	t, ok := w.view.touches(w.at, w.dir, w.vars, reads, writes)
+	w.touch.add(t)
+	if c.starts("curl") || c.starts("wget") {
+		w.fetched = append(w.fetched, t.writes...)
+	}
+	return ok
+}
+
+// downloaded reports whether the script has downloaded all of these files.
+func (w *walk) downloaded(files []string) bool {
+	t, ok := w.view.touches(w.at, w.dir, w.vars, files, nil)
+	return ok && len(files) > 0 && !slices.ContainsFunc(t.reads, func(name string) bool {
+		return !slices.ContainsFunc(w.fetched, func(f string) bool {
+			match, err := path.Match(name, f)
+			return f == name || err == nil && match
+		})
+	})
+}
+
+// inside follows the commands that a command is made of, or that its words are computed
+// with.
+func (w *walk) inside(c command) bool {
+	before, active, vars := w.dir, w.venv, maps.Clone(w.vars)
 	for _, inner := range c.inner {
 		if !w.follow(inner) {
 			return false
@@ -103,27 +160,67 @@ func (w *walk) follow(c command) bool {
 		}
 		w.dir, w.venv = before, active
 	}
-	reads, writes := c.reads, c.writes
-	if len(c.words) > 0 {
-		e, ok := effects.Of(c.words)
-		if !ok || e.Install != nil {
-			return false
-		}
-		for _, name := range e.Writes {
-			if made, ok := w.place(name); ok && makesEnvironment(c) {
-				w.made = append(w.made, made)
+	switch {
+	case c.subshell:
+		w.vars = vars
+	case c.perhapsInner:
+		for name, value := range w.vars {
+			if was, ok := vars[name]; !ok || was != value {
+				w.vars[name] = computed
 			}
 		}
-		reads, writes = append(e.Reads, reads...), append(e.Writes, writes...)
-		if venv != "" {
-			writes = append(writes, venv)
-		}
-	} else if len(c.inner) == 0 {
+	}
+	return true
+}
+
+// set takes in a command that sets variables. It reports false for one that says which
+// programs run, or where they look, as far as programs see it.
+func (w *walk) set(c command) bool {
+	if !w.inside(command{inner: c.inner, subshell: true}) {
 		return false
 	}
-	t, ok := w.view.touches(w.at, w.dir, w.vars, reads, writes)
-	w.touch.add(t)
-	return ok
+	w.state = "a shell setting"
+	given := w.view.written(w.at)
+	for _, a := range c.assigns {
+		if a.decides() {
+			return false
+		}
+		a.value = expand(expand(a.value, w.vars), w.view.env[w.at])
+		_, seen := given[a.name]
+		a.own = !seen && !c.exports && !w.exported(a.name) && !steers(a.name)
+		w.vars[a.name] = a.value
+		w.exports = append(w.exports, a)
+	}
+	return true
+}
+
+// exported reports a variable of the script's that programs see.
+func (w *walk) exported(name string) bool {
+	return slices.ContainsFunc(w.exports, func(a assign) bool { return a.name == name && !a.own })
+}
+
+// led returns the paths that variables which a program sees name: it may read what is
+// there, and write to it. It reports false where they say which programs run, or what
+// they name is not known.
+func (w *walk) led(assigns []assign) (paths []string, ok bool) {
+	for _, a := range slices.Concat(w.exports, assigns) {
+		if a.own {
+			continue
+		}
+		if a.decides() {
+			return nil, false
+		}
+		value := expand(expand(a.value, w.vars), w.view.env[w.at])
+		for _, word := range strings.FieldsFunc(value, separates) {
+			if strings.HasPrefix(word, "$") && ofPlatform.ReplaceAllString(word, "") != "" {
+				return nil, false
+			}
+			if strings.Contains(word, "/") && !strings.Contains(value, "://") {
+				paths = append(paths, word)
+			}
+		}
+	}
+	return paths, true
 }
 
 // place returns the image path that a word of a command stands for.

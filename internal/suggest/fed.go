@@ -1,0 +1,132 @@
+package suggest
+
+import (
+	"slices"
+	"strings"
+
+	"mvdan.cc/sh/v3/syntax"
+)
+
+// fed reads a command that takes what another writes, whose commands are the last of
+// inner: where that are names of files, it becomes the command that has these as words.
+func (c *command) fed(stmt *syntax.Stmt) bool {
+	from := len(c.inner)
+	c.inner = flatten(c.inner, stmt)
+	if from == 0 || len(c.inner) != from+1 {
+		return true
+	}
+	source, sink := c.inner[from-1], &c.inner[from]
+	lists, checks := sink.sums()
+	switch {
+	case !checks || len(lists) > 0:
+	case source.starts("echo") || source.starts("printf"):
+		sink.words = append(sink.words[:1:1], named(source.words)...)
+	case source.starts("grep") && len(source.words) > 2:
+		sink.words = append(slices.Clone(sink.words), source.words[len(source.words)-1])
+	}
+	switch {
+	case sink.starts("xargs"):
+		paths, ok := source.found()
+		if run := handedOn(sink.words); ok && run != nil {
+			sink.words = append(run, paths...)
+		}
+	}
+	return true
+}
+
+// sums reports a command that holds files against checksums, and in which files these
+// are; none where it reads them of another command.
+func (c command) sums() (lists []string, ok bool) {
+	if len(c.words) < 2 || len(c.reads)+len(c.inner) > 0 || !slices.Contains([]string{"md5sum", "sha1sum", "sha256sum", "sha512sum", "shasum"}, c.words[0]) {
+		return nil, false
+	}
+	for i := 1; i < len(c.words); i++ {
+		switch w := c.words[i]; {
+		case w == "-a":
+			i++ // of which algorithm
+		case w == "--check", strings.HasPrefix(w, "-") && !strings.HasPrefix(w, "--") && strings.Contains(w, "c"):
+			ok = true
+		case !strings.HasPrefix(w, "-"):
+			lists = append(lists, w)
+		}
+	}
+	return lists, ok
+}
+
+// named returns the files' names in lines of checksums that an echo or a printf writes.
+func named(words []string) (files []string) {
+	for words = words[1:]; len(words) > 0 && (strings.HasPrefix(words[0], "-") || strings.Contains(words[0], "%s")); {
+		words = words[1:]
+	}
+	for line := range strings.Lines(strings.Join(words, " ")) {
+		fields := strings.Fields(strings.ReplaceAll(line, `\n`, " "))
+		if len(fields) > 1 {
+			fields = fields[1:]
+		}
+		for _, f := range fields {
+			files = append(files, strings.TrimPrefix(f, "*"))
+		}
+	}
+	return files
+}
+
+// found returns the folders whose files a plain find lists.
+func (c command) found() ([]string, bool) {
+	if !c.starts("find") || len(c.writes) > 0 {
+		return nil, false
+	}
+	var paths []string
+	for _, w := range c.words[1:] {
+		if strings.HasPrefix(w, "-") || w == "(" || w == "!" {
+			break
+		}
+		paths = append(paths, w)
+	}
+	if len(paths) == 0 {
+		paths = []string{"."}
+	}
+	return paths, true
+}
+
+// handedOn returns the command that xargs runs; none for one that it is told more of.
+func handedOn(words []string) []string {
+	for i, w := range words[1:] {
+		if !strings.HasPrefix(w, "-") {
+			return slices.Clone(words[1+i:])
+		}
+		if !slices.Contains([]string{"-0", "-r", "-t", "--null", "--no-run-if-empty", "-0r", "-r0"}, w) {
+			break
+		}
+	}
+	return nil
+}
+
+// executing returns the commands that a find runs with what it finds, and what is left
+// of it.
+func executing(c command) []command {
+	paths, ok := c.found()
+	if !ok || len(c.inner) > 0 {
+		return []command{c}
+	}
+	rest, list := c, []command(nil)
+	rest.words = nil
+	for i := 0; i < len(c.words); i++ {
+		switch w := c.words[i]; w {
+		case "-delete":
+			list = append(list, command{words: append([]string{"rm"}, paths...), from: c.from, to: c.to, assigns: c.assigns})
+		case "-exec":
+			run := command{from: c.from, to: c.to, assigns: c.assigns}
+			for i++; i < len(c.words) && c.words[i] != ";" && c.words[i] != "+"; i++ {
+				if c.words[i] == "{}" {
+					run.words = append(run.words, paths...)
+				} else {
+					run.words = append(run.words, c.words[i])
+				}
+			}
+			list = append(list, run)
+		default:
+			rest.words = append(rest.words, w)
+		}
+	}
+	return append(list, rest)
+}
