@@ -14,6 +14,8 @@ const (
 	// is less; at a third of leastFelt three moves that are just worth it make a change
 	// that is just felt.
 	leastMove = 0.15
+	// leastTold is the same as leastFelt of advice, which takes thought.
+	leastTold = 2.0
 )
 
 // felt puts back where they are today the moves of an order that save less than

@@ -25,6 +25,29 @@ func (in Input) Replay(b Build, text []byte) (Replayed, error) {
 	return in.outcome(b, variant{text: text}, &pricer{seconds: in.Seconds})
 }
 
+// runsOf returns in how many builds an instruction ran.
+func (r Replayed) runsOf(text string) int {
+	i := r.index(text)
+	if i < 0 {
+		return 0
+	}
+	return r.Runs[i]
+}
+
+// secondsOf returns how long an instruction ran over all builds.
+func (r Replayed) secondsOf(text string) float64 {
+	i := r.index(text)
+	if i < 0 {
+		return 0
+	}
+	return r.Seconds[i] * float64(r.Runs[i])
+}
+
+// index returns the first step of an instruction; -1 for none.
+func (r Replayed) index(text string) int {
+	return slices.IndexFunc(r.Plan.Steps, func(s dockerfile.Step) bool { return s.Instruction == text })
+}
+
 // A variant is what is replayed in place of what there is today.
 type variant struct {
 	text   []byte // of the Dockerfile; nil for today's

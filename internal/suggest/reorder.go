@@ -55,16 +55,19 @@ func findOrders(in Input) []Suggestion {
 		if split || !reachable(in.File, b.Target)[st.Index] || triggers(in.File, st) {
 			continue
 		}
-		o := ordering{in: in, view: newStageView(in.File, st)}
-		p := o.problem(plan, steps)
-		p.Spare = float64(p.Builds) * min(leastMove, replay.Run(p.Builds, steps).Wall/50)
-		order, exact := replay.Best(p)
-		order = o.felt(p, order)
-		if slices.IsSorted(order) {
-			continue
-		}
-		if s, ok := o.suggestion(order, exact); ok {
-			list = append(list, s)
+		o := ordering{in: in, view: viewFor(in.File, st, in.Builds)}
+		for _, o.trusts = range []bool{false, true} {
+			p := o.problem(plan, steps)
+			p.Spare = float64(p.Builds) * min(leastMove, replay.Run(p.Builds, steps).Wall/50)
+			order, exact := replay.Best(p)
+			order = o.felt(p, order)
+			if slices.IsSorted(order) {
+				continue
+			}
+			if s, ok := o.suggestion(order, exact); ok {
+				list = append(list, s)
+				break
+			}
 		}
 	}
 	return list
@@ -74,7 +77,11 @@ func findOrders(in Input) []Suggestion {
 type ordering struct {
 	in     Input
 	view   *stageView
+	runs   map[int]runView
 	sights map[[2]int]sight // by build and instruction
+	// trusts has commands that are not known, and folders that may be copied, be no
+	// obstacle: what comes of it is advice.
+	trusts bool
 }
 
 // problem describes the stage to the optimiser: every instruction is an item, so
@@ -86,7 +93,7 @@ func (o *ordering) problem(plan *dockerfile.Plan, steps []replay.Step) replay.Pr
 	for i, in := range ins {
 		it := &p.Steps[i]
 		for j := range i {
-			if !o.commute(j, i) {
+			if !o.commute(j, i) && !(o.trusts && o.doubt(j, i) != "") {
 				it.After = append(it.After, j)
 			}
 		}
@@ -115,16 +122,23 @@ func (o *ordering) problem(plan *dockerfile.Plan, steps []replay.Step) replay.Pr
 func (o *ordering) commute(i, j int) bool {
 	ins := o.view.stage.Instructions
 	a, b := ins[i], ins[j]
-	if !slices.ContainsFunc([]dockerfile.Instruction{a, b}, func(in dockerfile.Instruction) bool { return in.Copy != nil }) {
-		return false // only what copies is ever worth to move
-	}
-	if a.Copy == nil {
-		return o.passes(j, i)
-	}
-	if b.Copy == nil {
+	switch {
+	case a.Copy != nil && b.Copy != nil:
+		return o.apart(i, j)
+	case a.Copy != nil:
 		return o.passes(i, j)
+	case b.Copy != nil:
+		return o.passes(j, i)
+	case !slices.ContainsFunc(ins[:i], func(in dockerfile.Instruction) bool { return in.Copy != nil }):
+		return false // nothing is won above all that copies
+	case a.Run != nil && b.Run != nil:
+		return o.disjoint(i, j)
+	case a.Run != nil:
+		return o.heedless(i, j)
+	case b.Run != nil:
+		return o.heedless(j, i)
 	}
-	return o.apart(i, j)
+	return false
 }
 
 // passes reports whether the order of instruction c, a COPY or ADD, and t, which
@@ -167,7 +181,7 @@ func (v *stageView) byRoot(t int) bool {
 // that instruction c, a COPY or ADD, writes.
 func (o *ordering) keepsClear(c, t int) bool {
 	v := o.view
-	run := viewRun(v, t)
+	run := o.run(t)
 	if !run.known || strings.HasPrefix(v.dest(c), "?") && !strings.HasPrefix(v.dest(c), baseDir+"/") && v.dest(c) != baseDir {
 		return false
 	}
@@ -180,10 +194,12 @@ func (o *ordering) keepsClear(c, t int) bool {
 			return false
 		}
 		touched := known.touched
-		if v.ownerByName(c) && slices.ContainsFunc(touched.writes, v.mayName(c)) {
+		if v.ownerByName(c) && slices.ContainsFunc(touched.writes, v.mayName(c, t)) {
 			return false
 		}
-		if v.clash(b, c, slices.Concat(touched.reads, touched.writes)) != "" || !v.foldersAgree(c, min(c, t), touched.writes) {
+		reads := slices.DeleteFunc(slices.Clone(touched.reads), func(p string) bool { return o.there(n, c, t, p) || o.besideTools(b, c, p) })
+		writes := slices.DeleteFunc(slices.Clone(touched.writes), func(p string) bool { return p == effects.System && o.besideTools(b, c, p) })
+		if v.clash(b, c, slices.Concat(reads, writes)) != "" || !v.foldersAgree(c, min(c, t), touched.writes) {
 			return false
 		}
 	}
@@ -200,14 +216,14 @@ func (v *stageView) ownerByName(i int) bool {
 	})
 }
 
-// mayName returns whether a command that writes to a path, or to places, may be what
-// gives the owner of instruction i its name.
-func (v *stageView) mayName(i int) func(written string) bool {
+// mayName returns whether a command of instruction t that writes to a path, or to places,
+// may be what gives the owner of instruction i its name.
+func (v *stageView) mayName(i, t int) func(written string) bool {
 	name, group, _ := strings.Cut(v.stage.Instructions[i].Copy.Chown, ":")
 	inBase := imageName(rootStage(v.file, v.stage.Index).Base) == "node" && name == "node" && (group == "" || group == "node")
 	return func(written string) bool {
 		if _, ok := effects.PlacesOf(written); ok {
-			return !inBase // packages bring users of their own
+			return i > t && !inBase // packages bring users of their own, and leave those alone that are there
 		}
 		return slices.ContainsFunc(accounts, func(a string) bool { return overlap(a, folderOf(written)) })
 	}
@@ -302,7 +318,7 @@ func (o *ordering) suggestion(order []int, exact bool) (Suggestion, bool) {
 	in, ins := o.in, o.view.stage.Instructions
 	edits, moved := o.edits(order, o.kept(order))
 	change, err := rewrite(in, 0, edits...)
-	if err != nil || !o.sameSteps(change.New) {
+	if err != nil || !o.trusts && !o.sameSteps(change.New) {
 		return Suggestion{}, false
 	}
 	price := &pricer{seconds: in.Seconds}
@@ -311,7 +327,7 @@ func (o *ordering) suggestion(order []int, exact bool) (Suggestion, bool) {
 		return Suggestion{}, false
 	}
 	then, err := in.outcome(in.Builds[0], variant{text: change.New}, price)
-	if err != nil || now.Wall-then.Wall < leastFelt {
+	if err != nil || now.Wall-then.Wall < leastFelt || o.trusts && now.Wall-then.Wall < leastTold {
 		return Suggestion{}, false
 	}
 	s := Suggestion{
@@ -326,10 +342,56 @@ func (o *ordering) suggestion(order []int, exact bool) (Suggestion, bool) {
 	s.HitRate.Before, s.HitRate.After = now.HitRate, then.HitRate
 	s.Title = "put " + list(names, "and") + " where " + pronoun(len(names)) + " less to run again"
 	s.Evidence = o.evidence(moved, names)
+	if up := o.spared(now, then); up >= 0 && (len(moved) > 2 || slices.ContainsFunc(moved, func(i int) bool { return ins[i].Run != nil })) {
+		s.Title = "put `" + short(ins[up].Text) + "` above what has it run again"
+		s.Evidence = fmt.Sprintf("Over the last %s it would have run %s, and there %s: what changes above it today does not concern it.",
+			in.Commits.Counted(), times(now.runsOf(ins[up].Text)), times(then.runsOf(ins[up].Text)))
+	}
+	if o.trusts {
+		s.Proof, s.Obstacle = Advice, o.doubts(order)
+		s.Lines = dockerfile.Lines{From: ins[moved[0]].Lines.From, To: ins[moved[0]].Lines.To}
+	}
 	if !exact {
 		s.Evidence += " There are too many orders to search through: this one puts last what is cheap to break, and may not be the best."
 	}
 	return s, true
+}
+
+// spared returns the RUN that another order spares most seconds; -1 for none.
+func (o *ordering) spared(now, then Replayed) int {
+	best, most := -1, 0.0
+	for i, in := range o.view.stage.Instructions {
+		if in.Run == nil {
+			continue
+		}
+		if saved := now.secondsOf(in.Text) - then.secondsOf(in.Text); saved > most {
+			best, most = i, saved
+		}
+	}
+	return best
+}
+
+// times says how often something happens.
+func times(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprint(n, " times")
+}
+
+// doubts says what is not known that the order hangs on.
+func (o *ordering) doubts(order []int) string {
+	var why []string
+	known := *o
+	known.trusts = false
+	for at, j := range order {
+		for _, i := range order[at+1:] {
+			if i < j && !known.commute(i, j) {
+				why = append(why, o.doubt(i, j))
+			}
+		}
+	}
+	return told(why)
 }
 
 func pronoun(n int) string {
@@ -416,8 +478,15 @@ func (o *ordering) opens(i, above int) bool {
 }
 
 // sameSteps holds that every build that takes the file as it is has the very same
-// steps afterwards, whatever their order.
+// steps afterwards, whatever their order. What folder and environment a plain RUN runs
+// with is no matter.
 func (o *ordering) sameSteps(text []byte) bool {
+	var plain []string
+	for i, in := range o.view.stage.Instructions {
+		if in.Run != nil && in.Run.Heredocs == 0 && o.plain(i) {
+			plain = append(plain, in.Text)
+		}
+	}
 	for _, b := range o.in.Builds {
 		if b.Convert == nil {
 			return false
@@ -427,18 +496,23 @@ func (o *ordering) sameSteps(text []byte) bool {
 			continue
 		}
 		after, err := b.Convert(text)
-		if err != nil || !slices.Equal(definitions(before), definitions(after)) {
+		if err != nil || !slices.Equal(definitions(before, plain), definitions(after, plain)) {
 			return false
 		}
 	}
 	return true
 }
 
-// definitions lists what a plan's steps do, stage by stage, in no order.
-func definitions(p *dockerfile.Plan) []string {
+// definitions lists what a plan's steps do, stage by stage, in no order; of these RUNs
+// what they are.
+func definitions(p *dockerfile.Plan, plain []string) []string {
 	var list []string
 	for _, s := range p.Steps {
-		list = append(list, s.Platform+" "+s.Stage+" "+s.Definition)
+		does := s.Definition
+		if slices.Contains(plain, s.Instruction) {
+			does = s.Instruction
+		}
+		list = append(list, s.Platform+" "+s.Stage+" "+does)
 	}
 	slices.Sort(list)
 	return list

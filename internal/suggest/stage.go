@@ -3,6 +3,7 @@ package suggest
 import (
 	"fmt"
 	"iter"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -27,7 +28,11 @@ type stageView struct {
 // baseDir stands for the folder that an image starts in.
 const baseDir = "?"
 
-func newStageView(f *dockerfile.File, st dockerfile.Stage) *stageView {
+func newStageView(f *dockerfile.File, st dockerfile.Stage) *stageView { return viewFor(f, st, nil) }
+
+// viewFor is newStageView where an ARG has the value that the file gives it, unless
+// one of the builds gives it another.
+func viewFor(f *dockerfile.File, st dockerfile.Stage, builds []Build) *stageView {
 	v := &stageView{file: f, stage: st}
 	dir, shell, vars := baseDir, []string(nil), 0
 	env := map[string]string{}
@@ -52,13 +57,37 @@ func newStageView(f *dockerfile.File, st dockerfile.Stage) *stageView {
 			step(in)
 		}
 	}
+	given := map[string]bool{} // by an ENV, which beats an ARG
+	for name := range env {
+		given[name] = true
+	}
 	for _, in := range st.Instructions {
 		v.dirs = append(v.dirs, dir)
 		v.shell = append(v.shell, shell)
 		v.env = append(v.env, env)
 		step(in)
+		for _, a := range in.Vars {
+			switch {
+			case in.Keyword == "ENV":
+				given[a.Name] = true
+			case in.Keyword == "ARG" && len(builds) > 0 && !given[a.Name]:
+				env = withDefault(env, a, builds)
+			}
+		}
 	}
 	return v
+}
+
+// withDefault adds the value that an ARG has where no build gives it another.
+func withDefault(env map[string]string, a dockerfile.Variable, builds []Build) map[string]string {
+	value := expand(strings.Trim(a.Value, `"'`), env)
+	next := maps.Clone(env)
+	delete(next, a.Name)
+	given := slices.ContainsFunc(builds, func(b Build) bool { _, ok := b.Args[a.Name]; return ok })
+	if a.Set && !given && !strings.ContainsAny(value, "$\\\"'") && ofPlatform.ReplaceAllString("$"+a.Name, "") != "" {
+		next[a.Name] = value
+	}
+	return next
 }
 
 // resolve returns the image folder that name means in dir. vars counts the ARG
