@@ -316,6 +316,9 @@ func (f *form) match(run, words []string) (Effect, bool) {
 	}
 	switch f.Words {
 	case "fetch":
+		if slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(n, "file:") }) {
+			return Effect{}, false
+		}
 		if has(f.Remote) || !called && slices.Contains(f.Remote, "*") {
 			for _, n := range names {
 				e.Writes = append(e.Writes, cmp.Or(into, ".")+"/"+fileOf(n))
@@ -325,7 +328,11 @@ func (f *form) match(run, words []string) (Effect, bool) {
 		if len(told) == 0 && len(names) > 0 {
 			told, names = names[:1], names[1:]
 		}
-		if len(told) == 0 || !f.words(names, &e) || slices.ContainsFunc(told, func(s string) bool { return !edits(s) }) {
+		suffixed := func(w string) bool { // what follows -i in its word, a file's name gets in what is kept
+			at := strings.IndexByte(w, 'i')
+			return strings.HasPrefix(w, "--in-place=") || len(w) > 1 && w[0] == '-' && w[1] != '-' && at > 0 && at < len(w)-1
+		}
+		if len(told) == 0 || !f.words(names, &e) || slices.ContainsFunc(words, suffixed) || slices.ContainsFunc(told, func(s string) bool { return !edits(s) }) {
 			return Effect{}, false
 		}
 		if has([]string{"-i", "--in-place"}) {

@@ -72,7 +72,7 @@ func named(words []string) (files []string) {
 
 // found returns the folders whose files a plain find lists.
 func (c command) found() ([]string, bool) {
-	if !c.starts("find") || len(c.writes) > 0 {
+	if !c.starts("find") || len(c.writes) > 0 || slices.ContainsFunc(c.words, func(w string) bool { return slices.Contains([]string{"-L", "-H", "-P", "-follow"}, w) }) {
 		return nil, false
 	}
 	var paths []string

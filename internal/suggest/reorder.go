@@ -199,6 +199,9 @@ func (o *ordering) keepsClear(c, t int) bool {
 		}
 		reads := slices.DeleteFunc(slices.Clone(touched.reads), func(p string) bool { return o.there(n, c, t, p) || o.besideTools(b, c, p) })
 		writes := slices.DeleteFunc(slices.Clone(touched.writes), func(p string) bool { return p == effects.System && o.besideTools(b, c, p) })
+		if o.bringsMade(n, c, t, touched.reads) {
+			return false
+		}
 		if v.clash(b, c, slices.Concat(reads, writes)) != "" || !v.foldersAgree(c, min(c, t), touched.writes) {
 			return false
 		}

@@ -161,7 +161,7 @@ func (v *stageView) broughtFiles(b Build, c int) (files []string, ok bool) {
 			return nil, false
 		case !folder:
 			name = dest // and if it is a folder, nothing looks for programs in it
-		case !takesContext(in) && path.Base(path.Dir(src)) != "bin" && !v.mentions(c, name):
+		case !takesContext(in) && path.Base(path.Dir(src)) != "bin" && !v.shows(c, name):
 			sure = false
 		}
 		files = append(files, name)
@@ -194,13 +194,23 @@ func (o *ordering) doubt(i, j int) string {
 	return ""
 }
 
-// mentions reports whether an instruction below c names an image path, and so shows that
-// it is there.
-func (v *stageView) mentions(c int, name string) bool {
-	for _, in := range v.stage.Instructions[c+1:] {
-		words := strings.FieldsFunc(v.file.Source(in.Lines), func(r rune) bool { return strings.ContainsRune(" \t\r\n\"',;[]", r) })
-		if in.Copy == nil && slices.Contains(words, name) {
-			return true
+// shows reports whether an instruction below c fails, or the image does, unless there is
+// a file at an image path.
+func (v *stageView) shows(c int, name string) bool {
+	for k := c + 1; k < len(v.stage.Instructions); k++ {
+		in := v.stage.Instructions[k]
+		switch {
+		case in.Keyword == "CMD" || in.Keyword == "ENTRYPOINT":
+			words := strings.FieldsFunc(in.Value, func(r rune) bool { return strings.ContainsRune(" \t\"',[]", r) })
+			if slices.Contains(words, name) {
+				return true
+			}
+		case in.Run != nil:
+			for _, cmd := range parseRun(in.Run, v.shell[k]).commands {
+				if (cmd.starts("chmod") || cmd.starts("chown")) && slices.Contains(cmd.words, name) {
+					return true
+				}
+			}
 		}
 	}
 	return false
@@ -231,6 +241,23 @@ func (o *ordering) there(n, c, t int, image string) bool {
 		}
 	}
 	return true
+}
+
+// bringsMade reports whether RUN t reads in build n what a RUN above makes, and developers
+// make as well, which instruction c would then copy over it.
+func (o *ordering) bringsMade(n, c, t int, reads []string) bool {
+	v, b := o.view, o.in.Builds[n]
+	for k, in := range v.stage.Instructions[:t] {
+		if in.Run == nil || c > t {
+			continue
+		}
+		if slices.ContainsFunc(o.look(n, k, o.run(k)).touched.writes, func(made string) bool {
+			return notPlace(made) && v.brings(b, c, made) && slices.ContainsFunc(reads, func(p string) bool { return notPlace(p) && meets(made, p, true) })
+		}) {
+			return true
+		}
+	}
+	return false
 }
 
 // mayChange reports whether RUN k may write to a file in build n.

@@ -17,7 +17,7 @@ type command struct {
 	assigns  []assign // set for this command, or for what follows if there are no words
 	from, to int      // its place in the script
 	ends     []int    // where each word ends; set by everyCommand
-	perhaps  bool     // whether it runs hangs on a condition; set by everyCommand
+	perhaps  bool     // whether it runs hangs on a condition
 	// asked are those of the conditions that are about values; set by everyCommand.
 	asked []condition
 	// inner are the commands that it is made of, or that its words are computed
@@ -84,19 +84,30 @@ func parseRun(r *dockerfile.Run, shell []string) script {
 	if inner := handed(f); inner != nil {
 		// Of what stands in quotes no place in the file is known, so that it cannot be cut.
 		var s script
-		for _, stmt := range inner.Stmts {
-			s.commands = flatten(s.commands, stmt)
-		}
+		s.commands = listed(nil, inner.Stmts)
 		for i := range s.commands {
 			s.commands[i].from, s.commands[i].to = 0, len(r.Given)
 		}
 		return s
 	}
 	s := script{chain: len(f.Stmts) == 1 && !f.Stmts[0].Semicolon.IsValid()}
-	for _, stmt := range f.Stmts {
-		s.commands = flatten(s.commands, stmt)
-	}
+	s.commands = listed(nil, f.Stmts)
 	return s
+}
+
+// listed appends the commands of statements that follow one another.
+func listed(list []command, stmts []*syntax.Stmt) []command {
+	for i, stmt := range stmts {
+		from := len(list)
+		list = flatten(list, stmt)
+		if i == len(stmts)-1 {
+			break
+		}
+		for k := from + 1; k < len(list); k++ {
+			list[k].perhaps = true // of a list joined by &&, which what follows does not need
+		}
+	}
+	return list
 }
 
 // flatten appends the commands of a list joined by &&.
@@ -112,9 +123,7 @@ func flatten(list []command, stmt *syntax.Stmt) []command {
 	c := command{from: int(stmt.Pos().Offset()), to: int(stmt.End().Offset())}
 	if inner := piped(stmt); inner != nil {
 		c.subshell = true
-		for _, s := range inner.Stmts {
-			c.inner = flatten(c.inner, s)
-		}
+		c.inner = listed(nil, inner.Stmts)
 		return append(list, c)
 	}
 	if stmt.Background || stmt.Coprocess || stmt.Disown || !c.redirect(stmt.Redirs) || !c.fill(stmt.Cmd) {
@@ -226,9 +235,7 @@ func (c *command) redirect(list []*syntax.Redirect) bool {
 func (c *command) fill(cmd syntax.Command) bool {
 	all := func(lists ...[]*syntax.Stmt) bool {
 		for _, list := range lists {
-			for _, stmt := range list {
-				c.inner = flatten(c.inner, stmt)
-			}
+			c.inner = listed(c.inner, list)
 		}
 		return true
 	}
@@ -267,6 +274,7 @@ func (c *command) fill(cmd syntax.Command) bool {
 		all(cmd.Cond, cmd.Do)
 		return !slices.ContainsFunc(c.inner, func(in command) bool { return len(in.assigns) > 0 }) // of the round before
 	case *syntax.ForClause:
+		c.perhapsInner = true // it may be left early
 		return c.loop(cmd)
 	case *syntax.TestClause:
 		c.words = []string{"test"}
@@ -293,9 +301,7 @@ func (c *command) loop(cmd *syntax.ForClause) bool {
 			return false
 		}
 		c.inner = append(c.inner, command{assigns: []assign{{name: words.Name.Value, value: value}}})
-		for _, stmt := range cmd.Do {
-			c.inner = flatten(c.inner, stmt)
-		}
+		c.inner = listed(c.inner, cmd.Do)
 	}
 	return true
 }
@@ -427,9 +433,7 @@ func appendParts(b *strings.Builder, parts []syntax.WordPart, inner *[]command) 
 				return false
 			}
 			sub := command{subshell: true}
-			for _, stmt := range p.Stmts {
-				sub.inner = flatten(sub.inner, stmt)
-			}
+			sub.inner = listed(nil, p.Stmts)
 			*inner = append(*inner, sub)
 			b.WriteString(computed)
 		default:

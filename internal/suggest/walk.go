@@ -186,6 +186,9 @@ func (w *walk) set(c command) bool {
 			return false
 		}
 		a.value = expand(expand(a.value, w.vars), w.view.env[w.at])
+		if was, ok := w.vars[a.name]; c.perhaps && (!ok || was != a.value) {
+			a.value = computed
+		}
 		_, seen := given[a.name]
 		a.own = !seen && !c.exports && !w.exported(a.name) && !steers(a.name)
 		w.vars[a.name] = a.value
