@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -160,12 +159,6 @@ func join(dir, name string) string {
 		return name
 	}
 	return dir + "/" + name
-}
-
-// splitPath parts a path into the directory's and the name in there.
-func splitPath(name string) (dir, base string) {
-	name = path.Clean(name)
-	return path.Dir(name), path.Base(name)
 }
 
 // lstat returns what the system knows of the file itself.

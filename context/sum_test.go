@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"maps"
+	"path"
 	"sync"
 	"testing"
 )
@@ -68,7 +69,7 @@ func noteAll(t *testing.T, tree *Tree) {
 
 // held returns the directory of the entry at name, and where it is in there.
 func held(t *Tree, name string) (*directory, int) {
-	dir, base := splitPath(name)
+	dir, base := path.Dir(name), path.Base(name)
 	up, _ := t.find(dir)
 	i, _ := up.dir.index(base)
 	return up.dir, i
