@@ -17,18 +17,6 @@ type Step struct {
 	Apart []int
 }
 
-// Chain makes a stage of steps: each builds on the one before.
-func Chain(steps ...Step) []Step {
-	list := make([]Step, len(steps))
-	for i, s := range steps {
-		if i > 0 {
-			s.Parents = append([]int{i - 1}, s.Parents...)
-		}
-		list[i] = s
-	}
-	return list
-}
-
 // A Result is what a replay gives.
 type Result struct {
 	Runs []int // per step: in how many builds it ran

@@ -55,10 +55,14 @@ func TestRunEqualsSimulation(t *testing.T) {
 		}
 		order := rnd.Perm(steps)
 		var list []replay.Step
-		for _, i := range order {
-			list = append(list, replay.Step{States: states[i], Seconds: costs[i]})
+		for k, i := range order {
+			s := replay.Step{States: states[i], Seconds: costs[i]}
+			if k > 0 {
+				s.Parents = []int{k - 1}
+			}
+			list = append(list, s)
 		}
-		got, want := replay.Run(builds, replay.Chain(list...)), simulate(states, costs, order, builds)
+		got, want := replay.Run(builds, list), simulate(states, costs, order, builds)
 		if diff := cmp.Diff(want.Runs, got.Runs); diff != "" || math.Abs(got.Seconds-want.Seconds) > 1e-9 || math.Abs(got.HitRate-want.HitRate) > 1e-9 {
 			t.Fatalf("seed %d: order %v of %v: got %+v, want %+v", seed, order, states, got, want)
 		}
@@ -90,7 +94,7 @@ func TestRunOfStages(t *testing.T) {
 }
 
 func TestRunOfNothing(t *testing.T) {
-	got := replay.Run(0, replay.Chain(replay.Step{Seconds: 3}))
+	got := replay.Run(0, []replay.Step{{Seconds: 3}})
 	if got.Seconds != 0 || got.HitRate != 0 || got.Runs[0] != 0 {
 		t.Errorf("no builds: %+v", got)
 	}
