@@ -47,12 +47,10 @@ type File struct {
 	*attrs
 }
 
-// Read reads the images of an OCI archive, one for each platform, from a stream
-// that it reads to the end. Of files it keeps a digest, so that memory grows with
-// their number and not with their size. The error says what is wrong with the
-// archive, and is ctx's if that ended.
-func Read(ctx context.Context, r io.Reader) ([]Image, error) { return read(ctx, r, nil) }
-
+// read returns the images of an OCI archive, one for each platform. It reads r to its
+// end and keeps a digest of each file, so memory grows with the number of files and
+// not with their size. Layers that are in known are taken from there. The error says
+// what is wrong with the archive, or is ctx's.
 func read(ctx context.Context, r io.Reader, known map[digest.Digest]*layer) ([]Image, error) {
 	a, err := readArchive(ctx, r, known)
 	if err != nil {
@@ -181,27 +179,4 @@ func compareEnv(a, b []string) []string {
 		list = append(list, "Env, in its order")
 	}
 	return list
-}
-
-// String writes a file on one line, its content as a part of its digest: kind as
-// ls has it, mode, owner, path, and what it is beside.
-func (f File) String() string {
-	letter := map[Kind]string{Regular: "-", Directory: "d", Symlink: "l", CharDevice: "c", BlockDevice: "b", FIFO: "p"}[f.kind]
-	text := fmt.Sprintf("%s %04o %d:%d %s", letter, f.mode, f.uid, f.gid, f.Path)
-	switch f.kind {
-	case Regular:
-		text += fmt.Sprintf(" %d %x", f.size, f.sum[:4])
-	case Symlink:
-		text += " -> " + f.link
-	case CharDevice, BlockDevice:
-		text += fmt.Sprintf(" %d:%d", f.major, f.minor)
-	}
-	if f.Shares != "" {
-		text += " = " + f.Shares
-	}
-	for line := range strings.Lines(f.xattrs) {
-		name, _, _ := strings.Cut(line, "=")
-		text += " " + name
-	}
-	return text
 }
