@@ -36,9 +36,6 @@ type Image struct {
 	closers []io.Closer
 }
 
-// Name is what the image was asked for by.
-func (i *Image) Name() string { return i.name }
-
 // Close frees what the image holds. It may be called again.
 func (i *Image) Close() error {
 	var errs []error
@@ -95,49 +92,6 @@ func (o OpenOptions) absolute(name string) string {
 		return name
 	}
 	return filepath.Join(o.Dir, name)
-}
-
-// Stream is an image in an archive that comes once: an OCI layout in a tar, as BuildKit exports it, or what `docker
-// save` writes, either compressed or not. Analyse reads r to its end; name is for messages.
-func Stream(name string, r io.Reader, o OpenOptions) *Image {
-	return &Image{name: name, from: "an archive", stream: r, want: want{platform: o.Platform}}
-}
-
-// Blobs is any other place that holds an image by digests: content stores, and fakes.
-type Blobs interface {
-	// Manifest returns the bytes of the image's manifest or index.
-	Manifest(ctx context.Context) ([]byte, error)
-	// Blob opens what a digest ("sha256:…") names: a configuration, a layer, a manifest below an index.
-	Blob(ctx context.Context, digest string) (io.ReadCloser, error)
-}
-
-// From is an image in a place of the caller's. What it gives is checked against the digests below the manifest.
-func From(name string, b Blobs, o OpenOptions) *Image {
-	img := &Image{name: name, from: "a content store", want: want{platform: o.Platform}}
-	img.store = blobStore{b}
-	img.resolve = func(ctx context.Context) (*resolved, error) {
-		data, err := b.Manifest(ctx)
-		if err != nil {
-			return nil, err
-		}
-		return resolveTop(ctx, img.store, data, "", img.want)
-	}
-	return img
-}
-
-type blobStore struct{ Blobs }
-
-func (b blobStore) document(ctx context.Context, key string) ([]byte, error) {
-	r, err := b.Blob(ctx, key)
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	return readDocument(r, key)
-}
-
-func (b blobStore) blob(ctx context.Context, key string) (io.ReadCloser, error) {
-	return b.Blob(ctx, key)
 }
 
 // wrap names the image in an error.
