@@ -255,7 +255,8 @@ func (l Local) Resolve(name string) (File, bool) {
 			at, done, rest = f, next, more
 			continue
 		}
-		if links++; links > maxLinks {
+		links++
+		if links > maxLinks {
 			return File{}, false
 		}
 		target := path.Join("/", done, f.Link)

@@ -63,7 +63,8 @@ func (b *Builder) join(ev Event, o observation) Join {
 	}
 	slices.Sort(j.ArgNames)
 	stages, noCache := attrs["no-cache"]
-	if j.NoCache = noCache; stages != "" {
+	j.NoCache = noCache
+	if stages != "" {
 		j.Uncached = strings.Split(stages, ",")
 	}
 	j.LocalContext, j.LocalDockerfile = b.buildx.localPaths(ev.Ref)

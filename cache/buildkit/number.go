@@ -90,7 +90,8 @@ func newSection(file map[int]string, from int, made func(line int) bool) section
 		keyword, rest, _ := strings.Cut(file[line], " ")
 		switch keyword {
 		case "FROM":
-			if inside = line == from; inside {
+			inside = line == from
+			if inside {
 				s.offset = offsets(rest, stages)
 			}
 			s.alone = s.alone && inside

@@ -39,7 +39,8 @@ func (o *observation) parts() []Part {
 			if op := &part.Plan.Ops[i]; op.Record == "" {
 				op.Record = dockerfile.RecordOf(v.Name)
 			}
-			if part.Fates[i] = v.fate(o.imports); part.Fates[i] != cache.Untouched {
+			part.Fates[i] = v.fate(o.imports)
+			if part.Fates[i] != cache.Untouched {
 				part.Runs[i] = Run{*v.Started, *v.Completed}
 			}
 		}
@@ -85,7 +86,8 @@ func (s Solved) Part(plan *dockerfile.Plan) (Part, bool) {
 			}
 			continue
 		}
-		if part.Fates[i] = v.fate(s.imports); part.Fates[i] != cache.Untouched {
+		part.Fates[i] = v.fate(s.imports)
+		if part.Fates[i] != cache.Untouched {
 			part.Runs[i] = Run{*v.Started, *v.Completed}
 		}
 		if part.Fates[i] == cache.Made && lost(v) {

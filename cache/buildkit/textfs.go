@@ -30,7 +30,8 @@ func newTextFS(files map[string][]byte) textFS { return textFS{files} }
 // Walk implements [fsutil.FS]. The tree is flat: target is a file, or the root.
 func (t textFS) Walk(ctx context.Context, target string, fn gofs.WalkDirFunc) error {
 	names := slices.Sorted(maps.Keys(t.files))
-	if target = strings.Trim(filepath.ToSlash(target), "/"); target != "" && target != "." {
+	target = strings.Trim(filepath.ToSlash(target), "/")
+	if target != "" && target != "." {
 		if _, ok := t.files[target]; !ok {
 			return &os.PathError{Op: "walk", Path: target, Err: os.ErrNotExist}
 		}

@@ -61,7 +61,8 @@ func usageOf(r *controlapi.UsageRecord) Usage {
 	u := Usage{
 		Held: heldOf(r), ID: r.ID, Bytes: max(0, r.Size), Parents: r.Parents, Uses: int(r.UsageCount), Shared: r.Shared,
 	}
-	if u.LastUsed = u.Used; u.LastUsed.IsZero() {
+	u.LastUsed = u.Used
+	if u.LastUsed.IsZero() {
 		u.LastUsed = u.Created
 	}
 	u.Kind, u.Record = kindOfUsage(r.RecordType, r.Description)

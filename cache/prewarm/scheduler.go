@@ -148,7 +148,8 @@ func (s *Scheduler) next(ctx context.Context) (job Job, jobCtx context.Context, 
 			job, first = j, at
 		}
 	}
-	if wait = time.Until(first); wait > 0 {
+	wait = time.Until(first)
+	if wait > 0 {
 		return Job{}, nil, wait, false
 	}
 	delete(s.due, job)

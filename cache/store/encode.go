@@ -96,7 +96,8 @@ func decodeRecord(d *decoder, l *layout, completed time.Time, space *arena) (cac
 		Completed:  completed,
 	}
 	code, _ := d.coded(len(statuses))
-	if r.Status = statuses[code]; code == 0 {
+	r.Status = statuses[code]
+	if code == 0 {
 		r.Status = cache.Status(d.text())
 	}
 	r.Ref, r.Error = d.text(), d.text()
@@ -106,7 +107,8 @@ func decodeRecord(d *decoder, l *layout, completed time.Time, space *arena) (cac
 	for i := range r.Steps {
 		s := &r.Steps[i]
 		code, flags := d.coded(len(outcomes))
-		if s.Outcome = outcomes[code]; code == 0 {
+		s.Outcome = outcomes[code]
+		if code == 0 {
 			s.Outcome = cache.Outcome(d.text())
 		}
 		if flags&hasStarted != 0 {

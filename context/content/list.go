@@ -262,7 +262,8 @@ func (l *lister) add(it *item) error {
 		if err := l.pick(p); err != nil {
 			return err
 		}
-		if l.count++; l.count == 1 {
+		l.count++
+		if l.count == 1 {
 			l.first = p
 		}
 		l.write(p)

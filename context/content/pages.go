@@ -82,7 +82,8 @@ func pagesOf(path string, d *Dir) paged {
 	for part := range parts(d.list()) {
 		page := []byte{}
 		for i := range part {
-			if page = appendHeld(page, &part[i]); part[i].Dir != nil {
+			page = appendHeld(page, &part[i])
+			if part[i].Dir != nil {
 				p.dirs[part[i].Name] = part[i].Dir
 			}
 		}

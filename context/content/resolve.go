@@ -38,7 +38,8 @@ func (p place) digest() Digest {
 
 // clean returns p as a key of the tree has it: absolute, the root as "".
 func clean(p string) string {
-	if p = path.Join("/", p); p == "/" {
+	p = path.Join("/", p)
+	if p == "/" {
 		return ""
 	}
 	return p
@@ -53,7 +54,8 @@ func (d *Dir) get(p string) (place, bool) {
 		if at.dir == nil {
 			return place{}, false
 		}
-		if at.entry = at.dir.find(name); at.entry == nil {
+		at.entry = at.dir.find(name)
+		if at.entry == nil {
 			return place{}, false
 		}
 		at.dir = at.entry.Dir
@@ -84,7 +86,8 @@ func (d *Dir) trace(p string, trailing bool, passed func(path string)) (at place
 			current = next
 			continue
 		}
-		if links++; links > maxLinks {
+		links++
+		if links > maxLinks {
 			return place{}, false, errTooManyLinks
 		}
 		passed(next)

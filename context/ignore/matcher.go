@@ -77,7 +77,8 @@ func (m *Matcher) Ignored(path string) bool {
 		if !more {
 			return m.Match(dir, name)
 		}
-		if dir = m.Enter(dir, name); dir.pruned {
+		dir = m.Enter(dir, name)
+		if dir.pruned {
 			return true
 		}
 		path = rest

@@ -203,7 +203,8 @@ func coverConcat(subs []*syntax.Regexp) []anchor {
 		consider(cover(subs[from]), from, from+1)
 		set := []literal{{}}
 		for to := from; to < len(subs); to++ {
-			if set = product(set, exact(subs[to])); set == nil {
+			set = product(set, exact(subs[to]))
+			if set == nil {
 				break
 			}
 			consider(usable(set), from, to+1)

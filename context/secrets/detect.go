@@ -51,7 +51,8 @@ func (s *Scanner) detect(f *fragment, sv *survey) ([]match, error) {
 		if pass == maxDecodes || !decodable(text) {
 			break
 		}
-		if text, segments = decoder.Decode(text, segments); len(segments) == 0 {
+		text, segments = decoder.Decode(text, segments)
+		if len(segments) == 0 {
 			break
 		}
 	}
