@@ -86,7 +86,8 @@ func (m markdown) code(s string) string {
 	s = strings.ReplaceAll(visible(s, nil), "|", "¦")
 	longest, run := 0, 0
 	for _, r := range s {
-		if run++; r != '`' {
+		run++
+		if r != '`' {
 			run = 0
 		}
 		longest = max(longest, run)

@@ -173,7 +173,8 @@ func (p printer) sentFor(e api.ContextEntry) string {
 	}
 	steps := make([]string, len(e.Steps))
 	for i, s := range e.Steps {
-		if steps[i] = stepName(s); p.width == 0 {
+		steps[i] = stepName(s)
+		if p.width == 0 {
 			steps[i] = clip(steps[i], pipedEach)
 		}
 	}

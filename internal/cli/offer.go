@@ -77,7 +77,8 @@ func (f *offer) secret(o *options, env map[string]string, spec string) (id strin
 		}
 		given[key] = text
 	}
-	if id = given["id"]; id == "" {
+	id = given["id"]
+	if id == "" {
 		return "", nil, usage("--secret id=token,src=token.txt", "--secret needs an id")
 	}
 	file, name := given["src"], given["env"]

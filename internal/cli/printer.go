@@ -204,7 +204,8 @@ func clip(text string, width int) string {
 // begin returns as much of the beginning of text as fits.
 func begin(text string, width int) string {
 	for i, r := range text {
-		if width -= lipgloss.Width(string(r)); width < 0 {
+		width -= lipgloss.Width(string(r))
+		if width < 0 {
 			return text[:i]
 		}
 	}
@@ -216,7 +217,8 @@ func end(text string, width int) string {
 	rest := text
 	for rest != "" {
 		r, n := utf8.DecodeLastRuneInString(rest)
-		if width -= lipgloss.Width(string(r)); width < 0 {
+		width -= lipgloss.Width(string(r))
+		if width < 0 {
 			break
 		}
 		rest = rest[:len(rest)-n]

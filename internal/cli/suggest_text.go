@@ -22,7 +22,8 @@ func (s *suggestOptions) narrow(answer *api.Suggest) {
 			continue
 		}
 		list := slices.DeleteFunc(slices.Clone(d.Suggestions), func(one api.Suggestion) bool { return !slices.Contains(s.rules, one.Rule) })
-		if d.Suggestions = list; len(list) == 0 {
+		d.Suggestions = list
+		if len(list) == 0 {
 			d.Suggestions, d.Content = []api.Suggestion{}, "nothing to change by "+strings.Join(s.rules, ", ")
 		}
 		answer.Definitions[i] = d

@@ -147,7 +147,8 @@ func (p printer) outline(entries []api.TreeNode, others int) (list []outlined, w
 			texts[i] = l.branch + l.name
 			need = max(need, lipgloss.Width(texts[i]))
 		}
-		if wide, _ = p.share(others, texts, nil); need <= wide {
+		wide, _ = p.share(others, texts, nil)
+		if need <= wide {
 			break
 		}
 	}

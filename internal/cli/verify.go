@@ -120,7 +120,8 @@ func enter(answer *api.Suggest, found map[string]*api.Verification) {
 			}
 			kept = append(kept, one)
 		}
-		if d.Suggestions = kept; kept == nil {
+		d.Suggestions = kept
+		if kept == nil {
 			d.Suggestions = []api.Suggestion{}
 		}
 	}

@@ -94,7 +94,8 @@ func (d *Daemon) amend(root string, change func(*store.Repository), also ...func
 	}
 	change(&rec)
 	if rec != before {
-		if rec.Left = time.Now(); rec.Watched {
+		rec.Left = time.Now()
+		if rec.Watched {
 			rec.Left = time.Time{}
 		}
 		if err := d.store.PutRepository(rec); err != nil {

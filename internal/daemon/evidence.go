@@ -28,7 +28,8 @@ func (d *Daemon) keep(ctx context.Context, ev buildkit.Event, seen buildkit.Obse
 	if files.past != nil && !known {
 		// The builder updated the record of a build that was watched: nobody looked again.
 		_, have, err := d.store.Evidence(seen.Record.Builder, seen.Record.Ref)
-		if known = have; err != nil {
+		known = have
+		if err != nil {
 			return err
 		}
 	}
@@ -41,7 +42,8 @@ func (d *Daemon) keep(ctx context.Context, ev buildkit.Event, seen buildkit.Obse
 	parts, text := seen.Parts, seen.Join.Dockerfile
 	if !succeeded {
 		parts, e.Bare = presumed.parts, presumed.gap
-		if e.Presumed = len(parts) > 0; e.Presumed {
+		e.Presumed = len(parts) > 0
+		if e.Presumed {
 			text = parts[0].Plan.Text
 		} else {
 			e.Operations = seen.Skeleton()

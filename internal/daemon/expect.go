@@ -118,7 +118,8 @@ func (d *Daemon) explainNext(ctx context.Context, r *repository, p *project.Pict
 				part.Lines[i] = plan.Steps[s].Lines.From
 				if nodes[i].Forecast == cache.WillMiss {
 					part.Fates[i] = cache.Made
-					if next.Steps[s].Outcome = cache.Executed; nodes[i].Cause == cache.TakesInput {
+					next.Steps[s].Outcome = cache.Executed
+					if nodes[i].Cause == cache.TakesInput {
 						next.Steps[s].Outcome = cache.Cascaded
 					}
 				}

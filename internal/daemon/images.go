@@ -114,7 +114,8 @@ func (i *images) forget(r *repository) {
 	defer i.mu.Unlock()
 	for key, by := range i.wanted {
 		by = slices.DeleteFunc(slices.Clone(by), func(o *repository) bool { return o == r })
-		if i.wanted[key] = by; len(by) == 0 {
+		i.wanted[key] = by
+		if len(by) == 0 {
 			delete(i.wanted, key)
 		}
 	}
@@ -147,7 +148,8 @@ func (d *Daemon) lookUp(ctx context.Context) error {
 func (i *images) work(busy bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.busy = busy; !busy {
+	i.busy = busy
+	if !busy {
 		close(i.idle)
 		i.idle = make(chan struct{})
 	}

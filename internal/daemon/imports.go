@@ -58,7 +58,8 @@ func (d *Daemon) elsewhere(ctx context.Context, node *buildkit.Builder, def buil
 		case err != nil:
 			// Its name may hold the value of an arg, and the error the name.
 			d.log.Debug("a cache elsewhere was not read")
-			if all = false; ctx.Err() == nil {
+			all = false
+			if ctx.Err() == nil {
 				d.imports.fail(i.Ref)
 			}
 		case one != nil:

@@ -85,7 +85,8 @@ func (q *queue) run(ctx context.Context) error {
 func (q *queue) next() func() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.busy = len(q.tasks) > 0; !q.busy {
+	q.busy = len(q.tasks) > 0
+	if !q.busy {
 		return nil
 	}
 	task := q.tasks[0]

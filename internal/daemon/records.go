@@ -267,7 +267,8 @@ func (d *Daemon) stageOf(ctx context.Context, ev buildkit.Event, seen buildkit.O
 		}
 		for _, b := range s.picture.Builds {
 			stage := *b
-			if stage.Definition.Target = seen.Join.Target; stage.Definition.Dockerfile == "" || repo == r {
+			stage.Definition.Target = seen.Join.Target
+			if stage.Definition.Dockerfile == "" || repo == r {
 				continue
 			}
 			if r.match(stage.Definition, seen.Join, func() bool { return r.resembles(ctx, ev, seen, before, &stage) }) == 0 {

@@ -54,7 +54,8 @@ func (t *bakeTarget) GetEvalContexts(base *hcl.EvalContext, block *hcl.Block, lo
 				next = append(next, child)
 			}
 		}
-		if contexts = next; len(contexts) > maxMatrix {
+		contexts = next
+		if len(contexts) > maxMatrix {
 			return nil, fmt.Errorf("matrix has more than %d combinations", maxMatrix)
 		}
 	}

@@ -62,7 +62,8 @@ func cleanName(name string) string {
 		}
 		return '-'
 	}, name)
-	if clean = strings.Trim(clean, ".-"); clean == "" {
+	clean = strings.Trim(clean, ".-")
+	if clean == "" {
 		return "build"
 	}
 	return clean

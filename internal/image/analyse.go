@@ -167,7 +167,8 @@ func (i *Image) read(ctx context.Context, s *scan, progress func(int, int)) (*re
 	known := map[string]*layerScan{}
 	for n, ref := range r.layers {
 		progress(n+1, len(r.layers))
-		if layers[n] = known[ref.key]; layers[n] == nil {
+		layers[n] = known[ref.key]
+		if layers[n] == nil {
 			if layers[n], err = i.readLayer(ctx, s, ref); err != nil {
 				return nil, nil, ref.wrap(n, err)
 			}

@@ -99,10 +99,12 @@ func (s *scan) walk(ctx context.Context, l *layerScan, r io.Reader) error {
 		if !ok {
 			continue
 		}
-		if s.entries++; s.entries > maxEntries || len(s.paths.nodes) > maxPaths {
+		s.entries++
+		if s.entries > maxEntries || len(s.paths.nodes) > maxPaths {
 			return fmt.Errorf("the image has more than %d entries or %d paths, which is more than stoker looks at", maxEntries, maxPaths)
 		}
-		if l.unpacked += e.size; l.unpacked < 0 {
+		l.unpacked += e.size
+		if l.unpacked < 0 {
 			return fmt.Errorf("the sizes of its files add up to more than there can be")
 		}
 		if err := s.content(l, e, h, t, pool); err != nil {

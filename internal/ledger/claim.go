@@ -55,7 +55,8 @@ func better(a, b cache.Life) cache.Life {
 func (l *Ledger) settle(held listing, m matching) {
 	for key, c := range l.claims {
 		life := c.life(held)
-		if m.lives[key] = better(m.lives[key], life); life == cache.Gone {
+		m.lives[key] = better(m.lives[key], life)
+		if life == cache.Gone {
 			l.setClaim(key, nil) // none of them comes back
 		}
 	}

@@ -183,7 +183,8 @@ func newSent(read func(request int) ([]*content.Manifest, error)) *Sent {
 // of returns the manifests of a request at all times.
 func (s *Sent) of(request int) ([]*content.Manifest, error) {
 	if _, read := s.manifests[request]; !read && s.errs[request] == nil {
-		if s.manifests[request], s.errs[request] = s.read(request); len(s.manifests[request]) == 0 && s.errs[request] == nil {
+		s.manifests[request], s.errs[request] = s.read(request)
+		if len(s.manifests[request]) == 0 && s.errs[request] == nil {
 			s.errs[request] = ErrUnseen
 		}
 	}

@@ -131,7 +131,8 @@ func (b Build) reached() Build {
 		lost[i] = node.Unknown != "" || slices.ContainsFunc(node.Inputs, func(in cache.Input) bool { return lost[in.Node] })
 	}
 	for i := n - 1; i >= 0; i-- {
-		if keep[i] = !lost[i] && (keep[i] || b.Fates[i] != cache.Untouched); !keep[i] {
+		keep[i] = !lost[i] && (keep[i] || b.Fates[i] != cache.Untouched)
+		if !keep[i] {
 			continue
 		}
 		for _, in := range b.Graph.Nodes[i].Inputs {
@@ -211,7 +212,8 @@ func (l *Ledger) count(g cache.Graph, n cache.Node, fates []cache.Fate, fate cac
 		return
 	}
 	luck := l.luck[n.Digests[0]]
-	if luck.Of++; fate != cache.Made {
+	luck.Of++
+	if fate != cache.Made {
 		luck.Reused++
 	}
 	if luck.Of > 2*memory {

@@ -108,7 +108,8 @@ func (n *found) unlink(f buildctx.File) {
 		return
 	}
 	rest := slices.DeleteFunc(slices.Clone(n.links[target]), func(name string) bool { return name == f.Path })
-	if n.links[target] = rest; len(rest) == 0 {
+	n.links[target] = rest
+	if len(rest) == 0 {
 		delete(n.links, target)
 	}
 }

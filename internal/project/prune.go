@@ -118,7 +118,8 @@ func (p *pruning) Enter(name string) (buildctx.Pruner, bool) {
 	}
 	var within []prunedWithin
 	for _, w := range p.within {
-		if w.state = w.Enter(w.state, name); !w.state.Pruned() {
+		w.state = w.Enter(w.state, name)
+		if !w.state.Pruned() {
 			within = append(within, w)
 		}
 	}

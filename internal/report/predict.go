@@ -192,7 +192,8 @@ func criticalPath(plan []dockerfile.Step, seconds func(step int) float64) float6
 			for _, p := range s.Parents {
 				end = max(end, ends[p])
 			}
-			if end += seconds(i); end > ends[i] {
+			end += seconds(i)
+			if end > ends[i] {
 				ends[i], changed = end, true
 			}
 		}

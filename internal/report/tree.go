@@ -113,7 +113,8 @@ func inside(root, name string) (string, bool) {
 	if resolved, err := filepath.EvalSymlinks(root); err == nil {
 		root = resolved
 	}
-	if name = filepath.Clean(name); name != root {
+	name = filepath.Clean(name)
+	if name != root {
 		if resolved, err := filepath.EvalSymlinks(filepath.Dir(name)); err == nil {
 			name = filepath.Join(resolved, filepath.Base(name))
 		}

@@ -90,7 +90,8 @@ func (a *archive) add(ctx context.Context, name digest.Digest, r io.Reader, know
 			a.broken[name] = err
 			return ctx.Err()
 		}
-		if a.size += len(text); a.size > maxDocuments {
+		a.size += len(text)
+		if a.size > maxDocuments {
 			return fmt.Errorf("more than %d bytes of documents", maxDocuments)
 		}
 		a.documents[name] = text
@@ -171,7 +172,8 @@ func (a *archive) imagesOf(index ocispecs.Index, depth int) ([]Image, error) {
 		if err != nil {
 			return nil, err
 		}
-		if list = append(list, image); len(list) > maxBlobs {
+		list = append(list, image)
+		if len(list) > maxBlobs {
 			return nil, fmt.Errorf("more than %d images", maxBlobs)
 		}
 	}

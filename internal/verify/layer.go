@@ -91,7 +91,8 @@ func readLayer(ctx context.Context, r io.Reader) (*layer, error) {
 		if !ok {
 			continue
 		}
-		if names += len(e.name) + len(e.target); e.attrs != nil {
+		names += len(e.name) + len(e.target)
+		if e.attrs != nil {
 			names += len(e.attrs.link) + len(e.attrs.xattrs)
 		}
 		if names > maxNames || len(l.entries) == maxFiles {

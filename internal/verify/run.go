@@ -63,7 +63,8 @@ func Run(ctx context.Context, b Builder, where string, p *project.Picture, req a
 		}
 	}
 	for i, v := range r.verdicts {
-		if v.Seconds = r.spent[i].Seconds(); len(v.Builds) == 0 && v.Outcome == api.VerifiedEqual {
+		v.Seconds = r.spent[i].Seconds()
+		if len(v.Builds) == 0 && v.Outcome == api.VerifiedEqual {
 			v.Outcome, v.Message = api.VerifiedFailed, "there is no build that could be made"
 			if len(v.Skipped) > 0 {
 				v.Message = v.Skipped[0]
@@ -143,7 +144,8 @@ func (r *run) definition(ctx context.Context, def buildctx.Definition) error {
 	}
 	shared := time.Since(began) / time.Duration(len(open))
 	for n, i := range open {
-		if version = ""; len(open) > 1 {
+		version = ""
+		if len(open) > 1 {
 			version = fmt.Sprintf(" (%d of %d)", n+1, len(open))
 		}
 		began := time.Now()

@@ -163,7 +163,8 @@ func (t *tree) open(name string, layer int) (*node, error) {
 			next = &node{inode: implied(), layer: layer}
 			here.node.set(at, next)
 		case next.inode.attrs.kind == Symlink:
-			if links++; links > maxLinks {
+			links++
+			if links > maxLinks {
 				return nil, fmt.Errorf("too many links on the way to %q", name)
 			}
 			to := next.inode.attrs.link
