@@ -95,19 +95,6 @@ func (d *Daemon) outline(def buildctx.Definition, text []byte) []cache.Line {
 	return cache.OutlineOf(lines, d.store.Digest)
 }
 
-// picturesOf returns what the repository held at the moments of a span, none if
-// that is not known of one of them.
-func picturesOf(span []moment, repo *repository) []*project.Picture {
-	var pictures []*project.Picture
-	for _, m := range span {
-		if m[repo] == nil {
-			return nil
-		}
-		pictures = append(pictures, m[repo])
-	}
-	return pictures
-}
-
 func uncached(j buildkit.Join) []string {
 	if j.NoCache && len(j.Uncached) == 0 {
 		return []string{cache.AllStages}

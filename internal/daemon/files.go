@@ -23,12 +23,12 @@ type seenFiles struct {
 	past     *ledger.Past // nil where somebody looked
 }
 
-// filesOf returns what is known of the files of a build in repo, which may be nil. span
-// is what the repositories held when it began and when it had ended, nil if nobody looked.
-func (d *Daemon) filesOf(ctx context.Context, node *buildkit.Builder, seen buildkit.Observed, span []moment, repo *repository) seenFiles {
+// filesOf returns what is known of the files of a build in repo, which may be nil. during
+// is nil if nobody saw it run.
+func (d *Daemon) filesOf(ctx context.Context, node *buildkit.Builder, seen buildkit.Observed, during *span, repo *repository) seenFiles {
 	f := seenFiles{reader: d.contents(repo), site: d.site(node, seen.Join)}
-	if span != nil {
-		f.pictures = picturesOf(span, repo)
+	if during != nil {
+		f.pictures = during.pictures(repo)
 		return f
 	}
 	f.past = &ledger.Past{Ended: time.Now()}
@@ -43,9 +43,9 @@ func (d *Daemon) filesOf(ctx context.Context, node *buildkit.Builder, seen build
 	return f
 }
 
-// of says which definition the build was of. One that is met for the first time is sent
+// attribute says which definition the build was of. One that is met for the first time is sent
 // the files of another of the same Dockerfile and folder.
-func (f *seenFiles) of(def buildctx.Definition, j buildkit.Join) {
+func (f *seenFiles) attribute(def buildctx.Definition, j buildkit.Join) {
 	f.name = def.Name
 	if len(f.pictures) == 0 {
 		return

@@ -16,28 +16,12 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 	"github.com/stokerd/stoker/internal/api"
 	"github.com/stokerd/stoker/internal/ledger"
-	"github.com/stokerd/stoker/internal/project"
 	"github.com/stokerd/stoker/internal/report"
 )
 
 // settleTime bounds how long an answer waits for a build that has just ended to be
 // entered. A prediction without it says that its results are not known.
 const settleTime = 2 * time.Second
-
-// A moment is what the repositories held at one time.
-type moment map[*repository]*project.Picture
-
-// moment returns what the repositories hold, with everything that was written
-// before the call.
-func (d *Daemon) moment(ctx context.Context) moment {
-	m := moment{}
-	for _, r := range d.all() {
-		if s, err := r.fresh(ctx); err == nil && s.picture != nil {
-			m[r] = s.picture
-		}
-	}
-	return m
-}
 
 // An account is what the daemon knows of a builder's cache.
 type account struct {

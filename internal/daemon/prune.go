@@ -8,7 +8,6 @@ import (
 	"github.com/stokerd/stoker/cache"
 	"github.com/stokerd/stoker/cache/buildkit"
 	"github.com/stokerd/stoker/cache/store"
-	buildctx "github.com/stokerd/stoker/context"
 	"github.com/stokerd/stoker/context/dockerfile"
 	"github.com/stokerd/stoker/internal/api"
 	"github.com/stokerd/stoker/internal/ledger"
@@ -207,12 +206,12 @@ func (d *Daemon) needs(ctx context.Context, node *buildkit.Builder) needs {
 }
 
 // madeBy stores what a finished build executed.
-func (d *Daemon) madeBy(node *buildkit.Builder, seen buildkit.Observed, repo *repository, def buildctx.Definition) {
+func (d *Daemon) madeBy(node *buildkit.Builder, seen buildkit.Observed, repo *repository) {
 	names := make([]string, len(seen.Record.Steps))
 	for i, s := range seen.Record.Steps {
 		names[i] = s.Name
 	}
 	for _, part := range seen.Parts {
-		d.keepMade(node, repo, def.Name, part, names)
+		d.keepMade(node, repo, seen.Record.Definition, part, names)
 	}
 }

@@ -270,25 +270,3 @@ func (d *Daemon) Warm(ctx context.Context, req api.WarmRequest, progress func(ap
 	}
 	return nil
 }
-
-// planned is what a plan says of a step.
-type planned struct {
-	instruction string
-	line        int
-}
-
-func indexKey(index, total int) string { return fmt.Sprintf("%d/%d", index, total) }
-
-// plannedSteps returns the steps of def as the Dockerfile writes them, by stage,
-// platform and place.
-func plannedSteps(ctx context.Context, def buildctx.Definition) map[string]planned {
-	p, err := dockerfile.Convert(ctx, def.Input(), nil)
-	if err != nil {
-		return nil
-	}
-	steps := map[string]planned{}
-	for _, s := range p.Steps {
-		steps[s.Stage+"/"+s.Platform+"/"+indexKey(s.Index, s.Total)] = planned{s.Instruction, s.Lines.From}
-	}
-	return steps
-}

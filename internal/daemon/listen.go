@@ -1,0 +1,140 @@
+package daemon
+
+import (
+	"context"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/stokerd/stoker/cache/buildkit"
+)
+
+// listen records the builds of one node until ctx ends: those that its history remembers,
+// and those to come. Reading a finished build takes a while, so builds are read from
+// queues: no event waits for that, and builds of now do not wait for those of the past.
+func (d *Daemon) listen(ctx context.Context, node *buildkit.Builder) error {
+	d.list(ctx, node)
+	history, err := node.History(ctx)
+	if err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	l := &listener{
+		daemon: d, node: node, known: d.account(node), missed: d.catchUp(ctx, node, history),
+		running: map[string]runningBuild{},
+	}
+	defer l.close()
+	group.Go(func() error { return l.known.missed.run(ctx) })
+	group.Go(func() error { return l.known.builds.run(ctx) })
+	group.Go(func() error {
+		return node.Watch(ctx, func(ev buildkit.Event) error {
+			switch ev.Type {
+			case buildkit.Started:
+				l.started(ctx, ev)
+			case buildkit.Complete, buildkit.Deleted:
+				l.ended(ctx, ev)
+			}
+			return nil
+		})
+	})
+	return group.Wait()
+}
+
+// A listener follows the builds of one node from the event that starts each to the one
+// that ends it. It is not safe for concurrent use.
+type listener struct {
+	daemon  *Daemon
+	node    *buildkit.Builder
+	known   account
+	missed  map[string]int32        // by ref: the generations of the builds that catchUp records
+	running map[string]runningBuild // by ref
+}
+
+// A runningBuild is a build that has started and not ended.
+type runningBuild struct {
+	release func() // lets go on what waits for its end
+	began   moment // nil if it had begun before the daemon listened
+}
+
+func (l *listener) started(ctx context.Context, ev buildkit.Event) {
+	if _, running := l.running[ev.Ref]; running {
+		return
+	}
+	resume := l.daemon.warmer.Hold()
+	l.known.running.Add(1)
+	b := runningBuild{release: func() { resume(); l.known.running.Add(-1) }}
+	if ev.IgnoresCache() {
+		release, one := b.release, l.known.anew.begin()
+		l.known.anew.add(one, nil)
+		b.release = func() { release(); l.known.anew.end(one) }
+	}
+	if _, missed := l.missed[ev.Ref]; !missed {
+		b.began = l.daemon.moment(ctx)
+	}
+	l.running[ev.Ref] = b
+}
+
+func (l *listener) ended(ctx context.Context, ev buildkit.Event) {
+	complete := ev.Type == buildkit.Complete
+	b, running := l.running[ev.Ref]
+	if generation, missed := l.missed[ev.Ref]; missed && complete && !running && generation == ev.Generation {
+		return // catchUp records it
+	}
+	var during *span
+	if b.began != nil && complete {
+		during = &span{b.began, l.daemon.moment(ctx)}
+	}
+	queue := l.known.missed
+	if running {
+		queue = l.known.builds
+	}
+	if complete {
+		queue.add(func() { l.daemon.record(ctx, l.node, ev, during) })
+	}
+	if running { // once it waits to be recorded: in between the builder would count as idle
+		b.release()
+		delete(l.running, ev.Ref)
+	}
+}
+
+// close lets go on what waits for builds whose end was not seen.
+func (l *listener) close() {
+	for _, b := range l.running {
+		b.release()
+	}
+}
+
+// catchUp enters the builds that ended while nobody looked, in that order, and
+// returns the generations of all that the builder told of. Until that is done,
+// nothing is known of the files that the builder has, and no build that ends now is
+// entered: those before it would count as entered, too (Ledger.Saw).
+func (d *Daemon) catchUp(ctx context.Context, node *buildkit.Builder, history []buildkit.Event) map[string]int32 {
+	known, told := d.account(node), map[string]int32{}
+	known.missed.add(func() { // whose builds they are is known by what is watched
+		if d.awaitResumed(ctx) == nil {
+			d.moment(ctx)
+		}
+	})
+	for _, ev := range history {
+		told[ev.Ref] = ev.Generation
+		if ev.Type == buildkit.Complete {
+			known.unread.Add(1)
+			known.missed.add(func() {
+				defer known.unread.Add(-1)
+				d.record(ctx, node, ev, nil)
+			})
+		}
+	}
+	known.missed.add(func() {
+		if ctx.Err() == nil {
+			known.CaughtUp()
+		}
+		d.list(ctx, node) // which also keeps that
+		if ctx.Err() == nil {
+			known.copies.Behind(false)
+			known.caught.open()
+			d.board.changed()
+		}
+	})
+	known.builds.add(func() { known.caught.wait(ctx) })
+	return told
+}
