@@ -128,6 +128,20 @@ func (g *gatherer) gather(ctx context.Context, e cache.Evidence, part buildkit.P
 	}, g.daemon.store.Digest)
 }
 
+// differences compares what was taken before, which the store has by its digest, with
+// what the gatherer took; none if that is something else.
+func (g *gatherer) differences(before, after string) (list []content.Difference, err error) {
+	i := slices.IndexFunc(g.taken, func(m *content.Manifest) bool { return m.Digest().String() == after })
+	if i < 0 {
+		return nil, nil
+	}
+	err = g.daemon.store.CompareWith(before, g.taken[i], func(diff content.Difference) bool {
+		list = append(list, diff)
+		return true
+	})
+	return list, err
+}
+
 func gapOf(err error) cache.Gap {
 	var unstable *content.UnstableError
 	switch {

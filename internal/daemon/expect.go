@@ -12,7 +12,7 @@ import (
 	"github.com/stokerd/stoker/cache"
 	"github.com/stokerd/stoker/cache/buildkit"
 	"github.com/stokerd/stoker/cache/store"
-	"github.com/stokerd/stoker/context/content"
+	buildctx "github.com/stokerd/stoker/context"
 	"github.com/stokerd/stoker/internal/advise"
 	"github.com/stokerd/stoker/internal/api"
 	"github.com/stokerd/stoker/internal/project"
@@ -72,17 +72,18 @@ func (d *Daemon) pastOf(r *repository, builder, definition string) (cache.Expect
 	return p.expected[definition], p.earlier[key], nil
 }
 
-// pastOfBuild is pastOf for a build of p. One that was never seen has the past of
-// another of the same: a service of a compose file and a target of a bake file often
-// are, but for a cache elsewhere or an arg that no step uses.
-func (d *Daemon) pastOfBuild(r *repository, builder string, p *project.Picture, b *project.Build) (cache.Expectation, cache.Builds, error) {
-	expected, earlier, err := d.pastOf(r, builder, b.Definition.Name)
-	for _, other := range p.Builds {
+// pastOf is [Daemon.pastOf] of a build of the picture. A definition that was never built
+// has the past of another that builds the same: a service of a compose file and a target
+// of a bake file often do, but for a cache elsewhere or an arg that no step uses.
+func (p predictor) pastOf(b *project.Build) (cache.Expectation, cache.Builds, error) {
+	builder := p.node.Info().Name
+	expected, earlier, err := p.daemon.pastOf(p.repo, builder, b.Definition.Name)
+	for _, other := range p.picture.Builds {
 		if err != nil || len(earlier) > 0 {
 			break
 		}
 		if sameBuild(b, other) {
-			expected, earlier, err = d.pastOf(r, builder, other.Definition.Name)
+			expected, earlier, err = p.daemon.pastOf(p.repo, builder, other.Definition.Name)
 		}
 	}
 	return expected, earlier, err
@@ -99,57 +100,64 @@ func sameBuild(a, b *project.Build) bool {
 		slices.EqualFunc(one.Requests, two.Requests, sameRequest) && reflect.DeepEqual(one.Ops, two.Ops)
 }
 
-// explainNext returns why steps of a build that was predicted will run, by
-// comparison with those before it.
-func (d *Daemon) explainNext(ctx context.Context, r *repository, p *project.Picture, b *project.Build, nodes []cache.Prediction, earlier cache.Builds) func(step int) *api.WhyCause {
-	g := gatherer{daemon: d, files: seenFiles{reader: r.contents, name: b.Definition.Name, pictures: []*project.Picture{p}}}
+// explainer returns a function that says why a step of a predicted build will run, by
+// comparison with the builds before it, nil if that cannot be said. The build is compared
+// when the function is first called.
+func (p predictor) explainer(ctx context.Context, b *project.Build, nodes []cache.Prediction, earlier cache.Builds) func(step int) *api.WhyCause {
+	g := gatherer{daemon: p.daemon, files: seenFiles{reader: p.repo.contents, name: b.Definition.Name, pictures: []*project.Picture{p.picture}}}
 	explained := sync.OnceValues(func() (cache.Build, []cache.Explanation) {
-		plan := b.Selection.Plan
-		next := cache.Build{Record: cache.Record{Definition: b.Definition.Name, Completed: time.Now()}}
-		for _, s := range plan.Steps {
-			next.Steps = append(next.Steps, cache.Step{
-				Name: s.Name, Stage: s.Stage, Platform: s.Platform, Index: s.Index, Total: s.Total, Line: s.Lines.From, Outcome: cache.Hit,
-			})
-		}
-		part := buildkit.Part{Plan: plan, Fates: make([]cache.Fate, len(plan.Ops)), Lines: make([]int, len(plan.Ops))}
-		for i, op := range plan.Ops {
-			part.Traits = append(part.Traits, op.Traits)
-			for _, s := range op.Steps {
-				part.Lines[i] = plan.Steps[s].Lines.From
-				if nodes[i].Forecast == cache.WillMiss {
-					part.Fates[i] = cache.Made
-					next.Steps[s].Outcome = cache.Executed
-					if nodes[i].Cause == cache.TakesInput {
-						next.Steps[s].Outcome = cache.Cascaded
-					}
-				}
-			}
-		}
-		e := cache.Evidence{Args: map[string]string{}}
-		for name, value := range b.Definition.Args {
-			e.Args[name] = d.store.Digest(value)
-		}
-		if text, err := b.Definition.DockerfileText(); err == nil {
-			e.Dockerfile = d.outline(b.Definition, text)
-		}
-		e = g.gather(ctx, e, part)
+		next, part := asIfBuilt(b, nodes)
+		e := g.gather(ctx, p.daemon.givenBy(b.Definition), part)
 		next.Evidence = &e
 		return next, cache.Explain(next, earlier, nil)
 	})
 	return func(step int) *api.WhyCause {
 		next, list := explained()
-		c, err := report.WhyNext(next, step, list[step], func(before, after string) (list []content.Difference, err error) {
-			i := slices.IndexFunc(g.taken, func(m *content.Manifest) bool { return m.Digest().String() == after })
-			if i < 0 {
-				return nil, nil
-			}
-			err = d.store.CompareWith(before, g.taken[i], func(diff content.Difference) bool { list = append(list, diff); return true })
-			return list, err
-		})
+		c, err := report.WhyNext(next, step, list[step], g.differences)
 		if err != nil {
-			d.log.Warn("say why a step will run", "error", err)
+			p.daemon.log.Warn("say why a step will run", "error", err)
 			return nil
 		}
 		return c
 	}
+}
+
+// asIfBuilt returns b as if it had just been built and had gone as predicted, without its
+// evidence, and what became of each operation of its plan.
+func asIfBuilt(b *project.Build, nodes []cache.Prediction) (cache.Build, buildkit.Part) {
+	plan := b.Selection.Plan
+	next := cache.Build{Record: cache.Record{Definition: b.Definition.Name, Completed: time.Now()}}
+	for _, s := range plan.Steps {
+		next.Steps = append(next.Steps, cache.Step{
+			Name: s.Name, Stage: s.Stage, Platform: s.Platform, Index: s.Index, Total: s.Total, Line: s.Lines.From, Outcome: cache.Hit,
+		})
+	}
+	part := buildkit.Part{Plan: plan, Fates: make([]cache.Fate, len(plan.Ops)), Lines: make([]int, len(plan.Ops))}
+	for i, op := range plan.Ops {
+		part.Traits = append(part.Traits, op.Traits)
+		for _, s := range op.Steps {
+			part.Lines[i] = plan.Steps[s].Lines.From
+			if nodes[i].Forecast != cache.WillMiss {
+				continue
+			}
+			part.Fates[i], next.Steps[s].Outcome = cache.Made, cache.Executed
+			if nodes[i].Cause == cache.TakesInput {
+				next.Steps[s].Outcome = cache.Cascaded
+			}
+		}
+	}
+	return next, part
+}
+
+// givenBy returns the evidence of a build of def that no step of it adds to: its args and
+// its Dockerfile.
+func (d *Daemon) givenBy(def buildctx.Definition) cache.Evidence {
+	e := cache.Evidence{Args: map[string]string{}}
+	for name, value := range def.Args {
+		e.Args[name] = d.store.Digest(value)
+	}
+	if text, err := def.DockerfileText(); err == nil {
+		e.Dockerfile = d.outline(def, text)
+	}
+	return e
 }

@@ -185,9 +185,7 @@ func (d *Daemon) needs(ctx context.Context, node *buildkit.Builder) needs {
 				continue
 			}
 			plan := b.Selection.Plan
-			site := siteOf(node, known.copies, b.Definition)
-			keys := cache.Keys(plan.Ops, repo.contents.Content(ctx, plan, b.Definition.Name, site, s.picture))
-			g := cache.NewGraph(plan, keys, layered(node)).Planned(plan)
+			g := d.graphOf(ctx, node, repo, s.picture, b)
 			for _, r := range known.Results(g) {
 				n.results[r.Record] = append(n.results[r.Record], r)
 			}
