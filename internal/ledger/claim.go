@@ -8,24 +8,23 @@ import (
 	"github.com/stokerd/stoker/cache/buildkit"
 )
 
-// A reuse is a build's taking of a result, which the builder lists as record.
+// A reuse is the use of a result by a build that did not make it.
 type reuse struct {
-	record string
-	run    buildkit.Run
-	late   bool // the builder could not be asked after it
+	record string       // what the builder lists the result as
+	run    buildkit.Run // when it was used
+	late   bool         // the builder could not be asked for its list soon after that
 }
 
-// A claim is what is known of a result that was reused and that nobody saw being
-// made, or that another was made beside: it is one of those that were listed alike
-// after that build, told by when they were made. It is there while they all are, and
-// gone when they are. There are none where what was reused was listed as something
-// else.
+// A claim is what is known of a result that nobody saw being made, or that cannot be told
+// from another: it is one of those that were listed as record after the build, made at
+// the given times. The result is there while all of them are listed, and gone when none
+// is. Without times nothing is known, as when the result is listed as something else.
 type claim struct {
 	record  string
 	created []time.Time // sorted
 }
 
-// life says whether the result is held.
+// life returns whether the builder has the result.
 func (c claim) life(held listing) cache.Life {
 	listed := 0
 	for _, at := range c.created {
@@ -50,9 +49,9 @@ func better(a, b cache.Life) cache.Life {
 	return a
 }
 
-// settle enters in m what claims say of results, and finds out which of those that
-// were reused were not known.
-func (l *Ledger) settle(held listing, m matching) {
+// applyClaims adds to m what claims say of results, and makes claims for the results that
+// were reused since the last list and that no known execution made.
+func (l *Ledger) applyClaims(held listing, m matching) {
 	for key, c := range l.claims {
 		life := c.life(held)
 		m.lives[key] = better(m.lives[key], life)
@@ -84,10 +83,9 @@ func (l *Ledger) settle(held listing, m matching) {
 	clear(l.reused)
 }
 
-// mix makes claims of what executions made where one of the results is gone, or where
-// somebody else made one at the same time, as a build that failed does: nothing tells
-// which is whose.
-func (l *Ledger) mix(m mixture) {
+// claimMixture replaces what is known of the executions of a mixture by claims, because
+// one of its results is gone and nothing tells whose that was.
+func (l *Ledger) claimMixture(m mixture) {
 	for _, e := range m.executions {
 		made := entry{m.record, e.run}
 		for _, key := range e.keys {
@@ -109,10 +107,10 @@ func (l *Ledger) mix(m mixture) {
 	}
 }
 
-// adopt takes for the result that was reused the only one listed like it that
-// nobody saw being made, and reports whether there is one and the reused one cannot be
-// another. No other key may claim it, or was reused at that time: what a key takes that
-// has a known result may be a later one.
+// adopt looks for the result that was reused among those listed as its record. If just one
+// of them was made by no known execution, and the reused one can be no other, it becomes
+// the key's result. The caller has seen to it that no other key claims a result of that
+// record.
 func (l *Ledger) adopt(key cache.KeyID, r reuse, held listing, m matching) bool {
 	open := slices.DeleteFunc(slices.Clone(held[r.record]), func(h buildkit.Held) bool { return m.explained[h] })
 	if len(open) != 1 || !r.took(open[0]) {
@@ -127,7 +125,7 @@ func (l *Ledger) adopt(key cache.KeyID, r reuse, held listing, m matching) bool 
 	return true
 }
 
-// claim returns that on what is listed after the reuse.
+// claim returns the claim to what may have been reused of what is listed now.
 func (r reuse) claim(held listing) claim {
 	c := claim{record: r.record}
 	for _, h := range held[r.record] {

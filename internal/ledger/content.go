@@ -18,9 +18,9 @@ import (
 	"github.com/stokerd/stoker/internal/project"
 )
 
-// A Reader computes the digests of what builds of one repository take. What it
-// has read once it reads again only where it changed, for as long as builds ask for
-// it. It is safe for concurrent use.
+// A Reader computes the digests of the files that builds of one repository take. It
+// remembers what it read last, and reads again only what has changed. It is safe for
+// concurrent use.
 type Reader struct {
 	// Worked is told what each reading took; nil for nobody. It is set before the
 	// first use.
@@ -30,34 +30,35 @@ type Reader struct {
 	edits map[string]content.Edit // see With
 }
 
-// readings are what was read last.
+// readings are the last manifests that were made.
 type readings struct {
-	mu   sync.Mutex // guards the fields below
-	last map[string]reading
-	turn int // counts readings
+	mu   sync.Mutex         // guards the fields below
+	last map[string]reading // by directory and the paths that are asked for
+	turn int                // counts readings
 }
 
-// A reading is what was made last of a request, and in which turn.
+// A reading is the last manifest of a request, and the turn in which it was made.
 type reading struct {
 	manifest *content.Manifest
 	turn     int
 }
 
-// spare is how many readings are kept beyond those of the builds that there are: of
-// pictures that a build began with, and of other clients' requests.
+// spare is how many readings are kept beyond one for each request of the repository's
+// builds: for the pictures that running builds began with, and for other clients'
+// requests.
 const spare = 8
 
 // NewReader returns a reader that remembers nothing.
 func NewReader() *Reader { return &Reader{readings: &readings{last: map[string]reading{}}} }
 
 // With returns a reader for builds that are sent some files, by absolute path, with
-// other texts; their pictures have those of ignore files already. The two share what
-// they have read.
+// other texts. It takes it that their pictures were made with the texts of edited ignore
+// files. The two readers share what they have read.
 func (r *Reader) With(edits map[string]content.Edit) *Reader {
 	return &Reader{Worked: r.Worked, readings: r.readings, edits: edits}
 }
 
-// edited returns m, which is of a local context, with what is edited in it.
+// edited returns m, the manifest of a local context, with the reader's edits.
 func (r *Reader) edited(m *content.Manifest, local buildctx.Local, request dockerfile.Request) (*content.Manifest, error) {
 	if len(r.edits) == 0 {
 		return m, nil
@@ -84,15 +85,15 @@ func (r *Reader) edited(m *content.Manifest, local buildctx.Local, request docke
 	return m.Edited(inside)
 }
 
-// before returns what was made last of a request, nil if that is not known.
+// before returns the last manifest of a request, nil if there is none.
 func (r *readings) before(key string) *content.Manifest {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.last[key].manifest
 }
 
-// keep remembers what was made of a request, and drops what was not asked for of
-// late: each keeps the picture alive that it was made of.
+// keep remembers the manifest of a request and drops the oldest ones, each of which keeps
+// alive the picture that it was made of.
 func (r *readings) keep(key string, m *content.Manifest, p *project.Picture) {
 	most := spare
 	for _, b := range p.Builds {
@@ -110,24 +111,24 @@ func (r *readings) keep(key string, m *content.Manifest, p *project.Picture) {
 	}
 }
 
-// What is not known of the files that a build took. Test with errors.Is.
+// Why it is not known which files a build took. Test with errors.Is.
 var (
-	// ErrUnseen: no picture shows them.
+	// ErrUnseen says that no picture shows them.
 	ErrUnseen = errors.New("nobody saw what was sent")
-	// ErrMoving: they changed while they were sent.
+	// ErrMoving says that they changed while they were sent.
 	ErrMoving = errors.New("it is not known which state of the files was sent")
 )
 
-// Content answers for the requests of a plan with what they brought of the build
-// that has the given name, at a time during which the repository had all of the
-// pictures: what differs between them is not known, nor is what differs between
-// them and what the builder may have instead.
+// Content returns the digests of what the build of the given name sent for the requests
+// of plan, while the repository went through all of the pictures. Where the pictures
+// differ, or where the builder may have something else than what was sent, the digest is
+// not known and an error says why.
 func (r *Reader) Content(ctx context.Context, plan *dockerfile.Plan, name string, site Site, pictures ...*project.Picture) cache.ContentFunc {
 	return r.Sent(ctx, plan, name, pictures...).Built(plan, site)
 }
 
-// Built answers for the requests with what the builder that was sent them has, as
-// far as that is known.
+// Built returns the digests of what the builder at site has after it was sent the
+// requests of plan, as far as that is known.
 func (s *Sent) Built(plan *dockerfile.Plan, site Site) cache.ContentFunc {
 	held := map[int][]*content.Manifest{}
 	return func(request int, selected []dockerfile.Selector) (string, error) {
@@ -152,14 +153,14 @@ func (s *Sent) Built(plan *dockerfile.Plan, site Site) cache.ContentFunc {
 	}
 }
 
-// Sent is what the requests of a plan brought. It is read when it is asked for, and
-// not safe for concurrent use.
+// Sent is what a build sent for the requests of a plan, by index in there. Files are read
+// when they are asked for. It is not safe for concurrent use.
 type Sent struct {
 	read      func(request int) ([]*content.Manifest, error)
-	manifests map[int][]*content.Manifest
-	errs      map[int]error
-	past      bool                  // nobody looked: see Before
-	blurs     map[int]*content.Blur // of a past build
+	manifests map[int][]*content.Manifest // that were read, one for each picture
+	errs      map[int]error               // of those that could not be
+	past      bool                        // nobody saw the build run: see Before
+	blurs     map[int]*content.Blur       // of a past build
 }
 
 // Sent returns what the requests of a plan brought: see Content.
@@ -180,8 +181,8 @@ func newSent(read func(request int) ([]*content.Manifest, error)) *Sent {
 	return &Sent{read: read, manifests: map[int][]*content.Manifest{}, errs: map[int]error{}, blurs: map[int]*content.Blur{}}
 }
 
-// of returns the manifests of a request at all times.
-func (s *Sent) of(request int) ([]*content.Manifest, error) {
+// at returns the manifests of a request, one for each picture.
+func (s *Sent) at(request int) ([]*content.Manifest, error) {
 	if _, read := s.manifests[request]; !read && s.errs[request] == nil {
 		s.manifests[request], s.errs[request] = s.read(request)
 		if len(s.manifests[request]) == 0 && s.errs[request] == nil {
@@ -193,7 +194,7 @@ func (s *Sent) of(request int) ([]*content.Manifest, error) {
 
 // Digest is a cache.ContentFunc.
 func (s *Sent) Digest(request int, selected []dockerfile.Selector) (string, error) {
-	manifests, err := s.of(request)
+	manifests, err := s.at(request)
 	if err != nil {
 		return "", err
 	}

@@ -21,7 +21,7 @@ func TestForgets(t *testing.T) {
 		}, Targets: []int{2}}
 	}
 	l := New(func(s string) string { return s })
-	l.most, l.lag = 40, 0
+	l.maxKeys, l.lag = 40, 0
 	kept := Disk{}
 	var held []buildkit.Held
 	build := func(n int) {
@@ -53,10 +53,10 @@ func TestForgets(t *testing.T) {
 		build(n)
 		held = held[max(0, len(held)-10):]
 	}
-	if size := l.mirror.Size(); size > l.most+1 { // one build finds out what leads nowhere, the next forgets it
+	if size := l.mirror.Size(); size > l.maxKeys+1 { // one build finds out what leads nowhere, the next forgets it
 		t.Errorf("%d keys are held", size)
 	}
-	if len(kept) > 8*l.most {
+	if len(kept) > 8*l.maxKeys {
 		t.Errorf("%d entries are kept", len(kept))
 	}
 	check(199, cache.WillHit)
@@ -73,7 +73,7 @@ func TestForgets(t *testing.T) {
 // builder may have it, and where it leads to one again, or to none only since, longer.
 func TestForgetsAfterTheBuilder(t *testing.T) {
 	l := New(func(s string) string { return s })
-	l.most, l.lag = 4, time.Hour
+	l.maxKeys, l.lag = 4, time.Hour
 	graph := func(files int) cache.Graph {
 		return cache.Graph{Nodes: []cache.Node{
 			{Digests: []string{"base"}}, {},

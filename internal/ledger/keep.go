@@ -45,8 +45,8 @@ func (s *Snapshots) Save(anew bool, put func(changes iter.Seq2[string, []byte]) 
 	return nil
 }
 
-func changesOf(copies, kept map[string]held, yield func(string, []byte) bool) {
-	state := func(h held, i int) *content.Manifest {
+func changesOf(copies, kept map[string]snapshot, yield func(string, []byte) bool) {
+	state := func(h snapshot, i int) *content.Manifest {
 		if i < len(h.states) {
 			return h.states[i]
 		}
@@ -75,7 +75,7 @@ func changesOf(copies, kept map[string]held, yield func(string, []byte) bool) {
 	}
 }
 
-func union(a, b map[string]held) map[string]held {
+func union(a, b map[string]snapshot) map[string]snapshot {
 	all := maps.Clone(a)
 	maps.Copy(all, b)
 	return all
@@ -101,7 +101,7 @@ func LoadSnapshots(seal func(string) string, entries iter.Seq2[string, []byte]) 
 			continue
 		}
 		v := decoder{value, false}
-		h := held{sent: v.time()}
+		h := snapshot{sent: v.time()}
 		n := v.number()
 		if d.bad || len(d.b) > 0 || v.bad || len(v.b) > 0 || n > mostStates {
 			return NewSnapshots(seal), errDamaged

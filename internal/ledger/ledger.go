@@ -23,8 +23,8 @@ import (
 
 // A Ledger is of one builder. It is safe for concurrent use.
 type Ledger struct {
-	seal func(string) string
-	most int // keys that are held
+	seal    func(string) string
+	maxKeys int // the constant, but for tests
 	// lag is how long after a result went the builder may still have keys to it.
 	lag time.Duration
 
@@ -71,7 +71,7 @@ func window(run buildkit.Run) (start, end time.Time) {
 // the digest from it.
 func New(seal func(string) string) *Ledger {
 	return &Ledger{
-		seal: seal, most: most, lag: lag, entries: map[cache.KeyID][]entry{}, claims: map[cache.KeyID]claim{}, reused: map[cache.KeyID]reuse{},
+		seal: seal, maxKeys: maxKeys, lag: lag, entries: map[cache.KeyID][]entry{}, claims: map[cache.KeyID]claim{}, reused: map[cache.KeyID]reuse{},
 		luck: map[string]cache.Luck{}, foreign: map[string]bool{}, changes: map[string][]byte{},
 	}
 }
@@ -265,12 +265,12 @@ func (l *Ledger) list(held []buildkit.Held, learned int) {
 	}
 	for _, mixed := range l.mixed {
 		if mixed.lost(byRecord) {
-			l.mix(mixed)
+			l.claimMixture(mixed)
 		}
 	}
-	l.holds(byRecord)
+	l.checkRepeats(byRecord)
 	m := l.match(byRecord)
-	l.settle(byRecord, m)
+	l.applyClaims(byRecord, m)
 	l.setMixed(m.mixed)
 	l.foreign = m.foreign(byRecord)
 	l.become(l.mirror.Mark(m.lives))
@@ -335,9 +335,9 @@ func (l *Ledger) Luck(g cache.Graph) []cache.Luck {
 	return list
 }
 
-// most is how many keys a ledger holds: those of some thousand builds, in about
+// maxKeys is how many keys a ledger keeps: those of some thousand builds, in about
 // 10 MB.
-const most = 20_000
+const maxKeys = 20_000
 
 // lag is that of BuildKit: it looks for keys without a result as soon as it has pruned,
 // when it starts, and five minutes after it collected garbage, which takes a while
@@ -351,11 +351,11 @@ const lag = 10 * time.Minute
 // and what the builder holds is nobody's again.
 func (l *Ledger) forget() {
 	size := l.mirror.Size()
-	if size <= l.most && len(l.luck) <= l.most {
+	if size <= l.maxKeys && len(l.luck) <= l.maxKeys {
 		return
 	}
 	dead := l.mirror.DeadEnds()
-	if size-len(dead) > l.most || size > 2*l.most || len(l.luck) > l.most {
+	if size-len(dead) > l.maxKeys || size > 2*l.maxKeys || len(l.luck) > l.maxKeys {
 		fresh := New(l.seal)
 		l.mirror, l.entries, l.claims, l.reused = fresh.mirror, fresh.entries, fresh.claims, fresh.reused
 		l.luck, l.foreign, l.mixed, l.repeats, l.dead = fresh.luck, fresh.foreign, nil, nil, nil
@@ -392,7 +392,7 @@ func (l *Ledger) forget() {
 		}
 		return strings.Compare(string(a), string(b))
 	})
-	dead = dead[:max(0, min(len(dead), size-l.most*3/4))]
+	dead = dead[:max(0, min(len(dead), size-l.maxKeys*3/4))]
 	l.become(l.mirror.Forget(dead))
 	for _, key := range dead {
 		l.setEntries(key, nil)

@@ -9,29 +9,30 @@ import (
 	"github.com/stokerd/stoker/cache/buildkit"
 )
 
-// A listing is what a builder lists, by what it is listed as.
+// A listing is what a builder lists as held, by record.
 type listing map[string][]buildkit.Held
 
-// An execution is one of an operation, with the keys of its result.
+// An execution is one run of an operation that was observed.
 type execution struct {
 	run  buildkit.Run
-	keys []cache.KeyID
-	// It made one of the results from first on, and before end, of those that are
-	// listed like it, by when they were made.
+	keys []cache.KeyID // of its result
+	// Of the results that are listed as its record, sorted by when they were made, it
+	// made one in [first, end).
 	first, end int
 }
 
-// A matching is what of a listing is known to be the result of what.
+// A matching says which of the results that a builder lists known executions made.
 type matching struct {
 	lives     map[cache.KeyID]cache.Life // of every key that has entries
 	explained map[buildkit.Held]bool     // a known execution may have made it
-	owned     map[buildkit.Held]bool     // a known execution made it
-	surplus   map[string]bool            // by record: more of these than known executions can have made
-	mixed     []mixture                  // what cannot be told apart from others' once one of it is gone
+	owned     map[buildkit.Held]bool     // a known execution did make it
+	surplus   map[string]bool            // by record: more results than known executions can have made
+	mixed     []mixture
 }
 
-// A mixture is results that are listed as record, which known executions made, all of
-// which may be there, and others.
+// A mixture is a group of results that are listed as the same record and were made at
+// about the same time: one by each of the executions, and others by somebody else.
+// Nothing tells them apart, so once one is gone it could be any (see claimMixture).
 type mixture struct {
 	record     string
 	held       []buildkit.Held
@@ -47,10 +48,11 @@ func (m mixture) lost(held listing) bool {
 	return !stillThere(m.held, held[m.record], runs)
 }
 
-// stillThere reports whether all of was, which are listed alike, can be among now. A
-// builder lists what files were copied to by when that was begun, or, while it is in
-// use, by when it was done (BuildKit: cache.cacheManager.DiskUsage, equalMutable): both
-// lie within the run that made it, which may be one of runs.
+// stillThere reports whether each of was can be among now; all are listed as the same
+// record. One result may have two times: a builder lists that of a COPY by when it was
+// begun or, while it is in use, by when it was done (BuildKit:
+// cache.cacheManager.DiskUsage, equalMutable). Both lie within the run that made it,
+// which may be one of runs.
 func stillThere(was, now []buildkit.Held, runs []buildkit.Run) bool {
 	byTime := func(list []buildkit.Held) []buildkit.Held {
 		return slices.SortedFunc(slices.Values(list), func(a, b buildkit.Held) int { return a.Created.Compare(b.Created) })
@@ -74,7 +76,7 @@ func mayMake(run buildkit.Run, h buildkit.Held) bool {
 	return !h.Created.Before(start) && h.Created.Before(end)
 }
 
-// match finds out which of the results that are known the builder lists.
+// match finds out which of the known results the builder lists.
 func (l *Ledger) match(held listing) matching {
 	m := matching{
 		lives: map[cache.KeyID]cache.Life{}, explained: map[buildkit.Held]bool{}, owned: map[buildkit.Held]bool{}, surplus: map[string]bool{},
@@ -103,7 +105,8 @@ func (l *Ledger) match(held listing) matching {
 	return m
 }
 
-// matchRecord matches what is listed as record.
+// matchRecord matches the results that are listed as record with the runs that may have
+// made them. Executions whose results cannot be told apart by time are a group.
 func (m *matching) matchRecord(record string, held []buildkit.Held, runs map[buildkit.Run]*execution) {
 	held = slices.SortedFunc(slices.Values(held), func(a, b buildkit.Held) int { return a.Created.Compare(b.Created) })
 	after := func(h buildkit.Held, at time.Time) int { return h.Created.Compare(at) }
@@ -128,7 +131,7 @@ func (m *matching) matchRecord(record string, held []buildkit.Held, runs map[bui
 		}
 		near := held[list[0].first:end]
 		made := makers(list[:n], end)
-		m.settle(near, list[:n], made)
+		m.attribute(near, list[:n], made)
 		m.surplus[record] = m.surplus[record] || made < len(near)
 		if made < len(near) && made == n {
 			m.mixed = append(m.mixed, mixture{record, near, list[:n]})
@@ -137,8 +140,9 @@ func (m *matching) matchRecord(record string, held []buildkit.Held, runs map[bui
 	}
 }
 
-// makers returns of how many of the executions, by first, results before end can be
-// there at once: each made one.
+// makers returns how many of the executions, which are sorted by first, can each have
+// made a result of their own among those before end. Each result goes to the execution
+// whose time for one ends first.
 func makers(executions []*execution, end int) (n int) {
 	open := slices.Clone(executions)
 	for i := executions[0].first; i < end; i++ {
@@ -157,8 +161,8 @@ func makers(executions []*execution, end int) (n int) {
 	return n
 }
 
-// foreign reports of what is listed as each record whether something made one of
-// them that is not known.
+// foreign reports for each record whether something unknown made one of the results that
+// are listed as it.
 func (m *matching) foreign(held listing) map[string]bool {
 	foreign := map[string]bool{}
 	for record, list := range held {
@@ -167,11 +171,10 @@ func (m *matching) foreign(held listing) map[string]bool {
 	return foreign
 }
 
-// settle matches executions that ran at about the same time with the results that
-// one or the other of them made; made is of how many of them results are there at
-// most. Where results of several keys are listed alike, as of one RUN in two stages,
-// and one is gone, nothing tells which.
-func (m *matching) settle(held []buildkit.Held, executions []*execution, made int) {
+// attribute notes that a group of executions made the results in held; made is how many
+// of the executions can have a result there. If that is not all of them and they have
+// different keys, as one RUN in two stages does, nothing tells whose result is gone.
+func (m *matching) attribute(held []buildkit.Held, executions []*execution, made int) {
 	life, only := cache.Live, executions[0].keys
 	for _, e := range executions {
 		if !slices.Equal(e.keys, only) && made < len(executions) {

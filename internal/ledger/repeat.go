@@ -12,26 +12,29 @@ import (
 	"github.com/stokerd/stoker/cache/buildkit"
 )
 
-// A repeat is a build that succeeded. A build of the same graph executes nothing while
-// the builder holds all that it held of it then, however that was found: also where the
-// mirror does not know which of several results it was.
+// A repeat is a build that succeeded. As long as the builder still has all the results that
+// it had for that build, another build of the same graph executes nothing, even where the
+// mirror does not know which of several results is taken.
 type repeat struct {
-	graph   string
+	graph   string // see identity
 	learned time.Time
-	records []string        // until the builder was asked what it holds
-	uses    []use           // the same
-	held    []buildkit.Held // then these, of which Record and Created are known
-	listed  bool
+	listed  bool // the builder has listed what it holds since the build
+
+	// Until then:
+	records []string
+	uses    []use
+	// From then on:
+	held []buildkit.Held // their Record and Created
 }
 
-// A use is a build's making or taking of a result.
+// A use is a result that a build made or took.
 type use struct {
 	reuse
 	made bool
 }
 
-// of reports whether it may be that of h.
-func (u use) of(h buildkit.Held) bool {
+// mayBeOf reports whether h may be the result that was used.
+func (u use) mayBeOf(h buildkit.Held) bool {
 	if !u.made {
 		return u.took(h)
 	}
@@ -41,7 +44,7 @@ func (u use) of(h buildkit.Held) bool {
 // mostRepeats is how many of the latest builds are remembered.
 const mostRepeats = 64
 
-// remember notes a build that was just learned, of which g and records are sealed.
+// remember notes a build that was just learned. g and records are its own, sealed.
 func (l *Ledger) remember(g cache.Graph, records []string, b Build) {
 	graph := identity(g)
 	if graph == "" {
@@ -71,8 +74,9 @@ func (l *Ledger) dropRepeats(gone func(*repeat) bool) {
 	})
 }
 
-// holds enters a listing: builds of which something is gone are forgotten.
-func (l *Ledger) holds(held listing) {
+// checkRepeats forgets builds of whose results one is no longer listed, and notes what
+// is listed for those that were learned since the last list.
+func (l *Ledger) checkRepeats(held listing) {
 	runs := map[string][]buildkit.Run{}
 	if len(l.repeats) > 0 {
 		for _, entries := range l.entries {
@@ -109,8 +113,8 @@ func (l *Ledger) holds(held listing) {
 	}
 }
 
-// complete reports whether all that the build made or took is listed: something may have
-// been pruned as soon as it ended.
+// complete reports whether all that the build made or took is listed. It may not be: a
+// prune can follow at once.
 func (r *repeat) complete(held listing) bool {
 	uses := map[string][]use{}
 	for _, u := range r.uses {
@@ -119,7 +123,7 @@ func (r *repeat) complete(held listing) bool {
 	for record, list := range uses {
 		n := 0
 		for _, h := range held[record] {
-			if slices.ContainsFunc(list, func(u use) bool { return u.of(h) }) {
+			if slices.ContainsFunc(list, func(u use) bool { return u.mayBeOf(h) }) {
 				n++
 			}
 		}
@@ -152,8 +156,8 @@ func (l *Ledger) isRepeat(g cache.Graph) bool {
 	return graph != "" && slices.ContainsFunc(l.repeats, func(r *repeat) bool { return r.listed && r.graph == graph })
 }
 
-// identity stands for all of a graph that decides what is reused; "" if something of it
-// is not known, or is not to be reused.
+// identity returns a digest of all of a graph that decides what is reused; "" if part of
+// it is not known, or must not be reused.
 func identity(g cache.Graph) string {
 	of := make([]string, len(g.Nodes))
 	for i, n := range g.Nodes {

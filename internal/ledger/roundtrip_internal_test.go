@@ -22,7 +22,7 @@ func TestLoadedIsWhatWasSaved(t *testing.T) {
 	for seed := range randtest.Seeds(t, 40, 2000) {
 		r := rand.New(rand.NewPCG(seed, 11))
 		l, kept := New(seal), Disk{}
-		l.most, l.lag = 10+r.IntN(40), time.Duration(r.IntN(2))*time.Hour
+		l.maxKeys, l.lag = 10+r.IntN(40), time.Duration(r.IntN(2))*time.Hour
 		at := time.Unix(1_700_000_000, 0).UTC()
 		var held []buildkit.Held
 		for step := range 30 {

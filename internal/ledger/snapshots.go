@@ -29,23 +29,23 @@ type Sender struct {
 type Snapshots struct {
 	seal func(string) string
 
-	mu     sync.Mutex // guards the fields below
-	copies map[string]held
-	kept   map[string]held // as they are stored: see Save
-	behind bool            // builds may have sent files that are not accounted for
-	noted  int             // how many sendings were, since the start
+	mu     sync.Mutex          // guards the fields below
+	copies map[string]snapshot // by sender, sealed because its key names a directory
+	kept   map[string]snapshot // as they are stored: see Save
+	behind bool                // builds may have sent files that are not accounted for
+	noted  int                 // how many sendings were, since the start
 }
 
-// A held is a copy. By sender, sealed: its key names a directory.
-type held struct {
-	states []*content.Manifest
-	sent   time.Time // when it was last written to
+// A snapshot is the builder's copy of what one sender sent.
+type snapshot struct {
+	states []*content.Manifest // one of which it is
+	sent   time.Time           // when the sender last sent
 }
 
 // NewSnapshots returns those of a builder that was sent nothing. seal is that of a
 // [Ledger].
 func NewSnapshots(seal func(string) string) *Snapshots {
-	return &Snapshots{seal: seal, copies: map[string]held{}, kept: map[string]held{}}
+	return &Snapshots{seal: seal, copies: map[string]snapshot{}, kept: map[string]snapshot{}}
 }
 
 func (s *Snapshots) sealed(from Sender) string {
@@ -147,7 +147,7 @@ func (s *Snapshots) enter(from Sender, manifests []*content.Manifest, perhaps bo
 			}
 		}
 	}
-	s.copies[sealed] = held{states[:min(len(states), mostStates)], time.Now()}
+	s.copies[sealed] = snapshot{states[:min(len(states), mostStates)], time.Now()}
 }
 
 // know reports whether a copy of one of the senders is known.
