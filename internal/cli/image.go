@@ -86,21 +86,14 @@ func (s *imageSource) register(cmd *cobra.Command) {
 
 func (c *imageOptions) run(cmd *cobra.Command, ref string) error {
 	ctx := cmd.Context()
+	if err := c.check(); err != nil {
+		return err
+	}
 	gates, file, err := c.gates()
 	if err != nil {
 		return err
 	}
-	scope := image.Scope(c.secrets)
-	if !slices.Contains([]image.Scope{image.AppSecrets, image.AllSecrets, image.NoSecrets}, scope) {
-		return usage("one of app, all and off", "--secrets: there is no %q", c.secrets)
-	}
-	if c.depth < 0 || c.top < 0 || c.layer < 0 {
-		return usage("", "--layer, --depth and --top cannot be negative")
-	}
-	if err := c.checkSigner(); err != nil {
-		return err
-	}
-	o := image.Options{Secrets: scope}
+	o := image.Options{Secrets: image.Scope(c.secrets)}
 	if c.base != "" {
 		if o.Base, err = c.open(ctx, c.options, c.base); err != nil {
 			return err
@@ -119,16 +112,8 @@ func (c *imageOptions) run(cmd *cobra.Command, ref string) error {
 	if answer.Signature, err = c.signature(ctx, a.Pinned); err != nil {
 		return err
 	}
-	if c.layer > 0 {
-		limit := 0
-		if c.out.height > 0 && !c.all && !c.json && c.depth == 0 {
-			limit = max((c.out.height-8)*3/4, 10)
-		}
-		nodes, err := a.Tree(c.layer, c.depth, limit)
-		if err != nil {
-			return err
-		}
-		answer.Tree = report.ImageTree(c.layer, nodes)
+	if answer.Tree, err = c.tree(a); err != nil {
+		return err
 	}
 	if c.json {
 		err = c.out.json(answer)
@@ -141,7 +126,35 @@ func (c *imageOptions) run(cmd *cobra.Command, ref string) error {
 	return err
 }
 
-// checkSigner finds what is wrong with --signed-by before an image is read.
+// check finds what is wrong with the flags before an image is read.
+func (c *imageOptions) check() error {
+	if !slices.Contains([]image.Scope{image.AppSecrets, image.AllSecrets, image.NoSecrets}, image.Scope(c.secrets)) {
+		return usage("one of app, all and off", "--secrets: there is no %q", c.secrets)
+	}
+	if c.depth < 0 || c.top < 0 || c.layer < 0 {
+		return usage("", "--layer, --depth and --top cannot be negative")
+	}
+	return c.checkSigner()
+}
+
+// tree returns what is in the layer of --layer, nil without the flag. On a terminal it is
+// limited to what the screen has room for below the summary, unless a depth was given.
+func (c *imageOptions) tree(a *image.Analysis) (*api.ImageTree, error) {
+	if c.layer == 0 {
+		return nil, nil
+	}
+	limit := 0
+	if c.out.height > 0 && !c.all && !c.json && c.depth == 0 {
+		limit = max((c.out.height-8)*3/4, 10)
+	}
+	nodes, err := a.Tree(c.layer, c.depth, limit)
+	if err != nil {
+		return nil, err
+	}
+	return report.ImageTree(c.layer, nodes), nil
+}
+
+// checkSigner is check for the flags about signatures.
 func (c *imageOptions) checkSigner() error {
 	switch {
 	case c.signer.By == "" && c.signer.Issuer != "":
@@ -175,7 +188,8 @@ func (c *imageOptions) signature(ctx context.Context, pinned string) (*api.Image
 	return s, ctx.Err()
 }
 
-// gates are the limits of the flags over those of dive's file. file is the one that was read.
+// gates returns the limits that the flags give, over those of dive's file. file is the one
+// that was read, "" for none.
 func (c *imageOptions) gates() (g image.Gates, file string, err error) {
 	if c.ci || c.diveFile != "" {
 		name := c.diveFile
@@ -193,42 +207,52 @@ func (c *imageOptions) gates() (g image.Gates, file string, err error) {
 			return g, "", usage("", "--ci-config: there is no file %s", name)
 		}
 	}
-	size := func(flag, text string, into **int64) {
-		if text == "" || err != nil {
-			return
-		}
-		n, bad := config.ParseSize(text)
-		if bad != nil {
-			err = usage("write it like 200MB or 1.5GiB", "--%s: %v", flag, bad)
-			return
-		}
-		*into = &n
-		if text == "off" {
-			*into = nil
+	for _, err := range []error{
+		setSize(&g.MaxSize, "max-size", c.maxSize),
+		setRatio(&g.LowestEfficiency, "min-efficiency", c.efficiency),
+		setSize(&g.HighestWastedBytes, "max-wasted", c.wasted),
+		setRatio(&g.HighestUserWastedPercent, "max-user-wasted", c.userWasted),
+	} {
+		if err != nil {
+			return g, file, err
 		}
 	}
-	ratio := func(flag, text string, into **float64) {
-		if text == "" || err != nil {
-			return
-		}
-		n, bad := strconv.ParseFloat(text, 64)
-		if bad != nil || !(n >= 0 && n <= 1) {
-			err = usage("for example 0.95", "--%s: %q is not between 0 and 1", flag, text)
-			return
-		}
-		*into = &n
+	return g, file, nil
+}
+
+// setSize sets a limit to the size that was given with a flag, if any; "off" lifts it.
+func setSize(limit **int64, flag, text string) error {
+	if text == "" {
+		return nil
 	}
-	size("max-size", c.maxSize, &g.MaxSize)
-	ratio("min-efficiency", c.efficiency, &g.LowestEfficiency)
-	size("max-wasted", c.wasted, &g.HighestWastedBytes)
-	ratio("max-user-wasted", c.userWasted, &g.HighestUserWastedPercent)
-	return g, file, err
+	n, err := config.ParseSize(text)
+	if err != nil {
+		return usage("write it like 200MB or 1.5GiB", "--%s: %v", flag, err)
+	}
+	*limit = &n
+	if text == "off" {
+		*limit = nil
+	}
+	return nil
+}
+
+// setRatio sets a limit to the part of one that was given with a flag, if any.
+func setRatio(limit **float64, flag, text string) error {
+	if text == "" {
+		return nil
+	}
+	n, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(n >= 0 && n <= 1) { // which also refuses NaN
+		return usage("for example 0.95", "--%s: %q is not between 0 and 1", flag, text)
+	}
+	*limit = &n
+	return nil
 }
 
 // open finds an image; the caller closes it.
 func (s *imageSource) open(ctx context.Context, o *options, ref string) (*image.Image, error) {
 	where := image.OpenOptions{Platform: s.platform, Dir: o.Dir}
-	// Why there is no way to an engine matters only to who asked for it.
+	// Why there is no way to an engine matters only to those who ask for one.
 	where.Engine, where.NoEngine = o.surroundings().Engine()
 	return image.Open(ctx, ref, where)
 }

@@ -16,15 +16,12 @@ import (
 // mostShown is how many differences of a suggestion are shown to people.
 const mostShown = 20
 
-// proven verifies what was asked for, enters what was found into answer, and
-// reports whether nothing speaks against any of it. Suggestions that make another
-// image are withdrawn.
+// proven verifies the suggestions that were asked for and enters the outcomes into answer;
+// suggestions that make another image are withdrawn. It reports whether nothing speaks
+// against any of them.
 func (s *suggestOptions) proven(ctx context.Context, query api.Query, answer *api.Suggest) (bool, error) {
-	list := applicable(*answer)
-	if s.apply {
-		list = s.wanted(*answer)
-	}
-	if !s.verify && !s.apply || s.noVerify || len(list) == 0 {
+	list := s.toProve(*answer)
+	if len(list) == 0 {
 		return true, nil
 	}
 	if s.apply {
@@ -37,41 +34,10 @@ func (s *suggestOptions) proven(ctx context.Context, query api.Query, answer *ap
 			return false, err
 		}
 	}
-	req := api.VerifyRequest{Query: query, IfAllowed: !s.verify}
-	req.Names = nil // the others of the same Dockerfile are concerned as well
-	var diffs []string
-	for _, one := range list {
-		if !slices.Contains(diffs, one.Diff) {
-			diffs = append(diffs, one.Diff)
-			req.Candidates = append(req.Candidates, one.Changes)
-		}
-	}
-	if s.all {
-		req.Candidates = [][]api.FileChange{answer.Changes}
-	}
-	var err error
-	if req.Secrets, req.SSH, err = s.offer.read(s.options); err != nil {
-		return false, err
-	}
-	found := map[string]*api.Verification{}
-	_, err = ask(ctx, s.options, query.AdHoc != nil, func(src source) (struct{}, error) {
-		return struct{}{}, src.Verify(ctx, req, func(e api.VerifyEvent) {
-			switch {
-			case e.Verification != nil && s.all:
-				for _, diff := range diffs {
-					found[diff] = e.Verification
-				}
-				return
-			case e.Verification != nil && e.Candidate < len(diffs):
-				found[diffs[e.Candidate]] = e.Verification
-				return
-			}
-			s.progress(e)
-		})
-	})
-	var no *api.Error
-	if !s.verify && errors.As(err, &no) && (no.Code == api.NotAllowed || no.Code == api.NoBuilder) {
-		s.err.line("not proven by a build: " + visible(no.Message, nil))
+	found, err := s.verifyAll(ctx, query, *answer, list)
+	var refused *api.Error
+	if !s.verify && errors.As(err, &refused) && (refused.Code == api.NotAllowed || refused.Code == api.NoBuilder) {
+		s.err.line("not proven by a build: " + visible(refused.Message, nil))
 		s.hint("stoker suggest --verify builds and compares, for that run only")
 		return true, nil
 	}
@@ -85,6 +51,56 @@ func (s *suggestOptions) proven(ctx context.Context, query api.Query, answer *ap
 		}
 	}
 	return true, nil
+}
+
+// toProve returns the suggestions that the flags want verified.
+func (s *suggestOptions) toProve(answer api.Suggest) []api.Suggestion {
+	switch {
+	case s.noVerify:
+		return nil
+	case s.apply:
+		return s.wanted(answer)
+	case s.verify:
+		return applicable(answer)
+	}
+	return nil
+}
+
+// verifyAll has the suggestions in list built and compared, one after the other or, with
+// --all, together. It returns the outcomes by diff.
+func (s *suggestOptions) verifyAll(ctx context.Context, query api.Query, answer api.Suggest, list []api.Suggestion) (map[string]*api.Verification, error) {
+	req := api.VerifyRequest{Query: query, IfAllowed: !s.verify}
+	req.Names = nil // other definitions of the same Dockerfile are concerned as well
+	var diffs []string
+	for _, one := range list {
+		if !slices.Contains(diffs, one.Diff) {
+			diffs = append(diffs, one.Diff)
+			req.Candidates = append(req.Candidates, one.Changes)
+		}
+	}
+	if s.all {
+		req.Candidates = [][]api.FileChange{answer.Changes}
+	}
+	var err error
+	if req.Secrets, req.SSH, err = s.offer.read(s.options); err != nil {
+		return nil, err
+	}
+	found := map[string]*api.Verification{}
+	_, err = ask(ctx, s.options, query.AdHoc != nil, func(src source) (struct{}, error) {
+		return struct{}{}, src.Verify(ctx, req, func(e api.VerifyEvent) {
+			switch {
+			case e.Verification == nil || !s.all && e.Candidate >= len(diffs):
+				s.progress(e)
+			case s.all:
+				for _, diff := range diffs {
+					found[diff] = e.Verification
+				}
+			default:
+				found[diffs[e.Candidate]] = e.Verification
+			}
+		})
+	})
+	return found, err
 }
 
 // applicable returns the suggestions whose image is said to stay the same.
