@@ -23,21 +23,21 @@ type taker struct {
 	exclude *ignore.Matcher
 }
 
-// takers are those of all steps that take from one context. They are immutable.
-type takers struct {
-	takes   []stepTake
-	sources [][]string // of each
-	list    []*taker   // of each
+// takers are the takers of all steps that take from one context, in the order of the
+// steps. They are immutable.
+type takers struct{ list []*stepTaker }
+
+// A stepTaker is the taker of one source of a step.
+type stepTaker struct {
+	step    int // index into the plan's steps
+	take    dockerfile.Take
+	sources []string // take.Path with links followed; nil is everything
+	*taker
 }
 
-// A stepTake is a take with its step's index.
-type stepTake struct {
-	step int
-	dockerfile.Take
-}
-
-// newTakers returns the takers of what plan takes from the context called local,
-// links in files followed: old itself if they are the same.
+// newTakers returns the takers of what plan takes from the context called local. old, if
+// it is not nil, is of the same plan, and is returned itself if links in files still lead
+// to the same sources.
 func newTakers(plan *dockerfile.Plan, local string, files fsutil.FS, old *takers) (*takers, error) {
 	k := &takers{}
 	for i, step := range plan.Steps {
@@ -50,30 +50,30 @@ func newTakers(plan *dockerfile.Plan, local string, files fsutil.FS, old *takers
 			if err != nil {
 				return nil, err
 			}
-			k.takes, k.sources = append(k.takes, stepTake{i, t}), append(k.sources, sources)
+			k.list = append(k.list, &stepTaker{step: i, take: t, sources: sources})
 		}
 	}
-	if old != nil && slices.EqualFunc(k.sources, old.sources, slices.Equal) {
+	sameSources := func(a, b *stepTaker) bool { return slices.Equal(a.sources, b.sources) }
+	if old != nil && slices.EqualFunc(k.list, old.list, sameSources) {
 		return old, nil
 	}
-	for i, t := range k.takes {
-		one, err := newTaker(t.Take, k.sources[i])
-		if err != nil {
+	for _, t := range k.list {
+		var err error
+		if t.taker, err = newTaker(t.take, t.sources); err != nil {
 			return nil, err
 		}
-		k.list = append(k.list, one)
 	}
 	return k, nil
 }
 
-// present shows the links and files that the ignore file leaves, as a builder
-// has them: a request follows links that are ignored, a step does not.
+// present shows only the files that the ignore file leaves in, as the builder has them. A
+// step cannot follow an ignored link, while a request for files can.
 type present struct {
 	fsutil.FS
 	matcher *ignore.Matcher
 }
 
-// Walk leaves directories in, below which something may be taken back.
+// Walk shows ignored directories too: a later pattern may take back what is in them.
 func (p present) Walk(ctx context.Context, target string, fn fs.WalkDirFunc) error {
 	return p.FS.Walk(ctx, target, func(name string, d fs.DirEntry, err error) error {
 		if d != nil && !d.IsDir() && p.matcher.Ignored(filepath.ToSlash(name)) {
@@ -86,8 +86,8 @@ func (p present) Walk(ctx context.Context, target string, fn fs.WalkDirFunc) err
 // steps returns the steps that take the file at name, which is sent.
 func (k *takers) steps(name string) []int {
 	var steps []int
-	for i, t := range k.takes {
-		if n := len(steps); (n == 0 || steps[n-1] != t.step) && k.list[i].takes(name) {
+	for _, t := range k.list {
+		if n := len(steps); (n == 0 || steps[n-1] != t.step) && t.takes(name) {
 			steps = append(steps, t.step)
 		}
 	}
@@ -96,18 +96,13 @@ func (k *takers) steps(name string) []int {
 
 // step reports whether one step takes the file at name.
 func (k *takers) step(step int, name string) bool {
-	for i, t := range k.takes {
-		if t.step == step && k.list[i].takes(name) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(k.list, func(t *stepTaker) bool { return t.step == step && t.takes(name) })
 }
 
-// Takers returns a function that lists the steps of plan, which is of another
-// text of the same definition's Dockerfile, that would take a file at name
-// below the root of one of the locals; like [Local.WouldTake] it is about the
-// rules. Where rules is not nil it stands in for the build context's ignore file.
+// Takers returns a function that lists the steps of plan that would take a file at name
+// below the root of one of the locals. plan is that of another text of the definition's
+// Dockerfile. Where rules is not nil it stands in for the build context's ignore file. As
+// with [Local.WouldTake], the file need not exist.
 func (s *Selection) Takers(plan *dockerfile.Plan, rules *ignore.File) (func(local, name string) []int, error) {
 	locals := map[string]Local{}
 	for _, l := range s.Locals() {
@@ -134,7 +129,8 @@ func (s *Selection) Takers(plan *dockerfile.Plan, rules *ignore.File) (func(loca
 	}, nil
 }
 
-// newTaker returns the taker of t; nil sources are everything.
+// newTaker returns the taker of t, whose sources are its path with links followed; nil
+// takes everything.
 func newTaker(t dockerfile.Take, sources []string) (*taker, error) {
 	k := &taker{all: sources == nil}
 	for _, s := range sources {
@@ -179,15 +175,15 @@ func (k *taker) takes(name string) bool {
 	}
 	parts := strings.Split(name, "/")
 	for _, glob := range k.globs {
-		if len(parts) >= len(glob) && match(glob, parts) && k.passes(strings.Join(parts[len(glob):], "/")) {
+		if matchesBeginning(glob, parts) && k.passes(strings.Join(parts[len(glob):], "/")) {
 			return true
 		}
 	}
 	return false
 }
 
-// passes applies the patterns of --parents and --exclude, which are relative to
-// what a source, or a wildcard in it, matched; they do not concern that itself
+// passes applies the patterns of --parents and --exclude to rel, a path below what a
+// source, or a wildcard in it, matched; "" is that itself, which they do not concern
 // (fsutil: copy.Copy).
 func (k *taker) passes(rel string) bool {
 	if rel == "" {
@@ -199,7 +195,12 @@ func (k *taker) passes(rel string) bool {
 	return k.exclude == nil || !k.exclude.Ignored(rel)
 }
 
-func match(glob, parts []string) bool {
+// matchesBeginning reports whether the components of a pattern match the first components
+// of a path.
+func matchesBeginning(glob, parts []string) bool {
+	if len(parts) < len(glob) {
+		return false
+	}
 	for i, pattern := range glob {
 		if ok, err := path.Match(pattern, parts[i]); pattern != parts[i] && (err != nil || !ok) {
 			return false
@@ -263,19 +264,14 @@ func landings(t dockerfile.Take, name string) []string {
 	}
 	source := strings.Split(t.Path, "/")
 	parts := strings.Split(name, "/")
-	if len(parts) < len(source) {
+	if !matchesBeginning(source, parts) {
 		return nil
-	}
-	for i := range source {
-		if ok, err := path.Match(source[i], parts[i]); source[i] != parts[i] && (err != nil || !ok) {
-			return nil
-		}
 	}
 	return dockerfile.Landings(t.Dest, name, strings.Join(parts[len(source):], "/"))
 }
 
-// WouldTake reports whether the step at index would take a file at name, which need
-// not exist: it is about the rules, ignore file included.
+// WouldTake reports whether the step at an index of the plan would take a file at name by
+// its rules and those of the ignore file. The file need not exist.
 func (l Local) WouldTake(step int, name string) bool {
 	if l.Ignores(name) {
 		return false
