@@ -20,8 +20,8 @@ import (
 	"github.com/stokerd/stoker/internal/report"
 )
 
-// keep stores a build with what explains it, if the builder tells of that, and what
-// broke the cache in it.
+// keep stores a build with the evidence that explains it, as far as the builder tells of
+// that, and with what broke the cache in it.
 func (d *Daemon) keep(ctx context.Context, ev buildkit.Event, seen buildkit.Observed, presumed presumption, files seenFiles, repo *repository, def buildctx.Definition) error {
 	succeeded := seen.Record.Status == cache.Completed
 	known := succeeded && len(seen.Parts) == 0
@@ -62,7 +62,7 @@ func (d *Daemon) keep(ctx context.Context, ev buildkit.Event, seen buildkit.Obse
 	return d.blame(cache.Build{Record: seen.Record, Evidence: &e})
 }
 
-// blame notes what broke the cache in a build, for statistics.
+// blame stores what broke the cache in a build, for statistics.
 func (d *Daemon) blame(b cache.Build) error {
 	if !slices.ContainsFunc(b.Steps, func(s cache.Step) bool { return s.Outcome == cache.Executed }) {
 		return nil
@@ -81,7 +81,7 @@ func (d *Daemon) blame(b cache.Build) error {
 	return d.store.PutBlames(store.BuildID{Builder: b.Builder, Ref: b.Ref}, blames)
 }
 
-// outline returns that of the text of a definition, nil if it has none.
+// outline returns the outline of a definition's text, nil if that cannot be parsed.
 func (d *Daemon) outline(def buildctx.Definition, text []byte) []cache.Line {
 	lines, err := dockerfile.Outline(text)
 	if err != nil {
@@ -95,6 +95,7 @@ func (d *Daemon) outline(def buildctx.Definition, text []byte) []cache.Line {
 	return cache.OutlineOf(lines, d.store.Digest)
 }
 
+// uncached returns the stages of which a build was to reuse nothing.
 func uncached(j buildkit.Join) []string {
 	if j.NoCache && len(j.Uncached) == 0 {
 		return []string{cache.AllStages}
@@ -106,9 +107,10 @@ func uncached(j buildkit.Join) []string {
 type gatherer struct {
 	daemon *Daemon
 	files  seenFiles
-	taken  []*content.Manifest // that the evidence names
+	taken  []*content.Manifest // what steps took of the files, by whose digests the evidence names it
 }
 
+// gather returns e with what is known of a part of the build.
 func (g *gatherer) gather(ctx context.Context, e cache.Evidence, part buildkit.Part) cache.Evidence {
 	sent := g.files.sent(ctx, part.Plan)
 	built := sent.Built(part.Plan, g.files.site)
@@ -142,6 +144,7 @@ func (g *gatherer) differences(before, after string) (list []content.Difference,
 	return list, err
 }
 
+// gapOf returns why it is not known what a step took, from the error of asking.
 func gapOf(err error) cache.Gap {
 	var unstable *content.UnstableError
 	switch {
@@ -155,31 +158,12 @@ func gapOf(err error) cache.Gap {
 	return cache.Unreadable
 }
 
-// selfReport holds what the builder asked the client for against what was worked
-// out before, where both are of the same text, args and images: a difference is a
-// defect of stoker's.
+// selfReport compares the files that the builder asked the client for with those that
+// stoker had expected, where both go by the same text, args and images. A difference is a
+// defect of stoker's, and the report says so.
 func (r *repository) selfReport(ev buildkit.Event, seen buildkit.Observed, pictures []*project.Picture, def buildctx.Definition) []string {
-	var own []dockerfile.Request
-	var images []string
-	for i, p := range pictures {
-		b, ok := p.Find(def.Name)
-		if !ok || b.Selection == nil {
-			return nil
-		}
-		plan := b.Selection.Plan
-		if plan.Syntax != "" || len(plan.Assumed)+len(plan.Remembered) > 0 || i > 0 && !slices.EqualFunc(own, plan.Requests, sameRequest) {
-			return nil
-		}
-		own, images = plan.Requests, imagesOf(plan)
-	}
-	text, err := def.DockerfileText()
-	sum := sha256.Sum256(text)
-	given := map[string]string{}
-	for name, value := range def.Args {
-		given[name] = r.daemon.store.Digest(value)
-	}
-	if len(pictures) == 0 || err != nil || hex.EncodeToString(sum[:]) != seen.Join.DockerfileDigest || len(def.UnknownArgs) > 0 ||
-		!maps.Equal(given, r.digests(ev)) || len(ev.NamedContexts())+len(def.NamedContexts) > 0 {
+	own, images, ok := expectedRequests(pictures, def)
+	if !ok || !r.builtAsDefined(ev, seen, def) {
 		return nil
 	}
 	var report []string
@@ -205,7 +189,49 @@ func (r *repository) selfReport(ev buildkit.Event, seen buildkit.Observed, pictu
 	return report
 }
 
-// imagesOf returns what stands for the images that a plan starts from.
+// expectedRequests returns what a build of def asks for and the images that it starts
+// from, as all the pictures have it. It is false where they differ, where there is none,
+// and where something had to be guessed.
+func expectedRequests(pictures []*project.Picture, def buildctx.Definition) (own []dockerfile.Request, images []string, ok bool) {
+	for i, p := range pictures {
+		b, found := p.Find(def.Name)
+		if !found || b.Selection == nil {
+			return nil, nil, false
+		}
+		plan := b.Selection.Plan
+		if plan.Syntax != "" || len(plan.Assumed)+len(plan.Remembered) > 0 {
+			return nil, nil, false
+		}
+		if i > 0 && !slices.EqualFunc(own, plan.Requests, sameRequest) {
+			return nil, nil, false
+		}
+		own, images = plan.Requests, imagesOf(plan)
+	}
+	return own, images, len(pictures) > 0
+}
+
+// builtAsDefined reports whether a build was given the Dockerfile and the args that def
+// has now, and no named contexts, whose contents would decide as well.
+func (r *repository) builtAsDefined(ev buildkit.Event, seen buildkit.Observed, def buildctx.Definition) bool {
+	text, err := def.DockerfileText()
+	if err != nil {
+		return false
+	}
+	sum := sha256.Sum256(text)
+	if hex.EncodeToString(sum[:]) != seen.Join.DockerfileDigest {
+		return false
+	}
+	if len(def.UnknownArgs) > 0 || len(ev.NamedContexts())+len(def.NamedContexts) > 0 {
+		return false
+	}
+	given := map[string]string{}
+	for name, value := range def.Args {
+		given[name] = r.daemon.store.Digest(value)
+	}
+	return maps.Equal(given, r.digests(ev))
+}
+
+// imagesOf returns the digests of the operations that pull images in a plan.
 func imagesOf(plan *dockerfile.Plan) []string {
 	var list []string
 	for _, op := range plan.Ops {

@@ -27,8 +27,8 @@ const (
 	warmFailed  = "failed"
 )
 
-// warm is what the scheduler runs: it warms one definition as far as its
-// repository's owner has allowed.
+// warm is what the scheduler runs: it warms one definition as far as its repository's
+// owner has allowed.
 func (d *Daemon) warm(ctx context.Context, job prewarm.Job) {
 	d.mu.Lock()
 	repo := d.repositories[job.Repository]
@@ -41,24 +41,12 @@ func (d *Daemon) warm(ctx context.Context, job prewarm.Job) {
 		return
 	}
 	build, ok := s.picture.Find(job.Definition)
-	if !ok || build.Selection == nil {
+	if !ok || build.Selection == nil || repo.unwarmed(build.Definition) != "" {
 		return
 	}
-	if repo.unwarmed(build.Definition) != "" {
-		return
-	}
-	level, reason := repo.level(s)
-	switch {
-	case level.Rank() <= prewarm.Base.Rank():
-	case build.Definition.NoCache:
-		level, reason = prewarm.Base, "it is built without the cache: only base images are pulled"
-	case build.Definition.Options.Unresolved():
-		level, reason = prewarm.Base, "its host-gateway has an address that only your own client knows: only base images are pulled"
-	case len(build.Definition.Linked) > 0:
-		level, reason = prewarm.Base, "it starts from the result of another target: only base images are pulled"
-	}
+	level, reason := repo.levelFor(s, build.Definition)
 	if level.Rank() > prewarm.Base.Rank() && !repo.takesPulls() {
-		// Before looking: what ends the reason is then seen to (publish).
+		// Set before looking: the end of what holds it back is then noticed (publish).
 		repo.heldBack.Store(true)
 		why, moved := repo.unsettled(ctx, s.picture)
 		if moved {
@@ -77,12 +65,27 @@ func (d *Daemon) warm(ctx context.Context, job prewarm.Job) {
 	}
 }
 
+// levelFor is [repository.level] for one definition, some of which cannot be built ahead.
+func (r *repository) levelFor(s *state, def buildctx.Definition) (prewarm.Level, string) {
+	level, reason := r.level(s)
+	switch {
+	case level.Rank() <= prewarm.Base.Rank():
+	case def.NoCache:
+		return prewarm.Base, "it is built without the cache: only base images are pulled"
+	case def.Options.Unresolved():
+		return prewarm.Base, "its host-gateway has an address that only your own client knows: only base images are pulled"
+	case len(def.Linked) > 0:
+		return prewarm.Base, "it starts from the result of another target: only base images are pulled"
+	}
+	return level, reason
+}
+
 // leastQuiet gives git the time to move HEAD after it wrote files, whatever the
 // repository's own file says: see unsettled.
 const leastQuiet = 500 * time.Millisecond
 
-// touch has a definition warmed once its repository is quiet. What of it is
-// being warmed ends.
+// touch has a definition warmed once its repository is quiet, and ends a warm-up of it
+// that is running.
 func (r *repository) touch(b *project.Build, cfg config.Config) {
 	if b.Selection == nil || cfg.Prewarm.Level == config.LevelOff {
 		return
@@ -130,7 +133,8 @@ func (r *repository) level(s *state) (prewarm.Level, string) {
 
 func levelOf(l config.Level) prewarm.Level { return prewarm.Level(l.String()) }
 
-// warmTo warms one definition and keeps what came of it.
+// warmTo warms one definition and stores what came of it. reason says why it is not warmed
+// further than work does, "" if it is; tell is told of the progress.
 func (d *Daemon) warmTo(ctx context.Context, r *repository, b *project.Build, work prewarm.Work, reason string, tell func(api.WarmEvent)) error {
 	name, level := b.Definition.Name, work.Level
 	node := d.builder.current()
@@ -173,8 +177,8 @@ func (d *Daemon) warmTo(ctx context.Context, r *repository, b *project.Build, wo
 	return err
 }
 
-// work is what warming b to a level means. Images are pulled by name only where
-// they may be looked up.
+// work returns what warming b to a level takes. Images are pulled by name only where they
+// may be looked up.
 func (d *Daemon) work(r *repository, b *project.Build, level prewarm.Level) prewarm.Work {
 	return prewarm.Work{
 		Definition: b.Definition, Plan: b.Selection.Plan, Level: level,
@@ -182,8 +186,7 @@ func (d *Daemon) work(r *repository, b *project.Build, level prewarm.Level) prew
 	}
 }
 
-// forgetRunning has no warm-up count as running that ended with the last
-// daemon.
+// forgetRunning marks warm-ups as interrupted that ran when the last daemon ended.
 func (d *Daemon) forgetRunning(root string) {
 	kept, err := d.store.Warmths(root)
 	if err != nil {
@@ -211,19 +214,15 @@ func (d *Daemon) keepWarmth(r *repository, definition, state string, level prewa
 	d.board.changed()
 }
 
-// Warm warms on request. That the user typed it is leave for this run.
+// Warm answers `stoker warm`. The user typed it, which is consent for this run.
 func (d *Daemon) Warm(ctx context.Context, req api.WarmRequest, progress func(api.WarmEvent)) error {
 	r, picture, err := d.picture(ctx, req.Query)
 	if err != nil {
 		return err
 	}
-	level := levelOf(picture.Config.Prewarm.Level)
-	if req.Level != "" {
-		parsed, err := config.ParseLevel(req.Level)
-		if err != nil {
-			return &api.Error{Code: api.BadInput, Message: err.Error(), Hint: "one of base, deps, all"}
-		}
-		level = levelOf(parsed)
+	level, err := requestedLevel(req, picture.Config)
+	if err != nil {
+		return err
 	}
 	builds, err := chosen(picture, req.Names)
 	if err != nil {
@@ -269,4 +268,16 @@ func (d *Daemon) Warm(ctx context.Context, req api.WarmRequest, progress func(ap
 		return &api.Error{Code: api.Failed, Message: fmt.Sprintf("%d of %d builds could not be warmed", failed, len(builds))}
 	}
 	return nil
+}
+
+// requestedLevel returns the level that a request names, else the configured one.
+func requestedLevel(req api.WarmRequest, cfg config.Config) (prewarm.Level, error) {
+	if req.Level == "" {
+		return levelOf(cfg.Prewarm.Level), nil
+	}
+	parsed, err := config.ParseLevel(req.Level)
+	if err != nil {
+		return "", &api.Error{Code: api.BadInput, Message: err.Error(), Hint: "one of base, deps, all"}
+	}
+	return levelOf(parsed), nil
 }
