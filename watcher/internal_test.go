@@ -92,7 +92,7 @@ func TestWatchLimit(t *testing.T) {
 
 	s := w.Status()
 	if s.Directories != 2 || s.Polled != 2 || !slices.Equal(s.PolledDirs, []string{"a/b", "a/b/c"}) {
-		t.Errorf("status %+v", s)
+		t.Errorf("status %+v, want 2 directories watched, and a/b and a/b/c polled", s)
 	}
 	if !strings.Contains(s.Problem, "max_user_watches") {
 		t.Errorf("problem names no setting: %s", s.Problem)
@@ -132,7 +132,7 @@ func TestNoKernel(t *testing.T) {
 	put(t, root+"/a/file")
 	w := begin(t, root, source{kernel: refusing{fmt.Errorf("init: %w", syscall.EMFILE)}})
 	if s := w.Status(); s.Polled != 2 || !strings.Contains(s.Problem, "max_user_instances") {
-		t.Errorf("status %+v", s)
+		t.Errorf("status %+v, want 2 directories polled and a problem that names max_user_instances", s)
 	}
 	put(t, root+"/a/new")
 	flushed(t, w, Batch{Paths: []string{"a"}})
@@ -183,7 +183,7 @@ func TestOverflow(t *testing.T) {
 	}()
 	flushed(t, w, Batch{Overflow: true})
 	if s := w.Status(); s.Directories != 4 {
-		t.Errorf("status %+v", s)
+		t.Errorf("status %+v, want 4 directories watched", s)
 	}
 	put(t, root+"/made/in/the/light")
 	flushed(t, w, Batch{Paths: []string{"made/in/the/light"}})
@@ -200,7 +200,7 @@ func TestSilentKernel(t *testing.T) {
 		began := time.Now()
 		flushed(t, w, Batch{Overflow: true})
 		if d := time.Since(began); d != barrierWait {
-			t.Errorf("Flush took %v", d)
+			t.Errorf("Flush took %v, want %v", d, barrierWait)
 		}
 		if err := w.Close(); err != nil {
 			t.Error(err)
@@ -244,14 +244,14 @@ func TestPendingIsBounded(t *testing.T) {
 		p.mark(fmt.Sprint(i), false)
 	}
 	if b := p.take(); !b.Overflow || b.Paths != nil {
-		t.Errorf("%+v", b)
+		t.Errorf("11 paths where 10 are kept: batch %+v, want only an overflow", b)
 	}
 	p.mark("a", true)
 	for i := range 11 {
 		p.mark(fmt.Sprintf("a/%d", i), false)
 	}
 	if diff := cmp.Diff(Batch{Paths: []string{"a"}}, p.take()); diff != "" {
-		t.Error(diff)
+		t.Errorf("a new directory stands for what is in it (-want +got):\n%s", diff)
 	}
 }
 
@@ -261,12 +261,12 @@ func TestQueueIsBounded(t *testing.T) {
 		q.push(rawEvent{fmt.Sprint(i), fsnotify.Write})
 	}
 	if items, lost := q.take(); !lost || len(items) != 0 {
-		t.Errorf("%v, lost %t", items, lost)
+		t.Errorf("5 events where 3 are kept: %v, lost %t; want none, and lost", items, lost)
 	}
 	q.push(rawEvent{"a", fsnotify.Write})
 	q.push(rawEvent{"a", fsnotify.Write})
 	if items, lost := q.take(); lost || len(items) != 1 {
-		t.Errorf("%v, lost %t", items, lost)
+		t.Errorf("the same event twice: %v, lost %t; want it once, and none lost", items, lost)
 	}
 }
 

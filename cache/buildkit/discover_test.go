@@ -136,7 +136,7 @@ func TestDiscover(t *testing.T) {
 				t.Errorf("found %q, want %q", got, want)
 			}
 			if info.Version == "" || len(info.Workers) == 0 || len(info.Platforms) == 0 || info.Address != address {
-				t.Errorf("info: %+v", info)
+				t.Errorf("info %+v: want a version, workers, platforms and the address %s", info, address)
 			}
 			if d.Problem() != "" || d.Hint() != "" {
 				t.Errorf("a problem although it was found: %s; %s", d.Problem(), d.Hint())

@@ -21,7 +21,7 @@ func TestWorkerOldEngine(t *testing.T) {
 	env := environment{vars: map[string]string{"DOCKER_HOST": lab.OwnOldEngine(t).Engine()}}
 	found, err := buildkit.Discover(t.Context(), env.make(t), "docker")
 	if err != nil || len(found.Builders) != 1 {
-		t.Fatalf("%v: %s", err, found.Problem())
+		t.Fatalf("%d builders, %v: %s", len(found.Builders), err, found.Problem())
 	}
 	defer found.Builders[0].Close()
 	w, err := found.Builders[0].Worker(t.Context())
@@ -68,12 +68,12 @@ func TestDiscoverEngine(t *testing.T) {
 			}
 			found, err := buildkit.Discover(t.Context(), test.env.make(t), test.explicit)
 			if err != nil || len(found.Builders) != 1 {
-				t.Fatalf("%v: %s", err, found.Problem())
+				t.Fatalf("%d builders, %v: %s", len(found.Builders), err, found.Problem())
 			}
 			b := found.Builders[0]
 			defer b.Close()
 			if i := b.Info(); i.Name != test.want || i.Kind != "docker" || !strings.HasPrefix(i.Version, "v0.") || len(i.Workers) != 1 || len(i.Platforms) == 0 {
-				t.Errorf("it is %+v", i)
+				t.Errorf("found %+v, want the Docker Engine %s with one worker", i, test.want)
 			}
 			dir, definition := project(t, fullFile)
 			if err := b.Warm(t.Context(), buildkit.Request{Definition: definition, Dockerfile: []byte(fullFile)}); err != nil {

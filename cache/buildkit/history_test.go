@@ -93,8 +93,8 @@ func TestCanceled(t *testing.T) {
 	if r.Status != cache.Canceled || r.Error != "" {
 		t.Errorf("status %s, error %q", r.Status, r.Error)
 	}
-	if got := outcomes(r); got != "skipped skipped" {
-		t.Errorf("outcomes: %s", got)
+	if got, want := outcomes(r), "skipped skipped"; got != want {
+		t.Errorf("outcomes %q, want %q", got, want)
 	}
 }
 
@@ -215,11 +215,11 @@ func TestJoinFacts(t *testing.T) {
 	noCanary(t, o)
 	j := o.Join
 	if j.LocalContext != dir || j.LocalDockerfile != filepath.Join(dir, "Dockerfile") {
-		t.Errorf("paths %q, %q", j.LocalContext, j.LocalDockerfile)
+		t.Errorf("context %q and Dockerfile %q, want those in %s", j.LocalContext, j.LocalDockerfile, dir)
 	}
-	if got := fmt.Sprintf("%v %v %s %s %s %v", j.ArgNames, j.NoCache, j.Filename, j.VCSRevision, j.VCSContext, j.RemoteContext); got !=
-		"[B MODE] true Dockerfile abc . false" {
-		t.Errorf("facts: %s", got)
+	got := fmt.Sprintf("%v %v %s %s %s %v", j.ArgNames, j.NoCache, j.Filename, j.VCSRevision, j.VCSContext, j.RemoteContext)
+	if want := "[B MODE] true Dockerfile abc . false"; got != want {
+		t.Errorf("what the client told: %s, want %s", got, want)
 	}
 	if string(j.Dockerfile) != fullFile || len(j.DockerfileDigest) != 64 {
 		t.Errorf("Dockerfile %q with digest %q", j.Dockerfile, j.DockerfileDigest)

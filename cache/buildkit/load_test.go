@@ -55,8 +55,9 @@ func TestLoadArchive(t *testing.T) {
 		}
 		_, _ = io.WriteString(w, `{"stream":"Loaded image: shop:1\n"}`+"\n")
 	})
-	if err := env.LoadArchive(t.Context(), feed("archive", nil)); err != nil || got != "POST /images/load archive" {
-		t.Errorf("got %q, %v", got, err)
+	const want = "POST /images/load archive"
+	if err := env.LoadArchive(t.Context(), feed("archive", nil)); err != nil || got != want {
+		t.Errorf("the engine was asked %q, %v; want %q", got, err, want)
 	}
 }
 

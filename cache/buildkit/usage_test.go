@@ -42,7 +42,7 @@ func TestDiskUsage(t *testing.T) {
 	} {
 		got := find(want.kind, want.record)
 		if len(got) != 1 || got[0].Created.Before(before) || got[0].LastUsed.Before(got[0].Created) || got[0].ID == "" {
-			t.Errorf("%s %s: %+v", want.kind, want.record, got)
+			t.Errorf("%s %s: listed as %+v; want it once, with an ID, made and used in this test", want.kind, want.record, got)
 		}
 	}
 	middle, top := find(buildkit.StepResult, exec)[0], find(buildkit.StepResult, last)[0]
@@ -74,6 +74,6 @@ func TestDiskUsage(t *testing.T) {
 		kinds[u.Kind] = true
 	}
 	if !kinds[buildkit.LocalFiles] || !kinds[buildkit.ImageLayer] {
-		t.Errorf("kinds: %v", kinds)
+		t.Errorf("kinds %v, want local files and image layers among them", kinds)
 	}
 }

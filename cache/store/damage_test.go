@@ -80,7 +80,7 @@ func TestCorruptFileIsMovedAside(t *testing.T) {
 			s = open(t, file)
 			aside := s.Replaced()
 			if filepath.Dir(aside) != filepath.Dir(file) {
-				t.Fatalf("Replaced is %q", aside)
+				t.Fatalf("the damaged file was moved to %q, want a file beside %s", aside, file)
 			}
 			if kept, err := os.ReadFile(aside); err != nil || !bytes.Equal(kept, raw) {
 				t.Errorf("what was moved aside is not what was there (%v)", err)

@@ -69,7 +69,7 @@ func manifests(t testing.TB, n int) []*content.Manifest {
 func explained(t testing.TB, s *store.Store, r cache.Record, e cache.Evidence, m ...*content.Manifest) {
 	t.Helper()
 	if added, err := s.PutExplained(r, e, m...); added != 1 || err != nil {
-		t.Fatalf("stored %d, %v", added, err)
+		t.Fatalf("PutExplained stored %d builds, %v; want 1", added, err)
 	}
 }
 

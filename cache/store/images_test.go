@@ -43,7 +43,7 @@ func TestBaseImages(t *testing.T) {
 		t.Errorf("kept (-want +got):\n%s", d)
 	}
 	if !got.Partial || !strings.Contains(string(got.Config), `"diff_ids"`) {
-		t.Errorf("got %v: %s", got.Partial, got.Config)
+		t.Errorf("partial: %v, config %s; want a partial one with diff_ids", got.Partial, got.Config)
 	}
 	if _, err := images.Resolve(t.Context(), ref, "linux/arm64"); !errors.Is(err, dockerfile.ErrUnknownImage) {
 		t.Errorf("another platform: %v", err)

@@ -77,6 +77,6 @@ func TestSeal(t *testing.T) {
 		}
 	}
 	if sealed[0] != sealed[1] || sealed[2] != sealed[3] || sealed[0] == sealed[2] || len(sealed[0]) != 16 || strings.Contains(sealed[0], "0123") {
-		t.Errorf("sealed: %q", sealed)
+		t.Errorf("sealed %q: want 16 bytes, the same after the store was opened again, others in another store, and not the digest", sealed)
 	}
 }

@@ -40,7 +40,7 @@ func TestPruneKeepsWhatIsNewMeanwhile(t *testing.T) {
 	explainedAt(t, s, 1, "old", "FROM a")
 	explainedAt(t, s, 2, "new", "FROM b")
 	if removed, err := prunedRecords(s); removed != 1 || err != nil {
-		t.Fatalf("%d, %v", removed, err)
+		t.Fatalf("%d records were pruned, %v; want 1", removed, err)
 	}
 	var found sweeping
 	if err := s.view("evidence", func(tx *bbolt.Tx) (err error) { found, err = sweepable(tx, 0); return err }); err != nil {

@@ -76,7 +76,7 @@ func TestSavesAreBounded(t *testing.T) {
 	}
 	list, err := s.Saves("/r")
 	if err != nil || len(list) != 2000 || len(list[len(list)-1].Paths) != 200 {
-		t.Fatalf("%d saves, %v", len(list), err)
+		t.Fatalf("%d saves are kept, %v; want 2000, of at most 200 paths", len(list), err)
 	}
 	if first := list[0].At.Sub(start); first != (saves-2000)*time.Minute {
 		t.Errorf("the oldest is of %v: not the oldest went", first)

@@ -221,7 +221,7 @@ func TestBorrowedRecordsAreRightWhileHeld(t *testing.T) {
 		n++
 	}
 	if n != 300 {
-		t.Errorf("%d records", n)
+		t.Errorf("%d records, want 300", n)
 	}
 }
 

@@ -176,7 +176,7 @@ func TestLargeDirectoryIsWrittenOnce(t *testing.T) {
 	s := content.NewStored(o.get)
 	got := differences(s.Manifest(flat(30_000, -1).Digest()), s.Manifest(flat(30_000, 17_000).Digest()))
 	if want := map[string]string{"file0017000": "[content] -rw-r--r-- -rw-r--r--  "}; !cmp.Equal(want, got) || s.Err() != nil {
-		t.Errorf("got %v, %v", got, s.Err())
+		t.Errorf("differences %v, %v; want %v", got, s.Err(), want)
 	}
 }
 
