@@ -68,7 +68,7 @@ func TestUnseenWhileOff(t *testing.T) {
 			w.build()
 			seen()
 			if got := outcomes(w.predict()); got != "hit hit" {
-				t.Fatalf("predicted %s", got)
+				t.Fatalf("before the daemon stopped, predicted %s; want hit hit", got)
 			}
 			file := filepath.Join(w.dir, "same", "file")
 			if tt.before {
@@ -85,7 +85,7 @@ func TestUnseenWhileOff(t *testing.T) {
 			r.start()
 			predicted := w.predict()
 			if got := outcomes(predicted); got != "hit unknown" {
-				t.Errorf("predicted %s", got)
+				t.Errorf("after it was started again, predicted %s; want hit unknown", got)
 			} else if c := predicted.Steps[1].Cause; c.Kind != "stale-stat" {
 				t.Errorf("unknown because of %+v", c)
 			}

@@ -51,7 +51,7 @@ func TestLearnsBuilds(t *testing.T) {
 	})
 	d := find(repo)
 	if d.Name != "tools-debug" || d.Target != "debug" || d.ContextDir != "." || d.Dockerfile != "tools/Dockerfile" || d.Warm.State != "off" {
-		t.Errorf("learnt %+v", d)
+		t.Errorf("learnt %+v, want stage debug of tools/Dockerfile, built from the root and not warmed", d)
 	}
 	for _, d := range repo.Definitions {
 		if d.Name == "tools" && d.ContextDir != "." {
@@ -64,7 +64,7 @@ func TestLearnsBuilds(t *testing.T) {
 	r = start(t, home, nil) // no builder: the values are not known
 	repo = r.wait(root, "the learnt build", func(repo api.Repository) bool { return find(repo) != nil })
 	if d := find(repo); !strings.Contains(strings.Join(d.Notes, "\n"), "build arg TOKEN is not known any more") {
-		t.Errorf("notes: %q", d.Notes)
+		t.Errorf("notes %q, want one that the value of TOKEN is not known any more", d.Notes)
 	}
 	r.end()
 

@@ -57,7 +57,7 @@ func TestOldBuilder(t *testing.T) {
 	}
 	for _, step := range p.Definitions[0].Steps {
 		if step.Outcome != "unknown" || step.Cause == nil || step.Cause.Kind != "unobserved" {
-			t.Errorf("predicted %+v", step)
+			t.Errorf("predicted %+v, want unknown because builds are not observed", step)
 		}
 	}
 	var told *api.Error

@@ -115,11 +115,11 @@ func TestUnseenChange(t *testing.T) {
 	}
 	repo := r.wait(w.dir, "the finding", func(repo api.Repository) bool { return len(repo.Findings) > 0 })
 	if f := repo.Findings[0]; f.Rule != "stale-stat" || f.Path != "src/a" || f.StepLine != 3 || f.Reaches != "final" || !strings.Contains(f.Message, "touch the file") {
-		t.Errorf("finding: %+v", f)
+		t.Errorf("finding %+v, want stale-stat of src/a, which step 3 takes into the image", f)
 	}
 	steps := w.predict().Steps
 	if steps[0].Outcome != "hit" || steps[1].Outcome != "unknown" || steps[1].Cause.Kind != "stale-stat" {
-		t.Errorf("predicted: %+v", steps)
+		t.Errorf("predicted %+v, want a hit and an unknown because of stale-stat", steps)
 	}
 	if ran := w.build(); ran["[3/3]"] {
 		t.Error("the builder saw the change")
@@ -133,7 +133,7 @@ func TestUnseenChange(t *testing.T) {
 	}
 	r.wait(w.dir, "no finding", func(repo api.Repository) bool { return len(repo.Findings) == 0 })
 	if steps := w.predict().Steps; steps[1].Outcome != "miss" {
-		t.Errorf("after a touch: %+v", steps)
+		t.Errorf("after a touch, predicted %+v; want a miss of the second step", steps)
 	}
 	if ran := w.build(); !ran["[3/3]"] {
 		t.Error("the builder did not see the file after it was touched")
@@ -146,7 +146,7 @@ func TestUnseenChange(t *testing.T) {
 	}
 	last := why.Steps[len(why.Steps)-1]
 	if last.Outcome != "executed" || last.Cause == nil || last.Cause.Kind != "files" || len(last.Cause.Paths) != 1 || last.Cause.Paths[0].Path != "src/a" {
-		t.Errorf("why: %+v", last)
+		t.Errorf("why the last step ran: %+v, want files, of which src/a", last)
 	}
 }
 

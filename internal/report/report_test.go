@@ -89,24 +89,24 @@ func TestRepository(t *testing.T) {
 		t.Errorf("context %+v, sent %+v, steps %d; want 6 and 2 files, 3 steps", d.Context, d.Sent, d.Steps)
 	}
 	if diff := cmp.Diff([]string{"TOKEN"}, d.Args); diff != "" {
-		t.Errorf("args: %s", diff)
+		t.Errorf("names of args (-want +got):\n%s", diff)
 	}
 	if len(d.Notes) != 1 || !strings.Contains(d.Notes[0], "node:20 was not looked up") {
-		t.Errorf("notes: %q", d.Notes)
+		t.Errorf("notes %q, want one that node:20 was not looked up", d.Notes)
 	}
 	if bad := r.Definitions[1]; !strings.HasPrefix(bad.Problem, "bad/Dockerfile:2: ") || !strings.Contains(bad.Problem, "COPPY") {
-		t.Errorf("problem: %q", bad.Problem)
+		t.Errorf("problem %q, want one of COPPY in bad/Dockerfile:2", bad.Problem)
 	}
 	if len(r.Findings) != 1 || r.Findings[0].Rule != project.RuleLarge || r.Findings[0].Path != "src/large.js" ||
 		r.Findings[0].Reaches != "final" || r.Findings[0].StepLine != 2 {
-		t.Errorf("findings: %+v", r.Findings)
+		t.Errorf("findings %+v, want only src/large.js, which step 2 takes into the image", r.Findings)
 	}
 }
 
 func TestRepositoryWithoutBuilds(t *testing.T) {
 	r := report.Repository(picture(t, "-- main.go --\npackage main\n"))
 	if r.Problem == "" || r.Hint == "" || r.Definitions == nil || r.Findings == nil {
-		t.Errorf("%+v", r)
+		t.Errorf("%+v: want a problem with a hint, and lists that are empty and not null", r)
 	}
 }
 
@@ -127,10 +127,10 @@ func TestCheck(t *testing.T) {
 			t.Fatal(err)
 		}
 		if c.OK != tt.ok {
-			t.Errorf("%q: ok %v", tt.names, c.OK)
+			t.Errorf("check of %q is OK: %v, want %v", tt.names, c.OK, tt.ok)
 		}
 		if diff := cmp.Diff(tt.over, c.Definitions[0].Over); diff != "" {
-			t.Errorf("%q: %s", tt.names, diff)
+			t.Errorf("check of %q: limits exceeded (-want +got):\n%s", tt.names, diff)
 		}
 	}
 	p.Config.Budget.Context, p.Config.Budget.Sent, p.Config.Budget.Files = 0, 10, 3
@@ -139,14 +139,14 @@ func TestCheck(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff([]string{"sent", "file", "files"}, c.Definitions[0].Over); diff != "" {
-		t.Error(diff)
+		t.Errorf("limits exceeded (-want +got):\n%s", diff)
 	}
 }
 
 func TestCheckFine(t *testing.T) {
 	c, err := report.Check(picture(t, "-- Dockerfile --\nFROM scratch\nCOPY a /\n-- a --\nx\n"), nil)
 	if err != nil || !c.OK || len(c.Findings) != 0 {
-		t.Errorf("%+v, %v", c, err)
+		t.Errorf("%+v, %v; want OK without findings", c, err)
 	}
 }
 
@@ -154,7 +154,7 @@ func TestCheckFine(t *testing.T) {
 func TestCheckOfARest(t *testing.T) {
 	c, err := report.Check(picture(t, "-- compose.yaml --\nservices: [\n-- Dockerfile --\nFROM scratch\n"), nil)
 	if err != nil || c.OK || len(c.Definitions) != 1 || !strings.HasPrefix(c.Problem, "compose.yaml") {
-		t.Errorf("%+v, %v", c, err)
+		t.Errorf("%+v, %v; want the Dockerfile's definition, and the problem of compose.yaml", c, err)
 	}
 }
 
