@@ -57,84 +57,110 @@ type inode struct {
 	none bool
 }
 
-// plainly counts layers with a map of names, cleared by comparing every name with what takes it away.
+// named is what a name of the image stands for: a directory, or a file.
+type named struct {
+	node *inode
+	dir  bool
+	mode int64
+}
+
+// A counter counts layers in the plainest way: with one map of names, cleared by
+// comparing every name with what takes it away.
+type counter struct {
+	root   map[string]named
+	inodes []*inode
+	layers []counted
+}
+
+// plainly counts what an image of the given layers holds.
 func plainly(t *testing.T, layers [][]byte) recount {
 	t.Helper()
-	type named struct {
-		node *inode
-		dir  bool
-		mode int64
+	c := counter{root: map[string]named{}}
+	for _, data := range layers {
+		c.add(headers(t, data))
 	}
-	root := map[string]named{}
-	remove := func(name string, self bool) {
-		for other := range root {
-			if self && other == name || strings.HasPrefix(other, name+"/") || name == "" && other != "" {
-				delete(root, other)
-			}
+	return c.recount()
+}
+
+// headers returns the entries of a layer, by cleaned names.
+func headers(t *testing.T, layer []byte) []*tar.Header {
+	t.Helper()
+	var list []*tar.Header
+	for reader := tar.NewReader(bytes.NewReader(layer)); ; {
+		h, err := reader.Next()
+		if errors.Is(err, io.EOF) {
+			return list
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.Name = strings.Trim(h.Name, "/")
+		list = append(list, h)
+	}
+}
+
+// add lays a layer over those before. Its whiteouts come first: they concern only what is
+// below, wherever they stand.
+func (c *counter) add(layer []*tar.Header) {
+	for _, h := range layer {
+		dir, base := filepath.Split(h.Name)
+		if base == ".wh..wh..opq" {
+			c.remove(strings.TrimSuffix(dir, "/"), false)
+		} else if gone, ok := strings.CutPrefix(base, ".wh."); ok {
+			c.remove(dir+gone, true)
 		}
 	}
-	var r recount
-	var inodes []*inode
-	for n, data := range layers {
-		type item struct {
-			header *tar.Header
-			name   string
+	number := len(c.layers)
+	c.layers = append(c.layers, counted{})
+	for _, h := range layer {
+		if !strings.HasPrefix(filepath.Base(h.Name), ".wh.") {
+			c.put(number, h)
 		}
-		var items []item
-		reader := tar.NewReader(bytes.NewReader(data))
-		for {
-			h, err := reader.Next()
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			items = append(items, item{h, strings.Trim(h.Name, "/")})
-		}
-		var c counted
-		for _, i := range items {
-			dir, base := filepath.Split(i.name)
-			if base == ".wh..wh..opq" {
-				remove(strings.TrimSuffix(dir, "/"), false)
-			} else if gone, ok := strings.CutPrefix(base, ".wh."); ok {
-				remove(dir+gone, true)
-			}
-		}
-		for _, i := range items {
-			if strings.HasPrefix(filepath.Base(i.name), ".wh.") {
-				continue
-			}
-			for parent := filepath.Dir(i.name); parent != "."; parent = filepath.Dir(parent) {
-				if there, ok := root[parent]; ok && !there.dir {
-					delete(root, parent)
-				}
-			}
-			switch i.header.Typeflag {
-			case tar.TypeDir:
-				root[i.name] = named{dir: true}
-				continue
-			case tar.TypeLink:
-				c.Files++
-				target, ok := root[i.header.Linkname]
-				remove(i.name, true)
-				if !ok || target.node == nil {
-					target = named{node: &inode{layer: n, none: true}}
-				}
-				root[i.name] = named{node: target.node, mode: i.header.Mode}
-			default:
-				c.Files++
-				c.Bytes += i.header.Size
-				remove(i.name, true)
-				node := &inode{layer: n, size: i.header.Size}
-				inodes = append(inodes, node)
-				root[i.name] = named{node: node, mode: i.header.Mode}
-			}
-		}
-		r.Layers = append(r.Layers, c)
 	}
+}
+
+// remove takes away what is below a name and, with self, the name.
+func (c *counter) remove(name string, self bool) {
+	for other := range c.root {
+		if self && other == name || strings.HasPrefix(other, name+"/") || name == "" && other != "" {
+			delete(c.root, other)
+		}
+	}
+}
+
+// put adds an entry of a layer, which replaces what has its name or is a file on the way
+// to it.
+func (c *counter) put(layer int, h *tar.Header) {
+	for parent := filepath.Dir(h.Name); parent != "."; parent = filepath.Dir(parent) {
+		if there, ok := c.root[parent]; ok && !there.dir {
+			delete(c.root, parent)
+		}
+	}
+	if h.Typeflag == tar.TypeDir {
+		c.root[h.Name] = named{dir: true}
+		return
+	}
+	c.layers[layer].Files++
+	target, linked := c.root[h.Linkname] // before its own name goes
+	c.remove(h.Name, true)
+	var node *inode
+	switch {
+	case h.Typeflag != tar.TypeLink:
+		c.layers[layer].Bytes += h.Size
+		node = &inode{layer: layer, size: h.Size}
+		c.inodes = append(c.inodes, node)
+	case linked && target.node != nil:
+		node = target.node
+	default:
+		node = &inode{layer: layer, none: true}
+	}
+	c.root[h.Name] = named{node: node, mode: h.Mode}
+}
+
+func (c *counter) recount() recount {
+	r := recount{Layers: c.layers}
 	seen := map[*inode]bool{}
-	for name, f := range root {
+	for name, f := range c.root {
 		if f.dir {
 			continue
 		}
@@ -147,7 +173,7 @@ func plainly(t *testing.T, layers [][]byte) recount {
 			r.Bytes += f.node.size
 		}
 	}
-	for _, node := range inodes {
+	for _, node := range c.inodes {
 		if !seen[node] {
 			r.Layers[node.layer].Hidden += node.size
 			r.Hidden += node.size
