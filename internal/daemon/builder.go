@@ -176,9 +176,9 @@ func (b *builder) look(ctx context.Context, d *Daemon) (buildkit.Discovery, <-ch
 		worker, err := found.Builders[0].Worker(limited)
 		cancel()
 		if err != nil {
-			b.log.Warn("taken for a builder that can all that is known", "error", err)
+			b.log.Warn("the builder does not say what it can do: it is taken to have every capability", "error", err)
 		}
-		d.images.build(worker)
+		d.images.setWorker(worker)
 		for _, node := range found.Builders {
 			if node.Info().History {
 				d.account(node).behind()

@@ -12,15 +12,15 @@ import (
 	"github.com/stokerd/stoker/internal/project"
 )
 
-// seenFiles are what is known of the files that a build was sent: what its
-// repository held all the time, or, where nobody looked, what it holds now, as far
-// as that did not change since.
+// seenFiles is what is known of the files that a build was sent. If the daemon saw the
+// build run, that is what its repository held when it began and when it had ended; else
+// it is what the repository holds now, as far as that has not changed since.
 type seenFiles struct {
 	reader   *ledger.Reader
 	site     ledger.Site
 	name     string // of the definition
 	pictures []*project.Picture
-	past     *ledger.Past // nil where somebody looked
+	past     *ledger.Past // nil if the daemon saw the build run
 }
 
 // filesOf returns what is known of the files of a build in repo, which may be nil. during
@@ -43,8 +43,8 @@ func (d *Daemon) filesOf(ctx context.Context, node *buildkit.Builder, seen build
 	return f
 }
 
-// attribute says which definition the build was of. One that is met for the first time is sent
-// the files of another of the same Dockerfile and folder.
+// attribute says which definition the build was of. If the pictures do not have it yet, the
+// files are those of another definition with the same Dockerfile and folder.
 func (f *seenFiles) attribute(def buildctx.Definition, j buildkit.Join) {
 	f.name = def.Name
 	if len(f.pictures) == 0 {
@@ -65,7 +65,7 @@ func (f *seenFiles) attribute(def buildctx.Definition, j buildkit.Join) {
 	}
 }
 
-// watched returns what the repository held while it was looked at, nil if nobody did.
+// watched returns the pictures if the daemon saw the build run, else nil.
 func (f seenFiles) watched() []*project.Picture {
 	if f.past != nil {
 		return nil
@@ -73,10 +73,10 @@ func (f seenFiles) watched() []*project.Picture {
 	return f.pictures
 }
 
-// clocksApart returns by how much the clock of the builder at an address may differ
-// from the one that stamps files; false if that is not known. Through a socket of
-// this machine it is one clock, which stamps files with the time of its last tick; a
-// container's may be that of a virtual machine.
+// clocksApart returns by how much the clock of the builder at an address may differ from
+// the one that stamps files; false if that is not known. A builder behind a socket of this
+// machine has the same clock, but files get the time of its last tick. A container may run
+// in a virtual machine with a clock of its own.
 func clocksApart(address string) (time.Duration, bool) {
 	switch {
 	case strings.HasPrefix(address, "unix://"):
@@ -87,7 +87,7 @@ func clocksApart(address string) (time.Duration, bool) {
 	return 0, false
 }
 
-// sent returns what the requests of a plan brought.
+// sent returns what the build sent for the requests of a plan.
 func (f seenFiles) sent(ctx context.Context, plan *dockerfile.Plan) *ledger.Sent {
 	if f.past == nil || len(f.pictures) == 0 {
 		return f.reader.Sent(ctx, plan, f.name, f.pictures...)
@@ -95,8 +95,8 @@ func (f seenFiles) sent(ctx context.Context, plan *dockerfile.Plan) *ledger.Sent
 	return f.reader.Before(ctx, plan, f.name, f.pictures[0], *f.past)
 }
 
-// received notes what the build left of the files on the builder. Of one that
-// failed it is not known what it asked for, and so not whether it got that far.
+// received notes which files the builder has after the build. Which files a failed build
+// asked for is not known, so the builder may have them or not.
 func (f seenFiles) received(ctx context.Context, seen buildkit.Observed) {
 	if len(f.pictures) == 0 {
 		return

@@ -25,20 +25,20 @@ const (
 	lookUpTimeout = 30 * time.Second
 )
 
-// images knows the configurations of base images. They hold env values, so they
-// are kept in memory only, and without these in the store: that has to do until
-// a builder was asked anew after a restart.
+// images knows the configurations of base images. They hold values of environment
+// variables, so they are kept in memory only. The store has them without values, which
+// has to do after a restart until a builder was asked again.
 type images struct {
 	wake poked // something is wanted
 	kept *store.Images
 
-	mu     sync.Mutex // guards the fields below
-	known  map[image]answer
-	wanted map[image][]*repository // by whom
-	busy   bool                    // images are being looked up, or repositories told of them
-	worker dockerfile.Worker       // of the builder that was connected last
-	moved  bool                    // repositories have not been told of the worker yet
-	idle   chan struct{}           // closed when they were
+	mu        sync.Mutex // guards the fields below
+	known     map[image]answer
+	wanted    map[image][]*repository // and by which repositories
+	worker    dockerfile.Worker       // of the builder that was connected last
+	newWorker bool                    // repositories have not been told of the worker yet
+	busy      bool                    // images are being looked up, or repositories told
+	idle      chan struct{}           // closed when that is done
 }
 
 // image names an image for one platform.
@@ -78,31 +78,31 @@ func (r repositoryImages) Resolve(ctx context.Context, ref, platform string) (do
 	return known.Image, nil
 }
 
-// Worker is what the builder that was connected last converts with.
+// Worker returns what the builder that was connected last can do.
 func (r repositoryImages) Worker() dockerfile.Worker {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.worker
 }
 
-// build notes the worker that builds from now on. If it converts differently from the
-// one before, the repositories are pictured anew.
-func (i *images) build(w dockerfile.Worker) {
+// setWorker sets the worker for which Dockerfiles are converted from now on. If the
+// result may differ, the repositories are pictured anew.
+func (i *images) setWorker(w dockerfile.Worker) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if !i.worker.Equal(w) {
-		i.worker, i.moved = w, true
+		i.worker, i.newWorker = w, true
 	}
 }
 
-// took reports whether the repositories have to be told of another worker. They are
-// being told until work says that it is over.
-func (i *images) took() bool {
+// takeNewWorker reports whether the repositories have to be told of another worker. The
+// caller tells them before it calls setBusy(false).
+func (i *images) takeNewWorker() bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	moved := i.moved
-	i.moved = false
-	return moved
+	is := i.newWorker
+	i.newWorker = false
+	return is
 }
 
 // poke starts a look-up of the images that are wanted.
@@ -130,9 +130,9 @@ func (d *Daemon) lookUp(ctx context.Context) error {
 			return nil
 		case <-d.images.wake:
 		}
-		d.images.work(true)
+		d.images.setBusy(true)
 		told := d.resolveWanted(ctx)
-		if d.images.took() {
+		if d.images.takeNewWorker() {
 			told = d.all()
 		}
 		for _, r := range told {
@@ -140,12 +140,12 @@ func (d *Daemon) lookUp(ctx context.Context) error {
 				return nil
 			}
 		}
-		d.images.work(false)
+		d.images.setBusy(false)
 	}
 }
 
-// work says that images are being looked up, or that this is over.
-func (i *images) work(busy bool) {
+// setBusy says that images are being looked up, or that this is done.
+func (i *images) setBusy(busy bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.busy = busy
@@ -167,7 +167,7 @@ func (i *images) settle(ctx context.Context, r *repository, most time.Duration) 
 	}
 	for {
 		i.mu.Lock()
-		idle, wait := i.idle, i.busy || i.moved
+		idle, wait := i.idle, i.busy || i.newWorker
 		var wanted []image
 		for key, by := range i.wanted {
 			if slices.Contains(by, r) {
@@ -186,9 +186,9 @@ func (i *images) settle(ctx context.Context, r *repository, most time.Duration) 
 	}
 }
 
-// resolveWanted looks up what is wanted and may be, and returns the repositories
-// to which the answers are news. What may not be looked up yet stays wanted, and
-// everything does while there is no builder.
+// resolveWanted looks up the wanted images that may be looked up, and returns the
+// repositories for which an answer is news. Other images stay wanted, as all do while
+// there is no builder.
 func (d *Daemon) resolveWanted(ctx context.Context) []*repository {
 	var told []*repository
 	for _, key := range d.images.allowed() {
@@ -243,8 +243,8 @@ func (i *images) allowed() []image {
 	return slices.Collect(maps.Keys(wanted))
 }
 
-// answered notes what came of looking key up, and reports whether that is news, and
-// who waits for it: some may have begun to meanwhile.
+// answered stores the outcome of looking key up. It returns the repositories that want it
+// by now, and whether it is news.
 func (i *images) answered(key image, got dockerfile.Image, ok bool) (by []*repository, news bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -276,10 +276,10 @@ func (i *images) asNamed(ref string) string {
 	return ref
 }
 
-// mayLookUp reports whether an image may be asked for. In a repository that may
-// not run, the name must stand in a Dockerfile as it is: one put together from
-// build args could carry a variable of the user's to somebody's registry. What a
-// compose file holds does not count, because it was expanded already.
+// mayLookUp reports whether a registry may be asked for an image. In a repository that is
+// not allowed to run anything, the name must stand in a Dockerfile literally: a name put
+// together from build args could carry a variable of the user's to somebody's registry. A
+// Dockerfile within a compose file does not count, because variables were expanded in it.
 func (r *repository) mayLookUp(ref string) bool {
 	s := r.state.Load()
 	if s == nil || s.picture == nil {
@@ -299,8 +299,8 @@ func (r *repository) mayLookUp(ref string) bool {
 	return false
 }
 
-// barred says what has to happen before registries may be asked for whatever the
-// repository names; "" if they may.
+// barred says what the user has to do before registries may be asked for any name that
+// the repository has, as the end of a sentence with "until"; "" if they may.
 func (r *repository) barred(p *project.Picture) string {
 	switch {
 	case !r.allowed():
@@ -311,8 +311,8 @@ func (r *repository) barred(p *project.Picture) string {
 	return ""
 }
 
-// withheld returns which operations of a plan depend on an image that is not known
-// because it may not be looked up; nil for none.
+// withheld marks the operations of a plan that depend on an image which may not be looked
+// up and so is not known; nil if none does.
 func (r *repository) withheld(plan *dockerfile.Plan) []bool {
 	waiting := map[string]bool{}
 	for _, ref := range slices.Concat(plan.Assumed, plan.Remembered) {

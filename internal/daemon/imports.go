@@ -19,28 +19,27 @@ const (
 	mostImports = 16
 )
 
-// imports knows what caches hold that are kept in registries. They are kept by digest,
-// so that what is known stays true; they hold digests over values, so they are kept in
-// memory only.
+// imports remembers what caches in registries hold. It goes by their digests, so what it
+// knows stays true. It is kept in memory only, because caches hold hashes over values.
 type imports struct {
 	mu     sync.Mutex // guards the fields below
 	read   map[imported]*cache.RemoteCache
-	failed map[string]time.Time // by name, when it could not be read
+	failed map[string]time.Time // by name: when it could not be read
 }
 
-// imported is a cache that a builder was seen to import.
+// imported is a cache that a builder can import.
 type imported struct {
-	account string
-	pinned  string // name and digest
+	account string // of the builder
+	pinned  string // name and digest of the cache
 }
 
 func newImports() *imports {
 	return &imports{read: map[imported]*cache.RemoteCache{}, failed: map[string]time.Time{}}
 }
 
-// elsewhere returns what the caches hold that builds of def look into beside the
-// builder's own, and whether it is known of all of them. Somebody else's registry is
-// asked for a repository that is allowed only.
+// elsewhere returns what the other caches hold that builds of def look into, and whether
+// that is known for all of them. Registries are asked only if allowed says that this may
+// be done for the repository.
 func (d *Daemon) elsewhere(ctx context.Context, node *buildkit.Builder, def buildctx.Definition, allowed bool) (held []*cache.RemoteCache, all bool) {
 	if len(def.Imports) == 0 {
 		return nil, true
@@ -53,7 +52,7 @@ func (d *Daemon) elsewhere(ctx context.Context, node *buildkit.Builder, def buil
 			all = false
 			continue
 		}
-		one, err := d.imports.of(limited, node, d.account(node).name, i.Ref)
+		one, err := d.imports.lookUp(limited, node, d.account(node).name, i.Ref)
 		switch {
 		case err != nil:
 			// Its name may hold the value of an arg, and the error the name.
@@ -69,8 +68,8 @@ func (d *Daemon) elsewhere(ctx context.Context, node *buildkit.Builder, def buil
 	return held, all
 }
 
-// failing reports whether a name could not be read a moment ago. It is left alone for
-// a while: a registry that does not answer would hold up each prediction.
+// failing reports whether ref could not be read a moment ago. It is then left alone for a
+// while, because a registry that does not answer would delay every prediction.
 func (i *imports) failing(ref string) bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -86,9 +85,9 @@ func (i *imports) fail(ref string) {
 	i.failed[ref] = time.Now()
 }
 
-// of returns what the cache holds that a registry keeps as ref, nil if a build would
-// find none there.
-func (i *imports) of(ctx context.Context, node *buildkit.Builder, account, ref string) (*cache.RemoteCache, error) {
+// lookUp returns what the cache holds that a registry has as ref, nil if a build would
+// find no cache there.
+func (i *imports) lookUp(ctx context.Context, node *buildkit.Builder, account, ref string) (*cache.RemoteCache, error) {
 	tag, err := registry.OpenTag(ctx, ref)
 	if errors.Is(err, registry.ErrNoTag) {
 		return nil, i.missing(ctx, node, ref, err)

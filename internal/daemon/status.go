@@ -128,20 +128,20 @@ func (d *Daemon) describe(r *repository) api.Repository {
 	return out
 }
 
-// observed is how long what was observed counts as known although nothing came:
-// the window moves on.
+// observed is for how long summaries of builds are used although no build ended: the time
+// that they are about moves on.
 const observed = 10 * time.Minute
 
-// A builds holds what was observed of each definition of a repository, so that
-// answering a status reads no records. It is safe for concurrent use.
+// builds summarizes the builds of each definition of a repository, so that a status is
+// answered without reading records. It is safe for concurrent use.
 type builds struct {
 	mu     sync.Mutex // guards the fields below; held while records are read
-	read   time.Time  // when; zero if something has come since
-	news   uint64     // how often something has come
+	read   time.Time  // when records were read; zero if a build has ended since
+	news   uint64     // counts calls of stale
 	byName map[string]api.Definition
 }
 
-// stale says that there is something new.
+// stale says that a build has ended.
 func (b *builds) stale() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -149,16 +149,15 @@ func (b *builds) stale() {
 	b.news++
 }
 
-// latest tells whether something has come since it was called: it then returns
-// another number.
+// latest returns a number that changes whenever a build has ended.
 func (b *builds) latest() uint64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.news
 }
 
-// of returns what was observed of a repository's definitions, by name: each
-// has the fields that report.AddBuilds fills.
+// of returns the summaries for the repository at root, by definition. They have the
+// fields that report.AddBuilds fills.
 func (b *builds) of(d *Daemon, root string) map[string]api.Definition {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -184,8 +183,8 @@ func (b *builds) of(d *Daemon, root string) map[string]api.Definition {
 	return b.byName
 }
 
-// addSelfReport says of the last build of a definition what it asked for that stoker
-// had not worked out.
+// addSelfReport adds to the last build of a definition what it asked for other than
+// stoker had expected.
 func (d *Daemon) addSelfReport(def *api.Definition, records []cache.Record) {
 	for _, r := range records {
 		if r.Ref != def.Last.Ref {

@@ -16,8 +16,8 @@ import (
 	"github.com/stokerd/stoker/internal/report"
 )
 
-// remembered is how many builds of a definition are looked at for one that made the
-// same before.
+// remembered is how many earlier builds of a definition are searched for one that had the
+// same results.
 const remembered = 100
 
 // Why answers `stoker why`.
@@ -95,14 +95,14 @@ func (d *Daemon) explain(b cache.Build, against *cache.Build) ([]cache.Explanati
 	return explanations, e.err
 }
 
-// earlier are the builds of the same on the same builder that had ended when one did,
-// in the store.
+// earlier gives the builds of one definition that had ended on the same builder when the
+// build to explain did. It reads their evidence from the store when it is asked for it.
 type earlier struct {
 	daemon   *Daemon
 	builder  string
 	records  []cache.Record
-	evidence map[int]*cache.Evidence // that was read
-	err      error                   // the first of those that kept something from being read
+	evidence map[int]*cache.Evidence // read so far, by index in records
+	err      error                   // the first error of reading
 }
 
 var _ cache.Earlier = (*earlier)(nil)
@@ -131,8 +131,9 @@ func (e *earlier) Made(keys []string) int {
 	return first
 }
 
-// recorded returns the build that name means: by its ref or the beginning of one,
-// or the last one of the definition of that name, or of all for "".
+// recorded returns the build that name means: the one with that ref, the last one of the
+// definition of that name, or the only one whose ref begins with it. For "" it is the last
+// build of all.
 func (d *Daemon) recorded(root, name string) (cache.Record, error) {
 	name = path.Base("/" + name) // Docker Desktop and buildx write builder/node/ref
 	if name == "/" {
