@@ -272,5 +272,5 @@ func (l *local) Verify(ctx context.Context, req api.VerifyRequest, progress func
 		return err
 	}
 	defer done()
-	return verify.Run(ctx, node, node.Info().Name, p, req, progress, nil)
+	return verify.Run(ctx, verify.Job{Builder: node, Where: node.Info().Name, Picture: p, Request: req, Tell: progress})
 }

@@ -33,7 +33,7 @@ func (d *Daemon) Verify(ctx context.Context, req api.VerifyRequest, progress fun
 	builder := verifying{node, func(ctx context.Context, request buildkit.Request) {
 		known.anew.add(one, d.runs(ctx, r, picture, request)) // a text may be another by now
 	}}
-	return verify.Run(ctx, builder, node.Info().Name, picture, req, progress, func() func(buildkit.Request, buildkit.Solved) {
+	watch := func() func(buildkit.Request, buildkit.Solved) {
 		s, err := r.fresh(ctx)
 		if err != nil || s.picture == nil {
 			return func(buildkit.Request, buildkit.Solved) {}
@@ -41,5 +41,6 @@ func (d *Daemon) Verify(ctx context.Context, req api.VerifyRequest, progress fun
 		return func(request buildkit.Request, solved buildkit.Solved) {
 			d.enterOwn(ctx, node, r, request, solved, s.picture)
 		}
-	})
+	}
+	return verify.Run(ctx, verify.Job{Builder: builder, Where: node.Info().Name, Picture: picture, Request: req, Tell: progress, Watch: watch})
 }

@@ -17,47 +17,37 @@ import (
 	"github.com/stokerd/stoker/internal/project"
 )
 
-// mostListed is how many differences travel; their number does in any case.
+// mostListed is how many differences a verdict lists; it has the number of all of them.
 const mostListed = 1000
 
-// A run verifies the candidates of a request.
-type run struct {
-	builder  Builder
-	where    string
-	picture  *project.Picture
-	req      api.VerifyRequest
-	tell     func(api.VerifyEvent)
-	watch    Watch
-	verdicts []*api.Verification
-	spent    []time.Duration
+// A Job is what [Run] verifies.
+type Job struct {
+	Builder Builder
+	Where   string // the builder's name
+	Picture *project.Picture
+	Request api.VerifyRequest
+	Tell    func(api.VerifyEvent)
+	Watch   Watch // may be nil
 }
 
-// Run verifies each candidate for all definitions of p that it concerns, and tells
-// first what will run where; watch may be nil. Definitions are built one after the other: a builder
+// A run is a job under way.
+type run struct {
+	Job
+	verdicts []*api.Verification // of the candidates
+	spent    []time.Duration     // on each of them
+}
+
+// Run verifies each candidate for all definitions of the picture that it concerns, and
+// tells first what will run where. Definitions are built one after the other: a builder
 // would share steps that run without cache at the same time (BuildKit:
-// solver.Solver.loadUnlocked), so that two builds of the original were one. The
-// error is an *api.Error, or ctx's.
-func Run(ctx context.Context, b Builder, where string, p *project.Picture, req api.VerifyRequest, tell func(api.VerifyEvent), watch Watch) error {
-	r := &run{builder: b, where: where, picture: p, req: req, tell: tell, watch: watch, spent: make([]time.Duration, len(req.Candidates))}
-	for range req.Candidates {
+// solver.Solver.loadUnlocked), so that two builds of the original were one. The error is
+// an *api.Error, or ctx's.
+func Run(ctx context.Context, job Job) error {
+	r := &run{Job: job, spent: make([]time.Duration, len(job.Request.Candidates))}
+	for range job.Request.Candidates {
 		r.verdicts = append(r.verdicts, &api.Verification{Outcome: api.VerifiedEqual, Builds: []string{}})
 	}
-	var todo []buildctx.Definition
-	for _, b := range p.Builds {
-		concerned := r.concerned(b)
-		if len(concerned) == 0 {
-			continue
-		}
-		if why := unbuildable(b); why != "" {
-			for _, i := range concerned {
-				r.verdicts[i].Skipped = append(r.verdicts[i].Skipped, b.Definition.Name+": "+why)
-			}
-			continue
-		}
-		todo = append(todo, b.Definition)
-		tell(api.VerifyEvent{State: api.VerifyPlan, Definition: b.Definition.Name, Message: r.plan(len(concerned))})
-	}
-	for _, def := range todo {
+	for _, def := range r.announce() {
 		if err := r.definition(ctx, def); err != nil {
 			return err
 		}
@@ -70,9 +60,30 @@ func Run(ctx context.Context, b Builder, where string, p *project.Picture, req a
 				v.Message = v.Skipped[0]
 			}
 		}
-		tell(api.VerifyEvent{State: api.VerifyDone, Candidate: i, Verification: v})
+		r.Tell(api.VerifyEvent{State: api.VerifyDone, Candidate: i, Verification: v})
 	}
 	return nil
+}
+
+// announce tells what will run, and returns the definitions that are built for it.
+// Candidates that concern others say why these are not.
+func (r *run) announce() []buildctx.Definition {
+	var list []buildctx.Definition
+	for _, b := range r.Picture.Builds {
+		concerned := r.concerned(b)
+		if len(concerned) == 0 {
+			continue
+		}
+		if why := unbuildable(b); why != "" {
+			for _, i := range concerned {
+				r.verdicts[i].Skipped = append(r.verdicts[i].Skipped, b.Definition.Name+": "+why)
+			}
+			continue
+		}
+		list = append(list, b.Definition)
+		r.Tell(api.VerifyEvent{State: api.VerifyPlan, Definition: b.Definition.Name, Message: r.plan(len(concerned))})
+	}
+	return list
 }
 
 // plan says what a definition will have run.
@@ -81,7 +92,7 @@ func (r *run) plan(versions int) string {
 	if versions > 1 {
 		what = fmt.Sprintf("with each of %d changes", versions)
 	}
-	return "run all steps without cache on " + r.where + ": once as they are, once " + what + ", and again as they are where the images differ"
+	return "run all steps without cache on " + r.Where + ": once as they are, once " + what + ", and again as they are where the images differ"
 }
 
 // concerned returns the candidates that change the Dockerfile or the ignore file
@@ -90,12 +101,12 @@ func (r *run) concerned(b *project.Build) []int {
 	if b.Definition.Inline != "" {
 		return nil
 	}
-	names := []string{r.picture.Relative(b.Definition.Dockerfile), r.picture.Relative(b.Definition.Dockerfile + ".dockerignore")}
+	names := []string{r.Picture.Relative(b.Definition.Dockerfile), r.Picture.Relative(b.Definition.Dockerfile + ".dockerignore")}
 	if !b.Definition.Remote() {
-		names = append(names, r.picture.Relative(filepath.Join(b.Definition.Context, ".dockerignore")))
+		names = append(names, r.Picture.Relative(filepath.Join(b.Definition.Context, ".dockerignore")))
 	}
 	var list []int
-	for i, changes := range r.req.Candidates {
+	for i, changes := range r.Request.Candidates {
 		if slices.ContainsFunc(changes, func(c api.FileChange) bool { return slices.Contains(names, c.Path) }) {
 			list = append(list, i)
 		}
@@ -119,7 +130,7 @@ func unbuildable(b *project.Build) string {
 // definition verifies the candidates for one definition. One that is known to
 // differ is not looked at again.
 func (r *run) definition(ctx context.Context, def buildctx.Definition) error {
-	b, ok := r.picture.Find(def.Name)
+	b, ok := r.Picture.Find(def.Name)
 	if !ok {
 		return nil
 	}
@@ -129,16 +140,16 @@ func (r *run) definition(ctx context.Context, def buildctx.Definition) error {
 	}
 	version := ""
 	opt := Options{
-		Offer: buildkit.Offer{Secrets: r.req.Secrets, SSH: r.req.SSH},
-		Watch: r.watch,
+		Offer: buildkit.Offer{Secrets: r.Request.Secrets, SSH: r.Request.SSH},
+		Watch: r.Watch,
 		Tell: func(phase Phase, p buildkit.Progress) {
 			if p == (buildkit.Progress{}) {
-				r.tell(api.VerifyEvent{State: api.VerifyBuild, Definition: def.Name, Message: string(phase) + version})
+				r.Tell(api.VerifyEvent{State: api.VerifyBuild, Definition: def.Name, Message: string(phase) + version})
 			}
 		},
 	}
 	began := time.Now()
-	o, err := Open(ctx, r.builder, def, opt)
+	o, err := Open(ctx, r.Builder, def, opt)
 	if err != nil {
 		return r.unproven(ctx, open, def, err)
 	}
@@ -164,8 +175,8 @@ func (r *run) definition(ctx context.Context, def buildctx.Definition) error {
 
 func (r *run) changes(candidate int) []Change {
 	var list []Change
-	for _, c := range r.req.Candidates[candidate] {
-		list = append(list, Change{Path: filepath.Join(r.picture.Root, filepath.FromSlash(c.Path)), Old: c.Old, New: c.New})
+	for _, c := range r.Request.Candidates[candidate] {
+		list = append(list, Change{Path: filepath.Join(r.Picture.Root, filepath.FromSlash(c.Path)), Old: c.Old, New: c.New})
 	}
 	return list
 }
@@ -190,8 +201,8 @@ func (r *run) enter(v *api.Verification, name string, result Result) {
 	}
 }
 
-// unproven enters that the original does not build, and returns what is wrong
-// with more than the candidates.
+// unproven enters an error of the original's build into the verdicts of the candidates. An
+// error that concerns more than these it returns.
 func (r *run) unproven(ctx context.Context, candidates []int, def buildctx.Definition, err error) error {
 	var build *BuildError
 	var solve *buildkit.SolveError
@@ -217,8 +228,7 @@ func (r *run) unproven(ctx context.Context, candidates []int, def buildctx.Defin
 	return fmt.Errorf("verify %s: %w", def.Name, err)
 }
 
-// hint says of a Dockerfile whose steps mount what was not offered how to offer
-// it.
+// hint says how to offer what the steps of a Dockerfile mount, if it was not offered.
 func (r *run) hint(def buildctx.Definition) string {
 	text, err := def.DockerfileText()
 	if err != nil {
@@ -234,7 +244,7 @@ func (r *run) hint(def buildctx.Definition) string {
 				continue
 			}
 			for _, m := range ins.Run.Mounts {
-				if m.Type == "secret" && len(r.req.Secrets) == 0 || m.Type == "ssh" && len(r.req.SSH) == 0 {
+				if m.Type == "secret" && len(r.Request.Secrets) == 0 || m.Type == "ssh" && len(r.Request.SSH) == 0 {
 					return fmt.Sprintf("line %d mounts a %s: offer it as for docker build, with --%s", ins.Lines.From, m.Type, m.Type)
 				}
 			}

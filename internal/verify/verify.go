@@ -3,8 +3,8 @@
 //
 // [Open] builds a definition as it is; [Original.Check] builds it with a change
 // and compares. Every build runs all of its steps anew, and its image is read
-// while the builder sends it: [Read] applies the layers as a container runtime
-// does and keeps a digest of each file, so that nothing is written to disk and
+// while the builder sends it: the layers are applied as a container runtime does
+// and a digest of each file is kept, so that nothing is written to disk and
 // memory does not grow with the size of files.
 //
 // Compared are the files of the final image (type, mode, owner, link target, hard
