@@ -18,19 +18,20 @@ type Predicted struct {
 	Nodes    []cache.Prediction
 	Luck     []cache.Luck
 	Expected cache.Expectation
-	// Reading says that builds are still to be read that the builder has had.
+	// Reading says that some builds of the builder's past are still to be read.
 	Reading bool
-	// Imported are the nodes whose result is in a cache elsewhere only; nil for none.
+	// Imported marks the nodes whose result only another cache has; nil for none.
 	Imported []bool
-	// Withheld are the nodes that depend on an image that is not looked up until what
-	// Until says, as are caches elsewhere; nil for none.
-	Withheld []bool
+	// Until says what the user has to do before images are looked up and other caches
+	// are read, as the end of a sentence; "" if they are. Withheld marks the nodes that
+	// depend on such an image; nil for none.
 	Until    string
+	Withheld []bool
 	// Explain says why a step will run, in the words of why; nil if nobody knows.
 	Explain func(step int) *api.WhyCause
 }
 
-// Prediction puts what is predicted as it is shown, by step.
+// Prediction reports what is predicted, by step.
 func Prediction(p Predicted) api.Prediction {
 	plan := p.Build.Selection.Plan
 	out := api.Prediction{Name: p.Build.Definition.Name, Steps: []api.StepPrediction{}}
@@ -54,20 +55,7 @@ func Prediction(p Predicted) api.Prediction {
 			}
 		case cache.Unknown:
 			out.Unknown++
-			step.Cause = &api.PredictedCause{Kind: string(forecast.Reason), Text: unknownText(forecast.Reason)}
-			if p.Reading && forecast.Reason == cache.NotObserved {
-				step.Cause.Text = "the builder may have its result: what was built before is still being read"
-			}
-			if forecast.Reason == cache.NotResolved && p.any(p.Withheld, i) {
-				step.Cause.Text = "an image is not looked up until " + p.Until
-			}
-			if forecast.Reason == cache.ByImport && p.Until != "" {
-				step.Cause.Text = "the builder does not hold it, and a cache elsewhere (cache-from) is not read until " + p.Until
-			}
-			if forecast.Reason == cache.ByStageContent && luck.Of > 0 {
-				step.Cause.Text += fmt.Sprintf("; unchanged in %d of %d runs", luck.Reused, luck.Of)
-				step.Cause.Reused, step.Cause.Of = luck.Reused, luck.Of
-			}
+			step.Cause = unknownCause(p, i, forecast.Reason, luck)
 		}
 		out.Steps = append(out.Steps, step)
 	}
@@ -75,10 +63,10 @@ func Prediction(p Predicted) api.Prediction {
 	return out
 }
 
-// any reports whether one of the nodes of a step is among some.
-func (p Predicted) any(some []bool, step int) bool {
+// any reports whether one of the nodes of a step is marked; nil marks none.
+func (p Predicted) any(marked []bool, step int) bool {
 	for i, n := range p.Graph.Nodes {
-		if some != nil && some[i] && slices.Contains(n.Steps, step) {
+		if marked != nil && marked[i] && slices.Contains(n.Steps, step) {
 			return true
 		}
 	}
@@ -96,8 +84,25 @@ func missCause(p Predicted, step int, cause cache.MissCause) *api.PredictedCause
 	return &api.PredictedCause{Kind: string(cause), Text: missText(cause, p.Build.Selection.Plan.Steps[step])}
 }
 
-// ofStep joins what is predicted of the nodes of a step: the worst speaks for it,
-// and of several that run the one that breaks the cache.
+// unknownCause says why it is not known whether a step will run.
+func unknownCause(p Predicted, step int, reason cache.Uncertainty, luck cache.Luck) *api.PredictedCause {
+	c := &api.PredictedCause{Kind: string(reason), Text: unknownText(reason)}
+	switch {
+	case reason == cache.NotObserved && p.Reading:
+		c.Text = "the builder may have its result: what was built before is still being read"
+	case reason == cache.NotResolved && p.any(p.Withheld, step):
+		c.Text = "an image is not looked up until " + p.Until
+	case reason == cache.ByImport && p.Until != "":
+		c.Text = "the builder does not hold it, and a cache elsewhere (cache-from) is not read until " + p.Until
+	case reason == cache.ByStageContent && luck.Of > 0:
+		c.Text += fmt.Sprintf("; unchanged in %d of %d runs", luck.Reused, luck.Of)
+		c.Reused, c.Of = luck.Reused, luck.Of
+	}
+	return c
+}
+
+// ofStep returns the prediction of a step's nodes that speaks for the step: the worst one,
+// and among several that run the one that breaks the cache.
 func ofStep(p Predicted, step int) (cache.Prediction, cache.Luck) {
 	order := []cache.Forecast{cache.WillHit, cache.Unknown, cache.WillMiss}
 	out, luck := cache.Prediction{Forecast: cache.WillHit}, cache.Luck{}
