@@ -2,15 +2,11 @@ package daemon
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"log/slog"
-	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -332,71 +328,4 @@ func (r *repository) explain(err error) *project.Problem {
 		return &project.Problem{Text: "the folder is gone", Hint: "put it back, or stop watching it: stoker down " + r.root}
 	}
 	return &project.Problem{Text: err.Error()}
-}
-
-// watchRoots watches what picture shows and nothing else; with no picture, the
-// repository's folder, so that a fix is seen. It returns what was not watched before,
-// as what is to be scanned anew (project.Opener.Update).
-func (r *repository) watchRoots(picture *project.Picture) (added map[string][]string) {
-	prunes := map[string]func(string) bool{r.root: func(dir string) bool { return dir != "." }}
-	if picture != nil {
-		clear(prunes)
-		for _, root := range picture.Roots() {
-			prunes[root] = picture.Prune(root)
-		}
-	}
-	for root, w := range r.watchers {
-		if _, ok := prunes[root]; !ok {
-			r.unwatch(root, w)
-		}
-	}
-	added = map[string][]string{}
-	for root, prune := range prunes {
-		if w := r.watchers[root]; w != nil {
-			if err := w.SetPrune(prune); err != nil {
-				r.log.Error("change what is watched", "error", err)
-			}
-			continue
-		}
-		if err := r.watchRoot(root, prune); err != nil {
-			r.log.Error("watch", "dir", root, "error", err)
-			continue
-		}
-		added[root] = nil
-	}
-	r.show()
-	return added
-}
-
-// show lets status see what is watched.
-func (r *repository) show() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.shown = slices.Collect(maps.Values(r.watchers))
-}
-
-func (r *repository) watchRoot(root string, prune func(string) bool) error {
-	sum := sha256.Sum256([]byte(r.root + "\x00" + root))
-	w, err := watcher.New(root, watcher.Options{
-		Debounce: debounce, Prune: prune, Log: r.log,
-		CookieDir: filepath.Join(r.daemon.options.Paths.Runtime, "watch", hex.EncodeToString(sum[:8])),
-	})
-	if err != nil {
-		return err
-	}
-	r.watchers[root] = w
-	return nil
-}
-
-func (r *repository) unwatch(root string, w *watcher.Watcher) {
-	delete(r.watchers, root)
-	if err := w.Close(); err != nil {
-		r.log.Warn("stop watching", "dir", root, "error", err)
-	}
-}
-
-func (r *repository) unwatchAll() {
-	for root, w := range r.watchers {
-		r.unwatch(root, w)
-	}
 }

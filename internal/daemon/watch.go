@@ -1,0 +1,80 @@
+package daemon
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"maps"
+	"path/filepath"
+	"slices"
+
+	"github.com/stokerd/stoker/internal/project"
+	"github.com/stokerd/stoker/watcher"
+)
+
+// watchRoots watches the folders that picture shows and no others; without a picture, the
+// repository's own, so that a fix is seen. It returns those that were not watched before,
+// which have to be scanned again, in the form that project.Opener.Update takes.
+func (r *repository) watchRoots(picture *project.Picture) (added map[string][]string) {
+	prunes := map[string]func(string) bool{r.root: func(dir string) bool { return dir != "." }}
+	if picture != nil {
+		clear(prunes)
+		for _, root := range picture.Roots() {
+			prunes[root] = picture.Prune(root)
+		}
+	}
+	for root, w := range r.watchers {
+		if _, ok := prunes[root]; !ok {
+			r.unwatch(root, w)
+		}
+	}
+	added = map[string][]string{}
+	for root, prune := range prunes {
+		if w := r.watchers[root]; w != nil {
+			if err := w.SetPrune(prune); err != nil {
+				r.log.Error("change what is watched", "error", err)
+			}
+			continue
+		}
+		if err := r.watchRoot(root, prune); err != nil {
+			r.log.Error("watch", "dir", root, "error", err)
+			continue
+		}
+		added[root] = nil
+	}
+	r.show()
+	return added
+}
+
+// show lets the status have the watchers.
+func (r *repository) show() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.shown = slices.Collect(maps.Values(r.watchers))
+}
+
+// watchRoot watches one folder, but nothing below those that prune names.
+func (r *repository) watchRoot(root string, prune func(string) bool) error {
+	sum := sha256.Sum256([]byte(r.root + "\x00" + root))
+	w, err := watcher.New(root, watcher.Options{
+		Debounce: debounce, Prune: prune, Log: r.log,
+		CookieDir: filepath.Join(r.daemon.options.Paths.Runtime, "watch", hex.EncodeToString(sum[:8])),
+	})
+	if err != nil {
+		return err
+	}
+	r.watchers[root] = w
+	return nil
+}
+
+func (r *repository) unwatch(root string, w *watcher.Watcher) {
+	delete(r.watchers, root)
+	if err := w.Close(); err != nil {
+		r.log.Warn("stop watching", "dir", root, "error", err)
+	}
+}
+
+func (r *repository) unwatchAll() {
+	for root, w := range r.watchers {
+		r.unwatch(root, w)
+	}
+}
