@@ -141,7 +141,7 @@ func (f Finding) placed(s *buildctx.Selection, l buildctx.Local, file buildctx.F
 // build will fail. Wildcards may match nothing, and then need no more than a
 // directory to look through.
 func (k look) missingSources() []Finding {
-	s, l := k.s, k.l
+	s, l := k.selection, k.local
 	where := func(step dockerfile.Step) string {
 		if s.Definition.Inline != "" {
 			return fmt.Sprintf("line %d", step.Lines.From)

@@ -12,29 +12,29 @@ import (
 	buildctx "github.com/stokerd/stoker/context"
 )
 
-// found is what is wrong with one local context of a build, kept by file, so
-// that an update looks at nothing but what changed. It is immutable.
+// found is what is wrong with one local context of a build. It is kept by file, so that an
+// update looks only at what changed. It is immutable.
 type found struct {
 	files   map[string][]Finding // by the file's path in the context
 	sources []Finding
-	// links are the sent links that lead to a place in the context, by that
-	// place: whether something is there is no matter of the link alone.
+	// links are the sent links by the place in the context that they lead to. A change
+	// of that place decides whether they are broken.
 	links map[string][]string
 }
 
 // A look looks for what is wrong with a local context.
 type look struct {
-	opener  *Opener
-	picture *Picture
-	s       *buildctx.Selection
-	l       buildctx.Local
+	opener    *Opener
+	picture   *Picture
+	selection *buildctx.Selection
+	local     buildctx.Local
 }
 
 // everywhere looks at all files.
 func (k look) everywhere(ctx context.Context) found {
 	next := found{files: map[string][]Finding{}, links: map[string][]string{}}
-	k.opener.Secrets.ahead(ctx, k.l)
-	for f := range k.l.All() {
+	k.opener.Secrets.ahead(ctx, k.local)
+	for f := range k.local.All() {
 		if ctx.Err() != nil {
 			break
 		}
@@ -44,8 +44,8 @@ func (k look) everywhere(ctx context.Context) found {
 	return next
 }
 
-// again looks at the paths, and at what depends on them, and takes the rest from
-// old, which is of the selection was.
+// again looks at the paths, and at what depends on them, and takes the rest from old,
+// which is what was found in was, an earlier selection of the same context.
 func (k look) again(ctx context.Context, paths []string, was buildctx.Local, old found) found {
 	next := found{files: maps.Clone(old.files), links: old.links}
 	changed := map[string]bool{}
@@ -61,7 +61,7 @@ func (k look) again(ctx context.Context, paths []string, was buildctx.Local, old
 		if f, ok := was.Lookup(name); ok && f.Link != "" && !copied {
 			next.links, copied = maps.Clone(old.links), true
 		}
-		if f, ok := k.l.Lookup(name); ok && f.Link != "" && !copied {
+		if f, ok := k.local.Lookup(name); ok && f.Link != "" && !copied {
 			next.links, copied = maps.Clone(old.links), true
 		}
 	}
@@ -70,10 +70,10 @@ func (k look) again(ctx context.Context, paths []string, was buildctx.Local, old
 		if f, ok := was.Lookup(name); ok && copied {
 			next.unlink(f)
 		}
-		if f, ok := k.l.Lookup(name); ok {
+		if f, ok := k.local.Lookup(name); ok {
 			k.at(ctx, f, &next)
 		} else {
-			k.opener.Secrets.forget(k.l.Root, name)
+			k.opener.Secrets.forget(k.local.Root, name)
 		}
 	}
 	next.sources = k.named(k.missingSources())
@@ -86,12 +86,12 @@ func (k look) at(ctx context.Context, f buildctx.File, into *found) {
 		return
 	}
 	var list []Finding
-	if one, ok := wrong(k.l, f, k.picture.Config.Budget); ok {
+	if one, ok := wrong(k.local, f, k.picture.Config.Budget); ok {
 		list = append(list, one)
 	}
-	list = append(list, k.opener.Secrets.findings(ctx, k.l, f)...)
+	list = append(list, k.opener.Secrets.findings(ctx, k.local, f)...)
 	for i := range list {
-		list[i] = list[i].placed(k.s, k.l, f)
+		list[i] = list[i].placed(k.selection, k.local, f)
 	}
 	if len(list) > 0 {
 		into.files[f.Path] = k.named(list)
@@ -118,8 +118,8 @@ func (n *found) unlink(f buildctx.File) {
 func (k look) named(list []Finding) []Finding {
 	for i := range list {
 		f := &list[i]
-		f.Definition = k.s.Definition.Name
-		f.Path = k.picture.Relative(filepath.Join(k.l.Root, filepath.FromSlash(f.Path)))
+		f.Definition = k.selection.Definition.Name
+		f.Path = k.picture.Relative(filepath.Join(k.local.Root, filepath.FromSlash(f.Path)))
 		if f.Reach == buildctx.InContext && f.secret {
 			f.Severity = Note // worth an ignore line, and leaks nothing
 		}
