@@ -102,13 +102,8 @@ func Run(ctx context.Context, o Options) (err error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	group, ctx := errgroup.WithContext(ctx)
-	d := &Daemon{
-		options: o, log: o.Log, store: kept, images: newImages(base), imports: newImports(), board: newBoard(), rest: newRest(o.Rest), started: time.Now(),
-		stop: stop, ctx: ctx, group: group, repositories: map[string]*repository{}, accounts: map[string]account{}, resumed: make(chan struct{}),
-	}
-	d.secrets = project.NewSecretCache()
-	d.metrics = metrics.New(o.Version.Version, d.held)
-	d.builder = &builder{env: o.Builder, log: o.Log.With("component", "builder")}
+	d := newDaemon(o, kept, base)
+	d.ctx, d.stop, d.group = ctx, stop, group
 	d.chooseBuilder()
 	d.warmer = prewarm.New(ctx, d.warm)
 	defer d.warmer.Close()
@@ -134,6 +129,27 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	return nil
+}
+
+// newDaemon returns a daemon that watches nothing, without what Run starts.
+func newDaemon(o Options, kept *store.Store, base *store.Images) *Daemon {
+	d := &Daemon{
+		options:      o,
+		log:          o.Log,
+		store:        kept,
+		secrets:      project.NewSecretCache(),
+		images:       newImages(base),
+		imports:      newImports(),
+		builder:      &builder{env: o.Builder, log: o.Log.With("component", "builder")},
+		board:        newBoard(),
+		rest:         newRest(o.Rest),
+		started:      time.Now(),
+		resumed:      make(chan struct{}),
+		repositories: map[string]*repository{},
+		accounts:     map[string]account{},
+	}
+	d.metrics = metrics.New(o.Version.Version, d.held)
+	return d
 }
 
 // resume watches again what was watched when the last daemon ended.
