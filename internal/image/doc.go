@@ -1,9 +1,9 @@
 // Package image looks into container images: what each layer holds, what of it a container never sees, and what
 // should not be there.
 //
-// An [Image] is opened from a registry, a Docker Engine's store, an OCI layout or an archive ([Open]), or read
-// from a stream ([Stream]). [Analyse] reads every layer once, as it comes, and gives an [Analysis]; [Analysis.Tree]
-// shows one layer, [Diff] compares two images, [Gates] judge one.
+// An [Image] is opened from a registry, a Docker Engine's store, an OCI layout or an archive, which may be a pipe
+// ([Open]). [Analyse] reads every layer once, as it comes, and gives an [Analysis]; [Analysis.Tree] shows one layer,
+// [Diff] compares two images, [Gates] judge one.
 //
 // An image is a stranger's: names lead out of the root, sizes lie, streams are cut off or never end. What is kept in
 // memory follows the number of paths, which is bounded, and never the size of what is read; every blob with a digest
