@@ -130,7 +130,7 @@ func mountFor(in Input, st dockerfile.Stage, tool *effects.Cache) (Suggestion, b
 			return Suggestion{}, false
 		}
 	}
-	if len(p.runs) == 0 || p.taken(in, st.Index) || p.hides(in, st.Index) || !used(in, tool) || p.cut(in) {
+	if len(p.runs) == 0 || p.taken(in, st.Index) || p.hides(in, st.Index) || !used(in, tool) || p.brought(f) || p.cut(in) {
 		return Suggestion{}, false
 	}
 	evidence, ok := p.evidence(in, st)
