@@ -276,9 +276,10 @@ func (h *handing) keeps(in Input, text []byte) (lost []string, ok bool) {
 	return lost, true
 }
 
+// stageName returns a stage's name, or that by which BuildKit calls it.
 func stageName(st dockerfile.Stage) string {
 	if st.Name != "" {
 		return st.Name
 	}
-	return fmt.Sprintf("stage %d", st.Index+1)
+	return fmt.Sprintf("stage-%d", st.Index)
 }
