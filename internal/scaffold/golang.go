@@ -64,7 +64,7 @@ func moduleApps(s *survey, dir string, mod *modfile.File) []App {
 			a.Dir = path.Join(dir, main)
 		}
 		name := path.Base(main)
-		if name == "." {
+		if slices.Contains([]string{".", "cmd", "main", "src"}, name) {
 			name = path.Base(mod.Module.Mod.Path)
 			if strings.HasPrefix(name, "v") && strings.Trim(name[1:], "0123456789") == "" {
 				name = path.Base(path.Dir(mod.Module.Mod.Path))
@@ -247,7 +247,8 @@ func (g *golang) findCgo(a *App, mod *modfile.File, file string) {
 func (g *golang) foreign(dir string) bool { return g.s.has(dir, "go.mod") }
 
 var (
-	goPort   = regexp.MustCompile(`"[\w.]*:(\d{4,5})"|[pP]ort\w*\s*:?=\s*"?(\d{4,5})\b|"PORT", "(\d{4,5})"`)
+	// An address with a host is mostly that of another program.
+	goPort   = regexp.MustCompile(`"(?:0\.0\.0\.0)?:(\d{4,5})"|(?:Listen\w*|Serve|Run|Start)\([^"\n]*"[\w.]*:(\d{4,5})"|[pP]ort\w*\s*:?=\s*"?(\d{4,5})\b|"PORT", "(\d{4,5})"`)
 	goHealth = regexp.MustCompile(`"(?:GET )?(/(?:api/)?(?:healthz?|livez|readyz|ping)(?:/(?:live|ready))?)"`)
 	goServes = regexp.MustCompile(`ListenAndServe|net\.Listen\(|\.Listen\(|gin\.Default|echo\.New|fiber\.New|\.Run\("`)
 	goOpens  = regexp.MustCompile(`"(?:\./)?(templates|static|public|web|assets|views|migrations|locales|configs?)(?:/[^"\n]*)?"`)

@@ -45,6 +45,12 @@ func TestWrites(t *testing.T) {
 			[]string{"-tags timetzdata", "ca-certificates.crt", "USER 65532:65532", "FROM scratch AS runtime"}, []string{"HEALTHCHECK"}},
 		{"Go on alpine asks by wget", map[string]string{"go.mod": "module x.org/y\ngo 1.26\n", "main.go": "package main\nvar a = http.ListenAndServe(\":9000\", nil)\n"}, scaffold.Choice{Base: scaffold.Alpine, Health: "/up"},
 			[]string{`"http://127.0.0.1:9000/up"`, "EXPOSE 9000", `ENTRYPOINT ["/sbin/tini", "--"]`}, nil},
+		{"an address with a host is another program's", map[string]string{"go.mod": "module x.org/y\ngo 1.26\n", "main.go": "package main\nvar c = redis.Options{Addr: \"localhost:6379\"}\nvar a = http.ListenAndServe(addr, nil)\n"}, scaffold.Choice{},
+			[]string{"EXPOSE 8080"}, []string{"6379"}},
+		{"but not where something listens there", map[string]string{"go.mod": "module x.org/y\ngo 1.26\n", "main.go": "package main\nvar a = http.ListenAndServe(\"localhost:9000\", nil)\n"}, scaffold.Choice{},
+			[]string{"EXPOSE 9000"}, nil},
+		{"a folder of commands names no program", map[string]string{"go.mod": "module x.org/shop/v2\ngo 1.26\n", "cmd/main.go": "package main\n"}, scaffold.Choice{},
+			[]string{"-o /out/shop ./cmd", `ENTRYPOINT ["/usr/local/bin/shop"]`}, []string{"/out/cmd"}},
 		{"Go replaced by a folder beside it", map[string]string{"svc/go.mod": "module x.org/y\ngo 1.26\nrequire x.org/z v0.0.0\nreplace x.org/z => ../z\n", "svc/main.go": "package main\n", "z/go.mod": "module x.org/z\n"}, scaffold.Choice{},
 			[]string{"COPY --parents svc/go.mod z/go.mod ./", "WORKDIR /src/svc", "-o /out/y ."}, nil},
 	} {
