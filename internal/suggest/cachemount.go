@@ -46,7 +46,11 @@ func imageName(ref string) string {
 	if i := strings.LastIndex(name, ":"); i > strings.LastIndex(name, "/") {
 		name = name[:i]
 	}
-	return strings.TrimPrefix(strings.TrimPrefix(name, "docker.io/"), "library/")
+	// The registry's own names, and copies of Docker's library that others keep.
+	for _, host := range []string{"docker.io/", "registry.docker.com/", "index.docker.io/", "registry-1.docker.io/", "mirror.gcr.io/", "public.ecr.aws/docker/"} {
+		name = strings.TrimPrefix(name, host)
+	}
+	return strings.TrimPrefix(name, "library/")
 }
 
 // rootStage returns the stage at the bottom of the chain that a stage starts from.
