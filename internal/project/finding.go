@@ -190,7 +190,7 @@ var (
 // withoutValue returns the ARGs that the sources of a COPY or ADD are made of and that
 // have no value: they count as empty.
 func (k look) withoutValue(step dockerfile.Step) (names []string) {
-	def := k.s.Definition
+	def := k.selection.Definition
 	text, err := []byte(def.Inline), error(nil)
 	if def.Inline == "" {
 		text, err = k.picture.Text(def.Dockerfile)
@@ -221,7 +221,9 @@ func (k look) withoutValue(step dockerfile.Step) (names []string) {
 		note(st.Instructions[:at])
 		for _, m := range variable.FindAllStringSubmatch(strings.Join(st.Instructions[at].Copy.Sources, " "), -1) {
 			name := m[1] + m[2]
-			if bare[name] && !slices.Contains(def.ArgNames(), name) && !ofBuild.MatchString(name) && !slices.Contains(names, name) {
+			// One that stands above the first FROM alone has no value here, whatever is given.
+			here := slices.ContainsFunc(st.Instructions[:at], func(ins dockerfile.Instruction) bool { return slices.Contains(ins.Names, name) })
+			if here && bare[name] && !slices.Contains(def.ArgNames(), name) && !ofBuild.MatchString(name) && !slices.Contains(names, name) {
 				names = append(names, name)
 			}
 		}
