@@ -1,0 +1,154 @@
+package effects
+
+import (
+	"path"
+	"slices"
+	"strings"
+)
+
+// fileOf returns the name of the file that a download of an address makes.
+func fileOf(address string) string {
+	address, _, _ = strings.Cut(address, "#")
+	address, _, _ = strings.Cut(address, "?")
+	_, file, ok := strings.Cut(address, "://")
+	if !ok {
+		file = address
+	}
+	if i := strings.LastIndexByte(file, '/'); i >= 0 && i < len(file)-1 {
+		return file[i+1:]
+	}
+	if strings.Contains(file, "$") && !strings.HasSuffix(file, "/") {
+		return "$" // all of it may be anything
+	}
+	return "index.html"
+}
+
+// edits reports a script of sed's that is known to do no more than to change or to
+// leave out lines: one command with at most one address.
+func edits(script string) bool {
+	rest := strings.TrimLeft(script, "0123456789$")
+	if strings.HasPrefix(rest, "/") {
+		_, after, ok := strings.Cut(rest[1:], "/")
+		if !ok {
+			return false
+		}
+		rest = after
+	}
+	switch {
+	case rest == "d" || rest == "p":
+		return true
+	case len(rest) < 2 || rest[0] != 's':
+		return false
+	}
+	parts, part := []string{}, ""
+	for i := 2; i < len(rest); i++ {
+		switch {
+		case rest[i] == '\\' && i+1 < len(rest):
+			part += rest[i : i+2]
+			i++
+		case rest[i] == rest[1]:
+			parts, part = append(parts, part), ""
+		default:
+			part += rest[i : i+1]
+		}
+	}
+	return len(parts) == 2 && strings.Trim(part, "gIip0123456789") == ""
+}
+
+// takesFile reports whether the word after a flag that is not known may be a file that
+// it names, where words are not taken for files anyway.
+func (f *form) takesFile(w string) bool {
+	return slices.Contains([]string{"none", "names", "packages", "versions", "text", "look", "fetch", "clone"}, f.Words) &&
+		(isPath(w) || w != "" && w[0] != '-' && !strings.Contains(w, "://") && (path.Ext(w) != "" || strings.Contains(w, "/")))
+}
+
+// words adds what the words other than flags name, and reports whether they fit
+// the form.
+func (f *form) words(names []string, e *Effect) bool {
+	if len(names) < f.Skip {
+		return false
+	}
+	names = names[f.Skip:]
+	switch f.Words {
+	case "none":
+		return len(names) == 0
+	case "names":
+		return len(names) > 0 && !slices.ContainsFunc(names, isPath)
+	case "packages":
+		return len(names) > 0 && !slices.ContainsFunc(names, func(n string) bool { return isPath(n) || strings.Contains(n, "/") })
+	case "versions":
+		return len(names) > 0 && !slices.ContainsFunc(names, func(n string) bool { return isPath(n) || !strings.Contains(n, "@") })
+	case "look":
+		for _, n := range names {
+			if strings.HasPrefix(n, "/") || strings.HasPrefix(n, ".") || strings.HasPrefix(n, "~") {
+				e.Reads = append(e.Reads, n)
+			}
+		}
+	case "test":
+		compares := func(i int) bool {
+			return i >= 0 && i < len(names) && slices.Contains([]string{"=", "==", "!=", "<", ">"}, names[i])
+		}
+		for i, n := range names {
+			text := strings.HasPrefix(n, "$") || compares(i) || compares(i-1) || compares(i+1) || strings.Trim(n, "0123456789") == ""
+			if !text && n != "]" && n != "!" && n != "(" && n != ")" {
+				e.Reads = append(e.Reads, n)
+			}
+		}
+	case "clone":
+		if len(names) == 0 || len(names) > 2 || !strings.Contains(names[0], "://") && !strings.HasPrefix(names[0], "git@") || strings.HasPrefix(names[0], "file:") {
+			return false
+		}
+		into := "./" + strings.TrimSuffix(fileOf(strings.TrimSuffix(names[0], "/")), ".git")
+		if len(names) == 2 {
+			into = names[1]
+		}
+		e.Writes = append(e.Writes, into)
+	case "search":
+		e.Reads = append(e.Reads, names...)
+		if len(names) == 0 {
+			e.Reads = append(e.Reads, ".")
+		}
+	case "script":
+		e.Reads = append(e.Reads, names...)
+	case "read":
+		e.Reads = append(e.Reads, names...)
+	case "write":
+		e.Writes = append(e.Writes, names...)
+	case "change":
+		e.Reads, e.Writes = append(e.Reads, names...), append(e.Writes, names...)
+	case "copy", "move", "link":
+		if len(names) < 2 {
+			return false
+		}
+		last := len(names) - 1
+		if f.Words != "link" {
+			e.Reads = append(e.Reads, names[:last]...)
+		}
+		if f.Words == "move" {
+			e.Writes = append(e.Writes, names[:last]...)
+		}
+		e.Writes = append(e.Writes, names[last])
+	}
+	return true
+}
+
+// isPath reports whether a word may name a file: "./x", "x.deb", "." and the like.
+// An address, or a scoped package of npm, is none.
+func isPath(w string) bool {
+	if strings.Contains(w, "file:") {
+		return true
+	}
+	if strings.Contains(w, "://") {
+		return false
+	}
+	w, _, _ = strings.Cut(w, "[") // pip: .[extra]
+	if w == "." || w == ".." || strings.HasPrefix(w, "~") || strings.Contains(w, `\`) {
+		return true
+	}
+	for _, suffix := range []string{".tgz", ".deb", ".rpm", ".apk", ".whl", ".gem", ".zip", ".tar.gz"} {
+		if strings.HasSuffix(w, suffix) {
+			return true
+		}
+	}
+	return strings.HasPrefix(w, "./") || strings.HasPrefix(w, "../") || path.IsAbs(w)
+}

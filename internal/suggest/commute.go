@@ -1,0 +1,266 @@
+package suggest
+
+import (
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/stokerd/stoker/context/dockerfile"
+	"github.com/stokerd/stoker/internal/effects"
+)
+
+// commute reports whether instruction i, which stands above j, may stand below
+// it without a difference to what any build of the file makes, and whether that is worth
+// to be looked at: a RUN passes another one just where something that is copied holds that
+// one down.
+func (o *ordering) commute(i, j int) bool {
+	if !o.independent(i, j) {
+		return false
+	}
+	ins := o.view.stage.Instructions
+	if ins[i].Run == nil || ins[j].Run == nil {
+		return true
+	}
+	for c := range i {
+		if ins[c].Copy != nil && o.held(c, i) && !o.held(c, j) {
+			return true
+		}
+	}
+	return false
+}
+
+// held reports whether RUN r has to stay below instruction c, which copies, by itself or
+// by another RUN between the two.
+func (o *ordering) held(c, r int) bool {
+	known := o.remembered(&o.below)
+	held, ok := known[[2]int{c, r}]
+	if ok {
+		return held
+	}
+	held = !o.independent(c, r)
+	for k := c + 1; k < r && !held; k++ {
+		held = o.view.stage.Instructions[k].Run != nil && !o.independent(k, r) && o.held(c, k)
+	}
+	known[[2]int{c, r}] = held
+	return held
+}
+
+// remembered returns what is known of pairs so far; what is trusted is another matter.
+func (o *ordering) remembered(by *[2]map[[2]int]bool) map[[2]int]bool {
+	at := 0
+	if o.trusts {
+		at = 1
+	}
+	if by[at] == nil {
+		by[at] = map[[2]int]bool{}
+	}
+	return by[at]
+}
+
+// independent is commute for what the two do.
+func (o *ordering) independent(i, j int) bool {
+	known := o.remembered(&o.pairs)
+	is, ok := known[[2]int{i, j}]
+	if !ok {
+		is = o.compare(i, j)
+		known[[2]int{i, j}] = is
+	}
+	return is
+}
+
+// compare is independent, computed.
+func (o *ordering) compare(i, j int) bool {
+	ins := o.view.stage.Instructions
+	a, b := ins[i], ins[j]
+	switch {
+	case a.Copy != nil && b.Copy != nil:
+		return o.apart(i, j)
+	case a.Copy != nil:
+		return o.passes(i, j)
+	case b.Copy != nil:
+		return o.passes(j, i)
+	case !slices.ContainsFunc(ins[:i], func(in dockerfile.Instruction) bool { return in.Copy != nil }):
+		return false // nothing is won above all that copies
+	case a.Run != nil && b.Run != nil:
+		return o.disjoint(i, j)
+	case a.Run != nil:
+		return o.heedless(i, j)
+	case b.Run != nil:
+		return o.heedless(j, i)
+	}
+	return false
+}
+
+// passes reports whether the order of instruction c, a COPY or ADD, and t, which
+// is none, does not matter.
+func (o *ordering) passes(c, t int) bool {
+	v := o.view
+	in, other := v.stage.Instructions[c], v.stage.Instructions[t]
+	switch other.Keyword {
+	case "LABEL", "EXPOSE", "CMD", "ENTRYPOINT", "HEALTHCHECK", "STOPSIGNAL", "MAINTAINER", "SHELL", "USER", "ONBUILD":
+		return true
+	case "ARG", "ENV":
+		return !strings.Contains(v.file.Source(in.Lines), "$")
+	case "WORKDIR":
+		dest, dir := v.dest(c), resolve(v.dirs[t], expand(other.Value, v.env[t]), v.vars(t))
+		return strings.HasPrefix(dest, "/") && strings.HasPrefix(expand(in.Copy.Dest, v.env[c]), "/") && strings.HasPrefix(dir, "/") &&
+			(!overlap(dest, dir) || in.Copy.Chown == "" && in.Copy.Chmod == "" && v.byRoot(t)) // whoever comes first makes the folder
+	case "RUN":
+		return o.keepsClear(c, t)
+	}
+	return false
+}
+
+// byRoot reports whether what runs at instruction t is known to be root's, and so the
+// folder that a WORKDIR makes there (BuildKit: dockerfile2llb.dispatchWorkdir): neither
+// the file nor the image that it starts from names another user.
+func (v *stageView) byRoot(t int) bool {
+	if base := imageName(rootStage(v.file, v.stage.Index).Base); base != "scratch" && !slices.Contains(rootImages(), base) {
+		return false
+	}
+	isUser := func(in dockerfile.Instruction) bool { return in.Keyword == "USER" }
+	for at := v.stage.BaseStage; at >= 0; at = v.file.Stages[at].BaseStage {
+		if slices.ContainsFunc(v.file.Stages[at].Instructions, isUser) {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(v.stage.Instructions[:t], isUser)
+}
+
+// keepsClear reports whether a RUN is known, for every build, to touch nothing
+// that instruction c, a COPY or ADD, writes.
+func (o *ordering) keepsClear(c, t int) bool {
+	v := o.view
+	run := o.run(t)
+	if !run.known || strings.HasPrefix(v.dest(c), "?") && !strings.HasPrefix(v.dest(c), baseDir+"/") && v.dest(c) != baseDir {
+		return false
+	}
+	for n, b := range o.in.Builds {
+		if !reachable(v.file, b.Target)[v.stage.Index] {
+			continue
+		}
+		known := o.look(n, t, run)
+		if !known.ok || o.hidden(b, c, t, known.searched) {
+			return false
+		}
+		touched := known.touched
+		if v.ownerByName(c) && slices.ContainsFunc(touched.writes, v.mayName(c, t)) {
+			return false
+		}
+		reads := slices.DeleteFunc(slices.Clone(touched.reads), func(p string) bool { return o.there(n, c, t, p) || o.besideTools(b, c, p) })
+		writes := slices.DeleteFunc(slices.Clone(touched.writes), func(p string) bool { return p == effects.System && o.besideTools(b, c, p) })
+		if o.bringsMade(n, c, t, touched.reads) {
+			return false
+		}
+		if v.clash(b, c, slices.Concat(reads, writes)) != "" || !v.foldersAgree(c, min(c, t), touched.writes) {
+			return false
+		}
+	}
+	return true
+}
+
+// accounts are the files that say which user and group a name is.
+var accounts = []string{"/etc/passwd", "/etc/group"}
+
+// ownerByName reports a COPY or ADD that looks its owner up in the image's accounts.
+func (v *stageView) ownerByName(i int) bool {
+	return strings.ContainsFunc(strings.ReplaceAll(v.stage.Instructions[i].Copy.Chown, "root", "0"), func(c rune) bool {
+		return c != ':' && (c < '0' || c > '9')
+	})
+}
+
+// mayName returns whether a command of instruction t that writes to a path, or to places,
+// may be what gives the owner of instruction i its name.
+func (v *stageView) mayName(i, t int) func(written string) bool {
+	name, group, _ := strings.Cut(v.stage.Instructions[i].Copy.Chown, ":")
+	inBase := imageName(rootStage(v.file, v.stage.Index).Base) == "node" && name == "node" && (group == "" || group == "node")
+	return func(written string) bool {
+		if _, ok := effects.PlacesOf(written); ok {
+			return i > t && !inBase // packages bring users of their own, and leave those alone that are there
+		}
+		return slices.ContainsFunc(accounts, func(a string) bool { return overlap(a, folderOf(written)) })
+	}
+}
+
+// fixed returns the folders of a pattern above the first that is none by name.
+func fixed(pattern string) string {
+	parts := strings.Split(pattern, "/")
+	n := slices.IndexFunc(parts, func(s string) bool { return strings.ContainsAny(s, "*?[") })
+	if n < 0 {
+		n = len(parts) - 1
+	}
+	return path.Join(parts[:n]...)
+}
+
+// hidden reports whether what instruction t finds in the folders that it searches is
+// not known: it is copied from elsewhere than the context, by what stands above or by
+// instruction c, or in a stage below this one.
+func (o *ordering) hidden(b Build, c, t int, searched []string) bool {
+	v := o.view
+	for i, in := range v.stage.Instructions {
+		if (i < t || i == c) && in.Copy != nil && !takesContext(in) && v.clash(b, i, searched) != "" {
+			return true
+		}
+	}
+	for at := v.stage.BaseStage; at >= 0; at = v.file.Stages[at].BaseStage {
+		under := newStageView(v.file, v.file.Stages[at])
+		for i, in := range under.stage.Instructions {
+			if in.Copy != nil && under.clash(b, i, searched) != "" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// apart reports whether two COPYs or ADDs, i above j, write nothing in common.
+func (o *ordering) apart(i, j int) bool {
+	v := o.view
+	x, y := v.stage.Instructions[i], v.stage.Instructions[j]
+	for _, k := range []int{i, j} {
+		if strings.HasPrefix(v.dest(k), "?") && v.dest(k) != baseDir && !strings.HasPrefix(v.dest(k), baseDir+"/") {
+			return false
+		}
+	}
+	if (x.Copy.Chown != y.Copy.Chown || x.Copy.Chmod != y.Copy.Chmod) && !v.foldersAgree(i, i, []string{v.dest(j)}) {
+		return false
+	}
+	for _, b := range o.in.Builds {
+		if !reachable(v.file, b.Target)[v.stage.Index] {
+			continue
+		}
+		if v.ownerByName(i) && v.clash(b, j, accounts) != "" || v.ownerByName(j) && v.clash(b, i, accounts) != "" {
+			return false
+		}
+		if slices.ContainsFunc(v.landings(b, j), func(p string) bool { return v.lands(b, i, p) || v.mayReplace(b, i, j, p) }) ||
+			slices.ContainsFunc(v.landings(b, i), func(p string) bool { return v.mayReplace(b, j, i, p) }) {
+			return false
+		}
+	}
+	return true
+}
+
+// landings returns the image paths that instruction i, a COPY or ADD, writes to:
+// files and whole folders.
+func (v *stageView) landings(b Build, i int) []string {
+	in := v.stage.Instructions[i]
+	dest := rooted(v.dest(i))
+	if !takesContext(in) {
+		return []string{dest}
+	}
+	// A folder, whatever is there (BuildKit: dockerfile2llb.pathRelativeToWorkingDir).
+	folder := strings.HasSuffix(in.Copy.Dest, "/") || in.Copy.Dest == "."
+	var list []string
+	for _, s := range in.Copy.Sources {
+		src := strings.TrimPrefix(strings.TrimSuffix(s, "/"), "./")
+		_, err := b.Context.Read(src)
+		if err != nil || strings.ContainsAny(s, "*?[") {
+			return []string{dest} // a folder: what it holds
+		}
+		list = append(list, path.Join(dest, path.Base(src)))
+		if len(in.Copy.Sources) == 1 && !folder {
+			list = append(list, dest)
+		}
+	}
+	return list
+}
