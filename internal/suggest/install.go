@@ -184,6 +184,7 @@ type runView struct {
 	// known reports that all of it is: what it touches, apart from the installs.
 	known    bool
 	touch    touch
+	entered  []string // folders that it goes to, and that something above has to have made
 	installs []install
 	// headEnd and tailFrom are the places in the script where it can be cut, and
 	// tail reports that something unknown follows the installs.
@@ -233,7 +234,7 @@ func viewRun(v *stageView, i int) runView {
 	if folders, programs := v.led(i); slices.Contains(w.touch.reads, effects.Tools) {
 		w.touch.add(touch{reads: slices.Concat(folders, programs), writes: folders})
 	}
-	view.known, view.touch = true, w.touch
+	view.known, view.touch, view.entered = true, w.touch, w.entered
 	return view
 }
 

@@ -23,6 +23,7 @@ type command struct {
 	// inner are the commands that it is made of, or that its words are computed
 	// with; reads and writes are what its redirections name.
 	inner         []command
+	loose         bool // what follows runs even where it fails, unless the shell is told otherwise
 	subshell      bool // inner run in a shell of their own
 	perhapsInner  bool // inner may run or not, or again and again
 	reads, writes []string
@@ -106,6 +107,7 @@ func listed(list []command, stmts []*syntax.Stmt) []command {
 		for k := from + 1; k < len(list); k++ {
 			list[k].perhaps = true // of a list joined by &&, which what follows does not need
 		}
+		list[len(list)-1].loose = true
 	}
 	return list
 }

@@ -19,10 +19,13 @@ type walk struct {
 	dir   string
 	vars  map[string]string
 	state string // what later commands of the script hang on
+	// strict reports that the script ends with the first command that fails.
+	strict bool
 	// exports are the variables that later commands may get.
 	exports []assign
 	touch   touch
 	fetched []string // what it has downloaded, as image paths
+	entered []string // folders that it goes to, and that something else has to have made
 	// venv is the virtual environment of Python's that is active, made are those that the
 	// script has made so far; image paths.
 	venv  string
@@ -32,7 +35,7 @@ type walk struct {
 
 func newWalk(v *stageView, i int) walk {
 	above := sync.OnceValue(func() []string { return v.environments(i) })
-	return walk{view: v, at: i, dir: v.dirs[i], vars: map[string]string{}, above: above}
+	return walk{view: v, at: i, dir: v.dirs[i], vars: map[string]string{}, above: above, strict: len(v.shell[i]) > 0 && stops(v.shell[i][1:])}
 }
 
 // install returns the install that a command is, if it is one.
@@ -76,10 +79,18 @@ func (w *walk) follow(c command) bool {
 		if strings.Contains(name, "$") || name == "-" || strings.HasPrefix(name, "~") {
 			return false
 		}
-		w.dir, w.state = resolve(w.dir, name, 0), "`cd`"
+		to := resolve(w.dir, name, 0)
+		if !w.exists(to) {
+			if c.loose && !w.strict && !w.view.copied(w.at, to) {
+				return false // without such a folder the rest runs in the one before
+			}
+			w.entered = append(w.entered, to)
+		}
+		w.dir, w.state = to, "`cd`"
 		return true
 	case c.starts("set") && len(c.writes) == 0:
 		w.state = "a shell setting"
+		w.strict = w.strict || stops(c.words[1:])
 		return true
 	case len(c.words) == 0 && len(c.assigns) > 0 && len(c.reads)+len(c.writes) == 0:
 		return w.set(c)
@@ -143,6 +154,29 @@ func (w *walk) downloaded(files []string) bool {
 			return f == name || err == nil && match
 		})
 	})
+}
+
+// stops reports flags with which a shell stops at the first command that fails.
+func stops(flags []string) bool {
+	return slices.ContainsFunc(flags, func(f string) bool {
+		return f == "errexit" || strings.HasPrefix(f, "-") && !strings.HasPrefix(f, "--") && strings.Contains(f, "e")
+	})
+}
+
+// exists reports whether a folder is known to be there: in most images, or by a WORKDIR
+// above or the script itself.
+func (w *walk) exists(dir string) bool {
+	return usual(dir) || slices.ContainsFunc(slices.Concat(w.view.dirs[:w.at+1], w.touch.writes), func(d string) bool { _, ok := below(dir, d); return ok })
+}
+
+// copied reports whether a COPY or ADD above instruction i may have brought a folder.
+func (v *stageView) copied(i int, dir string) bool {
+	for k, in := range v.stage.Instructions[:i] {
+		if in.Copy != nil && overlap(v.dest(k), dir) {
+			return true
+		}
+	}
+	return false
 }
 
 // inside follows the commands that a command is made of, or that its words are computed
