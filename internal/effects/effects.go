@@ -332,14 +332,14 @@ func (f *form) match(run, words []string) (Effect, bool) {
 			at := strings.IndexByte(w, 'i')
 			return strings.HasPrefix(w, "--in-place=") || len(w) > 1 && w[0] == '-' && w[1] != '-' && at > 0 && at < len(w)-1
 		}
-		if len(told) == 0 || !f.words(names, &e) || slices.ContainsFunc(words, suffixed) || slices.ContainsFunc(told, func(s string) bool { return !edits(s) }) {
+		if len(told) == 0 || !f.words(names, flags, &e) || slices.ContainsFunc(words, suffixed) || slices.ContainsFunc(told, func(s string) bool { return !edits(s) }) {
 			return Effect{}, false
 		}
 		if has([]string{"-i", "--in-place"}) {
 			e.Writes = append(e.Writes, names...)
 		}
 	default:
-		if !f.words(names, &e) {
+		if !f.words(names, flags, &e) {
 			return Effect{}, false
 		}
 	}

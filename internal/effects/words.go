@@ -64,7 +64,7 @@ func (f *form) takesFile(w string) bool {
 
 // words adds what the words other than flags name, and reports whether they fit
 // the form.
-func (f *form) words(names []string, e *Effect) bool {
+func (f *form) words(names, flags []string, e *Effect) bool {
 	if len(names) < f.Skip {
 		return false
 	}
@@ -80,16 +80,22 @@ func (f *form) words(names []string, e *Effect) bool {
 		return len(names) > 0 && !slices.ContainsFunc(names, func(n string) bool { return isPath(n) || !strings.Contains(n, "@") })
 	case "look":
 		for _, n := range names {
-			if strings.HasPrefix(n, "/") || strings.HasPrefix(n, ".") || strings.HasPrefix(n, "~") {
+			if strings.Contains(n, "file:") {
+				return false // it may become a setting that others read
+			}
+			if strings.HasPrefix(n, "/") || strings.HasPrefix(n, ".") || strings.HasPrefix(n, "~") || strings.ContainsAny(n, "*?[") && !strings.Contains(n, " ") {
 				e.Reads = append(e.Reads, n)
 			}
 		}
 	case "test":
+		files := slices.ContainsFunc(flags, func(flag string) bool {
+			return !slices.Contains([]string{"-n", "-z", "-a", "-o", "-eq", "-ne", "-lt", "-le", "-gt", "-ge", "-v"}, flag)
+		})
 		compares := func(i int) bool {
 			return i >= 0 && i < len(names) && slices.Contains([]string{"=", "==", "!=", "<", ">"}, names[i])
 		}
 		for i, n := range names {
-			text := strings.HasPrefix(n, "$") || compares(i) || compares(i-1) || compares(i+1) || strings.Trim(n, "0123456789") == ""
+			text := strings.HasPrefix(n, "$") && !strings.Contains(n, "/") && !files || compares(i) || compares(i-1) || compares(i+1) || strings.Trim(n, "0123456789") == ""
 			if !text && n != "]" && n != "!" && n != "(" && n != ")" {
 				e.Reads = append(e.Reads, n)
 			}
@@ -142,6 +148,9 @@ func isPath(w string) bool {
 		return false
 	}
 	w, _, _ = strings.Cut(w, "[") // pip: .[extra]
+	if strings.HasPrefix(w, "$") && !strings.ContainsAny(w, "=@") {
+		return true // it may be one, or flags
+	}
 	if w == "." || w == ".." || strings.HasPrefix(w, "~") || strings.Contains(w, `\`) {
 		return true
 	}

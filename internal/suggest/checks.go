@@ -123,7 +123,7 @@ func (in Input) sameImages(text []byte) bool {
 			continue
 		}
 		after, err := b.Convert(text)
-		if err != nil || !slices.Equal(definitions(before, nil), definitions(after, nil)) || !slices.Equal(before.Configs, after.Configs) {
+		if err != nil || !slices.Equal(definitions(before), definitions(after)) || !slices.Equal(before.Configs, after.Configs) {
 			return false
 		}
 	}

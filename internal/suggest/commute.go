@@ -32,8 +32,7 @@ func (o *ordering) commute(i, j int) bool {
 // held reports whether RUN r has to stay below instruction c, which copies, by itself or
 // by another RUN between the two.
 func (o *ordering) held(c, r int) bool {
-	known := o.remembered(&o.below)
-	held, ok := known[[2]int{c, r}]
+	held, ok := o.below[[2]int{c, r}]
 	if ok {
 		return held
 	}
@@ -41,29 +40,22 @@ func (o *ordering) held(c, r int) bool {
 	for k := c + 1; k < r && !held; k++ {
 		held = o.view.stage.Instructions[k].Run != nil && !o.independent(k, r) && o.held(c, k)
 	}
-	known[[2]int{c, r}] = held
+	if o.below == nil {
+		o.below = map[[2]int]bool{}
+	}
+	o.below[[2]int{c, r}] = held
 	return held
-}
-
-// remembered returns what is known of pairs so far; what is trusted is another matter.
-func (o *ordering) remembered(by *[2]map[[2]int]bool) map[[2]int]bool {
-	at := 0
-	if o.trusts {
-		at = 1
-	}
-	if by[at] == nil {
-		by[at] = map[[2]int]bool{}
-	}
-	return by[at]
 }
 
 // independent is commute for what the two do.
 func (o *ordering) independent(i, j int) bool {
-	known := o.remembered(&o.pairs)
-	is, ok := known[[2]int{i, j}]
+	is, ok := o.pairs[[2]int{i, j}]
 	if !ok {
 		is = o.compare(i, j)
-		known[[2]int{i, j}] = is
+		if o.pairs == nil {
+			o.pairs = map[[2]int]bool{}
+		}
+		o.pairs[[2]int{i, j}] = is
 	}
 	return is
 }
@@ -79,6 +71,8 @@ func (o *ordering) compare(i, j int) bool {
 		return o.passes(i, j)
 	case b.Copy != nil:
 		return o.passes(j, i)
+	case !o.trusts:
+		return false
 	case !slices.ContainsFunc(ins[:i], func(in dockerfile.Instruction) bool { return in.Copy != nil }):
 		return false // nothing is won above all that copies
 	case a.Run != nil && b.Run != nil:
@@ -111,22 +105,6 @@ func (o *ordering) passes(c, t int) bool {
 	return false
 }
 
-// byRoot reports whether what runs at instruction t is known to be root's, and so the
-// folder that a WORKDIR makes there (BuildKit: dockerfile2llb.dispatchWorkdir): neither
-// the file nor the image that it starts from names another user.
-func (v *stageView) byRoot(t int) bool {
-	if base := imageName(rootStage(v.file, v.stage.Index).Base); base != "scratch" && !slices.Contains(rootImages(), base) {
-		return false
-	}
-	isUser := func(in dockerfile.Instruction) bool { return in.Keyword == "USER" }
-	for at := v.stage.BaseStage; at >= 0; at = v.file.Stages[at].BaseStage {
-		if slices.ContainsFunc(v.file.Stages[at].Instructions, isUser) {
-			return false
-		}
-	}
-	return !slices.ContainsFunc(v.stage.Instructions[:t], isUser)
-}
-
 // keepsClear reports whether a RUN is known, for every build, to touch nothing
 // that instruction c, a COPY or ADD, writes.
 func (o *ordering) keepsClear(c, t int) bool {
@@ -144,12 +122,18 @@ func (o *ordering) keepsClear(c, t int) bool {
 			return false
 		}
 		touched := known.touched
+		if !v.startsAtRoot() && slices.ContainsFunc(slices.Concat(touched.reads, touched.writes, touched.enters, []string{v.dest(c)}), func(p string) bool { return strings.HasPrefix(p, baseDir) }) {
+			return false
+		}
 		if v.ownerByName(c) && slices.ContainsFunc(touched.writes, v.mayName(c, t)) {
 			return false
 		}
 		reads := slices.DeleteFunc(slices.Clone(touched.reads), func(p string) bool { return o.there(n, c, t, p) || o.besideTools(b, c, p) })
 		writes := slices.DeleteFunc(slices.Clone(touched.writes), func(p string) bool { return p == effects.System && o.besideTools(b, c, p) })
-		if o.bringsMade(n, c, t, touched.reads) {
+		if o.bringsMade(n, c, t, touched.reads) || slices.ContainsFunc(touched.enters, func(dir string) bool { return !v.isMade(dir, min(c, t)) && v.lands(b, c, rooted(dir)) }) {
+			return false
+		}
+		if v.linked(t, slices.Concat(touched.reads, touched.writes, touched.enters, []string{v.dest(c)})) {
 			return false
 		}
 		if v.clash(b, c, slices.Concat(reads, writes)) != "" || !v.foldersAgree(c, min(c, t), touched.writes) {
@@ -161,26 +145,6 @@ func (o *ordering) keepsClear(c, t int) bool {
 
 // accounts are the files that say which user and group a name is.
 var accounts = []string{"/etc/passwd", "/etc/group"}
-
-// ownerByName reports a COPY or ADD that looks its owner up in the image's accounts.
-func (v *stageView) ownerByName(i int) bool {
-	return strings.ContainsFunc(strings.ReplaceAll(v.stage.Instructions[i].Copy.Chown, "root", "0"), func(c rune) bool {
-		return c != ':' && (c < '0' || c > '9')
-	})
-}
-
-// mayName returns whether a command of instruction t that writes to a path, or to places,
-// may be what gives the owner of instruction i its name.
-func (v *stageView) mayName(i, t int) func(written string) bool {
-	name, group, _ := strings.Cut(v.stage.Instructions[i].Copy.Chown, ":")
-	inBase := imageName(rootStage(v.file, v.stage.Index).Base) == "node" && name == "node" && (group == "" || group == "node")
-	return func(written string) bool {
-		if _, ok := effects.PlacesOf(written); ok {
-			return i > t && !inBase // packages bring users of their own, and leave those alone that are there
-		}
-		return slices.ContainsFunc(accounts, func(a string) bool { return overlap(a, folderOf(written)) })
-	}
-}
 
 // fixed returns the folders of a pattern above the first that is none by name.
 func fixed(pattern string) string {

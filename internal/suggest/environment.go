@@ -33,7 +33,7 @@ var steering = map[string]*regexp.Regexp{
 
 // anyTools matches variables that programs of many kinds take files from: certificates
 // above all, and code that an interpreter runs first.
-var anyTools = regexp.MustCompile(`^(NODE_EXTRA_CA_CERTS|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|NETRC|GIT_\w+|BASH_ENV|ENV|LD_\w+|` +
+var anyTools = regexp.MustCompile(`^(NODE_EXTRA_CA_CERTS|OPENSSL_CONF|CURL_HOME|WGETRC|AWS_CA_BUNDLE|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|NETRC|GIT_\w+|BASH_ENV|ENV|LD_\w+|` +
 	`JAVA_TOOL_OPTIONS|RUBYOPT|RUBYLIB|PYTHON(PATH|STARTUP|HOME)|PHPRC|PHP_INI_SCAN_DIR|ERL_\w+|ELIXIR_\w+)$`)
 
 // known matches values with which such a variable changes nothing of what is read.
@@ -79,7 +79,8 @@ func (v *stageView) written(i int) map[string]string {
 
 // folders matches variables that say where programs put what they fetch.
 var folders = regexp.MustCompile(`^(GOBIN|GOCACHE|RUSTUP_HOME|PLAYWRIGHT_BROWSERS_PATH|PUPPETEER_\w+|CYPRESS_\w+|PYTHONUSERBASE|PIPX_\w+|GEM_(HOME|PATH)|PNPM_HOME|` +
-	`NVM_DIR|COREPACK_HOME|XDG_\w+|GNUPGHOME|TMPDIR)$`)
+	`NVM_DIR|COREPACK_HOME|XDG_\w+|GNUPGHOME|TMPDIR|CC|CXX|CPP|LD|AR|CPATH|LIBRARY_PATH|\w+_INCLUDE_PATH|PKG_CONFIG\w*|CMAKE_\w+|RUSTC_\w+|PERL5LIB|` +
+	`(JAVA|ORACLE|CUDA|LLVM|GDAL|MKL)_HOME|(HDF5|NETCDF4|OPENSSL|BLAS|GEOS|PROJ|OPENBLAS|NCCL)_\w+)$`)
 
 // steers reports a variable by which some program takes settings.
 func steers(name string) bool {
@@ -101,8 +102,11 @@ var binFolders = []string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/us
 // work in, and those in which its shell looks for programs.
 func (v *stageView) led(i int) (folders, programs []string) {
 	for name, value := range v.written(i) {
+		value = expand(value, v.env[i])
 		for _, word := range strings.FieldsFunc(value, separates) {
 			switch {
+			case name == "PATH" && strings.Contains(word, "$") && word != "$PATH" && word != "${PATH}":
+				programs = append(programs, "/") // anywhere
 			case !path.IsAbs(word) || strings.Contains(word, "$") || strings.Contains(value, "://"):
 			case name == "PATH" && slices.Contains(binFolders, path.Clean(word)):
 			case name == "PATH":
@@ -125,8 +129,8 @@ func (v *stageView) named(i int) (files []string) {
 		if !steers(name) || strings.Contains(value, "://") {
 			continue
 		}
-		for _, word := range strings.FieldsFunc(value, separates) {
-			if !strings.Contains(word, "$") && (path.Ext(word) != "" || name == "SSL_CERT_DIR") {
+		for _, word := range strings.FieldsFunc(expand(value, v.env[i]), separates) {
+			if !strings.Contains(word, "$") && (path.Ext(word) != "" || anyTools.MatchString(name) && path.IsAbs(word)) {
 				files = append(files, resolve(v.dirs[i], word, 0))
 			}
 		}

@@ -231,8 +231,13 @@ func viewRun(v *stageView, i int) runView {
 		return view
 	}
 	w.touch.reads = append(w.touch.reads, v.named(i)...)
-	if folders, programs := v.led(i); slices.Contains(w.touch.reads, effects.Tools) {
+	if folders, programs := v.led(i); len(view.installs) > 0 || slices.Contains(w.touch.reads, effects.Tools) {
 		w.touch.add(touch{reads: slices.Concat(folders, programs), writes: folders})
+		for _, dir := range programs {
+			if path.Base(dir) == "bin" { // of an environment that is active, what installs write goes there
+				w.touch.writes = append(w.touch.writes, path.Dir(dir))
+			}
+		}
 	}
 	view.known, view.touch, view.entered = true, w.touch, w.entered
 	return view

@@ -1,6 +1,7 @@
 package suggest
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -53,8 +54,7 @@ func findOrders(in Input) []Suggestion {
 		if split || !reachable(in.File, b.Target)[st.Index] || triggers(in.File, st) {
 			continue
 		}
-		o := ordering{in: in, view: viewFor(in.File, st, in.Builds)}
-		for _, o.trusts = range []bool{false, true} {
+		for _, o := range []ordering{proving(in, st), {in: in, view: viewFor(in.File, st, in.Builds), trusts: true}} {
 			p := o.problem(plan, steps)
 			p.Spare = float64(p.Builds) * min(leastMove, replay.Run(p.Builds, steps).Wall/50)
 			order, exact := replay.Best(p)
@@ -76,12 +76,19 @@ type ordering struct {
 	in   Input
 	view *stageView
 	runs map[int]runView
-	// What independent and held say, and the same with trusts.
-	pairs, below [2]map[[2]int]bool
+	// What independent and held say.
+	pairs, below map[[2]int]bool
 	sights       map[[2]int]sight // by build and instruction
-	// trusts has commands that are not known, and folders that may be copied, be no
-	// obstacle: what comes of it is advice.
+	// trusts lets more than COPYs move, and has what is likely but not proven be no
+	// obstacle: commands that are not known, folders that may be copied, programs that
+	// nobody runs. What comes of it is advice.
 	trusts bool
+}
+
+// proving is an ordering in which only COPYs move, and past nothing but what is known not
+// to concern them.
+func proving(in Input, st dockerfile.Stage) ordering {
+	return ordering{in: in, view: newStageView(in.File, st)}
 }
 
 // problem describes the stage to the optimiser: every instruction is an item, so
@@ -184,15 +191,15 @@ func times(n int) string {
 	return fmt.Sprint(n, " times")
 }
 
-// doubts says what is not known that the order hangs on.
+// doubts says what is not proven that the order hangs on.
 func (o *ordering) doubts(order []int) string {
 	var why []string
-	known := *o
-	known.trusts = false
+	known, ins := proving(o.in, o.view.stage), o.view.stage.Instructions
 	for at, j := range order {
 		for _, i := range order[at+1:] {
-			if i < j && !known.commute(i, j) {
-				why = append(why, o.doubt(i, j))
+			if i < j && !known.independent(i, j) {
+				why = append(why, cmp.Or(o.doubt(i, j), fmt.Sprintf("nothing proves that `%s` and `%s` on line %s may change places",
+					short(ins[j].Text), short(ins[i].Text), ins[i].Lines)))
 			}
 		}
 	}
@@ -283,15 +290,8 @@ func (o *ordering) opens(i, above int) bool {
 }
 
 // sameSteps holds that every build that takes the file as it is has the very same
-// steps afterwards, whatever their order. What folder and environment a plain RUN runs
-// with is no matter.
+// steps afterwards, whatever their order.
 func (o *ordering) sameSteps(text []byte) bool {
-	var plain []string
-	for i, in := range o.view.stage.Instructions {
-		if in.Run != nil && in.Run.Heredocs == 0 && o.plain(i) {
-			plain = append(plain, in.Text)
-		}
-	}
 	for _, b := range o.in.Builds {
 		if b.Convert == nil {
 			return false
@@ -301,23 +301,18 @@ func (o *ordering) sameSteps(text []byte) bool {
 			continue
 		}
 		after, err := b.Convert(text)
-		if err != nil || !slices.Equal(definitions(before, plain), definitions(after, plain)) {
+		if err != nil || !slices.Equal(definitions(before), definitions(after)) {
 			return false
 		}
 	}
 	return true
 }
 
-// definitions lists what a plan's steps do, stage by stage, in no order; of these RUNs
-// what they are.
-func definitions(p *dockerfile.Plan, plain []string) []string {
+// definitions lists what a plan's steps do, stage by stage, in no order.
+func definitions(p *dockerfile.Plan) []string {
 	var list []string
 	for _, s := range p.Steps {
-		does := s.Definition
-		if slices.Contains(plain, s.Instruction) {
-			does = s.Instruction
-		}
-		list = append(list, s.Platform+" "+s.Stage+" "+does)
+		list = append(list, s.Platform+" "+s.Stage+" "+s.Definition)
 	}
 	slices.Sort(list)
 	return list

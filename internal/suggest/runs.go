@@ -18,6 +18,8 @@ func (o *ordering) run(i int) runView {
 			o.runs = map[int]runView{}
 		}
 		r = viewRun(o.view, i)
+		// Where there is nothing at first, all programs are copied.
+		r.known = r.known && imageName(rootStage(o.view.file, o.view.stage.Index).Base) != "scratch"
 		o.runs[i] = r
 	}
 	return r
@@ -38,8 +40,16 @@ func (o *ordering) disjoint(i, j int) bool {
 		if !a.ok || !b.ok {
 			return false
 		}
-		// Whoever the upper one names is there without what the lower one installs.
-		named := slices.DeleteFunc(slices.Clone(a.touched.reads), func(p string) bool { return slices.Contains(accounts, p) })
+		if !o.view.startsAtRoot() && slices.ContainsFunc(slices.Concat(a.touched.reads, a.touched.writes, b.touched.reads, b.touched.writes), func(p string) bool { return strings.HasPrefix(p, baseDir) }) {
+			return false
+		}
+		if !o.view.agree(a.touched, b.touched, i) || sharesCache(o.view.stage.Instructions[i].Run, o.view.stage.Instructions[j].Run) {
+			return false
+		}
+		// Whoever the upper one names is there without what the lower one installs, or else
+		// the build fails.
+		tolerant := strings.ContainsAny(o.view.stage.Instructions[i].Run.Given, ";|\n")
+		named := slices.DeleteFunc(slices.Clone(a.touched.reads), func(p string) bool { return !tolerant && slices.Contains(accounts, p) })
 		places := slices.DeleteFunc(slices.Clone(b.touched.writes), notPlace)
 		paths := slices.DeleteFunc(slices.Clone(b.touched.writes), func(p string) bool { return !notPlace(p) })
 		if meet(places, named, true) || meet(paths, a.touched.reads, true) || meet(a.touched.writes, b.touched.reads, true) || meet(a.touched.writes, b.touched.writes, false) {
@@ -47,6 +57,30 @@ func (o *ordering) disjoint(i, j int) bool {
 		}
 	}
 	return true
+}
+
+// agree reports whether it makes no difference which of two RUNs, the upper one of which is
+// instruction at, makes the folders that both write into or enter.
+func (v *stageView) agree(upper, lower touch, at int) bool {
+	for _, p := range slices.Concat(upper.writes, upper.enters) {
+		if !notPlace(p) {
+			continue
+		}
+		for _, q := range slices.Concat(lower.writes, lower.enters) {
+			if notPlace(q) && !v.isMade(inCommon(rooted(p), rooted(q)), at) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// sharesCache reports two RUNs that may find each other's files in a cache mount: what
+// its name is does not say where it lies.
+func sharesCache(a, b *dockerfile.Run) bool {
+	return slices.ContainsFunc(a.Mounts, func(m dockerfile.Mount) bool {
+		return m.Type == "cache" && slices.ContainsFunc(b.Mounts, func(o dockerfile.Mount) bool { return o.Type == "cache" })
+	})
 }
 
 func notPlace(p string) bool {
@@ -96,7 +130,8 @@ func (o *ordering) heedless(r, k int) bool {
 	case "WORKDIR":
 		dir := resolve(v.dirs[k], expand(in.Value, v.env[k]), v.vars(k))
 		run := o.run(r)
-		return path.IsAbs(dir) && o.plain(r) && !slices.ContainsFunc(slices.Concat(run.touch.reads, run.touch.writes), func(p string) bool { return overlap(folderOf(rooted(p)), dir) })
+		return path.IsAbs(dir) && o.plain(r) && v.agree(run.touch, touch{writes: []string{dir}}, min(r, k)) &&
+			!slices.ContainsFunc(slices.Concat(run.touch.reads, run.touch.writes, run.touch.enters), func(p string) bool { return overlap(folderOf(rooted(p)), dir) })
 	case "ENV", "ARG":
 		return o.plain(r) && !slices.ContainsFunc(in.Vars, func(a dockerfile.Variable) bool {
 			return steers(a.Name) || assign{name: a.Name}.decides() || strings.HasPrefix(a.Name, "LC_") || a.Name == "LANG" || strings.Contains(v.stage.Instructions[r].Run.Given, a.Name)
@@ -111,7 +146,7 @@ func (o *ordering) heedless(r, k int) bool {
 func (o *ordering) plain(r int) bool {
 	v := o.view
 	run := o.run(r)
-	if !run.known || len(run.installs) > 0 || len(v.stage.Instructions[r].Run.Mounts) > 0 {
+	if !run.known || len(run.installs) > 0 || len(v.stage.Instructions[r].Run.Mounts) > 0 || strings.Contains(v.stage.Instructions[r].Run.Given, "PWD") {
 		return false
 	}
 	elsewhere := *v
@@ -129,44 +164,42 @@ func isBeside(name string) bool {
 	return slices.Contains(binFolders, path.Dir(name)) && !effects.Program(path.Base(name)) && !strings.ContainsAny(name, "*?[")
 }
 
-// besideTools reports whether p stands for places, and instruction c, a COPY or ADD, is
-// known to bring files none of which is in them; those that tools do not run do not count.
+// besideTools reports whether p stands for places, and instruction c, a COPY or ADD,
+// brings files none of which is in them; those that tools do not run do not count.
 func (o *ordering) besideTools(b Build, c int, p string) bool {
 	places, ok := effects.PlacesOf(p)
-	if !ok {
+	if !ok || !o.trusts {
 		return false
 	}
-	brought, known := o.view.broughtFiles(b, c)
-	return (known || o.trusts) && len(brought) > 0 && !slices.ContainsFunc(brought, func(name string) bool {
+	brought := o.view.broughtFiles(b, c)
+	return len(brought) > 0 && !slices.ContainsFunc(brought, func(name string) bool {
 		return inPlaces(places, name) && !(p == effects.Tools && isBeside(name))
 	})
 }
 
-// broughtFiles returns the image paths of all files that instruction c, a COPY or ADD,
-// brings; false where it may be a folder that it takes, which is then named all the same.
-func (v *stageView) broughtFiles(b Build, c int) (files []string, ok bool) {
+// broughtFiles returns the image paths of the files that instruction c, a COPY or ADD,
+// brings; nil where they are not known. What it takes of another stage counts as a file.
+func (v *stageView) broughtFiles(b Build, c int) (files []string) {
 	in := v.stage.Instructions[c]
-	dest, sure := rooted(v.dest(c)), true
+	dest := rooted(v.dest(c))
 	folder := strings.HasSuffix(in.Copy.Dest, "/") || len(in.Copy.Sources) > 1 || slices.Contains(binFolders, dest)
 	if in.Copy.Heredocs > 0 || in.Copy.Parents || in.Keyword == "ADD" || len(in.Copy.Sources) == 0 {
-		return nil, false
+		return nil
 	}
 	for _, s := range in.Copy.Sources {
 		src := path.Clean("/" + s)
 		name := path.Join(dest, path.Base(src))
 		switch {
 		case strings.ContainsAny(s, "*?[$") || strings.HasSuffix(s, "/"):
-			return nil, false
+			return nil
 		case takesContext(in) && !b.Context.IsFile(src[1:]):
-			return nil, false
+			return nil
 		case !folder:
 			name = dest // and if it is a folder, nothing looks for programs in it
-		case !takesContext(in) && path.Base(path.Dir(src)) != "bin" && !v.shows(c, name):
-			sure = false
 		}
 		files = append(files, name)
 	}
-	return files, sure
+	return files
 }
 
 // doubt says what is not known of instruction j, which stands below i, that would have to
@@ -185,35 +218,8 @@ func (o *ordering) doubt(i, j int) string {
 	case b.Run == nil || !o.run(j).known || len(o.run(j).installs) > 0:
 	case unknown:
 		return fmt.Sprintf("`%s` on line %s is not known: it may write what `%s` reads, or read what that writes", short(a.Text), a.Lines, short(b.Text))
-	case a.Copy != nil && a.Copy.From != "":
-		sure := *o
-		if sure.trusts = true; sure.keepsClear(i, j) {
-			return fmt.Sprintf("`%s` on line %s may bring a folder of programs, which `%s` may run: a destination that names the file in full says that it does not", short(a.Text), a.Lines, short(b.Text))
-		}
 	}
 	return ""
-}
-
-// shows reports whether an instruction below c fails, or the image does, unless there is
-// a file at an image path.
-func (v *stageView) shows(c int, name string) bool {
-	for k := c + 1; k < len(v.stage.Instructions); k++ {
-		in := v.stage.Instructions[k]
-		switch {
-		case in.Keyword == "CMD" || in.Keyword == "ENTRYPOINT":
-			words := strings.FieldsFunc(in.Value, func(r rune) bool { return strings.ContainsRune(" \t\"',[]", r) })
-			if slices.Contains(words, name) {
-				return true
-			}
-		case in.Run != nil:
-			for _, cmd := range parseRun(in.Run, v.shell[k]).commands {
-				if (cmd.starts("chmod") || cmd.starts("chown")) && slices.Contains(cmd.words, name) {
-					return true
-				}
-			}
-		}
-	}
-	return false
 }
 
 // there reports whether RUN t reads in build n the very file at an image path that

@@ -302,6 +302,9 @@ func (c *command) loop(cmd *syntax.ForClause) bool {
 		if !ok {
 			return false
 		}
+		if strings.ContainsAny(value, "*?[") {
+			c.inner = append(c.inner, command{words: []string{"ls", value}}) // it is what there is
+		}
 		c.inner = append(c.inner, command{assigns: []assign{{name: words.Name.Value, value: value}}})
 		c.inner = listed(c.inner, cmd.Do)
 	}

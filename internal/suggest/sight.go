@@ -19,7 +19,7 @@ func (o *ordering) look(n, t int, run runView) sight {
 		return s
 	}
 	v, b := o.view, o.in.Builds[n]
-	s := sight{touched: touch{reads: slices.Concat(run.touch.reads, run.entered), writes: slices.Clone(run.touch.writes)}, ok: true}
+	s := sight{touched: touch{reads: slices.Concat(run.touch.reads, run.entered), writes: slices.Clone(run.touch.writes), enters: run.touch.enters}, ok: true}
 	for _, inst := range run.installs {
 		m := &move{view: v, last: t, context: b.Context}
 		r := m.reader(b, inst)

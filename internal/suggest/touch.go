@@ -2,6 +2,7 @@ package suggest
 
 import (
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -13,20 +14,33 @@ import (
 // effects.Tools.
 type touch struct {
 	reads, writes []string
+	enters        []string // folders that have to be there
 }
 
 func (t *touch) add(o touch) {
 	t.reads, t.writes = append(t.reads, o.reads...), append(t.writes, o.writes...)
+	t.enters = append(t.enters, o.enters...)
 }
 
 // homes are where "~" may be: the user of a stage is not always known.
 func (v *stageView) homes(i int) []string {
 	list := []string{"/root", "/home"}
-	if home, ok := v.env[i]["HOME"]; ok {
-		list = append(list, path.Clean("/"+home))
+	if home, ok := v.written(i)["HOME"]; ok {
+		list = append(list, path.Clean("/"+expand(home, v.env[i])))
+	}
+	for _, in := range v.stage.Instructions[:i] {
+		if in.Run == nil {
+			continue
+		}
+		for _, m := range homeOf.FindAllStringSubmatch(in.Run.Given, -1) {
+			list = append(list, path.Clean(expand(m[1], v.env[i])))
+		}
 	}
 	return list
 }
+
+// homeOf matches the home that a user is given who is made.
+var homeOf = regexp.MustCompile(`\b(?:useradd|adduser|usermod)\b[^&;|]*?\s-(?:\w*d|h|-home|-home-dir)[ =](\S+)`)
 
 // touches makes an effect's paths those of the image, for a command that runs in
 // dir as part of instruction i. It reports false where one cannot be told.
@@ -122,10 +136,18 @@ func folderOf(name string) string {
 // for the root, which is where most do.
 func rooted(name string) string {
 	if rest, ok := strings.CutPrefix(name, baseDir); ok && (rest == "" || rest[0] == '/') {
-		return path.Clean("/" + rest)
+		name = path.Clean("/" + rest)
+	}
+	for link, folder := range systemLinks {
+		if rest, ok := below(link, name); ok {
+			return path.Join(folder, rest)
+		}
 	}
 	return name
 }
+
+// systemLinks are folders that are links in most images, with what they name.
+var systemLinks = map[string]string{"/bin": "/usr/bin", "/sbin": "/usr/sbin", "/lib": "/usr/lib", "/lib64": "/usr/lib64", "/var/run": "/run", "/var/lock": "/run/lock"}
 
 // clash returns what of paths instruction i, a COPY or ADD, would write to, "" if
 // nothing.
@@ -308,7 +330,7 @@ func values(env map[string]string, in dockerfile.Instruction) map[string]string 
 func usual(dir string) bool {
 	return slices.Contains([]string{
 		"/", "/bin", "/etc", "/home", "/lib", "/opt", "/root", "/srv", "/tmp", "/usr", "/usr/bin", "/usr/lib", "/usr/local",
-		"/usr/local/bin", "/usr/local/lib", "/usr/share", "/usr/src", "/var", "/var/cache", "/var/lib", "/var/log",
+		"/usr/local/bin", "/usr/local/lib", "/usr/share", "/var", "/var/cache", "/var/lib", "/var/log",
 	}, dir)
 }
 
@@ -322,23 +344,25 @@ func (v *stageView) foldersAgree(i, at int, paths []string) bool {
 		if _, ok := effects.PlacesOf(p); ok {
 			continue
 		}
-		common := dest
-		for p = rooted(p); ; common = path.Dir(common) {
-			if _, ok := below(common, p); ok {
-				break
-			}
-			if common == "/" || common == "." {
-				break
-			}
-		}
-		made := usual(common)
-		for _, dir := range v.dirs[:at+1] {
-			_, ok := below(common, dir)
-			made = made || ok
-		}
-		if !made {
+		if !v.isMade(inCommon(dest, rooted(p)), at) {
 			return false
 		}
 	}
 	return true
+}
+
+// inCommon returns the deepest folder that two image paths are in, or are.
+func inCommon(a, b string) string {
+	for ; a != "/" && a != "."; a = path.Dir(a) {
+		if _, ok := below(a, b); ok {
+			break
+		}
+	}
+	return a
+}
+
+// isMade reports whether a folder is there before instruction at: in nearly every image,
+// or because a WORKDIR makes it.
+func (v *stageView) isMade(folder string, at int) bool {
+	return usual(folder) || slices.ContainsFunc(v.dirs[:at+1], func(dir string) bool { _, ok := below(folder, dir); return ok })
 }

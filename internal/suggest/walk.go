@@ -42,6 +42,7 @@ func newWalk(v *stageView, i int) walk {
 func (w *walk) install(c command) (install, bool) {
 	c.assigns = slices.Concat(w.exports, c.assigns)
 	c.assigns = slices.DeleteFunc(c.assigns, func(a assign) bool { return a.own })
+	c.words = w.split(c.words)
 	c, venv := w.within(c)
 	in, ok := recognise(c, w.dir)
 	if ok && in.tool == "uv" && c.starts("uv", "pip") {
@@ -62,6 +63,7 @@ func (w *walk) install(c command) (install, bool) {
 
 // follow takes in one command; it reports false for one that may do anything.
 func (w *walk) follow(c command) bool {
+	c.words = w.split(c.words)
 	switch {
 	case (c.starts(".") || c.starts("source")) && len(c.words) == 2 && !c.moves():
 		venv, ok := w.environment(c.words[1], "activate")
@@ -87,7 +89,10 @@ func (w *walk) follow(c command) bool {
 			w.entered = append(w.entered, to)
 		}
 		w.dir, w.state = to, "`cd`"
+		w.touch.enters = append(w.touch.enters, w.dir)
 		return true
+	case c.starts("set") && len(c.words) == 1: // it lists all variables
+		return false
 	case c.starts("set") && len(c.writes) == 0:
 		w.state = "a shell setting"
 		w.strict = w.strict || stops(c.words[1:])
@@ -179,6 +184,25 @@ func (v *stageView) copied(i int, dir string) bool {
 	return false
 }
 
+// split returns the words of a command with the values of variables put in that are known,
+// as several words if they are: as a shell does where there are no quotes around it.
+func (w *walk) split(words []string) []string {
+	var list []string
+	for _, word := range words {
+		value := expand(expand(word, w.vars), w.view.env[w.at])
+		several := !strings.Contains(word, " ") && len(strings.Fields(value)) > 1
+		switch {
+		case value != word && several:
+			list = append(list, strings.Fields(value)...)
+		case value != word && (!strings.Contains(value, "$") && words[0] != "test" && words[0] != "[" || strings.HasPrefix(value, "-") || path.IsAbs(value)):
+			list = append(list, value)
+		default:
+			list = append(list, word)
+		}
+	}
+	return list
+}
+
 // inside follows the commands that a command is made of, or that its words are computed
 // with.
 func (w *walk) inside(c command) bool {
@@ -252,7 +276,7 @@ func (w *walk) led(assigns []assign) (paths []string, ok bool) {
 			if strings.HasPrefix(word, "$") && ofPlatform.ReplaceAllString(word, "") != "" {
 				return nil, false
 			}
-			if strings.Contains(word, "/") && !strings.Contains(value, "://") {
+			if (strings.Contains(word, "/") || steers(a.name) && path.Ext(word) != "") && !strings.Contains(value, "://") {
 				paths = append(paths, word)
 			}
 		}

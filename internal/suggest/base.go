@@ -1,0 +1,54 @@
+package suggest
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/stokerd/stoker/context/dockerfile"
+	"github.com/stokerd/stoker/internal/effects"
+)
+
+// byRoot reports whether what runs at instruction t is known to be root's, and so the
+// folder that a WORKDIR makes there (BuildKit: dockerfile2llb.dispatchWorkdir): neither
+// the file nor the image that it starts from names another user.
+func (v *stageView) byRoot(t int) bool {
+	if base := imageName(rootStage(v.file, v.stage.Index).Base); base != "scratch" && !slices.Contains(rootImages(), base) {
+		return false
+	}
+	isUser := func(in dockerfile.Instruction) bool { return in.Keyword == "USER" }
+	for at := v.stage.BaseStage; at >= 0; at = v.file.Stages[at].BaseStage {
+		if slices.ContainsFunc(v.file.Stages[at].Instructions, isUser) {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(v.stage.Instructions[:t], isUser)
+}
+
+// startsAtRoot reports whether the image that the stage starts from is known to start in
+// the root: others start among their own files, as php does in /var/www/html.
+func (v *stageView) startsAtRoot() bool {
+	return slices.Contains([]string{
+		"node", "python", "rust", "ruby", "maven", "eclipse-temurin", "amazoncorretto", "openjdk", "alpine", "debian", "ubuntu", "fedora",
+		"rockylinux", "almalinux", "amazonlinux", "buildpack-deps", "busybox", "scratch", "nginx", "mcr.microsoft.com/dotnet/sdk",
+	}, imageName(rootStage(v.file, v.stage.Index).Base))
+}
+
+// ownerByName reports a COPY or ADD that looks its owner up in the image's accounts.
+func (v *stageView) ownerByName(i int) bool {
+	return strings.ContainsFunc(strings.ReplaceAll(v.stage.Instructions[i].Copy.Chown, "root", "0"), func(c rune) bool {
+		return c != ':' && (c < '0' || c > '9')
+	})
+}
+
+// mayName returns whether a command of instruction t that writes to a path, or to places,
+// may be what gives the owner of instruction i its name.
+func (v *stageView) mayName(i, t int) func(written string) bool {
+	name, group, _ := strings.Cut(v.stage.Instructions[i].Copy.Chown, ":")
+	inBase := imageName(rootStage(v.file, v.stage.Index).Base) == "node" && name == "node" && (group == "" || group == "node")
+	return func(written string) bool {
+		if _, ok := effects.PlacesOf(written); ok {
+			return i > t && !inBase // packages bring users of their own, and leave those alone that are there
+		}
+		return slices.ContainsFunc(accounts, func(a string) bool { return overlap(a, folderOf(written)) })
+	}
+}

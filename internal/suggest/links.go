@@ -1,0 +1,86 @@
+package suggest
+
+import (
+	"path"
+	"slices"
+	"strings"
+)
+
+// linked reports whether one of the image paths, which RUN t touches or which a COPY that
+// changes places with it writes, may be another name of what lies elsewhere: by a link that
+// a RUN of the stage makes, or of one that it starts from.
+func (v *stageView) linked(t int, paths []string) bool {
+	through := func(link string, own bool) bool {
+		return slices.ContainsFunc(paths, func(p string) bool {
+			if !notPlace(p) {
+				return false // packages are not installed through it
+			}
+			rest, in := below(link, folderOf(rooted(p)))
+			return in && !(own && rest == ".") || strings.Contains(link, "$")
+		})
+	}
+	for at := v.stage.BaseStage; at >= 0; at = v.file.Stages[at].BaseStage {
+		under := newStageView(v.file, v.file.Stages[at])
+		for k := range under.stage.Instructions {
+			if slices.ContainsFunc(under.madeLinks(k), func(link string) bool { return through(link, false) }) {
+				return true
+			}
+		}
+	}
+	for k := range v.stage.Instructions {
+		if slices.ContainsFunc(v.madeLinks(k), func(link string) bool { return through(link, k == t) }) {
+			return true
+		}
+	}
+	return false
+}
+
+// madeLinks returns where instruction k makes symbolic links, if it is a RUN: a path with a
+// $ where that is not known.
+func (v *stageView) madeLinks(k int) (links []string) {
+	in := v.stage.Instructions[k]
+	if in.Run == nil || !strings.Contains(in.Run.Given+strings.Join(in.Run.Args, " "), "ln") {
+		return nil
+	}
+	commands, _ := everyCommand(in.Run, v.shell[k])
+	entered := slices.ContainsFunc(commands, func(c command) bool { return c.starts("cd") || c.starts("pushd") })
+	for _, c := range commands {
+		if link, ok := c.links(); ok {
+			if entered && !path.IsAbs(link) {
+				link = "$"
+			}
+			links = append(links, rooted(resolve(v.dirs[k], expand(link, v.env[k]), v.vars(k))))
+		}
+	}
+	return links
+}
+
+// links reports an ln that makes symbolic links, and where.
+func (c command) links() (string, bool) {
+	if !c.starts("ln") {
+		return "", false
+	}
+	var names []string
+	symbolic := false
+	for _, w := range c.words[1:] {
+		switch {
+		case w == "--symbolic", strings.HasPrefix(w, "-") && !strings.HasPrefix(w, "--") && strings.Contains(w, "s"):
+			symbolic = true
+		case !strings.HasPrefix(w, "-"):
+			names = append(names, w)
+		}
+	}
+	switch {
+	case !symbolic || len(names) == 0:
+		return "", false
+	case len(names) == 1:
+		return path.Base(names[0]), true
+	case len(names) > 2:
+		return names[len(names)-1], true
+	}
+	target, link := names[0], names[1]
+	if strings.HasSuffix(link, "/") || usual(path.Clean(link)) {
+		link = path.Join(link, path.Base(target)) // it is made in that folder
+	}
+	return link, true
+}
