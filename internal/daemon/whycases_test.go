@@ -76,6 +76,7 @@ COPY --from=four /etc /four
 	env, change := onLab(t, "prewarm: {level: off}\n", book)
 	r := start(t, t.TempDir(), env, change)
 	r.up(root, false)
+	r.connected()
 	attrs := func(suffix string) map[string]string {
 		return map[string]string{"build-arg:TOKEN": canary + suffix, "build-arg:DEST": canary + suffix, "build-arg:LIST": canary + suffix}
 	}
@@ -144,6 +145,7 @@ func TestWhyAfterRestart(t *testing.T) {
 	}
 	r := start(t, home, env, quiet)
 	r.up(root, false)
+	r.connected()
 	must(build(t, root, "", nil))
 	r.why(root, 1, api.WhyRequest{})
 	r.end()

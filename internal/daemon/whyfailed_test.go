@@ -143,6 +143,7 @@ func TestWhyFailedIsUnsure(t *testing.T) {
 	env, change := onLab(t, "prewarm: {level: off}\n", &logbook{})
 	quiet := func(o *daemon.Options) { change(o); o.Env = nil }
 	r := start(t, home, env, quiet)
+	r.connected()
 	r.up(root, false)
 	fail := func(attrs map[string]string) {
 		t.Helper()

@@ -26,6 +26,7 @@ func TestWhyScenarios(t *testing.T) {
 	}
 	env, change := onLab(t, "prewarm: {level: off}\n", &logbook{})
 	r := start(t, t.TempDir(), env, change)
+	r.connected()
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) { whyScenario(t, r, file) })
 	}
