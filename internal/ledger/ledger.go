@@ -364,16 +364,13 @@ func (l *Ledger) forget() {
 		return
 	}
 	if l.dead == nil {
-		l.dead, l.deadAt = map[cache.KeyID]bool{}, time.Now()
-		for _, key := range dead {
-			l.dead[key] = true
-		}
-		return
+		l.deadAt = time.Now()
+	} else { // without those that lead somewhere again
+		dead = slices.DeleteFunc(dead, func(key cache.KeyID) bool { return !l.dead[key] })
 	}
-	dead = slices.DeleteFunc(dead, func(key cache.KeyID) bool { return !l.dead[key] })
 	if time.Since(l.deadAt) < l.lag {
-		l.dead = map[cache.KeyID]bool{}
-		for _, key := range dead { // without those that lead somewhere again
+		l.dead = make(map[cache.KeyID]bool, len(dead))
+		for _, key := range dead {
 			l.dead[key] = true
 		}
 		return
