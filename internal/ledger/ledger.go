@@ -171,17 +171,20 @@ func (l *Ledger) Learn(b Build) {
 	for key, i := range perhaps { // what is brought is not listed before it is fetched
 		l.setClaim(key, &claim{record: records[i]})
 	}
+	var fresh []entry
 	for i, key := range stored {
 		switch {
 		case key == "" || records[i] == "":
 		case b.Fates[i] == cache.Made:
 			if e := (entry{records[i], b.Runs[i]}); !slices.Contains(l.entries[key], e) {
 				l.setEntries(key, append(slices.Clone(l.entries[key]), e))
+				fresh = append(fresh, e)
 			}
 		case b.Fates[i] == cache.Loaded:
 			l.reused[key] = reuse{records[i], b.Runs[i], b.Late}
 		}
 	}
+	l.tellApart(fresh)
 	for i, n := range g.Nodes {
 		l.count(g, n, b.Fates, b.Fates[i])
 	}

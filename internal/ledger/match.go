@@ -70,6 +70,57 @@ func stillThere(was, now []buildkit.Held, runs []buildkit.Run) bool {
 	return true
 }
 
+// overlap reports whether two runs may have made results at the same time.
+func overlap(a, b buildkit.Run) bool {
+	startA, endA := window(a)
+	startB, endB := window(b)
+	return startA.Before(endB) && startB.Before(endA)
+}
+
+// near reports whether stillThere could take what run made for one of was, given all the
+// runs whose results are listed alike.
+func near(run buildkit.Run, was []buildkit.Held, runs []buildkit.Run) bool {
+	start, end := window(run)
+	return slices.ContainsFunc(was, func(h buildkit.Held) bool {
+		if !h.Created.Before(start.Add(-2*slack)) && h.Created.Before(end.Add(2*slack)) {
+			return true
+		}
+		return slices.ContainsFunc(runs, func(r buildkit.Run) bool { return mayMake(r, h) && overlap(r, run) })
+	})
+}
+
+// tellApart gives up what would be told of results by their times alone, where executions
+// that were just learned may have made results at about the same time: one that is gone
+// would be taken for one of these.
+func (l *Ledger) tellApart(fresh []entry) {
+	if len(fresh) == 0 {
+		return
+	}
+	runs := l.runs()
+	mixed := slices.DeleteFunc(slices.Clone(l.mixed), func(m mixture) bool {
+		confused := slices.ContainsFunc(fresh, func(e entry) bool { return e.record == m.record && near(e.run, m.held, runs[m.record]) })
+		if confused {
+			l.claimMixture(m)
+		}
+		return confused
+	})
+	l.setMixed(mixed)
+	l.dropRepeats(func(r *repeat) bool {
+		return slices.ContainsFunc(fresh, func(e entry) bool { return r.mayTake(e, runs[e.record]) })
+	})
+}
+
+// runs returns the known executions, by what their results are listed as.
+func (l *Ledger) runs() map[string][]buildkit.Run {
+	runs := map[string][]buildkit.Run{}
+	for _, entries := range l.entries {
+		for _, e := range entries {
+			runs[e.record] = append(runs[e.record], e.run)
+		}
+	}
+	return runs
+}
+
 // mayMake reports whether a run may have made h.
 func mayMake(run buildkit.Run, h buildkit.Held) bool {
 	start, end := window(run)

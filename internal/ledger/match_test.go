@@ -121,3 +121,26 @@ func TestListedBesideALongOne(t *testing.T) {
 		}
 	}
 }
+
+// TestListedBesideAnothersAndOneMore: the result of a known execution goes, and another
+// known one makes one at once that is listed alike. As many are listed as before, beside
+// that which a build made that failed.
+func TestListedBesideAnothersAndOneMore(t *testing.T) {
+	b, held := twins(time.Minute)
+	own, other := held[0], buildkit.Held{Record: "the run", Created: held[0].Created.Add(time.Second / 10)}
+	l := ledger.New(seal)
+	l.Learn(b)
+	l.List([]buildkit.Held{own, other})
+
+	more, made := twins(time.Minute)
+	more.Graph.Nodes[0].Digests = []string{"sha256:another base"}
+	for i := 2; i < 4; i++ {
+		more.Runs[i] = buildkit.Run{Started: more.Runs[i].Started.Add(300 * time.Millisecond), Completed: more.Runs[i].Completed.Add(300 * time.Millisecond)}
+	}
+	more.Fates[3] = cache.Untouched
+	l.Learn(more)
+	l.List([]buildkit.Held{other, {Record: "the run", Created: made[0].Created.Add(300 * time.Millisecond)}})
+	if got := l.Predict(b.Graph, b.Records)[2].Forecast; got != cache.Unknown {
+		t.Errorf("one of three results is gone, and predicted is %v", got)
+	}
+}

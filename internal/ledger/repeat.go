@@ -41,6 +41,16 @@ func (u use) mayBeOf(h buildkit.Held) bool {
 	return mayMake(u.run, h)
 }
 
+// mayTake reports whether the result of an execution that is no part of the build could be
+// taken for one of its results, given all the runs whose results are listed alike.
+func (r *repeat) mayTake(e entry, runs []buildkit.Run) bool {
+	if r.listed {
+		held := slices.DeleteFunc(slices.Clone(r.held), func(h buildkit.Held) bool { return h.Record != e.record })
+		return near(e.run, held, runs)
+	}
+	return slices.ContainsFunc(r.uses, func(u use) bool { return u.record == e.record && overlap(u.run, e.run) })
+}
+
 // mostRepeats is how many of the latest builds are remembered.
 const mostRepeats = 64
 
@@ -51,13 +61,21 @@ func (l *Ledger) remember(g cache.Graph, records []string, b Build) {
 		return
 	}
 	var uses []use
+	own := map[entry]bool{}
 	for i, record := range records {
 		if source := len(g.Nodes[i].Inputs) == 0; !source && record != "" && b.Fates[i] != cache.Untouched {
 			uses = append(uses, use{reuse{record, b.Runs[i], false}, b.Fates[i] == cache.Made})
+			own[entry{record, b.Runs[i]}] = true
 		}
 	}
 	l.dropRepeats(func(r *repeat) bool { return r.graph == graph })
-	l.repeats = append(l.repeats, &repeat{graph: graph, learned: time.Now(), records: records, uses: uses})
+	now := &repeat{graph: graph, learned: time.Now(), records: records, uses: uses}
+	for _, entries := range l.entries {
+		if slices.ContainsFunc(entries, func(e entry) bool { return !own[e] && now.mayTake(e, nil) }) {
+			return
+		}
+	}
+	l.repeats = append(l.repeats, now)
 	oldest := l.repeats[max(0, len(l.repeats)-mostRepeats)]
 	l.dropRepeats(func(r *repeat) bool { return r.learned.Before(oldest.learned) })
 }
@@ -77,14 +95,10 @@ func (l *Ledger) dropRepeats(gone func(*repeat) bool) {
 // checkRepeats forgets builds of whose results one is no longer listed, and notes what
 // is listed for those that were learned since the last list.
 func (l *Ledger) checkRepeats(held listing) {
-	runs := map[string][]buildkit.Run{}
-	if len(l.repeats) > 0 {
-		for _, entries := range l.entries {
-			for _, e := range entries {
-				runs[e.record] = append(runs[e.record], e.run)
-			}
-		}
+	if len(l.repeats) == 0 {
+		return
 	}
+	runs := l.runs()
 	l.dropRepeats(func(r *repeat) bool {
 		if !r.listed {
 			return !r.complete(held)

@@ -93,3 +93,58 @@ func TestRepeat(t *testing.T) {
 		})
 	}
 }
+
+// TestRepeatBesideAnother: the last step's result goes, and at once another build makes one
+// that is listed alike. The first build again would execute its last step.
+func TestRepeatBesideAnother(t *testing.T) {
+	shifted := func(command, files string, by time.Duration) (ledger.Build, []buildkit.Held) {
+		b, held := ran(1, command, files)
+		for i := range b.Runs {
+			b.Runs[i] = buildkit.Run{Started: b.Runs[i].Started.Add(by), Completed: b.Runs[i].Completed.Add(by)}
+		}
+		for i := range held {
+			held[i].Created = held[i].Created.Add(by)
+		}
+		b.Whole = true
+		return b, held
+	}
+	for _, tt := range []struct {
+		name  string
+		apart time.Duration
+		order string // of what happens: the builder lists, the result goes, the other build is made and learned
+		want  string
+	}{
+		{"soon", 400 * time.Millisecond, "list go other list", "hit hit unknown"},
+		{"soon, and the builder was not asked between", 400 * time.Millisecond, "go other list", "hit hit unknown"},
+		{"soon, learned the other way around", 400 * time.Millisecond, "first-last list", "hit hit unknown"},
+		{"soon, and nothing went", 400 * time.Millisecond, "list other list", "hit hit hit"},
+		{"a minute later", time.Minute, "list other list", "hit hit hit"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			l := ledger.New(seal)
+			first, all := shifted("one", "a", 0)
+			other, others := shifted("two", "a", tt.apart)
+			if tt.order != "first-last list" {
+				l.Learn(first)
+			}
+			for what := range strings.FieldsSeq(tt.order) {
+				switch what {
+				case "list":
+					l.List(all)
+				case "go":
+					all = slices.Delete(slices.Clone(all), 2, 3)
+				case "other":
+					l.Learn(other)
+					all = append(slices.Clone(all), others...)
+				case "first-last":
+					l.Learn(other)
+					l.Learn(first)
+					all = append(slices.Delete(slices.Clone(all), 2, 3), others...)
+				}
+			}
+			if got := forecasts(l, "one", "a"); got != tt.want {
+				t.Errorf("the first build again: %s, want %s", got, tt.want)
+			}
+		})
+	}
+}
