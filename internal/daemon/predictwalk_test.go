@@ -1,6 +1,7 @@
 package daemon_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -13,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/moby/buildkit/client"
 	"github.com/tonistiigi/fsutil"
@@ -56,6 +57,7 @@ type walk struct {
 	missed     bool                      // a build was made that the daemon did not see
 	blind      bool                      // the builder is kept from seeing some changes
 	begun      chan struct{}             // closed when a RUN that sleeps has begun, if it is not nil
+	trail      []string                  // what was done, in a form for reading after a failure
 	// steps were predicted, and of those that it should know so many not.
 	steps, unknown int
 }
@@ -78,7 +80,7 @@ func (w *walk) step(n int) {
 		// they are, less is known.
 		diff := "anything"
 		for tries := 0; diff != "" && tries < 10; tries++ {
-			diff = cmp.Diff(before.Steps, w.resolved().Steps, cmpopts.IgnoreFields(api.StepPrediction{}, "Seconds"))
+			diff = gocmp.Diff(before.Steps, w.resolved().Steps, cmpopts.IgnoreFields(api.StepPrediction{}, "Seconds"))
 		}
 		if diff != "" {
 			w.t.Errorf("seed %d, build %d after %s: a restart changed what is predicted:\n%s", w.seed, n, what, diff)
@@ -96,12 +98,15 @@ func (w *walk) step(n int) {
 		}
 		what += ", and builds without cache that are not told of"
 		w.missed = true
+	case 4:
+		what += ", and " + w.aside()
 	}
 	if w.buildx == nil && w.IntN(6) == 0 {
 		what += ", and a build that failed, " + w.fail()
 	}
 	excused := strings.Contains(what, "prune")
 	predicted := w.predict()
+	w.note("build %d after %s; the builder lists\n%s", n, what, w.listed())
 	var killed chan struct{}
 	if event == 2 {
 		// Anywhere from before the build begins to after it is entered.
@@ -110,6 +115,11 @@ func (w *walk) step(n int) {
 	}
 	ran := w.build()
 	w.t.Logf("seed %d, build %d after %s, killed while it runs: %v", w.seed, n, what, killed != nil)
+	defer func() {
+		if w.t.Failed() {
+			w.t.Logf("seed %d, what was done:\n%s", w.seed, strings.Join(w.trail, "\n"))
+		}
+	}()
 	for _, s := range predicted.Steps {
 		prefix, _, _ := strings.Cut(s.Name, "] ")
 		executed, told := ran[prefix+"]"]
@@ -131,12 +141,49 @@ func (w *walk) step(n int) {
 		w.daemon.start()
 		return
 	}
-	w.daemon.wait(w.dir, "the build", func(repo api.Repository) bool {
-		return len(repo.Definitions) == 1 && repo.Definitions[0].Last != nil && repo.Definitions[0].Last.Ref == w.last
-	})
-	if diff := cmp.Diff(placesOf(predicted.Steps, func(s api.StepPrediction) string { return fmt.Sprint(s.Stage, s.Index, " ", s.Name) }), w.built()); diff != "" {
+	w.seen("the build")
+	if diff := gocmp.Diff(placesOf(predicted.Steps, func(s api.StepPrediction) string { return fmt.Sprint(s.Stage, s.Index, " ", s.Name) }), w.built()); diff != "" {
 		w.t.Errorf("seed %d, build %d after %s: the steps that were predicted (-) and built (+):\n%s\n%s", w.seed, n, what, diff, w.dockerfile)
 	}
+}
+
+// seen waits until the daemon has the last build.
+func (w *walk) seen(what string) {
+	w.t.Helper()
+	w.daemon.wait(w.dir, what, func(repo api.Repository) bool {
+		return len(repo.Definitions) == 1 && repo.Definitions[0].Last != nil && repo.Definitions[0].Last.Ref == w.last
+	})
+}
+
+// note adds to the trail.
+func (w *walk) note(format string, args ...any) {
+	w.trail = append(w.trail, time.Now().UTC().Format("15:04:05.000 ")+fmt.Sprintf(format, args...))
+}
+
+// listed returns what the builder lists, a line for each result.
+func (w *walk) listed() string {
+	var b strings.Builder
+	for _, u := range w.usage() {
+		used := ""
+		if u.LastUsedAt != nil {
+			used = u.LastUsedAt.UTC().Format("15:04:05.000")
+		}
+		fmt.Fprintf(&b, "    %s made %s used %s, in use: %v, %s\n", u.ID, u.CreatedAt.UTC().Format("15:04:05.000"), used, u.InUse, u.Description)
+	}
+	return b.String()
+}
+
+// usage returns what the builder lists, in the order in which it was made.
+func (w *walk) usage() []*client.UsageInfo {
+	w.t.Helper()
+	list, err := w.builder.DiskUsage(context.WithoutCancel(w.t.Context()))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	slices.SortFunc(list, func(a, b *client.UsageInfo) int {
+		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), strings.Compare(a.Description, b.Description), strings.Compare(a.ID, b.ID))
+	})
+	return list
 }
 
 // built returns the places of the last build's steps.
@@ -300,14 +347,12 @@ func (w *walk) change() string {
 // builder's garbage collection does, and returns how many.
 func (w *walk) pruneSome() int {
 	w.t.Helper()
-	ctx := context.WithoutCancel(w.t.Context())
-	usage, err := w.builder.DiskUsage(ctx)
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	// Of its own, for how much is drawn depends on what is listed.
+	draw := mathrand.New(mathrand.NewPCG(w.Uint64(), 8))
+	usage := w.usage()
 	var filters []string
 	for _, u := range usage {
-		if w.IntN(4) == 0 {
+		if draw.IntN(4) == 0 {
 			filters = append(filters, "id=="+u.ID)
 		}
 	}
@@ -315,10 +360,15 @@ func (w *walk) pruneSome() int {
 		return 0
 	}
 	gone := make(chan client.UsageInfo, len(usage))
-	if err := w.builder.Prune(ctx, gone, client.WithFilter(filters)); err != nil {
+	if err := w.builder.Prune(context.WithoutCancel(w.t.Context()), gone, client.WithFilter(filters)); err != nil {
 		w.t.Fatal(err)
 	}
-	return len(gone)
+	n := len(gone)
+	for range n {
+		u := <-gone
+		w.note("pruned %s, %s", u.ID, u.Description)
+	}
+	return n
 }
 
 func (w *walk) predict() api.Prediction {
@@ -377,14 +427,28 @@ func (w *walk) fail() string {
 	if _, err := w.try(client.SolveOpt{}); err == nil {
 		where += ", in a stage that nothing needs"
 	}
-	w.daemon.wait(w.dir, "the build that failed", func(repo api.Repository) bool {
-		return len(repo.Definitions) == 1 && repo.Definitions[0].Last != nil && repo.Definitions[0].Last.Ref == w.last
-	})
+	w.seen("the build that failed")
 	w.write("Dockerfile", string(text))
 	if w.IntN(2) == 0 {
 		return where + ", and " + w.change()
 	}
 	return where
+}
+
+// aside has some results go, another state built at once, which makes results that are
+// listed as those were, and takes that state back.
+func (w *walk) aside() string {
+	w.t.Helper()
+	before, err := os.ReadFile(filepath.Join(w.dir, "src", "a"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	what := fmt.Sprint("prune of ", w.pruneSome(), " and a build of another state")
+	w.write("src/a", fmt.Sprint("aside ", w.IntN(3)))
+	w.build()
+	w.seen("the build aside")
+	w.write("src/a", string(before))
+	return what
 }
 
 func (w *walk) try(opt client.SolveOpt) (map[string]bool, error) {
@@ -421,5 +485,6 @@ func (w *walk) try(opt client.SolveOpt) (map[string]bool, error) {
 	}
 	_, err = w.builder.Solve(w.t.Context(), nil, opt, status)
 	<-read
+	w.note("build %s: %v, executed: %v", opt.Ref, err, ran)
 	return ran, err
 }
