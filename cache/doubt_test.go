@@ -33,7 +33,7 @@ func TestPredictAboveDoubt(t *testing.T) {
 		{cache.Perhaps, "two", "unknown miss:files miss:input"},
 		{cache.Gone, "two", "miss:gone miss:input miss:input"},
 	} {
-		p := m.Mark(map[cache.KeyID]cache.Life{stored[2]: tt.install}).Predict(graph(tt.files))
+		p := m.Mark(map[cache.KeyID]cache.Life{stored[2][0]: tt.install}).Predict(graph(tt.files))
 		var told []string
 		for _, p := range p[2:] {
 			told = append(told, strings.TrimSuffix(fmt.Sprint(p.Forecast, ":", p.Cause), ":"))

@@ -20,23 +20,21 @@ const (
 )
 
 // Learn returns the mirror after a build of g in which the nodes had the given
-// fates, and the key under which the result of each node that was executed or
-// loaded is stored, "" where there is none or it is not known. imports says that the
-// build looked into caches elsewhere: perhaps are the keys of results that may have
-// come from there, with their nodes.
-func (m *Mirror) Learn(g Graph, fates []Fate, imports bool) (_ *Mirror, stored []KeyID, perhaps map[KeyID]int) {
+// fates, and under which keys the result of each node is stored that was executed or
+// loaded: none where that is not known, and several of a loaded one that is stored under
+// one of them. imports says that the build looked into caches elsewhere: perhaps are the
+// keys of results that may have come from there, with their nodes.
+func (m *Mirror) Learn(g Graph, fates []Fate, imports bool) (_ *Mirror, stored [][]KeyID, perhaps map[KeyID]int) {
 	next := m.clone()
 	if imports {
 		fates = withBrought(g, fates)
 	}
 	l := learner{mirror: next, graph: g, fates: slices.Clone(fates), imports: imports, all: make([]sighting, len(g.Nodes)), result: make([][]KeyID, len(g.Nodes))}
-	stored, perhaps = make([]KeyID, len(g.Nodes)), map[KeyID]int{}
+	stored, perhaps = make([][]KeyID, len(g.Nodes)), map[KeyID]int{}
 	for n := range g.Nodes {
 		switch l.learn(n); l.fates[n] {
 		case Made, Loaded:
-			if len(l.result[n]) > 0 {
-				stored[n] = l.result[n][0]
-			}
+			stored[n] = l.live(n)
 		case brought:
 			for _, k := range l.all[n].might {
 				if perhaps[k] = n; next.results[k] != Live {
@@ -95,7 +93,9 @@ type learner struct {
 
 func (l *learner) learn(n int) {
 	node := l.graph.Nodes[n]
-	s := l.mirror.sight(node, l.all)
+	seen := node
+	seen.Doubted = false // what was reused was there, whatever else may have been
+	s := l.mirror.sight(seen, l.all)
 	if l.imports && l.fates[n] == Loaded && len(node.Inputs) > 0 && l.mirror.life(s.sure) != Live {
 		l.fates[n] = brought // it was not the builder's own
 	}
@@ -112,17 +112,25 @@ func (l *learner) learn(n int) {
 	default:
 		l.result[n] = l.found(node, s, fate)
 	}
-	if fate == Made || fate == Loaded {
-		for _, k := range l.result[n] {
-			l.mirror.mark(k, Live)
-		}
-	}
 	s.sure, s.might = union(s.sure, l.result[n]), union(s.might, l.result[n])
 	s.result = l.result[n]
-	if len(s.result) == 0 {
+	if len(s.result) == 0 && !node.Doubted {
 		s.oneOf = s.might
 	}
 	l.all[n] = s
+}
+
+// live marks the keys of a node whose result was made or loaded, and returns them. What
+// was known to be there is what was loaded.
+func (l *learner) live(n int) []KeyID {
+	known := slices.DeleteFunc(slices.Clone(l.result[n]), func(k KeyID) bool { return l.mirror.results[k] != Live })
+	if len(known) > 0 {
+		return known
+	}
+	for _, k := range l.result[n] {
+		l.mirror.mark(k, Live)
+	}
+	return l.result[n]
 }
 
 // connect makes each key of an input lead where one of them does (BuildKit:
@@ -173,14 +181,15 @@ func (l *learner) found(node Node, s sighting, fate Fate) []KeyID {
 		return keys
 	}
 	// Something of another stage was equal to what it once was.
-	switch keys := held(s.might); len(keys) {
-	case 0:
+	switch keys := held(s.might); {
+	case len(keys) == 0:
 		added := l.add(node)
 		for _, k := range added {
 			l.mirror.mark(k, Perhaps)
 		}
 		return added
-	case 1:
+	case node.Doubted:
+	case len(keys) == 1:
 		l.renewUnseen(keys, fate)
 		l.lead(node, keys[0])
 		return keys
@@ -188,7 +197,7 @@ func (l *learner) found(node Node, s sighting, fate Fate) []KeyID {
 	for _, k := range held(s.might) {
 		l.guess(node, k)
 	}
-	return nil // one of them: nobody knows which
+	return nil // one of them, or a key that nobody knows
 }
 
 // renewUnseen is renew for keys whose results were not known to be there.

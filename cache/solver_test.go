@@ -143,6 +143,7 @@ type shelf struct {
 	loaded map[string]bool // what their operations do
 	// brought are the ids of what the last build took from elsewhere, by the same.
 	brought map[string][]string
+	used    map[string]bool // ids of what the last build loaded
 }
 
 func (s *shelf) Save(r solver.Result, at time.Time) (solver.CacheResult, error) {
@@ -159,7 +160,7 @@ func (s *shelf) Load(_ context.Context, res solver.CacheResult) (solver.Result, 
 	if r == nil {
 		return nil, fmt.Errorf("result %s is gone", res.ID)
 	}
-	s.loaded[r.does] = true
+	s.loaded[r.does], s.used[r.id] = true, true
 	return r, nil
 }
 
@@ -187,6 +188,7 @@ func build(t *testing.T, s *solver.Solver, on *shelf, ops []operation, remote []
 	r := &run{made: map[int]string{}}
 	clear(on.loaded)
 	clear(on.brought)
+	clear(on.used)
 	vertices := make([]*vertex, len(ops))
 	for i, op := range ops {
 		v := &vertex{operation: op, run: r, index: i, remote: remote}
@@ -332,12 +334,12 @@ func (w *walk) build(t *testing.T, name string, from []*export, export func(solv
 			t.Fatalf("%s, with %d caches elsewhere: node %d %s predicted %s, was %v\n%s", name, len(from), i, w.ops[i].does, p.Forecast, fates[i], dump(w.ops, predicted, fates))
 		}
 	}
-	var stored []cache.KeyID
+	var stored [][]cache.KeyID
 	var perhaps map[cache.KeyID]int
 	w.mirror, stored, perhaps = w.mirror.Learn(known, fates, len(from) > 0)
 	w.note()
-	for i, key := range stored {
-		if key != "" {
+	for i, keys := range stored {
+		for _, key := range keys {
 			w.stored[w.ops[i].does], perhaps[key] = key, i
 		}
 	}
@@ -345,8 +347,8 @@ func (w *walk) build(t *testing.T, name string, from []*export, export func(solv
 		w.results[key] = append(w.results[key], w.shelf.brought[w.ops[i].does]...)
 	}
 	for i, id := range made {
-		if stored[i] != "" {
-			w.results[stored[i]] = append(w.results[stored[i]], id)
+		for _, key := range stored[i] {
+			w.results[key] = append(w.results[key], id)
 		}
 	}
 	return unknown, total

@@ -44,7 +44,7 @@ type fact struct {
 func newWalk(t *testing.T, seed uint64) *walk {
 	w := &walk{
 		Rand:    rand.New(rand.NewPCG(seed, 0)),
-		shelf:   &shelf{have: map[string]*result{}, loaded: map[string]bool{}, brought: map[string][]string{}},
+		shelf:   &shelf{have: map[string]*result{}, loaded: map[string]bool{}, brought: map[string][]string{}, used: map[string]bool{}},
 		results: map[cache.KeyID][]string{}, kept: map[fact]cache.Fact{}, stored: map[string]cache.KeyID{},
 	}
 	w.keys = solver.NewCacheManager(t.Context(), "test", solver.NewInMemoryCacheStorage(), w.shelf)

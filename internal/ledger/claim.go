@@ -13,6 +13,18 @@ type reuse struct {
 	record string       // what the builder lists the result as
 	run    buildkit.Run // when it was used
 	late   bool         // the builder could not be asked for its list soon after that
+	noted  bool         // by a claim: see Ledger.reuse
+}
+
+// reuse notes that the result of a key was used. If nothing else is known of it, a claim
+// says that it perhaps is there, in case that there is no list before the ledger is read.
+func (l *Ledger) reuse(key cache.KeyID, r reuse) {
+	r.noted = l.reused[key].noted
+	if _, claimed := l.claims[key]; !claimed && len(l.entries[key]) == 0 {
+		r.noted = true
+		l.setClaim(key, &claim{record: r.record})
+	}
+	l.reused[key] = r
 }
 
 // A claim is what is known of a result that nobody saw being made, or that cannot be told
@@ -68,12 +80,17 @@ func (l *Ledger) applyClaims(held listing, m matching) {
 			claims[c.record]++
 		}
 	}
+	went := l.went(held)
 	for key, r := range l.reused {
 		if m.lives[key] == cache.Live {
+			if r.noted {
+				l.setClaim(key, nil)
+			}
 			continue
 		}
+		r.late = r.late || went(r.record)
 		if claims[r.record] > 1 || !l.adopt(key, r, held, m) {
-			c := r.claim(held)
+			c := r.claim(held, m)
 			l.setClaim(key, &c)
 			m.lives[key] = c.life(held)
 			continue
@@ -125,11 +142,30 @@ func (l *Ledger) adopt(key cache.KeyID, r reuse, held listing, m matching) bool 
 	return true
 }
 
-// claim returns the claim to what may have been reused of what is listed now.
-func (r reuse) claim(held listing) claim {
+// went returns what reports whether a result that was listed as record the last time is
+// not any more.
+func (l *Ledger) went(held listing) func(record string) bool {
+	var runs map[string][]buildkit.Run
+	known := map[string]bool{}
+	return func(record string) bool {
+		if runs == nil {
+			runs = l.runs()
+		}
+		is, done := known[record]
+		if !done {
+			is = !stillThere(l.last[record], held[record], runs[record])
+			known[record] = is
+		}
+		return is
+	}
+}
+
+// claim returns the claim to what may have been reused of what is listed now: not what is
+// known to be another key's, since what was reused can be gone already.
+func (r reuse) claim(held listing, m matching) claim {
 	c := claim{record: r.record}
 	for _, h := range held[r.record] {
-		if r.took(h) {
+		if r.took(h) && !m.owned[h] {
 			c.created = append(c.created, h.Created.UTC())
 		}
 	}

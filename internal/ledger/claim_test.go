@@ -229,3 +229,73 @@ func TestLedByOneOfSeveral(t *testing.T) {
 		t.Errorf("predicted %+v", got)
 	}
 }
+
+// TestReuseOfWhatWentAtOnce: of two results that are listed alike, and that a build took, one
+// goes before the builder is asked. What is left is known to be the other's.
+func TestReuseOfWhatWentAtOnce(t *testing.T) {
+	b, held := twins(time.Minute)
+	l := ledger.New(seal)
+	l.Learn(b)
+	l.List(held)
+	again, at := b, noon.Add(time.Hour)
+	again.Fates = []cache.Fate{cache.Untouched, cache.Untouched, cache.Loaded, cache.Loaded}
+	again.Runs = []buildkit.Run{{}, {}, {Started: at, Completed: at}, {Started: at, Completed: at}}
+	l.Learn(again)
+	held[0].Used = at
+	l.List(held[:1])
+	for node, want := range map[int]cache.Forecast{2: cache.WillHit, 3: cache.Unknown} {
+		if got := l.Predict(b.Graph, b.Records)[node].Forecast; got != want {
+			t.Errorf("of node %d predicted %v, want %v", node, got, want)
+		}
+	}
+}
+
+// TestReuseBeforeTheEnd: a build took results that nobody saw being made, and the ledger is
+// read again before the builder was asked what it holds. They may have gone since.
+func TestReuseBeforeTheEnd(t *testing.T) {
+	l, on := ledger.New(seal), ledger.Disk{}
+	l.Learn(took(3, "run", "a"))
+	if err := l.Save(on.Put); err != nil {
+		t.Fatal(err)
+	}
+	kept := reload(t, on)
+	kept.List(nil)
+	if got := forecasts(kept, "run", "a"); got != "unknown unknown unknown" {
+		t.Errorf("predicted %s", got)
+	}
+}
+
+// TestReuseAboveTheUnseen: a build that nobody saw made another state of a stage, what takes
+// files of it, and what lies on that. A build that takes the last of it does not show that
+// the stage's files came out as they once did.
+func TestReuseAboveTheUnseen(t *testing.T) {
+	of := func(minute int, command, files string) (ledger.Build, []buildkit.Held) {
+		b, held := ran(minute, command, "")
+		b.Graph.Nodes[3] = cache.Node{Digests: []string{"sha256:take"}, Inputs: []cache.Input{
+			{Node: 0}, {Node: 2, Selector: "sha256:selector", ByContent: true},
+		}, Steps: []int{1}}
+		b.Graph.Nodes[4] = cache.Node{Digests: []string{"sha256:last"}, Inputs: []cache.Input{
+			{Node: 3}, {Node: 1, Selector: "sha256:selector", ByContent: true, Content: "sha256:" + files},
+		}, Steps: []int{2}}
+		return b, held
+	}
+	l := ledger.New(seal)
+	var all []buildkit.Held
+	for minute, files := range []string{"a", "b"} {
+		b, held := of(minute, "one", files)
+		l.Learn(b)
+		all = append(all, held...)
+	}
+	l.List(all)
+	_, unseen := of(2, "two", "a")
+	all = used(append(all, unseen...), 2)
+	l.List(all)
+	third, _ := of(3, "two", "a")
+	third.Fates = []cache.Fate{cache.Untouched, cache.Loaded, cache.Untouched, cache.Untouched, cache.Loaded}
+	l.Learn(third)
+	l.List(used(all, 3))
+	next, _ := of(4, "two", "b")
+	if got := l.Predict(next.Graph, next.Records)[4].Forecast; got != cache.Unknown {
+		t.Errorf("of other files, the last step is predicted to %v", got)
+	}
+}

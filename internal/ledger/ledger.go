@@ -37,6 +37,7 @@ type Ledger struct {
 	reused  map[cache.KeyID]reuse // since the builder last listed what it holds
 	mixed   []mixture             // as it was listed last
 	mixing  listing               // of mixed, while the ledger is read
+	last    listing               // what the builder listed last, since the start
 	repeats []*repeat             // builds that succeeded, the latest last
 	luck    map[string]cache.Luck // by operation
 	foreign map[string]bool       // listed as these are results of which nothing is known
@@ -166,22 +167,27 @@ func (l *Ledger) Learn(b Build) {
 	g, records := l.sealedGraph(b.Graph), l.sealedAll(b.Records)
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.doubt(g, records)
 	mirror, stored, perhaps := l.mirror.Learn(g, b.Fates, b.Imports)
 	l.become(mirror.Trusting())
 	for key, i := range perhaps { // what is brought is not listed before it is fetched
 		l.setClaim(key, &claim{record: records[i]})
 	}
 	var fresh []entry
-	for i, key := range stored {
-		switch {
-		case key == "" || records[i] == "":
-		case b.Fates[i] == cache.Made:
-			if e := (entry{records[i], b.Runs[i]}); !slices.Contains(l.entries[key], e) {
-				l.setEntries(key, append(slices.Clone(l.entries[key]), e))
-				fresh = append(fresh, e)
+	for i, keys := range stored {
+		if records[i] == "" {
+			continue
+		}
+		for _, key := range keys {
+			switch b.Fates[i] {
+			case cache.Made:
+				if e := (entry{records[i], b.Runs[i]}); !slices.Contains(l.entries[key], e) {
+					l.setEntries(key, append(slices.Clone(l.entries[key]), e))
+					fresh = append(fresh, e)
+				}
+			case cache.Loaded:
+				l.reuse(key, reuse{record: records[i], run: b.Runs[i], late: b.Late})
 			}
-		case b.Fates[i] == cache.Loaded:
-			l.reused[key] = reuse{records[i], b.Runs[i], b.Late}
 		}
 	}
 	l.tellApart(fresh)
@@ -275,6 +281,7 @@ func (l *Ledger) list(held []buildkit.Held, learned int) {
 	m := l.match(byRecord)
 	l.applyClaims(byRecord, m)
 	l.setMixed(m.mixed)
+	l.last = byRecord
 	l.foreign = m.foreign(byRecord)
 	l.become(l.mirror.Mark(m.lives))
 	l.listed = true
@@ -303,18 +310,10 @@ func (l *Ledger) Predict(g cache.Graph, records []string, elsewhere ...*cache.Re
 	}
 	mirror, listed := l.mirror, l.listed
 	for i := range g.Nodes {
-		g.Nodes[i].Doubted = g.Nodes[i].Doubted || !listed || l.foreign[records[i]]
+		g.Nodes[i].Doubted = g.Nodes[i].Doubted || !listed
 	}
+	l.doubt(g, records)
 	l.mu.Unlock()
-	for i := len(g.Nodes) - 1; i >= 0; i-- {
-		if !g.Nodes[i].Doubted {
-			continue
-		}
-		// What led to a result that nobody observed has keys that nobody knows.
-		for _, in := range g.Nodes[i].Inputs {
-			g.Nodes[in.Node].Doubted = true
-		}
-	}
 	if !listed {
 		mirror = mirror.Stale()
 	}
@@ -322,6 +321,19 @@ func (l *Ledger) Predict(g cache.Graph, records []string, elsewhere ...*cache.Re
 		mirror = mirror.With(elsewhere, plain, g)
 	}
 	return mirror.Predict(g)
+}
+
+// doubt marks what may have keys that nobody knows: what is listed as something that
+// nobody observed, and what led to that.
+func (l *Ledger) doubt(g cache.Graph, records []string) {
+	for i := len(g.Nodes) - 1; i >= 0; i-- {
+		if g.Nodes[i].Doubted = g.Nodes[i].Doubted || l.foreign[records[i]]; !g.Nodes[i].Doubted {
+			continue
+		}
+		for _, in := range g.Nodes[i].Inputs {
+			g.Nodes[in.Node].Doubted = true
+		}
+	}
 }
 
 // Luck returns how often each node of g was reused although a stage that it takes
@@ -361,7 +373,7 @@ func (l *Ledger) forget() {
 	if size-len(dead) > l.maxKeys || size > 2*l.maxKeys || len(l.luck) > l.maxKeys {
 		fresh := New(l.seal)
 		l.mirror, l.entries, l.claims, l.reused = fresh.mirror, fresh.entries, fresh.claims, fresh.reused
-		l.luck, l.foreign, l.mixed, l.repeats, l.dead = fresh.luck, fresh.foreign, nil, nil, nil
+		l.luck, l.foreign, l.mixed, l.last, l.repeats, l.dead = fresh.luck, fresh.foreign, nil, nil, nil, nil
 		l.changes, l.renewed = fresh.changes, true
 		l.noteSeen()
 		return

@@ -64,7 +64,7 @@ func (l *Ledger) remember(g cache.Graph, records []string, b Build) {
 	own := map[entry]bool{}
 	for i, record := range records {
 		if source := len(g.Nodes[i].Inputs) == 0; !source && record != "" && b.Fates[i] != cache.Untouched {
-			uses = append(uses, use{reuse{record, b.Runs[i], false}, b.Fates[i] == cache.Made})
+			uses = append(uses, use{reuse{record: record, run: b.Runs[i]}, b.Fates[i] == cache.Made})
 			own[entry{record, b.Runs[i]}] = true
 		}
 	}
@@ -98,10 +98,10 @@ func (l *Ledger) checkRepeats(held listing) {
 	if len(l.repeats) == 0 {
 		return
 	}
-	runs := l.runs()
+	runs, went := l.runs(), l.went(held)
 	l.dropRepeats(func(r *repeat) bool {
 		if !r.listed {
-			return !r.complete(held)
+			return !r.complete(held) || slices.ContainsFunc(r.records, went)
 		}
 		was := listing{}
 		for _, h := range r.held {
