@@ -8,47 +8,53 @@ import (
 	"unicode/utf8"
 )
 
-// An automaton runs all rules at once over a path. Its states, the nodes, come
-// into being when a path first leads to them, and are kept: what a character
-// does to ninety rules is then one look into a table. It is safe for concurrent
-// use.
+// An automaton matches a path against all rules at once. It is a lazily built DFA
+// over the rules' regular expressions: its states, the nodes, are made when a path
+// first leads to them, and kept. From then on a character costs one table look-up,
+// however many rules there are. It is safe for concurrent use.
 //
-// A thread is a place in one rule's program, the index of an instruction.
+// A thread is a position in the program of one rule: the index of an instruction.
+// A rule that the automaton cannot run is opaque. It has a single instruction, as a
+// placeholder, and is matched against whole paths (see rule.matchPath).
 type automaton struct {
 	rules  []*rule
-	code   []instruction
-	bounds []rune // where the classes of characters begin, ascending, from 0
-	ascii  [utf8.RuneSelf]uint8
-	sep    rune
-	start  []uint32 // threads before the first character
-	alone  bool     // some rules are not in the code, and want whole paths
+	code   []instruction        // the programs of all rules, one after the other
+	bounds []rune               // first rune of each class of characters, ascending from 0
+	ascii  [utf8.RuneSelf]uint8 // the class of each ASCII character
+	sep    rune                 // path separator
+	start  []uint32             // threads before the first character of a path
+	opaque bool                 // some rules are opaque
 	root   atomic.Pointer[node]
 
-	mu    sync.Mutex // guards all below, which only making a node needs
+	mu    sync.Mutex // guards the fields that follow, which only making a node needs
 	nodes map[string]*node
-	size  int   // what they take, in bytes
-	seen  []int // by instruction: the last pass that came by
-	pass  int
-	found []uint32 // by the pass
+	size  int // of all nodes, in bytes
+
+	// Threads are collected in passes: begin starts one, add adds to it, and
+	// threads returns the result.
+	pass  int      // number of the pass
+	seen  []int    // by instruction: the last pass that reached it
+	found []uint32 // threads of this pass
 }
 
-// An instruction is one of a rule's program, with addresses in the automaton.
+// An instruction is one of a rule's program, with jump targets in automaton.code.
 type instruction struct {
 	syntax.Inst
-	rule  int
-	end   bool // a path that ends here matches the rule
-	alone bool // it stands for a rule without a program
+	rule   int
+	end    bool // a path that ends here matches the rule
+	opaque bool // placeholder of an opaque rule
 }
 
-// newAutomaton joins the rules' programs.
+// newAutomaton returns an automaton for the rules, in their order. sep separates the
+// components of paths.
 func newAutomaton(rules []*rule, sep rune) *automaton {
 	a := &automaton{rules: rules, sep: sep}
 	var starts []uint32
 	for i, r := range rules {
 		base := uint32(len(a.code))
 		if r.prog == nil {
-			a.alone = true
-			a.code = append(a.code, instruction{rule: i, alone: true})
+			a.opaque = true
+			a.code = append(a.code, instruction{rule: i, opaque: true})
 			starts = append(starts, base)
 			continue
 		}
@@ -75,12 +81,13 @@ func newAutomaton(rules []*rule, sep rune) *automaton {
 	return a
 }
 
-// classify parts the characters into classes that all rules treat alike.
+// classify divides the characters into classes, such that no rule distinguishes
+// between two characters of a class.
 func (a *automaton) classify() {
 	a.bounds = []rune{0, a.sep, a.sep + 1}
 	for _, in := range a.code {
 		for i, r := range in.Rune {
-			// Ranges are pairs of the first and the last.
+			// A range is a pair of the first rune and the last.
 			if i%2 == 1 {
 				r++
 			}
@@ -100,6 +107,7 @@ func (a *automaton) classify() {
 	}
 }
 
+// class returns the class of r, an index into a.bounds.
 func (a *automaton) class(r rune) int {
 	i, found := slices.BinarySearch(a.bounds, r)
 	if !found {
@@ -108,17 +116,17 @@ func (a *automaton) class(r rune) int {
 	return i
 }
 
-// step returns the node that follows n with a character of the class.
+// step makes the node that n leads to with a character of the class.
 func (a *automaton) step(n *node, class int) *node {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	next := a.advance(n.threads, a.bounds[class], n.last)
+	next := a.advance(n.threads, a.bounds[class], n.inherited)
 	n.next[class].Store(next)
 	return next
 }
 
-// run returns the node that name leads to. The name is one component: a
-// separator in it has no meaning.
+// run returns the node that n leads to with name, one component of a path. A
+// separator in it is a character like any other.
 func (a *automaton) run(n *node, name string) *node {
 	for i := 0; i < len(name); {
 		if len(n.threads) == 0 {
@@ -128,8 +136,8 @@ func (a *automaton) run(n *node, name string) *node {
 		if c := name[i]; c < utf8.RuneSelf {
 			class = int(a.ascii[c])
 		} else {
-			// Bytes that are not UTF-8 are one replacement character each, as
-			// they are for package regexp.
+			// A byte that is not UTF-8 reads as one replacement character, as it
+			// does for package regexp.
 			var r rune
 			r, width = utf8.DecodeRuneInString(name[i:])
 			class = a.class(r)
@@ -144,8 +152,8 @@ func (a *automaton) run(n *node, name string) *node {
 	return n
 }
 
-// enter returns the node before the names in the directory that n is the end
-// of. The path is the directory's; only rules without a program look at it.
+// enter returns the node before the names in the directory whose path ends at n.
+// path is that path; only opaque rules look at it.
 func (a *automaton) enter(n *node, path string) *node {
 	if below := n.below.Load(); below != nil {
 		return below
@@ -154,21 +162,23 @@ func (a *automaton) enter(n *node, path string) *node {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	below := a.advance(n.threads, a.sep, decider)
-	if !n.alone {
+	if !n.opaque {
 		n.below.Store(below)
 	}
 	return below
 }
 
-// advance moves the threads of the rules after decider over a character.
+// advance returns the node after the character r. Threads of the rules up to decider
+// are dropped, since these no longer matter (see node.inherited).
 func (a *automaton) advance(threads []uint32, r rune, decider int) *node {
 	a.begin()
 	for _, pc := range threads {
 		in := &a.code[pc]
 		switch {
 		case in.rule <= decider:
-		case in.alone || in.Op == syntax.InstMatch:
-			// A rule without an end matches whatever follows.
+		case in.opaque || in.Op == syntax.InstMatch:
+			// An opaque rule stays, and so does one that matched: it does not ask
+			// for the end of the path, so whatever follows matches too.
 			a.add(pc, false)
 		case in.Op != syntax.InstEmptyWidth && in.MatchRune(r):
 			a.add(in.Out, false)
@@ -177,13 +187,14 @@ func (a *automaton) advance(threads []uint32, r rune, decider int) *node {
 	return a.intern(decider, a.threads())
 }
 
+// begin starts a pass.
 func (a *automaton) begin() {
 	a.pass++
 	a.found = a.found[:0]
 }
 
-// add notes the threads that pc leads to without a character. Begin says
-// whether that is before the path's first.
+// add adds the threads that pc leads to without consuming a character. begin says
+// that this is before the first character of the path.
 func (a *automaton) add(pc uint32, begin bool) {
 	if a.seen[pc] == a.pass {
 		return
@@ -191,7 +202,7 @@ func (a *automaton) add(pc uint32, begin bool) {
 	a.seen[pc] = a.pass
 	in := &a.code[pc]
 	switch {
-	case in.alone:
+	case in.opaque:
 		a.found = append(a.found, pc)
 	case in.Op == syntax.InstAlt || in.Op == syntax.InstAltMatch:
 		a.add(in.Out, begin)
@@ -207,16 +218,17 @@ func (a *automaton) add(pc uint32, begin bool) {
 	}
 }
 
-// threads returns what the pass has found, in the order of the rules.
+// threads returns the threads of the pass, in the order of the rules.
 func (a *automaton) threads() []uint32 {
 	slices.Sort(a.found)
 	return slices.Clone(a.found)
 }
 
-// ends reports whether a path that ends before pc's character matches.
+// ends reports whether a path that ends where pc is about to read a character matches
+// the rule of pc.
 func (a *automaton) ends(pc uint32) bool {
 	in := &a.code[pc]
-	if in.alone {
+	if in.opaque {
 		return false
 	}
 	if in.Op == syntax.InstMatch {

@@ -21,8 +21,8 @@ type folder struct {
 	folders []*folder
 }
 
-// repository makes 200,000 files in 17,000 directories, half of them below
-// node_modules.
+// repository returns a tree of 200,000 files in 17,000 directories, half of them
+// below node_modules.
 func repository() (top *folder, files, dirs int) {
 	top = &folder{}
 	extensions := []string{".go", ".ts", ".tsx", ".js", ".json", ".md", ".py", ".css", ".test.ts", ".log", ".map", ""}
@@ -56,7 +56,7 @@ func repository() (top *folder, files, dirs int) {
 	return top, files, dirs
 }
 
-// byStates walks with our matcher; it returns how many files match.
+// byStates walks dir with our matcher and returns how many files match.
 func byStates(m *ignore.Matcher, dir *folder, s ignore.State) int {
 	n := 0
 	for _, name := range dir.files {
@@ -70,7 +70,7 @@ func byStates(m *ignore.Matcher, dir *folder, s ignore.State) int {
 	return n
 }
 
-// byParents walks as BuildKit does.
+// byParents does the same with patternmatcher, as BuildKit does.
 func byParents(b *testing.B, pm *patternmatcher.PatternMatcher, dir *folder, info patternmatcher.MatchInfo) int {
 	n := 0
 	for _, p := range dir.paths {
@@ -92,8 +92,8 @@ func byParents(b *testing.B, pm *patternmatcher.PatternMatcher, dir *folder, inf
 	return n
 }
 
-// BenchmarkWalk matches every path of a large repository, nothing pruned.
-// "times" is how much longer patternmatcher takes for the same.
+// BenchmarkWalk matches every path of a large repository, without pruning. The
+// metric "times" is how many times as long patternmatcher takes.
 func BenchmarkWalk(b *testing.B) {
 	ninety, err := os.ReadFile("testdata/ninety.dockerignore")
 	if err != nil {
@@ -119,7 +119,7 @@ func BenchmarkWalk(b *testing.B) {
 			theirs := time.Since(start)
 			got := 0
 			for b.Loop() {
-				// From a new matcher each time, with nothing remembered.
+				// A new matcher each time, which has no nodes yet.
 				m, err := ignore.NewMatcher(file)
 				if err != nil {
 					b.Fatal(err)
@@ -136,7 +136,7 @@ func BenchmarkWalk(b *testing.B) {
 	}
 }
 
-// BenchmarkNewMatcher is what an edit of the ignore file costs.
+// BenchmarkNewMatcher measures what an edit of the ignore file costs.
 func BenchmarkNewMatcher(b *testing.B) {
 	ninety, err := os.ReadFile("testdata/ninety.dockerignore")
 	if err != nil {

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// The alphabet of names and patterns: few characters, so that they meet, and
-// all that anything gives a meaning to.
+// The alphabet of names and patterns. It is small, so that patterns and names have a
+// chance to match, and has every character that some syntax gives a meaning to.
 var (
 	letters  = []string{"a", "a", "a", "b", "b", "c", "ab", "x.go", ".go", "."}
 	oddments = []string{
@@ -22,10 +22,10 @@ var (
 	}
 )
 
-// A generator draws trees and patterns that have something to do with each
-// other.
+// A generator draws trees, and patterns that are likely to match in them.
 type generator struct{ *rand.Rand }
 
+// pick returns an element of one of the lists.
 func (g generator) pick(lists ...[]string) string {
 	list := lists[g.IntN(len(lists))]
 	return list[g.IntN(len(list))]
@@ -62,8 +62,8 @@ func (g generator) tree() *tree {
 	return newTree(paths)
 }
 
-// again draws lines that leave out a directory, take something back, and leave
-// the directory out once more.
+// again draws three lines that exclude a directory, re-include something in it, and
+// exclude the directory again.
 func (g generator) again(tr *tree) []string {
 	dirs := slices.Sorted(maps.Keys(tr.names))
 	dir := dirs[g.IntN(len(dirs))]
@@ -71,8 +71,8 @@ func (g generator) again(tr *tree) []string {
 	return []string{cmp.Or(dir, "*"), "!" + path.Join(dir, names[g.IntN(len(names))]), cmp.Or(dir, "a")}
 }
 
-// pattern draws one: near the tree's own paths, of the usual forms, or of
-// anything.
+// pattern draws a pattern: any string, one close to a path of the tree, or one of
+// the usual forms.
 func (g generator) pattern(tr *tree) string {
 	var p string
 	switch g.IntN(4) {

@@ -14,12 +14,13 @@ import (
 
 // A File is an ignore file as BuildKit reads it.
 type File struct {
-	// Path is where it was found; "" if there is none, and nothing is ignored.
+	// Path is where the file was found; "" if there is none, and nothing is ignored.
 	Path string
-	// Specific reports whether it is the Dockerfile's own
+	// Specific reports whether it is the Dockerfile's own file
 	// (`<Dockerfile>.dockerignore`), which replaces the context's.
 	Specific bool
-	Lines    []Line
+	// Lines are the patterns; blank lines and comments are left out.
+	Lines []Line
 }
 
 // A Line is one pattern of an ignore file.
@@ -37,15 +38,15 @@ func (f *File) Patterns() []string {
 	return patterns
 }
 
-// An Error is an ignore file that makes BuildKit refuse the build.
+// An Error is a pattern, or a whole ignore file, over which BuildKit refuses a build.
 type Error struct {
-	File string
-	Line int
+	File string // "" for a pattern from a Dockerfile
+	Line int    // from 1
 	Err  error
-	Hint string
+	Hint string // what the user can do about it
 }
 
-// Error names the file and line; a pattern of a Dockerfile's is of no such file.
+// Error returns the message of Err, after the file and line if there is a file.
 func (e *Error) Error() string {
 	if e.File == "" {
 		return e.Err.Error()
@@ -63,8 +64,8 @@ func Find(context, dockerfile string) (*File, error) {
 	return FindIn(os.ReadFile, context, dockerfile)
 }
 
-// FindIn is Find over files that read gives, which need not be on the disk. Of
-// a file that is not there its error wraps fs.ErrNotExist.
+// FindIn is Find with a function to read files, which need not be on disk. For a
+// missing file its error must wrap fs.ErrNotExist.
 func FindIn(read func(name string) ([]byte, error), context, dockerfile string) (*File, error) {
 	if context == "" {
 		return &File{}, nil
@@ -85,8 +86,8 @@ func FindIn(read func(name string) ([]byte, error), context, dockerfile string) 
 	return &File{}, nil
 }
 
-// Candidates returns the paths where an ignore file may lie, the one that wins
-// first. A Dockerfile without a file of its own ("") has nothing beside it.
+// Candidates returns the paths at which [Find] looks for an ignore file, in that
+// order. dockerfile is "" for a Dockerfile that is not a file.
 func Candidates(context, dockerfile string) []string {
 	if dockerfile == "" {
 		return []string{filepath.Join(context, ".dockerignore")}
@@ -94,17 +95,17 @@ func Candidates(context, dockerfile string) []string {
 	return []string{dockerfile + ".dockerignore", filepath.Join(context, ".dockerignore")}
 }
 
-// missing reports whether err means that there is no such file; a directory of
-// that name is none either.
+// missing reports whether err means that there is no such file. A directory with
+// that name is none.
 func missing(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.EISDIR)
 }
 
 var byteOrderMark = []byte{0xEF, 0xBB, 0xBF}
 
-// Parse reads an ignore file; name is used in errors. The result equals
-// ignorefile.ReadAll's, with line numbers. What BuildKit would refuse only when it
-// comes to use the pattern is an error here.
+// Parse parses the text of an ignore file; name is its path, for errors. The
+// patterns equal those of ignorefile.ReadAll. The error, an [*Error], includes
+// patterns that BuildKit would reject only later, when it matches them.
 func Parse(name string, data []byte) (*File, error) {
 	f := &File{Path: name}
 	scanner := bufio.NewScanner(bytes.NewReader(bytes.TrimPrefix(data, byteOrderMark)))
@@ -127,6 +128,7 @@ func Parse(name string, data []byte) (*File, error) {
 	return f, nil
 }
 
+// refused returns the Error for a pattern that newRule rejected with err.
 func refused(name string, number int, pattern string, err error) *Error {
 	e := &Error{File: name, Line: number, Err: fmt.Errorf("pattern %q: %w", pattern, err)}
 	switch {
@@ -143,8 +145,8 @@ func refused(name string, number int, pattern string, err error) *Error {
 	return e
 }
 
-// normalise turns a line into its pattern; false for blank lines and comments.
-// A "#" counts as a comment only in the first column, before trimming.
+// normalise returns the pattern on a line, or false for a blank line or a comment.
+// A "#" starts a comment only in the first column, before space is trimmed.
 func normalise(line string) (string, bool) {
 	if strings.HasPrefix(line, "#") {
 		return "", false

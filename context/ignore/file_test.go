@@ -7,10 +7,11 @@ import (
 	"github.com/stokerd/stoker/context/ignore"
 )
 
-// What a COPY asks for is matched as the lines of a file are, and is of none.
+// TestErrorWithoutFile: patterns of a COPY come from no ignore file, so an error
+// about one must not name a file or line.
 func TestErrorWithoutFile(t *testing.T) {
 	_, err := ignore.NewMatcher(&ignore.File{Lines: []ignore.Line{{Number: 1, Pattern: `app\`}}})
 	if err == nil || strings.Contains(err.Error(), ":1:") || !strings.Contains(err.Error(), `app\\`) {
-		t.Errorf("the error is %v", err)
+		t.Errorf("NewMatcher: %v, want an error with the pattern and without a line", err)
 	}
 }

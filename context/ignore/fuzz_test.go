@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// FuzzWalk holds states against fsutil's own filter. Patterns and paths are
-// separated by NUL, so that they may hold all that a name may hold.
+// FuzzWalk compares walks by states with fsutil's own filter. Patterns and paths
+// are separated by NUL, the one character that no name can have.
 func FuzzWalk(f *testing.F) {
 	const paths = "a/b/c\x00a/b.go\x00ab/c\x00a\nb/c\x00x\xff/a\x00b/a/é\x00[a]\x00a|b"
 	for _, patterns := range []string{
@@ -19,7 +19,7 @@ func FuzzWalk(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, patterns, paths string) {
 		silence(t)
-		// Long input is slow and shows nothing new.
+		// Longer input is slow and finds nothing new.
 		patterns, paths = patterns[:min(len(patterns), 200)], paths[:min(len(paths), 400)]
 		var names []string
 		for p := range strings.SplitSeq(paths, "\x00") {

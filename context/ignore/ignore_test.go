@@ -148,8 +148,8 @@ func TestPrunes(t *testing.T) {
 	}
 }
 
-// FuzzParse holds Parse against BuildKit's own reader, and Explain against its
-// matcher.
+// FuzzParse compares Parse with BuildKit's own reader, and Ignored and Explain with
+// its matcher.
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
 		"", "a\n", "\ufeffa\n", "\ufeff#a\n", " # a\n", "! a\n", "/a/\n", "./a\n", "a/../b\n", ".\n", "..\n", "/\n", "../x\n",
@@ -165,12 +165,12 @@ func FuzzParse(f *testing.F) {
 		got, err := ignore.Parse("f", []byte(text))
 		if err != nil {
 			if wantErr == nil && !refused(want) {
-				t.Fatalf("refused what BuildKit takes: %q: %v", text, err)
+				t.Fatalf("Parse(%q): %v, but BuildKit accepts it", text, err)
 			}
 			return
 		}
 		if wantErr != nil || refused(want) {
-			t.Fatalf("took what BuildKit refuses: %q: %v", text, wantErr)
+			t.Fatalf("Parse(%q) succeeds, but BuildKit refuses it: %v", text, wantErr)
 		}
 		if p := got.Patterns(); len(p)+len(want) > 0 && !cmp.Equal(p, want) {
 			t.Fatalf("patterns = %q, want %q", p, want)
@@ -195,6 +195,8 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
+// match asks patternmatcher for path as BuildKit's walk does: from the root down,
+// each time with the result for the parent.
 func match(patterns []string, path string) (bool, patternmatcher.MatchInfo, error) {
 	pm, err := patternmatcher.New(patterns)
 	if err != nil {
@@ -202,7 +204,6 @@ func match(patterns []string, path string) (bool, patternmatcher.MatchInfo, erro
 	}
 	var info patternmatcher.MatchInfo
 	var ok bool
-	// As a walk does it: from the root down, each with its parent's result.
 	parts := strings.Split(path, "/")
 	for i := range parts {
 		ok, info, err = pm.MatchesUsingParentResults(strings.Join(parts[:i+1], "/"), info)
@@ -223,7 +224,7 @@ func write(t *testing.T, name, content string) {
 	}
 }
 
-// prunes enters a directory from the root.
+// prunes reports whether a walk from the root skips dir.
 func prunes(m *ignore.Matcher, dir string) bool {
 	s := m.Root()
 	for name := range strings.SplitSeq(dir, "/") {

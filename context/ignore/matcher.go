@@ -6,28 +6,29 @@ import (
 	"sync"
 )
 
-// A Matcher answers for paths of a context: slash-separated, relative to its
-// root. It is safe for concurrent use.
+// A Matcher decides about the paths of a context, which are slash-separated and
+// relative to its root. Make one with [NewMatcher]. It is safe for concurrent use.
 //
-// A walk asks with [Matcher.Root], [Matcher.Enter] and [Matcher.Match], which
-// cost next to nothing; the other methods take any path and start at the root
-// each time.
+// A walk uses [Matcher.Root], [Matcher.Enter] and [Matcher.Match], which are fast
+// because they take one name at a time. [Matcher.Ignored] and [Matcher.Explain]
+// take any path, and start from the root each time.
 type Matcher struct {
-	lines []Line
-	rules []*rule
-	owner []int // by rule: the index of its line
-	auto  *automaton
+	lines  []Line
+	rules  []*rule
+	lineOf []int // by rule: the index of its line
+	auto   *automaton
 
-	exceptions, inclusions reach
-	withholds              bool              // a rule stands after an exception
-	single                 func() []*Matcher // by rule: it alone, and no exception
+	exceptions reach             // of the rules with "!"
+	inclusions reach             // of the others
+	withholds  bool              // a rule without "!" follows one with it
+	single     func() []*Matcher // for each rule, a matcher of it alone, without its "!"
 }
 
-// NewMatcher compiles f's patterns.
+// NewMatcher compiles f's patterns. The error is an [*Error].
 func NewMatcher(f *File) (*Matcher, error) {
 	var (
-		rules []*rule
-		owner []int
+		rules  []*rule
+		lineOf []int
 	)
 	for i, l := range f.Lines {
 		r, err := newRule(l.Pattern)
@@ -36,25 +37,25 @@ func NewMatcher(f *File) (*Matcher, error) {
 		}
 		if r != nil {
 			rules = append(rules, r)
-			owner = append(owner, i)
+			lineOf = append(lineOf, i)
 		}
 	}
-	m := join(rules)
-	m.lines, m.owner = f.Lines, owner
+	m := newRulesMatcher(rules)
+	m.lines, m.lineOf = f.Lines, lineOf
 	m.single = sync.OnceValue(func() []*Matcher {
 		var list []*Matcher
 		for _, r := range rules {
 			plain := *r
 			plain.exception = false
-			list = append(list, join([]*rule{&plain}))
+			list = append(list, newRulesMatcher([]*rule{&plain}))
 		}
 		return list
 	})
 	return m, nil
 }
 
-// join makes a matcher that cannot explain itself.
-func join(rules []*rule) *Matcher {
+// newRulesMatcher returns a matcher that knows no lines, so that it cannot Explain.
+func newRulesMatcher(rules []*rule) *Matcher {
 	m := &Matcher{rules: rules, auto: newAutomaton(rules, filepath.Separator)}
 	var exceptions, inclusions []*rule
 	for _, r := range rules {
@@ -85,27 +86,27 @@ func (m *Matcher) Ignored(path string) bool {
 	}
 }
 
-// A Decision says why a path is in the context or not.
+// A Decision says whether a path is ignored, and why.
 type Decision struct {
 	Ignored bool
-	// By is the line that decided; zero if none matched. Of several that say
-	// the same it is the last.
+	// By is the line that decided: the last one that matched and has the verdict. It
+	// is zero if no line matched.
 	By Line
 	// Matched are all lines that match the path or a parent of it, in order.
 	Matched []Line
 }
 
-// Explain returns which lines match name, and which one decides.
+// Explain returns which lines match the path name, and which one decides.
 func (m *Matcher) Explain(name string) Decision {
 	d := Decision{Ignored: m.Ignored(name)}
 	for i, one := range m.single() {
 		if !one.Ignored(name) {
 			continue
 		}
-		line := m.lines[m.owner[i]]
+		line := m.lines[m.lineOf[i]]
 		d.Matched = append(d.Matched, line)
-		// A later line with the other verdict need not have decided: a walk
-		// does not ask an exception for a directory that nothing excludes.
+		// A later line with the opposite verdict may match and yet not decide: a
+		// walk does not ask an exception about a directory that nothing excludes.
 		if m.rules[i].exception != d.Ignored {
 			d.By = line
 		}

@@ -8,38 +8,38 @@ import (
 	"unicode"
 )
 
-// A node is where the rules stand after a part of a path. It is immutable but
-// for the tables, which only ever fill.
+// A node is the state of all rules after the beginning of a path. It is immutable
+// except for next and below, whose entries are set once.
 type node struct {
-	threads []uint32 // ascending, so in the order of the rules
-	// last is the last rule that matched a directory on the way, -1 for none.
-	// What it and those before it do below no longer matters: the last match
-	// wins, and what matches a directory matches all below.
-	last int
-	// matched is the answer for a path that ends here, and decider the rule
-	// that gives it, -1 for none; without meaning if alone.
-	matched bool
-	decider int
-	alone   bool // a thread stands for a rule that wants the whole path
-	// newest is the last rule that matches a path that ends here, asked or not,
-	// -1 for none; without meaning if alone.
-	newest int
+	threads []uint32 // ascending, and so in the order of the rules
+	// inherited is the rule that decided about the parent directory, -1 for none.
+	// Neither it nor the rules before it have threads here: it matches everything
+	// below that directory, and of several rules that match, the last one wins.
+	inherited int
+	opaque    bool // a thread is the placeholder of an opaque rule
 
-	next  []atomic.Pointer[node] // by class of characters
+	// For a path that ends here; unset if opaque, as that takes the whole path.
+	matched   bool // the verdict
+	decider   int  // the rule that gives it, -1 for none
+	lastMatch int  // the last rule that matches, whether a walk asks it or not, -1 for none
+
+	next  []atomic.Pointer[node] // by class of the next character
 	below atomic.Pointer[node]   // in the directory whose path ends here
 }
 
-// budget bounds the bytes that nodes take. Ninety lines over a large repository
-// need a twentieth; patterns made to multiply nodes begin anew when it is used up.
+// budget is the number of bytes that nodes may take. Ninety lines over a large
+// repository need a twentieth of it. Patterns that are made to multiply nodes exceed
+// it, and then all nodes are dropped.
 const budget = 8 << 20
 
-// nodeSize is about what a node takes beside its tables, in bytes.
+// nodeSize is roughly the size of a node without its tables, in bytes.
 const nodeSize = 200
 
-// intern returns the one node of the threads; the caller holds the lock.
-func (a *automaton) intern(last int, threads []uint32) *node {
+// intern returns the only node with these threads, making it if it does not exist.
+// The caller holds a.mu.
+func (a *automaton) intern(inherited int, threads []uint32) *node {
 	key := make([]byte, 0, 4+4*len(threads))
-	key = binary.LittleEndian.AppendUint32(key, uint32(last))
+	key = binary.LittleEndian.AppendUint32(key, uint32(inherited))
 	for _, pc := range threads {
 		key = binary.LittleEndian.AppendUint32(key, pc)
 	}
@@ -47,74 +47,75 @@ func (a *automaton) intern(last int, threads []uint32) *node {
 		return n
 	}
 	if a.size > budget {
-		// States that walks hold keep the old nodes for as long as they need them.
+		// Walks keep the old nodes alive for as long as they use them.
 		a.forget()
 	}
-	// A thread is there twice, in the node and in its key.
+	// Each thread is stored twice, in the node and in its key.
 	a.size += nodeSize + 8*len(a.bounds) + 8*len(threads)
-	n := a.newNode(last, threads)
+	n := a.newNode(inherited, threads)
 	a.nodes[string(key)] = n
 	return n
 }
 
-func (a *automaton) newNode(last int, threads []uint32) *node {
-	n := &node{threads: threads, last: last}
+func (a *automaton) newNode(inherited int, threads []uint32) *node {
+	n := &node{threads: threads, inherited: inherited}
 	for _, pc := range threads {
-		n.alone = n.alone || a.code[pc].alone
+		n.opaque = n.opaque || a.code[pc].opaque
 	}
 	if len(threads) > 0 {
 		n.next = make([]atomic.Pointer[node], len(a.bounds))
 	}
-	if !n.alone {
+	if !n.opaque {
 		n.matched, n.decider = a.verdict(n, "")
-		n.newest = a.newest(n, "")
+		n.lastMatch = a.findLastMatch(n, "")
 	}
 	return n
 }
 
-// forget drops all nodes and begins with a new root.
+// forget drops all nodes and makes a new root.
 func (a *automaton) forget() {
 	a.nodes, a.size = map[string]*node{}, 0
 	a.root.Store(a.newNode(-1, a.start))
 }
 
-// verdict returns whether the path that ends at n is matched, and the rule that
-// decides, -1 for none. A rule is only asked if it would change the answer so
-// far: one that is not asked for a directory does not count for what is below
-// (patternmatcher: MatchesUsingParentResults).
+// verdict returns whether the path that ends at n matches, and the rule that decides,
+// -1 for none. Like patternmatcher's MatchesUsingParentResults it asks a rule only if
+// that would change the answer so far, so a rule that was not asked about a directory
+// does not count for what is below. path is used for opaque rules only.
 func (a *automaton) verdict(n *node, path string) (matched bool, decider int) {
-	decider = n.last
+	decider = n.inherited
 	matched = decider >= 0 && !a.rules[decider].exception
 	for _, pc := range n.threads {
 		in := &a.code[pc]
 		r := a.rules[in.rule]
-		if r.exception == matched && (in.end || in.alone && r.alone(path)) {
+		if r.exception == matched && (in.end || in.opaque && r.matchPath(path)) {
 			matched, decider = !matched, in.rule
 		}
 	}
 	return matched, decider
 }
 
-// newest returns the last rule that matches the path that ends at n.
-func (a *automaton) newest(n *node, path string) int {
+// findLastMatch returns the last rule that matches the path that ends at n, whether a
+// walk would ask it or not, -1 for none. path is used for opaque rules only.
+func (a *automaton) findLastMatch(n *node, path string) int {
 	for _, pc := range slices.Backward(n.threads) {
-		if in := &a.code[pc]; in.end || in.alone && a.rules[in.rule].alone(path) {
+		if in := &a.code[pc]; in.end || in.opaque && a.rules[in.rule].matchPath(path) {
 			return in.rule
 		}
 	}
 	return -1
 }
 
-// newestAt is newest, kept where it can be.
-func (a *automaton) newestAt(n *node, path string) int {
-	if n.alone {
-		return a.newest(n, path)
+// lastMatch is findLastMatch, without the work where the node has the answer.
+func (a *automaton) lastMatch(n *node, path string) int {
+	if n.opaque {
+		return a.findLastMatch(n, path)
 	}
-	return n.newest
+	return n.lastMatch
 }
 
-// folds returns the other cases of an instruction's one character, if it takes
-// them too: `[Aa]` becomes such an instruction.
+// folds returns the characters that differ only in case from the one of an
+// instruction, if that matches them too. `[Aa]` compiles to such an instruction.
 func folds(in syntax.Inst) []rune {
 	if syntax.Flags(in.Arg)&syntax.FoldCase == 0 {
 		return nil

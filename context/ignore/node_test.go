@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestBudget: patterns that make ever new nodes cost time, not memory, and a
-// state stays good when the nodes it came from are dropped.
+// TestBudget checks that patterns which keep making new nodes cost time but not
+// memory, and that a state stays valid when the nodes it came from are dropped.
 func TestBudget(t *testing.T) {
 	pattern := "dir/*a" + strings.Repeat("?", 24) + "b"
 	m, err := NewMatcher(&File{Lines: []Line{{1, pattern}}})
@@ -27,7 +27,7 @@ func TestBudget(t *testing.T) {
 			t.Fatalf("Match(%q) = %v, want %v", name, got, want)
 		}
 		if m.auto.size > budget+1<<16 {
-			t.Fatalf("nodes take %d bytes", m.auto.size)
+			t.Fatalf("nodes take %d bytes, want at most %d", m.auto.size, budget+1<<16)
 		}
 	}
 	if m.auto.root.Load() == first {

@@ -21,16 +21,16 @@ import (
 	"github.com/stokerd/stoker/internal/randtest"
 )
 
-// A tree is a made-up directory tree that fsutil can walk. It notes which
-// directories the walk is told to go past.
+// A tree is a directory tree in memory that fsutil can walk. It records which
+// directories the walk was told to skip.
 type tree struct {
-	names   map[string][]string // by directory, "" for the root: what is in there, in order
+	names   map[string][]string // by directory, "" for the root: its names, sorted
 	skipped []string
 }
 
 var _ fsutil.FS = (*tree)(nil)
 
-// newTree makes the tree that holds paths; what has something below it is a
+// newTree returns the tree with these paths. One that has another below it is a
 // directory.
 func newTree(paths []string) *tree {
 	t := &tree{names: map[string][]string{"": nil}}
@@ -79,8 +79,8 @@ func (t *tree) walk(dir string, fn fs.WalkDirFunc) error {
 	return nil
 }
 
-// An outcome is what a walk did: the paths it passed on, and the directories it
-// went past.
+// An outcome is what a walk did: the paths that passed, and the directories that it
+// skipped.
 type outcome struct{ Passed, Skipped []string }
 
 // fsutil walks t through BuildKit's filter.
@@ -100,7 +100,8 @@ func (t *tree) fsutil(opt *fsutil.FilterOpt) (outcome, error) {
 	return o, err
 }
 
-// ours walks t with states; include says that the patterns name what to take.
+// ours walks t with states. With include the patterns say what passes, otherwise
+// what does not.
 func (t *tree) ours(tt *testing.T, m *ignore.Matcher, include bool) outcome {
 	tt.Helper()
 	var o outcome
@@ -118,7 +119,7 @@ func (t *tree) ours(tt *testing.T, m *ignore.Matcher, include bool) outcome {
 				if include && below.Missed() || !include && below.Pruned() {
 					o.Skipped = append(o.Skipped, p)
 				} else if visit(p, below) {
-					passes = true // the parent of what passes comes with it
+					passes = true // the parent of a path that passes does too
 				}
 			}
 			if passes {
@@ -133,11 +134,11 @@ func (t *tree) ours(tt *testing.T, m *ignore.Matcher, include bool) outcome {
 	return o
 }
 
-// refused reports whether BuildKit would refuse one of the patterns when it
-// comes to use it.
+// refused reports whether BuildKit would reject one of the patterns when it matches
+// it.
 func refused(patterns []string) bool {
 	for _, p := range patterns {
-		// An exception is only used against what is excluded.
+		// An exception is only matched against what is excluded.
 		for _, list := range [][]string{{p}, {"**", p}} {
 			if _, _, err := match(list, "x"); err != nil {
 				return true
@@ -147,7 +148,7 @@ func refused(patterns []string) bool {
 	return false
 }
 
-// newMatcher compiles patterns as they stand; nil if they are refused.
+// newMatcher compiles patterns as they are. It returns nil if both sides refuse them.
 func newMatcher(t *testing.T, patterns []string) *ignore.Matcher {
 	t.Helper()
 	f := &ignore.File{}
@@ -156,12 +157,13 @@ func newMatcher(t *testing.T, patterns []string) *ignore.Matcher {
 	}
 	m, err := ignore.NewMatcher(f)
 	if (err != nil) != refused(patterns) {
-		t.Fatalf("patterns %q: error is %v, but refused by BuildKit: %v", patterns, err, err == nil)
+		t.Fatalf("NewMatcher of %q: %v; BuildKit refuses the patterns: %v", patterns, err, err == nil)
 	}
 	return m
 }
 
-// compare walks t by fsutil and by us, for both uses of patterns.
+// compare walks tr with fsutil and with states, for both uses of patterns, and
+// returns the outcome for patterns that exclude.
 func compare(t *testing.T, m *ignore.Matcher, patterns []string, tr *tree) outcome {
 	t.Helper()
 	var result outcome
@@ -182,7 +184,8 @@ func compare(t *testing.T, m *ignore.Matcher, patterns []string, tr *tree) outco
 	return result
 }
 
-// compareAlone asks for each path by itself; compare went before.
+// compareAlone compares the answers for each path by itself with those of
+// patternmatcher. It must follow compare, which fills tr.skipped.
 func compareAlone(t *testing.T, m *ignore.Matcher, patterns []string, tr *tree) {
 	t.Helper()
 	pm, err := patternmatcher.New(patterns)
@@ -192,7 +195,8 @@ func compareAlone(t *testing.T, m *ignore.Matcher, patterns []string, tr *tree) 
 	tr.alone(t, m, pm, "", patternmatcher.MatchInfo{}, m.Root(), false)
 }
 
-// alone asks for each path below dir.
+// alone is compareAlone for the paths below dir. info and s are the states of both
+// sides there, and pruned says that a walk does not get there.
 func (t *tree) alone(tt *testing.T, m *ignore.Matcher, pm *patternmatcher.PatternMatcher, dir string, info patternmatcher.MatchInfo, s ignore.State, pruned bool) {
 	tt.Helper()
 	for _, name := range t.names[dir] {
@@ -218,7 +222,7 @@ func (t *tree) alone(tt *testing.T, m *ignore.Matcher, pm *patternmatcher.Patter
 		if want || pruned {
 			continue
 		}
-		// What passes is opened only if this says no (fsutil: filterFS.Open).
+		// A file that passes is opened only if this says no (fsutil: filterFS.Open).
 		closed, err := pm.MatchesOrParentMatches(filepath.FromSlash(p))
 		if err != nil {
 			tt.Fatal(err)
@@ -229,8 +233,8 @@ func (t *tree) alone(tt *testing.T, m *ignore.Matcher, pm *patternmatcher.Patter
 	}
 }
 
-// silence keeps what patternmatcher's scanner prints for patterns that are not
-// UTF-8 out of the test's output.
+// silence discards what patternmatcher prints to os.Stderr for patterns that are
+// not UTF-8.
 func silence(tb testing.TB) {
 	tb.Helper()
 	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
@@ -245,8 +249,8 @@ func silence(tb testing.TB) {
 	})
 }
 
-// TestWalk holds states against fsutil's own filter, and single paths against
-// patternmatcher, on drawn trees and patterns.
+// TestWalk compares walks by states with fsutil's own filter, and answers for single
+// paths with patternmatcher's, over random trees and patterns.
 func TestWalk(t *testing.T) {
 	silence(t)
 	const perTree = 8
@@ -268,7 +272,7 @@ func TestWalk(t *testing.T) {
 				continue
 			}
 			o := compare(t, m, patterns, tr)
-			// The dearer half of the comparison needs no more than a share.
+			// This half of the comparison is expensive, so it gets a sample.
 			if taken%4 == 0 {
 				compareAlone(t, m, patterns, tr)
 			}
@@ -280,9 +284,9 @@ func TestWalk(t *testing.T) {
 			passed += len(o.Passed)
 		}
 	}
-	// A drift of the generator would leave nothing to compare.
+	// If the generator drifts, most cases may end up comparing nothing.
 	if drawn > 1000 && (taken < drawn*8/10 || skipped < taken/8 || passed < taken) {
-		t.Errorf("%d cases with %d directories skipped and %d paths passed", taken, skipped, passed)
+		t.Errorf("%d of %d cases, with %d directories skipped and %d paths passed: that compares too little", taken, drawn, skipped, passed)
 	}
 	t.Logf("%d cases, %d directories skipped, %d paths passed", taken, skipped, passed)
 }

@@ -11,21 +11,23 @@ import (
 	"github.com/moby/patternmatcher"
 )
 
-// A rule is one pattern, understood as moby/patternmatcher understands it.
+// A rule is one pattern, with the meaning that moby/patternmatcher gives it. Either
+// prog or matchPath is set.
 type rule struct {
-	text      string // cleaned, with the system's separators
-	exception bool
-	// prog accepts the paths that match, and those only. It is nil for a rule
-	// that the automaton leaves out; alone answers for that one.
-	prog  *syntax.Prog
-	alone func(path string) bool
+	text      string // cleaned, with the system's separators and without "!"
+	exception bool   // the pattern has a "!"
+	// prog is the program for the automaton: it accepts exactly the paths that match.
+	prog *syntax.Prog
+	// matchPath reports whether a whole path matches, if the rule is opaque: the
+	// automaton cannot run it.
+	matchPath func(path string) bool
 }
 
-// newRule reads a pattern; nil without an error if it is blank.
+// newRule compiles a pattern. It returns nil without an error if that is blank.
 //
-// Whether a pattern is well formed, and what is left of it once it is cleaned,
-// is for patternmatcher to say. It never matches for us: what it does with a
-// pattern that is not UTF-8 writes to the process's standard error.
+// patternmatcher decides whether the pattern is well formed, and cleans it. It is not
+// used to match, because for a pattern that is not UTF-8 it writes to the process's
+// standard error.
 func newRule(pattern string) (*rule, error) {
 	pm, err := patternmatcher.New([]string{pattern})
 	if err != nil {
@@ -39,34 +41,34 @@ func newRule(pattern string) (*rule, error) {
 	return r, r.compile(string(os.PathSeparator))
 }
 
-// shape says how patternmatcher looks at a path for a pattern (patternmatcher:
-// matchType).
+// A shape is the way in which patternmatcher compares a path with a pattern
+// (patternmatcher: matchType).
 type shape int
 
 const (
-	exact      shape = iota // the path is the pattern's text
-	prefix                  // the path begins with it, two stars at its end apart
-	suffix                  // the path ends with it, two stars at its head apart
-	expression              // a regular expression accepts the path
+	exact      shape = iota // the path equals the pattern
+	prefix                  // the path starts with the pattern without its final **
+	suffix                  // the path ends with the pattern without its initial **
+	expression              // the path matches a regular expression
 )
 
-// compile fills in prog or alone. The error is filepath.ErrBadPattern, which
-// BuildKit meets when it comes to match the pattern.
+// compile sets r.prog or r.matchPath. The error is filepath.ErrBadPattern, on which
+// BuildKit comes when it matches the pattern.
 func (r *rule) compile(sep string) error {
 	shape, expr := translate(r.text, sep)
 	literal := r.text
 	switch shape {
 	case exact:
 		expr = "^" + regexp.QuoteMeta(literal) + "$"
-		r.alone = func(path string) bool { return path == literal }
+		r.matchPath = func(path string) bool { return path == literal }
 	case prefix:
 		literal = literal[:len(literal)-len("**")]
 		expr = "^" + regexp.QuoteMeta(literal)
-		r.alone = func(path string) bool { return strings.HasPrefix(path, literal) }
+		r.matchPath = func(path string) bool { return strings.HasPrefix(path, literal) }
 	case suffix:
 		literal = literal[len("**"):]
 		expr = "^" + endingIn(literal, sep)
-		r.alone = func(path string) bool { return strings.HasSuffix(path, literal) || sep+path == literal }
+		r.matchPath = func(path string) bool { return strings.HasSuffix(path, literal) || sep+path == literal }
 	}
 	if shape != expression && !sameByRune(literal) {
 		return nil
@@ -83,19 +85,19 @@ func (r *rule) compile(sep string) error {
 		return filepath.ErrBadPattern
 	}
 	if runnable(prog) {
-		r.prog, r.alone = prog, nil
+		r.prog, r.matchPath = prog, nil
 		return nil
 	}
 	re, err := regexp.Compile(expr)
 	if err != nil {
 		return filepath.ErrBadPattern
 	}
-	r.alone = re.MatchString
+	r.matchPath = re.MatchString
 	return nil
 }
 
-// endingIn returns the expression for what follows two stars at the head of a
-// pattern: `**foo` takes every path that ends in foo, and `**/foo` takes foo.
+// endingIn returns the expression for a pattern of ** and a literal: `**foo` matches
+// every path that ends in foo, and `**/foo` also matches foo itself.
 func endingIn(literal, sep string) string {
 	switch {
 	case literal == "":
@@ -107,29 +109,30 @@ func endingIn(literal, sep string) string {
 	}
 }
 
-// anywhere lets re match from any place in a path on. A bar in a pattern is not
-// escaped: `^a|b*$` searches for b.
+// anywhere returns an expression that matches where re matches after the beginning of
+// a path. It is needed for a pattern with a bar, which is not escaped: in `^a|b*$`
+// only the first alternative is anchored at the beginning.
 func anywhere(re *syntax.Regexp) *syntax.Regexp {
 	skip := &syntax.Regexp{Op: syntax.OpStar, Sub: []*syntax.Regexp{{Op: syntax.OpAnyChar}}}
 	return &syntax.Regexp{Op: syntax.OpConcat, Sub: []*syntax.Regexp{skip, re}}
 }
 
-// sameByRune reports whether comparing text byte by byte and rune by rune is
-// the same: bytes that are not UTF-8 all read as one rune.
+// sameByRune reports whether comparing text by bytes and by runes is the same. It is
+// not for text that is not UTF-8, since all invalid bytes read as the same rune.
 func sameByRune(text string) bool {
 	return utf8.ValidString(text) && !strings.ContainsRune(text, utf8.RuneError)
 }
 
-// What the automaton runs at most, for one rule. Only the Unicode classes have
-// more ranges of characters at one place (`\pL`: 600), and only repetitions like
-// `a{1000}`, whose braces are not escaped, make programs long.
+// The limits for a rule that the automaton runs. Only Unicode classes have more
+// ranges in one instruction (`\pL` has 600), and only repetitions like `a{1000}`,
+// whose braces are not escaped, make longer programs.
 const (
 	maxRanges       = 32
 	maxInstructions = 1 << 14
 )
 
-// runnable reports whether the automaton can run prog: it knows the beginning
-// and the end of a path, but no word boundaries.
+// runnable reports whether the automaton can run prog. It supports the beginning and
+// the end of a path as assertions, but not word boundaries.
 func runnable(prog *syntax.Prog) bool {
 	if len(prog.Inst) > maxInstructions {
 		return false
@@ -145,12 +148,11 @@ func runnable(prog *syntax.Prog) bool {
 	return true
 }
 
-// translate returns a pattern's shape and its regular expression, which counts
-// only if the shape is expression (patternmatcher: Pattern.compile). The quirks
-// are meant: in brackets `*` and `?` stay wildcards, an escaped letter is what
-// Go's regular expressions take it for, bars and braces are not escaped (its
-// table of what to escape has no room for them), and a byte order mark is read
-// over.
+// translate returns a pattern's shape, and its regular expression, which is valid
+// only for the shape expression (patternmatcher: Pattern.compile). Its quirks are
+// patternmatcher's: `*` and `?` remain wildcards in brackets, an escaped letter has
+// the meaning that it has in Go's regular expressions, bars and braces are not
+// escaped, and a byte order mark at the beginning is skipped.
 func translate(pattern, sep string) (shape, string) {
 	var (
 		found   = exact
@@ -172,7 +174,7 @@ func translate(pattern, sep string) (shape, string) {
 			}
 			switch {
 			case head:
-				// Overruled by any wildcard that follows.
+				// Any wildcard that follows makes it an expression.
 				found = suffix
 				expr.WriteString("(.*" + escaped + ")?")
 			case len(rest) > 0:

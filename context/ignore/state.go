@@ -5,51 +5,51 @@ import (
 	"strings"
 )
 
-// A State is a directory's place in the match: what of each pattern may still
-// match below it. It belongs to the [Matcher] that gave it, is a small value,
-// and may be kept, copied and used by several goroutines.
+// A State is the progress of a match at one directory: what each pattern may still
+// match below it. It belongs to the [Matcher] that returned it. It is a small value
+// that may be copied, kept, and used by several goroutines.
 type State struct {
-	node *node
-	// What of the patterns' fixed paths lies at or below the directory.
+	node *node // before the names in the directory
+	// The fixed paths of patterns that are at or below the directory (see reach).
 	exceptions, inclusions paths
-	path                   string // with a separator at its end; only if rules want it
-	newest                 int    // the last rule that matches it or a directory above, asked or not
+	path                   string // with a separator at its end; only if some rule is opaque
+	lastMatch              int    // the last rule that matches this directory or one above, -1 for none
 	matched                bool
 	pruned, missed         bool
 }
 
-// Root is the state of the context's root, which no pattern matches.
+// Root returns the state of the context's root, which no pattern matches.
 func (m *Matcher) Root() State {
-	return State{node: m.auto.root.Load(), newest: -1, exceptions: m.exceptions.paths, inclusions: m.inclusions.paths}
+	return State{node: m.auto.root.Load(), lastMatch: -1, exceptions: m.exceptions.paths, inclusions: m.inclusions.paths}
 }
 
-// Match reports whether the patterns match the entry of dir that has this name:
-// for an ignore file, whether BuildKit leaves it out. The cost follows the
-// name's length, not the number of patterns. The answer is the one of
-// patternmatcher.MatchesUsingParentResults in a walk from the root down.
+// Match reports whether the patterns match the entry name of the directory dir. For
+// an ignore file that means that BuildKit leaves it out. The answer is that of
+// patternmatcher.MatchesUsingParentResults in a walk from the root down. The cost
+// depends on the length of the name, not on the number of patterns.
 func (m *Matcher) Match(dir State, name string) bool {
 	n := m.auto.run(dir.node, name)
-	if n.alone {
+	if n.opaque {
 		matched, _ := m.auto.verdict(n, dir.path+name)
 		return matched
 	}
 	return n.matched
 }
 
-// Enter returns the state of the directory name in dir.
+// Enter returns the state of the subdirectory name of dir.
 func (m *Matcher) Enter(dir State, name string) State {
 	n := m.auto.run(dir.node, name)
 	s := State{
 		exceptions: dir.exceptions[name], inclusions: dir.inclusions[name],
 		matched: n.matched, pruned: dir.pruned, missed: dir.missed,
 	}
-	if m.auto.alone {
+	if m.auto.opaque {
 		s.path = dir.path + name
 		s.matched, _ = m.auto.verdict(n, s.path)
 	}
-	s.newest = max(dir.newest, m.auto.newestAt(n, s.path))
+	s.lastMatch = max(dir.lastMatch, m.auto.lastMatch(n, s.path))
 	s.node = m.auto.enter(n, s.path)
-	if m.auto.alone {
+	if m.auto.opaque {
 		s.path += string(filepath.Separator)
 	}
 	s.pruned = s.pruned || s.matched && !m.exceptions.anywhere && s.exceptions == nil
@@ -57,36 +57,35 @@ func (m *Matcher) Enter(dir State, name string) State {
 	return s
 }
 
-// Withheld reports whether BuildKit's client lists the file of dir that has this
-// name, and does not open it, so that it arrives empty. A walk does not ask a
-// line for a directory that an earlier line excludes already, and what is taken
-// back from below it is sent; opening a file asks all lines for all directories
-// above it (fsutil: filterFS.Open). Of `a`, `!a/b`, `a` the last line counts
-// there. The answer has a meaning only where [Matcher.Match] says no.
+// Withheld reports whether BuildKit's client lists the file name of dir but does not
+// open it, so that it arrives empty. That is because the client asks twice, with
+// different answers. Its walk does not ask a line about a directory that an earlier
+// line excludes already; opening a file asks every line about every directory above
+// (fsutil: filterFS.Open). With the lines `a`, `!a/b`, `a`, the last one counts only
+// when a/b is opened. The answer is meaningful only if [Matcher.Match] is false.
 func (m *Matcher) Withheld(dir State, name string) bool {
 	if !m.withholds {
 		return false
 	}
 	n := m.auto.run(dir.node, name)
-	newest := max(dir.newest, m.auto.newestAt(n, dir.path+name))
-	return newest >= 0 && !m.rules[newest].exception
+	last := max(dir.lastMatch, m.auto.lastMatch(n, dir.path+name))
+	return last >= 0 && !m.rules[last].exception
 }
 
 // Matched reports whether the patterns match the directory itself.
 func (s State) Matched() bool { return s.matched }
 
-// Pruned reports whether BuildKit's walk goes past the directory, or one above
-// it, when the patterns say what to leave out: it matches, and no exception can
-// match below (fsutil: filterFS.Walk). Nothing at or below it is in the context
-// then, whatever [Matcher.Match] says.
+// Pruned reports whether BuildKit's walk skips the directory, or one above it, if the
+// patterns say what to exclude: it matches, and no exception can match below it
+// (fsutil: filterFS.Walk). Then nothing at or below it is in the context, whatever
+// [Matcher.Match] says.
 func (s State) Pruned() bool { return s.pruned }
 
-// Missed reports whether BuildKit's walk goes past the directory, or one above
-// it, when the patterns say what to include: it does not match, and no pattern
-// can match below.
+// Missed reports whether BuildKit's walk skips the directory, or one above it, if the
+// patterns say what to include: it does not match, and no pattern can match below it.
 func (s State) Missed() bool { return s.missed }
 
-// wildcards are the characters that make a pattern more than a path (fsutil:
+// wildcards returns the characters that fsutil takes for wildcards (fsutil:
 // NewFilterFS).
 func wildcards() string {
 	if filepath.Separator == '\\' {
@@ -95,16 +94,18 @@ func wildcards() string {
 	return `*[]?^\`
 }
 
-// A reach is where some patterns may match, as fsutil sees it: their text
-// without wildcards at the end, compared as it stands.
+// A reach says where some patterns may match, as fsutil estimates it: at and below
+// the fixed path that is left of a pattern without a final wildcard, or anywhere if
+// wildcards remain.
 type reach struct {
 	paths    paths
-	anywhere bool // a pattern may match at any place
+	anywhere bool // some pattern may match anywhere
 }
 
-// paths are those that patterns name, by component; nil where there is none.
+// paths is a tree of paths: those below each name. It is nil where there are none.
 type paths map[string]paths
 
+// newReach returns the reach of the rules' patterns.
 func newReach(rules []*rule) reach {
 	var r reach
 	for _, one := range rules {
@@ -124,6 +125,7 @@ func newReach(rules []*rule) reach {
 	return r
 }
 
+// withoutTrailingGlob removes a final /* or /** as fsutil does.
 func withoutTrailingGlob(pattern string) string {
 	sep := string(filepath.Separator)
 	return strings.TrimSuffix(strings.TrimSuffix(pattern, sep+"**"), sep+"*")

@@ -12,13 +12,13 @@ import (
 	"github.com/stokerd/stoker/context/ignore"
 )
 
-// TestQuirks writes down what BuildKit does where one would not expect it. Each
-// line is held against patternmatcher as well.
+// TestQuirks documents where BuildKit does what one would not expect. Every case is
+// checked against patternmatcher as well.
 func TestQuirks(t *testing.T) {
 	silence(t)
 	tests := []struct {
 		name     string
-		patterns string // by lines
+		patterns string // one per line
 		path     string
 		want     bool
 	}{
@@ -65,17 +65,17 @@ func TestQuirks(t *testing.T) {
 				t.Fatal(err)
 			}
 			if oracle != tt.want {
-				t.Fatalf("patternmatcher says %v", oracle)
+				t.Fatalf("patternmatcher says %v for %q under %q: the case is wrong", oracle, tt.path, patterns)
 			}
 			if got := newMatcher(t, patterns).Ignored(tt.path); got != tt.want {
-				t.Errorf("Ignored(%q) = %v under %q", tt.path, got, patterns)
+				t.Errorf("Ignored(%q) = %v under %q, want %v", tt.path, got, patterns, tt.want)
 			}
 		})
 	}
 }
 
-// TestSilence: patternmatcher prints what it thinks of a pattern's encoding; a
-// daemon must not.
+// TestSilence checks that nothing is printed for patterns that are not UTF-8, as
+// patternmatcher does when it matches them.
 func TestSilence(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -107,12 +107,11 @@ func TestSilence(t *testing.T) {
 	}
 }
 
-// multiplying are patterns whose places in a path multiply: more nodes than are
-// kept.
+// multiplying are patterns that make more nodes than are kept.
 var multiplying = []string{"**/*a" + strings.Repeat("?", 24) + "b*", "**/*b" + strings.Repeat("?", 20) + "a", "!**/*c.go"}
 
-// TestShared walks by one matcher in several goroutines while its nodes come
-// into being and are dropped. The race detector watches.
+// TestShared uses one matcher from several goroutines while its nodes are made and
+// dropped. The race detector finds what the comparisons do not.
 func TestShared(t *testing.T) {
 	m := newMatcher(t, multiplying)
 	var wg sync.WaitGroup
