@@ -12,27 +12,27 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// barrierWait is how long a cookie's event may take before events count as in
-// doubt. It is never reached while the kernel and the loop work.
+// barrierWait is how long the event for a cookie may take before the barrier gives
+// up and answers Overflow. It is never reached while kernel and loop are working.
 const barrierWait = 5 * time.Second
 
-// flushRequest is a call of Flush. reply is unbuffered: a batch that nobody
-// receives any more stays with the loop.
+// A flushRequest is a call of [Watcher.Flush].
 type flushRequest struct {
-	reply chan Batch
-	gone  <-chan struct{}
+	reply chan Batch      // unbuffered, so that the loop keeps a batch nobody receives
+	gone  <-chan struct{} // closed when the caller has given up
 }
 
-// barrier is the state of the cookie round trips. One cookie is under way at a
-// time. A call that comes meanwhile waits for the next one, because that cookie
-// may be older than the writes that the caller asks about.
+// barrier is the state of the round trips to the kernel. Each consists of creating
+// a cookie, a file in a watched folder, and waiting for its event. There is one at
+// a time. A call of Flush during a round trip waits for the next one, since the
+// cookie may be older than the writes that the caller asks about.
 type barrier struct {
-	folder  string
-	watched bool
-	count   int
-	cookie  string // path of the one under way, or ""
+	folder  string // "" if there is no barrier
+	watched bool   // the kernel watches folder
+	count   int    // cookies so far
+	cookie  string // path of the current one, or ""
 	waiting []flushRequest
-	next    []flushRequest
+	next    []flushRequest // wait for the next round trip
 	timeout *time.Timer
 }
 
@@ -42,8 +42,8 @@ func newBarrier(folder string) barrier {
 	return barrier{folder: folder, timeout: t}
 }
 
-// openBarrier makes the folder and has it watched. What a killed process left in
-// it goes away.
+// openBarrier creates the folder, removes the cookies that a killed process left in
+// it, and has it watched. Without a folder the error is errors.ErrUnsupported.
 func (l *loop) openBarrier() error {
 	b := &l.barrier
 	if b.folder == "" {
@@ -64,7 +64,7 @@ func (l *loop) openBarrier() error {
 	return nil
 }
 
-// closeBarrier is for a folder that is gone, or may be another one.
+// closeBarrier stops watching the folder, after it was removed or replaced.
 func (l *loop) closeBarrier() {
 	l.barrier.watched = false
 	_ = l.w.kernel.Remove(l.barrier.folder)
@@ -78,7 +78,8 @@ func (l *loop) flush(req flushRequest) {
 	}
 }
 
-// sendCookie starts a round trip for all who wait.
+// sendCookie starts a round trip for all requests that wait, if there are any. If it
+// cannot, it answers them at once, with Overflow where events may be missing.
 func (l *loop) sendCookie() {
 	b := &l.barrier
 	b.waiting, b.next = append(b.waiting, b.next...), nil
@@ -100,7 +101,7 @@ func (l *loop) sendCookie() {
 	b.timeout.Reset(barrierWait)
 }
 
-// makeCookie creates the next cookie, with its folder if need be.
+// makeCookie creates the next cookie, and its folder if that is missing.
 func (l *loop) makeCookie() error {
 	b := &l.barrier
 	for range 2 {
@@ -121,11 +122,12 @@ func (l *loop) makeCookie() error {
 		}
 		l.closeBarrier()
 	}
-	return fmt.Errorf("write barrier cookie: %s keeps going away", b.folder)
+	return fmt.Errorf("write barrier cookie: somebody keeps removing %s", b.folder)
 }
 
-// isCookie handles the events of the barrier's folder.
-func (l *loop) isCookie(e rawEvent) bool {
+// handleCookie handles e if it is an event of the barrier's folder, and reports
+// whether it is.
+func (l *loop) handleCookie(e rawEvent) bool {
 	b := &l.barrier
 	switch {
 	case e.name == b.folder:
@@ -141,7 +143,7 @@ func (l *loop) isCookie(e rawEvent) bool {
 	return true
 }
 
-// repeatBarrier sends a new cookie in place of one whose event may not come.
+// repeatBarrier replaces a cookie whose event may never come by a new one.
 func (l *loop) repeatBarrier() {
 	if l.barrier.cookie == "" {
 		return
@@ -150,6 +152,7 @@ func (l *loop) repeatBarrier() {
 	l.sendCookie()
 }
 
+// dropCookie ends the current round trip without answering.
 func (l *loop) dropCookie() {
 	if l.barrier.cookie != "" {
 		_ = os.Remove(l.barrier.cookie)
@@ -158,8 +161,9 @@ func (l *loop) dropCookie() {
 	l.barrier.timeout.Stop()
 }
 
-// passBarrier answers all who wait for the cookie under way: every event from
-// before it has been handled. What no event tells is looked up.
+// passBarrier answers all requests that wait for the current cookie: every event
+// that came before it has been handled. It also checks what no event reports: dead
+// watches, the root itself, and polled directories.
 func (l *loop) passBarrier() {
 	l.dropCookie()
 	l.revive()

@@ -2,17 +2,18 @@ package watcher
 
 import "time"
 
-// debouncer decides when what gathered is handed out: after a quiet time, or at
-// a multiple of it if it never gets quiet. It is used by one goroutine.
+// A debouncer decides when changes are delivered: once none has come for some time,
+// or at the latest a multiple of that time after the first. It is not safe for
+// concurrent use.
 type debouncer struct {
 	quiet time.Duration
 	limit time.Duration
-	first time.Time // of the touches since the last stop; zero if none
+	first time.Time // first touch since the last stop; zero if there was none
 	timer *time.Timer
 }
 
-// maxDelays is how many quiet times the first change may have to wait: where
-// something is written all the time, nobody should see an old picture for long.
+// maxDelays is how many times the quiet time the first change may have to wait. It
+// bounds how old the consumer's picture is where something writes all the time.
 const maxDelays = 3
 
 func newDebouncer(quiet time.Duration) *debouncer {
@@ -21,7 +22,7 @@ func newDebouncer(quiet time.Duration) *debouncer {
 	return &debouncer{quiet: quiet, limit: maxDelays * quiet, timer: t}
 }
 
-// C fires when it is time to hand out.
+// C returns a channel that fires when it is time to deliver.
 func (d *debouncer) C() <-chan time.Time { return d.timer.C }
 
 // touch records a change.
@@ -33,7 +34,7 @@ func (d *debouncer) touch() {
 	d.timer.Reset(min(d.quiet, d.first.Add(d.limit).Sub(now)))
 }
 
-// stop forgets the changes, because they were handed out.
+// stop forgets the changes: they were delivered.
 func (d *debouncer) stop() {
 	d.first = time.Time{}
 	d.timer.Stop()

@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// openDir opens a directory for listing, without following a symlink, and tells
-// its inode.
+// openDir opens a directory for listing and returns its inode. It does not follow
+// a symlink.
 func openDir(path string) (*os.File, uint64, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
 	if err != nil {
@@ -23,7 +23,7 @@ func openDir(path string) (*os.File, uint64, error) {
 	return f, inode(fi), nil
 }
 
-// inode tells two files of one name apart; 0 is "unknown".
+// inode returns the inode of a file, 0 if it is unknown.
 func inode(fi fs.FileInfo) uint64 {
 	if st, ok := fi.Sys().(*syscall.Stat_t); ok {
 		return st.Ino

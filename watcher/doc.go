@@ -1,38 +1,39 @@
-// Package watcher tells which paths below a folder changed. It knows nothing
-// of Docker, and is the only importer of fsnotify.
+// Package watcher reports which paths below a directory changed. It knows nothing
+// about Docker, and is the only importer of fsnotify.
 //
-// A [Watcher] keeps one kernel watch per directory that matters and hands out
-// a debounced [Batch] of changed paths. A batch is a hint; the disk is the
-// truth: the consumer reads each path again and believes what it finds.
+// A [Watcher] keeps a kernel watch on every directory that matters, and delivers
+// debounced batches of changed paths. A [Batch] is a hint where to look: the
+// consumer reads the paths again and trusts only what it finds on disk.
 //
-// # What is certain
+// # Guarantees
 //
-//   - Every change below the root that was finished before a call of
+//   - Every change below the root that was complete before a call of
 //     [Watcher.Flush] is covered by that call's batch or by an earlier one.
 //   - A path covers more than itself: see [Batch]. A directory that is new, or
-//     was moved here, is named once, for itself and all below it.
-//   - Where events were lost or their meaning is in doubt, the batch says
-//     Overflow. Silence is never the answer.
-//   - Symlinks below the root are reported, never followed.
-//   - Nothing is kept per file, and no timer runs while nothing happens, unless
-//     directories are polled or the root is gone.
+//     was moved here, is listed once, for itself and everything below it.
+//   - If events were lost or cannot be interpreted, the batch says Overflow.
+//     Changes are never dropped silently.
+//   - Symlinks below the root are reported, but never followed.
+//   - No memory is kept per file, and no timer runs while nothing happens, unless
+//     directories are polled or the root is missing.
 //
-// # How it works
+// # Implementation
 //
-// fsnotify's events are drained into a queue by one goroutine, so that the
-// kernel's queue (fs.inotify.max_queued_events) does not fill while a large new
-// tree is being walked. A second goroutine, the loop, owns everything else: the
-// table of directories, the pending paths, the timers. It always works behind
-// the disk, and the table comes right in spite of that: where a step saw a disk
-// that was newer than its event, the event of the newer change is still to come,
-// and is acted upon as well (see loop.addDir).
+// One goroutine drains fsnotify's events into a queue, so that the kernel's own
+// queue (fs.inotify.max_queued_events) does not fill up while a large new tree is
+// being walked. A second goroutine, the loop, owns everything else: the table of
+// directories, the pending paths, the timers. It always lags behind the disk. The
+// table becomes right all the same: where a step saw a disk that was newer than
+// its event, the event for the newer change is still to come, and will be handled
+// too (see loop.addDir).
 //
-// A directory that the kernel refuses to watch (its limit is reached) is polled;
-// [Watcher.Status] then names the setting to raise.
+// A directory that the kernel refuses to watch, because a limit is reached, is
+// polled, and [Watcher.Status] names the setting to raise.
 //
-// On Linux one inotify instance is one queue, which is what makes Flush cheap:
-// it makes a file in a folder watched by the same instance and waits for that
-// file's event. Other systems give no such order, and there Flush answers with
-// Overflow. On macOS and the BSDs, kqueue opens every file of a watched
-// directory; large trees need a higher limit of open files.
+// On Linux all events of an inotify instance are in one queue, which makes Flush
+// cheap: it creates a file in a directory that the same instance watches, and
+// waits for that file's event. Other systems do not order events between
+// directories, and there Flush always answers Overflow. On macOS and the BSDs,
+// kqueue opens every file of a watched directory, so large trees need a higher
+// limit on open files.
 package watcher

@@ -17,12 +17,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// fakeKernel refuses and forgets as it is told, and passes the rest on.
+// A fakeKernel is a kernel with a limit on the number of watches.
 type fakeKernel struct {
 	kernel
 
 	mu   sync.Mutex // guards room
-	room int        // watches that are left; a refusal is ENOSPC
+	room int        // watches that are left; then Add fails with ENOSPC
 }
 
 func (k *fakeKernel) Add(name string) error {
@@ -41,6 +41,8 @@ func (k *fakeKernel) grow(n int) {
 	k.room += n
 }
 
+// begin starts a watcher that delivers a batch only to Flush. It is closed when the
+// test ends.
 func begin(t *testing.T, root string, src source) *Watcher {
 	t.Helper()
 	w, err := start(root, Options{Debounce: time.Hour, CookieDir: t.TempDir(), Log: slog.New(slog.DiscardHandler)}, src)
@@ -51,6 +53,7 @@ func begin(t *testing.T, root string, src source) *Watcher {
 	return w
 }
 
+// flushed fails the test unless Flush returns the batch want.
 func flushed(t *testing.T, w *Watcher, want Batch) {
 	t.Helper()
 	got, err := w.Flush(t.Context())
@@ -62,6 +65,7 @@ func flushed(t *testing.T, w *Watcher, want Batch) {
 	}
 }
 
+// put writes a file, and the directories above it.
 func put(t *testing.T, path string) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -81,7 +85,7 @@ func kernelOf(t *testing.T) *fsnotify.Watcher {
 	return fs
 }
 
-// TestWatchLimit fills the kernel's table: the deep directories are polled, the
+// TestWatchLimit reaches the kernel's limit: the deepest directories are polled, the
 // barrier covers them, and they are watched once there is room.
 func TestWatchLimit(t *testing.T) {
 	root := t.TempDir()
@@ -120,13 +124,13 @@ func TestWatchLimit(t *testing.T) {
 	k.grow(10)
 	flushed(t, w, Batch{})
 	if s := w.Status(); s.Polled != 0 || s.Directories != 4 || s.Problem != "" {
-		t.Errorf("status with room again %+v", s)
+		t.Errorf("status with room again %+v, want 4 directories watched and none polled", s)
 	}
 	put(t, root+"/a/b/c/last")
 	flushed(t, w, Batch{Paths: []string{"a/b/c/last"}})
 }
 
-// TestNoKernel has no watcher at all: everything is polled.
+// TestNoKernel: without an inotify instance everything is polled.
 func TestNoKernel(t *testing.T) {
 	root := t.TempDir()
 	put(t, root+"/a/file")
@@ -189,7 +193,8 @@ func TestOverflow(t *testing.T) {
 	flushed(t, w, Batch{Paths: []string{"made/in/the/light"}})
 }
 
-// TestSilentKernel never reports the cookie: Flush ends with a rescan.
+// TestSilentKernel: if the event of the cookie never comes, Flush answers Overflow
+// after barrierWait.
 func TestSilentKernel(t *testing.T) {
 	root, cookies := t.TempDir(), t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
@@ -241,14 +246,14 @@ func TestDebouncer(t *testing.T) {
 func TestPendingIsBounded(t *testing.T) {
 	p := newPending(10)
 	for i := range 11 {
-		p.mark(fmt.Sprint(i), false)
+		p.mark(fmt.Sprint(i))
 	}
 	if b := p.take(); !b.Overflow || b.Paths != nil {
 		t.Errorf("11 paths where 10 are kept: batch %+v, want only an overflow", b)
 	}
-	p.mark("a", true)
+	p.markTree("a")
 	for i := range 11 {
-		p.mark(fmt.Sprintf("a/%d", i), false)
+		p.mark(fmt.Sprintf("a/%d", i))
 	}
 	if diff := cmp.Diff(Batch{Paths: []string{"a"}}, p.take()); diff != "" {
 		t.Errorf("a new directory stands for what is in it (-want +got):\n%s", diff)
@@ -270,8 +275,8 @@ func TestQueueIsBounded(t *testing.T) {
 	}
 }
 
-// BenchmarkAdd puts 17,000 directories of 12 files under watch, and tells the
-// heap that is kept per directory.
+// BenchmarkAdd watches 17,000 directories of 12 files, and reports the live heap per
+// directory.
 func BenchmarkAdd(b *testing.B) {
 	root := b.TempDir()
 	for i := range 17_000 {
@@ -298,7 +303,7 @@ func BenchmarkAdd(b *testing.B) {
 	}
 }
 
-// BenchmarkEvents writes files and takes the batch each 1,000 writes.
+// BenchmarkEvents writes files, and flushes after every 1,000.
 func BenchmarkEvents(b *testing.B) {
 	root := b.TempDir()
 	w, err := New(root, Options{CookieDir: b.TempDir(), Debounce: time.Hour})

@@ -9,11 +9,11 @@ import (
 	"syscall"
 )
 
-// oneQueue says that events of all directories come in the order in which the
+// oneQueue says that the events of all directories arrive in the order in which the
 // changes were made (inotify(7)).
 const oneQueue = true
 
-// limitAdvice names the setting to raise when the kernel refuses a watch.
+// limitAdvice returns what the user can do when the kernel refuses a watch with err.
 func limitAdvice(err error) string {
 	switch {
 	case errors.Is(err, syscall.ENOSPC):
@@ -25,6 +25,7 @@ func limitAdvice(err error) string {
 	return fmt.Sprint(err)
 }
 
+// limit returns the value of an inotify setting.
 func limit(name string) string {
 	b, err := os.ReadFile("/proc/sys/fs/inotify/" + name)
 	if err != nil {
@@ -33,7 +34,7 @@ func limit(name string) string {
 	return strings.TrimSpace(string(b))
 }
 
-// changed is the time of the newest change of a file's metadata, in ns.
+// changed returns the ctime of a file in nanoseconds.
 func changed(fi fs.FileInfo) int64 {
 	if st, ok := fi.Sys().(*syscall.Stat_t); ok {
 		return st.Ctim.Nano()

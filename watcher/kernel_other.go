@@ -9,11 +9,11 @@ import (
 	"syscall"
 )
 
-// oneQueue says that events of all directories come in the order in which the
-// changes were made. Neither kqueue nor ReadDirectoryChangesW promises it.
+// oneQueue says that the events of all directories arrive in the order in which the
+// changes were made. Neither kqueue nor ReadDirectoryChangesW guarantees that.
 const oneQueue = false
 
-// limitAdvice names the setting to raise when the kernel refuses a watch.
+// limitAdvice returns what the user can do when the kernel refuses a watch with err.
 func limitAdvice(err error) string {
 	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
 		return "raise the limit of open files (ulimit -n; on macOS sysctl kern.maxfilesperproc)"
@@ -21,6 +21,5 @@ func limitAdvice(err error) string {
 	return fmt.Sprint(err)
 }
 
-// changed is the time of the newest change of a file's metadata, where it is
-// known beside the modification time.
+// changed returns 0: no ctime is used on these systems.
 func changed(fs.FileInfo) int64 { return 0 }

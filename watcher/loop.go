@@ -4,30 +4,29 @@ import (
 	"log/slog"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/fsnotify/fsnotify"
 )
 
-// loop owns a watcher's state. All of it is used by one goroutine: the one that
-// runs New, and from then on the one that runs run.
+// A loop owns a watcher's state. Only one goroutine uses it: first the one that
+// runs New, then the one that runs run. Paths are relative to the root, which is "".
 type loop struct {
 	w     *Watcher
-	root  string // absolute, resolved
+	root  string // absolute, links resolved
 	log   *slog.Logger
 	prune func(rel string) bool
 
 	table   table
 	watched int                 // directories in the table that the kernel watches
-	polled  map[string]snapshot // those that it does not, see poll.go
-	stale   bool                // the polled directories that the status names may have changed
-	mend    string              // what the user can do about the kernel's refusal
-	epoch   uint32              // counts removed watches
-	killed  map[uint64]uint32   // inode -> epoch of a removed watch, until revive
-	absent  bool                // the root is gone
+	polled  map[string]snapshot // directories that it refuses to watch, see poll.go
+	stale   bool                // polled changed since the status was published
+	advice  string              // what the user can do about the first refusal
+	epoch   uint32              // number of watches removed so far
+	killed  map[uint64]uint32   // inode -> epoch at which a watch on it was removed, until revive
+	absent  bool                // the root does not exist
 
 	pending  *pending
-	ready    *Batch // to be handed out
+	ready    *Batch // waits to be received; nil for none
 	debounce *debouncer
 	due      bool // the debounce ended while a batch was ready
 	barrier  barrier
@@ -62,8 +61,8 @@ func newLoop(w *Watcher, root, cookies string, o Options) *loop {
 	return l
 }
 
-// begin adds the first watches. The barrier's comes first, since the root's may
-// use up what the kernel allows.
+// begin adds the first watches. The barrier's comes first, since those below the
+// root may use up what the kernel allows.
 func (l *loop) begin() error {
 	if err := l.openBarrier(); err != nil && l.barrier.folder != "" {
 		l.log.Warn("folder for barrier cookies is not watched", "err", err)
@@ -78,7 +77,7 @@ func (l *loop) begin() error {
 	return nil
 }
 
-// run works until the watcher closes.
+// run handles events, requests and timers until the watcher is closed.
 func (l *loop) run() {
 	defer close(l.w.batches)
 	defer l.stopTimers()
@@ -133,7 +132,8 @@ func (l *loop) closed() bool {
 	}
 }
 
-// freeze turns what is pending into the batch that is handed out next.
+// freeze turns the pending changes into the batch that is delivered next. If one is
+// waiting already, that is left for when it has been received.
 func (l *loop) freeze() {
 	if l.ready != nil {
 		l.due = true
@@ -147,9 +147,15 @@ func (l *loop) freeze() {
 	}
 }
 
-// mark adds a path to what is pending.
-func (l *loop) mark(rel string, whole bool) {
-	l.pending.mark(rel, whole)
+// mark adds a path to the pending changes.
+func (l *loop) mark(rel string) {
+	l.pending.mark(rel)
+	l.debounce.touch()
+}
+
+// markTree adds a directory and everything below it to the pending changes.
+func (l *loop) markTree(rel string) {
+	l.pending.markTree(rel)
 	l.debounce.touch()
 }
 
@@ -159,21 +165,20 @@ func (l *loop) doubt() {
 	l.debounce.touch()
 }
 
-// work acts upon the queued events.
+// work handles the queued events.
 func (l *loop) work() {
 	items, lost := l.w.queue.take()
 	if lost {
 		l.log.Info("events lost, watching anew", "root", l.root)
 		l.reset()
-		// The cookie's event may be among the lost ones.
-		l.repeatBarrier()
+		l.repeatBarrier() // the event of the cookie may be lost, too
 	}
 	for _, e := range items {
 		if l.closed() {
 			return
 		}
 		l.log.Debug("event", "path", e.name, "op", e.op)
-		if l.isCookie(e) {
+		if l.handleCookie(e) {
 			continue
 		}
 		if rel, ok := l.rel(e.name); ok {
@@ -183,7 +188,8 @@ func (l *loop) work() {
 	l.revive()
 }
 
-// rel makes an event's path relative to the root.
+// rel returns the path of an event relative to the root, and false if it is not
+// below the root.
 func (l *loop) rel(name string) (string, bool) {
 	rest, ok := strings.CutPrefix(name, l.root)
 	if !ok {
@@ -194,6 +200,7 @@ func (l *loop) rel(name string) (string, bool) {
 	return trimmed, rest != trimmed || rest == "" || l.root == string(filepath.Separator)
 }
 
+// abs is the inverse of rel.
 func (l *loop) abs(rel string) string {
 	if rel == "" {
 		return l.root
@@ -201,19 +208,19 @@ func (l *loop) abs(rel string) string {
 	return strings.TrimSuffix(l.root, string(filepath.Separator)) + string(filepath.Separator) + filepath.FromSlash(rel)
 }
 
-// handle acts upon one event below the root.
+// handle handles one event at or below the root.
 func (l *loop) handle(rel string, op fsnotify.Op) {
 	if rel == "" {
 		if op.Has(fsnotify.Remove) || op.Has(fsnotify.Rename) {
 			l.loseRoot()
 		}
 		l.checkRoot()
-		l.mark("", false)
+		l.mark("")
 		return
 	}
 	d, hidden := l.table.find(rel)
 	if hidden {
-		return // queued before it was pruned
+		return // the event was queued before the directory was pruned
 	}
 	switch {
 	case op.Has(fsnotify.Remove), op.Has(fsnotify.Rename):
@@ -222,37 +229,38 @@ func (l *loop) handle(rel string, op fsnotify.Op) {
 		l.appeared(rel)
 	case op.Has(fsnotify.Chmod):
 		if d == nil && isDir(l.abs(rel)) {
-			l.appeared(rel) // it may have become readable
+			l.appeared(rel) // a directory that may have become readable
 		} else {
-			l.mark(rel, false)
+			l.mark(rel)
 		}
 	default:
-		// kqueue and Windows report a directory as written when its entries
-		// change, beside reporting the entries.
-		if d == nil || d.how == pruned {
-			l.mark(rel, false)
+		// kqueue and Windows report a write to a directory when its entries
+		// change, in addition to the entries themselves.
+		if d == nil || d.mode == pruned {
+			l.mark(rel)
 		}
 	}
 }
 
-// appeared brings the table in line with what is at rel now.
+// appeared updates the table for what is at rel now, and marks that.
 func (l *loop) appeared(rel string) {
-	whole := isDir(l.abs(rel))
-	if whole {
+	if isDir(l.abs(rel)) {
 		l.addTree(rel)
+		l.markTree(rel)
 	} else {
 		l.drop(rel)
+		l.mark(rel)
 	}
-	l.mark(rel, whole)
 }
 
-// removed handles a path that is gone, or was so for a moment, or is not
-// concerned: the events of a directory below one that was moved carry the old
-// name until its watch is removed, and something else may have that name now.
+// removed handles the removal of the path rel, whose entry in the table is d or nil.
+// Something may be there again by now. It may also be that rel was never removed: if
+// a parent was moved, the events of a directory below carry its old path until the
+// watch is removed, and something else may have that path now.
 func (l *loop) removed(rel string, d *dir, op fsnotify.Op) {
 	if d != nil && op.Has(fsnotify.Rename) && len(l.polled) > 0 {
-		// Where one of the two parents is polled, the order of the kernel's
-		// events does not tell which name the watch has now.
+		// If the old or the new parent is polled, the order of the kernel's events
+		// does not tell under which path the watch is now.
 		l.reset()
 		return
 	}
@@ -260,7 +268,7 @@ func (l *loop) removed(rel string, d *dir, op fsnotify.Op) {
 	l.appeared(rel)
 }
 
-// publish renews the status if it changed.
+// publish replaces the status if it changed.
 func (l *loop) publish() {
 	s := Status{
 		Directories: l.watched,
@@ -280,6 +288,3 @@ func (l *loop) publish() {
 	}
 	l.w.status.Store(&s)
 }
-
-// lookAgain is how often the root is looked for, and polled directories are read.
-const lookAgain = 2 * time.Second

@@ -9,9 +9,8 @@ import (
 	"time"
 )
 
-// TestMemory measures what a watched directory takes, in the table and in
-// fsnotify's, which holds the path. With 12 files in a directory it is a twelfth
-// a file.
+// TestMemory bounds the memory per watched directory, in the table and in fsnotify's,
+// which has the path.
 func TestMemory(t *testing.T) {
 	const dirs = 5000
 	root := t.TempDir()

@@ -18,8 +18,8 @@ import (
 	"github.com/stokerd/stoker/watcher"
 )
 
-// picture is a consumer: what it believes to be below the root, kept up by
-// batches alone.
+// A picture is a consumer: what it believes to be below the root, going by batches
+// alone.
 type picture struct {
 	root  string
 	files map[string]string // path -> metadata
@@ -48,11 +48,11 @@ func (p *picture) apply(b watcher.Batch) {
 			}
 		}
 		if up := filepath.Dir(path); up != "." && !strings.HasPrefix(p.files[up], "d") {
-			continue // gone, or behind a symlink; if not so, an event will say so
+			continue // gone, or behind a symlink; otherwise there will be an event
 		}
 		_ = filepath.WalkDir(filepath.Join(p.root, path), func(abs string, d fs.DirEntry, err error) error {
 			if err != nil {
-				return nil // it vanished while we looked: an event will say so
+				return nil // it disappeared while we looked: there will be an event
 			}
 			fi, err := d.Info()
 			if err != nil || abs == p.root {
@@ -68,7 +68,7 @@ func (p *picture) apply(b watcher.Batch) {
 	}
 }
 
-// equal compares with the disk.
+// equal fails the test unless the picture equals the disk.
 func (p *picture) equal(t *testing.T) {
 	t.Helper()
 	if diff := cmp.Diff(newPicture(p.root).files, p.files); diff != "" {
@@ -76,8 +76,8 @@ func (p *picture) equal(t *testing.T) {
 	}
 }
 
-// mutate does one random operation below root. Errors are part of the game:
-// several goroutines do it at a time.
+// mutate does one random operation below root. It ignores errors, since several
+// goroutines do this at a time.
 func mutate(r *rand.Rand, root string) {
 	path := func() string {
 		s := root
@@ -106,8 +106,7 @@ func mutate(r *rand.Rand, root string) {
 	}
 }
 
-// storm lets several goroutines change the tree until they have done n
-// operations each.
+// storm runs several goroutines, each of which does n operations.
 func storm(root string, seed uint64, goroutines, n int) {
 	var wg sync.WaitGroup
 	for g := range goroutines {
@@ -121,9 +120,9 @@ func storm(root string, seed uint64, goroutines, n int) {
 	wg.Wait()
 }
 
-// TestPictureFollowsDisk is the promise of the package: whatever happens, a
-// consumer that only knows the batches knows the disk. Batches are taken during
-// the storms too, so that what they name is gone or another by then.
+// TestPictureFollowsDisk tests the main guarantee: whatever happens, a consumer that
+// only sees batches knows what is on disk. Batches are applied during the storms too,
+// so that some of the paths are gone or different by then.
 func TestPictureFollowsDisk(t *testing.T) {
 	for seed := range randtest.Seeds(t, 4, 100) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -156,14 +155,14 @@ func TestPictureFollowsDisk(t *testing.T) {
 				}
 			}
 			if got := w.Status().Directories; got != dirs {
-				t.Errorf("%d watches for %d directories", got, dirs)
+				t.Errorf("%d directories are watched, want %d", got, dirs)
 			}
 		})
 	}
 }
 
-// TestPictureFollowsTrees is about directories that are made with their content
-// while they are being discovered.
+// TestPictureFollowsTrees creates directories with their content while they are being
+// discovered.
 func TestPictureFollowsTrees(t *testing.T) {
 	root := t.TempDir()
 	w := open(t, root, watcher.Options{Debounce: time.Millisecond})
@@ -190,8 +189,8 @@ func TestPictureFollowsTrees(t *testing.T) {
 	}
 }
 
-// TestBarrier has 200 rounds of 20 writes in 50 directories: each is in the
-// batch that is asked for right after it.
+// TestBarrier makes 200 rounds of 20 writes in 50 directories: a Flush right after
+// them returns all of them.
 func TestBarrier(t *testing.T) {
 	root := t.TempDir()
 	for d := range 50 {
@@ -219,14 +218,14 @@ func TestBarrier(t *testing.T) {
 			got[path] = true
 		}
 		if diff := cmp.Diff(want, got); diff != "" || b.Overflow {
-			t.Fatalf("round %d (-want +got):\n%s", round, diff)
+			t.Fatalf("round %d: overflow %v, paths (-want +got):\n%s", round, b.Overflow, diff)
 		}
 	}
 	t.Logf("worst wait %v", worst)
 }
 
-// TestFlushTogether has many callers at once: each write that one of them made
-// before its call is in a batch that somebody had got when the call returned.
+// TestFlushTogether calls Flush from many goroutines: each write that one of them made
+// before its call is in a batch that some call returned.
 func TestFlushTogether(t *testing.T) {
 	root := t.TempDir()
 	w := open(t, root, watcher.Options{Debounce: time.Hour})
@@ -262,11 +261,11 @@ func TestFlushTogether(t *testing.T) {
 	wg.Wait()
 	note(flush(t, w))
 	if len(seen) != 400 {
-		t.Errorf("%d of 400 files were named", len(seen))
+		t.Errorf("%d of 400 files were reported", len(seen))
 	}
 }
 
-// TestCloseInStorm closes while events come in.
+// TestCloseInStorm closes a watcher while events come in.
 func TestCloseInStorm(t *testing.T) {
 	root := t.TempDir()
 	w := open(t, root, watcher.Options{Debounce: time.Millisecond})
@@ -289,7 +288,7 @@ func TestCloseInStorm(t *testing.T) {
 		t.Error(err)
 	}
 	if d := time.Since(began); d > time.Second {
-		t.Errorf("Close took %v", d)
+		t.Errorf("Close took %v, want at most a second", d)
 	}
 	close(stop)
 	wg.Wait()
@@ -297,10 +296,10 @@ func TestCloseInStorm(t *testing.T) {
 		t.Error("batch after Close")
 	}
 	if _, err := w.Flush(t.Context()); err != watcher.ErrClosed {
-		t.Errorf("Flush: %v", err)
+		t.Errorf("Flush after Close: %v, want ErrClosed", err)
 	}
 	if err := w.SetPrune(nil); err != watcher.ErrClosed {
-		t.Errorf("SetPrune: %v", err)
+		t.Errorf("SetPrune after Close: %v, want ErrClosed", err)
 	}
 }
 
@@ -326,8 +325,8 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
-// TestFlushWithoutCookies: who gives no folder for the barrier gets doubt, and
-// no wait.
+// TestFlushWithoutCookies: without a directory for the barrier, Flush answers Overflow
+// at once.
 func TestFlushWithoutCookies(t *testing.T) {
 	w, err := watcher.New(t.TempDir(), watcher.Options{Debounce: time.Hour})
 	if err != nil {

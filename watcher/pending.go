@@ -5,17 +5,17 @@ import (
 	"strings"
 )
 
-// maxPending is the number of paths above which reading everything again is
-// cheaper than naming them.
+// maxPending is the number of paths above which it is cheaper to read everything
+// again than to list them.
 const maxPending = 100_000
 
-// pending gathers changed paths. Paths are relative, "" being the root. It is
-// used by one goroutine.
+// pending collects changed paths, which are relative to the root, itself "". It is
+// not safe for concurrent use.
 type pending struct {
 	max      int
 	overflow bool
-	paths    map[string]bool // path -> whether it covers all below it
-	whole    int             // how many do
+	paths    map[string]bool // path -> whether everything below it is covered too
+	trees    int             // number of paths for which that is so
 }
 
 func newPending(limit int) *pending {
@@ -24,30 +24,35 @@ func newPending(limit int) *pending {
 
 func (p *pending) empty() bool { return !p.overflow && len(p.paths) == 0 }
 
-// mark adds a path; whole says that it is a directory of which nothing is known.
-func (p *pending) mark(rel string, whole bool) {
+// mark adds a path.
+func (p *pending) mark(rel string) { p.add(rel, false) }
+
+// markTree adds a directory, and covers everything below it.
+func (p *pending) markTree(rel string) { p.add(rel, true) }
+
+func (p *pending) add(rel string, tree bool) {
 	if p.overflow || p.covered(rel) {
 		return
 	}
 	was := p.paths[rel]
-	p.paths[rel] = was || whole
-	if whole && !was {
-		p.whole++
+	p.paths[rel] = was || tree
+	if tree && !was {
+		p.trees++
 	}
 	if len(p.paths) > p.max {
 		p.doubt()
 	}
 }
 
-// doubt replaces the paths by the demand to read everything again.
+// doubt replaces all paths by an overflow.
 func (p *pending) doubt() {
 	p.overflow = true
-	p.paths, p.whole = make(map[string]bool), 0
+	p.paths, p.trees = make(map[string]bool), 0
 }
 
-// covered reports whether a path above rel covers it.
+// covered reports whether a directory above rel covers it.
 func (p *pending) covered(rel string) bool {
-	if p.whole == 0 || rel == "" {
+	if p.trees == 0 || rel == "" {
 		return false
 	}
 	for rel != "" {
@@ -59,7 +64,7 @@ func (p *pending) covered(rel string) bool {
 	return false
 }
 
-// take returns what gathered, and forgets it.
+// take returns everything that was collected as a batch, and starts over.
 func (p *pending) take() Batch {
 	b := Batch{Overflow: p.overflow}
 	if n := len(p.paths); n > 0 {
@@ -79,7 +84,7 @@ func (p *pending) take() Batch {
 	return b
 }
 
-// putBack adds a batch that was taken and not delivered.
+// putBack adds a batch that was taken but not delivered.
 func (p *pending) putBack(b Batch) {
 	if b.Overflow {
 		p.doubt()
@@ -88,11 +93,11 @@ func (p *pending) putBack(b Batch) {
 		if rel == "." {
 			rel = ""
 		}
-		p.mark(rel, false)
+		p.mark(rel)
 	}
 }
 
-// parent is the path above rel; that of a top-level path is "".
+// parent returns the path of the directory that rel is in, "" for the root.
 func parent(rel string) string {
 	return rel[:max(0, strings.LastIndexByte(rel, '/'))]
 }

@@ -6,34 +6,33 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// maxQueued bounds the events between the kernel and the loop: some 8 MB with
-// usual path lengths. Beyond it a rescan is cheaper than the events.
+// maxQueued bounds the events that wait for the loop. With usual path lengths they
+// take some 8 MB. Beyond that a rescan is cheaper than handling them.
 const maxQueued = 1 << 16
 
-// rawEvent is an event as fsnotify gave it.
+// A rawEvent is an event as it came from fsnotify.
 type rawEvent struct {
 	name string
 	op   fsnotify.Op
 }
 
-// eventQueue carries events, in order, from the drain to the loop. It is safe
-// for use by several goroutines.
+// An eventQueue carries events in order from the drain to the loop. It is safe for
+// concurrent use.
 type eventQueue struct {
-	wake chan struct{} // holds a token while there is something to take
+	wake chan struct{} // has a token while there is something to take
 	max  int
 
 	mu    sync.Mutex // guards the fields that follow
 	items []rawEvent
-	lost  bool
+	lost  bool // events were lost since the last take; items is empty
 }
 
 func newEventQueue(limit int) *eventQueue {
 	return &eventQueue{wake: make(chan struct{}, 1), max: limit}
 }
 
-// push appends e. An event equal to the newest one says nothing new. Once
-// events are lost the loop will look at the whole disk, later than now, so that
-// further ones are not worth keeping.
+// push appends e, unless it equals the newest event. Once events are lost, further
+// ones are not kept: the loop will read the whole disk, at a later time than now.
 func (q *eventQueue) push(e rawEvent) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -64,8 +63,8 @@ func (q *eventQueue) signal() {
 	}
 }
 
-// take empties the queue. If lost is true the events that came before it are
-// not among the items.
+// take empties the queue and returns what was in it. If lost is true, events are
+// missing before the items.
 func (q *eventQueue) take() (items []rawEvent, lost bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

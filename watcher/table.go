@@ -5,28 +5,28 @@ import (
 	"strings"
 )
 
-// how a directory in the table is looked after.
-type how uint8
+// A watchMode says how changes in a directory are noticed.
+type watchMode uint8
 
 const (
-	watched how = iota // by the kernel
-	polled             // by us, see poll.go
-	pruned             // not at all; it has no directories below it in the table
+	watched watchMode = iota // by the kernel
+	polled                   // by us, see poll.go
+	pruned                   // not at all; it has no directories below it in the table
 )
 
-// dir is a directory in the table. There is one for each that matters, so every
-// byte counts: 56 with its slot in kids, the name being a part of the path
-// string that fsnotify keeps anyway.
+// A dir is a directory in the table. There may be very many, so it is kept small:
+// 56 bytes with its slot in kids, as the name shares the memory of the path that
+// fsnotify keeps anyway.
 type dir struct {
 	name  string
-	kids  *[]*dir // sorted by name; nil for none, as of most
+	kids  *[]*dir // sorted by name; nil, as in most directories, if there are none
 	ino   uint64
-	epoch uint32 // value of loop.epoch when it was added
-	how   how
+	epoch uint32 // loop.epoch when it was added
+	mode  watchMode
 }
 
-// table is the tree of directories below the root, which is "". A tree and not a
-// map of paths, because a rename concerns all that lies below.
+// A table is the tree of known directories; the path of the root is "". It is not a
+// map by path, because a rename concerns everything below a directory.
 type table struct{ root *dir }
 
 // below returns the directories directly below d, sorted by name.
@@ -37,7 +37,7 @@ func (d *dir) below() []*dir {
 	return *d.kids
 }
 
-// setBelow replaces them.
+// setBelow replaces the directories directly below d.
 func (d *dir) setBelow(kids []*dir) {
 	if d.kids == nil {
 		d.kids = new([]*dir)
@@ -45,18 +45,19 @@ func (d *dir) setBelow(kids []*dir) {
 	*d.kids = kids
 }
 
+// index returns the place of name in d.below(), and whether it is there.
 func (d *dir) index(name string) (int, bool) {
 	return slices.BinarySearchFunc(d.below(), name, func(k *dir, name string) int {
 		return strings.Compare(k.name, name)
 	})
 }
 
-// find returns the directory rel, or nil. hidden is true if rel lies below a
-// pruned directory.
+// find returns the directory rel, or nil if it is not in the table. hidden is true if
+// rel lies below a pruned directory.
 func (t *table) find(rel string) (d *dir, hidden bool) {
 	d = t.root
 	for d != nil && rel != "" {
-		if d.how == pruned {
+		if d.mode == pruned {
 			return nil, true
 		}
 		name, rest, _ := strings.Cut(rel, "/")
@@ -69,15 +70,15 @@ func (t *table) find(rel string) (d *dir, hidden bool) {
 	return d, false
 }
 
-// put inserts d as rel, which must not be there. It reports false if the
-// directory above is not in the table, or pruned.
+// put inserts d as rel, which must not be in the table. It returns false if the
+// parent of rel is not in the table, or is pruned.
 func (t *table) put(rel string, d *dir) bool {
 	if rel == "" {
 		t.root = d
 		return true
 	}
 	up, _ := t.find(parent(rel))
-	if up == nil || up.how == pruned {
+	if up == nil || up.mode == pruned {
 		return false
 	}
 	i, _ := up.index(d.name)
@@ -85,7 +86,8 @@ func (t *table) put(rel string, d *dir) bool {
 	return true
 }
 
-// cut takes the directory rel out, with all below it, and returns it, or nil.
+// cut removes the directory rel with everything below it, and returns it, or nil if
+// it was not in the table.
 func (t *table) cut(rel string) *dir {
 	d, _ := t.find(rel)
 	if d == nil {
@@ -101,7 +103,7 @@ func (t *table) cut(rel string) *dir {
 	return d
 }
 
-// each calls fn for d, which is rel, and for all below it, parents first.
+// each calls fn for d, whose path is rel, and for everything below it, parents first.
 func (d *dir) each(rel string, fn func(rel string, d *dir)) {
 	fn(rel, d)
 	for _, k := range d.below() {
@@ -109,7 +111,7 @@ func (d *dir) each(rel string, fn func(rel string, d *dir)) {
 	}
 }
 
-// join is rel/name, where rel may be the root.
+// join returns the path of name in the directory rel, which may be the root.
 func join(rel, name string) string {
 	if rel == "" {
 		return name

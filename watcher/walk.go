@@ -8,12 +8,12 @@ import (
 	"syscall"
 )
 
-// listChunk bounds what is held of a huge directory's listing at a time.
+// listChunk is how many entries of a directory are held in memory at a time.
 const listChunk = 1024
 
-// addTree puts the directory rel and what lies below it into the table, with
-// watches. Breadth first: if the kernel's limit is reached, the deep ones, which
-// cost the least to read again, are the ones to be polled.
+// addTree adds the directory rel and those below it to the table, with watches. It
+// goes breadth first: if the kernel's limit is reached, the deepest directories are
+// polled, which are the cheapest to read.
 func (l *loop) addTree(rel string) {
 	next := []string{rel}
 	for len(next) > 0 && !l.closed() {
@@ -22,23 +22,24 @@ func (l *loop) addTree(rel string) {
 	}
 }
 
-// addDir puts one directory into the table, and returns those directly below it
-// that may have to be put there too. The watch comes before the listing, so that
-// an entry is in the listing or has an event.
+// addDir adds one directory to the table, and returns the directories in it, which
+// may have to be added too. It adds the watch before it lists the directory, so that
+// every entry is in the listing or raises an event.
 //
-// A directory that is in the table already has been through this, and needs
-// nothing more, with one exception: the kernel knows a watch by the inode. If we
-// work behind the disk, a watch added under a new name may be the one that
-// exists under the old name, and die when we get to the rename (see revive).
+// For a directory that is in the table already there is nothing to do, with one
+// exception. The kernel identifies a watch by inode. Since the loop lags behind the
+// disk, a watch that is added under a directory's new name may turn out to be the
+// one that exists under its old name, and is removed when the loop gets to the
+// rename (see revive).
 func (l *loop) addDir(rel string) []string {
 	old, hidden := l.table.find(rel)
 	if hidden {
 		return nil
 	}
 	if rel != "" && l.prune(rel) {
-		if old == nil || old.how != pruned {
+		if old == nil || old.mode != pruned {
 			l.drop(rel)
-			l.table.put(rel, &dir{name: base(rel), how: pruned})
+			l.table.put(rel, &dir{name: base(rel), mode: pruned})
 		}
 		return nil
 	}
@@ -51,11 +52,11 @@ func (l *loop) addDir(rel string) []string {
 	if err == nil {
 		defer f.Close()
 	}
-	if old != nil && old.how != pruned && ino != 0 && old.ino == ino && l.killed[ino] <= old.epoch {
+	if old != nil && old.mode != pruned && ino != 0 && old.ino == ino && l.killed[ino] <= old.epoch {
 		return nil
 	}
 	l.drop(rel)
-	// The name shares the bytes of the path that fsnotify keeps.
+	// The name shares the memory of abs, which fsnotify keeps.
 	d := &dir{name: abs[len(abs)-len(base(rel)):], ino: ino, epoch: l.epoch}
 	if !l.table.put(rel, d) {
 		return nil
@@ -64,7 +65,7 @@ func (l *loop) addDir(rel string) []string {
 		err = l.w.kernel.Add(abs)
 	}
 	if err != nil {
-		d.how = polled
+		d.mode = polled
 		l.polled[rel], l.stale = 0, true
 		l.refuse(rel, err)
 		return l.read(rel, f)
@@ -82,19 +83,20 @@ func (l *loop) addDir(rel string) []string {
 	return below
 }
 
-// drop takes the directory rel and all below it out of the table, with watches.
+// drop removes the directory rel and everything below it from the table, with their
+// watches.
 func (l *loop) drop(rel string) {
 	d := l.table.cut(rel)
 	if d == nil {
 		return
 	}
 	d.each(rel, func(rel string, d *dir) {
-		switch d.how {
+		switch d.mode {
 		case watched:
 			l.watched--
 			l.epoch++
 			l.killed[d.ino] = l.epoch
-			// An error says that the kernel dropped it already.
+			// An error means that the kernel removed the watch already.
 			_ = l.w.kernel.Remove(l.abs(rel))
 		case polled:
 			l.unpoll(rel)
@@ -103,39 +105,41 @@ func (l *loop) drop(rel string) {
 	})
 }
 
-// revive adds the watches again that died because they shared their inode with a
-// directory that was dropped. What happened meanwhile is not known, hence whole.
-// With bind mounts two names share an inode for good; only one of them is watched.
+// revive adds the watches again that were lost because another path of the same inode
+// was dropped. Changes in these directories may have been missed, so they are marked
+// with everything below. (With bind mounts two paths share an inode for good; only
+// one of them is watched.)
 func (l *loop) revive() {
 	for len(l.killed) > 0 && l.table.root != nil {
 		var all []string
 		for dead := l.dead(); len(dead) > 0; dead = l.dead() {
 			for _, rel := range dead {
-				l.drop(rel) // which may kill others
+				l.drop(rel) // which may take further watches away
 			}
 			all = append(all, dead...)
 		}
 		clear(l.killed)
 		for _, rel := range all {
 			l.addTree(rel)
-			l.mark(rel, true)
+			l.markTree(rel)
 		}
 	}
 	clear(l.killed)
 }
 
-// dead lists the directories whose watches died with another name's.
+// dead returns the directories that lost their watch when another path of the same
+// inode was dropped.
 func (l *loop) dead() []string {
 	var dead []string
 	l.table.root.each("", func(rel string, d *dir) {
-		if d.how == watched && l.killed[d.ino] > d.epoch {
+		if d.mode == watched && l.killed[d.ino] > d.epoch {
 			dead = append(dead, rel)
 		}
 	})
 	return dead
 }
 
-// reset forgets the table and makes it anew from the disk.
+// reset rebuilds the table from the disk, and makes the next batch an overflow.
 func (l *loop) reset() {
 	l.drop("")
 	l.absent = !isDir(l.root)
@@ -145,19 +149,19 @@ func (l *loop) reset() {
 	l.doubt()
 }
 
-// loseRoot drops all watches: the root was removed or moved away.
+// loseRoot drops all watches, after the root was removed or moved away.
 func (l *loop) loseRoot() {
 	l.drop("")
 	l.absent = true
 }
 
-// checkRoot finds out whether the root's path still leads to what is watched. It
-// is called at every barrier and batch, because nobody reports that a directory
-// above the root was moved.
+// checkRoot checks whether the root's path still leads to the directory that is
+// watched. It is called for every barrier and batch, because there is no event when a
+// directory above the root is moved.
 func (l *loop) checkRoot() {
 	f, ino, err := openDir(l.root)
 	if err != nil && !skippable(err) {
-		return // too many open files, say: that tells nothing
+		return // such as too many open files, which says nothing about the root
 	}
 	ok := err == nil
 	if ok {
@@ -167,17 +171,17 @@ func (l *loop) checkRoot() {
 	case !ok && !l.absent:
 		l.log.Info("the watched folder is gone", "root", l.root)
 		l.loseRoot()
-		l.mark("", true)
+		l.markTree("")
 	case ok && (l.absent || l.table.root == nil || l.table.root.ino != ino):
 		l.log.Info("the watched folder is another one", "root", l.root)
 		l.loseRoot()
 		l.absent = false
 		l.addTree("")
-		l.mark("", true)
+		l.markTree("")
 	}
 }
 
-// setPrune applies another prune function to the table.
+// setPrune replaces the prune function, and adds and removes watches accordingly.
 func (l *loop) setPrune(prune func(rel string) bool) {
 	if prune == nil {
 		prune = func(string) bool { return false }
@@ -192,9 +196,9 @@ func (l *loop) setPrune(prune func(rel string) bool) {
 			return
 		}
 		switch is := prune(rel); {
-		case is && d.how != pruned:
+		case is && d.mode != pruned:
 			shut = append(shut, rel)
-		case !is && d.how == pruned:
+		case !is && d.mode == pruned:
 			opened = append(opened, rel)
 		}
 	})
@@ -206,12 +210,12 @@ func (l *loop) setPrune(prune func(rel string) bool) {
 	for _, rel := range opened {
 		if d, _ := l.table.find(rel); d != nil {
 			l.addTree(rel)
-			l.mark(rel, true)
+			l.markTree(rel)
 		}
 	}
 }
 
-// list calls fn for each entry of the open directory f, in no order.
+// list calls fn for each entry of the open directory f, in no particular order.
 func list(f *os.File, fn func(fs.DirEntry)) error {
 	for {
 		entries, err := f.ReadDir(listChunk)
@@ -227,9 +231,9 @@ func list(f *os.File, fn func(fs.DirEntry)) error {
 	}
 }
 
-// skippable says of an error of openDir that there is nothing to watch: no
-// directory, or one that may not be read. An event of the directory above tells
-// when that changes.
+// skippable reports whether an error of openDir means that there is nothing to watch:
+// there is no such directory, or it may not be read. If that changes, the directory
+// above reports it.
 func skippable(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) ||
 		errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ELOOP)
@@ -241,7 +245,7 @@ func isDir(path string) bool {
 	return err == nil && fi.IsDir()
 }
 
-// base is the last name in rel.
+// base returns the last component of rel.
 func base(rel string) string {
 	if up := parent(rel); up != "" {
 		return rel[len(up)+1:]

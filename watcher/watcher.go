@@ -17,59 +17,59 @@ import (
 // ErrClosed is returned by the methods of a closed [Watcher].
 var ErrClosed = errors.New("watcher is closed")
 
-// Batch names what changed since the batch before it. It is never edited after
-// it was handed out.
+// A Batch lists what changed since the batch before it. It is never edited once
+// it was delivered.
 //
-// The consumer looks at the paths in their order, without following a symlink
-// anywhere in them: what lies behind a symlink is gone. One that is gone takes
-// everything below it along. One that is a directory is to be read again with
-// everything below it. Anything else stands for itself.
+// The consumer reads the paths again in their order, without following symlinks: a
+// path behind a symlink counts as missing. If a path does not exist, neither does
+// anything below it. If it is a directory, everything below it has to be read
+// again. Otherwise the path stands for itself.
 type Batch struct {
-	// Paths are relative to the root, slash-separated, sorted, without
-	// duplicates, and none lies below a new directory that is listed too. "."
-	// is the root itself. Names are the file system's bytes, unchanged.
+	// Paths are relative to the root, slash-separated, sorted, and without
+	// duplicates; none lies below a new directory that is also listed. "." is the
+	// root itself. Names are the file system's bytes, unchanged.
 	Paths []string
 	// Overflow means that events were lost or are in doubt, and that everything
 	// below the root has to be read again. Paths is then empty.
 	Overflow bool
 }
 
-// Empty reports whether the batch says nothing.
+// Empty reports whether the batch lists nothing.
 func (b Batch) Empty() bool { return !b.Overflow && len(b.Paths) == 0 }
 
-// Status is a picture of a [Watcher] at one moment.
+// A Status describes a [Watcher] at one moment.
 type Status struct {
-	// Directories counts those that the kernel watches.
-	Directories int
-	// Polled counts those that it refuses to watch.
-	Polled int
-	// PolledDirs are some of the polled ones (at most 10), relative to the root.
-	PolledDirs []string
-	// Pending is true while events were seen that no batch has carried yet.
-	Pending bool
-	// Problem is a sentence for the user, with the mend, or empty.
+	Directories int      // directories that the kernel watches
+	Polled      int      // directories that the kernel refuses to watch
+	PolledDirs  []string // up to 10 of those, relative to the root
+	Pending     bool     // events were seen that no batch has delivered yet
+	// Problem is a sentence for the user that says what is wrong and how to fix it,
+	// or empty.
 	Problem string
 }
 
-// Options configure [New].
+// Options configure [New]. The zero value is valid, but gives a watcher without a
+// barrier (see CookieDir).
 type Options struct {
-	// Debounce is the quiet time before a batch is handed out; 0 means 100ms. A
-	// steady stream of events yields a batch every three times that.
+	// Debounce is how long it must be quiet before a batch is delivered; 0 means
+	// 100ms. During a steady stream of events a batch is delivered every three
+	// times that.
 	Debounce time.Duration
-	// Prune says of a directory (relative to the root, slash-separated) that
-	// nothing below it matters. It is then not watched, while its own coming
-	// and going is still reported. Called from the watcher's goroutine (from
-	// New's, while New runs); nil prunes nothing.
+	// Prune reports whether nothing below a directory (relative to the root,
+	// slash-separated) matters. Such a directory is not watched, but it is still
+	// reported when it is created or removed itself. Prune is called from New and
+	// from the watcher's goroutine. nil prunes nothing.
 	Prune func(rel string) bool
-	// CookieDir is a folder of this watcher's own, outside the root. It is
-	// made if missing (0700), and again if somebody deletes it. Without one
-	// there is no barrier: Flush always answers Overflow.
+	// CookieDir is a directory for this watcher alone, outside the root. It is
+	// created if missing (0700), and again if somebody deletes it. Without it there
+	// is no barrier, and Flush always answers Overflow.
 	CookieDir string
-	// Log gets a line per lifecycle change, and one per event at Debug.
+	// Log receives a line per lifecycle change, and one per event at level Debug;
+	// nil discards them.
 	Log *slog.Logger
 }
 
-// Watcher watches one root until it is closed. Make one with [New]. Its methods
+// A Watcher watches one root until it is closed. Make one with [New]. Its methods
 // may be called from any goroutine.
 type Watcher struct {
 	kernel  kernel
@@ -84,23 +84,23 @@ type Watcher struct {
 	running   sync.WaitGroup
 }
 
-// kernel is what is used of an [fsnotify.Watcher], beside its channels.
+// kernel is what the loop uses of an [fsnotify.Watcher], apart from its channels.
 type kernel interface {
 	Add(name string) error
 	Remove(name string) error
 	Close() error
 }
 
-// source is a kernel with the channels on which it reports.
+// A source is a kernel with the channels on which it reports.
 type source struct {
 	kernel
 	events <-chan fsnotify.Event
 	errors <-chan error
 }
 
-// New watches root, a directory or a symlink to one, which is resolved once.
-// When it returns all watches are in place: a scan that starts now misses
-// nothing that a later batch does not name.
+// New watches root, a directory or a symlink to one, which is resolved once. All
+// watches are in place when it returns: whatever a scan that starts then misses, a
+// later batch reports. The caller must Close the Watcher.
 func New(root string, o Options) (*Watcher, error) {
 	var src source
 	fs, err := fsnotify.NewWatcher()
@@ -116,15 +116,16 @@ func New(root string, o Options) (*Watcher, error) {
 	return w, nil
 }
 
-// refusing stands in for a kernel that gives no watcher at all: every
-// directory is then polled.
+// refusing is the kernel used when fsnotify cannot be started: it refuses every
+// watch, so that all directories are polled.
 type refusing struct{ err error }
 
 func (r refusing) Add(string) error  { return r.err }
 func (refusing) Remove(string) error { return nil }
 func (refusing) Close() error        { return nil }
 
-// start is New with the source of events given.
+// start is [New] with the source of events as a parameter. It does not close src
+// if it fails.
 func start(root string, o Options, src source) (*Watcher, error) {
 	given := root
 	root, err := filepath.Abs(root)
@@ -151,7 +152,7 @@ func start(root string, o Options, src source) (*Watcher, error) {
 	}
 	l := newLoop(w, root, cookies, o)
 
-	// Draining comes first: on some systems Add itself sends events.
+	// Drain first: on some systems Add itself sends events.
 	w.running.Go(func() { w.drain(src.events, src.errors, l.log) })
 	if err := l.begin(); err != nil {
 		close(w.closing)
@@ -162,8 +163,8 @@ func start(root string, o Options, src source) (*Watcher, error) {
 	return w, nil
 }
 
-// cookieFolder makes dir and resolves it, since events carry the path that was
-// given to the kernel and have to compare equal.
+// cookieFolder creates dir and returns its resolved path. Events carry the path
+// that was passed to the kernel, and are compared with it.
 func cookieFolder(root, dir string) (string, error) {
 	if dir == "" {
 		return "", nil
@@ -184,7 +185,7 @@ func cookieFolder(root, dir string) (string, error) {
 	return dir, nil
 }
 
-// drain moves the kernel's events into the queue until the watcher closes.
+// drain moves the kernel's events into the queue until the watcher is closed.
 func (w *Watcher) drain(events <-chan fsnotify.Event, errs <-chan error, log *slog.Logger) {
 	for {
 		select {
@@ -205,19 +206,21 @@ func (w *Watcher) drain(events <-chan fsnotify.Event, errs <-chan error, log *sl
 	}
 }
 
-// Batches is the channel of debounced batches. It is closed by [Watcher.Close].
-// There is one consumer; while it is busy, changes gather for the next batch.
+// Batches returns the channel of debounced batches. It is meant for one consumer:
+// while that is busy, changes accumulate for the next batch. [Watcher.Close] closes
+// the channel.
 func (w *Watcher) Batches() <-chan Batch { return w.batches }
 
-// Flush is the barrier. It returns, without waiting for the debounce, what was
-// not handed out yet; after it, every change below the root that was finished
-// before the call has been named. The goroutine that receives from Batches
-// calls it, applies the batch and then answers; it need not receive meanwhile.
+// Flush is a barrier: when it returns, every change below the root that was
+// complete before the call is in the returned batch or in an earlier one. It does
+// not wait for the debounce. The goroutine that receives from Batches may call it,
+// and need not receive meanwhile.
 //
-// Calls at the same time share a round trip; exactly one of them gets the batch,
-// the others get an empty one. If ctx ends first nothing is lost: the next batch
-// carries it. Flush never hangs: without an answer from the kernel the batch
-// comes with Overflow.
+// Concurrent calls share one round trip to the kernel. One of them gets the batch,
+// the others an empty one. If ctx ends first, its error is returned, and the next
+// batch has what this one would have had. Flush does not hang: if the kernel does
+// not answer within some seconds, the batch says Overflow. A closed Watcher returns
+// [ErrClosed].
 func (w *Watcher) Flush(ctx context.Context) (Batch, error) {
 	req := flushRequest{reply: make(chan Batch), gone: ctx.Done()}
 	select {
@@ -237,9 +240,9 @@ func (w *Watcher) Flush(ctx context.Context) (Batch, error) {
 	}
 }
 
-// SetPrune replaces Options.Prune, and returns when watches were dropped and
-// added accordingly. Directories that are watched from now on are in the next
-// batch, since nothing is known of what happened in them before.
+// SetPrune replaces Options.Prune, and returns when watches were added and removed
+// accordingly. Directories that are newly watched are in the next batch, since
+// changes in them went unseen before. A closed Watcher returns [ErrClosed].
 func (w *Watcher) SetPrune(prune func(rel string) bool) error {
 	req := pruneRequest{prune: prune, done: make(chan struct{})}
 	select {
@@ -255,11 +258,11 @@ func (w *Watcher) SetPrune(prune func(rel string) bool) error {
 	}
 }
 
-// Status returns the newest picture, at once.
+// Status returns the current status. It does not block.
 func (w *Watcher) Status() Status { return *w.status.Load() }
 
-// Close ends the watching, closes the channel of batches, and returns when the
-// watcher's goroutines have ended. Further calls do nothing.
+// Close stops watching, closes the channel of batches, and returns once the
+// watcher's goroutines have ended. Calling it again does nothing.
 func (w *Watcher) Close() error {
 	var err error
 	w.closeOnce.Do(func() {
