@@ -12,8 +12,8 @@ import (
 	"syscall"
 )
 
-// A Diff says which paths differ between two trees, in the order of a walk. A directory that
-// came or went is listed with all that is below it.
+// A Diff lists the paths that differ between two trees, each list in the order of
+// a walk. A directory that was added or removed is listed with everything below it.
 type Diff struct {
 	Added, Removed, Changed []string
 }
@@ -21,23 +21,27 @@ type Diff struct {
 // Empty reports whether the trees are equal.
 func (d Diff) Empty() bool { return len(d.Added)+len(d.Removed)+len(d.Changed) == 0 }
 
-// Apply looks again at the given paths and returns the tree as it is now. The
-// receiver stays as it was; with nothing changed it is returned itself. A path
-// that is a directory is read again with all that is below it; one that lies in
-// a directory that t does not know brings that directory; "." is a new scan.
-// The trees share each directory in which nothing changed, however it was looked
-// at. The work follows the number of paths and the size of the directories that
-// hold them.
+// Apply reads the given paths again and returns the tree as it is now, with how
+// it differs from t. t does not change, and is itself returned if nothing did.
+//
+// A path that names a directory is read with everything below it. A path inside
+// a directory that t does not know adds that whole directory. "." reads the
+// whole root again. The trees share every directory in which nothing changed,
+// whether or not it was read. The cost grows with the number of paths and the
+// size of the directories that hold them, not with the size of the tree.
+//
+// An error means that a path could not be read for another reason than its
+// absence, or that ctx ended.
 func (t *Tree) Apply(ctx context.Context, paths []string, prune Pruner) (*Tree, Diff, error) {
-	a := &applier{scanner: newScanner(ctx, t.root)}
+	s := newScanner(ctx, t.root)
 	top := t.top
 	var err error
 	if list := ordered(paths); slices.Contains(list, ".") {
-		top = a.scanner.read(".", prune)
+		top = s.read(".", prune)
 	} else if len(list) > 0 {
-		top, err = a.directory(t.top, ".", list, prune)
+		top, err = s.reread(t.top, ".", list, prune)
 	}
-	if waited := a.scanner.wait(); err == nil {
+	if waited := s.wait(); err == nil {
 		err = waited
 	}
 	if err != nil {
@@ -55,7 +59,8 @@ func (t *Tree) Apply(ctx context.Context, paths []string, prune Pruner) (*Tree, 
 	return next, diff, nil
 }
 
-// ordered cleans and sorts paths, so that those in a directory stand together.
+// ordered returns the paths cleaned, without duplicates, and sorted so that all
+// that lie in one directory follow each other.
 func ordered(paths []string) []string {
 	clean := make([]string, 0, len(paths))
 	for _, p := range paths {
@@ -65,7 +70,8 @@ func ordered(paths []string) []string {
 	return slices.Compact(clean)
 }
 
-// compareWalk orders paths as a walk does: by component.
+// compareWalk orders paths as a walk visits them: component by component, so
+// that "a/b" comes before "a-b".
 func compareWalk(a, b string) int {
 	for i := 0; i < len(a) && i < len(b); i++ {
 		switch {
@@ -81,18 +87,16 @@ func compareWalk(a, b string) int {
 	return cmp.Compare(len(a), len(b))
 }
 
-// An applier makes the directories of a tree's successor.
-type applier struct{ scanner *scanner }
-
-// An edit is what the disk says now of a name in a directory.
+// An edit is what the disk now has under one name of a directory.
 type edit struct {
 	draft
-	gone bool
+	gone bool // nothing has that name any more; only draft.name is set
 }
 
-// directory returns d, which is at rel, with what the disk says of the paths,
-// relative to it and in order; d itself if that is what d says.
-func (a *applier) directory(d *directory, rel string, paths []string, p Pruner) (*directory, error) {
+// reread returns the directory d, which is at rel, as it is once the paths were
+// read again. They are relative to d and sorted. If nothing changed the result
+// is d itself.
+func (s *scanner) reread(d *directory, rel string, paths []string, p Pruner) (*directory, error) {
 	var edits []edit
 	for len(paths) > 0 {
 		name, _, _ := strings.Cut(paths[0], "/")
@@ -100,7 +104,7 @@ func (a *applier) directory(d *directory, rel string, paths []string, p Pruner) 
 		for n < len(paths) && strings.HasPrefix(paths[n], name+"/") {
 			n++
 		}
-		e, changed, err := a.entry(d, rel, name, paths[:n], p)
+		e, changed, err := s.rereadEntry(d, rel, name, paths[:n], p)
 		if err != nil {
 			return nil, err
 		}
@@ -115,9 +119,9 @@ func (a *applier) directory(d *directory, rel string, paths []string, p Pruner) 
 	return d.edited(edits), nil
 }
 
-// entry looks again at name in d for the sake of paths, which are that and what
-// lies below. It reports whether d has to be changed.
-func (a *applier) entry(d *directory, rel, name string, paths []string, p Pruner) (edit, bool, error) {
+// rereadEntry reads name in d again. paths are those that led to it, relative to
+// d: name itself or paths below it. It reports whether d has to change.
+func (s *scanner) rereadEntry(d *directory, rel, name string, paths []string, p Pruner) (edit, bool, error) {
 	var old item
 	if i, known := d.index(name); known {
 		old = d.item(i)
@@ -133,14 +137,14 @@ func (a *applier) entry(d *directory, rel, name string, paths []string, p Pruner
 		for i, p := range paths {
 			rest[i] = p[len(name)+1:]
 		}
-		next, err := a.directory(old.dir, full, rest, below)
+		next, err := s.reread(old.dir, full, rest, below)
 		e.stat, e.dir = old.stat, next
 		return e, next != old.dir, err
 	}
-	// The path itself, or the first name on the way that is unknown or was no
-	// directory: what the disk says now replaces it.
+	// Either the path itself, or the first name on the way to it that d does not
+	// know as a directory. Whatever the disk has there replaces it.
 	var err error
-	e.stat, e.odd, err = lstat(a.scanner.abs(full))
+	e.stat, e.odd, err = lstat(s.abs(full))
 	if missing(err) {
 		e.gone = true
 		return e, old.entry != nil, nil
@@ -151,21 +155,21 @@ func (a *applier) entry(d *directory, rel, name string, paths []string, p Pruner
 	if e.mode.IsDir() {
 		e.draft.enter(p)
 		if !e.dir.pruned() {
-			a.scanner.descend(e.dir, full, e.below)
+			s.descend(e.dir, full, e.below)
 		}
 	}
 	return e, true, nil
 }
 
-// missing reports whether err says that a name, or a directory on the way to
-// it, is not there.
+// missing reports whether err means that a path does not exist, or that one of
+// its parents is not a directory.
 func missing(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
 }
 
-// edited returns a copy of d with the edits, which are in order of their names.
+// edited returns a copy of d with the edits made. They are sorted by name.
 func (d *directory) edited(edits []edit) *directory {
-	if next := d.replaced(edits); next != nil {
+	if next := d.restated(edits); next != nil {
 		return next
 	}
 	length := len(d.names)
@@ -199,9 +203,11 @@ func (d *directory) edited(edits []edit) *directory {
 	return next
 }
 
-// replaced is edited for edits that bring other stats and directories, but no
-// other names; nil if they do.
-func (d *directory) replaced(edits []edit) *directory {
+// restated does what edited does, without copying the names, if the edits only
+// bring other stats and other contents of directories. It returns nil if one of
+// them adds or removes a name, turns a file into a directory or the reverse, or
+// concerns an odd entry.
+func (d *directory) restated(edits []edit) *directory {
 	next := &directory{names: d.names, odd: d.odd, entries: slices.Clone(d.entries)}
 	dirs := slices.Clone(d.kids())
 	for k := range edits {
@@ -225,9 +231,10 @@ func (d *directory) replaced(edits []edit) *directory {
 	return next
 }
 
-// share returns next with each directory replaced by the one of that path in old
-// in which all is the same, and the sums of old's files where these are. Next is
-// edited; nobody else may know it yet.
+// share makes next reuse old: each directory in next that equals the one at the
+// same path in old is replaced by that, and files that are the same keep their
+// sums. It returns old if all of it is the same, else next, which it edits in
+// place: no other goroutine may hold next yet.
 func share(old, next *directory) *directory {
 	if old == next {
 		return old
@@ -256,8 +263,7 @@ func share(old, next *directory) *directory {
 	return next
 }
 
-// Compare returns how next differs from t, in time that follows what they do
-// not share.
+// Compare returns how next differs from t. It skips what the two share.
 func (t *Tree) Compare(next *Tree) Diff {
 	var (
 		d     Diff
@@ -267,8 +273,9 @@ func (t *Tree) Compare(next *Tree) Diff {
 	return d
 }
 
-// directories adds to d how b differs from a, which are in dir, a path with a
-// slash at its end, and to files how many more b has.
+// directories adds to d how the directory b differs from a. dir is the path of
+// both, with a slash at its end or empty for the root. The number of files that
+// b has more than a is added to files.
 func (d *Diff) directories(dir string, a, b *directory, files *int) {
 	if a == b {
 		return
@@ -286,28 +293,29 @@ func (d *Diff) directories(dir string, a, b *directory, files *int) {
 		if x.entry != nil {
 			n := len(d.Removed)
 			d.Removed = appendAll(d.Removed, dir, x)
-			*files -= len(d.Removed) - n - directories(x)
+			*files -= len(d.Removed) - n - countDirs(x)
 		}
 		if y.entry != nil {
 			n := len(d.Added)
 			d.Added = appendAll(d.Added, dir, y)
-			*files += len(d.Added) - n - directories(y)
+			*files += len(d.Added) - n - countDirs(y)
 		}
 	}
 }
 
-// directories counts those at and below it.
-func directories(it item) int {
+// countDirs returns the number of directories at and below an item.
+func countDirs(it item) int {
 	if it.dir == nil {
 		return 0
 	}
 	n := 1
 	for i := range it.dir.entries {
-		n += directories(it.dir.item(i))
+		n += countDirs(it.dir.item(i))
 	}
 	return n
 }
 
+// appendAll appends the path of an item, which is in dir, and of everything below.
 func appendAll(list []string, dir string, it item) []string {
 	list = append(list, dir+it.name)
 	if it.dir != nil {

@@ -16,11 +16,12 @@ import (
 	"github.com/tonistiigi/fsutil/types"
 )
 
-// An askedFor records which files a builder asked the client for.
+// An askedFor records which files a builder asked the client for. The keys of its
+// maps are the names of local contexts.
 type askedFor struct {
-	mu    sync.Mutex // guards what follows
-	files map[string]map[string]bool
-	cut   map[string]int // requests for a local that were not answered to the end
+	mu    sync.Mutex                 // guards the fields that follow
+	files map[string]map[string]bool // set of paths
+	cut   map[string]int             // requests that were not answered to the end
 }
 
 func (a *askedFor) sorted(local string) []string {
@@ -29,8 +30,8 @@ func (a *askedFor) sorted(local string) []string {
 	return slices.Sorted(maps.Keys(a.files[local]))
 }
 
-// whole reports whether each request for local was answered to the end. A build
-// that fails takes back what it had asked for.
+// whole reports whether every request for local was answered to the end. A build
+// that fails cancels its other requests.
 func (a *askedFor) whole(local string) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -59,7 +60,7 @@ func (w watchedFS) count(n int) {
 	w.asked.cut[w.local] += n
 }
 
-// filter is a [filesync.FilterOptFunc]. It passes over the requests for the
+// filter is a [filesync.FilterOptFunc]. It does not record the requests for the
 // Dockerfile and the ignore files.
 func (a *askedFor) filter(name string, opt *fsutil.FilterOpt) error {
 	if name == "dockerfile" || len(opt.FollowPaths) == 1 && opt.FollowPaths[0] == ".dockerignore" {
@@ -88,7 +89,7 @@ func (c *buildCase) build(t *testing.T, bk *client.Client) (*askedFor, string, e
 	asked := &askedFor{files: map[string]map[string]bool{}, cut: map[string]int{}}
 	out := t.TempDir()
 	dirs := map[string]string{"context": c.main, "dockerfile": filepath.Dir(c.def.Dockerfile)}
-	// A COPY that would fail hits where another one of equal content was built.
+	// With the cache, a COPY that would fail may be a hit on another of equal content.
 	attrs := map[string]string{"filename": filepath.Base(c.def.Dockerfile), "no-cache": ""}
 	if c.named != "" {
 		dirs["other"] = c.named
@@ -119,7 +120,9 @@ func effective(l Local) []string {
 	return list
 }
 
+// treeOf lists the files below root on disk.
 func treeOf(t *testing.T, root string) []string {
+	t.Helper()
 	tree, err := Scan(t.Context(), root, nil)
 	if err != nil {
 		t.Fatal(err)

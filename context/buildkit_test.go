@@ -26,12 +26,12 @@ import (
 func TestMain(m *testing.M) { lab.Main(m) }
 
 // TestBuildKit builds random contexts with random COPY instructions on a real
-// BuildKit and holds selections against what it does:
+// BuildKit and compares what it does with the selection:
 //
-//   - the builder asks the client for the sent set, no more and no less;
+//   - the builder asks the client for exactly the sent set;
 //   - a COPY . brings the effective context;
 //   - each COPY, ADD and bind mount brings the files that its step is said to
-//     take, and a source that nothing is taken for fails the build.
+//     take, and a source of which nothing is taken fails the build.
 func TestBuildKit(t *testing.T) {
 	c, err := client.New(t.Context(), lab.For(t).Address())
 	if err != nil {
@@ -65,11 +65,10 @@ func newBuildCase(t *testing.T, seed uint64) *buildCase {
 	c := &buildCase{rnd: rand.New(rand.NewPCG(seed, 11)), main: lab.Dir(t)}
 	c.grow(t, c.main)
 	c.def = Definition{Name: "case", Context: c.main, Dockerfile: filepath.Join(c.main, "Dockerfile")}
-	ignoreFile := ".dockerignore"
 	if c.rnd.IntN(3) == 0 {
 		c.def.Dockerfile = filepath.Join(t.TempDir(), "x.Dockerfile")
 	}
-	c.ignore(t, filepath.Join(c.main, ignoreFile))
+	c.ignore(t, filepath.Join(c.main, ".dockerignore"))
 	if c.rnd.IntN(6) == 0 {
 		c.ignore(t, c.def.Dockerfile+".dockerignore")
 	}
@@ -84,8 +83,8 @@ func newBuildCase(t *testing.T, seed uint64) *buildCase {
 	return c
 }
 
-// grow fills dir with entries of every kind. Each regular file has a name and
-// a content that no other has, so that it is known wherever it lands.
+// grow fills dir with entries of every kind. Each regular file has a unique name
+// and content, so that it can be recognised wherever a build puts it.
 func (c *buildCase) grow(t *testing.T, dir string) {
 	dirs, all := []string{"."}, []string{"nowhere"}
 	for range 4 + c.rnd.IntN(25) {
@@ -149,8 +148,8 @@ func (c *buildCase) ignore(t *testing.T, name string) {
 	}
 }
 
-// paths lists what lies in dir, as sources may name it; seldom what is ignored,
-// or a link, which may lead nowhere: most builds fail on those.
+// paths lists what is in dir, in the form of COPY sources. Ignored files and links
+// are rarely among them, since most builds would fail on those.
 func (c *buildCase) paths(dir string) []string {
 	list := []string{"."}
 	dockerfile := c.def.Dockerfile
@@ -172,6 +171,7 @@ func (c *buildCase) paths(dir string) []string {
 	return list
 }
 
+// source draws a COPY source in dir.
 func (c *buildCase) source(dir string) string {
 	src := pick(c.rnd, c.paths(dir))
 	switch {
@@ -187,8 +187,8 @@ func (c *buildCase) source(dir string) string {
 	return src
 }
 
-// write makes the Dockerfile: every instruction copies into a directory of its
-// own. Half of the cases copy the whole context as well.
+// write draws the Dockerfile. Every instruction copies into a directory of its
+// own, and half of the Dockerfiles also copy the whole context.
 func (c *buildCase) write() {
 	var mounts, final []string
 	for i := range 1 + c.rnd.IntN(5) {
@@ -230,7 +230,8 @@ func (c *buildCase) write() {
 	c.text = append(append(c.text, "FROM scratch AS unused", "COPY . /", "FROM scratch"), final...)
 }
 
-// check builds c and compares. It returns how the build went.
+// check builds c and compares. It returns "refused", "built", or "built whole" if
+// the effective context was compared too.
 func (c *buildCase) check(t *testing.T, bk *client.Client) string {
 	s := c.selection(t)
 	asked, out, err := c.build(t, bk)
@@ -245,10 +246,10 @@ func (c *buildCase) check(t *testing.T, bk *client.Client) string {
 		got := asked.sorted(l.Name)
 		slices.Sort(want)
 		if err != nil && len(got) == 0 {
-			continue // it failed before it asked
+			continue // the build failed before it asked
 		}
 		if err != nil && !asked.whole(l.Name) {
-			// It failed meanwhile, of another local.
+			// The build failed over another context and cut this request short.
 			want = slices.DeleteFunc(want, func(p string) bool { return !slices.Contains(got, p) })
 		}
 		if diff := cmp.Diff(got, want); diff != "" {
@@ -277,8 +278,8 @@ func (c *buildCase) check(t *testing.T, bk *client.Client) string {
 	return "built"
 }
 
-// checkStep compares the contents that a step brought with those of the files
-// that it is said to take.
+// checkStep compares the contents of the files that step i brought with those of
+// the files that it is said to take.
 func (c *buildCase) checkStep(t *testing.T, s *Selection, i int, step dockerfile.Step, out, context string) {
 	dest := ""
 	for _, take := range step.Takes {
@@ -325,7 +326,7 @@ func (c *buildCase) checkStep(t *testing.T, s *Selection, i int, step dockerfile
 	}
 }
 
-// selection computes what the test is about.
+// selection computes stoker's selection for c.
 func (c *buildCase) selection(t *testing.T) *Selection {
 	t.Helper()
 	s, err := Compute(t.Context(), c.def, nil, func(dir string) (*Tree, string, error) {

@@ -30,8 +30,8 @@ import (
 	"github.com/stokerd/stoker/internal/lab"
 )
 
-// TestBuildKitCases builds the cases of testdata/builds on a real BuildKit and
-// holds what it asks the client for against the sent set, for every local
+// TestBuildKitCases builds the cases in testdata/builds on a real BuildKit and
+// compares what it asks the client for with the sent set, for every local
 // context. A case is a directory, and lines of its comment say what is built:
 //
 //	dockerfile NAME      where the Dockerfile is, Dockerfile unless said
@@ -43,7 +43,7 @@ import (
 //	remote               the context is fetched: an archive of the case's files
 //	unknown              images are not looked up: what is sent is not all
 //
-// ADDRESS stands for a place where that archive can be fetched.
+// ADDRESS stands for the URL of that archive.
 func TestBuildKitCases(t *testing.T) {
 	bk, err := client.New(t.Context(), lab.For(t).Address())
 	if err != nil {
@@ -69,8 +69,8 @@ func TestBuildKitCases(t *testing.T) {
 type writtenCase struct {
 	root    string
 	def     Definition
-	linked  string // the name of the target, "" for none
-	images  map[string][]string
+	linked  string              // the NAME of a linked build, "" for none
+	images  map[string][]string // ONBUILD triggers by image name
 	unknown bool
 }
 
@@ -106,6 +106,7 @@ func newWrittenCase(t *testing.T, archive *txtar.Archive) *writtenCase {
 	return c
 }
 
+// option applies one line of the comment, apart from "linked".
 func (c *writtenCase) option(word, rest string) {
 	key, value, _ := strings.Cut(rest, "=")
 	switch word {
@@ -133,7 +134,8 @@ func (c *writtenCase) option(word, rest string) {
 }
 
 // push puts the case's images into the lab's registry, under names that no other
-// case has, and returns what puts these names, and others, in place of the case's.
+// case has. It returns a replacer of the case's names by these, which also makes
+// the given replacements.
 func (c *writtenCase) push(t *testing.T, names ...string) *strings.Replacer {
 	for _, name := range slices.Sorted(maps.Keys(c.images)) {
 		img, err := lab.StandIn("busybox:latest")
@@ -163,7 +165,7 @@ func (c *writtenCase) pushAs(t *testing.T, name string, img v1.Image) string {
 	return ref
 }
 
-// serve gives the archive at an address.
+// serve serves the archive as a tarball for as long as the test runs.
 func serve(t *testing.T, archive *txtar.Archive) (address string) {
 	tarball := tarOf(t, archive)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -173,6 +175,7 @@ func serve(t *testing.T, archive *txtar.Archive) (address string) {
 	return server.URL
 }
 
+// check builds the case and compares.
 func (c *writtenCase) check(t *testing.T, bk *client.Client) {
 	resolver := dockerfile.Resolver(builderImages{bk})
 	if c.unknown {
@@ -213,7 +216,7 @@ func (c *writtenCase) check(t *testing.T, bk *client.Client) {
 	}
 }
 
-// build builds the case as buildx does: what it starts from first.
+// build builds the case as buildx does, after the build that it is linked to.
 func (c *writtenCase) build(t *testing.T, bk *client.Client, asked *askedFor) error {
 	mounts := map[string]fsutil.FS{"dockerfile": newFS(t, filepath.Dir(c.def.Dockerfile))}
 	attrs := map[string]string{
@@ -242,7 +245,7 @@ func (c *writtenCase) build(t *testing.T, bk *client.Client, asked *askedFor) er
 		_, err := bk.Build(ctx, opt, "", solve, nil)
 		return err
 	}
-	// The first build's session stays open: its files are asked for there.
+	// The session of the first build stays open, since its files are requested there.
 	base := c.def.Linked[c.linked]
 	first := client.SolveOpt{Internal: true, LocalMounts: map[string]fsutil.FS{
 		"context": newFS(t, base.Context), "dockerfile": newFS(t, filepath.Dir(base.Dockerfile)),
@@ -257,7 +260,7 @@ func (c *writtenCase) build(t *testing.T, bk *client.Client, asked *askedFor) er
 	return err
 }
 
-// link builds what req starts from and hands it over.
+// link builds the linked definition and makes the result an input of req.
 func (c *writtenCase) link(ctx context.Context, gw gateway.Client, req *gateway.SolveRequest) error {
 	attrs := map[string]string{"filename": filepath.Base(c.def.Linked[c.linked].Dockerfile), "no-cache": ""}
 	res, err := gw.Solve(ctx, gateway.SolveRequest{Frontend: "dockerfile.v0", FrontendOpt: attrs})

@@ -2,15 +2,15 @@ package buildctx
 
 import "iter"
 
-// A change is a path of an effective context at which two selections differ;
-// the zero item stands for a file that is not in one of them.
+// A change is a path at which the effective contexts of two selections differ. An
+// item is zero if its side has no such file.
 type change struct {
 	path      string
 	old, next item
 }
 
-// changes yields how the context differs between two summaries of one directory
-// that f made, in time that follows what they do not share.
+// changes yields how the context differs between two summaries of the root that
+// f made. It skips what the two share.
 func changes(f *filter, old, next *summary) iter.Seq[change] {
 	return func(yield func(change) bool) {
 		c := comparison{filter: f, yield: yield}
@@ -18,13 +18,15 @@ func changes(f *filter, old, next *summary) iter.Seq[change] {
 	}
 }
 
+// A comparison is one run of [changes]. Its methods report whether to go on.
 type comparison struct {
 	filter *filter
 	yield  func(change) bool
 }
 
-// directory compares what is in two directories, whose path with a slash at its
-// end is dir; nil stands for one of which nothing is in the context.
+// directory compares the entries of two directories. dir is their path, with a
+// slash at its end or empty for the root. A summary is nil if nothing in its
+// directory is in the context.
 func (c *comparison) directory(dir string, a, b *summary, p place) bool {
 	if a == b {
 		return true
@@ -41,8 +43,8 @@ func (c *comparison) directory(dir string, a, b *summary, p place) bool {
 	return true
 }
 
-// entry compares two entries of one name, with the summaries of those that are
-// directories.
+// entry compares two entries of the same name; a and b are the summaries of those
+// that are directories.
 func (c *comparison) entry(path string, x, y item, a, b *summary, p place) bool {
 	file := x.entry != nil && x.dir == nil || y.entry != nil && y.dir == nil
 	passes := false
@@ -77,8 +79,8 @@ func (c *comparison) entry(path string, x, y item, a, b *summary, p place) bool 
 	return c.directory(path+"/", a, b, c.filter.enter(p, below))
 }
 
-// in reports whether it is in a context: a directory by its summary, a file if
-// one of its name passes.
+// in reports whether an item is in the context: a directory if its summary s says
+// so, a file if passes is set, the filter's answer for its name.
 func (it item) in(s *summary, passes bool) bool {
 	switch {
 	case it.entry == nil:
@@ -89,7 +91,7 @@ func (it item) in(s *summary, passes bool) bool {
 	return passes
 }
 
-// directory is the directory of s, an empty one for nil.
+// directory returns the directory that s is of, or an empty one if s is nil.
 func (s *summary) directory() *directory {
 	if s == nil {
 		return &directory{}

@@ -33,57 +33,60 @@ type Definition struct {
 	// Inline is the text of a Dockerfile that has no file of its own
 	// (compose's dockerfile_inline, bake's dockerfile-inline).
 	Inline string
-	// Shown is Inline as its file writes it, before values of the environment
-	// were put in; empty where that is the same. It is what may be shown.
+	// Shown is Inline as its file spells it, before variables were expanded;
+	// empty if that is the same. Inline may hold secrets, Shown may be printed.
 	Shown string
 	// Target is the stage to build; empty means the last one.
 	Target string
 	// Args are the build args by name.
 	Args map[string]string
-	// UnknownArgs are args that a build was seen to have, and whose values are
-	// not known.
+	// UnknownArgs are the names of args that an observed build had, and whose
+	// values are not known.
 	UnknownArgs []string
 	// Platforms are the platforms to build for; empty means the builder's own.
 	Platforms []string
-	// Options are what RUN steps find around them: the network, hosts, limits.
+	// Options are the surroundings of RUN steps: network, hosts, limits.
 	Options dockerfile.Options
-	// NoCache builds all stages without looking into the cache, NoCacheStages these.
+	// NoCache makes every stage run without the cache (`--no-cache`), NoCacheStages
+	// those that it names (`--no-cache-filter`).
 	NoCache       bool
 	NoCacheStages []string
-	// Imports are caches that it looks into beside the builder's (`--cache-from`).
+	// Imports are the caches to look into beside the builder's (`--cache-from`).
 	Imports []Import
 	// NamedContexts are the additional build contexts by name
 	// (`--build-context`): an absolute directory, or a URL as buildx takes it
 	// (docker-image://, target:, https://, oci-layout://, a git address).
 	NamedContexts map[string]string
-	// Linked are the definitions that NamedContexts name as target:NAME, by
-	// NAME: builds whose result this one starts from.
+	// Linked are the definitions that NamedContexts refer to as target:NAME, by
+	// NAME. Their builds come first, and this one uses the results.
 	Linked map[string]Definition
-	// Services are how a compose file starts containers of the image: the services
-	// that it builds it for. Empty where nothing tells.
+	// Services are the compose services that this build is for, which say how
+	// containers of the image are started. Empty if no compose file does.
 	Services []Service
 }
 
-// A Service is how containers of an image are started, where that is not as the image
-// itself says. Values of the environment may be in it: it is not to be shown.
+// A Service is how a compose file starts containers of an image, where that differs
+// from what the image says. Variables are expanded in it, so it must not be printed.
 type Service struct {
 	Command []string // with the entrypoint in front; empty for the image's own
 	User    string   // "" for the image's own
 }
 
-// Observed is the origin of a definition that no file declares: somebody was
-// seen to build it.
+// Observed is the Origin of a definition that no file declares and that was learned
+// from a build.
 const Observed = "observed build"
 
-// TargetPrefix begins a named context that is the result of another build.
+// TargetPrefix starts the value of a named context that is the result of another
+// build: target:NAME.
 const TargetPrefix = "target:"
 
 // Remote reports whether the main context is not a directory on this machine
 // (a git or tar URL). BuildKit applies no ignore file to it.
 func (d Definition) Remote() bool { return isRemote(d.Context) }
 
-// Describes reports whether a build of the other definition is one of d: the
-// values of args and what named contexts are may differ.
+// Describes reports whether a build of other counts as a build of d: context,
+// Dockerfile and target are the same, and so are the platforms if both name any.
+// Args and named contexts may differ.
 func (d Definition) Describes(other Definition) bool {
 	return d.Context == other.Context && d.Dockerfile == other.Dockerfile && d.Target == other.Target &&
 		(len(d.Platforms) == 0 || len(other.Platforms) == 0 || slices.Equal(d.Platforms, other.Platforms))
@@ -108,8 +111,9 @@ func (d Definition) LocalContexts() map[string]string {
 	return local
 }
 
-// DockerfileText returns the text of the Dockerfile. Like BuildKit it takes one
-// whose name is in lower case (BuildKit: dockerui.ReadEntrypoint).
+// DockerfileText returns the text of the Dockerfile. Like BuildKit it falls back to
+// a file named dockerfile in lower case (BuildKit: dockerui.ReadEntrypoint). The
+// error is that of reading Dockerfile.
 func (d Definition) DockerfileText() ([]byte, error) {
 	if d.Inline != "" {
 		return []byte(d.Inline), nil
@@ -123,8 +127,8 @@ func (d Definition) DockerfileText() ([]byte, error) {
 	return text, err
 }
 
-// OwnIgnoreText returns the text of the ignore file that is the Dockerfile's own,
-// nil if there is none.
+// OwnIgnoreText returns the text of the Dockerfile's own ignore file
+// (`<Dockerfile>.dockerignore`), or nil if there is none.
 func (d Definition) OwnIgnoreText() ([]byte, error) {
 	if d.Inline != "" {
 		return nil, nil

@@ -23,14 +23,14 @@ import (
 	"github.com/stokerd/stoker/internal/randtest"
 )
 
-// TestEqualsFsutil holds selections against the walks of BuildKit's client:
+// TestEqualsFsutil compares selections with the walks of BuildKit's client:
 // fsutil's filter over the disk, with the ignore file as BuildKit reads it and
-// the paths of random COPY instructions. Both have to give the same entries in
-// the same order, the directories that come along included, with the same
-// bytes; and to refuse the same.
+// the paths of random COPY instructions. Both must yield the same entries in the
+// same order, parent directories included, with the same bytes, and must reject
+// the same patterns.
 func TestEqualsFsutil(t *testing.T) {
 	silence(t)
-	const ignoreFiles, copies = 4, 5 // of one directory, and of one ignore file
+	const ignoreFiles, copies = 4, 5 // ignore files per directory, COPYs per ignore file
 	const each = ignoreFiles * copies
 	base, did := t.TempDir(), tally{}
 	for seed := range randtest.Seeds(t, 20_800/each, 200_000/each) {
@@ -67,16 +67,18 @@ func TestEqualsFsutil(t *testing.T) {
 		}
 	}
 	t.Logf("%+v", did)
-	// A drift of what is drawn would leave nothing to compare.
+	// If the generators drift, most cases may end up comparing nothing.
 	if n := did.cases; n > 1000 && (did.refused > n/5 || did.refused == 0 || did.entries < 3*n || did.narrowed < n/4) {
-		t.Error("the cases compare too little")
+		t.Errorf("the cases compare too little: %+v", did)
 	}
 }
 
-// A tally counts what cases were like.
+// A tally counts the cases, those that both sides refused, the entries of all
+// contexts, and the cases in which less than the context was sent.
 type tally struct{ cases, refused, entries, narrowed int }
 
-// A differential is a directory, as both sides see it, with what is asked of it.
+// A differential is a directory as both sides see it, with an ignore file and the
+// requests of a build.
 type differential struct {
 	*sketch
 	seed     uint64
@@ -101,7 +103,7 @@ func newDifferential(t *testing.T, seed uint64, root string) *differential {
 	return d
 }
 
-// parse reads the ignore file on both sides; false where both refuse it.
+// parse reads the ignore file on both sides. It returns false if both refuse it.
 func (d *differential) parse(t *testing.T) bool {
 	t.Helper()
 	var err error
@@ -115,8 +117,8 @@ func (d *differential) parse(t *testing.T) bool {
 	return err == nil
 }
 
-// compare returns stoker's selection, nil for paths that are refused. lines and
-// total are fsutil's effective context.
+// compare compares stoker's selection with fsutil's effective context, lines and
+// total, and returns it, or nil if the paths are refused.
 func (d *differential) compare(t *testing.T, lines []string, total Size) *Local {
 	t.Helper()
 	l, err := d.selected(t)
@@ -137,7 +139,7 @@ func (d *differential) compare(t *testing.T, lines []string, total Size) *Local 
 	return l
 }
 
-// selected is stoker's answer.
+// selected returns stoker's selection.
 func (d *differential) selected(t *testing.T) (*Local, error) {
 	t.Helper()
 	m, err := ignore.NewMatcher(d.file)
@@ -156,8 +158,8 @@ func (d *differential) selected(t *testing.T) (*Local, error) {
 	return l, l.fill(t.Context(), d.tree.top, f)
 }
 
-// compareSent holds what is sent against one walk a request. With several, an
-// entry is sent once, whichever asks for it.
+// compareSent compares what is sent with one walk per request. An entry for which
+// several requests ask is sent once.
 func (d *differential) compareSent(t *testing.T, sent []string, size Size) {
 	t.Helper()
 	var want []string
@@ -178,7 +180,7 @@ func (d *differential) compareSent(t *testing.T, sent []string, size Size) {
 	d.equal(t, "sent", slices.Compact(want), sent)
 }
 
-// bothRefuse is for paths that stoker refuses.
+// bothRefuse fails the test if only stoker refuses the paths.
 func (d *differential) bothRefuse(t *testing.T, refusal error) {
 	t.Helper()
 	for _, r := range d.requests {
@@ -199,8 +201,8 @@ func (d *differential) equal(t *testing.T, what string, fsutil, stoker any) {
 		cmp.Diff(fsutil, stoker), d.text, d.requests, d.sketch)
 }
 
-// accepts reports whether BuildKit would take the patterns. It refuses some
-// only when it comes to use them: an exception against what is excluded.
+// accepts reports whether BuildKit accepts the patterns. It rejects some only when
+// it matches them, and an exception is matched only against what is excluded.
 func accepts(patterns []string) bool {
 	for _, p := range patterns {
 		for _, list := range [][]string{{p}, {"**", p}} {
@@ -212,8 +214,8 @@ func accepts(patterns []string) bool {
 	return true
 }
 
-// walked lists what BuildKit's filter passes, in its order: a line of facts an
-// entry, its name, and the size of it all.
+// walked lists what BuildKit's filter passes, in its order: the [fact] and the name
+// of each entry, and the total size.
 func walked(t *testing.T, files fsutil.FS, excludes, follow []string) (lines, names []string, total Size, err error) {
 	t.Helper()
 	passed, err := fsutil.NewFilterFS(unopened{files}, &fsutil.FilterOpt{ExcludePatterns: excludes, FollowPaths: follow})
@@ -246,19 +248,19 @@ func walked(t *testing.T, files fsutil.FS, excludes, follow []string) (lines, na
 	return lines, names, total, err
 }
 
-// unopened files open without content: only whether they do matters.
+// unopened files open without content, since it only matters whether they are opened.
 type unopened struct{ fsutil.FS }
 
 func (unopened) Open(string) (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("")), nil }
 
-// fact is what has to be equal of an entry. A socket is sent as a file without
-// content (fsutil: mkstat).
+// fact describes what must be equal about an entry. A socket is sent as an empty
+// file (fsutil: mkstat).
 func fact(name string, mode fs.FileMode, bytes int64) string {
 	return fmt.Sprintf("%q %v %d", name, mode&^fs.ModeSocket, bytes)
 }
 
-// silence keeps what patternmatcher's scanner prints for patterns that are not
-// UTF-8 out of the test's output.
+// silence discards what patternmatcher prints to os.Stderr for patterns that are
+// not UTF-8.
 func silence(tb testing.TB) {
 	tb.Helper()
 	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)

@@ -9,79 +9,82 @@ import (
 	"sync/atomic"
 )
 
-// A directory holds its entries sorted by name, packed: there is one for each of
-// a repository's directories, and an entry for each of its files. It is shared
-// between trees and, but for its sums, never edited once its tree was handed
-// out.
+// A directory holds its entries sorted by name. The layout is packed, since there
+// is a directory for each of a repository's and an entry for each of its files.
+// Trees share directories: apart from the sums, one is never edited once its tree
+// was handed out.
 type directory struct {
-	names   string // of all entries, in a row
+	names   string // the names of all entries, one after the other
 	entries []entry
-	dirs    *[]*directory // of the entries that are directories, in their order; nil for none
+	dirs    *[]*directory // the entries that are directories, in their order; nil for none
 	odd     *oddities     // nil for most
 	sums    atomic.Pointer[sums]
 }
 
-// An entry is what lstat said of a name in a directory, packed. What few files
-// have is elsewhere.
+// An entry is what lstat said about one name in a directory, packed. What only few
+// files have is in directory.odd.
 type entry struct {
-	mtime, ctime int64
+	mtime, ctime int64 // nanoseconds
 	inode        uint64
-	// size is also an index, as neither needs one: of a directory in dirs, of an
-	// odd entry in odd.list.
+	// size is an index where there is no size to keep, or it is kept elsewhere: for
+	// a directory into dirs, for an odd entry into odd.list.
 	size int64
 	mode fs.FileMode
-	end  uint32 // of the name in directory.names, which begins where the one before ends; and flags
+	// end is where the name ends in directory.names, with the flags below. It
+	// begins where the name before it ends.
+	end uint32
 }
 
-// The flags in an entry's end. They leave a directory 1 GiB of names.
+// The flags in entry.end. They leave a directory 1 GiB for its names.
 const (
-	isOdd    = 1 << 31
-	isLinked = 1 << 30
+	isOdd    = 1 << 31 // directory.odd has more about the entry
+	isLinked = 1 << 30 // the file has several names
 )
 
-// stat is what of a file decides whether it is sent again and how it is keyed.
-// Owners are left out, as BuildKit's client does not send them (BuildKit:
-// client.prepareSyncedFiles).
+// stat is the metadata that decides whether a file is sent again, and that is part
+// of its cache key. Owners are left out: BuildKit's client does not send them
+// (BuildKit: client.prepareSyncedFiles).
 type stat struct {
 	size   int64 // 0 for a directory
 	mtime  int64 // nanoseconds
 	ctime  int64 // nanoseconds; 0 where the system has none
 	inode  uint64
 	mode   fs.FileMode
-	linked bool // it has several names; false for a directory
+	linked bool // the file has several names; false for a directory
 }
 
-// oddities are what few directories and files have.
+// oddities are what only few directories need to keep.
 type oddities struct {
-	pruned bool  // nobody looked into the directory, for nothing below matters
-	err    error // why the entries could not be read
+	pruned bool  // the directory was not read, since nothing below it matters
+	err    error // why some or all entries could not be read
 	list   []oddEntry
 }
 
-// unseen are those of every directory that nobody looked into.
+// unseen is shared by all directories that were not read.
 var unseen = &oddities{pruned: true}
 
-// An oddEntry is what an odd entry has no room for.
+// An oddEntry is what an entry with the flag isOdd has no room for.
 type oddEntry struct {
 	oddity
 	size int64
 }
 
-// An oddity is the rest of the stat of a link or a device node.
+// An oddity is the metadata that only symbolic links and device nodes have.
 type oddity struct {
 	link   string // target of a symbolic link
-	device uint64 // of a device node
+	device uint64 // number of a device node
 }
 
-// An item is an entry with what belongs to it. The zero item is no entry.
+// An item is an unpacked entry. The zero item, whose entry is nil, stands for none.
 type item struct {
 	stat
 	entry *entry
 	name  string
-	dir   *directory // of a directory
+	dir   *directory // its contents, if it is a directory
 	odd   oddity
 }
 
+// item unpacks the entry at i.
 func (d *directory) item(i int) item {
 	e := &d.entries[i]
 	it := item{stat: d.stat(i), entry: e, name: d.name(i)}
@@ -94,7 +97,7 @@ func (d *directory) item(i int) item {
 	return it
 }
 
-// stat returns that of the entry at i.
+// stat returns the stat of the entry at i.
 func (d *directory) stat(i int) stat {
 	e := &d.entries[i]
 	st := stat{size: e.size, mtime: e.mtime, ctime: e.ctime, inode: e.inode, mode: e.mode, linked: e.end&isLinked != 0}
@@ -107,13 +110,13 @@ func (d *directory) stat(i int) stat {
 	return st
 }
 
-// stamp returns what stands for the content of a file with this stat.
+// stamp returns the stamp of a file with this stat.
 func (st stat) stamp() Stamp {
 	return Stamp{size: st.size, mtime: st.mtime, ctime: st.ctime, inode: st.inode, mode: st.mode}
 }
 
-// put packs the stat of what is not odd. The name stays, and of a directory the
-// index too.
+// put packs st into e, which must not be odd. The name stays, and so does the index
+// of a directory.
 func (e *entry) put(st stat) {
 	e.mtime, e.ctime, e.inode, e.mode = st.mtime, st.ctime, st.inode, st.mode
 	if !st.mode.IsDir() {
@@ -125,6 +128,7 @@ func (e *entry) put(st stat) {
 	}
 }
 
+// name returns the name of the entry at i.
 func (d *directory) name(i int) string {
 	from := uint32(0)
 	if i > 0 {
@@ -135,7 +139,7 @@ func (d *directory) name(i int) string {
 
 func (e *entry) nameEnd() uint32 { return e.end &^ (isOdd | isLinked) }
 
-// kids returns the directories in d, in their order.
+// kids returns the directories in d, sorted by name.
 func (d *directory) kids() []*directory {
 	if d.dirs == nil {
 		return nil
@@ -143,13 +147,14 @@ func (d *directory) kids() []*directory {
 	return *d.dirs
 }
 
-// index returns where name is, or would be.
+// index returns the place of name in d.entries, and whether it is there; if not, the
+// place is where it would be inserted.
 func (d *directory) index(name string) (int, bool) {
 	i := sort.Search(len(d.entries), func(i int) bool { return d.name(i) >= name })
 	return i, i < len(d.entries) && d.name(i) == name
 }
 
-// err says why the directory's entries could not be read.
+// err returns why some or all of the directory's entries could not be read.
 func (d *directory) err() error {
 	if d.odd == nil {
 		return nil
@@ -157,18 +162,18 @@ func (d *directory) err() error {
 	return d.odd.err
 }
 
-// pruned reports whether nobody looked into d.
+// pruned reports whether d was not read, since nothing below it matters.
 func (d *directory) pruned() bool { return d.odd == unseen }
 
-// same reports whether two entries of one name say the same, apart from what is
-// in a directory.
+// same reports whether two entries of the same name have the same metadata. What
+// is in a directory does not count.
 func (it item) same(o item) bool {
 	if it.dir == nil || o.dir == nil {
 		return it.stat == o.stat && it.odd == o.odd
 	}
-	// The rest changes whenever a name in the directory does, and reaches no
-	// build. The time of the last change of anything does too; but it is all that
-	// tells of a change to an extended attribute, which is sent.
+	// The mtime and inode of a directory reach no build, so they do not count. Its
+	// ctime does, although it moves with every entry that comes or goes: nothing
+	// else tells of a change to an extended attribute, which is sent.
 	return it.mode == o.mode && it.ctime == o.ctime && sameError(it.dir.err(), o.dir.err())
 }
 
@@ -176,18 +181,20 @@ func sameError(a, b error) bool {
 	return a == nil && b == nil || a != nil && b != nil && a.Error() == b.Error()
 }
 
-// pairs yields the entries of two directories by name, in order; the zero item
-// stands for one that is not there.
+// pairs yields the entries of two directories by name, in order. Where only one of
+// them has a name, the other's item is zero.
 func pairs(a, b *directory) iter.Seq2[item, item] {
 	return func(yield func(item, item) bool) { eachPair(a, b, nil, yield) }
 }
 
-// differing yields those of pairs that are not plainly the same.
+// differing yields the pairs that are not [directory.plainlySame]. Some of them may
+// still turn out to be equal.
 func differing(a, b *directory) iter.Seq2[item, item] {
 	return func(yield func(item, item) bool) { eachPair(a, b, a.plainlySame, yield) }
 }
 
-// plainlySame reports whether the entry at i in d is that at j in o, names apart.
+// plainlySame reports whether the entry at i in d equals the one at j in o, as far as
+// that can be told without unpacking them. Their names are not compared.
 func (d *directory) plainlySame(o *directory, i, j int) bool {
 	a, b := &d.entries[i], &o.entries[j]
 	switch {
@@ -199,8 +206,9 @@ func (d *directory) plainlySame(o *directory, i, j int) bool {
 	return a.size == b.size && (a.end|b.end)&isOdd == 0
 }
 
+// eachPair is pairs without those of which skip, if not nil, returns true.
 func eachPair(a, b *directory, skip func(b *directory, i, j int) bool, yield func(item, item) bool) {
-	alike := a.names == b.names
+	alike := a.names == b.names // so far all names were the same, and their strings are equal
 	for i, j := 0, 0; i < len(a.entries) || j < len(b.entries); {
 		order := 0
 		switch {
@@ -209,7 +217,7 @@ func eachPair(a, b *directory, skip func(b *directory, i, j int) bool, yield fun
 		case j == len(b.entries):
 			order = -1
 		case alike && i == j && a.entries[i].nameEnd() == b.entries[j].nameEnd():
-			// Nearly always only stats have changed.
+			// The usual case: only stats differ, and no name has to be compared.
 		default:
 			alike = false
 			order = strings.Compare(a.name(i), b.name(j))
@@ -233,8 +241,8 @@ func eachPair(a, b *directory, skip func(b *directory, i, j int) bool, yield fun
 	}
 }
 
-// pack fills d with drafts, which it sorts by name. err says why there may be
-// others.
+// pack fills d with drafts, which it sorts by name. err is why drafts may be
+// incomplete, or nil.
 func (d *directory) pack(drafts []draft, err error) {
 	slices.SortFunc(drafts, func(a, b draft) int { return strings.Compare(a.name, b.name) })
 	names := 0
@@ -249,8 +257,8 @@ func (d *directory) pack(drafts []draft, err error) {
 	p.fill(d, err)
 }
 
-// A packer fills a directory with entries, which come in the order of their
-// names.
+// A packer collects the entries of a directory, which have to be added in the order
+// of their names.
 type packer struct {
 	names   strings.Builder
 	entries []entry
@@ -258,13 +266,15 @@ type packer struct {
 	odd     []oddEntry
 }
 
-// newPacker makes room for a number of entries and the bytes of their names.
+// newPacker returns a packer with room for a number of entries, whose names have a
+// total length in bytes.
 func newPacker(entries, names int) *packer {
 	p := &packer{entries: make([]entry, 0, entries)}
 	p.names.Grow(names)
 	return p
 }
 
+// add appends an entry; dir is its contents if it is a directory.
 func (p *packer) add(name string, st stat, odd oddity, dir *directory) {
 	p.names.WriteString(name)
 	e := entry{end: uint32(p.names.Len())}
@@ -280,7 +290,7 @@ func (p *packer) add(name string, st stat, odd oddity, dir *directory) {
 	p.entries = append(p.entries, e)
 }
 
-// fill puts the entries into d. err says why there may be others.
+// fill moves the entries into d. err is why they may be incomplete, or nil.
 func (p *packer) fill(d *directory, err error) {
 	d.names, d.entries = p.names.String(), p.entries
 	if len(p.dirs) > 0 {
@@ -292,6 +302,7 @@ func (p *packer) fill(d *directory, err error) {
 	}
 }
 
+// countFiles returns the number of entries below d that are not directories.
 func countFiles(d *directory) int {
 	n := len(d.entries) - len(d.kids())
 	for _, sub := range d.kids() {

@@ -5,10 +5,10 @@ import (
 	"path"
 )
 
-// NewTree returns a tree of what is not on disk: the given entries below root,
-// an absolute path with links resolved. Of each, its path, mode, size and link
-// target; directories on the way need no entry of their own. It is for trees to
-// compute over, not to apply changes to.
+// NewTree returns a tree of the given entries, which need not be on disk. root is
+// an absolute path with links resolved. Of each entry the path, mode, size and
+// link target are used; parent directories need no entry of their own. The tree
+// is for computing selections: [Tree.Apply] on it would read the disk.
 func NewTree(root string, entries []Entry) *Tree {
 	a := assembly{".": &parts{dir: &directory{}}}
 	for _, e := range entries {
@@ -28,7 +28,7 @@ func NewTree(root string, entries []Entry) *Tree {
 	return &Tree{root: root, seq: 1, top: top, files: countFiles(top)}
 }
 
-// An assembly holds the directories of a tree in the making by path.
+// An assembly is a tree under construction: its directories by path.
 type assembly map[string]*parts
 
 // parts are a directory and what will be packed into it.
@@ -37,7 +37,7 @@ type parts struct {
 	list []draft
 }
 
-// directory returns the directory at name, and makes it if need be.
+// directory returns the directory at name, making it and its parents if needed.
 func (a assembly) directory(name string) *parts {
 	if d, ok := a[name]; ok {
 		return d

@@ -26,10 +26,10 @@ func TestNewTree(t *testing.T) {
 		"b-a -rw-r--r-- 1 ", "empty drwxr-xr-x 0 ", "link Lrwxrwxrwx 0 b/c",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Error(diff)
+		t.Errorf("entries (-want +got):\n%s", diff)
 	}
 	if tree.Root() != "/r" || tree.Files() != 5 {
-		t.Errorf("root %s, %d files", tree.Root(), tree.Files())
+		t.Errorf("root %s, %d files; want /r, 5", tree.Root(), tree.Files())
 	}
 	for _, name := range []string{"b", "b-a", "b/c/e", "b/c-d", "."} {
 		if _, ok := tree.Lookup(name); !ok {

@@ -9,18 +9,18 @@ import (
 	"github.com/stokerd/stoker/context/ignore"
 )
 
-// A filter says what the ignore file leaves of a context, and what of that the
-// builder asks for. It decides as BuildKit's own filter does (fsutil:
-// filterFS.Walk), which tests hold it against. It is immutable.
+// A filter decides which files the ignore file leaves in a context, and which of
+// those the builder asks for. It gives the answers of BuildKit's own filter
+// (fsutil: filterFS.Walk); tests compare the two. It is immutable.
 type filter struct {
 	exclude *ignore.Matcher
-	include []*ignore.Matcher // one a request; nil asks for everything
+	include []*ignore.Matcher // one per request; nil asks for everything
 
-	patterns [][]string // of include
+	patterns [][]string // what include was compiled from
 }
 
-// newFilter returns the filter for the requests, links in files followed: old
-// itself if it says the same.
+// newFilter returns the filter for the requests, whose paths are resolved through
+// the links in files. It returns old, which may be nil, if the result is the same.
 func newFilter(exclude *ignore.Matcher, files fsutil.FS, requests []dockerfile.Request, old *filter) (*filter, error) {
 	f := &filter{exclude: exclude}
 	for _, r := range requests {
@@ -46,13 +46,13 @@ func newFilter(exclude *ignore.Matcher, files fsutil.FS, requests []dockerfile.R
 	return f, nil
 }
 
-// A place is a directory that a walk is in.
+// A place is a filter's state in one directory of a walk.
 type place struct {
 	exclude ignore.State
-	include []ignore.State // parallel to filter.include; unused where that is nil
+	include []ignore.State // parallel to filter.include; zero where that is nil
 }
 
-// root is the place of the context's root.
+// root returns the place of the context's root.
 func (f *filter) root() place {
 	p := place{exclude: f.exclude.Root(), include: make([]ignore.State, len(f.include))}
 	for i, m := range f.include {
@@ -77,10 +77,11 @@ func (f *filter) enter(p place, name string) place {
 	return next
 }
 
-// An outcome is what becomes of an entry.
+// An outcome is what a filter decides about an entry.
 type outcome struct {
-	in, sent bool // it is in the context; it is sent
-	withheld bool // it is in there without its content
+	in       bool // it is in the effective context
+	sent     bool // the builder asks for it
+	withheld bool // it is sent without its content: see File.Withheld
 }
 
 // file returns the outcome for a file called name in p.
@@ -98,7 +99,7 @@ func (f *filter) file(p place, name string) outcome {
 	return o
 }
 
-// bytes returns how much content a file comes with.
+// bytes returns how many bytes of content a file with this outcome and stat adds.
 func (o outcome) bytes(st *stat) int64 {
 	if o.withheld || !st.mode.IsRegular() {
 		return 0
@@ -106,16 +107,16 @@ func (o outcome) bytes(st *stat) int64 {
 	return st.size
 }
 
-// visited reports whether a request's own walk comes to the directory p, and
-// whether one asks for the directory itself.
-func (f *filter) visited(p place) (asked, wanted bool) {
+// visited reports whether the walk for any request enters the directory at p, and
+// whether any request asks for the directory itself.
+func (f *filter) visited(p place) (entered, wanted bool) {
 	for i, m := range f.include {
 		if m == nil {
 			return true, true
 		}
 		missed := p.include[i].Missed()
-		asked = asked || !missed
+		entered = entered || !missed
 		wanted = wanted || !missed && p.include[i].Matched()
 	}
-	return asked, wanted
+	return entered, wanted
 }

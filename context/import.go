@@ -7,18 +7,20 @@ import (
 	"strings"
 )
 
-// An Import is a cache that is kept outside of the builder, and that builds look into.
+// An Import is a cache outside the builder that a build may take results from.
 type Import struct {
-	// Type is where it is kept: "registry", "local", "s3" and so on.
+	// Type is where the cache is kept: "registry", "local", "s3" and so on.
 	Type string
-	// Ref is the image that a registry keeps it as; empty where it takes more than
-	// that to ask for it. What other types have to tell can be credentials.
+	// Ref is the image reference of a cache in a registry. It is empty for a registry
+	// that needs more than a reference, and for all other types: their attributes may
+	// be credentials, which an Import never holds.
 	Ref string
 }
 
-// NewImports returns the cache with the attributes that `--cache-from` gives, or none
-// where the client leaves it out: GitHub's is there for what runs on GitHub, which env
-// tells (buildx: build.CreateCaches).
+// NewImports returns the import that the attributes of a `--cache-from` describe, as a
+// list of one. The list is empty if buildx would drop it: a GitHub cache (type "gha")
+// needs a token, which env has only in a GitHub workflow (buildx: build.CreateCaches).
+// Attributes without a type are an error.
 func NewImports(attrs, env map[string]string) ([]Import, error) {
 	i := Import{Type: attrs["type"]}
 	switch i.Type {
@@ -36,8 +38,8 @@ func NewImports(attrs, env map[string]string) ([]Import, error) {
 	return []Import{i}, nil
 }
 
-// ParseImports reads a value of `--cache-from`: names of images, or the attributes of
-// one cache (buildx: buildflags.ParseCacheEntry).
+// ParseImports parses a value of `--cache-from` as [ParseCaches] does, and returns the
+// imports that it describes (see [NewImports]).
 func ParseImports(text string, env map[string]string) ([]Import, error) {
 	caches, err := ParseCaches(text)
 	if err != nil {
@@ -54,8 +56,10 @@ func ParseImports(text string, env map[string]string) ([]Import, error) {
 	return list, nil
 }
 
-// ParseCaches reads a value of `--cache-from` or `--cache-to`: names of images, or the
-// attributes of one cache, its type among them.
+// ParseCaches parses a value of `--cache-from` or `--cache-to`, which is either a list
+// of image references or the attributes of one cache, as NAME=VALUE (buildx:
+// buildflags.ParseCacheEntry). It returns the attributes of each cache by lower-case
+// name; "type" is always among them.
 func ParseCaches(text string) ([]map[string]string, error) {
 	if text == "" {
 		return nil, nil

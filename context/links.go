@@ -5,24 +5,24 @@ import (
 	"path/filepath"
 )
 
-// hardLinks are the files that an effective context holds under several names:
-// all but the first one add no bytes (fsutil: setUnixOpt). Which one is first is
-// no matter of one directory, so that summaries leave it out; this corrects them.
-// It is immutable.
+// hardLinks are the files that an effective context holds under several names. Only
+// the first name of a walk adds bytes (fsutil: setUnixOpt). A summary of a single
+// directory cannot know which name is the first, so it counts all of them in full;
+// context and sent are what to subtract. It is immutable.
 type hardLinks struct {
 	groups map[uint64]*linkGroup // by inode
-	// What the summaries count too much.
+	// Bytes that the summaries count too much, in the context and in the sent set.
 	context, sent int64
 }
 
-// A linkGroup is a file with several names.
+// A linkGroup is a file with several names in the context.
 type linkGroup struct {
-	linked bool     // so said the first name when it was looked at
+	linked bool     // stat.linked of the first name
 	names  []string // in the order of a walk
 }
 
-// repeats reports whether path is a further name of a file of the context, and
-// sent as a link to the first one.
+// repeats reports whether the file at path, with stat st, is sent as a hard link to
+// another name of it that came before.
 func (h *hardLinks) repeats(st *stat, path string) bool {
 	if !st.mode.IsRegular() {
 		return false
@@ -31,30 +31,31 @@ func (h *hardLinks) repeats(st *stat, path string) bool {
 	return g != nil && g.names[0] != path && g.repeated(st)
 }
 
-// repeated reports whether a name is sent as a link to the group's first one.
-// Either one's word that there are several will do: no event tells of a change to
-// the other's.
+// repeated reports whether a later name with stat st is sent as a link to the first.
+// It is enough if either of the two was seen to have several names: when a name is
+// added under one path, no event refreshes the stat of the other.
 func (g *linkGroup) repeated(st *stat) bool { return st.linked || g.linked }
 
-// concerns reports whether a change of it may be one of the names that a file has.
+// concerns reports whether adding, removing or changing the item may change which
+// files have several names, or which names they have.
 func (h *hardLinks) concerns(it item) bool {
 	return it.entry != nil && it.mode.IsRegular() && (it.linked || h.groups[it.inode] != nil)
 }
 
-// Up to so many files that are sent, of so many in the context, are all looked at each
-// time: that takes some milliseconds.
+// Up to these limits [Local.Moved] checks every file that is sent, which takes some
+// milliseconds.
 const (
-	mostSwept  = 1000
-	mostAround = 20_000
+	maxSweptSent    = 1000   // files that are sent
+	maxSweptContext = 20_000 // files in the context, all of which may have to be passed over
 )
 
-// Moved yields the paths of files that are not on the disk as l has them though no event
-// of theirs tells of it: those with several names, where a change was made by another
-// one, and, where few files are sent, any of these. Who writes to a file that is mapped
-// into memory raises no event (inotify(7)), nor does another machine that has the folder,
-// too.
+// Moved yields the paths of files that differ on disk from what l has, although no event
+// may have told of it. It checks the files with several names, since a change through one
+// name raises no event for the others. If few files are sent it checks all of those, too:
+// a write through a memory mapping raises no event (inotify(7)), nor does a write by
+// another machine that shares the folder.
 func (l *Local) Moved() iter.Seq[string] {
-	sweeps := l.Sent.Files <= mostSwept && l.Context.Files <= mostAround
+	sweeps := l.Sent.Files <= maxSweptSent && l.Context.Files <= maxSweptContext
 	into := func(s *summary) bool { return s.linked > 0 || sweeps && s.sentFiles > 0 }
 	return func(yield func(string) bool) {
 		l.walk(into, func(dir string, it item, o outcome) bool {
@@ -67,7 +68,7 @@ func (l *Local) Moved() iter.Seq[string] {
 	}
 }
 
-// newHardLinks looks through the context.
+// newHardLinks finds the files with several names in l's context.
 func newHardLinks(l *Local) *hardLinks {
 	h := &hardLinks{groups: map[uint64]*linkGroup{}}
 	if l.top.linked == 0 {
@@ -79,7 +80,7 @@ func newHardLinks(l *Local) *hardLinks {
 		}
 		return true
 	})
-	sent := map[uint64]bool{} // linked of the first name that is sent
+	sent := map[uint64]bool{} // by inode: stat.linked of the first name that is sent
 	l.walk(nil, func(dir string, it item, o outcome) bool {
 		g := h.groups[it.inode]
 		if g == nil || !it.mode.IsRegular() {
@@ -110,7 +111,7 @@ func newHardLinks(l *Local) *hardLinks {
 	return h
 }
 
-// names lists all names of files that have several.
+// names returns the names of all files that have several.
 func (h *hardLinks) names() []string {
 	var list []string
 	for _, g := range h.groups {

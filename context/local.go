@@ -14,15 +14,16 @@ import (
 	"github.com/stokerd/stoker/context/ignore"
 )
 
-// A Local is a selection of one directory. It is a picture of the tree that it
-// was made of, and costs no more than what it does not share with the one
-// before: its files are listed when somebody asks for them.
+// A Local is the part of a selection that lies in one local directory: the build
+// context or a named one. It shows one moment, that of the tree it was computed
+// from, and shares memory with the selections before it. Its files are listed
+// only when asked for. It is immutable.
 type Local struct {
-	Name   string // dockerfile.MainContext or the named context's
-	Root   string // absolute; "" for a remote context
-	Ignore *ignore.File
-	// Context is the effective context, Sent what of it the builder asks for.
-	Context, Sent Size
+	Name    string // dockerfile.MainContext, or the name of a named context
+	Root    string // absolute; "" for a remote context, which has no files here
+	Ignore  *ignore.File
+	Context Size // the effective context
+	Sent    Size // the part of it that the builder asks for
 
 	matcher *ignore.Matcher // of Ignore
 	filter  *filter
@@ -34,18 +35,18 @@ type Local struct {
 // A File is an entry of an effective context.
 type File struct {
 	Entry
-	// Bytes is what the file adds: 0 for a directory, a link, a further name of
-	// a file that was listed before, and one that is withheld.
+	// Bytes is the content that the file adds to the context: 0 for a directory, a
+	// link, a further name of a file that came before, and a withheld file.
 	Bytes int64
-	// Withheld says that BuildKit's client lists the file and does not open it:
-	// it arrives empty (ignore: Matcher.Withheld).
+	// Withheld says that BuildKit's client lists the file but does not open it, so
+	// that it arrives empty (see [ignore.Matcher.Withheld]).
 	Withheld bool
 	Sent     bool
-	Steps    []int // indexes into Plan.Steps of the steps that take it
+	Steps    []int // the steps that take it, as indexes into Plan.Steps
 }
 
-// update returns l as the trees of views show it now. What is the same as
-// before is taken over from l; all of it if nothing changed.
+// update returns l as the trees of views show it now. It reuses what did not
+// change, and returns l itself if nothing did.
 func (l Local) update(ctx context.Context, plan *dockerfile.Plan, views Views) (Local, error) {
 	tree, sub, err := views(l.Root)
 	if err != nil {
@@ -77,7 +78,8 @@ func (l Local) update(ctx context.Context, plan *dockerfile.Plan, views Views) (
 	return l, nil
 }
 
-// fill selects what f leaves of top.
+// fill selects the files of top with f, starting from l's summaries if they were
+// made with the same filter.
 func (l *Local) fill(ctx context.Context, top *directory, f *filter) error {
 	old := l.top
 	if f != l.filter {
@@ -97,8 +99,8 @@ func (l *Local) fill(ctx context.Context, top *directory, f *filter) error {
 	return nil
 }
 
-// relinked reports whether what differs between two summaries may change which
-// names a file has.
+// relinked reports whether the names of a file with several names may have changed
+// from the summary old to next.
 func (l *Local) relinked(old, next *summary) bool {
 	h := l.links
 	if old.linked == 0 && next.linked == 0 {
@@ -112,9 +114,10 @@ func (l *Local) relinked(old, next *summary) bool {
 	return false
 }
 
-// walk calls fn for all of the context, parents before children, with the
-// directory's path and a slash behind it, until fn returns false. It goes past
-// directories of which into says no.
+// walk calls fn for every entry of the context, parents before children, until fn
+// returns false. dir is the path of the entry's directory, with a slash at its end
+// or empty for the root. If into is not nil, walk skips the contents of directories
+// for which it returns false.
 func (l *Local) walk(into func(*summary) bool, fn func(dir string, it item, o outcome) bool) {
 	if l.top != nil {
 		w := walker{filter: l.filter, into: into, fn: fn}
@@ -122,12 +125,14 @@ func (l *Local) walk(into func(*summary) bool, fn func(dir string, it item, o ou
 	}
 }
 
+// A walker is one run of [Local.walk].
 type walker struct {
 	filter *filter
 	into   func(*summary) bool
 	fn     func(dir string, it item, o outcome) bool
 }
 
+// directory walks what is below s, and reports whether to go on.
 func (w *walker) directory(dir string, s *summary, p place) bool {
 	if w.into != nil && !w.into(s) {
 		return true
@@ -161,6 +166,7 @@ func (l Local) All() iter.Seq[File] {
 	}
 }
 
+// file returns the item at the path name, for which the filter decided o.
 func (l *Local) file(name string, it item, o outcome) File {
 	f := File{Entry: it.public(name), Bytes: o.bytes(&it.stat), Sent: o.sent, Withheld: o.withheld && it.mode.IsRegular()}
 	if l.links.repeats(&it.stat, name) {
@@ -172,7 +178,8 @@ func (l *Local) file(name string, it item, o outcome) File {
 	return f
 }
 
-// Lookup returns the file at name in the effective context.
+// Lookup returns the file at the path name in the effective context, and whether
+// there is one.
 func (l Local) Lookup(name string) (File, bool) {
 	if l.top == nil {
 		return File{}, false
@@ -203,9 +210,9 @@ func (l Local) Lookup(name string) (File, bool) {
 	}
 }
 
-// Since returns the paths, in no order, at which a file of l is not what it was
-// in old, an earlier selection of the same context; false if that may be so for
-// any path. The work follows what the two do not share.
+// Since returns the paths, in no order, at which l differs from old, an earlier
+// selection of the same context. It returns false if any path may differ, since
+// the filter or the steps are others now. It skips what the two share.
 func (l Local) Since(old Local) ([]string, bool) {
 	if l.filter != old.filter || l.takers != old.takers || (l.top == nil) != (old.top == nil) {
 		return nil, false
@@ -223,8 +230,8 @@ func (l Local) Since(old Local) ([]string, bool) {
 	return list, true
 }
 
-// Explain returns which lines of the ignore file match name, and which one
-// decides.
+// Explain returns which lines of the ignore file match the path name, and which
+// one decides. The file need not exist.
 func (l Local) Explain(name string) ignore.Decision {
 	if l.matcher == nil {
 		return ignore.Decision{}
@@ -232,15 +239,16 @@ func (l Local) Explain(name string) ignore.Decision {
 	return l.matcher.Explain(name)
 }
 
-// Ignores reports whether the ignore file leaves name out.
+// Ignores reports whether the ignore file leaves out the path name.
 func (l Local) Ignores(name string) bool { return l.matcher != nil && l.matcher.Ignored(name) }
 
-// maxLinks is how many links BuildKit follows on one path (cache/contenthash:
-// defaultMaxLinks).
+// maxLinks is how many links BuildKit follows in one path (BuildKit:
+// cache/contenthash, defaultMaxLinks).
 const maxLinks = 255
 
-// Resolve returns what a COPY or a bind mount of name finds among the files that
-// were sent: links on the way are followed, and cannot lead out of the context.
+// Resolve returns the file that a COPY or a bind mount of the path name finds among
+// the files that were sent. It follows links, which cannot lead out of the context.
+// For the root it returns a zero File and true.
 func (l Local) Resolve(name string) (File, bool) {
 	var at File
 	rest := strings.TrimPrefix(path.Clean("/"+name), "/")
@@ -268,7 +276,8 @@ func (l Local) Resolve(name string) (File, bool) {
 	return at, true
 }
 
-// unreadable names the mend for a directory that the build would stumble on.
+// unreadable turns an error of the file system, about a file that the build would
+// fail on, into an [UnreadableError].
 func (l *Local) unreadable(err error) error {
 	var pe *fs.PathError
 	if !errors.As(err, &pe) {
@@ -281,8 +290,8 @@ func (l *Local) unreadable(err error) error {
 	return &UnreadableError{Root: l.Root, Path: name, Err: pe.Err}
 }
 
-// An UnreadableError is a file or directory of the effective context that
-// cannot be read. BuildKit's client fails on it.
+// An UnreadableError reports a file or directory of the effective context that
+// cannot be read. A build would fail on it in BuildKit's client.
 type UnreadableError struct {
 	Root string
 	Path string // relative to Root
@@ -295,7 +304,7 @@ func (e *UnreadableError) Error() string {
 
 func (e *UnreadableError) Unwrap() error { return e.Err }
 
-// Hint names the mend.
+// Hint says what the user can do about it.
 func (e *UnreadableError) Hint() string {
 	return fmt.Sprintf("make it readable, or add %q to the ignore file", e.Path)
 }

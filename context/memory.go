@@ -8,15 +8,16 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
-// A memory notes what a resolver was asked, and what it knew.
+// A memory is a resolver that records what it is asked and what the resolver that it
+// wraps answers. It is safe for concurrent use.
 type memory struct {
-	dockerfile.Resolver // nil knows nothing
+	dockerfile.Resolver // nil knows no image
 
 	mu     sync.Mutex // guards images
 	images []knownImage
 }
 
-// A knownImage is what was known of an image; the zero Image for nothing.
+// A knownImage is a recorded answer. Image is zero if nothing was known.
 type knownImage struct {
 	ref, platform string
 	dockerfile.Image
@@ -34,8 +35,8 @@ func (m *memory) Resolve(ctx context.Context, ref, platform string) (dockerfile.
 	return image, err
 }
 
-// Current reports whether r knows of the base images, and of what is to build, what
-// it knew when s was computed.
+// Current reports whether s would be computed alike now, as far as r is concerned: r
+// answers for every base image as it did then, and describes the same worker.
 func (s *Selection) Current(ctx context.Context, r dockerfile.Resolver) bool {
 	if !s.worker.Equal(dockerfile.WorkerOf(r)) {
 		return false

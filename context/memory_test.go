@@ -11,8 +11,8 @@ import (
 	"github.com/stokerd/stoker/context/ignore"
 )
 
-// largeTree makes a tree of some million files without a disk. Names have 16 to
-// 20 bytes.
+// largeTree makes a tree of so many files in memory, inDir of them in each
+// directory. Names have 16 to 20 bytes.
 func largeTree(files, inDir int) *Tree {
 	made := 0
 	top := newPacker(0, 0)
@@ -39,7 +39,7 @@ func largeTree(files, inDir int) *Tree {
 	return t
 }
 
-// setAllSums notes a sum for every file.
+// setAllSums sets a sum for every file.
 func setAllSums(d *directory) {
 	for i := range d.entries {
 		if it := d.item(i); it.dir != nil {
@@ -50,8 +50,8 @@ func setAllSums(d *directory) {
 	}
 }
 
-// selections makes those of two definitions, one that takes all and one that
-// takes a part.
+// selections returns the selections of two definitions, one that takes all of the
+// tree and one that takes a part.
 func selections(tb testing.TB, tree *Tree) []*Local {
 	tb.Helper()
 	m, err := ignore.NewMatcher(ninety(tb))
@@ -87,8 +87,8 @@ func ninety(tb testing.TB) *ignore.File {
 	return text
 }
 
-// measure returns the live heap a file of a tree, with all sums, and of the
-// selections of two definitions.
+// measure returns the bytes of live heap per file that a tree takes, its sums, and
+// the selections of two definitions.
 func measure(tb testing.TB, files int) (tree, sums, selected float64) {
 	before := liveHeap()
 	t := largeTree(files, 12)
@@ -106,8 +106,8 @@ func measure(tb testing.TB, files int) (tree, sums, selected float64) {
 	return float64(plain-before) / n, float64(summed-plain) / n, float64(after-summed) / n
 }
 
-// TestMemory holds the daemon to what a file may cost. Manifests and the watcher's
-// tables have tests of their own, and a benchmark sums up all (internal/bench).
+// TestMemory bounds the memory that a file takes. Manifests and the watcher's tables
+// have tests of their own, and a benchmark measures all of them (internal/bench).
 func TestMemory(t *testing.T) {
 	tree, sums, selected := measure(t, 100_000)
 	t.Logf("bytes a file: tree %.1f, sums %.1f, two selections %.1f", tree, sums, selected)

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestScanOpensNothingPruned has the kernel tell which directories are opened.
+// TestScanOpensNothingPruned asks inotify which directories were opened.
 func TestScanOpensNothingPruned(t *testing.T) {
 	root := t.TempDir()
 	for _, name := range []string{"node_modules/a/b.js", "web/node_modules/c/d.js", "src/c.js"} {

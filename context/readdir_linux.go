@@ -17,23 +17,23 @@ const direntBuffer = 32 << 10
 
 var direntBuffers = sync.Pool{New: func() any { return new([direntBuffer]byte) }}
 
-// dirents are what a directory lists: names and what kind of file each is, as
-// getdents tells, the names in one string.
+// dirents are the names in a directory, and the kind of each, as getdents reports
+// them. The names share one buffer.
 type dirents struct {
 	text  []byte
 	names []dirent
 }
 
 type dirent struct {
-	from, to int // in text
-	kind     byte
+	from, to int  // the name is dirents.text[from:to]
+	kind     byte // DT_DIR and so on
 }
 
 // readDirectory appends the entries of the directory at name to drafts, in no
-// order, with the fewest system calls: the names from getdents, a stat by name
-// relative to the open directory, and none for a directory that p prunes. An
-// entry that vanishes meanwhile is left out; an error comes with what could be
-// read.
+// particular order. It makes as few system calls as it can: getdents for the
+// names, then one fstatat each, and none for a directory that p prunes. An entry
+// that disappears meanwhile is left out. An error is returned together with what
+// could be read.
 func readDirectory(name string, p Pruner, drafts []draft) ([]draft, error) {
 	fd, err := open(name)
 	if err != nil {
@@ -73,6 +73,7 @@ func readDirectory(name string, p Pruner, drafts []draft) ([]draft, error) {
 	return drafts, readErr
 }
 
+// open opens a directory, and retries when a signal interrupts that.
 func open(name string) (int, error) {
 	for {
 		fd, err := unix.Open(name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
@@ -82,7 +83,7 @@ func open(name string) (int, error) {
 	}
 }
 
-// read takes in all names of the directory that fd has open.
+// read appends the names in the directory that is open as fd.
 func (l *dirents) read(fd int) error {
 	buf := direntBuffers.Get().(*[direntBuffer]byte)
 	defer direntBuffers.Put(buf)
@@ -98,8 +99,9 @@ func (l *dirents) read(fd int) error {
 	}
 }
 
-// parse reads a run of linux_dirent64: inode and offset (8 bytes each), the
-// record's length (2), the kind (1), and the name up to a zero byte.
+// parse appends the names in buf, a run of linux_dirent64 records. Each holds the
+// inode and an offset (8 bytes each), the record's length (2), the kind (1), and
+// the name with a zero byte behind it.
 func (l *dirents) parse(buf []byte) {
 	const nameAt = int(unsafe.Offsetof(unix.Dirent{}.Name))
 	for len(buf) > nameAt {
@@ -119,7 +121,7 @@ func (l *dirents) parse(buf []byte) {
 	}
 }
 
-// read fills in what the system knows of the entry in the directory fd.
+// read fills in the metadata of the entry d.name in the directory fd.
 func (d *draft) read(fd int) error {
 	var sys unix.Stat_t
 	for {
@@ -152,7 +154,8 @@ func (d *draft) read(fd int) error {
 	return nil
 }
 
-// readlink returns the target of a link; size is what lstat said of its length.
+// readlink returns the target of the link name in the directory fd. size is the
+// length that lstat reported, which some file systems get wrong.
 func readlink(fd int, name string, size int) (string, error) {
 	for size = max(size, 63); ; size *= 2 {
 		buf := make([]byte, size+1)

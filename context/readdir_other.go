@@ -10,8 +10,8 @@ import (
 )
 
 // readDirectory appends the entries of the directory at name to drafts, in no
-// order. An entry that vanishes meanwhile is left out; an error comes with what
-// could be read.
+// particular order. An entry that disappears meanwhile is left out. An error is
+// returned together with what could be read.
 func readDirectory(name string, _ Pruner, drafts []draft) ([]draft, error) {
 	f, err := os.Open(name)
 	if err != nil {

@@ -8,9 +8,9 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
-// untaken lists the sources for which BuildKit must fail: those without
-// wildcards of which nothing is taken, directories in which a wildcard has
-// nothing to look through, and links to nowhere that it matches.
+// untaken lists the sources on which a build must fail: paths without wildcards
+// that do not exist, wildcards whose parent directory does not exist, and broken
+// links that a wildcard matches.
 func untaken(s *Selection) []string {
 	var list []string
 	for i, step := range s.Plan.Steps {
@@ -40,6 +40,7 @@ func untaken(s *Selection) []string {
 	return list
 }
 
+// brokenMatches lists the broken links that the wildcards of take match.
 func brokenMatches(s *Selection, take dockerfile.Take) []string {
 	var list []string
 	for _, l := range s.Locals() {
@@ -55,8 +56,8 @@ func brokenMatches(s *Selection, take dockerfile.Take) []string {
 	return list
 }
 
-// doubtful reports whether --parents matches a link to nowhere, or --exclude leaves one
-// in: BuildKit follows some of those and fails, and others not (BuildKit: contenthash,
+// doubtful reports whether --parents matches a broken link, or --exclude leaves one in.
+// BuildKit fails on some of those and not on others (BuildKit: cache/contenthash,
 // Checksum with patterns).
 func doubtful(s *Selection) bool {
 	for i, step := range s.Plan.Steps {
@@ -69,7 +70,7 @@ func doubtful(s *Selection) bool {
 	return false
 }
 
-// takesBroken reports whether a step takes a link to nowhere of a local.
+// takesBroken reports whether a step takes a broken link of the context named local.
 func takesBroken(s *Selection, local string, step int) bool {
 	for _, l := range s.Locals() {
 		for f := range l.All() {
@@ -81,7 +82,8 @@ func takesBroken(s *Selection, local string, step int) bool {
 	return false
 }
 
-// takenBy reports whether a step takes a folder of a local, or anything in it.
+// takenBy reports whether a step takes the directory dir of the context named local, or
+// anything in it.
 func takenBy(s *Selection, local, dir string, step int) bool {
 	for _, l := range s.Locals() {
 		for f := range l.All() {
@@ -93,6 +95,7 @@ func takenBy(s *Selection, local, dir string, step int) bool {
 	return false
 }
 
+// taken reports whether the path of take, which has no wildcards, exists in its context.
 func taken(s *Selection, take dockerfile.Take) bool {
 	for _, l := range s.Locals() {
 		if l.Name == take.Local {

@@ -13,15 +13,16 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// A Pruner stands for a directory, and says which of those in it need not be
-// read. It goes along with a walk, so that each directory is decided by its name
-// alone. It must be safe for concurrent use; nil prunes nothing.
+// A Pruner says which directories need not be read. A value is for one directory,
+// and Enter leads to those in it, so that a decision needs only a name and not a
+// path. It must be safe for concurrent use. A nil Pruner prunes nothing.
 type Pruner interface {
-	// Enter reports whether nothing at or below the directory called name can
-	// matter. If it can, below stands for that directory.
+	// Enter reports in prune whether nothing at or below the directory name can
+	// matter. If prune is false, below is the Pruner for that directory.
 	Enter(name string) (below Pruner, prune bool)
 }
 
+// enter is p.Enter for a Pruner that may be nil.
 func enter(p Pruner, name string) (Pruner, bool) {
 	if p == nil {
 		return nil, false
@@ -29,10 +30,11 @@ func enter(p Pruner, name string) (Pruner, bool) {
 	return p.Enter(name)
 }
 
-// Scan pictures the files below root. The root's own links are resolved, links
-// below it never followed (fsutil: NewFS). A directory that cannot be read is
-// in the tree with its error: whether that matters is for the ignore file to
-// say. An error means that root itself cannot be read, or that ctx ended.
+// Scan returns a tree of the files below root. Links in the path of root are
+// resolved; links below it are never followed (fsutil: NewFS). A directory that
+// cannot be read is in the tree with its error, which does not matter if the
+// ignore file leaves it out. An error means that root itself cannot be read, or
+// that ctx ended.
 func Scan(ctx context.Context, root string, prune Pruner) (*Tree, error) {
 	resolved, err := filepath.EvalSymlinks(root)
 	if err != nil {
@@ -52,26 +54,27 @@ func Scan(ctx context.Context, root string, prune Pruner) (*Tree, error) {
 	return &Tree{root: resolved, seq: 1, top: top, files: countFiles(top)}, nil
 }
 
-// A scanner reads directories, several at a time, for one scan.
+// A scanner reads directories, several at a time, for one call of [Scan] or
+// [Tree.Apply]. The caller must call wait before it uses what was read.
 type scanner struct {
-	ctx    context.Context
+	ctx    context.Context // of that call
 	root   string
 	group  errgroup.Group
 	drafts sync.Pool // of *[]draft
 }
 
-// A draft is an entry that is yet to be sorted in.
+// A draft is an entry that is not yet packed into its directory.
 type draft struct {
 	name string
 	stat
 	odd     oddity
-	dir     *directory
-	below   Pruner // of a directory
-	entered bool   // below is known
+	dir     *directory // its contents, if it is a directory
+	below   Pruner     // for its contents, if entered
+	entered bool       // enter was called
 }
 
-// enter decides whether a directory is read. Of one that is not, nothing is
-// known but that it is there.
+// enter asks p whether the directory d is to be read, and sets d.dir. A directory
+// that is not read gets a fixed mode, since nothing else is known about it.
 func (d *draft) enter(p Pruner) {
 	if d.entered {
 		return
@@ -93,8 +96,8 @@ func newScanner(ctx context.Context, root string) *scanner {
 	return s
 }
 
-// wait returns when all directories are read, with ctx's error if it ended
-// before that.
+// wait returns when all directories are read, or with ctx's error if that ended
+// first. No goroutine of the scanner is left then.
 func (s *scanner) wait() error {
 	if err := s.group.Wait(); err != nil {
 		return err
@@ -102,14 +105,15 @@ func (s *scanner) wait() error {
 	return s.ctx.Err()
 }
 
-// read returns the directory at rel. Directories below it may still be filled
-// in by other goroutines until wait returns.
+// read returns the directory at rel. Other goroutines may still be filling in the
+// directories below it until wait returns.
 func (s *scanner) read(rel string, p Pruner) *directory {
 	d := &directory{}
 	s.fill(d, rel, p)
 	return d
 }
 
+// fill reads the directory at rel into d, and those below it.
 func (s *scanner) fill(d *directory, rel string, p Pruner) {
 	if s.ctx.Err() != nil {
 		return
@@ -117,7 +121,7 @@ func (s *scanner) fill(d *directory, rel string, p Pruner) {
 	buf := s.drafts.Get().(*[]draft)
 	drafts, err := readDirectory(s.abs(rel), p, (*buf)[:0])
 	if rel != "." && missing(err) {
-		err = nil // since it was listed: nothing is in there
+		err = nil // it was removed since it was listed, so it is empty
 	}
 	for i := range drafts {
 		if drafts[i].mode.IsDir() {
@@ -144,7 +148,7 @@ func (s *scanner) fill(d *directory, rel string, p Pruner) {
 	}
 }
 
-// descend reads a directory in a goroutine of its own if one is free.
+// descend is fill in a goroutine of its own, or in this one if all are busy.
 func (s *scanner) descend(d *directory, rel string, p Pruner) {
 	if !s.group.TryGo(func() error { s.fill(d, rel, p); return nil }) {
 		s.fill(d, rel, p)
@@ -153,7 +157,7 @@ func (s *scanner) descend(d *directory, rel string, p Pruner) {
 
 func (s *scanner) abs(rel string) string { return filepath.Join(s.root, filepath.FromSlash(rel)) }
 
-// join is path.Join for paths that are clean already.
+// join is path.Join for a clean dir and a single name.
 func join(dir, name string) string {
 	if dir == "." {
 		return name
@@ -161,7 +165,7 @@ func join(dir, name string) string {
 	return dir + "/" + name
 }
 
-// lstat returns what the system knows of the file itself.
+// lstat returns the metadata of the file at name, without following a link.
 func lstat(name string) (stat, oddity, error) {
 	fi, err := os.Lstat(name)
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 	"testing/synctest"
 )
 
-// A directory that goes between being listed and being read is no error: nothing
-// is in there. A root that is not there is one.
+// TestReadVanished: a directory that disappears between being listed and being read
+// is empty, and no error. A root that does not exist is one.
 func TestReadVanished(t *testing.T) {
 	root := t.TempDir()
 	if err := os.WriteFile(filepath.Join(root, "file"), nil, 0o644); err != nil {
@@ -29,7 +29,8 @@ func TestReadVanished(t *testing.T) {
 	}
 }
 
-// An enteredPruner says when a directory below is come to, and then waits.
+// An enteredPruner closes entered when the directory "below" is reached, and then
+// waits for release.
 type enteredPruner struct{ entered, release chan struct{} }
 
 func (p enteredPruner) Enter(name string) (Pruner, bool) {
@@ -40,8 +41,8 @@ func (p enteredPruner) Enter(name string) (Pruner, bool) {
 	return p, false
 }
 
-// TestApplyWaits looks again at a directory and at a name that no system takes:
-// Apply fails, and returns only when nothing reads any more.
+// TestApplyWaits applies a directory, and a name that is too long for any system.
+// Apply fails, and must return only when no goroutine is reading any more.
 func TestApplyWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		root := t.TempDir()
@@ -61,7 +62,7 @@ func TestApplyWaits(t *testing.T) {
 		<-p.entered
 		synctest.Wait()
 		if len(returned) > 0 {
-			t.Error("Apply returned while a directory was read")
+			t.Error("Apply returned while a directory was being read")
 		}
 		close(p.release)
 		if err := <-returned; err == nil {

@@ -12,43 +12,41 @@ import (
 	"github.com/stokerd/stoker/context/ignore"
 )
 
-// Size is a number of files (all that is not a directory) and their bytes; the
-// second name of a hard linked file adds no bytes.
+// Size is a number of files and the bytes of their content. Everything that is not
+// a directory counts as a file; a further name of a hard linked file adds no bytes.
 type Size struct {
 	Files int
 	Bytes int64
 }
 
-// A Selection is what a definition takes of the files on this machine: what
-// the ignore file leaves, what of it the builder asks for, and which step takes
-// which file.
+// A Selection says which files on this machine a definition uses: what the ignore
+// file leaves, which of that the builder asks for, and which step takes which file.
+// Make one with [Compute]. It is immutable.
 type Selection struct {
 	Definition Definition
 	Plan       *dockerfile.Plan
-	// Main is the build context itself. Named are the named contexts that are
-	// directories and that the build asks for.
-	Main  Local
-	Named []Local
+	Main       Local   // the build context
+	Named      []Local // the named contexts that are directories and that the build uses, by name
 
-	images []knownImage
-	worker dockerfile.Worker
+	images []knownImage      // what the resolver answered
+	worker dockerfile.Worker // what it built for
 }
 
-// Views finds the picture of a directory: the tree that holds it, and its place
-// in there. Compute asks for each local context of a definition.
+// Views returns the tree that shows the directory dir, an absolute path, and its
+// path in that tree. [Compute] calls it for each local context of a definition.
 type Views func(dir string) (tree *Tree, sub string, err error)
 
-// Compute converts the definition and selects its files out of the trees that
-// views gives. What BuildKit would refuse is a [*dockerfile.Error] or an
-// [*ignore.Error].
+// Compute converts the definition's Dockerfile and selects its files from the trees
+// that views returns. An error that BuildKit would also report is a
+// [*dockerfile.Error] or an [*ignore.Error]; an [*UnreadableError] is a file that a
+// build could not read.
 func Compute(ctx context.Context, def Definition, resolver dockerfile.Resolver, views Views) (*Selection, error) {
 	return ComputeFrom(ctx, def, resolver, views, nil)
 }
 
-// ComputeFrom is Compute with the Dockerfile and the ignore files that read gives
-// by their absolute paths, which need not be on the disk: those of a commit over
-// its tree. Of a file that is not there the error of read wraps fs.ErrNotExist;
-// nil reads the disk.
+// ComputeFrom is Compute with a function that reads the Dockerfile and the ignore
+// files by their absolute paths, such as one that reads them from a commit. For a
+// missing file the error of read must wrap fs.ErrNotExist. A nil read is os.ReadFile.
 func ComputeFrom(ctx context.Context, def Definition, resolver dockerfile.Resolver, views Views,
 	read func(name string) ([]byte, error),
 ) (*Selection, error) {
@@ -63,7 +61,7 @@ func ComputeFrom(ctx context.Context, def Definition, resolver dockerfile.Resolv
 			return nil, &dockerfile.Error{File: def.Dockerfile, Err: errors.New("lies in a remote context, which is not fetched")}
 		}
 	}
-	ignored, err := find(main, def.Dockerfile)
+	ignoreFile, err := find(main, def.Dockerfile)
 	if err != nil {
 		return nil, err
 	}
@@ -74,14 +72,14 @@ func ComputeFrom(ctx context.Context, def Definition, resolver dockerfile.Resolv
 	if err != nil {
 		return nil, err
 	}
-	if plan.External && ignored.Specific && isEmpty(read, ignored.Path) {
-		// See dockerfile.Plan.External: a frontend image does not see it.
-		if ignored, err = find(main, ""); err != nil {
+	if plan.External && ignoreFile.Specific && isEmpty(read, ignoreFile.Path) {
+		// A frontend image does not see the file: see dockerfile.Plan.External.
+		if ignoreFile, err = find(main, ""); err != nil {
 			return nil, err
 		}
 	}
 	s := &Selection{Definition: def, Plan: plan, images: memory.images, worker: in.Worker}
-	s.Main = Local{Name: dockerfile.MainContext, Root: main, Ignore: ignored}
+	s.Main = Local{Name: dockerfile.MainContext, Root: main, Ignore: ignoreFile}
 	local := def.LocalContexts()
 	for _, name := range slices.Sorted(maps.Keys(local)) {
 		l := Local{Name: name, Root: local[name]}
@@ -95,10 +93,10 @@ func ComputeFrom(ctx context.Context, def Definition, resolver dockerfile.Resolv
 	return s.Update(ctx, views)
 }
 
-// Update returns the selection out of later trees, with work that follows what
-// of the directories differs. The Dockerfile and the ignore files must be what
-// they were when s was computed, and what is known of base images too (see
-// Current). s itself stays as it is.
+// Update returns the selection from later trees. Its cost grows with what differs
+// in them, not with their size. The Dockerfile, the ignore files and what is known
+// about base images must be the same as when s was computed (see
+// [Selection.Current]). s itself does not change.
 func (s *Selection) Update(ctx context.Context, views Views) (*Selection, error) {
 	next := *s
 	next.Named = slices.Clone(s.Named)
@@ -116,6 +114,7 @@ func (s *Selection) Update(ctx context.Context, views Views) (*Selection, error)
 	return &next, nil
 }
 
+// isEmpty reports whether a file can be read and has no content.
 func isEmpty(read func(name string) ([]byte, error), file string) bool {
 	if read == nil {
 		read = os.ReadFile
@@ -124,7 +123,7 @@ func isEmpty(read func(name string) ([]byte, error), file string) bool {
 	return err == nil && len(text) == 0
 }
 
-// Input is the definition as the frontend takes it.
+// Input returns the definition in the form that package dockerfile converts.
 func (d Definition) Input() dockerfile.Input {
 	in := dockerfile.Input{
 		Dockerfile: d.Dockerfile, Context: d.Context, Target: d.Target, Args: d.Args,
@@ -149,15 +148,15 @@ func (d Definition) Input() dockerfile.Input {
 	return in
 }
 
-// Convert has BuildKit's frontend read text as d's Dockerfile, with the images
-// that it starts from assumed.
+// Convert converts text as d's Dockerfile, without knowing anything about the base
+// images.
 func (d Definition) Convert(ctx context.Context, text []byte) (*dockerfile.Plan, error) {
 	in := d.Input()
 	in.Text = text
 	return dockerfile.Convert(ctx, in, nil)
 }
 
-// Sent returns what the builder asks for over all contexts.
+// Sent returns the size of what the builder asks for, over all contexts.
 func (s *Selection) Sent() Size {
 	total := s.Main.Sent
 	for _, l := range s.Named {
@@ -167,9 +166,10 @@ func (s *Selection) Sent() Size {
 	return total
 }
 
-// Locals returns the build context and then the named ones.
+// Locals returns the build context, followed by the named ones.
 func (s *Selection) Locals() []Local { return append([]Local{s.Main}, s.Named...) }
 
+// requests returns the plan's requests for files of one local context.
 func requests(plan *dockerfile.Plan, local string) []dockerfile.Request {
 	var list []dockerfile.Request
 	for _, r := range plan.Requests {

@@ -20,9 +20,9 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the expected selections in testdata/selection")
 
-// TestSelection holds the selection of each scenario in testdata/selection
-// against the one written there. A scenario is a directory, a file `options`
-// of lines
+// TestSelection compares the selection of each scenario in testdata/selection
+// with the one written there. A scenario is a directory, a file `options` of
+// lines
 //
 //	dir NAME             the context, the root of the archive unless said
 //	dockerfile NAME      Dockerfile in the context unless said
@@ -116,15 +116,17 @@ func check(t *testing.T, err error) {
 	}
 }
 
-// compute selects def's files out of trees made for it.
+// compute selects def's files from trees of the directories around its contexts.
 func compute(t *testing.T, def buildctx.Definition) (*buildctx.Selection, error) {
+	t.Helper()
 	return buildctx.Compute(t.Context(), def, nil, func(dir string) (*buildctx.Tree, string, error) {
-		// The parent's tree stands for a repository of which a part is built.
+		// As in a repository of which only a part is built.
 		tree, err := buildctx.Scan(t.Context(), filepath.Dir(dir), nil)
 		return tree, filepath.Base(dir), err
 	})
 }
 
+// selected returns the selection of def in the form of the file `want`.
 func selected(t *testing.T, def buildctx.Definition) string {
 	t.Helper()
 	s, err := compute(t, def)
@@ -149,8 +151,8 @@ func selected(t *testing.T, def buildctx.Definition) string {
 	return b.String()
 }
 
-// TestUnreadable needs a user whom permissions bind: a run by root does it
-// again as nobody.
+// TestUnreadable needs a user to whom permissions apply, so a run by root runs the
+// test again as nobody.
 func TestUnreadable(t *testing.T) {
 	if os.Getuid() == 0 {
 		if runtime.GOOS != "linux" {

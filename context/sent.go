@@ -13,7 +13,7 @@ import (
 	"github.com/stokerd/stoker/context/ignore"
 )
 
-// A SentDir is a directory as the builder is sent it.
+// A SentDir is a directory as it is sent to the builder. The zero SentDir is empty.
 type SentDir struct {
 	path    string // absolute
 	summary *summary
@@ -21,23 +21,22 @@ type SentDir struct {
 	place   place
 }
 
-// A SentFile is a name in a [SentDir].
+// A SentFile is an entry of a [SentDir].
 type SentFile struct {
 	Name         string
 	Mode         fs.FileMode
 	Size         int64
 	Link         string // target of a symbolic link
-	Major, Minor int64  // of a device, as fsutil reads them
-	Linked       bool   // it had several names when it was looked at
+	Major, Minor int64  // numbers of a device, as fsutil splits them
+	Linked       bool   // the file had several names when it was looked at
 	Stamp        Stamp
-	Dir          SentDir // of a directory
+	Dir          SentDir // its contents, if it is a directory
 
 	in *directory
-	at int // in in.entries
+	at int // index into in.entries
 }
 
-// Top returns the context's root as it is sent; the zero value, in which nothing
-// is, for a remote context.
+// Top returns the context's root as it is sent. That of a remote context is empty.
 func (l Local) Top() SentDir {
 	if l.top == nil {
 		return SentDir{}
@@ -45,9 +44,9 @@ func (l Local) Top() SentDir {
 	return SentDir{path: l.Root, summary: l.top, filter: l.filter, place: l.filter.root()}
 }
 
-// Sent returns what a request brings of t, links in its paths followed. It is
-// for requests of a plan without a selection; one that has several asks for all
-// of them at once. An error is a directory that cannot be read, a bad pattern, or
+// Sent returns what the request r would have sent of t. Links in the paths of r are
+// followed. It is for a plan without a selection, which would combine all requests for
+// one context. The error is a directory that cannot be read, a malformed pattern, or
 // ctx's.
 func (t *Tree) Sent(ctx context.Context, r dockerfile.Request) (SentDir, error) {
 	exclude, err := patterns(r.Excludes)
@@ -69,7 +68,7 @@ func (t *Tree) Sent(ctx context.Context, r dockerfile.Request) (SentDir, error) 
 // Path returns the absolute path of the directory.
 func (d SentDir) Path() string { return d.path }
 
-// All yields what is sent of the directory by name, in byte order.
+// All yields the entries that are sent, by name in byte order.
 func (d SentDir) All() iter.Seq[SentFile] {
 	return func(yield func(SentFile) bool) {
 		if d.summary == nil {
@@ -96,15 +95,15 @@ func (d SentDir) All() iter.Seq[SentFile] {
 	}
 }
 
-// A Listing is what is sent of one directory, without what is in the directories
-// in it, in little space: for those who keep many for long. It keeps the
-// directory and what is below it alive.
+// A Listing is a compact form of what is sent of one directory, without the contents
+// of its subdirectories. It is meant to be kept in large numbers. It holds on to the
+// memory of its directory and everything below.
 type Listing struct {
 	summary *summary
-	at      *[]uint32 // in the directory's entries; nil for all
+	at      *[]uint32 // which of the directory's entries are sent; nil for all
 }
 
-// Listing returns what [SentDir.All] yields.
+// Listing returns the entries that [SentDir.All] yields.
 func (d SentDir) Listing() Listing {
 	if d.summary == nil {
 		return Listing{summary: &summary{dir: &directory{}}}
@@ -121,12 +120,11 @@ func (d SentDir) Listing() Listing {
 	return l
 }
 
-// Of reports whether l is of d: whether the same is sent of it, the same names
-// with the same stamps. That is so for a later selection's directory in which
-// nothing changed.
+// Of reports whether l still describes d: the same names with the same stamps are
+// sent. It stays true for later selections as long as nothing in d changes.
 func (l Listing) Of(d SentDir) bool { return l.summary == d.summary }
 
-// Len returns how many there are.
+// Len returns the number of entries.
 func (l Listing) Len() int {
 	if l.at != nil {
 		return len(*l.at)
@@ -134,8 +132,7 @@ func (l Listing) Len() int {
 	return len(l.summary.dir.entries)
 }
 
-// All yields what is sent of the directory by name, in byte order. Directories
-// have nothing in them.
+// All yields the entries, by name in byte order. The Dir of a subdirectory is zero.
 func (l Listing) All() iter.Seq[SentFile] {
 	return func(yield func(SentFile) bool) {
 		for i := range l.Len() {
@@ -162,35 +159,36 @@ func sentFile(dir *directory, i int, it item) SentFile {
 	return f
 }
 
-// deviceNumbers parts a device's number as fsutil does (fsutil: major, minor).
+// deviceNumbers splits the number of a device as fsutil does (fsutil: major, minor).
 func deviceNumbers(device uint64) (major, minor int64) {
 	return int64(device>>8) & 0xfff, int64(device&0xff | (device>>12)&0xfff00)
 }
 
-// Parts returns what s consists of beside the mode: the size, the times of the
-// last change of content and of anything, in nanoseconds, and the inode.
+// Parts returns what s consists of apart from the mode: the size in bytes, mtime and
+// ctime in nanoseconds, and the inode. ctime and inode are 0 where the system has none.
 func (s Stamp) Parts() (size, mtime, ctime int64, inode uint64) {
 	return s.size, s.mtime, s.ctime, s.inode
 }
 
-// coarsest is the step of the coarsest stamps of any file system (FAT's).
-const coarsest = 2 * time.Second
+// coarsestTick is the resolution of the coarsest file times in use, FAT's.
+const coarsestTick = 2 * time.Second
 
-// Settled reports whether a change after now must give the file another stamp.
-// One that is not older than what clocks tell apart could stay the same (git
-// calls such an entry racily clean).
+// Settled reports whether any change after now is certain to give the file another
+// stamp. If the file changed just before now, a second change within the same tick of
+// the file system's clock could leave the stamp as it is (git calls such an entry
+// racily clean).
 func (s Stamp) Settled(now time.Time) bool {
 	changed := s.ctime
 	if changed == 0 {
 		changed = s.mtime
 	}
-	return changed < now.Add(-coarsest).UnixNano()
+	return changed < now.Add(-coarsestTick).UnixNano()
 }
 
-// stampSize is the length of an encoded stamp.
+// stampSize is the length of what append appends.
 const stampSize = 4*8 + 4
 
-// append appends s as bytes that are equal for equal stamps.
+// append appends an encoding of s to b. Equal stamps have equal encodings.
 func (s Stamp) append(b []byte) []byte {
 	for _, v := range []int64{s.size, s.mtime, s.ctime, int64(s.inode)} {
 		b = binary.BigEndian.AppendUint64(b, uint64(v))

@@ -7,6 +7,8 @@ import (
 	"syscall"
 )
 
+// fromSystem sets what io/fs does not report: inode, ctime and number of names in
+// st, and a device's number in odd.
 func (st *stat) fromSystem(fi fs.FileInfo, odd *oddity) {
 	sys, ok := fi.Sys().(*syscall.Stat_t)
 	if !ok {

@@ -7,30 +7,29 @@ import (
 	"sync"
 )
 
-// A Sum is what somebody found out by looking into a file. The zero Sum stands
-// for none.
+// A Sum is what was computed by reading a file, and is kept with the tree so that
+// the file need not be read again. The zero Sum means that nothing is known.
 type Sum struct {
 	Digest [sha256.Size]byte
-	Data   uint32 // checksum of the content, 0 for none
+	Data   uint32 // checksum of the content; 0 if there is none
 }
 
-// sums are those of a directory's entries, parallel to them. They are made when
-// the first one is noted, and go with the entries from tree to tree for as long
-// as these are the same: a tree is its own index of what needs no second
-// reading.
+// sums hold a Sum for each entry of a directory. They are allocated when the first
+// one is set. An entry that does not change takes its sum along from tree to tree
+// (see takeSums).
 type sums struct {
-	mu   sync.Mutex // guards what follows
-	list []Sum
-	kept bool // they are as they were last taken or loaded
+	mu   sync.Mutex // guards the fields that follow
+	list []Sum      // parallel to directory.entries
+	kept bool       // nothing was set since Tree.Sums or Tree.LoadSums
 }
 
-// Sum returns what was noted of f with [SentFile.SetSum], in its tree or in one
-// that this follows, false if there is nothing or f has changed since. It is safe
-// for concurrent use.
+// Sum returns the sum that was set for f with [SentFile.SetSum], in its tree or in
+// an earlier one that it comes from. It returns false if there is none, or if f has
+// changed since. It is safe for concurrent use.
 func (f SentFile) Sum() (Sum, bool) { return f.in.sum(f.at) }
 
-// SetSum notes what was found out while the file had f's stamp. It is safe for
-// concurrent use, and no change of the tree as far as readers are concerned.
+// SetSum sets what was computed from the file's content while it had f's stamp. It
+// is safe for concurrent use, and does not count as a change of the tree.
 func (f SentFile) SetSum(s Sum) { f.in.setSum(f.at, s) }
 
 func (d *directory) sum(i int) (Sum, bool) {
@@ -44,13 +43,14 @@ func (d *directory) sum(i int) (Sum, bool) {
 }
 
 func (d *directory) setSum(i int, sum Sum) {
-	s := d.madeSums()
+	s := d.ensureSums()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.list[i], s.kept = sum, false
 }
 
-func (d *directory) madeSums() *sums {
+// ensureSums returns d's sums, allocating them if there are none.
+func (d *directory) ensureSums() *sums {
 	s := d.sums.Load()
 	if s == nil {
 		d.sums.CompareAndSwap(nil, &sums{list: make([]Sum, len(d.entries))})
@@ -59,7 +59,7 @@ func (d *directory) madeSums() *sums {
 	return s
 }
 
-// takeSums takes over the sums of the entries that are the same in old.
+// takeSums copies the sums of the entries that are the same in old.
 func (d *directory) takeSums(old *directory) {
 	s := old.sums.Load()
 	if s == nil {
@@ -83,9 +83,9 @@ func (d *directory) takeSums(old *directory) {
 	d.sums.Store(&sums{list: list, kept: s.kept})
 }
 
-// Sums yields the directories, by path, of which something was noted since they
-// were last taken, with all that is known of their files: to be kept, and given
-// to [Tree.LoadSums] of a later tree.
+// Sums yields, for every directory in which a sum was set since the last call, its
+// path and an encoding of all its sums. They can be stored and passed to
+// [Tree.LoadSums] of a later tree.
 func (t *Tree) Sums() iter.Seq2[string, []byte] {
 	return func(yield func(string, []byte) bool) { t.top.yieldSums(".", yield) }
 }
@@ -95,7 +95,7 @@ func (d *directory) yieldSums(name string, yield func(string, []byte) bool) bool
 		return false
 	}
 	if d.dirs == nil {
-		return true // as most, whose entries need not be looked at
+		return true // most directories: there is no need to go through the entries
 	}
 	for i, e := range d.entries {
 		if e.mode.IsDir() && !(*d.dirs)[e.size].yieldSums(join(name, d.name(i)), yield) {
@@ -105,7 +105,8 @@ func (d *directory) yieldSums(name string, yield func(string, []byte) bool) bool
 	return true
 }
 
-// takePage encodes the sums, nil if they are kept already.
+// takePage encodes the sums and marks them as kept. It returns nil if none was ever
+// set, or if they were kept already.
 func (d *directory) takePage() []byte {
 	s := d.sums.Load()
 	if s == nil {
@@ -134,15 +135,15 @@ func (d *directory) takePage() []byte {
 // sumSize is the length of an encoded sum with its stamp.
 const sumSize = sha256.Size + 4 + stampSize
 
-// LoadSums notes what [Tree.Sums] gave of a directory, of the files that have
-// the same stamps still. It reports false if there is no such directory, or if
-// page is none: it can be dropped then.
+// LoadSums sets the sums of a directory from what [Tree.Sums] yielded, for the files
+// that still have the same stamps. It returns false if there is no such directory or
+// page is malformed; a stored page can be deleted then.
 func (t *Tree) LoadSums(dir string, page []byte) bool {
 	it, ok := t.find(dir)
 	if !ok || it.dir == nil {
 		return false
 	}
-	s := it.dir.madeSums()
+	s := it.dir.ensureSums()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for len(page) > 0 {

@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// TestSumsFollow notes a sum for every file, made of its stamp, and expects the
-// trees that follow, by changes and by new scans, to have those of the files
-// that are the same, and no other.
+// TestSumsFollow sets a sum for every file, computed from its stamp. The next tree,
+// from single changes or a scan of everything, must have the sums of the files that
+// did not change, and no others.
 func TestSumsFollow(t *testing.T) {
 	kept := 0
 	for seed := range uint64(40) {
@@ -37,7 +37,7 @@ func TestSumsFollow(t *testing.T) {
 				}
 				old, was := tree.Lookup(e.Path)
 				if same := was && !e.Mode.IsDir() && old == e; known != same && next != tree && !e.Mode.IsDir() {
-					// A directory that was moved is read anew, with nothing known.
+					// (A directory that was moved is read again, without sums.)
 					t.Fatalf("seed %d after %q: the sum of %q is known: %v, want %v", seed, paths, e.Path, known, same)
 				}
 				if known {
@@ -48,11 +48,11 @@ func TestSumsFollow(t *testing.T) {
 		}
 	}
 	if kept < 500 {
-		t.Errorf("%d sums were taken over: that shows nothing", kept)
+		t.Errorf("only %d sums were taken over: the test shows nothing", kept)
 	}
 }
 
-// noteAll notes all sums, several at a time.
+// noteAll sets a sum for every file, several at a time.
 func noteAll(t *testing.T, tree *Tree) {
 	t.Helper()
 	var wg sync.WaitGroup
@@ -67,7 +67,7 @@ func noteAll(t *testing.T, tree *Tree) {
 	wg.Wait()
 }
 
-// held returns the directory of the entry at name, and where it is in there.
+// held returns the directory of the entry at name, and its index there.
 func held(t *Tree, name string) (*directory, int) {
 	dir, base := path.Dir(name), path.Base(name)
 	up, _ := t.find(dir)
@@ -82,8 +82,8 @@ func noted(t *Tree, name string) (Sum, bool) {
 
 func sumOf(e Entry) Sum { return Sum{Digest: sha256.Sum256(fmt.Appendf(nil, "%+v", e.Stamp()))} }
 
-// TestLoadedSums takes the sums of a tree to another one of the same files, some
-// of which have changed.
+// TestLoadedSums loads the sums of one tree into another of the same files, some of
+// which have changed.
 func TestLoadedSums(t *testing.T) {
 	for seed := range uint64(20) {
 		w := newWorld(t, 40_000+seed)
@@ -94,7 +94,7 @@ func TestLoadedSums(t *testing.T) {
 		noteAll(t, tree)
 		pages := maps.Collect(tree.Sums())
 		for dir := range tree.Sums() {
-			t.Errorf("seed %d: %s is given a second time", seed, dir)
+			t.Errorf("seed %d: Sums yields %s a second time", seed, dir)
 		}
 		w.step()
 		next, err := Scan(t.Context(), w.root, nil)
@@ -104,10 +104,10 @@ func TestLoadedSums(t *testing.T) {
 		for dir, page := range pages {
 			_, there := next.Lookup(dir)
 			if there = there || dir == "."; next.LoadSums(dir, page) && !there {
-				t.Errorf("seed %d: a page of %s, which is gone, was taken", seed, dir)
+				t.Errorf("seed %d: LoadSums accepts a page of %s, which is gone", seed, dir)
 			}
 			if len(page) > 0 && next.LoadSums(dir, page[:len(page)-1]) {
-				t.Errorf("seed %d: a page that was cut short was taken", seed)
+				t.Errorf("seed %d: LoadSums accepts a truncated page of %s", seed, dir)
 			}
 		}
 		for e := range next.All() {

@@ -6,36 +6,36 @@ import (
 	"io/fs"
 )
 
-// A summary is what a selection takes of one directory of a tree. It is
-// immutable, and holds for as long as the directory, its path and the filter
-// are the same: the next selection takes over the summaries of all that did not
-// change.
+// A summary says what a selection takes of one directory. It is immutable, and valid
+// for as long as the directory, its path and the filter are the same, so the next
+// selection reuses the summaries of all directories that did not change.
 type summary struct {
 	dir *directory
-	// kids are those of the directories in dir, in their order, nil for one that
-	// the ignore file leaves out with all below; nil where there are none.
+	// kids are the summaries of the directories in dir, in their order, with nil for
+	// one that the ignore file leaves out with everything below. The pointer is nil
+	// if there are no directories.
 	kids *[]*summary
 	counts
 }
 
-// counts are of what is below a directory, itself not counted. Each name of a file
-// counts in full: see hardLinks.
+// counts add up what is below a directory, not counting itself. Every name of a hard
+// linked file counts in full (see [hardLinks]).
 type counts struct {
 	bytes, sentBytes int64
 	files, sentFiles int32
-	linked           int32 // files of the context that have several names
+	linked           int32 // files of the context with several names
 	in, asked        bool  // the directory itself is in the context; it is sent
 }
 
-// A summarizer makes summaries.
+// A summarizer makes summaries, in one pass over a tree.
 type summarizer struct {
-	ctx    context.Context // of one pass
+	ctx    context.Context // of the pass
 	filter *filter
 }
 
-// directory returns the summary of d, which is at p. Work is done where d differs
-// from what old was made of. An error is a directory that a request asks for and that
-// cannot be read, or ctx's.
+// directory returns the summary of d, which is at p. It reuses old, the summary of
+// the directory that d replaces, or nil, and does work only where the two differ. The
+// error is a directory that a request asks for and that cannot be read, or ctx's.
 func (s *summarizer) directory(d *directory, p place, old *summary) (*summary, error) {
 	if old != nil && old.dir == d {
 		return old, nil
@@ -69,8 +69,9 @@ func (s *summarizer) directory(d *directory, p place, old *summary) (*summary, e
 	return sum, nil
 }
 
-// count counts the files in the directory, at p, of which sum is: only those
-// that differ from what old counted.
+// count sets sum's counts of the files directly in its directory, which is at p. If
+// old is not nil, it starts from old's counts and corrects them for the files that
+// differ.
 func (s *summarizer) count(sum *summary, p place, old *summary) {
 	if old == nil {
 		for i := range sum.dir.entries {
@@ -94,28 +95,28 @@ func (s *summarizer) count(sum *summary, p place, old *summary) {
 	}
 }
 
-// child returns the summary of the directory it at p, nil if the ignore file
-// leaves it out with all below.
+// child returns the summary of the directory it, which is at p, or nil if the ignore
+// file leaves it out with everything below.
 func (s *summarizer) child(it item, p place, old *summary) (*summary, error) {
 	if p.exclude.Pruned() {
 		return nil, nil
 	}
 	in := !p.exclude.Matched()
-	asked, wanted := s.filter.visited(p)
+	entered, wanted := s.filter.visited(p)
 	wanted = wanted && in
-	if err := it.dir.err(); err != nil && asked && (wanted || !errors.Is(err, fs.ErrPermission)) {
+	if err := it.dir.err(); err != nil && entered && (wanted || !errors.Is(err, fs.ErrPermission)) {
 		return nil, err
 	}
 	sum, err := s.directory(it.dir, p, old)
 	if err != nil {
 		return nil, err
 	}
-	// An excluded directory is there after all when something in it is.
+	// An excluded directory is in the context after all if something in it is.
 	sum.in, sum.asked = sum.in || in, sum.asked || wanted
 	return sum, nil
 }
 
-// file counts a file in the directory, n times.
+// file adds a file in the directory n times; n is 1, or -1 to take it out again.
 func (s *summary) file(st stat, o outcome, n int32) {
 	if !o.in {
 		return
@@ -130,7 +131,7 @@ func (s *summary) file(st stat, o outcome, n int32) {
 	s.counts.add(&one, n)
 }
 
-// add counts what is below other, n times.
+// add adds the counts of other n times; n is 1, or -1 to take them out again.
 func (s *summary) add(other *summary, n int32) {
 	if other == nil {
 		return
@@ -147,7 +148,8 @@ func (c *counts) add(o *counts, n int32) {
 	c.in, c.asked = c.in || o.in, c.asked || o.asked
 }
 
-// kid returns the summary of the directory name in s; nil where there is none.
+// kid returns the summary of the directory name in s, or nil if there is none. s may
+// be nil.
 func (s *summary) kid(name string) *summary {
 	if s == nil {
 		return nil
@@ -159,10 +161,11 @@ func (s *summary) kid(name string) *summary {
 	return (*s.kids)[s.dir.entries[i].size]
 }
 
-// child returns the summary of it, a directory in s.
+// child returns the summary of the item it, which must be a directory in s. It is nil
+// if the ignore file leaves that out with everything below.
 func (s *summary) child(it item) *summary { return (*s.kids)[it.entry.size] }
 
-// all returns the summaries of the directories in s.
+// all returns the summaries of the directories in s; some may be nil.
 func (s *summary) all() []*summary {
 	if s.kids == nil {
 		return nil

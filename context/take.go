@@ -14,17 +14,18 @@ import (
 	"github.com/stokerd/stoker/context/ignore"
 )
 
-// A taker decides which files of a context a COPY, ADD or bind mount takes.
+// A taker decides which files of a context one source of a COPY, ADD or bind mount
+// takes.
 type taker struct {
-	all     bool
-	plain   []string   // sources, links followed
-	globs   [][]string // components of sources that hold wildcards
-	include *ignore.Matcher
-	exclude *ignore.Matcher
+	all     bool            // everything; plain and globs are empty
+	plain   []string        // paths without wildcards, links followed
+	globs   [][]string      // paths with wildcards, by component
+	include *ignore.Matcher // --parents; nil for none
+	exclude *ignore.Matcher // --exclude; nil for none
 }
 
-// takers are the takers of all steps that take from one context, in the order of the
-// steps. They are immutable.
+// takers hold a taker for every source that the steps of a plan take from one context,
+// in the order of the steps. They are immutable.
 type takers struct{ list []*stepTaker }
 
 // A stepTaker is the taker of one source of a step.
@@ -35,9 +36,9 @@ type stepTaker struct {
 	*taker
 }
 
-// newTakers returns the takers of what plan takes from the context called local. old, if
-// it is not nil, is of the same plan, and is returned itself if links in files still lead
-// to the same sources.
+// newTakers returns the takers of what plan takes from the context named local, whose
+// files are used to follow links. old may be nil, or the takers of the same plan and
+// context over earlier files; it is returned if links still lead to the same sources.
 func newTakers(plan *dockerfile.Plan, local string, files fsutil.FS, old *takers) (*takers, error) {
 	k := &takers{}
 	for i, step := range plan.Steps {
@@ -45,7 +46,7 @@ func newTakers(plan *dockerfile.Plan, local string, files fsutil.FS, old *takers
 			if t.Local != local {
 				continue
 			}
-			// COPY follows a link that it names, so the file behind is taken with it.
+			// COPY follows a link that it names, so it takes the link's target as well.
 			sources, err := fsutil.FollowLinks(files, []string{t.Path})
 			if err != nil {
 				return nil, err
@@ -66,14 +67,14 @@ func newTakers(plan *dockerfile.Plan, local string, files fsutil.FS, old *takers
 	return k, nil
 }
 
-// present shows only the files that the ignore file leaves in, as the builder has them. A
-// step cannot follow an ignored link, while a request for files can.
+// present hides the files that the ignore file leaves out, which the builder does not
+// have. A step cannot follow an ignored link, although the request for its files does.
 type present struct {
 	fsutil.FS
 	matcher *ignore.Matcher
 }
 
-// Walk shows ignored directories too: a later pattern may take back what is in them.
+// Walk does not hide ignored directories: a later pattern may re-include what is in them.
 func (p present) Walk(ctx context.Context, target string, fn fs.WalkDirFunc) error {
 	return p.FS.Walk(ctx, target, func(name string, d fs.DirEntry, err error) error {
 		if d != nil && !d.IsDir() && p.matcher.Ignored(filepath.ToSlash(name)) {
@@ -83,7 +84,7 @@ func (p present) Walk(ctx context.Context, target string, fn fs.WalkDirFunc) err
 	})
 }
 
-// steps returns the steps that take the file at name, which is sent.
+// steps returns the steps that take the file at name, which must be one that is sent.
 func (k *takers) steps(name string) []int {
 	var steps []int
 	for _, t := range k.list {
@@ -94,15 +95,15 @@ func (k *takers) steps(name string) []int {
 	return steps
 }
 
-// step reports whether one step takes the file at name.
-func (k *takers) step(step int, name string) bool {
+// stepTakes reports whether the step at an index of the plan takes the file at name.
+func (k *takers) stepTakes(step int, name string) bool {
 	return slices.ContainsFunc(k.list, func(t *stepTaker) bool { return t.step == step && t.takes(name) })
 }
 
-// Takers returns a function that lists the steps of plan that would take a file at name
-// below the root of one of the locals. plan is that of another text of the definition's
-// Dockerfile. Where rules is not nil it stands in for the build context's ignore file. As
-// with [Local.WouldTake], the file need not exist.
+// Takers returns a function that lists the steps of plan that would take the file at
+// name in the local context named local. plan comes from another text of the
+// definition's Dockerfile, and rules, unless nil, replace the build context's ignore
+// file. As with [Local.WouldTake], the file need not exist.
 func (s *Selection) Takers(plan *dockerfile.Plan, rules *ignore.File) (func(local, name string) []int, error) {
 	locals := map[string]Local{}
 	for _, l := range s.Locals() {
@@ -129,8 +130,8 @@ func (s *Selection) Takers(plan *dockerfile.Plan, rules *ignore.File) (func(loca
 	}, nil
 }
 
-// newTaker returns the taker of t, whose sources are its path with links followed; nil
-// takes everything.
+// newTaker returns the taker for t. sources are t's path with links followed; nil means
+// everything.
 func newTaker(t dockerfile.Take, sources []string) (*taker, error) {
 	k := &taker{all: sources == nil}
 	for _, s := range sources {
@@ -148,8 +149,8 @@ func newTaker(t dockerfile.Take, sources []string) (*taker, error) {
 	return k, err
 }
 
-// patterns compiles patterns that have the ignore file's syntax, such as those
-// of --parents and --exclude (BuildKit: solver/llbsolver/file); nil for none.
+// patterns compiles patterns in the syntax of ignore files, such as those of --parents
+// and --exclude (BuildKit: solver/llbsolver/file). For an empty list it returns nil.
 func patterns(list []string) (*ignore.Matcher, error) {
 	if len(list) == 0 {
 		return nil, nil
@@ -161,6 +162,7 @@ func patterns(list []string) (*ignore.Matcher, error) {
 	return ignore.NewMatcher(f)
 }
 
+// takes reports whether the file at name is taken.
 func (k *taker) takes(name string) bool {
 	if k.all {
 		return k.passes(name)
@@ -182,9 +184,9 @@ func (k *taker) takes(name string) bool {
 	return false
 }
 
-// passes applies the patterns of --parents and --exclude to rel, a path below what a
-// source, or a wildcard in it, matched; "" is that itself, which they do not concern
-// (fsutil: copy.Copy).
+// passes applies the patterns of --parents and --exclude to rel, a path relative to what
+// a source matched. They do not apply to that itself, for which rel is "" (fsutil:
+// copy.Copy).
 func (k *taker) passes(rel string) bool {
 	if rel == "" {
 		return true
@@ -195,8 +197,8 @@ func (k *taker) passes(rel string) bool {
 	return k.exclude == nil || !k.exclude.Ignored(rel)
 }
 
-// matchesBeginning reports whether the components of a pattern match the first components
-// of a path.
+// matchesBeginning reports whether a pattern matches the beginning of a path, both
+// given as their components.
 func matchesBeginning(glob, parts []string) bool {
 	if len(parts) < len(glob) {
 		return false
@@ -209,18 +211,19 @@ func matchesBeginning(glob, parts []string) bool {
 	return true
 }
 
-// A Reach says how far a file gets.
+// A Reach says how far a file gets in a build.
 type Reach string
 
-// The reaches, from the least to the furthest.
+// The values of Reach, the shortest first.
 const (
-	InContext    Reach = "context"      // only in the effective context: no builder asks for it
-	IsSent       Reach = "sent"         // sent to the builder, and no step takes it
-	Intermediate Reach = "intermediate" // taken in a stage that is thrown away, or only while a step runs
-	InFinal      Reach = "final"        // part of the image
+	InContext    Reach = "context"      // in the effective context, but not sent to the builder
+	IsSent       Reach = "sent"         // sent to the builder, but taken by no step
+	Intermediate Reach = "intermediate" // taken by a stage that is not in the image, or mounted while a step runs
+	InFinal      Reach = "final"        // in the image
 )
 
-// Reach returns how far f gets, and the step that takes it there, -1 for none.
+// Reach returns how far the file f of l gets, and the index of the step that takes it
+// that far, or -1 if no step takes it.
 func (s *Selection) Reach(l Local, f File) (Reach, int) {
 	if !f.Sent {
 		return InContext, -1
@@ -238,7 +241,8 @@ func (s *Selection) Reach(l Local, f File) (Reach, int) {
 	return Intermediate, f.Steps[0]
 }
 
-// placesOf returns where step may put the file at name so that it stays.
+// placesOf returns the paths in its stage at which step may leave the file at name. A
+// mount leaves nothing.
 func (s *Selection) placesOf(step int, l Local, name string) []string {
 	var places, linked []string
 	for _, t := range s.Plan.Steps[step].Takes {
@@ -246,7 +250,7 @@ func (s *Selection) placesOf(step int, l Local, name string) []string {
 			continue
 		}
 		places = append(places, landings(t, name)...)
-		// Behind a link, some end of the name is what follows the destination.
+		// If a link led to the file, an unknown part of its path precedes what is copied.
 		for rest := name; rest != ""; _, rest, _ = strings.Cut(rest, "/") {
 			linked = append(linked, path.Join("/", t.Dest, rest))
 		}
@@ -257,7 +261,7 @@ func (s *Selection) placesOf(step int, l Local, name string) []string {
 	return places
 }
 
-// landings returns where in the stage the file at name may land.
+// landings returns the paths in the stage at which t may put the file at name.
 func landings(t dockerfile.Take, name string) []string {
 	if t.Path == "." {
 		return []string{path.Join("/", t.Dest, name)}
@@ -270,11 +274,11 @@ func landings(t dockerfile.Take, name string) []string {
 	return dockerfile.Landings(t.Dest, name, strings.Join(parts[len(source):], "/"))
 }
 
-// WouldTake reports whether the step at an index of the plan would take a file at name by
-// its rules and those of the ignore file. The file need not exist.
+// WouldTake reports whether the step at an index of the plan would take the file at
+// name, going by the step and the ignore file alone: the file need not exist.
 func (l Local) WouldTake(step int, name string) bool {
 	if l.Ignores(name) {
 		return false
 	}
-	return l.takers != nil && l.takers.step(step, name)
+	return l.takers != nil && l.takers.stepTakes(step, name)
 }

@@ -10,39 +10,39 @@ import (
 
 // A Tree is an immutable picture of the files under a directory at one moment.
 // Trees share what did not change between them. Paths are slash-separated and
-// relative to the root; "." is the root itself.
+// relative to the root; "." is the root itself. Make one with [Scan], [NewTree],
+// [Tree.Apply] or [Tree.Sub].
 type Tree struct {
 	root  string // absolute, links resolved
 	seq   uint64
 	top   *directory
-	files int
+	files int // entries that are not directories
 }
 
-// An Entry is one file of a [Tree].
+// An Entry is one file or directory of a [Tree].
 type Entry struct {
 	Path   string
 	Mode   fs.FileMode
-	Size   int64
+	Size   int64  // bytes; 0 for a directory
 	Link   string // target of a symbolic link
-	Linked bool   // it has several names; false for a directory
-	Inode  uint64
-	// Err says why a directory could not be read. Pruned says that nobody looked
-	// into it, for no build needs what is in there.
-	Err    error
-	Pruned bool
+	Linked bool   // the file has several names; false for a directory
+	Inode  uint64 // 0 where the system has none
+	Err    error  // why a directory could not be read, or only in part
+	Pruned bool   // a directory that was not read, since no build needs what is in it
 
-	mtime, ctime int64
+	mtime, ctime int64 // nanoseconds; ctime is 0 where the system has none
 }
 
-// A Stamp stands for a file's content as git's index does: while it is the
-// same, so is the content.
+// A Stamp is the metadata by which git's index tells whether a file changed: as long
+// as it is the same, so is the content, with the exception that [Stamp.Settled]
+// describes. Stamps are compared with ==.
 type Stamp struct {
 	size, mtime, ctime int64
 	inode              uint64
 	mode               fs.FileMode
 }
 
-// Stamp returns the stamp that e had when it was pictured.
+// Stamp returns the stamp that e had when the tree was made.
 func (e Entry) Stamp() Stamp {
 	return Stamp{size: e.Size, mtime: e.mtime, ctime: e.ctime, inode: e.Inode, mode: e.Mode}
 }
@@ -56,8 +56,8 @@ func (t *Tree) Sequence() uint64 { return t.seq }
 // Files returns how many entries t holds that are not directories.
 func (t *Tree) Files() int { return t.files }
 
-// Sub returns the tree of a directory in t, at the moment that t shows; false if
-// there is none.
+// Sub returns the part of t below the directory dir, with the same sequence number.
+// It returns false if t has no such directory.
 func (t *Tree) Sub(dir string) (*Tree, bool) {
 	it, ok := t.find(dir)
 	if !ok || it.dir == nil {
@@ -66,7 +66,8 @@ func (t *Tree) Sub(dir string) (*Tree, bool) {
 	return &Tree{root: filepath.Join(t.root, filepath.FromSlash(dir)), seq: t.seq, top: it.dir, files: countFiles(it.dir)}, true
 }
 
-// Lookup returns the entry at name. Links on the way are not followed.
+// Lookup returns the entry at name, and whether there is one. Links in the path are
+// not followed.
 func (t *Tree) Lookup(name string) (Entry, bool) {
 	it, ok := t.find(name)
 	if !ok {
@@ -75,15 +76,16 @@ func (t *Tree) Lookup(name string) (Entry, bool) {
 	return it.public(path.Clean(name)), true
 }
 
-// All yields every entry but the root, parents before children, the names of a
-// directory in byte order (the order in which fsutil walks).
+// All yields every entry but the root, parents before children, and the names of each
+// directory in byte order, as fsutil walks.
 func (t *Tree) All() iter.Seq[Entry] {
 	return func(yield func(Entry) bool) {
 		yieldAll(t.top, "", yield)
 	}
 }
 
-// Below is All for what is in the directory at name; nothing if there is none.
+// Below is [Tree.All] for what is below the directory at name. It yields nothing if
+// there is no such directory.
 func (t *Tree) Below(name string) iter.Seq[Entry] {
 	return func(yield func(Entry) bool) {
 		it, ok := t.find(name)
@@ -98,6 +100,8 @@ func (t *Tree) Below(name string) iter.Seq[Entry] {
 	}
 }
 
+// yieldAll yields what is below d, whose path with a slash at its end is prefix, and
+// reports whether to go on.
 func yieldAll(d *directory, prefix string, yield func(Entry) bool) bool {
 	for i := range d.entries {
 		it := d.item(i)
@@ -112,6 +116,7 @@ func yieldAll(d *directory, prefix string, yield func(Entry) bool) bool {
 	return true
 }
 
+// public returns the item as an entry at the path name.
 func (it item) public(name string) Entry {
 	out := Entry{
 		Path: name, Mode: it.mode, Size: it.size, Link: it.odd.link, Linked: it.linked, Inode: it.inode,
@@ -123,7 +128,8 @@ func (it item) public(name string) Entry {
 	return out
 }
 
-// find returns the entry at name; for the root, one that has no name.
+// find returns the item at name, and whether there is one. The item of the root has
+// no name.
 func (t *Tree) find(name string) (item, bool) {
 	name = path.Clean(name)
 	it := item{stat: stat{mode: fs.ModeDir | 0o755}, entry: &entry{}, dir: t.top}
@@ -143,8 +149,8 @@ func (t *Tree) find(name string) (item, bool) {
 	return it, true
 }
 
-// TypeOf names the type of a file as JSON shows it: file, dir, symlink, fifo,
-// socket or device.
+// TypeOf returns the name that the JSON output has for the type of a file: file, dir,
+// symlink, fifo, socket or device.
 func TypeOf(mode fs.FileMode) string {
 	switch mode.Type() {
 	case 0:

@@ -2,6 +2,7 @@ package buildctx
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
@@ -170,8 +171,8 @@ func sent(t *testing.T, files fsutil.FS, excludes, follow []string) []string {
 	return list
 }
 
-// TestTreeEqualsDisk holds a scanned tree against fsutil's own walk of the
-// disk, through BuildKit's filter.
+// TestTreeEqualsDisk compares a scanned tree with fsutil's own walk of the disk,
+// both seen through BuildKit's filter.
 func TestTreeEqualsDisk(t *testing.T) {
 	silence(t)
 	for seed := range randtest.Seeds(t, 60, 1000) {
@@ -195,7 +196,7 @@ func TestTreeEqualsDisk(t *testing.T) {
 	}
 }
 
-// TestApplyEqualsScan holds a tree that followed changes against a new scan.
+// TestApplyEqualsScan compares a tree that followed changes with a new scan.
 func TestApplyEqualsScan(t *testing.T) {
 	for seed := range randtest.Seeds(t, 30, 1000) {
 		w := newWorld(t, seed)
@@ -239,8 +240,8 @@ func TestApplyEqualsScan(t *testing.T) {
 
 var seeAll = cmp.AllowUnexported(Entry{})
 
-// listing leaves out link counts and what changes with them: no event tells
-// that another name of a file came or went, and nothing may depend on it.
+// listing lists the tree without link counts and what changes with them: no event
+// tells that another name of a file came or went, so they may be out of date.
 func listing(t *Tree) []Entry {
 	var list []Entry
 	for e := range t.All() {
@@ -282,13 +283,13 @@ type pruneNames []string
 func (p pruneNames) Enter(name string) (Pruner, bool) { return p, slices.Contains(p, name) }
 
 func TestScanUnreadable(t *testing.T) {
-	if _, err := Scan(t.Context(), filepath.Join(t.TempDir(), "gone"), nil); err == nil {
-		t.Error("no error for a root that is not there")
+	if _, err := Scan(t.Context(), filepath.Join(t.TempDir(), "gone"), nil); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Scan of a root that does not exist: %v, want fs.ErrNotExist", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := Scan(ctx, t.TempDir(), nil); err == nil {
-		t.Error("no error from a scan that was cancelled")
+	if _, err := Scan(ctx, t.TempDir(), nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("Scan under a cancelled context: %v, want context.Canceled", err)
 	}
 }
 

@@ -13,9 +13,10 @@ import (
 	"github.com/tonistiigi/fsutil/types"
 )
 
-// A treeFS shows a directory of a tree to fsutil as fsutil.NewFS would show it
-// on disk: the same order, the same stats but for owners and extended attributes, the same
-// errors. It makes BuildKit's own filter run without a system call.
+// A treeFS presents a directory of a tree to fsutil as fsutil.NewFS presents one on
+// disk: in the same order, with the same errors, and with the same stats apart from
+// owners and extended attributes. BuildKit's own code can then run over a tree without
+// system calls.
 type treeFS struct {
 	top  *directory
 	root string // on disk, for Open
@@ -23,8 +24,8 @@ type treeFS struct {
 
 var _ fsutil.FS = (*treeFS)(nil)
 
-// Walk calls fn as filepath.WalkDir would, leaving out the root (fsutil:
-// fs.Walk).
+// Walk calls fn for target and what is below it as filepath.WalkDir would, except for
+// the root itself (fsutil: fs.Walk).
 func (t *treeFS) Walk(ctx context.Context, target string, fn fs.WalkDirFunc) error {
 	w := &treeWalk{ctx: ctx, fn: fn, seen: map[uint64]*treeDirEntry{}}
 	target = strings.TrimPrefix(path.Clean(filepath.ToSlash(target)), "/")
@@ -33,7 +34,7 @@ func (t *treeFS) Walk(ctx context.Context, target string, fn fs.WalkDirFunc) err
 	}
 	it, ok := (&Tree{top: t.top}).find(target)
 	if !ok && t.behindLink(target) {
-		// The system follows links on the way, wherever they lead.
+		// The operating system follows links in a path, wherever they lead.
 		disk, err := fsutil.NewFS(t.root)
 		if err != nil {
 			return err
@@ -47,7 +48,7 @@ func (t *treeFS) Walk(ctx context.Context, target string, fn fs.WalkDirFunc) err
 	return unlessSkip(w.visit(it, target))
 }
 
-// behindLink reports whether a directory on the way to target is a link.
+// behindLink reports whether a parent of target is a symbolic link.
 func (t *treeFS) behindLink(target string) bool {
 	for dir := path.Dir(target); dir != "."; dir = path.Dir(dir) {
 		if it, ok := (&Tree{top: t.top}).find(dir); ok {
@@ -57,11 +58,12 @@ func (t *treeFS) behindLink(target string) bool {
 	return false
 }
 
+// Open opens the file at name on disk.
 func (t *treeFS) Open(name string) (io.ReadCloser, error) {
 	return os.Open(filepath.Join(t.root, name))
 }
 
-// unlessSkip drops the errors that only steer a walk.
+// unlessSkip returns err, or nil if it is one that only steers a walk.
 func unlessSkip(err error) error {
 	if err == filepath.SkipDir || err == filepath.SkipAll {
 		return nil
@@ -69,7 +71,8 @@ func unlessSkip(err error) error {
 	return err
 }
 
-// skipMissing passes over what vanished (fsutil: fs.Walk).
+// skipMissing turns the error of a file that disappeared during the walk into SkipDir
+// (fsutil: fs.Walk).
 func skipMissing(err error) error {
 	if err != nil && missing(err) {
 		return filepath.SkipDir
@@ -77,13 +80,14 @@ func skipMissing(err error) error {
 	return err
 }
 
+// A treeWalk is one call of [treeFS.Walk].
 type treeWalk struct {
-	ctx  context.Context // of one walk
+	ctx  context.Context // of that call
 	fn   fs.WalkDirFunc
-	seen map[uint64]*treeDirEntry // by inode: the first name that was looked at
+	seen map[uint64]*treeDirEntry // by inode: the first name whose Info was called
 }
 
-// visit calls fn for it and what is below it.
+// visit calls fn for the item at the path name, and for what is below it.
 func (w *treeWalk) visit(it item, name string) error {
 	if err := w.ctx.Err(); err != nil {
 		return err
@@ -110,6 +114,7 @@ func (w *treeWalk) visit(it item, name string) error {
 	return err
 }
 
+// children visits the entries of d, whose path with a slash at its end is prefix.
 func (w *treeWalk) children(d *directory, prefix string) error {
 	for i := range d.entries {
 		it := d.item(i)
@@ -120,14 +125,14 @@ func (w *treeWalk) children(d *directory, prefix string) error {
 	return nil
 }
 
-// A treeDirEntry makes its stat when it is asked for one: which name of a file
-// with several counts as the first depends on which are looked at (fsutil:
-// setUnixOpt).
+// A treeDirEntry makes its stat when Info is called, and not before: of a file with
+// several names, the first one whose Info is called counts as the file, the others as
+// links to it (fsutil: setUnixOpt).
 type treeDirEntry struct {
 	item
 	path string
 	walk *treeWalk
-	made *types.Stat
+	made *types.Stat // nil before the first call of Info
 }
 
 func (d *treeDirEntry) Name() string      { return d.item.name }
@@ -146,8 +151,8 @@ func (d *treeDirEntry) Info() (fs.FileInfo, error) {
 		st.Devmajor, st.Devminor = deviceNumbers(d.odd.device)
 	}
 	if d.mode&(fs.ModeDir|fs.ModeSymlink) == 0 && d.inode != 0 {
-		// The count of either name will do: no event tells that the other
-		// name's count has changed.
+		// It is enough if one of the two names was seen to have another: when a
+		// name is added, no event refreshes the stat of the others.
 		first, ok := d.walk.seen[d.inode]
 		switch {
 		case ok && (d.linked || first.linked):

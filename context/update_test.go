@@ -12,8 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestUpdateEqualsCompute lets a selection follow random changes, and holds it
-// against one that is computed anew: sizes, files, and what it cannot read.
+// TestUpdateEqualsCompute updates a selection after random changes, and compares it
+// with one that is computed from scratch: sizes, files, and errors.
 func TestUpdateEqualsCompute(t *testing.T) {
 	reused := 0
 	for seed := range uint64(150) {
@@ -59,11 +59,12 @@ func TestUpdateEqualsCompute(t *testing.T) {
 		}
 	}
 	if reused < 1000 {
-		t.Errorf("%d summaries were taken over: the updates did not follow the changes", reused)
+		t.Errorf("only %d summaries were reused: the updates did too much work", reused)
 	}
 }
 
-// definition is a random one of the world, with its files elsewhere.
+// definition draws a definition of which the world is the context, with its own
+// files elsewhere.
 func (w *world) definition() Definition {
 	name := filepath.Join(w.t.TempDir(), "Dockerfile")
 	text := "FROM scratch\n"
@@ -90,7 +91,7 @@ func line(f File) string {
 	return fmt.Sprintf("%q %v %d %q %d %v %v %v", f.Path, f.Mode, f.Size, f.Link, f.Bytes, f.Sent, f.Steps, f.mtime)
 }
 
-// checkSince expects each file that differs to be named.
+// checkSince checks that Since names every file that differs.
 func checkSince(t *testing.T, old, next Local) {
 	t.Helper()
 	paths, ok := next.Since(old)
@@ -114,7 +115,7 @@ func checkSince(t *testing.T, old, next Local) {
 	}
 }
 
-// shared counts the summaries that the two have in common.
+// shared counts the summaries that a and b have in common, one level down.
 func shared(a, b *summary) int {
 	if a == b {
 		return 1
@@ -128,7 +129,7 @@ func shared(a, b *summary) int {
 	return n
 }
 
-// withError returns t with the directory name as one that cannot be read.
+// withError returns t as it would be if the directory at name could not be read.
 func withError(t *Tree, name string) *Tree {
 	if name == "." {
 		return t

@@ -10,8 +10,8 @@ import (
 	"github.com/stokerd/stoker/internal/lab"
 )
 
-// TestBuildKitWithholds holds the sizes of files that the ignore file takes back
-// and a later line excludes again against what arrives in a build.
+// TestBuildKitWithholds compares the sizes of files with what arrives in a build,
+// where one line of the ignore file re-includes a file and a later one excludes it.
 func TestBuildKitWithholds(t *testing.T) {
 	bk, err := client.New(t.Context(), lab.For(t).Address())
 	if err != nil {

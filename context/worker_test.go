@@ -11,7 +11,7 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
-// knownWorker is a resolver that knows no image, and what builds.
+// knownWorker is a resolver that knows the worker, and no image.
 type knownWorker dockerfile.Worker
 
 func (knownWorker) Resolve(context.Context, string, string) (dockerfile.Image, error) {
@@ -20,8 +20,8 @@ func (knownWorker) Resolve(context.Context, string, string) (dockerfile.Image, e
 
 func (k knownWorker) Worker() dockerfile.Worker { return dockerfile.Worker(k) }
 
-// TestWorker: a definition converts as the builder would that is there, one for
-// another platform, or one that cannot merge, to which COPY --link is a plain COPY.
+// TestWorker checks that a definition is converted for the worker at hand: for its
+// platform, and, if it cannot merge layers, with COPY --link as a plain COPY.
 func TestWorker(t *testing.T) {
 	dir := t.TempDir()
 	check(t, os.WriteFile(filepath.Join(dir, "Dockerfile"), []byte("FROM a\nARG TARGETARCH\nRUN echo $TARGETARCH\nCOPY --link f /\n"), 0o644))
@@ -45,12 +45,17 @@ func TestWorker(t *testing.T) {
 	plain := dockerfile.Worker{Platform: "linux/amd64", Caps: []string{"source.image", "source.local", "file.base", "exec.meta.base"}}
 	a, b, c := at(here), at(far), at(plain)
 	if slices.Equal(ops(a), ops(b)) || len(a.Plan.Ops) != len(b.Plan.Ops) {
-		t.Errorf("for one platform %q comes of it, for another %q", ops(a), ops(b))
+		t.Errorf("%s has the operations %q, %s %q; want as many, and others", here.Platform, ops(a), far.Platform, ops(b))
 	}
 	if len(c.Plan.Ops) >= len(a.Plan.Ops) {
-		t.Errorf("with merging %d operations, without %d", len(a.Plan.Ops), len(c.Plan.Ops))
+		t.Errorf("%d operations without merging, %d with it; want fewer without", len(c.Plan.Ops), len(a.Plan.Ops))
 	}
-	if !a.Current(t.Context(), knownWorker(here)) || a.Current(t.Context(), knownWorker(far)) || a.Current(t.Context(), knownWorker(plain)) {
-		t.Error("it is current with another builder than it was computed for, or not with that one")
+	for _, tt := range []struct {
+		worker dockerfile.Worker
+		want   bool
+	}{{here, true}, {far, false}, {plain, false}} {
+		if got := a.Current(t.Context(), knownWorker(tt.worker)); got != tt.want {
+			t.Errorf("Current with %+v = %v, want %v", tt.worker, got, tt.want)
+		}
 	}
 }
