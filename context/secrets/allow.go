@@ -6,14 +6,14 @@ import (
 	"sync"
 )
 
-// allowlist says which files and which matches are no findings, with the semantics of gitleaks: detect,
-// checkCommitOrPathAllowed and checkFindingAllowed. Commits are left out: a build context has none.
+// An allowlist says which files and which matches are not findings. Its semantics are gitleaks' (detect,
+// checkCommitOrPathAllowed and checkFindingAllowed), without commits, which a build context does not have.
 type allowlist struct {
-	all       bool   // every kind of check that is present must hold; else any one is enough
-	target    string // what the expressions look at: "" (the secret), "match" or "line"
+	all       bool   // every kind of check that is present must hold; otherwise one is enough
+	target    string // what regexes are matched against: "" (the secret), "match" or "line"
 	hasPaths  bool
 	paths     lazyRegexp
-	above     func() (*pathSet, error) // the same as paths, for directories too
+	pathSet   func() (*pathSet, error) // matches what paths match, and everything below
 	hasRegex  bool
 	regexes   lazyRegexp
 	stopWords func() *automaton // nil without stop words
@@ -36,17 +36,18 @@ func newAllowlist(t tomlAllowlist) (allowlist, error) {
 		return allowlist{}, fmt.Errorf("unknown allowlist target %q", t.RegexTarget)
 	}
 	a.paths, a.regexes = lazy(joined(t.Paths)), lazy(joined(t.Regexes))
-	a.above = sync.OnceValues(func() (*pathSet, error) { return newPathSet(joined(t.Paths)) })
+	a.pathSet = sync.OnceValues(func() (*pathSet, error) { return newPathSet(joined(t.Paths)) })
 	if len(t.StopWords) > 0 {
 		a.stopWords = sync.OnceValue(func() *automaton { return newAutomaton(t.StopWords) })
 	}
 	return a, nil
 }
 
-// joined is one alternation of all members, as gitleaks builds it: a member's leading (?i) then holds for every
-// member after it, and this must not be mended here.
+// joined returns one alternation of all expressions, as gitleaks builds it. A leading (?i) in one of them therefore
+// applies to all that follow. That is a quirk of gitleaks, and is kept on purpose.
 func joined(exprs []string) string { return "(?:" + strings.Join(exprs, "|") + ")" }
 
+// pathAllowed reports whether the paths of the allowlist match path.
 func (a *allowlist) pathAllowed(path string) (bool, error) {
 	if !a.hasPaths || path == "" {
 		return false, nil
@@ -58,30 +59,31 @@ func (a *allowlist) pathAllowed(path string) (bool, error) {
 	return re.MatchString(path), nil
 }
 
-// skipsFile reports whether the allowlist settles by the path alone that nothing in the file is a finding.
+// skipsFile reports whether, because of its path alone, nothing in a file can be a finding.
 func (a *allowlist) skipsFile(path string) (bool, error) {
-	if a.byMatch() {
+	if a.needsMatch() {
 		return false, nil
 	}
 	return a.pathAllowed(path)
 }
 
-// byMatch reports whether a path alone settles nothing.
-func (a *allowlist) byMatch() bool { return a.all && (a.hasRegex || a.stopWords != nil) }
+// needsMatch reports whether a path alone decides nothing, since the match has to be allowed as well.
+func (a *allowlist) needsMatch() bool { return a.all && (a.hasRegex || a.stopWords != nil) }
 
-// skipsTree reports whether skipsFile holds for path or a directory above it.
+// skipsTree reports whether skipsFile holds for path or for a directory above it.
 func (a *allowlist) skipsTree(path string) (bool, error) {
-	if !a.hasPaths || a.byMatch() {
+	if !a.hasPaths || a.needsMatch() {
 		return false, nil
 	}
-	set, err := a.above()
+	set, err := a.pathSet()
 	if err != nil {
 		return false, fmt.Errorf("gitleaks rule set: allowlist path: %w", err)
 	}
 	return set.contains(path), nil
 }
 
-// skipsMatch reports whether one match is allowed. line is the text around it in the current decoding pass.
+// skipsMatch reports whether a match in the file at path is allowed. line is the text around the match, as it is
+// after the current decoding pass.
 func (a *allowlist) skipsMatch(path, secret, match, line string) (bool, error) {
 	regexAllowed, err := a.regexAllowed(secret, match, line)
 	if err != nil {
@@ -99,6 +101,7 @@ func (a *allowlist) skipsMatch(path, secret, match, line string) (bool, error) {
 	return (!a.hasRegex || regexAllowed) && (a.stopWords == nil || stop), nil
 }
 
+// regexAllowed reports whether the expressions of the allowlist match their target.
 func (a *allowlist) regexAllowed(secret, match, line string) (bool, error) {
 	target := secret
 	switch a.target {

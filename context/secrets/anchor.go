@@ -7,29 +7,31 @@ import (
 	"unicode/utf8"
 )
 
-// anchor is a literal with how far a match around it can reach. A rule's anchors together cover it: every match
-// of the rule contains the literal of one of them, with at most before to its left and after to its right.
+// An anchor is a literal that occurs in matches of a rule, with a bound on how far a match extends around it. The
+// anchors of a rule cover it: every match contains the literal of at least one of them, with no more than before to
+// the left of it and no more than after to the right.
 type anchor struct {
-	literal       string // as written; lower case if fold
-	fold          bool   // any ASCII case will do
+	literal       string // as written, or in lower case if fold is set
+	fold          bool   // ASCII letters match in either case
 	before, after extent
-	edge          bool // the literal starts a match at a word boundary, so a word character before it rules it out
-	follow        []*syntax.Regexp
-	check         func() *regexp.Regexp // nil, or what must match right after the literal, anchored there
-	checkLen      int                   // longest text, in bytes, that check looks at
+	edge          bool                  // a match begins with the literal, at a word boundary, so no word character precedes it
+	follow        []*syntax.Regexp      // what follows the literal in a match; nil once prepare was called
+	check         func() *regexp.Regexp // if not nil, what must match right after the literal
+	checkLen      int                   // length in bytes of the longest text that check looks at
 }
 
-// extent bounds the length of what an expression matches: at most fixed bytes, plus any number of loop bytes.
+// An extent bounds the length of a text: at most fixed bytes, and any number of bytes that are in loop.
 type extent struct {
 	fixed int
 	loop  byteSet
 }
 
+// add returns the extent of a text of extent e followed by one of extent o.
 func (e extent) add(o extent) extent {
 	return extent{fixed: e.fixed + o.fixed, loop: e.loop.union(o.loop)}
 }
 
-// byteSet is a set of bytes.
+// A byteSet is a set of bytes.
 type byteSet [4]uint64
 
 func (s byteSet) has(b byte) bool { return s[b>>6]&(1<<(b&63)) != 0 }
@@ -41,20 +43,22 @@ func (s byteSet) union(o byteSet) byteSet {
 	return s
 }
 
+// addRunes adds all bytes that occur in the encoding of the runes from lo to hi.
 func (s *byteSet) addRunes(lo, hi rune) {
 	for r := lo; r <= min(hi, 0x7f); r++ {
 		s[r>>6] |= 1 << (r & 63)
 	}
-	if hi >= 0x80 { // any byte of a longer encoding, or an invalid one, which matches as U+FFFD
+	if hi >= 0x80 { // any byte of a longer encoding, or an invalid byte, which reads as U+FFFD
 		s[2], s[3] = ^uint64(0), ^uint64(0)
 	}
 }
 
-// The only runes outside ASCII that a fold of ASCII letters brings in. Texts that contain one take the slow path
-// (window.go), so that they need not widen every class of a (?i) expression from one byte to three.
+// The only runes outside ASCII that fold to ASCII letters. Texts that contain one are scanned in the slow way (see
+// folds). Without that, every class in a (?i) expression would match up to three bytes instead of one.
 const longS, kelvin = '\u017f', '\u212a'
 
-// runesOf gives the bytes that the ranges can match and the length of their longest encoding.
+// runesOf returns the bytes that may occur in runes of the ranges, which are pairs of the first and the last, and the
+// length of the longest encoding of one.
 func runesOf(ranges []rune) (set byteSet, width int) {
 	for i := 0; i+1 < len(ranges); i += 2 {
 		lo, hi := ranges[i], ranges[i+1]
@@ -67,14 +71,15 @@ func runesOf(ranges []rune) (set byteSet, width int) {
 	return set, max(width, 1)
 }
 
-// extentOf walks the whole tree; loops over anything larger than one rune count as loops over all its bytes.
+// extentOf returns the extent of what re matches. A loop over more than a single rune counts as a loop over each of
+// the bytes in it.
 func extentOf(re *syntax.Regexp) extent {
 	switch re.Op {
 	case syntax.OpLiteral:
 		if n := len(string(re.Rune)); n == len(re.Rune) || re.Flags&syntax.FoldCase == 0 {
 			return extent{fixed: n}
 		}
-		return extent{fixed: utf8.UTFMax * len(re.Rune)} // folds may differ in length
+		return extent{fixed: utf8.UTFMax * len(re.Rune)} // case folding may change the length
 	case syntax.OpCharClass:
 		_, width := runesOf(re.Rune)
 		return extent{fixed: width}
@@ -96,7 +101,7 @@ func extentOf(re *syntax.Regexp) extent {
 			e.fixed, e.loop = max(e.fixed, se.fixed), e.loop.union(se.loop)
 		}
 		return e
-	default: // concatenation, capture, optional; the assertions have no Sub and match nothing
+	default: // concatenation, capture, optional, and assertions, which have no Sub and match the empty text
 		var e extent
 		for _, sub := range re.Sub {
 			e = e.add(extentOf(sub))
@@ -105,7 +110,7 @@ func extentOf(re *syntax.Regexp) extent {
 	}
 }
 
-// bytesOf is every byte that a match of re can contain.
+// bytesOf returns the bytes that can occur in a match of re.
 func bytesOf(re *syntax.Regexp) byteSet {
 	var set byteSet
 	switch re.Op {
@@ -132,10 +137,12 @@ func bytesOf(re *syntax.Regexp) byteSet {
 	return set
 }
 
-// Literals shorter than this hit too often to be worth a look; sets larger than this are no longer selective.
-const minLiteral, maxLiterals = 2, 32
+const (
+	minLiteral  = 2  // shorter literals occur too often to be useful
+	maxLiterals = 32 // more literals for one expression are not selective enough
+)
 
-// anchorsOf gives anchors that cover re, or none if that cannot be shown.
+// anchorsOf returns anchors that cover re, or nil if it finds none.
 func anchorsOf(re *syntax.Regexp) []anchor {
 	anchors := cover(re)
 	for i := range anchors {
@@ -144,7 +151,8 @@ func anchorsOf(re *syntax.Regexp) []anchor {
 	return anchors
 }
 
-// cover picks, for every way re can match, a literal that must then occur.
+// cover returns anchors that cover re: for every way in which re can match, a literal that must then occur. It
+// returns nil if it finds none.
 func cover(re *syntax.Regexp) []anchor {
 	switch re.Op {
 	case syntax.OpLiteral, syntax.OpCharClass:
@@ -155,7 +163,7 @@ func cover(re *syntax.Regexp) []anchor {
 		if re.Op == syntax.OpRepeat && re.Min == 0 {
 			return nil
 		}
-		// Which round holds the literal is open, so the rest of the loop may lie on either side of it.
+		// The literal may be in any iteration, so the others may be on either side of it.
 		anchors, around := cover(re.Sub[0]), extentOf(re)
 		for i := range anchors {
 			a := &anchors[i]
@@ -178,9 +186,11 @@ func cover(re *syntax.Regexp) []anchor {
 	return nil
 }
 
+// coverConcat is cover for a concatenation. It tries the anchors of each part, and the literals that consecutive parts
+// form together, and returns the best.
 func coverConcat(subs []*syntax.Regexp) []anchor {
 	var best []anchor
-	consider := func(anchors []anchor, from, to int) {
+	consider := func(anchors []anchor, from, to int) { // anchors that cover subs[from:to]
 		if anchors == nil || !better(anchors, best) {
 			return
 		}
@@ -213,7 +223,7 @@ func coverConcat(subs []*syntax.Regexp) []anchor {
 	return best
 }
 
-// better prefers long literals, then few.
+// better reports whether a is the better choice: the one with longer literals, or with fewer of the same length.
 func better(a, b []anchor) bool {
 	if b == nil {
 		return true
@@ -222,6 +232,7 @@ func better(a, b []anchor) bool {
 	return la > lb || la == lb && len(a) < len(b)
 }
 
+// shortest returns the length of the shortest literal.
 func shortest(anchors []anchor) int {
 	n := len(anchors[0].literal)
 	for _, a := range anchors {
@@ -230,12 +241,13 @@ func shortest(anchors []anchor) int {
 	return n
 }
 
-// literal is one string of a finite set that an expression can match.
+// A literal is a text that an expression matches.
 type literal struct {
 	text string
-	fold bool
+	fold bool // in any case
 }
 
+// usable returns anchors for the literals, or nil if one of them is too short or not ASCII.
 func usable(set []literal) []anchor {
 	var anchors []anchor
 	for _, l := range set {
@@ -250,7 +262,7 @@ func usable(set []literal) []anchor {
 	return anchors
 }
 
-// exact is the finite set of strings that re matches, or nil if there is none that is small.
+// exact returns all texts that re matches, or nil if they are too many.
 func exact(re *syntax.Regexp) []literal {
 	switch re.Op {
 	case syntax.OpLiteral:
@@ -293,6 +305,7 @@ func exact(re *syntax.Regexp) []literal {
 	return nil
 }
 
+// product returns every text of a followed by every text of b, or nil if they are too many or one of the sets is nil.
 func product(a, b []literal) []literal {
 	if a == nil || b == nil || len(a)*len(b) > maxLiterals {
 		return nil

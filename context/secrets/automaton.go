@@ -1,16 +1,16 @@
 package secrets
 
-// automaton finds every occurrence of many words in one pass, ignoring ASCII case (Aho-Corasick as a full
-// transition table). It folds case and groups bytes into classes in one look-up, so that the text is neither
-// copied nor lowered first: several times the speed of a general library here. Immutable.
+// An automaton finds every occurrence of many words in one pass over a text, ignoring ASCII case. It is an
+// Aho-Corasick automaton in the form of a transition table. Bytes are mapped to classes, which also folds case, so
+// that the text need not be copied. It is immutable.
 type automaton struct {
 	class   [256]uint16 // byte -> class; 0 for bytes that no word has
 	classes int
 	next    []int32   // state*classes + class -> state
-	out     [][]int32 // state -> words that end there, longest first; states are numbered in order of depth
+	out     [][]int32 // state -> indexes of the words that end there, longest first
 }
 
-// newAutomaton takes words of ASCII bytes in any case; empty words are ignored.
+// newAutomaton returns an automaton for words of ASCII characters. Empty words are ignored.
 func newAutomaton(words []string) *automaton {
 	a := &automaton{classes: 1}
 	for _, w := range words {
@@ -49,8 +49,8 @@ func (a *automaton) addState() int32 {
 	return int32(len(a.out) - 1)
 }
 
-// link turns the trie into a table without failure links, breadth first: a missing edge becomes the edge of the
-// longest proper suffix, whose row is complete by then.
+// link completes the trie to a table that needs no failure links. It goes breadth first: a missing edge of a state
+// becomes the edge of its longest proper suffix, whose row is complete by then.
 func (a *automaton) link() {
 	suffix := make([]int32, len(a.out))
 	var queue []int32
@@ -75,9 +75,9 @@ func (a *automaton) link() {
 	}
 }
 
-// hit is one occurrence of a word: text[end-len(word):end].
+// A hit is an occurrence of a word, which ends at text[:end].
 type hit struct {
-	word int32
+	word int32 // index of the word
 	end  int
 }
 

@@ -13,7 +13,8 @@ import (
 	"github.com/zricethezav/gitleaks/v8/detect"
 )
 
-// corpus is source code: this module's own tree, or the one that STOKER_BENCH_TREE names, up to limit bytes.
+// corpus returns files of source code, by path: up to limit bytes of this module's own tree, or of the one that
+// STOKER_BENCH_TREE names.
 func corpus(b *testing.B, limit int) (files map[string]string, size int) {
 	b.Helper()
 	root := os.Getenv("STOKER_BENCH_TREE")
@@ -52,7 +53,8 @@ func corpus(b *testing.B, limit int) (files map[string]string, size int) {
 	return files, size
 }
 
-// BenchmarkScanAgainstGitleaks scans the same files with both engines and reports how many times faster ours is.
+// BenchmarkScanAgainstGitleaks scans the same files with both engines, and reports how many times as long gitleaks
+// takes.
 func BenchmarkScanAgainstGitleaks(b *testing.B) {
 	files, size := corpus(b, 4<<20)
 	s, d := scanner(b), oracle(b)
@@ -86,7 +88,7 @@ func BenchmarkNew(b *testing.B) {
 	}
 }
 
-// BenchmarkSkips compares with asking gitleaks' allowlist for a path and the directories above it.
+// BenchmarkSkips compares Skips with asking gitleaks' allowlist about a path and the directories above it.
 func BenchmarkSkips(b *testing.B) {
 	s, d := scanner(b), oracle(b)
 	names := []string{"src/area01/part001/file00.js", "services/api/internal/store/store_test.go", "web/node_modules/a/index.js", "README.md"}

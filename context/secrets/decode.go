@@ -2,14 +2,15 @@ package secrets
 
 import "strings"
 
-// decodable reports whether gitleaks' decoder would decode anything in text. It may say yes in vain, never no:
-// the decoder's own pass over the text costs more than all the rest of a scan, and most texts hold nothing for it.
+// decodable reports whether gitleaks' decoder might decode something in text. It never returns false where the decoder
+// finds something, but may return true where it does not. It saves time: a pass of the decoder costs more than the
+// rest of a scan, and most texts have nothing for it.
 func decodable(text string) bool {
 	return hasPercent(text) || hasEscape(text) || hasRun(text)
 }
 
-// hasPercent looks for a line whose %XX are all printable: the decoder takes everything from the first to the last
-// of a line at once, and drops it all for one that is not.
+// hasPercent reports whether there is a line whose %XX escapes are all printable. The decoder takes everything from the
+// first escape of a line to the last as one text, and drops it if any of it is not printable.
 func hasPercent(text string) bool {
 	for {
 		n := strings.IndexByte(text, '%')
@@ -32,7 +33,7 @@ func hasPercent(text string) bool {
 	}
 }
 
-// hasEscape looks for U+XXXX and \uXXXX.
+// hasEscape reports whether text has a U+XXXX or \uXXXX.
 func hasEscape(text string) bool {
 	for at := 0; ; at++ {
 		n := strings.IndexByte(text[at:], '\\')
@@ -56,6 +57,7 @@ func hasEscape(text string) bool {
 	}
 }
 
+// isHex reports whether text has n hexadecimal digits at an offset.
 func isHex(text string, at, n int) bool {
 	if at+n > len(text) {
 		return false
@@ -68,6 +70,7 @@ func isHex(text string, at, n int) bool {
 	return true
 }
 
+// hexValue returns the value of a hexadecimal digit, -1 for any other character.
 func hexValue(c byte) int {
 	switch c = lowerByte(c); {
 	case '0' <= c && c <= '9':
@@ -78,12 +81,12 @@ func hexValue(c byte) int {
 	return -1
 }
 
-// The shortest hex and base64 texts that the decoder looks at (gitleaks: detect/codec).
+// The lengths of the shortest hex and base64 texts that the decoder looks at (gitleaks: detect/codec).
 const minHex, minBase64 = 32, 16
 
-// hasRun looks for hex and base64 that decode to printable ASCII. Both are runs of base64's alphabet (standard
-// and URL taken together). Where a run begins with enough hex, the decoder takes that first and looks at the rest
-// anew.
+// hasRun reports whether text has hex or base64 that decodes to printable ASCII. Both are runs of characters of the
+// base64 alphabets, standard and URL together. If a run begins with enough hex, the decoder takes that first and then
+// looks at the rest by itself.
 func hasRun(text string) bool {
 	for at := 0; at < len(text); at++ {
 		if base64Value[text[at]] < 0 {
@@ -114,6 +117,7 @@ func hasRun(text string) bool {
 	return false
 }
 
+// printableHex reports whether run, which is hex, decodes to printable characters.
 func printableHex(run string) bool {
 	for i := 0; i+1 < len(run); i += 2 {
 		if !printable(hexValue(run[i])<<4 | hexValue(run[i+1])) {
@@ -123,7 +127,7 @@ func printableHex(run string) bool {
 	return len(run)%2 == 0
 }
 
-// printableBase64 looks at whole groups of four only; what is left over is for the decoder.
+// printableBase64 reports whether the whole groups of four in run, which is base64, decode to printable characters.
 func printableBase64(run string) bool {
 	for i := 0; i+3 < len(run); i += 4 {
 		v := int(base64Value[run[i]])<<18 | int(base64Value[run[i+1]])<<12 |
@@ -135,10 +139,10 @@ func printableBase64(run string) bool {
 	return true
 }
 
-// printable is the decoder's notion of it, which takes tabs and other white space in.
+// printable reports whether the decoder counts c as printable, which includes tabs and other white space.
 func printable(c int) bool { return 0x08 < c && c < 0x7f }
 
-// base64Value is the value of a character of either base64 alphabet, -1 for any other.
+// base64Value has the value of each character of either base64 alphabet, -1 for any other byte.
 var base64Value = func() (v [256]int8) {
 	for i := range v {
 		v[i] = -1

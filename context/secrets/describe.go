@@ -2,8 +2,8 @@ package secrets
 
 import "strings"
 
-// Describe says what a rule finds and how to mend it, for a rule id of gitleaks or of this package: one sentence
-// without a full stop, never with a value. Which ignore file to add a line to is the caller's to say.
+// Describe returns one sentence without a full stop about a rule of gitleaks or of this package: what it finds, and
+// what to do about it. The caller knows which ignore file to add a line to.
 func Describe(rule string) string {
 	for i := range nameRules {
 		if nameRules[i].id == rule {

@@ -12,25 +12,25 @@ import (
 // maxDecodes is the default of `gitleaks dir --max-decode-depth`.
 const maxDecodes = 5
 
-// allowSignature on the line of a match makes it no finding (gitleaks: detect).
+// allowSignature on the line of a match says that it is not a finding (gitleaks: detect).
 const allowSignature = "gitleaks:allow"
 
-// match is one secret in a text. It never leaves the package: secret is the value itself.
+// A match is a secret in a text. It must not leave the package, since secret is the value itself.
 type match struct {
 	rule   *rule
 	line   int // from 1
 	secret string
 }
 
-// fragment is a piece of a file that is searched by itself.
+// A fragment is a piece of a file that is searched by itself.
 type fragment struct {
 	path  string
 	text  string
 	line  int   // number of the first line, from 1
-	lines []int // offsets of the newlines in text, once a match asks for them
+	lines []int // offsets of the newlines in text; nil until locate needs them
 }
 
-// detect finds what gitleaks' detector finds in the fragment.
+// detect returns what gitleaks' detector finds in the fragment. It uses sv as scratch space.
 func (s *Scanner) detect(f *fragment, sv *survey) ([]match, error) {
 	var found []match
 	text, decoder := f.text, codec.NewDecoder()
@@ -59,12 +59,13 @@ func (s *Scanner) detect(f *fragment, sv *survey) ([]match, error) {
 	return withoutShadowed(found), nil
 }
 
-// apply runs one rule over one decoding pass of the fragment: text, decoded at segments.
+// apply runs the rule r, number at of the scanner, over text: the fragment after a decoding pass that decoded segments
+// of it.
 func (s *Scanner) apply(r *rule, at int, f *fragment, text string, segments []*codec.EncodedSegment, sv *survey) ([]match, error) {
 	if len(r.keywords) > 0 && len(r.anchors) > 0 && !sv.whole && len(sv.windows[at]) == 0 {
-		return nil, nil // the common case, before any expression is compiled
+		return nil, nil // the usual case, which needs no expression to be compiled
 	}
-	if skip, err := anyFile(r.allow, f.path); skip || err != nil {
+	if skip, err := skippedByAny(r.allow, f.path); skip || err != nil {
 		return nil, err
 	}
 	if r.path != nil {
@@ -100,14 +101,15 @@ func (s *Scanner) apply(r *rule, at int, f *fragment, text string, segments []*c
 	return found, nil
 }
 
-// judge decides whether what an expression matched is a finding, and where.
+// judge decides whether what the rule r matched, text[at[0]:at[1]], is a finding, and returns it as a match. text and
+// segments are those of apply.
 func (s *Scanner) judge(r *rule, f *fragment, text string, at []int, segments []*codec.EncodedSegment) (match, bool, error) {
 	whole := strings.Trim(text[at[0]:at[1]], "\n")
 	current := ""
 	if len(segments) > 0 {
 		over := codec.SegmentsWithDecodedOverlap(segments, at[0], at[1])
 		if len(over) == 0 {
-			return match{}, false, nil // found in an earlier pass
+			return match{}, false, nil // nothing of it was decoded in this pass: an earlier one found it
 		}
 		at = codec.AdjustMatchIndex(over, at)
 		at = []int{min(max(at[0], 0), len(f.text)), min(max(at[1], 0), len(f.text))}
@@ -140,8 +142,8 @@ func (s *Scanner) judge(r *rule, f *fragment, text string, at []int, segments []
 	return match{rule: r, line: line, secret: secret}, true, nil
 }
 
-// secretOf picks the secret out of a match: the group that the rule names, else the first that is not empty, else
-// all of it.
+// secretOf returns the secret in a match: the group that the rule names, else the first group that is not empty, else
+// the whole match.
 func (r *rule) secretOf(groups []string, whole string) string {
 	if r.group > 0 && r.group < len(groups) {
 		return groups[r.group]
@@ -156,9 +158,9 @@ func (r *rule) secretOf(groups []string, whole string) string {
 	return whole
 }
 
-// locate gives the line that text[start:end] begins on and the text around it, with gitleaks' own idea of both
-// (detect: location): a newline belongs to the line after it, and on a last line without a newline the text
-// around a match is everything from the fragment's start to the end of that line.
+// locate returns the line on which text[start:end] begins, and the text around that, as gitleaks determines both
+// (detect: location). A newline belongs to the line after it. On a last line without a newline, the text around a
+// match is everything from the beginning of the fragment to the end of that line.
 func (f *fragment) locate(start, end int) (line int, around string) {
 	if f.lines == nil {
 		f.lines = newlines(f.text)
@@ -181,7 +183,7 @@ func (f *fragment) locate(start, end int) (line int, around string) {
 	return f.line + n, f.text[from:max(to, end)]
 }
 
-// newlines gives their offsets; a text without any counts as ending in one, so that its matches are on its line.
+// newlines returns the offsets of the newlines in text. A text without any is taken to end in one.
 func newlines(text string) []int {
 	var out []int
 	for i := range len(text) {
@@ -195,7 +197,8 @@ func newlines(text string) []int {
 	return out
 }
 
-// shannon is the entropy in bits per character: counted by rune, weighed by byte, as gitleaks does.
+// shannon returns the entropy of s in bits per character. Like gitleaks it counts runes, but divides by the number of
+// bytes.
 func shannon(s string) float64 {
 	counts := map[rune]int{}
 	for _, r := range s {
@@ -209,7 +212,7 @@ func shannon(s string) float64 {
 	return bits
 }
 
-// withoutShadowed drops what a generic rule found where a specific rule found the same on the same line.
+// withoutShadowed drops the matches of generic rules where a specific rule found the same secret on the same line.
 func withoutShadowed(found []match) []match {
 	var kept []match
 	for _, m := range found {
@@ -220,6 +223,7 @@ func withoutShadowed(found []match) []match {
 	return kept
 }
 
+// shadowed reports whether by has a match of a specific rule on the line of m that contains its secret.
 func shadowed(m match, by []match) bool {
 	for _, o := range by {
 		if o.line == m.line && !o.generic() && strings.Contains(o.secret, m.secret) {
@@ -229,9 +233,11 @@ func shadowed(m match, by []match) bool {
 	return false
 }
 
+// generic reports whether m is of a rule that finds any kind of secret.
 func (m match) generic() bool { return strings.Contains(strings.ToLower(m.rule.id), "generic") }
 
-func anyFile(lists []allowlist, path string) (bool, error) {
+// skippedByAny reports whether one of the allowlists skips the file at path.
+func skippedByAny(lists []allowlist, path string) (bool, error) {
 	for i := range lists {
 		if skip, err := lists[i].skipsFile(path); skip || err != nil {
 			return skip, err

@@ -7,12 +7,12 @@ import (
 	"sync"
 )
 
-// maxCheck bounds the states of a follow check: enough to see the operator and the start of a value after a
-// keyword, and small enough for regexp's backtracker, its fastest matcher.
+// maxCheck bounds the size of a check. It is enough for the operator and the beginning of a value after a keyword, and
+// small enough for package regexp to use its backtracker, the fastest of its matchers.
 const maxCheck = 96
 
-// prepare settles what must follow the literal. The check is a prefix of what follows, without assertions: it
-// lets through too much, never too little.
+// prepare sets check and checkLen from follow. The check is the beginning of what follows the literal, without
+// assertions, so that it may accept too much but never too little.
 func (a *anchor) prepare() {
 	a.edge = a.edge && isWord(a.literal[0])
 	var expr strings.Builder
@@ -35,14 +35,14 @@ func (a *anchor) prepare() {
 	a.check = sync.OnceValue(func() *regexp.Regexp {
 		re, err := regexp.Compile(source)
 		if err != nil {
-			return nil // no check then: slower, as right
+			return nil // without a check it is slower, but just as correct
 		}
 		return re
 	})
 }
 
-// checkPart gives as much of re as the budget and the need for a bounded length allow; whole says that it is all
-// of re, so that what comes after may be looked at too.
+// checkPart returns as much of the beginning of re as has a bounded length and fits the budget, from which it subtracts
+// the size. whole says that it is all of re, so that what comes after re may be checked too.
 func checkPart(re *syntax.Regexp, budget *int) (part *syntax.Regexp, whole bool) {
 	switch re.Op {
 	case syntax.OpBeginLine, syntax.OpEndLine, syntax.OpBeginText, syntax.OpEndText,
@@ -75,7 +75,8 @@ func checkPart(re *syntax.Regexp, budget *int) (part *syntax.Regexp, whole bool)
 	return re, true
 }
 
-// checkRepeat cuts a repetition of one rune to its least count where the whole is too long.
+// checkRepeat is checkPart for the repetition of a single rune. If all of it does not fit, it returns the minimum
+// number of repetitions.
 func checkRepeat(re *syntax.Regexp, budget *int) (*syntax.Regexp, bool) {
 	least, most := re.Min, re.Max
 	if re.Op == syntax.OpPlus {
@@ -93,6 +94,7 @@ func checkRepeat(re *syntax.Regexp, budget *int) (*syntax.Regexp, bool) {
 	return &syntax.Regexp{Op: syntax.OpRepeat, Flags: re.Flags, Min: n, Max: n, Sub: re.Sub}, false
 }
 
+// nonEmpty returns a concatenation, or nil if it has no parts.
 func nonEmpty(cat *syntax.Regexp) *syntax.Regexp {
 	if len(cat.Sub) == 0 {
 		return nil
@@ -100,6 +102,7 @@ func nonEmpty(cat *syntax.Regexp) *syntax.Regexp {
 	return cat
 }
 
+// single reports whether re always matches exactly one rune.
 func single(re *syntax.Regexp) bool {
 	switch re.Op {
 	case syntax.OpCharClass, syntax.OpAnyChar, syntax.OpAnyCharNotNL:
@@ -110,7 +113,8 @@ func single(re *syntax.Regexp) bool {
 	return false
 }
 
-// size is about the number of instructions that re compiles to, -1 if it has no bounded length or an assertion.
+// size returns roughly the number of instructions that re compiles to, or -1 if it has no bounded length or has an
+// assertion.
 func size(re *syntax.Regexp) int {
 	switch re.Op {
 	case syntax.OpLiteral:

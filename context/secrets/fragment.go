@@ -10,15 +10,15 @@ import (
 	"strings"
 )
 
-// How `gitleaks dir` cuts files (gitleaks: sources/file.go): reads of this size, then up to this much more until a
-// blank line. Its buffered reader is part of the rule: what it read ahead comes as a short fragment of its own.
+// How `gitleaks dir` cuts files into fragments (gitleaks: sources/file.go). The size of its buffered reader matters,
+// too: what that has read ahead becomes a short fragment of its own.
 const (
-	fragmentSize = 100_000
-	maxPeek      = 25_000
+	fragmentSize = 100_000 // bytes to read
+	maxPeek      = 25_000  // bytes to read beyond that to reach a blank line
 )
 
-// fullReader fills every read from the reader below, so that fragments do not depend on how a source cuts its
-// reads. A regular file, gitleaks' only source, fills them anyway.
+// A fullReader fills the buffer in every Read, so that fragments do not depend on how the source happens to split its
+// reads. gitleaks reads regular files only, which do that by themselves.
 type fullReader struct{ io.Reader }
 
 func (r fullReader) Read(p []byte) (int, error) {
@@ -27,13 +27,13 @@ func (r fullReader) Read(p []byte) (int, error) {
 		err = io.EOF
 	}
 	if n > 0 && errors.Is(err, io.EOF) {
-		err = nil // the next read says so again
+		err = nil // the next Read returns it again
 	}
 	return n, err
 }
 
-// fragments calls each for every fragment of the file in turn, and stops at content that gitleaks holds to be
-// binary. The buffer has room for one fragment.
+// fragments calls each for every fragment of a file, and stops at content that gitleaks takes for binary. buf must have
+// the length fragmentSize, and room for maxPeek more.
 func fragments(ctx context.Context, name string, r io.Reader, buf []byte, each func(*fragment) error) error {
 	br := bufio.NewReader(fullReader{r})
 	for newlines := 0; ; {
@@ -50,7 +50,7 @@ func fragments(ctx context.Context, name string, r io.Reader, buf []byte, each f
 		if err != nil && !errors.Is(err, io.EOF) {
 			return fmt.Errorf("read %s: %w", name, err)
 		}
-		// As long as no newline has come, each fragment may yet give the file away.
+		// gitleaks checks every fragment up to the one with the first newline.
 		if newlines == 0 && binaryMagic(buf[:n]) {
 			return nil
 		}
@@ -66,7 +66,7 @@ func fragments(ctx context.Context, name string, r io.Reader, buf []byte, each f
 	}
 }
 
-// extend reads on until data ends in two newlines with nothing but white space between them, or long enough.
+// extend appends to data until it ends in two newlines with only white space between them, or maxPeek bytes were added.
 func extend(br *bufio.Reader, data []byte) ([]byte, error) {
 	blank := 0
 	for i := len(data) - 1; i >= 0 && isSpace(data[i]) && blank < 2; i-- {
@@ -77,7 +77,7 @@ func extend(br *bufio.Reader, data []byte) ([]byte, error) {
 	if blank >= 2 {
 		return data, nil
 	}
-	// gitleaks counts anew from the last byte on, so one newline at the end of the read counts once.
+	// gitleaks starts counting again at the last byte of data, so that a newline there counts only once.
 	blank = 0
 	for start := len(data); ; {
 		switch c := data[len(data)-1]; {
@@ -102,8 +102,8 @@ func extend(br *bufio.Reader, data []byte) ([]byte, error) {
 
 func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' }
 
-// isArchive reports whether the name's extension is one of an archive or a compressed file, which gitleaks does
-// not look into by default. (It asks whether the name contains one anywhere; see the package documentation.)
+// isArchive reports whether name has the extension of an archive or a compressed file, which are not searched. (gitleaks
+// looks for these extensions anywhere in the name; see the package documentation.)
 func isArchive(name string) bool {
 	switch strings.ToLower(path.Ext(name)) {
 	case ".7z", ".br", ".bz2", ".gz", ".lz", ".lz4", ".mz", ".rar", ".s2", ".sz", ".tar", ".xz", ".zip", ".zst", ".zz":

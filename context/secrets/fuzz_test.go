@@ -11,6 +11,7 @@ import (
 	"github.com/zricethezav/gitleaks/v8/detect/codec"
 )
 
+// tokens returns texts that hold a token, in the clear and in all encodings.
 func tokens() []string {
 	pat := "ghp_" + "a1B2c3D4e5F6g7H8i9J0" + "kLmNoPqRsTuVwXyZ"
 	return []string{
@@ -21,24 +22,24 @@ func tokens() []string {
 	}
 }
 
-// TestEncodedEqualsGitleaks holds the decoding passes to gitleaks', and that they find anything.
+// TestEncodedEqualsGitleaks compares the decoding passes with gitleaks', and checks that they find something.
 func TestEncodedEqualsGitleaks(t *testing.T) {
 	s, d := scanner(t), oracle(t)
 	for _, text := range tokens() {
 		for _, around := range []string{text, "x\n" + text + "\ny\n", "a: '" + text + "'", text + "\n" + text} {
 			if diff := cmp.Diff(theirs(t, d, "a.txt", around), ours(t, s, "a.txt", around)); diff != "" {
-				t.Errorf("%q: -gitleaks +stoker\n%s", around, diff)
+				t.Errorf("%q (-gitleaks +stoker):\n%s", around, diff)
 			}
 		}
 	}
 	for _, i := range []int{0, 2, 3, 4, 5} {
 		if len(ours(t, s, "a.txt", tokens()[i])) == 0 {
-			t.Errorf("nothing found in form %d", i)
+			t.Errorf("nothing found in %q", tokens()[i])
 		}
 	}
 }
 
-// FuzzScan: any small text gives what gitleaks gives, and no panic.
+// FuzzScan compares the matches in small texts with gitleaks'.
 func FuzzScan(f *testing.F) {
 	for _, text := range append(tokens(), fillers...) {
 		f.Add("a.yaml", text)
@@ -54,7 +55,8 @@ func FuzzScan(f *testing.F) {
 	})
 }
 
-// FuzzDecodable: where gitleaks decodes something, decodable says so; and binary is what gitleaks takes for it.
+// FuzzDecodable checks that decodable is true of every text in which gitleaks decodes something, and that binaryMagic is
+// true of every text that it takes for binary.
 func FuzzDecodable(f *testing.F) {
 	for _, text := range append(tokens(), fillers...) {
 		f.Add(text)
@@ -64,11 +66,11 @@ func FuzzDecodable(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		if _, segments := codec.NewDecoder().Decode(text, nil); len(segments) > 0 && !decodable(text) {
-			t.Error("gitleaks decodes this, decodable does not know")
+			t.Errorf("decodable(%q) = false, but gitleaks decodes it", text)
 		}
 		kind, err := filetype.Match([]byte(text))
 		if want := err == nil && kind.MIME.Type == "application"; want && !binaryMagic([]byte(text)) {
-			t.Errorf("gitleaks takes this for %s", kind.MIME.Value)
+			t.Errorf("binaryMagic(%q) = false, but gitleaks takes it for %s", text, kind.MIME.Value)
 		}
 	})
 }

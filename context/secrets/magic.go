@@ -2,15 +2,15 @@ package secrets
 
 import "strings"
 
-// magic is what a file format begins with, or has at an offset.
+// A magic is a text by which a file format is recognised.
 type magic struct {
-	at     int
+	at     int // offset of the text
 	text   string
-	longer int // the file must be longer than this
+	longer int // the content must be longer than this
 }
 
-// applicationMagic are the formats that gitleaks skips: those that h2non/filetype gives an application/ type. Not
-// imported, because its tables are built at start-up and cost more than the rest of stoker's start.
+// applicationMagic are the formats that gitleaks skips: those that h2non/filetype gives an application/ type. That
+// package is not imported, because it builds its tables at start-up, which takes longer than the rest of stoker's.
 var applicationMagic = [...]magic{
 	{text: "\x00asm\x01\x00\x00\x00"},                              // WebAssembly
 	{text: "wOFF\x00\x01\x00\x00"}, {text: "wOF2\x00\x01\x00\x00"}, // fonts
@@ -31,7 +31,7 @@ var applicationMagic = [...]magic{
 	{text: "\xcf\xfa\xed\xfe"}, {text: "\xce\xfa\xed\xfe"}, {text: "\xca\xfe\xba\xbe"},
 }
 
-// binaryMagic reports whether the content's first bytes mark it as binary.
+// binaryMagic reports whether content that begins with head is binary to gitleaks.
 func binaryMagic(head []byte) bool {
 	for _, m := range applicationMagic {
 		if len(head) > m.longer && len(head) >= m.at+len(m.text) && string(head[m.at:m.at+len(m.text)]) == m.text {
@@ -41,7 +41,7 @@ func binaryMagic(head []byte) bool {
 	return oldOffice(head) || embeddedFont(head) || dalvik(head)
 }
 
-// oldOffice: the compound file format, whose second sector tells what it holds.
+// oldOffice reports whether head is of a document in the compound file format, whose second sector says which.
 func oldOffice(head []byte) bool {
 	if !strings.HasPrefix(string(head[:min(4, len(head))]), "\xd0\xcf\x11\xe0") {
 		return false
@@ -56,6 +56,7 @@ func oldOffice(head []byte) bool {
 	return false
 }
 
+// embeddedFont reports whether head is of an Embedded OpenType font.
 func embeddedFont(head []byte) bool {
 	if len(head) <= 35 || string(head[34:36]) != "LP" {
 		return false
@@ -67,6 +68,7 @@ func embeddedFont(head []byte) bool {
 	return false
 }
 
+// dalvik reports whether head is of a Dalvik executable, optimised or not.
 func dalvik(head []byte) bool {
 	if len(head) > 100 && string(head[:4]) == "dey\n" {
 		head = head[40:100]

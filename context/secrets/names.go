@@ -6,21 +6,23 @@ import (
 	"strings"
 )
 
-// nameRule is a file that is known by its name.
+// A nameRule finds files by their names.
 type nameRule struct {
 	id       string
 	severity Severity
 	message  string
-	match    func(dir, base string) bool // both lower case; dir is the parent's base name
-	content  lazyRegexp                  // nil: the name is enough
+	match    func(dir, base string) bool // dir is the name of the parent directory; both are in lower case
+	content  lazyRegexp                  // what the file must also contain; nil if the name is enough
 }
 
+// keepOut ends the message of most rules.
 const keepOut = "; keep it out of the context and give it to the step that needs it with RUN --mount=type=secret"
 
-// placeholderless matches a value that is written out, and not taken from a variable as in ${NPM_TOKEN}.
-const placeholderless = `["']?[^\s"'$]`
+// literalValue matches the beginning of a value that is written out, rather than taken from a variable as in
+// ${NPM_TOKEN}.
+const literalValue = `["']?[^\s"'$]`
 
-// nameRules are in order of their ids. A file in a format that names its own secrets counts only with one in it.
+// nameRules are sorted by id. Files of a format that has fields for secrets count only if one of them has a value.
 var nameRules = [...]nameRule{
 	{"aws-credentials", Error, "AWS credentials file" + keepOut, in(".aws", "credentials"), nil},
 	{"docker-config-auth", Error, "Docker client configuration with registry credentials" + keepOut,
@@ -43,13 +45,13 @@ var nameRules = [...]nameRule{
 		func(dir, base string) bool {
 			return base == "kubeconfig" || strings.HasSuffix(base, ".kubeconfig") || dir == ".kube" && base == "config"
 		},
-		lazy(`(?m)^\s*(?:-\s+)?(?:token|password|client-key-data):\s*` + placeholderless)},
+		lazy(`(?m)^\s*(?:-\s+)?(?:token|password|client-key-data):\s*` + literalValue)},
 	{"netrc", Error, "login file with a password" + keepOut, names(".netrc", "_netrc"),
-		lazy(`\bpassword\s+` + placeholderless)},
+		lazy(`\bpassword\s+` + literalValue)},
 	{"npmrc-token", Error, "npm configuration with a token" + keepOut, names(".npmrc"),
-		lazy(`(?m)^[^#;\n]*(?:_authToken|_auth|_password)\s*=\s*` + placeholderless)},
+		lazy(`(?m)^[^#;\n]*(?:_authToken|_auth|_password)\s*=\s*` + literalValue)},
 	{"pypirc", Error, "Python package index configuration with a password" + keepOut, names(".pypirc"),
-		lazy(`(?m)^\s*password\s*[=:]\s*` + placeholderless)},
+		lazy(`(?m)^\s*password\s*[=:]\s*` + literalValue)},
 	{"ssh-private-key", Error, "private SSH key; keep it out of the context and use RUN --mount=type=ssh",
 		names("id_rsa", "id_dsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "id_ed25519_sk"), nil},
 	{"terraform-state", Error, "Terraform state, which holds every secret of what it manages in the clear" + keepOut,
@@ -59,10 +61,10 @@ var nameRules = [...]nameRule{
 	{"vault-token", Error, "HashiCorp Vault token" + keepOut, names(".vault-token"), nil},
 }
 
-// Name gives the findings that a file's name alone makes, without looking inside: Warning where the file usually
-// holds secrets, Error where it is nothing else. name is slash separated and relative to the context. The names of
-// files whose content decides (.npmrc, kubeconfig …) are for ScanFile, which looks for a value written out in them.
-// A .git directory is one finding, made by the file HEAD in it.
+// Name returns the findings for a file that its name alone justifies: a [Warning] if such files usually have secrets
+// in them, an [Error] if they have nothing else. name is slash-separated and relative to the context. Files whose
+// content decides, such as .npmrc or kubeconfig, are left to [Scanner.ScanFile]. A .git directory is a single finding,
+// made for its file HEAD.
 func (s *Scanner) Name(name string) []Finding {
 	var found []Finding
 	for _, r := range rulesFor(name) {
@@ -74,7 +76,7 @@ func (s *Scanner) Name(name string) []Finding {
 	return found
 }
 
-// named gives the findings that a name and the first fragment of the content make together.
+// named returns the findings that the name of a file and its first fragment, head, justify together.
 func named(name, head string) ([]Finding, error) {
 	var found []Finding
 	for _, r := range rulesFor(name) {
@@ -94,6 +96,7 @@ func named(name, head string) ([]Finding, error) {
 	return found, nil
 }
 
+// rulesFor returns the rules that match the name of a file.
 func rulesFor(name string) []*nameRule {
 	lower := strings.ToLower(name)
 	dir, base := path.Base(path.Dir(lower)), path.Base(lower)
@@ -106,6 +109,7 @@ func rulesFor(name string) []*nameRule {
 	return out
 }
 
+// finding returns the finding for a file that r matches.
 func (r *nameRule) finding(name string) Finding {
 	if r.id == "git-directory" {
 		name = path.Dir(name)
@@ -113,7 +117,8 @@ func (r *nameRule) finding(name string) Finding {
 	return Finding{Rule: r.id, Path: name, Severity: r.severity, Message: r.message}
 }
 
-// isEnvFile knows .env, .env.local and prod.env, and leaves out what is written to be shared.
+// isEnvFile reports whether a name is that of an environment file, such as .env, .env.local and prod.env, and not of
+// one that is meant to be shared, such as .env.example.
 func isEnvFile(base string) bool {
 	if base != ".env" && base != ".envrc" && !strings.HasPrefix(base, ".env.") && path.Ext(base) != ".env" {
 		return false
@@ -127,6 +132,7 @@ func isEnvFile(base string) bool {
 	return true
 }
 
+// names matches files with one of these names.
 func names(bases ...string) func(_, base string) bool {
 	return func(_, base string) bool {
 		for _, b := range bases {
@@ -138,10 +144,12 @@ func names(bases ...string) func(_, base string) bool {
 	}
 }
 
+// in matches the file name in the directory parent.
 func in(parent, name string) func(dir, base string) bool {
 	return func(dir, base string) bool { return dir == parent && base == name }
 }
 
+// hasSuffix reports whether base ends in one of the suffixes.
 func hasSuffix(base string, suffixes ...string) bool {
 	for _, s := range suffixes {
 		if strings.HasSuffix(base, s) {

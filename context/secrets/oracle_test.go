@@ -20,7 +20,7 @@ import (
 	"github.com/stokerd/stoker/internal/randtest"
 )
 
-// oracle is gitleaks' own detector with the defaults of `gitleaks dir`.
+// oracle returns gitleaks' own detector with the defaults of `gitleaks dir`.
 func oracle(t testing.TB) *detect.Detector {
 	t.Helper()
 	d, err := detect.NewDetectorDefaultConfig()
@@ -40,7 +40,7 @@ func scanner(t testing.TB) *Scanner {
 	return s
 }
 
-// theirs and ours give "line rule secret" for every match in a file, sorted.
+// theirs returns gitleaks' matches in a file, as "line rule secret", sorted.
 func theirs(t testing.TB, d *detect.Detector, path, text string) []string {
 	t.Helper()
 	var out []string
@@ -61,18 +61,18 @@ func theirs(t testing.TB, d *detect.Detector, path, text string) []string {
 	return out
 }
 
+// ours returns our matches in the same form.
 func ours(t testing.TB, s *Scanner, path, text string) []string {
 	t.Helper()
 	var out []string
-	if skip, err := anyFile(s.global, path); err != nil {
+	if skip, err := skippedByAny(s.global, path); err != nil {
 		t.Fatal(err)
 	} else if skip {
 		return nil
 	}
 	err := s.scan(context.Background(), path, strings.NewReader(text), func(_ *fragment, ms []match) error {
 		for _, m := range ms {
-			line := m.line
-			out = append(out, fmt.Sprintf("%d %s %q", line, m.rule.id, m.secret))
+			out = append(out, fmt.Sprintf("%d %s %q", m.line, m.rule.id, m.secret))
 		}
 		return nil
 	})
@@ -89,12 +89,13 @@ func TestRuleSetIsTheLibrarys(t *testing.T) {
 	}
 }
 
-// sampler writes text that an expression matches.
+// A sampler writes text that expressions match.
 type sampler struct {
 	*rand.Rand
-	folds bool // plant runes that fold into ASCII, which the windows are not for
+	folds bool // also use runes that fold to ASCII, which takes the slow path
 }
 
+// sample writes a text that re matches, assertions aside.
 func (g sampler) sample(re *syntax.Regexp, out *strings.Builder) {
 	switch re.Op {
 	case syntax.OpLiteral:
@@ -139,13 +140,14 @@ func (g sampler) sample(re *syntax.Regexp, out *strings.Builder) {
 	}
 }
 
+// fillers are texts between the samples.
 var fillers = []string{
 	"\n", "\n\n", " ", "\t", "const key = value;\n", "token: ", "api_key=", "password = \"", "\"", "'", "`", ";",
 	"curl -H 'X: y' ", "kind: secret\ndata:\n  ", "é", "\xff\xfe", "日本", "\u017f", "\u212a", "\u0130", "%20", "\\u0041", "U+0041 ", "\r\n",
 	"// gitleaks:allow", "import { a } from 'b'", "a_b_c", "0123456789abcdef", "=", ">=", ":=", "|", "example",
 }
 
-// text plants samples of the expressions between fillers, whole or changed by a few bytes.
+// text returns n samples of the expressions between fillers. Some samples have a few bytes changed.
 func (g sampler) text(trees []*syntax.Regexp, n int) string {
 	var out strings.Builder
 	for range n {
@@ -173,6 +175,7 @@ func (g sampler) text(trees []*syntax.Regexp, n int) string {
 	return out.String()
 }
 
+// trees returns the expressions of gitleaks' rules by id.
 func trees(t testing.TB) map[string]*syntax.Regexp {
 	t.Helper()
 	d := oracle(t)
@@ -190,12 +193,13 @@ func trees(t testing.TB) map[string]*syntax.Regexp {
 	return out
 }
 
+// paths returns paths that the rules' own conditions for paths distinguish.
 func paths() []string {
 	return []string{"src/app.js", "conf/nuget.config", "k8s/a.yaml", "main.tf", "x.php", "a.bb", "keys/a.p12"}
 }
 
-// TestEveryRuleEqualsGitleaks plants samples of one rule after another; each must be found as gitleaks finds it,
-// and most rules must be found at all, or the samples would prove nothing.
+// TestEveryRuleEqualsGitleaks scans samples of one rule after another, and compares the matches with gitleaks'. Most
+// rules must match something, or the samples would prove nothing.
 func TestEveryRuleEqualsGitleaks(t *testing.T) {
 	s, d := scanner(t), oracle(t)
 	seen, all, rounds := map[string]bool{}, trees(t), 0
@@ -204,12 +208,12 @@ func TestEveryRuleEqualsGitleaks(t *testing.T) {
 		for i, id := range slices.Sorted(maps.Keys(all)) {
 			tree := all[id]
 			g := sampler{Rand: rand.New(rand.NewPCG(seed, uint64(i))), folds: seed%4 == 3}
-			// The keyword is there whatever the sample holds, so that every rule runs.
+			// The keywords are added so that the rule runs whatever the samples are.
 			text := g.text([]*syntax.Regexp{tree}, 1+g.IntN(4)) + "\n" + strings.Join(d.Config.Rules[id].Keywords, " ") + "\n"
 			path := paths()[(seed+uint64(i))%uint64(len(paths()))]
 			want, got := theirs(t, d, path, text), ours(t, s, path, text)
 			if diff := cmp.Diff(want, got); diff != "" {
-				t.Fatalf("seed %d: %s: %s: -gitleaks +stoker\n%s\ntext: %q", seed, id, path, diff, text)
+				t.Fatalf("seed %d, rule %s, path %s (-gitleaks +stoker):\n%s\ntext: %q", seed, id, path, diff, text)
 			}
 			for _, w := range want {
 				seen[strings.Fields(w)[1]] = true
@@ -217,13 +221,13 @@ func TestEveryRuleEqualsGitleaks(t *testing.T) {
 		}
 	}
 	if n := len(s.rules); rounds > 7 && len(seen) < n*8/10 || len(seen) < n/2 {
-		t.Errorf("only %d of %d rules were ever found", len(seen), n)
+		t.Errorf("only %d of %d rules matched anything", len(seen), n)
 	}
-	t.Logf("%d of %d rules found at least once", len(seen), len(s.rules))
+	t.Logf("%d of %d rules matched something", len(seen), len(s.rules))
 }
 
-// TestSkipsEqualsGitleaks draws paths from the expressions that skip files, and asks gitleaks' own allowlist for each
-// path and the directories above it.
+// TestSkipsEqualsGitleaks draws paths from the expressions that skip files, and compares Skips with gitleaks' own
+// allowlist, asked about each path and the directories above it.
 func TestSkipsEqualsGitleaks(t *testing.T) {
 	s, d := scanner(t), oracle(t)
 	var list []*syntax.Regexp
@@ -265,11 +269,12 @@ func TestSkipsEqualsGitleaks(t *testing.T) {
 	}
 }
 
+// skipNames returns parent directories, of which some are skipped.
 func skipNames() []string {
 	return []string{"src", "a\nb", "node_modules", "vendor/x", "VENV/LIB", "ſ", "K", "\xff", ".git", "go.mod", "x.png", "env/lib64", "x-1.0.dist-info"}
 }
 
-// TestMixedTextEqualsGitleaks puts many rules' samples close together, where their windows overlap.
+// TestMixedTextEqualsGitleaks scans samples of many rules close together, so that their windows overlap.
 func TestMixedTextEqualsGitleaks(t *testing.T) {
 	s, d := scanner(t), oracle(t)
 	var all []*syntax.Regexp
@@ -282,7 +287,7 @@ func TestMixedTextEqualsGitleaks(t *testing.T) {
 		text := g.text(all, 20+g.IntN(50))
 		path := paths()[g.IntN(len(paths()))]
 		if diff := cmp.Diff(theirs(t, d, path, text), ours(t, s, path, text)); diff != "" {
-			t.Fatalf("seed %d: -gitleaks +stoker\n%s", seed, diff)
+			t.Fatalf("seed %d (-gitleaks +stoker):\n%s", seed, diff)
 		}
 	}
 }

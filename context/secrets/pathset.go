@@ -11,34 +11,35 @@ import (
 	"unicode/utf8"
 )
 
-// A pathSet tells whether an expression matches a path or one of the
-// directories above it, in one pass over the characters: its states, which are
-// sets of places in the expression's program, are made when a path first leads
-// to them. Package regexp needs some microseconds for each of the paths. It is
-// safe for concurrent use.
+// A pathSet is the set of paths that an expression matches, or of which it matches a
+// parent directory. It tells in one pass over a path, where package regexp takes some
+// microseconds for each parent. It is a lazily built DFA: a state is a set of positions
+// in the expression's program, and is made when a path first leads to it. It is safe for
+// concurrent use.
 type pathSet struct {
 	prog   *syntax.Prog
-	bounds []rune // where the classes of characters begin, ascending, from 0
-	ascii  [utf8.RuneSelf]uint8
+	bounds []rune               // first rune of each class of characters, ascending from 0
+	ascii  [utf8.RuneSelf]uint8 // the class of each ASCII character
 	start  atomic.Pointer[pathState]
 
-	mu     sync.Mutex // guards the fields that follow
-	states map[string]*pathState
+	mu     sync.Mutex            // guards states, and the making of one
+	states map[string]*pathState // by the positions
 }
 
-// A pathState is immutable but for next, which only ever fills.
+// A pathState is immutable except for next, whose entries are set once.
 type pathState struct {
-	at      []uint32 // instructions that wait for a character, ascending
-	matches bool     // a path that ends here
-	next    []atomic.Pointer[pathState]
+	at      []uint32                    // instructions that may read the next character, ascending
+	matches bool                        // a path that ends here matches
+	next    []atomic.Pointer[pathState] // by class of the next character
 }
 
-// maxPathStates bounds the memory; the usual names need some hundred.
+// maxPathStates bounds the memory. Usual paths need a few hundred states.
 const maxPathStates = 1 << 12
 
-// newPathSet compiles an expression, which may not ask for word or line ends.
+// newPathSet returns the set for an expression. It may contain no assertion but those
+// for the beginning and the end of the text.
 func newPathSet(expr string) (*pathSet, error) {
-	// The expression may match from any character on.
+	// As with regexp.MatchString, a match may begin anywhere.
 	tree, err := syntax.Parse("(?s:.)*?(?:"+expr+")", syntax.Perl)
 	if err != nil {
 		return nil, err
@@ -50,7 +51,7 @@ func newPathSet(expr string) (*pathSet, error) {
 	p := &pathSet{prog: prog, bounds: []rune{0}, states: map[string]*pathState{}}
 	for _, in := range prog.Inst {
 		if in.Op == syntax.InstEmptyWidth && syntax.EmptyOp(in.Arg)&^(syntax.EmptyBeginText|syntax.EmptyEndText) != 0 {
-			return nil, fmt.Errorf("expression for paths asks for the end of a word or line: %s", expr)
+			return nil, fmt.Errorf("expression for paths has a word boundary or a line anchor: %s", expr)
 		}
 		p.classify(in)
 	}
@@ -63,17 +64,17 @@ func newPathSet(expr string) (*pathSet, error) {
 	return p, nil
 }
 
-// classify notes the characters from which on in behaves differently.
+// classify adds to bounds the characters at which the behaviour of an instruction changes.
 func (p *pathSet) classify(in syntax.Inst) {
 	switch in.Op {
 	case syntax.InstRuneAnyNotNL:
 		p.bounds = append(p.bounds, '\n', '\n'+1)
 	case syntax.InstRune, syntax.InstRune1:
 		for i, r := range in.Rune {
-			p.bounds = append(p.bounds, r+rune(i%2)) // pairs of the first and the last
+			p.bounds = append(p.bounds, r+rune(i%2)) // a range is a pair of the first rune and the last
 		}
 		if len(in.Rune) == 1 {
-			// A single one, perhaps in any case.
+			// A single rune, perhaps in any case.
 			r := in.Rune[0]
 			p.bounds = append(p.bounds, r+1)
 			for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
@@ -83,6 +84,7 @@ func (p *pathSet) classify(in syntax.Inst) {
 	}
 }
 
+// class returns the class of r, an index into p.bounds.
 func (p *pathSet) class(r rune) int {
 	i, found := slices.BinarySearch(p.bounds, r)
 	if !found {
@@ -91,7 +93,7 @@ func (p *pathSet) class(r rune) int {
 	return i
 }
 
-// contains reports whether the expression matches name or a directory above it.
+// contains reports whether the expression matches name or one of its parents.
 func (p *pathSet) contains(name string) bool {
 	s := p.start.Load()
 	for i := 0; i < len(name); {
@@ -116,7 +118,7 @@ func (p *pathSet) contains(name string) bool {
 	return s.matches && name != ""
 }
 
-// step makes the state that follows s with a character of the class.
+// step makes the state that s leads to with a character of the class.
 func (p *pathSet) step(s *pathState, class int) *pathState {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -124,7 +126,7 @@ func (p *pathSet) step(s *pathState, class int) *pathState {
 	for _, pc := range s.at {
 		switch in := &p.prog.Inst[pc]; in.Op {
 		case syntax.InstMatch:
-			at = append(at, pc) // whatever follows
+			at = append(at, pc) // it has matched, whatever follows
 		case syntax.InstRune, syntax.InstRune1, syntax.InstRuneAny, syntax.InstRuneAnyNotNL:
 			if in.MatchRune(p.bounds[class]) {
 				at = p.follow(at, in.Out, false)
@@ -136,7 +138,8 @@ func (p *pathSet) step(s *pathState, class int) *pathState {
 	return next
 }
 
-// state returns the one state of the instructions; the caller holds the lock.
+// state returns the only state of these positions. The caller holds p.mu, except during
+// construction.
 func (p *pathSet) state(at []uint32) *pathState {
 	slices.Sort(at)
 	at = slices.Compact(at)
@@ -148,7 +151,7 @@ func (p *pathSet) state(at []uint32) *pathState {
 		return s
 	}
 	if len(p.states) > maxPathStates {
-		// A walk that holds an old state goes on with it.
+		// A call of contains that is under way goes on with the old states.
 		clear(p.states)
 		p.start.Store(p.newState(p.follow(nil, uint32(p.prog.Start), true)))
 	}
@@ -163,7 +166,8 @@ func (p *pathSet) newState(at []uint32) *pathState {
 	return s
 }
 
-// follow adds the instructions that pc leads to without a character.
+// follow appends the instructions that pc leads to without reading a character. begin
+// says that this is before the first one.
 func (p *pathSet) follow(at []uint32, pc uint32, begin bool) []uint32 {
 	if slices.Contains(at, pc) {
 		return at
@@ -185,7 +189,7 @@ func (p *pathSet) follow(at []uint32, pc uint32, begin bool) []uint32 {
 	return append(at, pc)
 }
 
-// ends reports whether a path that ends before pc's character matches.
+// ends reports whether a path that ends where pc would read a character matches.
 func (p *pathSet) ends(pc uint32) bool {
 	in := &p.prog.Inst[pc]
 	if in.Op == syntax.InstMatch {

@@ -5,16 +5,16 @@ import (
 	"strings"
 )
 
-// publicPrefixes begin the names of variables that a build of web pages writes into
-// what every visitor gets.
+// publicPrefixes are the prefixes of variables that frontend tools write into the pages
+// that every visitor gets.
 // https://vite.dev/guide/env-and-mode, https://nextjs.org/docs/app/guides/environment-variables
 var publicPrefixes = []string{"VITE_", "NEXT_PUBLIC_", "NUXT_PUBLIC_", "REACT_APP_", "VUE_APP_", "GATSBY_", "EXPO_PUBLIC_", "PUBLIC_"}
 
-// OnlyPublic reports an environment file in which every variable is one that a build
-// writes into pages: it keeps nothing secret, whatever its name (see [Scanner.Name]).
-// A file without a variable is none.
+// OnlyPublic reports whether every variable in an environment file is one that a build
+// writes into web pages. Such a file has no secrets, although [Scanner.Name] warns about
+// its name. It returns false for a file without variables.
 func OnlyPublic(text []byte) bool {
-	any := false
+	found := false
 	for line := range strings.Lines(string(text)) {
 		line = strings.TrimPrefix(strings.TrimSpace(line), "export ")
 		if line == "" || line[0] == '#' {
@@ -23,7 +23,7 @@ func OnlyPublic(text []byte) bool {
 		if !strings.Contains(line, "=") || !slices.ContainsFunc(publicPrefixes, func(p string) bool { return strings.HasPrefix(line, p) }) {
 			return false
 		}
-		any = true
+		found = true
 	}
-	return any
+	return found
 }

@@ -17,7 +17,7 @@ func TestOnlyPublic(t *testing.T) {
 		"MY_VITE_SHOP=x":                                                     false,
 	} {
 		if got := secrets.OnlyPublic([]byte(text)); got != want {
-			t.Errorf("%q: %v, want %v", text, got, want)
+			t.Errorf("OnlyPublic(%q) = %v, want %v", text, got, want)
 		}
 	}
 }

@@ -18,15 +18,16 @@ import (
 //go:embed gitleaks/gitleaks.toml
 var ruleSet []byte
 
-// lazyRegexp compiles on first use: the whole rule set takes tens of milliseconds, and most files touch few rules.
+// A lazyRegexp compiles an expression when it is first called. Compiling all of them takes tens of milliseconds, and
+// most files need few.
 type lazyRegexp func() (*regexp.Regexp, error)
 
 func lazy(expr string) lazyRegexp {
 	return sync.OnceValues(func() (*regexp.Regexp, error) { return regexp.Compile(expr) })
 }
 
-// tomlConfig is the part of gitleaks' configuration format that its default configuration uses. Decoding is
-// strict, so that a later rule set with a new notion fails to load instead of being half understood.
+// tomlConfig is the part of gitleaks' configuration format that its default configuration uses. It is decoded strictly,
+// so that a later version of the rules fails to load if it uses anything else.
 type tomlConfig struct {
 	Title      string
 	MinVersion string         `toml:"minVersion"`
@@ -49,17 +50,18 @@ type tomlAllowlist struct {
 	Commits                   []string
 }
 
-// rule is one gitleaks rule, ready to run. Immutable but for its lazily compiled expressions.
+// A rule is one of gitleaks' rules. It is immutable.
 type rule struct {
 	id, description string
-	regex, path     lazyRegexp // nil where the rule has none
-	group           int
-	entropy         float64
-	keywords        []string // lower case; none: the rule always runs
+	regex, path     lazyRegexp // nil if the rule has none
+	group           int        // of regex that is the secret; 0 if the rule does not say
+	entropy         float64    // that the secret must exceed; 0 for no condition
+	keywords        []string   // lower case; one must occur for the rule to run, if there are any
 	allow           []allowlist
-	anchors         []anchor // none: the rule runs over whole fragments
+	anchors         []anchor // that cover regex; nil if there are none
 }
 
+// loadRules returns the rules of the rule set, and the allowlists that apply to all of them.
 func loadRules() (rules []rule, global []allowlist, err error) {
 	var cfg tomlConfig
 	dec := toml.NewDecoder(bytes.NewReader(ruleSet)).DisallowUnknownFields()
@@ -103,7 +105,7 @@ func newRule(tr tomlRule) (rule, error) {
 		r.path = lazy(tr.Path)
 	}
 	if tr.Regex != "" {
-		// The flags are regexp.Compile's own.
+		// The flags are those of regexp.Compile.
 		tree, err := syntax.Parse(tr.Regex, syntax.Perl)
 		if err != nil {
 			return rule{}, fmt.Errorf("parse expression: %w", err)

@@ -11,35 +11,35 @@ import (
 	"sync"
 )
 
-// Severity says how sure a finding is to be a secret in the image.
+// A Severity says how certain a finding is.
 type Severity string
 
 const (
-	// Error is a secret's value in a file, or a file that is nothing but a secret.
+	// Error is for the value of a secret in a file, and for a file that is nothing but a secret.
 	Error Severity = "error"
-	// Warning is a file that usually holds secrets, whatever this one holds.
+	// Warning is for a file that usually has secrets in it; this one may have none.
 	Warning Severity = "warning"
 )
 
-// Finding is one secret, or one file that is known by its name to hold secrets. It never holds the value.
+// A Finding is a secret in a file, or a file that has secrets in it going by its name. It does not contain the value.
 type Finding struct {
 	// Rule is gitleaks' rule id (`aws-access-token`), or one of this package's own for names (`env-file`).
 	Rule string
-	// Path is the file, slash separated, as it was given.
+	// Path is the file, as it was given to the scanner.
 	Path string
-	// Line is where the match begins, from 1; 0 where the whole file is meant.
+	// Line is the line on which the match begins, from 1; 0 if the finding is the whole file.
 	Line int
 	// Severity is Error or Warning.
 	Severity Severity
-	// Message says what was found and how to mend it, as one sentence without a full stop.
+	// Message is one sentence without a full stop that says what was found and what to do about it.
 	Message string
-	// Fingerprint names the finding across runs, lines that move, and edits elsewhere in the file: a digest of
-	// rule, path and the finding's place among its rule's findings in the file. The value is not in it: an
-	// unsalted digest of a short password could be guessed from a report.
+	// Fingerprint identifies the finding in later runs, when lines have moved or the file was edited elsewhere. It is
+	// a digest of rule, path, and the number of the finding among those of its rule in the file. The value is not
+	// part of it, since from an unsalted digest a short password could be guessed.
 	Fingerprint string
 }
 
-// Scanner finds secrets. Use New; safe for concurrent use.
+// A Scanner finds secrets. Make one with [New]. It is immutable apart from caches, and safe for concurrent use.
 type Scanner struct {
 	rules   []rule
 	global  []allowlist
@@ -47,13 +47,14 @@ type Scanner struct {
 	scratch sync.Pool // of *scratch
 }
 
-// scratch is what one scan needs room for.
+// A scratch is memory that a scan needs and the next one reuses.
 type scratch struct {
-	buf    []byte // one fragment
+	buf    []byte // for one fragment
 	survey survey
 }
 
-// New reads the rule set. It takes a few milliseconds; the rules' expressions compile when a file first needs them.
+// New returns a scanner with the built-in rules. It takes a few milliseconds; the expressions of rules are compiled
+// when a file first needs them. An error is a defect in the rules.
 func New() (*Scanner, error) {
 	rules, global, err := loadRules()
 	if err != nil {
@@ -64,23 +65,23 @@ func New() (*Scanner, error) {
 	return s, nil
 }
 
-// Skips reports whether the content of the file at path (slash separated, relative to the context) is never
-// looked at: archives, and what gitleaks' global allowlist names, such as images, lock files and node_modules, for
-// the file itself or a directory above it. A caller may save itself the opening of such a file.
+// Skips reports whether ScanFile would not look at the content of the file name (slash-separated, relative to the
+// context), so that it need not be opened. These are archives, and files that gitleaks' global allowlist has, or one
+// of whose parent directories it has: images, lock files, node_modules and others.
 func (s *Scanner) Skips(name string) bool {
 	if isArchive(name) {
 		return true
 	}
 	return slices.ContainsFunc(s.global, func(a allowlist) bool {
-		// An expression of the rule set that does not compile shows up in every scan as an error.
+		// If an expression of the allowlist does not compile, every scan returns the error.
 		skip, err := a.skipsTree(name)
 		return skip && err == nil
 	})
 }
 
-// ScanFile looks at the content of the file at path (slash separated, relative to the context). It reads r to its
-// end, a fragment at a time, whatever the size, as `gitleaks dir` does by default; size is that of the file, 0 for
-// none to read. Findings are ordered by line, then rule. The error is r's, or the context's.
+// ScanFile returns the findings in the content of the file name (slash-separated, relative to the context), sorted by
+// line and rule. It reads r to its end, however long that is, keeping one fragment in memory. If size, the size of the
+// file in bytes, is 0, r is not read. The error is r's or ctx's.
 func (s *Scanner) ScanFile(ctx context.Context, name string, r io.Reader, size int64) ([]Finding, error) {
 	if size == 0 || s.Skips(name) {
 		return nil, nil
@@ -109,7 +110,7 @@ func (s *Scanner) ScanFile(ctx context.Context, name string, r io.Reader, size i
 	return found, nil
 }
 
-// scan hands out the matches of every fragment of a file.
+// scan calls each with the matches in every fragment of a file.
 func (s *Scanner) scan(ctx context.Context, name string, r io.Reader, each func(*fragment, []match) error) error {
 	sc, ok := s.scratch.Get().(*scratch)
 	if !ok {
@@ -125,7 +126,7 @@ func (s *Scanner) scan(ctx context.Context, name string, r io.Reader, each func(
 	})
 }
 
-// distinct leaves one of the matches that two decoding passes found alike.
+// distinct drops matches that an earlier decoding pass found as well.
 func distinct(ms []match) []match {
 	type key struct {
 		rule   *rule
@@ -143,7 +144,7 @@ func distinct(ms []match) []match {
 	return out
 }
 
-// finish orders findings of one file and names them.
+// finish sorts the findings of one file and sets their fingerprints.
 func finish(found []Finding) {
 	slices.SortStableFunc(found, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Rule, b.Rule))

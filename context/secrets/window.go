@@ -6,15 +6,16 @@ import (
 	"unicode/utf8"
 )
 
-// index is the automaton over every keyword and anchor literal of a rule set, with what each word stands for.
-// Immutable.
+// An index is an automaton for all keywords and anchor literals of the rules, with the meaning of each word. It is
+// immutable.
 type index struct {
 	automaton *automaton
-	keywords  [][]int32   // word -> rules that it lets run
-	roles     [][]roleRef // word -> anchors that it is the literal of
-	lengths   []int       // word -> bytes
+	keywords  [][]int32   // word -> rules of which it is a keyword
+	roles     [][]roleRef // word -> anchors of which it is the literal
+	lengths   []int       // word -> length in bytes
 }
 
+// A roleRef refers to an anchor of a rule.
 type roleRef struct{ rule, anchor int32 }
 
 func newIndex(rules []rule) *index {
@@ -46,22 +47,22 @@ func newIndex(rules []rule) *index {
 	return ix
 }
 
-// maxLooked bounds the work on overlapping windows, in lengths of the text.
+// maxLooked bounds the total length of a text's windows, as a multiple of its own.
 const maxLooked = 64
 
-// span is text[lo:hi].
+// A span is a part of a text, text[lo:hi].
 type span struct{ lo, hi int }
 
-// survey is what one pass over a text found out. Its slices are reused from text to text; one goroutine at a time.
+// A survey is the result of one pass over a text. Its memory is reused for the next text.
 type survey struct {
 	hits    []hit
 	run     []bool   // rule -> one of its keywords occurs
-	windows [][]span // rule -> where its matches must lie, in order of lo; only for rules that run
-	looked  int      // bytes in windows so far, overlaps counted again
-	whole   bool     // windows cannot be trusted for this text: every rule that runs looks at all of it
+	windows [][]span // rule -> where its matches must be, sorted and without overlaps; only for rules that run
+	looked  int      // total length of windows, before overlapping ones were merged
+	whole   bool     // windows are incomplete: the rules that run have to look at the whole text
 }
 
-// survey fills sv for text.
+// survey sets sv to the survey of text.
 func (s *Scanner) survey(text string, sv *survey) {
 	sv.reset(len(s.rules))
 	if folds(text) {
@@ -80,7 +81,8 @@ func (s *Scanner) survey(text string, sv *survey) {
 				s.widen(text, h.end-s.index.lengths[h.word], h.end, ref, sv)
 			}
 		}
-		// A text made for it could have every hit reach across all of it: no worse than whole, then.
+		// In a text that is made for the purpose, every window may span all of it. Searching the whole text once per
+		// rule is better then.
 		if sv.looked > maxLooked*len(text)+1<<16 {
 			sv.whole = true
 			return
@@ -88,14 +90,15 @@ func (s *Scanner) survey(text string, sv *survey) {
 	}
 }
 
-// folds reports whether text has a rune outside ASCII that case folding or lowering maps into ASCII: long s and
-// the Kelvin sign for (?i), the Kelvin sign and dotted capital I for the lower-cased text that gitleaks looks for
-// keywords in. Rare enough for such texts to be scanned the slow way.
+// folds reports whether text has a rune outside ASCII that becomes ASCII by case folding or lower-casing: long s and the
+// Kelvin sign for (?i), the Kelvin sign and dotted capital I for the lower-cased text in which gitleaks looks for
+// keywords. Such texts are rare, and are scanned in a slower way.
 func folds(text string) bool {
 	return strings.Contains(text, string(longS)) || strings.Contains(text, string(kelvin)) ||
 		strings.Contains(text, "\u0130")
 }
 
+// surveyFolded is survey for a text that folds. It finds keywords only.
 func (s *Scanner) surveyFolded(text string, sv *survey) {
 	sv.whole = true
 	sv.hits = s.index.automaton.find(strings.ToLower(text), sv.hits[:0])
@@ -106,6 +109,7 @@ func (s *Scanner) surveyFolded(text string, sv *survey) {
 	}
 }
 
+// reset empties sv for a number of rules.
 func (sv *survey) reset(rules int) {
 	if sv.run == nil {
 		sv.run, sv.windows = make([]bool, rules), make([][]span, rules)
@@ -117,7 +121,8 @@ func (sv *survey) reset(rules int) {
 	}
 }
 
-// widen adds the window of one hit at text[lo:hi] in the role ref, unless the hit cannot be in that role.
+// widen adds the window around text[lo:hi], an occurrence of the literal of the anchor ref, unless that cannot be part
+// of a match.
 func (s *Scanner) widen(text string, lo, hi int, ref roleRef, sv *survey) {
 	a := &s.rules[ref.rule].anchors[ref.anchor]
 	if !a.fold && text[lo:hi] != a.literal || a.edge && lo > 0 && isWord(text[lo-1]) {
@@ -129,11 +134,11 @@ func (s *Scanner) widen(text string, lo, hi int, ref roleRef, sv *survey) {
 		}
 	}
 	w := span{reachLeft(text, lo, a.before), reachRight(text, hi, a.after)}
-	// One rune more on either side, so that \b, ^ and $ see what is really there.
+	// One rune more on either side, so that \b, ^ and $ see the real context.
 	w.lo, w.hi = runeStart(text, w.lo-1), min(w.hi+utf8.UTFMax, len(text))
 	sv.looked += w.hi - w.lo
 	spans := sv.windows[ref.rule]
-	// Hits come in order of their end, so windows come nearly in order of lo: fold what overlaps from the back.
+	// Hits are sorted by their end, so windows are nearly sorted. Merge with those before that overlap.
 	for n := len(spans); n > 0 && spans[n-1].hi >= w.lo; n = len(spans) {
 		last := spans[n-1]
 		w = span{min(w.lo, last.lo), max(w.hi, last.hi)}
@@ -142,8 +147,9 @@ func (s *Scanner) widen(text string, lo, hi int, ref roleRef, sv *survey) {
 	sv.windows[ref.rule] = append(spans, w)
 }
 
-// matches gives what rule r's expression finds in text: the same as FindAllStringIndex over all of it, because
-// every match lies inside a window, windows do not touch, and each holds the context that assertions ask for.
+// matches returns what the expression of r, which is rule number at, finds in text. The result is the same as that of
+// FindAllStringIndex over the whole text, because every match is inside a window, windows do not touch, and each has
+// the context that assertions need.
 func (s *Scanner) matches(r *rule, at int, text string, sv *survey) ([][]int, error) {
 	re, err := r.regex()
 	if err != nil {
@@ -161,6 +167,7 @@ func (s *Scanner) matches(r *rule, at int, text string, sv *survey) ([][]int, er
 	return all, nil
 }
 
+// reachLeft returns how far to the left of text[at:] a part of the extent e can begin.
 func reachLeft(text string, at int, e extent) int {
 	if at-e.fixed <= 0 {
 		return 0
@@ -179,6 +186,7 @@ func reachLeft(text string, at int, e extent) int {
 	return at
 }
 
+// reachRight returns how far to the right of text[:at] a part of the extent e can end.
 func reachRight(text string, at int, e extent) int {
 	if at+e.fixed >= len(text) || e.loop == (byteSet{^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0)}) {
 		return len(text)
@@ -197,8 +205,8 @@ func reachRight(text string, at int, e extent) int {
 	return at
 }
 
-// runeStart moves at left to where decoding the whole text from its start would begin a rune: the nearest byte
-// that is no continuation byte; or nowhere, if no such byte is near enough for its rune to hold this one.
+// runeStart returns where the rune that includes text[at] begins when the text is decoded from its start: at the nearest
+// byte to the left that is not a continuation byte. If there is none within the length of a rune, it returns at.
 func runeStart(text string, at int) int {
 	for back := range min(utf8.UTFMax, at+1) {
 		if utf8.RuneStart(text[at-back]) {
