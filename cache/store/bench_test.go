@@ -9,7 +9,7 @@ import (
 	"github.com/stokerd/stoker/cache/store"
 )
 
-// benchRecords is how many builds a busy team's daemon holds.
+// benchRecords is how many builds the daemon of a busy team keeps.
 const benchRecords = 100_000
 
 // filled returns the path of a store with benchRecords builds over 90 days, of
@@ -71,7 +71,8 @@ func BenchmarkScan90Days100k(b *testing.B) {
 	}
 }
 
-// BenchmarkScanOneDefinition is the case a second index would serve.
+// BenchmarkScanOneDefinition measures the query that an index by definition would make
+// faster.
 func BenchmarkScanOneDefinition(b *testing.B) {
 	s := open(b, filled(b))
 	for b.Loop() {

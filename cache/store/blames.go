@@ -11,11 +11,11 @@ import (
 	"github.com/stokerd/stoker/cache"
 )
 
-// A BuildID tells a build from all others.
+// A BuildID identifies a build: its builder's name, and BuildKit's ref of it.
 type BuildID struct{ Builder, Ref string }
 
-// PutBlames stores what broke the cache in a build that is stored. One that is not
-// any more is passed over.
+// PutBlames stores what broke the cache in a build, replacing what was stored about it
+// before. If the build is not stored (any more), nothing is.
 func (s *Store) PutBlames(id BuildID, blames []cache.Blame) error {
 	return s.update("what broke the cache", func(tx *bbolt.Tx) error {
 		key, err := recordKey(tx, id.Builder, id.Ref)
@@ -30,7 +30,7 @@ func (s *Store) PutBlames(id BuildID, blames []cache.Blame) error {
 	})
 }
 
-// Blames returns what broke the cache in the builds that ended since a time.
+// Blames returns what broke the cache in the builds that ended at or after a time.
 func (s *Store) Blames(since time.Time) (map[BuildID][]cache.Blame, error) {
 	all := map[BuildID][]cache.Blame{}
 	err := s.view("what broke the cache", func(tx *bbolt.Tx) error {
@@ -53,7 +53,7 @@ func (s *Store) Blames(since time.Time) (map[BuildID][]cache.Blame, error) {
 	return all, err
 }
 
-// addBlames makes room for what broke the cache.
+// addBlames migrates to the schema with blames.
 func addBlames(tx *bbolt.Tx) error {
 	_, err := tx.CreateBucketIfNotExists(blameBucket)
 	return err

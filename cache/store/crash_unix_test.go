@@ -20,8 +20,8 @@ import (
 	"github.com/stokerd/stoker/internal/randtest"
 )
 
-// The test binary runs itself as another process when this is set, with the
-// store's path as its argument.
+// roleEnv makes the test binary run in a role, as another process, with the path of
+// a store as its argument.
 const roleEnv = "STOKER_STORE_TEST_ROLE"
 
 func TestMain(m *testing.M) {
@@ -35,6 +35,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
+// child returns the test binary in a role.
 func child(t *testing.T, role, file string) *exec.Cmd {
 	t.Helper()
 	exe, err := os.Executable()
@@ -47,8 +48,8 @@ func child(t *testing.T, role, file string) *exec.Cmd {
 	return cmd
 }
 
-// writer goes on from the first build that the store lacks, acknowledges each
-// on stdout once Put has returned, and prunes now and then.
+// writer stores one build after the other, from the first one that the store lacks. It
+// writes the number of each to stdout once that is stored.
 func writer(file string) {
 	s, err := store.Open(file)
 	if err != nil {
@@ -64,7 +65,7 @@ func writer(file string) {
 		n++
 	}
 	for ; ; n++ {
-		taken := content.Digest{byte(n), byte(n >> 8)} // of nothing: what a kill may cut is one transaction
+		taken := content.Digest{byte(n), byte(n >> 8)} // no such manifest exists, nor is one needed
 		_, err := s.PutExplained(build(n, fmt.Sprint("def", n%7)), evidence(n, taken))
 		if err == nil {
 			_, err = s.Put(build(max(0, n-1), fmt.Sprint("def", max(0, n-1)%7)))
@@ -77,8 +78,8 @@ func writer(file string) {
 	}
 }
 
-// TestKilledAtAnyMoment kills a writer with SIGKILL at random moments of its
-// life, again and again over one file.
+// TestKilledAtAnyMoment kills a writer with SIGKILL at random moments, again and again
+// with the same file.
 func TestKilledAtAnyMoment(t *testing.T) {
 	file := path(t)
 	acknowledged := -1
@@ -101,12 +102,12 @@ func TestKilledAtAnyMoment(t *testing.T) {
 			}
 			acknowledged, _ = strconv.Atoi(acks.Text())
 		}
-		// A few instructions more, so that the kill falls between two
-		// acknowledgements and not on one.
+		// Wait for a moment, so that the kill does not always come right after an
+		// acknowledgement.
 		for range rnd.IntN(1 << 18) {
 		}
 		_ = cmd.Process.Kill()
-		for acks.Scan() { // what it had written by then counts too
+		for acks.Scan() { // acknowledgements that it had written by then count too
 			acknowledged, _ = strconv.Atoi(acks.Text())
 		}
 		_ = cmd.Wait()
@@ -115,8 +116,8 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	t.Logf("%d kills, %d builds acknowledged, none lost or counted twice", kills, acknowledged+1)
 }
 
-// verify opens the store and holds it against the last acknowledged build:
-// one more may be there, whose acknowledgement died with the writer.
+// verify opens the store, and checks that it has all builds up to the last acknowledged
+// one. There may be one more, which the writer did not get to acknowledge.
 func verify(t *testing.T, file string, acknowledged int) {
 	t.Helper()
 	s, err := store.Open(file)
@@ -137,19 +138,19 @@ func verify(t *testing.T, file string, acknowledged int) {
 		}
 		n++
 		if n < acknowledged {
-			continue // looked at after an earlier kill
+			continue // checked after an earlier kill
 		}
 		if e, ok, err := s.Evidence(r.Builder, r.Ref); !ok || err != nil || len(e.Operations) != 2 {
-			t.Fatalf("%s has no evidence: %v", r.Ref, err)
+			t.Fatalf("%s has the evidence %+v, %v; want 2 operations", r.Ref, e, err)
 		}
 	}
 	if n < acknowledged+1 || n > acknowledged+2 {
-		t.Fatalf("%d builds stored, %d acknowledged", n, acknowledged+1)
+		t.Fatalf("%d builds are stored, %d were acknowledged; want as many, or one more", n, acknowledged+1)
 	}
 }
 
-// full fills a store up to a limit on the size of files, the error of which
-// stands for a full disk, then frees some and goes on.
+// full fills a store up to a limit on the size of files, which has the same effect as a
+// full disk. It then lifts the limit, and stores one more build.
 func full(file string) {
 	signal.Ignore(syscall.SIGXFSZ)
 	s, err := store.Open(file)
@@ -165,8 +166,8 @@ func full(file string) {
 	fmt.Println(n)
 }
 
-// fillUp puts builds until the store is full, checks that all of them can
-// still be read, and returns how many they are.
+// fillUp stores builds until the store is full, checks that all of them can be read, and
+// returns their number.
 func fillUp(s *store.Store) (n int) {
 	var err error
 	for err == nil {

@@ -21,11 +21,11 @@ func TestSecondProcessIsToldWhy(t *testing.T) {
 	file := path(t)
 	open(t, file)
 	if _, err := store.Open(file); !errors.Is(err, store.ErrLocked) {
-		t.Errorf("second Open: %v", err)
+		t.Errorf("second Open: %v, want ErrLocked", err)
 	}
 }
 
-// TestNewerSchemaIsRefused writes the version as a later stoker would.
+// TestNewerSchemaIsRefused opens a file with the schema version of a later stoker.
 func TestNewerSchemaIsRefused(t *testing.T) {
 	file := path(t)
 	_ = open(t, file).Close()
@@ -44,15 +44,15 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err = store.Open(file); !errors.Is(err, store.ErrNewer) || !strings.Contains(err.Error(), "99") {
-		t.Errorf("Open of schema 99: %v", err)
+		t.Errorf("Open of schema 99: %v, want ErrNewer that names it", err)
 	}
 	if after, err := os.ReadFile(file); err != nil || !bytes.Equal(before, after) {
 		t.Errorf("the refused file was changed (%v)", err)
 	}
 }
 
-// TestCorruptFileIsMovedAside damages a store of some hundred builds in the
-// ways that disks and copies do.
+// TestCorruptFileIsMovedAside damages a store of some hundred builds in ways in which
+// disks and incomplete copies do.
 func TestCorruptFileIsMovedAside(t *testing.T) {
 	for name, damage := range map[string]func([]byte) []byte{
 		"text":        func([]byte) []byte { return []byte(strings.Repeat("not a database\n", 2000)) },
@@ -113,12 +113,12 @@ func TestUnusableDirectory(t *testing.T) {
 	}
 	var pathErr *fs.PathError
 	if _, err := store.Open(filepath.Join(file, "stoker.db")); !errors.As(err, &pathErr) {
-		t.Errorf("Open below a file: %v", err)
+		t.Errorf("Open below a file: %v, want an *fs.PathError", err)
 	}
 }
 
-// TestMigrates opens a file of the first schema, which knew nothing of learnt
-// definitions, nor of sums and of what explains builds.
+// TestMigrates opens a file of the first schema, which had no learnt definitions, sums,
+// evidence or blames.
 func TestMigrates(t *testing.T) {
 	file := path(t)
 	if err := open(t, file).Close(); err != nil {

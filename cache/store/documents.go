@@ -11,19 +11,18 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// A Repository is one that the user has had watched, with what its owner allowed.
-// Consent lives here, outside the repository, so that nothing in a cloned one
-// can grant it.
+// A Repository is a repository that is or was watched, with what its owner allowed.
+// Consent is kept here, and not in the repository, so that nothing in a cloned one can
+// grant it.
 type Repository struct {
-	Root    string    `json:"root"`    // real path
-	Owner   int       `json:"owner"`   // uid that owned Root when consent was given
-	Allowed bool      `json:"allowed"` // its steps may run while prewarming
-	Pulls   bool      `json:"pulls"`   // also for commits that came from elsewhere
-	Trusted string    `json:"trusted"` // the newest commit that the user made, built or allowed
-	Watched bool      `json:"watched"` // watched again when the daemon starts
-	Since   time.Time `json:"since"`   // first watched
-	// Left is when it was last watched or changed here; zero while it is watched.
-	Left time.Time `json:"left,omitzero"`
+	Root    string    `json:"root"`          // path, links resolved
+	Owner   int       `json:"owner"`         // uid of the owner of Root when consent was given
+	Allowed bool      `json:"allowed"`       // its steps may run while prewarming
+	Pulls   bool      `json:"pulls"`         // even for commits that came from elsewhere
+	Trusted string    `json:"trusted"`       // the newest commit that the user made, built or allowed
+	Watched bool      `json:"watched"`       // to be watched when the daemon starts
+	Since   time.Time `json:"since"`         // when it was first watched
+	Left    time.Time `json:"left,omitzero"` // when it was last watched or changed here; zero while Watched
 }
 
 // Warmth is how a definition's cache was left by the last prewarm.
@@ -36,8 +35,8 @@ type Warmth struct {
 	At         time.Time `json:"at"`
 }
 
-// A document is a kind of value of which there are few: JSON in a bucket of
-// its own, by natural key.
+// A document is a kind of value that is stored as JSON in a bucket of its own, by a
+// natural key.
 type document[T any] struct {
 	bucket []byte
 	name   string // in errors
@@ -51,25 +50,24 @@ var (
 	warmths      = document[Warmth]{[]byte("warmth"), "a warmth", func(w Warmth) string { return join(w.Repository, w.Definition) }}
 )
 
-// join makes a key of two parts, neither of which can hold a NUL.
+// join returns a key of two parts, which cannot have a NUL in them.
 func join(a, b string) string { return a + "\x00" + b }
 
-// PutRepository stores a repository under its root.
+// PutRepository stores a repository, replacing what was stored for its root.
 func (s *Store) PutRepository(r Repository) error { return repositories.put(s, r) }
 
-// Repository returns the repository with a root; ok is false if it was never
-// stored.
+// Repository returns the repository with a root; ok is false if there is none.
 func (s *Store) Repository(root string) (r Repository, ok bool, err error) {
 	return repositories.get(s, root)
 }
 
-// Repositories returns all repositories by root.
+// Repositories returns all repositories, sorted by root.
 func (s *Store) Repositories() ([]Repository, error) { return repositories.all(s, "") }
 
-// Forget drops repositories that nobody watched for some time, with their consent,
-// what was learnt of them and what is known of their files, and returns how many.
-// Build records stay. For one that does not say when it was left, the time begins
-// now.
+// Forget deletes the repositories that were not watched for longer than unwatched, and
+// returns their number. It also deletes their consent, what was learnt about them and
+// what is known about their files, but not the records of builds. If a repository has
+// no time at which it was left, that is set to now.
 func (s *Store) Forget(now time.Time, unwatched time.Duration) (forgotten int, err error) {
 	all, err := s.Repositories()
 	if err != nil {
@@ -110,10 +108,10 @@ func (s *Store) removeRepository(root string) error {
 	})
 }
 
-// PutWarmth stores how a definition was left, replacing how it was before.
+// PutWarmth stores how a definition was left, replacing what was stored for it.
 func (s *Store) PutWarmth(w Warmth) error { return warmths.put(s, w) }
 
-// Warmths returns how the definitions of a repository were left, by name.
+// Warmths returns how the definitions of a repository were left, sorted by name.
 func (s *Store) Warmths(repository string) ([]Warmth, error) {
 	return warmths.all(s, join(repository, ""))
 }
@@ -130,7 +128,7 @@ func (d document[T]) get(s *Store, key string) (value T, ok bool, err error) {
 	return value, ok, err
 }
 
-// all returns the documents whose key has a prefix, in the order of their keys.
+// all returns the documents whose keys have a prefix, sorted by key.
 func (d document[T]) all(s *Store, prefix string) (values []T, err error) {
 	err = s.view(d.name, func(tx *bbolt.Tx) (err error) {
 		values, err = d.list(tx, prefix)
@@ -139,7 +137,7 @@ func (d document[T]) all(s *Store, prefix string) (values []T, err error) {
 	return values, err
 }
 
-// What follows is for transactions that do more than one thing.
+// The methods below are for transactions that do more than one thing.
 
 func (d document[T]) write(tx *bbolt.Tx, value T) error {
 	key := d.key(value)

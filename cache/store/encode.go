@@ -10,27 +10,30 @@ import (
 	"github.com/stokerd/stoker/cache"
 )
 
-// The codes of outcomes and statuses in the file: only ever append. Code 0 is
-// one without a code, spelt out.
+// The codes of outcomes and statuses are their indexes here. Since they are in files,
+// these lists may only be appended to. Code 0 is for one that is not in the list, whose
+// text follows.
 var (
 	outcomes = []cache.Outcome{"", cache.Hit, cache.Imported, cache.Joined, cache.Executed, cache.Cascaded, cache.Skipped, cache.Failed}
 	statuses = []cache.Status{"", cache.Completed, cache.Broken, cache.Canceled}
 )
 
-// Bits beside the outcome's code (the low four) in a step's first byte.
+// The first byte of a step has the code of the outcome in the low four bits, and these
+// flags.
 const (
 	codeMask   = 0x0f
 	hasStarted = 0x10
 	hasSeconds = 0x20
 )
 
-// A layout is what records of one definition share until its Dockerfile changes.
+// A layout is what the records of one definition have in common until its Dockerfile
+// changes.
 type layout struct {
 	builder, repository, definition string
-	steps                           []cache.Step // the constant fields only
+	steps                           []cache.Step // with only the fields that are constant
 }
 
-// encodeLayout returns the layout of a record as bytes.
+// encodeLayout encodes the layout of a record.
 func encodeLayout(r cache.Record) []byte {
 	b := appendString(nil, r.Builder)
 	b = appendString(b, r.Repository)
@@ -61,7 +64,8 @@ func decodeLayout(b []byte) (*layout, error) {
 	return l, d.end("layout")
 }
 
-// encodeRecord returns what of a record is in neither its layout nor its key.
+// encodeRecord encodes what a record has that is neither in its layout, number id, nor
+// in its key.
 func encodeRecord(id uint32, r cache.Record) []byte {
 	b := binary.AppendUvarint(nil, uint64(id))
 	b = binary.AppendVarint(b, int64(r.Generation))
@@ -88,7 +92,7 @@ func encodeRecord(id uint32, r cache.Record) []byte {
 	return b
 }
 
-// decodeRecord is the inverse of encodeRecord; steps are cut from space.
+// decodeRecord is the inverse of encodeRecord. The record's steps are allocated in space.
 func decodeRecord(d *decoder, l *layout, completed time.Time, space *arena) (cache.Record, error) {
 	r := cache.Record{
 		Builder: l.builder, Repository: l.repository, Definition: l.definition,
@@ -121,11 +125,11 @@ func decodeRecord(d *decoder, l *layout, completed time.Time, space *arena) (cac
 	return r, d.end("record")
 }
 
-// An arena hands out slices of steps from larger pieces: a scan of many
-// records would else be spent in the allocator.
+// An arena allocates slices of steps from larger pieces. Without it, a scan of many
+// records spends most of its time in the allocator.
 type arena struct{ piece, free []cache.Step }
 
-// cut returns a slice of n steps that nothing else refers to until reset.
+// cut returns a slice of n steps that is not used otherwise until reset.
 func (a *arena) cut(n int) []cache.Step {
 	if n == 0 {
 		return nil
@@ -139,13 +143,14 @@ func (a *arena) cut(n int) []cache.Step {
 	return s
 }
 
-// reset takes back what was cut from the present piece.
+// reset makes the slices that were cut from the current piece available again.
 func (a *arena) reset() { a.free = a.piece }
 
 func appendString(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
+// appendCoded appends a code with flags, and the text if the code is 0.
 func appendCoded(b []byte, code int, flags byte, text string) []byte {
 	b = append(b, byte(code)|flags)
 	if code == 0 {
@@ -154,13 +159,15 @@ func appendCoded(b []byte, code int, flags byte, text string) []byte {
 	return b
 }
 
-// A decoder reads what the append functions wrote. After the first thing that
-// cannot be, it reads zeros, and end reports it.
+// A decoder reads what the append functions wrote. Its methods return no errors: after
+// the first malformed value they return zeros, and end reports it.
 type decoder struct {
-	b   []byte
-	bad bool
+	b   []byte // what is left to read
+	bad bool   // something was malformed
 }
 
+// take returns the next n bytes. If there are fewer, or ok is false, the input is
+// malformed.
 func (d *decoder) take(n int, ok bool) []byte {
 	if !ok || n < 0 || n > len(d.b) {
 		d.b, d.bad = nil, true
@@ -183,7 +190,7 @@ func (d *decoder) signed() int64 {
 	return v
 }
 
-// count reads the number of items that follow, each of at least a byte.
+// count reads the number of items that follow, each of which has at least one byte.
 func (d *decoder) count() int {
 	n := d.unsigned()
 	if n > uint64(len(d.b)) {
@@ -202,7 +209,7 @@ func (d *decoder) fixed() uint64 {
 	return 0
 }
 
-// coded reads a code below n and the flags beside it.
+// coded reads a code, which must be less than n, and its flags.
 func (d *decoder) coded(n int) (code int, flags byte) {
 	b := d.take(1, true)
 	if b == nil {
@@ -216,6 +223,7 @@ func (d *decoder) coded(n int) (code int, flags byte) {
 	return code, flags
 }
 
+// end returns an error if something was malformed, or if anything is left to read.
 func (d *decoder) end(what string) error {
 	if d.bad || len(d.b) > 0 {
 		return fmt.Errorf("%w: a %s that does not decode", ErrCorrupt, what)

@@ -13,24 +13,24 @@ import (
 	"github.com/stokerd/stoker/context/content"
 )
 
-// What explains a build is stored beside its record. What builds have in common
-// is in objects, once, by digest: the Dockerfile, the definition of an operation,
-// and the directories that were taken (content.Manifest). Retention drops objects
-// with the last evidence that names them.
+// What explains a build, its evidence, is stored beside its record. What builds have in
+// common is stored once, as an object, by its digest: the Dockerfile, the definition of
+// an operation, and the directories that were taken (content.Manifest). An object is
+// deleted with the last evidence that refers to it.
 
-// A kept is evidence as it is stored: what others share goes by the digest of an
-// object.
-type kept struct {
+// A storedEvidence is a [cache.Evidence] as it is stored, with the digests of objects in
+// place of what builds share.
+type storedEvidence struct {
 	Dockerfile *content.Digest   `json:"d,omitempty"`
 	Args       map[string]string `json:"a,omitempty"`
 	NoCache    []string          `json:"n,omitempty"`
 	Self       []string          `json:"s,omitempty"`
 	Presumed   bool              `json:"p,omitempty"`
 	Bare       cache.Gap         `json:"b,omitempty"`
-	Operations []keptOperation   `json:"o"`
+	Operations []storedOperation `json:"o"`
 }
 
-type keptOperation struct {
+type storedOperation struct {
 	Definition content.Digest `json:"d"`
 	Key        string         `json:"k,omitempty"`
 	Fate       cache.Fate     `json:"f,omitempty"`
@@ -39,8 +39,8 @@ type keptOperation struct {
 	Inputs     []cache.Intake `json:"i,omitempty"`
 }
 
-// PutExplained stores a finished build as [Store.Put] does, with what explains it
-// and the manifests that its evidence names, in one transaction.
+// PutExplained stores a finished build as [Store.Put] does, together with its evidence
+// and the manifests that this refers to, in one transaction.
 func (s *Store) PutExplained(r cache.Record, e cache.Evidence, taken ...*content.Manifest) (added int, err error) {
 	if err := complete(r); err != nil {
 		return 0, err
@@ -69,7 +69,8 @@ func (s *Store) PutExplained(r cache.Record, e cache.Evidence, taken ...*content
 	return added, nil
 }
 
-// moveEvidence keeps what explains a build when its record gets another key.
+// moveEvidence moves the evidence and the blames of a build whose record gets another
+// key. from is nil if the record is new.
 func moveEvidence(tx *bbolt.Tx, from, to []byte) error {
 	for _, name := range [][]byte{evidenceBucket, blameBucket} {
 		b := tx.Bucket(name)
@@ -87,7 +88,7 @@ func moveEvidence(tx *bbolt.Tx, from, to []byte) error {
 	return nil
 }
 
-// Evidence returns what explains a build; ok is false if nothing is stored of it.
+// Evidence returns what explains a build; ok is false if there is none.
 func (s *Store) Evidence(builder, ref string) (e cache.Evidence, ok bool, err error) {
 	err = s.view("a build's evidence", func(tx *bbolt.Tx) error {
 		key, err := recordKey(tx, builder, ref)
@@ -104,8 +105,8 @@ func (s *Store) Evidence(builder, ref string) (e cache.Evidence, ok bool, err er
 	return e, ok && err == nil, err
 }
 
-// FirstMade returns the index of the first of some builds after which their builder had
-// the results of all keys, -1 if there is none (see [cache.Evidence.Made]).
+// FirstMade returns the index of the first of refs, builds of one builder, after which
+// that had the results of all keys (see [cache.Evidence.Made]), or -1 if there is none.
 func (s *Store) FirstMade(builder string, refs, keys []string) (first int, err error) {
 	first = -1
 	var quoted [][]byte
@@ -123,15 +124,15 @@ func (s *Store) FirstMade(builder string, refs, keys []string) (first int, err e
 				return err
 			}
 			raw := tx.Bucket(evidenceBucket).Get(record)
-			// Decoding takes a hundred times as long as seeing that a key is not there.
+			// Decoding takes a hundred times as long as finding out that a key is missing.
 			if raw == nil || slices.ContainsFunc(quoted, func(key []byte) bool { return !bytes.Contains(raw, key) }) {
 				continue
 			}
-			var k kept
+			var k storedEvidence
 			if err := decodeEvidence(raw, &k); err != nil {
 				return err
 			}
-			if e := k.alone(); e.Made(keys) {
+			if e := k.withoutShared(); e.Made(keys) {
 				first = i
 				return nil
 			}
@@ -141,8 +142,8 @@ func (s *Store) FirstMade(builder string, refs, keys []string) (first int, err e
 	return first, err
 }
 
-// Compare calls yield with what differs between two manifests that evidence names,
-// until it returns false.
+// Compare calls yield with each difference between two manifests, given by the digests
+// that evidence has for them, until it returns false.
 func (s *Store) Compare(before, after string, yield func(content.Difference) bool) error {
 	digest, err := content.ParseDigest(after)
 	if err != nil {
@@ -151,7 +152,7 @@ func (s *Store) Compare(before, after string, yield func(content.Difference) boo
 	return s.compare(before, func(from *content.Stored) *content.Manifest { return from.Manifest(digest) }, yield)
 }
 
-// CompareWith is Compare with a manifest that need not be stored.
+// CompareWith is [Store.Compare] with a manifest that need not be stored.
 func (s *Store) CompareWith(before string, after *content.Manifest, yield func(content.Difference) bool) error {
 	return s.compare(before, func(*content.Stored) *content.Manifest { return after }, yield)
 }
@@ -172,12 +173,12 @@ func (s *Store) compare(before string, after func(*content.Stored) *content.Mani
 	})
 }
 
-// objects are values by the digest of what they hold.
+// objects is the bucket of values that are stored by their digests.
 type objects struct{ *bbolt.Bucket }
 
 var _ content.Writer = objects{}
 
-// Has reports whether an object is there.
+// Has reports whether there is an object with a digest.
 func (o objects) Has(d content.Digest) (bool, error) { return o.Get(d[:]) != nil, nil }
 
 // Put stores an object.
@@ -191,7 +192,7 @@ func (o objects) get(d content.Digest) ([]byte, error) {
 	return object, nil
 }
 
-// share stores a value as JSON, once.
+// share stores a value as JSON if it is not there yet, and returns its digest.
 func (o objects) share(value any) (content.Digest, error) {
 	raw, err := json.Marshal(value)
 	if err != nil {
@@ -204,6 +205,7 @@ func (o objects) share(value any) (content.Digest, error) {
 	return digest, o.Put(digest, raw)
 }
 
+// shared is the inverse of share.
 func (o objects) shared(d content.Digest, value any) error {
 	raw, err := o.get(d)
 	if err != nil {
@@ -212,9 +214,10 @@ func (o objects) shared(d content.Digest, value any) error {
 	return decodeEvidence(raw, value)
 }
 
-// keep stores what e shares with other builds and returns the rest.
+// keep stores what e shares with other builds as objects, and returns an encoding of the
+// rest.
 func (o objects) keep(e cache.Evidence) ([]byte, error) {
-	k := kept{Args: e.Args, NoCache: e.NoCache, Self: e.Self, Presumed: e.Presumed, Bare: e.Bare, Operations: make([]keptOperation, len(e.Operations))}
+	k := storedEvidence{Args: e.Args, NoCache: e.NoCache, Self: e.Self, Presumed: e.Presumed, Bare: e.Bare, Operations: make([]storedOperation, len(e.Operations))}
 	if e.Dockerfile != nil {
 		digest, err := o.share(e.Dockerfile)
 		if err != nil {
@@ -227,18 +230,18 @@ func (o objects) keep(e cache.Evidence) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		k.Operations[i] = keptOperation{digest, op.Key, op.Fate, op.Steps, op.Line, op.Inputs}
+		k.Operations[i] = storedOperation{digest, op.Key, op.Fate, op.Steps, op.Line, op.Inputs}
 	}
 	return json.Marshal(k)
 }
 
 // read is the inverse of keep.
 func (o objects) read(raw []byte) (cache.Evidence, error) {
-	var k kept
+	var k storedEvidence
 	if err := decodeEvidence(raw, &k); err != nil {
 		return cache.Evidence{}, err
 	}
-	e := k.alone()
+	e := k.withoutShared()
 	if k.Dockerfile != nil {
 		if err := o.shared(*k.Dockerfile, &e.Dockerfile); err != nil {
 			return cache.Evidence{}, err
@@ -252,8 +255,9 @@ func (o objects) read(raw []byte) (cache.Evidence, error) {
 	return e, nil
 }
 
-// alone returns k as evidence, without what others share.
-func (k *kept) alone() cache.Evidence {
+// withoutShared returns k as evidence that lacks what is in objects: the Dockerfile and
+// the definitions of operations.
+func (k *storedEvidence) withoutShared() cache.Evidence {
 	e := cache.Evidence{Args: k.Args, NoCache: k.NoCache, Self: k.Self, Presumed: k.Presumed, Bare: k.Bare, Operations: make([]cache.Operation, len(k.Operations))}
 	for i, op := range k.Operations {
 		e.Operations[i] = cache.Operation{Key: op.Key, Fate: op.Fate, Steps: op.Steps, Line: op.Line, Inputs: op.Inputs}
@@ -268,7 +272,7 @@ func decodeEvidence(raw []byte, value any) error {
 	return nil
 }
 
-// addEvidence makes room for what explains builds.
+// addEvidence migrates to the schema with evidence.
 func addEvidence(tx *bbolt.Tx) error {
 	for _, name := range [][]byte{evidenceBucket, objectBucket} {
 		if _, err := tx.CreateBucket(name); err != nil {

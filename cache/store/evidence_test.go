@@ -16,7 +16,7 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
-// evidence is what explains a build that took a manifest.
+// evidence returns evidence for the n-th build, which took the manifest taken.
 func evidence(n int, taken content.Digest) cache.Evidence {
 	return cache.Evidence{
 		Dockerfile: []cache.Line{{Number: 1, Keyword: "FROM", Text: "FROM node", Digest: "d"}, {Number: 2, Keyword: "ARG", Defines: []string{"V"}}},
@@ -32,8 +32,8 @@ func evidence(n int, taken content.Digest) cache.Evidence {
 	}
 }
 
-// manifests returns those of n states of a directory of 300 files, each with one
-// file changed.
+// manifests returns the manifests of n states of a directory with 300 files, each with
+// one file changed.
 func manifests(t testing.TB, n int) []*content.Manifest {
 	t.Helper()
 	root := t.TempDir()
@@ -97,21 +97,21 @@ func TestEvidence(t *testing.T) {
 		t.Fatal(err)
 	}
 	if grown := size(t, file) - before; grown > before/2 {
-		t.Errorf("the file has %d bytes and grew by %d for one changed file", before, grown)
+		t.Errorf("the store has %d bytes and grew by %d for one changed file, want at most half", before, grown)
 	}
 	s = open(t, file)
 	got, ok, err := s.Evidence("docker", "ref000001")
 	if d := cmp.Diff(evidence(1, states[1].Digest()), got); d != "" || !ok || err != nil {
-		t.Errorf("%v, %v (-want +got):\n%s", ok, err, d)
+		t.Errorf("Evidence: %v, %v (-want +got):\n%s", ok, err, d)
 	}
 	if _, ok, err := s.Evidence("docker", "ref000002"); ok || err != nil {
 		t.Errorf("a build without evidence has some: %v", err)
 	}
 	if d := cmp.Diff([]string{"dir7/file77[content]"}, differences(t, s, states[0].Digest(), states[1].Digest())); d != "" {
-		t.Errorf("(-want +got):\n%s", d)
+		t.Errorf("differences (-want +got):\n%s", d)
 	}
 	if err := s.Compare("sha256:00", "", nil); err == nil {
-		t.Error("a digest that is none was compared")
+		t.Error("Compare of a malformed digest succeeds")
 	}
 	newer := build(1, "api")
 	newer.Generation, newer.Completed = 2, newer.Completed.Add(time.Second)
@@ -148,11 +148,11 @@ func TestFirstMade(t *testing.T) {
 		{[]string{"k0"}, 2}, {[]string{"k1"}, 4}, {[]string{"k0", "k1"}, 4}, {[]string{"k"}, -1}, {[]string{"k1", "k2"}, -1},
 	} {
 		if got, err := s.FirstMade("docker", refs, tt.keys); got != tt.want || err != nil {
-			t.Errorf("%q: %d, %v; want %d", tt.keys, got, err, tt.want)
+			t.Errorf("FirstMade(%q) = %d, %v; want %d", tt.keys, got, err, tt.want)
 		}
 	}
 	if got, err := s.FirstMade("other", refs, []string{"k0"}); got != -1 || err != nil {
-		t.Errorf("of another builder: %d, %v", got, err)
+		t.Errorf("FirstMade of another builder: %d, %v; want -1", got, err)
 	}
 }
 
@@ -166,7 +166,8 @@ func size(t testing.TB, file string) int64 {
 	return info.Size()
 }
 
-// What explains builds goes with them, and the oldest first where there is no room.
+// TestPruneEvidence checks that evidence is deleted with its record, and the oldest if
+// there is too much of it.
 func TestPruneEvidence(t *testing.T) {
 	s := open(t, path(t))
 	states := manifests(t, 10)
@@ -190,33 +191,33 @@ func TestPruneEvidence(t *testing.T) {
 		t.Fatal(err)
 	}
 	if first, n := kept(); first != 20 || n != 20 {
-		t.Errorf("by age, %d are left from %d", n, first)
+		t.Errorf("by age, the evidence of %d builds is left, from %d on; want 20 from 20", n, first)
 	}
 	if got := differences(t, s, states[5].Digest(), states[9].Digest()); len(got) != 1 {
-		t.Errorf("what is left differs in %v", got)
+		t.Errorf("manifests that are left differ in %v, want one file", got)
 	}
 	if err := s.Compare(states[0].Digest().String(), states[9].Digest().String(), func(content.Difference) bool { return true }); err == nil {
-		t.Error("the manifest of a build that is gone is there")
+		t.Error("the manifest of a build that is gone is still stored")
 	}
 	if _, err := s.Prune(epoch, store.Retention{Evidence: 34_000}); err != nil {
 		t.Fatal(err)
 	}
 	first, n := kept()
 	if n == 0 || n == 20 || first+n != 40 {
-		t.Errorf("34,000 bytes hold %d from %d; want some, the newest", n, first)
+		t.Errorf("34,000 bytes have the evidence of %d builds, from %d on; want some, the newest", n, first)
 	}
 	if got := refs(t, s, store.Query{}); len(got) != 20 {
-		t.Errorf("%d records are left; those without evidence stay", len(got))
+		t.Errorf("%d records are left, want 20: those without evidence stay", len(got))
 	}
 	if _, err := s.Prune(epoch, store.Retention{Bytes: 1}); err != nil {
 		t.Fatal(err)
 	}
 	if _, n := kept(); n != 0 {
-		t.Errorf("%d are left of builds that are gone", n)
+		t.Errorf("the evidence of %d builds that are gone is left", n)
 	}
-	explained(t, s, build(1, "api"), evidence(1, states[1].Digest()), states[1]) // all of it was swept and is made anew
+	explained(t, s, build(1, "api"), evidence(1, states[1].Digest()), states[1]) // all of it is stored again
 	if got := differences(t, s, states[1].Digest(), states[1].Digest()); got != nil {
-		t.Error(got)
+		t.Errorf("a manifest differs from itself in %v", got)
 	}
 }
 
@@ -281,17 +282,17 @@ func TestBlames(t *testing.T) {
 		}
 	}
 	if err := s.PutBlames(store.BuildID{Builder: "docker", Ref: "gone"}, list); err != nil {
-		t.Errorf("a build that is not stored any more: %v", err)
+		t.Errorf("PutBlames of a build that is not stored: %v", err)
 	}
 	want := map[store.BuildID][]cache.Blame{{Builder: "docker", Ref: "ref000001"}: list, {Builder: "docker", Ref: "ref000002"}: list}
 	got, err := s.Blames(build(1, "").Completed)
 	if d := cmp.Diff(want, got); d != "" || err != nil {
-		t.Errorf("%v (-want +got):\n%s", err, d)
+		t.Errorf("blames, %v (-want +got):\n%s", err, d)
 	}
 	if _, err := s.Prune(epoch, store.Retention{Bytes: 1}); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := s.Blames(epoch.Add(-time.Hour)); len(got) > 0 || err != nil {
-		t.Errorf("after all builds are gone: %v, %v", got, err)
+		t.Errorf("blames after all builds are gone: %v, %v; want none", got, err)
 	}
 }

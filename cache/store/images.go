@@ -9,27 +9,26 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
-// A BaseImage is what a reference resolved to. It has no environment: values
-// of env variables are never stored. Nor has it the reference itself, which may
-// hold the value of an arg.
+// A BaseImage is what an image reference resolved to. It lacks the environment, whose
+// values must not be stored, and the reference itself, which may contain the value of
+// an arg.
 type BaseImage struct {
 	Key        string    `json:"key"` // keyed digest of platform and reference
 	OnBuild    []string  `json:"onBuild,omitempty"`
 	WorkingDir string    `json:"workingDir,omitempty"`
 	User       string    `json:"user,omitempty"`
-	Resolved   time.Time `json:"resolved"` // looked up, or in use: see [Store.ForgetImages]
+	Resolved   time.Time `json:"resolved"` // when it was last looked up or used
 }
 
-// PutBaseImage stores what ref, as the Dockerfile's FROM with args expanded, is on
-// platform (os/arch[/variant]), replacing what it was before. The image's Key is
-// filled in here.
+// PutBaseImage stores what ref, the reference in a FROM with args expanded, resolved to
+// for a platform (os/arch[/variant]), replacing what was stored before. It sets i.Key.
 func (s *Store) PutBaseImage(ref, platform string, i BaseImage) error {
 	i.Key = keyed(s.key, platform, ref)
 	return images.put(s, i)
 }
 
-// ForgetImages drops the base images that nobody stored for some time, and returns how
-// many. Who goes on using one stores it again.
+// ForgetImages deletes the base images that were last looked up or used longer ago than
+// unused, and returns their number. To keep an image that is in use, store it again.
 func (s *Store) ForgetImages(now time.Time, unused time.Duration) (forgotten int, err error) {
 	err = s.update(images.name, func(tx *bbolt.Tx) error {
 		all, err := images.list(tx, "")
@@ -53,9 +52,9 @@ func (s *Store) ForgetImages(now time.Time, unused time.Duration) (forgotten int
 	return forgotten, nil
 }
 
-// Images are the base images that were stored, in memory: a resolver for when no
-// builder has been asked yet. What it knows is as old as the last look-up, and
-// lacks the environment. It is immutable and safe for concurrent use.
+// Images are the stored base images in memory. They serve as a resolver as long as no
+// builder was asked. The answers are as old as the last look-up and lack the
+// environment. It is immutable and safe for concurrent use.
 type Images struct {
 	key   [32]byte
 	known map[string]BaseImage
@@ -63,7 +62,7 @@ type Images struct {
 
 var _ dockerfile.Resolver = (*Images)(nil)
 
-// Images reads the base images.
+// Images returns the stored base images.
 func (s *Store) Images() (*Images, error) {
 	list, err := images.all(s, "")
 	if err != nil {

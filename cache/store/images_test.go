@@ -14,8 +14,8 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
-// TestBaseImages stores one and resolves it after the store was opened anew. Its
-// reference, which may hold the value of an arg, is not in the file.
+// TestBaseImages stores an image, and resolves it after the store was opened again. Its
+// reference, which may contain the value of an arg, must not be in the file.
 func TestBaseImages(t *testing.T) {
 	file := path(t)
 	s := open(t, file)
@@ -46,7 +46,7 @@ func TestBaseImages(t *testing.T) {
 		t.Errorf("partial: %v, config %s; want a partial one with diff_ids", got.Partial, got.Config)
 	}
 	if _, err := images.Resolve(t.Context(), ref, "linux/arm64"); !errors.Is(err, dockerfile.ErrUnknownImage) {
-		t.Errorf("another platform: %v", err)
+		t.Errorf("another platform: %v, want ErrUnknownImage", err)
 	}
 }
 

@@ -6,10 +6,11 @@ import (
 	"encoding/hex"
 )
 
-// keyed is the digest under which values are told apart that must not be stored:
-// without the key, a short value could be found by trying.
+// keyed returns a digest by which values can be compared that must not be stored. It
+// depends on a key, since otherwise a short value could be found by trying.
 func keyed(key [32]byte, parts ...string) string { return hex.EncodeToString(mac(key, parts...)) }
 
+// mac returns an HMAC of the parts, of 16 bytes.
 func mac(key [32]byte, parts ...string) []byte {
 	h := hmac.New(sha256.New, key[:])
 	for _, p := range parts {
@@ -18,9 +19,10 @@ func mac(key [32]byte, parts ...string) []byte {
 	return h.Sum(nil)[:16]
 }
 
-// Digest tells values apart that must not be stored.
+// Digest returns a digest of a value that must not be stored itself. It is the same
+// whenever this store is opened, and different in every other store.
 func (s *Store) Digest(value string) string { return keyed(s.key, value) }
 
-// Seal returns what stands for a digest of BuildKit's, which is a plain hash over
-// values: its [Store.Digest], as bytes.
+// Seal returns what is stored in place of one of BuildKit's digests, which are plain
+// hashes over values of args: its [Store.Digest], as 16 bytes.
 func (s *Store) Seal(digest string) string { return string(mac(s.key, digest)) }

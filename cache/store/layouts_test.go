@@ -8,7 +8,8 @@ import (
 	"github.com/stokerd/stoker/cache"
 )
 
-// A store that is open for months holds no layouts in memory whose records are gone.
+// TestPruneForgetsLayouts checks that layouts do not stay in memory when their records
+// are gone: a store may be open for months.
 func TestPruneForgetsLayouts(t *testing.T) {
 	s, err := Open(filepath.Join(t.TempDir(), "stoker.db"))
 	if err != nil {

@@ -14,32 +14,30 @@ import (
 	buildctx "github.com/stokerd/stoker/context"
 )
 
-// A learnt definition is forgotten two weeks after the last build of it, and
-// when its repository has more than a handful that are younger.
 const (
-	learntFor = 14 * 24 * time.Hour
-	maxLearnt = 20
+	learntFor = 14 * 24 * time.Hour // how long after its last build a learnt definition is kept
+	maxLearnt = 20                  // how many are kept of one repository, the newest
 )
 
-// Learnt is a definition that no file declares: somebody built it. Paths are
-// relative to the repository and slash-separated.
+// A Learnt is a definition that no file declares, and that was learnt from a build.
+// Paths are relative to the repository and slash-separated.
 type Learnt struct {
 	Repository string   `json:"repository"`
 	Context    string   `json:"context"`
 	Dockerfile string   `json:"dockerfile"`
 	Target     string   `json:"target,omitempty"`
 	Platforms  []string `json:"platforms,omitempty"`
-	// NamedContexts are addresses: where a directory lay is not known.
+	// NamedContexts are those that are addresses. A build does not tell the path of a
+	// directory.
 	NamedContexts map[string]string `json:"namedContexts,omitempty"`
-	// Args are keyed digests of the values ([Store.Digest]), by name.
+	// Args are the digests of the values ([Store.Digest]), by name.
 	Args map[string]string `json:"args,omitempty"`
-	// Ref and Seen are the newest build of it.
-	Ref  string    `json:"ref"`
-	Seen time.Time `json:"seen"`
+	Ref  string            `json:"ref"`  // of the newest build
+	Seen time.Time         `json:"seen"` // when that ended
 }
 
-// identity is what two builds of one definition share. The values of args are
-// no part of it: a commit's id among them would make each build another one.
+// identity returns what all builds of one definition have in common. The values of args
+// are not part of it: if the id of a commit is among them, it differs in each build.
 func (l Learnt) identity() string {
 	names := slices.Sorted(maps.Keys(l.Args))
 	text, err := json.Marshal([]any{l.Context, l.Dockerfile, l.Target, l.Platforms, l.NamedContexts, names})
@@ -49,7 +47,7 @@ func (l Learnt) identity() string {
 	return string(text)
 }
 
-// Definition is what was built, with the values of args that are known.
+// Definition returns the definition. values are the args whose values are known.
 func (l Learnt) Definition(values map[string]string) buildctx.Definition {
 	local := func(rel string) string { return filepath.Join(l.Repository, filepath.FromSlash(rel)) }
 	d := buildctx.Definition{
@@ -70,8 +68,8 @@ func (l Learnt) Definition(values map[string]string) buildctx.Definition {
 	return d
 }
 
-// PutLearnt stores what was built in place of an older build of the same, and
-// drops what is too old and what is too many.
+// PutLearnt stores a learnt definition, unless a newer build of it is stored. It deletes
+// those of the same repository that are too old, or too many.
 func (s *Store) PutLearnt(l Learnt) error {
 	if l.Repository == "" {
 		return fmt.Errorf("write %s to the store: it has no repository", learnt.name)
@@ -101,8 +99,8 @@ func (s *Store) PutLearnt(l Learnt) error {
 	})
 }
 
-// Learnt returns what was built of a repository and is not too old by now, the
-// newest first.
+// Learnt returns the learnt definitions of a repository that are not too old, the newest
+// first.
 func (s *Store) Learnt(repository string, now time.Time) ([]Learnt, error) {
 	all, err := learnt.all(s, join(repository, ""))
 	all = slices.DeleteFunc(all, func(l Learnt) bool { return now.Sub(l.Seen) >= learntFor })

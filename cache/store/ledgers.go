@@ -9,25 +9,25 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// ledgerBucket holds a bucket per ledger. It is made when the first one is kept.
+// ledgerBucket has a bucket per ledger. It is created when first needed.
 var ledgerBucket = []byte("ledgers")
 
 const (
-	// ledgerFor is for how long a ledger is kept that nobody wrote to: that of a
-	// builder which is not there any more, or was made anew.
+	// ledgerFor is how long a ledger is kept after it was last written to. Its builder
+	// may not exist any more, or have been created again.
 	ledgerFor = 60 * 24 * time.Hour
-	// ledgerFormat is the format of entries and of their keys' seals. Ledgers in
-	// another one are not found any more, and dropped when they are old.
+	// ledgerFormat is the format of entries and of their keys. A ledger in another
+	// format is not found, and is deleted when it is old.
 	ledgerFormat = "1"
 )
 
-// writtenKey is where a ledger keeps when it was last written to. No entry has a key
-// that begins with a zero.
+// writtenKey is the key of the time at which a ledger was last written to. No entry has
+// a key that begins with a zero byte.
 var writtenKey = []byte("\x00written")
 
-// PutLedger stores changes of a ledger in one transaction: an entry without a
-// value is deleted. anew drops all entries that were there. name is any text; it
-// is not kept.
+// PutLedger changes a ledger in one transaction. Each change is the key of an entry and
+// its value; a nil value deletes it. If anew is set, all existing entries are deleted
+// first. name identifies the ledger, and is not stored.
 func (s *Store) PutLedger(name string, now time.Time, anew bool, changes iter.Seq2[string, []byte]) error {
 	return s.update("a ledger", func(tx *bbolt.Tx) error {
 		all, err := tx.CreateBucketIfNotExists(ledgerBucket)
@@ -66,8 +66,8 @@ func (s *Store) PutLedger(name string, now time.Time, anew bool, changes iter.Se
 	})
 }
 
-// Ledger returns the entries of a ledger, none if none is kept, and none beside an
-// error.
+// Ledger returns the entries of a ledger by key. If there is no such ledger the map is
+// empty.
 func (s *Store) Ledger(name string) (entries map[string][]byte, err error) {
 	entries = map[string][]byte{}
 	err = s.view("a ledger", func(tx *bbolt.Tx) error {
@@ -88,10 +88,11 @@ func (s *Store) Ledger(name string) (entries map[string][]byte, err error) {
 	return entries, nil
 }
 
-// ledgerID does not show the builder's address.
+// ledgerID returns the key for a ledger, from which its name, with the address of a
+// builder, cannot be told.
 func (s *Store) ledgerID(name string) []byte { return []byte(ledgerFormat + s.Digest(name)) }
 
-// dropOldLedgers makes room when another ledger begins.
+// dropOldLedgers deletes the ledgers that were not written to for long.
 func dropOldLedgers(all *bbolt.Bucket, now time.Time) error {
 	var old [][]byte
 	oldest := timeKey(now.Add(-ledgerFor))

@@ -52,14 +52,14 @@ func TestLedgers(t *testing.T) {
 	check(canary, map[string][]byte{"d": {4}})
 	check("other", map[string][]byte{"a": {9}})
 
-	// A ledger that nobody wrote to goes when another one begins.
+	// A ledger that was not written to is deleted when another one is created.
 	put("third", now.Add(70*24*time.Hour), false, map[string][]byte{"e": {5}})
 	check("other", map[string][]byte{})
 	check(canary, map[string][]byte{"d": {4}})
 }
 
-// What stands for a digest is short, the same after a restart, another one in
-// another store, and does not show the digest.
+// TestSeal checks that a seal is short, stays the same when the store is opened again,
+// differs between stores, and does not show the digest.
 func TestSeal(t *testing.T) {
 	const digest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 	var sealed []string

@@ -10,29 +10,29 @@ import (
 	"github.com/stokerd/stoker/context/content"
 )
 
-// A marking finds the objects that are in use.
-type marking struct {
+// A marker finds the objects that evidence refers to.
+type marker struct {
 	objects objects
 	live    map[content.Digest]bool
-	size    int64 // of them
+	size    int64 // bytes of the evidence and of the live objects
 }
 
-// A sweeping is what can go, as one reading of the store found it.
-type sweeping struct {
-	evidence map[string][32]byte // digests of all that is kept, by key
-	gone     [][]byte            // keys of it that can go
-	blames   [][]byte
+// garbage is what can be deleted, as a read transaction found it.
+type garbage struct {
+	evidence map[string][32]byte // digest of every evidence in the store, by key
+	gone     [][]byte            // keys of the evidence that can be deleted
+	blames   [][]byte            // keys
 	objects  []content.Digest
 }
 
-// pruneEvidence drops the evidence of records that are gone, and the oldest that is
-// beyond limit, all objects included (0: no limit); then what no evidence names any
-// more. All is decoded before the write transaction begins: builds that end meanwhile
-// have to wait for that.
+// pruneEvidence deletes the evidence of records that are gone, and the oldest evidence
+// beyond limit, in bytes with all objects (0 for no limit). It also deletes the objects
+// that no evidence refers to any more. Everything is decoded in a read transaction,
+// since other writers have to wait for a write transaction.
 func (s *Store) pruneEvidence(limit int64) error {
-	var found sweeping
+	var found garbage
 	err := s.view("evidence", func(tx *bbolt.Tx) (err error) {
-		found, err = sweepable(tx, limit)
+		found, err = findGarbage(tx, limit)
 		return err
 	})
 	if err != nil || len(found.gone)+len(found.blames)+len(found.objects) == 0 {
@@ -41,39 +41,42 @@ func (s *Store) pruneEvidence(limit int64) error {
 	return s.update("retention", found.sweep)
 }
 
-func sweepable(tx *bbolt.Tx, limit int64) (sweeping, error) {
+// findGarbage returns what pruneEvidence deletes. It goes from the newest evidence to
+// the oldest.
+func findGarbage(tx *bbolt.Tx, limit int64) (garbage, error) {
 	records := tx.Bucket(recordBucket)
-	s := sweeping{evidence: map[string][32]byte{}}
-	m := marking{objects: objects{tx.Bucket(objectBucket)}, live: map[content.Digest]bool{}}
+	g := garbage{evidence: map[string][32]byte{}}
+	m := marker{objects: objects{tx.Bucket(objectBucket)}, live: map[content.Digest]bool{}}
 	cursor := tx.Bucket(evidenceBucket).Cursor()
 	for key, raw := cursor.Last(); key != nil; key, raw = cursor.Prev() {
-		s.evidence[string(key)] = sha256.Sum256(raw)
+		g.evidence[string(key)] = sha256.Sum256(raw)
 		if records.Get(key) == nil || limit > 0 && m.size > limit {
-			s.gone = append(s.gone, bytes.Clone(key))
+			g.gone = append(g.gone, bytes.Clone(key))
 		} else if err := m.markEvidence(raw); err != nil {
-			return s, err
+			return g, err
 		}
 	}
 	var err error
-	if s.blames, err = matching(tx.Bucket(blameBucket), func(k, _ []byte) bool { return records.Get(k) == nil }); err != nil {
-		return s, err
+	if g.blames, err = matching(tx.Bucket(blameBucket), func(k, _ []byte) bool { return records.Get(k) == nil }); err != nil {
+		return g, err
 	}
-	return s, m.objects.ForEach(func(k, _ []byte) error {
+	err = m.objects.ForEach(func(k, _ []byte) error {
 		if len(k) == len(content.Digest{}) && !m.live[content.Digest(k)] {
-			s.objects = append(s.objects, content.Digest(k))
+			g.objects = append(g.objects, content.Digest(k))
 		}
 		return nil
 	})
+	return g, err
 }
 
-// sweep drops what can go, and keeps what was stored since, with the objects that
-// it names.
-func (s sweeping) sweep(tx *bbolt.Tx) error {
+// sweep deletes the garbage, except for evidence that was stored since it was found,
+// and the objects that such evidence refers to.
+func (g garbage) sweep(tx *bbolt.Tx) error {
 	evidence := tx.Bucket(evidenceBucket)
-	m := marking{objects: objects{tx.Bucket(objectBucket)}, live: map[content.Digest]bool{}}
-	news := map[string]bool{}
+	m := marker{objects: objects{tx.Bucket(objectBucket)}, live: map[content.Digest]bool{}}
+	news := map[string]bool{} // keys of evidence that was stored since
 	err := evidence.ForEach(func(key, raw []byte) error {
-		if was, known := s.evidence[string(key)]; known && was == sha256.Sum256(raw) {
+		if was, known := g.evidence[string(key)]; known && was == sha256.Sum256(raw) {
 			return nil
 		}
 		news[string(key)] = true
@@ -82,15 +85,15 @@ func (s sweeping) sweep(tx *bbolt.Tx) error {
 	if err != nil {
 		return err
 	}
-	s.gone = slices.DeleteFunc(s.gone, func(key []byte) bool { return news[string(key)] })
-	s.objects = slices.DeleteFunc(s.objects, func(d content.Digest) bool { return m.live[d] })
-	if err := drop(evidence, s.gone); err != nil {
+	g.gone = slices.DeleteFunc(g.gone, func(key []byte) bool { return news[string(key)] })
+	g.objects = slices.DeleteFunc(g.objects, func(d content.Digest) bool { return m.live[d] })
+	if err := drop(evidence, g.gone); err != nil {
 		return err
 	}
-	if err := drop(tx.Bucket(blameBucket), s.blames); err != nil {
+	if err := drop(tx.Bucket(blameBucket), g.blames); err != nil {
 		return err
 	}
-	for _, d := range s.objects {
+	for _, d := range g.objects {
 		if err := m.objects.Delete(d[:]); err != nil {
 			return err
 		}
@@ -98,10 +101,10 @@ func (s sweeping) sweep(tx *bbolt.Tx) error {
 	return nil
 }
 
-// markEvidence marks what the evidence of one build names.
-func (m *marking) markEvidence(raw []byte) error {
+// markEvidence marks the objects that the evidence of one build refers to.
+func (m *marker) markEvidence(raw []byte) error {
 	m.size += int64(len(raw))
-	var k kept
+	var k storedEvidence
 	if err := decodeEvidence(raw, &k); err != nil {
 		return err
 	}
@@ -119,8 +122,8 @@ func (m *marking) markEvidence(raw []byte) error {
 	return nil
 }
 
-// mark marks an object, and reports whether it was not yet.
-func (m *marking) mark(d content.Digest) bool {
+// mark marks an object, and reports whether it was not marked before.
+func (m *marker) mark(d content.Digest) bool {
 	if m.live[d] {
 		return false
 	}
@@ -129,9 +132,9 @@ func (m *marking) mark(d content.Digest) bool {
 	return true
 }
 
-// markDirectory marks a directory and all in it. Directories that builds share are
-// looked into once.
-func (m *marking) markDirectory(d content.Digest) {
+// markDirectory marks a directory and everything in it. It looks only once into a
+// directory that builds share.
+func (m *marker) markDirectory(d content.Digest) {
 	if m.mark(d) {
 		for below := range content.Below(m.objects.Get(d[:])) {
 			m.markDirectory(below)

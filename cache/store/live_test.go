@@ -11,7 +11,7 @@ import (
 	"github.com/stokerd/stoker/cache"
 )
 
-// explainedAt stores a build that ended so many hours after the first one.
+// explainedAt stores a build that ended at an hour of the day, with its evidence.
 func explainedAt(t *testing.T, s *Store, hour int, ref, text string) {
 	t.Helper()
 	at := time.Date(2026, 5, 1, hour, 0, 0, 0, time.UTC)
@@ -33,8 +33,8 @@ func openEmpty(t *testing.T) *Store {
 	return s
 }
 
-// A build that ends between the reading and the writing keeps what it explains,
-// also what nothing else named any more.
+// TestPruneKeepsWhatIsNewMeanwhile checks that a build keeps its evidence if it ends
+// between the read and the write transaction, including objects that were garbage.
 func TestPruneKeepsWhatIsNewMeanwhile(t *testing.T) {
 	s := openEmpty(t)
 	explainedAt(t, s, 1, "old", "FROM a")
@@ -42,8 +42,8 @@ func TestPruneKeepsWhatIsNewMeanwhile(t *testing.T) {
 	if removed, err := prunedRecords(s); removed != 1 || err != nil {
 		t.Fatalf("%d records were pruned, %v; want 1", removed, err)
 	}
-	var found sweeping
-	if err := s.view("evidence", func(tx *bbolt.Tx) (err error) { found, err = sweepable(tx, 0); return err }); err != nil {
+	var found garbage
+	if err := s.view("evidence", func(tx *bbolt.Tx) (err error) { found, err = findGarbage(tx, 0); return err }); err != nil {
 		t.Fatal(err)
 	}
 	if len(found.gone) != 1 || len(found.objects) != 1 {
@@ -55,12 +55,12 @@ func TestPruneKeepsWhatIsNewMeanwhile(t *testing.T) {
 	}
 	for ref, want := range map[string]string{"new": "FROM b", "newest": "FROM a"} {
 		if e, ok, err := s.Evidence("b", ref); !ok || err != nil || e.Dockerfile[0].Text != want {
-			t.Errorf("%s: %+v, %v, %v", ref, e, ok, err)
+			t.Errorf("%s has the evidence %+v, %v, %v; want the Dockerfile %s", ref, e, ok, err, want)
 		}
 	}
 	if err := s.view("evidence", func(tx *bbolt.Tx) error {
 		if n := tx.Bucket(evidenceBucket).Inspect().KeyN; n != 2 {
-			t.Errorf("%d are explained, want 2", n)
+			t.Errorf("%d builds have evidence, want 2", n)
 		}
 		return nil
 	}); err != nil {
@@ -68,7 +68,7 @@ func TestPruneKeepsWhatIsNewMeanwhile(t *testing.T) {
 	}
 }
 
-// prunedRecords drops the records of the first hour.
+// prunedRecords deletes the records of the first hour, but not their evidence.
 func prunedRecords(s *Store) (removed int, err error) {
 	err = s.update("retention", func(tx *bbolt.Tx) (err error) {
 		old, err := findOutdated(tx, time.Date(2026, 5, 1, 2, 0, 0, 0, time.UTC), Retention{Age: 30 * time.Minute})
@@ -81,7 +81,8 @@ func prunedRecords(s *Store) (removed int, err error) {
 	return removed, err
 }
 
-// Evidence that cannot be read keeps no old records in the store.
+// TestPruneGoesOnWithoutEvidence checks that old records are deleted even if evidence is
+// corrupt.
 func TestPruneGoesOnWithoutEvidence(t *testing.T) {
 	s := openEmpty(t)
 	explainedAt(t, s, 1, "old", "FROM a")
@@ -97,9 +98,9 @@ func TestPruneGoesOnWithoutEvidence(t *testing.T) {
 	}
 	removed, err := s.Prune(time.Date(2026, 5, 1, 2, 0, 0, 0, time.UTC), Retention{Age: 30 * time.Minute})
 	if removed != 1 || !errors.Is(err, ErrCorrupt) {
-		t.Errorf("removed %d, %v; want 1 and what is corrupt", removed, err)
+		t.Errorf("Prune removed %d, %v; want 1 and ErrCorrupt", removed, err)
 	}
 	if _, ok, err := s.Record("b", "old"); ok || err != nil {
-		t.Errorf("the old record is there: %v, %v", ok, err)
+		t.Errorf("the old record is still there: %v, %v", ok, err)
 	}
 }

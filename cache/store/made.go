@@ -9,22 +9,22 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// madeBucket holds a bucket per builder's cache, each with what was executed, by
-// time. It is made when it is first needed.
+// madeBucket has a bucket per builder's cache, with executions by time. It is created
+// when first needed.
 var madeBucket = []byte("made")
 
 const (
-	// maxMade is how many executions are kept of one cache: some ten megabytes. The
-	// oldest go first, and what they made is nobody's then.
+	// maxMade is how many executions are kept of one cache, which take some ten
+	// megabytes. Without the older ones it is not known what made some entries.
 	maxMade = 50_000
-	// madeFor is for how long they are kept.
+	// madeFor is how long executions are kept.
 	madeFor = 180 * 24 * time.Hour
 )
 
-// A Made is the execution of a step: what explains an entry of a builder's cache.
+// A Made is the execution of a step, which made an entry of a builder's cache.
 type Made struct {
-	// Record is what the builder lists the result as (dockerfile.Op.Record),
-	// sealed ([Store.Seal]).
+	// Record identifies the entry: what the builder lists the result as
+	// (dockerfile.Op.Record), sealed ([Store.Seal]).
 	Record             []byte    `json:"record"`
 	Started, Completed time.Time // by the builder's clock
 	Repository         string    `json:"repository"`
@@ -32,8 +32,8 @@ type Made struct {
 	Step               string    `json:"step"` // as in a record of a build
 }
 
-// PutMade stores executions on one builder's cache, whose name is any text; it
-// is not kept. What was stored before stays as it is.
+// PutMade stores executions on a builder's cache. Those that are stored already do not
+// change. name identifies the cache, and is not stored.
 func (s *Store) PutMade(name string, now time.Time, list []Made) error {
 	if len(list) == 0 {
 		return nil
@@ -62,8 +62,8 @@ func (s *Store) PutMade(name string, now time.Time, list []Made) error {
 	})
 }
 
-// dropOldMade keeps b within its bounds; count is how many entries it has, which
-// is noted in its sequence.
+// dropOldMade deletes the executions in b that are too old or too many. count is the
+// number of entries, which is kept as the sequence number of b.
 func dropOldMade(b *bbolt.Bucket, count uint64, now time.Time) error {
 	oldest := timeKey(now.Add(-madeFor))
 	c := b.Cursor()
@@ -76,7 +76,7 @@ func dropOldMade(b *bbolt.Bucket, count uint64, now time.Time) error {
 	return b.SetSequence(count)
 }
 
-// Made returns what was executed on a builder's cache, the oldest first.
+// Made returns the executions on a builder's cache, the oldest first.
 func (s *Store) Made(name string) (list []Made, err error) {
 	err = s.view("what was executed", func(tx *bbolt.Tx) error {
 		b := nested(tx, madeBucket, s.ledgerID(name))

@@ -15,20 +15,20 @@ import (
 	bolterrors "go.etcd.io/bbolt/errors"
 )
 
-// lockWait is how long Open waits for another process to let go of the file:
-// a daemon that was told to stop does so within a second.
+// lockWait is how long Open waits for another process to close the file. A daemon that
+// is stopping takes up to a second.
 const lockWait = 1500 * time.Millisecond
 
-// migrations holds, at index n, what turns schema n into n+1.
+// migrations has the migration from schema n to n+1 at index n.
 var migrations = [schema]func(*bbolt.Tx) error{create, addLearnt, addSums, addEvidence, addBlames}
 
-// Open opens the store at path, creating it (mode 0600, its directory 0700)
-// where there is none and migrating it where it is older.
+// Open opens the store at path. If there is none it creates one (mode 0600, its
+// directory 0700), and if it has an older schema it migrates it.
 //
-// A corrupt file is never deleted: it is renamed to path.corrupt-TIME, a new
-// one begun, and [Store.Replaced] names it. Fails with [ErrLocked] while
-// another process has the file open, and with [ErrNewer], leaving the file
-// alone, where a newer stoker wrote it.
+// A corrupt file is not deleted, but renamed to path.corrupt-TIME, which
+// [Store.Replaced] returns, and a new one is created. The error wraps [ErrLocked] if
+// another process has the file open, and [ErrNewer] if a newer stoker wrote it; the
+// file is not changed then.
 func Open(path string) (*Store, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("create the store's directory: %w", err)
@@ -48,7 +48,7 @@ func Open(path string) (*Store, error) {
 	return s, nil
 }
 
-// open opens the file as it is.
+// open is Open without the replacement of a corrupt file.
 func open(path string) (*Store, error) {
 	s := &Store{layouts: map[uint32]*layout{}}
 	var file *os.File
@@ -74,12 +74,12 @@ func open(path string) (*Store, error) {
 	case s.db != nil:
 		_ = s.db.Close()
 	case file != nil:
-		_ = file.Close() // bbolt panicked half-way and kept its lock
+		_ = file.Close() // bbolt panicked, with the file open and locked
 	}
 	return nil, fmt.Errorf("open %s: %w", path, classify(err))
 }
 
-// classify says which of bbolt's errors mean that the file is damaged.
+// classify returns an error of bbolt with the sentinel that it means, if any.
 func classify(err error) error {
 	if errors.Is(err, bolterrors.ErrTimeout) {
 		return ErrLocked
@@ -92,7 +92,7 @@ func classify(err error) error {
 	return explain(err)
 }
 
-// prepare checks the file, migrates it and reads the key.
+// prepare checks the open file, migrates it if needed, and reads the key.
 func (s *Store) prepare(path string) error {
 	if err := tighten(path); err != nil {
 		return err
@@ -130,8 +130,8 @@ func (s *Store) prepare(path string) error {
 	})
 }
 
-// check looks for what a damaged file shows at once, in time that does not
-// depend on how much it holds, and reads the key.
+// check looks for damage that can be found quickly, however large the file is, and reads
+// the key.
 func (s *Store) check(tx *bbolt.Tx) error {
 	if size := tx.Size(); size > 0 {
 		info, err := os.Stat(s.db.Path())
@@ -156,7 +156,7 @@ func (s *Store) check(tx *bbolt.Tx) error {
 	return nil
 }
 
-// create makes schema 1.
+// create creates the first schema.
 func create(tx *bbolt.Tx) error {
 	meta, err := tx.CreateBucket(metaBucket)
 	if err != nil {
@@ -179,8 +179,8 @@ func create(tx *bbolt.Tx) error {
 	return nil
 }
 
-// addLearnt makes room for learnt definitions, and drops base images, which
-// were stored under other keys.
+// addLearnt migrates to the schema with learnt definitions. It deletes the base images,
+// whose keys are different from then on.
 func addLearnt(tx *bbolt.Tx) error {
 	if err := tx.DeleteBucket(images.bucket); err != nil {
 		return err
@@ -193,7 +193,7 @@ func addLearnt(tx *bbolt.Tx) error {
 	return nil
 }
 
-// tighten takes from others what a copied or restored file may have granted them.
+// tighten makes the file private if it is not, as after it was copied or restored.
 func tighten(path string) error {
 	info, err := os.Stat(path)
 	if err != nil {

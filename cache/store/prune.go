@@ -8,20 +8,19 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// Retention says how much history is kept. Zero fields set no limit.
+// A Retention says how much history to keep. A field that is 0 sets no limit.
 type Retention struct {
-	Age   time.Duration // since a build's completion
-	Bytes int64         // of all records together; the oldest go first
-	// Evidence is of all that explains builds together; that of the oldest builds goes
-	// first, and before their records.
-	Evidence int64
+	Age      time.Duration // since a build's completion
+	Bytes    int64         // of all records; the oldest are deleted first
+	Evidence int64         // bytes of all evidence, with its objects; the oldest is deleted first
 }
 
-// Prune removes the records beyond r as of now, and what only they used. It
-// returns how many it removed, also beside an error: what explains builds goes
-// after they do. The file does not shrink; what is freed is used again.
+// Prune deletes the records that r does not keep at the time now, and what only they
+// used. It returns their number, even if there is an error, since evidence is deleted in
+// a second step. The file does not become smaller, but its free space is used again.
 func (s *Store) Prune(now time.Time, r Retention) (removed int, err error) {
-	// Nobody waits while all keys are read, nor at all where nothing has to go.
+	// Other writers need not wait while all keys are read in a read transaction, and not
+	// at all if there is nothing to delete.
 	var old outdated
 	if err := s.view("build records", func(tx *bbolt.Tx) (err error) {
 		old, err = findOutdated(tx, now, r)
@@ -41,20 +40,20 @@ func (s *Store) Prune(now time.Time, r Retention) (removed int, err error) {
 			return 0, err
 		}
 		s.mu.Lock()
-		clear(s.layouts) // some of them are no more
+		clear(s.layouts) // some of them were deleted
 		s.mu.Unlock()
 	}
 	return len(old.records), s.pruneEvidence(r.Evidence)
 }
 
-// An outdated is what of the builds can go, as keys: records, and the refs and
-// layouts of these alone.
+// An outdated is what can be deleted: the keys of records, and of their refs and layouts
+// that no other record uses.
 type outdated struct {
-	transaction                       int // that found it
+	transaction                       int // id of the transaction that found it
 	records, refs, layouts, layoutIDs [][]byte
 }
 
-// findOutdated walks from the newest record to the oldest.
+// findOutdated returns what Prune deletes, going from the newest record to the oldest.
 func findOutdated(tx *bbolt.Tx, now time.Time, r Retention) (outdated, error) {
 	var (
 		oldest []byte
@@ -92,7 +91,7 @@ func findOutdated(tx *bbolt.Tx, now time.Time, r Retention) (outdated, error) {
 	return old, err
 }
 
-// drop deletes what was found.
+// drop deletes what findOutdated found.
 func (o outdated) drop(tx *bbolt.Tx) error {
 	for _, part := range []struct {
 		bucket []byte
@@ -114,8 +113,8 @@ func sweep(b *bbolt.Bucket, match func(k, v []byte) bool) error {
 	return drop(b, keys)
 }
 
-// matching returns the keys of a bucket's entries that match: deleting under a
-// cursor moves it.
+// matching returns the keys of the entries in a bucket that match. They are collected
+// first because a cursor moves when its entry is deleted.
 func matching(b *bbolt.Bucket, match func(k, v []byte) bool) (keys [][]byte, err error) {
 	err = b.ForEach(func(k, v []byte) error {
 		if match(k, v) {
@@ -126,6 +125,7 @@ func matching(b *bbolt.Bucket, match func(k, v []byte) bool) (keys [][]byte, err
 	return keys, err
 }
 
+// drop deletes entries of a bucket.
 func drop(b *bbolt.Bucket, keys [][]byte) error {
 	for _, k := range keys {
 		if err := b.Delete(k); err != nil {

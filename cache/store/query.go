@@ -11,26 +11,26 @@ import (
 	"github.com/stokerd/stoker/cache"
 )
 
-// A Query says which records are wanted. Its zero value means all of them.
+// A Query selects records. The zero value selects all of them.
 type Query struct {
-	Since       time.Time // completed at or after it
+	Since       time.Time // completed at or after this time
 	Repository  string    // root of the repository; "" for any
 	Definition  string    // name of the definition; "" for any
-	NewestFirst bool      // else oldest first
-	// Borrow spares the allocation of steps: a record's Steps then hold only
-	// until the next one is asked for.
+	NewestFirst bool      // otherwise the oldest comes first
+	// Borrow avoids allocations: the Steps of a record are valid only until the next
+	// record is yielded.
 	Borrow bool
 }
 
-// wants reports whether records of a layout are asked for.
+// wants reports whether the query selects records with a layout.
 func (q Query) wants(l *layout) bool {
 	return (q.Repository == "" || q.Repository == l.repository) &&
 		(q.Definition == "" || q.Definition == l.definition)
 }
 
-// Records returns the builds that q asks for, by time of completion. The
-// sequence ends after an error. It is one consistent picture; the loop's body
-// must not write to the store, which may have to wait for the loop to end.
+// Records returns the builds that q selects, sorted by their completion. The sequence
+// ends after an error. It shows the store at one moment. The body of the loop must not
+// write to the store, since the write may have to wait for the loop to end.
 func (s *Store) Records(q Query) iter.Seq2[cache.Record, error] {
 	return func(yield func(cache.Record, error) bool) {
 		fail := func(err error) { yield(cache.Record{}, fmt.Errorf("read build records from the store: %w", err)) }
@@ -39,10 +39,11 @@ func (s *Store) Records(q Query) iter.Seq2[cache.Record, error] {
 			fail(err)
 			return
 		}
-		defer func() { _ = tx.Rollback() }() // ends a read; there is nothing to lose
+		defer func() { _ = tx.Rollback() }() // ends the read transaction
 		sc := scan{store: s, query: q, tx: tx, known: map[uint32]*layout{}}
 		for {
-			// The loop's body runs outside guarded: its panics are its own.
+			// The body of the loop is not guarded, so that its panics are not taken
+			// for damage.
 			if err := guarded(sc.fill); err != nil {
 				fail(err)
 				return
@@ -59,21 +60,21 @@ func (s *Store) Records(q Query) iter.Seq2[cache.Record, error] {
 	}
 }
 
-// A scan is the state of one walk over the records.
+// A scan is one pass over the records.
 type scan struct {
 	store *Store
 	query Query
 	tx    *bbolt.Tx
-	known map[uint32]*layout // spares the store's lock; nil for one not wanted
+	known map[uint32]*layout // by number, to avoid the store's lock; nil if not wanted
 	space arena
 
-	since []byte
-	step  func() (key, value []byte)
+	since []byte                     // first key that is wanted
+	step  func() (key, value []byte) // moves the cursor; nil before first
 	batch []cache.Record
-	done  bool
+	done  bool // there are no more records
 }
 
-// first positions the walk and returns where it begins.
+// first creates the cursor and returns the first record.
 func (sc *scan) first() (key, value []byte) {
 	cursor := sc.tx.Bucket(recordBucket).Cursor()
 	if !sc.query.Since.IsZero() {
@@ -121,7 +122,7 @@ func (sc *scan) fill() error {
 	return nil
 }
 
-// layout returns the layout with a number, nil if its records are not wanted.
+// layout returns the layout with a number, or nil if its records are not wanted.
 func (sc *scan) layout(id uint32) (*layout, error) {
 	l, seen := sc.known[id]
 	if seen {

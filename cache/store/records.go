@@ -12,11 +12,11 @@ import (
 	"github.com/stokerd/stoker/cache"
 )
 
-// Put stores finished builds in one transaction and returns how many were news.
+// Put stores finished builds in one transaction, and returns how many of them it stored.
 //
-// A record is known by its builder and ref. One that is stored already with
-// the same or a higher generation is passed over, so a builder's history may
-// be replayed at will; a higher generation replaces it.
+// A record is identified by its builder and ref. If it is stored already, it is replaced
+// if its generation is higher than that of the stored one, and skipped otherwise, so that
+// the history of a builder can be stored any number of times.
 func (s *Store) Put(records ...cache.Record) (added int, err error) {
 	for _, r := range records {
 		if err := complete(r); err != nil {
@@ -41,7 +41,7 @@ func (s *Store) Put(records ...cache.Record) (added int, err error) {
 	return added, nil
 }
 
-// complete reports what a record lacks to be told from others.
+// complete returns an error if a record lacks what it is identified and sorted by.
 func complete(r cache.Record) error {
 	if r.Builder == "" || r.Ref == "" || r.Completed.IsZero() || r.Created.IsZero() {
 		return fmt.Errorf("write a build record to the store: record %q of builder %q lacks a name or a time", r.Ref, r.Builder)
@@ -49,8 +49,8 @@ func complete(r cache.Record) error {
 	return nil
 }
 
-// putRecord returns the key of r's record, nil if it is there already in the same
-// or a higher generation. What explains a build stays with it.
+// putRecord stores r and returns its key, or nil if r was skipped because it is stored in
+// the same or a higher generation. The evidence of a record that is replaced is kept.
 func putRecord(tx *bbolt.Tx, r cache.Record) (key []byte, err error) {
 	refs, records := tx.Bucket(refBucket), tx.Bucket(recordBucket)
 	name := refKey(r.Builder, r.Ref)
@@ -85,7 +85,7 @@ func putRecord(tx *bbolt.Tx, r cache.Record) (key []byte, err error) {
 	return key, refs.Put(name, binary.AppendVarint(key[:len(key):len(key)], int64(r.Generation)))
 }
 
-// layoutID returns the number of a layout, giving it one if it is new.
+// layoutID returns the number of a layout, and stores the layout if it is new.
 func layoutID(tx *bbolt.Tx, encoded []byte) (uint32, error) {
 	ids, layouts := tx.Bucket(layoutIDBucket), tx.Bucket(layoutBucket)
 	digest := sha256.Sum256(encoded)
@@ -103,8 +103,7 @@ func layoutID(tx *bbolt.Tx, encoded []byte) (uint32, error) {
 	return uint32(next), ids.Put(digest[:], raw)
 }
 
-// Record returns one build by its builder and ref; ok is false if it is not
-// stored.
+// Record returns a build by its builder and ref; ok is false if it is not stored.
 func (s *Store) Record(builder, ref string) (r cache.Record, ok bool, err error) {
 	err = s.view("a build record", func(tx *bbolt.Tx) error {
 		key, err := recordKey(tx, builder, ref)
@@ -138,7 +137,7 @@ func (s *Store) layout(tx *bbolt.Tx, id uint32) (*layout, error) {
 	return l, nil
 }
 
-// recordKey returns the key of a build's record, nil if none is stored.
+// recordKey returns the key of a build's record, or nil if there is none.
 func recordKey(tx *bbolt.Tx, builder, ref string) ([]byte, error) {
 	entry := tx.Bucket(refBucket).Get(refKey(builder, ref))
 	if entry == nil {
@@ -160,7 +159,7 @@ func decodeRef(entry []byte) (key []byte, generation int32, err error) {
 	return bytes.Clone(entry[:16]), generation, d.end("ref")
 }
 
-// timeKey orders as t does, back to the year 1678.
+// timeKey returns a key that sorts by time, for times since the year 1678.
 func timeKey(t time.Time) []byte {
 	return binary.BigEndian.AppendUint64(nil, uint64(t.UnixNano())^1<<63)
 }

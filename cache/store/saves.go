@@ -13,24 +13,24 @@ import (
 	"github.com/stokerd/stoker/internal/changes"
 )
 
-// saveBucket holds a bucket per repository, by root, with its saves in order. It is
-// made when it is first needed.
+// saveBucket has a bucket per repository, by root, with its saves in order. It is created
+// when first needed.
 var saveBucket = []byte("saves")
 
 const (
-	// maxSaves is how many saves are kept of one repository: weeks of work. The
-	// oldest go first.
+	// maxSaves is how many saves are kept of one repository, the newest. They are weeks
+	// of work.
 	maxSaves = 2000
-	// maxSaved is how many paths are kept of one. More is no edit, but a folder that
-	// was unpacked.
+	// maxSaved is how many paths are kept of one save. If there are more, it was not an
+	// edit but something like the unpacking of an archive.
 	maxSaved = 200
-	// saveApart is how long after a save the next change counts as another one: what
-	// an editor and a formatter write one after the other is built once.
+	// saveApart is how long after the beginning of a save a change counts as another one.
+	// What an editor and then a formatter write belongs to one build.
 	saveApart = 10 * time.Second
 )
 
-// PutSave notes that files of a repository changed, as a save of its own or as part
-// of the one right before. Only names are kept.
+// PutSave stores that files of a repository changed, as a save of its own or as part of
+// the one right before. Only their names are stored.
 func (s *Store) PutSave(repository string, save changes.Save) error {
 	if len(save.Paths) == 0 {
 		return nil
@@ -62,7 +62,7 @@ func (s *Store) PutSave(repository string, save changes.Save) error {
 	})
 }
 
-// dropOldSaves makes room for the save with number n.
+// dropOldSaves deletes the saves that are too many once save number n is stored.
 func dropOldSaves(b *bbolt.Bucket, n uint64) error {
 	c := b.Cursor()
 	for key, _ := c.First(); key != nil && binary.BigEndian.Uint64(key)+maxSaves <= n; key, _ = c.First() {

@@ -26,7 +26,7 @@ func TestSaves(t *testing.T) {
 	put("/r", 4*time.Second, "b", "c\nd") // what a formatter does to it
 	put("/r", time.Minute, "a")
 	put("/r", time.Minute)
-	put("/r", 30*time.Second, "back") // the clock was set back: one of its own
+	put("/r", 30*time.Second, "back") // the clock was set back, so it is a save of its own
 	put("/other", 0, "x")
 	s = reopened(t, s, file)
 	want := []changes.Save{
@@ -44,15 +44,14 @@ func TestSaves(t *testing.T) {
 	}
 	forget(t, s, "/r")
 	if got, err := s.Saves("/r"); err != nil || len(got) != 0 {
-		t.Errorf("once removed: %v, %v", got, err)
+		t.Errorf("saves of a forgotten repository: %v, %v; want none", got, err)
 	}
 	if got, err := s.Saves("/other"); err != nil || len(got) != 1 {
-		t.Errorf("of another repository: %v, %v", got, err)
+		t.Errorf("saves of another repository: %v, %v; want 1", got, err)
 	}
 }
 
-// TestSavesAreBounded holds that neither many saves nor one of many files grow
-// without end.
+// TestSavesAreBounded checks the bounds on the number of saves, and of paths in one.
 func TestSavesAreBounded(t *testing.T) {
 	s, err := store.Open(filepath.Join(t.TempDir(), "stoker.db"))
 	if err != nil {
@@ -79,6 +78,6 @@ func TestSavesAreBounded(t *testing.T) {
 		t.Fatalf("%d saves are kept, %v; want 2000, of at most 200 paths", len(list), err)
 	}
 	if first := list[0].At.Sub(start); first != (saves-2000)*time.Minute {
-		t.Errorf("the oldest is of %v: not the oldest went", first)
+		t.Errorf("the oldest save is of %v, want %v: others than the oldest were deleted", first, (saves-2000)*time.Minute)
 	}
 }

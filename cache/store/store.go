@@ -30,29 +30,29 @@ var (
 	documentBuckets = [][]byte{repositories.bucket, images.bucket, warmths.bucket, learnt.bucket}
 )
 
-// A Store is an open file; make one with [Open].
+// A Store is an open file. Make one with [Open].
 type Store struct {
 	db       *bbolt.DB
-	key      [32]byte
-	replaced string
+	key      [32]byte // see Key
+	replaced string   // see Replaced
 
 	mu      sync.Mutex         // guards layouts
-	layouts map[uint32]*layout // those read so far; a number is never reused
+	layouts map[uint32]*layout // those that were read so far; a number is never used again
 }
 
 // Close waits for transactions under way and releases the file.
 func (s *Store) Close() error { return s.db.Close() }
 
-// Key returns the store's random key, drawn when the file was created. Keys of
-// steps are stored as HMACs under it, because BuildKit's own are unsalted
-// hashes over values of args and env.
+// Key returns the store's random key, which was drawn when the file was created. It is
+// the key of the HMACs that are stored in place of BuildKit's digests, which are
+// unsalted hashes over values of args and environment variables.
 func (s *Store) Key() [32]byte { return s.key }
 
-// Replaced returns where a corrupt file was moved to when this one was opened
-// in its place, or "" (the usual case). The user should be told.
+// Replaced returns the path to which a corrupt file was moved when this one was created
+// in its place, or "", which is the usual case. The user should be told.
 func (s *Store) Replaced() string { return s.replaced }
 
-// view runs f in a read transaction.
+// view runs f in a read transaction. what is read, for errors.
 func (s *Store) view(what string, f func(*bbolt.Tx) error) error {
 	if err := guarded(func() error { return s.db.View(f) }); err != nil {
 		return fmt.Errorf("read %s from the store: %w", what, err)
@@ -60,7 +60,8 @@ func (s *Store) view(what string, f func(*bbolt.Tx) error) error {
 	return nil
 }
 
-// update runs f in a write transaction, which is on disk when update returns nil.
+// update runs f in a write transaction, which is on disk if update returns nil. what is
+// written, for errors.
 func (s *Store) update(what string, f func(*bbolt.Tx) error) error {
 	if err := guarded(func() error { return s.db.Update(f) }); err != nil {
 		return fmt.Errorf("write %s to the store: %w", what, explain(err))
@@ -68,8 +69,8 @@ func (s *Store) update(what string, f func(*bbolt.Tx) error) error {
 	return nil
 }
 
-// nested returns the bucket name in the bucket in, nil if either is not there: such
-// buckets are made when they are first needed.
+// nested returns the bucket name in the bucket in, or nil if one of the two does not
+// exist: such buckets are created when first needed.
 func nested(tx *bbolt.Tx, in, name []byte) *bbolt.Bucket {
 	if all := tx.Bucket(in); all != nil {
 		return all.Bucket(name)
@@ -77,7 +78,7 @@ func nested(tx *bbolt.Tx, in, name []byte) *bbolt.Bucket {
 	return nil
 }
 
-// makeNested is nested that makes what is not there.
+// makeNested is nested, and creates the buckets if needed.
 func makeNested(tx *bbolt.Tx, in, name []byte) (*bbolt.Bucket, error) {
 	all, err := tx.CreateBucketIfNotExists(in)
 	if err != nil {
@@ -94,9 +95,9 @@ func dropNested(tx *bbolt.Tx, in, name []byte) error {
 	return tx.Bucket(in).DeleteBucket(name)
 }
 
-// guarded turns what a damaged page does into [ErrCorrupt]: bbolt panics where
-// a page contradicts its parent, and a file that was cut short faults where
-// the mapping has lost its page.
+// guarded runs f, and returns [ErrCorrupt] if that panics or faults. bbolt panics if a
+// page contradicts its parent. If the file is too short, an access to the mapping of a
+// missing page faults.
 func guarded(f func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
@@ -107,8 +108,7 @@ func guarded(f func() error) (err error) {
 	return f()
 }
 
-// version returns the schema version that the file says it has; 0 is a file
-// that was just created.
+// version returns the schema version of the file, which is 0 if it was just created.
 func version(tx *bbolt.Tx) (uint32, error) {
 	meta := tx.Bucket(metaBucket)
 	if meta == nil {

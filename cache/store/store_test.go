@@ -17,10 +17,10 @@ import (
 	"github.com/stokerd/stoker/cache/store"
 )
 
-// epoch is when the tests' first build ended.
+// epoch is when the first build of the tests began.
 var epoch = time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
 
-// build returns the n-th build of a definition, an hour after the one before.
+// build returns the n-th build, an hour after the one before it.
 func build(n int, definition string) cache.Record {
 	created := epoch.Add(time.Duration(n) * time.Hour)
 	r := cache.Record{
@@ -79,8 +79,8 @@ func refs(t testing.TB, s *store.Store, q store.Query) (refs []string) {
 	return refs
 }
 
-// fill sets every field below v to a value of its own, so that a field that
-// is added to a record but not to its encoding fails the round trip.
+// fill sets every field below v to a different value, so that a field that is added to a
+// record but not to its encoding fails the round trip.
 func fill(t *testing.T, v reflect.Value, n *int) {
 	*n++
 	switch v.Interface().(type) {
@@ -148,7 +148,7 @@ func TestPutKeepsTheHighestGeneration(t *testing.T) {
 	newer := r
 	newer.Generation, newer.Completed = 3, r.Completed.Add(time.Minute)
 	if put(t, s, newer) != 1 {
-		t.Error("a newer generation was passed over")
+		t.Error("a newer generation was skipped")
 	}
 	elsewhere := r
 	elsewhere.Builder = "remote"
@@ -273,8 +273,8 @@ func TestPrune(t *testing.T) {
 	}
 }
 
-// TestPruneOfNothingDoesNotWait prunes while somebody writes, who is not done until
-// that has ended.
+// TestPruneOfNothingDoesNotWait prunes during a write transaction, which does not end
+// before Prune returns.
 func TestPruneOfNothingDoesNotWait(t *testing.T) {
 	s := open(t, path(t))
 	put(t, s, build(0, "api"))
@@ -290,7 +290,7 @@ func TestPruneOfNothingDoesNotWait(t *testing.T) {
 				t.Error(err)
 			}
 		case <-time.After(10 * time.Second):
-			t.Error("Prune waits for who writes")
+			t.Error("Prune waits for the write transaction")
 		}
 	})
 	if err != nil {
@@ -298,8 +298,8 @@ func TestPruneOfNothingDoesNotWait(t *testing.T) {
 	}
 }
 
-// TestPruneWhileBuildsEnd has builds of the layouts that are about to go end
-// meanwhile: none may lose its own.
+// TestPruneWhileBuildsEnd stores builds of layouts that Prune is about to delete, at the
+// same time. None of them may lose its layout.
 func TestPruneWhileBuildsEnd(t *testing.T) {
 	s := open(t, path(t))
 	for round := range 50 {
@@ -322,7 +322,7 @@ func TestPruneWhileBuildsEnd(t *testing.T) {
 			t.Fatalf("round %d: ok %t, %v (-put +got):\n%s", round, ok, err, d)
 		}
 		if _, ok, err := s.Record(old.Builder, old.Ref); ok || err != nil {
-			t.Fatalf("round %d: the old one is there: %t, %v", round, ok, err)
+			t.Fatalf("round %d: the old record is still there: %t, %v", round, ok, err)
 		}
 	}
 }
@@ -362,18 +362,18 @@ func TestDocuments(t *testing.T) {
 	}
 }
 
-// forget has the store forget a repository.
+// forget makes the store forget a repository.
 func forget(t *testing.T, s *store.Store, root string) {
 	t.Helper()
 	if err := s.PutRepository(store.Repository{Root: root, Left: epoch}); err != nil {
 		t.Fatal(err)
 	}
 	if n, err := s.Forget(epoch.Add(2*time.Hour), time.Hour); n != 1 || err != nil {
-		t.Fatalf("%d repositories are forgotten, %v", n, err)
+		t.Fatalf("Forget: %d repositories, %v; want 1", n, err)
 	}
 }
 
-// TestForget has the store forget what nobody watches any more, and nothing else.
+// TestForget checks that only repositories that were not watched for long are forgotten.
 func TestForget(t *testing.T) {
 	s := open(t, path(t))
 	const day = 24 * time.Hour
@@ -435,6 +435,6 @@ func TestFileIsPrivate(t *testing.T) {
 	}
 	open(t, file)
 	if m := mode(file); m != 0o600 {
-		t.Errorf("a file restored with %o was left so", m)
+		t.Errorf("a file that was restored with mode 644 has %o, want 600", m)
 	}
 }

@@ -7,16 +7,16 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// PutSums stores what is known of the files in a tree of a repository: pages by
-// directory, each in place of the one before; an empty page is deleted. A tree goes by
-// its root. Where the call fails the pages are lost, and their files are read once
-// more after the next start.
+// PutSums stores what is known about the files in a tree of a repository: a page per
+// directory, which replaces the one before. An empty page deletes it. A tree is
+// identified by its root. If the call fails, the pages are lost, and the files have to be
+// read again after the next start.
 func (s *Store) PutSums(repository, tree string, pages iter.Seq2[string, []byte]) error {
 	next, stop := iter.Pull2(pages)
 	defer stop()
 	dir, page, more := next()
 	if !more {
-		return nil // most of the time, and a commit waits for the disk
+		return nil // the usual case, which needs no transaction
 	}
 	return s.update("sums", func(tx *bbolt.Tx) error {
 		b, err := tx.Bucket(sumBucket).CreateBucketIfNotExists([]byte(repository))
@@ -38,8 +38,8 @@ func (s *Store) PutSums(repository, tree string, pages iter.Seq2[string, []byte]
 	})
 }
 
-// Sums gives load the pages of a tree, and drops those that it refuses. Load may
-// not keep a page.
+// Sums calls load with the pages of a tree, and deletes those for which it returns false.
+// A page is valid only during the call.
 func (s *Store) Sums(repository, tree string, load func(dir string, page []byte) bool) error {
 	var refused [][]byte
 	err := s.view("sums", func(tx *bbolt.Tx) error {
@@ -73,7 +73,7 @@ func (s *Store) Sums(repository, tree string, load func(dir string, page []byte)
 	})
 }
 
-// addSums makes room for what is known of files.
+// addSums migrates to the schema with sums.
 func addSums(tx *bbolt.Tx) error {
 	_, err := tx.CreateBucket(sumBucket)
 	return err

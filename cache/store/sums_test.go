@@ -58,7 +58,7 @@ func TestSums(t *testing.T) {
 	}
 }
 
-// TestNothingIsReadAfterARestart counts the files that are looked into.
+// TestNothingIsReadAfterARestart counts the files that are read to compute a manifest.
 func TestNothingIsReadAfterARestart(t *testing.T) {
 	root, file := t.TempDir(), path(t)
 	for _, name := range []string{"a/b/one", "a/two", "three"} {
@@ -105,6 +105,6 @@ func TestNothingIsReadAfterARestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, work := run(); work != (content.Work{Files: 1, Bytes: 7}) {
-		t.Errorf("after an edit while nobody watched: %+v", work)
+		t.Errorf("after an edit while the store was closed: %+v, want 1 file read", work)
 	}
 }
