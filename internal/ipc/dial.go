@@ -8,9 +8,9 @@ import (
 	"os"
 )
 
-// Dial connects to the user's daemon. It fails with [ErrNoDaemon] if there is
-// none, with [ErrNotReady] if there is one that does not answer, and with
-// [ErrForeign] if what answers is not this user's.
+// Dial connects to the user's daemon, wherever its socket is. The error is or wraps
+// [ErrNoDaemon] if none runs, [ErrNotReady] if one runs and does not answer, and
+// [ErrForeign] if the process that answers belongs to another user.
 func Dial(ctx context.Context, p Paths) (net.Conn, error) {
 	conn, err := dial(ctx, p.Socket)
 	if err == nil || errors.Is(err, ErrForeign) || ctx.Err() != nil {
@@ -30,6 +30,7 @@ func Dial(ctx context.Context, p Paths) (net.Conn, error) {
 	return nil, fmt.Errorf("%w (pid %d): %w", ErrNotReady, info.PID, err)
 }
 
+// dial connects to a socket, if its other end belongs to this user or root.
 func dial(ctx context.Context, socket string) (net.Conn, error) {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "unix", socket)
@@ -42,7 +43,8 @@ func dial(ctx context.Context, socket string) (net.Conn, error) {
 	return conn, nil
 }
 
-// sameUser asks the kernel who is at the other end.
+// sameUser returns [ErrForeign] if the process at the other end belongs to a user
+// whom this process does not talk to.
 func sameUser(conn *net.UnixConn) error {
 	raw, err := conn.SyscallConn()
 	if err != nil {
@@ -56,12 +58,12 @@ func sameUser(conn *net.UnixConn) error {
 	if peerErr != nil {
 		return fmt.Errorf("ask who is connected: %w", peerErr)
 	}
-	return judge(uid)
+	return checkUID(uid)
 }
 
-// judge says whether this process talks to one of user uid: itself, and root,
-// who can do anything already.
-func judge(uid int) error {
+// checkUID returns [ErrForeign] unless uid is this user's, or root's, who has all
+// rights anyway.
+func checkUID(uid int) error {
 	if uid != 0 && uid != os.Getuid() {
 		return fmt.Errorf("%w (uid %d)", ErrForeign, uid)
 	}

@@ -1,4 +1,4 @@
 package ipc
 
-// Restore is for tests that do not wait for the guard.
+// Restore restores the socket without waiting for the guard.
 var Restore = (*Listener).restore

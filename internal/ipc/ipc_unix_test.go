@@ -20,7 +20,7 @@ import (
 	"github.com/stokerd/stoker/internal/ipc"
 )
 
-// The test binary runs itself as another process when this is set.
+// roleEnv makes the test binary run in a role, as another process.
 const roleEnv = "STOKER_IPC_TEST_ROLE"
 
 func TestMain(m *testing.M) {
@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// daemon is the smallest one: it answers every connection with its pid.
+// daemon is a minimal daemon that answers every connection with its pid.
 func daemon() int {
 	ready := ipc.Readiness()
 	ln, err := serve()
@@ -68,19 +68,19 @@ func serve() (*ipc.Listener, error) {
 	return lock.Listen()
 }
 
-// stranger dials a socket that it can reach and prints what it is told.
+// stranger dials the socket in its argument, and prints what it receives.
 func stranger() int {
 	conn, err := net.Dial("unix", os.Args[1])
 	if err != nil {
 		fmt.Println("dial:", err)
 		return 0
 	}
-	said, _ := io.ReadAll(conn) // however it ends: what was said counts
+	said, _ := io.ReadAll(conn) // it may end in an error; what was received counts
 	fmt.Printf("heard %q\n", said)
 	return 0
 }
 
-// home gives the test folders of its own, and the processes it starts.
+// home gives the test, and the processes that it starts, folders of their own.
 func home(t *testing.T) ipc.Paths {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "ipc") // t.TempDir can be too long for a socket
@@ -115,7 +115,7 @@ func spawn(t *testing.T, p ipc.Paths, role string) error {
 	return ipc.Spawn(ctx, ipc.Command{Path: exe, Log: p.Log})
 }
 
-// kill ends the holder of the lock as the kernel does when memory is short.
+// kill kills the holder of the lock with SIGKILL.
 func kill(t *testing.T, p ipc.Paths) {
 	t.Helper()
 	info, held, err := ipc.Holder(p)
@@ -130,6 +130,7 @@ func kill(t *testing.T, p ipc.Paths) {
 	}
 }
 
+// ask connects and returns what the daemon answers.
 func ask(t *testing.T, p ipc.Paths) string {
 	t.Helper()
 	conn, err := ipc.Dial(t.Context(), p)
@@ -172,7 +173,7 @@ func TestTwentyStartAtOnceAndOneWins(t *testing.T) {
 		case err == nil:
 			won++
 		case !errors.Is(err, ipc.ErrRunning):
-			t.Errorf("a loser says %q", err)
+			t.Errorf("a start that lost: %v, want ErrRunning", err)
 		}
 	}
 	info, held, err := ipc.Holder(p)
@@ -187,14 +188,14 @@ func TestTwentyStartAtOnceAndOneWins(t *testing.T) {
 func TestKilledThenStartedAgain(t *testing.T) {
 	p := home(t)
 	if _, err := ipc.Dial(t.Context(), p); !errors.Is(err, ipc.ErrNoDaemon) {
-		t.Errorf("Dial before any start: %v", err)
+		t.Errorf("Dial before any start: %v, want ErrNoDaemon", err)
 	}
 	for range 3 {
 		if err := spawn(t, p, "daemon"); err != nil {
 			t.Fatal(err)
 		}
 		if err := spawn(t, p, "daemon"); err == nil || !strings.Contains(err.Error(), "already running (pid ") {
-			t.Errorf("a second start: %v", err)
+			t.Errorf("a second start: %v, want that one is running, with its pid", err)
 		}
 		ask(t, p)
 		kill(t, p)
@@ -202,7 +203,7 @@ func TestKilledThenStartedAgain(t *testing.T) {
 			t.Fatalf("want the stale socket of a killed daemon: %v", err)
 		}
 		if _, err := ipc.Dial(t.Context(), p); !errors.Is(err, ipc.ErrNoDaemon) {
-			t.Errorf("Dial of a stale socket: %v", err)
+			t.Errorf("Dial of a stale socket: %v, want ErrNoDaemon", err)
 		}
 	}
 }
@@ -214,7 +215,7 @@ func TestSpawnReportsWhatTheChildLogged(t *testing.T) {
 	}
 	err := spawn(t, p, "mute")
 	if err == nil || !strings.Contains(err.Error(), "nothing to say") || strings.Contains(err.Error(), "earlier day") {
-		t.Errorf("Spawn: %v", err)
+		t.Errorf("Spawn: %v, want what the child logged, and nothing older", err)
 	}
 }
 
@@ -244,7 +245,7 @@ func TestDeletedSocketIsPutBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := ipc.Dial(t.Context(), p); !errors.Is(err, ipc.ErrNotReady) {
-		t.Errorf("Dial while the socket is gone: %v", err)
+		t.Errorf("Dial while the socket is gone: %v, want ErrNotReady", err)
 	}
 	if err := ipc.Restore(ln); err != nil {
 		t.Fatal(err)
@@ -261,13 +262,13 @@ func TestDeletedSocketIsPutBack(t *testing.T) {
 		t.Error(err)
 	}
 	if err := <-done; !errors.Is(err, net.ErrClosed) {
-		t.Errorf("Accept after Close: %v", err)
+		t.Errorf("Accept after Close: %v, want net.ErrClosed", err)
 	}
 	if _, err := os.Lstat(p.Socket); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("Close left the socket: %v", err)
 	}
 	if _, err := ipc.Dial(t.Context(), p); !errors.Is(err, ipc.ErrNoDaemon) {
-		t.Errorf("Dial after Release: %v", err)
+		t.Errorf("Dial after Release: %v, want ErrNoDaemon", err)
 	}
 }
 
@@ -298,8 +299,8 @@ func TestGuardPutsTheSocketBack(t *testing.T) {
 	}
 }
 
-// TestOtherRuntimeFolder is a shell that lacks the XDG_RUNTIME_DIR of the one
-// that the daemon was started from.
+// TestOtherRuntimeFolder finds a daemon from a shell without the XDG_RUNTIME_DIR
+// under which it was started.
 func TestOtherRuntimeFolder(t *testing.T) {
 	p := home(t)
 	if err := spawn(t, p, "daemon"); err != nil {
@@ -310,11 +311,11 @@ func TestOtherRuntimeFolder(t *testing.T) {
 	t.Setenv("TMPDIR", filepath.Dir(p.State))
 	other, err := ipc.Locate(os.Getenv)
 	if err != nil || other.Socket == p.Socket {
-		t.Fatalf("socket %s, %v", other.Socket, err)
+		t.Fatalf("Locate without XDG_RUNTIME_DIR: socket %s, %v; want another one than %s", other.Socket, err, p.Socket)
 	}
 	ask(t, other)
 	if _, err := ipc.Acquire(t.Context(), other); !errors.Is(err, ipc.ErrRunning) {
-		t.Errorf("a second daemon beside the first: %v", err)
+		t.Errorf("a second daemon beside the first: %v, want ErrRunning", err)
 	}
 }
 
@@ -361,7 +362,8 @@ func TestFoldersThatAreNotPrivateAreRefused(t *testing.T) {
 	}
 }
 
-// TestStrangerIsNotAnswered opens every door that permissions hold shut.
+// TestStrangerIsNotAnswered lifts all permissions, so that only the check of the
+// peer keeps another user out.
 func TestStrangerIsNotAnswered(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("becoming another user takes root")
@@ -395,6 +397,6 @@ func TestStrangerIsNotAnswered(t *testing.T) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	out, err := cmd.CombinedOutput()
 	if err != nil || string(out) != "heard \"\"\n" {
-		t.Errorf("a stranger %s (%v)", out, err)
+		t.Errorf("the other user %s (%v), want it to hear nothing", out, err)
 	}
 }

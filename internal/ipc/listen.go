@@ -10,14 +10,13 @@ import (
 	"time"
 )
 
-// GuardInterval is how often a daemon looks whether its socket is still there:
-// cleaners of temporary files delete those that look old. One lstat in five
-// seconds costs an idle daemon nothing that can be measured.
+// GuardInterval is how often a daemon checks that its socket still exists, since
+// programs that clean up temporary files delete old ones. An lstat every five seconds
+// has no measurable cost.
 const GuardInterval = 5 * time.Second
 
-// A Listener accepts connections of the daemon's own user, and of root, on a
-// socket that it puts back when somebody deletes it. Make one with
-// [Lock.Listen]. It is a net.Listener.
+// A Listener is a net.Listener for connections from the daemon's own user and from
+// root. It restores its socket if somebody deletes it. Make one with [Lock.Listen].
 type Listener struct {
 	paths Paths
 	stop  chan struct{}
@@ -31,8 +30,8 @@ type Listener struct {
 
 var _ net.Listener = (*Listener)(nil)
 
-// Listen makes the socket, removing one that a killed daemon left. Close it
-// before the lock is released.
+// Listen creates the socket, after removing one that a killed daemon may have left.
+// The Listener must be closed before the lock is released.
 func (l *Lock) Listen() (*Listener, error) {
 	ln := &Listener{paths: l.paths, stop: make(chan struct{})}
 	if err := ln.bindLocked(); err != nil {
@@ -42,7 +41,8 @@ func (l *Lock) Listen() (*Listener, error) {
 	return ln, nil
 }
 
-// Accept waits for the next connection of somebody who may connect.
+// Accept waits for the next connection. It closes connections from other users
+// without an answer.
 func (l *Listener) Accept() (net.Conn, error) {
 	for {
 		l.mu.Lock()
@@ -53,7 +53,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 		case err == nil && sameUser(conn) == nil:
 			return conn, nil
 		case err == nil:
-			_ = conn.Close() // a stranger is owed no answer
+			_ = conn.Close()
 		case !l.replaced(inner):
 			return nil, err
 		}
@@ -63,8 +63,8 @@ func (l *Listener) Accept() (net.Conn, error) {
 // Addr returns the socket's address.
 func (l *Listener) Addr() net.Addr { return &net.UnixAddr{Name: l.paths.Socket, Net: "unix"} }
 
-// Close removes the socket, ends Accept and joins the guard. It may be called
-// again.
+// Close removes the socket, makes Accept return, and waits for the goroutine that
+// guards the socket. Calling it again does nothing.
 func (l *Listener) Close() error {
 	l.mu.Lock()
 	if l.closed {
@@ -82,8 +82,8 @@ func (l *Listener) Close() error {
 	return err
 }
 
-// restore puts the socket back if it is not the one that was made.
-// Connections that were accepted before go on.
+// restore creates the socket again if it was deleted or replaced. Connections that
+// were accepted before are not affected.
 func (l *Listener) restore() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -100,7 +100,8 @@ func (l *Listener) restore() error {
 	return old.Close()
 }
 
-// bindLocked makes the socket and makes it the current one.
+// bindLocked creates the socket and makes it the current one. The caller holds l.mu,
+// except during construction.
 func (l *Listener) bindLocked() error {
 	if err := l.paths.Prepare(); err != nil {
 		return err
@@ -114,7 +115,7 @@ func (l *Listener) bindLocked() error {
 		return fmt.Errorf("listen on %s: %w", path, err)
 	}
 	inner.SetUnlinkOnClose(false) // it would remove the socket that replaced it
-	// The folder is private, so nobody can come in before the mode is set.
+	// Until the mode is set, the private folder keeps others out.
 	if err := os.Chmod(path, 0o600); err != nil {
 		return errors.Join(fmt.Errorf("make the socket private: %w", err), inner.Close())
 	}
@@ -126,15 +127,15 @@ func (l *Listener) bindLocked() error {
 	return nil
 }
 
-// replaced reports whether Accept failed only because the socket was put back.
+// replaced reports whether Accept on inner failed only because restore replaced it.
 func (l *Listener) replaced(inner *net.UnixListener) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return !l.closed && l.inner != inner
 }
 
-// watch restores the socket until Close. What goes wrong, a full disk say, is
-// tried again at the next tick.
+// watch restores the socket at every tick until Close. If that fails, because the disk
+// is full for instance, it is tried again at the next tick.
 func (l *Listener) watch() {
 	tick := time.NewTicker(GuardInterval)
 	defer tick.Stop()

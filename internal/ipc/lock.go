@@ -13,8 +13,9 @@ import (
 )
 
 const (
-	// probeWait outlasts the moment for which Holder takes a shared lock, so
-	// that a client's question does not turn a daemon away.
+	// probeWait is how long Acquire tries. It is longer than the moment for which
+	// Holder takes a shared lock, so that a client that asks does not keep a daemon
+	// from starting.
 	probeWait = 250 * time.Millisecond
 	lockPoll  = 10 * time.Millisecond
 )
@@ -25,14 +26,15 @@ type Info struct {
 	Socket string `json:"socket"`
 }
 
-// A Lock is held by the one daemon of a user. It ends with its process.
+// A Lock is held by the only daemon of a user. It is released when the process ends,
+// if not before.
 type Lock struct {
 	paths Paths
 	flock *flock.Flock
 }
 
-// Acquire takes the lock, or fails with [ErrRunning] if another process has
-// it. It prepares the folders first.
+// Acquire creates the folders if needed (see [Paths.Prepare]) and takes the lock. The
+// error wraps [ErrRunning] if another process holds it.
 func Acquire(ctx context.Context, p Paths) (*Lock, error) {
 	if err := p.Prepare(); err != nil {
 		return nil, err
@@ -51,7 +53,7 @@ func Acquire(ctx context.Context, p Paths) (*Lock, error) {
 	}
 	raw, err := json.Marshal(Info{PID: os.Getpid(), Socket: p.Socket})
 	if err == nil {
-		err = os.WriteFile(p.Lock, raw, 0o600) // in place: the lock is on this inode
+		err = os.WriteFile(p.Lock, raw, 0o600) // not by a rename: the lock is on this inode
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("write %s: %w", p.Lock, err), l.Release())
@@ -59,9 +61,9 @@ func Acquire(ctx context.Context, p Paths) (*Lock, error) {
 	return l, nil
 }
 
-// Release lets the next daemon start. Call it last: whoever waits for it may
-// open the store at once. The file stays, since removing it would let two
-// processes hold locks on two files of one name.
+// Release releases the lock, so that the next daemon can start. It must be the last
+// thing that a daemon does, since the next one may open the store at once. The file is
+// not removed: two processes could then hold locks on two files of the same name.
 func (l *Lock) Release() error {
 	if err := l.flock.Unlock(); err != nil {
 		return fmt.Errorf("release %s: %w", l.paths.Lock, err)
@@ -69,9 +71,9 @@ func (l *Lock) Release() error {
 	return nil
 }
 
-// Holder reports whether a daemon holds the lock, and what it says of itself;
-// a daemon that has only just taken it may not have said anything.
-func Holder(p Paths) (Info, bool, error) {
+// Holder reports whether a daemon holds the lock, and returns what that says about
+// itself. Right after the daemon has taken the lock, the Info is zero.
+func Holder(p Paths) (info Info, held bool, err error) {
 	if _, err := os.Stat(p.Lock); errors.Is(err, fs.ErrNotExist) {
 		return Info{}, false, nil
 	}
@@ -86,7 +88,8 @@ func Holder(p Paths) (Info, bool, error) {
 	return readInfo(p), true, probe.Close()
 }
 
-// WaitReleased returns once nobody holds the lock.
+// WaitReleased returns once no process holds the lock, or with an error that wraps
+// ctx's.
 func WaitReleased(ctx context.Context, p Paths) error {
 	for {
 		_, held, err := Holder(p)
@@ -101,7 +104,8 @@ func WaitReleased(ctx context.Context, p Paths) error {
 	}
 }
 
-// readInfo reads what the holder wrote; nothing, if it is not all there yet.
+// readInfo reads what the holder of the lock wrote. It returns the zero Info if that is
+// missing or incomplete.
 func readInfo(p Paths) (info Info) {
 	raw, err := os.ReadFile(p.Lock)
 	if err != nil || json.Unmarshal(raw, &info) != nil {

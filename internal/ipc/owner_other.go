@@ -4,5 +4,5 @@ package ipc
 
 import "io/fs"
 
-// owner returns the uid that a file belongs to; ok is false where files have none.
+// owner returns the uid of a file's owner; ok is false if that is unknown, as it is here.
 func owner(fs.FileInfo) (uid int, ok bool) { return 0, false }

@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// owner returns the uid that a file belongs to; ok is false where files have none.
+// owner returns the uid of a file's owner; ok is false if that is unknown.
 func owner(info fs.FileInfo) (uid int, ok bool) {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {

@@ -10,23 +10,23 @@ import (
 	"strconv"
 )
 
-// Paths are the files that stoker's processes share. All are absolute.
+// Paths are the absolute paths of the files that stoker's processes share.
 type Paths struct {
-	Runtime string // folder of the socket, 0700, empty after a reboot
+	Runtime string // folder of the socket, 0700; may be emptied at a reboot
 	Socket  string
-	State   string // folder of what is kept, 0700
+	State   string // folder of the other files, 0700
 	Lock    string
 	Store   string
-	Log     string // what a daemon in the background prints
+	Log     string // output of a daemon in the background
 }
 
-// Locate says where the files are, as the XDG Base Directory Specification has
-// it: the socket below XDG_RUNTIME_DIR, the state below XDG_STATE_HOME or
-// ~/.local/state. Without a runtime folder of the user's own the socket is in
-// a private folder among the temporary files. It creates nothing.
+// Locate returns the paths, following the XDG Base Directory Specification: the
+// socket is below XDG_RUNTIME_DIR, the state below XDG_STATE_HOME or ~/.local/state.
+// If XDG_RUNTIME_DIR is not a folder of this user, the socket is in a private folder
+// for temporary files. Locate creates nothing.
 func Locate(getenv func(string) string) (Paths, error) {
 	state := getenv("XDG_STATE_HOME")
-	if !filepath.IsAbs(state) { // the specification: relative ones are ignored
+	if !filepath.IsAbs(state) { // the specification says to ignore relative paths
 		home := getenv("HOME")
 		if home == "" {
 			home = getenv("USERPROFILE")
@@ -50,10 +50,10 @@ func Locate(getenv func(string) string) (Paths, error) {
 		p.Socket, len(p.Socket), maxSocketPath())
 }
 
-// runtimeFolders lists the folders that the socket may be in, best first.
+// runtimeFolders returns the folders that may be used for the socket, the best first.
 func runtimeFolders(getenv func(string) string) []string {
 	var dirs []string
-	// After `sudo -E` the variable names the folder of somebody else.
+	// After `sudo -E` the variable names the folder of another user.
 	if dir := getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) && ownFolder(dir) {
 		dirs = append(dirs, filepath.Join(dir, "stoker"))
 	}
@@ -67,7 +67,8 @@ func runtimeFolders(getenv func(string) string) []string {
 	return append(dirs, filepath.Join("/tmp", name))
 }
 
-// maxSocketPath is the size of sun_path less its final NUL.
+// maxSocketPath returns the longest path of a socket in bytes, which is the size of
+// sun_path without the NUL at its end.
 func maxSocketPath() int {
 	if runtime.GOOS == "linux" {
 		return 107
@@ -75,23 +76,24 @@ func maxSocketPath() int {
 	return 103 // darwin and the BSDs
 }
 
-// Prepare creates the two folders and checks that they are private. A folder
-// that somebody else made, in /tmp say, is refused.
+// Prepare creates the two folders if needed, and returns an error if they are not
+// private: another user may have created one in /tmp.
 func (p Paths) Prepare() error {
 	for _, dir := range []string{p.State, p.Runtime} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return fmt.Errorf("create stoker's folder: %w", err)
 		}
-		if err := private(dir); err != nil {
+		if err := checkPrivate(dir); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// private reports what would let another user into dir.
-func private(dir string) error {
-	info, err := os.Lstat(dir) // not Stat: a link may be led elsewhere later
+// checkPrivate returns an error if another user could access dir, with what to do
+// about it.
+func checkPrivate(dir string) error {
+	info, err := os.Lstat(dir) // not Stat: a link may lead elsewhere later
 	if err != nil {
 		return fmt.Errorf("check stoker's folder: %w", err)
 	}
@@ -117,6 +119,7 @@ func ownFolder(dir string) bool {
 	return !ok || uid == os.Getuid()
 }
 
+// kind says what a file is that is not a directory.
 func kind(m fs.FileMode) string {
 	if m&fs.ModeSymlink != 0 {
 		return "symbolic link"

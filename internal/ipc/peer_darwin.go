@@ -2,7 +2,8 @@ package ipc
 
 import "golang.org/x/sys/unix"
 
-// peer returns the uid of the process at the other end (unix(4), LOCAL_PEERCRED).
+// peer returns the uid of the process at the other end of the socket fd (unix(4),
+// LOCAL_PEERCRED).
 func peer(fd uintptr) (int, error) {
 	cred, err := unix.GetsockoptXucred(int(fd), unix.SOL_LOCAL, unix.LOCAL_PEERCRED)
 	if err != nil {

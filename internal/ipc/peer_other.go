@@ -4,5 +4,6 @@ package ipc
 
 import "os"
 
-// peer trusts the folder's permissions where the kernel cannot be asked.
+// peer returns this user's uid: these systems do not tell the peer's, and the
+// permissions of the socket's folder have to suffice.
 func peer(uintptr) (int, error) { return os.Getuid(), nil }

@@ -11,25 +11,29 @@ import (
 	"time"
 )
 
-// readyEnv names the descriptor on which a child says how its start went.
-const readyEnv = "STOKER_READY_FD"
+const (
+	// readyEnv is the variable with the number of the file descriptor on which a
+	// child reports the result of its start.
+	readyEnv = "STOKER_READY_FD"
+	// readyWord is what a child reports when it serves; anything else is an error.
+	readyWord = "ready\n"
+	// maxLog is the size in bytes above which a log is renamed to NAME.old.
+	maxLog = 4 << 20
+	// maxTail is how many bytes of a child's log go into an error.
+	maxTail = 2048
+)
 
-// maxLog is the size beyond which a log is renamed to NAME.old, and a new one begun.
-const maxLog = 4 << 20
-
-// readyWord is what a child says when it serves; anything else is its error.
-const readyWord = "ready\n"
-
-// A Command says how a daemon is started in the background.
+// A Command says how to start a daemon in the background.
 type Command struct {
 	Path string   // the program
-	Args []string // its arguments, the program's name apart
-	Log  string   // file that its output is added to, 0600
+	Args []string // its arguments, without the program's name
+	Log  string   // the file to which its output is appended; created with mode 0600
 }
 
-// Spawn starts the daemon in a session of its own and returns once it serves
-// (see [Ready]), or with the reason why it does not: [ErrRunning] where another
-// was first. If ctx ends before that, the daemon is left to go on starting.
+// Spawn starts the daemon in a session of its own. It returns nil once the daemon
+// serves (see [Ready]), else the reason why it does not, which wraps [ErrRunning] if
+// another one was first. If ctx ends before, Spawn returns and the daemon goes on
+// starting.
 func Spawn(ctx context.Context, c Command) error {
 	log, begin, err := openLog(c.Log)
 	if err != nil {
@@ -41,15 +45,9 @@ func Spawn(ctx context.Context, c Command) error {
 		return fmt.Errorf("start the daemon: %w", err)
 	}
 	defer r.Close()
-	// Not CommandContext: the daemon outlives whoever started it.
-	cmd := exec.Command(c.Path, c.Args...)
-	cmd.Dir = string(os.PathSeparator) // hold no folder busy
-	cmd.Stdout, cmd.Stderr = log, log
-	cmd.ExtraFiles = []*os.File{w}
-	cmd.Env = append(os.Environ(), readyEnv+"=3")
-	cmd.SysProcAttr = detached()
+	cmd := c.detached(log, w)
 	err = cmd.Start()
-	_ = w.Close() // so that the child's death ends the pipe
+	_ = w.Close() // only the child has it now, so that its death ends the pipe
 	if err != nil {
 		return fmt.Errorf("start the daemon: %w", err)
 	}
@@ -62,18 +60,38 @@ func Spawn(ctx context.Context, c Command) error {
 	case err != nil:
 		return fmt.Errorf("the daemon (pid %d) is not ready yet, its log is %s: %w", cmd.Process.Pid, c.Log, errors.Join(ctx.Err(), cmd.Process.Release()))
 	}
-	_ = cmd.Wait() // it is ending; its words say more than its status
+	_ = cmd.Wait() // it is ending, and what it said is more than its status
 	if len(said) == 0 {
 		said = readFrom(c.Log, begin)
 	}
-	text := strings.TrimSpace(string(said))
-	if before, after, lost := strings.Cut(text, ErrRunning.Error()); lost {
-		return fmt.Errorf("the daemon did not start: %s%w%s", before, ErrRunning, after)
+	if len(said) == 0 {
+		said = []byte("it ended without a word, see " + c.Log)
 	}
-	return fmt.Errorf("the daemon did not start: %s", text)
+	return startError(strings.TrimSpace(string(said)))
 }
 
-// openLog opens a log for appending and returns where it ends.
+// detached returns the command as one that outlives this process. Its output goes to
+// log, and ready becomes its descriptor 3.
+func (c Command) detached(log, ready *os.File) *exec.Cmd {
+	cmd := exec.Command(c.Path, c.Args...) // not CommandContext, which would kill it
+	cmd.Dir = string(os.PathSeparator)     // so that no file system is kept busy
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.ExtraFiles = []*os.File{ready}
+	cmd.Env = append(os.Environ(), readyEnv+"=3")
+	cmd.SysProcAttr = ownSession()
+	return cmd
+}
+
+// startError returns what a child said about its start as an error, which wraps
+// [ErrRunning] if its text has that.
+func startError(said string) error {
+	if before, after, lost := strings.Cut(said, ErrRunning.Error()); lost {
+		return fmt.Errorf("the daemon did not start: %s%w%s", before, ErrRunning, after)
+	}
+	return fmt.Errorf("the daemon did not start: %s", said)
+}
+
+// openLog opens a log for appending, and returns its size.
 func openLog(name string) (*os.File, int64, error) {
 	if info, err := os.Stat(name); err == nil && info.Size() > maxLog {
 		if err := os.Rename(name, name+".old"); err != nil {
@@ -91,7 +109,8 @@ func openLog(name string) (*os.File, int64, error) {
 	return f, info.Size(), nil
 }
 
-// readFrom returns the end of what a child wrote to the log from begin on.
+// readFrom returns what a child wrote to a log from the offset begin on, or the last
+// maxTail bytes of that.
 func readFrom(name string, begin int64) []byte {
 	f, err := os.Open(name)
 	if err != nil {
@@ -99,30 +118,27 @@ func readFrom(name string, begin int64) []byte {
 	}
 	defer f.Close()
 	if info, err := f.Stat(); err == nil {
-		begin = max(begin, info.Size()-2048)
+		begin = max(begin, info.Size()-maxTail)
 	}
-	tail, _ := io.ReadAll(io.NewSectionReader(f, begin, 2048))
-	if len(tail) == 0 {
-		return []byte("it ended without a word, see " + name)
-	}
+	tail, _ := io.ReadAll(io.NewSectionReader(f, begin, maxTail)) // as much as can be read
 	return tail
 }
 
-// Ready tells the process that started this one how its start went. Its zero
-// value is for a process that nobody waits for.
+// Ready reports the result of this process's start to the one that spawned it. Get it
+// from [Readiness]. The zero value reports to nobody. Only the first report counts.
 type Ready struct{ pipe *os.File }
 
-// Done says that this process serves.
+// Done reports that this process serves.
 func (r *Ready) Done() { r.say(readyWord) }
 
-// Fail says why it will not.
+// Fail reports why this process does not serve.
 func (r *Ready) Fail(err error) { r.say(err.Error()) }
 
 func (r *Ready) say(text string) {
 	if r.pipe == nil {
 		return
 	}
-	// Whoever started us may have lost patience and gone.
+	// An error means that the other process no longer waits.
 	_, _ = io.WriteString(r.pipe, text)
 	_ = r.pipe.Close()
 	r.pipe = nil

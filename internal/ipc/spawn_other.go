@@ -4,9 +4,9 @@ package ipc
 
 import "syscall"
 
-// detached has nothing to set where there are no sessions.
-func detached() *syscall.SysProcAttr { return nil }
+// ownSession returns nil: these systems have no sessions.
+func ownSession() *syscall.SysProcAttr { return nil }
 
-// Readiness has no line to whoever spawned this process here: descriptors are
-// not inherited. Start the daemon with --foreground.
+// Readiness returns the zero Ready: a child inherits no descriptors here, so Spawn
+// does not work, and the daemon has to be started with --foreground.
 func Readiness() *Ready { return &Ready{} }

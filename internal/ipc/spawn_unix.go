@@ -8,12 +8,12 @@ import (
 	"syscall"
 )
 
-// detached puts the child into a session of its own, so that neither the
-// terminal's Ctrl-C nor its closing reaches it.
-func detached() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
+// ownSession puts a child into a session of its own, so that neither Ctrl-C in the
+// terminal nor its closing affects it.
+func ownSession() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
 
-// Readiness returns the line to whoever spawned this process. Call it once, at
-// the start: it takes the line out of reach of processes started later.
+// Readiness returns the Ready for whoever spawned this process. It must be called once,
+// before this process starts others: it keeps them from inheriting the descriptor.
 func Readiness() *Ready {
 	fd, err := strconv.Atoi(os.Getenv(readyEnv))
 	if err != nil || fd < 3 {
