@@ -1,13 +1,13 @@
 // Package server serves a [Backend] over the daemon's socket, as HTTP and JSON.
 //
-// Handlers are thin: decode, call the Backend, encode. What they share is in
-// one place each: [routes] lists them, api.Code.Meaning says what an error
-// means, and guard.go keeps browsers out, whose pages may send requests to a
-// port that forwards to the socket.
+// Handlers are thin: they decode the request, call the Backend, and encode the answer.
+// [routes] lists them. api.Code.Meaning maps errors to HTTP statuses. guard.go rejects
+// requests from browsers, whose pages could reach a port that is forwarded to the
+// socket.
 //
-// The wire structs are in internal/api. POST takes one JSON object, GET none.
-// /v1/verify, /v1/warm and /v1/watch answer as things happen, with a stream of
-// api.Frame, one JSON object on each line.
+// The wire structs are in internal/api. A POST has one JSON object as its body, a GET
+// has none. /v1/verify, /v1/warm and /v1/watch stream their answers as things happen,
+// as one api.Frame in JSON per line.
 package server
 
 import (
@@ -17,9 +17,10 @@ import (
 	"github.com/stokerd/stoker/internal/api"
 )
 
-// A Backend is what the daemon does. Its methods are called from many
-// goroutines, and give up when their ctx ends. An error that is or wraps an
-// *api.Error reaches the user as it is; any other counts as a defect.
+// A Backend does the work of the daemon. Its methods must be safe for concurrent use,
+// and return when their ctx ends. An error that is or wraps an *api.Error is sent to
+// the user as it is. Any other is logged as a defect, and sent with the code
+// api.Internal.
 type Backend interface {
 	Statuses
 	Repositories
@@ -27,27 +28,27 @@ type Backend interface {
 	Warmer
 	Verifier
 	Pruner
-	// Metrics serves what Prometheus reads.
+	// Metrics returns the handler for Prometheus.
 	Metrics() http.Handler
 }
 
-// Statuses gives the status that the daemon holds ready.
+// Statuses returns the status that the daemon keeps ready.
 type Statuses interface {
-	// StatusJSON returns an api.Status as JSON. Nobody writes to it.
+	// StatusJSON returns the current api.Status as JSON, which must not be modified.
 	StatusJSON(ctx context.Context) []byte
-	// StatusAfter waits until there is a status newer than the one numbered
-	// seq (0: any) and returns it with its own number.
+	// StatusAfter waits for a status newer than number seq, and returns it with its
+	// own number. If seq is 0 it returns the current one.
 	StatusAfter(ctx context.Context, seq uint64) (status []byte, next uint64, err error)
 }
 
-// Repositories says what is watched, and what may run.
+// Repositories changes what is watched and what is allowed.
 type Repositories interface {
 	Up(context.Context, api.UpRequest) (api.Status, error)
 	Down(context.Context, api.DownRequest) (api.Done, error)
 	Allow(context.Context, api.AllowRequest) (api.Done, error)
 }
 
-// Answers are the read commands.
+// Answers has the requests that change nothing.
 type Answers interface {
 	Check(context.Context, api.CheckRequest) (api.Check, error)
 	Context(context.Context, api.ContextRequest) (api.Context, error)
@@ -61,19 +62,19 @@ type Answers interface {
 	Why(context.Context, api.WhyRequest) (api.Why, error)
 }
 
-// Pruner shows what a builder keeps, and removes what of it was asked for.
+// Pruner lists what a builder keeps, and removes what the request names.
 type Pruner interface {
 	Prune(context.Context, api.PruneRequest) (api.Prune, error)
 }
 
 // Warmer warms caches.
 type Warmer interface {
-	// Warm calls progress, from one goroutine, as things happen.
+	// Warm calls progress as things happen, from one goroutine.
 	Warm(ctx context.Context, req api.WarmRequest, progress func(api.WarmEvent)) error
 }
 
-// Verifier builds and compares.
+// Verifier builds both versions of Dockerfiles and compares the images.
 type Verifier interface {
-	// Verify calls progress, from one goroutine at a time, as things happen.
+	// Verify calls progress as things happen, from one goroutine at a time.
 	Verify(ctx context.Context, req api.VerifyRequest, progress func(api.VerifyEvent)) error
 }

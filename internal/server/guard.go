@@ -8,11 +8,11 @@ import (
 	"github.com/stokerd/stoker/internal/api"
 )
 
-// browserHeaders are sent by browsers, never by stoker's client (Fetch
-// standard: a page can neither set nor suppress them).
+// browserHeaders are sent by browsers and never by stoker's client. A page can neither
+// set nor suppress them (Fetch standard).
 var browserHeaders = []string{"Origin", "Referer", "Sec-Fetch-Site", "Sec-Fetch-Mode"}
 
-// guarded lets through what stoker's own client sends.
+// guarded passes only requests that stoker's own client could have sent to next.
 func (s *Server) guarded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -29,10 +29,11 @@ func (s *Server) guarded(next http.Handler) http.Handler {
 	})
 }
 
-// suspect says what in a request stoker's client would not send, or "".
+// suspect returns what is wrong with a request that stoker's client would not send, or
+// "".
 func suspect(r *http.Request) string {
-	// A browser that was led to a forwarded port, by a name that resolves to
-	// this machine, addresses that name.
+	// A page that reaches a forwarded port through a name that resolves to this
+	// machine (DNS rebinding) has that name as the host.
 	if r.Host != api.Host {
 		return "it is addressed to another host"
 	}
@@ -42,7 +43,7 @@ func suspect(r *http.Request) string {
 		}
 	}
 	if r.Method == http.MethodPost {
-		// A form, the one thing a page can post unasked, has another type.
+		// A page can post a form to any host without asking, but not with this type.
 		if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 			return "its body is not application/json"
 		}
@@ -50,7 +51,8 @@ func suspect(r *http.Request) string {
 	return ""
 }
 
-// recovered keeps a defect in one request from ending the daemon.
+// recovered turns a panic in next into an error answer, so that a defect in one request
+// does not end the daemon.
 func (s *Server) recovered(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {

@@ -8,10 +8,11 @@ import (
 	"github.com/stokerd/stoker/internal/api"
 )
 
-// handler answers one kind of request.
+// A handler answers one kind of request.
 type handler func(*Server, http.ResponseWriter, *http.Request)
 
-// routes holds every request by method and path. Keep it sorted; a test does.
+// routes has the handler of every request, by method and path. A test checks that it is
+// sorted.
 var routes = map[string]handler{
 	"GET /metrics":             (*Server).metrics,
 	"GET /v1/status":           (*Server).status,
@@ -36,7 +37,7 @@ var routes = map[string]handler{
 	"POST /v1/why":             post(Backend.Why),
 }
 
-// post makes a handler of a method of the Backend.
+// post returns a handler that calls a method of the Backend and sends its answer.
 func post[Request, Answer any](call func(Backend, context.Context, Request) (Answer, error)) handler {
 	return func(s *Server, w http.ResponseWriter, r *http.Request) {
 		var req Request
@@ -54,23 +55,23 @@ func post[Request, Answer any](call func(Backend, context.Context, Request) (Ans
 }
 
 func (s *Server) status(w http.ResponseWriter, r *http.Request) {
-	_, _ = w.Write(s.Backend.StatusJSON(r.Context())) // nobody is left to tell
+	_, _ = w.Write(s.Backend.StatusJSON(r.Context())) // an error means that the client is gone
 }
 
 func (s *Server) metrics(w http.ResponseWriter, r *http.Request) {
-	w.Header().Del("Content-Type") // it depends on what is accepted
+	w.Header().Del("Content-Type") // the handler sets it, depending on what is accepted
 	s.Backend.Metrics().ServeHTTP(w, r)
 }
 
 func (s *Server) version(w http.ResponseWriter, r *http.Request) { s.answer(w, r, s.Version) }
 
-// stop answers first: the client then waits for the lock.
+// stop answers before it stops the daemon. The client then waits for the lock.
 func (s *Server) stop(w http.ResponseWriter, r *http.Request) {
 	s.answer(w, r, api.Done{Message: "the daemon is stopping"})
 	s.Stop()
 }
 
-// watch streams the status, now and whenever it changes.
+// watch streams the current status, and a new one whenever it changes.
 func (s *Server) watch(w http.ResponseWriter, r *http.Request) {
 	out := newStream[json.RawMessage](s, w, r)
 	for seq := uint64(0); ; {
@@ -80,13 +81,14 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		if out.send(json.RawMessage(status)) != nil {
-			return // the client has gone
+			return // the client is gone
 		}
 		seq = next
 	}
 }
 
-// streamed makes a handler of a method of the Backend that tells how it goes on.
+// streamed returns a handler that calls a method of the Backend and streams the events
+// that it reports.
 func streamed[Request, Event any](call func(Backend, context.Context, Request, func(Event)) error) handler {
 	return func(s *Server, w http.ResponseWriter, r *http.Request) {
 		var req Request
@@ -95,7 +97,7 @@ func streamed[Request, Event any](call func(Backend, context.Context, Request, f
 			return
 		}
 		out := newStream[Event](s, w, r)
-		// A client that goes away ends the request's context, and the work with it.
+		// If the client goes away, the request's context ends, and with it the work.
 		out.end(call(s.Backend, r.Context(), req, func(e Event) { _ = out.send(e) }))
 	}
 }

@@ -14,23 +14,23 @@ import (
 )
 
 const (
-	// maxBody is the most a request may send: the texts of some changes that
-	// are to be verified, and secrets for their builds, of at most 500 kB each.
+	// maxBody bounds the body of a request, in bytes. The largest are those of verify,
+	// with the texts of some changes, and secrets of up to 500 kB each.
 	maxBody = 16 << 20
-	// shutdownWait leaves the rest of a second to the daemon's other parts.
+	// shutdownWait is how long requests may take to end at a shutdown. It leaves the
+	// rest of a second to the daemon's other parts.
 	shutdownWait = 700 * time.Millisecond
-	// headerWait ends connections that say nothing.
+	// headerWait is how long a connection may take to send the headers of a request.
 	headerWait = 5 * time.Second
 )
 
-// A Server answers requests. All fields but Log must be set; they are not
-// changed once it serves.
+// A Server answers requests. All fields but Log must be set, and must not be changed
+// once it serves.
 type Server struct {
 	Backend Backend
-	Version api.Version
-	// Stop is called when a client asks the daemon to end. It returns at once.
-	Stop func()
-	Log  *slog.Logger // nil for silence
+	Version api.Version  // of this daemon
+	Stop    func()       // called when a client asks the daemon to end; must not block
+	Log     *slog.Logger // nil discards
 }
 
 func (s *Server) log() *slog.Logger {
@@ -40,9 +40,11 @@ func (s *Server) log() *slog.Logger {
 	return s.Log
 }
 
-// Serve answers on ln until ctx ends or ln fails, closes ln, and returns once
-// every handler has. Requests under way see their context end, and are cut
-// off if they do not heed it.
+// Serve answers requests on ln until ctx ends or ln fails, and closes ln. When ctx
+// ends, the contexts of requests under way end too, and Serve returns once all of their
+// handlers have. Handlers that take longer than shutdownWait are left behind, with
+// their connections closed. The error is nil if Serve returned because ctx ended and
+// all connections could be closed.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	var handlers sync.WaitGroup
 	handler := s.Handler()
@@ -64,7 +66,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		return errors.Join(fmt.Errorf("serve the socket: %w", err), hs.Close())
 	case <-ctx.Done():
 	}
-	// The requests' own contexts have ended with ctx; this is for the rest.
+	// The requests' own contexts have ended with ctx. This one bounds the wait for them.
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownWait)
 	defer cancel()
 	err := hs.Shutdown(grace)
@@ -80,7 +82,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	return err
 }
 
-// Handler returns the routes behind what guards them.
+// Handler returns the handler for all routes, with its guards.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	for pattern, h := range routes {

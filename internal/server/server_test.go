@@ -25,12 +25,11 @@ import (
 	"github.com/stokerd/stoker/internal/server"
 )
 
-// backend is a small real one: it echoes what it was asked, and the directory
-// says what goes wrong.
+// backend is a fake whose behaviour depends on the directory of a request.
 type backend struct {
-	server.Answers  // calls of which the tests make none
-	server.Verifier // likewise
-	server.Pruner   // likewise
+	server.Answers  // nil: no test calls it
+	server.Verifier // nil
+	server.Pruner   // nil
 	statuses        chan string
 }
 
@@ -79,7 +78,7 @@ func (b *backend) Warm(ctx context.Context, req api.WarmRequest, progress func(a
 
 var _ server.Backend = (*backend)(nil)
 
-// newServer returns a server and what it logs.
+// newServer returns a server, and the buffer with its log.
 func newServer() (*server.Server, *bytes.Buffer) {
 	log := &bytes.Buffer{}
 	return &server.Server{
@@ -90,7 +89,7 @@ func newServer() (*server.Server, *bytes.Buffer) {
 	}, log
 }
 
-// request is one as stoker's client sends it.
+// request returns a request as stoker's client sends it.
 func request(method, path, body string) *http.Request {
 	r := httptest.NewRequest(method, "http://"+api.Host+path, strings.NewReader(body))
 	if method == http.MethodPost {
@@ -141,10 +140,13 @@ func TestRequests(t *testing.T) {
 			}
 			s.Handler().ServeHTTP(w, r)
 			if w.Code != c.status || !strings.Contains(w.Body.String(), c.want) {
-				t.Errorf("%d %s\nwant %d with %s", w.Code, w.Body, c.status, c.want)
+				t.Errorf("status %d, body %s\nwant status %d and %s in the body", w.Code, w.Body, c.status, c.want)
 			}
-			if !json.Valid(w.Body.Bytes()) || w.Header().Get("X-Content-Type-Options") != "nosniff" {
-				t.Errorf("not JSON, or to be sniffed at: %v %s", w.Header(), w.Body)
+			if !json.Valid(w.Body.Bytes()) {
+				t.Errorf("the body is not JSON: %s", w.Body)
+			}
+			if got := w.Header().Get("X-Content-Type-Options"); got != "nosniff" {
+				t.Errorf("X-Content-Type-Options is %q, want nosniff", got)
 			}
 		})
 	}
@@ -154,11 +156,11 @@ func TestPanicIsLogged(t *testing.T) {
 	s, log := newServer()
 	s.Handler().ServeHTTP(httptest.NewRecorder(), request("POST", "/v1/up", `{"dir":"panic"}`))
 	if !strings.Contains(log.String(), "a defect") || !strings.Contains(log.String(), "server_test.go") {
-		t.Errorf("the log lacks the panic or where it was:\n%s", log)
+		t.Errorf("the log lacks the panic or its place:\n%s", log)
 	}
 }
 
-// TestWithoutALog has requests fail of which there would be something to log.
+// TestWithoutALog lets requests fail in ways that are logged, on a server without a log.
 func TestWithoutALog(t *testing.T) {
 	s, _ := newServer()
 	s.Log = nil
@@ -166,7 +168,7 @@ func TestWithoutALog(t *testing.T) {
 		w := httptest.NewRecorder()
 		s.Handler().ServeHTTP(w, request("POST", "/v1/up", `{"dir":"`+dir+`"}`))
 		if w.Code != http.StatusInternalServerError {
-			t.Errorf("%s: status %d", dir, w.Code)
+			t.Errorf("%s: status %d, want 500", dir, w.Code)
 		}
 	}
 }
@@ -182,18 +184,19 @@ func TestStopIsAnsweredFirst(t *testing.T) {
 	}
 	s.Handler().ServeHTTP(w, request("POST", "/v1/stop", "{}"))
 	if w.Code != 200 || !stopped {
-		t.Errorf("status %d, stopped %t", w.Code, stopped)
+		t.Errorf("status %d, stopped %t; want 200, true", w.Code, stopped)
 	}
 }
 
-// served is a server on a real socket.
+// A served is a server on a real socket, with a client of it.
 type served struct {
 	*http.Client
 	backend *backend
-	end     context.CancelFunc
-	ended   chan error
+	end     context.CancelFunc // shuts the server down
+	ended   chan error         // what Serve returned
 }
 
+// serve starts a server. It is shut down when the test ends, if not before.
 func serve(t *testing.T) *served {
 	t.Helper()
 	socket := filepath.Join(t.TempDir(), "s")
@@ -233,30 +236,30 @@ func TestWarmStreams(t *testing.T) {
 	} {
 		raw, err := io.ReadAll(sv.do(t, "POST", "/v1/warm", `{"dir":"`+dir+`"}`).Body)
 		if err != nil || string(raw) != want {
-			t.Errorf("%s: %s (%v)", dir, raw, err)
+			t.Errorf("%s: got %s (%v), want %s", dir, raw, err, want)
 		}
 	}
 }
 
 func TestWatchSendsEachChangeAtOnce(t *testing.T) {
 	sv := serve(t)
-	go func() { sv.backend.statuses <- `{"n": 1}` }() // the headers come with the first
+	go func() { sv.backend.statuses <- `{"n": 1}` }() // do returns when the first one is sent
 	lines := bufio.NewScanner(sv.do(t, "GET", "/v1/watch", "").Body)
 	for n := 1; n <= 3; n++ {
 		if n > 1 {
 			sv.backend.statuses <- fmt.Sprintf("{\n\"n\": %d}", n)
 		}
-		if !lines.Scan() || lines.Text() != fmt.Sprintf(`{"event":{"n":%d}}`, n) {
-			t.Fatalf("line %d is %q", n, lines.Text())
+		if want := fmt.Sprintf(`{"event":{"n":%d}}`, n); !lines.Scan() || lines.Text() != want {
+			t.Fatalf("line %d is %q, want %q", n, lines.Text(), want)
 		}
 	}
 	sv.end()
 	if !lines.Scan() || !strings.Contains(lines.Text(), "stopping") {
-		t.Errorf("the last line is %q", lines.Text())
+		t.Errorf("the last line is %q, want that the daemon is stopping", lines.Text())
 	}
 }
 
-// TestShutdown ends a server with a stream and an idle connection open.
+// TestShutdown shuts a server down that has an open stream and an idle connection.
 func TestShutdown(t *testing.T) {
 	sv := serve(t)
 	_, _ = io.ReadAll(sv.do(t, "GET", "/v1/status", "").Body)
@@ -270,7 +273,7 @@ func TestShutdown(t *testing.T) {
 		t.Error(err)
 	}
 	if took := time.Since(begin); took > time.Second {
-		t.Errorf("it took %v", took)
+		t.Errorf("the shutdown took %v, want at most a second", took)
 	}
 }
 
@@ -290,11 +293,11 @@ func TestRoutesAreSorted(t *testing.T) {
 		return true
 	})
 	if len(patterns) < 10 || !slices.IsSorted(patterns) {
-		t.Errorf("sort the routes: %q", patterns)
+		t.Errorf("the routes are not sorted: %q", patterns)
 	}
 }
 
-// Metrics are text, and are kept from browsers as all else is.
+// TestMetrics checks that metrics are served as text, and not to browsers.
 func TestMetrics(t *testing.T) {
 	s := &server.Server{Backend: &backend{}, Version: api.Version{}}
 	for _, tt := range []struct {
