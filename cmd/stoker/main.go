@@ -15,11 +15,11 @@ import (
 )
 
 func main() {
-	// Libraries write warnings there that are no result, progress or hint of stoker's.
+	// Libraries log warnings here that are of no use to the user.
 	logrus.SetOutput(io.Discard)
 	log.SetOutput(io.Discard)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // who asks twice is not kept waiting
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	status := cli.Run(ctx, cli.SystemProcess(), os.Args[1:])
 	stop()
 	os.Exit(status)

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// asStoker makes the test program stoker itself.
+// asStoker makes the test binary run as stoker.
 const asStoker = "STOKER_TEST_AS_STOKER"
 
 func TestMain(m *testing.M) {
@@ -19,8 +19,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestNoForeignLog reads a compose file of which the library that reads it has much
-// to say.
+// TestNoForeignLog reads a compose file about which the library that parses it logs
+// warnings, and checks that they are not printed.
 func TestNoForeignLog(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{
@@ -43,6 +43,6 @@ func TestNoForeignLog(t *testing.T) {
 		t.Fatalf("%v\n%s", err, stderr.Bytes())
 	}
 	if !bytes.HasPrefix(stdout.Bytes(), []byte("web ")) || stderr.Len() > 0 {
-		t.Errorf("stdout:\n%s\nstderr:\n%s", stdout.Bytes(), stderr.Bytes())
+		t.Errorf("stdout:\n%s\nstderr:\n%s\nwant a line about web, and nothing on stderr", stdout.Bytes(), stderr.Bytes())
 	}
 }

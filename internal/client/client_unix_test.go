@@ -22,8 +22,8 @@ import (
 	"github.com/stokerd/stoker/internal/server"
 )
 
-// The test binary runs itself as a daemon of this version when it is set; of
-// a version that begins with "!" it serves nobody.
+// roleEnv makes the test binary run as a daemon of the version that is its value. If
+// that begins with "!", the daemon fails to start.
 const roleEnv = "STOKER_CLIENT_TEST_DAEMON"
 
 func TestMain(m *testing.M) {
@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// daemon serves until it is told to stop.
+// daemon serves until a client stops it.
 func daemon(version string) int {
 	ready := ipc.Readiness()
 	if strings.HasPrefix(version, "!") {
@@ -66,7 +66,7 @@ func daemon(version string) int {
 	return 0
 }
 
-// self is the version of a client or daemon; the build is the version again.
+// self returns the version of a client or daemon. Its build is the same text.
 func self(version string) api.Version {
 	v := api.Version{Version: version, Build: version, Level: api.Level}
 	if strings.HasSuffix(version, "-level2") {
@@ -75,13 +75,13 @@ func self(version string) api.Version {
 	return v
 }
 
-// backend is a small real one.
+// backend is a fake with fixed answers.
 type backend struct {
 	server.Answers
 	server.Pruner
 	server.Statuses
 	server.Verifier
-	warmed chan struct{} // closed when a warm's context has ended
+	warmed chan struct{} // closed when the context of a Warm has ended
 }
 
 func (*backend) Metrics() http.Handler {
@@ -119,7 +119,7 @@ func (b *backend) Warm(ctx context.Context, _ api.WarmRequest, progress func(api
 
 var _ server.Backend = (*backend)(nil)
 
-// home gives the test, and the daemons it starts, folders of their own.
+// home gives the test, and the daemons that it starts, folders of their own.
 func home(t *testing.T) ipc.Paths {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "cl") // t.TempDir can be too long for a socket
@@ -145,13 +145,13 @@ func home(t *testing.T) ipc.Paths {
 	return p
 }
 
-// start connects as a stoker of a version, whose program is this one.
+// start connects as a client of a version, and starts daemons of the same.
 func start(t *testing.T, p ipc.Paths, version string) (*client.Client, error) {
 	t.Helper()
 	return startAs(t, p, version, version)
 }
 
-// startAs connects as a stoker of a version, and starts daemons of another.
+// startAs connects as a client of a version, and starts daemons of another.
 func startAs(t *testing.T, p ipc.Paths, version, daemons string) (*client.Client, error) {
 	t.Helper()
 	exe, err := os.Executable()
@@ -164,6 +164,7 @@ func startAs(t *testing.T, p ipc.Paths, version, daemons string) (*client.Client
 	return client.ConnectOrStart(ctx, p, self(version), ipc.Command{Path: exe, Log: p.Log})
 }
 
+// running returns the version of the daemon that c is connected to.
 func running(t *testing.T, c *client.Client) api.Version {
 	t.Helper()
 	v, err := c.Version(t.Context())
@@ -173,6 +174,7 @@ func running(t *testing.T, c *client.Client) api.Version {
 	return v
 }
 
+// exit returns the exit status for an error, -1 if that is not an *api.Error.
 func exit(err error) int {
 	var e *api.Error
 	if !errors.As(err, &e) {
@@ -186,11 +188,11 @@ func TestNoDaemon(t *testing.T) {
 	p := home(t)
 	_, err := client.Connect(t.Context(), p, self("v1.0.0"))
 	if !errors.Is(err, client.ErrNoDaemon) || exit(err) != 3 {
-		t.Errorf("Connect: %v", err)
+		t.Errorf("Connect: %v, want ErrNoDaemon and exit status 3", err)
 	}
 	_, err = new(client.Client).Status(t.Context()) // the zero value
 	if !errors.Is(err, client.ErrNoDaemon) {
-		t.Errorf("Status: %v", err)
+		t.Errorf("Status: %v, want ErrNoDaemon", err)
 	}
 }
 
@@ -218,14 +220,14 @@ func TestVersions(t *testing.T) {
 			before := running(t, first)
 			second, err := start(t, p, c.client)
 			if !errors.Is(err, c.err) || (c.err != nil && exit(err) != 3) {
-				t.Fatalf("ConnectOrStart: %v", err)
+				t.Fatalf("ConnectOrStart: %v (exit status %d), want %v", err, exit(err), c.err)
 			}
 			if second == nil {
 				second = new(client.Client)
 			}
 			after := running(t, second)
 			if (after.PID == before.PID) != c.stays {
-				t.Errorf("daemon %+v, then %+v", before, after)
+				t.Errorf("daemon %+v, then %+v; want the same one: %v", before, after, c.stays)
 			}
 			if !c.stays && after.Version != c.client {
 				t.Errorf("daemon %s runs, want %s", after.Version, c.client)
@@ -234,13 +236,13 @@ func TestVersions(t *testing.T) {
 	}
 }
 
-// TestDaemonThatComesBack starts daemons of a build that is never the client's, as
-// when its program is replaced while it runs.
+// TestDaemonThatComesBack starts daemons whose build is never the client's, as happens
+// when the client's program is replaced while it runs.
 func TestDaemonThatComesBack(t *testing.T) {
 	p := home(t)
 	_, err := startAs(t, p, "devel-a", "devel-b")
 	if !errors.Is(err, client.ErrOtherVersion) || exit(err) != 3 || !strings.Contains(err.Error(), "devel-b, this is devel-a") {
-		t.Errorf("ConnectOrStart: %v", err)
+		t.Errorf("ConnectOrStart: %v, want ErrOtherVersion that names both versions", err)
 	}
 }
 
@@ -254,7 +256,7 @@ func TestConnectAsksForTheLevelOnly(t *testing.T) {
 	}
 	_, err := client.Connect(t.Context(), p, self("v1.3.0-level2"))
 	if !errors.Is(err, client.ErrOtherVersion) {
-		t.Errorf("another level: %v", err)
+		t.Errorf("another level: %v, want ErrOtherVersion", err)
 	}
 }
 
@@ -289,7 +291,7 @@ func TestTwentyClientsGetOneDaemon(t *testing.T) {
 	}
 	wg.Wait()
 	if len(pids) != 1 {
-		t.Errorf("clients per daemon: %v", pids)
+		t.Errorf("clients by pid of their daemon: %v, want one daemon", pids)
 	}
 }
 
@@ -297,11 +299,11 @@ func TestStartThatFails(t *testing.T) {
 	p := home(t)
 	_, err := start(t, p, "!v1")
 	if err == nil || !strings.Contains(err.Error(), "the store is on fire") {
-		t.Errorf("ConnectOrStart: %v", err)
+		t.Errorf("ConnectOrStart: %v, want the daemon's own error", err)
 	}
 }
 
-// TestStartingDaemonIsWaitedFor connects between the lock and the socket.
+// TestStartingDaemonIsWaitedFor connects when the daemon has the lock, but no socket yet.
 func TestStartingDaemonIsWaitedFor(t *testing.T) {
 	p := home(t)
 	lock, err := ipc.Acquire(t.Context(), p)
@@ -361,7 +363,7 @@ func TestRequests(t *testing.T) {
 	_, err := c.Up(t.Context(), api.UpRequest{Dir: "/src"})
 	var e *api.Error
 	if !errors.As(err, &e) || e.Hint != "name another" || exit(err) != 2 {
-		t.Errorf("Up: %v", err)
+		t.Errorf("Up: %v, want the backend's error with its hint", err)
 	}
 	var seen []uint64
 	err = c.Watch(t.Context(), func(s api.Status) error {
@@ -369,7 +371,7 @@ func TestRequests(t *testing.T) {
 		return nil
 	})
 	if len(seen) != 2 || seen[1] != 1 || exit(err) != 1 {
-		t.Errorf("Watch: %v, %v", seen, err)
+		t.Errorf("Watch: statuses %v, %v; want [0 1] and the backend's error", seen, err)
 	}
 }
 
@@ -379,7 +381,7 @@ func TestWarmEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	err := c.Warm(ctx, api.WarmRequest{}, func(api.WarmEvent) { cancel() })
 	if !errors.Is(err, context.Canceled) {
-		t.Errorf("Warm: %v", err)
+		t.Errorf("Warm: %v, want context.Canceled", err)
 	}
 	<-b.warmed
 }
@@ -393,9 +395,9 @@ func TestAnswersThatAreCutOff(t *testing.T) {
 	}))
 	err := c.Watch(t.Context(), func(api.Status) error { return nil })
 	if exit(err) != 3 || !strings.Contains(err.Error(), "cut off") {
-		t.Errorf("a stream without its last frame: %v", err)
+		t.Errorf("a stream without its last frame: %v, want that it was cut off, and exit status 3", err)
 	}
 	if _, err := c.StatusJSON(t.Context()); exit(err) != 3 {
-		t.Errorf("a connection that broke: %v", err)
+		t.Errorf("a connection that broke: %v, want an error with exit status 3", err)
 	}
 }

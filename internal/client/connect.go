@@ -14,23 +14,25 @@ import (
 )
 
 const (
-	// readyWait is longer than a daemon takes to put a deleted socket back.
+	// readyWait is how long to wait for a daemon that is not ready: longer than it
+	// takes to restore a deleted socket.
 	readyWait = ipc.GuardInterval + time.Second
 	readyPoll = 20 * time.Millisecond
-	// answerWait is about a thousand times what the handshake takes.
+	// answerWait bounds the handshake, which takes about a thousandth of it.
 	answerWait = 3 * time.Second
-	// stopWait leaves room for a daemon that ends within its second under load.
+	// stopWait bounds the end of a daemon, which takes a second at most, or more on a
+	// machine under load.
 	stopWait = 10 * time.Second
 	// maxStarts and maxReplaced bound how often ConnectOrStart starts a daemon, and
-	// ends one of another build: others may do the same at the same time, and a
-	// service manager may go on starting the one that was ended.
+	// ends one of another build. Other processes may be doing the same, and a service
+	// manager may restart the daemon that was ended.
 	maxStarts   = 3
 	maxReplaced = 2
 )
 
-// Connect returns a client of the daemon that runs. One that holds the lock
-// but does not answer is waited for, as it may be starting. Fails with
-// [ErrNoDaemon], or with [ErrOtherVersion] if its requests have another form.
+// Connect returns a client of the daemon that runs. If a daemon holds the lock but does
+// not answer, Connect waits, since it may be starting. The error wraps [ErrNoDaemon] if
+// none runs, and [ErrOtherVersion] if its level differs from that of self.
 func Connect(ctx context.Context, p ipc.Paths, self api.Version) (*Client, error) {
 	c, daemon, err := handshake(ctx, p)
 	if err != nil {
@@ -43,10 +45,10 @@ func Connect(ctx context.Context, p ipc.Paths, self api.Version) (*Client, error
 	return c, nil
 }
 
-// ConnectOrStart returns a client of a daemon of this very build. It starts
-// one where none runs, and replaces one of another build: the stoker that the
-// user runs now is the one that counts, except that it never replaces a newer
-// release ([ErrOtherVersion]).
+// ConnectOrStart returns a client of a daemon of the same build as self. It starts one
+// if none runs, and replaces one of another build, on the grounds that the user wants
+// the stoker that they are running. It does not replace a newer release: the error
+// then wraps [ErrOtherVersion].
 func ConnectOrStart(ctx context.Context, p ipc.Paths, self api.Version, start ipc.Command) (*Client, error) {
 	if err := p.Prepare(); err != nil {
 		return nil, err
@@ -71,14 +73,15 @@ func ConnectOrStart(ctx context.Context, p ipc.Paths, self api.Version, start ip
 			return nil, errors.Join(startErr, err)
 		default:
 			starts++
-			// Of several that start at once one wins; the others' error is
-			// forgotten when the handshake finds it.
+			// If several processes start a daemon at once, one succeeds, and the
+			// handshakes of the others find it. Their errors do not matter then.
 			startErr = ipc.Spawn(ctx, start)
 		}
 	}
 }
 
-// replace ends the daemon, unless it is of a newer release.
+// replace ends the daemon, and returns once it has ended. If it is of a newer release,
+// the error wraps [ErrOtherVersion]. replace closes c.
 func replace(ctx context.Context, c *Client, p ipc.Paths, daemon, self api.Version) error {
 	defer c.Close()
 	if semver.Compare(daemon.Version, self.Version) > 0 && semver.IsValid(self.Version) {
@@ -92,7 +95,8 @@ func replace(ctx context.Context, c *Client, p ipc.Paths, daemon, self api.Versi
 	return ipc.WaitReleased(ctx, p)
 }
 
-// handshake connects and asks the daemon which stoker it is.
+// handshake connects to the daemon and returns its version. It waits for a daemon that is
+// not ready.
 func handshake(ctx context.Context, p ipc.Paths) (*Client, api.Version, error) {
 	c := &Client{Dial: func(ctx context.Context) (net.Conn, error) { return ipc.Dial(ctx, p) }}
 	patience := time.NewTimer(readyWait)
@@ -116,7 +120,7 @@ func handshake(ctx context.Context, p ipc.Paths) (*Client, api.Version, error) {
 	}
 }
 
-// ask asks the daemon for its version, and does not wait for ever for one that hangs.
+// ask returns the version of the daemon, or an error if that does not answer in time.
 func ask(ctx context.Context, c *Client) (api.Version, error) {
 	bounded, cancel := context.WithTimeout(ctx, answerWait)
 	defer cancel()

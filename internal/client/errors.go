@@ -10,14 +10,15 @@ import (
 	"github.com/stokerd/stoker/internal/ipc"
 )
 
-// unreachable says why no answer came, and what to do about it.
+// unreachable returns the error for a request that got no answer because of err, with
+// what the user can do about it.
 func unreachable(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	var wrapped *url.Error
 	if errors.As(err, &wrapped) {
-		err = wrapped.Err // its URL means nothing to a user
+		err = wrapped.Err // the URL means nothing to the user
 	}
 	e := &api.Error{Code: api.NoDaemon, Message: "the daemon cannot be reached"}
 	switch {
@@ -31,7 +32,8 @@ func unreachable(ctx context.Context, err error) error {
 	return fmt.Errorf("%w: %w", e, err)
 }
 
-// cutOff says that an answer ended before its end; nil stays nil.
+// cutOff returns the error for an answer that is incomplete because of err, or nil if err
+// is nil.
 func cutOff(err error) error {
 	if err == nil {
 		return nil
@@ -40,7 +42,8 @@ func cutOff(err error) error {
 	return fmt.Errorf("%w: %w", e, err)
 }
 
-// otherVersion says that daemon and client do not fit.
+// otherVersion returns the error for a daemon of a version that this process, self, does
+// not work with.
 func otherVersion(daemon, self api.Version, hint string) error {
 	return fmt.Errorf("%w: %w", &api.Error{
 		Code:    api.NoDaemon,

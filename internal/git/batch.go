@@ -11,15 +11,15 @@ import (
 	"strings"
 )
 
-// An Object is what a name stands for in the object store.
+// An Object is an object of the object store.
 type Object struct {
 	OID  string // full object id
 	Type string // blob, tree, commit or tag
 	Data []byte // as stored: no filter, no text conversion
 }
 
-// A Batch reads objects through one `git cat-file --batch`. Close it. It is
-// for one goroutine at a time.
+// A Batch reads objects through a single `git cat-file --batch`. It must be closed. It is
+// not safe for concurrent use.
 type Batch struct {
 	cmd    *exec.Cmd
 	in     io.WriteCloser
@@ -27,7 +27,7 @@ type Batch struct {
 	cancel context.CancelFunc
 }
 
-// Batch starts a reader of objects.
+// Batch starts a reader of objects. It ends with ctx, or when it is closed.
 func (r *Repo) Batch(ctx context.Context) (*Batch, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	cmd := r.command(ctx, []string{"cat-file", "--batch"})
@@ -47,11 +47,11 @@ func (r *Repo) Batch(ctx context.Context) (*Batch, error) {
 	return &Batch{cmd: cmd, in: in, out: bufio.NewReader(out), cancel: cancel}, nil
 }
 
-// Read returns the object that name stands for: an object id, "HEAD:path",
-// ":path" for the index. [ErrMissing] if there is none.
+// Read returns the object that name refers to: an object id, "HEAD:path", or ":path" for
+// the index. The error wraps [ErrMissing] if there is none.
 func (b *Batch) Read(name string) (Object, error) {
 	if strings.ContainsAny(name, "\n\x00") {
-		// The protocol is line based (git 2.38 added -z, too new to rely on).
+		// Names are separated by newlines (-z is too new to rely on: git 2.38).
 		return Object{}, fmt.Errorf("read %q from git: a name with a line break: %w", name, ErrMissing)
 	}
 	if _, err := io.WriteString(b.in, name+"\n"); err != nil {
@@ -93,7 +93,7 @@ func (b *Batch) Close() error {
 	return nil
 }
 
-// noEOF names an answer that broke off.
+// noEOF replaces io.EOF, at which an answer broke off, by io.ErrUnexpectedEOF.
 func noEOF(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF

@@ -6,25 +6,25 @@ import (
 	"strings"
 )
 
-// Why there is no history to read. Test with errors.Is.
+// The reasons why there is nothing to read. Test with errors.Is.
 var (
-	// ErrNoGit: there is no git command on the PATH.
+	// ErrNoGit means that there is no git command in PATH.
 	ErrNoGit = errors.New("the git command was not found: install git, or put it on the PATH")
-	// ErrNotRepository: the directory is in no git work tree.
+	// ErrNotRepository means that a directory is not in a git work tree.
 	ErrNotRepository = errors.New("not inside a git repository")
-	// ErrUnsafe: the repository belongs to another user, and git refuses it.
+	// ErrUnsafe means that the repository belongs to another user, and git refuses it.
 	ErrUnsafe = errors.New("git refuses this repository because another user owns it: " +
 		"add it with `git config --global --add safe.directory`, if you trust it")
-	// ErrNoCommits: the branch has no commit yet.
+	// ErrNoCommits means that the branch has no commit yet.
 	ErrNoCommits = errors.New("no commit yet")
-	// ErrMissing: an object or path that was asked for is not there.
+	// ErrMissing means that an object, path or commit does not exist.
 	ErrMissing = errors.New("not in the repository")
 )
 
-// A CommandError is a git command that failed.
+// A CommandError reports that a git command failed.
 type CommandError struct {
-	Command string // the subcommand: "log"
-	Stderr  string // what git said, trimmed; at most some kilobytes
+	Command string // the subcommand, such as "log"
+	Stderr  string // what git printed, trimmed; some kilobytes at most
 	Err     error
 }
 
@@ -38,8 +38,9 @@ func (e *CommandError) Error() string {
 
 func (e *CommandError) Unwrap() error { return e.Err }
 
-// classify maps what git says about a whole repository to the sentinels.
-// Messages are stable because every call sets LC_ALL=C.
+// classify returns the error for a command that failed with err: the sentinel that its
+// output means, or a [*CommandError]. Every command runs with LC_ALL=C, so that git's
+// messages are always the same.
 func classify(command, stderr string, err error) error {
 	stderr = strings.TrimSpace(stderr)
 	ce := &CommandError{Command: command, Stderr: stderr, Err: err}

@@ -14,7 +14,7 @@ import (
 	"github.com/stokerd/stoker/internal/git"
 )
 
-// fixture runs the user's own git to set a repository up.
+// fixture runs git directly, to set up a repository, and returns its output.
 func fixture(t *testing.T, dir string, args ...string) string {
 	t.Helper()
 	cmd := exec.Command("git", append([]string{"-C", dir, "-c", "user.name=t", "-c", "user.email=t@example.org",
@@ -37,7 +37,7 @@ func write(t *testing.T, dir, name, text string) {
 	}
 }
 
-// newRepo makes a repository of one commit.
+// newRepo makes a repository with one commit.
 func newRepo(t *testing.T) string {
 	t.Helper()
 	dir := realTemp(t)
@@ -48,6 +48,7 @@ func newRepo(t *testing.T) string {
 	return dir
 }
 
+// realTemp returns a temporary folder, links resolved.
 func realTemp(t *testing.T) string {
 	t.Helper()
 	dir, err := filepath.EvalSymlinks(t.TempDir())
@@ -75,7 +76,7 @@ func TestOpen(t *testing.T) {
 	if _, err := git.Open(t.Context(), realTemp(t)); !errors.Is(err, git.ErrNotRepository) {
 		t.Errorf("Open outside a repository: %v, want ErrNotRepository", err)
 	}
-	// An empty .git is no repository, and the one around it is not meant either.
+	// An empty .git is not a repository, and hides the one around it.
 	inner := filepath.Join(dir, "inner")
 	if err := os.MkdirAll(filepath.Join(inner, ".git"), 0o755); err != nil {
 		t.Fatal(err)
@@ -98,7 +99,7 @@ func TestOpenForeignOwner(t *testing.T) {
 		t.Skip("needs root to give a repository to another user")
 	}
 	dir := newRepo(t)
-	// With a SUDO_UID git would take that user for an owner as well.
+	// git also accepts repositories of the user in SUDO_UID.
 	t.Setenv("SUDO_UID", "")
 	t.Setenv("GIT_CONFIG_GLOBAL", "/dev/null")
 	t.Setenv("GIT_CONFIG_NOSYSTEM", "1")
@@ -213,8 +214,8 @@ func TestBatch(t *testing.T) {
 	}
 }
 
-// sign gives the last commit a signature, which git would have checked by the
-// program that the repository names.
+// sign adds a signature to the last commit. git would check it with the program that
+// the repository's configuration names.
 func sign(t *testing.T, dir string) {
 	t.Helper()
 	headers, message, _ := strings.Cut(fixture(t, dir, "cat-file", "commit", "HEAD"), "\n\n")
@@ -227,8 +228,8 @@ func sign(t *testing.T, dir string) {
 	fixture(t, dir, "update-ref", "HEAD", strings.TrimSpace(string(out)))
 }
 
-// TestNothingOfTheRepositoryRuns points every setting of git that names a
-// program at a canary, uses everything that Repo offers, and finds no canary.
+// TestNothingOfTheRepositoryRuns sets every setting of git that names a program to a
+// canary, uses everything that Repo offers, and checks that the canary never ran.
 func TestNothingOfTheRepositoryRuns(t *testing.T) {
 	dir := newRepo(t)
 	mark := filepath.Join(realTemp(t), "ran")
@@ -258,7 +259,7 @@ func TestNothingOfTheRepositoryRuns(t *testing.T) {
 		{"remote.origin.partialclonefilter", "blob:none"}, {"extensions.partialClone", "origin"}, {"protocol.ext.allow", "always"},
 		{"core.repositoryFormatVersion", "1"},
 	} {
-		// The user's git could itself be led astray by what was set before.
+		// Not fixture: the settings made before would affect it.
 		f := filepath.Join(dir, ".git", "config")
 		if out, err := exec.Command("git", "config", "--file", f, kv[0], kv[1]).CombinedOutput(); err != nil {
 			t.Fatalf("git config %v: %v\n%s", kv, err, out)
@@ -305,11 +306,11 @@ func TestNothingOfTheRepositoryRuns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// In a partial clone a missing object would be fetched.
+	// In a partial clone git would fetch a missing object.
 	if _, err := b.Read("1111111111111111111111111111111111111111"); err == nil {
 		t.Error("an object that does not exist was read")
 	}
-	_ = b.Close() // older gits die on the forbidden transport, which is as good
+	_ = b.Close() // older versions of git fail on the forbidden transport, which is fine
 	if ran, err := os.ReadFile(mark); err == nil {
 		t.Errorf("the repository's configuration ran programs:\n%s", ran)
 	}

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// The modes of what git stores.
+// The modes of files in git.
 const (
 	ModeFile       = 0o100644
 	ModeExecutable = 0o100755
@@ -25,27 +25,25 @@ const (
 // A File is an entry of a commit that is not a directory.
 type File struct {
 	Path string // relative to the root, slash-separated
-	Mode uint32
-	OID  string
-	// Size is what git stores of it; 0 for a submodule, -1 where a partial clone
-	// lacks the object.
-	Size int64
+	Mode uint32 // ModeFile and so on
+	OID  string // object id
+	Size int64  // bytes of the object; 0 for a submodule, -1 if a partial clone lacks it
 }
 
 // An IndexFile is an entry of the index: a file that git tracks.
 type IndexFile struct {
-	Path string
-	Mode uint32
-	OID  string
-	size int64 // the low 32 bits, when git last looked
-	time time.Time
-	// racy says that the file may have changed within the tick of the clock in
-	// which the index was written.
-	racy bool
+	Path string // relative to the root, slash-separated
+	Mode uint32 // ModeFile and so on
+	OID  string // object id
+
+	// What git recorded about the file when it last looked at it.
+	size int64     // the low 32 bits
+	time time.Time // modification time
+	racy bool      // time is not before the index was written, so a later change may have left it as it is
 }
 
-// Commit returns the id of the commit that name stands for. [ErrMissing] if
-// there is none.
+// Commit returns the id of the commit that name refers to. The error wraps [ErrMissing]
+// if there is none.
 func (r *Repo) Commit(ctx context.Context, name string) (string, error) {
 	if name == "" || strings.HasPrefix(name, "-") {
 		return "", fmt.Errorf("%q: %w", name, ErrMissing)
@@ -58,8 +56,8 @@ func (r *Repo) Commit(ctx context.Context, name string) (string, error) {
 	return strings.TrimSpace(string(out)), err
 }
 
-// Files returns what a commit holds, in git's order. The commit of a submodule
-// may be absent from its repository: [ErrMissing].
+// Files returns the files of a commit, in git's order. The error wraps [ErrMissing] if
+// there is no such commit, which may be so for the commit of a submodule.
 func (r *Repo) Files(ctx context.Context, commit string) ([]File, error) {
 	if _, err := r.Commit(ctx, commit); err != nil {
 		return nil, err
@@ -67,7 +65,7 @@ func (r *Repo) Files(ctx context.Context, commit string) ([]File, error) {
 	files, err := r.list(ctx, commit, "-l")
 	var ce *CommandError
 	if errors.As(err, &ce) {
-		// In a partial clone git gives up on the first object that it lacks.
+		// In a partial clone git fails on the first object that it lacks.
 		files, err = r.listPartial(ctx, commit)
 	}
 	if err != nil {
@@ -76,7 +74,7 @@ func (r *Repo) Files(ctx context.Context, commit string) ([]File, error) {
 	return files, nil
 }
 
-// list runs ls-tree; without -l among flags sizes are -1.
+// list runs ls-tree. Sizes are -1 unless -l is among the flags.
 func (r *Repo) list(ctx context.Context, commit string, flags ...string) ([]File, error) {
 	var files []File
 	args := append(append([]string{"ls-tree", "-r", "-z", "--full-tree"}, flags...), commit)
@@ -97,7 +95,7 @@ func (r *Repo) list(ctx context.Context, commit string, flags ...string) ([]File
 		f := File{Path: path, Mode: uint32(mode), OID: fields[2]}
 		if f.Mode != ModeSubmodule {
 			if f.Size, err = strconv.ParseInt(fields[len(fields)-1], 10, 64); err != nil || len(fields) < 4 {
-				f.Size = -1 // git says BAD
+				f.Size = -1 // no size was asked for, or git printed BAD
 			}
 		}
 		files = append(files, f)
@@ -106,8 +104,8 @@ func (r *Repo) list(ctx context.Context, commit string, flags ...string) ([]File
 	return files, err
 }
 
-// listPartial lists a commit of which objects are missing, and asks for the sizes
-// of the others.
+// listPartial is list for a commit of which some objects are missing. It asks for the
+// sizes of the others separately.
 func (r *Repo) listPartial(ctx context.Context, commit string) ([]File, error) {
 	files, err := r.list(ctx, commit)
 	if err != nil {
@@ -123,8 +121,8 @@ func (r *Repo) listPartial(ctx context.Context, commit string) ([]File, error) {
 			lacking[id] = true
 		}
 	}
-	var here strings.Builder
-	var of []int
+	var here strings.Builder // ids of the objects that exist, one per line
+	var of []int             // their indexes in files
 	for i, f := range files {
 		if f.Mode != ModeSubmodule && !lacking[f.OID] {
 			here.WriteString(f.OID + "\n")
@@ -144,7 +142,8 @@ func (r *Repo) listPartial(ctx context.Context, commit string) ([]File, error) {
 	return files, nil
 }
 
-// Index returns what git tracks in the work tree, unmerged entries once.
+// Index returns the files that git tracks in the work tree. An unmerged file is listed
+// once.
 func (r *Repo) Index(ctx context.Context) ([]IndexFile, error) {
 	written := r.indexTime(ctx)
 	var files []IndexFile
@@ -165,8 +164,8 @@ func (r *Repo) Index(ctx context.Context) ([]IndexFile, error) {
 	return files, nil
 }
 
-// readIndexEntry reads "<mode> <oid> <stage>\t<path>\0" and the five lines about
-// its stat that --debug appends.
+// readIndexEntry reads "<mode> <oid> <stage>\t<path>\0", and the five lines with the
+// stat that --debug appends.
 func readIndexEntry(in *bufio.Reader) (IndexFile, error) {
 	entry, err := in.ReadString(0)
 	if err != nil {
@@ -196,8 +195,7 @@ func readIndexEntry(in *bufio.Reader) (IndexFile, error) {
 	return f, nil
 }
 
-// indexTime is when the index was written: what changed since may have the
-// time that it had before.
+// indexTime returns when the index was written, or the zero time if that is unknown.
 func (r *Repo) indexTime(ctx context.Context) time.Time {
 	out, err := r.Run(ctx, "rev-parse", "--git-path", "index")
 	if err != nil {
@@ -214,26 +212,27 @@ func (r *Repo) indexTime(ctx context.Context) time.Time {
 	return fi.ModTime()
 }
 
-// Unchanged reports whether the file on disk is known to be the one in the
-// index, by its stat and without a look at its content. False says nothing.
+// Unchanged reports whether the file on disk is certain to have the content that is in
+// the index, going by its metadata alone. If it returns false, it may or may not have.
 func (f IndexFile) Unchanged(disk os.FileInfo) bool {
-	const low32 = 1<<32 - 1 // what of a size git notes
+	const low32 = 1<<32 - 1
 	at := disk.ModTime()
 	if f.time.Nanosecond() == 0 {
-		at = at.Truncate(time.Second) // git may be built without fractions
+		at = at.Truncate(time.Second) // git may be built without sub-second times
 	}
 	return !f.racy && disk.Mode().IsRegular() && f.Mode&0o170000 == ModeFile&0o170000 &&
 		disk.Size()&low32 == f.size && at.Equal(f.time)
 }
 
-// TrustsModes reports whether the executable bits of the work tree mean
-// something (core.fileMode): on some file systems they do not.
+// TrustsModes reports whether the executable bits in the work tree can be relied on
+// (core.fileMode), which is not so on some file systems.
 func (r *Repo) TrustsModes(ctx context.Context) bool {
 	out, err := r.Run(ctx, "config", "--type=bool", "--get", "core.fileMode")
 	return err != nil || string(bytes.TrimSpace(out)) != "false"
 }
 
-// entries runs a command and calls read until its output ends.
+// entries runs a command, and calls read for each entry of its output until read fails
+// or returns io.EOF at the end.
 func (r *Repo) entries(ctx context.Context, args []string, read func(*bufio.Reader) error) error {
 	out, err := r.Stream(ctx, args...)
 	if err != nil {
@@ -245,10 +244,10 @@ func (r *Repo) entries(ctx context.Context, args []string, read func(*bufio.Read
 	}
 	if errors.Is(err, io.EOF) {
 		err = nil
-		_, _ = io.Copy(io.Discard, out) // its end tells that the command ended by itself
+		_, _ = io.Copy(io.Discard, out) // makes Close wait for the command, instead of killing it
 	}
 	if cerr := out.Close(); cerr != nil {
-		return cerr // its own words explain more
+		return cerr // git's own message says more than a read error
 	}
 	return err
 }

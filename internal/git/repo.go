@@ -11,17 +11,18 @@ import (
 	"strings"
 )
 
-// A Repo is a git work tree. Make one with [Open].
+// A Repo is a git work tree. Make one with [Open]. It is immutable and safe for
+// concurrent use.
 type Repo struct {
 	root string
-	bin  string
-	env  []string
+	bin  string   // absolute path of the git command
+	env  []string // its environment
 }
 
-// Open finds the work tree around dir: the nearest folder upwards that holds
-// `.git`, a directory or, in a submodule or linked work tree, a file. It asks
-// git once whether it takes the repository. Errors: [ErrNoGit],
-// [ErrNotRepository], [ErrUnsafe].
+// Open opens the work tree around dir: the nearest folder, upwards from dir, that has a
+// `.git`, which is a file in a submodule or a linked work tree. It checks that git
+// accepts the repository. The error is or wraps [ErrNoGit], [ErrNotRepository] or
+// [ErrUnsafe] in those cases.
 func Open(ctx context.Context, dir string) (*Repo, error) {
 	bin, err := exec.LookPath("git")
 	if err != nil {
@@ -41,8 +42,8 @@ func Open(ctx context.Context, dir string) (*Repo, error) {
 	return r, nil
 }
 
-// workTree looks for the root itself instead of asking git: core.worktree in
-// the repository's configuration could name any folder.
+// workTree returns the root of the work tree around dir, links resolved. It does not ask
+// git, since core.worktree in the repository's configuration could name any folder.
 func workTree(dir string) (string, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -64,11 +65,11 @@ func workTree(dir string) (string, error) {
 // Root returns the absolute path of the work tree, links resolved.
 func (r *Repo) Root() string { return r.root }
 
-// A Head is where a work tree stands.
+// A Head is the state of a work tree's HEAD.
 type Head struct {
 	Branch  string // short name; "" when detached
 	Commit  string // full object id; "" when the branch has no commit yet
-	Shallow bool   // history was cut off by a shallow clone
+	Shallow bool   // the history is incomplete, from a shallow clone
 }
 
 // String formats h as `status` shows it: "main@3f2c1d9", "3f2c1d9" when
@@ -84,7 +85,7 @@ func (h Head) String() string {
 	return h.Branch + "@" + short
 }
 
-// Head returns where HEAD stands. A branch without commits is no error.
+// Head returns the state of HEAD. A branch without commits is not an error.
 func (r *Repo) Head(ctx context.Context) (Head, error) {
 	var h Head
 	out, err := r.Run(ctx, "symbolic-ref", "--quiet", "--short", "HEAD")
@@ -96,7 +97,7 @@ func (r *Repo) Head(ctx context.Context) (Head, error) {
 	}
 	out, err = r.Run(ctx, "rev-parse", "--is-shallow-repository", "--verify", "--quiet", "HEAD^{commit}")
 	if isQuietFailure(err) {
-		return h, nil // no commit yet, hence nothing that could be shallow
+		return h, nil // there is no commit yet, so the history cannot be shallow
 	}
 	if err != nil {
 		return Head{}, err
@@ -113,23 +114,23 @@ func (r *Repo) Head(ctx context.Context) (Head, error) {
 	return h, nil
 }
 
-// isQuietFailure reports the plain "no" of a command called with --quiet.
+// isQuietFailure reports whether err is of a command that was called with --quiet, and
+// that answered "no" by its exit status.
 func isQuietFailure(err error) bool {
 	var ce *CommandError
 	return errors.As(err, &ce) && ce.Stderr == ""
 }
 
-// Dirty reports whether the file at path (relative to the root,
-// slash-separated) differs from HEAD, in the index or on disk; a file that HEAD
-// does not have is dirty. Bytes are compared directly, since `git status`
-// would run the clean filters that the repository names; line endings that
-// core.autocrlf may have changed count as equal.
+// Dirty reports whether the file at path (relative to the root, slash-separated)
+// differs from HEAD, in the index or on disk. A file that is not in HEAD is dirty. The
+// bytes are compared directly, since `git status` would run filters that the repository
+// names. Line endings, which core.autocrlf may have changed, do not count.
 func (r *Repo) Dirty(ctx context.Context, path string) (bool, error) {
 	b, err := r.Batch(ctx)
 	if err != nil {
 		return false, err
 	}
-	defer func() { _ = b.Close() }() // what was read is whole, or has failed
+	defer func() { _ = b.Close() }() // what was read is complete whatever it returns
 	committed, err := b.Read("HEAD:" + path)
 	if errors.Is(err, ErrMissing) {
 		return true, nil
@@ -157,4 +158,5 @@ func (r *Repo) Dirty(ctx context.Context, path string) (bool, error) {
 	return !bytes.Equal(unixLines(disk), unixLines(committed.Data)), nil
 }
 
+// unixLines returns text with LF in place of CRLF.
 func unixLines(text []byte) []byte { return bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n")) }

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// hardening switches off, before any subcommand, what a repository's
+// hardening are options before the subcommand that switch off what a repository's
 // configuration could make git run.
 var hardening = []string{
 	"--no-pager",
@@ -23,8 +23,8 @@ var hardening = []string{
 	"-c", "credential.helper=",
 }
 
-// DiffFlags belong to every call that compares trees: no external diff, no
-// text converter, and nothing of the user's settings that changes the output.
+// DiffFlags returns the flags that every command that compares trees needs: no external
+// diff, no text converter, and no effect of the user's settings on the output.
 func DiffFlags() []string {
 	return []string{
 		"--no-ext-diff", "--no-textconv", "--no-renames", "--no-abbrev", "--no-color",
@@ -32,13 +32,13 @@ func DiffFlags() []string {
 	}
 }
 
-// keptVariables are the GIT_ variables that only the user's own installation
-// depends on; all others would aim git at another repository, configuration or
-// program, and are dropped.
+// keptVariables are the GIT_ variables that are passed on, since they only concern the
+// user's installation of git. Others could point git to another repository,
+// configuration or program.
 var keptVariables = []string{"GIT_EXEC_PATH", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM"}
 
-// environment returns the variables for git: environ without what could
-// redirect it.
+// environment returns the environment for git: environ without variables that could
+// redirect it. git does not look for repositories in ceiling or above.
 func environment(environ []string, ceiling string) []string {
 	var env []string
 	for _, kv := range environ {
@@ -55,27 +55,27 @@ func environment(environ []string, ceiling string) []string {
 		"GIT_OPTIONAL_LOCKS=0",
 		"GIT_TERMINAL_PROMPT=0",
 		"GIT_NO_LAZY_FETCH=1",
-		// Before GIT_NO_LAZY_FETCH existed (git 2.44), a partial clone would
-		// fetch what it lacks through a transport that its configuration names.
-		// A list with no protocol in it allows none.
+		// Before git 2.44, which added GIT_NO_LAZY_FETCH, a partial clone fetches
+		// what it lacks through a transport that its configuration names. This is a
+		// list of allowed protocols, and there is none of that name.
 		"GIT_ALLOW_PROTOCOL=none",
 		"GIT_PROTOCOL_FROM_USER=0",
 		"GIT_CEILING_DIRECTORIES="+ceiling,
 	)
 }
 
-// command prepares git with args in the repository.
+// command returns git with the given arguments, to be run in the repository.
 func (r *Repo) command(ctx context.Context, args []string) *exec.Cmd {
 	full := append([]string{"-C", r.root, "--work-tree=" + r.root}, hardening...)
 	cmd := exec.CommandContext(ctx, r.bin, append(full, args...)...)
 	cmd.Env = r.env
-	// A grandchild that holds the pipe must not hold up the caller.
+	// Do not wait for a grandchild that has the pipe open.
 	cmd.WaitDelay = 2 * time.Second
 	return cmd
 }
 
-// Run runs a git subcommand and returns what it printed. args[0] is the
-// subcommand; a caller that compares trees adds [DiffFlags].
+// Run runs a git command and returns what it printed. args[0] is the subcommand. A
+// command that compares trees needs [DiffFlags] as well.
 func (r *Repo) Run(ctx context.Context, args ...string) ([]byte, error) {
 	cmd := r.command(ctx, args)
 	var stdout bytes.Buffer
@@ -87,9 +87,9 @@ func (r *Repo) Run(ctx context.Context, args ...string) ([]byte, error) {
 	return stdout.Bytes(), nil
 }
 
-// Stream starts a git subcommand and returns its output to be read while it
-// runs. Close ends the command if it still runs, and returns its error unless
-// the caller stopped reading early.
+// Stream is [Repo.Run] for output that is read while the command runs. Close returns the
+// error of the command. If the output was not read to its end, Close kills the command
+// and returns nil.
 func (r *Repo) Stream(ctx context.Context, args ...string) (io.ReadCloser, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	cmd := r.command(ctx, args)
@@ -108,8 +108,8 @@ func (r *Repo) Stream(ctx context.Context, args ...string) (io.ReadCloser, error
 	}}, nil
 }
 
-// failure explains why a command failed; a cancelled context wins over the
-// signal that it sent.
+// failure returns the error for a command that failed with err. If ctx has ended, that is
+// the reason, since it killed the command.
 func (r *Repo) failure(ctx context.Context, command, stderr string, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -120,13 +120,13 @@ func (r *Repo) failure(ctx context.Context, command, stderr string, err error) e
 	return classify(command, stderr, err)
 }
 
-// A stream is the output of a running command.
+// A stream is the output of a command that is running.
 type stream struct {
 	out    io.Reader
 	cmd    *exec.Cmd
 	cancel context.CancelFunc
-	fail   func(error) error
-	ended  bool // the output was read to its end
+	fail   func(error) error // see Repo.failure
+	ended  bool              // the output was read to its end
 }
 
 func (s *stream) Read(p []byte) (int, error) {
@@ -150,7 +150,7 @@ func (s *stream) Close() error {
 	return nil
 }
 
-// limited keeps the first max bytes written to it.
+// A limited is a writer that keeps the first max bytes and drops the rest.
 type limited struct {
 	buf bytes.Buffer
 	max int

@@ -1,13 +1,13 @@
-// Package version says which stoker this is.
+// Package version tells which version of stoker this program is.
 //
-// The answer comes from what the Go linker recorded (runtime/debug.BuildInfo):
-// the module version for `go install …@v1.2.3`, else the commit. A packager
-// who builds from a source archive, where neither is known, sets it with
+// It is taken from what the Go linker recorded (runtime/debug.BuildInfo): the
+// module version for `go install …@v1.2.3`, else the commit. In a source archive
+// neither is known, and whoever builds it sets the version with
 //
 //	-ldflags "-X github.com/stokerd/stoker/internal/version.override=v1.2.3"
 //
-// Client and daemon compare Build, not Number: two builds of one commit with
-// different local changes are different programs.
+// Client and daemon compare [Info.Build], not Number, since two builds of one commit
+// with different local changes are different programs.
 package version
 
 import (
@@ -19,7 +19,7 @@ import (
 // override is set at link time and never written to by the program.
 var override string
 
-// Info is what is known about a build of stoker.
+// An Info is what is known about a build of stoker.
 type Info struct {
 	// Number is the version ("v1.2.3"), or "devel" where none was given.
 	Number string
@@ -44,7 +44,7 @@ func Get() Info {
 	return from(build, override)
 }
 
-// from reads build; number, unless empty, beats the recorded version.
+// from returns the Info for a build. number, unless empty, overrides the recorded version.
 func from(build *debug.BuildInfo, number string) Info {
 	info := Info{Number: number, Go: build.GoVersion, Platform: runtime.GOOS + "/" + runtime.GOARCH}
 	for _, s := range build.Settings {
@@ -81,10 +81,10 @@ func (i Info) String() string {
 	return i.Number + " (" + strings.Join(notes, ", ") + ")"
 }
 
-// Build returns an identity for the handshake of client and daemon: equal for
-// programs that were built from the same, known source, and for no others.
-// hash is the digest of the executable, which is asked for only where the
-// source does not tell builds apart.
+// Build returns an identifier for the handshake of client and daemon, which is the same
+// for programs built from the same source and for no others. If the source is not known
+// exactly, it includes the digest of the executable, for which hash is called; the error
+// is that of hash.
 func (i Info) Build(hash func() (string, error)) (string, error) {
 	if i.Revision != "" && !i.Modified {
 		return i.Number + "+" + i.Revision, nil

@@ -32,7 +32,7 @@ func TestFrom(t *testing.T) {
 				t.Errorf("got %q, want %q", got, tt.text)
 			}
 			if got.Go != "go1.26.8" || got.Platform != runtime.GOOS+"/"+runtime.GOARCH {
-				t.Errorf("toolchain is lost: %+v", got)
+				t.Errorf("got %+v, want the toolchain's version and platform", got)
 			}
 		})
 	}
@@ -55,6 +55,6 @@ func TestBuild(t *testing.T) {
 	}
 	unreadable := errors.New("unreadable")
 	if _, err := (Info{Number: "devel"}).Build(func() (string, error) { return "", unreadable }); !errors.Is(err, unreadable) {
-		t.Errorf("the hash's error is lost: %v", err)
+		t.Errorf("Build: %v, want the error of hash", err)
 	}
 }
