@@ -9,12 +9,12 @@ type Check struct {
 	OK          bool              `json:"ok"`
 	Definitions []CheckDefinition `json:"definitions"`
 	Findings    []Finding         `json:"findings"`
-	// Problem is what keeps definitions from being found, which are not checked.
+	// Problem says why some definitions could not be found. Those are not checked.
 	Problem string `json:"problem,omitempty"`
-	Hint    string `json:"hint,omitempty"`
+	Hint    string `json:"hint,omitempty"` // what the user can do about Problem
 }
 
-// CheckDefinition holds a definition's sizes against its budget.
+// CheckDefinition compares the sizes of a definition with its budget.
 type CheckDefinition struct {
 	Name       string   `json:"name"`
 	Dockerfile string   `json:"dockerfile,omitempty"` // relative to the repository
@@ -26,7 +26,7 @@ type CheckDefinition struct {
 	Hint       string   `json:"hint,omitempty"`
 }
 
-// Budget is what a context may cost. Zero means no limit.
+// Budget limits the size of a context. Zero means no limit.
 type Budget struct {
 	Context int64 `json:"context,omitempty"` // bytes of the effective context
 	Sent    int64 `json:"sent,omitempty"`    // bytes of the sent set
@@ -40,15 +40,15 @@ type Finding struct {
 	Severity   string `json:"severity"` // error, warning or note
 	Definition string `json:"definition,omitempty"`
 	Path       string `json:"path"`                // relative to the repository, slash-separated
-	PathBytes  []byte `json:"pathBytes,omitempty"` // the name itself where it is not UTF-8
+	PathBytes  []byte `json:"pathBytes,omitempty"` // the exact path, if it is not UTF-8
 	Line       int    `json:"line,omitempty"`
 	Size       int64  `json:"size,omitempty"`
 	Message    string `json:"message"`
-	// Reaches says how far the file gets: final (ships in the image),
-	// intermediate (a stage that is thrown away), sent (to the builder, no
-	// step takes it) or context (only in the effective context).
+	// Reaches says how far the file gets: final (it is in the image), intermediate (in
+	// a stage that is not in the image), sent (to the builder, but no step takes it) or
+	// context (in the effective context, but not sent).
 	Reaches     string `json:"reaches"`
-	Step        string `json:"step,omitempty"` // the step that takes it, "[build 3/7] COPY . ."
-	StepLine    int    `json:"stepLine,omitempty"`
-	Fingerprint string `json:"fingerprint"` // stable across runs and line moves
+	Step        string `json:"step,omitempty"`     // the step that takes it: "[build 3/7] COPY . ."
+	StepLine    int    `json:"stepLine,omitempty"` // in the Dockerfile
+	Fingerprint string `json:"fingerprint"`        // the same in later runs, even if lines move
 }

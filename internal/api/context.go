@@ -5,20 +5,21 @@ const ContextSchema = "stoker.context/v1"
 
 // Context answers `stoker context ls`.
 type Context struct {
-	Schema     string `json:"schema"`
-	Definition string `json:"definition"`
-	Root       string `json:"root"` // the context directory
-	Dockerfile string `json:"dockerfile"`
-	IgnoreFile string `json:"ignoreFile,omitempty"`
-	Context    Size   `json:"context"`
-	Sent       Size   `json:"sent"`
-	// Unused is sent, and no step takes it; Shared is taken by several steps.
-	Unused Size          `json:"unused"`
-	Shared Size          `json:"shared"`
-	Steps  []ContextStep `json:"steps"`           // those that take local files, in the Dockerfile's order
-	Notes  []string      `json:"notes,omitempty"` // what the answer assumes
-	// Step is the step whose files were asked for. Listed is what the filters of
-	// the request leave; of that, Left is what a limit keeps out of Entries.
+	Schema     string        `json:"schema"`
+	Definition string        `json:"definition"`
+	Root       string        `json:"root"` // the context directory
+	Dockerfile string        `json:"dockerfile"`
+	IgnoreFile string        `json:"ignoreFile,omitempty"`
+	Context    Size          `json:"context"`
+	Sent       Size          `json:"sent"`
+	Unused     Size          `json:"unused"`          // sent, but taken by no step
+	Shared     Size          `json:"shared"`          // taken by several steps
+	Steps      []ContextStep `json:"steps"`           // those that take local files, in the Dockerfile's order
+	Notes      []string      `json:"notes,omitempty"` // what the answer assumes
+
+	// What follows is about the request's filters. Step is the step that it names,
+	// Listed what its filters select. Left is the part of that which is not in Entries
+	// because of the limit.
 	Step    string         `json:"step,omitempty"`
 	Listed  *Size          `json:"listed,omitempty"`
 	Left    *Size          `json:"left,omitempty"`
@@ -27,12 +28,12 @@ type Context struct {
 
 // ContextStep is a COPY, an ADD or a RUN with a bind mount, and what it takes.
 type ContextStep struct {
-	Name  string `json:"name"` // "[build 3/7] COPY . .", instruction unexpanded
+	Name  string `json:"name"` // "[build 3/7] COPY . .", with variables not expanded
 	Stage string `json:"stage,omitempty"`
-	Index int    `json:"index"`           // in its stage, FROM being 1
-	Lines [2]int `json:"lines"`           // in the Dockerfile, from and to
-	Takes Size   `json:"takes"`           // named contexts included
-	Mount bool   `json:"mount,omitempty"` // all it takes is mounted while it runs, and does not stay
+	Index int    `json:"index"`           // in its stage; FROM is 1
+	Lines [2]int `json:"lines"`           // first and last in the Dockerfile
+	Takes Size   `json:"takes"`           // from all contexts, named ones included
+	Mount bool   `json:"mount,omitempty"` // it only mounts files while it runs
 }
 
 // ContextStepsSchema names the shape of [ContextSteps].
@@ -45,7 +46,7 @@ type ContextSteps struct {
 	Dockerfile string        `json:"dockerfile"`
 	Context    Size          `json:"context"`
 	Sent       Size          `json:"sent"`
-	Unused     Size          `json:"unused"` // sent, and taken by no step
+	Unused     Size          `json:"unused"` // sent, but taken by no step
 	Shared     Size          `json:"shared"` // taken by several steps
 	Steps      []ContextStep `json:"steps"`  // those that take local files, in the Dockerfile's order
 	Notes      []string      `json:"notes,omitempty"`

@@ -1,23 +1,23 @@
 package api
 
-// Level is the version of the requests and answers of the daemon's socket
-// (not of the schemas): a client and a daemon of different levels do not talk.
+// Level is the version of the protocol on the daemon's socket, as opposed to that of
+// the schemas. A client and a daemon of different levels cannot talk to each other.
 const Level = 1
 
-// Host is the name that requests on the socket are addressed to.
+// Host is the host name in requests on the socket.
 const Host = "stoker.local"
 
-// Version says which stoker a process is.
+// Version is the version of a stoker process.
 type Version struct {
 	Version string `json:"version"` // "v1.2.3", or "devel"
-	Build   string `json:"build"`   // differs between any two builds that differ
+	Build   string `json:"build"`   // differs between any two programs that differ
 	PID     int    `json:"pid"`
 	Level   int    `json:"level"`
 }
 
-// AdHoc is the spelling of a definition on the command line, as docker build
-// takes it. It travels from client to daemon over the user's own socket only,
-// and is neither stored nor logged, since Args hold values.
+// AdHoc is a definition given on the command line, with the flags of docker build. It
+// is only sent from client to daemon over the user's own socket, and is neither stored
+// nor logged, since Args has values.
 type AdHoc struct {
 	Context       string            `json:"context"`              // absolute
 	Dockerfile    string            `json:"dockerfile,omitempty"` // absolute
@@ -26,15 +26,16 @@ type AdHoc struct {
 	Platforms     []string          `json:"platforms,omitempty"`
 	NamedContexts map[string]string `json:"namedContexts,omitempty"`
 	Network       string            `json:"network,omitempty"`
-	Hosts         map[string]string `json:"hosts,omitempty"`   // addresses by name, separated by commas
+	Hosts         map[string]string `json:"hosts,omitempty"`   // by name: addresses, separated by commas
 	ShmSize       int64             `json:"shmSize,omitempty"` // bytes
 	Ulimits       []string          `json:"ulimits,omitempty"` // NAME=SOFT:HARD, sorted
 	NoCache       bool              `json:"noCache,omitempty"`
 	NoCacheStages []string          `json:"noCacheStages,omitempty"`
-	Imports       []Import          `json:"imports,omitempty"` // caches of elsewhere
+	Imports       []Import          `json:"imports,omitempty"` // caches outside the builder
 }
 
-// Import is a cache outside of the builder: see context.Import.
+// Import is a cache outside the builder that builds take results from: see
+// buildctx.Import.
 type Import struct {
 	Type string `json:"type"`
 	Ref  string `json:"ref,omitempty"`
@@ -43,65 +44,64 @@ type Import struct {
 // UpRequest asks the daemon to watch a repository. It answers with a [Status]
 // once the first picture is ready.
 type UpRequest struct {
-	Dir   string `json:"dir"` // absolute; the repository around it is meant
-	Allow bool   `json:"allow,omitempty"`
-	Pulls bool   `json:"pulls,omitempty"`
+	Dir   string `json:"dir"`             // absolute; any folder in the repository
+	Allow bool   `json:"allow,omitempty"` // also do what an AllowRequest does
+	Pulls bool   `json:"pulls,omitempty"` // see AllowRequest
 }
 
-// DownRequest asks the daemon to stop watching a repository, or all of them;
-// with All the daemon ends.
+// DownRequest asks the daemon to stop watching the repository around Dir, or with All
+// to stop watching all of them and end.
 type DownRequest struct {
 	Dir string `json:"dir,omitempty"`
 	All bool   `json:"all,omitempty"`
 }
 
-// AllowRequest gives or, with Revoke, takes back the consent to run a
-// repository's steps.
+// AllowRequest gives the consent to run a repository's steps, or withdraws it with
+// Revoke.
 type AllowRequest struct {
 	Dir    string `json:"dir"`
 	Pulls  bool   `json:"pulls,omitempty"` // also for commits that came from elsewhere
 	Revoke bool   `json:"revoke,omitempty"`
 }
 
-// Query names what a read command is about: definitions of a repository by
-// name (none: all of them), or one given ad hoc.
+// Query says which definitions a request is about.
 type Query struct {
-	Dir   string   `json:"dir"`
-	Names []string `json:"names,omitempty"`
-	AdHoc *AdHoc   `json:"adHoc,omitempty"`
+	Dir   string   `json:"dir"`             // absolute; any folder in the repository
+	Names []string `json:"names,omitempty"` // of definitions; empty for all of them
+	AdHoc *AdHoc   `json:"adHoc,omitempty"` // the only definition, if not nil
 }
 
 // The orders of [ContextRequest.Sort].
 const (
-	SortName = "name" // as BuildKit walks: directories with what is in them
+	SortName = "name" // in the order in which BuildKit walks: parents before children
 	SortSize = "size" // the largest first
 )
 
-// ContextRequest asks for a definition's effective context. Its filters say
-// which entries are listed; the sums stay those of the whole.
+// ContextRequest asks for a definition's effective context. Its filters select the
+// entries that are listed. The sums are those of the whole context all the same.
 type ContextRequest struct {
 	Query
 	Sent   bool   `json:"sent,omitempty"`   // only what is sent
-	Unused bool   `json:"unused,omitempty"` // only what is sent and no step takes
+	Unused bool   `json:"unused,omitempty"` // only what is sent and taken by no step
 	Shared bool   `json:"shared,omitempty"` // only what several steps take
 	Step   string `json:"step,omitempty"`   // only what this step takes: "3", "build 3", ":7", "COPY src"
 	Files  bool   `json:"files,omitempty"`  // no directories
-	Sort   string `json:"sort,omitempty"`   // "" for name
-	Limit  int    `json:"limit,omitempty"`  // at most so many; 0 for all
+	Sort   string `json:"sort,omitempty"`   // SortName or SortSize; "" for SortName
+	Limit  int    `json:"limit,omitempty"`  // number of entries at most; 0 for all
 }
 
-// CheckRequest asks for the findings and sizes against a budget.
+// CheckRequest asks for findings, and for sizes compared with a budget.
 type CheckRequest struct {
 	Query
-	Budget *Budget `json:"budget,omitempty"` // from flags; its fields that are not 0 beat the file's
+	Budget *Budget `json:"budget,omitempty"` // from flags; fields that are not 0 override stoker.yaml
 }
 
 // SuggestRequest asks for suggestions.
 type SuggestRequest struct {
 	Query
-	Changes bool `json:"changes,omitempty"` // also the texts that a change is made of
-	// Together makes each change upon those before it, until nothing is left that
-	// can be applied.
+	Changes bool `json:"changes,omitempty"` // include the texts of changed files
+	// Together asks for changes that are made one after the other, each to the result
+	// of those before it, until there is none left that can be applied.
 	Together bool     `json:"together,omitempty"`
 	Rules    []string `json:"rules,omitempty"` // only these; empty for all
 }
@@ -111,11 +111,11 @@ type PredictRequest struct {
 	Query
 }
 
-// WhyRequest asks what made the steps of a finished build run.
+// WhyRequest asks why the steps of a finished build ran.
 type WhyRequest struct {
-	Dir string `json:"dir"`
-	// Build is a build's ref, or the beginning of one, or the name of a definition,
-	// of which the last build is meant; "" for the last one of all.
+	Dir string `json:"dir"` // absolute; any folder in the repository
+	// Build is the ref of a build, or the beginning of one, or the name of a definition
+	// for its last build; "" for the last build of any.
 	Build   string `json:"build,omitempty"`
 	Step    string `json:"step,omitempty"`    // only this step: "3", "build 3", ":7", "COPY src"
 	Against string `json:"against,omitempty"` // ref of the build to compare with; "" for the nearest
@@ -124,36 +124,34 @@ type WhyRequest struct {
 // ReplayRequest asks for a replay of one definition.
 type ReplayRequest struct {
 	Query
-	Commits int         `json:"commits"`
-	With    *ReplayFile `json:"with,omitempty"` // nil replays today's Dockerfile
+	Commits int         `json:"commits"`        // how many to replay, the newest
+	With    *ReplayFile `json:"with,omitempty"` // nil for the Dockerfile as it is
 }
 
 // ReplayFile is a Dockerfile to replay in place of a definition's own.
 type ReplayFile struct {
-	Name string `json:"name"` // as it should be shown
+	Name string `json:"name"` // to be shown
 	Text []byte `json:"text"`
 }
 
-// StatsRequest asks what the cache did.
+// StatsRequest asks for hit rates and times.
 type StatsRequest struct {
-	Since      float64 `json:"since"`                // window in seconds, up to now
+	Since      float64 `json:"since"`                // length in seconds of the window, which ends now
 	Dir        string  `json:"dir,omitempty"`        // "" for every repository
 	Definition string  `json:"definition,omitempty"` // "" for every definition
 }
 
-// WarmRequest asks for definitions to be warmed now. Typed by the user, it is
-// leave for this run, allowed or not.
+// WarmRequest asks to warm definitions now. It comes from a command that the user typed,
+// which is consent for this run, whether or not the repository is allowed.
 type WarmRequest struct {
 	Query
-	Level string `json:"level,omitempty"` // base, deps or all; "" for the configured one
-	// CacheFrom are caches elsewhere that are looked into, CacheTo those that are
-	// written.
+	Level     string  `json:"level,omitempty"` // base, deps or all; "" for the configured one
 	CacheFrom []Cache `json:"cacheFrom,omitempty"`
 	CacheTo   []Cache `json:"cacheTo,omitempty"`
 }
 
-// Cache is one that is kept outside of the builder, as `--cache-from` and `--cache-to`
-// spell it. Its attributes may hold credentials: they are never kept nor shown.
+// Cache is a cache outside the builder, as given to `--cache-from` or `--cache-to`. Its
+// attributes may be credentials, and must be neither stored nor shown.
 type Cache struct {
 	Type  string            `json:"type"`
 	Attrs map[string]string `json:"attrs,omitempty"`
@@ -162,19 +160,18 @@ type Cache struct {
 // WarmEvent is one line of progress of a warm.
 type WarmEvent struct {
 	Definition string `json:"definition"`
-	// State is one of plan (Message says what will run where), step, ready,
-	// failed, skipped.
+	// State is plan (Message says what will run where), step, ready, failed or skipped.
 	State   string  `json:"state"`
-	Step    string  `json:"step,omitempty"`    // "[build 3/7] COPY . .", instruction unexpanded
+	Step    string  `json:"step,omitempty"`    // "[build 3/7] COPY . .", with variables not expanded
 	Outcome string  `json:"outcome,omitempty"` // of the step: hit, executed, failed
 	Seconds float64 `json:"seconds,omitempty"`
 	Message string  `json:"message,omitempty"`
 	Hint    string  `json:"hint,omitempty"`
-	// Unread are how many of the caches elsewhere (CacheFrom) could not be read.
+	// Unread is how many of the caches in CacheFrom could not be read.
 	Unread int `json:"unread,omitempty"`
 }
 
-// Done answers a request that has nothing to say but that it was carried out.
+// Done answers a request that was carried out and has no other result.
 type Done struct {
 	Message string `json:"message,omitempty"` // for the user
 }

@@ -8,31 +8,31 @@ type ContextDiff struct {
 	Schema      string                  `json:"schema"`
 	From        DiffSide                `json:"from"`
 	To          DiffSide                `json:"to"`
-	Notes       []string                `json:"notes,omitempty"` // what of a side is not known
+	Notes       []string                `json:"notes,omitempty"` // what is not known about a side
 	Definitions []ContextDiffDefinition `json:"definitions"`
 }
 
-// DiffSide is what is compared: a commit, or the work tree.
+// DiffSide is one side of the comparison: a commit or, if it is empty, the work tree.
 type DiffSide struct {
-	Ref    string `json:"ref,omitempty"`    // as it was asked for; absent for the work tree
-	Commit string `json:"commit,omitempty"` // full id; absent for the work tree
+	Ref    string `json:"ref,omitempty"`    // as in the request
+	Commit string `json:"commit,omitempty"` // full id
 }
 
-// ContextDiffDefinition is how one definition's build context differs. Sizes and
-// changes leave out what git does not track: that is in Untracked.
+// ContextDiffDefinition says how the build context of one definition differs. Files that
+// git does not track are in Untracked, and do not count in sizes and changes.
 type ContextDiffDefinition struct {
 	Name      string             `json:"name"`
 	Context   SizeChange         `json:"context"`
 	Sent      SizeChange         `json:"sent"`
 	Changes   []DiffEntry        `json:"changes"`
-	Untracked []DiffFolder       `json:"untracked"`       // of the work tree, the largest first
-	Named     []ContextDiffNamed `json:"named,omitempty"` // named contexts that are folders and that the build asks for
+	Untracked []DiffFolder       `json:"untracked"`       // in the work tree, the largest first
+	Named     []ContextDiffNamed `json:"named,omitempty"` // named contexts that are folders and that the build uses
 	Problem   string             `json:"problem,omitempty"`
 	Hint      string             `json:"hint,omitempty"`
 }
 
-// ContextDiffNamed is how a named context differs, as a build context does. On
-// a side whose Dockerfile does not ask for it, nothing is in it.
+// ContextDiffNamed says how a named context differs, as [ContextDiffDefinition] does for
+// the build context. On a side whose Dockerfile does not use it, it is empty.
 type ContextDiffNamed struct {
 	Name      string       `json:"name"`
 	Context   SizeChange   `json:"context"`
@@ -52,11 +52,11 @@ type SizeChange struct {
 type DiffEntry struct {
 	Path      string `json:"path"` // relative to the context, slash-separated
 	PathBytes []byte `json:"pathBytes,omitempty"`
-	// Change is added, removed, type, content, mode or sent (only whether it is
-	// sent differs). Ignore says that only the ignore file added or removed it.
+	// Change is added, removed, type, content, mode, or sent if the only difference is
+	// whether the file is sent.
 	Change string    `json:"change"`
-	Ignore bool      `json:"ignore,omitempty"`
-	From   *DiffFile `json:"from,omitempty"` // absent where it is not in the context
+	Ignore bool      `json:"ignore,omitempty"` // added or removed only because the ignore files differ
+	From   *DiffFile `json:"from,omitempty"`   // absent if it is not in the context on that side
 	To     *DiffFile `json:"to,omitempty"`
 }
 
@@ -66,8 +66,8 @@ type DiffFile struct {
 	Sent bool  `json:"sent"`
 }
 
-// DiffFolder is a file that git does not track, or a folder ("node_modules/")
-// with nothing in it that git does.
+// DiffFolder is a file that git does not track, or a folder ("node_modules/") in which it
+// tracks nothing.
 type DiffFolder struct {
 	Path      string `json:"path"`
 	PathBytes []byte `json:"pathBytes,omitempty"`

@@ -8,19 +8,19 @@ type Code string
 
 // The kinds of errors.
 const (
-	BadInput    Code = "bad-input"   // usage, a file that does not parse: the user can mend it
+	BadInput    Code = "bad-input"   // wrong usage, or a file that does not parse
 	NotFound    Code = "not-found"   // no such repository, definition or build
 	NotAllowed  Code = "not-allowed" // the repository's owner has not consented
 	Failed      Code = "failed"      // the check or the build failed
-	NoBuilder   Code = "no-builder"
-	NoDaemon    Code = "no-daemon" // none runs, or it could not be reached or started
-	Unsupported Code = "unsupported"
-	Forbidden   Code = "forbidden" // the request did not come from stoker
-	Internal    Code = "internal"  // a defect in stoker
+	NoBuilder   Code = "no-builder"  // none was found, or it could not be reached
+	NoDaemon    Code = "no-daemon"   // none runs, or it could not be reached or started
+	Unsupported Code = "unsupported" // the builder or this system cannot do it
+	Forbidden   Code = "forbidden"   // the request did not come from stoker
+	Internal    Code = "internal"    // a defect in stoker
 )
 
-// Meaning returns the HTTP status and the exit status that stand for a code.
-// This is the only table of the two.
+// Meaning returns the HTTP status and the exit status for a code. No other code maps
+// errors to either.
 func (c Code) Meaning() (httpStatus, exitStatus int) {
 	switch c {
 	case BadInput:
@@ -44,19 +44,19 @@ func (c Code) Meaning() (httpStatus, exitStatus int) {
 	}
 }
 
-// Error is what went wrong, as it travels over the socket and reaches the
-// user. It implements error; find it with errors.As.
+// Error is an error as it is sent over the socket and shown to the user. It implements
+// error; find it with errors.As.
 type Error struct {
-	Message string `json:"error"`          // file and line first where it concerns a file
-	Hint    string `json:"hint,omitempty"` // the mend
+	Message string `json:"error"`          // begins with file and line if it is about a file
+	Hint    string `json:"hint,omitempty"` // what the user can do about it
 	Code    Code   `json:"code"`
 }
 
 // Error returns the message without the hint.
 func (e *Error) Error() string { return e.Message }
 
-// Frame is one line of a streamed answer. The last one has Done or Error set;
-// a stream that ends without was cut off.
+// Frame is one line of a streamed answer. The last one has Done or Error set. A stream
+// without such a frame at its end is incomplete.
 type Frame[T any] struct {
 	Event *T     `json:"event,omitempty"`
 	Error *Error `json:"error,omitempty"`

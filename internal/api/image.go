@@ -5,25 +5,23 @@ import "time"
 // ImageSchema names the shape of [Image].
 const ImageSchema = "stoker.image/v1"
 
-// Image answers `stoker image`: what an image holds, and what of it is waste.
+// Image answers `stoker image`: what is in an image, and how much of it is waste.
 type Image struct {
 	Schema    string     `json:"schema"`
-	Name      string     `json:"name"` // as it was asked for
+	Name      string     `json:"name"` // as in the request
 	From      string     `json:"from"` // where it was found
 	Digest    string     `json:"digest,omitempty"`
 	ID        string     `json:"id"` // digest of its configuration
 	Platform  string     `json:"platform"`
-	Platforms []string   `json:"platforms"` // all that its index has
+	Platforms []string   `json:"platforms"` // all in its index
 	Created   *time.Time `json:"created,omitempty"`
-	System    string     `json:"system,omitempty"`
-	// Stored are the layers as they are kept and moved, Unpacked all their
-	// files, Visible and Files what a container sees, Hidden what none sees.
-	Stored   int64 `json:"stored"`
-	Unpacked int64 `json:"unpacked"`
-	Visible  int64 `json:"visible"`
-	Files    int   `json:"files"`
-	Hidden   int64 `json:"hidden"`
-	// Efficiency, WastedBytes and UserWastedPercent are dive's.
+	System    string     `json:"system,omitempty"` // the distribution, as its os-release names it
+	Stored    int64      `json:"stored"`           // bytes of the layers as they are stored and transferred
+	Unpacked  int64      `json:"unpacked"`         // bytes of all files in the layers
+	Visible   int64      `json:"visible"`          // bytes of the files that a container sees
+	Files     int        `json:"files"`            // number of those
+	Hidden    int64      `json:"hidden"`           // bytes of files that no container sees
+	// Efficiency, WastedBytes and UserWastedPercent are computed as dive does.
 	Efficiency        float64         `json:"efficiency"`
 	WastedBytes       int64           `json:"wastedBytes"`
 	UserWastedPercent float64         `json:"userWastedPercent"`
@@ -42,14 +40,13 @@ type Image struct {
 	Notes             []string        `json:"notes,omitempty"`
 }
 
-// ImageBase is the image that it was made from, as far as that can be told.
+// ImageBase is the image on which an image is based, as far as that is known.
 type ImageBase struct {
-	Name   string `json:"name,omitempty"`
-	Digest string `json:"digest,omitempty"`
-	Layers int    `json:"layers"`        // how many of the first layers are its; 0 if that is not known
-	How    string `json:"how,omitempty"` // layers, annotations or history
-	// Different is set if the image given with --base is not the base.
-	Different bool `json:"different,omitempty"`
+	Name      string `json:"name,omitempty"`
+	Digest    string `json:"digest,omitempty"`
+	Layers    int    `json:"layers"`              // how many layers come from it, the first ones; 0 if unknown
+	How       string `json:"how,omitempty"`       // what tells: layers, annotations or history
+	Different bool   `json:"different,omitempty"` // the image given with --base is not the base
 }
 
 // ImageConfig is how containers of the image run.
@@ -77,11 +74,11 @@ type ImageLayer struct {
 	Stored      int64      `json:"stored"`
 	Unpacked    int64      `json:"unpacked"`
 	Files       int        `json:"files"`
-	Hidden      int64      `json:"hidden"` // of unpacked, what a later entry replaces or deletes
-	Hides       int64      `json:"hides"`  // what its own entries replace or delete
+	Hidden      int64      `json:"hidden"` // bytes of its files that later entries replace or delete
+	Hides       int64      `json:"hides"`  // bytes of files, here and in the layers below, that its entries replace or delete
 	Instruction string     `json:"instruction,omitempty"`
 	Created     *time.Time `json:"created,omitempty"`
-	Base        bool       `json:"base,omitempty"`
+	Base        bool       `json:"base,omitempty"` // it comes from the base image
 }
 
 // ImageFile is a file that a container sees.
@@ -95,15 +92,15 @@ type ImageFile struct {
 	Layer     int    `json:"layer"`
 }
 
-// ImageLoss is what one act of a layer hides.
+// ImageLoss is what one entry of a layer hides.
 type ImageLoss struct {
 	Path      string `json:"path"`
 	PathBytes []byte `json:"pathBytes,omitempty"`
 	Bytes     int64  `json:"bytes"`
 	Files     int    `json:"files"`
-	How       string `json:"how"` // overwritten, deleted, covered
-	By        int    `json:"by"`
-	Layers    []int  `json:"layers"`
+	How       string `json:"how"`    // overwritten, deleted, or covered by an opaque directory
+	By        int    `json:"by"`     // number of the layer with the entry
+	Layers    []int  `json:"layers"` // numbers of the layers with the hidden files
 }
 
 // ImageLeftover is what a package manager or a build left behind.
@@ -114,11 +111,11 @@ type ImageLeftover struct {
 	Bytes     int64  `json:"bytes"`
 	Files     int    `json:"files"`
 	Layers    []int  `json:"layers"`
-	Base      bool   `json:"base,omitempty"` // all of it is the base image's
+	Base      bool   `json:"base,omitempty"` // all of it comes from the base image
 	Advice    string `json:"advice"`
 }
 
-// ImageSecret is a secret; its value is nowhere in it.
+// ImageSecret is a secret that was found, without its value.
 type ImageSecret struct {
 	Rule      string `json:"rule"`
 	Where     string `json:"where"` // file, env, history, config
@@ -126,14 +123,14 @@ type ImageSecret struct {
 	PathBytes []byte `json:"pathBytes,omitempty"`
 	Line      int    `json:"line,omitempty"`
 	Name      string `json:"name,omitempty"`   // of a variable or a label
-	Layer     int    `json:"layer,omitempty"`  // that it is in
-	GoneBy    int    `json:"goneBy,omitempty"` // the layer that hides it, in vain
+	Layer     int    `json:"layer,omitempty"`  // number of the layer that has it
+	GoneBy    int    `json:"goneBy,omitempty"` // number of the layer that hides it, which does not remove it
 	Severity  string `json:"severity"`
 	Message   string `json:"message"`
-	Base      bool   `json:"base,omitempty"`
+	Base      bool   `json:"base,omitempty"` // it comes from the base image
 }
 
-// ImageTree is what one layer holds.
+// ImageTree is the content of one layer.
 type ImageTree struct {
 	Layer   int             `json:"layer"`
 	Entries []ImageTreeNode `json:"entries"` // parents before children, the largest first
@@ -148,22 +145,22 @@ type ImageTreeNode struct {
 	Size      int64  `json:"size"`
 	Files     int    `json:"files"`
 	Hidden    int64  `json:"hidden"`
-	Left      int    `json:"left,omitempty"`
+	Left      int    `json:"left,omitempty"` // number of its entries that are not listed because of the limit
 }
 
-// ImageGates is what came of the limits that were given.
+// ImageGates says whether the image meets the limits that were given.
 type ImageGates struct {
 	OK    bool        `json:"ok"`
-	File  string      `json:"file,omitempty"` // that dive's limits were read from
+	File  string      `json:"file,omitempty"` // with dive's limits, if one was read
 	Rules []ImageRule `json:"rules"`
 }
 
-// ImageSignature is whether the image is signed by whom it was asked to be.
+// ImageSignature says whether the image is signed as the request demands.
 type ImageSignature struct {
 	OK      bool   `json:"ok"`
-	By      string `json:"by"`                // a key, or who signed without one
-	Issuer  string `json:"issuer,omitempty"`  // of the certificate, where there is no key
-	Problem string `json:"problem,omitempty"` // what cosign says where it is not
+	By      string `json:"by"`                // the key or, with Issuer, the identity
+	Issuer  string `json:"issuer,omitempty"`  // of the certificate of the identity
+	Problem string `json:"problem,omitempty"` // cosign's message, if not OK
 }
 
 // ImageRule is one limit.
@@ -183,12 +180,12 @@ type ImageDiff struct {
 	Schema  string              `json:"schema"`
 	A       ImageSide           `json:"a"`
 	B       ImageSide           `json:"b"`
-	Shared  Size                `json:"shared"` // layers of equal content: how many, and their unpacked size
+	Shared  Size                `json:"shared"` // layers with equal content: their number, and unpacked size
 	Added   Size                `json:"added"`
 	Removed Size                `json:"removed"`
-	Changed Size                `json:"changed"` // bytes: how much larger they got
-	Files   []ImageFileChange   `json:"files"`   // the largest first
-	Left    int                 `json:"left,omitempty"`
+	Changed Size                `json:"changed"`        // its bytes are how much larger the files became
+	Files   []ImageFileChange   `json:"files"`          // the largest first
+	Left    int                 `json:"left,omitempty"` // number of files that are not listed because of the limit
 	Config  []ImageConfigChange `json:"config"`
 }
 
@@ -212,14 +209,14 @@ type ImageFileChange struct {
 	Change    string   `json:"change"`         // added, removed, changed
 	What      []string `json:"what,omitempty"` // type, content, mode, owner
 	Type      string   `json:"type"`
-	A         int64    `json:"a"` // sizes
-	B         int64    `json:"b"`
+	A         int64    `json:"a"` // size in image A
+	B         int64    `json:"b"` // size in image B
 }
 
 // ImageConfigChange is a field of the configuration that differs.
 type ImageConfigChange struct {
 	Field string `json:"field"`
 	Name  string `json:"name,omitempty"`
-	A     string `json:"a,omitempty"` // of env "set", and never the value
-	B     string `json:"b,omitempty"` // of env "set", or "changed"
+	A     string `json:"a,omitempty"` // for the field env "set" in place of the value
+	B     string `json:"b,omitempty"` // for the field env "set" or "changed"
 }

@@ -3,7 +3,7 @@ package api
 // InitSchema names the shape of [Init].
 const InitSchema = "stoker.init/v1"
 
-// Init answers `stoker init`: what was found, and the files that it led to.
+// Init answers `stoker init`: the apps that were found, and the files for them.
 type Init struct {
 	Schema string    `json:"schema"`
 	DryRun bool      `json:"dryRun"`
@@ -12,26 +12,25 @@ type Init struct {
 
 // InitApp is an app with its files. All paths are relative to the repository.
 type InitApp struct {
-	Name      string `json:"name"`
-	Dir       string `json:"dir"`     // "." is the root
-	Context   string `json:"context"` // the build context
-	Language  string `json:"language"`
-	Version   string `json:"version"` // of the language
-	Tool      string `json:"tool"`    // the package manager
-	Framework string `json:"framework,omitempty"`
-	Base      string `json:"base"` // slim, alpine, distroless or scratch
-	Entry     string `json:"entry"`
-	Port      int    `json:"port,omitempty"`
-	// Health is the path that the health check asks for.
-	Health   string         `json:"health,omitempty"`
-	Evidence []InitEvidence `json:"evidence"`
-	Files    []InitFile     `json:"files"`
-	Hints    []string       `json:"hints,omitempty"`
+	Name      string         `json:"name"`
+	Dir       string         `json:"dir"`     // "." is the root
+	Context   string         `json:"context"` // the build context
+	Language  string         `json:"language"`
+	Version   string         `json:"version"` // of the language
+	Tool      string         `json:"tool"`    // the package manager
+	Framework string         `json:"framework,omitempty"`
+	Base      string         `json:"base"` // slim, alpine, distroless or scratch
+	Entry     string         `json:"entry"`
+	Port      int            `json:"port,omitempty"`
+	Health    string         `json:"health,omitempty"` // path of the health check
+	Evidence  []InitEvidence `json:"evidence"`
+	Files     []InitFile     `json:"files"`
+	Hints     []string       `json:"hints,omitempty"`
 }
 
-// InitEvidence is what a conclusion was drawn from.
+// InitEvidence is what one conclusion is based on.
 type InitEvidence struct {
-	Path string `json:"path,omitempty"` // none for what was found nowhere
+	Path string `json:"path,omitempty"` // the file that says it; absent if none does
 	Says string `json:"says"`
 }
 

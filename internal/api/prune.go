@@ -5,18 +5,16 @@ import "time"
 // PruneSchema names the shape of [Prune].
 const PruneSchema = "stoker.prune/v1"
 
-// PruneRequest asks what the builder keeps and what of it may go, or has some of
-// it removed.
+// PruneRequest asks what the builder keeps and which of it can be removed, or removes
+// it. Only a record that meets all of the conditions below is selected.
 type PruneRequest struct {
-	Query // with names: only what these definitions made goes
-	// Older is for how many seconds nobody has used what goes; 0 for any time.
-	Older float64 `json:"older,omitempty"`
-	// Keep is how many bytes may stay: no more goes than has to. 0 for no bound.
-	Keep int64 `json:"keep,omitempty"`
-	// All lets go what no observed build explains, too.
-	All bool `json:"all,omitempty"`
-	// Remove are the ids of records to remove, of those that an answer to the same
-	// request has named. What is needed or in use by now stays.
+	Query         // if it has names, only records that these definitions made
+	Older float64 `json:"older,omitempty"` // only records not used for so many seconds
+	Keep  int64   `json:"keep,omitempty"`  // only as many as needed to keep at most so many bytes; 0 for no such limit
+	All   bool    `json:"all,omitempty"`   // also records that no observed build explains
+	// Remove are the ids of the records to remove. They must be among those that the
+	// answer to the same request without Remove has. A record that has become needed or
+	// in use since is not removed.
 	Remove []string `json:"remove,omitempty"`
 }
 
@@ -24,24 +22,24 @@ type PruneRequest struct {
 type Prune struct {
 	Schema  string        `json:"schema"`
 	Builder string        `json:"builder"`
-	Held    PruneSum      `json:"held"`   // all that the builder keeps
-	Needed  PruneSum      `json:"needed"` // by the next builds of what is watched, with what that builds on
+	Held    PruneSum      `json:"held"`   // everything that the builder keeps
+	Needed  PruneSum      `json:"needed"` // what the next builds of watched definitions need
 	Others  []PruneKind   `json:"others"` // what no observed build explains
-	Remove  PruneSum      `json:"remove"` // what goes by what was asked for
-	Shared  PruneSum      `json:"shared"` // what images have, too: it stays while they do
+	Remove  PruneSum      `json:"remove"` // what the request selects
+	Shared  PruneSum      `json:"shared"` // what images have as well: it is kept as long as they are
 	Records []PruneRecord `json:"records"`
-	// Removed is what went: only after a removal, whose answer is about what is
-	// left.
+	// Removed is what was removed. It is present only if the request has Remove; the
+	// other fields are about what is left then.
 	Removed *PruneSum `json:"removed,omitempty"`
 }
 
-// PruneSum is a number of records, and what they take.
+// PruneSum is a number of records and their size.
 type PruneSum struct {
 	Records int   `json:"records"`
 	Bytes   int64 `json:"bytes"`
 }
 
-// PruneKind is how much there is of one kind.
+// PruneKind is the number and size of the records of one kind.
 type PruneKind struct {
 	Kind    string `json:"kind"`
 	Records int    `json:"records"`
@@ -53,17 +51,15 @@ type PruneRecord struct {
 	ID string `json:"id"` // BuildKit's
 	// Kind is step, cache-mount, image, local-files, git, download or internal.
 	Kind     string    `json:"kind"`
-	Bytes    int64     `json:"bytes"`    // without what it builds on
-	LastUsed time.Time `json:"lastUsed"` // by a build; when it was made if none has used it
+	Bytes    int64     `json:"bytes"`    // without the records that it builds on
+	LastUsed time.Time `json:"lastUsed"` // by a build; when it was made if no build used it
 	Uses     int       `json:"uses"`
-	// Owner is whose step made it; missing if no observed build explains it.
-	Owner *PruneOwner `json:"owner,omitempty"`
-	// Needed says that the next build of something that is watched may take it,
-	// InUse that a build does right now, Shared that an image has it too.
-	Needed bool `json:"needed,omitempty"`
-	InUse  bool `json:"inUse,omitempty"`
-	Shared bool `json:"shared,omitempty"`
-	Remove bool `json:"remove,omitempty"` // it goes by what was asked for
+	// Owner is the step that made it. It is absent if no observed build explains it.
+	Owner  *PruneOwner `json:"owner,omitempty"`
+	Needed bool        `json:"needed,omitempty"` // the next build of a watched definition may use it
+	InUse  bool        `json:"inUse,omitempty"`  // a build is using it
+	Shared bool        `json:"shared,omitempty"` // an image has it as well
+	Remove bool        `json:"remove,omitempty"` // the request selects it
 }
 
 // PruneOwner is the step that made a record.

@@ -5,7 +5,7 @@ import "time"
 // StatsSchema names the shape of [Stats].
 const StatsSchema = "stoker.stats/v1"
 
-// Stats answers `stoker stats`: what the cache did over a window of time.
+// Stats answers `stoker stats`: hit rates and times over a window of time.
 type Stats struct {
 	Schema      string            `json:"schema"`
 	Since       time.Time         `json:"since"`
@@ -18,14 +18,15 @@ type DefinitionStats struct {
 	Name       string `json:"name"`
 	Builds     int    `json:"builds"`
 	Failed     int    `json:"failed"`
-	// Interrupted are those of Builds that were given up before they ended, as by Ctrl-C.
+	// Interrupted is how many of Builds were cancelled, for example with Ctrl-C.
 	Interrupted int `json:"interrupted"`
-	// HitRate is steps reused over steps needed, 0..1; missing without builds.
+	// HitRate is the share of the needed steps that were reused, 0..1. It is absent
+	// without builds.
 	HitRate *float64 `json:"hitRate,omitempty"`
-	// SecondsSaved estimates what hits spared: the median of a step's own
-	// executions, for each time it was reused.
+	// SecondsSaved estimates the time that hits saved: for each step, the median of its
+	// executions times the number of its hits.
 	SecondsSaved float64 `json:"secondsSaved"`
-	// SecondsLost is what steps that ran took.
+	// SecondsLost is the time that the executed steps took.
 	SecondsLost float64     `json:"secondsLost"`
 	MeanSeconds float64     `json:"meanSeconds"` // wall time per build
 	Steps       []StepStats `json:"steps"`
@@ -42,24 +43,24 @@ type StepStats struct {
 	SecondsLost   float64 `json:"secondsLost"`
 }
 
-// Breaker is a step that was the first to miss.
+// Breaker is a step that was the first to miss in some builds.
 type Breaker struct {
 	Name        string  `json:"name"`
-	Times       int     `json:"times"`
-	SecondsLost float64 `json:"secondsLost"` // of the step and what ran because of it
-	// Costliest is the step, of it and those that ran because of it, that took most.
+	Times       int     `json:"times"`       // number of those builds
+	SecondsLost float64 `json:"secondsLost"` // by the step and those that ran because of it
+	// Costliest is the one of these steps that took the most time.
 	Costliest string `json:"costliest,omitempty"`
-	// Causes are what broke it, as far as they are known, the costliest first.
+	// Causes are the known reasons, the costliest first.
 	Causes []BreakerCause `json:"causes,omitempty"`
 }
 
-// BreakerCause is what was behind a breaker.
+// BreakerCause is a reason why a breaker missed.
 type BreakerCause struct {
 	Kind      string `json:"kind"` // as in [WhyCause]
 	Path      string `json:"path,omitempty"`
 	PathBytes []byte `json:"pathBytes,omitempty"`
 	Name      string `json:"name,omitempty"` // of a variable
 	Times     int    `json:"times"`
-	// SecondsLost are of the builds in which it broke the step, alone or with others.
+	// SecondsLost is over the builds in which this was a reason, alone or with others.
 	SecondsLost float64 `json:"secondsLost"`
 }

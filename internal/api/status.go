@@ -5,11 +5,11 @@ import "time"
 // StatusSchema names the shape of [Status].
 const StatusSchema = "stoker.status/v1"
 
-// Status answers `stoker status`: everything a first look needs, held ready
-// by the daemon so that answering copies bytes.
+// Status answers `stoker status`: an overview of everything. The daemon keeps it ready
+// as JSON.
 type Status struct {
 	Schema       string       `json:"schema"`
-	Daemon       *Daemon      `json:"daemon,omitempty"` // absent when computed on the spot
+	Daemon       *Daemon      `json:"daemon,omitempty"` // absent if the answer was computed without a daemon
 	Builder      Builder      `json:"builder"`
 	Repositories []Repository `json:"repositories"`
 }
@@ -28,16 +28,13 @@ type Builder struct {
 	Kind    string `json:"kind,omitempty"` // docker, docker-container, remote, buildkit
 	Address string `json:"address,omitempty"`
 	Version string `json:"version,omitempty"`
-	// Connected is false while no builder answers; Problem then says in one
-	// line what was tried, and Hint how to mend it.
+	// Connected is false while no builder answers. Problem then says in one line what
+	// was tried, and Hint what the user can do about it.
 	Connected bool   `json:"connected"`
 	Problem   string `json:"problem,omitempty"`
 	Hint      string `json:"hint,omitempty"`
-	// Note says in one line what a builder that answers cannot do.
-	Note string `json:"note,omitempty"`
-	// Unread are builds of its history that are still to be read, as after the
-	// daemon's start.
-	Unread int `json:"unread,omitempty"`
+	Note      string `json:"note,omitempty"`   // in one line, what a connected builder cannot do
+	Unread    int    `json:"unread,omitempty"` // number of builds in its history that are still to be read
 }
 
 // Repository is one watched repository.
@@ -45,33 +42,30 @@ type Repository struct {
 	Root     string  `json:"root"`
 	Branch   string  `json:"branch,omitempty"`
 	Commit   string  `json:"commit,omitempty"`
-	Files    int     `json:"files"`    // files in the picture
-	Sequence uint64  `json:"sequence"` // of the tree this answer is about
-	Pending  bool    `json:"pending"`  // events have arrived that this answer does not hold yet
-	Since    float64 `json:"since"`    // seconds it has been watched
-	Allowed  bool    `json:"allowed"`  // its owner let stoker run its steps (`stoker allow`)
-	// Watch says how changes are seen.
-	Watch Watch `json:"watch"`
-	// Problem is set while the repository itself cannot be served (its folder
-	// is gone, its stoker.yaml does not parse); Hint names the mend.
-	Problem string `json:"problem,omitempty"`
-	Hint    string `json:"hint,omitempty"`
-	// Notes say what of the repository's files was left out, or waits for consent.
-	Notes       []string     `json:"notes,omitempty"`
+	Files    int     `json:"files"`    // number of files in its directories, as far as they were read
+	Sequence uint64  `json:"sequence"` // of the tree that this answer is about
+	Pending  bool    `json:"pending"`  // events have arrived that are not in this answer yet
+	Since    float64 `json:"since"`    // seconds that it has been watched
+	Allowed  bool    `json:"allowed"`  // its owner has consented to running its steps (`stoker allow`)
+	Watch    Watch   `json:"watch"`
+	// Problem is set if the repository cannot be served at all, because its folder is
+	// gone or its stoker.yaml does not parse. Hint says what the user can do about it.
+	Problem     string       `json:"problem,omitempty"`
+	Hint        string       `json:"hint,omitempty"`
+	Notes       []string     `json:"notes,omitempty"` // which of its files were ignored, or wait for consent
 	Definitions []Definition `json:"definitions"`
 	Findings    []Finding    `json:"findings"`
-	// Suggestions counts what `stoker suggest` would list.
-	Suggestions int `json:"suggestions"`
+	Suggestions int          `json:"suggestions"` // number of suggestions that `stoker suggest` would list
 }
 
-// Watch says how a repository's changes are seen.
+// Watch says how changes in a repository are noticed.
 type Watch struct {
-	Directories int    `json:"directories"`       // directories with a kernel watch
-	Polled      int    `json:"polled"`            // directories polled for want of watches
-	Problem     string `json:"problem,omitempty"` // why, and which setting to raise
+	Directories int    `json:"directories"`       // number of directories with a kernel watch
+	Polled      int    `json:"polled"`            // number of directories that are polled instead
+	Problem     string `json:"problem,omitempty"` // why they are, and which setting to raise
 }
 
-// Definition is one thing that the repository builds.
+// Definition is one thing that a repository builds.
 type Definition struct {
 	Name       string   `json:"name"`
 	Origin     string   `json:"origin,omitempty"` // the file that defines it, relative to the repository, or "observed build"
@@ -83,13 +77,14 @@ type Definition struct {
 	Args       []string `json:"args,omitempty"` // names only
 	Context    Size     `json:"context"`
 	Sent       Size     `json:"sent"`
-	Steps      int      `json:"steps"` // steps that BuildKit can execute
-	// Problem is set while this definition cannot be computed; Hint names the mend.
+	Steps      int      `json:"steps"` // number of steps that BuildKit can execute
+	// Problem is set if this definition cannot be computed. Hint says what the user can
+	// do about it.
 	Problem string   `json:"problem,omitempty"`
 	Hint    string   `json:"hint,omitempty"`
 	Notes   []string `json:"notes,omitempty"` // what the numbers assume
-	// Builds, HitRate and History cover the last seven days; HitRate is
-	// missing when there were none.
+	// Builds, HitRate and History are about the last seven days. HitRate is absent
+	// without builds.
 	Builds  int       `json:"builds"`
 	HitRate *float64  `json:"hitRate,omitempty"` // 0..1
 	History []float64 `json:"history,omitempty"` // hit rate of the newest builds, oldest first
@@ -103,24 +98,24 @@ type Size struct {
 	Bytes int64 `json:"bytes"`
 }
 
-// Build is one finished build in short.
+// Build is a short form of a finished build.
 type Build struct {
 	Ref         string    `json:"ref"`
 	Status      string    `json:"status"`
-	Interrupted bool      `json:"interrupted,omitempty"` // it was given up before it ended
+	Interrupted bool      `json:"interrupted,omitempty"` // it was cancelled
 	Completed   time.Time `json:"completed"`
 	Seconds     float64   `json:"seconds"`
 	Hits        int       `json:"hits"`
 	Steps       int       `json:"steps"`
-	// SelfReport says what the builder asked the client for that stoker had not worked
-	// out: a defect of stoker's, unless the build was of another folder.
+	// SelfReport says where the builder asked the client for something else than stoker
+	// had computed. That is a defect in stoker, unless the build was of another folder.
 	SelfReport []string `json:"selfReport,omitempty"`
 }
 
-// Warmth says how warm a definition's cache is kept.
+// Warmth says whether a definition's cache is warm.
 type Warmth struct {
-	// State is one of off, waiting (for consent, a builder or quiet),
-	// warming, ready, failed.
+	// State is off, waiting (for consent, for a builder, or for changes to stop),
+	// warming, ready or failed.
 	State  string    `json:"state"`
 	Level  string    `json:"level,omitempty"`  // base, deps or all
 	Reason string    `json:"reason,omitempty"` // why it is not ready

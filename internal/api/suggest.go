@@ -9,8 +9,8 @@ type Suggest struct {
 	Definitions []SuggestDefinition `json:"definitions"`
 	// Note says why there is no history, or less than there could be.
 	Note string `json:"note,omitempty"`
-	// Changes are what suggestions that were made upon each other make of each
-	// file, where that was asked for. They are not printed.
+	// Changes are the changes to files that all suggestions make together, if the
+	// request has Together. They are not printed.
 	Changes []FileChange `json:"changes,omitempty"`
 }
 
@@ -18,10 +18,9 @@ type Suggest struct {
 type SuggestDefinition struct {
 	Name        string       `json:"name"`
 	Suggestions []Suggestion `json:"suggestions"`
-	// Withdrawn are suggestions with which the image would be another one, as
-	// verification found.
+	// Withdrawn are suggestions that would change the image, as verification found.
 	Withdrawn []Suggestion `json:"withdrawn,omitempty"`
-	// Content says, where there is nothing to suggest, why that is so.
+	// Content says why there is nothing to suggest, if there is not.
 	Content string `json:"content,omitempty"`
 	Problem string `json:"problem,omitempty"`
 	Hint    string `json:"hint,omitempty"`
@@ -32,35 +31,30 @@ type Suggestion struct {
 	Rule     string `json:"rule"`
 	Title    string `json:"title"`
 	File     string `json:"file"`  // relative to the repository; the Dockerfile or its ignore file
-	Lines    [2]int `json:"lines"` // first and last line concerned
+	Lines    [2]int `json:"lines"` // first and last line that it is about
 	Evidence string `json:"evidence"`
-	// Obstacle says, for advice, why it is not applied.
+	// Obstacle says why advice is not applied.
 	Obstacle string `json:"obstacle,omitempty"`
-	// SavesSeconds is per build, from this repository's history; of advice it is what
-	// the change would save.
-	SavesSeconds float64 `json:"savesSeconds"`
-	// SavesSecondsPerWeek is the same at this repository's rate of commits.
-	SavesSecondsPerWeek float64 `json:"savesSecondsPerWeek"`
-	// SavesBytes are those of BytesOf; 0 for none, or where that cannot be told.
-	SavesBytes int64 `json:"savesBytes"`
-	// BytesOf is image, or transfer: what a build sends to the builder.
-	BytesOf string      `json:"bytesOf,omitempty"`
-	HitRate BeforeAfter `json:"hitRate"`
-	// Costs says where seconds and bytes come from: observed or prior; empty where none are given.
-	Costs string `json:"costs"`
-	Proof string `json:"proof"` // verified, by-construction or advice
-	// Diff is unified, as `git apply` takes it; that of advice is only shown.
-	Diff string `json:"diff,omitempty"`
-	// URL is a page that explains the rule, for rules of BuildKit's own.
-	URL string `json:"url,omitempty"`
-	// Verification is what --verify found.
-	Verification *Verification `json:"verification,omitempty"`
-	// Changes are the files' whole texts, where they were asked for. They are not
-	// printed.
+	// SavesSeconds is per build, from a replay of this repository's history.
+	SavesSeconds        float64 `json:"savesSeconds"`
+	SavesSecondsPerWeek float64 `json:"savesSecondsPerWeek"` // at this repository's rate of commits
+	// SavesBytes is 0 if nothing is saved, or if that is unknown. BytesOf says of what
+	// they are: image, or transfer for what a build sends to the builder.
+	SavesBytes int64       `json:"savesBytes"`
+	BytesOf    string      `json:"bytesOf,omitempty"`
+	HitRate    BeforeAfter `json:"hitRate"`
+	Costs      string      `json:"costs"` // source of seconds and bytes: CostsObserved or CostsPrior; empty if there are none
+	Proof      string      `json:"proof"` // verified, by-construction or advice
+	// Diff is a unified diff for `git apply`. That of advice is only shown.
+	Diff         string        `json:"diff,omitempty"`
+	URL          string        `json:"url,omitempty"`          // explains the rule, if it is one of BuildKit's
+	Verification *Verification `json:"verification,omitempty"` // result of --verify
+	// Changes are the whole texts of the files, if the request has Changes. They are
+	// not printed.
 	Changes []FileChange `json:"changes,omitempty"`
 }
 
-// BeforeAfter is a hit rate, 0..1, of the file as it is and as proposed.
+// BeforeAfter is the hit rate, 0..1, of a file as it is and as proposed.
 type BeforeAfter struct {
 	Before float64 `json:"before"`
 	After  float64 `json:"after"`

@@ -20,18 +20,17 @@ type TreeNode struct {
 	Path      string `json:"path"` // relative to the context, slash-separated
 	PathBytes []byte `json:"pathBytes,omitempty"`
 	Type      string `json:"type"`  // as in a [ContextEntry]
-	Depth     int    `json:"depth"` // below the first entry, which has 0
+	Depth     int    `json:"depth"` // of the first entry it is 0
 	Context   Size   `json:"context"`
 	Sent      Size   `json:"sent"`
-	// Left counts what a limit keeps out of the entries directly in this folder.
-	Left int `json:"left,omitempty"`
+	Left      int    `json:"left,omitempty"` // number of entries directly in this folder that are not listed because of the limit
 }
 
 // ContextTreeRequest asks for the sizes of a definition's folders.
 type ContextTreeRequest struct {
 	Query
-	Path  string `json:"path,omitempty"`  // absolute, of a folder in the context; "" for the whole
-	Depth int    `json:"depth,omitempty"` // this deep at most; 0 for all
+	Path  string `json:"path,omitempty"`  // absolute path of a folder in the context; "" for all of it
+	Depth int    `json:"depth,omitempty"` // depth to which to list; 0 for all
 	Sent  bool   `json:"sent,omitempty"`  // only what is sent
-	Limit int    `json:"limit,omitempty"` // the so many largest; 0 for all
+	Limit int    `json:"limit,omitempty"` // number of entries at most, the largest; 0 for all
 }

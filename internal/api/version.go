@@ -3,7 +3,7 @@ package api
 // VersionSchema names the shape of [Program].
 const VersionSchema = "stoker.version/v1"
 
-// Program answers `stoker version`: which stoker the command is.
+// Program answers `stoker version`: the version of the command, and of the daemon.
 type Program struct {
 	Schema   string         `json:"schema"`
 	Version  string         `json:"version"` // "v1.2.3", or "devel"
@@ -13,10 +13,10 @@ type Program struct {
 	Go       string         `json:"go"`
 	Platform string         `json:"platform"`
 	Level    int            `json:"level"`            // of the daemon's socket
-	Daemon   *ProgramDaemon `json:"daemon,omitempty"` // absent if none answers
+	Daemon   *ProgramDaemon `json:"daemon,omitempty"` // absent if no daemon answers
 }
 
-// ProgramDaemon is the daemon that runs.
+// ProgramDaemon is the version of the daemon that runs.
 type ProgramDaemon struct {
 	Version string `json:"version"`
 	PID     int    `json:"pid"`
