@@ -9,9 +9,9 @@ import (
 	"strconv"
 )
 
-// config is buildkitd.toml. The snapshotter "auto" is overlayfs, and native where the directory's
-// filesystem cannot carry an overlay. networkMode host lets RUN reach package registries
-// without a network plugin; a build may ask for it as well.
+// config returns the content of buildkitd.toml. The snapshotter "auto" is overlayfs, or native if the
+// filesystem of dir cannot hold an overlay. With the network mode host, which a build may ask for,
+// too, RUN reaches package registries without a network plugin.
 func config(dir, registry string) string {
 	q := strconv.Quote
 	return fmt.Sprintf(`root = %s
@@ -43,7 +43,8 @@ insecure-entitlements = ["network.host"]
 `, q(filepath.Join(dir, "root")), q("unix://"+filepath.Join(dir, "buildkitd.sock")), q(registry))
 }
 
-// startBuildkitd starts buildkitd below dir and returns when it accepts connections.
+// startBuildkitd starts buildkitd below dir and returns when its workers answer. registry is the
+// host:port of the registry that it uses in place of the public ones.
 func startBuildkitd(ctx context.Context, bins, dir, registry string) (*server, error) {
 	conf := filepath.Join(dir, "buildkitd.toml")
 	if err := os.WriteFile(conf, []byte(config(dir, registry)), 0o600); err != nil {

@@ -2,21 +2,21 @@
 //
 // A Lab is one buildkitd, one registry on 127.0.0.1 that answers for docker.io and gcr.io, and
 // images under the names that real Dockerfiles use (node:20, golang:1.26, docker/dockerfile:1).
-// Hits, misses and what a build sends are what stoker claims to know, so tests ask BuildKit
-// itself and never a mock.
+// stoker claims to know which steps hit and what a build sends, so its tests ask BuildKit itself
+// and never a mock.
 //
 // The images are stand-ins: busybox, with small scripts in place of npm, pip, go and apt-get that
 // read the same files as the real tools, take a known time and write a known output. They need
-// no network, and their digests are the same in every lab of one machine. Options.Real puts real
-// systems in place of the most used ones.
+// no network, and their digests are the same in all labs of a machine. With Options.Real, the names of
+// the most used images stand for real systems.
 //
 // Invariants: a Lab owns everything below its directory, and nothing outside it but the cache of
-// built programs and real images. buildkitd lives in a mount and a PID namespace of its own and dies
+// compiled programs and real images. buildkitd runs in a mount and a PID namespace of its own and dies
 // with the process that started it, even if that is killed with -9: no mount and no container stays
-// behind. So does dockerd, in a network namespace of its own, too.
+// behind. The same holds for dockerd, which has a network namespace of its own, too.
 //
-// A Lab may be used by several goroutines. Tests that run beside each other share one, so a test
-// builds content of its own, and moves no tag but one with a name of its own.
+// A Lab may be used by several goroutines. Parallel tests share one, so each test builds content that
+// no other has, and moves only tags that no other uses.
 //
 // It needs Linux, root, and the programs runc and busybox (Debian: runc, busybox-static); for real
 // images debootstrap, and a network.

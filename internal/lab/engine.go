@@ -11,14 +11,15 @@ import (
 	"time"
 )
 
-// engineAnswers bounds one question to the Engine while it starts.
-const engineAnswers = 2 * time.Second
+// pingLimit bounds one ping of the Engine while it starts.
+const pingLimit = 2 * time.Second
 
-// startEngine starts a Docker Engine below dir, and returns when it answers at socket.
+// startEngine starts a Docker Engine below dir, and returns when it answers at socket. With oldStore the Engine keeps
+// images with a graph driver (Options.OldStore).
 //
-// Its network is its own, with the bridge that containers are on: nothing of this machine's is touched, and nothing
-// leads out. So there are no packages but those of the stand-ins, and no need of iptables. The registry listens in
-// there, too. containerd runs within dockerd, in the version that it pins.
+// The Engine and the bridge of its containers are in a network namespace of their own, without a way out: nothing of
+// this machine's network is touched, and no iptables are needed, but containers reach only the registry, which listens
+// in the namespace, too. containerd runs within dockerd, in the version that dockerd pins.
 func startEngine(ctx context.Context, bins, dir, socket string, registry *registryServer, oldStore bool) (*server, error) {
 	root := filepath.Join(dir, "engine")
 	if err := os.MkdirAll(root, 0o700); err != nil {
@@ -46,14 +47,15 @@ func startEngine(ctx context.Context, bins, dir, socket string, registry *regist
 	}
 	listener, err := listenInside(ctx, cmd.Process.Pid, registry.addr)
 	if err != nil {
-		s.stop(true)
+		s.kill()
 		return nil, fmt.Errorf("serve images to the Docker Engine: %w", err)
 	}
 	registry.serve(listener)
 	return s, nil
 }
 
-// engineConfig writes daemon.json. What is not below the lab's directory is below /run, which is the Engine's own.
+// engineConfig writes daemon.json below root and returns its path. What the Engine does not keep below root is below
+// /run, which no other process sees (isolatedNetwork).
 func engineConfig(root, socket, registry string, oldStore bool) (string, error) {
 	conf, err := json.Marshal(map[string]any{
 		"data-root":        filepath.Join(root, "data"),
@@ -61,7 +63,7 @@ func engineConfig(root, socket, registry string, oldStore bool) (string, error) 
 		"registry-mirrors": []string{"http://" + registry},
 		"features": map[string]bool{
 			"containerd-snapshotter": !oldStore, "embedded-containerd": true,
-			"time-namespaces": false, // Debian's runc knows none
+			"time-namespaces": false, // Debian's runc does not support them
 		},
 		"iptables":       false,
 		"ip6tables":      false,
@@ -77,9 +79,9 @@ func engineConfig(root, socket, registry string, oldStore bool) (string, error) 
 	return name, nil
 }
 
-// pings asks an Engine whether it is up.
+// pings reports whether the Engine at socket answers a ping.
 func pings(ctx context.Context, socket string) bool {
-	ctx, cancel := context.WithTimeout(ctx, engineAnswers)
+	ctx, cancel := context.WithTimeout(ctx, pingLimit)
 	defer cancel()
 	c := http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,

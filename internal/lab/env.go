@@ -11,26 +11,27 @@ import (
 	"testing"
 )
 
-// The environment that joins tests to a lab which runs already. labctl sets the first five, the Engine's where it runs one.
+// Environment variables that join tests to a running lab. labctl sets the first five, and EnvEngine only if the lab has
+// an Engine.
 const (
 	// EnvBuildKit is the address of the buildkitd that tests use, e.g. unix:///run/lab/buildkitd.sock.
 	EnvBuildKit = "STOKER_TEST_BUILDKIT"
-	// EnvRegistry is the host:port of the registry which that buildkitd takes for docker.io.
+	// EnvRegistry is the host:port of the registry that this buildkitd uses in place of docker.io.
 	EnvRegistry = "STOKER_TEST_REGISTRY"
-	// EnvRoot is that buildkitd's root directory.
+	// EnvRoot is the root directory of this buildkitd.
 	EnvRoot = "STOKER_TEST_BUILDKIT_ROOT"
 	// EnvEngine is the address of the Docker Engine that tests use, e.g. unix:///run/lab/docker.sock.
 	EnvEngine = "STOKER_TEST_ENGINE"
-	// EnvReal is "1" where the lab holds real images (Options.Real).
+	// EnvReal is "1" if the lab has real images (Options.Real).
 	EnvReal = "STOKER_TEST_REAL"
 	// EnvNone, if not empty, skips every test that needs a builder. CI never sets it.
 	EnvNone = "STOKER_TEST_NO_BUILDKIT"
-	// EnvBin is a directory with buildkitd, buildctl and dockerfile-frontend (and buildx, and dockerd), used
-	// in place of compiling them.
+	// EnvBin is a directory with buildkitd, buildctl and dockerfile-frontend, and for some tests buildx and
+	// dockerd. The lab then uses these programs and compiles none.
 	EnvBin = "STOKER_LAB_BIN"
 )
 
-// Env returns the variables, as NAME=value, by which another process's tests use this lab.
+// Env returns the environment variables, as NAME=value, that join the tests of another process to this lab.
 func (l *Lab) Env() []string {
 	env := []string{
 		EnvBuildKit + "=" + l.address,
@@ -58,16 +59,17 @@ func Attach() (*Lab, bool) {
 	}, true
 }
 
-// process is the lab of this process's tests.
+// process is the lab that the tests of a process share.
 type process struct {
 	mu  sync.Mutex // guards lab and err, which are set once
 	lab *Lab
 	err error
 }
 
-// shared is a variable of the package because nothing else lives as long as a test binary.
+// shared is a package variable because nothing else lives as long as a test binary.
 var shared process
 
+// get returns the lab, which the first call starts.
 func (p *process) get(ctx context.Context) (*Lab, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -96,8 +98,8 @@ func Main(m *testing.M) {
 	}
 }
 
-// Own returns a lab of the test's own, for what must not be shared: a builder whose cache
-// is pruned, or looked into. It ends with the test.
+// Own returns a lab that only this test uses, for tests that prune or inspect the cache of the builder.
+// It is closed when the test ends. The test is skipped if EnvNone is set.
 func Own(t testing.TB) *Lab {
 	t.Helper()
 	if os.Getenv(EnvNone) != "" {
@@ -106,6 +108,7 @@ func Own(t testing.TB) *Lab {
 	return own(t, Options{})
 }
 
+// own starts a lab that is closed when the test ends.
 func own(t testing.TB, opts Options) *Lab {
 	t.Helper()
 	l, err := Start(t.Context(), opts)
@@ -120,8 +123,8 @@ func own(t testing.TB, opts Options) *Lab {
 	return l
 }
 
-// NeedsEngine skips a test of the Docker Engine where no lab with one was asked for (EnvEngine): it takes long to
-// compile, and most runs do without.
+// NeedsEngine skips a test of the Docker Engine unless EnvEngine is set: the Engine takes long to compile, and most runs
+// do without it.
 func NeedsEngine(t testing.TB) {
 	t.Helper()
 	if os.Getenv(EnvEngine) == "" {
@@ -129,24 +132,24 @@ func NeedsEngine(t testing.TB) {
 	}
 }
 
-// OwnEngine returns a lab of the test's own with a Docker Engine: a test of one wants to know all that it holds.
-// Without EnvEngine it skips the test.
+// OwnEngine returns a lab with a Docker Engine that only this test uses, so that the test knows all that the Engine
+// holds. It is closed when the test ends. The test is skipped unless EnvEngine is set.
 func OwnEngine(t testing.TB) *Lab {
 	t.Helper()
 	NeedsEngine(t)
 	return own(t, Options{Engine: true})
 }
 
-// OwnOldEngine is that with an Engine that keeps images as those before Docker 29 do (Options.OldStore).
+// OwnOldEngine is like OwnEngine, with an Engine that keeps images as those before Docker 29 do (Options.OldStore).
 func OwnOldEngine(t testing.TB) *Lab {
 	t.Helper()
 	NeedsEngine(t)
 	return own(t, Options{Engine: true, OldStore: true})
 }
 
-// For returns the lab that the tests of this process share: the one named by EnvBuildKit, else one
-// started for this process, which ends with it (see Main). Where there can be none the test fails and says what
-// to do; it is skipped only where EnvNone says so.
+// For returns the lab that the tests of this process share: the one that EnvBuildKit names, else one that
+// the first call starts and Main closes. The test is skipped if EnvNone is set. If no lab can be started, it fails
+// with a message that says what to do.
 func For(t testing.TB) *Lab {
 	t.Helper()
 	if os.Getenv(EnvNone) != "" {
@@ -164,10 +167,10 @@ func For(t testing.TB) *Lab {
 	return l
 }
 
-// Dir returns a new directory, removed when the test ends, to send to a builder that tests share. Its
-// name is unlike any other's. BuildKit keeps one copy of the contexts whose directories have one name,
-// such as the 001 of [testing.T.TempDir], and brings that up to date by size and time: of two files
-// that tests write in one tick of the clock it would build the wrong one (BuildKit: source/local).
+// Dir returns a new directory to send to a shared builder, with a name that no other has. It is removed
+// when the test ends. BuildKit keeps one copy of all contexts whose directories have the same name, such
+// as the 001 of [testing.T.TempDir], and updates it by size and time: if two tests write files of one
+// size in one tick of the clock, it would build the wrong one (BuildKit: source/local).
 func Dir(t testing.TB) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), strings.ToLower(rand.Text()))

@@ -37,9 +37,9 @@ func (l *Lab) pushFrontend(ctx context.Context, bins string) error {
 	return nil
 }
 
-// frontendImage returns the frontend's image. It is kept as an OCI layout beside the program, since
-// packing 40 MB takes longer than all the rest of a start. Processes that pack it at the same time
-// write the same content, and the rename decides.
+// frontendImage returns the frontend's image. It keeps it as an OCI layout beside the program, because
+// packing 40 MB takes longer than all the rest of a start. Processes may pack it at the same time: they
+// write the same content, and the first rename counts.
 func frontendImage(bins string) (v1.Image, error) {
 	dir := filepath.Join(bins, "dockerfile-frontend.oci")
 	if img, err := layoutImage(dir); err == nil {
@@ -64,7 +64,7 @@ func frontendImage(bins string) (v1.Image, error) {
 	return img, saveLayout(dir, img)
 }
 
-// saveLayout writes an image as an OCI layout at dir, or leaves the one that is there.
+// saveLayout writes an image as an OCI layout to dir. If dir exists, saveLayout leaves it as it is.
 func saveLayout(dir string, img v1.Image) error {
 	tmp, err := os.MkdirTemp(filepath.Dir(dir), "layout-")
 	if err != nil {

@@ -26,10 +26,10 @@ type file struct {
 	link    string
 }
 
-// epoch is the time of everything in the lab's images, so that equal content has equal digests.
+// epoch is the modification time of all files in the lab's images: equal content has equal digests.
 var epoch = time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// layer packs files, sorted, with the directories above them.
+// layer returns a layer with files in the order of their paths, and with the directories above them.
 func layer(files []file) (v1.Layer, error) {
 	var buf bytes.Buffer
 	w := tar.NewWriter(&buf)
@@ -92,8 +92,8 @@ func newImage(config v1.Config, layers ...v1.Layer) (v1.Image, error) {
 	return img, nil
 }
 
-// WithFiles returns img with one more layer that holds files (content by absolute path, mode 0644):
-// another image to push under the same name, so that a test can move a tag.
+// WithFiles returns img with one more layer of files, given as content by absolute path, with mode
+// 0644. A test that pushes it under the name of img moves the tag.
 func WithFiles(img v1.Image, files map[string]string) (v1.Image, error) {
 	var entries []file
 	for p, content := range files {

@@ -17,24 +17,27 @@ const AllReal = "all"
 
 // Options say how a Lab is started. The zero value is a temporary lab without logs.
 type Options struct {
-	// Dir keeps the lab's state: cache, images, log. Empty means a temporary directory that Close
-	// removes. The path must be short, since a socket lies in it (unix(7): 107 bytes).
+	// Dir is the directory of the lab's state: cache, images, logs. If it is empty, the lab makes a
+	// temporary one that Close removes. The path must be short, because a socket is in it (unix(7):
+	// 107 bytes).
 	Dir string
-	// Real replaces stand-ins by Debian systems with the real tools: Debian's own names, and these,
-	// such as node:24; AllReal stands for all there are. The first time they are made, in some
-	// minutes, by debootstrap and from public package archives.
+	// Real are the names of images, such as node:24, for which the lab has real systems in place of
+	// stand-ins; AllReal stands for every one that can be real. If there are any, Debian's own names
+	// are real, too. The first lab of a machine that needs an image makes it with debootstrap, from
+	// public package archives, which takes some minutes.
 	Real []string
-	// Engine starts a Docker Engine beside buildkitd, with the same registry in place of docker.io. The first
-	// time it is compiled, in some minutes.
+	// Engine starts a Docker Engine beside buildkitd, with the same registry in place of docker.io.
+	// The first lab of a machine with one compiles it, which takes some minutes.
 	Engine bool
-	// OldStore has the Engine keep images with a graph driver, as installations from before Docker 29 go on doing.
+	// OldStore has the Engine keep images with a graph driver, as installations that are older than
+	// Docker 29 still do.
 	OldStore bool
 	// Log receives what the lab does; nil discards it. buildkitd's own log is the file
 	// buildkitd.log in the lab's directory.
 	Log *slog.Logger
 }
 
-// Lab is a running buildkitd with its registry, or a connection to another process's (see For).
+// Lab is a running buildkitd with its registry, or the address of another process's (see Attach).
 // Only Start, Attach and For make a usable one.
 type Lab struct {
 	address  string
@@ -43,21 +46,22 @@ type Lab struct {
 	engine   string
 	real     bool
 
-	// What follows is empty in an attached Lab, which owns nothing.
+	// The following are set only by Start: an attached Lab owns nothing.
 	dir     string
-	temp    bool
+	temp    bool // Close removes dir
 	lock    *flock.Flock
 	serving *registryServer
-	daemon  *server
-	docker  *server
+	daemon  *server // buildkitd
+	docker  *server // nil without Options.Engine
 }
 
-// lockName is the file, locked while a lab runs, that tells a live lab from one that was killed.
+// lockName is a file in the directory of a lab that is locked while the lab runs. It tells a running
+// lab from one that was killed.
 const lockName = "lock"
 
-// Start starts a lab and returns when buildkitd accepts connections and every stand-in is in the
-// registry. The first start on a machine compiles buildkitd, which takes some minutes; ctx ends
-// only the start. The caller must Close the Lab.
+// Start starts a lab and returns when buildkitd accepts connections and every image is in the
+// registry. The first start on a machine compiles buildkitd, which takes some minutes. The end of ctx
+// stops only the start, not the lab. The caller must Close the Lab.
 func Start(ctx context.Context, opts Options) (*Lab, error) {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
@@ -93,7 +97,7 @@ func Start(ctx context.Context, opts Options) (*Lab, error) {
 	return l, nil
 }
 
-// claim makes the lab's directory and takes its lock.
+// claim makes the lab's directory and locks it. It fails if another lab runs there.
 func (l *Lab) claim() error {
 	if l.dir == "" {
 		sweep(os.TempDir())
@@ -123,6 +127,7 @@ func (l *Lab) claim() error {
 	return nil
 }
 
+// start starts the registry and buildkitd, and puts the stand-ins and the frontend into the registry.
 func (l *Lab) start(ctx context.Context, bins string, log *slog.Logger) error {
 	var err error
 	if l.serving, err = serveRegistry(ctx, filepath.Join(l.dir, "blobs")); err != nil {
@@ -147,6 +152,7 @@ func (l *Lab) start(ctx context.Context, bins string, log *slog.Logger) error {
 	return nil
 }
 
+// startEngine starts the lab's Docker Engine.
 func (l *Lab) startEngine(ctx context.Context, bins string, opts Options) error {
 	began := time.Now()
 	socket := filepath.Join(l.dir, "docker.sock")
@@ -159,16 +165,19 @@ func (l *Lab) startEngine(ctx context.Context, bins string, opts Options) error 
 	return nil
 }
 
-// Close stops the servers, and removes a temporary directory. On an attached Lab it does nothing. It
-// must not be called twice.
+// Close stops the lab's servers, waits for them to end, and removes the lab's directory if it is
+// temporary. On an attached Lab it does nothing. It must not be called twice.
 func (l *Lab) Close() error {
 	var errs []error
 	if l.docker != nil {
-		l.docker.stop(false) // what has a container leaves a control group behind when it is killed
+		l.docker.stop() // killed, it would leave the control groups of its containers behind
 	}
-	if l.daemon != nil {
-		// What a temporary lab has not written yet is lost with the directory anyway.
-		l.daemon.stop(l.temp)
+	switch {
+	case l.daemon == nil:
+	case l.temp:
+		l.daemon.kill() // what it has not written yet would be removed anyway
+	default:
+		l.daemon.stop()
 	}
 	if l.serving != nil {
 		errs = append(errs, l.serving.close())
@@ -192,14 +201,14 @@ func (l *Lab) Registry() string { return l.registry }
 // Engine is the address of the Docker Engine, as in DOCKER_HOST: unix:///path. It is empty in a lab without one.
 func (l *Lab) Engine() string { return l.engine }
 
-// Root is buildkitd's root directory; empty where it is not known.
+// Root is buildkitd's root directory, or empty if that is not known.
 func (l *Lab) Root() string { return l.root }
 
 // Real reports whether the names of the most used images stand for real systems (Options.Real).
 func (l *Lab) Real() bool { return l.real }
 
-// CacheDB is the path of buildkitd's solver cache, a bbolt file that holds the key of every step
-// with a result. buildkitd has it locked: copy it before you open it. Empty where Root is.
+// CacheDB is the path of buildkitd's solver cache, a bbolt file with the cache key of every step that
+// has a result. buildkitd keeps it locked: copy it to open it. It is empty if Root is.
 func (l *Lab) CacheDB() string {
 	if l.root == "" {
 		return ""
@@ -209,12 +218,13 @@ func (l *Lab) CacheDB() string {
 
 const (
 	tempPrefix = "stoker-lab-"
-	// A lab takes its lock right after it has made its directory; a minute is ages for that.
+	// sweepAge is how old a lock file must be for sweep to try it. It protects a lab that has made
+	// the file and not locked it yet.
 	sweepAge = time.Minute
 )
 
-// sweep removes the temporary labs below tmp whose process was killed: those with a lock that
-// nobody holds. What it cannot remove the next start tries again.
+// sweep removes the directories below tmp of temporary labs that were killed, which are those with a
+// lock that no process holds. The next start tries again what it could not remove.
 func sweep(tmp string) {
 	dirs, _ := filepath.Glob(filepath.Join(tmp, tempPrefix+"*")) // the pattern is well formed
 	for _, dir := range dirs {

@@ -14,17 +14,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// isolated returns a command in a mount and a PID namespace of its own. When its first process
-// ends, the kernel kills all that runs in the PID namespace, containers too, and with the last of
-// them the mounts go: nothing is left to clean up, however the lab ends. /proc is mounted anew because
-// runc reads it and would see the wrong processes.
+// isolated returns a command that runs a program in a mount and a PID namespace of its own. When
+// the program ends, the kernel kills all processes of the PID namespace, those of containers, too,
+// and the mounts go with the last of them: however the lab ends, nothing is left to clean up. /proc
+// is mounted anew because runc would else find the processes of the machine there.
 func isolated(name string, args ...string) *exec.Cmd {
 	const script = `mount --make-rprivate / && mount -t proc proc /proc && exec "$@"`
 	return inNamespaces(syscall.CLONE_NEWNS|syscall.CLONE_NEWPID, script, "sh", name, args)
 }
 
-// isolatedNetwork is that with a network namespace of its own, too, and with a /run in which no server of the
-// machine's is found (dockerd takes a containerd that runs), and in which no socket stays behind.
+// isolatedNetwork is like isolated, and gives the program a network namespace and an empty /run of its own, too. dockerd
+// would else use a containerd that it finds in /run, and leave sockets there.
 func isolatedNetwork(name string, args ...string) *exec.Cmd {
 	const script = `mount --make-rprivate / && mount -t proc proc /proc && mount -t tmpfs tmpfs /run &&
 "$0" ip link set lo up && exec "$@"`
@@ -32,24 +32,26 @@ func isolatedNetwork(name string, args ...string) *exec.Cmd {
 	return inNamespaces(syscall.CLONE_NEWNS|syscall.CLONE_NEWPID|syscall.CLONE_NEWNET, script, box, name, args)
 }
 
-// inNamespaces starts a program by a script whose $0 is zero.
+// inNamespaces returns a command that runs a shell script in new namespaces, as flags of clone(2) say. The script's $0 is
+// zero, and its arguments are name and args.
 func inNamespaces(flags uintptr, script, zero, name string, args []string) *exec.Cmd {
 	cmd := exec.Command("/bin/sh", append([]string{"-c", script, zero, name}, args...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: flags,
 		Pdeathsig:  syscall.SIGKILL,
-		// Ctrl-C in a terminal reaches the whole process group; the lab decides when buildkitd ends.
+		// Ctrl-C in a terminal signals the whole process group, but the lab decides when a server ends.
 		Setpgid: true,
 	}
 	return cmd
 }
 
-// listenInside listens in the network namespace of a process: a socket stays in the one that it was made in.
+// listenInside listens in the network namespace of the process pid. A socket stays in the namespace that it was made in,
+// so the caller can accept from its own.
 func listenInside(ctx context.Context, pid int, address string) (net.Listener, error) {
 	var listener net.Listener
 	made := make(chan error)
 	go func() {
-		runtime.LockOSThread() // for ever: a thread that has been elsewhere ends with its goroutine
+		runtime.LockOSThread() // never unlocked, so that the thread, which changes its namespace, ends with the goroutine
 		made <- func() error {
 			ns, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", pid))
 			if err != nil {
@@ -67,7 +69,7 @@ func listenInside(ctx context.Context, pid int, address string) (net.Listener, e
 	return listener, err
 }
 
-// checkMachine says all that this machine lacks for a lab, and the mend, before anything is built.
+// checkMachine returns an error that lists all that this machine lacks for a lab, and how to get it.
 func checkMachine() error {
 	var errs []error
 	if os.Geteuid() != 0 {
@@ -94,8 +96,8 @@ func checkMachine() error {
 	return errors.Join(errs...)
 }
 
-// checkCgroups tries what runc does for every container: make a group. In a container without
-// privileges this is what fails, and runc's own words for it are hard to read.
+// checkCgroups makes and removes a control group below mount, as runc does for each container. That
+// fails in a container without privileges, and runc's own error is hard to understand.
 func checkCgroups(mount string) error {
 	dir := mount
 	if _, err := os.Stat(filepath.Join(mount, "cgroup.controllers")); err != nil {

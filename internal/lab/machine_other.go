@@ -17,7 +17,7 @@ func listenInside(context.Context, int, string) (net.Listener, error) {
 	return nil, errors.ErrUnsupported
 }
 
-// checkMachine refuses: buildkitd's own worker exists on Linux only.
+// checkMachine always fails: buildkitd runs builds on Linux only.
 func checkMachine() error {
 	return errors.New("the lab runs on Linux only; set " + EnvBuildKit + " to the address of a running buildkitd")
 }

@@ -27,9 +27,9 @@ import (
 //go:embed real
 var recipes embed.FS
 
-// realImage is a Dockerfile below real/ and the names that its image takes over.
+// realImage is an image that is built from a Dockerfile below real/, and pushed under names.
 type realImage struct {
-	recipe string
+	recipe string // the name of the Dockerfile without its extension
 	names  []string
 	goroot bool // the build context is this machine's GOROOT
 }
@@ -48,7 +48,7 @@ func realImages() []realImage {
 	}
 }
 
-// chosen returns the real images of some names.
+// chosen returns the real images that have the given names; AllReal chooses all.
 func chosen(names []string) ([]realImage, error) {
 	all := realImages()
 	if slices.Contains(names, AllReal) {
@@ -65,13 +65,13 @@ func chosen(names []string) ([]realImage, error) {
 	return list, nil
 }
 
-// debianNames are the names that the bare Debian system takes over.
+// debianNames returns the names under which the bare Debian system is pushed.
 func debianNames() []string {
 	return []string{"debian:bookworm-slim", "debian:bookworm", "debian:12-slim", "debian:trixie-slim"}
 }
 
-// pushReal replaces stand-ins by real systems, which are made where the user's cache folder lacks
-// them.
+// pushReal replaces the stand-ins of names, and of Debian, by real systems. It makes those that are not
+// in the user's cache directory.
 func (l *Lab) pushReal(ctx context.Context, log *slog.Logger, names []string) error {
 	began := time.Now()
 	images, err := chosen(names)
@@ -115,14 +115,14 @@ func (l *Lab) pushReal(ctx context.Context, log *slog.Logger, names []string) er
 	return nil
 }
 
-// makeReal builds images into dirs, in a lab of their own: the cache and the history of a lab hold
-// only what its user builds.
+// makeReal builds images into dirs, which it maps from recipes. It uses a lab of its own, so that the
+// cache and the history of the user's lab have only what the user builds.
 func makeReal(ctx context.Context, log *slog.Logger, debian v1.Image, images []realImage, dirs map[string]string) error {
 	maker, err := Start(ctx, Options{})
 	if err != nil {
 		return err
 	}
-	defer func() { _ = maker.Close() }() // it has nothing to lose
+	defer func() { _ = maker.Close() }() // the images are not kept in it
 	if err := maker.pushAs(ctx, debianNames(), debian); err != nil {
 		return err
 	}
@@ -145,7 +145,8 @@ func (l *Lab) pushAs(ctx context.Context, names []string, img v1.Image) error {
 	return nil
 }
 
-// context is the directory of the build context. Only golang has one; the others get a small one.
+// context returns the directory of the build context: GOROOT for golang, and empty for the others, which
+// copy nothing.
 func (r realImage) context(ctx context.Context, empty string) (string, error) {
 	if !r.goroot {
 		return empty, nil
@@ -157,7 +158,8 @@ func (r realImage) context(ctx context.Context, empty string) (string, error) {
 	return strings.TrimSpace(string(out)), nil
 }
 
-// cacheDir is where the image is kept, named after what it is made from.
+// cacheDir returns the directory that keeps the image. Its name has a hash of all that the image is made
+// from.
 func (r realImage) cacheDir(ctx context.Context, base v1.Image) (string, error) {
 	digest, err := base.Digest()
 	if err != nil {
@@ -179,7 +181,7 @@ func (r realImage) cacheDir(ctx context.Context, base v1.Image) (string, error) 
 	return userCache("images", fmt.Sprintf("%s-%x", r.recipe, h.Sum(nil)[:6]))
 }
 
-// make builds the image on a lab and keeps it as an OCI layout at dir.
+// make builds the image with the buildkitd of maker and writes it as an OCI layout to dir.
 func (r realImage) make(ctx context.Context, maker *Lab, dir string) error {
 	tmp, err := os.MkdirTemp(filepath.Dir(dir), "make-")
 	if err != nil {
@@ -208,13 +210,14 @@ func (r realImage) make(ctx context.Context, maker *Lab, dir string) error {
 	}
 	err = os.Rename(out, dir)
 	if _, other := layoutImage(dir); other == nil {
-		return nil // another lab may have been first, with the same content
+		return nil // if the rename failed, another lab was first, with the same content
 	}
 	return err
 }
 
-// debianImage is a Debian system with what this machine needs to reach package archives. The system
-// is kept in the user's cache folder; the machine's part, which may change any day, is read anew.
+// debianImage returns a Debian system with the settings that this machine needs to reach package
+// archives. The system is kept in the user's cache directory. The settings, which may change any day,
+// are read anew.
 func debianImage(ctx context.Context, log *slog.Logger) (v1.Image, error) {
 	dir, err := userCache("images", "debian-bookworm-"+runtime.GOARCH)
 	if err != nil {
@@ -237,7 +240,7 @@ func debianImage(ctx context.Context, log *slog.Logger) (v1.Image, error) {
 	return mutate.AppendLayers(img, machine)
 }
 
-// bootstrap keeps a minimal system as an OCI layout at dir.
+// bootstrap makes a minimal Debian system and writes it as an OCI layout to dir.
 func bootstrap(ctx context.Context, dir string) error {
 	if _, err := exec.LookPath("debootstrap"); err != nil {
 		return errors.New("real images need debootstrap; on Debian or Ubuntu: apt-get install --no-install-recommends debootstrap")
@@ -273,15 +276,15 @@ func bootstrap(ctx context.Context, dir string) error {
 	return saveLayout(dir, img)
 }
 
-// keepNothing has apt leave no packages and no indexes of its own behind, as it does in the images that
-// Docker publishes (debuerreotype: docker-clean): an image would be some 80 MB larger by them.
+// keepNothing configures apt to leave no packages and no indexes behind, which would make an image some
+// 80 MB larger. The images that Docker publishes do the same (debuerreotype: docker-clean).
 const keepNothing = `Dir::Cache::pkgcache "";
 Dir::Cache::srcpkgcache "";
 DPkg::Post-Invoke { "rm -f /var/cache/apt/archives/*.deb /var/cache/apt/archives/partial/*.deb /var/cache/apt/*.bin || true"; };
 `
 
-// machineLayer holds this machine's CA certificates, behind a proxy that ends TLS too, and where and
-// how its apt fetches packages.
+// machineLayer returns a layer with this machine's CA certificates, which may include that of a proxy,
+// and with the sources and settings of its apt.
 func machineLayer(ctx context.Context) (v1.Layer, error) {
 	files := []file{{path: "etc/apt/apt.conf.d/docker-clean", mode: 0o644, content: []byte(keepNothing)}}
 	add := func(at string) error {
@@ -292,7 +295,7 @@ func machineLayer(ctx context.Context) (v1.Layer, error) {
 		files = append(files, file{path: strings.TrimPrefix(at, "/"), mode: 0o644, content: content})
 		return nil
 	}
-	// update-ca-certificates, which a RUN apt-get install may start, makes the bundle anew from the singles.
+	// update-ca-certificates, which a RUN apt-get install may start, makes the bundle anew from single files.
 	singles, _ := filepath.Glob("/usr/local/share/ca-certificates/*.crt") // the pattern is well formed
 	for _, at := range append(singles, "/etc/ssl/certs/ca-certificates.crt") {
 		if err := add(at); err != nil {
@@ -302,7 +305,7 @@ func machineLayer(ctx context.Context) (v1.Layer, error) {
 	for _, at := range []string{"/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list"} {
 		content, err := os.ReadFile(at)
 		if err != nil || !strings.Contains(string(content), "bookworm") {
-			continue // no apt, or that of another system: what debootstrap wrote will do
+			continue // no apt, or one of another system: keep what debootstrap wrote
 		}
 		if err := add(at); err != nil {
 			return nil, err
@@ -315,7 +318,7 @@ func machineLayer(ctx context.Context) (v1.Layer, error) {
 	if dump, err := exec.CommandContext(ctx, "apt-config", "dump").Output(); err == nil {
 		var settings strings.Builder
 		for line := range strings.Lines(string(dump)) {
-			// Proxies and timeouts, and what a machine with a clock of its own needs.
+			// Proxies, timeouts, and checks that fail on a machine whose clock is wrong.
 			if strings.HasPrefix(line, "Acquire::http") || strings.HasPrefix(line, "Acquire::Check-") || strings.HasPrefix(line, "Acquire::Retries") {
 				settings.WriteString(line)
 			}
@@ -325,7 +328,7 @@ func machineLayer(ctx context.Context) (v1.Layer, error) {
 	return layer(files)
 }
 
-// command runs a program and has its output in the error.
+// command runs a program. The error has the end of its output.
 func command(ctx context.Context, name string, args ...string) error {
 	if out, err := exec.CommandContext(ctx, name, args...).CombinedOutput(); err != nil {
 		return fmt.Errorf("run %s: %w\n%s", name, err, out[max(0, len(out)-2000):])

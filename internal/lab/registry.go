@@ -19,15 +19,15 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
 
-// registryServer is a registry on a port of 127.0.0.1. Blobs lie on disk; manifests, which are
-// small, in memory.
+// registryServer is a registry on a port of 127.0.0.1. It keeps blobs on disk, and manifests, which
+// are small, in memory.
 type registryServer struct {
-	addr   string
+	addr   string // host:port
 	server *http.Server
-	served sync.WaitGroup // a goroutine for each listener
+	served sync.WaitGroup // one goroutine per listener
 }
 
-// serveRegistry starts a registry that keeps its blobs in dir.
+// serveRegistry starts a registry that keeps its blobs in dir. The caller must close it.
 func serveRegistry(ctx context.Context, dir string) (*registryServer, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the registry's directory: %w", err)
@@ -46,11 +46,12 @@ func serveRegistry(ctx context.Context, dir string) (*registryServer, error) {
 	return r, nil
 }
 
-// serve answers at a listener, until close.
+// serve answers requests at listener in a goroutine that close ends.
 func (r *registryServer) serve(listener net.Listener) {
-	r.served.Go(func() { _ = r.server.Serve(listener) }) // ends with ErrServerClosed
+	r.served.Go(func() { _ = r.server.Serve(listener) }) // returns http.ErrServerClosed
 }
 
+// close closes all listeners and connections, and waits for the goroutines of serve.
 func (r *registryServer) close() error {
 	err := r.server.Close()
 	r.served.Wait()

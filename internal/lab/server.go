@@ -15,21 +15,23 @@ import (
 const (
 	// startLimit is generous for a busy CI machine; a start takes well under a second.
 	startLimit = time.Minute
-	// stopLimit bounds an orderly stop, which waits for clients that hold a stream open.
+	// stopLimit bounds an orderly stop, in which a server waits for clients that hold a stream open.
 	stopLimit = 5 * time.Second
-	// pollEvery is short against a start, since each test process waits for one.
+	// pollEvery is short compared with a start, because each test process waits for one.
 	pollEvery = 10 * time.Millisecond
 )
 
-// server is the process of a server of the lab.
+// server is a process that the lab started to serve at a socket.
 type server struct {
 	cmd *exec.Cmd
-	// done is closed when the process has been waited for; err is set before that.
+	// done is closed when the process has been waited for. err, which is set before that, is how
+	// it ended.
 	done chan struct{}
 	err  error
 }
 
-// serve starts a server in namespaces of its own and returns when it answers at its socket.
+// serve starts cmd and returns when it accepts connections at socket and answers returns true, for
+// which it has startLimit. When serve fails, the process has ended.
 func serve(ctx context.Context, cmd *exec.Cmd, socket string, answers func(context.Context) bool) (*server, error) {
 	s := &server{cmd: cmd, done: make(chan struct{})}
 	if err := s.run(); err != nil {
@@ -38,14 +40,14 @@ func serve(ctx context.Context, cmd *exec.Cmd, socket string, answers func(conte
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
 	if err := s.ready(ctx, socket, answers); err != nil {
-		s.stop(true)
+		s.kill()
 		return nil, err
 	}
 	return s, nil
 }
 
-// run starts the process on a thread that lives as long as the process does: the kernel sends a
-// parent-death signal when the *thread* that started the child ends (prctl(2)).
+// run starts the process, from a goroutine that keeps its thread until the process ends: the
+// kernel sends a parent-death signal when the *thread* that started the child ends (prctl(2)).
 func (s *server) run() error {
 	started := make(chan error, 1)
 	go func() {
@@ -62,7 +64,7 @@ func (s *server) run() error {
 	return <-started
 }
 
-// ready returns when the server answers.
+// ready returns when the server answers. It fails if the server ends first, or ctx does.
 func (s *server) ready(ctx context.Context, socket string, answers func(context.Context) bool) error {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
@@ -83,22 +85,25 @@ func (s *server) ready(ctx context.Context, socket string, answers func(context.
 	}
 }
 
-// stop ends the server and everything in its namespaces, and waits for that. Without kill it first
-// gets time to write its databases, and to take down its containers.
-func (s *server) stop(kill bool) {
-	if !kill {
-		_ = s.cmd.Process.Signal(syscall.SIGTERM) // fails only if it has ended
-		select {
-		case <-s.done:
-			return
-		case <-time.After(stopLimit):
-		}
+// stop ends the server, which has stopLimit to write its databases and to take down its
+// containers. Then stop kills it.
+func (s *server) stop() {
+	_ = s.cmd.Process.Signal(syscall.SIGTERM) // fails only if it has ended
+	select {
+	case <-s.done:
+	case <-time.After(stopLimit):
+		s.kill()
 	}
-	_ = s.cmd.Process.Kill()
+}
+
+// kill ends the server and everything in its namespaces at once, and waits for that.
+func (s *server) kill() {
+	_ = s.cmd.Process.Kill() // fails only if it has ended
 	<-s.done
 }
 
-// tail returns the end of a log, where the cause of an early death stands.
+// tail returns the last lines of a log, which say why a server ended early. If the log cannot be
+// read, it returns the text of that error.
 func tail(path string) []byte {
 	b, err := os.ReadFile(path)
 	if err != nil {

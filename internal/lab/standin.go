@@ -20,15 +20,14 @@ import (
 //go:embed standins
 var standins embed.FS
 
-// standIn describes an image: busybox, then these tools, under the names and with the settings
-// that the real image of that name has.
+// standIn describes an image of busybox and of tools, with the names and the settings of a real image.
 type standIn struct {
 	names []string
-	tools map[string]string // script below standins/ by path in the image
-	env   []string          // in front of PATH, which every image has
+	tools map[string]string // by path in the image, the name of a script below standins/
+	env   []string          // beside PATH, which every image has
 	cmd   []string
 	user  string
-	bare  bool // nothing but the system's files: no busybox, so no RUN
+	bare  bool // without busybox, so that no RUN works in it
 }
 
 const defaultPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -102,15 +101,15 @@ var catalogue = []standIn{
 	},
 }
 
-// union is the tools of both sets.
+// union returns the tools of both sets.
 func union(a, b map[string]string) map[string]string {
 	out := maps.Clone(a)
 	maps.Copy(out, b)
 	return out
 }
 
-// StandIn returns the stand-in for a name as in FROM, for instance "node:20". Its digest depends
-// only on this machine's busybox and on the scripts.
+// StandIn returns the stand-in for a name as in FROM, such as "node:20". Its digest depends only on
+// this machine's busybox and on the scripts.
 func StandIn(name string) (v1.Image, error) {
 	for _, s := range catalogue {
 		if slices.Contains(s.names, name) {
@@ -133,7 +132,7 @@ func StandIns() []string {
 	return names
 }
 
-// image builds the stand-in on top of the system's layers.
+// image returns the stand-in on top of the layers of the system.
 func (s standIn) image(system []v1.Layer) (v1.Image, error) {
 	config := v1.Config{Env: append([]string{defaultPath}, s.env...), Cmd: s.cmd, User: s.user}
 	if _, ok := s.tools["usr/local/go/bin/go"]; ok {
@@ -163,7 +162,7 @@ func (s standIn) image(system []v1.Layer) (v1.Image, error) {
 	return newImage(config, append(slices.Clone(system), top)...)
 }
 
-// systemLayers returns what every image has below its tools: accounts and empty directories and,
+// systemLayers returns the layers that images have below their tools: accounts, empty directories and,
 // unless bare, busybox with a link for each of its commands.
 func systemLayers(bare bool) ([]v1.Layer, error) {
 	files := []file{
@@ -198,8 +197,8 @@ func systemLayers(bare bool) ([]v1.Layer, error) {
 	return []v1.Layer{l}, err
 }
 
-// busyboxPath finds a busybox that needs no libraries. Debian's busybox package has one that does,
-// under the same name, and an image with it could start nothing.
+// busyboxPath returns the path of a busybox that needs no shared libraries. That of Debian's package
+// busybox, which has the same path, needs some, and would not start in an image.
 func busyboxPath() (string, error) {
 	for _, p := range []string{"/bin/busybox", "/usr/bin/busybox"} {
 		b, err := os.ReadFile(p)

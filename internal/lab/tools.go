@@ -18,20 +18,20 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// toolModule is a module of its own that pins programs.
+// toolModule is a Go module below internal/lab that pins the versions of programs.
 type toolModule struct {
-	// dir is its folder, below internal/lab.
+	// dir is its directory, relative to internal/lab.
 	dir string
-	// project is the module that the programs come from. Its version is written into them, as its
-	// own releases do; without that a server says it is v0.0.0.
+	// project is the module that the programs come from. Its version is linked into them, as in its
+	// own releases: without that, a server says that it is v0.0.0.
 	project string
-	// programs are main packages.
+	// programs are the import paths of main packages.
 	programs []string
-	// version is the variable with the version.
+	// version is the variable that holds the version, as package.Name below project.
 	version string
 }
 
-// servers are what a lab runs.
+// servers are the programs that each lab needs.
 func servers() toolModule {
 	const project = "github.com/moby/buildkit"
 	return toolModule{"tools", project, []string{
@@ -39,14 +39,15 @@ func servers() toolModule {
 	}, "version.Version"}
 }
 
-// buildx is apart because it pins other versions of BuildKit's dependencies, and because most tests
-// do without it.
+// buildx is a module of its own because it pins other versions of BuildKit's dependencies, and because
+// most tests do without it.
 func buildx() toolModule {
 	const project = "github.com/docker/buildx"
 	return toolModule{"tools/buildx", project, []string{project + "/cmd/buildx"}, "version.Version"}
 }
 
-// engine is apart because only its own tests need it, and because it takes longer to compile than all the others.
+// engine is a module of its own because only tests of the Docker Engine need it, and because it takes longer to compile
+// than all the others.
 func engine() toolModule {
 	const project = "github.com/moby/moby/v2"
 	return toolModule{"tools/engine", project, []string{
@@ -54,32 +55,33 @@ func engine() toolModule {
 	}, "dockerversion.Version"}
 }
 
-// flags are the linker's, for a version of the project.
+// flags returns the linker flags that set the version of the project.
 func (m toolModule) flags(version string) string {
 	return "-s -w -X=" + m.project + "/" + m.version + "=" + version
 }
 
-// tools returns the directory with buildkitd, buildctl and dockerfile-frontend.
+// tools returns the directory with buildkitd, buildctl and dockerfile-frontend, which it compiles if
+// this machine does not have them yet.
 func tools(ctx context.Context, log *slog.Logger) (string, error) {
 	return build(ctx, log, servers())
 }
 
-// Buildctl returns the path of buildctl, compiled first where this machine does not have it yet.
+// Buildctl returns the path of buildctl, which it compiles if this machine does not have it yet.
 func Buildctl(ctx context.Context) (string, error) {
 	dir, err := tools(ctx, slog.New(slog.DiscardHandler))
 	return filepath.Join(dir, "buildctl"), err
 }
 
-// Buildx returns the path of buildx, compiled first where this machine does not have it yet, which
+// Buildx returns the path of buildx. If this machine does not have it yet, Buildx compiles it, which
 // takes some minutes. As ~/.docker/cli-plugins/docker-buildx it is `docker buildx`.
 func Buildx(ctx context.Context) (string, error) {
 	dir, err := build(ctx, slog.New(slog.DiscardHandler), buildx())
 	return filepath.Join(dir, "buildx"), err
 }
 
-// build compiles a module's programs and returns their directory. They are kept per user and per
-// all that decides their content, so one build serves every later lab; a lock makes parallel test
-// processes wait for one build.
+// build returns the directory with the programs of a module, which it compiles if they are not in the
+// user's cache. The name of the directory depends on all that the programs are made of, so later labs
+// find them there. A lock lets only one of parallel processes compile.
 func build(ctx context.Context, log *slog.Logger, m toolModule) (string, error) {
 	if dir := os.Getenv(EnvBin); dir != "" {
 		return dir, m.inside(dir)
@@ -111,8 +113,8 @@ func build(ctx context.Context, log *slog.Logger, m toolModule) (string, error) 
 	return dir, m.compile(ctx, src, dir)
 }
 
-// compile runs go build beside the final place and renames, so that a build that was cut short
-// leaves no half program.
+// compile builds the programs in a temporary directory and renames them into dir, so that dir never has
+// part of one.
 func (m toolModule) compile(ctx context.Context, src, dir string) error {
 	tmp, err := os.MkdirTemp(dir, "build-")
 	if err != nil {
@@ -137,8 +139,8 @@ func (m toolModule) compile(ctx context.Context, src, dir string) error {
 	return nil
 }
 
-// runGo returns what the go command prints in the tool module at src. CGO is off because the
-// frontend runs in an image without libc, and because buildkitd then needs no C compiler.
+// runGo runs the go command in the tool module at src and returns what it prints. CGO is off because
+// the frontend runs in an image without libc, and because buildkitd then needs no C compiler.
 func runGo(ctx context.Context, src string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = src
@@ -152,7 +154,7 @@ func runGo(ctx context.Context, src string, args ...string) (string, error) {
 	return string(bytes.TrimSpace(out)), nil
 }
 
-// inside is nil if dir holds every program of the module.
+// inside returns an error unless dir holds every program of the module.
 func (m toolModule) inside(dir string) error {
 	for _, p := range m.programs {
 		if _, err := os.Stat(filepath.Join(dir, path.Base(p))); err != nil {
@@ -162,8 +164,8 @@ func (m toolModule) inside(dir string) error {
 	return nil
 }
 
-// cacheDir names the directory of the programs after all that decides their content. The version
-// of the project is in go.mod.
+// cacheDir returns the directory for the compiled programs. Its name has a hash of all that decides
+// their content; the version of the project is in go.mod.
 func (m toolModule) cacheDir(src string) (string, error) {
 	h := sha256.New()
 	for _, name := range []string{"go.mod", "go.sum"} {
@@ -177,7 +179,7 @@ func (m toolModule) cacheDir(src string) (string, error) {
 	return userCache(fmt.Sprintf("%s-%x", path.Base(m.dir), h.Sum(nil)[:6]))
 }
 
-// userCache is the path of what the lab keeps, for this user, under a name.
+// userCache returns a path in the lab's part of the user's cache directory.
 func userCache(name ...string) (string, error) {
 	base, err := os.UserCacheDir()
 	if err != nil {
@@ -186,8 +188,8 @@ func userCache(name ...string) (string, error) {
 	return filepath.Join(base, "stoker-lab", filepath.Join(name...)), nil
 }
 
-// moduleRoot finds the source of stoker above the working directory, where `go test` and
-// `go run` put us: the tool modules are modules of their own, so they cannot be embedded.
+// moduleRoot returns the root of stoker's source, in which the working directory of `go test` and
+// `go run` is. The tool modules are read from there because other modules cannot be embedded.
 func moduleRoot() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
