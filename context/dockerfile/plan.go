@@ -149,7 +149,7 @@ type Error struct {
 	File string // as it should be shown
 	Line int    // 0 if unknown
 	Err  error
-	Hint string // how to mend it; may be empty
+	Hint string // what to do about it; may be empty
 }
 
 func (e *Error) Error() string {

@@ -71,7 +71,7 @@ func TestParseErrors(t *testing.T) {
 				t.Errorf("error = %q, want %q", e, tt.want)
 			}
 			if e.Hint == "" {
-				t.Error("no hint how to mend it")
+				t.Error("the error has no hint")
 			}
 		})
 	}

@@ -12,7 +12,7 @@
 // prewarm can only be named in the user's file.
 //
 // Reading is strict: an unknown key or a bad value is an [Error] with file,
-// line, column and the mend, and all errors of a file are reported at once
+// line, column and a hint, and all errors of a file are reported at once
 // (joined, see errors.Join). An empty or absent file is a valid one.
 //
 // All values are plain data: safe for concurrent use as long as nobody edits

@@ -15,7 +15,7 @@ type Error struct {
 	Line, Column int
 	// Text says what is wrong.
 	Text string
-	// Hint says the mend; may be empty.
+	// Hint says what to do about it; may be empty.
 	Hint string
 }
 

@@ -59,7 +59,7 @@ type Problem struct {
 	// File and Line are as in Note.
 	File string
 	Line int
-	// Text says what is wrong, Hint the mend (may be empty).
+	// Text says what is wrong, Hint what to do about it. Hint may be empty.
 	Text, Hint string
 }
 
