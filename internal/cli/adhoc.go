@@ -23,7 +23,7 @@ type adHoc struct {
 	platforms []string
 	contexts  []string
 
-	// of registerSteps and registerCache
+	// Of registerSteps and registerCache; unset unless those were called.
 	network   string
 	hosts     []string
 	shmSize   string
@@ -59,14 +59,15 @@ func (a *adHoc) registerCache(cmd *cobra.Command) {
 	f.StringArrayVar(&a.cacheFrom, "cache-from", nil, "of a build that looks into this cache, too")
 }
 
+// given reports whether any of the flags was.
 func (a *adHoc) given() bool {
 	return a.network != "" || a.shmSize != "" || a.reuseNone || len(a.hosts)+len(a.ulimits)+len(a.noStages)+len(a.cacheFrom) > 0 ||
 		a.file != "" || a.target != "" || len(a.args)+len(a.platforms)+len(a.contexts) > 0
 }
 
-// query says what the arguments of a command are about: names of definitions,
-// or, with any of the flags or where an argument is a path, one that is spelt
-// out. A name never holds a separator, and is not "." (discover: cleanName).
+// query returns what the arguments of a command ask about: the definitions they
+// name or, if a flag is given or an argument is a path, the one that they spell
+// out. A name never has a path separator, and is not "." (discover: cleanName).
 func (a *adHoc) query(o *options, args []string) (api.Query, error) {
 	q := api.Query{Dir: o.Dir}
 	if !a.given() && !slices.ContainsFunc(args, isPath) {
@@ -76,27 +77,11 @@ func (a *adHoc) query(o *options, args []string) (api.Query, error) {
 	if len(args) > 1 {
 		return q, usage("as docker build, give one directory", "a build has one context directory, and %d were given", len(args))
 	}
-	spec := api.AdHoc{Context: o.Dir, Target: a.target, Platforms: a.platforms}
-	if len(args) == 1 {
-		spec.Context = o.absolute(args[0])
-	}
-	if a.file == "-" || len(args) == 1 && args[0] == "-" {
-		return q, usage("write it to a file", "a Dockerfile or context from stdin is not supported")
-	}
-	if !strings.Contains(spec.Context, "://") {
-		if fi, err := os.Stat(spec.Context); err != nil || !fi.IsDir() {
-			mend := "name a folder that exists"
-			if len(args) == 1 && !isPath(args[0]) {
-				mend += "; the NAME of a build does not go with flags that spell one out"
-			}
-			return q, usage(mend, "the build context %s is no folder", cmp.Or(strings.Join(args, ""), spec.Context, "."))
-		}
-		spec.Dockerfile = filepath.Join(spec.Context, "Dockerfile")
-	}
-	if a.file != "" {
-		spec.Dockerfile = o.absolute(a.file)
-	}
+	spec := api.AdHoc{Target: a.target, Platforms: a.platforms, NoCache: a.reuseNone, NoCacheStages: a.noStages}
 	var err error
+	if spec.Context, spec.Dockerfile, err = a.locate(o, strings.Join(args, "")); err != nil {
+		return q, err
+	}
 	if spec.Args, err = a.values(o); err != nil {
 		return q, err
 	}
@@ -106,21 +91,55 @@ func (a *adHoc) query(o *options, args []string) (api.Query, error) {
 	if err := a.steps(&spec); err != nil {
 		return q, err
 	}
-	spec.NoCache, spec.NoCacheStages = a.reuseNone, a.noStages
-	for _, text := range a.cacheFrom {
-		imports, err := buildctx.ParseImports(text, o.env())
-		if err != nil {
-			return q, usage("for example --cache-from registry.example/app:cache", "--cache-from %s: %v", text, err)
-		}
-		for _, i := range imports {
-			spec.Imports = append(spec.Imports, api.Import(i))
-		}
+	if spec.Imports, err = a.imports(o); err != nil {
+		return q, err
 	}
 	q.AdHoc = &spec
 	return q, nil
 }
 
-// steps reads the flags of registerSteps.
+// locate returns the build context that dir names, the current folder if it is "",
+// and the Dockerfile. The Dockerfile of a remote context is "" unless -f names it.
+func (a *adHoc) locate(o *options, dir string) (root, file string, err error) {
+	if a.file == "-" || dir == "-" {
+		return "", "", usage("write it to a file", "a Dockerfile or context from stdin is not supported")
+	}
+	root = o.Dir
+	if dir != "" {
+		root = o.absolute(dir)
+	}
+	if !strings.Contains(root, "://") {
+		if fi, err := os.Stat(root); err != nil || !fi.IsDir() {
+			hint := "name a folder that exists"
+			if dir != "" && !isPath(dir) {
+				hint += "; the NAME of a build does not go with flags that spell one out"
+			}
+			return "", "", usage(hint, "the build context %s is no folder", cmp.Or(dir, root, "."))
+		}
+		file = filepath.Join(root, "Dockerfile")
+	}
+	if a.file != "" {
+		file = o.absolute(a.file)
+	}
+	return root, file, nil
+}
+
+// imports reads the --cache-from flags.
+func (a *adHoc) imports(o *options) ([]api.Import, error) {
+	var imports []api.Import
+	for _, text := range a.cacheFrom {
+		parsed, err := buildctx.ParseImports(text, o.env())
+		if err != nil {
+			return nil, usage("for example --cache-from registry.example/app:cache", "--cache-from %s: %v", text, err)
+		}
+		for _, i := range parsed {
+			imports = append(imports, api.Import(i))
+		}
+	}
+	return imports, nil
+}
+
+// steps sets in spec what the flags of registerSteps say.
 func (a *adHoc) steps(spec *api.AdHoc) error {
 	switch a.network {
 	case "", "default":
@@ -201,7 +220,8 @@ func (a *adHoc) namedContexts(o *options) (map[string]string, error) {
 	return named, nil
 }
 
-// absolute returns a path seen from the current folder; addresses stay.
+// absolute makes a path absolute, relative to the current folder. Addresses are
+// returned as they are.
 func (o *options) absolute(name string) string {
 	if strings.Contains(name, "://") || strings.HasPrefix(name, "git@") || strings.HasPrefix(name, "target:") || filepath.IsAbs(name) {
 		return name

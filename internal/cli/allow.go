@@ -40,8 +40,8 @@ func newDisallow(o *options) *cobra.Command {
 	}
 }
 
-// consent has the daemon store it: nobody else writes to the store. One is
-// started if need be, for consent must not be lost for want of it.
+// consent has the daemon store whether the repository of args is allowed. Only the
+// daemon writes to the store, so consent starts one if none runs.
 func (o *options) consent(ctx context.Context, args []string, req api.AllowRequest) error {
 	req.Dir = o.dir(args)
 	if _, err := o.existing(args); err != nil && !(req.Revoke && o.hasStore()) {
@@ -60,8 +60,8 @@ func (o *options) consent(ctx context.Context, args []string, req api.AllowReque
 	return nil
 }
 
-// hasStore reports whether there is a store, in which there may be consent for a folder
-// that is gone.
+// hasStore reports whether there is a store. If so, disallow works for a folder that
+// was removed, for which it may have consent.
 func (o *options) hasStore() bool {
 	paths, err := ipc.Locate(o.Getenv)
 	if err != nil {

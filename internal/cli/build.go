@@ -91,7 +91,8 @@ it runs, and whether it stops when it is told to.`,
 // keyless is what --sign stands for without a key.
 const keyless = "keyless"
 
-// check says which flags go together, before anything is built.
+// check returns an error if flags do not go together, or name what does not exist. It
+// runs before anything is built.
 func (c *buildOptions) check() error {
 	switch {
 	case c.json && c.markdown:
@@ -153,7 +154,8 @@ func (c *buildOptions) run(ctx context.Context, args []string) error {
 	return w.do(ctx)
 }
 
-// engine looks for the Docker that is to take the image: that there is none is told before anything is built for it.
+// engine returns an error if there is no Docker Engine for --load. It is called before
+// anything is built.
 func (c *buildOptions) engine(ctx context.Context) error {
 	dial, err := c.surroundings().Engine()
 	if err == nil {
@@ -165,7 +167,7 @@ func (c *buildOptions) engine(ctx context.Context) error {
 	return &api.Error{Code: api.NoBuilder, Message: "--load: the Docker Engine does not answer: " + err.Error(), Hint: "start Docker, or --push the image"}
 }
 
-// find returns the one definition that is built.
+// find returns the one build that query names, and the configuration of its repository.
 func (c *buildOptions) find(ctx context.Context, query api.Query) (*project.Build, config.Config, error) {
 	l := &local{options: c.options, bare: true}
 	p, err := l.picture(ctx, query)
@@ -182,8 +184,8 @@ func (c *buildOptions) find(ctx context.Context, query api.Query) (*project.Buil
 	return build, p.Config, nil
 }
 
-// unusedArgs tells of build args that the Dockerfile does not declare: the builder
-// leaves them out without a word.
+// unusedArgs prints a hint for each build arg that the Dockerfile does not declare. The
+// builder ignores those without a message.
 func (c *buildOptions) unusedArgs(r buildkit.Request) {
 	f, err := dockerfile.Parse(r.Definition.Dockerfile, r.Dockerfile)
 	if err != nil || len(c.args) == 0 {
@@ -202,6 +204,7 @@ func (c *buildOptions) unusedArgs(r buildkit.Request) {
 	}
 }
 
+// request returns what the builder needs to build, with the secrets that flags offer.
 func (c *buildOptions) request(build *project.Build) (buildkit.Request, error) {
 	text, err := build.Definition.DockerfileText()
 	if err != nil {
@@ -221,19 +224,19 @@ func (c *buildOptions) request(build *project.Build) (buildkit.Request, error) {
 	}, nil
 }
 
-// display is where the build is shown while it runs.
+// display returns where and how the build is shown while it runs.
 func (c *buildOptions) display(build *project.Build) buildkit.Display {
 	d := buildkit.Display{Steps: build.Selection.Plan.Steps}
 	switch c.progress {
 	case "auto":
 		d.W = c.Stderr
 	case "plain":
-		d.W = struct{ io.Writer }{c.Stderr} // no terminal any more
+		d.W = struct{ io.Writer }{c.Stderr} // hides that it is a terminal
 	}
 	return d
 }
 
-// write prints the report in the form asked for, and to the files asked for.
+// write prints the report as the flags say, and writes it to --html.
 func (c *buildOptions) write(answer api.BuildReport) error {
 	if c.html != "" {
 		if err := writeFile(c.absolute(c.html), func(w io.Writer) error { return buildHTML(w, answer, time.Now()) }); err != nil {
@@ -251,7 +254,8 @@ func (c *buildOptions) write(answer api.BuildReport) error {
 	return nil
 }
 
-// writeFile writes a file that a flag names, whole or not at all.
+// writeFile has write write to the file name. If it fails, a file that was there stays
+// as it was.
 func writeFile(name string, write func(io.Writer) error) error {
 	f, err := os.CreateTemp(filepath.Dir(name), ".stoker-*")
 	if err != nil {

@@ -2,24 +2,23 @@ package cli
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/stokerd/stoker/internal/api"
-	"github.com/stokerd/stoker/internal/config"
 	"github.com/stokerd/stoker/internal/image"
 	"github.com/stokerd/stoker/internal/scan"
 	"github.com/stokerd/stoker/internal/smoke"
 )
 
-// gateFlags are the limits that a build must keep.
+// gateFlags are the flags for limits that an image must keep.
 type gateFlags struct {
 	maxSize, minEfficiency string
 	failOn                 []string
 
+	// Parsed by check.
 	image      image.Gates
 	severities []scan.Severity
 }
@@ -31,20 +30,14 @@ func (g *gateFlags) register(cmd *cobra.Command) {
 	f.StringSliceVar(&g.failOn, "fail-on", nil, "severities that no vulnerability may have, as in critical,high")
 }
 
+// check parses the flags. It returns an error for a value that makes no sense, or if
+// the limits need a scanner and scanners has none.
 func (g *gateFlags) check(scanners []string) error {
-	if g.maxSize != "" {
-		n, err := config.ParseSize(g.maxSize)
-		if err != nil {
-			return usage("write it like 200MB or 1.5GiB", "--max-size: %v", err)
-		}
-		g.image.MaxSize = &n
+	if err := setSize(&g.image.MaxSize, "max-size", g.maxSize); err != nil {
+		return err
 	}
-	if g.minEfficiency != "" {
-		n, err := strconv.ParseFloat(g.minEfficiency, 64)
-		if err != nil || !(n >= 0 && n <= 1) {
-			return usage("for example 0.95", "--min-efficiency: %q is not between 0 and 1", g.minEfficiency)
-		}
-		g.image.LowestEfficiency = &n
+	if err := setRatio(&g.image.LowestEfficiency, "min-efficiency", g.minEfficiency); err != nil {
+		return err
 	}
 	if len(scanners) == 0 {
 		return usage("trivy, grype, scout or off", "--scanner names none")
@@ -62,54 +55,68 @@ func (g *gateFlags) check(scanners []string) error {
 	return nil
 }
 
-// judge checks the limits. What could not be looked at has not passed.
+// judge adds to answer whether each limit is kept. A limit on what could not be looked
+// at is not.
 func (g *gateFlags) judge(answer *api.BuildReport, a *image.Analysis) {
-	add := func(name string, ok bool, format string, args ...any) {
-		answer.Gates = append(answer.Gates, api.BuildGate{Gate: name, OK: ok, Text: fmt.Sprintf(format, args...)})
-	}
 	for _, r := range g.image.Check(a) {
+		gate := api.BuildGate{OK: r.OK}
 		switch r.Name {
 		case "maxSize":
-			add("max-size", r.OK, "%s unpacked, of %s at most", bytes(int64(r.Actual)), bytes(int64(r.Limit)))
+			gate.Gate = "max-size"
+			gate.Text = fmt.Sprintf("%s unpacked, of %s at most", bytes(int64(r.Actual)), bytes(int64(r.Limit)))
 		case "lowestEfficiency":
-			add("min-efficiency", r.OK, "%.1f%%, of %.1f%% at least", r.Actual*100, r.Limit*100)
+			gate.Gate = "min-efficiency"
+			gate.Text = fmt.Sprintf("%.1f%%, of %.1f%% at least", r.Actual*100, r.Limit*100)
+		default:
+			continue
 		}
+		answer.Gates = append(answer.Gates, gate)
 	}
 	if len(g.severities) > 0 {
-		count := map[string]int{}
-		for _, f := range answer.Scan.Findings {
-			count[f.Severity]++
-		}
-		total, words := 0, []string{}
-		for _, s := range g.severities {
-			total += count[string(s)]
-			words = append(words, fmt.Sprintf("%d %s", count[string(s)], s))
-		}
-		if answer.Scan.Scanner == "" {
-			add("fail-on", false, "the image was not scanned")
-		} else {
-			add("fail-on", total == 0, "%s", strings.Join(words, ", "))
-		}
+		answer.Gates = append(answer.Gates, g.scanGate(*answer.Scan))
 	}
 	if answer.Smoke != nil {
-		var failed []string
-		for _, c := range answer.Smoke.Checks {
-			if c.State == string(smoke.Failed) {
-				failed = append(failed, c.Name)
-			}
-		}
-		switch {
-		case answer.Smoke.Problem != "":
-			add("smoke", false, "it could not be run")
-		case len(failed) > 0:
-			add("smoke", false, "failed: %s", strings.Join(failed, ", "))
-		default:
-			add("smoke", true, "passed")
-		}
+		answer.Gates = append(answer.Gates, smokeGate(*answer.Smoke))
 	}
 }
 
-// smokeFlags say how the image is tried.
+// scanGate judges --fail-on by what a scanner found.
+func (g *gateFlags) scanGate(found api.BuildScan) api.BuildGate {
+	if found.Scanner == "" {
+		return api.BuildGate{Gate: "fail-on", Text: "the image was not scanned"}
+	}
+	counts := map[string]int{} // by severity
+	for _, f := range found.Findings {
+		counts[f.Severity]++
+	}
+	var total int
+	var words []string
+	for _, s := range g.severities {
+		n := counts[string(s)]
+		total += n
+		words = append(words, fmt.Sprintf("%d %s", n, s))
+	}
+	return api.BuildGate{Gate: "fail-on", OK: total == 0, Text: strings.Join(words, ", ")}
+}
+
+// smokeGate judges how the image ran.
+func smokeGate(tried api.BuildSmoke) api.BuildGate {
+	var failed []string
+	for _, c := range tried.Checks {
+		if c.State == string(smoke.Failed) {
+			failed = append(failed, c.Name)
+		}
+	}
+	switch {
+	case tried.Problem != "":
+		return api.BuildGate{Gate: "smoke", Text: "it could not be run"}
+	case len(failed) > 0:
+		return api.BuildGate{Gate: "smoke", Text: "failed: " + strings.Join(failed, ", ")}
+	}
+	return api.BuildGate{Gate: "smoke", OK: true, Text: "passed"}
+}
+
+// smokeFlags are the flags that say how the image is run to see whether it works.
 type smokeFlags struct {
 	smoke    bool
 	http     string
@@ -135,6 +142,8 @@ func (s *smokeFlags) register(cmd *cobra.Command) {
 	f.StringVar(&s.probe, "probe", "", "stoker for Linux, static, that looks from inside of the container (default: this one)")
 }
 
+// check returns an error if flags exclude each other, or have a value that makes no
+// sense. It sets smoke if another flag implies it, and makes probe an absolute path.
 func (s *smokeFlags) check(o *options) error {
 	waits := 0
 	for _, given := range []bool{s.http != "", s.tcp != 0, s.log != ""} {

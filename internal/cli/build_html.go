@@ -12,8 +12,8 @@ import (
 //go:embed build.html
 var buildPage string
 
-// buildHTML writes the report as one page that needs nothing else: no script, no font, no picture. What is shown is
-// escaped for where it stands by html/template.
+// buildHTML writes the report as one self-contained HTML page, without scripts. Names and texts in it are escaped by
+// html/template.
 func buildHTML(w io.Writer, b api.BuildReport, now time.Time) error {
 	page, err := template.New("build").Funcs(template.FuncMap{
 		"bytes": bytes, "seconds": seconds, "lines": lines, "saves": saves, "oneLine": oneLine, "notScanned": notScanned,
@@ -35,7 +35,7 @@ func buildHTML(w io.Writer, b api.BuildReport, now time.Time) error {
 	}{shown(b), now.UTC().Format("2006-01-02 15:04 UTC")})
 }
 
-// isWeb reports whether an address is one to link to: a scanner's output is data.
+// isWeb reports whether an address is http or https. Others, which a scanner may print, are not made links.
 func isWeb(address string) bool {
 	return len(address) > 8 && (address[:8] == "https://" || address[:7] == "http://")
 }

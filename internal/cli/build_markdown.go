@@ -9,7 +9,7 @@ import (
 	"github.com/stokerd/stoker/internal/api"
 )
 
-// buildMarkdown writes the report as a comment on a pull request has it: the gates first, details folded.
+// buildMarkdown writes the report as a comment for a pull request: the limits first, and details folded.
 func buildMarkdown(w io.Writer, b api.BuildReport) {
 	m := markdown{w}
 	verdict := "✅"
@@ -69,7 +69,7 @@ type markdown struct{ w io.Writer }
 
 func (m markdown) line(format string, args ...any) { fmt.Fprintf(m.w, format+"\n", args...) }
 
-// text escapes what would be markup: a name of a stranger's file makes no link and no heading.
+// text escapes markup in a text on one line, so that the name of a file cannot make a link or a heading.
 func (m markdown) text(s string) string {
 	var b strings.Builder
 	for _, r := range visible(strings.Join(strings.Fields(s), " "), nil) {
@@ -81,7 +81,8 @@ func (m markdown) text(s string) string {
 	return b.String()
 }
 
-// code quotes a text: with more backticks than it has in a row, and no bar, which would end a cell.
+// code quotes a text as code. It uses more backticks than the text has in a row, and replaces bars, which would end the
+// cell of a table.
 func (m markdown) code(s string) string {
 	s = strings.ReplaceAll(visible(s, nil), "|", "¦")
 	longest, run := 0, 0
@@ -120,7 +121,7 @@ func (m markdown) image(a api.Image) {
 	m.folded("Layers", func() {
 		m.table("#", "Size", "Compressed", "Hidden", "Instruction")
 		for _, l := range a.Layers {
-			m.row(fmt.Sprint(l.Number), bytes(l.Unpacked), bytes(l.Stored), bytes(l.Hidden), m.code(ending(oneLine(l.Instruction), 120)))
+			m.row(fmt.Sprint(l.Number), bytes(l.Unpacked), bytes(l.Stored), bytes(l.Hidden), m.code(clip(oneLine(l.Instruction), 120)))
 		}
 	})
 	m.folded("Biggest files", func() {

@@ -9,13 +9,13 @@ import (
 	"github.com/stokerd/stoker/internal/report"
 )
 
-// What of a list is printed; JSON and HTML have more.
+// How many files and vulnerabilities are printed. JSON and HTML have more.
 const (
 	buildFiles    = 5
 	buildFindings = 10
 )
 
-// print shows the report to people: what was made, then what of it is worth a look.
+// print prints the report as text: how the build went, and then what deserves a look.
 func (c *buildOptions) print(b api.BuildReport) {
 	p := c.out
 	head := []string{p.bold(b.Definition), "built in " + seconds(b.Seconds), fmt.Sprintf("%d/%s hit", b.Hits, plural(b.Needed, "step"))}
@@ -119,14 +119,14 @@ func (c *buildOptions) printBuildImage(a api.Image) {
 	c.notes(a.Notes)
 }
 
-// more tells of what is not printed.
+// more says that left more entries are not printed.
 func (c *buildOptions) more(left int) {
 	if left > 0 {
 		c.out.line("  " + c.out.dim(fmt.Sprintf("and %d more (--json, --html)", left)))
 	}
 }
 
-// withoutFrom leaves out what the report says already.
+// withoutFrom removes from an image what the report says elsewhere.
 func withoutFrom(a api.Image) api.Image {
 	a.From = "the result of this build"
 	return a
@@ -173,7 +173,7 @@ func notScanned(s *api.BuildScan) string {
 	return strings.Join(words, "; ")
 }
 
-// scanned says what the scanner found, and in which database.
+// scanned says what the scanner found, and how old its database is.
 func scanned(s *api.BuildScan, now time.Time) string {
 	var words []string
 	for _, n := range []struct {

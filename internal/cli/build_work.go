@@ -29,7 +29,8 @@ type buildWork struct {
 	request buildkit.Request
 }
 
-// do builds, looks, judges and hands on, in this order: what does not keep a limit goes nowhere.
+// do builds the image, examines it, checks the limits, and hands it on only if it keeps
+// them. It then writes the report.
 func (w *buildWork) do(ctx context.Context) error {
 	w.announce()
 	dir, err := os.MkdirTemp("", "stoker-build-")
@@ -38,25 +39,15 @@ func (w *buildWork) do(ctx context.Context) error {
 	}
 	defer os.RemoveAll(dir)
 	layout := filepath.Join(dir, "image")
-	built, err := w.node.Build(ctx, buildkit.BuildRequest{
-		Request: w.request, Output: buildkit.Output{Layout: layout}, Pull: w.pull, Display: w.display(w.build),
-	})
-	var failure *buildkit.SolveError
-	switch {
-	case ctx.Err() != nil:
-		return ctx.Err()
-	case errors.As(err, &failure) && failure.Unavailable():
-		return &api.Error{Code: api.NoBuilder, Message: "the builder went away: " + failure.Error()}
-	case err != nil && failure == nil:
-		return &api.Error{Code: api.BadInput, Message: err.Error()}
-	}
-	answer := report.Built(w.build.Definition.Name, built.Record, built.Digest)
-	answer.Tags = append(answer.Tags, w.tags...)
-	if failure != nil {
-		answer.Error = failure.Error()
-		answer.Gates = append(answer.Gates, api.BuildGate{Gate: "build", Text: failure.Error()})
-	} else if err := w.look(ctx, layout, &answer); err != nil {
+	answer, err := w.solve(ctx, layout)
+	if err != nil {
 		return err
+	}
+	built := !failedGate(answer.Gates)
+	if built {
+		if err := w.look(ctx, layout, &answer); err != nil {
+			return err
+		}
 	}
 	w.why(ctx, &answer)
 	answer.OK = !failedGate(answer.Gates)
@@ -66,7 +57,7 @@ func (w *buildWork) do(ctx context.Context) error {
 			return ctx.Err()
 		}
 		answer.OK = !failedGate(answer.Gates)
-	} else if failure == nil && (w.push || w.load) {
+	} else if built && (w.push || w.load) {
 		answer.Notes = append(answer.Notes, "the image was neither pushed nor loaded: it does not keep a limit")
 	}
 	if err := w.write(answer); err != nil {
@@ -78,6 +69,31 @@ func (w *buildWork) do(ctx context.Context) error {
 	return nil
 }
 
+// solve builds the image, writes it to layout as an OCI layout, and reports on the steps.
+// That a step failed is in the report and not an error.
+func (w *buildWork) solve(ctx context.Context, layout string) (api.BuildReport, error) {
+	built, err := w.node.Build(ctx, buildkit.BuildRequest{
+		Request: w.request, Output: buildkit.Output{Layout: layout}, Pull: w.pull, Display: w.display(w.build),
+	})
+	var failure *buildkit.SolveError
+	switch {
+	case ctx.Err() != nil:
+		return api.BuildReport{}, ctx.Err()
+	case errors.As(err, &failure) && failure.Unavailable():
+		return api.BuildReport{}, &api.Error{Code: api.NoBuilder, Message: "the builder went away: " + failure.Error()}
+	case err != nil && failure == nil:
+		return api.BuildReport{}, &api.Error{Code: api.BadInput, Message: err.Error()}
+	}
+	answer := report.Built(w.build.Definition.Name, built.Record, built.Digest)
+	answer.Tags = append(answer.Tags, w.tags...)
+	if failure != nil {
+		answer.Error = failure.Error()
+		answer.Gates = append(answer.Gates, api.BuildGate{Gate: "build", Text: failure.Error()})
+	}
+	return answer, nil
+}
+
+// failedGate reports whether any limit was not kept.
 func failedGate(gates []api.BuildGate) bool {
 	for _, g := range gates {
 		if !g.OK {
@@ -87,7 +103,7 @@ func failedGate(gates []api.BuildGate) bool {
 	return false
 }
 
-// announce says what runs where.
+// announce prints what will run where.
 func (w *buildWork) announce() {
 	words := []string{fmt.Sprintf("run up to %s", plural(len(w.build.Selection.Plan.Steps), "step"))}
 	if w.smoke {
@@ -106,7 +122,7 @@ func (w *buildWork) announce() {
 	w.err.line(w.err.bold(visible(w.build.Definition.Name, nil)), visible(text, nil))
 }
 
-// look has the image analysed, scanned and tried, and the limits checked.
+// look analyses the image, scans it and runs it as the flags say, and judges the limits.
 func (w *buildWork) look(ctx context.Context, layout string, answer *api.BuildReport) error {
 	img, err := image.Open(ctx, "oci:"+layout, image.OpenOptions{})
 	if err != nil {
@@ -146,7 +162,8 @@ func (w *buildWork) look(ctx context.Context, layout string, answer *api.BuildRe
 	return nil
 }
 
-// dockerfile is the path that SARIF tells of, as seen from the current folder.
+// dockerfile returns the path of the Dockerfile for SARIF: relative to the current
+// folder, or only "Dockerfile" if it is outside of that.
 func (w *buildWork) dockerfile() string {
 	if rel, err := filepath.Rel(w.Dir, w.build.Definition.Dockerfile); err == nil && filepath.IsLocal(rel) {
 		return filepath.ToSlash(rel)
@@ -154,12 +171,13 @@ func (w *buildWork) dockerfile() string {
 	return "Dockerfile"
 }
 
-// try runs the image. What its program wrote is for the eyes of whoever typed the command, and shown if a check failed.
+// try runs the image and adds to answer how that went. If a check fails, it prints the
+// end of what the program wrote, which is not part of the report.
 func (w *buildWork) try(ctx context.Context, answer *api.BuildReport) error {
 	var logs ending16K
 	w.err.line(w.err.dim("running the image"))
 	request := w.request
-	request.NoCache, request.NoCacheStages = false, nil // what has just run is what is tried
+	request.NoCache, request.NoCacheStages = false, nil // run what was just built
 	result, err := smoke.Run(ctx, w.node, request, w.smokeFlags.options(), &logs)
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -190,7 +208,8 @@ func smokeReport(r smoke.Result, err error) *api.BuildSmoke {
 	return out
 }
 
-// ending16K keeps the last of what is written.
+// ending16K is a writer that keeps the last 16 KiB of what is written. It may be used by
+// several goroutines.
 type ending16K struct {
 	mu  sync.Mutex // guards end
 	end []byte
@@ -207,7 +226,7 @@ func (e *ending16K) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// lines returns the last 20.
+// lines returns the last 20 lines.
 func (e *ending16K) lines() []string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -225,7 +244,7 @@ func (e *ending16K) lines() []string {
 // mostAdvice is how many suggestions a report has.
 const mostAdvice = 5
 
-// advise adds the best suggestions. That there can be none fails no build.
+// advise adds the best suggestions to answer. If they cannot be computed, a note says so.
 func (w *buildWork) advise(ctx context.Context, answer *api.BuildReport) {
 	given, err := ask(ctx, w.options, w.query.AdHoc != nil, func(s source) (api.Suggest, error) {
 		query := w.query
@@ -251,10 +270,12 @@ func (w *buildWork) advise(ctx context.Context, answer *api.BuildReport) {
 	}
 }
 
-// whyWait is how long the daemon may take to have seen the build: it reads the builder's record, as stoker build does.
+// whyWait bounds the wait for the daemon to observe the build, which it does by reading
+// the builder's record.
 const whyWait = 3 * time.Second
 
-// why has the daemon tell the causes of the steps that ran. Only a daemon keeps what earlier builds were made of.
+// why adds to answer why steps ran, which only a daemon knows, because it keeps what
+// earlier builds were made of. If it cannot, a note says so.
 func (w *buildWork) why(ctx context.Context, answer *api.BuildReport) {
 	if answer.Hits == answer.Needed {
 		return
@@ -284,8 +305,8 @@ func (w *buildWork) why(ctx context.Context, answer *api.BuildReport) {
 	}
 }
 
-// handOn pushes, signs and loads the image: the same build once more, out of the cache. What fails is in the report,
-// which tells of the image all the same.
+// handOn pushes, signs and loads the image, as the flags say, by repeating the build from
+// the cache. A failure stops it, and is in answer as a limit that is not kept.
 func (w *buildWork) handOn(ctx context.Context, answer *api.BuildReport) {
 	for _, one := range []struct {
 		gate string
@@ -302,7 +323,8 @@ func (w *buildWork) handOn(ctx context.Context, answer *api.BuildReport) {
 	}
 }
 
-// again is the build once more; what has just run is what is wanted.
+// again returns a request that repeats the build with another output. It uses the cache
+// even with --no-cache, so that it hands on the image that was just built.
 func (w *buildWork) again(o buildkit.Output, sbom string) buildkit.BuildRequest {
 	r := buildkit.BuildRequest{Request: w.request, Output: o, SBOM: sbom, Again: true, Display: w.display(w.build)}
 	r.NoCache, r.NoCacheStages = false, nil

@@ -10,9 +10,9 @@ import (
 	"github.com/stokerd/stoker/internal/api"
 )
 
-// caches reads the values of --cache-from or --cache-to as buildx does, which takes
-// credentials from the environment (buildx: build.CreateCaches). folder is the attribute
-// that names a folder of this machine.
+// caches parses the values of flag, which is --cache-from or --cache-to. As buildx does,
+// it takes credentials from the environment (buildx: build.CreateCaches). folder is the
+// attribute that names the folder of a local cache: src or dest.
 func (o *options) caches(flag, folder string, texts []string) ([]api.Cache, error) {
 	var list []api.Cache
 	for _, text := range texts {
@@ -36,7 +36,8 @@ func (o *options) caches(flag, folder string, texts []string) ([]api.Cache, erro
 	return list, nil
 }
 
-// complete fills in what a cache takes from this machine, and says what it lacks.
+// complete adds to c the attributes that it takes from this machine. It returns an
+// error if one that is needed is missing.
 func (o *options) complete(flag, folder string, c *api.Cache) error {
 	env := o.env()
 	take := func(attr string, names ...string) {

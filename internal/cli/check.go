@@ -80,8 +80,8 @@ func (c *checkOptions) run(cmd *cobra.Command, args []string) error {
 	return outcome(answer)
 }
 
-// outcome is the exit status of a check: input that cannot be read weighs more
-// than a limit that is exceeded.
+// outcome returns the verdict of a check as an error, nil if it passed. BadInput counts
+// more than a limit that is exceeded.
 func outcome(answer api.Check) error {
 	if answer.Problem != "" {
 		return verdict(api.BadInput)
@@ -97,6 +97,7 @@ func outcome(answer api.Check) error {
 	return nil
 }
 
+// limits returns the limits that flags set, and whether any did.
 func (c *checkOptions) limits() (flags config.Flags, given bool, err error) {
 	for _, l := range []struct {
 		name, text string
@@ -161,7 +162,7 @@ func (c *checkOptions) print(answer api.Check) {
 	}
 }
 
-// failures says in short what a check fails on.
+// failures says in a few words each why a check fails.
 func failures(answer api.Check) []string {
 	var why []string
 	for _, d := range answer.Definitions {
@@ -187,7 +188,7 @@ func failures(answer api.Check) []string {
 	return why
 }
 
-// within formats a value with its limit.
+// within returns a value with its limit: "40MB/50MB". A limit of 0 is none.
 func within(value string, limit int64, format func(int64) string) string {
 	if limit == 0 {
 		return value

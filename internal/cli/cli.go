@@ -1,10 +1,10 @@
 // Package cli is stoker's commands: one file each, and what they share.
 //
-// A command asks the daemon where one runs and watches the repository, else
-// computes on the spot with the same packages ([source]). Its result goes to
-// stdout, as text or as JSON, everything else to stderr; its error becomes the
-// exit status in one place (exit.go). Commands hold no state between runs and
-// know the process that they run in only as a [Process].
+// A command asks the daemon if one runs and watches the repository; else it
+// computes the answer itself, with the same packages ([source]). Its result goes to
+// stdout, as text or as JSON, and everything else to stderr. exit.go turns its error
+// into the exit status. Commands keep no state between runs, and know the process
+// that they run in only as a [Process].
 package cli
 
 import (
@@ -21,23 +21,24 @@ import (
 
 // A Process is what commands know of the process that they run in.
 type Process struct {
-	Stdin          io.Reader // asked only if it is a terminal
+	Stdin          io.Reader // read only if it is a terminal
 	Stdout, Stderr io.Writer
-	Environ        []string // "NAME=value"
-	Dir            string   // absolute
-	Executable     string   // what starts stoker once more
+	Environ        []string // "NAME=value"; the last of a name counts
+	Dir            string   // the working directory, absolute
+	Executable     string   // stoker itself, to start it once more
 }
 
-// SystemProcess returns the process itself.
+// SystemProcess returns the running process. Dir and Executable are "" if the system
+// does not tell them.
 func SystemProcess() Process {
 	p := Process{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Environ: os.Environ()}
-	// Commands that need either say so when it is missing.
+	// Commands that need one of them fail if it is missing.
 	p.Dir, _ = os.Getwd()
 	p.Executable, _ = os.Executable()
 	return p
 }
 
-// Getenv returns the last value of a variable, "" if there is none.
+// Getenv returns the value of a variable, "" if it is not set.
 func (p Process) Getenv(name string) string { return p.env()[name] }
 
 func (p Process) env() map[string]string {
@@ -50,16 +51,17 @@ func (p Process) env() map[string]string {
 	return env
 }
 
-// options are what every command gets.
+// options is what all commands share.
 type options struct {
 	Process
 	out, err printer
-	// began is set once flags and arguments were accepted: an error before
-	// that is one of usage.
+	// began is set once cobra accepted the flags and arguments. An error before
+	// that is a usage error.
 	began bool
 }
 
-// Run runs stoker with the given arguments and returns the exit status.
+// Run runs the command that args name, and returns the exit status. If ctx ends, the
+// command stops.
 func Run(ctx context.Context, p Process, args []string) int {
 	o := &options{Process: p}
 	o.out, o.err = newPrinter(p.Stdout, p.Getenv), newPrinter(p.Stderr, p.Getenv)
@@ -109,13 +111,14 @@ func newRoot(o *options) *cobra.Command {
 	return root
 }
 
-// refuseWords has the commands that cobra brings refuse arguments that they do not
-// know: by themselves they would print a help text and be content.
+// refuseWords makes cobra's own commands, help and completion, fail for arguments
+// that they do not know. By default they print a help text and succeed.
 func refuseWords(root *cobra.Command) {
 	for _, c := range root.Commands() {
 		switch c.Name() {
 		case "completion":
-			c.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() } // what cannot run is asked for no args
+			// Cobra checks the arguments only of commands that run.
+			c.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 		case "help":
 			c.Run, c.RunE = nil, func(_ *cobra.Command, args []string) error {
 				of, rest, err := root.Find(args)

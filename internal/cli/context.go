@@ -21,8 +21,8 @@ func newContext(o *options) *cobra.Command {
 	return cmd
 }
 
-// listed is how many entries context ls prints to a terminal unless all are
-// asked for: the largest tell what is wrong.
+// listed is how many entries context ls prints to a terminal without --all. The
+// largest ones are what matters.
 const listed = 30
 
 type lsOptions struct {
@@ -88,7 +88,7 @@ func (c *lsOptions) run(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// one says which one build the arguments of a command are about.
+// one is like [adHoc.query], for a command that takes only one build.
 func (a *adHoc) one(o *options, command string, args []string) (api.Query, error) {
 	query, err := a.query(o, args)
 	if err == nil && len(query.Names) > 1 {
@@ -130,18 +130,19 @@ func (c *lsOptions) print(answer api.Context) {
 	c.notes(answer.Notes)
 }
 
-// sums prints the two numbers of a build.
+// sums prints how much is in the context of a build, and how much of it is sent.
 func (p printer) sums(name string, context, sent api.Size) {
 	p.printf("%s  context %s   sent %s\n", p.bold(visible(name, nil)), amount(context), amount(sent))
 }
 
+// notes prints remarks on an answer to stderr.
 func (o *options) notes(list []string) {
 	for _, n := range list {
 		o.err.wrapped(o.err.dim("note:")+" ", visible(n, nil))
 	}
 }
 
-// filter says in words what was asked for.
+// filter says in words which entries were asked for.
 func (c *lsOptions) filter(answer api.Context) string {
 	var words []string
 	if c.req.Sent {
@@ -159,8 +160,8 @@ func (c *lsOptions) filter(answer api.Context) string {
 	return strings.Join(words, ", ")
 }
 
-// pipedEach is how much a pipe gets of each step that takes a file: it is repeated
-// for each file.
+// pipedEach is the most columns that each step of a file gets in a pipe. It is less
+// than pipedStep because the names are repeated for each file.
 const pipedEach = 60
 
 // sentFor says for which steps an entry is sent.

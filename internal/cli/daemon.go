@@ -30,9 +30,9 @@ func newDaemon(o *options) *cobra.Command {
 	}
 }
 
-// serve is the daemon until ctx ends or a client asks it to stop. It logs to
-// stderr. Whoever started it is told how that went: the process that spawned
-// it, or a service manager.
+// serve runs the daemon until ctx ends or a client asks it to stop, and watches the
+// given repositories from the start. It logs to stderr. It reports to the process that
+// spawned it, or to systemd, when it is ready, and to the former if it fails.
 func (o *options) serve(ctx context.Context, watch []api.UpRequest) error {
 	starter := ipc.Readiness()
 	opts, err := o.daemonOptions()
@@ -77,13 +77,13 @@ func (o *options) daemonOptions() (daemon.Options, error) {
 	}, nil
 }
 
-// restingGarbage is how much a daemon at rest may allocate before its garbage is
-// collected after all: thousands of answers to status.
+// restingGarbage is how many bytes a daemon at rest may allocate before the garbage
+// collector runs, which is enough for thousands of answers to status.
 const restingGarbage = 64 << 20
 
-// collectWhileAwake keeps Go's collector from marking the whole heap every two
-// minutes (runtime: forcegcperiod) in a daemon that has nothing to do: at rest
-// only what is allocated counts.
+// collectWhileAwake returns a function that the daemon calls when it comes to rest, and
+// when it wakes. At rest the garbage collector does not mark the whole heap every two
+// minutes (runtime: forcegcperiod), but runs only once restingGarbage is allocated.
 func collectWhileAwake() func(resting bool) {
 	percent := debug.SetGCPercent(100)
 	debug.SetGCPercent(percent)
@@ -102,7 +102,8 @@ func collectWhileAwake() func(resting bool) {
 	}
 }
 
-// surroundings are where builders are looked for.
+// surroundings returns what the search for builders depends on: the system's
+// environment, with the variables of this process.
 func (o *options) surroundings() buildkit.Env {
 	env := buildkit.SystemEnv()
 	env.Getenv = o.Getenv

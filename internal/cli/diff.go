@@ -96,7 +96,7 @@ func (c *diffOptions) print(answer api.ContextDiff) {
 	c.notes(answer.Notes)
 }
 
-// context prints how one local context differs.
+// context prints how one local context differs between the two sides.
 func (c *diffOptions) context(context, sent api.SizeChange, changes []api.DiffEntry, untracked []api.DiffFolder) {
 	c.out.printf("context  %s\nsent     %s\n", change(context), change(sent))
 	c.changes(changes)
@@ -167,7 +167,8 @@ func (c *diffOptions) changes(list []api.DiffEntry) {
 	}
 }
 
-// remark says whether a path is sent, and what else a change means.
+// remark says whether a changed path is or was sent, and whether it changed only
+// because an ignore file did.
 func remark(e api.DiffEntry) string {
 	sent := func(f *api.DiffFile) bool { return f != nil && f.Sent }
 	text := "not sent"

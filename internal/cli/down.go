@@ -28,8 +28,8 @@ func newDown(o *options) *cobra.Command {
 	return cmd
 }
 
-// down returns once what it asked for is so: a daemon that was to end has let
-// go of its lock. Without a daemon everything is as it should be.
+// down has the daemon stop watching, or end. It returns when that is done: a daemon
+// that ends has released its lock. It is no error if no daemon runs.
 func (o *options) down(ctx context.Context, req api.DownRequest) error {
 	c, err := o.daemon(ctx)
 	if errors.Is(err, client.ErrNoDaemon) {

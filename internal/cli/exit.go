@@ -17,20 +17,21 @@ import (
 	"github.com/stokerd/stoker/internal/suggest"
 )
 
-// interrupted is the exit status that shells give a command ended by Ctrl-C.
+// interrupted is the exit status that shells give to a command that Ctrl-C ended.
 const interrupted = 130
 
-// A verdict is the error of a command whose result says already what is wrong.
+// A verdict is the error of a command whose output already says what is wrong. It only
+// sets the exit status.
 type verdict api.Code
 
 func (v verdict) Error() string { return string(v) }
 
-// usage is an error of how stoker was called.
+// usage returns an error that says how stoker was called wrongly.
 func usage(hint, format string, args ...any) error {
 	return &api.Error{Code: api.BadInput, Message: fmt.Sprintf(format, args...), Hint: hint}
 }
 
-// exit tells the user of an error and returns the exit status for it.
+// exit prints an error and returns its exit status. If ctx has ended, it prints nothing.
 func (o *options) exit(ctx context.Context, err error) int {
 	var said verdict
 	switch {
@@ -48,11 +49,11 @@ func (o *options) exit(ctx context.Context, err error) int {
 	return status
 }
 
-// goParse matches what a flag's error says of the function that reads it.
+// goParse matches the part of a flag's error that names the Go function that parses it.
 var goParse = regexp.MustCompile(`strconv\.\w+: parsing ".*": `)
 
-// misuse is the error of flags or arguments that cmd does not take, with how it is
-// written in place of how cobra counts.
+// misuse returns the error for flags or arguments that cmd does not take. It rewrites
+// cobra's text for users, and adds how cmd is called.
 func misuse(cmd *cobra.Command, err error) error {
 	if !cmd.HasParent() {
 		return usage("stoker help lists the commands, stoker COMMAND --help its flags", "%v", err)
@@ -69,7 +70,7 @@ func misuse(cmd *cobra.Command, err error) error {
 	return usage(path+" --help says what it takes", "%s", goParse.ReplaceAllString(text, ""))
 }
 
-// fail prints an error with its mend.
+// fail prints an error, each line of it as one of its own, and its hint.
 func (o *options) fail(e *api.Error) {
 	for line := range strings.Lines(e.Message) {
 		o.err.wrapped(o.err.bad("error:")+" ", visible(strings.TrimSuffix(line, "\n"), nil))
@@ -84,7 +85,8 @@ func (o *options) hint(format string, args ...any) {
 	o.err.wrapped(o.err.dim("hint:")+" ", visible(fmt.Sprintf(format, args...), nil))
 }
 
-// explain gives an error the code and the mend that it has by its kind.
+// explain returns err as an API error, with the code and the hint of its kind. An
+// error of no known kind is Internal.
 func explain(err error) *api.Error {
 	var (
 		wire   *api.Error
@@ -97,10 +99,10 @@ func explain(err error) *api.Error {
 	}
 	switch {
 	case errors.As(err, &wire):
-		// What wraps it is for the log: the message is made for the user.
+		// Its message is written for the user; what wraps it is for the log.
 		return wire
 	case errors.As(err, &conf):
-		// All errors of a file at once, each with its own mend.
+		// The text holds all errors of the file, each with its own hint.
 		return &api.Error{Code: api.BadInput, Message: err.Error()}
 	case errors.As(err, &docker):
 		return &api.Error{Code: api.BadInput, Message: err.Error(), Hint: docker.Hint}

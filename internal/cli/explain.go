@@ -39,8 +39,8 @@ same.`,
 	return cmd
 }
 
-// named says which builds --build and the flags of an ad hoc definition, whose
-// context is the current folder, are about.
+// named returns the query for the build that --build names, for the one that the
+// flags of a spell out with the current folder as its context, or for all builds.
 func (a *adHoc) named(o *options, build string) (api.Query, error) {
 	if build != "" && a.given() {
 		return api.Query{}, usage("give one of them", "--build names a build, and other flags spell one out")
@@ -143,7 +143,7 @@ func (c *explainOptions) one(b api.ExplainedBuild, exists bool) {
 	}
 }
 
-// verdictOf says whether a path is in the context.
+// verdictOf says in words whether a path is in the context, or would be if it existed.
 func verdictOf(b api.ExplainedBuild, exists bool) string {
 	text := "in the context"
 	if !exists {

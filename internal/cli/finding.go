@@ -23,19 +23,18 @@ func (p printer) problem(name, text, hint string) {
 	}
 }
 
-// findings prints findings, at most limit of them if it is not 0, and returns
-// how many were left out; dockerfiles names those of definitions. Many notes, which
-// are about files that do no harm, are only counted, and further lines of a file of
-// which the same is said are told with the first. What does not fit is broken before
-// it says how far the file gets, which is one line as long as there is room for one.
+// findings prints findings and returns how many it left out because of limit,
+// where 0 means no limit. dockerfiles maps the name of a definition to the path of
+// its Dockerfile. Notes, which are about files that do no harm, are only counted
+// once there are more than shownNotes of them.
 func (p printer) findings(list []api.Finding, limit int, dockerfiles map[string]string) (left int) {
 	isNote := func(f api.Finding) bool { return f.Severity == "note" }
 	serious := slices.DeleteFunc(slices.Clone(list), isNote)
-	if notes := len(list) - len(serious); notes > shownNotes {
+	hidden := len(list) - len(serious)
+	if hidden > shownNotes {
 		list = serious
-		defer func() {
-			p.line(p.dim(fmt.Sprintf("%-9s%s on files that do no harm as it is: --json lists them", "", plural(notes, "note"))))
-		}()
+	} else {
+		hidden = 0
 	}
 	groups := alike(list)
 	if limit > 0 && len(groups) > limit {
@@ -45,34 +44,45 @@ func (p printer) findings(list []api.Finding, limit int, dockerfiles map[string]
 		groups = groups[:limit]
 	}
 	for _, g := range groups {
-		f := g[0]
-		label := fmt.Sprintf("%-7s", label(f.Rule))
-		place := f.Path
-		if f.Line > 0 {
-			place = fmt.Sprintf("%s:%d", f.Path, f.Line)
-		}
-		what, reach := f.Message, p.reach(f, dockerfiles[f.Definition], len(label)+2)
-		if isSecret(f.Rule) {
-			what = f.Rule
-		}
-		if len(g) > 1 {
-			what += alsoOn(g[1:])
-		}
-		start := p.severity(f.Severity, label) + "  " + p.bold(p.fit(place, len(label)+2)) + "  "
-		switch whole := start + what + "  " + reach; {
-		case reach == "":
-			p.wrapped(start, what)
-		case p.width == 0 || lipgloss.Width(whole) <= p.width:
-			p.line(start + what + "  " + p.dim(reach))
-		default:
-			p.wrapped(start, what)
-			p.wrapped(strings.Repeat(" ", len(label)+2), p.dim(reach))
-		}
+		p.finding(g, dockerfiles[g[0].Definition])
+	}
+	if hidden > 0 {
+		p.line(p.dim(fmt.Sprintf("%-9s%s on files that do no harm as it is: --json lists them", "", plural(hidden, "note"))))
 	}
 	return left
 }
 
-// alike groups findings that follow each other and differ by their lines alone.
+// finding prints a group of alike findings as one: the first, and the lines of the
+// others. How far the file gets goes on a line of its own if the whole is too wide.
+func (p printer) finding(group []api.Finding, dockerfile string) {
+	f := group[0]
+	label := fmt.Sprintf("%-7s", label(f.Rule))
+	place := f.Path
+	if f.Line > 0 {
+		place = fmt.Sprintf("%s:%d", f.Path, f.Line)
+	}
+	what := f.Message
+	if isSecret(f.Rule) {
+		what = f.Rule
+	}
+	if len(group) > 1 {
+		what += alsoOn(group[1:])
+	}
+	indent := len(label) + 2
+	start := p.severity(f.Severity, label) + "  " + p.bold(p.fit(place, indent)) + "  "
+	reach := p.reach(f, dockerfile, indent)
+	switch whole := start + what + "  " + reach; {
+	case reach == "":
+		p.wrapped(start, what)
+	case p.width == 0 || lipgloss.Width(whole) <= p.width:
+		p.line(start + what + "  " + p.dim(reach))
+	default:
+		p.wrapped(start, what)
+		p.wrapped(strings.Repeat(" ", indent), p.dim(reach))
+	}
+}
+
+// alike groups adjacent findings that differ only in line, fingerprint and message.
 func alike(list []api.Finding) (groups [][]api.Finding) {
 	for i, f := range list {
 		if i > 0 {
@@ -88,7 +98,7 @@ func alike(list []api.Finding) (groups [][]api.Finding) {
 	return groups
 }
 
-// alsoOn names the lines of further findings, the first of many.
+// alsoOn lists the lines of further findings, and counts those after the first few.
 func alsoOn(list []api.Finding) string {
 	const enough = 4
 	var lines []string
@@ -105,11 +115,12 @@ func alsoOn(list []api.Finding) string {
 	return fmt.Sprintf(", also on %s %s", word, series(lines))
 }
 
-// hyphen stands for one while text is wrapped: a private character, as wide.
+// hyphen stands for "-" while text is wrapped: a private-use character of the same
+// width, at which lipgloss does not break lines.
 const hyphen = "\uE000"
 
-// wrapped prints start and text, broken into lines that fit and begin below the
-// text's first one.
+// wrapped prints start and text, and breaks text into lines that fit the terminal,
+// indented to where its first line begins.
 func (p printer) wrapped(start, text string) {
 	indent := lipgloss.Width(start)
 	if p.width == 0 || indent+lipgloss.Width(text) <= p.width {
@@ -148,8 +159,9 @@ func label(rule string) string {
 
 func isSecret(rule string) bool { return label(rule) == "secret" }
 
-// reach says how far the file of a finding gets, "" where its message does. Of the
-// step that takes it there is what a line has room for beside others.
+// reach says how far the file of a finding gets: into an image, a stage, the
+// builder or nowhere. It is "" for rules whose message says so itself. The name of
+// the step that takes the file is cut to fit a line that has others columns in use.
 func (p printer) reach(f api.Finding, dockerfile string, others int) string {
 	switch label(f.Rule) {
 	case "missing", "ignored", "file", "link":

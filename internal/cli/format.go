@@ -16,7 +16,7 @@ import (
 // bytes formats a size as docker prints it: "48.1MB".
 func bytes(n int64) string { return units.HumanSizeWithPrecision(float64(n), 3) }
 
-// count formats a number with its thousands apart: "3,412".
+// count formats a number with commas between thousands: "3,412".
 func count(n int) string {
 	s := strconv.Itoa(n)
 	for i := len(s) - 3; i > 0; i -= 3 {
@@ -46,10 +46,10 @@ func lines(of [2]int) string {
 // stepName formats the name of a step for one line.
 func stepName(name string) string { return visible(strings.Join(strings.Fields(name), " "), nil) }
 
-// visible formats what a file or a file's name holds so that it cannot act on
-// the terminal or look like something else: control characters and the like are
-// written as Go would write them, and so are bytes that are no UTF-8. raw, unless
-// nil, is the name itself.
+// visible returns text from a file, or the name of one, so that it can neither
+// control the terminal nor look like something else: characters that do not print,
+// and bytes that are not UTF-8, are escaped as in Go. If raw is not nil, it is used
+// in place of name: the bytes of a name that is not UTF-8.
 func visible(name string, raw []byte) string {
 	if raw != nil {
 		name = string(raw)
@@ -71,7 +71,7 @@ func visible(name string, raw []byte) string {
 	return b.String()
 }
 
-// seconds formats a duration of a step or a build: "0.4s", "38s", "2m10s".
+// seconds formats the duration of a step or a build: "0.4s", "38s", "2m10s".
 func seconds(s float64) string {
 	switch {
 	case s < 0.05:

@@ -23,7 +23,7 @@ for the Docker Engine, oci:DIR, oci-archive:FILE, docker-archive:FILE. Without
 such a prefix, a path that exists is that file or folder, and a name is looked
 for in the Docker Engine, then in its registry.`
 
-// imageSource is what the commands about images have in common.
+// imageSource has the flags that the commands about images share.
 type imageSource struct {
 	platform string
 	secrets  string
@@ -126,7 +126,7 @@ func (c *imageOptions) run(cmd *cobra.Command, ref string) error {
 	return err
 }
 
-// check finds what is wrong with the flags before an image is read.
+// check returns an error if a flag makes no sense. It runs before an image is read.
 func (c *imageOptions) check() error {
 	if !slices.Contains([]image.Scope{image.AppSecrets, image.AllSecrets, image.NoSecrets}, image.Scope(c.secrets)) {
 		return usage("one of app, all and off", "--secrets: there is no %q", c.secrets)
@@ -137,8 +137,8 @@ func (c *imageOptions) check() error {
 	return c.checkSigner()
 }
 
-// tree returns what is in the layer of --layer, nil without the flag. On a terminal it is
-// limited to what the screen has room for below the summary, unless a depth was given.
+// tree returns what is in the layer that --layer names, nil without the flag. On a
+// terminal it has about as many entries as fit, unless --depth or --all is given.
 func (c *imageOptions) tree(a *image.Analysis) (*api.ImageTree, error) {
 	if c.layer == 0 {
 		return nil, nil
@@ -154,7 +154,7 @@ func (c *imageOptions) tree(a *image.Analysis) (*api.ImageTree, error) {
 	return report.ImageTree(c.layer, nodes), nil
 }
 
-// checkSigner is check for the flags about signatures.
+// checkSigner checks the flags about signatures, and makes the path of a key absolute.
 func (c *imageOptions) checkSigner() error {
 	switch {
 	case c.signer.By == "" && c.signer.Issuer != "":
@@ -173,7 +173,8 @@ func (c *imageOptions) checkSigner() error {
 	return nil
 }
 
-// signature asks cosign about an image in a registry, if that was asked for.
+// signature has cosign verify the image pinned, a reference with a digest, if --signed-by
+// is given. That the image is not signed is in the result and no error.
 func (c *imageOptions) signature(ctx context.Context, pinned string) (*api.ImageSignature, error) {
 	if c.signer.By == "" {
 		return nil, nil
@@ -188,8 +189,8 @@ func (c *imageOptions) signature(ctx context.Context, pinned string) (*api.Image
 	return s, ctx.Err()
 }
 
-// gates returns the limits that the flags give, over those of dive's file. file is the one
-// that was read, "" for none.
+// gates returns the limits of the flags and of dive's file, of which the flags count
+// more. file is the path of the file that was read, "" for none.
 func (c *imageOptions) gates() (g image.Gates, file string, err error) {
 	if c.ci || c.diveFile != "" {
 		name := c.diveFile
@@ -220,7 +221,8 @@ func (c *imageOptions) gates() (g image.Gates, file string, err error) {
 	return g, file, nil
 }
 
-// setSize sets a limit to the size that was given with a flag, if any; "off" lifts it.
+// setSize sets limit to the size text that was given with a flag, to nil if that is
+// "off". It leaves limit as it is if text is "".
 func setSize(limit **int64, flag, text string) error {
 	if text == "" {
 		return nil
@@ -236,7 +238,8 @@ func setSize(limit **int64, flag, text string) error {
 	return nil
 }
 
-// setRatio sets a limit to the part of one that was given with a flag, if any.
+// setRatio sets limit to the number from 0 to 1 that was given with a flag. It leaves
+// limit as it is if text is "".
 func setRatio(limit **float64, flag, text string) error {
 	if text == "" {
 		return nil
@@ -252,12 +255,12 @@ func setRatio(limit **float64, flag, text string) error {
 // open finds an image; the caller closes it.
 func (s *imageSource) open(ctx context.Context, o *options, ref string) (*image.Image, error) {
 	where := image.OpenOptions{Platform: s.platform, Dir: o.Dir}
-	// Why there is no way to an engine matters only to those who ask for one.
+	// NoEngine is reported only if ref needs an engine.
 	where.Engine, where.NoEngine = o.surroundings().Engine()
 	return image.Open(ctx, ref, where)
 }
 
-// analyse reads an image, and tells a terminal how far it is.
+// analyse reads an image. If stderr is a terminal, it shows the progress there.
 func (s *imageSource) analyse(ctx context.Context, o *options, ref string, opts image.Options) (*image.Analysis, error) {
 	img, err := s.open(ctx, o, ref)
 	if err != nil {
@@ -277,7 +280,7 @@ func (s *imageSource) analyse(ctx context.Context, o *options, ref string, opts 
 	return image.Analyse(ctx, img, opts)
 }
 
-// imageError gives an error about an image its code.
+// imageError returns an error about an image as an API error, and whether err is one.
 func imageError(err error) (*api.Error, bool) {
 	var e *image.Error
 	if !errors.As(err, &e) {

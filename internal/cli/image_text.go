@@ -1,14 +1,17 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/stokerd/stoker/internal/api"
 )
 
-// print shows an image to people: what there is first, then what is wrong with it.
+// print prints the facts about an image, and then what is wrong with it; with --layer only
+// what is in that layer.
 func (c *imageOptions) print(a api.Image) {
 	if a.Tree != nil {
 		c.printTree(a)
@@ -31,6 +34,7 @@ func (c *imageOptions) print(a api.Image) {
 	c.printGates(a.Gates, a.Signature)
 }
 
+// fact prints a line of a summary: a name of up to 8 letters, and a text.
 func (p printer) fact(name, text string) { p.wrapped(p.dim(fmt.Sprintf("%-8s", name))+" ", text) }
 
 func (c *imageOptions) printFacts(a api.Image) {
@@ -68,21 +72,12 @@ func (c *imageOptions) printFacts(a api.Image) {
 	}
 	p.fact("runs", strings.Join(words, ", "))
 	if len(a.Platforms) > 1 {
-		p.fact("also for", strings.Join(without(a.Platforms, a.Platform), ", "))
+		others := slices.DeleteFunc(slices.Clone(a.Platforms), func(name string) bool { return name == a.Platform })
+		p.fact("also for", strings.Join(others, ", "))
 	}
 }
 
-func without(list []string, name string) []string {
-	var out []string
-	for _, s := range list {
-		if s != name {
-			out = append(out, s)
-		}
-	}
-	return out
-}
-
-// baseText says what the image is made from, and what tells.
+// baseText says which image is the base, and how that is known.
 func baseText(b *api.ImageBase) string {
 	var words []string
 	switch its := upTo(b.Layers); {
@@ -102,6 +97,7 @@ func baseText(b *api.ImageBase) string {
 	return strings.Join(words, "; ")
 }
 
+// upTo names the first n layers.
 func upTo(n int) string {
 	if n == 1 {
 		return "layer 1"
@@ -122,12 +118,9 @@ func (c *imageOptions) printLayers(list []api.ImageLayer) {
 		if l.Compression == "none" {
 			stored = "as is"
 		}
-		text := strings.Join(strings.Fields(l.Instruction), " ")
-		if text == "" {
-			text = "-"
-		}
+		text := cmp.Or(oneLine(l.Instruction), "-")
 		if p.width > 0 {
-			text = ending(text, max(p.width-others, 20))
+			text = clip(text, max(p.width-others, 20))
 		}
 		if l.Base {
 			text = p.dim(text)
@@ -140,15 +133,7 @@ func (c *imageOptions) printLayers(list []api.ImageLayer) {
 	}
 }
 
-// ending shortens a text at its end: of an instruction, the beginning tells most.
-func ending(text string, width int) string {
-	if runes := []rune(text); len(runes) > width {
-		return string(runes[:width-1]) + "…"
-	}
-	return text
-}
-
-// most is how many of a list are shown.
+// most returns how many of n entries are printed: all with --all, else --top at most.
 func (c *imageOptions) most(n int) int {
 	if c.all {
 		return n
@@ -184,16 +169,17 @@ func (c *imageOptions) printLosses(a api.Image) {
 		rows = append(rows, []string{bytes(l.Bytes), c.out.fit(name, 50), "of " + in, fmt.Sprintf("%s in %d", how, l.By)})
 	}
 	c.out.table([]string{" SIZE", "PATH", "IN", "BY"}, rows)
-	c.left(a.LossCount-n, "more")
+	c.left(a.LossCount - n)
 }
 
-func (c *imageOptions) left(n int, what string) {
+// left says that n more entries are not printed.
+func (c *imageOptions) left(n int) {
 	if n > 0 {
-		c.out.line(c.out.dim(fmt.Sprintf("and %s %s: --all or --json lists them", count(n), what)))
+		c.out.line(c.out.dim(fmt.Sprintf("and %s more: --all or --json lists them", count(n))))
 	}
 }
 
-// numbers names layers.
+// numbers names layers: "layer 3" or "layers 3, 5".
 func numbers(list []int) string {
 	words := make([]string, len(list))
 	for i, n := range list {
@@ -238,7 +224,7 @@ func (c *imageOptions) printLeftovers(list []api.ImageLeftover) {
 			c.out.wrapped(strings.Repeat(" ", 10), c.out.dim(l.Advice))
 		}
 	}
-	c.left(len(list)-n, "more")
+	c.left(len(list) - n)
 }
 
 func (c *imageOptions) printSetID(list []api.ImageFile) {
@@ -252,7 +238,7 @@ func (c *imageOptions) printSetID(list []api.ImageFile) {
 		rows = append(rows, []string{f.Mode, fmt.Sprintf("%d:%d", f.UID, f.GID), c.out.fit(f.Path, 32), fmt.Sprint(f.Layer)})
 	}
 	c.out.table([]string{"MODE", "OWNER", "PATH", " LAYER"}, rows)
-	c.left(len(list)-n, "more")
+	c.left(len(list) - n)
 }
 
 func (c *imageOptions) printSecrets(list []api.ImageSecret) {
@@ -286,7 +272,7 @@ func (c *imageOptions) printSecrets(list []api.ImageSecret) {
 			c.out.wrapped(strings.Repeat(" ", 9), c.out.dim(s.Message))
 		}
 	}
-	c.left(len(list)-n, "more")
+	c.left(len(list) - n)
 }
 
 // printGates prints one line for each limit, and for the signature.
@@ -318,14 +304,14 @@ func (c *imageOptions) printGates(g *api.ImageGates, s *api.ImageSignature) {
 	}
 }
 
-// printTree shows one layer.
+// printTree prints what is in the layer that --layer names.
 func (c *imageOptions) printTree(a api.Image) {
 	p := c.out
 	l := a.Layers[a.Tree.Layer-1]
 	p.line(p.bold(p.fit(a.Name, 0)))
 	p.fact("layer", fmt.Sprintf("%d of %d, %s, %s, hidden %s", l.Number, len(a.Layers), bytes(l.Unpacked), plural(l.Files, "file"), bytes(l.Hidden)))
 	if l.Instruction != "" {
-		p.fact("made by", strings.Join(strings.Fields(l.Instruction), " "))
+		p.fact("made by", oneLine(l.Instruction))
 	}
 	nodes := make([]api.TreeNode, len(a.Tree.Entries))
 	for i, n := range a.Tree.Entries {

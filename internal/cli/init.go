@@ -57,7 +57,7 @@ is asked on a terminal; elsewhere the message names the flag.`,
 	return cmd
 }
 
-// check holds flags that contradict each other or that nothing knows.
+// check returns an error if flags exclude each other, or have a value that is not known.
 func (i *initOptions) check() error {
 	switch {
 	case i.lang != "" && !slices.Contains(scaffold.Languages(), scaffold.Language(i.lang)):
@@ -96,7 +96,7 @@ func (i *initOptions) run(ctx context.Context, args []string) error {
 	answer := api.Init{Schema: api.InitSchema, DryRun: i.dryRun}
 	var files []scaffold.Files
 	for _, app := range apps {
-		app, f, err := i.written(app)
+		app, f, err := i.complete(app)
 		if err != nil {
 			return err
 		}
@@ -119,9 +119,9 @@ func (i *initOptions) run(ctx context.Context, args []string) error {
 	return nil
 }
 
-// written makes the files of an app, and asks for the entry where nothing tells
-// it.
-func (i *initOptions) written(app scaffold.App) (scaffold.App, scaffold.Files, error) {
+// complete returns app with what the flags choose, and its files, which are not
+// written yet. It asks the user for the entry if neither the app nor a flag tells it.
+func (i *initOptions) complete(app scaffold.App) (scaffold.App, scaffold.Files, error) {
 	c := scaffold.Choice{Base: scaffold.Base(i.base), Port: i.port, Entry: i.entry, Health: i.health, Main: i.main != ""}
 	if i.noPort {
 		c.Port = -1
@@ -172,7 +172,8 @@ func (i *initOptions) chosen(root *os.Root, dir string, args []string) ([]scaffo
 	return chosen, nil
 }
 
-// relative is an argument's path below the root.
+// relative returns the path of a folder that an argument names, relative to the root of
+// the repository and with slashes. It must exist and be below the root.
 func (i *initOptions) relative(root, arg string) (string, error) {
 	full := arg
 	if !filepath.IsAbs(full) {
@@ -194,8 +195,9 @@ func (i *initOptions) relative(root, arg string) (string, error) {
 	return filepath.ToSlash(rel), nil
 }
 
-// below returns the app of a folder, or else the one below it; all of them with
-// --all. Of several the user chooses.
+// below returns the apps of found that are meant by the folder rel: its own or, if it
+// has none or with --all, those below it. If there are several without --all, the user
+// is asked for one.
 func (i *initOptions) below(found []scaffold.App, rel string) ([]scaffold.App, error) {
 	var own, under []scaffold.App
 	for _, a := range found {
@@ -236,22 +238,24 @@ func (i *initOptions) below(found []scaffold.App, rel string) ([]scaffold.App, e
 	return list[n-1 : n], nil
 }
 
-// ask puts a question to the user; false where nobody is there to answer, or nobody
-// did.
+// ask puts a question to the user on the terminal. It returns false if there is no
+// terminal, or if the answer is empty.
 func (i *initOptions) ask(question string) (string, bool) {
 	in, ok := i.Stdin.(*os.File)
 	if !ok || i.json || !term.IsTerminal(int(in.Fd())) || i.err.height == 0 {
 		return "", false
 	}
-	for line := range strings.Lines(question) {
-		i.err.printf("%s", visible(strings.TrimSuffix(line, "\n"), nil)+map[bool]string{true: "\n", false: " "}[strings.HasSuffix(line, "\n")])
+	lines := strings.Split(question, "\n")
+	for n, line := range lines {
+		lines[n] = visible(line, nil)
 	}
+	i.err.printf("%s ", strings.Join(lines, "\n"))
 	line, err := bufio.NewReader(in).ReadString('\n')
 	answer := strings.TrimSpace(line)
 	return answer, err == nil && answer != ""
 }
 
-// initApp is an app as it is told.
+// initApp returns an app and its files as the API has them.
 func initApp(a scaffold.App, f scaffold.Files) api.InitApp {
 	app := api.InitApp{
 		Name: a.Name, Dir: a.Dir, Context: a.Context, Language: string(a.Language), Version: a.Version, Tool: a.Tool, Framework: a.Framework,
@@ -267,8 +271,8 @@ func initApp(a scaffold.App, f scaffold.Files) api.InitApp {
 	return app
 }
 
-// print tells what was found and written. With --dry-run the files are the result,
-// and all else goes beside it.
+// print prints what was found and written. answer is [shown]; raw is not, and has the
+// texts of the files. With --dry-run the files go to stdout and all else to stderr.
 func (i *initOptions) print(answer, raw api.Init) {
 	to := i.out
 	if i.dryRun {

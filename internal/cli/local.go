@@ -20,19 +20,20 @@ import (
 	"github.com/stokerd/stoker/internal/report"
 )
 
-// builderWait bounds how long a look on the spot waits for a builder: one that
-// is there answers in milliseconds, and nobody waits for one that is not.
+// builderWait bounds how long status without a daemon waits for a builder. A
+// running one answers in milliseconds.
 const builderWait = 2 * time.Second
 
-// A local answers on the spot, from the disk.
+// A local answers without a daemon: it reads the repository anew for each question,
+// and what earlier daemons kept in the store.
 type local struct {
 	*options
 	flags config.Flags
-	bare  bool // findings are not asked for, so no file is read for secrets
+	bare  bool // no findings are wanted, so no file is searched for secrets
 }
 
-// picture looks at the repository around q.Dir, or at the definition that q
-// spells out.
+// picture reads the repository around q.Dir, and adds the definition that q spells
+// out, if it does.
 func (l *local) picture(ctx context.Context, q api.Query) (*project.Picture, error) {
 	root, err := project.Root(ctx, q.Dir)
 	if err != nil {
@@ -49,8 +50,8 @@ func (l *local) picture(ctx context.Context, q api.Query) (*project.Picture, err
 	return opener.Open(ctx, root, allowed, adHoc...)
 }
 
-// opener returns what makes pictures of the repository, and whether its owner
-// has consented.
+// opener returns an opener for the repository at root, and whether its owner has
+// allowed builds of it.
 func (l *local) opener(root string) (o *project.Opener, allowed bool, err error) {
 	user, err := config.ReadUser(config.UserPath(l.Getenv))
 	if err != nil {
@@ -60,12 +61,12 @@ func (l *local) opener(root string) (o *project.Opener, allowed bool, err error)
 	if !l.bare {
 		o.Secrets = project.NewSecretCache()
 	}
-	return o, l.remember(root, o), nil
+	return o, l.recall(root, o), nil
 }
 
-// kept opens the store of the daemon that does not run; nil if nothing was ever
-// stored, or a daemon has it open.
-func (l *local) kept() (*store.Store, error) {
+// openStore opens the daemon's store. The store is nil, without an error, if nothing
+// was ever stored or a daemon has it open.
+func (l *local) openStore() (*store.Store, error) {
 	paths, err := ipc.Locate(l.Getenv)
 	if err != nil {
 		return nil, err
@@ -80,11 +81,11 @@ func (l *local) kept() (*store.Store, error) {
 	return s, err
 }
 
-// remember gives the opener what the store knows: base images that were looked
-// up, and builds that were observed. It reports whether the repository's owner
-// has consented; where the store cannot be read, nobody has.
-func (l *local) remember(root string, opener *project.Opener) (allowed bool) {
-	s, err := l.kept()
+// recall gives the opener what the store knows: base images that were looked up,
+// and builds that were observed. It reports whether the repository's owner has
+// allowed builds of it; if the store cannot be read, no one has.
+func (l *local) recall(root string, opener *project.Opener) (allowed bool) {
+	s, err := l.openStore()
 	if err != nil || s == nil {
 		return false
 	}
@@ -112,8 +113,8 @@ func (l *local) Check(ctx context.Context, req api.CheckRequest) (api.Check, err
 	return report.Check(p, req.Names)
 }
 
-// Stats answers from what a daemon has left. That there is nothing is an *api.Error
-// of code NoDaemon: only a daemon sees builds.
+// Stats answers from the store of earlier daemons. If there is none, the error is an
+// *api.Error of code NoDaemon: only a daemon observes builds.
 func (l *local) Stats(ctx context.Context, req api.StatsRequest) (api.Stats, error) {
 	since := time.Now().Add(-time.Duration(req.Since * float64(time.Second)))
 	query := store.Query{Since: since, Definition: req.Definition}
@@ -124,7 +125,7 @@ func (l *local) Stats(ctx context.Context, req api.StatsRequest) (api.Stats, err
 		}
 		query.Repository = root
 	}
-	s, err := l.kept()
+	s, err := l.openStore()
 	if err != nil {
 		return api.Stats{}, err
 	}
@@ -155,8 +156,8 @@ func (l *local) Stats(ctx context.Context, req api.StatsRequest) (api.Stats, err
 	})), nil
 }
 
-// costs returns the median seconds of the steps of a repository's builds; none
-// are known while a daemon has the store.
+// costs returns the median seconds of the steps of a repository's builds. It knows
+// none while a daemon has the store open.
 func (l *local) costs(root string) (advise.Costs, error) {
 	records, err := l.records(store.Query{Since: time.Now().Add(-advise.CostWindow), Repository: root})
 	if err != nil {
@@ -165,8 +166,10 @@ func (l *local) costs(root string) (advise.Costs, error) {
 	return advise.CostsOf(cache.Stats(slices.Values(records), nil)), nil
 }
 
+// records returns the stored builds that match q, none while a daemon has the store
+// open.
 func (l *local) records(q store.Query) ([]cache.Record, error) {
-	s, err := l.kept()
+	s, err := l.openStore()
 	if err != nil || s == nil {
 		return nil, err
 	}
@@ -185,7 +188,7 @@ func buildsIn(s *store.Store, q store.Query) ([]cache.Record, error) {
 	return list, nil
 }
 
-// Status pictures the repository around dir and looks for a builder.
+// Status reports on the repository around dir, and on the builder that it looks for.
 func (l *local) Status(ctx context.Context, dir string) (api.Status, error) {
 	p, err := l.picture(ctx, api.Query{Dir: dir})
 	if err != nil {
@@ -206,9 +209,9 @@ func (l *local) Status(ctx context.Context, dir string) (api.Status, error) {
 	}, nil
 }
 
-// connect looks for the builder that explicit names, "" for any, and connects. Done
-// lets go of it, and of what else answered. The error says what was tried, and what
-// to do.
+// connect looks for the builder that explicit names, or for any if it is "", and
+// connects to it. The caller calls done when it needs the builder no more. The error
+// is an *api.Error that says which builders were tried, and what to do.
 func (o *options) connect(ctx context.Context, explicit string) (node *buildkit.Builder, done func(), err error) {
 	found, err := buildkit.Discover(ctx, o.surroundings(), explicit)
 	if err != nil {
@@ -217,16 +220,18 @@ func (o *options) connect(ctx context.Context, explicit string) (node *buildkit.
 	if len(found.Builders) == 0 {
 		return nil, nil, &api.Error{Code: api.NoBuilder, Message: found.Problem(), Hint: found.Hint()}
 	}
-	return found.Builders[0], func() { letGo(found) }, nil
+	return found.Builders[0], func() { closeAll(found) }, nil
 }
 
-func letGo(found buildkit.Discovery) {
+// closeAll closes the connections to all builders that a discovery found.
+func closeAll(found buildkit.Discovery) {
 	for _, b := range found.Builders {
 		b.Close()
 	}
 }
 
-// builder looks for a builder and lets go of it.
+// builder says which builder a daemon would use, or why there is none. It waits at
+// most builderWait.
 func (l *local) builder(ctx context.Context, explicit string) api.Builder {
 	ctx, cancel := context.WithTimeout(ctx, builderWait)
 	defer cancel()
@@ -234,6 +239,6 @@ func (l *local) builder(ctx context.Context, explicit string) api.Builder {
 	if err != nil {
 		return api.Builder{Problem: "no builder answers: " + err.Error()}
 	}
-	defer letGo(found)
+	defer closeAll(found)
 	return report.Builder(found)
 }

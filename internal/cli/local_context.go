@@ -17,7 +17,8 @@ func (l *local) Context(ctx context.Context, req api.ContextRequest) (api.Contex
 	return report.Context(p, b, req)
 }
 
-// build looks at the one build that q asks for.
+// build reads the repository, and returns the one build that q asks for. If q names
+// none, the repository must have only one.
 func (l *local) build(ctx context.Context, q api.Query) (*project.Picture, *project.Build, error) {
 	p, err := l.picture(ctx, q)
 	if err != nil {
@@ -70,6 +71,7 @@ func (l *local) ContextDiff(ctx context.Context, req api.ContextDiffRequest) (ap
 	return report.ContextDiff(c, builds)
 }
 
+// withoutFindings returns a copy of l that does not search files for secrets.
 func (l *local) withoutFindings() *local {
 	return &local{options: l.options, flags: l.flags, bare: true}
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// offer are the flags that let a build use secrets and ssh, spelt as docker build
-// does.
+// offer is the flags that give secrets and ssh agents to a build, spelt as docker
+// build spells them.
 type offer struct {
 	secrets []string
 	ssh     []string
@@ -22,8 +22,8 @@ func (f *offer) register(cmd *cobra.Command) {
 
 func (f *offer) given() bool { return len(f.secrets)+len(f.ssh) > 0 }
 
-// read reads the values. A secret without a source is the variable of its name,
-// else the file (docker buildx: util/buildflags).
+// read returns the values of secrets by id, and the sockets or key files of ssh
+// agents by id. It reads the files of secrets; an error is one of usage.
 func (f *offer) read(o *options) (secrets map[string][]byte, ssh map[string][]string, err error) {
 	env := o.env()
 	secrets = map[string][]byte{}
@@ -57,6 +57,9 @@ func (f *offer) read(o *options) (secrets map[string][]byte, ssh map[string][]st
 	return secrets, ssh, nil
 }
 
+// secret reads the secret of one --secret flag. If the flag names neither a file nor
+// a variable, the id does: the variable if it is set, else the file (docker buildx:
+// util/buildflags).
 func (f *offer) secret(o *options, env map[string]string, spec string) (id string, value []byte, err error) {
 	fields, err := csv.NewReader(strings.NewReader(spec)).Read()
 	if err != nil {

@@ -67,8 +67,8 @@ func (p *predictOptions) print(answer api.Predict) {
 	}
 }
 
-// alikeCause reports whether the same is said of two steps: of unknown ones it often
-// is of a dozen in a row.
+// alikeCause reports whether two steps have the same outcome for the same cause,
+// as a dozen unknown ones in a row often do.
 func alikeCause(a, b api.StepPrediction) bool {
 	return a.Outcome == b.Outcome && a.Cause != nil && b.Cause != nil && reflect.DeepEqual(a.Cause, b.Cause)
 }
@@ -82,19 +82,7 @@ func nextSteps(n int) string {
 
 func (p *predictOptions) definition(d api.Prediction) {
 	out, d := p.out, shown(d)
-	head := []string{out.bold(d.Name), fmt.Sprintf("%d/%s hit", d.Hits, plural(len(d.Steps), "step"))}
-	if d.Unknown > 0 {
-		head = append(head, out.warn(count(d.Unknown)+" unknown"))
-	}
-	if d.Seconds != nil {
-		about := "~" + seconds(*d.Seconds)
-		if low, high := seconds(*d.SecondsLow), seconds(*d.SecondsHigh); low != high {
-			about += fmt.Sprintf(" (%s to %s)", low, high)
-		}
-		head = append(head, about)
-	}
-	out.pieces(head)
-	const indent = "           "
+	out.pieces(predictionHead(out, d))
 	names, longest := make([]string, len(d.Steps)), 0
 	for i, s := range d.Steps {
 		names[i] = out.fitStep(s.Name, 20)
@@ -120,13 +108,37 @@ func (p *predictOptions) definition(d api.Prediction) {
 			}
 			same++
 		}
-		text := s.Cause.Text
-		if same > 0 {
-			text += " (the same for the " + nextSteps(same) + ")"
-		}
-		for _, line := range wrap(text, out.width-len(indent)) {
-			out.line(indent + out.dim(line))
-		}
-		out.versions(indent, s.Cause.Kind, s.Cause.Before, s.Cause.After)
+		p.cause(*s.Cause, same)
 	}
+}
+
+// predictionHead returns the pieces of the line above the steps of a prediction:
+// its name, how many steps hit, and how long the build will about take.
+func predictionHead(out printer, d api.Prediction) []string {
+	head := []string{out.bold(d.Name), fmt.Sprintf("%d/%s hit", d.Hits, plural(len(d.Steps), "step"))}
+	if d.Unknown > 0 {
+		head = append(head, out.warn(count(d.Unknown)+" unknown"))
+	}
+	if d.Seconds != nil {
+		about := "~" + seconds(*d.Seconds)
+		if low, high := seconds(*d.SecondsLow), seconds(*d.SecondsHigh); low != high {
+			about += fmt.Sprintf(" (%s to %s)", low, high)
+		}
+		head = append(head, about)
+	}
+	return head
+}
+
+// cause prints below a step why it misses or is unknown, and that the same steps
+// after it share the cause.
+func (p *predictOptions) cause(c api.PredictedCause, same int) {
+	const indent = "           "
+	text := c.Text
+	if same > 0 {
+		text += " (the same for the " + nextSteps(same) + ")"
+	}
+	for _, line := range wrap(text, p.out.width-len(indent)) {
+		p.out.line(indent + p.out.dim(line))
+	}
+	p.out.versions(indent, c.Kind, c.Before, c.After)
 }

@@ -13,13 +13,14 @@ import (
 	"golang.org/x/term"
 )
 
-// A printer writes text for people to one stream. Colours are the terminal's
-// own sixteen, and only where the stream is a terminal (https://no-color.org).
+// A printer writes text for people to one stream. It uses the terminal's sixteen
+// colours, and only if the stream is a terminal and NO_COLOR is unset
+// (https://no-color.org). Write errors are ignored.
 type printer struct {
 	w      io.Writer
 	colour bool
-	width  int // of the terminal; 0 where lines may be as long as they are
-	height int // of the terminal; 0 where there is none
+	width  int // of the terminal, in columns; 0 if lines may be of any length
+	height int // of the terminal, in lines; 0 if the stream is no terminal
 }
 
 func newPrinter(w io.Writer, getenv func(string) string) printer {
@@ -30,7 +31,7 @@ func newPrinter(w io.Writer, getenv func(string) string) printer {
 		return p
 	}
 	p.colour = getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"
-	p.height = 24 // what a terminal that does not tell is taken for
+	p.height = 24 // unless the terminal tells
 	if width, height, err := term.GetSize(int(f.Fd())); err == nil && width > 0 && height > 0 {
 		p.width, p.height = width, height
 	}
@@ -44,7 +45,7 @@ func (p printer) line(words ...string) {
 
 func (p printer) printf(format string, args ...any) { fmt.Fprintf(p.w, format, args...) }
 
-// json writes v as the result of a command.
+// json writes v as one line of JSON.
 func (p printer) json(v any) error {
 	enc := json.NewEncoder(p.w)
 	enc.SetEscapeHTML(false)
@@ -73,7 +74,7 @@ func (p printer) bad(text string) string {
 	return p.paint(lipgloss.NewStyle().Bold(true).Foreground(lipgloss.Red), text)
 }
 
-// severity colours text as serious as a finding is.
+// severity colours text by the severity of a finding.
 func (p printer) severity(level, text string) string {
 	switch level {
 	case "error":
@@ -84,8 +85,8 @@ func (p printer) severity(level, text string) string {
 	return p.dim(text)
 }
 
-// pieces writes what belongs into one line two spaces apart, in further lines what
-// does not fit.
+// pieces writes a list, which must not be empty, on one line with two spaces between
+// the pieces. Pieces that do not fit go on further lines.
 func (p printer) pieces(list []string) {
 	line := list[0]
 	for _, piece := range list[1:] {
@@ -99,9 +100,9 @@ func (p printer) pieces(list []string) {
 	p.line(line)
 }
 
-// table writes rows with the columns two spaces apart, one where two do not fit. A
-// column whose heading begins with a space is aligned to the right. Nothing is cut:
-// who writes a row cuts what may be long.
+// table writes rows below a head, with two spaces between columns, or one if two do
+// not fit. A column whose heading begins with a space is aligned to the right. Cells
+// are never cut: the caller shortens long ones.
 func (p printer) table(head []string, rows [][]string) {
 	widths := widths(head, rows)
 	gap, whole := "  ", 2*(len(widths)-1)
@@ -131,7 +132,8 @@ func (p printer) table(head []string, rows [][]string) {
 	}
 }
 
-// widths are those of a table's columns; rows may have more cells than head.
+// widths returns the width of each column of a table. Cells beyond those of head
+// are ignored.
 func widths(head []string, rows [][]string) []int {
 	widths := make([]int, len(head))
 	for _, row := range append([][]string{head}, rows...) {
@@ -142,8 +144,8 @@ func widths(head []string, rows [][]string) []int {
 	return widths
 }
 
-// fit shortens text to the width that is left beside others, in the middle:
-// of a path, both ends tell most.
+// fit shortens a path to the width that is left on a line with others columns in use.
+// It cuts the middle, because the two ends of a path say most.
 func (p printer) fit(text string, others int) string {
 	if p.width == 0 {
 		return text
@@ -151,12 +153,12 @@ func (p printer) fit(text string, others int) string {
 	return shorten(text, max(p.width-others, 12))
 }
 
-// pipedStep is how much a pipe gets of a step's name: a RUN may be a whole script,
-// and is one line of many.
+// pipedStep is the most columns of a step's name that are written to a pipe. The
+// name of a RUN may be a whole script.
 const pipedStep = 160
 
-// fitStep is fit for the name of a step, which is told in one line: which one it is
-// stands at the beginning.
+// fitStep is like fit for the name of a step, which it puts on one line. It cuts the
+// end, because the beginning says which step it is.
 func (p printer) fitStep(name string, others int) string {
 	name = oneLine(name)
 	if p.width == 0 {
@@ -165,9 +167,10 @@ func (p printer) fitStep(name string, others int) string {
 	return clip(name, max(p.width-others, 12))
 }
 
-// share splits the width beside others between two columns of texts: each gets
-// what it needs if there is room, else the first one what the second leaves of
-// it, which keeps at least a third.
+// share splits the width that others columns leave between two columns of a table,
+// and returns the width of each. Each gets what its longest text needs if there is
+// room for both. If not, the second gets at least a third of the room, or what it
+// needs if that is less, and the first gets the rest.
 func (p printer) share(others int, first, second []string) (int, int) {
 	longest := func(texts []string) (n int) {
 		for _, text := range texts {
@@ -183,8 +186,8 @@ func (p printer) share(others int, first, second []string) (int, int) {
 	return a, b
 }
 
-// shorten leaves out of the middle what of text is beyond a width, which is 1 at
-// least.
+// shorten cuts text to a width of at least 1, with "…" for what it cuts out of the
+// middle.
 func shorten(text string, width int) string {
 	if lipgloss.Width(text) <= width {
 		return text
@@ -193,7 +196,7 @@ func shorten(text string, width int) string {
 	return head + "…" + end(text[len(head):], width-1-lipgloss.Width(head))
 }
 
-// clip leaves out the end instead.
+// clip cuts text to a width of at least 1, with "…" for what it cuts off the end.
 func clip(text string, width int) string {
 	if lipgloss.Width(text) <= width {
 		return text

@@ -16,7 +16,7 @@ import (
 	"github.com/stokerd/stoker/internal/config"
 )
 
-// coldAfter is for how long nobody has used what goes, where neither flag says.
+// coldAfter is the default of --older if --keep is not given either.
 const coldAfter = "7d"
 
 type pruneOptions struct {
@@ -79,7 +79,7 @@ func (p *pruneOptions) run(cmd *cobra.Command, names []string) error {
 	return nil
 }
 
-// request reads the flags.
+// request returns what the flags ask for.
 func (p *pruneOptions) request(names []string) (api.PruneRequest, error) {
 	req := api.PruneRequest{Query: api.Query{Dir: p.Dir, Names: names}, All: p.all}
 	older := p.older
@@ -102,7 +102,8 @@ func (p *pruneOptions) request(names []string) (api.PruneRequest, error) {
 	return req, nil
 }
 
-// remove removes what answer names, and returns what is left.
+// remove removes the records that answer marks, after the user has typed yes if --all
+// was given. It returns what the builder has then.
 func (p *pruneOptions) remove(cmd *cobra.Command, c *client.Client, req api.PruneRequest, answer api.Prune) (api.Prune, error) {
 	for _, r := range answer.Records {
 		if r.Remove {
@@ -118,8 +119,8 @@ func (p *pruneOptions) remove(cmd *cobra.Command, c *client.Client, req api.Prun
 	return c.Prune(cmd.Context(), req)
 }
 
-// typedYes reads a line that must say so. Who interrupts it leaves the reading to
-// end with the process.
+// typedYes returns nil if the user types yes. If ctx ends first, the goroutine that
+// reads stays until the process ends, because the read cannot be interrupted.
 func typedYes(ctx context.Context, cmd *cobra.Command) error {
 	line := make(chan string, 1)
 	go func() {
@@ -177,7 +178,7 @@ var pruneKinds = map[string]string{
 	"git": "git checkouts", "download": "downloads", "internal": "the builder's own",
 }
 
-// conclude says what went, or would.
+// conclude prints what was removed, or would be.
 func (p *pruneOptions) conclude(answer api.Prune) {
 	switch {
 	case answer.Removed != nil:
@@ -193,14 +194,15 @@ func (p *pruneOptions) conclude(answer api.Prune) {
 	}
 }
 
-// A pruneGroup is what one step has left.
+// A pruneGroup is what the builder keeps of one step.
 type pruneGroup struct {
 	owner        api.PruneOwner
 	held, remove api.PruneSum
 	last         time.Time
 }
 
-// pruneGroups sums up records by step, the largest sum first.
+// pruneGroups sums up records by step, the largest step first. Records without an owner
+// are left out.
 func pruneGroups(records []api.PruneRecord) []*pruneGroup {
 	type id struct{ repository, definition, instruction string }
 	groups := map[id]*pruneGroup{}
@@ -209,7 +211,7 @@ func pruneGroups(records []api.PruneRecord) []*pruneGroup {
 		if r.Owner == nil {
 			continue
 		}
-		// The number of a step changes with what stands above it.
+		// Without its number, which changes with the steps above it.
 		_, instruction, _ := strings.Cut(r.Owner.Step, "] ")
 		key := id{r.Owner.Repository, r.Owner.Definition, instruction}
 		g := groups[key]

@@ -71,7 +71,7 @@ func (r *replayOptions) run(ctx context.Context, args []string) error {
 	return nil
 }
 
-// barWidth is that of the chart of one hit rate.
+// barWidth is the width of the bar of a step, in columns.
 const barWidth = 12
 
 func (r *replayOptions) print(a api.Replay) {
@@ -103,8 +103,8 @@ func (r *replayOptions) print(a api.Replay) {
 	p.wrapped("", p.dim(what+"; transfer, pulls and export come on top"))
 }
 
-// room is how wide the names of the steps are, so that the bars of all charts stand
-// below each other.
+// room returns the width of the longest step name of all charts, so that their bars
+// are aligned.
 func (r *replayOptions) room(a api.Replay) (room int) {
 	steps := a.Steps
 	if a.Compared != nil {
@@ -118,8 +118,8 @@ func (r *replayOptions) room(a api.Replay) (room int) {
 
 func (r *replayOptions) name(s api.ReplayStep) string { return r.out.fitStep(s.Name, barWidth+18) }
 
-// chart shows one Dockerfile: a bar for the share of builds in which a step was
-// reused.
+// chart prints the steps of one Dockerfile, with a bar for the share of builds in which
+// each was reused. rate is the hit rate of all steps, perBuild is in seconds.
 func (r *replayOptions) chart(room int, title string, steps []api.ReplayStep, builds int, rate, perBuild float64) {
 	p := r.out
 	p.line(p.bold(title))

@@ -5,17 +5,18 @@ import (
 	"strings"
 )
 
-// shown returns an answer as people may see it: what files, Dockerfiles and git
-// call things cannot act on the terminal or pass for a line of stoker's own (see
-// [visible]). JSON has the answer itself. All commands that print text go through
-// here before they put words together, since colours are control characters too.
+// shown returns a copy of an answer that is safe to print: names that come from
+// files, Dockerfiles and git can neither control the terminal nor look like a line
+// that stoker wrote (see [visible]). Commands call it before they add colours, which
+// are control characters too. JSON output has the answer itself.
 func shown[T any](answer T) T {
 	out := reflect.New(reflect.TypeFor[T]()).Elem()
 	out.Set(shownValue("", reflect.ValueOf(&answer).Elem()))
 	return out.Interface().(T)
 }
 
-// shownValue returns a copy of v, which is the field of that name.
+// shownValue returns a copy of v for [shown]; field is the name of the struct field
+// that holds it, "" for none.
 func shownValue(field string, v reflect.Value) reflect.Value {
 	out := reflect.New(v.Type()).Elem()
 	out.Set(v)
@@ -49,7 +50,7 @@ func shownValue(field string, v reflect.Value) reflect.Value {
 				out.Field(i).Set(shownValue(name, v.Field(i)))
 			}
 		}
-		// A name that is not UTF-8 comes with its bytes.
+		// A path that is not UTF-8 comes with its bytes, which are the true name.
 		if raw := v.FieldByName("PathBytes"); raw.IsValid() && raw.Len() > 0 {
 			out.FieldByName("Path").SetString(visible("", raw.Bytes()))
 		}
@@ -57,9 +58,9 @@ func shownValue(field string, v reflect.Value) reflect.Value {
 	return out
 }
 
-// shownText formats one text for one line. Only in names of files does it tell
-// something that white space is a tab; only texts that may be several, one a line,
-// are joined.
+// shownText returns the text of a field on one line. How line breaks and tabs are
+// shown depends on the field: in the name of a file a tab is shown as such, elsewhere
+// it is a space; the lines of a message are joined by semicolons.
 func shownText(field, text string) string {
 	switch field {
 	case "Path":

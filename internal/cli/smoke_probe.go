@@ -9,8 +9,8 @@ import (
 	"github.com/stokerd/stoker/internal/smoke"
 )
 
-// newSmokeProbe is what `stoker build --smoke` starts inside of a container. What it saw is its result: it fails only
-// where it was called wrongly.
+// newSmokeProbe returns the command that `stoker build --smoke` starts in a container. It prints what it saw as JSON, and
+// fails only if its argument is wrong.
 func newSmokeProbe(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use:    smoke.Command + " SPEC",

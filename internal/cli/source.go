@@ -11,7 +11,7 @@ import (
 	"github.com/stokerd/stoker/internal/version"
 )
 
-// A source answers commands: the daemon, or a [local] look.
+// A source answers what commands ask: the daemon by its [client.Client], or a [local].
 type source interface {
 	Check(context.Context, api.CheckRequest) (api.Check, error)
 	Context(context.Context, api.ContextRequest) (api.Context, error)
@@ -30,8 +30,8 @@ var (
 	_ source = (*local)(nil)
 )
 
-// daemon connects to the daemon that runs. It is an error that wraps
-// client.ErrNoDaemon if none does.
+// daemon connects to the running daemon. The error wraps [client.ErrNoDaemon] if
+// none runs. The caller closes the client.
 func (o *options) daemon(ctx context.Context) (*client.Client, error) {
 	paths, err := ipc.Locate(o.Getenv)
 	if err != nil {
@@ -40,8 +40,8 @@ func (o *options) daemon(ctx context.Context) (*client.Client, error) {
 	return client.Connect(ctx, paths, api.Version{Version: version.Get().Number, PID: os.Getpid(), Level: api.Level})
 }
 
-// mustDaemon is daemon for what only a daemon can answer; where none runs, the error
-// says so in the words of missing and hint.
+// mustDaemon is like [options.daemon], for commands that only a daemon can answer. If
+// none runs, the error is an *api.Error with missing as its message, and hint.
 func (o *options) mustDaemon(ctx context.Context, missing, hint string) (*client.Client, error) {
 	c, err := o.daemon(ctx)
 	if errors.Is(err, client.ErrNoDaemon) {
@@ -50,8 +50,9 @@ func (o *options) mustDaemon(ctx context.Context, missing, hint string) (*client
 	return c, err
 }
 
-// ask has the daemon answer, or answers on the spot where there is none, where
-// it does not watch the repository, and where onTheSpot says so.
+// ask puts question to the daemon. It puts it to a [local] if onTheSpot, if no daemon
+// runs or can be reached, or if the daemon does not know what is asked about, as when
+// it does not watch the repository.
 func ask[T any](ctx context.Context, o *options, onTheSpot bool, question func(source) (T, error)) (T, error) {
 	if onTheSpot {
 		return question(&local{options: o})
@@ -70,20 +71,21 @@ func ask[T any](ctx context.Context, o *options, onTheSpot bool, question func(s
 		return none, ctx.Err()
 	}
 	if err != nil && !isNotFound(err) && !errors.Is(err, client.ErrNoDaemon) {
-		// A daemon that cannot answer keeps nobody from reading.
+		// The files can be read without the daemon, so its failure is only a hint.
 		e := explain(err)
 		o.hint("%s: computed on the spot; %s", e.Message, e.Hint)
 	}
 	return question(&local{options: o})
 }
 
-// isNotFound reports an answer of the daemon's that a look at the repository
-// itself may better: it is not watched, or the name is new.
+// isNotFound reports whether the daemon did not know what was asked about: the
+// repository is not watched, or the name is new. A local look may find it.
 func isNotFound(err error) bool {
 	var e *api.Error
 	return errors.As(err, &e) && e.Code == api.NotFound
 }
 
+// isUnreachable reports whether no daemon could be asked, or it gave no answer.
 func isUnreachable(err error) bool {
 	var e *api.Error
 	return errors.As(err, &e) && e.Code == api.NoDaemon

@@ -18,7 +18,7 @@ import (
 type statsOptions struct {
 	*options
 	since     string
-	name      string // of the one definition that is asked for
+	name      string // of the definition, "" for all
 	json, all bool
 }
 
@@ -61,7 +61,7 @@ func (s *statsOptions) run(ctx context.Context, args []string) error {
 	return nil
 }
 
-// answer has the daemon answer, or sums up what one had seen until it ended.
+// answer asks the daemon. Without one it sums up what earlier daemons stored.
 func (s *statsOptions) answer(ctx context.Context, req api.StatsRequest) (api.Stats, error) {
 	c, err := s.daemon(ctx)
 	if err == nil {
@@ -84,7 +84,8 @@ func (s *statsOptions) answer(ctx context.Context, req api.StatsRequest) (api.St
 	return answer, nil
 }
 
-// parseWindow reads a duration with days and weeks beside Go's own units.
+// parseWindow parses a positive duration in Go's syntax, or in days or weeks: "12h",
+// "7d", "4w".
 func parseWindow(text string) (time.Duration, error) {
 	days := map[string]int{"d": 1, "w": 7}
 	for unit, n := range days {
@@ -136,14 +137,14 @@ func (s *statsOptions) print(answer api.Stats) {
 	}
 }
 
-// steps prints a line for each step; their names come last, so that the numbers
-// stand below each other however long a RUN is.
+// steps prints a line for each step. Names come last, so that the numbers are aligned
+// however long a RUN is.
 func (s *statsOptions) steps(list []api.StepStats) {
 	head := []string{" HITS", " MISSES", " MEDIAN", " SAVED", " LOST", "STEP"}
 	var rows [][]string
 	for _, st := range list {
 		if st.Hits+st.Misses == 0 {
-			continue // it was never needed: all builds that had it were over before
+			continue // no build got as far as this step
 		}
 		rows = append(rows, []string{count(st.Hits), count(st.Misses), seconds(st.MedianSeconds), seconds(st.SecondsSaved), seconds(st.SecondsLost), st.Name})
 	}
@@ -158,10 +159,10 @@ func (s *statsOptions) steps(list []api.StepStats) {
 	s.out.table(head, rows)
 }
 
-// Of what was behind a breaker so many causes are printed; JSON has all.
+// breakerCauses is how many causes of a breaker are printed. JSON has all.
 const breakerCauses = 3
 
-// behind says what broke a step: "package.json broke RUN npm ci 9 times, 4m12s".
+// behind prints what broke a step: "package.json broke RUN npm ci 9 times, 4m12s".
 func (s *statsOptions) behind(b api.Breaker) {
 	for _, c := range b.Causes[:min(len(b.Causes), breakerCauses)] {
 		what := map[string]string{

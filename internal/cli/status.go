@@ -42,8 +42,8 @@ watched is computed on the spot. --json always has all that are watched.`,
 	return cmd
 }
 
-// once prints the status as the daemon has it ready. With --json its bytes are
-// copied as they are, of all repositories.
+// once prints the daemon's status. With --json it copies the daemon's bytes, which are
+// about all repositories. Without a daemon it prints a local status.
 func (s *statusOptions) once(ctx context.Context) error {
 	c, err := s.daemon(ctx)
 	if err != nil {
@@ -73,8 +73,8 @@ func (s *statusOptions) once(ctx context.Context) error {
 	return nil
 }
 
-// here leaves in a status the repository around the current folder, if it is
-// watched and the user did not ask for all.
+// here returns a status with only the repositories around the current folder, and
+// whether there are any. It leaves all of them if there are none, or with --all.
 func (s *statusOptions) here(status api.Status) (api.Status, bool) {
 	around := slices.DeleteFunc(slices.Clone(status.Repositories), func(r api.Repository) bool { return !s.isIn(r.Root) })
 	if len(around) > 0 && !s.all {
@@ -95,8 +95,8 @@ func (s *statusOptions) unwatched(ctx context.Context, daemon api.Status) error 
 	return nil
 }
 
-// isProject reports whether dir may be taken for a repository: a status asked
-// for in a home folder must not read all of it.
+// isProject reports whether dir is in a git repository, or has a file that names
+// builds. Elsewhere, as in a home folder, status does not read the files.
 func isProject(dir string) bool {
 	for at := dir; ; at = filepath.Dir(at) {
 		if _, err := os.Stat(filepath.Join(at, ".git")); err == nil {
@@ -127,7 +127,8 @@ func (o *options) isIn(root string) bool {
 	return err == nil && filepath.IsLocal(rel)
 }
 
-// onTheSpot prints a status without the daemon, which err says why.
+// onTheSpot prints a status that is computed without the daemon, because of err. It
+// returns err if that is not about the daemon's absence.
 func (s *statusOptions) onTheSpot(ctx context.Context, err error) error {
 	if !isUnreachable(err) && !errors.Is(err, client.ErrNoDaemon) {
 		return err
@@ -152,7 +153,7 @@ func (s *statusOptions) onTheSpot(ctx context.Context, err error) error {
 	return nil
 }
 
-// follow prints the status now and whenever it changes.
+// follow prints the status now and whenever it changes, until ctx or the daemon ends.
 func (s *statusOptions) follow(ctx context.Context) error {
 	c, err := s.mustDaemon(ctx, "no daemon runs that could tell of changes", "`stoker up` starts one")
 	if err != nil {

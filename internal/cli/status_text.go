@@ -10,6 +10,7 @@ import (
 	"github.com/stokerd/stoker/internal/api"
 )
 
+// How many findings and notes of a repository status prints.
 const (
 	shownFindings = 8
 	shownNotes    = 3
@@ -50,7 +51,7 @@ func (p printer) repository(s api.Status, r api.Repository) {
 	}
 }
 
-// position is where git stands: "main@3f2c1d9".
+// position returns the branch and the commit of a repository: "main@3f2c1d9".
 func position(r api.Repository) string {
 	commit := r.Commit
 	if len(commit) > 7 {
@@ -65,6 +66,7 @@ func position(r api.Repository) string {
 	return commit
 }
 
+// dockerfiles maps the names of definitions to their Dockerfiles.
 func dockerfiles(r api.Repository) map[string]string {
 	files := map[string]string{}
 	for _, d := range r.Definitions {
@@ -77,7 +79,7 @@ func (p printer) definitions(list []api.Definition) {
 	if len(list) == 0 {
 		return
 	}
-	// Names tell builds apart: in a narrow terminal numbers of files make room for them.
+	// A narrow terminal shows no numbers of files, so that names are not cut.
 	head, narrow := []string{"BUILD", " CONTEXT", " ", " SENT", " ", " STEPS", "HIT RATE 7d", "WARM"}, p.width > 0 && p.width < 80
 	if narrow {
 		head = []string{"BUILD", " CONTEXT", " SENT", " STEPS", " HITS 7d", "WARM"}
@@ -118,7 +120,7 @@ func (p printer) definitions(list []api.Definition) {
 	}
 }
 
-// state colours how warm a definition is kept.
+// state colours the state of a definition's warmth.
 func (p printer) state(state string) string {
 	switch state {
 	case "ready":
@@ -131,8 +133,8 @@ func (p printer) state(state string) string {
 	return p.dim(state)
 }
 
-// warmth says why definitions are not warm, once for those of one reason. That
-// there is no builder has been said.
+// warmth prints why definitions are not warm, those of one reason together. It prints
+// nothing without a builder, whose absence is printed already.
 func (p printer) warmth(list []api.Definition, builder bool) {
 	names, order := map[string][]string{}, []string{}
 	for _, d := range list {
@@ -152,7 +154,7 @@ func (p printer) warmth(list []api.Definition, builder bool) {
 	}
 }
 
-// selfReports tells where a build was not of what stoker says that it would be of.
+// selfReports prints in what the last build differed from what stoker had computed.
 func (p printer) selfReports(list []api.Definition) {
 	for _, d := range list {
 		if d.Last == nil {
@@ -164,7 +166,7 @@ func (p printer) selfReports(list []api.Definition) {
 	}
 }
 
-// notes prints what the numbers assume.
+// notes prints up to shownNotes remarks on what the numbers assume.
 func (p printer) notes(r api.Repository) {
 	notes := slices.Clone(r.Notes)
 	for _, d := range r.Definitions {

@@ -62,7 +62,7 @@ shown and never applied.`,
 	return cmd
 }
 
-// check says which flags go together.
+// check returns an error if flags do not go together.
 func (s *suggestOptions) check() error {
 	modes := 0
 	for _, given := range []bool{s.json, s.diff, s.apply, s.undo} {
@@ -137,13 +137,13 @@ func (s *suggestOptions) run(ctx context.Context, args []string) error {
 		}
 	}
 	if !verified {
-		return verdict(api.Failed) // it has been said of what
+		return verdict(api.Failed) // what failed is printed already
 	}
 	return nil
 }
 
-// write makes the changes that answer shows, if the files are still those that
-// they were made from.
+// write applies the suggestions of answer that --apply makes, except those that were
+// not verified as equal. It fails if a file has changed since they were made.
 func (s *suggestOptions) write(ctx context.Context, answer api.Suggest, verified bool) error {
 	if !verified {
 		s.printWithdrawn(answer)
@@ -162,7 +162,7 @@ func (s *suggestOptions) write(ctx context.Context, answer api.Suggest, verified
 	if err != nil {
 		return err
 	}
-	// All at once: --undo takes all of it back.
+	// In one call, so that --undo takes back all of them.
 	if err := applier.Apply(ctx, s.changes(answer, wanted)); err != nil {
 		return err
 	}
@@ -187,7 +187,8 @@ func (s *suggestOptions) wanted(answer api.Suggest) []api.Suggestion {
 	return best(answer)
 }
 
-// changes returns what the suggestions that are wanted make of files.
+// changes returns the changes of files that the wanted suggestions make. With --all
+// they are those of the answer, in which each change is made upon the ones before it.
 func (s *suggestOptions) changes(answer api.Suggest, wanted []api.Suggestion) []suggest.Change {
 	made := answer.Changes
 	if !s.all {
@@ -202,6 +203,7 @@ func (s *suggestOptions) changes(answer api.Suggest, wanted []api.Suggestion) []
 	return list
 }
 
+// applier returns an applier for the repository around the current folder.
 func (s *suggestOptions) applier(ctx context.Context) (suggest.Applier, error) {
 	root, err := project.Root(ctx, s.Dir)
 	if err != nil {
@@ -218,6 +220,7 @@ func (s *suggestOptions) applier(ctx context.Context) (suggest.Applier, error) {
 	return a, nil
 }
 
+// takeBack undoes what --apply did last.
 func (s *suggestOptions) takeBack(ctx context.Context) error {
 	applier, err := s.applier(ctx)
 	if err != nil {
@@ -253,7 +256,8 @@ func (l *local) Suggest(ctx context.Context, req api.SuggestRequest) (api.Sugges
 	return advise.WireTogether(p, req, answers, made, history), ctx.Err()
 }
 
-// advice gathers what the rules are asked about.
+// advice gathers what the rules need: the builds of names, the history of the
+// repository, and what steps cost.
 func (l *local) advice(ctx context.Context, p *project.Picture, names []string) ([]*project.Build, advise.History, advise.Costs, error) {
 	builds, err := report.Select(p, names)
 	if err != nil {

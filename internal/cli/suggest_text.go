@@ -12,7 +12,7 @@ import (
 	"github.com/stokerd/stoker/internal/suggest"
 )
 
-// narrow leaves the suggestions of the rules that were asked for.
+// narrow removes from answer the suggestions of rules that --rule does not name.
 func (s *suggestOptions) narrow(answer *api.Suggest) {
 	if len(s.rules) == 0 {
 		return
@@ -30,9 +30,8 @@ func (s *suggestOptions) narrow(answer *api.Suggest) {
 	}
 }
 
-// best returns the first suggestion for each Dockerfile that may be applied: a
-// second one may concern the same lines, and is asked for again once the first
-// is made.
+// best returns the first suggestion for each Dockerfile that may be applied. Others
+// may concern the same lines, so the user asks again once the first is made.
 func best(answer api.Suggest) []api.Suggestion {
 	var list []api.Suggestion
 	done := map[string]bool{}
@@ -67,8 +66,8 @@ func (s *suggestOptions) printDiffs(answer api.Suggest) {
 	s.out.diff(suggest.Suggestion{Changes: suggest.Join(s.changes(answer, list))}.Diff())
 }
 
-// diff prints a change. A terminal gets it made visible; what reads it as a patch
-// needs every byte.
+// diff prints a unified diff. On a terminal control characters are made visible; a
+// pipe gets every byte, as a patch must.
 func (p printer) diff(text string) {
 	if p.height == 0 {
 		p.printf("%s", text)
@@ -81,7 +80,7 @@ func (p printer) diff(text string) {
 
 func (s *suggestOptions) print(answer api.Suggest) {
 	p, answer := s.out, shown(answer)
-	content := map[string][]string{} // what is said of builds that need nothing
+	content := map[string][]string{} // names of builds without suggestions, by the reason
 	told := map[advice]reference{}
 	for i, d := range answer.Definitions {
 		switch {
@@ -91,7 +90,7 @@ func (s *suggestOptions) print(answer api.Suggest) {
 			content[d.Content] = append(content[d.Content], d.Name)
 			continue
 		case i > 0 && slices.ContainsFunc(answer.Definitions[:i], func(o api.SuggestDefinition) bool { return likewise(o, d) }):
-			continue // told with the first of them
+			continue // printed with the first of them
 		default:
 			names := []string{d.Name}
 			for _, other := range answer.Definitions[i+1:] {
@@ -119,74 +118,91 @@ func (s *suggestOptions) print(answer api.Suggest) {
 	}
 }
 
-// likewise reports definitions of which the same is said.
+// likewise reports whether two definitions have the same suggestions.
 func likewise(a, b api.SuggestDefinition) bool {
 	return a.Problem == "" && b.Problem == "" && len(a.Suggestions)+len(a.Withdrawn) > 0 &&
 		reflect.DeepEqual(a.Suggestions, b.Suggestions) && reflect.DeepEqual(a.Withdrawn, b.Withdrawn)
 }
 
-// An advice is what makes one of two definitions the same to a reader.
+// An advice identifies a suggestion to a reader: if two definitions have one with the
+// same fields, it is printed in full only once.
 type advice struct{ rule, title, file, evidence, obstacle string }
 
 func adviceOf(s api.Suggestion) advice {
 	return advice{s.Rule, s.Title, s.File, s.Evidence, s.Obstacle}
 }
 
-// A reference is where an advice was told: the definition, and its number there.
+// A reference is where an advice was printed: below which definition, as which number.
 type reference struct {
 	definition string
 	number     int
 }
 
-// suggestions prints what can be applied, and then advice: in full where it was not
-// told of an earlier definition, and once where it is the same on several lines.
+// suggestions prints the suggestions of a definition: those that can be applied, and
+// then advice. told holds what was printed for earlier definitions: idle advice that is
+// among it is only referred to. suggestions adds to it what it prints.
 func (p printer) suggestions(d api.SuggestDefinition, told map[advice]reference) {
 	elsewhere := map[string][]string{} // numbers by definition
-	var order []string
-	advising, above := false, 0 // advice is being printed, and how many are
-	for n := 0; n < len(d.Suggestions); n++ {
-		one := d.Suggestions[n]
-		if at, ok := told[adviceOf(one)]; ok && idle(one) && at.definition != d.Name {
+	var order []string                 // of the definitions
+	advising, number := false, 1       // whether the heading is printed, and the next number
+	for rest := d.Suggestions; len(rest) > 0; {
+		first := rest[0]
+		if at, ok := told[adviceOf(first)]; ok && idle(first) && at.definition != d.Name {
 			if elsewhere[at.definition] == nil {
 				order = append(order, at.definition)
 			}
 			elsewhere[at.definition] = append(elsewhere[at.definition], fmt.Sprint(at.number))
+			rest = rest[1:]
 			continue
 		}
-		if idle(one) && !advising && above > 0 {
+		if idle(first) && !advising && number > 1 {
 			p.line(p.dim("  advice"))
 		}
-		advising = advising || idle(one)
-		p.suggestion(above+1, one)
-		alike := 0
-		for alike < len(d.Suggestions)-n-1 && likeAdvice(one, d.Suggestions[n+alike+1]) {
-			alike++
+		advising = advising || idle(first)
+		n := alikeAdvice(rest)
+		p.suggestion(number, first)
+		if n > 1 {
+			p.wrapped(fmt.Sprintf("  %d-%d  ", number+1, number+n-1), "likewise on the lines "+firstLines(rest[1:n]))
 		}
-		if alike < 2 {
-			alike = 0 // one more is as well told in full
+		for i, one := range rest[:n] {
+			told[adviceOf(one)] = reference{d.Name, number + i}
 		}
-		var lines []string
-		for i, other := range d.Suggestions[n : n+alike+1] {
-			told[adviceOf(other)] = reference{d.Name, above + i + 1}
-			lines = append(lines, fmt.Sprint(other.Lines[0]))
-		}
-		if alike > 0 {
-			p.wrapped(fmt.Sprintf("  %d-%d  ", above+2, above+alike+1), "likewise on the lines "+series(lines[1:]))
-		}
-		n, above = n+alike, above+alike+1
+		number += n
+		rest = rest[n:]
 	}
 	for _, name := range order {
 		p.wrapped("  ", p.dim("and as for "+name+": "+series(elsewhere[name])))
 	}
 }
 
-// likeAdvice reports two suggestions that say the same of different lines, and that
-// are for the reader to apply.
+// alikeAdvice returns how many suggestions at the beginning of list are printed as
+// one, which is 1 unless at least three are alike.
+func alikeAdvice(list []api.Suggestion) int {
+	n := 1
+	for n < len(list) && likeAdvice(list[0], list[n]) {
+		n++
+	}
+	if n < 3 {
+		return 1
+	}
+	return n
+}
+
+// firstLines lists the first line of each suggestion: "3, 7 and 9".
+func firstLines(list []api.Suggestion) string {
+	var lines []string
+	for _, s := range list {
+		lines = append(lines, fmt.Sprint(s.Lines[0]))
+	}
+	return series(lines)
+}
+
+// likeAdvice reports whether two suggestions are the same advice for different lines.
 func likeAdvice(a, b api.Suggestion) bool {
 	return a.Proof == string(suggest.Advice) && a.Proof == b.Proof && a.Rule == b.Rule && a.Title == b.Title && a.File == b.File && idle(a) == idle(b)
 }
 
-// series writes words as a list.
+// series joins words to a list: "a, b and c".
 func series(words []string) string {
 	if len(words) < 2 {
 		return strings.Join(words, "")
@@ -194,7 +210,7 @@ func series(words []string) string {
 	return strings.Join(words[:len(words)-1], ", ") + " and " + words[len(words)-1]
 }
 
-// idle reports advice that is not ranked by the time that it saves.
+// idle reports whether s is advice that saves no time, so that its rank says nothing.
 func idle(s api.Suggestion) bool { return s.Proof == string(suggest.Advice) && s.SavesSeconds == 0 }
 
 // about writes bytes, which are a guess from a table where nothing else of the
@@ -226,6 +242,7 @@ func (p printer) saving(s api.Suggestion) string {
 	return strings.Join(list, ", ")
 }
 
+// suggestion prints one suggestion in full, as number n of its definition.
 func (p printer) suggestion(n int, s api.Suggestion) {
 	saves := p.saving(s)
 	if saves != "" {

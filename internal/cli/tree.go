@@ -56,8 +56,8 @@ func (c *treeOptions) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	if c.out.height > 0 && !c.all && !c.json && c.req.Depth == 0 {
-		// Some lines are the sums, headings and notes around, and about one of
-		// four says what a folder does not show.
+		// The sums, headings and notes around take some lines, and about one line in
+		// four counts what a folder does not show.
 		const around = 6
 		c.req.Limit = max((c.out.height-around)*3/4, 10)
 	}
@@ -82,8 +82,9 @@ func (c *treeOptions) ask(ctx context.Context) (api.ContextTree, error) {
 	})
 }
 
-// place says which build and which folder the arguments mean. A single one
-// without a separator is a name first, and a folder if no build has that name.
+// place sets in c.req the build and the folder that the arguments name. A single
+// argument without a separator is taken for the name of a build; run tries it as a
+// folder if no build has it.
 func (c *treeOptions) place(args []string) error {
 	var err error
 	if c.given() {
@@ -137,11 +138,11 @@ func (c *treeOptions) print(answer api.ContextTree) {
 	c.notes(answer.Notes)
 }
 
-// outline draws a tree as wide as it may be beside others, and returns that width
-// too: with narrow branches if there is no room for wide ones.
+// outline draws a tree on lines that have others columns in use, with narrow branches
+// if wide ones do not fit. It also returns the width that the tree may take.
 func (p printer) outline(entries []api.TreeNode, others int) (list []outlined, wide int) {
 	for _, s := range []strokes{wideStrokes, narrowStrokes} {
-		list = s.outline(entries)
+		list = outline(entries, s)
 		texts, need := make([]string, len(list)), 0
 		for i, l := range list {
 			texts[i] = l.branch + l.name
@@ -155,15 +156,15 @@ func (p printer) outline(entries []api.TreeNode, others int) (list []outlined, w
 	return list, wide
 }
 
-// An outlined is a line of a tree: an entry, or what of a folder is left out.
+// An outlined is a line of a tree: an entry, or a count of the entries of a folder that
+// are not shown.
 type outlined struct {
 	branch, name  string
 	folder        bool
 	context, sent api.Size
 }
 
-// within returns the line's branch and name. The branch stays whole, since it says
-// what the entry is in.
+// within returns the branch and the name of a line, cut to width. Only the name is cut.
 func (l outlined) within(width int) string {
 	const least = 12 // of a name
 	return l.branch + shorten(l.name, max(width-lipgloss.Width(l.branch), least))
@@ -177,69 +178,88 @@ var (
 	narrowStrokes = strokes{"├ ", "└ ", "│ ", "  "}
 )
 
-// outline draws the branches of a tree. What a folder does not show is told
-// where it shows something; else its own line says enough. Folders of which each
-// holds the next one and nothing else are one line.
-func (s strokes) outline(entries []api.TreeNode) []outlined {
-	var list []outlined
-	var draw func(at int, branch, below string) (next int)
-	draw = func(at int, branch, below string) int {
-		e := entries[at]
-		l := outlined{branch: branch, name: visible(e.Path, e.PathBytes), folder: e.Type == "dir", context: e.Context, sent: e.Sent}
-		if branch != "" {
-			l.name = path.Base(l.name)
-		}
-		if l.folder && e.Path != "." {
-			l.name += "/"
-		}
-		for ; at > 0 && passes(entries, at); at++ {
-			e = entries[at+1]
-			l.name += path.Base(visible(e.Path, e.PathBytes)) + "/"
-		}
-		list = append(list, l)
-		rest := outlined{branch: below + s.last, name: "and " + count(e.Left) + " more", folder: true, context: e.Context, sent: e.Sent}
-		at++
-		for first := at; at < len(entries) && entries[at].Depth > e.Depth; {
-			k := entries[at]
-			rest.context.Files, rest.context.Bytes = rest.context.Files-k.Context.Files, rest.context.Bytes-k.Context.Bytes
-			rest.sent.Files, rest.sent.Bytes = rest.sent.Files-k.Sent.Files, rest.sent.Bytes-k.Sent.Bytes
-			next := at + 1
-			for next < len(entries) && entries[next].Depth > k.Depth {
-				next++
-			}
-			last := next == len(entries) || entries[next].Depth <= e.Depth
-			if last && e.Left == 0 {
-				at = draw(at, below+s.last, below+s.none)
-			} else {
-				at = draw(at, below+s.entry, below+s.past)
-			}
-			if last && e.Left > 0 && first < at {
-				list = append(list, rest)
-			}
-		}
-		return at
-	}
-	draw(0, "", "")
-	return list
+// outline draws the branches of a tree, whose entries are in depth-first order. A
+// folder that shows some of its entries gets a line that counts the others. Folders of
+// which each holds only the next one share a line.
+func outline(entries []api.TreeNode, s strokes) []outlined {
+	o := outliner{strokes: s, entries: entries}
+	o.draw(0, "", "")
+	return o.lines
 }
 
-// passes reports whether a folder holds another one and nothing else.
-func passes(entries []api.TreeNode, at int) bool {
-	if at+1 == len(entries) {
-		return false
-	}
-	e, in := entries[at], entries[at+1]
-	if in.Depth <= e.Depth || in.Type != "dir" || in.Context != e.Context || in.Sent != e.Sent || e.Left > 0 {
-		return false
-	}
-	after := at + 2
-	for after < len(entries) && entries[after].Depth > in.Depth {
-		after++
-	}
-	return after == len(entries) || entries[after].Depth < in.Depth
+// An outliner collects the lines of a tree.
+type outliner struct {
+	strokes
+	entries []api.TreeNode
+	lines   []outlined
 }
 
-// sentOf says how much of what a line counts is sent.
+// draw adds the lines of entries[at] and of all below it, and returns the index of the
+// entry that follows. branch begins the line of the entry, below those of all below it.
+func (o *outliner) draw(at int, branch, below string) (next int) {
+	at = o.own(at, branch)
+	folder, end := o.entries[at], o.end(at)
+	rest := outlined{branch: below + o.last, name: "and " + count(folder.Left) + " more", folder: true, context: folder.Context, sent: folder.Sent}
+	first := at + 1
+	for at = first; at < end; {
+		e := o.entries[at]
+		rest.context, rest.sent = without(rest.context, e.Context), without(rest.sent, e.Sent)
+		if o.end(at) == end && folder.Left == 0 {
+			at = o.draw(at, below+o.last, below+o.none)
+		} else {
+			at = o.draw(at, below+o.entry, below+o.past)
+		}
+	}
+	if folder.Left > 0 && first < end {
+		o.lines = append(o.lines, rest)
+	}
+	return end
+}
+
+// own adds the line of entries[at], and returns the index of the last entry on it: that
+// of at, unless it is a folder that passes.
+func (o *outliner) own(at int, branch string) (last int) {
+	e := o.entries[at]
+	l := outlined{branch: branch, name: visible(e.Path, e.PathBytes), folder: e.Type == "dir", context: e.Context, sent: e.Sent}
+	if branch != "" {
+		l.name = path.Base(l.name)
+	}
+	if l.folder && e.Path != "." {
+		l.name += "/"
+	}
+	for ; at > 0 && o.passes(at); at++ {
+		inner := o.entries[at+1]
+		l.name += path.Base(visible(inner.Path, inner.PathBytes)) + "/"
+	}
+	o.lines = append(o.lines, l)
+	return at
+}
+
+// passes reports whether entries[at] is a folder that holds only another folder.
+func (o *outliner) passes(at int) bool {
+	end := o.end(at)
+	if at+1 == end || o.end(at+1) != end {
+		return false
+	}
+	e, inner := o.entries[at], o.entries[at+1]
+	return inner.Type == "dir" && inner.Context == e.Context && inner.Sent == e.Sent && e.Left == 0
+}
+
+// end returns the index after entries[at] and all below it.
+func (o *outliner) end(at int) int {
+	next := at + 1
+	for next < len(o.entries) && o.entries[next].Depth > o.entries[at].Depth {
+		next++
+	}
+	return next
+}
+
+// without returns what is left of whole without part.
+func without(whole, part api.Size) api.Size {
+	return api.Size{Files: whole.Files - part.Files, Bytes: whole.Bytes - part.Bytes}
+}
+
+// sentOf returns how much of what a line counts is sent: "all", "-" or a size.
 func (l outlined) sentOf() string {
 	switch {
 	case l.sent.Files == 0:

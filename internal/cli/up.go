@@ -79,7 +79,8 @@ func (u *upOptions) run(ctx context.Context, args []string) error {
 	return nil
 }
 
-// dir is the directory that a command is about.
+// dir returns the directory that the only argument of a command names, by default
+// the current folder.
 func (o *options) dir(args []string) string {
 	if len(args) == 0 {
 		return o.Dir
@@ -90,8 +91,8 @@ func (o *options) dir(args []string) string {
 	return filepath.Join(o.Dir, args[0])
 }
 
-// existing is dir if it is there: a mistyped name is refused before a daemon is
-// started for it.
+// existing is like dir, and fails if the directory does not exist, so that no daemon
+// is started for a mistyped name.
 func (o *options) existing(args []string) (string, error) {
 	dir := o.dir(args)
 	_, err := os.Stat(dir)
@@ -101,8 +102,8 @@ func (o *options) existing(args []string) (string, error) {
 	return dir, err
 }
 
-// start connects to the daemon of this very stoker, and starts or replaces it
-// if need be.
+// start connects to a daemon of this same build of stoker. If none runs, it starts
+// one; if another build runs, it may replace it (see [client.ConnectOrStart]).
 func (o *options) start(ctx context.Context) (*client.Client, error) {
 	paths, err := ipc.Locate(o.Getenv)
 	if err != nil {
@@ -115,7 +116,7 @@ func (o *options) start(ctx context.Context) (*client.Client, error) {
 	return client.ConnectOrStart(ctx, paths, self, ipc.Command{Path: o.Executable, Args: []string{daemonCommand}, Log: paths.Log})
 }
 
-// self says which stoker this process is.
+// self returns the version of this process, with what tells its build from others.
 func (o *options) self() (api.Version, error) {
 	info := version.Get()
 	build, err := info.Build(func() (string, error) { return digest(o.Executable) })
@@ -125,6 +126,7 @@ func (o *options) self() (api.Version, error) {
 	return api.Version{Version: info.Number, Build: build, PID: os.Getpid(), Level: api.Level}, nil
 }
 
+// digest returns the SHA-256 of a file, in hex.
 func digest(name string) (string, error) {
 	f, err := os.Open(name)
 	if err != nil {

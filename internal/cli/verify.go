@@ -13,19 +13,20 @@ import (
 	"github.com/stokerd/stoker/internal/verify"
 )
 
-// mostShown is how many differences of a suggestion are shown to people.
+// mostShown is how many differences of a suggestion are printed.
 const mostShown = 20
 
-// proven verifies the suggestions that were asked for and enters the outcomes into answer;
-// suggestions that make another image are withdrawn. It reports whether nothing speaks
-// against any of them.
+// proven verifies the suggestions of answer that the flags want verified, and enters
+// the outcomes into answer. Suggestions that would make another image become withdrawn.
+// It returns false if any was not verified as making the same image. If only --apply
+// asks and no builder may be used, it says so and returns true.
 func (s *suggestOptions) proven(ctx context.Context, query api.Query, answer *api.Suggest) (bool, error) {
 	list := s.toProve(*answer)
 	if len(list) == 0 {
 		return true, nil
 	}
 	if s.apply {
-		// Nobody waits for builds to hear that their result cannot be used.
+		// Fail before the builds, not after, if the changes cannot be applied.
 		applier, err := s.applier(ctx)
 		if err == nil {
 			err = applier.Check(ctx, s.changes(*answer, list))
@@ -103,7 +104,8 @@ func (s *suggestOptions) verifyAll(ctx context.Context, query api.Query, answer 
 	return found, err
 }
 
-// applicable returns the suggestions whose image is said to stay the same.
+// applicable returns the suggestions that --apply may make: those that promise the
+// same image.
 func applicable(answer api.Suggest) []api.Suggestion {
 	var list []api.Suggestion
 	for _, d := range answer.Definitions {
@@ -116,7 +118,8 @@ func applicable(answer api.Suggest) []api.Suggestion {
 	return list
 }
 
-// enter puts what was found, by diff, into an answer.
+// enter enters outcomes, which are by diff, into the suggestions of an answer, and
+// moves those that would make another image to the withdrawn ones.
 func enter(answer *api.Suggest, found map[string]*api.Verification) {
 	for i := range answer.Definitions {
 		d := &answer.Definitions[i]
@@ -143,7 +146,8 @@ func enter(answer *api.Suggest, found map[string]*api.Verification) {
 	}
 }
 
-// withoutTexts is an answer as it is printed.
+// withoutTexts removes the texts of changed files from an answer, which --json does
+// not print.
 func withoutTexts(answer api.Suggest) api.Suggest {
 	for _, d := range answer.Definitions {
 		for _, list := range [][]api.Suggestion{d.Suggestions, d.Withdrawn} {
@@ -155,7 +159,7 @@ func withoutTexts(answer api.Suggest) api.Suggest {
 	return answer
 }
 
-// progress tells what is being built.
+// progress prints what is being built.
 func (s *suggestOptions) progress(e api.VerifyEvent) {
 	e = shown(e)
 	switch e.State {
@@ -166,7 +170,7 @@ func (s *suggestOptions) progress(e api.VerifyEvent) {
 	}
 }
 
-// printWithdrawn says of what --apply leaves alone why it does.
+// printWithdrawn prints the suggestions that --apply does not make, and why.
 func (s *suggestOptions) printWithdrawn(answer api.Suggest) {
 	p := s.err
 	for _, d := range shown(answer).Definitions {
@@ -193,7 +197,7 @@ func (p printer) withdrawn(list []api.Suggestion) {
 	}
 }
 
-// verification prints what was found of a suggestion.
+// verification prints how the images before and after a suggestion compare.
 func (p printer) verification(s api.Suggestion) {
 	v := s.Verification
 	if v == nil {
@@ -229,7 +233,8 @@ func (p printer) verification(s api.Suggestion) {
 	}
 }
 
-// differences lists what differs, one a line.
+// differences prints up to mostShown differences of images, one per line. total is how
+// many there are, which may be more than the list has.
 func (p printer) differences(list []api.ImageDifference, total int) {
 	for i, d := range list {
 		if i == mostShown {
@@ -251,14 +256,14 @@ func (p printer) differences(list []api.ImageDifference, total int) {
 	}
 }
 
-// hintOf prints the mend of what could not be verified.
+// hintOf prints what to do about a verification that was not possible.
 func (p printer) hintOf(v *api.Verification) {
 	if v.Hint != "" {
 		p.line(p.dim("hint:"), v.Hint)
 	}
 }
 
-// Verify does as the daemon does, with a builder that it looks for itself.
+// Verify verifies as the daemon does, on a builder that it looks for itself.
 func (l *local) Verify(ctx context.Context, req api.VerifyRequest, progress func(api.VerifyEvent)) error {
 	p, err := l.withoutFindings().picture(ctx, req.Query)
 	if err != nil {

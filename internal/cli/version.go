@@ -34,8 +34,7 @@ func newVersion(o *options) *cobra.Command {
 	return cmd
 }
 
-// running asks the daemon which it is; nil if none answers, which is no error:
-// most of the time none runs.
+// running returns the version of the running daemon, nil if none answers.
 func (o *options) running(ctx context.Context) *api.ProgramDaemon {
 	c, err := o.daemon(ctx)
 	if err != nil {

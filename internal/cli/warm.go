@@ -71,13 +71,10 @@ func (w *warmOptions) run(ctx context.Context, args []string) error {
 	return err
 }
 
-// progress prints what happens: the outcome of a definition is the result,
-// the rest is told on the way.
+// progress prints an event: the outcome of a definition to stdout, the rest to stderr.
 func (w *warmOptions) progress(e api.WarmEvent) {
 	if w.json {
-		// A result that cannot be written is of no use to anybody; the exit
-		// status still says how it went.
-		_ = w.out.json(e)
+		_ = w.out.json(e) // the exit status says how it went even if stdout is closed
 		return
 	}
 	e = shown(e)
@@ -100,7 +97,7 @@ func (w *warmOptions) progress(e api.WarmEvent) {
 	}
 }
 
-// Warm does as the daemon does, with a builder that it looks for itself.
+// Warm warms as the daemon does, on a builder that it looks for itself.
 func (l *local) Warm(ctx context.Context, req api.WarmRequest, progress func(api.WarmEvent)) error {
 	p, err := l.picture(ctx, req.Query)
 	if err != nil {
@@ -134,7 +131,8 @@ func (l *local) Warm(ctx context.Context, req api.WarmRequest, progress func(api
 	return warmAll(ctx, node, builds, works, progress)
 }
 
-// warmAll says first what will run where, then warms one build after another.
+// warmAll reports what will run where, and then warms one build after another. A build
+// that fails does not keep the others from being warmed; the error is then a verdict.
 func warmAll(ctx context.Context, node *buildkit.Builder, builds []*project.Build, works map[*project.Build]prewarm.Work, progress func(api.WarmEvent)) error {
 	failed := 0
 	fail := func(name, message, hint string) {
@@ -165,7 +163,7 @@ func warmAll(ctx context.Context, node *buildkit.Builder, builds []*project.Buil
 		}
 	}
 	if failed > 0 {
-		return verdict(api.Failed) // each has said so
+		return verdict(api.Failed) // progress has the reasons
 	}
 	return nil
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/stokerd/stoker/internal/report"
 )
 
-// Of the files behind a miss so many are printed; JSON has all.
+// whyFiles is how many of the files behind a miss are printed. JSON has all.
 const whyFiles = 6
 
 type whyOptions struct {
@@ -103,7 +103,7 @@ func (w *whyOptions) print(answer api.Why) {
 	w.notes(answer.Notes)
 }
 
-// step prints what became of a step, in one line.
+// step prints on one line whether a step was reused, and how long it took.
 func (p printer) step(s api.WhyStep) {
 	word := fmt.Sprintf("%-8s", s.Outcome)
 	switch s.Outcome {
@@ -123,11 +123,14 @@ func (p printer) step(s api.WhyStep) {
 	p.line(line)
 }
 
-// compared reports whether the cause of a step is what differs from another build.
+// compared reports whether the cause of a step was found by comparing it with another
+// build.
 func compared(s api.WhyStep) bool { return s.Against != "" && s.Cause != nil && s.Cause.Kind != "gone" }
 
+// oneLine replaces each run of white space by one space.
 func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
+// cause prints why a step was not reused, with the files that changed.
 func (w *whyOptions) cause(c api.WhyCause) {
 	const indent = "            "
 	p := w.out
@@ -158,8 +161,8 @@ func (w *whyOptions) cause(c api.WhyCause) {
 	}
 }
 
-// versions prints two versions of an instruction below each other, of a cause of that
-// kind: those of an image and of a platform stand in its text.
+// versions prints the two versions of what a cause of the given kind is about, one per
+// line. It prints none for images and platforms, whose versions are in the cause's text.
 func (p printer) versions(indent, kind, before, after string) {
 	if before == after || kind == "base" || kind == "platform" {
 		return
@@ -176,9 +179,9 @@ func (p printer) versions(indent, kind, before, after string) {
 	}
 }
 
-// apart returns two versions in one line each of up to width, so that what differs is
-// seen: of long ones as much is left out at the beginning as they have in common, and
-// white space is marked where nothing else differs.
+// apart shortens two versions of a text to one line each of up to width columns, such
+// that their difference can be seen. It cuts off the beginning that long ones have in
+// common, and marks white space if nothing else differs.
 func apart(before, after string, width int) (was, is string) {
 	was, is = oneLine(before), oneLine(after)
 	if was == is {
@@ -198,7 +201,7 @@ func apart(before, after string, width int) (was, is string) {
 	return clip(was, width), clip(is, width)
 }
 
-// spaced marks all white space but single spaces between words.
+// spaced replaces white space by visible marks, except single spaces between words.
 func spaced(text string) string {
 	marks := map[rune]rune{' ': '·', '\t': '→', '\n': '↵'}
 	runes := []rune(text)
@@ -235,8 +238,8 @@ func above(paths []api.WhyPath) string {
 	return strings.Join(dir, "/")
 }
 
-// wrap breaks text between words into lines of up to width, which is 0 or less for
-// no limit.
+// wrap breaks text between words into lines of up to width runes, and indents all but
+// the first by two. A width of 0 or less is no limit.
 func wrap(text string, width int) []string {
 	if width <= 0 {
 		return []string{text}
