@@ -100,7 +100,20 @@ func (b *Builder) Watch(ctx context.Context, fn func(Event) error) error {
 // History returns the builds that are running and those that the builder remembers,
 // the latter in the order in which they ended. Errors are as for [Builder.Watch].
 func (b *Builder) History(ctx context.Context) ([]Event, error) {
-	stream, err := b.client.ControlClient().ListenBuildHistory(ctx, &controlapi.BuildHistoryRequest{EarlyExit: true})
+	list, err := b.listed(ctx, &controlapi.BuildHistoryRequest{EarlyExit: true})
+	slices.SortStableFunc(list, func(a, b Event) int { return a.Completed.Compare(b.Completed) })
+	return list, err
+}
+
+// Active returns the builds that are running, in any order. Errors are as for
+// [Builder.Watch].
+func (b *Builder) Active(ctx context.Context) ([]Event, error) {
+	return b.listed(ctx, &controlapi.BuildHistoryRequest{ActiveOnly: true, EarlyExit: true})
+}
+
+// listed returns what the builder answers to a request that exits early.
+func (b *Builder) listed(ctx context.Context, request *controlapi.BuildHistoryRequest) ([]Event, error) {
+	stream, err := b.client.ControlClient().ListenBuildHistory(ctx, request)
 	if err != nil {
 		return nil, historyError(err)
 	}
@@ -108,7 +121,7 @@ func (b *Builder) History(ctx context.Context) ([]Event, error) {
 	for {
 		ev, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
-			break
+			return list, nil
 		}
 		if err != nil {
 			return nil, historyError(err)
@@ -117,8 +130,6 @@ func (b *Builder) History(ctx context.Context) ([]Event, error) {
 			list = append(list, newEvent(ev))
 		}
 	}
-	slices.SortStableFunc(list, func(a, b Event) int { return a.Completed.Compare(b.Completed) })
-	return list, nil
 }
 
 func newEvent(ev *controlapi.BuildHistoryEvent) Event {

@@ -61,20 +61,29 @@ func (r *replay) add(s *client.SolveStatus) {
 
 // replayStatus reads the stored status stream of a finished build.
 func (b *Builder) replayStatus(ctx context.Context, ref string) (*replay, error) {
+	seen := newReplay()
+	if err := b.readStatus(ctx, ref, seen.add); err != nil {
+		return nil, err
+	}
+	return seen, nil
+}
+
+// readStatus reads the status stream of a build to its end, which is that of the build
+// if it runs.
+func (b *Builder) readStatus(ctx context.Context, ref string, add func(*client.SolveStatus)) error {
 	stream, err := b.client.ControlClient().Status(ctx, &controlapi.StatusRequest{Ref: ref})
 	if err != nil {
-		return nil, fmt.Errorf("read status of build: %w", err)
+		return fmt.Errorf("read status of build: %w", err)
 	}
-	seen := newReplay()
 	for {
 		resp, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
-			return seen, nil
+			return nil
 		}
 		if err != nil {
-			return nil, fmt.Errorf("read status of build: %w", err)
+			return fmt.Errorf("read status of build: %w", err)
 		}
-		seen.add(client.NewSolveStatus(resp))
+		add(client.NewSolveStatus(resp))
 	}
 }
 

@@ -37,6 +37,8 @@ type Op struct {
 	// IgnoreCache is set where the build was told not to look into the cache.
 	// The result is kept all the same.
 	IgnoreCache bool
+
+	form form // see MayGoBy
 }
 
 // An OpInput is one input of an Op.

@@ -89,7 +89,7 @@ func (a *assembler) newOp(ctx context.Context, v *vertex, index int) (Op, error)
 	if err != nil {
 		return Op{}, fmt.Errorf("key of %s: %w", v.prefix, err) // the name would hold values
 	}
-	op.Digest, op.Record, op.Traits = cm.Digest.String(), v.record(), traits(v.op)
+	op.Digest, op.Record, op.Traits, op.form = cm.Digest.String(), v.record(), traits(v.op), formOf(v.op)
 	for i, in := range v.op.Inputs {
 		input := OpInput{Op: a.ops[output{in.Digest, in.Index}], Selector: cm.Deps[i].Selector.String()}
 		if cm.Deps[i].ComputeDigestFunc != nil {

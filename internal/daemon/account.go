@@ -27,7 +27,7 @@ type account struct {
 	missed *queue            // enters those that had ended before it did
 	unread *atomic.Int64     // how many builds missed has still to enter
 	caught *gate             // opens when missed has entered all of them
-	anew   *reruns
+	anew   *reruns           // the builds that ignore it
 	// running counts the builds that run, stoker's own among them.
 	running *atomic.Int64
 }
@@ -35,6 +35,14 @@ type account struct {
 // idle reports whether no build runs, and all that did are entered.
 func (a account) idle() bool {
 	return a.running.Load() == 0 && a.caught.isOpen() && a.missed.idle() && a.builds.idle()
+}
+
+// begins notes that a build begins, which ignores the cache if one is not nil, and
+// returns what is to be called when it has ended.
+func (a account) begins(one *rerun) (ended func()) {
+	a.running.Add(1)
+	end := a.anew.begin(one)
+	return func() { end(); a.running.Add(-1) }
 }
 
 // behind says that the builder may have built what nobody saw. It is called before

@@ -47,9 +47,12 @@ func newDockerBuild(t *testing.T, home, engine string) *buildx {
 }
 
 // run runs a command of buildx, and returns what it says beside its result.
-func (x *buildx) run(args ...string) ([]byte, error) {
+func (x *buildx) run(args ...string) ([]byte, error) { return x.runIn("", args...) }
+
+// runIn is run in a folder.
+func (x *buildx) runIn(dir string, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(context.WithoutCancel(x.t.Context()), x.program, args...)
-	cmd.Env = x.env
+	cmd.Env, cmd.Dir = x.env, dir
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	err := cmd.Run()

@@ -20,7 +20,7 @@ func (d *Daemon) listen(ctx context.Context, node *buildkit.Builder) error {
 	group, ctx := errgroup.WithContext(ctx)
 	l := &listener{
 		daemon: d, node: node, known: d.account(node), missed: d.catchUp(ctx, node, history),
-		running: map[string]runningBuild{},
+		running: map[string]runningBuild{}, follow: group.Go,
 	}
 	defer l.close()
 	group.Go(func() error { return l.known.missed.run(ctx) })
@@ -47,6 +47,7 @@ type listener struct {
 	known   account
 	missed  map[string]int32        // by ref: the generations of the builds that catchUp records
 	running map[string]runningBuild // by ref
+	follow  func(func() error)      // runs one that reads of a running build
 }
 
 // A runningBuild is a build that has started and not ended.
@@ -60,13 +61,18 @@ func (l *listener) started(ctx context.Context, ev buildkit.Event) {
 		return
 	}
 	resume := l.daemon.warmer.Hold()
-	l.known.running.Add(1)
-	b := runningBuild{release: func() { resume(); l.known.running.Add(-1) }}
+	var anew *rerun
 	if ev.IgnoresCache() {
-		release, one := b.release, l.known.anew.begin()
-		l.known.anew.add(one, nil)
-		b.release = func() { release(); l.known.anew.end(one) }
+		anew = &rerun{other: l.node.Running(ev)}
+		l.follow(func() error {
+			if err := anew.other.Follow(ctx); err != nil && ctx.Err() == nil {
+				l.daemon.log.Warn("what a running build does is not known", "error", err)
+			}
+			return nil
+		})
 	}
+	ended := l.known.begins(anew)
+	b := runningBuild{release: func() { resume(); ended() }}
 	if _, missed := l.missed[ev.Ref]; !missed {
 		b.began = l.daemon.moment(ctx)
 	}

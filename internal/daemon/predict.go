@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/stokerd/stoker/cache"
@@ -46,6 +47,10 @@ func (d *Daemon) Predict(ctx context.Context, req api.PredictRequest) (api.Predi
 		answer.Unread = max(known.toRead(), 1) // or they have just been read
 	}
 	p := predictor{daemon: d, node: node, known: known, caught: caught, repo: repo, picture: picture}
+	// A build is told of when it begins, and noted a while after that.
+	if active, err := node.Active(ctx); err == nil {
+		p.noted = known.anew.follows(active)
+	}
 	for _, b := range builds {
 		if b.Selection == nil {
 			return api.Predict{}, problem(b.Problem)
@@ -67,6 +72,7 @@ type predictor struct {
 	node    *buildkit.Builder
 	known   account
 	caught  bool // the builds that ended before the connection are all entered
+	noted   bool // those that run without the cache are known
 	repo    *repository
 	picture *project.Picture
 }
@@ -80,11 +86,12 @@ func (p predictor) predict(ctx context.Context, b *project.Build) (api.Predictio
 		return predictElsewhere(p.known, g, recordsOf(plan), held, whole)
 	}
 	nodes, imported := predict(g)
-	if ops, unknown := p.known.anew.now(); unknown {
+	if anew, ok := p.known.anew.now(plan); !ok || !p.noted {
 		doubtHits(g, nodes, nil)
-	} else if len(ops) > 0 {
-		sure, _ := predict(beside(g, ops))
+	} else if slices.Contains(anew, true) {
+		sure, _ := predict(beside(g, anew))
 		doubtHits(g, nodes, sure)
+		doubtMisses(nodes, anew)
 	}
 	p.doubt(ctx, b, nodes)
 	expected, earlier, err := p.pastOf(b)
@@ -154,6 +161,16 @@ func doubtHits(g cache.Graph, nodes, sure []cache.Prediction) {
 			continue
 		}
 		if nodes[i].Forecast == cache.WillHit && len(g.Nodes[i].Inputs) > 0 {
+			nodes[i] = cache.Prediction{Forecast: cache.Unknown, Reason: cache.RunAnew}
+		}
+	}
+}
+
+// doubtMisses makes misses unknown that a build which ignores the cache may have made by
+// now.
+func doubtMisses(nodes []cache.Prediction, anew []bool) {
+	for i := range nodes {
+		if anew[i] && nodes[i].Forecast == cache.WillMiss {
 			nodes[i] = cache.Prediction{Forecast: cache.Unknown, Reason: cache.RunAnew}
 		}
 	}

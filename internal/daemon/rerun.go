@@ -16,65 +16,123 @@ import (
 	"github.com/stokerd/stoker/internal/verify"
 )
 
-// reruns are the builds of a builder that ignore the cache, while they run: a build
-// that needs what they run waits for that, whatever results the builder lists, and what
-// it makes of that is found by no key (BuildKit: solver.edgeIndex.LoadOrStore,
+// reruns are the builds of a builder that ignore the cache, while what they run may be
+// joined: a build that needs that waits for it, whatever results the builder lists, and
+// what it makes of it is found by no key (BuildKit: solver.edgeIndex.LoadOrStore,
 // edge.processExecReq). They share only what is the same operation by its own digest.
+//
+// What such a build has made stays so while any build runs that joined it (BuildKit:
+// solver.Job.Discard). Any that runs beside it may have: its own result lasts until all
+// those have ended, too.
 type reruns struct {
-	mu sync.Mutex // guards the field below, and what it holds
-	of map[*rerun]bool
+	mu      sync.Mutex      // guards the fields below, and what they hold
+	running map[*stay]bool  // all builds that run
+	of      map[*rerun]bool // those without cache that last
 }
 
-// A rerun is one of them, or several in a row.
+// A stay is one build while it runs.
+type stay struct{ _ byte } // of a size: each is another
+
+// A rerun is a build that ignores the cache, or several in a row.
 type rerun struct {
-	ops     map[string]bool // digests of operations that it runs
-	unknown bool            // it may run others
+	during  map[*stay]bool    // what runs and may keep what it made
+	ops     map[string]bool   // digests of operations that it runs
+	unknown bool              // it may run others
+	other   *buildkit.Running // of another client, if it is not nil
 }
 
-func newReruns() *reruns { return &reruns{of: map[*rerun]bool{}} }
+func newReruns() *reruns { return &reruns{running: map[*stay]bool{}, of: map[*rerun]bool{}} }
 
-// begin notes one that begins; [reruns.add] says what it runs.
-func (r *reruns) begin() *rerun {
+// begin notes that a build begins, which is one if that is not nil, and returns what
+// is to be called when it has ended.
+func (r *reruns) begin(one *rerun) (end func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	one := &rerun{ops: map[string]bool{}}
-	r.of[one] = true
-	return one
+	b := &stay{}
+	r.running[b] = true
+	if one != nil {
+		one.during = maps.Clone(r.running)
+		r.of[one] = true
+	}
+	for other := range r.of {
+		other.during[b] = true
+	}
+	return func() { r.end(b) }
+}
+
+func (r *reruns) end(b *stay) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.running, b)
+	for one := range r.of {
+		if delete(one.during, b); len(one.during) == 0 {
+			delete(r.of, one)
+		}
+	}
 }
 
 // add notes what one runs, too: nil if that is not known.
 func (r *reruns) add(one *rerun, ops map[string]bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if one.ops == nil {
+		one.ops = map[string]bool{}
+	}
 	one.unknown = one.unknown || ops == nil
 	maps.Copy(one.ops, ops)
 }
 
-func (r *reruns) end(one *rerun) {
+// follows reports whether all builds of events that ignore the cache are noted.
+func (r *reruns) follows(events []buildkit.Event) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.of, one)
-}
-
-// now returns the digests of all operations that run without the cache; unknown says
-// that others may.
-func (r *reruns) now() (ops map[string]bool, unknown bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	ops = map[string]bool{}
+	noted := map[string]bool{}
 	for one := range r.of {
-		unknown = unknown || one.unknown
-		maps.Copy(ops, one.ops)
+		if one.other != nil {
+			noted[one.other.Ref()] = true
+		}
 	}
-	return ops, unknown
+	return !slices.ContainsFunc(events, func(ev buildkit.Event) bool { return ev.IgnoresCache() && !noted[ev.Ref] })
 }
 
-// beside returns g for a build beside others that run ops without the cache: what
-// becomes of such an operation is not known.
-func beside(g cache.Graph, ops map[string]bool) cache.Graph {
+// now says which operations of a plan may run without the cache, nil if none does. It is
+// false if that is not known.
+func (r *reruns) now(plan *dockerfile.Plan) (anew []bool, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.of) == 0 {
+		return nil, true
+	}
+	var others []*buildkit.Running
+	anew = make([]bool, len(plan.Ops))
+	for one := range r.of {
+		if one.unknown {
+			return nil, false
+		}
+		if one.other != nil {
+			others = append(others, one.other)
+		}
+		for i, op := range plan.Ops {
+			anew[i] = anew[i] || one.ops[op.Digest]
+		}
+	}
+	if !buildkit.Told(others) {
+		return nil, false
+	}
+	for _, other := range others {
+		for i, may := range other.Reruns(plan) {
+			anew[i] = anew[i] || may
+		}
+	}
+	return anew, true
+}
+
+// beside returns g for a build beside others that run those of its operations without
+// the cache that anew says: what becomes of such an operation is not known.
+func beside(g cache.Graph, anew []bool) cache.Graph {
 	nodes := slices.Clone(g.Nodes)
-	for i, n := range nodes {
-		if slices.ContainsFunc(n.Digests, func(d string) bool { return ops[d] }) {
+	for i := range nodes {
+		if anew[i] {
 			nodes[i].Unknown = cache.RunAnew
 		}
 	}

@@ -25,10 +25,9 @@ func (d *Daemon) Verify(ctx context.Context, req api.VerifyRequest, progress fun
 	release := d.warmer.Hold()
 	defer release()
 	known := d.account(node)
-	known.running.Add(1)
-	defer known.running.Add(-1)
-	one := known.anew.begin()
-	defer known.anew.end(one)
+	one := &rerun{}
+	ended := known.begins(one)
+	defer ended()
 	d.verifies(ctx, r, known, one, picture, req.Candidates)
 	builder := verifying{node, func(ctx context.Context, request buildkit.Request) {
 		known.anew.add(one, d.runs(ctx, r, picture, request)) // a text may be another by now

@@ -148,12 +148,11 @@ func (d *Daemon) warmTo(ctx context.Context, r *repository, b *project.Build, wo
 			d.enterOwn(ctx, node, r, request, solved, s.picture)
 		}
 	}
-	running := d.account(node).running
-	running.Add(1)
+	ended := d.account(node).begins(nil)
 	unread, err := work.Do(ctx, node, func(step string) {
 		tell(api.WarmEvent{Definition: name, State: "step", Step: step})
 	})
-	running.Add(-1)
+	ended()
 	state := warmReady
 	var failure *buildkit.SolveError
 	switch {

@@ -153,7 +153,7 @@ func unknownText(u cache.Uncertainty) string {
 	case cache.ByImport:
 		return "the builder does not hold it, and a cache elsewhere (cache-from) may"
 	case cache.RunAnew:
-		return "a build that ignores the cache is running: if it runs this step, the next build waits for that"
+		return "a build that ignores the cache may run this step, for itself or for one that still runs: the next build waits for that"
 	case cache.OtherFrontend:
 		return "another frontend (# syntax=) reads this Dockerfile"
 	}
