@@ -45,7 +45,7 @@ type listener struct {
 	daemon  *Daemon
 	node    *buildkit.Builder
 	known   account
-	missed  map[string]int32        // by ref: the generations of the builds that catchUp records
+	missed  map[string]int32        // by ref, see generations: of the builds that were there before
 	running map[string]runningBuild // by ref
 	follow  func(func() error)      // runs one that reads of a running build
 }
@@ -109,19 +109,31 @@ func (l *listener) close() {
 	}
 }
 
+// generations returns the generations of the builds of a history, those that catchUp
+// records. One that had not ended is none of them: its end may come before somebody
+// listens, and it has the generation -1.
+func generations(history []buildkit.Event) map[string]int32 {
+	told := map[string]int32{}
+	for _, ev := range history {
+		if told[ev.Ref] = ev.Generation; ev.Type != buildkit.Complete {
+			told[ev.Ref] = -1
+		}
+	}
+	return told
+}
+
 // catchUp enters the builds that ended while nobody looked, in that order, and
 // returns the generations of all that the builder told of. Until that is done,
 // nothing is known of the files that the builder has, and no build that ends now is
 // entered: those before it would count as entered, too (Ledger.Saw).
 func (d *Daemon) catchUp(ctx context.Context, node *buildkit.Builder, history []buildkit.Event) map[string]int32 {
-	known, told := d.account(node), map[string]int32{}
+	known := d.account(node)
 	known.missed.add(func() { // whose builds they are is known by what is watched
 		if d.awaitResumed(ctx) == nil {
 			d.moment(ctx)
 		}
 	})
 	for _, ev := range history {
-		told[ev.Ref] = ev.Generation
 		if ev.Type == buildkit.Complete {
 			known.unread.Add(1)
 			known.missed.add(func() {
@@ -142,5 +154,5 @@ func (d *Daemon) catchUp(ctx context.Context, node *buildkit.Builder, history []
 		}
 	})
 	known.builds.add(func() { known.caught.wait(ctx) })
-	return told
+	return generations(history)
 }
