@@ -26,11 +26,12 @@ type Running struct {
 	stages    []string // that ignore the cache; nil for all of them
 	foreign   bool     // another frontend than the one for Dockerfiles may name its steps
 
-	mu   sync.Mutex // guards the field below, and what it holds
-	seen *replay
+	mu    sync.Mutex // guards the fields below, and what they hold
+	seen  *replay
+	ended bool // all was read
 }
 
-// Running returns the build that ev says has started. Nothing is known of it before
+// Running returns the build that ev says has started, or has ended. Nothing is known of it before
 // [Running.Follow] reads of it.
 func (b *Builder) Running(ev Event) *Running {
 	attrs := map[string]string{}
@@ -56,11 +57,15 @@ func (r *Running) Ref() string { return r.ref }
 // Follow reads what the builder tells of the build, until that ends. What was read stays
 // known if it fails.
 func (r *Running) Follow(ctx context.Context) error {
-	return r.builder.readStatus(ctx, r.ref, func(s *client.SolveStatus) {
+	err := r.builder.readStatus(ctx, r.ref, func(s *client.SolveStatus) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.seen.add(s)
 	})
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ended = err == nil
+	return err
 }
 
 // filesSent is what the frontend calls the sending of the main context (BuildKit:
@@ -81,6 +86,9 @@ func Told(builds []*Running) bool {
 			return false
 		}
 		for _, platform := range r.platforms {
+			if r.whole() {
+				break
+			}
 			begun := func(digest string, v seenVertex) bool {
 				if v.Started == nil || v.Cached || !r.ignores(v, platform) && !(v.Name == filesSent && len(r.platforms) == 1) {
 					return false
@@ -123,6 +131,13 @@ func (r *Running) vertices() map[string]seenVertex {
 		all[digest] = *v
 	}
 	return all
+}
+
+// whole reports whether the build has ended, and all was told of it.
+func (r *Running) whole() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.ended
 }
 
 // alien reports whether the names of the steps may be another frontend's.

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -22,6 +23,7 @@ func (d *Daemon) listen(ctx context.Context, node *buildkit.Builder) error {
 		daemon: d, node: node, known: d.account(node), missed: d.catchUp(ctx, node, history),
 		running: map[string]runningBuild{}, follow: group.Go,
 	}
+	l.lasted(ctx, history)
 	defer l.close()
 	group.Go(func() error { return l.known.missed.run(ctx) })
 	group.Go(func() error { return l.known.builds.run(ctx) })
@@ -47,7 +49,9 @@ type listener struct {
 	known   account
 	missed  map[string]int32        // by ref, see generations: of the builds that were there before
 	running map[string]runningBuild // by ref
-	follow  func(func() error)      // runs one that reads of a running build
+	follow  func(func() error)      // runs one that reads of a build
+	before  map[string]bool         // by ref: the builds that ran when the history was read, and run
+	lasting []func()                // to be called when none of those runs any more
 }
 
 // A runningBuild is a build that has started and not ended.
@@ -63,13 +67,7 @@ func (l *listener) started(ctx context.Context, ev buildkit.Event) {
 	resume := l.daemon.warmer.Hold()
 	var anew *rerun
 	if ev.IgnoresCache() {
-		anew = &rerun{other: l.node.Running(ev)}
-		l.follow(func() error {
-			if err := anew.other.Follow(ctx); err != nil && ctx.Err() == nil {
-				l.daemon.log.Warn("what a running build does is not known", "error", err)
-			}
-			return nil
-		})
+		anew = l.rerun(ctx, ev)
 	}
 	ended := l.known.begins(anew)
 	b := runningBuild{release: func() { resume(); ended() }}
@@ -77,6 +75,54 @@ func (l *listener) started(ctx context.Context, ev buildkit.Event) {
 		b.began = l.daemon.moment(ctx)
 	}
 	l.running[ev.Ref] = b
+}
+
+// rerun returns what a build is told to run without the cache, from now on.
+func (l *listener) rerun(ctx context.Context, ev buildkit.Event) *rerun {
+	one := &rerun{other: l.node.Running(ev)}
+	l.follow(func() error {
+		if err := one.other.Follow(ctx); err != nil && ctx.Err() == nil {
+			l.daemon.log.Warn("what a build does without the cache is not known", "error", err)
+		}
+		return nil
+	})
+	return one
+}
+
+// lasted notes the builds of a history that ignored the cache and have ended, if one that
+// runs may keep what they made. They last until all that ran when it was read have ended.
+func (l *listener) lasted(ctx context.Context, history []buildkit.Event) {
+	l.before = map[string]bool{}
+	for _, ev := range history {
+		switch {
+		case ev.Type == buildkit.Started:
+			l.before[ev.Ref] = true
+		case ev.IgnoresCache() && lasts(ev, history):
+			l.lasting = append(l.lasting, l.known.anew.begin(l.rerun(ctx, ev)))
+		}
+	}
+}
+
+// lettingGo is how long after the time of its end a build may keep what it made.
+const lettingGo = 10 * time.Second
+
+// lasts reports whether what a build made that has ended may be kept by one that runs:
+// by one that ran beside it, or beside one that did, and so on.
+func lasts(ended buildkit.Event, history []buildkit.Event) bool {
+	end := ended.Completed
+	for more := true; more; {
+		more = false
+		for _, ev := range history {
+			switch {
+			case !ev.Created.Before(end.Add(lettingGo)):
+			case ev.Type == buildkit.Started:
+				return true
+			case ev.Completed.After(end):
+				end, more = ev.Completed, true
+			}
+		}
+	}
+	return false
 }
 
 func (l *listener) ended(ctx context.Context, ev buildkit.Event) {
@@ -100,6 +146,17 @@ func (l *listener) ended(ctx context.Context, ev buildkit.Event) {
 		b.release()
 		delete(l.running, ev.Ref)
 	}
+	delete(l.before, ev.Ref)
+	if len(l.before) == 0 {
+		l.letGo()
+	}
+}
+
+func (l *listener) letGo() {
+	for _, end := range l.lasting {
+		end()
+	}
+	l.lasting = nil
 }
 
 // close lets go on what waits for builds whose end was not seen.
@@ -107,6 +164,7 @@ func (l *listener) close() {
 	for _, b := range l.running {
 		b.release()
 	}
+	l.letGo()
 }
 
 // generations returns the generations of the builds of a history, those that catchUp

@@ -23,6 +23,7 @@ type besides struct {
 	t       *testing.T
 	address string
 	nonce   string
+	home    string // of the daemon
 	dirs    map[string]string
 }
 
@@ -31,8 +32,8 @@ type besides struct {
 // watched.
 func newBesides(t *testing.T, files map[string]string, unwatched ...string) *besides {
 	t.Helper()
-	b := &besides{t: t, address: lab.Own(t).Address(), nonce: strings.ToLower(rand.Text()), dirs: map[string]string{}}
-	b.running = start(t, t.TempDir(), map[string]string{"BUILDKIT_HOST": b.address})
+	b := &besides{t: t, address: lab.Own(t).Address(), nonce: strings.ToLower(rand.Text()), home: t.TempDir(), dirs: map[string]string{}}
+	b.running = start(t, b.home, map[string]string{"BUILDKIT_HOST": b.address})
 	b.connected()
 	for name, text := range files {
 		dir := lab.Dir(t)
@@ -173,7 +174,7 @@ func TestPredictBesideNoCache(t *testing.T) {
 // made, and what others make of that is found by no key until all those have ended.
 func TestPredictBesideOther(t *testing.T) {
 	b := newBesides(t, map[string]string{
-		"app":   "FROM node:20 AS deps\nRUN echo NONCE && sleep 5\nFROM deps\nRUN echo last NONCE && sleep 20\n",
+		"app":   "FROM node:20 AS deps\nRUN echo NONCE && sleep 5\nFROM deps\nRUN echo last NONCE && sleep 30\n",
 		"apart": "FROM node:20\nWORKDIR /app\nRUN echo apart NONCE\n",
 	})
 	b.becomes("app", "hit hit", nil)
@@ -186,6 +187,11 @@ func TestPredictBesideOther(t *testing.T) {
 	}()
 	b.wait(first)
 	b.becomes("app", "anew anew", joined)
+	b.becomes("apart", "hit hit", joined)
+	b.end()
+	b.running = start(t, b.home, map[string]string{"BUILDKIT_HOST": b.address})
+	b.connected()
+	b.becomes("app", "anew anew", joined) // a daemon that was not there knows, too
 	b.becomes("apart", "hit hit", joined)
 	w := b.walk("app")
 	if ran := w.build(); !ran["[stage-1 1/1]"] {
