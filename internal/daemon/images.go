@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -277,9 +278,9 @@ func (i *images) asNamed(ref string) string {
 }
 
 // mayLookUp reports whether a registry may be asked for an image. In a repository that is
-// not allowed to run anything, the name must stand in a Dockerfile literally: a name put
-// together from build args could carry a variable of the user's to somebody's registry. A
-// Dockerfile within a compose file does not count, because variables were expanded in it.
+// not allowed to run anything, the name must stand in a Dockerfile literally, or with
+// nothing but platforms put in: a name put together from build args could carry a
+// variable of the user's to somebody's registry. A Dockerfile within a compose file does not count, because variables were expanded in it.
 func (r *repository) mayLookUp(ref string) bool {
 	s := r.state.Load()
 	if s == nil || s.picture == nil {
@@ -292,8 +293,15 @@ func (r *repository) mayLookUp(ref string) bool {
 		if b.Definition.Inline != "" {
 			continue
 		}
-		if text, err := b.Definition.DockerfileText(); err == nil && spelt(ref, text) {
-			return true
+		text, err := b.Definition.DockerfileText()
+		if err != nil {
+			continue
+		}
+		builds := dockerfile.WorkerOf(r.opener.Resolver).Platform
+		for _, target := range append(slices.Clone(b.Definition.Platforms), builds) {
+			if spelt(ref, text, dockerfile.PlatformVariables(builds, target)) {
+				return true
+			}
 		}
 	}
 	return false
@@ -337,12 +345,17 @@ func (r *repository) withheld(plan *dockerfile.Plan) []bool {
 	return ops
 }
 
-// spelt reports whether text names ref literally, digest included, in its short
-// or long form.
-func spelt(ref string, text []byte) bool {
+// spelt reports whether text names ref, digest included, in its short or long form:
+// literally, or with no variables but the given ones.
+func spelt(ref string, text []byte, variables map[string]string) bool {
 	short := strings.TrimPrefix(strings.TrimPrefix(ref, "docker.io/"), "library/")
 	for word := range strings.FieldsSeq(string(text)) {
-		word = strings.TrimPrefix(word, "--from=")
+		word = os.Expand(strings.TrimPrefix(word, "--from="), func(name string) string {
+			if value, ok := variables[name]; ok {
+				return value
+			}
+			return "$" + name // which no reference holds
+		})
 		if word == ref || word == short || word+":latest" == short || word+":latest" == ref {
 			return true
 		}

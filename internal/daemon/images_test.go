@@ -2,6 +2,7 @@ package daemon_test
 
 import (
 	"crypto/rand"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -68,5 +69,40 @@ func TestBaseImageIsRemembered(t *testing.T) {
 	repo = r.up(root, false)
 	if !sent(1)(repo) || !noted(repo, "was not looked up") {
 		t.Errorf("never looked up, %+v are sent, with the notes %q", repo.Definitions[0].Sent, repo.Definitions[0].Notes)
+	}
+}
+
+// TestImageNamedByPlatform: an image whose name says nothing but the platform is looked up
+// in a repository that is not allowed, and one that build args are part of is not.
+func TestImageNamedByPlatform(t *testing.T) {
+	img, err := lab.StandIn("busybox:latest")
+	if err != nil {
+		t.Fatal(err)
+	}
+	env, change := onLab(t, "prewarm: {level: off}\n", &logbook{})
+	r := start(t, t.TempDir(), env, change)
+	r.connected()
+	const withheld = "unknown: unresolved: an image is not looked up until you run: stoker allow"
+	for text, want := range map[string]string{
+		"FROM stokertest/base-$TARGETARCH:NONCE\n":                                        "hit",
+		"FROM stokertest/base-${BUILDARCH}${TARGETVARIANT}:NONCE\n":                       "hit",
+		"ARG TARGETARCH=" + runtime.GOARCH + "\nFROM stokertest/base-$TARGETARCH:NONCE\n": "hit",
+		"ARG ARCH=" + runtime.GOARCH + "\nFROM stokertest/base-$ARCH:NONCE\n":             withheld,
+		"ARG TARGETARCH=" + runtime.GOARCH + ":NONCE\nFROM stokertest/base-$TARGETARCH\n": withheld,
+	} {
+		nonce := strings.ToLower(rand.Text()) // an image that is known counts for all
+		if _, err := lab.For(t).Push(t.Context(), "stokertest/base-"+runtime.GOARCH+":"+nonce, img); err != nil {
+			t.Fatal(err)
+		}
+		root := repository(t, map[string]string{
+			"Dockerfile": strings.ReplaceAll(text, "NONCE", nonce) + "RUN echo " + strings.ToLower(rand.Text()) + "\n",
+		})
+		r.up(root, false)
+		other := walk{t: t, dir: root, builder: dial(t, lab.For(t).Address())}
+		other.build()
+		name := r.recorded(root, &other).Definitions[0].Name
+		if got := outlook(r.foretold(api.Query{Dir: root, Names: []string{name}})); got != want {
+			t.Errorf("%spredicted: %s, want %s", text, got, want)
+		}
 	}
 }
