@@ -19,7 +19,7 @@ export STOKER_TEST_SEED  ?= $(SEED)
 SEED := $(shell printf %d 0x$$(git rev-parse --short=8 HEAD 2>/dev/null || echo 1))
 
 # What holds ours against code of BuildKit's that races by itself, and what measures memory.
-UNRACED  = -run 'IsTheSolvers|TestMemory' ./cache ./internal/image
+UNRACED  = -run 'IsTheSolvers|TestMemory' ./cache ./context/content ./internal/image
 
 GOLANGCI = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 

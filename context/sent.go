@@ -65,6 +65,14 @@ func (t *Tree) Sent(ctx context.Context, r dockerfile.Request) (SentDir, error) 
 	return SentDir{path: t.root, summary: sum, filter: f, place: f.root()}, err
 }
 
+// AtMost returns how many files [SentDir.All] yields at most.
+func (d SentDir) AtMost() int {
+	if d.summary == nil {
+		return 0
+	}
+	return len(d.summary.dir.entries)
+}
+
 // Path returns the absolute path of the directory.
 func (d SentDir) Path() string { return d.path }
 
@@ -130,6 +138,18 @@ func (l Listing) Len() int {
 		return len(*l.at)
 	}
 	return len(l.summary.dir.entries)
+}
+
+// Last returns the name of the last entry, "" if there is none.
+func (l Listing) Last() string {
+	i := l.Len() - 1
+	if i < 0 {
+		return ""
+	}
+	if l.at != nil {
+		i = int((*l.at)[i])
+	}
+	return l.summary.dir.name(i)
 }
 
 // All yields the entries, by name in byte order. The Dir of a subdirectory is zero.

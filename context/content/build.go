@@ -33,80 +33,166 @@ func (e *UnstableError) Error() string {
 // opening the directory cheap, few enough to share the work of a large one.
 const batch = 64
 
+// waiting is how many pieces of work wait for a worker at most: enough that none is
+// without, few enough that only little of a large tree is in the making at a time.
+const waiting = 64
+
 // Compute returns the manifest of what is sent of top. Files are read whose sums
 // their tree does not know yet; now is the time, by the clock that stamps files,
 // from which on they may be. The manifest shares with before, that of an earlier
 // selection, what did not change, at the cost of what did; before may be nil. An
 // error is an [*UnstableError], what reading gave, or ctx's.
 func Compute(ctx context.Context, top buildctx.SentDir, before *Manifest, now time.Time) (*Manifest, Work, error) {
-	b := &builder{start: now}
-	b.group, b.ctx = errgroup.WithContext(ctx)
-	b.group.SetLimit(runtime.GOMAXPROCS(0))
-	var old *Entry
+	b := &builder{start: now, work: make(chan func() error, waiting)}
+	var group *errgroup.Group
+	group, b.ctx = errgroup.WithContext(ctx)
+	root := &draft{dir: top, result: &Entry{}}
 	if before != nil {
-		old = &Entry{Digest: before.root.rootHeader(), Dir: before.root}
+		root.old = &Entry{Digest: before.root.rootHeader(), Dir: before.root}
 	}
-	d := b.plan(top, old)
-	if err := b.group.Wait(); err != nil {
+	b.work <- func() error { return b.directory(root) }
+	for range runtime.GOMAXPROCS(0) {
+		group.Go(b.worker)
+	}
+	if err := group.Wait(); err != nil {
 		return nil, Work{}, err
 	}
-	if err := ctx.Err(); err != nil {
-		return nil, Work{}, err
-	}
-	root := d.same
-	if root == nil {
-		root = &Dir{source: entries(d.entries)}
-	}
-	m := &Manifest{root: b.finish(d, root.rootHeader())}
-	return m, Work{Files: int(b.files.Load()), Bytes: b.bytes.Load()}, nil
+	return &Manifest{root: root.result.Dir}, Work{Files: int(b.files.Load()), Bytes: b.bytes.Load()}, nil
 }
 
-// A builder makes one manifest: it plans the directories, lets their files be
-// read meanwhile, and hashes the directories from the leaves up.
+// A builder makes one manifest. Its workers list directories and read files, and
+// the one that brings the last that a directory lacks hashes it: so little is held
+// of what is in the making.
 type builder struct {
 	start time.Time
 	ctx   context.Context // of one pass
-	group *errgroup.Group
+	work  chan func() error
 
 	files, bytes atomic.Int64
 }
 
-// A draft is a directory in the making.
-type draft struct {
-	old  *Entry // what it was
-	same *Dir   // what it was holds still; nothing below is set then
-
-	dir     buildctx.SentDir
-	files   []buildctx.SentFile
-	entries []Entry // parallel to files
-	kids    []*draft
-	missing []int // of files: whose sums were not remembered
+// worker works until the root is made, or something failed.
+func (b *builder) worker() error {
+	for {
+		select {
+		case <-b.ctx.Done():
+			return b.ctx.Err()
+		case do, more := <-b.work:
+			if !more {
+				return nil
+			}
+			if err := do(); err != nil {
+				return err
+			}
+		}
+	}
 }
 
-// plan lists a directory, and has what is not known of it read.
-func (b *builder) plan(dir buildctx.SentDir, old *Entry) *draft {
-	if old != nil && old.Dir.madeOf(dir) {
-		return &draft{old: old, same: old.Dir}
+// share leaves work to any worker, and does it itself where enough waits.
+func (b *builder) share(do func() error) error {
+	select {
+	case b.work <- do:
+		return nil
+	default:
+		return do()
 	}
-	d := &draft{old: old, dir: dir}
+}
+
+// A draft is a directory in the making.
+type draft struct {
+	up     *draft // the directory that it is in; nil for the root
+	result *Entry // in up.entries, with its own digest already
+	old    *Entry // what it was
+	dir    buildctx.SentDir
+
+	entries []Entry // never moved: others fill them in
+	settled bool    // the stamps of all of them are
+	lacks   atomic.Int32
+}
+
+// A listed is a file, and the entry that it is to have.
+type listed struct {
+	buildctx.SentFile
+	entry *Entry
+}
+
+// directory lists a directory, and has what is not known of it read.
+func (b *builder) directory(d *draft) error {
+	if err := b.ctx.Err(); err != nil {
+		return err
+	}
+	if d.old != nil && d.old.Dir.madeOf(d.dir) {
+		b.put(d, d.same())
+		return nil
+	}
 	var was []Entry
-	if old != nil {
-		was = old.Dir.list()
+	if d.old != nil {
+		was = d.old.Dir.list()
 	}
-	for f := range dir.All() {
+	var files []listed
+	most := d.dir.AtMost()
+	d.entries, d.settled = make([]Entry, 0, most), true
+	d.lacks.Store(1) // until all is listed
+	for f := range d.dir.All() {
 		e, known := entryOf(&f)
-		if !known {
-			d.missing = append(d.missing, len(d.files))
+		d.entries = append(d.entries, e)
+		d.settled = d.settled && f.Stamp.Settled(b.start)
+		it := listed{f, &d.entries[len(d.entries)-1]}
+		var do func() error
+		switch {
+		case f.Mode.IsDir():
+			if !known { // it must be before what is in there is done
+				if err := b.read(d, []listed{it}); err != nil {
+					return err
+				}
+			}
+			sub := &draft{up: d, result: it.entry, old: directoryIn(was, f.Name), dir: f.Dir}
+			do = func() error { return b.directory(sub) }
+		case known:
+			continue
+		default:
+			if files == nil {
+				files = make([]listed, 0, min(most, batch))
+			}
+			if files = append(files, it); len(files) < batch {
+				continue
+			}
+			part := files
+			files = nil
+			do = func() error { return b.part(d, part) }
 		}
-		if f.Mode.IsDir() {
-			d.kids = append(d.kids, b.plan(f.Dir, directoryIn(was, f.Name)))
+		d.lacks.Add(1)
+		if err := b.share(do); err != nil {
+			return err
 		}
-		d.files, d.entries = append(d.files, f), append(d.entries, e)
 	}
-	for list := range slices.Chunk(d.missing, batch) {
-		b.group.Go(func() error { return b.read(d, list) })
+	return b.part(d, files)
+}
+
+// part brings some of what d lacks.
+func (b *builder) part(d *draft, list []listed) error {
+	if err := b.read(d, list); err != nil {
+		return err
 	}
-	return d
+	b.found(d)
+	return nil
+}
+
+// found notes that d lacks one thing less, and makes it if that was the last.
+func (b *builder) found(d *draft) {
+	if d.lacks.Add(-1) == 0 {
+		b.put(d, d.finish())
+	}
+}
+
+// put notes what d has become.
+func (b *builder) put(d *draft, made *Dir) {
+	d.result.Dir = made
+	if d.up == nil {
+		close(b.work)
+		return
+	}
+	b.found(d.up)
 }
 
 // directoryIn returns the directory called name, nil if there is none.
@@ -133,23 +219,21 @@ func entryOf(f *buildctx.SentFile) (e Entry, known bool) {
 func (e *Entry) set(s buildctx.Sum) { e.Digest, e.Data = s.Digest, s.Data }
 
 // read fills in the sums of some files of a directory.
-func (b *builder) read(d *draft, list []int) error {
-	r, err := newReader(d.dir.Path())
-	if err != nil {
-		return err
-	}
+func (b *builder) read(d *draft, list []listed) error {
+	r := newReader(d.dir.Path())
 	defer r.close()
-	for _, i := range list {
+	for i := range list {
+		it := &list[i]
 		if err := b.ctx.Err(); err != nil {
 			return err
 		}
-		s, n, err := r.sum(&d.files[i])
+		s, n, err := r.sum(&it.SentFile)
 		if err != nil {
 			return err
 		}
-		d.entries[i].set(s)
-		if d.files[i].Stamp.Settled(b.start) {
-			d.files[i].SetSum(s)
+		it.entry.set(s)
+		if it.Stamp.Settled(b.start) {
+			it.SetSum(s)
 		}
 		b.files.Add(1)
 		b.bytes.Add(n)
@@ -157,34 +241,47 @@ func (b *builder) read(d *draft, list []int) error {
 	return nil
 }
 
+// header returns the digest of the directory without what is in it: of the root,
+// it depends on what that is.
+func (d *draft) header(in source) Digest {
+	if d.up == nil {
+		return (&Dir{source: in}).rootHeader()
+	}
+	return d.result.Digest
+}
+
+// same returns the directory where what it was holds still.
+func (d *draft) same() *Dir {
+	same := d.old.Dir
+	header := d.header(same.source)
+	if d.old.Digest == header {
+		return same
+	}
+	return &Dir{digest: directoryDigest(header, same.list()), source: same.source}
+}
+
 // finish returns the directory, once all is read.
-func (b *builder) finish(d *draft, header Digest) *Dir {
-	if same := d.same; same != nil {
-		if d.old.Digest == header {
-			return same
-		}
-		return &Dir{digest: directoryDigest(header, same.list()), source: same.source}
-	}
-	kids, settled := d.kids, true
-	for i := range d.files {
-		e := &d.entries[i]
-		if e.Mode.IsDir() {
-			e.Dir, kids = b.finish(kids[0], e.Digest), kids[1:]
-			_, made := e.Dir.source.(*made)
-			settled = settled && made
-		}
-		settled = settled && d.files[i].Stamp.Settled(b.start)
-	}
+func (d *draft) finish() *Dir {
 	next := &Dir{source: entries(d.entries)}
+	header := d.header(next.source)
 	if d.old != nil && d.old.Digest == header && slices.Equal(d.old.Dir.list(), d.entries) {
 		next.digest = d.old.Dir.digest
 	} else {
 		next.digest = directoryDigest(header, d.entries)
 	}
-	if settled { // else look again the next time
+	if d.settled && !slices.ContainsFunc(d.entries, unsettled) { // else look again the next time
 		next.source = newMade(d)
 	}
 	return next
+}
+
+// unsettled reports whether something below a directory must be looked at again.
+func unsettled(e Entry) bool {
+	if e.Dir == nil {
+		return false
+	}
+	_, made := e.Dir.source.(*made)
+	return !made
 }
 
 // made is the source of a directory whose sums its tree has noted. There are many,
@@ -211,6 +308,7 @@ func newMade(d *draft) *made {
 }
 
 func (m *made) linked() bool { return m.several }
+func (m *made) last() string { return m.of.Last() }
 
 func (m *made) list() []Entry {
 	list := make([]Entry, 0, m.of.Len())

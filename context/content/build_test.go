@@ -1,8 +1,11 @@
 package content_test
 
 import (
+	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,8 +14,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tonistiigi/fsutil/types"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+
 	buildctx "github.com/stokerd/stoker/context"
 	"github.com/stokerd/stoker/context/content"
+	"github.com/stokerd/stoker/context/dockerfile"
 )
 
 // later is a time at which every file of a test is old.
@@ -127,24 +135,103 @@ func TestAFileThatChanged(t *testing.T) {
 	}
 }
 
+// TestWorkers has more directories and files in one than may wait for a worker, and
+// stops in the middle of them.
+func TestWorkers(t *testing.T) {
+	root := t.TempDir()
+	for i := range 100 {
+		dir := filepath.Join(root, fmt.Sprintf("dir%03d/below/deep", i))
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(dir, "file"), "in it")
+	}
+	if err := os.Mkdir(filepath.Join(root, "flat"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 4500 {
+		write(t, filepath.Join(root, fmt.Sprintf("flat/%04d", i)), fmt.Sprint(i))
+	}
+	l := look(t, root)
+	m, work := l.manifest(later(), nil)
+	if work.Files != 100*4+4501 {
+		t.Errorf("%d files were looked into", work.Files)
+	}
+	builder := newSnapshot(t, "workers", t.TempDir())
+	builder.receive(t, root, nil, nil)
+	for _, name := range []string{"", "flat", "dir099"} {
+		builder.compare(t, m, dockerfile.Selector{Path: name})
+	}
+
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	l = look(t, root)
+	if _, _, err := content.Compute(ctx, l.selection.Main.Top(), nil, later()); !errors.Is(err, context.Canceled) {
+		t.Errorf("without time got %v", err)
+	}
+	for _, name := range []string{"dir050/below/deep/file", "flat/3000"} {
+		if err := os.Remove(filepath.Join(root, name)); err != nil {
+			t.Fatal(err)
+		}
+		_, _, err := content.Compute(t.Context(), l.selection.Main.Top(), nil, later())
+		var unstable *content.UnstableError
+		if !errors.As(err, &unstable) || unstable.Path != filepath.Join(root, name) {
+			t.Errorf("got %v, want that %s changed", err, name)
+		}
+		write(t, filepath.Join(root, name), "another")
+		l = look(t, root)
+	}
+}
+
+// TestManyAttributes gives a file more of them than most have.
+func TestManyAttributes(t *testing.T) {
+	root := t.TempDir()
+	a := file{Stat: &types.Stat{Path: "a", Mode: 0o644, Size: 4, Xattrs: map[string][]byte{}}, data: "text"}
+	write(t, filepath.Join(root, "a"), "text")
+	for i := range 60 {
+		name := fmt.Sprintf("user.one-of-many-%02d", i)
+		if err := unix.Lsetxattr(filepath.Join(root, "a"), name, []byte{byte(i)}, 0); err != nil {
+			t.Fatal(err)
+		}
+		a.Xattrs[name] = []byte{byte(i)}
+	}
+	m, _ := look(t, root).manifest(later(), nil)
+	newOracle(t, []file{a}).compare(t, m, dockerfile.Selector{})
+}
+
+// TestNamesHashedTwice has those that BuildKit comes by twice on disk.
+func TestNamesHashedTwice(t *testing.T) {
+	root := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(root, "a/\xff"), 0o755); err != nil {
+		t.Skip("no such names here: ", err)
+	}
+	write(t, filepath.Join(root, "a/\xff/\xfe"), "1")
+	write(t, filepath.Join(root, "a/\xff/\xff"), "2")
+	dir := uint32(fs.ModeDir | 0o755)
+	want := newOracle(t, []file{
+		{Stat: &types.Stat{Path: "a", Mode: dir}},
+		{Stat: &types.Stat{Path: "a/\xff", Mode: dir}},
+		{Stat: &types.Stat{Path: "a/\xff/\xfe", Mode: 0o644, Size: 1}, data: "1"},
+		{Stat: &types.Stat{Path: "a/\xff/\xff", Mode: 0o644, Size: 1}, data: "2"},
+	})
+	l := look(t, root)
+	for range 2 { // with the entries at hand, and had from the tree
+		m, _ := l.manifest(later(), nil)
+		for _, name := range []string{"", "a"} {
+			want.compare(t, m, dockerfile.Selector{Path: name})
+		}
+	}
+}
+
 // TestManifestMemory holds a manifest to next to nothing a file beside the tree
 // that it is of.
 func TestManifestMemory(t *testing.T) {
-	root := t.TempDir()
 	const files = 12_000
-	for i := range files {
-		dir := filepath.Join(root, fmt.Sprintf("part-%011d", i/12))
-		if i%12 == 0 {
-			if err := os.Mkdir(dir, 0o755); err != nil {
-				t.Fatal(err)
-			}
-		}
-		write(t, filepath.Join(dir, fmt.Sprintf("file-%07d.js", i)), "x")
-	}
-	l := look(t, root)
+	l := look(t, plainTree(t, files))
 	l.manifest(later(), nil) // the sums are the tree's
 	live := func() uint64 {
 		runtime.GC()
+		runtime.GC() // pools give up with the second one
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
 		return m.HeapAlloc
@@ -161,8 +248,24 @@ func TestManifestMemory(t *testing.T) {
 	}
 }
 
+// plainTree returns a directory with so many files, 12 in each of its directories.
+func plainTree(t *testing.T, files int) (root string) {
+	t.Helper()
+	root = t.TempDir()
+	for i := range files {
+		dir := filepath.Join(root, fmt.Sprintf("part-%011d", i/12))
+		if i%12 == 0 {
+			if err := os.Mkdir(dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		write(t, filepath.Join(dir, fmt.Sprintf("file-%07d.js", i)), "x")
+	}
+	return root
+}
+
 // BenchmarkManifest digests 200,000 files of 530 MB: all of them, as sha256sum
-// does, and after one edit.
+// does and a plain walk, and after one edit.
 func BenchmarkManifest(b *testing.B) {
 	root := b.TempDir()
 	text := []byte(strings.Repeat("all work and no play makes jack a dull boy\n", 200))
@@ -180,6 +283,13 @@ func BenchmarkManifest(b *testing.B) {
 	b.Run("sha256sum", func(b *testing.B) {
 		for b.Loop() {
 			if err := exec.Command("sh", "-c", `find "$0" -type f -print0 | xargs -0 -P2 sha256sum >/dev/null`, root).Run(); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("walk", func(b *testing.B) {
+		for b.Loop() {
+			if err := sumPlainly(root); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -213,4 +323,31 @@ func BenchmarkManifest(b *testing.B) {
 			}
 		}
 	})
+}
+
+// sumPlainly digests the files below root as one would without further thought, on
+// as many processors as there are.
+func sumPlainly(root string) error {
+	names := make(chan string, 256)
+	var group errgroup.Group
+	for range runtime.GOMAXPROCS(0) {
+		group.Go(func() error {
+			for name := range names {
+				data, err := os.ReadFile(name)
+				if err != nil {
+					return err
+				}
+				sha256.Sum256(data)
+			}
+			return nil
+		})
+	}
+	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() {
+			names <- name
+		}
+		return err
+	})
+	close(names)
+	return errors.Join(err, group.Wait())
 }

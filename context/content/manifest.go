@@ -25,6 +25,8 @@ type Dir struct {
 type source interface {
 	// list returns the entries by name, in byte order. Nobody writes to them.
 	list() []Entry
+	// last returns the name of the last entry, "" if there is none.
+	last() string
 	// linked reports whether something below has several names.
 	linked() bool
 }
@@ -33,6 +35,13 @@ type source interface {
 type entries []Entry
 
 func (e entries) list() []Entry { return e }
+
+func (e entries) last() string {
+	if len(e) == 0 {
+		return ""
+	}
+	return e[len(e)-1].Name
+}
 
 func (e entries) linked() bool {
 	return slices.ContainsFunc(e, func(e Entry) bool { return e.links || e.Dir != nil && e.Dir.linked() })
@@ -84,8 +93,10 @@ func (e *Entry) whole() Digest {
 // directoryDigest hashes a header and names with digests, each name after a
 // zero byte (BuildKit: cache/contenthash, checksum).
 func directoryDigest(header Digest, entries []Entry) Digest {
-	sum := sha256.New()
-	b := header.appendText([]byte{0})
+	s := scratches.Get().(*scratch)
+	defer scratches.Put(s)
+	s.sha.Reset()
+	b := header.appendText(append(s.buf[:0], 0))
 	for i := range entries {
 		e := &entries[i]
 		b = e.whole().appendText(append(append(b, 0), e.Name...))
@@ -93,18 +104,21 @@ func directoryDigest(header Digest, entries []Entry) Digest {
 			b = e.Dir.appendHigh(b, "\x00"+e.Name)
 		}
 		if len(b) > 1<<14 {
-			sum.Write(b)
+			s.sha.Write(b)
 			b = b[:0]
 		}
 	}
-	sum.Write(b)
-	return Digest(sum.Sum(nil))
+	s.sha.Write(b)
+	return s.end().Digest
 }
 
 // appendHigh appends the names in d that begin with the byte 0xff: having
 // hashed a directory, BuildKit goes on behind the key of its path with that byte
 // below it, and so comes by them once more.
 func (d *Dir) appendHigh(b []byte, prefix string) []byte {
+	if last := d.last(); last == "" || last[0] != 0xff {
+		return b // as nearly always
+	}
 	entries := d.list()
 	for i := len(entries) - 1; i >= 0 && entries[i].Name[0] == 0xff; i-- {
 		if i > 0 && entries[i-1].Name[0] == 0xff {

@@ -14,29 +14,36 @@ import (
 // directory open, and a file costs open, listxattr, read, fstat and close.
 type reader struct {
 	dir string
-	fd  int
+	fd  int // of dir; negative until a file in it is opened
 	*scratch
 }
 
-func newReader(dir string) (*reader, error) {
-	fd, err := retried(func() (int, error) {
-		return unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	})
-	if err != nil {
-		return nil, changed(dir, err)
-	}
-	return &reader{dir: dir, fd: fd, scratch: scratches.Get().(*scratch)}, nil
+func newReader(dir string) *reader {
+	return &reader{dir: dir, fd: -1, scratch: scratches.Get().(*scratch)}
 }
 
 func (r *reader) close() {
-	_ = unix.Close(r.fd)
+	if r.fd >= 0 {
+		_ = unix.Close(r.fd)
+	}
 	scratches.Put(r.scratch)
+}
+
+// openDir opens the directory, if it is not.
+func (r *reader) openDir() (err error) {
+	if r.fd >= 0 {
+		return nil
+	}
+	r.fd, err = retried(func() (int, error) {
+		return unix.Open(r.dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	})
+	return err
 }
 
 // sum returns the sum of f and how much of it was read.
 func (r *reader) sum(f *buildctx.SentFile) (buildctx.Sum, int64, error) {
-	name := filepath.Join(r.dir, f.Name)
 	if !f.Mode.IsRegular() {
+		name := r.path(f)
 		xattrs, err := readXattrs(r.buf, func(buf []byte) (int, error) { return unix.Llistxattr(name, buf) },
 			func(attr string, buf []byte) (int, error) { return unix.Lgetxattr(name, attr, buf) })
 		if err != nil {
@@ -45,41 +52,46 @@ func (r *reader) sum(f *buildctx.SentFile) (buildctx.Sum, int64, error) {
 		r.begin(header(f, xattrs))
 		return r.end(), 0, nil
 	}
+	if err := r.openDir(); err != nil {
+		return buildctx.Sum{}, 0, changed(r.dir, err)
+	}
 	fd, err := retried(func() (int, error) {
 		return unix.Openat(r.fd, f.Name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	})
 	if err != nil {
-		return buildctx.Sum{}, 0, changed(name, err)
+		return buildctx.Sum{}, 0, changed(r.path(f), err)
 	}
 	defer unix.Close(fd)
-	return r.open(fd, name, f)
+	return r.open(fd, f)
 }
 
+func (r *reader) path(f *buildctx.SentFile) string { return filepath.Join(r.dir, f.Name) }
+
 // open returns the sum of f, which fd has open.
-func (r *reader) open(fd int, name string, f *buildctx.SentFile) (buildctx.Sum, int64, error) {
+func (r *reader) open(fd int, f *buildctx.SentFile) (buildctx.Sum, int64, error) {
 	var before, after unix.Stat_t
 	for range tries {
 		xattrs, err := readXattrs(r.buf, func(buf []byte) (int, error) { return unix.Flistxattr(fd, buf) },
 			func(attr string, buf []byte) (int, error) { return unix.Fgetxattr(fd, attr, buf) })
 		if err != nil {
-			return buildctx.Sum{}, 0, changed(name, err)
+			return buildctx.Sum{}, 0, changed(r.path(f), err)
 		}
 		r.begin(header(f, xattrs))
 		if err := r.content(fd, f.Size); err != nil {
-			return buildctx.Sum{}, 0, changed(name, err)
+			return buildctx.Sum{}, 0, changed(r.path(f), err)
 		}
 		if err := unix.Fstat(fd, &after); err != nil {
-			return buildctx.Sum{}, 0, changed(name, err)
+			return buildctx.Sum{}, 0, changed(r.path(f), err)
 		}
 		if r.size == f.Size && isStill(f, &before, &after) {
 			return r.end(), r.size, nil
 		}
 		before = after
 		if _, err := unix.Seek(fd, 0, unix.SEEK_SET); err != nil {
-			return buildctx.Sum{}, 0, changed(name, err)
+			return buildctx.Sum{}, 0, changed(r.path(f), err)
 		}
 	}
-	return buildctx.Sum{}, 0, &UnstableError{Path: name}
+	return buildctx.Sum{}, 0, &UnstableError{Path: r.path(f)}
 }
 
 // isStill reports whether what was read is what f shows. The time of the last

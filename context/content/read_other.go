@@ -18,8 +18,8 @@ type reader struct {
 	*scratch
 }
 
-func newReader(dir string) (*reader, error) {
-	return &reader{dir: dir, scratch: scratches.Get().(*scratch)}, nil
+func newReader(dir string) *reader {
+	return &reader{dir: dir, scratch: scratches.Get().(*scratch)}
 }
 
 func (r *reader) close() { scratches.Put(r.scratch) }

@@ -169,6 +169,7 @@ type loaded struct {
 }
 
 func (l *loaded) list() []Entry { return l.load() }
+func (l *loaded) last() string  { return entries(l.load()).last() }
 func (l *loaded) linked() bool  { return l.several }
 
 func (s *Stored) entries(digest Digest) ([]Entry, error) {

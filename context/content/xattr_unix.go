@@ -9,12 +9,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// fewXattrs is room for the names of what attributes most files have, if any: the
+// system makes as much of its own for each list, whatever comes of it.
+const fewXattrs = 512
+
 // readXattrs returns the extended attributes that count, by way of two system
 // calls that fill a buffer; buf holds the longest list that there can be. A file
 // system without them has none; one that vanishes or may not be read is left
 // out (fsutil: loadXattr).
 func readXattrs(buf []byte, list func([]byte) (int, error), get func(string, []byte) (int, error)) ([]Xattr, error) {
-	n, err := list(buf)
+	n, err := list(buf[:fewXattrs])
+	if errors.Is(err, unix.ERANGE) {
+		n, err = list(buf)
+	}
 	if errors.Is(err, unix.ENOTSUP) {
 		return nil, nil
 	}
