@@ -170,8 +170,8 @@ func Manifest(name string) bool {
 	return false
 }
 
-// Of returns what a command does, by its words with quotes removed; a variable
-// stands as "$NAME". It reports false for a command that is not known, or not in
+// Of returns what a command does, by its words with quotes removed as [Quote] has it; a
+// variable stands as "$NAME", or as "${NAME}" where it is quoted. It reports false for a command that is not known, or not in
 // this form.
 func Of(words []string) (Effect, bool) {
 	words = program(words)
@@ -332,7 +332,7 @@ func (f *form) match(run, words []string) (Effect, bool) {
 			at := strings.IndexByte(w, 'i')
 			return strings.HasPrefix(w, "--in-place=") || len(w) > 1 && w[0] == '-' && w[1] != '-' && at > 0 && at < len(w)-1
 		}
-		if len(told) == 0 || !f.words(names, flags, &e) || slices.ContainsFunc(words, suffixed) || slices.ContainsFunc(told, func(s string) bool { return !edits(s) }) {
+		if len(told) == 0 || !f.words(names, flags, &e) || slices.ContainsFunc(words, suffixed) || slices.ContainsFunc(told, func(s string) bool { return !edits(Unquote(s)) }) {
 			return Effect{}, false
 		}
 		if has([]string{"-i", "--in-place"}) {
@@ -344,6 +344,9 @@ func (f *form) match(run, words []string) (Effect, bool) {
 		}
 	}
 	if f.Install != "" {
+		for i := range args {
+			args[i] = Unquote(args[i])
+		}
 		e.Install = &Install{
 			Tool: f.Install, Manifests: f.Manifests, Also: f.Also, Makes: f.Makes, Wipes: f.Wipes, Flags: flags, Args: args,
 			Keeps: slices.Contains(f.Keeps, "*") || has(f.Keeps),

@@ -169,3 +169,28 @@ func TestPlaces(t *testing.T) {
 		t.Error("a path stands for places")
 	}
 }
+
+// TestQuoted: what is quoted stands for itself, whatever a shell makes of it elsewhere.
+func TestQuoted(t *testing.T) {
+	for _, c := range []struct {
+		words []string
+		reads []string
+	}{
+		{[]string{"echo", "*.go"}, []string{"*.go"}},
+		{[]string{"echo", effects.Quote("*.go")}, nil},
+		{[]string{"echo", "~/x"}, []string{"~/x"}},
+		{[]string{"echo", effects.Quote("~/x")}, nil},
+		{[]string{"sed", effects.Quote("s/$/;/"), "x"}, []string{"x"}},
+	} {
+		e, ok := effects.Of(c.words)
+		if !ok || !slices.Equal(e.Reads, c.reads) {
+			t.Errorf("%q reads %q: %v", c.words, e.Reads, ok)
+		}
+	}
+	if e, ok := effects.Of([]string{"curl", "-O", effects.Quote("https://example.org/x?y")}); !ok || !slices.Equal(e.Writes, []string{"./x"}) {
+		t.Errorf("curl writes %q: %v", e.Writes, ok)
+	}
+	if text := "a*[b]? {c} $d ~"; effects.Unquote(effects.Quote(text)) != text || effects.Quotable(effects.Quote(text)) || !effects.Quotable(text) {
+		t.Errorf("%q becomes %q", text, effects.Unquote(effects.Quote(text)))
+	}
+}

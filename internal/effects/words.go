@@ -9,7 +9,7 @@ import (
 // fileOf returns the name of the file that a download of an address makes.
 func fileOf(address string) string {
 	address, _, _ = strings.Cut(address, "#")
-	address, _, _ = strings.Cut(address, "?")
+	address, _, _ = strings.Cut(strings.ReplaceAll(address, Quote("?"), "?"), "?")
 	_, file, ok := strings.Cut(address, "://")
 	if !ok {
 		file = address
@@ -141,6 +141,7 @@ func (f *form) words(names, flags []string, e *Effect) bool {
 // isPath reports whether a word may name a file: "./x", "x.deb", "." and the like.
 // An address, or a scoped package of npm, is none.
 func isPath(w string) bool {
+	w = Unquote(w)
 	if strings.Contains(w, "file:") {
 		return true
 	}

@@ -277,7 +277,7 @@ func (p *mountPlan) part(run *dockerfile.Run, commands []command) float64 {
 	var own []string
 	for _, c := range commands {
 		if c.is(p.tool) {
-			own = append(own, strings.Join(c.words, " "))
+			own = append(own, c.text())
 		}
 	}
 	return min(prior(strings.Join(own, " && "))/prior(run.Given+strings.Join(run.Args, " ")), 1)

@@ -63,7 +63,7 @@ func rewritten(in Input, v *stageView, k int, c command, commands []command) (Su
 	s := Suggestion{
 		Rule: "chown-layer", Lines: ins.Lines, Proof: Advice,
 		Title:    fmt.Sprintf("set the %s with COPY --%s", property(flag), flag),
-		Evidence: fmt.Sprintf("`%s` rewrites every file that `%s` brought: the image carries them twice.", short(strings.Join(c.words, " ")), short(last.Text)),
+		Evidence: fmt.Sprintf("`%s` rewrites every file that `%s` brought: the image carries them twice.", short(c.text()), short(last.Text)),
 		Obstacle: fmt.Sprintf("%s reaches files that no COPY brought as well", flag),
 	}
 	change, ok := flagged(in, v, k, copies, flag, value, dir)

@@ -15,7 +15,7 @@ import (
 // read, or if what a command is hangs on what would have to be executed.
 func everyCommand(r *dockerfile.Run, shell []string) ([]command, bool) {
 	if len(r.Args) > 0 {
-		return []command{{words: r.Args}}, true
+		return []command{listForm(r)}, true
 	}
 	f, ok := shellScript(r, shell)
 	if !ok {

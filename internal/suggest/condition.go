@@ -9,11 +9,12 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 
 	"github.com/stokerd/stoker/context/dockerfile"
+	"github.com/stokerd/stoker/internal/effects"
 )
 
 // A condition is one on values: `[ LEFT = RIGHT ]`, or != with not.
 type condition struct {
-	left, right string // a variable stands as "$NAME"
+	left, right string // words as wordText has them
 	not         bool
 }
 
@@ -52,11 +53,11 @@ func testOf(list []*syntax.Stmt) (condition, bool) {
 func (c condition) fails(values map[string]string) bool {
 	known := true
 	put := func(text string) string {
-		return os.Expand(text, func(name string) string {
+		return effects.Unquote(os.Expand(text, func(name string) string {
 			value, ok := values[name]
 			known = known && ok
 			return value
-		})
+		}))
 	}
 	return put(c.left) == put(c.right) == c.not && known
 }

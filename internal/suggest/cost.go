@@ -210,7 +210,7 @@ func left(text, script string) float64 {
 		download := true
 		for _, c := range commands {
 			if c.is(tool) {
-				own = append(own, strings.Join(c.words, " "))
+				own = append(own, c.text())
 				download = download && c.starts("go", "mod", "download")
 			}
 		}

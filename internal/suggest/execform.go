@@ -130,7 +130,7 @@ func plainWords(script string) ([]string, bool) {
 				return nil, false
 			}
 		}
-		text, ok := wordText(w, nil)
+		text, ok := plainText(w)
 		if !ok {
 			return nil, false
 		}

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"mvdan.cc/sh/v3/syntax"
+
+	"github.com/stokerd/stoker/internal/effects"
 )
 
 // fed reads a command that takes what another writes, whose commands are the last of
@@ -64,7 +66,7 @@ func named(words []string) (files []string) {
 			fields = fields[1:]
 		}
 		for _, f := range fields {
-			files = append(files, strings.TrimPrefix(f, "*"))
+			files = append(files, strings.TrimPrefix(strings.TrimPrefix(f, "*"), effects.Quote("*")))
 		}
 	}
 	return files
@@ -117,7 +119,7 @@ func executing(c command) []command {
 		case "-exec":
 			run := command{from: c.from, to: c.to, assigns: c.assigns}
 			for i++; i < len(c.words) && c.words[i] != ";" && c.words[i] != "+"; i++ {
-				if c.words[i] == "{}" {
+				if effects.Unquote(c.words[i]) == "{}" {
 					run.words = append(run.words, paths...)
 				} else {
 					run.words = append(run.words, c.words[i])

@@ -126,7 +126,7 @@ func recognise(c command, dir string) (install, bool) {
 			if r.env == nil {
 				r.env = map[string]string{}
 			}
-			r.env[a.name] = a.value
+			r.env[a.name] = effects.Unquote(a.value)
 		}
 		more, obstacle := own(r)
 		above, why := upward(r, in.tool)
@@ -268,7 +268,7 @@ func viewBehind(v *stageView, i int) runView {
 	}
 	what := "what comes before the install in the RUN is not known"
 	if len(first.words) > 0 {
-		what = "`" + short(strings.Join(first.words, " ")) + "` comes before the install in the RUN"
+		what = "`" + short(first.text()) + "` comes before the install in the RUN"
 	}
 	view.obstacle = what + ", and may read what is copied above it"
 	return view
@@ -288,7 +288,7 @@ func (view runView) cutObstacle(v *stageView, i int, s script, last, n int, stat
 		from, _ := run.Offset(c.from)
 		to, _ := run.Offset(c.to - 1)
 		if strings.Contains(string(v.file.Text[from:to]), "\n") {
-			return "the RUN does more than the install, and `" + short(strings.Join(c.words, " ")) + "` holds for all of it"
+			return "the RUN does more than the install, and `" + short(c.text()) + "` holds for all of it"
 		}
 	}
 	from, _ := run.Offset(s.commands[last].to)
@@ -298,7 +298,7 @@ func (view runView) cutObstacle(v *stageView, i int, s script, last, n int, stat
 	}
 	for _, c := range s.commands[n:] {
 		if deletes(c) {
-			return fmt.Sprintf("the RUN runs `%s`, which would leave the files in a layer of their own if it were cut", strings.Join(c.words, " "))
+			return fmt.Sprintf("the RUN runs `%s`, which would leave the files in a layer of their own if it were cut", c.text())
 		}
 	}
 	return ""

@@ -4,6 +4,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/stokerd/stoker/internal/effects"
 )
 
 // linked reports whether one of the image paths, which RUN t touches or which a COPY that
@@ -46,10 +48,11 @@ func (v *stageView) madeLinks(k int) (links []string) {
 	entered := slices.ContainsFunc(commands, func(c command) bool { return c.starts("cd") || c.starts("pushd") })
 	for _, c := range commands {
 		if link, ok := c.links(); ok {
-			if entered && !path.IsAbs(link) {
-				link = "$"
+			names := fields(link, nil, v.env[k])
+			if len(names) != 1 || entered && !path.IsAbs(names[0]) || strings.ContainsAny(names[0], "$~*?[{") {
+				names = []string{"$"}
 			}
-			links = append(links, rooted(resolve(v.dirs[k], expand(link, v.env[k]), v.vars(k))))
+			links = append(links, rooted(resolve(v.dirs[k], effects.Unquote(names[0]), v.vars(k))))
 		}
 	}
 	return links

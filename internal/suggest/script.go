@@ -9,6 +9,7 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 
 	"github.com/stokerd/stoker/context/dockerfile"
+	"github.com/stokerd/stoker/internal/effects"
 )
 
 // A command is one command of a RUN.
@@ -73,7 +74,7 @@ func parseRun(r *dockerfile.Run, shell []string) script {
 		if len(r.Args) == 0 {
 			return opaque
 		}
-		return script{commands: []command{{words: r.Args}}}
+		return script{commands: []command{listForm(r)}}
 	}
 	if len(shell) > 0 && !slices.Contains([]string{"sh", "bash", "ash", "dash"}, path.Base(shell[0])) {
 		return opaque
@@ -183,7 +184,7 @@ func handed(f *syntax.File) *syntax.File {
 	}
 	var words []string
 	for _, w := range call.Args {
-		text, ok := wordText(w, nil)
+		text, ok := plainText(w)
 		if !ok {
 			return nil
 		}
@@ -341,8 +342,8 @@ func (c *command) export(list []*syntax.Assign) bool {
 		if a.Naked || a.Name == nil || a.Array != nil {
 			return false
 		}
-		value, ok := wordText(a.Value, &c.inner)
-		if a.Value != nil && !ok {
+		value, ok := valueText(a.Value, &c.inner)
+		if !ok {
 			return false
 		}
 		c.assigns = append(c.assigns, assign{name: a.Name.Value, value: value})
@@ -371,11 +372,9 @@ func (c *command) assigned(call *syntax.CallExpr) (assigns []assign, words []str
 		if a.Name == nil || a.Array != nil {
 			return nil, nil, false
 		}
-		value := ""
-		if a.Value != nil {
-			if value, ok = wordText(a.Value, &c.inner); !ok {
-				return nil, nil, false
-			}
+		value, ok := valueText(a.Value, &c.inner)
+		if !ok {
+			return nil, nil, false
 		}
 		assigns = append(assigns, assign{name: a.Name.Value, value: value})
 	}
@@ -389,82 +388,6 @@ func (c *command) assigned(call *syntax.CallExpr) (assigns []assign, words []str
 	return assigns, words, true
 }
 
-// computed stands in a word for text that hangs on what the script does.
-const computed = "$()"
-
-// wordText returns a word with its quotes removed; a plain variable stays as
-// "$NAME", what is computed of it or by commands as computed, and the commands are added to
-// inner. It reports false for anything else, and for commands if inner is nil.
-func wordText(w *syntax.Word, inner *[]command) (string, bool) {
-	if w == nil {
-		return "", false
-	}
-	var b strings.Builder
-	ok := appendParts(&b, w.Parts, inner)
-	return b.String(), ok
-}
-
-func appendParts(b *strings.Builder, parts []syntax.WordPart, inner *[]command) bool {
-	for _, p := range parts {
-		switch p := p.(type) {
-		case *syntax.Lit:
-			appendText(b, strings.ReplaceAll(p.Value, `\`, ""))
-		case *syntax.SglQuoted:
-			appendText(b, p.Value)
-		case *syntax.DblQuoted:
-			if !appendParts(b, p.Parts, inner) {
-				return false
-			}
-		case *syntax.ParamExp:
-			if p.Param == nil || p.Repl != nil || p.Slice != nil || p.Index != nil {
-				return false
-			}
-			if p.Exp == nil {
-				b.WriteString("$" + p.Param.Value)
-				break
-			}
-			// Some text that is computed from the value.
-			if inner == nil || p.Exp.Op == syntax.AssignUnset || p.Exp.Op == syntax.AssignUnsetOrNull {
-				return false
-			}
-			if p.Exp.Word != nil {
-				if _, ok := wordText(p.Exp.Word, inner); !ok {
-					return false
-				}
-			}
-			b.WriteString(computed)
-		case *syntax.CmdSubst:
-			if inner == nil {
-				return false
-			}
-			sub := command{subshell: true}
-			sub.inner = listed(nil, p.Stmts)
-			*inner = append(*inner, sub)
-			b.WriteString(computed)
-		default:
-			return false
-		}
-	}
-	return true
-}
-
-// appendText writes text behind what may be a variable, whose name it does not belong to.
-func appendText(b *strings.Builder, text string) {
-	word := b.String()
-	at := strings.LastIndexByte(word, '$')
-	if name := word[at+1:]; at >= 0 && text != "" && isName(name) && isName(text[:1]) {
-		b.Reset()
-		b.WriteString(word[:at] + "${" + name + "}")
-	}
-	b.WriteString(text)
-}
-
-// isName reports text that a variable's name may be made of.
-func isName(text string) bool {
-	_, end := variable(text, 0)
-	return text != "" && text[0] != '{' && end == len(text)
-}
-
 // args splits a command's words after the first n into flags and the rest.
 func (c command) args(n int) (flags, rest []string) {
 	for _, w := range c.words[min(n, len(c.words)):] {
@@ -476,6 +399,9 @@ func (c command) args(n int) (flags, rest []string) {
 	}
 	return flags, rest
 }
+
+// text returns the command's words for a message.
+func (c command) text() string { return effects.Unquote(strings.Join(c.words, " ")) }
 
 // starts reports whether the command begins with these words.
 func (c command) starts(words ...string) bool {

@@ -55,30 +55,50 @@ func (v *stageView) touches(i int, dir string, vars map[string]string, reads, wr
 				*set.to = append(*set.to, name)
 				continue
 			}
-			name = expand(expand(name, vars), v.env[i])
-			name, ok := within(name)
-			if !ok {
-				return t, false
-			}
-			name = literal(name)
-			if rest, ok := strings.CutPrefix(name, "~"); ok {
-				for _, home := range v.homes(i) {
-					*set.to = append(*set.to, path.Join(home, rest))
-				}
-				continue
-			}
-			up := strings.HasPrefix(name, effects.Upward)
-			name = strings.TrimPrefix(name, effects.Upward)
-			for at := dir; ; at = path.Dir(at) {
-				*set.to = append(*set.to, resolve(at, name, 0))
-				if !up || at == path.Dir(at) || at == baseDir {
-					break
+			for _, name := range fields(name, vars, v.env[i]) {
+				if !v.place(i, dir, name, set.to) {
+					return t, false
 				}
 			}
 		}
 	}
 	return t, true
 }
+
+// place adds the image paths that a word stands for, which holds no variable that is known.
+func (v *stageView) place(i int, dir, name string, to *[]string) bool {
+	name, ok := within(anyOf(name))
+	if !ok {
+		return false
+	}
+	name = literal(name)
+	if rest, ok := strings.CutPrefix(name, "~"); ok {
+		for _, home := range v.homes(i) {
+			*to = append(*to, path.Join(home, effects.Unquote(rest)))
+		}
+		return rest == "" || rest[0] == '/' // or else it is the home of somebody whom it names
+	}
+	up := strings.HasPrefix(name, effects.Upward)
+	name = effects.Unquote(strings.TrimPrefix(name, effects.Upward))
+	for at := dir; ; at = path.Dir(at) {
+		*to = append(*to, resolve(at, name, 0))
+		if !up || at == path.Dir(at) || at == baseDir {
+			return true
+		}
+	}
+}
+
+// anyOf widens a word to the patterns that image paths are compared by: a quoted character
+// that would be one of a pattern is any other as well, and a set of characters is any text,
+// as one that matches nothing stands for itself.
+func anyOf(name string) string {
+	for _, c := range []string{"*", "?", "[", "{"} {
+		name = strings.ReplaceAll(name, effects.Quote(c), "?")
+	}
+	return charSet.ReplaceAllString(strings.ReplaceAll(name, `\`, "?"), "*")
+}
+
+var charSet = regexp.MustCompile(`\[[^/]*\]`)
 
 // within puts a wildcard in for each variable whose value is not known: behind the name
 // of a folder it is something in there. It reports false where one begins the path.

@@ -77,11 +77,10 @@ func (w *walk) follow(c command) bool {
 		w.venv, w.state = "", "a virtual environment"
 		return true
 	case c.starts("cd") && len(c.words) == 2 && !c.moves():
-		name := expand(expand(c.words[1], w.vars), w.view.env[w.at])
-		if strings.Contains(name, "$") || name == "-" || strings.HasPrefix(name, "~") {
+		to, ok := w.place(c.words[1])
+		if !ok || c.words[1] == "-" {
 			return false
 		}
-		to := resolve(w.dir, name, 0)
 		if !w.exists(to) {
 			if c.loose && !w.strict && !w.view.copied(w.at, to) {
 				return false // without such a folder the rest runs in the one before
@@ -184,24 +183,22 @@ func (v *stageView) copied(i int, dir string) bool {
 	return false
 }
 
-// split returns the words of a command with the values of variables put in that are known,
-// as several words if they are: as a shell does where there are no quotes around it.
+// split returns the words of a command with the values of variables put in that are known.
 func (w *walk) split(words []string) []string {
 	var list []string
 	for _, word := range words {
-		value := expand(expand(word, w.vars), w.view.env[w.at])
-		several := !strings.Contains(word, " ") && len(strings.Fields(value)) > 1
-		switch {
-		case value != word && several:
-			list = append(list, strings.Fields(value)...)
-		case value != word && (!strings.Contains(value, "$") && words[0] != "test" && words[0] != "[" || strings.HasPrefix(value, "-") || path.IsAbs(value)):
-			list = append(list, value)
-		default:
-			list = append(list, word)
+		values := w.fields(word)
+		if len(values) == 1 && values[0] != word && (strings.Contains(values[0], "$") || words[0] == "test" || words[0] == "[") &&
+			!strings.HasPrefix(values[0], "-") && !path.IsAbs(values[0]) {
+			values = []string{word} // it may be no file
 		}
+		list = append(list, values...)
 	}
 	return list
 }
+
+// fields returns the words that one is, with what is known of variables.
+func (w *walk) fields(word string) []string { return fields(word, w.vars, w.view.env[w.at]) }
 
 // inside follows the commands that a command is made of, or that its words are computed
 // with.
@@ -243,7 +240,7 @@ func (w *walk) set(c command) bool {
 		if a.decides() {
 			return false
 		}
-		a.value = expand(expand(a.value, w.vars), w.view.env[w.at])
+		a.value = strings.Join(w.fields(a.value), effects.Break)
 		if was, ok := w.vars[a.name]; c.perhaps && (!ok || was != a.value) {
 			a.value = computed
 		}
@@ -271,7 +268,7 @@ func (w *walk) led(assigns []assign) (paths []string, ok bool) {
 		if a.decides() {
 			return nil, false
 		}
-		value := expand(expand(a.value, w.vars), w.view.env[w.at])
+		value := strings.Join(w.fields(a.value), " ")
 		for _, word := range strings.FieldsFunc(value, separates) {
 			if strings.HasPrefix(word, "$") && ofPlatform.ReplaceAllString(word, "") != "" {
 				return nil, false
@@ -286,8 +283,11 @@ func (w *walk) led(assigns []assign) (paths []string, ok bool) {
 
 // place returns the image path that a word of a command stands for.
 func (w *walk) place(word string) (string, bool) {
-	name := expand(expand(word, w.vars), w.view.env[w.at])
-	return resolve(w.dir, name, 0), name != "" && !strings.ContainsAny(name, "$~*?[")
+	names := w.fields(word)
+	if len(names) != 1 || names[0] == "" || strings.ContainsAny(names[0], "$~*?[{") {
+		return "", false
+	}
+	return resolve(w.dir, effects.Unquote(names[0]), 0), true
 }
 
 // within returns the virtual environment that a command works in, "" for none. One that
