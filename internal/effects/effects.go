@@ -94,8 +94,9 @@ type table struct {
 	Others struct {
 		Names []string `toml:"names"`
 	} `toml:"programs"`
-	Forms  []form  `toml:"form"`
-	Caches []Cache `toml:"cache"`
+	Forms    []form     `toml:"form"`
+	Caches   []Cache    `toml:"cache"`
+	Settings []Settings `toml:"settings"`
 
 	byProgram map[string][]*form
 }
@@ -117,6 +118,11 @@ func parse(text []byte) (*table, error) {
 	}
 	for i := range t.Caches {
 		if err := t.Caches[i].check(); err != nil {
+			return nil, err
+		}
+	}
+	for i := range t.Settings {
+		if err := t.Settings[i].compile(); err != nil {
 			return nil, err
 		}
 	}

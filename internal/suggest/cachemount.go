@@ -254,6 +254,9 @@ func (p *mountPlan) collect(in Input, st dockerfile.Stage) bool {
 			}
 			continue
 		}
+		if v.arranged(i, p.tool.Program()).cache {
+			return false
+		}
 		dirs := p.tool.At(p.image, at.home)
 		if at.below != "" {
 			dirs = []string{path.Join(at.below, p.tool.Below[1])}

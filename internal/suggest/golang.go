@@ -99,6 +99,7 @@ func goBuild(v *stageView, i int) (install, bool) {
 			}
 			in, ok := recognise(command{words: []string{"go", "mod", "download"}}, dir)
 			in.insert = true
+			in.lead(v, i, "go")
 			return in, ok
 		}
 		if !isFree(c) {

@@ -45,6 +45,9 @@ func (w *walk) install(c command) (install, bool) {
 	c.words = w.split(c.words)
 	c, venv := w.within(c)
 	in, ok := recognise(c, w.dir)
+	if ok {
+		in.lead(w.view, w.at, effects.Called(c.words))
+	}
 	if ok && in.tool == "uv" && c.starts("uv", "pip") {
 		env := w.view.written(w.at)
 		if venv != "" || env["VIRTUAL_ENV"] != "" || env["UV_SYSTEM_PYTHON"] != "" {
@@ -127,6 +130,8 @@ func (w *walk) follow(c command) bool {
 		if !ok || e.Install != nil {
 			return false
 		}
+		led := w.view.arranged(w.at, effects.Called(c.words))
+		e.Reads, e.Writes = append(e.Reads, led.paths...), append(e.Writes, led.filled()...)
 		for _, name := range e.Writes {
 			if made, ok := w.place(name); ok && makesEnvironment(c) {
 				w.made = append(w.made, made)
