@@ -22,7 +22,7 @@ func bindInsteadOfCopy(in Input) []Suggestion {
 		if triggers(in.File, st) || !neededByAny(in, st.Index) || !newSyntax(in.File.Syntax) {
 			continue
 		}
-		v := newStageView(in.File, st)
+		v := in.view(st)
 		for i, ins := range st.Instructions {
 			if ins.Keyword == "ONBUILD" {
 				break // what it brings and runs is another Dockerfile's

@@ -227,7 +227,7 @@ func (p *mountPlan) mounts() []string {
 // mount would be wrong or could not be told to be right.
 func (p *mountPlan) collect(in Input, st dockerfile.Stage) bool {
 	f := in.File
-	v := newStageView(f, st)
+	v := in.view(st)
 	at := whereabouts{home: "/root", known: true}
 	for _, ins := range instructionsOf(f, st.BaseStage) {
 		at = p.follow(at, ins)
@@ -254,7 +254,7 @@ func (p *mountPlan) collect(in Input, st dockerfile.Stage) bool {
 			}
 			continue
 		}
-		if v.arranged(i, p.tool.Program()).cache {
+		if v.arranged(i, p.tool.Program()).cache || slices.ContainsFunc(commands, func(c command) bool { return c.is(p.tool) && v.replaced(i, c.words) }) {
 			return false
 		}
 		dirs := p.tool.At(p.image, at.home)

@@ -82,6 +82,9 @@ func goBuild(v *stageView, i int) (install, bool) {
 	run := v.stage.Instructions[i].Run
 	s := parseRun(run, v.shell[i])
 	dir := v.dirs[i]
+	if v.shadows(i, "go") {
+		return install{}, false
+	}
 	for _, m := range run.Mounts {
 		// Modules that lie in a cache mount are not downloaded again.
 		if m.Type != "cache" || !strings.Contains(m.Target, "go-build") {

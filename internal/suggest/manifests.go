@@ -81,6 +81,7 @@ func triggers(f *dockerfile.File, st dockerfile.Stage) bool {
 // apply.
 func findMove(f *dockerfile.File, st dockerfile.Stage, b Build) *move {
 	v := newStageView(f, st)
+	v.context = b.Context
 	downloaded := map[string]bool{} // folders whose Go modules an earlier step downloads
 	fetched := map[string]bool{}    // folders whose Python packages an earlier step installs: what is left is the project itself
 	var known []string              // manifests of the installs so far

@@ -41,7 +41,7 @@ func (in Input) narrowed(st dockerfile.Stage) (n narrowing, ok bool) {
 		if !reachable(in.File, b.Target)[st.Index] {
 			continue
 		}
-		next, found := narrowing{move: move{view: newStageView(in.File, st), context: b.Context}, stage: st.Index}, false
+		next, found := narrowing{move: move{view: in.view(st), context: b.Context}, stage: st.Index}, false
 		if found = next.find(in, b); !found {
 			return n, false
 		}

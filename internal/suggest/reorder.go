@@ -54,7 +54,9 @@ func findOrders(in Input) []Suggestion {
 		if split || !reachable(in.File, b.Target)[st.Index] || triggers(in.File, st) {
 			continue
 		}
-		for _, o := range []ordering{proving(in, st), {in: in, view: viewFor(in.File, st, in.Builds), trusts: true}} {
+		likely := viewFor(in.File, st, in.Builds)
+		likely.context = b.Context
+		for _, o := range []ordering{proving(in, st), {in: in, view: likely, trusts: true}} {
 			p := o.problem(plan, steps)
 			p.Spare = float64(p.Builds) * min(leastMove, replay.Run(p.Builds, steps).Wall/50)
 			order, exact := replay.Best(p)
@@ -88,7 +90,7 @@ type ordering struct {
 // proving is an ordering in which only COPYs move, and past nothing but what is known not
 // to concern them.
 func proving(in Input, st dockerfile.Stage) ordering {
-	return ordering{in: in, view: newStageView(in.File, st)}
+	return ordering{in: in, view: in.view(st)}
 }
 
 // problem describes the stage to the optimiser: every instruction is an item, so

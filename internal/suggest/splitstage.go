@@ -22,7 +22,7 @@ func splitStage(in Input) []Suggestion {
 		if !reachable(in.File, b.Target)[st.Index] || triggers(in.File, st) || in.rearranged(st) {
 			continue
 		}
-		if p, ok := findSplit(newStageView(in.File, st), b); ok {
+		if p, ok := findSplit(in.view(st), b); ok {
 			if s, ok := p.suggestion(in); ok {
 				list = append(list, s)
 			}

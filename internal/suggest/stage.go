@@ -23,12 +23,21 @@ type stageView struct {
 	dirs  []string            // per instruction
 	shell [][]string          // per instruction
 	env   []map[string]string // per instruction: variables whose value is known
+	// context is that of a build, to know what a folder holds that is copied; nil for none.
+	context Context
 }
 
 // baseDir stands for the folder that an image starts in.
 const baseDir = "?"
 
 func newStageView(f *dockerfile.File, st dockerfile.Stage) *stageView { return viewFor(f, st, nil) }
+
+// view is newStageView with the context of the first build.
+func (in Input) view(st dockerfile.Stage) *stageView {
+	v := newStageView(in.File, st)
+	v.context = in.Builds[0].Context
+	return v
+}
 
 // viewFor is newStageView where an ARG has the value that the file gives it, unless
 // one of the builds gives it another.

@@ -45,6 +45,9 @@ func (w *walk) install(c command) (install, bool) {
 	c.words = w.split(c.words)
 	c, venv := w.within(c)
 	in, ok := recognise(c, w.dir)
+	if ok && w.view.replaced(w.at, c.words) {
+		return install{}, false
+	}
 	if ok {
 		in.lead(w.view, w.at, effects.Called(c.words))
 	}
@@ -127,7 +130,7 @@ func (w *walk) follow(c command) bool {
 			continue
 		}
 		e, ok := effects.Of(c.words)
-		if !ok || e.Install != nil {
+		if !ok || e.Install != nil || w.view.replaced(w.at, c.words) {
 			return false
 		}
 		led := w.view.arranged(w.at, effects.Called(c.words))
