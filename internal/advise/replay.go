@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/stokerd/stoker/context/dockerfile"
 	"github.com/stokerd/stoker/internal/api"
@@ -28,6 +29,10 @@ func Replay(ctx context.Context, p *project.Picture, b *project.Build, h History
 		return out, &api.Error{
 			Code: api.BadInput, Message: b.Definition.Name + " has no Dockerfile of its own to replay", Hint: "name a build that has",
 		}
+	}
+	if names := in.Passing(); len(names) > 0 {
+		note := strings.Join(names, ", ") + ": taken to have another value in each build"
+		out.Note = strings.TrimPrefix(out.Note+"; "+note, "; ")
 	}
 	today, err := in.Replay(in.Builds[0], nil)
 	if err != nil {

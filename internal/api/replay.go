@@ -27,7 +27,9 @@ type Replay struct {
 	// Compared is the Dockerfile to compare with, if there is one: the current one if
 	// another file is replayed, else what the best suggestion makes of it.
 	Compared *ReplayOther `json:"compared,omitempty"`
-	Note     string       `json:"note,omitempty"` // what is missing in the history
+	// Note says what is missing in the history, and which ARGs are taken to change with
+	// each build.
+	Note string `json:"note,omitempty"`
 }
 
 // ReplayOther is another Dockerfile, replayed over the same commits.

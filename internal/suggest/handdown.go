@@ -223,7 +223,7 @@ func (h *handing) suggestion(in Input, why string) (Suggestion, bool) {
 		s.Obstacle = "the image of " + list(lost, "and") + " is made of the stage " + stageName(h.view.stage) + " itself, and would no longer have " + list(h.names, "and")
 	}
 	if len(volatile) > 0 {
-		in.price(&s, variant{volatile: volatile}, variant{text: change.New, volatile: volatile})
+		in.price(&s, variant{declared: true}, variant{text: change.New, declared: true})
 		b := in.Builds[0]
 		if priced := b.Convert != nil && b.Takers != nil && in.Commits.Len() > 0; priced && s.SavesSeconds < leastFelt {
 			return s, false

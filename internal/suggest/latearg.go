@@ -304,7 +304,7 @@ func (d descent) suggestion(in Input, why string) (Suggestion, bool) {
 		return s, true // nothing is won before they are out of the way
 	}
 	if len(volatile) > 0 {
-		in.price(&s, variant{volatile: volatile}, variant{text: change.New, volatile: volatile})
+		in.price(&s, variant{declared: true}, variant{text: change.New, declared: true})
 		b := in.Builds[0]
 		if priced := b.Convert != nil && b.Takers != nil && in.Commits.Len() > 0; priced && s.SavesSeconds < leastFelt {
 			return s, false // what it would no longer repeat is mostly repeated for other reasons

@@ -22,7 +22,7 @@ type Replayed struct {
 // built with this text of the Dockerfile, nil being today's. The error is the
 // frontend's.
 func (in Input) Replay(b Build, text []byte) (Replayed, error) {
-	return in.outcome(b, variant{text: text}, &pricer{seconds: in.Seconds})
+	return in.outcome(b, variant{text: text, declared: true}, &pricer{seconds: in.Seconds})
 }
 
 // runsOf returns in how many builds an instruction ran.
@@ -54,13 +54,15 @@ type variant struct {
 	ignore []byte // the ignore file; nil for today's
 	// costs are seconds by instruction, for those that are new.
 	costs map[string]float64
-	// volatile are variables that have another value in every build.
-	volatile []string
+	// declared has an ARG that says which build it is count from where it is declared.
+	// Else it does from its first use on, as if late-arg had been there already: of the two
+	// neither may win anything without the other.
+	declared bool
 }
 
 // outcome is Replay of a variant.
 func (in Input) outcome(b Build, v variant, price *pricer) (Replayed, error) {
-	today := v.text == nil && v.ignore == nil && v.costs == nil && v.volatile == nil && in.shared != nil
+	today := v.text == nil && v.ignore == nil && v.costs == nil && !v.declared && in.shared != nil
 	if known, ok := in.shared.today(b); today && ok {
 		price.guessed = price.guessed || known.Costs == Prior
 		return known, nil
@@ -77,10 +79,7 @@ func (in Input) outcome(b Build, v variant, price *pricer) (Replayed, error) {
 		return Replayed{}, err
 	}
 	r := Replayed{Plan: plan}
-	steps := in.steps(b, plan, v.text, takers, price, v.costs)
-	if err := in.unsettle(v, plan, steps); err != nil {
-		return Replayed{}, err
-	}
+	steps := in.steps(b, plan, v.text, takers, price, v)
 	for _, s := range steps {
 		r.Seconds = append(r.Seconds, s.Seconds)
 	}
@@ -107,7 +106,7 @@ func (s *shared) today(b Build) (Replayed, bool) {
 }
 
 // steps returns the steps of a plan of a text as a replay takes them.
-func (in Input) steps(b Build, plan *dockerfile.Plan, text []byte, takers func(string) []int, price *pricer, costs map[string]float64) []replay.Step {
+func (in Input) steps(b Build, plan *dockerfile.Plan, text []byte, takers func(string) []int, price *pricer, v variant) []replay.Step {
 	states := replay.States(in.Commits, len(plan.Steps), takers)
 	if b.Context.Exists(gitHead) {
 		// It changes with every commit, although no commit says so.
@@ -115,9 +114,10 @@ func (in Input) steps(b Build, plan *dockerfile.Plan, text []byte, takers func(s
 			states[i] = everyBuild(in.Commits.Len())
 		}
 	}
+	in.unsettle(plan, text, v.declared, states)
 	steps, given := make([]replay.Step, len(plan.Steps)), scripts(in.File.Name, text)
 	for i, s := range plan.Steps {
-		seconds, ok := costs[s.Instruction]
+		seconds, ok := v.costs[s.Instruction]
 		if !ok {
 			seconds = price.step(s, given[s.Lines.From])
 		}
@@ -129,30 +129,47 @@ func (in Input) steps(b Build, plan *dockerfile.Plan, text []byte, takers func(s
 	return steps
 }
 
-// unsettle has each RUN below the declaration of a volatile variable miss in every
-// build: its value is part of the keys of all that follows in the stage, and in
+// unsettle has each RUN below the declaration of an ARG that says which build it is miss in
+// every build: its value is part of the keys of all that follows in the stage, and in
 // those that start from it (BuildKit: dockerfile2llb.dispatchArg).
-func (in Input) unsettle(v variant, plan *dockerfile.Plan, steps []replay.Step) error {
-	if len(v.volatile) == 0 {
-		return nil
-	}
-	f, err := dockerfile.Parse(in.File.Name, v.text)
+func (in Input) unsettle(plan *dockerfile.Plan, text []byte, declared bool, states [][]uint32) {
+	f, err := dockerfile.Parse(in.File.Name, text)
 	if err != nil {
-		return err
+		return // it was converted
 	}
+	in.File = f
 	for _, st := range f.Stages {
-		declared := false
+		var names []string
+		counts := false
 		for _, ins := range instructionsOf(f, st.Index) {
-			declares := slices.ContainsFunc(ins.Names, func(n string) bool { return slices.Contains(v.volatile, n) })
-			declared = declared || declares && (ins.Keyword == "ARG" || ins.Keyword == "ENV")
+			used := ins.Run != nil || ins.Keyword == "ENV" || ins.Keyword == "ARG"
+			counts = counts || used && len(names) > 0 && mentions(f.Source(ins.Lines), names)
+			if ins.Keyword == "ARG" && slices.ContainsFunc(ins.Vars, in.namesBuild) {
+				names, counts = append(names, ins.Names...), counts || declared
+			}
 			for i, s := range plan.Steps {
-				if declared && s.Keyword == "RUN" && s.Lines.From == ins.Lines.From {
-					steps[i].States = everyBuild(in.Commits.Len())
+				if counts && s.Keyword == "RUN" && s.Lines.From == ins.Lines.From {
+					states[i] = everyBuild(in.Commits.Len())
 				}
 			}
 		}
 	}
-	return nil
+}
+
+// Passing returns the ARGs of the stages which a replay takes to have another value in each
+// build, by their names.
+func (in Input) Passing() []string {
+	var names []string
+	for _, st := range in.File.Stages {
+		for _, ins := range st.Instructions {
+			for _, a := range ins.Vars {
+				if ins.Keyword == "ARG" && in.namesBuild(a) && !slices.Contains(names, a.Name) {
+					names = append(names, a.Name)
+				}
+			}
+		}
+	}
+	return names
 }
 
 // gitHead stands for the repository's own folder.

@@ -44,7 +44,7 @@ func findOrders(in Input) []Suggestion {
 	if err != nil {
 		return nil
 	}
-	steps := in.steps(b, plan, in.File.Text, takers, price, nil)
+	steps := in.steps(b, plan, in.File.Text, takers, price, variant{})
 	first := manifestsFirst(in)
 	var list []Suggestion
 	for _, st := range in.File.Stages {
