@@ -15,7 +15,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	buildctx "github.com/stokerd/stoker/context"
 	"github.com/stokerd/stoker/context/dockerfile"
@@ -326,7 +325,7 @@ func Wire(p *project.Picture, req api.SuggestRequest, answers []Answer, h Histor
 		}
 		for _, s := range a.Suggestions {
 			one := wire(p, a.Build, s)
-			one.SavesSecondsPerWeek = s.SavesSeconds * h.perWeek()
+			one.SavesSecondsPerWeek = s.SavesSeconds * h.Commits.PerWeek()
 			for _, c := range s.Changes {
 				if req.Changes {
 					one.Changes = append(one.Changes, api.FileChange{Path: c.Path, Old: c.Old, New: c.New})
@@ -349,14 +348,6 @@ func WireTogether(p *project.Picture, req api.SuggestRequest, answers []Answer, 
 		out.Changes = append(out.Changes, api.FileChange{Path: c.Path, Old: c.Old, New: c.New})
 	}
 	return out
-}
-
-// perWeek is the rate of commits. A history of less than a week is taken for
-// one: what comes in bursts does not go on like that.
-func (h History) perWeek() float64 {
-	const week = 7 * 24 * time.Hour
-	first, last := h.Commits.Span()
-	return float64(h.Commits.Len()) / (float64(max(last.Sub(first), week)) / float64(week))
 }
 
 func wire(p *project.Picture, b *project.Build, s suggest.Suggestion) api.Suggestion {

@@ -176,6 +176,14 @@ func (l *Log) Span() (first, last time.Time) {
 	return l.commits[0].at, l.commits[len(l.commits)-1].at
 }
 
+// PerWeek is the rate of commits. A history of less than a week is taken for one: what
+// comes in bursts does not go on like that.
+func (l *Log) PerWeek() float64 {
+	const week = 7 * 24 * time.Hour
+	first, last := l.Span()
+	return float64(l.Len()) / (float64(max(last.Sub(first), week)) / float64(week))
+}
+
 // Paths returns every path that was read, relative to the repository. It is not
 // to be changed.
 func (l *Log) Paths() []string {

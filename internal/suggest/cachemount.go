@@ -156,7 +156,9 @@ func mountFor(in Input, st dockerfile.Stage, tool *effects.Cache) (Suggestion, b
 	if strings.HasSuffix(tool.Name, " build") {
 		s.Title = "keep the results of go build in a cache mount"
 	}
-	p.price(in, &s)
+	if !p.price(in, &s) {
+		return Suggestion{}, false
+	}
 	if slices.ContainsFunc(in.Builds, func(b Build) bool { return ships(f, b.Target, st.Index) }) {
 		s.Proof = Advice
 		s.Obstacle = "the image loses what is in " + list(p.dirs, "and") + " today, and gets smaller by it"
@@ -172,21 +174,6 @@ func (p *mountPlan) cut(in Input) bool {
 			return s.Lines.To == run.Lines.To && (strings.Contains(run.Run.Script, "&&") || strings.HasPrefix(p.tool.Name, "go "))
 		})
 	})
-}
-
-// price says what a warm cache spares the steps that run again: the share of their
-// part of their cost that is the tool's which the table gives for it. Of those that read what the first one
-// fetched only that one is spared anything.
-func (p *mountPlan) price(in Input, s *Suggestion) {
-	price := &pricer{seconds: in.Seconds}
-	costs := map[string]float64{}
-	for _, run := range p.fetching() {
-		costs[run.Text] = price.cost(run) * (1 - p.own[run.Text]*p.tool.Spares)
-	}
-	in.price(s, variant{}, variant{costs: costs})
-	if s.SavesSeconds > 0 {
-		s.Costs = Prior
-	}
 }
 
 // used reports that the context has a manifest for a tool. A RUN may name several

@@ -14,23 +14,28 @@ const leastSaved = 0.05
 
 // price gives a suggestion the seconds that a build takes less, on average over
 // the history, as then than as now; none where there is no history to replay, or
-// where one of the two does not convert, and where they come to nothing.
-func (in Input) price(s *Suggestion, now, then variant) {
+// where one of the two does not convert, and where they come to nothing. It returns
+// what the steps of a build take less in all, and whether that is known: a step beside a
+// longer one may spare nobody anything.
+func (in Input) price(s *Suggestion, now, then variant) (spares float64, ok bool) {
 	b := in.Builds[0]
 	if b.Convert == nil || b.Takers == nil || in.Commits.Len() == 0 {
-		return
+		return 0, false
 	}
 	price := &pricer{seconds: in.Seconds}
 	before, err := in.outcome(b, now, price)
 	if err != nil {
-		return
+		return 0, false
 	}
 	after, err := in.outcome(b, then, price)
-	if err != nil || before.Wall-after.Wall < leastSaved {
-		return
+	if err != nil {
+		return 0, false
 	}
-	s.SavesSeconds, s.Costs = before.Wall-after.Wall, price.source()
-	s.HitRate.Before, s.HitRate.After = before.HitRate, after.HitRate
+	if saves := before.Wall - after.Wall; saves >= leastSaved {
+		s.SavesSeconds, s.Costs = saves, price.source()
+		s.HitRate.Before, s.HitRate.After = before.HitRate, after.HitRate
+	}
+	return before.Result.Seconds - after.Result.Seconds, true
 }
 
 // spares gives a suggestion the bytes that an image, or the transfer of each build,

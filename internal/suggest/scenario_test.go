@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/tools/txtar"
 
@@ -26,6 +27,7 @@ import (
 //	.dockerignore    the ignore file, if any
 //	builds           further definitions, one a line: NAME TARGET [DIR] [shared] [sharer:DOCKERFILE]... [ARG=VALUE]...; "-" is the default
 //	history          commits, oldest first: [COUNT] PATH... ; PATH=ID gives content, else it is new
+//	days             that the history takes; else all of it is of one moment
 //	seconds          observed medians: SECONDS INSTRUCTION
 //	beside           definitions that share a copy of the context, one a line: NAME FILES BYTES [elsewhere]
 //	secrets          files of the context that hold secrets, one a line
@@ -47,7 +49,7 @@ type scenario struct {
 	files    map[string]string
 }
 
-var special = []string{"builds", "history", "seconds", "secrets", "services", "beside", "advice", "none", "as-is", "title", "evidence", "saves", "bytes", "rates", "diff"}
+var special = []string{"builds", "history", "days", "seconds", "secrets", "services", "beside", "advice", "none", "as-is", "title", "evidence", "saves", "bytes", "rates", "diff"}
 
 func load(t *testing.T, name string) scenario {
 	t.Helper()
@@ -237,7 +239,13 @@ func (s scenario) input(t *testing.T, files map[string]string) suggest.Input {
 	if err != nil {
 		t.Fatal(err)
 	}
-	in := suggest.Input{File: f, Path: "Dockerfile", Commits: changes.NewLog(history(s.sections["history"]))}
+	commits := history(s.sections["history"])
+	if days, err := strconv.Atoi(strings.TrimSpace(s.sections["days"])); err == nil {
+		for i := range commits {
+			commits[i].Time = time.Unix(0, 0).Add(time.Duration(days) * 24 * time.Hour * time.Duration(i) / time.Duration(len(commits)-1))
+		}
+	}
+	in := suggest.Input{File: f, Path: "Dockerfile", Commits: changes.NewLog(commits)}
 	lines := "main -\n"
 	if text, ok := s.sections["builds"]; ok {
 		lines = text
