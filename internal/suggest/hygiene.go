@@ -56,7 +56,8 @@ func staleIndex(in Input, v *stageView, k int) (Suggestion, bool) {
 	if !ok || ins[k].Run.Heredocs > 0 || ins[k].Run.Script == "" || strings.ContainsAny(ins[k].Run.Script, "\\\n;&|#") || install[0].from != 0 {
 		return Suggestion{}, false
 	}
-	edits := append(removeAll(in.File, ins[k:k+1]), spliced(in.File, ins[k+1], splice{at, at, ins[k].Run.Script + " && "}))
+	// What is said of the update stays where it is, above the one that does both.
+	edits := append(removeLines(in.File, []dockerfile.Lines{ins[k].Lines}), spliced(in.File, ins[k+1], splice{at, at, ins[k].Run.Script + " && "}))
 	change, err := rewrite(in, -1, edits...)
 	if err != nil {
 		return Suggestion{}, false
