@@ -30,27 +30,43 @@ func (v *stageView) replaced(i int, words []string) bool {
 // shadows reports whether instruction i or one above it, also of a stage below, puts a program
 // of its own under this name.
 func (v *stageView) shadows(i int, name string) bool {
+	at, ok := v.programs[name]
+	if !ok {
+		if v.programs == nil {
+			v.programs = map[string]int{}
+		}
+		at = v.shadowed(name)
+		v.programs[name] = at
+	}
+	return at <= i
+}
+
+// shadowed returns the first instruction that does, -1 for one of a stage below, and one past
+// the last for none.
+func (v *stageView) shadowed(name string) int {
+	last := len(v.stage.Instructions) - 1
 	folders := binFolders
-	if i >= 0 {
-		_, more := v.led(i)
+	if last >= 0 {
+		_, more := v.led(last)
 		folders = slices.Concat(folders, more)
 	}
 	if base := v.stage.BaseStage; base >= 0 {
 		under := newStageView(v.file, v.file.Stages[base])
 		under.context = v.context
 		if under.shadows(len(under.stage.Instructions)-1, name) {
-			return true
+			return -1
 		}
 	}
-	for k, in := range v.stage.Instructions[:i+1] {
+	for k, in := range v.stage.Instructions {
 		for _, dir := range folders {
 			program := path.Join(dir, name)
-			if in.Copy != nil && v.copiesOver(k, program) || in.Run != nil && strings.Contains(in.Run.Given, name) && v.writesOver(k, program) {
-				return true
+			near := in.Run != nil && strings.Contains(in.Run.Given, name) && strings.Contains(in.Run.Given, path.Base(dir))
+			if in.Copy != nil && v.copiesOver(k, program) || near && v.writesOver(k, program) {
+				return k
 			}
 		}
 	}
-	return false
+	return last + 1
 }
 
 // copiesOver reports whether instruction k, a COPY or ADD, brings a program that is not

@@ -25,6 +25,8 @@ type stageView struct {
 	env   []map[string]string // per instruction: variables whose value is known
 	// context is that of a build, to know what a folder holds that is copied; nil for none.
 	context Context
+	// programs are where those of the names that were asked for are put: see shadows.
+	programs map[string]int
 }
 
 // baseDir stands for the folder that an image starts in.
