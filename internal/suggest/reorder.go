@@ -70,7 +70,7 @@ func findOrders(in Input) []Suggestion {
 			}
 		}
 	}
-	return list
+	return append(list, belowBase(in)...)
 }
 
 // An ordering is a stage whose instructions may be put in another order.
