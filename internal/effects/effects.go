@@ -180,6 +180,7 @@ func Manifest(name string) bool {
 // variable stands as "$NAME", or as "${NAME}" where it is quoted. It reports false for a command that is not known, or not in
 // this form.
 func Of(words []string) (Effect, bool) {
+	archive, _ := composer(words)
 	words = program(words)
 	if len(words) == 0 {
 		return Effect{}, false
@@ -195,15 +196,39 @@ func Of(words []string) (Effect, bool) {
 	for _, f := range read().byProgram[words[0]] {
 		for _, run := range f.Run {
 			e, ok := f.match(strings.Fields(run), words)
-			if ok && (launcher == "" || e.Install != nil) {
-				if launcher != "" {
-					e.Install.Launcher = launcher
-				}
-				return e, true
+			if !ok || launcher != "" && e.Install == nil {
+				continue
 			}
+			if launcher != "" {
+				e.Install.Launcher = launcher
+			}
+			if archive != "" {
+				e.Reads = append(e.Reads, archive)
+				if e.Install != nil && !path.IsAbs(archive) {
+					e.Install.Also = append(slices.Clone(e.Install.Also), path.Clean(archive))
+				}
+			}
+			return e, true
 		}
 	}
 	return Effect{}, false
+}
+
+// composer returns the file that holds composer, where PHP is told to run it, and the words
+// behind it: "php composer.phar install"; "" for anything else.
+func composer(words []string) (archive string, rest []string) {
+	if len(words) == 0 || path.Base(words[0]) != "php" {
+		return "", nil
+	}
+	for words = words[1:]; len(words) > 1 && strings.HasPrefix(words[0], "-d"); words = words[1:] {
+		if words[0] == "-d" {
+			words = words[1:] // a setting of PHP's
+		}
+	}
+	if len(words) > 0 && slices.Contains([]string{"composer", "composer.phar"}, path.Base(words[0])) {
+		return words[0], words[1:]
+	}
+	return "", nil
 }
 
 // program strips what only says how a command is run: sudo, a path that every
@@ -214,6 +239,9 @@ func program(words []string) []string {
 	}
 	if len(words) == 0 {
 		return nil
+	}
+	if archive, rest := composer(words); archive != "" {
+		return append([]string{"composer"}, rest...)
 	}
 	name := words[0]
 	if path.IsAbs(name) {
