@@ -39,15 +39,18 @@ var anyTools = regexp.MustCompile(`^(NODE_EXTRA_CA_CERTS|OPENSSL_CONF|CURL_HOME|
 // known matches values with which such a variable changes nothing of what is read.
 // Others have a tool take other manifests, or run code.
 var known = map[string]*regexp.Regexp{
-	"COMPOSER":        regexp.MustCompile(`^(\./)?composer\.json$`),
-	"BUNDLE_GEMFILE":  regexp.MustCompile(`(^|/)Gemfile$`),
-	"PIPENV_PIPFILE":  regexp.MustCompile(`(^|/)Pipfile$`),
-	"GOFLAGS":         regexp.MustCompile(`^(-(trimpath|buildvcs=\w+|mod=(mod|readonly)|v|x|p=\d+|modcacherw)( |$))*$`),
-	"GOWORK":          regexp.MustCompile(`^off$`),
-	"NODE_OPTIONS":    regexp.MustCompile(`^(--(max[-_]old[-_]space[-_]size|max-semi-space-size|dns-result-order|max-http-header-size)=\w+|--(openssl-legacy-provider|no-warnings|use-openssl-ca|use-system-ca|no-deprecation|trace-warnings)|\s)*$`),
-	"UV_PROJECT":      regexp.MustCompile(`^$`),
-	"UV_CONFIG_FILE":  regexp.MustCompile(`^$`),
-	"PIP_CONFIG_FILE": regexp.MustCompile(`^/dev/null$`),
+	"COMPOSER":       regexp.MustCompile(`^(\./)?composer\.json$`),
+	"BUNDLE_GEMFILE": regexp.MustCompile(`(^|/)Gemfile$`),
+	"PIPENV_PIPFILE": regexp.MustCompile(`(^|/)Pipfile$`),
+	"GOFLAGS":        regexp.MustCompile(`^(-(trimpath|buildvcs=\w+|mod=(mod|readonly)|v|x|p=\d+|modcacherw)( |$))*$`),
+	"GOWORK":         regexp.MustCompile(`^off$`),
+	"NODE_OPTIONS":   regexp.MustCompile(`^(--(max[-_]old[-_]space[-_]size|max-semi-space-size|dns-result-order|max-http-header-size)=\w+|--(openssl-legacy-provider|no-warnings|use-openssl-ca|use-system-ca|no-deprecation|trace-warnings)|\s)*$`),
+	"UV_PROJECT":     regexp.MustCompile(`^$`),
+	"UV_CONFIG_FILE": regexp.MustCompile(`^$`),
+	"UV_WORKING_DIR": regexp.MustCompile(`^$`),
+
+	"UV_WORKING_DIRECTORY": regexp.MustCompile(`^$`),
+	"PIP_CONFIG_FILE":      regexp.MustCompile(`^/dev/null$`),
 }
 
 // written returns what ENV and ARG write for the variables that instruction i sees,

@@ -57,6 +57,11 @@ func (w *walk) install(c command) (install, bool) {
 			in.output = ""
 		}
 	}
+	if in.tool == "uv" && ok {
+		if dir := w.view.written(w.at)["UV_PROJECT_ENVIRONMENT"]; dir != "" && !c.starts("uv", "pip") {
+			in.output, in.writes = "", append(slices.Clone(in.writes), strings.Trim(dir, `"'`))
+		}
+	}
 	if !ok || venv == "" || !slices.Contains([]string{"pip", "uv", "poetry", "pipenv", "pdm"}, in.tool) {
 		return in, ok
 	}
