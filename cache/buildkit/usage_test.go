@@ -35,7 +35,7 @@ func TestDiskUsage(t *testing.T) {
 		kind   buildkit.Kind
 		record string
 	}{
-		{buildkit.StepResult, dockerfile.RecordOf("COPY deps /deps-" + unique)},
+		{buildkit.StepResult, dockerfile.RecordOf("[1/1] COPY deps /deps-" + unique)},
 		{buildkit.StepResult, exec},
 		{buildkit.CacheMount, exec},
 		{buildkit.StepResult, last},

@@ -23,6 +23,10 @@ const customName = "llb.customname"
 // (BuildKit: dockerfile2llb.prefixCommand).
 var stepPrefix = regexp.MustCompile(`^\[(?:(.*\S) )?\s*(\d+)/(\d+)\] `)
 
+// fromHistory is the start of what an image's history says of a step that a builder lists
+// by its name.
+var fromHistory = regexp.MustCompile(`^(?i:ADD|COPY|WORKDIR) `)
+
 // An assembler turns converted definitions into the steps of a plan.
 type assembler struct {
 	plan         *Plan

@@ -109,9 +109,14 @@ type Source struct {
 
 // RecordOf returns what stands for an entry of the list of what a builder holds
 // (see Op.Record), given its description.
+//
+// An entry that was imported with an image is described as the image's history has it: as
+// the step, if it is a WORKDIR, but for the place. Nothing tells that it is the step's.
 func RecordOf(description string) string {
 	if prefix := stepPrefix.FindString(description); prefix != "" {
 		description = description[len(prefix):]
+	} else if fromHistory.MatchString(description) {
+		description = "imported: " + description
 	}
 	return digest.FromString(description).String()
 }

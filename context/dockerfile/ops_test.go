@@ -346,3 +346,22 @@ func formatSelector(s dockerfile.Selector) string {
 	slices.Sort(words[1:])
 	return strings.Join(words, " ")
 }
+
+// TestRecordOf: a step is listed by its name, wherever it stands. A layer that came with an
+// image is not that step's result, though the image's history describes it alike.
+func TestRecordOf(t *testing.T) {
+	for _, tt := range []struct {
+		one, other string
+		same       bool
+	}{
+		{"[2/5] WORKDIR /w", "[build 3/7] WORKDIR /w", true},
+		{"[2/5] WORKDIR /w", "WORKDIR /w", false},
+		{"[2/5] COPY a /b", "COPY a /b", false},
+		{"[2/5] COPY a /b", "COPY a /b # buildkit", false},
+		{"mount / from exec /bin/sh -c true", "mount / from exec /bin/sh -c true", true},
+	} {
+		if same := dockerfile.RecordOf(tt.one) == dockerfile.RecordOf(tt.other); same != tt.same {
+			t.Errorf("%q and %q count as the same: %v", tt.one, tt.other, same)
+		}
+	}
+}
