@@ -207,8 +207,10 @@ func (p *predictor) lookForMissing(n int, c certainty, reason Uncertainty) {
 // keys.
 func (p *predictor) lookFurther(n int, c certainty, reason Uncertainty) {
 	s := p.found[n]
-	if c == never || s.settled && len(s.fast) > 0 {
+	if settled := s.settled && len(s.fast) > 0; c == never || settled && s.firm {
 		return
+	} else if settled {
+		c, reason = possible, PerhapsGone
 	}
 	p.lookForMissing(n, c, reason)
 	switch {

@@ -32,6 +32,7 @@ type sighting struct {
 	// keys of the node than sure, though content could lead to others.
 	fast    []KeyID
 	settled bool
+	firm    bool // settled, whichever of the links that perhaps exist do
 	source  bool // it takes nothing in: its keys are the same everywhere
 }
 
@@ -55,7 +56,7 @@ func (m *Mirror) sight(n Node, found []sighting) sighting {
 			s.sure = union(s.sure, []KeyID{rootKey(d, n.Output)})
 		}
 		s.might, s.late, s.shown, s.result, s.fast, s.settled = s.sure, s.sure, s.sure, s.sure, s.sure, true
-		s.source = true
+		s.firm, s.source = true, true
 		return s
 	case !n.NoCache:
 		m.probe(n, found, &s)
@@ -66,7 +67,7 @@ func (m *Mirror) sight(n Node, found []sighting) sighting {
 		}
 	}
 	m.complete(n, found, &s)
-	s.settled = m.settles(n, found, s.sure)
+	s.settled, s.firm = m.settles(n, found, s.sure, false), m.settles(n, found, s.sure, true)
 	return s
 }
 
@@ -75,21 +76,26 @@ func (m *Mirror) sight(n Node, found []sighting) sighting {
 func (u Uncertainty) atSource() bool { return u == NotRead || u == NotSeen || u == NotResolved }
 
 // settles reports whether the solver looks no further for keys of n when it has
-// found those in sure (BuildKit: edge.recalcCurrentState).
-func (m *Mirror) settles(n Node, found []sighting, sure []KeyID) bool {
+// found those in sure (BuildKit: edge.recalcCurrentState): firmly, if that is so whether
+// links that perhaps exist do or not.
+func (m *Mirror) settles(n Node, found []sighting, sure []KeyID, firmly bool) bool {
+	settled := func(s sighting) bool { return s.settled && (s.firm || !firmly) }
 	natural := true
 	for _, in := range n.Inputs {
-		natural = natural && found[in.Node].settled && !in.ofStage()
+		natural = natural && settled(found[in.Node]) && !in.ofStage()
 	}
 	if natural || m.life(sure) != Live {
 		return natural
 	}
 	var others []KeyID // that all inputs looked at so far lead to
 	for i, in := range n.Inputs {
-		if in.ofStage() && found[in.Node].settled {
+		if in.ofStage() && settled(found[in.Node]) {
 			continue
 		}
 		reached, _, _ := m.through(n, i, found[in.Node])
+		if firmly {
+			reached = union(reached, m.guess(found[in.Node].might, n, i, in.Selector))
+		}
 		reached = subtract(reached, sure)
 		if len(others) > 0 {
 			reached = intersect(others, reached)
