@@ -203,7 +203,7 @@ func (l *learner) found(node Node, s sighting, fate Fate) []KeyID {
 // renewUnseen is renew for keys whose results were not known to be there.
 func (l *learner) renewUnseen(keys []KeyID, fate Fate) {
 	for _, k := range keys {
-		if fate == Loaded && l.mirror.results[k] != Live {
+		if (fate == Loaded || fate == brought) && l.mirror.results[k] != Live {
 			l.renew(k)
 		}
 	}

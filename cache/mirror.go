@@ -38,6 +38,8 @@ type Mirror struct {
 	doubted map[string]bool
 	// elsewhere says which of the caches elsewhere a key is of: see With.
 	elsewhere map[KeyID]string
+	// offers are the results that caches elsewhere have of a key, as their topmost layers.
+	offers map[KeyID][]*Layer
 	// stale reports that results may have gone since: see Stale.
 	stale bool
 	// news are what was changed since the mirror that this one came of.
@@ -114,7 +116,7 @@ func (m *Mirror) clone() *Mirror {
 	if m == nil {
 		return &Mirror{links: map[Link][]KeyID{}, guesses: map[Link][]KeyID{}, made: map[operand][]KeyID{}, results: map[KeyID]Life{}, doubted: map[string]bool{}}
 	}
-	return &Mirror{links: maps.Clone(m.links), guesses: maps.Clone(m.guesses), made: maps.Clone(m.made), results: maps.Clone(m.results), doubted: maps.Clone(m.doubted), elsewhere: maps.Clone(m.elsewhere)}
+	return &Mirror{links: maps.Clone(m.links), guesses: maps.Clone(m.guesses), made: maps.Clone(m.made), results: maps.Clone(m.results), doubted: maps.Clone(m.doubted), elsewhere: maps.Clone(m.elsewhere), offers: maps.Clone(m.offers)}
 }
 
 // Size returns how many keys have, or had, a result.

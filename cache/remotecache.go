@@ -5,11 +5,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/moby/buildkit/cache/remotecache/v1/types"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/stokerd/stoker/context/dockerfile"
 )
 
 // maxRemoteBlob is how much BuildKit reads of a manifest or a configuration of a cache
@@ -23,8 +28,36 @@ type RemoteCache struct{ chains []chain }
 // A chain is what one export wrote (BuildKit: cacheimporttypes.CacheConfig).
 type chain struct {
 	records []cacheimporttypes.CacheRecord
-	lives   []bool // which records have a result that is there
+	results [][]*Layer // of each record, those that are there
 }
+
+// A Layer is one that a cache elsewhere holds, as a builder lists it that has imported it
+// (BuildKit: worker/base.Worker.FromRemote). A builder that had it before lists it as it
+// did.
+type Layer struct {
+	Blob    string
+	Record  string    // what it is listed as: see dockerfile.Op.Record
+	Created time.Time // when it was made, by that list; zero if the builder notes when it imported it
+	Below   *Layer    // what it lies on, nil for nothing
+}
+
+// layerOf returns what a descriptor says of a layer.
+func layerOf(d ocispec.Descriptor) Layer {
+	l := Layer{Blob: d.Digest.String(), Record: dockerfile.RecordOf("imported " + d.Digest.String())}
+	if text := d.Annotations[layerDescription]; text != "" {
+		l.Record = dockerfile.RecordOf(text)
+	}
+	if at, err := time.Parse(time.RFC3339, d.Annotations[layerCreated]); err == nil {
+		l.Created = at.UTC()
+	}
+	return l
+}
+
+// The annotations of layers that a builder goes by.
+const (
+	layerCreated     = "buildkit/createdat"
+	layerDescription = "buildkit/description"
+)
 
 // Records returns how many keys r holds.
 func (r *RemoteCache) Records() int {
@@ -47,9 +80,9 @@ func ReadRemoteCache(ctx context.Context, top ocispec.Descriptor, read func(cont
 	if m.size > maxRemoteBlob {
 		return nil, fmt.Errorf("the cache's manifest is larger than %d MB", maxRemoteBlob>>20)
 	}
-	config, have := m.Config, map[digest.Digest]bool{}
+	config, have := m.Config, map[digest.Digest]Layer{}
 	for _, d := range append(m.Manifests, m.Layers...) {
-		if have[d.Digest] = true; d.MediaType == cacheimporttypes.CacheConfigMediaTypeV0 {
+		if have[d.Digest] = layerOf(d); d.MediaType == cacheimporttypes.CacheConfigMediaTypeV0 {
 			config = d
 		}
 	}
@@ -126,7 +159,8 @@ func (r *RemoteCache) addInline(ctx context.Context, m manifest, read func(conte
 		RootFS struct {
 			DiffIDs []digest.Digest `json:"diff_ids"`
 		} `json:"rootfs"`
-		Cache []byte `json:"moby.buildkit.cache.v0"`
+		Cache   []byte            `json:"moby.buildkit.cache.v0"`
+		History []ocispec.History `json:"history"`
 	}
 	if err := json.Unmarshal(data, &image); err != nil {
 		return fmt.Errorf("read the configuration of an image: %w", err)
@@ -138,9 +172,21 @@ func (r *RemoteCache) addInline(ctx context.Context, m manifest, read func(conte
 	if err := json.Unmarshal(image.Cache, &held.Records); err != nil {
 		return fmt.Errorf("read the cache in the configuration of an image: %w", err)
 	}
-	have := map[digest.Digest]bool{}
+	have, made := map[digest.Digest]Layer{}, slices.DeleteFunc(image.History, func(h ocispec.History) bool { return h.EmptyLayer })
 	for i, l := range m.Layers {
-		have[l.Digest] = true
+		if i < len(made) {
+			l.Annotations = maps.Clone(l.Annotations)
+			if l.Annotations == nil {
+				l.Annotations = map[string]string{}
+			}
+			if made[i].Created != nil {
+				l.Annotations[layerCreated] = made[i].Created.Format(time.RFC3339Nano)
+			}
+			if made[i].CreatedBy != "" {
+				l.Annotations[layerDescription] = made[i].CreatedBy
+			}
+		}
+		have[l.Digest] = layerOf(l)
 		held.Layers = append(held.Layers, cacheimporttypes.CacheLayer{Blob: l.Digest, ParentIndex: i - 1})
 	}
 	c, err := newChain(held, have)
@@ -153,8 +199,8 @@ func (r *RemoteCache) addInline(ctx context.Context, m manifest, read func(conte
 
 // newChain checks what an export wrote, of which have are the blobs that are there
 // (BuildKit: cacheimport.ParseConfig).
-func newChain(held cacheimporttypes.CacheConfig, have map[digest.Digest]bool) (chain, error) {
-	c := chain{records: held.Records, lives: make([]bool, len(held.Records))}
+func newChain(held cacheimporttypes.CacheConfig, have map[digest.Digest]Layer) (chain, error) {
+	c, layers := chain{records: held.Records, results: make([][]*Layer, len(held.Records))}, stack{held.Layers, have, map[int]*Layer{}}
 	for i, rec := range held.Records {
 		for _, links := range rec.Inputs {
 			if len(links) == 0 {
@@ -170,21 +216,28 @@ func newChain(held cacheimporttypes.CacheConfig, have map[digest.Digest]bool) (c
 			}
 		}
 		for _, res := range rec.Results {
-			there, err := layersThere(held.Layers, res.LayerIndex, have)
+			top, err := layers.top(res.LayerIndex)
 			if err != nil {
 				return chain{}, err
 			}
-			c.lives[i] = c.lives[i] || there
+			if top != nil {
+				c.results[i] = append(c.results[i], top)
+			}
 		}
 		for _, res := range rec.ChainedResults {
+			var top *Layer
 			there := true
 			for _, at := range res.LayerIndexes {
 				if at < 0 || at >= len(held.Layers) {
 					return chain{}, fmt.Errorf("record %d of the cache has a layer that is not there", i)
 				}
-				there = there && have[held.Layers[at].Blob]
+				l, ok := have[held.Layers[at].Blob]
+				l.Below = top
+				there, top = there && ok, &l
 			}
-			c.lives[i] = c.lives[i] || there
+			if there {
+				c.results[i] = append(c.results[i], top)
+			}
 		}
 	}
 	return c, c.checkLoops()
@@ -196,20 +249,44 @@ func unkept(rec cacheimporttypes.CacheRecord) bool {
 	return strings.HasPrefix(string(rec.Digest), "random:")
 }
 
-// layersThere reports whether a layer and all below it are there.
-func layersThere(layers []cacheimporttypes.CacheLayer, at int, have map[digest.Digest]bool) (bool, error) {
-	for range len(layers) + 1 {
-		if at < 0 || at >= len(layers) {
-			return false, errors.New("a result of the cache has a layer that is not there")
+// A stack is the layers of an export.
+type stack struct {
+	layers []cacheimporttypes.CacheLayer
+	have   map[digest.Digest]Layer
+	made   map[int]*Layer // of those that were asked for; nil where one below is not there
+}
+
+// top returns a layer with all below it, nil if one is not there.
+func (s stack) top(at int) (*Layer, error) {
+	var open []int
+	var below *Layer
+	for at != -1 || len(open) == 0 {
+		if at < 0 || at >= len(s.layers) {
+			return nil, errors.New("a result of the cache has a layer that is not there")
 		}
-		if !have[layers[at].Blob] {
-			return false, nil
+		if len(open) > len(s.layers) {
+			return nil, errors.New("layers of the cache lie on each other in a loop")
 		}
-		if at = layers[at].ParentIndex; at == -1 {
-			return true, nil
+		known, ok := s.made[at]
+		if ok && known != nil {
+			below = known
+			break
 		}
+		if _, there := s.have[s.layers[at].Blob]; ok || !there {
+			for _, i := range append(open, at) {
+				s.made[i] = nil
+			}
+			return nil, nil
+		}
+		open = append(open, at)
+		at = s.layers[at].ParentIndex
 	}
-	return false, errors.New("layers of the cache lie on each other in a loop")
+	for _, i := range slices.Backward(open) {
+		l := s.have[s.layers[i].Blob]
+		l.Below = below
+		s.made[i], below = &l, &l
+	}
+	return below, nil
 }
 
 // checkLoops returns an error if a record takes itself in.
@@ -250,7 +327,7 @@ func (c chain) checkLoops() error {
 // known is g by the digests that m knows.
 func (m *Mirror) With(remotes []*RemoteCache, g, known Graph) *Mirror {
 	next := m.clone()
-	next.elsewhere = map[KeyID]string{}
+	next.elsewhere, next.offers = map[KeyID]string{}, map[KeyID][]*Layer{}
 	ops, roots, selectors := map[string]operand{}, map[string]KeyID{}, map[string]string{"": ""}
 	for i, n := range g.Nodes {
 		for j, d := range n.Digests {
@@ -298,9 +375,11 @@ func (m *Mirror) addChain(c chain, name string, life Life, ops map[string]operan
 		if unkept(rec) {
 			continue
 		}
-		if k := key(i); c.lives[i] && m.results[k] != Live {
+		k := key(i)
+		if len(c.results[i]) > 0 && m.results[k] != Live {
 			m.mark(k, life)
 		}
+		m.offers[k] = append(m.offers[k], c.results[i]...)
 		op, ok := ops[string(rec.Digest)]
 		for input := 0; ok && input < len(rec.Inputs); input++ {
 			for _, l := range rec.Inputs[input] {

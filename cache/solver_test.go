@@ -143,7 +143,9 @@ type shelf struct {
 	loaded map[string]bool // what their operations do
 	// brought are the ids of what the last build took from elsewhere, by the same.
 	brought map[string][]string
-	used    map[string]bool // ids of what the last build loaded
+	used    map[string]bool   // ids of what the last build loaded
+	of      map[string]string // by the ids of what was brought: those of what that became
+	fresh   map[string]bool   // ids of what the last build brought and was not there before
 }
 
 func (s *shelf) Save(r solver.Result, at time.Time) (solver.CacheResult, error) {
@@ -189,6 +191,7 @@ func build(t *testing.T, s *solver.Solver, on *shelf, ops []operation, remote []
 	clear(on.loaded)
 	clear(on.brought)
 	clear(on.used)
+	clear(on.fresh)
 	vertices := make([]*vertex, len(ops))
 	for i, op := range ops {
 		v := &vertex{operation: op, run: r, index: i, remote: remote}
@@ -261,16 +264,17 @@ func graphOf(ops []operation) cache.Graph {
 func TestPredictIsTheSolvers(t *testing.T) {
 	for name, imports := range map[string]bool{"alone": false, "with caches elsewhere": true} {
 		t.Run(name, func(t *testing.T) {
-			unknown, total := 0, 0
+			unknown, total, sure, perhaps := 0, 0, 0, 0
 			for seed := range randtest.Seeds(t, 150, 5000) {
 				t.Run(fmt.Sprint(seed), func(t *testing.T) {
-					u, n := walkSolver(t, seed, imports)
-					unknown, total = unknown+u, total+n
+					w := walkSolver(t, seed, imports)
+					unknown, total, sure, perhaps = unknown+w.unknown, total+w.total, sure+w.sure, perhaps+w.perhaps
 				})
 				if t.Failed() {
 					break
 				}
 			}
+			t.Logf("%d of %d predictions are no prediction, %d of %d results were surely brought", unknown, total, sure, perhaps)
 			if unknown*10 > total {
 				t.Errorf("%d of %d predictions are no prediction", unknown, total)
 			}
@@ -278,22 +282,25 @@ func TestPredictIsTheSolvers(t *testing.T) {
 	}
 }
 
-// walkSolver returns how many predictions there were, and how many of them are none.
-func walkSolver(t *testing.T, seed uint64, imports bool) (unknown, total int) {
+// walkSolver returns a walk that was made.
+func walkSolver(t *testing.T, seed uint64, imports bool) *walk {
 	w := newWalk(t, seed)
 	w.draw()
 	what := "start"
 	for step := range 12 {
 		var from []*export
 		if imports && w.IntN(2) == 0 {
-			from = w.exports
+			if from = w.exports; w.IntN(3) == 0 { // to a builder that has nothing
+				from = w.exports[max(0, len(w.exports)-1):]
+				what += ", " + w.prune(1)
+				w.release(t)
+			}
 		}
-		u, n := w.build(t, fmt.Sprintf("build %d after %s", step, what), from, func(built solver.CachedResult) {
+		w.build(t, fmt.Sprintf("build %d after %s", step, what), from, func(built solver.CachedResult) {
 			if imports && w.IntN(3) == 0 {
 				w.export(t, built, []solver.CacheExportMode{solver.CacheExportModeMin, solver.CacheExportModeMax}[w.IntN(2)])
 			}
 		})
-		unknown, total = unknown+u, total+n
 		w.keep()
 		what = w.change()
 		// A prune ends with it, garbage collection has it done later.
@@ -301,13 +308,12 @@ func walkSolver(t *testing.T, seed uint64, imports bool) (unknown, total int) {
 			w.release(t)
 		}
 	}
-	return unknown, total
+	return w
 }
 
 // build predicts a build that looks into caches elsewhere, has BuildKit's solver do
-// it, and learns from it. It returns how many predictions there were, and how many of
-// them are none.
-func (w *walk) build(t *testing.T, name string, from []*export, export func(solver.CachedResult)) (unknown, total int) {
+// it, and learns from it.
+func (w *walk) build(t *testing.T, name string, from []*export, export func(solver.CachedResult)) {
 	t.Helper()
 	g := graphOf(w.ops)
 	known, mirror := sealed(g), w.mirror
@@ -320,14 +326,15 @@ func (w *walk) build(t *testing.T, name string, from []*export, export func(solv
 		mirror = mirror.With(held, g, known)
 	}
 	predicted := mirror.Predict(known)
+	offers := w.mirror.Offers(held, g, known)
 	fates, made := build(t, w.solver, w.shelf, w.ops, remote, export)
 	for i, p := range predicted {
 		if len(g.Nodes[i].Inputs) == 0 {
 			continue
 		}
-		total++
+		w.total++
 		if p.Forecast == cache.Unknown {
-			unknown++
+			w.unknown++
 			continue
 		}
 		if (p.Forecast == cache.WillMiss) != (fates[i] == cache.Made) {
@@ -338,12 +345,16 @@ func (w *walk) build(t *testing.T, name string, from []*export, export func(solv
 	var perhaps map[cache.KeyID]int
 	w.mirror, stored, perhaps = w.mirror.Learn(known, fates, len(from) > 0)
 	w.note()
+	if len(from) > 0 {
+		w.bring(offers, fates, perhaps)
+	}
 	for i, keys := range stored {
 		for _, key := range keys {
 			w.stored[w.ops[i].does], perhaps[key] = key, i
 		}
 	}
 	for key, i := range perhaps {
+		w.perhaps++
 		w.results[key] = append(w.results[key], w.shelf.brought[w.ops[i].does]...)
 	}
 	for i, id := range made {
@@ -351,7 +362,29 @@ func (w *walk) build(t *testing.T, name string, from []*export, export func(solv
 			w.results[key] = append(w.results[key], id)
 		}
 	}
-	return unknown, total
+}
+
+// bring notes which results the build surely brought from elsewhere.
+func (w *walk) bring(offers *cache.Offers, fates []cache.Fate, perhaps map[cache.KeyID]int) {
+	ids := map[string]string{} // by the blobs of topmost layers
+	for from, id := range w.shelf.of {
+		if w.shelf.have[id] != nil {
+			ids[digest.FromString(from).String()] = id
+		}
+	}
+	lives := map[cache.KeyID]cache.Life{}
+	for key, top := range offers.Brought(fates, perhaps, func(key cache.KeyID, top *cache.Layer) bool {
+		id := ids[top.Blob]
+		return id != "" && (w.shelf.fresh[id] || w.brought[key] == id)
+	}) {
+		lives[key], w.brought[key] = cache.Live, ids[top.Blob]
+		w.sure++
+	}
+	for _, key := range offers.None(perhaps) {
+		lives[key] = cache.Gone
+	}
+	w.mirror = w.mirror.Mark(lives)
+	w.note()
 }
 
 // sealed returns g by other names of what it is about.

@@ -131,10 +131,15 @@ func (r *importedResults) Load(_ context.Context, res solver.CacheResult) (solve
 	return r.bring(held), nil
 }
 
-// bring returns a result as one of the builder's own.
+// bring returns a result as one of the builder's own: the same for as long as that has it
+// (BuildKit: cache.cacheManager.GetByBlob).
 func (r *importedResults) bring(held *result) *result {
 	own := *held
-	own.id = identity.NewID()
+	if own.id = r.on.of[held.id]; r.on.have[own.id] == nil {
+		own.id = identity.NewID()
+		r.on.of[held.id] = own.id
+		r.on.fresh[own.id] = true
+	}
 	r.on.brought[held.does] = append(r.on.brought[held.does], own.id)
 	return &own
 }

@@ -32,6 +32,10 @@ type walk struct {
 	// forgotten are the keys that led nowhere when the builder last forgot such, and
 	// have ever since.
 	forgotten []cache.KeyID
+	brought   map[cache.KeyID]string // ids of results that surely were brought from elsewhere
+	// unknown is how many of total predictions are none, sure how many of perhaps results
+	// surely were brought.
+	unknown, total, sure, perhaps int
 }
 
 // A fact is what a fact is about.
@@ -43,8 +47,8 @@ type fact struct {
 
 func newWalk(t *testing.T, seed uint64) *walk {
 	w := &walk{
-		Rand:    rand.New(rand.NewPCG(seed, 0)),
-		shelf:   &shelf{have: map[string]*result{}, loaded: map[string]bool{}, brought: map[string][]string{}, used: map[string]bool{}},
+		Rand:  rand.New(rand.NewPCG(seed, 0)),
+		shelf: &shelf{have: map[string]*result{}, loaded: map[string]bool{}, brought: map[string][]string{}, used: map[string]bool{}, of: map[string]string{}, fresh: map[string]bool{}}, brought: map[cache.KeyID]string{},
 		results: map[cache.KeyID][]string{}, kept: map[fact]cache.Fact{}, stored: map[string]cache.KeyID{},
 	}
 	w.keys = solver.NewCacheManager(t.Context(), "test", solver.NewInMemoryCacheStorage(), w.shelf)
@@ -122,21 +126,21 @@ func (w *walk) change() string {
 		op.ignore = true
 		return fmt.Sprint("no-cache ", i)
 	}
-	return w.prune()
+	return w.prune(3)
 }
 
-// prune makes some results go, as a builder's garbage collection does.
-func (w *walk) prune() string {
+// prune makes one result in some go, as a builder's garbage collection does.
+func (w *walk) prune(some int) string {
 	gone := map[cache.KeyID]cache.Life{}
 	for _, key := range slices.Sorted(maps.Keys(w.results)) {
-		if w.IntN(3) > 0 {
+		if w.IntN(some) > 0 {
 			continue
 		}
 		if w.results[key] == nil {
 			continue
 		}
 		maps.Copy(gone, w.drop(key))
-		if w.IntN(4) == 0 {
+		if some > 1 && w.IntN(4) == 0 {
 			gone[key] = cache.Perhaps
 		}
 	}
