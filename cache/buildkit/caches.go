@@ -2,6 +2,7 @@ package buildkit
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -9,6 +10,8 @@ import (
 
 	"github.com/moby/buildkit/client"
 	gateway "github.com/moby/buildkit/frontend/gateway/client"
+
+	buildctx "github.com/stokerd/stoker/context"
 )
 
 // A Cache is one that is kept outside of the builder, as `--cache-from` and
@@ -24,6 +27,44 @@ func cacheOptions(caches []Cache) []client.CacheOptionsEntry {
 		list = append(list, client.CacheOptionsEntry{Type: c.Type, Attrs: c.Attrs})
 	}
 	return list
+}
+
+// Imports returns caches as a definition names those that its builds look into.
+func Imports(caches []Cache) []buildctx.Import {
+	var list []buildctx.Import
+	for _, c := range caches {
+		attrs := maps.Clone(c.Attrs)
+		if attrs == nil {
+			attrs = map[string]string{}
+		}
+		attrs["type"] = c.Type
+		imports, err := buildctx.NewImports(attrs, map[string]string{})
+		if err != nil || len(imports) == 0 { // which the builder was told of all the same
+			imports = []buildctx.Import{{Type: c.Type}}
+		}
+		list = append(list, imports...)
+	}
+	return list
+}
+
+// Imports returns the caches elsewhere that the build looked into, as far as it says.
+func (ev Event) Imports() []buildctx.Import {
+	if ev.record == nil {
+		return nil
+	}
+	var caches []Cache
+	attrs := ev.record.FrontendAttrs
+	if text := attrs["cache-imports"]; text != "" {
+		if err := json.Unmarshal([]byte(text), &caches); err != nil {
+			return []buildctx.Import{{}}
+		}
+	}
+	if text := attrs["cache-from"]; text != "" {
+		for _, ref := range strings.Split(text, ",") {
+			caches = append(caches, Cache{Type: "registry", Attrs: map[string]string{"ref": ref}})
+		}
+	}
+	return Imports(caches)
 }
 
 // Unread returns of how many caches elsewhere the builder could make nothing. It goes

@@ -31,7 +31,6 @@ const (
 // A Usage is an entry of what a builder keeps on its disk.
 type Usage struct {
 	Held
-	ID   string
 	Kind Kind
 	// Bytes is what the entry takes beside its parents.
 	Bytes   int64
@@ -59,7 +58,7 @@ func (b *Builder) DiskUsage(ctx context.Context) ([]Usage, error) {
 
 func usageOf(r *controlapi.UsageRecord) Usage {
 	u := Usage{
-		Held: heldOf(r), ID: r.ID, Bytes: max(0, r.Size), Parents: r.Parents, Uses: int(r.UsageCount), Shared: r.Shared,
+		Held: heldOf(r), Bytes: max(0, r.Size), Parents: r.Parents, Uses: int(r.UsageCount), Shared: r.Shared,
 	}
 	u.LastUsed = u.Used
 	if u.LastUsed.IsZero() {

@@ -121,20 +121,32 @@ func both(a, b iter.Seq2[string, []byte]) iter.Seq2[string, []byte] {
 }
 
 // enter enters a finished build in the builder's account. presumed are the parts of a
-// build that did not succeed.
-func (d *Daemon) enter(ctx context.Context, node *buildkit.Builder, seen buildkit.Observed, presumed []buildkit.Part, files seenFiles) {
+// build that did not succeed, held what the caches elsewhere hold that it looked into, nil
+// if that is not known.
+func (d *Daemon) enter(ctx context.Context, node *buildkit.Builder, seen buildkit.Observed, presumed []buildkit.Part, held []*cache.RemoteCache, files seenFiles) {
 	known := d.account(node)
 	for _, part := range slices.Concat(seen.Parts, presumed) {
 		b := entryOf(node, part, files.sent(ctx, part.Plan).Built(part.Plan, files.site))
 		b.Late, b.Broken = files.past != nil, len(seen.Parts) == 0
-		b.Whole, b.Imports = !b.Broken, seen.Imports()
-		known.Learn(b)
+		b.Whole, b.Imports, b.Elsewhere = !b.Broken, seen.Imports(), held
+		d.learn(ctx, node, b)
 	}
 	files.received(ctx, seen)
 	known.Saw(seen.Record.Completed)
 	if files.past == nil {
 		d.list(ctx, node)
 	}
+}
+
+// learn enters one build in the builder's account.
+func (d *Daemon) learn(ctx context.Context, node *buildkit.Builder, b ledger.Build) {
+	known := d.account(node)
+	if len(b.Elsewhere) > 0 {
+		if held, err := node.Held(ctx); err == nil {
+			known.Recheck(held)
+		}
+	}
+	known.Learn(b)
 }
 
 // site returns where a build ran and which client sent its files.

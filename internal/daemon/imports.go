@@ -44,10 +44,28 @@ func (d *Daemon) elsewhere(ctx context.Context, node *buildkit.Builder, def buil
 	if len(def.Imports) == 0 {
 		return nil, true
 	}
+	return d.lookInto(ctx, node, def.Imports, allowed)
+}
+
+// brought returns what the caches elsewhere hold that a build of repo, which may be nil,
+// looked into; nil unless that is known for all of them.
+func (d *Daemon) brought(ctx context.Context, node *buildkit.Builder, repo *repository, imports []buildctx.Import) []*cache.RemoteCache {
+	if repo == nil || len(imports) == 0 {
+		return nil
+	}
+	s := repo.state.Load()
+	held, all := d.lookInto(ctx, node, imports, s != nil && s.picture != nil && repo.barred(s.picture) == "")
+	if !all {
+		return nil
+	}
+	return held
+}
+
+func (d *Daemon) lookInto(ctx context.Context, node *buildkit.Builder, imports []buildctx.Import, allowed bool) (held []*cache.RemoteCache, all bool) {
 	limited, cancel := context.WithTimeout(ctx, importTimeout)
 	defer cancel()
 	all = allowed
-	for _, i := range def.Imports {
+	for _, i := range imports {
 		if i.Ref == "" || !allowed || d.imports.failing(i.Ref) {
 			all = false
 			continue

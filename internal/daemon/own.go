@@ -51,7 +51,8 @@ func (d *Daemon) enterOwn(ctx context.Context, node *buildkit.Builder, r *reposi
 	}
 	entry := entryOf(node, part, files.Content(ctx, plan, def.Name, site, before, after))
 	entry.Broken, entry.Imports = solved.Broken, len(request.CacheFrom) > 0
-	d.account(node).Learn(entry)
+	entry.Elsewhere = d.brought(ctx, node, r, buildkit.Imports(request.CacheFrom))
+	d.learn(ctx, node, entry)
 	d.keepMade(node, r, def.Name, part, stepNames(plan.Steps))
 	d.list(ctx, node)
 }

@@ -36,6 +36,10 @@ func TestPredictWalkOldEngine(t *testing.T) { walks(t, walk{engine: lab.OwnOldEn
 // wrong.
 func TestPredictUnseen(t *testing.T) { walks(t, walk{blind: true}, 2, 60) }
 
+// TestPredictWalkImports is that with builds among the others that look into caches in a
+// registry.
+func TestPredictWalkImports(t *testing.T) { walks(t, walk{imports: true}, 2, 85) }
+
 // walks takes some walks of a kind.
 func walks(t *testing.T, kind walk, share, full int) {
 	var r *process
@@ -45,7 +49,8 @@ func walks(t *testing.T, kind walk, share, full int) {
 		r = startEngineProcess(t, address)
 		kind.buildx = newDockerBuild(t, r.home, address)
 	} else {
-		address = lab.Own(t).Address()
+		own := lab.Own(t)
+		address, kind.registry = own.Address(), own.Registry()
 		r = startProcess(t, address)
 	}
 	if kind.buildx != nil && kind.engine == nil {
@@ -58,7 +63,10 @@ func walks(t *testing.T, kind walk, share, full int) {
 		w.Rand, w.t, w.seed, w.dir = mathrand.New(mathrand.NewPCG(seed, 7)), t, seed, t.TempDir()
 		w.daemon, w.builder, w.nonce = r, other, strings.ToLower(rand.Text())
 		w.draw()
-		if _, err := r.Up(t.Context(), api.UpRequest{Dir: w.dir}); err != nil {
+		if w.imports {
+			w.write("stoker.yaml", "prewarm: {level: off}\n")
+		}
+		if _, err := r.Up(t.Context(), api.UpRequest{Dir: w.dir, Allow: w.imports}); err != nil {
 			t.Fatal(err)
 		}
 		for n := range 12 {

@@ -100,5 +100,6 @@ func TestPredictOptions(t *testing.T) {
 	built(client.SolveOpt{CacheImports: cache}, "hit hit hit")
 	// What was imported is the builder's own only where it was fetched.
 	declare("target: \"\"")
-	predicted("unknown unknown unknown")
+	predicted("miss miss miss")
+	built(client.SolveOpt{}, "miss miss miss")
 }

@@ -1,7 +1,6 @@
 package daemon_test
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -14,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/moby/buildkit/client"
 	"github.com/tonistiigi/fsutil"
@@ -56,6 +55,9 @@ type walk struct {
 	last       string                    // the ref of the last build
 	missed     bool                      // a build was made that the daemon did not see
 	blind      bool                      // the builder is kept from seeing some changes
+	imports    bool                      // some builds look into caches in a registry, which others write
+	registry   string                    // that registry
+	kept       []string                  // the caches that it has of this walk
 	begun      chan struct{}             // closed when a RUN that sleeps has begun, if it is not nil
 	trail      []string                  // what was done, in a form for reading after a failure
 	// steps were predicted, and of those that it should know so many not.
@@ -80,7 +82,7 @@ func (w *walk) step(n int) {
 		// they are, less is known.
 		diff := "anything"
 		for tries := 0; diff != "" && tries < 10; tries++ {
-			diff = gocmp.Diff(before.Steps, w.resolved().Steps, cmpopts.IgnoreFields(api.StepPrediction{}, "Seconds"))
+			diff = cmp.Diff(before.Steps, w.resolved().Steps, cmpopts.IgnoreFields(api.StepPrediction{}, "Seconds"))
 		}
 		if diff != "" {
 			w.t.Errorf("seed %d, build %d after %s: a restart changed what is predicted:\n%s", w.seed, n, what, diff)
@@ -103,6 +105,9 @@ func (w *walk) step(n int) {
 	}
 	if w.buildx == nil && w.IntN(6) == 0 {
 		what += ", and a build that failed, " + w.fail()
+	}
+	if w.imports && w.IntN(3) == 0 {
+		what += w.bring()
 	}
 	excused := strings.Contains(what, "prune")
 	predicted := w.predict()
@@ -142,8 +147,11 @@ func (w *walk) step(n int) {
 		return
 	}
 	w.seen("the build")
-	if diff := gocmp.Diff(placesOf(predicted.Steps, func(s api.StepPrediction) string { return fmt.Sprint(s.Stage, s.Index, " ", s.Name) }), w.built()); diff != "" {
+	if diff := cmp.Diff(placesOf(predicted.Steps, func(s api.StepPrediction) string { return fmt.Sprint(s.Stage, s.Index, " ", s.Name) }), w.built()); diff != "" {
 		w.t.Errorf("seed %d, build %d after %s: the steps that were predicted (-) and built (+):\n%s\n%s", w.seed, n, what, diff, w.dockerfile)
+	}
+	if w.imports && (n == 0 || w.IntN(3) == 0) {
+		w.export()
 	}
 }
 
@@ -153,37 +161,6 @@ func (w *walk) seen(what string) {
 	w.daemon.wait(w.dir, what, func(repo api.Repository) bool {
 		return len(repo.Definitions) == 1 && repo.Definitions[0].Last != nil && repo.Definitions[0].Last.Ref == w.last
 	})
-}
-
-// note adds to the trail.
-func (w *walk) note(format string, args ...any) {
-	w.trail = append(w.trail, time.Now().UTC().Format("15:04:05.000 ")+fmt.Sprintf(format, args...))
-}
-
-// listed returns what the builder lists, a line for each result.
-func (w *walk) listed() string {
-	var b strings.Builder
-	for _, u := range w.usage() {
-		used := ""
-		if u.LastUsedAt != nil {
-			used = u.LastUsedAt.UTC().Format("15:04:05.000")
-		}
-		fmt.Fprintf(&b, "    %s made %s used %s, in use: %v, %s\n", u.ID, u.CreatedAt.UTC().Format("15:04:05.000"), used, u.InUse, u.Description)
-	}
-	return b.String()
-}
-
-// usage returns what the builder lists, in the order in which it was made.
-func (w *walk) usage() []*client.UsageInfo {
-	w.t.Helper()
-	list, err := w.builder.DiskUsage(context.WithoutCancel(w.t.Context()))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	slices.SortFunc(list, func(a, b *client.UsageInfo) int {
-		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), strings.Compare(a.Description, b.Description), strings.Compare(a.ID, b.ID))
-	})
-	return list
 }
 
 // built returns the places of the last build's steps.
@@ -464,10 +441,19 @@ func (w *walk) try(opt client.SolveOpt) (map[string]bool, error) {
 	}
 	status, ran := make(chan *client.SolveStatus), map[string]bool{}
 	read := make(chan struct{})
+	vertices, unpacked := map[string]string{}, map[string]bool{}
 	go func() {
 		defer close(read)
 		for s := range status {
 			sawRun(ran, s)
+			for _, v := range s.Vertexes {
+				vertices[v.Digest.String()] = v.Name
+			}
+			for _, status := range s.Statuses {
+				if strings.HasPrefix(status.ID, "extracting ") {
+					unpacked[status.Vertex.String()] = true
+				}
+			}
 			for _, v := range s.Vertexes {
 				if w.begun != nil && v.Started != nil && strings.Contains(v.Name, "sleep") {
 					close(w.begun)
@@ -485,6 +471,10 @@ func (w *walk) try(opt client.SolveOpt) (map[string]bool, error) {
 	}
 	_, err = w.builder.Solve(w.t.Context(), nil, opt, status)
 	<-read
+	for vertex := range unpacked { // a result whose layers were at hand looks like one that was made
+		prefix, _, _ := strings.Cut(vertices[vertex], "] ")
+		delete(ran, prefix+"]")
+	}
 	w.note("build %s: %v, executed: %v", opt.Ref, err, ran)
 	return ran, err
 }

@@ -30,7 +30,11 @@ func (d *Daemon) record(ctx context.Context, node *buildkit.Builder, ev buildkit
 	files.attribute(def, seen.Join)
 	presumed := repo.presume(ctx, ev, seen, files.watched(), def)
 	if during != nil || ev.Completed.After(d.account(node).Seen()) {
-		d.enter(ctx, node, seen, presumed.parts, files)
+		var held []*cache.RemoteCache
+		if during != nil {
+			held = d.brought(ctx, node, repo, ev.Imports())
+		}
+		d.enter(ctx, node, seen, presumed.parts, held, files)
 	}
 	if repo == nil {
 		return

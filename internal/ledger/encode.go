@@ -27,6 +27,7 @@ const (
 	// copied and pages are 9 and 10.
 	mixes   = byte(11) // a record → when the results were made that are mixed there
 	repeats = byte(12) // a build's graph → when it was learned, and the results that were held of it
+	brought = byte(13) // a key → the results that were brought of it
 )
 
 var errDamaged = errors.New("an entry of a ledger that does not decode")
@@ -195,6 +196,8 @@ func (l *Ledger) load(key string, value []byte) (cache.Fact, error) {
 			c.created = append(c.created, d.time())
 		}
 		l.claims[cache.KeyID(key)] = c
+	case brought:
+		l.imports[cache.KeyID(key)] = decodeImports(&d)
 	case mixes:
 		for len(d.b) > 0 {
 			l.mixing[key] = append(l.mixing[key], buildkit.Held{Record: key, Created: d.time()})

@@ -35,6 +35,9 @@ type Ledger struct {
 	entries map[cache.KeyID][]entry
 	claims  map[cache.KeyID]claim
 	reused  map[cache.KeyID]reuse // since the builder last listed what it holds
+	imports map[cache.KeyID][]imported
+	arrival *arrival              // of the build that was learned since, if it was only one
+	ids     map[string]bool       // what was listed last; nil until something was
 	mixed   []mixture             // as it was listed last
 	mixing  listing               // of mixed, while the ledger is read
 	last    listing               // what the builder listed last, since the start
@@ -73,7 +76,8 @@ func window(run buildkit.Run) (start, end time.Time) {
 func New(seal func(string) string) *Ledger {
 	return &Ledger{
 		seal: seal, maxKeys: maxKeys, lag: lag, entries: map[cache.KeyID][]entry{}, claims: map[cache.KeyID]claim{}, reused: map[cache.KeyID]reuse{},
-		luck: map[string]cache.Luck{}, foreign: map[string]bool{}, changes: map[string][]byte{},
+		imports: map[cache.KeyID][]imported{},
+		luck:    map[string]cache.Luck{}, foreign: map[string]bool{}, changes: map[string][]byte{},
 	}
 }
 
@@ -121,6 +125,9 @@ type Build struct {
 	// Whole reports that the build succeeded, Imports that it looked into a cache
 	// elsewhere.
 	Whole, Imports bool
+	// Elsewhere is what these caches held, by BuildKit's own digests; nil if that is not
+	// known of all of them.
+	Elsewhere []*cache.RemoteCache
 }
 
 // reached returns what a broken build came to: what it executed or loaded, and what
@@ -168,9 +175,16 @@ func (l *Ledger) Learn(b Build) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.doubt(g, records)
+	l.arrival = l.offered(g, b)
 	mirror, stored, perhaps := l.mirror.Learn(g, b.Fates, b.Imports)
 	l.become(mirror.Trusting())
-	for key, i := range perhaps { // what is brought is not listed before it is fetched
+	if l.arrival != nil {
+		l.arrival.perhaps = perhaps
+	}
+	for key, i := range perhaps {
+		if _, claimed := l.claims[key]; claimed && l.arrival != nil {
+			l.arrival.claimed[key] = true
+		}
 		l.setClaim(key, &claim{record: records[i]})
 	}
 	var fresh []entry
@@ -253,14 +267,24 @@ func (l *Ledger) Asking() func([]buildkit.Held) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	learned := l.learned
-	return func(held []buildkit.Held) { l.list(held, learned) }
+	return func(held []buildkit.Held) { l.list(held, learned, false) }
 }
 
 // List enters what the builder holds now. What was known to be there and is not
 // listed any more is gone; what is listed and was not observed is noted.
 func (l *Ledger) List(held []buildkit.Held) { l.Asking()(held) }
 
-func (l *Ledger) list(held []buildkit.Held, learned int) {
+// Recheck is List with what the builder holds after a build that is about to be learned:
+// what had gone before it the build cannot have taken, and what is new in the list it may
+// have brought from elsewhere.
+func (l *Ledger) Recheck(held []buildkit.Held) {
+	l.mu.Lock()
+	learned := l.learned
+	l.mu.Unlock()
+	l.list(held, learned, true)
+}
+
+func (l *Ledger) list(held []buildkit.Held, learned int, again bool) {
 	byRecord := listing{}
 	for i := range held {
 		h := held[i]
@@ -279,6 +303,9 @@ func (l *Ledger) list(held []buildkit.Held, learned int) {
 	}
 	l.checkRepeats(byRecord)
 	m := l.match(byRecord)
+	l.arrive(byRecord, m)
+	l.applyImports(byRecord, m)
+	l.noteIDs(held, again)
 	l.applyClaims(byRecord, m)
 	l.setMixed(m.mixed)
 	l.last = byRecord
@@ -374,6 +401,7 @@ func (l *Ledger) forget() {
 		fresh := New(l.seal)
 		l.mirror, l.entries, l.claims, l.reused = fresh.mirror, fresh.entries, fresh.claims, fresh.reused
 		l.luck, l.foreign, l.mixed, l.last, l.repeats, l.dead = fresh.luck, fresh.foreign, nil, nil, nil, nil
+		l.imports, l.arrival, l.ids = fresh.imports, nil, nil
 		l.changes, l.renewed = fresh.changes, true
 		l.noteSeen()
 		return
@@ -409,6 +437,7 @@ func (l *Ledger) forget() {
 	for _, key := range dead {
 		l.setEntries(key, nil)
 		l.setClaim(key, nil)
+		l.setImports(key, nil)
 	}
 	l.dead = nil
 }

@@ -33,6 +33,7 @@ func TestLoadedIsWhatWasSaved(t *testing.T) {
 				l.List(held)
 			case 1:
 				l.Saw(at)
+				l.setImports(cache.KeyID(fmt.Sprint("brought ", r.IntN(3))), []imported{{fmt.Sprint(r.IntN(2)), r.IntN(2) == 0}, {"other", false}}[:r.IntN(3)])
 			default:
 				b := drawBuild(r, at)
 				for i, fate := range b.Fates {
@@ -58,6 +59,7 @@ func TestLoadedIsWhatWasSaved(t *testing.T) {
 				t.Fatalf("seed %d, step %d: %v", seed, step, err)
 			}
 			met["claims"], met["luck"] = met["claims"] || len(l.claims) > 0, met["luck"] || len(l.luck) > 0
+			met["imports"] = met["imports"] || len(l.imports) > 0
 			met["mixtures"] = met["mixtures"] || len(l.mixed) > 0
 			for _, part := range []struct {
 				name      string
@@ -65,6 +67,7 @@ func TestLoadedIsWhatWasSaved(t *testing.T) {
 			}{
 				{"entries", l.entries, loaded.entries},
 				{"claims", l.claims, loaded.claims},
+				{"imports", l.imports, loaded.imports},
 				{"luck", l.luck, loaded.luck},
 				{"seen", l.seen, loaded.seen},
 				{"mixtures", mixtures(l), mixtures(loaded)},
@@ -76,7 +79,7 @@ func TestLoadedIsWhatWasSaved(t *testing.T) {
 			}
 		}
 	}
-	for _, what := range []string{"anew", "claims", "luck", "mixtures"} {
+	for _, what := range []string{"anew", "claims", "imports", "luck", "mixtures"} {
 		if !met[what] {
 			t.Errorf("the test saw no %s", what)
 		}
