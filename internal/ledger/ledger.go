@@ -308,7 +308,9 @@ func (l *Ledger) list(held []buildkit.Held, learned int, again bool) {
 	l.noteIDs(held, again)
 	l.applyClaims(byRecord, m)
 	l.setMixed(m.mixed)
-	l.last = byRecord
+	if !again {
+		l.last = byRecord
+	}
 	l.foreign = m.foreign(byRecord)
 	l.become(l.mirror.Mark(m.lives))
 	l.listed = true
