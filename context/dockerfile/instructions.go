@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
 )
@@ -26,7 +27,10 @@ func Instructions(text []byte) (map[int]string, error) {
 }
 
 func instructionText(node *parser.Node) string {
-	keyword, rest, _ := strings.Cut(strings.TrimSpace(node.Original), " ")
+	keyword, rest := strings.TrimSpace(node.Original), ""
+	if end := strings.IndexFunc(keyword, unicode.IsSpace); end >= 0 {
+		keyword, rest = keyword[:end], keyword[end:]
+	}
 	text := strings.TrimSpace(strings.ToUpper(keyword) + " " + strings.TrimSpace(rest))
 	// Only RUN shows what its heredoc holds (dockerfile2llb.dispatchRun).
 	if len(node.Heredocs) > 0 && strings.EqualFold(node.Value, "run") {
