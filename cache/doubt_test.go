@@ -43,3 +43,29 @@ func TestPredictAboveDoubt(t *testing.T) {
 		}
 	}
 }
+
+// A result that nobody observed is in doubt only where the solver may find it: not where
+// it is told not to look, nor on the files of a named context that a stage starts from,
+// whose key is another one in each build.
+func TestPredictBesideForeign(t *testing.T) {
+	graph := func(noCache bool, base ...string) cache.Graph {
+		return cache.Graph{Targets: []int{2}, Nodes: []cache.Node{
+			{Digests: base, Doubted: true},
+			{Digests: []string{"install"}, Inputs: []cache.Input{{Node: 0}}, Doubted: true, NoCache: noCache},
+			{Digests: []string{"compile"}, Inputs: []cache.Input{{Node: 1}}, Doubted: true, NoCache: noCache},
+		}}
+	}
+	for name, tt := range map[string]struct {
+		graph cache.Graph
+		want  cache.Prediction
+	}{
+		"an image":          {graph(false, "image"), cache.Prediction{Forecast: cache.Unknown, Reason: cache.NotObserved}},
+		"no cache":          {graph(true, "image"), cache.Prediction{Forecast: cache.WillMiss, Cause: cache.ToldTo}},
+		"files of a folder": {graph(false), cache.Prediction{Forecast: cache.WillMiss, Cause: cache.TakesInput}},
+	} {
+		var m *cache.Mirror
+		if got := m.Predict(tt.graph)[2]; got != tt.want {
+			t.Errorf("on %s, what is listed alike is predicted %+v, want %+v", name, got, tt.want)
+		}
+	}
+}

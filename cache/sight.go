@@ -61,7 +61,7 @@ func (m *Mirror) sight(n Node, found []sighting) sighting {
 	case !n.NoCache:
 		m.probe(n, found, &s)
 	}
-	if n.Doubted || m.doubted[n.Digests[0]] {
+	if (n.Doubted || m.doubted[n.Digests[0]]) && findable(n, found) {
 		if s.anything = true; !s.reason.atSource() {
 			s.reason = NotObserved
 		}
@@ -69,6 +69,17 @@ func (m *Mirror) sight(n Node, found []sighting) sighting {
 	m.complete(n, found, &s)
 	s.settled, s.firm = m.settles(n, found, s.sure, false), m.settles(n, found, s.sure, true)
 	return s
+}
+
+// findable reports whether the solver may find a result of n that nobody observed. It
+// looks for none where the build was told not to, and there is none where n takes in what
+// has no key, as the files of a named context that a stage starts from: their key is
+// another one in each build, and so is that of all that is made of them.
+func findable(n Node, found []sighting) bool {
+	return !n.NoCache && !slices.ContainsFunc(n.Inputs, func(in Input) bool {
+		f := found[in.Node]
+		return !in.ByContent && !f.anything && !f.open && len(f.might)+len(f.shown)+len(f.result) == 0
+	})
 }
 
 // atSource reports whether u is about what comes from outside: nobody could know that,
