@@ -202,7 +202,7 @@ func (x *explainer) breaker(i int) Explanation {
 	switch {
 	case e == nil:
 		return one(Cause{Kind: ByUnknown, Gap: NoEvidence})
-	case e.ignores(x.build.Steps[i].Stage):
+	case e.ignores(x.build.Steps[i]):
 		return one(Cause{Kind: ByNoCache})
 	case e.Bare != "":
 		return one(Cause{Kind: ByUnknown, Gap: e.Bare})
@@ -267,10 +267,24 @@ func weight(causes []Cause) int {
 // hadResult reports whether the builder had the result of a step after a build.
 func hadResult(o Outcome) bool { return o.Reused() || o == Executed || o == Cascaded }
 
-// ignores reports whether the cache was not asked for a stage (BuildKit:
-// frontend/dockerui, Client.IsNoCache).
-func (e *Evidence) ignores(stage string) bool {
+// ignores reports whether the cache was not asked for the stage of a step (BuildKit:
+// frontend/dockerui, Client.IsNoCache). Of one stage alone its steps do not say the name.
+func (e *Evidence) ignores(s Step) bool {
+	stage := s.Stage
+	if l := e.line(s.Line); l != nil {
+		stage = e.nameOf(l.Stage)
+	}
 	return slices.ContainsFunc(e.NoCache, func(s string) bool { return s == AllStages || strings.EqualFold(s, stage) })
+}
+
+// nameOf returns the name that the Dockerfile gives to a stage, "" if it gives none.
+func (e *Evidence) nameOf(stage int) string {
+	for _, l := range e.Dockerfile {
+		if l.Keyword == "FROM" && l.Stage == stage {
+			return l.Name
+		}
+	}
+	return ""
 }
 
 // comparable reports whether anything is known of an earlier build.
