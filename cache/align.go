@@ -9,7 +9,7 @@ import (
 )
 
 // align returns for each step of b the step of another build that stands for it, -1
-// for none: the same instruction, else one in its place. Steps for one platform are
+// for none: the same instruction, perhaps in another place of its stage, else one in its place. Steps for one platform are
 // those for the same one in the other build, where it has them.
 func align(b, other Build) []int {
 	to := slices.Repeat([]int{-1}, len(b.Steps))
@@ -148,7 +148,20 @@ func pair(steps, others []Step, mine, theirs []int) (pairs [][2]int) {
 		}
 		return texts
 	}
-	matches(texts(steps, mine), texts(others, theirs), func(i, j int) { pairs = append(pairs, [2]int{mine[i], theirs[j]}) })
+	a, b := texts(steps, mine), texts(others, theirs)
+	matchedA, matchedB := map[int]bool{}, map[int]bool{}
+	match := func(i, j int) {
+		matchedA[i], matchedB[j] = true, true
+		pairs = append(pairs, [2]int{mine[i], theirs[j]})
+	}
+	matches(a, b, match)
+	for i := range a { // what stands in another place now
+		for j := range b {
+			if !matchedA[i] && !matchedB[j] && a[i] == b[j] {
+				match(i, j)
+			}
+		}
+	}
 	return pairs
 }
 

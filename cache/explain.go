@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -321,24 +322,24 @@ func (e *Evidence) Made(keys []string) bool {
 	})
 }
 
-// new explains a step that no earlier build has.
+// new explains a step that no earlier build has. Its instruction is new since the latest
+// build without it; where all have it, none of them came to it.
 func (x *explainer) new(i int) Explanation {
 	step := x.build.Steps[i]
-	c := Cause{Kind: ByFirst, Step: i, Line: step.Line}
-	if x.build.Evidence.Dockerfile == nil {
-		return Explanation{Causes: []Cause{c}}
+	first := Explanation{Causes: []Cause{{Kind: ByFirst, Step: i, Line: step.Line}}}
+	line := x.build.Evidence.lineOf(step)
+	if line == nil {
+		return first
 	}
 	for n, a := range x.records {
 		e := x.earlier.Evidence(n)
 		if e == nil || e.Dockerfile == nil {
 			continue
 		}
-		line := x.build.Evidence.lineOf(step)
-		known := line != nil && slices.ContainsFunc(e.Dockerfile, func(l Line) bool { return l.Digest == line.Digest })
-		if line != nil && !known {
-			c = Cause{Kind: ByDockerfile, Step: i, Line: step.Line, After: line.Text}
+		if !slices.ContainsFunc(e.Dockerfile, func(l Line) bool { return l.Digest == line.Digest }) {
+			return Explanation{Causes: []Cause{{Kind: ByDockerfile, Step: i, Line: step.Line, After: line.Text}}, Against: a.Ref}
 		}
-		return Explanation{Causes: []Cause{c}, Against: a.Ref}
+		first.Against = cmp.Or(first.Against, a.Ref)
 	}
-	return Explanation{Causes: []Cause{c}}
+	return first
 }

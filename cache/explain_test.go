@@ -130,6 +130,15 @@ func TestExplain(t *testing.T) {
 		want   []cache.Explanation
 	}{
 		{"first", []made{first}, []cache.Explanation{against("", cache.Cause{Kind: cache.ByFirst}), cascade}},
+		{
+			"new since the build before one that failed",
+			[]made{
+				{dockerfile: "FROM node:20\nRUN make\n", image: "i1", outcomes: "e"},
+				{dockerfile: "FROM node:20\nRUN make\nRUN test\n", image: "i1", outcomes: "hf"},
+				{dockerfile: "FROM node:20\nRUN make\nRUN test\n", image: "i1", outcomes: "he"},
+			},
+			[]cache.Explanation{none, against("build0", cache.Cause{Kind: cache.ByDockerfile, Step: 1, Line: 3, After: "RUN test"})},
+		},
 		{"hit", []made{first, {dockerfile: app, image: "i1", files: src("a"), outcomes: "hh"}}, []cache.Explanation{none, none}},
 		{
 			"file", []made{first, {dockerfile: app, image: "i1", files: src("b"), outcomes: "ec"}},
