@@ -270,7 +270,8 @@ func (c *comparison) around(kinds []dockerfile.TraitKind, mine, theirs *Line, st
 	found := false
 	for _, kind := range kinds {
 		keyword := map[dockerfile.TraitKind]string{
-			dockerfile.CommandTrait: "SHELL", dockerfile.WorkDirTrait: "WORKDIR", dockerfile.UserTrait: "USER", dockerfile.DestinationTrait: "WORKDIR",
+			dockerfile.CommandTrait: "SHELL", dockerfile.WorkDirTrait: "WORKDIR", dockerfile.UserTrait: "USER", dockerfile.OwnerTrait: "USER",
+			dockerfile.DestinationTrait: "WORKDIR",
 		}[kind]
 		after, before := above.last(keyword), aboveThen.last(keyword)
 		switch {
