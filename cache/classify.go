@@ -21,6 +21,9 @@ type Vertex struct {
 	// something that needs the vertex started (BuildKit: solver/progress.go).
 	Inferred bool
 	Failed   bool
+	// Keyless says of one that failed that the builder did not come to its key: nothing
+	// that it takes in had to be there.
+	Keyless bool
 	// Canceled says that it was under way when the build ended.
 	Canceled bool
 	// Fetched says that layers were pulled for it and nothing was run.
@@ -90,7 +93,7 @@ func (g *graph) findNeeded() {
 		}
 	}
 	for i, v := range g.vertices {
-		if v.Completed && !v.Inferred && !v.Canceled || v.Failed {
+		if (v.Completed && !v.Inferred && !v.Canceled || v.Failed) && !v.Keyless {
 			need(i)
 		}
 	}

@@ -29,6 +29,7 @@ func with(v cache.Vertex, change func(*cache.Vertex)) cache.Vertex {
 
 func TestClassify(t *testing.T) {
 	failed := func(v *cache.Vertex) { v.Failed = true }
+	keyless := func(v *cache.Vertex) { v.Keyless = true }
 	canceled := func(v *cache.Vertex) { v.Canceled = true }
 	inferred := func(v *cache.Vertex) { v.Inferred = true }
 	joined := func(v *cache.Vertex) { v.Joined = true }
@@ -50,6 +51,8 @@ func TestClassify(t *testing.T) {
 			[]cache.Vertex{cached(0), ran(1), ran(2, 0, 1)}, "hit executed cascaded"},
 		{"two breakers in two stages", cache.Completed,
 			[]cache.Vertex{ran(0), ran(1), ran(2, 0)}, "executed executed cascaded"},
+		{"ran, and the next failed", cache.Broken, []cache.Vertex{with(cached(0), inferred), with(ran(1, 0), failed)}, "hit failed"},
+		{"never came to, as the next has no key", cache.Broken, []cache.Vertex{with(cached(0), inferred), with(with(ran(1, 0), failed), keyless)}, "skipped failed"},
 		{"copy and merge of one step: own copy is no cause", cache.Completed,
 			[]cache.Vertex{cached(0), ran(1), ran(1, 0, 1)}, "hit executed"},
 		{"copy hits, merge runs on what ran", cache.Completed,

@@ -298,6 +298,7 @@ func (o *observation) facts(digest string, index map[string]int, foreign map[str
 		Inferred:  v.inferred(),
 		Canceled:  v.canceled(),
 		Failed:    v.Error != "" && !v.canceled(),
+		Keyless:   keyless(v.Error),
 		Fetched:   o.imports && v.pulled && !v.logged && !v.Cached,
 		Joined:    (v.Started == nil || v.inferred()) && foreign[v.Name],
 	}
@@ -319,6 +320,12 @@ func (o *observation) facts(digest string, index map[string]int, foreign map[str
 		f.Source = true
 	}
 	return f
+}
+
+// keyless reports whether a vertex failed as its key was worked out: COPY names files that
+// are not there (BuildKit: solver/llbsolver/ops/opsutils, NewContentHashFunc).
+func keyless(text string) bool {
+	return strings.HasPrefix(text, "failed to calculate checksum of ref ")
 }
 
 // downloads reports whether a vertex of a step only brings what the step takes in: that
