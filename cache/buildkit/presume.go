@@ -23,9 +23,9 @@ func (o Observed) Presume(plan *dockerfile.Plan) (Part, bool) {
 	named := map[string][]string{} // names of vertices as Op.Called has them → digests
 	left := map[string]bool{}      // vertices that no operation was found for
 	for digest, v := range w.seen.vertices {
+		called := dockerfile.RecordOf(v.Name)
+		named[called] = append(named[called], digest)
 		if l, ok := parseLabel(v.Name); ok {
-			called := dockerfile.RecordOf(v.Name)
-			named[called] = append(named[called], digest)
 			left[digest] = l.step()
 		}
 	}
@@ -42,11 +42,19 @@ func (o Observed) Presume(plan *dockerfile.Plan) (Part, bool) {
 		if op.Source != nil && op.Source.Kind == dockerfile.ImageSource && named[op.Called] == nil {
 			return Part{}, false // started from another image
 		}
+		if op.Source != nil {
+			// What ADD gets from an address goes by the name of its step.
+			for _, digest := range named[op.Called] {
+				if len(w.seen.vertices[digest].Inputs) == 0 {
+					delete(left, digest)
+				}
+			}
+		}
 		if len(op.Steps) == 0 {
 			continue
 		}
 		part.Lines[i] = plan.Steps[op.Steps[0]].Lines.From
-		v, steps := w.find(named[op.Called], plan, op.Steps)
+		v, steps := w.find(named[op.Called], plan, op)
 		if v == nil {
 			return Part{}, false
 		}
@@ -64,14 +72,15 @@ func (o Observed) Presume(plan *dockerfile.Plan) (Part, bool) {
 	return part, true
 }
 
-// find returns that of the vertices which stands for one of the steps of a plan, and
-// the steps of the build that it is; nil if none does.
-func (o *observation) find(digests []string, plan *dockerfile.Plan, steps []int) (*seenVertex, []int) {
-	for _, at := range steps {
+// find returns that of the vertices which stands for an operation of a plan that is part of
+// a step, and the steps of the build that it is; nil if none does.
+func (o *observation) find(digests []string, plan *dockerfile.Plan, op dockerfile.Op) (*seenVertex, []int) {
+	for _, at := range op.Steps {
 		want, _ := parseLabel(plan.Steps[at].Name)
 		for _, digest := range digests {
-			if l, ok := o.labels[digest]; ok && l.prefix == want.prefix {
-				return o.seen.vertices[digest], []int{o.byStep[l.prefix]}
+			v := o.seen.vertices[digest]
+			if l, ok := o.labels[digest]; ok && l.prefix == want.prefix && (len(v.Inputs) == 0) == (len(op.Inputs) == 0) {
+				return v, []int{o.byStep[l.prefix]}
 			}
 		}
 	}
