@@ -177,6 +177,15 @@ func (c *comparison) source(x, y *Operation, step int) {
 			return // another image, and not another one of that name
 		}
 		c.add(Cause{Kind: ByBase, Step: step, Line: x.Line, Name: textOf(after), Before: y.Image, After: x.Image})
+	case x.Gave != "" && y.Gave != "":
+		switch {
+		case after != nil && c.variables(after.Uses, after, before, step): // from another address
+		case x.Gave != y.Gave:
+			c.add(Cause{Kind: ByDownload, Step: step, Line: x.Line})
+		case x.Source == string(dockerfile.HTTPSource) && x.Digest == "":
+			// The server may have told another time of it, which counts as well.
+			c.later = append(c.later, func() { c.add(Cause{Kind: ByUnknown, Step: step, Line: x.Line, Gap: Remote}) })
+		}
 	case x.Digest == "" || y.Digest == "":
 		c.add(Cause{Kind: ByUnknown, Step: step, Line: x.Line, Gap: Remote})
 	case x.Digest != y.Digest:

@@ -69,6 +69,8 @@ type Definition struct {
 	Image    string `json:"image,omitempty"`
 	Platform string `json:"platform,omitempty"`
 	NoKey    bool   `json:"noKey,omitempty"` // BuildKit finds it in no later build
+	// Gave is the digest of what a download gave, "" if that is not known.
+	Gave string `json:"gave,omitempty"`
 }
 
 // A Trait is a dockerfile.Trait. Name is that of a variable, "" if it is not one
@@ -161,6 +163,9 @@ func (e Evidence) Gather(g Gathering, digest func(string) string) Evidence {
 		o.NoKey = g.Keys[i].Reason == PerBuild && op.Source == nil
 		if op.Source != nil {
 			o.Source, o.Platform, o.Image = string(op.Source.Kind), op.Source.Platform, imageDigest(op.Source)
+			if op.Source.Gave != "" {
+				o.Gave = digest(op.Source.Gave)
+			}
 		}
 		for _, t := range g.Traits[i] {
 			trait := Trait{Kind: t.Kind, ID: digest(t.Name), Digest: digest(t.Sum)}

@@ -26,6 +26,7 @@ type predicate struct {
 		InternalParameters struct {
 			BuildConfig *buildConfig `json:"buildConfig"`
 		} `json:"internalParameters"`
+		Dependencies []dependency `json:"resolvedDependencies"`
 	} `json:"buildDefinition"`
 	RunDetails struct {
 		Metadata struct {
@@ -34,9 +35,16 @@ type predicate struct {
 	} `json:"runDetails"`
 	// SLSA v0.2, as older builders have it.
 	BuildConfig *buildConfig `json:"buildConfig"`
+	Materials   []dependency `json:"materials"`
 	Metadata    struct {
 		BuildKit metadata `json:"https://mobyproject.org/buildkit@v1#metadata"`
 	} `json:"metadata"`
+}
+
+// A dependency is what a build got from an address, which may hold credentials.
+type dependency struct {
+	URI    string            `json:"uri"`
+	Digest map[string]string `json:"digest"` // by algorithm
 }
 
 type buildConfig struct {
@@ -74,6 +82,7 @@ type sourceInfo struct {
 type provenance struct {
 	config buildConfig
 	source metadata
+	gave   map[string]string // digests of what addresses gave
 	// recording is what the operations were; nil if they cannot be read.
 	recording *dockerfile.Recording
 }
@@ -114,10 +123,10 @@ func (b *Builder) provenances(ctx context.Context, rec *controlapi.BuildHistoryR
 			if p.config.DigestMapping == nil {
 				continue
 			}
-			if p.recording, err = dockerfile.ReadRecording(ctx, p.config.Definition, b.platform()); err != nil {
+			if p.recording, err = dockerfile.ReadRecording(ctx, p.config.Definition, b.platform(), p.gave); err != nil {
 				p.recording = nil // of a version that this one does not understand
 			}
-			p.config.Definition = nil
+			p.config.Definition, p.gave = nil, nil
 			all = append(all, p)
 		}
 	}
@@ -166,10 +175,21 @@ func parseProvenance(blob []byte) (provenance, error) {
 		return provenance{}, fmt.Errorf("parse provenance: %w", err)
 	}
 	if c := p.BuildDefinition.InternalParameters.BuildConfig; c != nil {
-		return provenance{config: *c, source: p.RunDetails.Metadata.BuildKit}, nil
+		return provenance{config: *c, source: p.RunDetails.Metadata.BuildKit, gave: gave(p.BuildDefinition.Dependencies)}, nil
 	}
 	if p.BuildConfig != nil {
-		return provenance{config: *p.BuildConfig, source: p.Metadata.BuildKit}, nil
+		return provenance{config: *p.BuildConfig, source: p.Metadata.BuildKit, gave: gave(p.Materials)}, nil
 	}
 	return provenance{}, nil
+}
+
+// gave returns the digests of dependencies by address.
+func gave(list []dependency) map[string]string {
+	digests := map[string]string{}
+	for _, d := range list {
+		for _, algorithm := range slices.Sorted(maps.Keys(d.Digest)) {
+			digests[d.URI] = algorithm + ":" + d.Digest[algorithm]
+		}
+	}
+	return digests
 }

@@ -38,6 +38,7 @@ type assembler struct {
 	ops          map[output]int    // indexes into plan.Ops
 	locals       map[int]Request   // by the index of the operation
 	texts        map[int]*pb.FileActionMkFile
+	gave         map[string]string // what downloads gave, by address: see ReadRecording
 }
 
 func newAssembler(plan *Plan, instructions map[int]string, gw *gateway) *assembler {

@@ -99,6 +99,9 @@ type Source struct {
 	// Request is the index into Plan.Requests of what is asked for of a local
 	// context; -1 for other kinds.
 	Request int
+	// Gave is, of a download in a [Recording], the digest of what it gave, or the commit;
+	// "" if that is not known. An address can give the same under another key.
+	Gave string
 	// Layers stands in for Op.Digest as a second key of an image on builders
 	// older than BuildKit v0.34: there an image whose layers did not change is
 	// the same (BuildKit v0.33: source/containerimage, cacheKeyFromConfig).

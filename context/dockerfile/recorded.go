@@ -26,9 +26,10 @@ type Recording struct {
 
 // ReadRecording reads the definition in a provenance (BuildKit:
 // solver/llbsolver/provenance, toBuildSteps). native is what the builder builds
-// for by itself, "linux/amd64"; "" for this machine's platform. What it returns
-// holds plain hashes over the values of args, as [Plan] does.
-func ReadRecording(ctx context.Context, definition []byte, native string) (*Recording, error) {
+// for by itself, "linux/amd64"; "" for this machine's platform. gave are the digests of
+// what addresses gave to the build. What it returns holds plain hashes over the values of
+// args, as [Plan] does.
+func ReadRecording(ctx context.Context, definition []byte, native string, gave map[string]string) (*Recording, error) {
 	var steps []struct {
 		ID     string   `json:"id"`
 		Op     *pb.Op   `json:"op"`
@@ -37,7 +38,7 @@ func ReadRecording(ctx context.Context, definition []byte, native string) (*Reco
 	if err := json.Unmarshal(definition, &steps); err != nil {
 		return nil, fmt.Errorf("read a recorded build: %w", err)
 	}
-	asm := &assembler{plan: &Plan{}, images: map[imageID]Image{}, ops: map[output]int{}, locals: map[int]Request{}, native: platforms.Normalize(defaultPlatform())}
+	asm := &assembler{plan: &Plan{}, images: map[imageID]Image{}, ops: map[output]int{}, locals: map[int]Request{}, gave: gave, native: platforms.Normalize(defaultPlatform())}
 	if native != "" {
 		platform, err := platforms.Parse(native)
 		if err != nil {

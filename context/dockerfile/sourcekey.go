@@ -47,9 +47,9 @@ func (a *assembler) source(v *vertex) (*Source, string) {
 	case BuildSource:
 		s.Name = name
 	case HTTPSource:
-		key = httpKey(src)
+		key, s.Gave = httpKey(src), a.gave[src.Identifier]
 	case GitSource:
-		key = gitKey(src)
+		key, s.Gave = gitKey(src), a.gave[gitAddress(src)]
 	}
 	return s, sourceDigest(key)
 }
@@ -121,6 +121,17 @@ func httpFilename(src *pb.SourceOp) string {
 		return "download"
 	}
 	return name
+}
+
+// gitAddress returns the address by which provenance names a repository (BuildKit:
+// source/git, GitIdentifier.Capture).
+func gitAddress(src *pb.SourceOp) string {
+	address := src.Attrs[pb.AttrFullRemoteURL]
+	u, err := gitutil.ParseURL("https://" + strings.TrimPrefix(src.Identifier, "git://"))
+	if err == nil && u.Opts != nil && u.Opts.Ref != "" {
+		address += "#" + u.Opts.Ref
+	}
+	return address
 }
 
 // commit matches what git names a commit by in full.
