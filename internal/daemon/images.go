@@ -261,6 +261,31 @@ func (i *images) answered(key image, got dockerfile.Image, ok bool) (by []*repos
 	return by, before.Digest != got.Digest || !bytes.Equal(before.Config, got.Config)
 }
 
+// doubt has those images looked up again that a build found under another digest than the
+// one that is known, and forgets that: their tags have moved. found are the references of
+// the images that it had, with digests.
+func (i *images) doubt(found []string, by []*repository) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	pinned := map[string]bool{} // digest and all by a Dockerfile
+	for key := range i.known {
+		pinned[key.ref] = true
+	}
+	for _, ref := range found {
+		name, digest, ok := strings.Cut(ref, "@")
+		if !ok || pinned[ref] {
+			continue
+		}
+		for key, known := range i.known {
+			if key.ref == name && known.Digest != "" && known.Digest != digest {
+				delete(i.known, key)
+				i.wanted[key] = slices.Clone(by)
+				i.poke()
+			}
+		}
+	}
+}
+
 // asNamed returns ref without the digest that a look-up gave it.
 func (i *images) asNamed(ref string) string {
 	name, digest, ok := strings.Cut(ref, "@")
@@ -361,4 +386,15 @@ func spelt(ref string, text []byte, variables map[string]string) bool {
 		}
 	}
 	return false
+}
+
+// imagesIn returns the references of the images in a plan, each with its digest.
+func imagesIn(plan *dockerfile.Plan) []string {
+	var list []string
+	for _, op := range plan.Ops {
+		if op.Source != nil && op.Source.Kind == dockerfile.ImageSource {
+			list = append(list, op.Source.Name)
+		}
+	}
+	return list
 }

@@ -21,6 +21,14 @@ func (d *Daemon) Predict(ctx context.Context, req api.PredictRequest) (api.Predi
 	node := d.builder.current()
 	soon, cancel := context.WithTimeout(ctx, settleTime)
 	defer cancel()
+	var known account
+	caught := false
+	if node != nil {
+		known = d.account(node)
+		caught = known.caught.wait(soon)
+		known.missed.settle(soon, settleTime)
+		known.builds.settle(soon, settleTime) // they may have shown that a tag has moved
+	}
 	if repo, err := d.around(ctx, req.Dir); err == nil && node != nil {
 		d.images.settle(soon, repo, settleTime)
 	}
@@ -35,10 +43,6 @@ func (d *Daemon) Predict(ctx context.Context, req api.PredictRequest) (api.Predi
 	if node == nil {
 		return api.Predict{}, d.builder.missing()
 	}
-	known := d.account(node)
-	caught := known.caught.wait(soon)
-	known.missed.settle(soon, settleTime)
-	known.builds.settle(soon, settleTime)
 	// Nothing tells of a builder's garbage collection, nor of a prune.
 	d.list(ctx, node)
 	d.lookForUnseen(ctx, repo, picture)

@@ -36,6 +36,11 @@ func (d *Daemon) record(ctx context.Context, node *buildkit.Builder, ev buildkit
 		}
 		d.enter(ctx, node, seen, presumed.parts, held, files)
 	}
+	if during != nil && node == d.builder.current() {
+		for _, part := range seen.Parts {
+			d.images.doubt(imagesIn(part.Plan), d.all())
+		}
+	}
 	if repo == nil {
 		return
 	}
