@@ -208,12 +208,24 @@ func (l *Ledger) Learn(b Build) {
 	for i, n := range g.Nodes {
 		l.count(g, n, b.Fates, b.Fates[i])
 	}
-	if b.Whole && !b.Imports && !b.Late {
+	if b.Whole && !b.Imports && !b.Late && !perBuild(g) {
 		l.remember(g, records, b)
 	}
 	l.listed = false
 	l.learned++
 	l.forget()
+}
+
+// perBuild reports whether part of a graph works right on local files, as a stage does that
+// starts from a named context: BuildKit gives these another key in each build, so that the
+// part runs in each.
+func perBuild(g cache.Graph) bool {
+	return slices.ContainsFunc(g.Nodes, func(n cache.Node) bool {
+		return slices.ContainsFunc(n.Inputs, func(in cache.Input) bool {
+			source := g.Nodes[in.Node]
+			return !in.ByContent && len(source.Inputs)+len(source.Digests) == 0
+		})
+	})
 }
 
 // count notes whether a step came out equal although a stage that it takes files
@@ -333,7 +345,7 @@ func (l *Ledger) Predict(g cache.Graph, records []string, elsewhere ...*cache.Re
 	plain := g
 	g, records = l.sealedGraph(g), l.sealedAll(records)
 	l.mu.Lock()
-	if l.listed && l.isRepeat(g) {
+	if l.listed && !perBuild(g) && l.isRepeat(g) {
 		l.mu.Unlock()
 		return slices.Repeat([]cache.Prediction{{Forecast: cache.WillHit}}, len(g.Nodes))
 	}
