@@ -58,8 +58,8 @@ func isDockerfile(base string) bool {
 		if base == kind {
 			return true
 		}
-		if suffix, ok := strings.CutPrefix(base, kind+"."); ok {
-			return suffix != "" && !otherSuffix(strings.ToLower(path.Ext(base)))
+		if suffix, ok := strings.CutPrefix(base, kind); ok && len(suffix) > 1 && strings.ContainsRune(separators, rune(suffix[0])) {
+			return !otherSuffix(strings.ToLower(path.Ext(base)))
 		}
 		for _, ending := range []string{"." + kind, "." + strings.ToLower(kind)} {
 			if len(base) > len(ending) && strings.HasSuffix(base, ending) {
@@ -69,6 +69,10 @@ func isDockerfile(base string) bool {
 	}
 	return false
 }
+
+// separators stand between Dockerfile and what tells one from others: Dockerfile.web,
+// Dockerfile-web, Dockerfile_web.
+const separators = ".-_"
 
 func dockerfileKinds() []string { return []string{"Dockerfile", "Containerfile"} }
 

@@ -69,13 +69,16 @@ func cleanName(name string) string {
 	return clean
 }
 
-// dockerfileName is the name that a Dockerfile without a definition gets: api
-// for api.Dockerfile and Dockerfile.api, else that of its directory: of api for
-// api/docker, as every component of a repository may have a folder docker.
+// dockerfileName is the name that a Dockerfile without a definition gets: api for
+// api.Dockerfile, Dockerfile.api and Dockerfile-api, else that of its directory: of api
+// for api/docker, as every component of a repository may have a folder docker.
 func dockerfileName(rel, repository string) string {
 	base := path.Base(rel)
 	for _, word := range dockerfileKinds() {
-		base = strings.TrimSuffix(strings.TrimPrefix(base, word+"."), "."+word)
+		if suffix, ok := strings.CutPrefix(base, word); ok && suffix != "" {
+			base = strings.TrimLeft(suffix, separators)
+		}
+		base = strings.TrimSuffix(base, "."+word)
 		base = strings.TrimSuffix(base, "."+strings.ToLower(word))
 		if base == word || base == lowerDockerfile {
 			base = ""
