@@ -35,7 +35,7 @@ func rootImages() []string {
 	return []string{
 		"node", "python", "golang", "rust", "ruby", "php", "composer", "maven", "gradle", "eclipse-temurin", "amazoncorretto", "openjdk",
 		"alpine", "debian", "ubuntu", "fedora", "rockylinux", "almalinux", "amazonlinux", "buildpack-deps", "oven/bun", "ghcr.io/astral-sh/uv",
-		"mcr.microsoft.com/dotnet/sdk",
+		"mcr.microsoft.com/dotnet/sdk", "rustlang/rust", "lukemathwalker/cargo-chef",
 	}
 }
 

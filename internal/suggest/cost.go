@@ -23,11 +23,11 @@ var priors = []struct {
 	{"npm install -g ", 4}, {"npm install --global ", 4}, {"npm i -g ", 4}, {"npm i --global ", 4}, {"yarn global add", 4}, {"pnpm add -g ", 4},
 	{"pnpm install", 12}, {"pnpm i ", 12}, {"npm ci", 15}, {"npm install", 15}, {"npm i ", 15}, {"yarn install", 15}, {"yarn --frozen-lockfile", 15},
 	{"yarn workspaces focus", 10}, {"bun install", 4}, {"npm run build", 12}, {"yarn build", 12}, {"yarn run build", 12},
-	{"pnpm build", 12}, {"pnpm run build", 12}, {"bun run build", 6}, {"npm test", 10},
-	{"uv pip install", 5}, {"uv sync", 5}, {"pip install", 20}, {"pip3 install", 20}, {"poetry install", 20}, {"poetry sync", 20},
+	{"pnpm build", 12}, {"pnpm run build", 12}, {"bun run build", 6}, {"turbo run build", 12}, {"turbo build", 12}, {"npm test", 10},
+	{"uv pip install", 5}, {"uv sync", 5}, {"pip install", 20}, {"pip3 install", 20}, {"pip wheel", 20}, {"pip3 wheel", 20}, {"poetry install", 20}, {"poetry sync", 20},
 	{"pipenv install", 25}, {"pipenv sync", 20}, {"pdm install", 15}, {"pdm sync", 15}, {"composer install", 10}, {"bundle install", 40},
 	{"go mod download", 12}, {"go build", 20}, {"go install", 20}, {"go test", 20},
-	{"cargo build", 90}, {"cargo install", 90}, {"cargo chef cook", 90}, {"cargo test", 90}, {"cargo fetch", 10},
+	{"cargo build", 90}, {"cargo install", 90}, {"cargo chef cook", 90}, {"cargo test", 90}, {"cargo fetch", 10}, {"rustup toolchain install", 15},
 	{"mvn ", 40}, {"mvnw ", 40}, {"gradle ", 40}, {"gradlew ", 40}, {"dotnet restore", 15}, {"dotnet build", 12}, {"dotnet publish", 15},
 	{"mix deps.get", 8}, {"mix deps.compile", 40}, {"mix compile", 15}, {"cmake --build", 40}, {"&& make ", 40}, {"&& ninja ", 40},
 	{"apt-get", 15}, {"apk ", 4}, {"dnf ", 20}, {"yum ", 20}, {"docker-php-ext-install", 30},
@@ -51,6 +51,7 @@ var bareYarn = regexp.MustCompile(`&& yarn (--[a-uw-z]|&&|$)`)
 func prior(script string) float64 {
 	total, line := 0.0, "&& "+busy(strings.Join(strings.Fields(separated.Replace(bare(script))), " "))+" "
 	line = bareYarn.ReplaceAllString(line, "&& yarn install $1")
+	line = strings.ReplaceAll(line, "&& apt ", "&& apt-get ")
 	for _, p := range priors {
 		if rest := struck(line, p.words); rest != line {
 			total += p.seconds

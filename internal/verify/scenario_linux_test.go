@@ -123,6 +123,7 @@ var unbuilt = map[string]string{
 	"cache-mount/pip":                   "the stand-in for pip takes --target only in front of what it is for",
 	"cache-mount/poetry":                "there is no stand-in for poetry",
 	"cache-mount/taken-by-variable":     "there is no stand-in for poetry",
+	"cache-mount/variables-beside":      "the stand-in for pip builds no wheels",
 	"late-arg/builds-differ":            "it copies programs that it does not hold",
 	"manifests-first/npm-copied-over":   "it copies from an image that is not there",
 	"manifests-first/pip-upgrade-first": "the python image has no npm and no make",
