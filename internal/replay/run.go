@@ -15,6 +15,9 @@ type Step struct {
 	// Apart are those of Parents that its own execution does not look at, nor wait
 	// for: COPY --link copies by itself and is laid on what is below afterwards.
 	Apart []int
+	// Waits are those of Parents that it only waits for: what it takes of them is told
+	// by others of Parents, or by States.
+	Waits []int
 }
 
 // A Result is what a replay gives.
@@ -65,6 +68,9 @@ func tuples(steps []Step) (own, all [][]uint32) {
 	own, all = make([][]uint32, len(steps)), make([][]uint32, len(steps))
 	for i, s := range steps {
 		for _, p := range s.Parents {
+			if slices.Contains(s.Waits, p) {
+				continue
+			}
 			all[i] = Join(all[i], all[p])
 			if !slices.Contains(s.Apart, p) {
 				own[i] = Join(own[i], all[p])

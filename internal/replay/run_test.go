@@ -102,3 +102,19 @@ func TestRunOfNothing(t *testing.T) {
 		t.Errorf("no steps: %+v", got)
 	}
 }
+
+// TestRunWaitsForWhatItDoesNotLookAt: a step that takes of another stage what that got
+// first runs again for no later step of it, and yet waits for all of it.
+func TestRunWaitsForWhatItDoesNotLookAt(t *testing.T) {
+	always := []uint32{0, 1, 2, 3}
+	got := replay.Run(4, []replay.Step{
+		{Seconds: 1}, // brings what is taken
+		{States: always, Seconds: 10, Parents: []int{0}},    // comes later in that stage
+		{Seconds: 2, Parents: []int{1, 0}, Waits: []int{1}}, // takes it
+		{States: always, Seconds: 100, Parents: []int{2, 1}, Waits: []int{1}},
+	})
+	want := replay.Result{Runs: []int{1, 4, 1, 4}, Seconds: (1 + 40 + 2 + 400) / 4., Wall: (1 + 40 + 2 + 400) / 4., HitRate: 1 - 10/16.}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}

@@ -465,20 +465,3 @@ func (p *mountPlan) fetching() []dockerfile.Instruction {
 	}
 	return p.runs
 }
-
-// repeated counts the commits that change files which a step of a stage, or of one
-// that starts from it, stands below.
-func (in Input) repeated(st dockerfile.Stage, run dockerfile.Instruction) int {
-	b, lines := in.Builds[0], []int{run.Lines.From}
-	for _, other := range in.File.Stages {
-		for _, ins := range other.Instructions {
-			if ins.Lines.From < run.Lines.From && ins.Copy != nil && ins.Copy.From == "" && (other.Index == st.Index || extends(in.File, st.Index, other.Index)) {
-				lines = append(lines, ins.Lines.From)
-			}
-		}
-	}
-	return in.Commits.Touching(func(name string) bool {
-		rel, ok := b.inside(name)
-		return ok && slices.ContainsFunc(lines, func(line int) bool { return b.Context.Takes(line, rel) })
-	})
-}

@@ -126,6 +126,7 @@ func (in Input) steps(b Build, plan *dockerfile.Plan, text []byte, takers func(s
 			steps[i].Apart = []int{s.Base}
 		}
 	}
+	in.told(b, plan, text, takers, steps)
 	return steps
 }
 

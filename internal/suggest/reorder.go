@@ -113,8 +113,9 @@ func (o *ordering) problem(plan *dockerfile.Plan, steps []replay.Step) replay.Pr
 			it.Seconds = max(it.Seconds, steps[k].Seconds)
 			it.Alone = standsAlone(s)
 			it.States = replay.Join(it.States, steps[k].States)
-			for _, parent := range s.Parents {
+			for _, parent := range steps[k].Parents {
 				switch {
+				case slices.Contains(steps[k].Waits, parent):
 				case parent != s.Base:
 					it.States = replay.Join(it.States, results[parent])
 				case plan.Steps[parent].Lines.From < o.view.stage.Lines.From:

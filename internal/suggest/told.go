@@ -1,0 +1,240 @@
+package suggest
+
+import (
+	"bytes"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/stokerd/stoker/context/dockerfile"
+	"github.com/stokerd/stoker/internal/replay"
+)
+
+// told has each step that takes something of another stage hang on what tells of that
+// alone: BuildKit compares its content (solver: CacheMap.Deps, ComputeDigestFunc), so that
+// what comes later in that stage, or merely stands beside it, has no step repeated.
+func (in Input) told(b Build, plan *dockerfile.Plan, text []byte, takers func(string) []int, steps []replay.Step) {
+	n := slices.IndexFunc(in.Builds, func(o Build) bool { return o.Name == b.Name })
+	if n < 0 || !slices.ContainsFunc(plan.Steps, func(s dockerfile.Step) bool { return len(s.From) > 0 }) {
+		return
+	}
+	if !bytes.Equal(text, in.File.Text) {
+		f, err := dockerfile.Parse(in.File.Name, text)
+		if err != nil {
+			return
+		}
+		in.File = f
+	}
+	t := teller{in: in, n: n, plan: plan, orders: map[int]*ordering{}}
+	for i, s := range plan.Steps {
+		whole := map[int]bool{} // parents of which nothing less than all tells
+		for _, take := range s.From {
+			k, names := t.source(take)
+			if names == nil && k == take.Step || take.Step == s.Base {
+				whole[take.Step] = true
+				continue
+			}
+			steps[i].Waits = append(steps[i].Waits, take.Step)
+			switch {
+			case names != nil:
+				feeds := t.above(k)
+				state := replay.States(in.Commits, 1, func(p string) []int {
+					if names[path.Base(p)] && slices.ContainsFunc(takers(p), func(s int) bool { return feeds[s] }) {
+						return []int{0}
+					}
+					return nil
+				})[0]
+				steps[i].States = replay.Join(steps[i].States, state)
+			case k >= 0:
+				steps[i].Parents = append(slices.Clone(steps[i].Parents), k)
+			}
+		}
+		steps[i].Waits = slices.DeleteFunc(steps[i].Waits, func(p int) bool { return whole[p] })
+	}
+}
+
+// A teller finds the steps that tell of what other stages take.
+type teller struct {
+	in     Input
+	n      int // the build
+	plan   *dockerfile.Plan
+	orders map[int]*ordering // by stage
+}
+
+// source returns the last step that may have written what is taken, -1 where that is as
+// the base image has it; and, where that step is known to make it of some files alone, the
+// names of these.
+func (t *teller) source(take dockerfile.StageTake) (int, map[string]bool) {
+	k := take.Step
+	for ; k >= 0; k = t.plan.Steps[k].Base {
+		o, i := t.find(k)
+		if o == nil {
+			return k, nil
+		}
+		if names := o.view.recipe(i, take.Path); names != nil {
+			return k, names
+		}
+		if t.mayWrite(o, i, literal(take.Path)) {
+			return k, nil
+		}
+	}
+	return k, nil
+}
+
+// find returns the stage and the instruction of a step.
+func (t *teller) find(k int) (*ordering, int) {
+	s := t.plan.Steps[k]
+	for _, st := range t.in.File.Stages {
+		i := slices.IndexFunc(st.Instructions, func(ins dockerfile.Instruction) bool { return ins.Lines.From == s.Lines.From })
+		if i < 0 || s.OnBuild {
+			continue
+		}
+		o, ok := t.orders[st.Index]
+		if !ok {
+			p := proving(t.in, st)
+			o = &p
+			t.orders[st.Index] = o
+		}
+		return o, i
+	}
+	return nil, 0
+}
+
+// mayWrite reports an instruction that may write to a path, or lead somewhere else what
+// is written there.
+func (t *teller) mayWrite(o *ordering, i int, name string) bool {
+	switch ins := o.view.stage.Instructions[i]; {
+	case ins.Copy != nil:
+		return o.view.lands(t.in.Builds[t.n], i, rooted(name))
+	case ins.Run != nil:
+		return len(o.view.madeLinks(i)) > 0 || o.mayChange(t.n, i, name)
+	}
+	return false
+}
+
+// above returns a step and those whose results it has.
+func (t *teller) above(k int) map[int]bool {
+	all := map[int]bool{}
+	var add func(int)
+	add = func(k int) {
+		all[k] = true
+		for _, p := range t.plan.Steps[k].Parents {
+			if !all[p] {
+				add(p)
+			}
+		}
+	}
+	add(k)
+	return all
+}
+
+// recipe returns the names of the files that an image path is made of by RUN i, nil if it
+// is not known to make it of them alone: what a tool hands to the stage that installs, so
+// that this is repeated for no source.
+func (v *stageView) recipe(i int, image string) map[string]bool {
+	ins := v.stage.Instructions[i]
+	if ins.Run == nil {
+		return nil
+	}
+	commands, ok := everyCommand(ins.Run, v.shell[i])
+	if !ok {
+		return nil
+	}
+	for _, c := range commands {
+		words := c.words
+		for len(words) > 1 && slices.Contains([]string{"npx", "pnpx", "bunx", "dlx", "exec", "pnpm", "yarn"}, words[0]) {
+			words = words[1:]
+		}
+		switch {
+		case c.starts("cargo", "chef", "prepare") && path.Base(image) == path.Base(option(words, "--recipe-path", "recipe.json")):
+			// Beside these it knows which targets there are, and not what is in them.
+			return names("Cargo.toml", "Cargo.lock", "rust-toolchain", "rust-toolchain.toml", "config.toml", "config")
+		case len(words) > 1 && strings.HasPrefix(words[0], "turbo") && words[1] == "prune" && slices.Contains(words, "--docker"):
+			rel, ok := below(resolve(v.dirs[i], option(words, "--out-dir", "out"), 0), image)
+			if ok && rel != "." && rel != "full" && !strings.HasPrefix(rel, "full/") {
+				return names("package.json", "package-lock.json", "yarn.lock", "pnpm-lock.yaml", "bun.lock", "bun.lockb", "pnpm-workspace.yaml",
+					".npmrc", ".yarnrc.yml", ".gitignore", "turbo.json")
+			}
+		}
+	}
+	return nil
+}
+
+// ofRecipe returns the lines of the COPYs of whose files a recipe is made that a COPY takes
+// from another stage, with the names of the files that count.
+func (in Input) ofRecipe(ins dockerfile.Instruction) map[int]map[string]bool {
+	from := in.File.StageOf(ins.Copy.From)
+	if from < 0 {
+		return nil
+	}
+	v, lines := newStageView(in.File, in.File.Stages[from]), map[int]map[string]bool{}
+	for i := range v.stage.Instructions {
+		for _, src := range ins.Copy.Sources {
+			names := v.recipe(i, path.Clean("/"+src))
+			if names == nil {
+				continue
+			}
+			for _, above := range instructionsOf(in.File, from) {
+				if above.Copy != nil && above.Copy.From == "" && above.Lines.From < v.stage.Instructions[i].Lines.From {
+					lines[above.Lines.From] = names
+				}
+			}
+		}
+	}
+	return lines
+}
+
+// repeated counts the commits that change files which a step of a stage, or of one
+// that starts from it, stands below.
+func (in Input) repeated(st dockerfile.Stage, run dockerfile.Instruction) int {
+	b, lines := in.Builds[0], map[int]map[string]bool{run.Lines.From: nil} // with the names that count, nil for all
+	for _, other := range in.File.Stages {
+		for _, ins := range other.Instructions {
+			if ins.Lines.From >= run.Lines.From || ins.Copy == nil || other.Index != st.Index && !extends(in.File, st.Index, other.Index) {
+				continue
+			}
+			if ins.Copy.From == "" {
+				lines[ins.Lines.From] = nil
+				continue
+			}
+			for line, names := range in.ofRecipe(ins) {
+				if _, all := lines[line]; !all {
+					lines[line] = names
+				}
+			}
+		}
+	}
+	return in.Commits.Touching(func(name string) bool {
+		rel, ok := b.inside(name)
+		if !ok {
+			return false
+		}
+		for line, names := range lines {
+			if (names == nil || names[path.Base(name)]) && b.Context.Takes(line, rel) {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+func names(list ...string) map[string]bool {
+	set := map[string]bool{}
+	for _, n := range list {
+		set[n] = true
+	}
+	return set
+}
+
+// option returns the value that words give a flag, or what it is without.
+func option(words []string, flag, value string) string {
+	for i, w := range words {
+		if given, ok := strings.CutPrefix(w, flag+"="); ok {
+			return given
+		}
+		if w == flag && i+1 < len(words) {
+			return words[i+1]
+		}
+	}
+	return value
+}
