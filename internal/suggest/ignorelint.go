@@ -115,6 +115,9 @@ func (l linter) anyDepth(_ int, line ignore.Line) (Suggestion, bool) {
 		if dir := path.Dir(name); dir == "." {
 			continue // the line is about that one
 		} else if ok, err := path.Match(p, path.Base(name)); (err == nil && ok || matchesFolder(p, dir)) && l.in.taken(b, name) {
+			if l.in.asksFor(name) {
+				return Suggestion{}, false // the build would fail
+			}
 			if n++; found == "" {
 				found = name
 			}
@@ -141,6 +144,25 @@ func (in Input) taken(b Build, name string) bool {
 	})
 }
 
+// asksFor reports a file that an instruction takes by its full name.
+func (in Input) asksFor(name string) bool {
+	return slices.ContainsFunc(in.File.Stages, func(st dockerfile.Stage) bool {
+		return slices.ContainsFunc(st.Instructions, func(ins dockerfile.Instruction) bool {
+			return ins.Copy != nil && ins.Copy.From == "" && slices.ContainsFunc(ins.Copy.Sources, func(s string) bool { return path.Clean("/"+s) == "/"+name })
+		})
+	})
+}
+
+// partOfPrograms are endings of files that programs are made of and set up with: at the
+// root of a project they belong to its tools, and further down to what it is.
+func partOfPrograms() []string {
+	return []string{
+		".bash", ".c", ".cfg", ".cjs", ".conf", ".cpp", ".cs", ".css", ".ex", ".exs", ".go", ".h", ".html", ".ico", ".ini", ".java", ".jpg", ".js",
+		".json", ".jsx", ".kt", ".lock", ".mjs", ".php", ".png", ".properties", ".py", ".rb", ".rs", ".scss", ".sh", ".sql", ".svg", ".swift",
+		".toml", ".ts", ".tsx", ".txt", ".vue", ".xml", ".yaml", ".yml",
+	}
+}
+
 // anywhere reports a name that is known to occur at any depth: what tools make
 // in each project, and patterns by ending.
 func anywhere(pattern string) bool {
@@ -148,6 +170,9 @@ func anywhere(pattern string) bool {
 	case "node_modules", "__pycache__", ".DS_Store", "Thumbs.db", ".venv", "venv", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".tox", "coverage",
 		".next", ".nuxt", ".turbo", ".parcel-cache", ".gradle", ".terraform", ".idea", ".vscode":
 		return true
+	}
+	if slices.Contains(partOfPrograms(), strings.TrimPrefix(pattern, "*")) {
+		return false
 	}
 	return strings.HasPrefix(pattern, "*.") || strings.HasPrefix(pattern, ".env")
 }
