@@ -47,9 +47,19 @@ func ignoreRule(in Input) []Suggestion {
 		Obstacle: "the images would be without these files",
 		Changes:  []Change{{Path: b.Ignore.Path, Old: b.Ignore.Text, New: []byte(text)}},
 	}
+	if run := programs(in.File); len(run) > 0 && lines[0] == ".git" {
+		s.Obstacle += "; " + list(run, "and") + takenNot(len(run)) + " to read .git"
+	}
 	in.price(&s, variant{}, variant{ignore: []byte(text)})
 	s.spares(in.droppedBytes(b, lines), Transfer, Observed)
 	return []Suggestion{s}
+}
+
+func takenNot(n int) string {
+	if n == 1 {
+		return " is taken not"
+	}
+	return " are taken not"
 }
 
 // droppedBytes returns the size of what lines of candidates leave out.
@@ -130,31 +140,85 @@ func (in Input) candidates(b Build) []candidate {
 }
 
 // usesGit reports a step that may read the repository: git itself, tools that
-// take a version from it, or a command that is not known.
+// take a version from it, or a command that is not known, where .git may be.
 func usesGit(f *dockerfile.File) bool {
+	has := make([]bool, len(f.Stages))
+	for _, st := range f.Stages {
+		v, here := newStageView(f, st), st.BaseStage >= 0 && has[st.BaseStage]
+		for k, ins := range st.Instructions {
+			switch {
+			case ins.Copy != nil && ins.Copy.From == "":
+				if strings.Contains(ins.Text, ".git") {
+					return true
+				}
+				here = here || slices.ContainsFunc(ins.Copy.Sources, func(s string) bool { return path.Clean("/"+s) == "/" || strings.ContainsAny(s, "*?[$") })
+			case ins.Copy != nil:
+				from := f.StageOf(ins.Copy.From)
+				here = here || from >= 0 && has[from]
+			case ins.Run != nil:
+				mounted := slices.ContainsFunc(ins.Run.Mounts, func(m dockerfile.Mount) bool { return m.Type == "bind" || m.Type == "" })
+				if !here && !mounted {
+					continue
+				}
+				commands, ok := everyCommand(ins.Run, v.shell[k])
+				if !ok {
+					return true
+				}
+				for _, c := range commands {
+					if c.removesGit() {
+						here = false
+					} else if (here || mounted) && mayReadGit(c) {
+						return true
+					}
+				}
+			}
+		}
+		has[st.Index] = here
+	}
+	return false
+}
+
+// removesGit reports a command that takes the repository away, whose image was to be
+// without it all along.
+func (c command) removesGit() bool {
+	return c.words[0] == "rm" && len(c.asked) == 0 && slices.ContainsFunc(c.words, func(w string) bool { return path.Base(w) == ".git" })
+}
+
+// ownProgram reports a command that runs a program of the project's own, few of which
+// look at their repository.
+func (c command) ownProgram() bool {
+	words := c.words
+	if len(words) > 2 && words[0] == "bundle" && words[1] == "exec" {
+		words = words[2:]
+	}
+	return slices.Contains([]string{"python", "python3", "php", "rails", "rake", "bin/rails", "./bin/rails", "bin/rake", "./bin/rake", "./manage.py", "manage.py"}, words[0]) &&
+		!slices.Contains(words, "-m") && !slices.Contains(words, "setup.py")
+}
+
+// programs returns what of the project's own a build runs.
+func programs(f *dockerfile.File) (list []string) {
 	for _, st := range f.Stages {
 		v := newStageView(f, st)
 		for k, ins := range st.Instructions {
 			if ins.Run == nil {
-				if ins.Copy != nil && strings.Contains(ins.Text, ".git") {
-					return true
-				}
 				continue
 			}
-			commands, ok := everyCommand(ins.Run, v.shell[k])
-			if !ok || slices.ContainsFunc(commands, mayReadGit) {
-				return true
+			commands, _ := everyCommand(ins.Run, v.shell[k])
+			for _, c := range commands {
+				if text := "`" + short(strings.Join(c.words, " ")) + "`"; c.ownProgram() && !slices.Contains(list, text) {
+					list = append(list, text)
+				}
 			}
 		}
 	}
-	return false
+	return list
 }
 
 // mayReadGit reports a command that may read the repository. A Go build stamps
 // the commit into the program; package managers for Python may take a version
 // from a tag.
 func mayReadGit(c command) bool {
-	if slices.Contains(c.words, "-buildvcs=false") || c.starts("go", "mod", "download") {
+	if c.ownProgram() || slices.Contains(c.words, "-buildvcs=false") || c.starts("go", "mod", "download") {
 		return false
 	}
 	if _, ok := pipArgs(c); ok {
