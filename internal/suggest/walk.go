@@ -77,6 +77,10 @@ func (w *walk) follow(c command) bool {
 	c.words = w.split(c.words)
 	switch {
 	case (c.starts(".") || c.starts("source")) && len(c.words) == 2 && !c.moves():
+		if assigns, file, ok := w.sourced(c.words[1]); ok {
+			w.touch.reads = append(w.touch.reads, file)
+			return w.set(command{assigns: assigns})
+		}
 		venv, ok := w.environment(c.words[1], "activate")
 		if !ok || editsActivation(w.view.stage.Instructions[w.at].Run) {
 			return false
