@@ -27,6 +27,9 @@ func cacheMount(in Input) []Suggestion {
 			}
 		}
 	}
+	if len(list) == 0 {
+		list = goMake(in)
+	}
 	return list
 }
 
