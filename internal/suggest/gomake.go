@@ -56,9 +56,11 @@ func (in Input) mountForMake(st dockerfile.Stage) (Suggestion, bool) {
 			p.dirs = append(p.dirs, tool.At(p.image, at.home)...)
 		}
 	}
+	module := false // the stage has the module
 	for i, ins := range st.Instructions {
-		if ins.Run == nil {
-			continue
+		module = module || ins.Copy != nil && in.Builds[0].Context.Takes(ins.Lines.From, "go.mod")
+		if ins.Run == nil || !module {
+			continue // what make does by now is no matter of Go's
 		}
 		commands, ok := everyCommand(ins.Run, v.shell[i])
 		if !ok {
@@ -74,7 +76,7 @@ func (in Input) mountForMake(st dockerfile.Stage) (Suggestion, bool) {
 				return Suggestion{}, false
 			}
 		}
-		if makes && made == "" {
+		if makes {
 			made = ins.Text
 		}
 		p.runs = append(p.runs, ins)
@@ -109,13 +111,9 @@ func (in Input) mountForMake(st dockerfile.Stage) (Suggestion, bool) {
 	if len(p.dirs) == 1 {
 		s.Title = "keep what go compiles in a cache mount"
 	}
-	price := &pricer{seconds: in.Seconds}
-	costs := map[string]float64{}
-	for _, run := range p.runs {
-		whole := price.cost(run)
-		costs[run.Text] = whole - min(whole/2, prior("go build")*0.8)
-	}
-	in.price(&s, variant{}, variant{costs: costs})
+	// Of several, one compiles.
+	whole := (&pricer{seconds: in.Seconds}).cost(last)
+	in.price(&s, variant{}, variant{costs: map[string]float64{last.Text: whole - min(whole/2, prior("go build")*0.8)}})
 	if s.SavesSeconds > 0 {
 		s.Costs = Prior
 	}
