@@ -35,3 +35,23 @@ func TestPredictHeredoc(t *testing.T) {
 		}
 	}
 }
+
+// A build that nobody saw made the COPY, and looked at what the heredoc gives for that. One
+// that reuses the COPY does not look, and does not show that nobody has.
+func TestPredictHeredocOfTheUnseen(t *testing.T) {
+	graph := func(text string) cache.Graph {
+		return cache.Graph{Targets: []int{3}, Nodes: []cache.Node{
+			{Digests: []string{"base"}},
+			{Digests: []string{text}},
+			{Digests: []string{"copy"}, Inputs: []cache.Input{{Node: 0}, {Node: 1, Selector: "path", ByContent: true, Content: "one", Late: true}}},
+			{Digests: []string{"run"}, Inputs: []cache.Input{{Node: 2}}},
+		}}
+	}
+	var m *cache.Mirror
+	m, _, _ = m.Learn(graph("make one"), []cache.Fate{cache.Untouched, cache.Untouched, cache.Untouched, cache.Loaded}, false)
+	for node, p := range m.Predict(graph("make one otherwise"))[2:] {
+		if p.Forecast != cache.Unknown {
+			t.Errorf("of another text that gives the same, node %d is predicted %+v", node+2, p)
+		}
+	}
+}

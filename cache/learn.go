@@ -186,6 +186,7 @@ func (l *learner) found(node Node, s sighting, fate Fate) []KeyID {
 		added := l.add(node)
 		for _, k := range added {
 			l.mirror.mark(k, Perhaps)
+			l.guessContents(node, k)
 		}
 		return added
 	case node.Doubted:
@@ -252,6 +253,16 @@ func (l *learner) guess(node Node, to KeyID) {
 	for i, in := range node.Inputs {
 		for _, k := range union(l.result[in.Node], l.all[in.Node].oneOf) {
 			l.mirror.suppose(node.link(i, k, in.Selector), to)
+		}
+	}
+}
+
+// guessContents notes that content at which the builder did not look in this build may lead
+// to a key of node: it did in the build that made the result, which nobody saw.
+func (l *learner) guessContents(node Node, to KeyID) {
+	for i, in := range node.Inputs {
+		if in.Late && in.Content != "" {
+			l.mirror.suppose(node.link(i, contentKey(in.Content), ""), to)
 		}
 	}
 }
