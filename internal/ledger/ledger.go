@@ -174,8 +174,8 @@ func (l *Ledger) Learn(b Build) {
 	g, records := l.sealedGraph(b.Graph), l.sealedAll(b.Records)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.doubt(g, records)
 	l.arrival = l.offered(g, b)
+	l.doubt(g, records)
 	mirror, stored, perhaps := l.mirror.Learn(g, b.Fates, b.Imports)
 	l.become(mirror.Trusting())
 	if l.arrival != nil {

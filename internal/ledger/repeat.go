@@ -51,6 +51,12 @@ func (r *repeat) mayTake(e entry, runs []buildkit.Run) bool {
 	return slices.ContainsFunc(r.uses, func(u use) bool { return u.record == e.record && overlap(u.run, e.run) })
 }
 
+// madeBeside reports whether an execution that is no part of the build ran beside one that
+// is, and their results are listed alike.
+func (r *repeat) madeBeside(e entry) bool {
+	return slices.ContainsFunc(r.uses, func(u use) bool { return u.made && u.record == e.record && overlap(u.run, e.run) })
+}
+
 // mostRepeats is how many of the latest builds are remembered.
 const mostRepeats = 64
 
@@ -71,7 +77,7 @@ func (l *Ledger) remember(g cache.Graph, records []string, b Build) {
 	l.dropRepeats(func(r *repeat) bool { return r.graph == graph })
 	now := &repeat{graph: graph, learned: time.Now(), records: records, uses: uses}
 	for _, entries := range l.entries {
-		if slices.ContainsFunc(entries, func(e entry) bool { return !own[e] && now.mayTake(e, nil) }) {
+		if slices.ContainsFunc(entries, func(e entry) bool { return !own[e] && now.madeBeside(e) }) {
 			return
 		}
 	}
