@@ -73,14 +73,20 @@ func (o Observed) Presume(plan *dockerfile.Plan) (Part, bool) {
 }
 
 // find returns that of the vertices which stands for an operation of a plan that is part of
-// a step, and the steps of the build that it is; nil if none does.
+// a step, and the steps of the build that it is; nil if none does. The download of an ADD
+// and the ADD itself go by one name: only the latter takes something in.
 func (o *observation) find(digests []string, plan *dockerfile.Plan, op dockerfile.Op) (*seenVertex, []int) {
 	for _, at := range op.Steps {
 		want, _ := parseLabel(plan.Steps[at].Name)
+		var found []*seenVertex
 		for _, digest := range digests {
-			v := o.seen.vertices[digest]
-			if l, ok := o.labels[digest]; ok && l.prefix == want.prefix && (len(v.Inputs) == 0) == (len(op.Inputs) == 0) {
-				return v, []int{o.byStep[l.prefix]}
+			if l, ok := o.labels[digest]; ok && l.prefix == want.prefix {
+				found = append(found, o.seen.vertices[digest])
+			}
+		}
+		for _, v := range found {
+			if len(found) == 1 || (len(v.Inputs) == 0) == (len(op.Inputs) == 0) {
+				return v, []int{o.byStep[want.prefix]}
 			}
 		}
 	}

@@ -27,6 +27,7 @@ func TestPredictAfterFailures(t *testing.T) {
 		name, fails, mended, want string
 	}{
 		{"an image that is copied from", made + "COPY --from=busybox /bin/busybox /NONCE\nRUN false # NONCE\n", "", "hit hit miss"},
+		{"a link", made + "COPY --link Dockerfile /NONCE\nRUN false # NONCE\n", "", "hit hit miss"},
 		{"a mount of an image", made + "RUN --mount=from=busybox,target=/m false # NONCE\n", "", "hit miss"},
 		{"a download", made + "ADD " + server.URL + "/a /NONCE\nRUN false # NONCE\n", made + "RUN true # NONCE\n", "hit miss"},
 		{"files that are not there", made + "RUN echo 2 NONCE\nCOPY none /NONCE\n", made + "RUN echo 2 NONCE\nRUN true # NONCE\n", ""},

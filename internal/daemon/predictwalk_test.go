@@ -67,6 +67,11 @@ type walk struct {
 // step changes the repository, predicts and builds.
 func (w *walk) step(n int) {
 	w.t.Helper()
+	defer func() {
+		if w.t.Failed() {
+			w.t.Logf("seed %d, what was done:\n%s", w.seed, strings.Join(w.trail, "\n"))
+		}
+	}()
 	what := "start"
 	if n > 0 {
 		what = w.change()
@@ -120,11 +125,6 @@ func (w *walk) step(n int) {
 	}
 	ran := w.build()
 	w.t.Logf("seed %d, build %d after %s, killed while it runs: %v", w.seed, n, what, killed != nil)
-	defer func() {
-		if w.t.Failed() {
-			w.t.Logf("seed %d, what was done:\n%s", w.seed, strings.Join(w.trail, "\n"))
-		}
-	}()
 	for _, s := range predicted.Steps {
 		prefix, _, _ := strings.Cut(s.Name, "] ")
 		executed, told := ran[prefix+"]"]
@@ -401,6 +401,7 @@ func (w *walk) fail() string {
 		where = "before " + strings.TrimSpace(lines[at])
 	}
 	w.write("Dockerfile", strings.Join(slices.Insert(lines, at, "RUN false\n"), ""))
+	w.note("a build that fails %s of\n%s", where, text)
 	if _, err := w.try(client.SolveOpt{}); err == nil {
 		where += ", in a stage that nothing needs"
 	}
