@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -116,9 +117,14 @@ func TestVerifyFindsADifference(t *testing.T) {
 	}
 }
 
-// spyOnInstall has every npm count the files that are there.
-const spyOnInstall = `RUN mv /usr/local/bin/npm /usr/local/bin/real && printf '#!/bin/sh\nls | wc -l > /seen\nexec sh /usr/local/bin/real "$@"\n' > /usr/local/bin/npm && sed -i 's/^tool=.*/tool=npm/' /usr/local/bin/real && chmod 755 /usr/local/bin/npm
-`
+// spyOnInstall has every npm count the files that are there, in a way that cannot be read
+// from the Dockerfile.
+var spyOnInstall = "RUN echo " + base64.StdEncoding.EncodeToString([]byte(`
+mv /usr/local/bin/npm /usr/local/bin/real
+printf '#!/bin/sh\nls | wc -l > /seen\nexec sh /usr/local/bin/real "$@"\n' > /usr/local/bin/npm
+sed -i 's/^tool=.*/tool=npm/' /usr/local/bin/real
+chmod 755 /usr/local/bin/npm
+`)) + " | base64 -d | sh\n"
 
 // TestVerifyIsInterrupted: Ctrl-C ends the build on the builder, and leaves nothing
 // behind.
