@@ -5,37 +5,38 @@ import (
 	"slices"
 )
 
-// A Fact is one thing that a [Mirror] says. A mirror is made up of its facts,
-// which may be kept and put together again in any order.
+// A Fact is one thing that a [Mirror] says. A mirror is the sum of its facts: they may
+// be kept one by one and put together again in any order ([MirrorOf]).
 type Fact struct {
 	Kind FactKind
-	// Link is that of Leads and MayLead, and To are where it leads, sorted.
+	// Of Leads and MayLead: a link, and the set of keys to which it leads.
 	Link Link
 	To   []KeyID
-	// Key is that of Lives.
+	// Of Lives: a key, and whether its result is held.
 	Key  KeyID
 	Life Life
-	// Dropped reports, among [Mirror.News], that the mirror says this no more;
-	// To and Life are empty then.
+	// Dropped reports, among [Mirror.News], that the mirror no longer says anything of
+	// Link or Key. To and Life have no meaning then.
 	Dropped bool
 }
 
-// A FactKind says what a fact is about.
+// A FactKind says which fields of a [Fact] count.
 type FactKind byte
 
 // The kinds of facts. They are stored: never renumber them.
 const (
 	Leads   FactKind = 1 // a link that exists
-	MayLead FactKind = 2 // a link that perhaps exists
+	MayLead FactKind = 2 // a guess: a link that perhaps exists
 	Lives   FactKind = 3 // whether a result is held
 )
 
-// news are the keys of what changed.
+// news says which entries of a mirror's maps changed.
 type news struct {
 	links, guesses map[Link]bool
 	results        map[KeyID]bool
 }
 
+// note adds key to set, which it makes if there is none.
 func note[K comparable](set *map[K]bool, key K) {
 	if *set == nil {
 		*set = map[K]bool{}
@@ -45,31 +46,31 @@ func note[K comparable](set *map[K]bool, key K) {
 
 // connect makes a link lead to a key.
 func (m *Mirror) connect(link Link, to KeyID) {
-	m.noteMade(link, to)
+	m.noteOperand(link, to)
 	if at, have := slices.BinarySearch(m.links[link], to); !have {
 		m.links[link] = slices.Insert(slices.Clone(m.links[link]), at, to)
 		note(&m.news.links, link)
 	}
 }
 
-// noteMade notes that the operand of a link led to a key, from there or elsewhere.
-func (m *Mirror) noteMade(link Link, to KeyID) {
+// noteOperand notes that the operand of a link leads to a key from some state.
+func (m *Mirror) noteOperand(link Link, to KeyID) {
 	op := operand{digest: link.Digest, output: link.Output, input: link.Input}
-	if at, have := slices.BinarySearch(m.made[op], to); !have {
-		m.made[op] = slices.Insert(slices.Clone(m.made[op]), at, to)
+	if at, have := slices.BinarySearch(m.byOperand[op], to); !have {
+		m.byOperand[op] = slices.Insert(slices.Clone(m.byOperand[op]), at, to)
 	}
 }
 
-// suppose is connect for a link that perhaps exists.
+// suppose is connect for a guess.
 func (m *Mirror) suppose(link Link, to KeyID) {
-	m.noteMade(link, to)
+	m.noteOperand(link, to)
 	if at, have := slices.BinarySearch(m.guesses[link], to); !have {
 		m.guesses[link] = slices.Insert(slices.Clone(m.guesses[link]), at, to)
 		note(&m.news.guesses, link)
 	}
 }
 
-// disconnect makes of a link that leads to a key one that perhaps does.
+// disconnect turns the link to a key into a guess.
 func (m *Mirror) disconnect(link Link, to KeyID) {
 	m.suppose(link, to)
 	left := slices.DeleteFunc(slices.Clone(m.links[link]), func(k KeyID) bool { return k == to })
@@ -79,7 +80,7 @@ func (m *Mirror) disconnect(link Link, to KeyID) {
 	note(&m.news.links, link)
 }
 
-// mark says whether a result is held.
+// mark notes whether the result of a key is held.
 func (m *Mirror) mark(key KeyID, life Life) {
 	if was, known := m.results[key]; known && was == life {
 		return
@@ -88,8 +89,8 @@ func (m *Mirror) mark(key KeyID, life Life) {
 	note(&m.news.results, key)
 }
 
-// News yields the facts of m that the mirror from which it was made lacked, or had
-// otherwise.
+// News yields the facts of m that are new or different in comparison with the mirror
+// from which m was made, and those that m has dropped. The order is random.
 func (m *Mirror) News() iter.Seq[Fact] {
 	return func(yield func(Fact) bool) {
 		if m == nil {
@@ -113,7 +114,7 @@ func (m *Mirror) News() iter.Seq[Fact] {
 	}
 }
 
-// MirrorOf puts facts together.
+// MirrorOf returns the mirror that is the sum of facts. It has no news.
 func MirrorOf(facts iter.Seq[Fact]) *Mirror {
 	var none *Mirror
 	m := none.clone()
@@ -135,8 +136,8 @@ func MirrorOf(facts iter.Seq[Fact]) *Mirror {
 	return m
 }
 
-// Stale returns m for a moment at which results that it says are held may have
-// gone: a prediction that rests on one is unknown.
+// Stale returns m for a moment at which the builder may have dropped any of the results
+// that m says it holds: what is predicted because of one is unknown.
 func (m *Mirror) Stale() *Mirror {
 	if m == nil {
 		return nil
@@ -146,10 +147,12 @@ func (m *Mirror) Stale() *Mirror {
 	return &old
 }
 
-// Trusting returns m without its doubts, for somebody who sees results that
-// nobody observed in another way: by what the builder lists. A key that nobody
-// knows matters by a result that it leads to. That one is listed, unless it is
-// known itself, and then what led to it was content of another stage.
+// Trusting returns m without its doubts about operations that have keys nobody knows.
+// It is for a caller who learns of unobserved results in another way, from what the
+// builder lists, and marks nodes as [Node.Doubted] by that. It is safe because a key
+// matters only by a result that it leads to. Such a result is listed; either nobody
+// observed it, so that the caller sees it, or it is known, and then what led to it from
+// the unknown key was the content of another stage, which is never taken for sure.
 func (m *Mirror) Trusting() *Mirror {
 	if m == nil || len(m.doubted) == 0 {
 		return m
@@ -157,91 +160,4 @@ func (m *Mirror) Trusting() *Mirror {
 	next := *m
 	next.doubted = map[string]bool{}
 	return &next
-}
-
-// DeadEnds returns the keys without a result from which no link leads to one, in
-// no order. A builder forgets them, too, but some time after their results went
-// (BuildKit: cacheManager.ReleaseUnreferenced). Until then it looks at content that may
-// lead to one of them, though it has found a result by another key (BuildKit:
-// edge.recalcCurrentState).
-func (m *Mirror) DeadEnds() []KeyID {
-	if m == nil {
-		return nil
-	}
-	before := map[KeyID][]KeyID{} // what leads to a key
-	for _, links := range []map[Link][]KeyID{m.links, m.guesses} {
-		for link, to := range links {
-			for _, k := range to {
-				before[k] = append(before[k], link.From)
-			}
-		}
-	}
-	useful := map[KeyID]bool{}
-	var open []KeyID
-	for k, life := range m.results {
-		if life != Gone {
-			open = append(open, k)
-		}
-	}
-	for len(open) > 0 {
-		k := open[len(open)-1]
-		open = open[:len(open)-1]
-		if !useful[k] {
-			useful[k] = true
-			open = append(open, before[k]...)
-		}
-	}
-	dead := map[KeyID]bool{}
-	for k := range before {
-		dead[k] = true
-	}
-	for k := range m.results {
-		dead[k] = true
-	}
-	var list []KeyID
-	for k := range dead {
-		if !useful[k] {
-			list = append(list, k)
-		}
-	}
-	return list
-}
-
-// Forget returns m without some of its [Mirror.DeadEnds], which the builder has
-// forgotten: what is predicted is the same without them, but for the cause of a miss.
-func (m *Mirror) Forget(keys []KeyID) *Mirror {
-	next := m.clone()
-	gone := make(map[KeyID]bool, len(keys))
-	for _, k := range keys {
-		gone[k] = true
-		if _, known := next.results[k]; known {
-			delete(next.results, k)
-			note(&next.news.results, k)
-		}
-	}
-	drop := func(links map[Link][]KeyID, changed *map[Link]bool) {
-		for link, to := range links {
-			left := slices.DeleteFunc(slices.Clone(to), func(k KeyID) bool { return gone[k] })
-			switch {
-			case gone[link.From] || len(left) == 0:
-				delete(links, link)
-			case len(left) < len(to):
-				links[link] = left
-			default:
-				continue
-			}
-			note(changed, link)
-		}
-	}
-	drop(next.links, &next.news.links)
-	drop(next.guesses, &next.news.guesses)
-	for op, made := range next.made {
-		left := slices.DeleteFunc(slices.Clone(made), func(k KeyID) bool { return gone[k] })
-		if len(left) == 0 {
-			delete(next.made, op)
-		} else {
-			next.made[op] = left
-		}
-	}
-	return next
 }

@@ -1,14 +1,23 @@
 package cache
 
-// Keys returns, for each node of g, all keys that it can have as far as they are
-// known, however a build of g would find them.
-func (m *Mirror) Keys(g Graph) [][]KeyID {
-	if m == nil {
-		m = m.clone()
-	}
-	keys := make([][]KeyID, len(g.Nodes))
-	for i, s := range m.find(g) {
-		keys[i] = union(s.sure, s.might, s.late, s.shown, s.result, s.oneOf)
-	}
-	return keys
+import "slices"
+
+// A set of keys is a sorted slice without duplicates. None of these functions changes
+// its arguments.
+
+// intersect returns the keys of a that are in the set b.
+func intersect(a, b []KeyID) []KeyID {
+	return slices.DeleteFunc(slices.Clone(a), func(k KeyID) bool { _, ok := slices.BinarySearch(b, k); return !ok })
+}
+
+// subtract returns the keys of a that are not in the set b.
+func subtract(a, b []KeyID) []KeyID {
+	return slices.DeleteFunc(slices.Clone(a), func(k KeyID) bool { _, ok := slices.BinarySearch(b, k); return ok })
+}
+
+// union returns the set of the keys in any of lists, which need not be sets.
+func union(lists ...[]KeyID) []KeyID {
+	all := slices.Concat(lists...)
+	slices.Sort(all)
+	return slices.Compact(all)
 }

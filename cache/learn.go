@@ -14,29 +14,36 @@ const (
 	Untouched Fate = iota // its result was not asked for
 	Loaded                // its result was taken from the cache
 	Made                  // it was executed
-	// brought: it may have come from a cache elsewhere, with one that was made of it, and
-	// perhaps under a key to which nothing of the builder's leads.
+	// brought: its result may have come from a cache elsewhere, together with one that was
+	// made from it, and perhaps under a key to which no link of the builder's own leads.
+	// Only Learn gives this fate.
 	brought
 )
 
-// Learn returns the mirror after a build of g in which the nodes had the given
-// fates, and under which keys the result of each node is stored that was executed or
-// loaded: none where that is not known, and several of a loaded one that is stored under
-// one of them. imports says that the build looked into caches elsewhere: perhaps are the
-// keys of results that may have come from there, with their nodes.
+// Learn returns the mirror after a build of g in which the nodes had the given fates.
+//
+// stored are, for each node that was executed or loaded, the keys under which its result
+// is stored: none where that is not known, and several where a result was loaded that is
+// stored under one of them.
+//
+// imports says that the build looked into caches elsewhere. perhaps are then the keys of
+// results that may have come from there, with their nodes.
 func (m *Mirror) Learn(g Graph, fates []Fate, imports bool) (_ *Mirror, stored [][]KeyID, perhaps map[KeyID]int) {
 	next := m.clone()
 	if imports {
 		fates = withBrought(g, fates)
 	}
-	l := learner{mirror: next, graph: g, fates: slices.Clone(fates), imports: imports, all: make([]sighting, len(g.Nodes)), result: make([][]KeyID, len(g.Nodes))}
+	l := learner{
+		mirror: next, graph: g, fates: slices.Clone(fates), imports: imports,
+		sights: make([]sighting, len(g.Nodes)), result: make([][]KeyID, len(g.Nodes)),
+	}
 	stored, perhaps = make([][]KeyID, len(g.Nodes)), map[KeyID]int{}
 	for n := range g.Nodes {
 		switch l.learn(n); l.fates[n] {
 		case Made, Loaded:
 			stored[n] = l.live(n)
 		case brought:
-			for _, k := range l.all[n].might {
+			for _, k := range l.sights[n].might {
 				if perhaps[k] = n; next.results[k] != Live {
 					next.mark(k, Perhaps)
 				}
@@ -46,8 +53,8 @@ func (m *Mirror) Learn(g Graph, fates []Fate, imports bool) (_ *Mirror, stored [
 	return next, stored, perhaps
 }
 
-// withBrought returns the fates in a build that looked into caches elsewhere: what a
-// result lies on comes with it (BuildKit: solver.combinedCacheManager.Load).
+// withBrought returns the fates in a build that looked into caches elsewhere: with a
+// result come those that it was made from (BuildKit: solver.combinedCacheManager.Load).
 func withBrought(g Graph, fates []Fate) []Fate {
 	all := slices.Clone(fates)
 	for n := len(g.Nodes) - 1; n >= 0; n-- {
@@ -79,49 +86,53 @@ func (m *Mirror) Mark(lives map[KeyID]Life) *Mirror {
 	return next
 }
 
+// A learner enters one build in a mirror, node by node, inputs first.
 type learner struct {
-	mirror *Mirror
-	graph  Graph
-	fates  []Fate
-	// imports: see Learn.
-	imports bool
-	all     []sighting
-	// result are the keys with which a node's result was handed on.
+	mirror  *Mirror // it changes as nodes are learned
+	graph   Graph
+	fates   []Fate
+	imports bool // see Learn
+
+	// By node, as far as it is learned: what was seen of its keys, and those of its
+	// result, which are linked to what was made from it.
+	sights []sighting
 	result [][]KeyID
-	into   map[KeyID][]Link // what led to each key before; made when it is needed
+
+	into map[KeyID][]Link // the links to each key before the build; see renew
 }
 
+// learn enters what the build did with node n.
 func (l *learner) learn(n int) {
 	node := l.graph.Nodes[n]
 	seen := node
 	seen.Doubted = false // what was reused was there, whatever else may have been
-	s := l.mirror.sight(seen, l.all)
+	s := l.mirror.sight(seen, l.sights)
 	if l.imports && l.fates[n] == Loaded && len(node.Inputs) > 0 && l.mirror.life(s.sure) != Live {
 		l.fates[n] = brought // it was not the builder's own
 	}
 	fate := l.fates[n]
 	l.connect(node, s.sure)
 	switch {
-	case len(node.Digests) == 0: // a local source, or one that is not known
+	case len(node.Digests) == 0: // a local source, or one that is not known: it has no key
 	case node.Unknown != "":
 		l.mirror.doubted[node.Digests[0]] = true
 	case len(node.Inputs) == 0:
 		l.result[n] = s.sure
 	case fate == Made:
-		l.result[n] = l.stored(node)
+		l.result[n] = l.madeKeys(node)
 	default:
-		l.result[n] = l.found(node, s, fate)
+		l.result[n] = l.reusedKeys(node, s, fate)
 	}
 	s.sure, s.might = union(s.sure, l.result[n]), union(s.might, l.result[n])
 	s.result = l.result[n]
 	if len(s.result) == 0 && !node.Doubted {
 		s.oneOf = s.might
 	}
-	l.all[n] = s
+	l.sights[n] = s
 }
 
-// live marks the keys of a node whose result was made or loaded, and returns them. What
-// was known to be there is what was loaded.
+// live returns the keys of the result of a node that was made or loaded, which is now
+// there. If some of them were known to have a result, that was loaded, and they are all.
 func (l *learner) live(n int) []KeyID {
 	known := slices.DeleteFunc(slices.Clone(l.result[n]), func(k KeyID) bool { return l.mirror.results[k] != Live })
 	if len(known) > 0 {
@@ -133,14 +144,14 @@ func (l *learner) live(n int) []KeyID {
 	return l.result[n]
 }
 
-// connect makes each key of an input lead where one of them does (BuildKit:
-// cacheManager.Query).
+// connect links each key of each input with keys, to which one of them led: the solver
+// does so when it finds a key (BuildKit: cacheManager.Query).
 func (l *learner) connect(node Node, keys []KeyID) {
 	for i, in := range node.Inputs {
 		if in.Late { // nobody looked at the content
 			in.Content = ""
 		}
-		for _, from := range in.froms(l.all[in.Node].sure) {
+		for _, from := range in.origins(l.sights[in.Node].sure) {
 			for _, to := range keys {
 				l.link(node, i, from, to)
 			}
@@ -148,28 +159,30 @@ func (l *learner) connect(node Node, keys []KeyID) {
 	}
 }
 
-func (l *learner) link(node Node, i int, f from, to KeyID) {
+// link makes an origin at input i of node lead to a key of node.
+func (l *learner) link(node Node, i int, f origin, to KeyID) {
 	l.mirror.connect(node.link(i, f.key, f.selector), to)
 }
 
-// stored gives the result of an execution its key (BuildKit:
-// edge.commitOptions).
-func (l *learner) stored(node Node) []KeyID {
-	keys := l.mirror.stored(node, l.all)
+// madeKeys links the result of an execution with its inputs, and returns its key: one
+// that is known, else a new one (BuildKit: edge.commitOptions).
+func (l *learner) madeKeys(node Node) []KeyID {
+	keys := l.mirror.stored(node, l.sights)
 	if len(keys) == 0 {
-		return l.add(node)
+		return l.newKey(node)
 	}
 	if !node.NoCache || l.mirror.results[keys[0]] != Live {
 		l.renew(keys[0])
 	}
-	l.lead(node, keys[0])
+	l.linkInputs(node, keys[0])
 	return keys[:1]
 }
 
-// found returns the keys of a result that was reused, or that only what takes
-// it in was found by.
-func (l *learner) found(node Node, s sighting, fate Fate) []KeyID {
-	held := func(keys []KeyID) []KeyID {
+// reusedKeys returns the keys of a node that was not executed: those of its result where
+// it was loaded, else those by which what takes it in may have been found. There is none
+// where it is one of several, or one that nobody knows.
+func (l *learner) reusedKeys(node Node, s sighting, fate Fate) []KeyID {
+	held := func(keys []KeyID) []KeyID { // those that may have a result, if one was loaded
 		if fate != Loaded {
 			return keys
 		}
@@ -180,10 +193,10 @@ func (l *learner) found(node Node, s sighting, fate Fate) []KeyID {
 		l.connect(node, keys)
 		return keys
 	}
-	// Something of another stage was equal to what it once was.
+	// It was found by content of another stage that is as it once was.
 	switch keys := held(s.might); {
 	case len(keys) == 0:
-		added := l.add(node)
+		added := l.newKey(node)
 		for _, k := range added {
 			l.mirror.mark(k, Perhaps)
 			l.guessContents(node, k)
@@ -192,13 +205,13 @@ func (l *learner) found(node Node, s sighting, fate Fate) []KeyID {
 	case node.Doubted:
 	case len(keys) == 1:
 		l.renewUnseen(keys, fate)
-		l.lead(node, keys[0])
+		l.linkInputs(node, keys[0])
 		return keys
 	}
 	for _, k := range held(s.might) {
-		l.guess(node, k)
+		l.guessInputs(node, k)
 	}
-	return nil // one of them, or a key that nobody knows
+	return nil
 }
 
 // renewUnseen is renew for keys whose results were not known to be there.
@@ -210,10 +223,10 @@ func (l *learner) renewUnseen(keys []KeyID, fate Fate) {
 	}
 }
 
-// renew notes that the result of a key was gone, or may have been, before this
-// build. Once it is, a builder drops a key to which nothing clings, at the next
-// prune or some minutes after it collected garbage (BuildKit:
-// cacheManager.ReleaseUnreferenced): what led to the key may lead there no more.
+// renew notes that the result of a key was gone before this build, or may have been. A
+// builder drops a key that has no result and leads to none, at its next prune or some
+// minutes after it collected garbage (BuildKit: cacheManager.ReleaseUnreferenced), and
+// with the key the links to it. So these are guesses from now on.
 func (l *learner) renew(key KeyID) {
 	if l.into == nil {
 		l.into = map[KeyID][]Link{}
@@ -229,18 +242,19 @@ func (l *learner) renew(key KeyID) {
 	delete(l.into, key)
 }
 
-// lead makes the keys of node's inputs lead to a key of it.
-func (l *learner) lead(node Node, to KeyID) {
+// linkInputs makes what is known of each input of node lead to a key of node: what was
+// stored with the result.
+func (l *learner) linkInputs(node Node, to KeyID) {
 	for i, in := range node.Inputs {
-		for _, f := range l.shown(in).froms(l.result[in.Node]) {
+		for _, f := range l.shown(in).origins(l.result[in.Node]) {
 			l.link(node, i, f, to)
 		}
 	}
-	l.guess(node, to)
+	l.guessInputs(node, to)
 }
 
-// shown returns in without content at which the builder did not look, because nothing
-// asked for the result.
+// shown returns in without content at which the builder did not look, because the result
+// of the input was not there.
 func (l *learner) shown(in Input) Input {
 	if fate := l.fates[in.Node]; in.Late && fate != Made && fate != Loaded {
 		in.Content = ""
@@ -248,10 +262,11 @@ func (l *learner) shown(in Input) Input {
 	return in
 }
 
-// guess notes that the keys that node's inputs may have may lead to a key of it.
-func (l *learner) guess(node Node, to KeyID) {
+// guessInputs notes that the keys that the inputs of node may have perhaps lead to a key
+// of node.
+func (l *learner) guessInputs(node Node, to KeyID) {
 	for i, in := range node.Inputs {
-		for _, k := range union(l.result[in.Node], l.all[in.Node].oneOf) {
+		for _, k := range union(l.result[in.Node], l.sights[in.Node].oneOf) {
 			l.mirror.suppose(node.link(i, k, in.Selector), to)
 		}
 	}
@@ -267,15 +282,16 @@ func (l *learner) guessContents(node Node, to KeyID) {
 	}
 }
 
-// add makes a key for a state that was not known, unless it cannot be told from
-// what it follows.
-func (l *learner) add(node Node) []KeyID {
+// newKey returns a new key of node, linked with its inputs. It is a digest of all that
+// leads to it. Where nothing is known to lead there from some input, there is no key, and
+// the operation is doubted from then on.
+func (l *learner) newKey(node Node) []KeyID {
 	known, h := true, sha256.New()
 	fmt.Fprintf(h, "%s@%d", node.Digests[0], node.Output)
 	for i, in := range node.Inputs {
-		froms := l.shown(in).froms(union(l.result[in.Node], l.all[in.Node].oneOf))
-		known = known && len(froms) > 0
-		for _, f := range froms {
+		origins := l.shown(in).origins(union(l.result[in.Node], l.sights[in.Node].oneOf))
+		known = known && len(origins) > 0
+		for _, f := range origins {
 			fmt.Fprintf(h, "|%d %s %s", i, f.key, f.selector)
 		}
 	}
@@ -287,6 +303,6 @@ func (l *learner) add(node Node) []KeyID {
 	if _, known := l.mirror.results[key]; known {
 		l.renew(key)
 	}
-	l.lead(node, key)
+	l.linkInputs(node, key)
 	return []KeyID{key}
 }

@@ -2,51 +2,54 @@ package cache
 
 import (
 	"maps"
-	"slices"
 	"strconv"
 )
 
-// A KeyID names a cache key: a state of an operation and all that it takes in.
+// A KeyID names a cache key: one state of an operation and of all that it was made
+// from. It is the digest and output of what has no inputs (see rootKey), and else a
+// name of the mirror's own, as BuildKit's names are made up for each builder.
 type KeyID string
 
-// A Link leads from the key of something that is taken in to the keys of what was
-// made with it (BuildKit: solver.CacheInfoLink).
+// A Link leads from a key of an operation's input to keys of the operation (BuildKit:
+// solver.CacheInfoLink).
 type Link struct {
-	From     KeyID
-	Input    int // which input of the operation
-	Output   int
-	Digest   string // the operation's own
-	Selector string
+	From     KeyID  // of the input
+	Input    int    // which input of the operation
+	Output   int    // which of the operation's results
+	Digest   string // the operation's own: see Node.Digests
+	Selector string // see Input.Selector; "" where From is of content
 }
 
-// A Mirror is what is known of the cache of one builder: its keys, how they
-// follow from each other, and which have results that it still holds. BuildKit's
-// cache is a graph of links (BuildKit: solver.cacheManager), and so is this:
-// what holds for that holds for this, as long as every build was learned.
+// A Mirror is what is known of the cache of one builder: its keys, how they follow
+// from each other, and which have results that it still holds. It is a graph of links
+// as BuildKit's cache is (BuildKit: solver.cacheManager), and complete as far as every
+// build was learned. The package comment has an example.
 //
-// A Mirror is immutable: [Mirror.Learn] returns the next one.
+// A Mirror is immutable: methods such as [Mirror.Learn] return the next one. Nil is the
+// mirror of a builder of which nothing is known.
 type Mirror struct {
-	links map[Link][]KeyID
-	// guesses are links of which at least one exists: a build reused one of
-	// several results, and nothing tells which.
+	links map[Link][]KeyID // sets of keys
+	// guesses are links that perhaps exist: a build reused one of several results, and
+	// nothing tells which; or the builder may have dropped the link.
 	guesses map[Link][]KeyID
-	// made are the keys that an input of an operation led to, whatever was taken
-	// in: those that an unknown content may match.
-	made    map[operand][]KeyID
+	// byOperand are all keys to which an input of an operation ever led, by a link or a
+	// guess: those that a state of the input that is not known may lead to.
+	byOperand map[operand][]KeyID
+	// results has the keys that have, or had, a result.
 	results map[KeyID]Life
 	// doubted are the digests of operations that have keys nobody knows.
 	doubted map[string]bool
-	// elsewhere says which of the caches elsewhere a key is of: see With.
+	// elsewhere has the keys that are of a cache elsewhere, with the name of that cache,
+	// and offers the topmost layers of the results that these caches have: see With.
 	elsewhere map[KeyID]string
-	// offers are the results that caches elsewhere have of a key, as their topmost layers.
-	offers map[KeyID][]*Layer
-	// stale reports that results may have gone since: see Stale.
+	offers    map[KeyID][]*Layer
+	// stale reports that the results may have gone since: see Stale.
 	stale bool
-	// news are what was changed since the mirror that this one came of.
+	// news are the changes since the mirror that this one was made from: see News.
 	news news
 }
 
-// An operand is an input of an operation.
+// An operand is one input of an operation, whatever is taken in there.
 type operand struct {
 	digest        string
 	output, input int
@@ -57,9 +60,9 @@ type Life int8
 
 // The lives of a result.
 const (
-	Gone    Life = iota // it was never made, or pruned
+	Gone    Life = iota // it was never made, or it was dropped
 	Live                // the builder holds it
-	Perhaps             // not seen since the builder last listed what it holds
+	Perhaps             // nothing tells whether the builder holds it
 )
 
 // rootKey is the key of an operation that takes nothing in.
@@ -68,8 +71,8 @@ func rootKey(digest string, output int) KeyID { return KeyID(digest + "@" + strc
 // contentKey is the key of content (BuildKit: edge.processDepSlowCacheReq).
 func contentKey(digest string) KeyID { return rootKey(digest, -1) }
 
-// follow returns the keys that a node with one of the keys from as its input i
-// may have.
+// follow returns the keys to which links lead from the keys from of input i of n, with
+// duplicates.
 func (m *Mirror) follow(from []KeyID, n Node, i int, selector string) []KeyID {
 	var found []KeyID
 	for _, k := range from {
@@ -78,7 +81,7 @@ func (m *Mirror) follow(from []KeyID, n Node, i int, selector string) []KeyID {
 	return found
 }
 
-// guess is follow for links that perhaps exist.
+// guess is follow along guesses.
 func (m *Mirror) guess(from []KeyID, n Node, i int, selector string) []KeyID {
 	var found []KeyID
 	for _, k := range from {
@@ -92,31 +95,46 @@ func (n Node) link(i int, key KeyID, selector string) Link {
 	return Link{From: key, Input: i, Output: n.Output, Digest: n.Digests[0], Selector: selector}
 }
 
-// madeOf returns the keys of n's operation that a state of its input i led to.
-func (m *Mirror) madeOf(n Node, i int) []KeyID {
-	return m.made[operand{digest: n.Digests[0], output: n.Output, input: i}]
+// fromAny returns the keys of n's operation to which any state of its input i led.
+func (m *Mirror) fromAny(n Node, i int) []KeyID {
+	return m.byOperand[operand{digest: n.Digests[0], output: n.Output, input: i}]
 }
 
-// A set of keys is sorted.
-func intersect(a, b []KeyID) []KeyID {
-	return slices.DeleteFunc(slices.Clone(a), func(k KeyID) bool { _, ok := slices.BinarySearch(b, k); return !ok })
+// life returns the best that is known of the results of any of keys.
+func (m *Mirror) life(keys []KeyID) Life {
+	best := Gone
+	for _, k := range keys {
+		switch life := m.results[k]; {
+		case life == Live && !m.stale:
+			return Live
+		case life != Gone:
+			best = Perhaps
+		}
+	}
+	return best
 }
 
-func subtract(a, b []KeyID) []KeyID {
-	return slices.DeleteFunc(slices.Clone(a), func(k KeyID) bool { _, ok := slices.BinarySearch(b, k); return ok })
-}
-
-func union(sets ...[]KeyID) []KeyID {
-	all := slices.Concat(sets...)
-	slices.Sort(all)
-	return slices.Compact(all)
-}
-
+// clone returns a mirror like m that can be changed: without news, and not stale. The
+// sets of keys in it are shared and must be replaced, not changed.
 func (m *Mirror) clone() *Mirror {
 	if m == nil {
-		return &Mirror{links: map[Link][]KeyID{}, guesses: map[Link][]KeyID{}, made: map[operand][]KeyID{}, results: map[KeyID]Life{}, doubted: map[string]bool{}}
+		return &Mirror{
+			links:     map[Link][]KeyID{},
+			guesses:   map[Link][]KeyID{},
+			byOperand: map[operand][]KeyID{},
+			results:   map[KeyID]Life{},
+			doubted:   map[string]bool{},
+		}
 	}
-	return &Mirror{links: maps.Clone(m.links), guesses: maps.Clone(m.guesses), made: maps.Clone(m.made), results: maps.Clone(m.results), doubted: maps.Clone(m.doubted), elsewhere: maps.Clone(m.elsewhere), offers: maps.Clone(m.offers)}
+	return &Mirror{
+		links:     maps.Clone(m.links),
+		guesses:   maps.Clone(m.guesses),
+		byOperand: maps.Clone(m.byOperand),
+		results:   maps.Clone(m.results),
+		doubted:   maps.Clone(m.doubted),
+		elsewhere: maps.Clone(m.elsewhere),
+		offers:    maps.Clone(m.offers),
+	}
 }
 
 // Size returns how many keys have, or had, a result.

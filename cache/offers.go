@@ -27,7 +27,7 @@ func (m *Mirror) Offers(remotes []*RemoteCache, g, known Graph) *Offers {
 	with := m.With(remotes, g, known)
 	o := &Offers{graph: known, nodes: make([]offer, len(known.Nodes))}
 	for i, s := range with.find(known) {
-		if s.anything || s.source {
+		if s.unbounded || s.source {
 			continue
 		}
 		one := offer{known: true, needed: true}

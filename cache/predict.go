@@ -10,25 +10,23 @@ type Forecast string
 
 // The forecasts.
 const (
-	WillHit  Forecast = "hit"  // it will not execute
-	WillMiss Forecast = "miss" // it will execute
-	Unknown  Forecast = "unknown"
+	WillHit  Forecast = "hit"     // it will not execute: it is reused, or not needed
+	WillMiss Forecast = "miss"    // it will execute
+	Unknown  Forecast = "unknown" // what is known before the build does not decide it
 )
 
 // A Prediction is what is known before a build of one of its nodes.
 type Prediction struct {
 	Forecast Forecast
-	// Reason says why the forecast is Unknown.
-	Reason Uncertainty
-	// Cause says why the forecast is WillMiss.
-	Cause MissCause
+	Reason   Uncertainty // why the forecast is Unknown; "" otherwise
+	Cause    MissCause   // why the forecast is WillMiss; "" otherwise
 }
 
-// Luck is how often a step that is keyed by the content of another stage was
-// reused although that stage ran.
+// Luck is how often a step that counts by the content of another stage was reused
+// although that stage ran: Reused times Of so many.
 type Luck struct{ Reused, Of int }
 
-// A MissCause says why something will run.
+// A MissCause says why a node will execute.
 type MissCause string
 
 // The causes.
@@ -42,17 +40,20 @@ const (
 
 // Predict says for each node of g whether it would execute if g were built now.
 //
-// It does what BuildKit's solver does (BuildKit: solver.edge), with what the
-// mirror knows in place of its cache: a result is loaded where one of the node's
-// keys has one, else all that the node takes in is needed. Keys follow from the
-// keys of what is taken in, or from its content. The content of another stage is
-// not known before it was built, and the solver looks at it only when no result
-// is found without it.
+// It does what BuildKit's solver does (BuildKit: solver.edge), with the mirror in place
+// of the builder's cache. The build asks for the results of its targets. A result that
+// one of the node's keys has is loaded, and nothing is asked of the inputs but further
+// keys, in some cases. Else the node executes, and asks for the results of all of its
+// inputs. To find keys, the solver asks inputs for theirs; where these lead nowhere and
+// content counts, it asks for the result of the input to look at its content.
 func (m *Mirror) Predict(g Graph) []Prediction {
 	if m == nil {
 		m = m.clone()
 	}
-	p := predictor{mirror: m, graph: g, found: m.find(g), needs: make([]need, len(g.Nodes)), out: make([]Prediction, len(g.Nodes))}
+	p := predictor{
+		mirror: m, graph: g, found: m.find(g),
+		needs: make([]need, len(g.Nodes)), out: make([]Prediction, len(g.Nodes)),
+	}
 	for _, t := range g.Targets {
 		p.needs[t].result = certain
 	}
@@ -67,7 +68,7 @@ func (m *Mirror) Predict(g Graph) []Prediction {
 	return p.out
 }
 
-// cause says why node n will run.
+// cause says why node n, which is a miss, will execute. All nodes are decided.
 func (p *predictor) cause(n int) MissCause {
 	node := p.graph.Nodes[n]
 	switch {
@@ -79,7 +80,7 @@ func (p *predictor) cause(n int) MissCause {
 		return ResultGone
 	}
 	for i, in := range node.Inputs {
-		if in.Content != "" && !in.Late && len(p.mirror.madeOf(node, i)) > 0 && len(p.mirror.follow([]KeyID{contentKey(in.Content)}, node, i, "")) == 0 {
+		if in.Content != "" && !in.Late && p.otherContent(node, i) {
 			return OtherFiles
 		}
 	}
@@ -89,7 +90,14 @@ func (p *predictor) cause(n int) MissCause {
 	return NeverRun
 }
 
-// certainty says whether something will be asked for.
+// otherContent reports whether the operation of node ran before, but not with the
+// content that its input i has now.
+func (p *predictor) otherContent(node Node, i int) bool {
+	content := []KeyID{contentKey(node.Inputs[i].Content)}
+	return len(p.mirror.fromAny(node, i)) > 0 && len(p.mirror.follow(content, node, i, "")) == 0
+}
+
+// A certainty says whether something will be asked of a node.
 type certainty int8
 
 const (
@@ -98,12 +106,13 @@ const (
 	certain
 )
 
-// A need is what a build asks of a node: all its keys, or its result.
+// A need is what is asked of a node in the build: to find all its keys, or its result.
 type need struct {
 	keys, result certainty
-	reason       Uncertainty // why it is only possible
+	reason       Uncertainty // why the greater of the two is only possible
 }
 
+// A predictor predicts one build. The slices are by node.
 type predictor struct {
 	mirror *Mirror
 	graph  Graph
@@ -112,19 +121,15 @@ type predictor struct {
 	out    []Prediction
 }
 
-// decide says what becomes of node n, once all that takes it in is decided, and
-// asks for what it takes in.
+// decide says what becomes of node n, and raises the needs of its inputs. All nodes that
+// take n in must be decided.
 func (p *predictor) decide(n int) {
 	s, want := p.found[n], p.needs[n]
 	p.out[n] = Prediction{Forecast: WillHit}
 	if p.graph.Nodes[n].NoCache {
-		want.result = max(want.result, want.keys)
+		want.result = max(want.result, want.keys) // only executing it gives it keys
 	}
-	if want.result == never {
-		p.lookFurther(n, want.keys, want.reason)
-		return
-	}
-	if p.mirror.life(s.fast) == Live {
+	if want.result == never || p.mirror.life(s.fast) == Live {
 		p.lookFurther(n, want.keys, want.reason)
 		return
 	}
@@ -134,39 +139,44 @@ func (p *predictor) decide(n int) {
 	}
 	p.lookForMissing(n, looks, want.reason)
 	life := p.mirror.life(s.sure)
-	if life == Live {
+	late := life == Gone && p.mirror.life(s.late) == Live
+	vague := vagueInput(p.graph.Nodes[n], p.found)
+	switch {
+	case life == Live:
 		p.lookFurther(n, want.keys, want.reason)
-		return
+	case late && !vague:
+		p.reveal(n, want)
+	case late:
+		p.doubt(n, cmp.Or(s.reason, ByStageContent))
+	case life == Perhaps:
+		p.doubt(n, PerhapsGone)
+	case s.unbounded || p.mirror.life(s.might) != Gone:
+		p.doubt(n, s.reason)
+	default:
+		p.miss(n, want)
 	}
-	reason := s.reason
-	if life == Gone && p.mirror.life(s.late) == Live {
-		if !vagueInput(p.graph.Nodes[n], p.found) {
-			p.reveal(n, want)
-			return
-		}
-		reason = cmp.Or(reason, ByStageContent)
-	}
-	if life == Perhaps {
-		reason = PerhapsGone
-	}
-	hopeless := p.hopeless(n)
-	if life == Gone && !s.anything && p.mirror.life(s.might) == Gone {
-		p.out[n] = Prediction{Forecast: WillMiss}
-		if want.result == possible {
-			p.out[n] = Prediction{Forecast: Unknown, Reason: want.reason}
-		}
-		if !hopeless {
-			p.ask(n, want.result, never, want.reason)
-		}
-		p.ask(n, never, want.result, want.reason)
-		return
-	}
+}
+
+// doubt says that it is not known whether n executes.
+func (p *predictor) doubt(n int, reason Uncertainty) {
 	p.out[n] = Prediction{Forecast: Unknown, Reason: reason}
 	p.ask(n, possible, possible, reason)
 }
 
-// hopeless reports whether an input of n leads to no key at all, so that the
-// solver stops looking and asks for all results.
+// miss says that n executes, as far as its result is needed.
+func (p *predictor) miss(n int, want need) {
+	p.out[n] = Prediction{Forecast: WillMiss}
+	if want.result == possible {
+		p.out[n] = Prediction{Forecast: Unknown, Reason: want.reason}
+	}
+	if !p.hopeless(n) {
+		p.ask(n, want.result, never, want.reason)
+	}
+	p.ask(n, never, want.result, want.reason)
+}
+
+// hopeless reports whether an input of n leads to no key at all, so that the solver
+// stops looking for keys and asks for all results.
 func (p *predictor) hopeless(n int) bool {
 	node := p.graph.Nodes[n]
 	for i, in := range node.Inputs {
@@ -177,8 +187,8 @@ func (p *predictor) hopeless(n int) bool {
 	return false
 }
 
-// lookForMissing asks for the keys of the inputs that lead to none yet, and for
-// the result where only its content can.
+// lookForMissing asks for the keys of the inputs of n that lead to no key of it yet, and
+// for the result of those where only their content can.
 func (p *predictor) lookForMissing(n int, c certainty, reason Uncertainty) {
 	node := p.graph.Nodes[n]
 	for i, in := range node.Inputs {
@@ -203,8 +213,8 @@ func (p *predictor) lookForMissing(n int, c certainty, reason Uncertainty) {
 	}
 }
 
-// lookFurther does what the solver does for a node that it asks for all its
-// keys.
+// lookFurther asks the inputs of n for what the solver needs to find all keys of n, which
+// are asked for with certainty c, beyond the first that it finds.
 func (p *predictor) lookFurther(n int, c certainty, reason Uncertainty) {
 	s := p.found[n]
 	if settled := s.settled && len(s.fast) > 0; c == never || settled && s.firm {
@@ -226,16 +236,16 @@ func (p *predictor) lookFurther(n int, c certainty, reason Uncertainty) {
 	p.completeContents(n, c, reason)
 }
 
-// ask asks for the keys and the results of what n takes in.
+// ask asks for the keys and the results of all inputs of n.
 func (p *predictor) ask(n int, keys, result certainty, reason Uncertainty) {
 	for _, in := range p.graph.Nodes[n].Inputs {
 		p.raise(in.Node, keys, result, reason)
 	}
 }
 
-// reveal asks for what shows the late key of n. The result of an input does, and
-// perhaps before it is there a key of the input, which is late itself; until
-// then the solver has asked for the other results, too.
+// reveal asks for what shows the late key of n, by which its result is then found. The
+// result of an input shows it. So may, before that is there, a key of the input that is
+// late itself; but by then the solver has asked for the results of the other inputs.
 func (p *predictor) reveal(n int, want need) {
 	node := p.graph.Nodes[n]
 	for i, in := range node.Inputs {
@@ -247,8 +257,8 @@ func (p *predictor) reveal(n int, want need) {
 	}
 }
 
-// completeContents asks for the results of the inputs of n whose content the
-// solver looks at only then.
+// completeContents asks for the results of the inputs of n at whose content the solver
+// can look only then.
 func (p *predictor) completeContents(n int, result certainty, reason Uncertainty) {
 	for _, in := range p.graph.Nodes[n].Inputs {
 		if in.ofStage() {
@@ -257,6 +267,8 @@ func (p *predictor) completeContents(n int, result certainty, reason Uncertainty
 	}
 }
 
+// raise asks for the keys and the result of n at least so surely; reason says why that is
+// only possible.
 func (p *predictor) raise(n int, keys, result certainty, reason Uncertainty) {
 	want := &p.needs[n]
 	if want.keys == never && want.result == never || result > want.result {
@@ -265,11 +277,12 @@ func (p *predictor) raise(n int, keys, result certainty, reason Uncertainty) {
 	want.keys, want.result = max(want.keys, keys), max(want.result, result)
 }
 
-// takes reports whether something that node n takes in is predicted so.
+// takes reports whether an input of node n, other than a source, has the forecast.
 func (p *predictor) takes(n int, forecast Forecast) bool {
 	return slices.ContainsFunc(p.graph.Nodes[n].Inputs, func(in Input) bool {
 		return p.out[in.Node].Forecast == forecast && !p.source(in.Node)
 	})
 }
 
+// source reports whether node n has no inputs.
 func (p *predictor) source(n int) bool { return len(p.graph.Nodes[n].Inputs) == 0 }
