@@ -9,55 +9,53 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
-// A Key says under what a builder finds the result of an operation.
+// A Key says by what a builder looks for the result of an operation.
 //
-// BuildKit keeps results in a graph (BuildKit: solver/edge.go, cachemanager.go,
-// cachekey.go). Its nodes are ids. An operation without inputs has the hash of
-// its digest and output as id, and a content digest likewise, with the output
-// -1. Any other id is made up when a result is first saved. A link (input,
-// output, digest, selector) leads from the id of an operation's input to that of
-// the operation. The rules:
+// BuildKit keeps results in a graph of ids (BuildKit: solver/edge.go, cachemanager.go,
+// cachekey.go). The id of an operation without inputs is the hash of its digest and
+// output; that of content is the hash of its digest and the output -1. All other ids
+// are made up when a result is first saved. A link, of an (input, output, digest,
+// selector), leads from an id of an operation's input to an id of the operation. The
+// rules:
 //
-//   - Lookup: a result is found if, for each input, a link from one of the
-//     input's ids leads to one and the same id, and that id has a result that
-//     still exists.
-//   - The ids of an input are those of the operation that gives it, whose links
-//     have the selector, and where the operation is keyed by content, that of the
-//     content, whose links have none. One of them is enough.
-//   - By definition comes first. By content needs the input's result, so the
-//     solver loads or makes that before it looks, and only where the definition
-//     led nowhere.
-//   - Saving a result, and finding one, links all ids that are then known of each
-//     input: what was found by content is found by definition from then on.
-//   - Local files have an id that is made for one build, so what reads them is
-//     found by content alone, and what needs them otherwise (RUN in a stage FROM
-//     a directory) never.
-//   - An operation that ignores the cache is saved like any other, but what needs
-//     it does not look under its id: only under that of its content.
-//   - Operations whose ids turn out equal are one within a build: one executes.
+//   - Look-up: a result is found if each input has an id from which a link leads to one
+//     and the same id, and that id has a result that still exists.
+//   - The ids of an input are those of the operation that it comes from, with links
+//     that have the selector. Where content counts, the id of the content is another
+//     one, with links that have none. One of them is enough.
+//   - By definition comes first. To look by content the solver needs the input's
+//     result: it loads or makes that, and only where the definition led nowhere.
+//   - When a result is saved or found, all ids of each input that are then known are
+//     linked: what was found by content is found by definition from then on.
+//   - Local files have an id of their own in each build. So what takes them is found by
+//     content alone, and what needs them otherwise (RUN in a stage FROM a directory) is
+//     never found.
+//   - The result of an operation that ignores the cache is saved like any other, but
+//     what takes it in does not look by its id, only by that of its content.
+//   - Operations whose ids turn out to be equal are one within a build: one executes.
 //
-// A Key holds plain hashes over values of args and env: it stays in memory.
+// A Key holds plain hashes over values of args and environment variables: it must not
+// leave memory.
 type Key struct {
-	// ID stands for the operation and all it is made from, with local files by
-	// content. It is BuildKit's own for an operation without inputs and for
-	// content, and ours for others: equal exactly where the operations, their
-	// inputs and the files are. Empty if unknown, for Reason.
+	// ID stands for the operation and all that it is made from, with local files by
+	// content: two IDs are equal exactly where all of that is. It is BuildKit's id for
+	// an operation without inputs, and our own for others. "" if it is not known, for
+	// Reason.
 	ID string
-	// Inputs are what the lookup goes by, one for each input of the operation.
+	// Inputs are what the look-up goes by, one for each input of the operation.
 	Inputs []KeyInput
-	// Reason says why ID is unknown, and Cause is the index of the operation
-	// from which that comes: a source, or what reads it.
+	// Reason says why ID is not known, and Cause is the index of the operation on which
+	// that lies: a source, or what takes files of it.
 	Reason Reason
 	Cause  int
 }
 
 // A KeyInput is one input of an operation in a [Key].
 type KeyInput struct {
-	ID       string // of the operation that gives it; empty if unknown
+	ID       string // of the operation that it comes from; "" if that is not known
 	Selector string // of links from ID
-	// Content is the id of what is taken of it, of links without a selector;
-	// empty where that does not count or only the builder can know it. That of a
-	// heredoc is known, too.
+	// Content is the id of the content that is taken; "" where content does not count,
+	// or where only the builder can know it. It is known of local files and of a heredoc.
 	Content string
 }
 
@@ -70,7 +68,7 @@ const (
 	Unresolved        // an image or a download of which the digest was not looked up
 	Unread            // local files whose digest could not be computed
 	Stale             // local files of which the builder may have another state: see ErrStale
-	PerBuild          // BuildKit makes the key for one build: no lookup by it succeeds
+	PerBuild          // BuildKit makes the key for one build: no look-up by it succeeds
 )
 
 // String returns r in words.
@@ -88,8 +86,7 @@ var ErrStale = errors.New("the builder may not see that files changed")
 // a request (an index into Plan.Requests) is selected.
 type ContentFunc func(request int, selected []dockerfile.Selector) (string, error)
 
-// Keys returns the key of each of a plan's operations. What it cannot know it
-// says, and why.
+// Keys returns the key of each of a plan's operations, or why it is not known.
 func Keys(ops []dockerfile.Op, content ContentFunc) []Key {
 	keys := make([]Key, len(ops))
 	for i, op := range ops {
@@ -107,7 +104,7 @@ func Keys(ops []dockerfile.Op, content ContentFunc) []Key {
 	return keys
 }
 
-// derive returns the key of an operation with inputs, whose keys are known.
+// derive returns the key of operation i, given those of its inputs in keys.
 func derive(i int, ops []dockerfile.Op, keys []Key, content ContentFunc) Key {
 	op := ops[i]
 	var k Key
