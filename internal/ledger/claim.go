@@ -8,35 +8,40 @@ import (
 	"github.com/stokerd/stoker/cache/buildkit"
 )
 
-// A reuse is the use of a result by a build that did not make it.
+// A reuse is the use of a result by a build that did not make it. It waits for the next
+// list, which shows what results that can have been.
 type reuse struct {
-	record string       // what the builder lists the result as
-	run    buildkit.Run // when it was used
-	late   bool         // the builder could not be asked for its list soon after that
-	noted  bool         // by a claim: see Ledger.reuse
+	record      string       // what the builder lists the result as
+	run         buildkit.Run // when it was used
+	late        bool         // the builder could not be asked for its list soon after that
+	provisional bool         // the key's claim is one that Ledger.reuse made
 }
 
-// reuse notes that the result of a key was used. If nothing else is known of it, a claim
-// says that it perhaps is there, in case that there is no list before the ledger is read.
+// reuse notes that the result of a key was used. If nothing else is known of that result, a
+// claim says that it perhaps is there: reuses are not kept, and the program may end before
+// there is a list.
 func (l *Ledger) reuse(key cache.KeyID, r reuse) {
-	r.noted = l.reused[key].noted
+	r.provisional = l.reused[key].provisional
 	if _, claimed := l.claims[key]; !claimed && len(l.entries[key]) == 0 {
-		r.noted = true
+		r.provisional = true
 		l.setClaim(key, &claim{record: r.record})
 	}
 	l.reused[key] = r
 }
 
-// A claim is what is known of a result that nobody saw being made, or that cannot be told
-// from another: it is one of those that were listed as record after the build, made at
-// the given times. The result is there while all of them are listed, and gone when none
-// is. Without times nothing is known, as when the result is listed as something else.
+// A claim is what is known of a key's result that nobody saw being made, or that cannot be
+// told from others: it is one of the results that are listed as record and were made at
+// the times in created. It is there while all of them are listed, and gone when none is.
+//
+// For example: a build reuses a COPY that was built twice before anybody watched, and the
+// builder lists two results of it, made at 9:00 and at 9:05. The key claims both. If one of
+// them is pruned, a prediction that rests on the key is unknown.
 type claim struct {
 	record  string
-	created []time.Time // sorted
+	created []time.Time // sorted; none if it is not known which results it may be
 }
 
-// life returns whether the builder has the result.
+// life returns what the claim says of the result, given what is listed.
 func (c claim) life(held listing) cache.Life {
 	listed := 0
 	for _, at := range c.created {
@@ -53,7 +58,7 @@ func (c claim) life(held listing) cache.Life {
 	return cache.Perhaps
 }
 
-// better returns which of two lives of a result promises more.
+// better returns the more promising of two lives.
 func better(a, b cache.Life) cache.Life {
 	if a == cache.Gone || b == cache.Live {
 		return b
@@ -61,9 +66,34 @@ func better(a, b cache.Life) cache.Life {
 	return a
 }
 
-// applyClaims adds to m what claims say of results, and makes claims for the results that
-// were reused since the last list and that no known execution made.
+// applyClaims adds to m what claims say of results. It then settles the reuses since the
+// last list: each becomes an entry where just one result can be meant (see adopt), else a
+// claim.
 func (l *Ledger) applyClaims(held listing, m matching) {
+	l.checkClaims(held, m)
+	claimants := l.claimants()
+	went := l.went(held)
+	for key, r := range l.reused {
+		if m.lives[key] == cache.Live {
+			if r.provisional {
+				l.setClaim(key, nil)
+			}
+			continue
+		}
+		r.late = r.late || went(r.record)
+		if claimants[r.record] == 1 && l.adopt(key, r, held, m) {
+			m.lives[key] = cache.Live
+			continue
+		}
+		c := r.claim(held, m)
+		l.setClaim(key, &c)
+		m.lives[key] = c.life(held)
+	}
+	clear(l.reused)
+}
+
+// checkClaims adds to m what claims say of results, and drops those whose results are gone.
+func (l *Ledger) checkClaims(held listing, m matching) {
 	for key, c := range l.claims {
 		life := c.life(held)
 		m.lives[key] = better(m.lives[key], life)
@@ -71,37 +101,24 @@ func (l *Ledger) applyClaims(held listing, m matching) {
 			l.setClaim(key, nil) // none of them comes back
 		}
 	}
-	claims := map[string]int{}
-	for _, r := range l.reused {
-		claims[r.record]++
-	}
-	for key, c := range l.claims {
-		if _, again := l.reused[key]; !again {
-			claims[c.record]++
-		}
-	}
-	went := l.went(held)
-	for key, r := range l.reused {
-		if m.lives[key] == cache.Live {
-			if r.noted {
-				l.setClaim(key, nil)
-			}
-			continue
-		}
-		r.late = r.late || went(r.record)
-		if claims[r.record] > 1 || !l.adopt(key, r, held, m) {
-			c := r.claim(held, m)
-			l.setClaim(key, &c)
-			m.lives[key] = c.life(held)
-			continue
-		}
-		m.lives[key] = cache.Live
-	}
-	clear(l.reused)
 }
 
-// claimMixture replaces what is known of the executions of a mixture by claims, because
-// one of its results is gone and nothing tells whose that was.
+// claimants returns by record how many keys have a reuse or a claim.
+func (l *Ledger) claimants() map[string]int {
+	n := map[string]int{}
+	for _, r := range l.reused {
+		n[r.record]++
+	}
+	for key, c := range l.claims {
+		if _, reused := l.reused[key]; !reused {
+			n[c.record]++
+		}
+	}
+	return n
+}
+
+// claimMixture turns the entries of a mixture's executions into claims to all of its
+// results, because one of these is gone and nothing tells whose that was.
 func (l *Ledger) claimMixture(m mixture) {
 	for _, e := range m.executions {
 		made := entry{m.record, e.run}
@@ -124,26 +141,27 @@ func (l *Ledger) claimMixture(m mixture) {
 	}
 }
 
-// adopt looks for the result that was reused among those listed as its record. If just one
-// of them was made by no known execution, and the reused one can be no other, it becomes
-// the key's result. The caller has seen to it that no other key claims a result of that
-// record.
+// adopt gives key an entry for the result that was reused, and reports whether it can:
+// just one result of the record was made by no known execution, and no other can have been
+// reused. No other key may have a claim to results of the record.
 func (l *Ledger) adopt(key cache.KeyID, r reuse, held listing, m matching) bool {
-	open := slices.DeleteFunc(slices.Clone(held[r.record]), func(h buildkit.Held) bool { return m.explained[h] })
-	if len(open) != 1 || !r.took(open[0]) {
+	unexplained := slices.DeleteFunc(slices.Clone(held[r.record]), func(h buildkit.Held) bool { return m.explained[h] })
+	if len(unexplained) != 1 || !r.took(unexplained[0]) {
 		return false
 	}
-	if slices.ContainsFunc(held[r.record], func(h buildkit.Held) bool { return h != open[0] && !m.owned[h] && r.took(h) }) {
+	one := unexplained[0]
+	if slices.ContainsFunc(held[r.record], func(h buildkit.Held) bool { return h != one && !m.owned[h] && r.took(h) }) {
 		return false
 	}
-	m.explained[open[0]] = true
-	l.setEntries(key, append(slices.Clone(l.entries[key]), entry{r.record, buildkit.Run{Started: open[0].Created, Completed: open[0].Created}}))
+	m.explained[one] = true
+	run := buildkit.Run{Started: one.Created, Completed: one.Created}
+	l.setEntries(key, append(slices.Clone(l.entries[key]), entry{r.record, run}))
 	l.setClaim(key, nil)
 	return true
 }
 
-// went returns what reports whether a result that was listed as record the last time is
-// not any more.
+// went returns a function that reports whether a result of a record went since the list
+// before held.
 func (l *Ledger) went(held listing) func(record string) bool {
 	var runs map[string][]buildkit.Run
 	known := map[string]bool{}
@@ -160,8 +178,9 @@ func (l *Ledger) went(held listing) func(record string) bool {
 	}
 }
 
-// claim returns the claim to what may have been reused of what is listed now: not what is
-// known to be another key's, since what was reused can be gone already.
+// claim returns the claim to the listed results that may have been reused. Those that are
+// known to be another key's are not among them, even if they are all that is left: what was
+// reused can be gone already.
 func (r reuse) claim(held listing, m matching) claim {
 	c := claim{record: r.record}
 	for _, h := range held[r.record] {
@@ -173,8 +192,9 @@ func (r reuse) claim(held listing, m matching) claim {
 	return c
 }
 
-// took reports whether h may be what was reused. A builder notes when it lets go
-// of a result (BuildKit: cache.immutableRef.release).
+// took reports whether h may be what was reused: it was made before, and is in use or was
+// used since. A builder notes when it lets go of a result (BuildKit:
+// cache.immutableRef.release).
 func (r reuse) took(h buildkit.Held) bool {
 	return !r.late && !h.Created.After(r.run.Completed.Add(slack)) && (h.InUse || !h.Used.Before(r.run.Started.Add(-slack)))
 }

@@ -19,11 +19,11 @@ import (
 )
 
 // A Reader computes the digests of the files that builds of one repository take. It
-// remembers what it read last, and reads again only what has changed. It is safe for
-// concurrent use.
+// remembers what it read last, and reads again only what has changed. It is made by
+// [NewReader], and safe for concurrent use.
 type Reader struct {
-	// Worked is told what each reading took; nil for nobody. It is set before the
-	// first use.
+	// Worked is told what each reading took, unless it is nil. It is set before the first
+	// use.
 	Worked func(content.Work)
 
 	*readings
@@ -33,7 +33,7 @@ type Reader struct {
 // readings are the last manifests that were made.
 type readings struct {
 	mu   sync.Mutex         // guards the fields below
-	last map[string]reading // by directory and the paths that are asked for
+	last map[string]reading // by directory and the paths that were asked for
 	turn int                // counts readings
 }
 
@@ -51,9 +51,9 @@ const spare = 8
 // NewReader returns a reader that remembers nothing.
 func NewReader() *Reader { return &Reader{readings: &readings{last: map[string]reading{}}} }
 
-// With returns a reader for builds that are sent some files, by absolute path, with
-// other texts. It takes it that their pictures were made with the texts of edited ignore
-// files. The two readers share what they have read.
+// With returns a reader as if some files, by absolute path, were edited. If ignore files are
+// among them, the pictures that it is given must have been made with the edited texts. The
+// two readers share what they have read.
 func (r *Reader) With(edits map[string]content.Edit) *Reader {
 	return &Reader{Worked: r.Worked, readings: r.readings, edits: edits}
 }
@@ -76,7 +76,7 @@ func (r *Reader) edited(m *content.Manifest, local buildctx.Local, request docke
 		rel, err := filepath.Rel(dir, filepath.Join(folder, filepath.Base(name)))
 		switch added := edit.Was == nil; {
 		case err != nil, !filepath.IsLocal(rel), added && local.Ignores(filepath.ToSlash(rel)):
-			continue
+			continue // it is no part of what is sent
 		case added && request.FollowPaths != nil:
 			return nil, content.ErrUnlike // nobody saw whether it is asked for
 		}
@@ -111,24 +111,24 @@ func (r *readings) keep(key string, m *content.Manifest, p *project.Picture) {
 	}
 }
 
-// Why it is not known which files a build took. Test with errors.Is.
+// Errors that say why it is not known which files a build took.
 var (
-	// ErrUnseen says that no picture shows them.
+	// ErrUnseen is returned where no picture shows the files as they were.
 	ErrUnseen = errors.New("nobody saw what was sent")
-	// ErrMoving says that they changed while they were sent.
+	// ErrMoving is returned where the files changed while they were sent.
 	ErrMoving = errors.New("it is not known which state of the files was sent")
 )
 
-// Content returns the digests of what the build of the given name sent for the requests
-// of plan, while the repository went through all of the pictures. Where the pictures
-// differ, or where the builder may have something else than what was sent, the digest is
-// not known and an error says why.
+// Content returns the digests of what the build with the given name sent for the requests of
+// plan, while the repository went through the pictures. It fails with [ErrMoving] where the
+// pictures differ, and with [cache.ErrStale] where the builder at site may have something
+// else than what was sent.
 func (r *Reader) Content(ctx context.Context, plan *dockerfile.Plan, name string, site Site, pictures ...*project.Picture) cache.ContentFunc {
 	return r.Sent(ctx, plan, name, pictures...).Built(plan, site)
 }
 
-// Built returns the digests of what the builder at site has after it was sent the
-// requests of plan, as far as that is known.
+// Built returns the digests of what the builder at site has after it was sent s for the
+// requests of plan. It fails with [cache.ErrStale] where that is not surely what was sent.
 func (s *Sent) Built(plan *dockerfile.Plan, site Site) cache.ContentFunc {
 	held := map[int][]*content.Manifest{}
 	return func(request int, selected []dockerfile.Selector) (string, error) {
@@ -153,17 +153,21 @@ func (s *Sent) Built(plan *dockerfile.Plan, site Site) cache.ContentFunc {
 	}
 }
 
-// Sent is what a build sent for the requests of a plan, by index in there. Files are read
-// when they are asked for. It is not safe for concurrent use.
+// Sent is what a build sent for the requests of a plan. A request is given by its index in
+// the plan, and its files are read when it is first asked for. It is not safe for concurrent
+// use.
 type Sent struct {
-	read      func(request int) ([]*content.Manifest, error)
-	manifests map[int][]*content.Manifest // that were read, one for each picture
-	errs      map[int]error               // of those that could not be
-	past      bool                        // nobody saw the build run: see Before
-	blurs     map[int]*content.Blur       // of a past build
+	read func(request int) ([]*content.Manifest, error)
+	past bool // nobody saw the build run: see Reader.Before
+
+	// By request, once it was read.
+	manifests map[int][]*content.Manifest // one for each picture
+	errs      map[int]error               // why there is none
+	blurs     map[int]*content.Blur       // what of the manifest counts, for a past build
 }
 
-// Sent returns what the requests of a plan brought: see Content.
+// Sent returns what the build with the given name sent for the requests of plan, while the
+// repository went through the pictures.
 func (r *Reader) Sent(ctx context.Context, plan *dockerfile.Plan, name string, pictures ...*project.Picture) *Sent {
 	return newSent(func(request int) (all []*content.Manifest, err error) {
 		for _, p := range pictures {
@@ -177,6 +181,7 @@ func (r *Reader) Sent(ctx context.Context, plan *dockerfile.Plan, name string, p
 	})
 }
 
+// newSent returns a Sent that reads with read.
 func newSent(read func(request int) ([]*content.Manifest, error)) *Sent {
 	return &Sent{read: read, manifests: map[int][]*content.Manifest{}, errs: map[int]error{}, blurs: map[int]*content.Blur{}}
 }
@@ -192,7 +197,8 @@ func (s *Sent) at(request int) ([]*content.Manifest, error) {
 	return s.manifests[request], s.errs[request]
 }
 
-// Digest is a cache.ContentFunc.
+// Digest returns the digest of what is selected of the files of a request: it is a
+// [cache.ContentFunc]. It fails with [ErrUnseen] or [ErrMoving] where that is not known.
 func (s *Sent) Digest(request int, selected []dockerfile.Selector) (string, error) {
 	manifests, err := s.at(request)
 	if err != nil {
@@ -219,7 +225,8 @@ func (s *Sent) Digest(request int, selected []dockerfile.Selector) (string, erro
 	return digest, nil
 }
 
-// Taken returns what is selected of the files of a request, with its digest.
+// Taken returns what is selected of the files of a request, with its digest; errors are
+// those of [Sent.Digest].
 func (s *Sent) Taken(request int, selected []dockerfile.Selector) (digest string, taken *content.Manifest, err error) {
 	if digest, err = s.Digest(request, selected); err != nil {
 		return "", nil, err
@@ -228,6 +235,8 @@ func (s *Sent) Taken(request int, selected []dockerfile.Selector) (digest string
 	return digest, taken, err
 }
 
+// manifest returns the manifest of the files that p shows for a request of the build with
+// the given name, with the reader's edits, and the directory that they are of.
 func (r *Reader) manifest(ctx context.Context, p *project.Picture, name string, request dockerfile.Request) (*content.Manifest, buildctx.SentDir, error) {
 	none := buildctx.SentDir{}
 	b, ok := p.Find(name)

@@ -13,26 +13,27 @@ import (
 	"github.com/stokerd/stoker/cache/buildkit"
 )
 
-// A ledger is kept as entries by key, the first byte of which says what they are
-// of. They are stored: never renumber them.
+// A ledger is kept as pairs of a key and a value. The first byte of the key is one of these,
+// which says what the rest of it stands for → what the value holds. They are stored: never
+// renumber them.
 const (
 	links   = byte(cache.Leads)   // a link → the keys that it leads to
-	guesses = byte(cache.MayLead) // the same
-	lives   = byte(cache.Lives)   // a key → its life
-	made    = byte(4)             // a key → the executions that made its result
-	found   = byte(5)             // not in use any more: a claim that named no results
+	guesses = byte(cache.MayLead) // a guess → the keys that it perhaps leads to
+	lives   = byte(cache.Lives)   // a cache key → its life
+	made    = byte(4)             // a cache key → its entries
+	found   = byte(5)             // no longer in use: a claim that named no results
 	lucky   = byte(6)             // an operation → its luck
-	claimed = byte(7)             // a key → its claim
+	claimed = byte(7)             // a cache key → its claim
 	seen    = byte(8)             // nothing → when the last build ended that was accounted for
-	// copied and pages are 9 and 10.
-	mixes   = byte(11) // a record → when the results were made that are mixed there
-	repeats = byte(12) // a build's graph → when it was learned, and the results that were held of it
-	brought = byte(13) // a key → the results that were brought of it
+	// 9 and 10 are copied and pages: see keep.go.
+	mixes   = byte(11) // a record → when the results of its mixtures were made
+	repeats = byte(12) // a graph → its repeat
+	brought = byte(13) // a cache key → its imported results
 )
 
-var errDamaged = errors.New("an entry of a ledger that does not decode")
+var errDamaged = errors.New("an entry of the ledger cannot be decoded")
 
-// become takes a mirror that was made from the present one.
+// become replaces the mirror by m, which was made from it, and notes what is new.
 func (l *Ledger) become(m *cache.Mirror) {
 	if m == l.mirror {
 		return
@@ -44,6 +45,7 @@ func (l *Ledger) become(m *cache.Mirror) {
 	}
 }
 
+// setEntries replaces the entries of a key.
 func (l *Ledger) setEntries(key cache.KeyID, list []entry) {
 	var b []byte
 	for _, e := range list {
@@ -62,7 +64,7 @@ func (l *Ledger) setEntries(key cache.KeyID, list []entry) {
 	l.change(made, string(key), b)
 }
 
-// setClaim notes what is known of the result of a key, nil for no more.
+// setClaim replaces the claim of a key; nil removes it.
 func (l *Ledger) setClaim(key cache.KeyID, c *claim) {
 	was, have := l.claims[key]
 	switch {
@@ -79,7 +81,7 @@ func (l *Ledger) setClaim(key cache.KeyID, c *claim) {
 	}
 }
 
-// setMixed notes what cannot be told apart once one of it is gone.
+// setMixed replaces the mixtures.
 func (l *Ledger) setMixed(list []mixture) {
 	encode := func(list []mixture) map[string][]byte {
 		all := map[string][]byte{}
@@ -104,6 +106,7 @@ func (l *Ledger) setMixed(list []mixture) {
 	l.mixed = list
 }
 
+// change notes the value that is to be kept under a key, nil for none.
 func (l *Ledger) change(kind byte, key string, value []byte) {
 	l.changes[string(kind)+key] = value
 }
@@ -112,10 +115,10 @@ func encodeLuck(l cache.Luck) []byte {
 	return binary.AppendUvarint(binary.AppendUvarint(nil, uint64(l.Reused)), uint64(l.Of))
 }
 
-// Save gives put what has changed since it was last called, as entries by key, one
-// without a value being no more. anew says that no other entry holds. What put
-// fails to keep it is given again the next time. What was not kept when the
-// program ends is as if nobody had observed it.
+// Save gives put what has changed since the last call, by key: a value to keep, or nil for
+// one to remove. anew says that all other values are to be removed as well. If put fails,
+// its changes are given again by the next call. What is not kept when the program ends is
+// as if nobody had observed it.
 func (l *Ledger) Save(put func(anew bool, changes iter.Seq2[string, []byte]) error) error {
 	l.saving.Lock()
 	defer l.saving.Unlock()
@@ -133,20 +136,20 @@ func (l *Ledger) Save(put func(anew bool, changes iter.Seq2[string, []byte]) err
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.renewed {
-		return err // those are of no interest any more
+		return err // the ledger started anew meanwhile: these changes are void
 	}
 	maps.Copy(changes, l.changes)
 	l.changes, l.renewed = changes, anew
 	return err
 }
 
-// Load returns a ledger of what was kept of one, given its entries. What the
-// builder did since it does not know, and so nothing of what it holds before it
-// is listed. Where an entry cannot be read it returns an empty ledger beside the
-// error, to be kept in place of it.
+// Load returns the ledger that was kept as entries by [Ledger.Save]. It does not know what
+// the builder did since, and so predicts nothing of what it holds before that is listed.
+// If an entry cannot be decoded, Load returns an error and, with it, an empty ledger that
+// takes the place of what is kept.
 func Load(seal func(string) string, entries iter.Seq2[string, []byte]) (*Ledger, error) {
 	l := New(seal)
-	l.mixing = listing{}
+	l.loading = listing{}
 	var err error
 	facts := func(yield func(cache.Fact) bool) {
 		for key, value := range entries {
@@ -160,19 +163,20 @@ func Load(seal func(string) string, entries iter.Seq2[string, []byte]) (*Ledger,
 	if err != nil {
 		return Anew(seal), err
 	}
-	l.mixed, l.mixing = l.match(l.mixing).mixed, nil
+	l.mixed, l.loading = l.match(l.loading).mixed, nil
 	slices.SortFunc(l.repeats, func(a, b *repeat) int { return a.learned.Compare(b.learned) })
 	return l, nil
 }
 
-// Anew is New for a ledger that takes the place of what is kept.
+// Anew is [New] for a ledger that takes the place of the one that is kept.
 func Anew(seal func(string) string) *Ledger {
 	l := New(seal)
 	l.renewed = true
 	return l
 }
 
-// load enters what was kept under a key, or returns the fact that it is.
+// load enters what was kept under a key. If that is a fact of the mirror, it returns the
+// fact instead; all others have the Kind 0.
 func (l *Ledger) load(key string, value []byte) (cache.Fact, error) {
 	if key == "" {
 		return cache.Fact{}, errDamaged
@@ -187,7 +191,7 @@ func (l *Ledger) load(key string, value []byte) (cache.Fact, error) {
 			e.run = buildkit.Run{Started: d.time(), Completed: d.time()}
 			l.entries[cache.KeyID(key)] = append(l.entries[cache.KeyID(key)], e)
 		}
-	case found: // its result perhaps is there, which is a fact of its own
+	case found: // that its result perhaps is there is kept as its life, too
 		l.change(found, key, nil)
 		d.b = nil
 	case claimed:
@@ -200,7 +204,7 @@ func (l *Ledger) load(key string, value []byte) (cache.Fact, error) {
 		l.imports[cache.KeyID(key)] = decodeImports(&d)
 	case mixes:
 		for len(d.b) > 0 {
-			l.mixing[key] = append(l.mixing[key], buildkit.Held{Record: key, Created: d.time()})
+			l.loading[key] = append(l.loading[key], buildkit.Held{Record: key, Created: d.time()})
 		}
 	case repeats:
 		l.repeats = append(l.repeats, decodeRepeat(key, &d))
@@ -219,6 +223,7 @@ func (l *Ledger) load(key string, value []byte) (cache.Fact, error) {
 	return cache.Fact{}, nil
 }
 
+// encodeFact returns the key and the value by which f is kept.
 func encodeFact(f cache.Fact) (key string, value []byte) {
 	if f.Kind == cache.Lives {
 		if f.Dropped {
@@ -241,6 +246,8 @@ func encodeFact(f cache.Fact) (key string, value []byte) {
 	return string(b), value
 }
 
+// decodeFact reads what encodeFact wrote; kind is the first byte of the key, and key the
+// rest.
 func decodeFact(kind byte, key string, value []byte) (cache.Fact, error) {
 	f := cache.Fact{Kind: cache.FactKind(kind)}
 	if kind == lives {
@@ -261,17 +268,19 @@ func decodeFact(kind byte, key string, value []byte) (cache.Fact, error) {
 	return f, nil
 }
 
+// appendText appends the length of s, and s.
 func appendText(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
-// A decoder reads what the append functions wrote. After the first thing that
-// cannot be, it reads zeros and is bad.
+// A decoder reads what appendText and the functions of package binary appended. It keeps
+// the error: once something cannot be read, bad is set and all that follows reads as zero.
 type decoder struct {
-	b   []byte
+	b   []byte // what is left to read
 	bad bool
 }
 
+// number reads an unsigned number of no more than 31 bits.
 func (d *decoder) number() uint64 {
 	v, n := binary.Uvarint(d.b)
 	if n <= 0 || v > 1<<31 {
@@ -282,6 +291,7 @@ func (d *decoder) number() uint64 {
 	return v
 }
 
+// time reads a time, as nanoseconds since 1970.
 func (d *decoder) time() time.Time {
 	v, n := binary.Varint(d.b)
 	if n <= 0 {
@@ -292,6 +302,7 @@ func (d *decoder) time() time.Time {
 	return time.Unix(0, v).UTC()
 }
 
+// text reads what appendText appended.
 func (d *decoder) text() string {
 	n := d.number()
 	if n > uint64(len(d.b)) {

@@ -9,28 +9,30 @@ import (
 	"github.com/stokerd/stoker/cache/buildkit"
 )
 
-// An import is a result of a key that a build brought from a cache elsewhere. A builder
-// lists it by its topmost layer and not by the operation that made it, and may have to
-// fetch its layers still: then no build that does not look into that cache takes it, and the
-// builder may forget that it is the key's (BuildKit: solver.cacheManager.Records).
+// An imported is a result of a key that a build brought from a cache elsewhere. The builder
+// lists it with the record of its topmost layer, not of the operation that made it, and may
+// not have fetched all its layers yet. Until it has, only builds that look into that cache
+// take the result, and the builder may forget that it is the key's (BuildKit:
+// solver.cacheManager.Records).
 type imported struct {
-	id string // what the builder lists it as: no other ever has it
-	// doubted reports that it was listed while layers were missing, since it was brought.
+	id string // by which the builder lists it, and never anything else
+	// doubted reports that it was ever listed with layers missing: the builder may have
+	// forgotten then that it is the key's.
 	doubted bool
 }
 
-// An arrival is what is known of a build that looked into caches elsewhere, until the
-// builder lists what it holds.
+// An arrival is what is known of a build that looked into caches elsewhere, until the next
+// list shows what it brought.
 type arrival struct {
 	offers  *cache.Offers
 	fates   []cache.Fate
-	perhaps map[cache.KeyID]int  // see cache.Mirror.Learn
-	claimed map[cache.KeyID]bool // of these: something else was known of the result before
-	began   time.Time            // when its first operation did
+	perhaps map[cache.KeyID]int  // the keys it may have brought results of: see cache.Mirror.Learn
+	claimed map[cache.KeyID]bool // those of perhaps that had a claim before the build
+	began   time.Time            // when the first of its operations did
 }
 
-// offered returns what there was to bring for a build that is about to be learned, nil if
-// that is not known. g is its graph, sealed.
+// offered returns the arrival of a build that is about to be learned, nil if it is not known
+// what there was to bring. g is the build's graph, sealed.
 func (l *Ledger) offered(g cache.Graph, b Build) *arrival {
 	if b.Broken || b.Late || len(b.Elsewhere) == 0 || !l.listed || l.ids == nil {
 		return nil
@@ -44,23 +46,27 @@ func (l *Ledger) offered(g cache.Graph, b Build) *arrival {
 	return a
 }
 
-// arrive finds out which of what is listed the last build brought, if it looked into
+// arrive finds out which of the listed results the last build brought, if it looked into
 // caches elsewhere.
 //
-// What the caches hold is read after the build. Should one have been replaced since, a
-// layer that is listed is proof only of a result, and not of the key: so no result is
-// taken for a key's but one that was not listed before the build, or that was this key's
-// already. Two cases remain that look the same and are not: a cache that was replaced during
-// the build by one that gives the key a layer which the same build brought for another key,
-// and a builder that forgot the key between the moment at which the build brought its result
-// and that at which it fetched the layers, because another build or its garbage collection
-// came across it.
+// The caches are read after the build. If one was replaced in between, a listed layer proves
+// that there is a result, but not whose it is. So a result is taken for a key's only if it
+// was not listed before the build, or was this key's already. Two cases remain in which this
+// is wrong:
+//
+//   - During the build the cache was replaced by one that gives the key a layer that the
+//     same build brought for another key.
+//   - After the build brought the result, and before it fetched the layers, the builder
+//     forgot that it is the key's, because another build or its garbage collection came
+//     across it.
 func (l *Ledger) arrive(held listing, m matching) {
 	a := l.arrival
 	if l.arrival = nil; a == nil {
 		return
 	}
 	byID := held.byID()
+	// here returns the ID of the result with that topmost layer if the build can have
+	// brought it for the key, else "".
 	here := func(key cache.KeyID, top *cache.Layer) string {
 		h, ok := l.layer(held, byID, top)
 		fresh := !l.ids[h.ID] || slices.ContainsFunc(l.imports[key], func(i imported) bool { return i.id == h.ID })
@@ -85,7 +91,8 @@ func (l *Ledger) arrive(held listing, m matching) {
 	}
 }
 
-// layer returns what top is listed as, if only one can be it.
+// layer returns the listed result whose topmost layer is top, if there is just one that can
+// be it, lying on as many others as top does.
 func (l *Ledger) layer(held listing, byID map[string]buildkit.Held, top *cache.Layer) (buildkit.Held, bool) {
 	if top == nil {
 		return buildkit.Held{}, false
@@ -109,7 +116,8 @@ func (l *Ledger) layer(held listing, byID map[string]buildkit.Held, top *cache.L
 	return found[0], below == nil
 }
 
-// applyImports adds to m what is known of results that were brought from elsewhere.
+// applyImports adds to m what the list says of imported results, and forgets those that are
+// gone.
 func (l *Ledger) applyImports(held listing, m matching) {
 	byID := held.byID()
 	for key, list := range l.imports {
@@ -134,14 +142,14 @@ func (l *Ledger) applyImports(held listing, m matching) {
 	}
 }
 
-// noteIDs notes what is listed, for the build that comes next. again says that this has
-// run already.
-func (l *Ledger) noteIDs(held []buildkit.Held, again bool) {
-	if again && l.listed {
-		return
+// noteIDs notes what was there before the next build. recheck says that this build has
+// ended already.
+func (l *Ledger) noteIDs(held []buildkit.Held, recheck bool) {
+	if recheck && l.listed {
+		return // the list before was from before the build
 	}
-	if l.ids = nil; again {
-		return // what was there before it is not known
+	if l.ids = nil; recheck {
+		return // no list is
 	}
 	l.ids = make(map[string]bool, len(held))
 	for _, h := range held {
@@ -149,6 +157,7 @@ func (l *Ledger) noteIDs(held []buildkit.Held, again bool) {
 	}
 }
 
+// byID returns what is listed, by ID.
 func (l listing) byID() map[string]buildkit.Held {
 	all := map[string]buildkit.Held{}
 	for _, list := range l {
@@ -161,7 +170,7 @@ func (l listing) byID() map[string]buildkit.Held {
 	return all
 }
 
-// setImports notes what was brought as results of a key.
+// setImports replaces the imported results of a key.
 func (l *Ledger) setImports(key cache.KeyID, list []imported) {
 	was := l.imports[key]
 	if slices.Equal(was, list) {
@@ -184,6 +193,7 @@ func (l *Ledger) setImports(key cache.KeyID, list []imported) {
 	l.change(brought, string(key), b)
 }
 
+// decodeImports reads what setImports wrote.
 func decodeImports(d *decoder) []imported {
 	var list []imported
 	for len(d.b) > 0 {

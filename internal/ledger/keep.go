@@ -18,11 +18,11 @@ const (
 	pages  = byte(10) // a sender, a state and a page's key → the page
 )
 
-// mostKept is how many senders' copies are kept: those of the senders that sent last.
+// mostKept is of how many senders the copies are kept: those that sent last.
 const mostKept = 32
 
-// Save gives put what has changed since it was last kept, as [Ledger.Save] does,
-// within which it is to be called.
+// Save gives put what has changed since the last call that put did not fail, by key as
+// [Ledger.Save] does. It is to be called within that function's put, whose anew it takes.
 func (s *Snapshots) Save(anew bool, put func(changes iter.Seq2[string, []byte]) error) error {
 	s.mu.Lock()
 	copies, kept := maps.Clone(s.copies), s.kept
@@ -30,8 +30,8 @@ func (s *Snapshots) Save(anew bool, put func(changes iter.Seq2[string, []byte]) 
 	if anew {
 		kept = nil
 	}
-	byTime := func(a, b string) int { return cmp.Or(copies[b].sent.Compare(copies[a].sent), cmp.Compare(a, b)) }
-	if all := slices.SortedFunc(maps.Keys(copies), byTime); len(all) > mostKept {
+	latestFirst := func(a, b string) int { return cmp.Or(copies[b].sent.Compare(copies[a].sent), cmp.Compare(a, b)) }
+	if all := slices.SortedFunc(maps.Keys(copies), latestFirst); len(all) > mostKept {
 		for _, from := range all[mostKept:] {
 			delete(copies, from)
 		}
@@ -45,6 +45,7 @@ func (s *Snapshots) Save(anew bool, put func(changes iter.Seq2[string, []byte]) 
 	return nil
 }
 
+// changesOf yields what makes the values that are kept of kept those of copies.
 func changesOf(copies, kept map[string]snapshot, yield func(string, []byte) bool) {
 	state := func(h snapshot, i int) *content.Manifest {
 		if i < len(h.states) {
@@ -75,14 +76,16 @@ func changesOf(copies, kept map[string]snapshot, yield func(string, []byte) bool
 	}
 }
 
+// union returns the entries of both maps, those of b where both have a key.
 func union(a, b map[string]snapshot) map[string]snapshot {
 	all := maps.Clone(a)
 	maps.Copy(all, b)
 	return all
 }
 
-// LoadSnapshots returns what was kept of them among the entries of a ledger. What
-// builds sent since it does not know.
+// LoadSnapshots returns the snapshots that were kept among the entries of a ledger. They do
+// not know what builds sent since: see [Snapshots.Behind]. If an entry cannot be decoded,
+// it returns an error and empty snapshots.
 func LoadSnapshots(seal func(string) string, entries iter.Seq2[string, []byte]) (*Snapshots, error) {
 	s := NewSnapshots(seal)
 	byState := map[string]map[string][]byte{} // pages, by what stands before their keys
@@ -122,9 +125,9 @@ func LoadSnapshots(seal func(string) string, entries iter.Seq2[string, []byte]) 
 	return s, nil
 }
 
-// Saw says that a build ended which was accounted for: with [Ledger.Learn] as far
-// as its operations are known, and with its files in the builder's [Snapshots]. The
-// time is by the builder's clock.
+// Saw says that a build is accounted for that ended at the given time of the builder's
+// clock: its operations, as far as they are known, with [Ledger.Learn], and its files in
+// the builder's [Snapshots].
 func (l *Ledger) Saw(ended time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -134,18 +137,19 @@ func (l *Ledger) Saw(ended time.Time) {
 	}
 }
 
-// CaughtUp says that all builds are accounted for that ended until now, if there were
-// any.
+// CaughtUp says that all builds are accounted for that ended until now, even if there were
+// none.
 func (l *Ledger) CaughtUp() { l.Saw(time.Unix(0, 0).UTC()) }
 
+// noteSeen notes for Save when the last build ended that was accounted for.
 func (l *Ledger) noteSeen() {
 	if !l.seen.IsZero() {
 		l.change(seen, "", binary.AppendVarint(nil, l.seen.UnixNano()))
 	}
 }
 
-// Seen returns when the last build ended that was accounted for; long ago if all are
-// that there were, which is none, and zero if nobody looked.
+// Seen returns when the last build ended that is accounted for: the start of 1970 if all are
+// and there was none, and the zero time if nobody ever looked.
 func (l *Ledger) Seen() time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()

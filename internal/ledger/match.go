@@ -9,30 +9,38 @@ import (
 	"github.com/stokerd/stoker/cache/buildkit"
 )
 
-// A listing is what a builder lists as held, by record.
+// An entry is an execution that made a result of a key. The builder lists that as record,
+// with a time within the run.
+type entry struct {
+	record string
+	run    buildkit.Run
+}
+
+// A listing is what a builder lists as held, by sealed record.
 type listing map[string][]buildkit.Held
 
-// An execution is one run of an operation that was observed.
+// An execution is one run that was observed, with all the keys that have an entry for it.
 type execution struct {
 	run  buildkit.Run
-	keys []cache.KeyID // of its result
-	// Of the results that are listed as its record, sorted by when they were made, it
-	// made one in [first, end).
+	keys []cache.KeyID // sorted
+	// It made one of the results in [first, end) among those that are listed as its
+	// record, sorted by time.
 	first, end int
 }
 
-// A matching says which of the results that a builder lists known executions made.
+// A matching says which of the results that a builder lists the known executions made.
 type matching struct {
 	lives     map[cache.KeyID]cache.Life // of every key that has entries
 	explained map[buildkit.Held]bool     // a known execution may have made it
-	owned     map[buildkit.Held]bool     // a known execution did make it
-	surplus   map[string]bool            // by record: more results than known executions can have made
+	owned     map[buildkit.Held]bool     // a known execution surely made it
+	surplus   map[string]bool            // by record: there are more results than known executions can have made
 	mixed     []mixture
 }
 
 // A mixture is a group of results that are listed as the same record and were made at
-// about the same time: one by each of the executions, and others by somebody else.
-// Nothing tells them apart, so once one is gone it could be any (see claimMixture).
+// about the same time: one by each of the executions, and the others by somebody else.
+// All are there, so that nothing is in doubt yet. But nothing tells them apart either:
+// once one is gone, it may be any of them (see claimMixture).
 type mixture struct {
 	record     string
 	held       []buildkit.Held
@@ -48,11 +56,11 @@ func (m mixture) lost(held listing) bool {
 	return !stillThere(m.held, held[m.record], runs)
 }
 
-// stillThere reports whether each of was can be among now; all are listed as the same
-// record. One result may have two times: a builder lists that of a COPY by when it was
-// begun or, while it is in use, by when it was done (BuildKit:
-// cache.cacheManager.DiskUsage, equalMutable). Both lie within the run that made it,
-// which may be one of runs.
+// stillThere reports whether each of was can be among now. All are of one record, and runs
+// are the known executions of it. A result may be listed with another time than before:
+// that of a COPY with when it was begun or, while it is in use, with when it was done
+// (BuildKit: cache.cacheManager.DiskUsage, equalMutable). Both times lie within the run
+// that made it.
 func stillThere(was, now []buildkit.Held, runs []buildkit.Run) bool {
 	byTime := func(list []buildkit.Held) []buildkit.Held {
 		return slices.SortedFunc(slices.Values(list), func(a, b buildkit.Held) int { return a.Created.Compare(b.Created) })
@@ -70,15 +78,15 @@ func stillThere(was, now []buildkit.Held, runs []buildkit.Run) bool {
 	return true
 }
 
-// overlap reports whether two runs may have made results at the same time.
+// overlap reports whether results of the two runs may have the same time.
 func overlap(a, b buildkit.Run) bool {
 	startA, endA := window(a)
 	startB, endB := window(b)
 	return startA.Before(endB) && startB.Before(endA)
 }
 
-// near reports whether stillThere could take what run made for one of was, given all the
-// runs whose results are listed alike.
+// near reports whether stillThere could take a result of run for one of was; runs are the
+// known executions of the same record.
 func near(run buildkit.Run, was []buildkit.Held, runs []buildkit.Run) bool {
 	start, end := window(run)
 	return slices.ContainsFunc(was, func(h buildkit.Held) bool {
@@ -89,9 +97,9 @@ func near(run buildkit.Run, was []buildkit.Held, runs []buildkit.Run) bool {
 	})
 }
 
-// tellApart gives up what would be told of results by their times alone, where executions
-// that were just learned may have made results at about the same time: one that is gone
-// would be taken for one of these.
+// tellApart gives up mixtures and repeats whose results could be taken for those of fresh,
+// the entries of a build that was just learned: these were made at about the same time, so
+// that a list would not show that one of the others is gone.
 func (l *Ledger) tellApart(fresh []entry) {
 	if len(fresh) == 0 {
 		return
@@ -110,7 +118,7 @@ func (l *Ledger) tellApart(fresh []entry) {
 	})
 }
 
-// runs returns the known executions, by what their results are listed as.
+// runs returns the known executions by record.
 func (l *Ledger) runs() map[string][]buildkit.Run {
 	runs := map[string][]buildkit.Run{}
 	for _, entries := range l.entries {
@@ -121,16 +129,29 @@ func (l *Ledger) runs() map[string][]buildkit.Run {
 	return runs
 }
 
+// slack is how far the time of a result may lie outside of the run that made it: the
+// builder begins the snapshot before it reports the run, and commits it afterwards.
+const slack = 250 * time.Millisecond
+
+// window returns when results of a run may have been made: from start on, before end.
+func window(run buildkit.Run) (start, end time.Time) {
+	return run.Started.Add(-slack), run.Completed.Add(slack + 1)
+}
+
 // mayMake reports whether a run may have made h.
 func mayMake(run buildkit.Run, h buildkit.Held) bool {
 	start, end := window(run)
 	return !h.Created.Before(start) && h.Created.Before(end)
 }
 
-// match finds out which of the known results the builder lists.
+// match finds out which of the results that are listed the known executions made, by
+// record and time.
 func (l *Ledger) match(held listing) matching {
 	m := matching{
-		lives: map[cache.KeyID]cache.Life{}, explained: map[buildkit.Held]bool{}, owned: map[buildkit.Held]bool{}, surplus: map[string]bool{},
+		lives:     map[cache.KeyID]cache.Life{},
+		explained: map[buildkit.Held]bool{},
+		owned:     map[buildkit.Held]bool{},
+		surplus:   map[string]bool{},
 	}
 	byRecord := map[string]map[buildkit.Run]*execution{}
 	for key, entries := range l.entries {
@@ -156,8 +177,9 @@ func (l *Ledger) match(held listing) matching {
 	return m
 }
 
-// matchRecord matches the results that are listed as record with the runs that may have
-// made them. Executions whose results cannot be told apart by time are a group.
+// matchRecord matches the results that are listed as record with the executions that may
+// have made them. Executions whose results cannot be told apart by time are matched as a
+// group.
 func (m *matching) matchRecord(record string, held []buildkit.Held, runs map[buildkit.Run]*execution) {
 	held = slices.SortedFunc(slices.Values(held), func(a, b buildkit.Held) int { return a.Created.Compare(b.Created) })
 	after := func(h buildkit.Held, at time.Time) int { return h.Created.Compare(at) }
@@ -212,8 +234,8 @@ func makers(executions []*execution, end int) (n int) {
 	return n
 }
 
-// foreign reports for each record whether something unknown made one of the results that
-// are listed as it.
+// foreign returns the records that are foreign: no known execution made one of the results
+// that are listed as it.
 func (m *matching) foreign(held listing) map[string]bool {
 	foreign := map[string]bool{}
 	for record, list := range held {
@@ -222,13 +244,13 @@ func (m *matching) foreign(held listing) map[string]bool {
 	return foreign
 }
 
-// attribute notes that a group of executions made the results in held; made is how many
-// of the executions can have a result there. If that is not all of them and they have
-// different keys, as one RUN in two stages does, nothing tells whose result is gone.
+// attribute notes that a group of executions made the results in held, of which there are
+// enough for no more than made of the executions. If that is not all of them, and their
+// keys differ, as those of one RUN in two stages do, nothing tells whose result is gone.
 func (m *matching) attribute(held []buildkit.Held, executions []*execution, made int) {
-	life, only := cache.Live, executions[0].keys
+	life := cache.Live
 	for _, e := range executions {
-		if !slices.Equal(e.keys, only) && made < len(executions) {
+		if !slices.Equal(e.keys, executions[0].keys) && made < len(executions) {
 			life = cache.Perhaps
 		}
 	}

@@ -10,9 +10,9 @@ import (
 	"github.com/stokerd/stoker/internal/project"
 )
 
-// Received notes what a build that ran while the repository had all of the pictures
-// left on the builder. One key must be the site's. whole says that it is known to
-// have asked for all that the plan does.
+// Received notes which local files a build left on the builder. The repository had all of
+// the pictures while the build ran, one after the other. The site must have just one key.
+// whole says that the build is known to have asked for all files that the plan does.
 func (r *Reader) Received(ctx context.Context, plan *dockerfile.Plan, name string, site Site, whole bool, pictures ...*project.Picture) {
 	for _, request := range plan.Requests {
 		var sent []*content.Manifest
@@ -29,6 +29,8 @@ func (r *Reader) Received(ctx context.Context, plan *dockerfile.Plan, name strin
 	}
 }
 
+// note enters in the site's snapshots that one of sent was sent for a local context, or
+// perhaps was if the build is not whole.
 func (s Site) note(local string, whole bool, sent []*content.Manifest) {
 	from := s.senders(local)[0]
 	if whole {
@@ -38,11 +40,12 @@ func (s Site) note(local string, whole bool, sent []*content.Manifest) {
 	}
 }
 
-// A Past is a build that nobody saw run, by the clock that stamps files, with as
-// much time as clocks may differ by on either side. It may have begun at any time
-// if Began is zero.
+// A Past says when a build ran that nobody saw, by the clock that stamps files, widened on
+// either side by as much as clocks may differ. If Began is zero, it may have begun at any
+// time.
 type Past struct{ Began, Ended time.Time }
 
+// nano returns t in nanoseconds since 1970, the least number for the zero time.
 func nano(t time.Time) int64 {
 	if t.IsZero() {
 		return math.MinInt64
@@ -50,9 +53,9 @@ func nano(t time.Time) int64 {
 	return t.UnixNano()
 }
 
-// Before returns what the requests of a plan brought in a past build, as far as that
-// is still there: what did not change since the build began, by what the system says
-// of when anything of it last did.
+// Before returns what the requests of a plan brought in a past build, as far as that is
+// still there: the files that did not change since the build began, by their time of
+// change (ctime).
 func (r *Reader) Before(ctx context.Context, plan *dockerfile.Plan, name string, p *project.Picture, past Past) *Sent {
 	s := newSent(nil)
 	s.past = true
@@ -68,13 +71,16 @@ func (r *Reader) Before(ctx context.Context, plan *dockerfile.Plan, name string,
 	return s
 }
 
-// ReceivedBefore is Received for a past build. What changed since it began, and has
-// a time of its content from before it ended, it may have sent in another state that
-// looks the same. That is asked only while the snapshots are behind: of a builder
-// whose copies were never known, each file that was moved since some build would be
-// in doubt for ever. So is the mode of a directory of which something changed since, and
-// not by a name that came or went: the builder keeps the first that it was sent. A mode
-// that was changed before that is taken to be what it was.
+// ReceivedBefore is [Reader.Received] for a past build, with the files as they are now. Two
+// things may have been sent in another state that looks the same to the builder:
+//
+//   - A file that changed (ctime) since the build began, and whose content has a time
+//     (mtime) from before it ended.
+//   - The mode of a directory that changed since the build began, other than by a name in
+//     it that came or went. The builder keeps the first mode that it was sent.
+//
+// These are doubted only while the snapshots are behind. Of a builder whose copies were
+// never known, each file that was moved since some build would else be in doubt for ever.
 func (r *Reader) ReceivedBefore(ctx context.Context, plan *dockerfile.Plan, name string, site Site, whole bool, p *project.Picture, past Past) {
 	doubts := site.Snapshots.isBehind()
 	for _, request := range plan.Requests {

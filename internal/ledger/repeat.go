@@ -12,22 +12,23 @@ import (
 	"github.com/stokerd/stoker/cache/buildkit"
 )
 
-// A repeat is a build that succeeded. As long as the builder still has all the results that
-// it had for that build, another build of the same graph executes nothing, even where the
-// mirror does not know which of several results is taken.
+// A repeat is a build that succeeded, and that another build of the same graph would repeat.
+// As long as the builder has all results of the build's records that it had after it, such a
+// build executes nothing, even where the mirror does not know which of several results it
+// takes.
 type repeat struct {
 	graph   string // see identity
 	learned time.Time
 	listed  bool // the builder has listed what it holds since the build
 
-	// Until then:
+	// Before that list: the records of the build's nodes, and what it made and took.
 	records []string
 	uses    []use
-	// From then on:
-	held []buildkit.Held // their Record and Created
+	// After it: all that was listed as one of the records, by Record and Created alone.
+	held []buildkit.Held
 }
 
-// A use is a result that a build made or took.
+// A use is a result that a build made, or that it took.
 type use struct {
 	reuse
 	made bool
@@ -41,8 +42,9 @@ func (u use) mayBeOf(h buildkit.Held) bool {
 	return mayMake(u.run, h)
 }
 
-// mayTake reports whether the result of an execution that is no part of the build could be
-// taken for one of its results, given all the runs whose results are listed alike.
+// mayTake reports whether the result of e, which is of another build, could be taken for a
+// result of this one, so that nobody would see that the latter is gone. runs are the known
+// executions of e's record.
 func (r *repeat) mayTake(e entry, runs []buildkit.Run) bool {
 	if r.listed {
 		held := slices.DeleteFunc(slices.Clone(r.held), func(h buildkit.Held) bool { return h.Record != e.record })
@@ -57,10 +59,11 @@ func (r *repeat) madeBeside(e entry) bool {
 	return slices.ContainsFunc(r.uses, func(u use) bool { return u.made && u.record == e.record && overlap(u.run, e.run) })
 }
 
-// mostRepeats is how many of the latest builds are remembered.
+// mostRepeats is how many repeats are kept: the latest.
 const mostRepeats = 64
 
-// remember notes a build that was just learned. g and records are its own, sealed.
+// remember makes a repeat of a build that was just learned, unless results of other builds
+// could be taken for its own. g and records are those of b, sealed.
 func (l *Ledger) remember(g cache.Graph, records []string, b Build) {
 	graph := identity(g)
 	if graph == "" {
@@ -86,6 +89,7 @@ func (l *Ledger) remember(g cache.Graph, records []string, b Build) {
 	l.dropRepeats(func(r *repeat) bool { return r.learned.Before(oldest.learned) })
 }
 
+// dropRepeats drops the repeats for which gone returns true.
 func (l *Ledger) dropRepeats(gone func(*repeat) bool) {
 	l.repeats = slices.DeleteFunc(l.repeats, func(r *repeat) bool {
 		if !gone(r) {
@@ -98,8 +102,8 @@ func (l *Ledger) dropRepeats(gone func(*repeat) bool) {
 	})
 }
 
-// checkRepeats forgets builds of whose results one is no longer listed, and notes what
-// is listed for those that were learned since the last list.
+// checkRepeats drops the repeats of whose results one is no longer listed, and notes for
+// those that were learned since the last list what is listed.
 func (l *Ledger) checkRepeats(held listing) {
 	if len(l.repeats) == 0 {
 		return
@@ -109,16 +113,7 @@ func (l *Ledger) checkRepeats(held listing) {
 		if !r.listed {
 			return !r.complete(held) || slices.ContainsFunc(r.records, went)
 		}
-		was := listing{}
-		for _, h := range r.held {
-			was[h.Record] = append(was[h.Record], h)
-		}
-		for record, list := range was {
-			if !stillThere(list, held[record], runs[record]) {
-				return true
-			}
-		}
-		return false
+		return r.lost(held, runs)
 	})
 	for _, r := range l.repeats {
 		if r.listed {
@@ -133,8 +128,23 @@ func (l *Ledger) checkRepeats(held listing) {
 	}
 }
 
-// complete reports whether all that the build made or took is listed. It may not be: a
-// prune can follow at once.
+// lost reports whether one of the results is no longer listed. runs are the known executions
+// by record.
+func (r *repeat) lost(held listing, runs map[string][]buildkit.Run) bool {
+	was := listing{}
+	for _, h := range r.held {
+		was[h.Record] = append(was[h.Record], h)
+	}
+	for record, list := range was {
+		if !stillThere(list, held[record], runs[record]) {
+			return true
+		}
+	}
+	return false
+}
+
+// complete reports whether all that the build made or took is listed after it. It need not
+// be: a prune can follow at once.
 func (r *repeat) complete(held listing) bool {
 	uses := map[string][]use{}
 	for _, u := range r.uses {
@@ -154,6 +164,7 @@ func (r *repeat) complete(held listing) bool {
 	return true
 }
 
+// encode returns r, without its graph, as it is kept.
 func (r *repeat) encode() []byte {
 	b := binary.AppendVarint(nil, r.learned.UnixNano())
 	for _, h := range r.held {
@@ -162,6 +173,7 @@ func (r *repeat) encode() []byte {
 	return b
 }
 
+// decodeRepeat reads what encode wrote. Only a repeat that is listed is kept.
 func decodeRepeat(graph string, d *decoder) *repeat {
 	r := &repeat{graph: graph, learned: d.time(), listed: true}
 	for len(d.b) > 0 {
@@ -170,16 +182,16 @@ func decodeRepeat(graph string, d *decoder) *repeat {
 	return r
 }
 
-// isRepeat reports whether a build of g is one that was remembered.
+// isRepeat reports whether a build of g would repeat one that is remembered.
 func (l *Ledger) isRepeat(g cache.Graph) bool {
 	graph := identity(g)
 	return graph != "" && slices.ContainsFunc(l.repeats, func(r *repeat) bool { return r.listed && r.graph == graph })
 }
 
-// identity returns a digest of all of a graph that decides what is reused; "" if part of
-// it is not known, or must not be reused.
+// identity returns a digest of all of g that decides what is reused; "" if something that
+// its targets are made from is not known, or must not be taken from the cache.
 func identity(g cache.Graph) string {
-	of := make([]string, len(g.Nodes))
+	of := make([]string, len(g.Nodes)) // digest of each node and all it is made from
 	for i, n := range g.Nodes {
 		if n.Unknown != "" || n.NoCache {
 			continue

@@ -5,21 +5,20 @@ import (
 	"github.com/stokerd/stoker/cache/buildkit"
 )
 
-// A Result is what the builder lists the result of an execution as, sealed, and
-// when that ran.
+// A Result is the result of an execution, as far as a list shows it.
 type Result struct {
-	Record string
-	Run    buildkit.Run
+	Record string       // what the builder lists it as, sealed
+	Run    buildkit.Run // when it was made
 }
 
-// Lists reports whether h, sealed, is the result.
+// Lists reports whether h is the result. The Record of h must be sealed.
 func (r Result) Lists(h buildkit.Held) bool {
 	start, end := window(r.Run)
 	return r.Record == h.Record && !h.Created.Before(start) && h.Created.Before(end)
 }
 
-// Results returns the results that the next build of g may take, as far as they
-// are known.
+// Results returns the results that the next build of g may take, as far as they are known:
+// those of entries and of claims.
 func (l *Ledger) Results(g cache.Graph) []Result {
 	g = l.sealedGraph(g)
 	l.mu.Lock()

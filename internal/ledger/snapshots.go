@@ -12,20 +12,20 @@ import (
 	"github.com/stokerd/stoker/internal/project"
 )
 
-// A Sender is a client of a builder and what it sends: the builder has a copy of
-// each, and asks again only for files that look changed against that (BuildKit:
-// source/local, sharedKey).
+// A Sender is a client of a builder, with one local context that it sends. The builder has
+// one copy for each sender, and asks again only for files that look changed against that
+// (BuildKit: source/local, sharedKey).
 type Sender struct {
-	// Key is the client's key of the directory: buildx takes its name and an id of
-	// the machine, and plain clients none, so that what they send takes each
-	// other's place.
+	// Key is the client's key of the directory. Buildx makes it from the directory's name
+	// and an ID of the machine. Plain clients have none, and so share a copy, which is
+	// replaced by what each sends.
 	Key   string
 	Local string // the name of the local context
 }
 
 // Snapshots are the copies of local files that a builder has, as far as builds were
-// observed. A copy of which nothing is known is taken for one that is not there, or
-// in which nothing looks unchanged. It is safe for concurrent use.
+// observed. A copy of which nothing is known is taken for one that is not there, or against
+// which all that changed looks changed. It is safe for concurrent use.
 type Snapshots struct {
 	seal func(string) string
 
@@ -33,12 +33,12 @@ type Snapshots struct {
 	copies map[string]snapshot // by sender, sealed because its key names a directory
 	kept   map[string]snapshot // as they are stored: see Save
 	behind bool                // builds may have sent files that are not accounted for
-	noted  int                 // how many sendings were, since the start
+	noted  int                 // counts what was entered since the start
 }
 
 // A snapshot is the builder's copy of what one sender sent.
 type snapshot struct {
-	states []*content.Manifest // one of which it is
+	states []*content.Manifest // it is one of these
 	sent   time.Time           // when the sender last sent
 }
 
@@ -48,6 +48,7 @@ func NewSnapshots(seal func(string) string) *Snapshots {
 	return &Snapshots{seal: seal, copies: map[string]snapshot{}, kept: map[string]snapshot{}}
 }
 
+// sealed returns what stands for a sender in copies.
 func (s *Snapshots) sealed(from Sender) string {
 	return s.seal(fmt.Sprintf("%q %q", from.Key, from.Local))
 }
@@ -66,9 +67,9 @@ func (s *Snapshots) isBehind() bool {
 	return s.behind
 }
 
-// Asking is called before the builder is asked what it holds, and returns what is to be
-// called if it has no copy of any local files: they are sent anew from then on, but for
-// those of a build that was noted meanwhile.
+// Asking is called before the builder is asked what it holds, and returns the function to
+// call if that includes no copy of local files: all copies are forgotten, unless something
+// was sent meanwhile.
 func (s *Snapshots) Asking() (none func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -89,19 +90,19 @@ func (s *Snapshots) Any() bool {
 	return len(s.copies) > 0
 }
 
-// mostStates is how many of the latest states of a copy are remembered. There are
-// more than one only after changes that a builder does not see, or builds that
-// failed.
+// mostStates is how many states of a copy are remembered, the latest. There is more than one
+// only after changes that the builder does not see, and after builds that failed.
 const mostStates = 8
 
-// After returns what the builder may have once m was sent by one of the senders: m
-// itself first, as where it has no copy.
+// After returns the states that the builder's copy may have after one of the senders sent m.
+// The first is m itself, which it is if there was no copy.
 func (s *Snapshots) After(m *content.Manifest, senders ...Sender) []*content.Manifest {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.after(m, senders)
 }
 
+// after is After for a caller that holds s.mu.
 func (s *Snapshots) after(m *content.Manifest, senders []Sender) []*content.Manifest {
 	list := []*content.Manifest{m}
 	for _, from := range senders {
@@ -125,7 +126,7 @@ func (s *Snapshots) Perhaps(from Sender, manifests ...*content.Manifest) {
 	s.enter(from, manifests, true)
 }
 
-// enter says what a copy is after one of the manifests was sent, or perhaps none.
+// enter notes what a copy may be after one of the manifests was sent, or perhaps none.
 func (s *Snapshots) enter(from Sender, manifests []*content.Manifest, perhaps bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -157,12 +158,13 @@ func (s *Snapshots) know(senders []Sender) bool {
 	return !s.behind && slices.ContainsFunc(senders, func(from Sender) bool { return len(s.copies[s.sealed(from)].states) > 0 })
 }
 
+// same returns a function that reports whether a manifest has the digest of m.
 func same(m *content.Manifest) func(*content.Manifest) bool {
 	return func(other *content.Manifest) bool { return other.Digest() == m.Digest() }
 }
 
-// Unseen returns what of m changed that the builder will not see if one of the
-// senders sends it, by path.
+// Unseen returns what changed in m, by path, without that the builder will see it when one
+// of the senders sends m.
 func (s *Snapshots) Unseen(m *content.Manifest, senders ...Sender) []content.Difference {
 	var list []content.Difference
 	for _, after := range s.After(m, senders...)[1:] {
@@ -175,12 +177,13 @@ func (s *Snapshots) Unseen(m *content.Manifest, senders ...Sender) []content.Dif
 	return list
 }
 
-// A Site is a builder that a build runs on, and by whom.
+// A Site says on which builder a build runs, and who sends its files.
 type Site struct {
-	Snapshots *Snapshots // nil where nothing is known of any
-	Keys      []string   // of senders, any of which it may be
+	Snapshots *Snapshots // of the builder; nil if nothing is known of them
+	Keys      []string   // keys of senders, any of which it may be
 }
 
+// senders returns those that may send a local context.
 func (s Site) senders(local string) []Sender {
 	list := make([]Sender, len(s.Keys))
 	for i, key := range s.Keys {
@@ -189,7 +192,7 @@ func (s Site) senders(local string) []Sender {
 	return list
 }
 
-// after returns what the builder may have once m was sent.
+// after returns the states that the builder's copy may have after m was sent.
 func (s Site) after(local string, m *content.Manifest) []*content.Manifest {
 	if s.Snapshots == nil {
 		return []*content.Manifest{m}
@@ -197,13 +200,13 @@ func (s Site) after(local string, m *content.Manifest) []*content.Manifest {
 	return s.Snapshots.After(m, s.senders(local)...)
 }
 
-// Unseen returns what of the files that a build would send changed in a way that
-// the builder does not see, by path.
+// Unseen returns which of the files of the main context that a build would send changed in a
+// way that the builder does not see, by path.
 func (r *Reader) Unseen(ctx context.Context, plan *dockerfile.Plan, name string, site Site, p *project.Picture) []content.Difference {
 	var list []content.Difference
 	for _, request := range plan.Requests {
 		if request.Local != dockerfile.MainContext || !site.Snapshots.know(site.senders(request.Local)) {
-			continue // nothing need be read
+			continue // without reading any file
 		}
 		if m, _, err := r.manifest(ctx, p, name, request); err == nil {
 			list = append(list, site.Snapshots.Unseen(m, site.senders(request.Local)...)...)

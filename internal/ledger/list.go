@@ -1,0 +1,73 @@
+package ledger
+
+import "github.com/stokerd/stoker/cache/buildkit"
+
+// Asking is called before the builder is asked what it holds, and returns the function
+// that enters the answer, as List does. It does nothing if a build was learned meanwhile,
+// since the builder may have answered before it had the results of that.
+func (l *Ledger) Asking() func([]buildkit.Held) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	learned := l.learned
+	return func(held []buildkit.Held) { l.list(held, learned, false) }
+}
+
+// List enters what the builder holds now. A known result that is not listed is gone; one
+// that is listed and that nobody observed makes its record foreign.
+func (l *Ledger) List(held []buildkit.Held) { l.Asking()(held) }
+
+// Recheck is List with what the builder holds after a build that is about to be learned.
+// What is not listed had gone before the build, which cannot have taken it. What is new in
+// the list the build may have made, or brought from elsewhere.
+func (l *Ledger) Recheck(held []buildkit.Held) {
+	l.mu.Lock()
+	learned := l.learned
+	l.mu.Unlock()
+	l.list(held, learned, true)
+}
+
+// list enters what the builder listed after so many builds were learned; it does nothing
+// if another one was learned since. recheck says that a build follows which has ended
+// already.
+func (l *Ledger) list(held []buildkit.Held, learned int, recheck bool) {
+	byRecord := listing{}
+	for i := range held {
+		h := held[i]
+		h.Record = l.sealed(h.Record)
+		byRecord[h.Record] = append(byRecord[h.Record], h)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.learned != learned {
+		return
+	}
+	for _, mixed := range l.mixed {
+		if mixed.lost(byRecord) {
+			l.claimMixture(mixed)
+		}
+	}
+	l.checkRepeats(byRecord)
+	m := l.match(byRecord)
+	l.arrive(byRecord, m)
+	l.applyImports(byRecord, m)
+	l.noteIDs(held, recheck)
+	l.applyClaims(byRecord, m)
+	l.setMixed(m.mixed)
+	if !recheck {
+		l.last = byRecord
+	}
+	l.foreign = m.foreign(byRecord)
+	l.become(l.mirror.Mark(m.lives))
+	l.listed = true
+}
+
+// Unlisted says that the builder may no longer hold what it listed.
+func (l *Ledger) Unlisted() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.listed = false
+	for key, r := range l.reused {
+		r.late = true
+		l.reused[key] = r
+	}
+}
