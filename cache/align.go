@@ -8,16 +8,17 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
-// align returns for each step of b the step of another build that stands for it, -1
-// for none: the same instruction, perhaps in another place of its stage, else one in its place. Steps for one platform are
-// those for the same one in the other build, where it has them.
+// align returns for each step of b the step of the other build that stands for it, -1 for
+// none: the same instruction, even if it was moved within its stage, else one with the same
+// keyword in its place. Where both builds are for several platforms, steps are aligned with
+// those for the same one.
 func align(b, other Build) []int {
 	to := slices.Repeat([]int{-1}, len(b.Steps))
 	mine, theirs := platforms(b.Steps), platforms(other.Steps)
 	for _, p := range mine {
 		list := slices.Clone(theirs)
 		slices.SortStableFunc(list, func(x, y []int) int { return cmp.Compare(likeness(b, other, p, y), likeness(b, other, p, x)) })
-		for _, others := range list { // what several platforms share is listed with one of them
+		for _, others := range list { // steps that platforms share are listed with one of them
 			for _, pair := range alignStages(b.Steps, other.Steps, p, others) {
 				if to[pair[0]] < 0 {
 					to[pair[0]] = pair[1]
@@ -28,8 +29,8 @@ func align(b, other Build) []int {
 	return to
 }
 
-// platforms returns the steps of each platform. A build for a single one does not
-// name it.
+// platforms returns the indexes of steps, grouped by platform. A build for a single one does
+// not name it.
 func platforms(steps []Step) [][]int {
 	var list [][]int
 	at := map[string]int{}
@@ -44,8 +45,9 @@ func platforms(steps []Step) [][]int {
 	return list
 }
 
-// likeness says how much speaks for steps of two builds being for one platform: its
-// name where both have one, else what the steps do and see.
+// likeness returns how likely steps of two builds are for the same platform, in comparison
+// with other groups of steps: by its name where both have one, else by how much is equal in
+// what the steps do and take in.
 func likeness(b, other Build, mine, theirs []int) int {
 	if p := b.Steps[mine[0]].Platform; p != "" && other.Steps[theirs[0]].Platform != "" {
 		if p == other.Steps[theirs[0]].Platform {
@@ -68,7 +70,7 @@ func likeness(b, other Build, mine, theirs []int) int {
 	return n
 }
 
-// does returns what the operations of a step are made of, and the platforms of the
+// does returns the traits of the operations of a step, and as such the platforms of the
 // images that they take in.
 func (e *Evidence) does(step int) map[Trait]bool {
 	all := map[Trait]bool{}
@@ -85,7 +87,8 @@ func (e *Evidence) does(step int) map[Trait]bool {
 	return all
 }
 
-// alignStages pairs some steps of two builds, stage by stage.
+// alignStages pairs those steps of two builds that are in some and someOthers, stage by
+// stage.
 func alignStages(steps, others []Step, some, someOthers []int) (pairs [][2]int) {
 	mine, theirs := stages(steps, some), stages(others, someOthers)
 	taken := map[string]bool{}
@@ -95,7 +98,7 @@ func alignStages(steps, others []Step, some, someOthers []int) (pairs [][2]int) 
 			pairs = append(pairs, pair(steps, others, s.steps, t.steps)...)
 		}
 	}
-	// A stage can have got a name, or another one.
+	// What is left may have been renamed.
 	var rest []stage
 	for _, t := range theirs {
 		if !taken[t.name] {
@@ -117,6 +120,7 @@ type stage struct {
 	steps []int
 }
 
+// stages returns those steps that are in some, grouped by stage.
 func stages(steps []Step, some []int) []stage {
 	var list []stage
 	for _, i := range some {
@@ -130,6 +134,7 @@ func stages(steps []Step, some []int) []stage {
 	return list
 }
 
+// find returns the stage with a name, nil if there is none.
 func find(list []stage, name string) *stage {
 	for i := range list {
 		if list[i].name == name {
@@ -155,7 +160,7 @@ func pair(steps, others []Step, mine, theirs []int) (pairs [][2]int) {
 		pairs = append(pairs, [2]int{mine[i], theirs[j]})
 	}
 	matches(a, b, match)
-	for i := range a { // what stands in another place now
+	for i := range a { // what was moved
 		for j := range b {
 			if !matchedA[i] && !matchedB[j] && a[i] == b[j] {
 				match(i, j)
@@ -165,9 +170,8 @@ func pair(steps, others []Step, mine, theirs []int) (pairs [][2]int) {
 	return pairs
 }
 
-// matches calls match with what of two lists of instructions stands for each other:
-// equal ones of a longest common subsequence, and between them those that have the
-// same keyword, in order.
+// matches calls match with the pairs of instructions that stand for each other: those of a
+// longest common subsequence, and between these such as have the same keyword, in order.
 func matches(a, b []string, match func(i, j int)) {
 	length := make([][]int, len(a)+1)
 	for i := range length {
@@ -199,7 +203,7 @@ func matches(a, b []string, match func(i, j int)) {
 	between(a, b, fromA, len(a), fromB, len(b), match)
 }
 
-// between matches what lies between two equal ones.
+// between matches instructions between two pairs of equal ones, by keyword.
 func between(a, b []string, i, endA, j, endB int, match func(i, j int)) {
 	for ; i < endA; i++ {
 		for k := j; k < endB; k++ {
@@ -212,6 +216,7 @@ func between(a, b []string, i, endA, j, endB int, match func(i, j int)) {
 	}
 }
 
+// keywordOf returns the first word of an instruction.
 func keywordOf(text string) string {
 	word, _, _ := strings.Cut(text, " ")
 	return word

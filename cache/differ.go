@@ -7,21 +7,22 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
-// A comparison gathers what differs between two builds in what one step is made
-// from.
+// A comparison finds out how build differs from other, an earlier build, in what one step
+// is made from. It follows the operations of both down to their sources, side by side.
 type comparison struct {
 	build, other Build
-	steps        []int // of build → of other
-	seen         map[[2]int]bool
-	causes       []Cause
-	later        []func() // compare what mostly makes no difference
+	steps        []int           // for each step of build, the one of other that stands for it, or -1
+	seen         map[[2]int]bool // pairs of operations that were compared
+	causes       []Cause         // what differs
+	later        []func()        // comparisons that count only if nothing else differs
 }
 
+// newComparison aligns the steps of two builds.
 func newComparison(b, other Build) *comparison {
 	return &comparison{build: b, other: other, steps: align(b, other), seen: map[[2]int]bool{}}
 }
 
-// step compares step i with step j of the other build.
+// step compares step i of the build with step j of the other.
 func (c *comparison) step(i, j int) {
 	mine, theirs := c.build.Evidence.of(i), c.other.Evidence.all(j)
 	if all := c.build.Evidence.all(i); len(all) == len(theirs) {
@@ -30,24 +31,25 @@ func (c *comparison) step(i, j int) {
 				c.operation(op, theirs[n], i)
 			}
 		}
-		for len(c.causes) == 0 && len(c.later) > 0 { // what came out equal is not what it was then
+		for len(c.causes) == 0 && len(c.later) > 0 {
 			next := c.later[0]
 			c.later = c.later[1:]
 			next()
 		}
-		c.causes = withoutPlain(c.causes)
+		c.causes = onePlatform(c.causes)
 		return
 	}
 	c.edited(i, j) // it is made of other operations
 }
 
-// another reports whether what was compared is for different platforms.
-func (c *comparison) another() bool {
+// otherPlatform reports whether the builds are for different platforms, or on them.
+func (c *comparison) otherPlatform() bool {
 	return slices.ContainsFunc(c.causes, func(c Cause) bool { return c.Kind == ByPlatform })
 }
 
-// withoutPlain leaves one cause that is ByPlatform, of several that which says most.
-func withoutPlain(causes []Cause) []Cause {
+// onePlatform returns causes with no more than one of ByPlatform: if there are several, one
+// that names the platforms.
+func onePlatform(causes []Cause) []Cause {
 	best := -1
 	for i, c := range causes {
 		if c.Kind == ByPlatform && (best < 0 || causes[best].After == "" && c.After != "") {
@@ -74,8 +76,7 @@ func (e *Evidence) all(step int) []int {
 	return all
 }
 
-// owner returns the step that an operation is part of, in the stage of step near
-// where there are several; -1 if it is part of none.
+// owner returns the first step that an operation is part of; -1 if it is part of none.
 func (b Build) owner(op int) int {
 	steps := b.Evidence.Operations[op].Steps
 	if len(steps) == 0 {
@@ -84,14 +85,15 @@ func (b Build) owner(op int) int {
 	return steps[0]
 }
 
+// add adds a cause, unless it is known already.
 func (c *comparison) add(cause Cause) {
 	if !slices.Contains(c.causes, cause) {
 		c.causes = append(c.causes, cause)
 	}
 }
 
-// operation compares two operations and what they take in. step is the one that
-// they are made for.
+// operation compares operation i of the build with operation j of the other, and what they
+// take in. Causes are about the step that i is part of, or about step if it is part of none.
 func (c *comparison) operation(i, j, step int) {
 	if c.seen[[2]int{i, j}] {
 		return
@@ -123,9 +125,9 @@ func (c *comparison) operation(i, j, step int) {
 	}
 }
 
-// cameOutEqual reports whether an operation that does what it did before was reused
-// though what it takes in was made anew: it was found by the content of that, which
-// mostly is what it was, too.
+// cameOutEqual reports whether the input in was made anew, and x, which does the same as y,
+// was reused all the same: it was found by the content of the input. So that mostly is what
+// it was for y, too, and a difference between the inputs is no cause.
 func (c *comparison) cameOutEqual(x *Operation, in Intake, y *Operation, before Intake) bool {
 	if x.Fate == Made || x.Digest != y.Digest || in.Local != "" || before.Local != "" {
 		return false
@@ -133,6 +135,7 @@ func (c *comparison) cameOutEqual(x *Operation, in Intake, y *Operation, before 
 	return c.build.Evidence.Operations[in.Operation].Fate == Made
 }
 
+// intake compares what two operations take in at the same place.
 func (c *comparison) intake(x, y Intake, step int) {
 	switch {
 	case x.Local != "" && y.Local != "":
@@ -161,7 +164,7 @@ func (c *comparison) intake(x, y Intake, step int) {
 	c.structure(step)
 }
 
-// source compares what comes from outside.
+// source compares two sources.
 func (c *comparison) source(x, y *Operation, step int) {
 	before, after := c.other.Evidence.line(y.Line), c.build.Evidence.line(x.Line)
 	changed := before != nil && after != nil && before.Digest != after.Digest
@@ -174,7 +177,7 @@ func (c *comparison) source(x, y *Operation, step int) {
 		c.add(Cause{Kind: ByPlatform, Step: step, Line: x.Line, Before: y.Platform, After: x.Platform})
 	case x.Image != y.Image && x.Image != "" && y.Image != "":
 		if after != nil && c.variables(after.Uses, after, before, step) {
-			return // another image, and not another one of that name
+			return // FROM names another image now
 		}
 		c.add(Cause{Kind: ByBase, Step: step, Line: x.Line, Name: textOf(after), Before: y.Image, After: x.Image})
 	case x.Gave != "" && y.Gave != "":
@@ -193,6 +196,7 @@ func (c *comparison) source(x, y *Operation, step int) {
 	}
 }
 
+// textOf returns the text of an instruction, "" for none.
 func textOf(l *Line) string {
 	if l == nil {
 		return ""
@@ -200,7 +204,7 @@ func textOf(l *Line) string {
 	return l.Text
 }
 
-// definition compares what two operations do.
+// definition compares what two operations do, whose digests differ.
 func (c *comparison) definition(x, y *Operation, step int) {
 	kinds, names, hidden := differing(x.Traits, y.Traits)
 	mine, theirs := c.lines(step)
@@ -211,7 +215,7 @@ func (c *comparison) definition(x, y *Operation, step int) {
 		c.around(kinds, mine, theirs, step)
 	}
 	if len(names)+len(kinds) == 0 && hidden {
-		// Mostly of a base image that is another one now, which says it.
+		// A variable of the base image, mostly: then that is another one, which says it.
 		if c.inherits(x, y, step); len(c.causes) == 0 {
 			c.add(Cause{Kind: ByEnv, Step: step})
 		}
@@ -229,8 +233,9 @@ func (c *comparison) inherits(x, y *Operation, step int) {
 	}
 }
 
-// differing returns what two definitions differ in: kinds of traits, and names of
-// variables. hidden reports variables that are of neither build's making.
+// differing returns the kinds of traits in which two definitions differ, and the names of
+// variables. hidden reports that they also differ in variables that neither the Dockerfile
+// nor the client names.
 func differing(x, y []Trait) (kinds []dockerfile.TraitKind, names []string, hidden bool) {
 	type id struct {
 		kind dockerfile.TraitKind
@@ -266,7 +271,8 @@ func differing(x, y []Trait) (kinds []dockerfile.TraitKind, names []string, hidd
 	return kinds, names, hidden
 }
 
-// lines returns where the Dockerfiles have a step; nil if that is not known.
+// lines returns the instructions of a step and of the one that stands for it in the other
+// build; nil where that is not known.
 func (c *comparison) lines(step int) (mine, theirs *Line) {
 	mine = c.build.Evidence.lineOf(c.build.Steps[step])
 	if j := c.steps[step]; j >= 0 {
@@ -275,13 +281,14 @@ func (c *comparison) lines(step int) (mine, theirs *Line) {
 	return mine, theirs
 }
 
-// edited says that the instruction of a step was, where it was.
+// edited adds that the instruction of step i was edited, which is step j of the other build.
 func (c *comparison) edited(i, j int) {
 	mine, theirs := c.build.Evidence.lineOf(c.build.Steps[i]), c.other.Evidence.lineOf(c.other.Steps[j])
 	c.add(Cause{Kind: ByDockerfile, Step: i, Line: c.build.Steps[i].Line, Before: textOf(theirs), After: textOf(mine)})
 }
 
-// edit notes an edit of the instruction itself, and reports whether there is one.
+// edit adds an edit of the instruction itself as the cause of a difference in kinds, and
+// reports whether there is one.
 func (c *comparison) edit(kinds []dockerfile.TraitKind, mine, theirs *Line, step int) bool {
 	if mine == nil || theirs == nil || mine.Digest == theirs.Digest {
 		return false
@@ -297,8 +304,8 @@ func (c *comparison) edit(kinds []dockerfile.TraitKind, mine, theirs *Line, step
 	return true
 }
 
-// onlyKind reports whether mounts of a kind are all that differs; the number of
-// mounts is part of each.
+// onlyKind reports whether mounts of a kind are all that differs. If the number of mounts
+// changed, that shows as a difference in other mounts as well, which does not count.
 func onlyKind(kinds []dockerfile.TraitKind, kind dockerfile.TraitKind) bool {
 	return slices.Contains(kinds, kind) && !slices.ContainsFunc(kinds, func(k dockerfile.TraitKind) bool {
 		return k != kind && k != dockerfile.MountTrait

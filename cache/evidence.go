@@ -6,9 +6,9 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
-// Evidence is what decided which steps of one build ran, for [Explain]. It holds
-// no value: what came of one is there as a digest under a random key, by which it
-// can be told from another and not be found by trying. It is immutable.
+// Evidence is what decided which steps of one build ran, for [Explain]. It holds no value of
+// an arg or variable. What is made from one is there as a digest under a random key: equal
+// values have equal digests, but nobody can find a value by trying. It is immutable.
 type Evidence struct {
 	// Dockerfile is what was built, its instructions in order; nil if unknown.
 	Dockerfile []Line `json:"dockerfile,omitempty"`
@@ -17,19 +17,19 @@ type Evidence struct {
 	// NoCache are the stages for which the cache was not to be asked, or AllStages.
 	NoCache    []string    `json:"noCache,omitempty"`
 	Operations []Operation `json:"operations"`
-	// Self are differences between what the builder asked the client for and what
-	// stoker had worked out: defects of its own.
+	// Self are differences between what the builder asked the client for and what stoker
+	// had worked out, which are defects of stoker.
 	Self []string `json:"self,omitempty"`
-	// Presumed is set of a build of which the builder keeps no operations, because it
-	// did not succeed: they are what stoker works out of the files as they were all
-	// through the build, which gives each step the name that it went by.
+	// Presumed is set for a build of which the builder keeps no operations, because it did
+	// not succeed: Operations are what stoker works out from the files as they were all
+	// through the build. They give each step the name that it had in the build.
 	Presumed bool `json:"presumed,omitempty"`
-	// Bare says why of such a build that is not known. Operations then only say what
-	// became of them and how they hang together.
+	// Bare says why even that is not known of such a build, "" if it is. Operations then
+	// say only what became of them and what they take in.
 	Bare Gap `json:"bare,omitempty"`
 }
 
-// bare reports whether nothing can be compared with a build.
+// bare reports whether b has nothing that could be compared.
 func (b Build) bare() bool { return b.Evidence == nil || b.Evidence.Bare != "" }
 
 // AllStages stands for the stages of a build with --no-cache.
@@ -49,7 +49,7 @@ type Line struct {
 	Digest  string   `json:"digest"`
 }
 
-// An Operation is one of the operations of a build, an Op of its plan.
+// An Operation is one of BuildKit's operations in a build: see dockerfile.Op.
 type Operation struct {
 	Definition
 	Key    string   `json:"key,omitempty"`  // digest of the key's ID; "" if that is not known
@@ -59,12 +59,12 @@ type Operation struct {
 	Inputs []Intake `json:"inputs,omitempty"`
 }
 
-// A Definition is what an operation does, apart from what it does it to.
+// A Definition is what an operation does, without what it takes in.
 type Definition struct {
 	Digest string  `json:"digest,omitempty"`
 	Traits []Trait `json:"traits,omitempty"`
-	// Source is the kind of what has no inputs, Image the digest of an image, and
-	// Platform what it is for.
+	// Source is the kind of a source, "" for what has inputs. Image is the digest of an
+	// image, and Platform the platform that it is for.
 	Source   string `json:"source,omitempty"`
 	Image    string `json:"image,omitempty"`
 	Platform string `json:"platform,omitempty"`
@@ -85,12 +85,11 @@ type Trait struct {
 // An Intake is what an operation takes in.
 type Intake struct {
 	Operation int `json:"operation"`
-	// Content is the digest of what is taken of local files, and Taken of the
-	// manifest of them; "" where nothing is, or where Unknown says why they are not
-	// known.
+	// Content is the digest of the local files that are taken, and Taken that of their
+	// manifest; "" if none are, or if Unknown says why they are not known.
 	Content string `json:"content,omitempty"`
 	Taken   string `json:"taken,omitempty"`
-	Local   string `json:"local,omitempty"` // the context that they are of
+	Local   string `json:"local,omitempty"` // name of the context that they are from
 	Unknown Gap    `json:"unknown,omitempty"`
 }
 
@@ -120,16 +119,18 @@ const (
 	Remote Gap = "download"
 )
 
-// A Gathering is what evidence is made of. It holds plain hashes over values, and
-// stays in memory.
+// A Gathering is what evidence is made from. It holds plain hashes over values, and must not
+// leave memory.
 type Gathering struct {
-	Plan   *dockerfile.Plan
+	Plan *dockerfile.Plan
+
+	// By operation of the plan.
 	Keys   []Key
 	Fates  []Fate
 	Traits [][]dockerfile.Trait
-	Lines  []int // of operations; 0 if unknown
-	// Take says what an operation with these selectors took of the files of a
-	// request.
+	Lines  []int // in the Dockerfile; 0 if unknown
+
+	// Take says what an operation with these selectors took of the files of a request.
 	Take func(request int, selected []dockerfile.Selector) Taken
 }
 
@@ -139,8 +140,8 @@ type Taken struct {
 	Unknown           Gap
 }
 
-// Gather adds the operations of one platform to e. digest gives the digest of a
-// value.
+// Gather returns e with the operations of one platform added. digest returns a digest under
+// a random key, always the same one.
 func (e Evidence) Gather(g Gathering, digest func(string) string) Evidence {
 	named := map[string]bool{}
 	for _, l := range e.Dockerfile {
@@ -152,36 +153,44 @@ func (e Evidence) Gather(g Gathering, digest func(string) string) Evidence {
 		named[name] = true
 	}
 	first := len(e.Operations)
-	for i, op := range g.Plan.Ops {
-		o := Operation{Steps: op.Steps, Line: g.Lines[i], Fate: g.Fates[i]}
-		if op.Digest != "" {
-			o.Digest = digest(op.Digest)
-		}
-		if g.Keys[i].Reason == Known {
-			o.Key = digest(g.Keys[i].ID)
-		}
-		o.NoKey = g.Keys[i].Reason == PerBuild && op.Source == nil
-		if op.Source != nil {
-			o.Source, o.Platform, o.Image = string(op.Source.Kind), op.Source.Platform, imageDigest(op.Source)
-			if op.Source.Gave != "" {
-				o.Gave = digest(op.Source.Gave)
-			}
-		}
-		for _, t := range g.Traits[i] {
-			trait := Trait{Kind: t.Kind, ID: digest(t.Name), Digest: digest(t.Sum)}
-			if t.Kind == dockerfile.VariableTrait && named[t.Name] {
-				trait.Name = t.Name
-			}
-			o.Traits = append(o.Traits, trait)
-		}
-		for _, in := range op.Inputs {
-			o.Inputs = append(o.Inputs, g.intake(in, first))
-		}
-		e.Operations = append(e.Operations, o)
+	for i := range g.Plan.Ops {
+		e.Operations = append(e.Operations, g.operation(i, first, named, digest))
 	}
 	return e
 }
 
+// operation returns operation i of the plan, whose first one is the operation first of the
+// evidence. named are the variables whose names may be told.
+func (g Gathering) operation(i, first int, named map[string]bool, digest func(string) string) Operation {
+	op := g.Plan.Ops[i]
+	o := Operation{Steps: op.Steps, Line: g.Lines[i], Fate: g.Fates[i]}
+	if op.Digest != "" {
+		o.Digest = digest(op.Digest)
+	}
+	if g.Keys[i].Reason == Known {
+		o.Key = digest(g.Keys[i].ID)
+	}
+	o.NoKey = g.Keys[i].Reason == PerBuild && op.Source == nil
+	if op.Source != nil {
+		o.Source, o.Platform, o.Image = string(op.Source.Kind), op.Source.Platform, imageDigest(op.Source)
+		if op.Source.Gave != "" {
+			o.Gave = digest(op.Source.Gave)
+		}
+	}
+	for _, t := range g.Traits[i] {
+		trait := Trait{Kind: t.Kind, ID: digest(t.Name), Digest: digest(t.Sum)}
+		if t.Kind == dockerfile.VariableTrait && named[t.Name] {
+			trait.Name = t.Name
+		}
+		o.Traits = append(o.Traits, trait)
+	}
+	for _, in := range op.Inputs {
+		o.Inputs = append(o.Inputs, g.intake(in, first))
+	}
+	return o
+}
+
+// intake returns an input of an operation; first is as for operation.
 func (g Gathering) intake(in dockerfile.OpInput, first int) Intake {
 	taken := Intake{Operation: first + in.Op}
 	src := g.Plan.Ops[in.Op].Source
@@ -193,7 +202,8 @@ func (g Gathering) intake(in dockerfile.OpInput, first int) Intake {
 	return taken
 }
 
-// OutlineOf returns the outline of a Dockerfile as evidence has it.
+// OutlineOf returns the instructions of a Dockerfile for [Evidence.Dockerfile]. digest is
+// that of [Evidence.Gather].
 func OutlineOf(lines []dockerfile.Line, digest func(string) string) []Line {
 	list := make([]Line, len(lines))
 	for i, l := range lines {

@@ -13,17 +13,19 @@ type Build struct {
 	Evidence *Evidence // nil if nothing is kept
 }
 
-// Earlier are the builds before one, of the same definition on the same builder, the
-// latest first. Evidence is read of those that are compared, and of no others.
+// Earlier are the builds before a build, of the same definition on the same builder, the
+// latest first. Evidence is large, and is read only of the builds that are compared.
 type Earlier interface {
 	Records() []Record
-	// Evidence returns that of one of them, nil if nothing is kept.
+	// Evidence returns the evidence of the build with the index i in Records, nil if
+	// nothing is kept.
 	Evidence(i int) *Evidence
-	// Made returns the first of them that has all keys ([Evidence.Made]), -1 for none.
+	// Made returns the index of the first build after which the builder had the results of
+	// all keys (see [Evidence.Made]), -1 for none.
 	Made(keys []string) int
 }
 
-// Builds are builds of which all is read.
+// Builds is an [Earlier] of builds that are in memory.
 type Builds []Build
 
 var _ Earlier = Builds(nil)
@@ -50,30 +52,30 @@ type CauseKind string
 
 // The kinds of causes.
 const (
-	ByFiles      CauseKind = "files"      // what it takes of local files
-	ByArg        CauseKind = "arg"        // the value of an ARG
-	ByEnv        CauseKind = "env"        // the value of an ENV
-	ByBase       CauseKind = "base"       // the image that a stage starts from
+	ByFiles      CauseKind = "files"      // local files that it takes are others
+	ByArg        CauseKind = "arg"        // an ARG has another value
+	ByEnv        CauseKind = "env"        // an ENV has another value
+	ByBase       CauseKind = "base"       // the image that a stage starts from is another one
 	ByDockerfile CauseKind = "dockerfile" // an instruction was edited, added or removed
-	BySecret     CauseKind = "secret"     // the mount of a secret was
+	BySecret     CauseKind = "secret"     // the mount of a secret was edited, added or removed
 	BySSH        CauseKind = "ssh"        // the mount of an ssh agent was
-	ByPlatform   CauseKind = "platform"
-	ByOptions    CauseKind = "options" // of the build: its network, hosts and the like
-	ByDownload   CauseKind = "download"
-	ByNoCache    CauseKind = "no-cache"  // the build was told not to look
-	ByGone       CauseKind = "gone"      // the result was there, and was dropped
-	ByFirst      CauseKind = "first"     // it was never built here before
-	ByEachBuild  CauseKind = "per-build" // BuildKit finds it in no later build
-	ByInput      CauseKind = "input"     // something that it takes in ran
-	ByUnknown    CauseKind = "unknown"
+	ByPlatform   CauseKind = "platform"   // the build is for, or on, another platform
+	ByOptions    CauseKind = "options"    // options of the build: its network, hosts and the like
+	ByDownload   CauseKind = "download"   // an address gave something else
+	ByNoCache    CauseKind = "no-cache"   // the build was told not to look into the cache
+	ByGone       CauseKind = "gone"       // the result was there, and was dropped
+	ByFirst      CauseKind = "first"      // it was never built here before
+	ByEachBuild  CauseKind = "per-build"  // BuildKit finds its result in no later build
+	ByInput      CauseKind = "input"      // something that it takes in ran
+	ByUnknown    CauseKind = "unknown"    // it is not known, because of a Gap
 )
 
 // A Cause is one thing that made a step run.
 type Cause struct {
 	Kind CauseKind
-	// Step is the step that it is about, an index into the build's: mostly the one
-	// that ran; one that it takes in, if that was reused in another state; of
-	// ByInput, the one that it followed. -1 if that is not known.
+	// Step is the step that the cause is about, an index into the build's; -1 if that is
+	// not known. Mostly it is the step that ran. It is one that this takes in, if that was
+	// reused in another state; for ByInput, it is the one that ran before.
 	Step int
 	// Name is that of a variable or of a local context; "" for one of the base image.
 	Name string
@@ -82,46 +84,46 @@ type Cause struct {
 	// Before and After are versions of an instruction, "" where there is none, or
 	// digests of an image.
 	Before, After string
-	// How says what became of a variable's value, and Through by which other one.
+	// How says how the value of a variable came to be another one, and Through from which
+	// other variable, if it is Derived.
 	How     How
 	Through string
-	// TakenBefore and TakenAfter are the manifests of ByFiles.
+	// TakenBefore and TakenAfter are digests of the manifests of the files, for ByFiles.
 	TakenBefore, TakenAfter string
-	// Gap is what is not known, of the build itself or of the one Earlier.
+	// Gap is what is not known, for ByUnknown. Earlier says that it is not known of the
+	// earlier build.
 	Gap     Gap
 	Earlier bool
-	// Made is when the result of ByGone was last seen.
+	// Made is when the builder last surely had the result, for ByGone.
 	Made time.Time
 }
 
-// How says what became of the value of a variable.
+// How says how a variable came to have another value.
 type How string
 
-// What becomes of values.
+// The ways in which a value changes.
 const (
 	GivenOther How = "other"   // the client gave another one
-	GivenNow   How = "given"   // it gave one, and none before
-	NotGiven   How = "omitted" // it gave none, and one before
-	Edited     How = "edited"  // in the Dockerfile
-	Derived    How = "derived" // from another variable
+	GivenNow   How = "given"   // the client gave one, and none before
+	NotGiven   How = "omitted" // the client gave none, and one before
+	Edited     How = "edited"  // it was edited in the Dockerfile
+	Derived    How = "derived" // it follows from another variable, which changed
 )
 
-// An Explanation is why one step of a build ran: none of Causes if it did not.
+// An Explanation says why one step of a build ran. It has no Causes if the step did not.
 type Explanation struct {
 	Causes []Cause
-	// Against is the build that the step was compared with; "" for none.
+	// Against is the Ref of the build that the step was compared with; "" for none.
 	Against string
 }
 
-const (
-	// near is how many builds are looked at for the one that differs least.
-	near = 10
-)
+// near is how many builds are compared to find the one that differs least.
+const near = 10
 
-// Explain says why the steps of b ran, by what differs from an earlier build of the
-// same definition on the same builder. BuildKit knows the results of all builds, so
-// that which differs least tells most; of several, the latest. earlier are the
-// builds before b. With against, only that is compared with.
+// Explain says for each step of b why it ran, by what differs from one of the builds in
+// earlier. BuildKit knows the results of all of them, and so the build that differs least
+// tells most; of several, the latest does. If against is not nil, it is the only build that
+// b is compared with.
 func Explain(b Build, earlier Earlier, against *Build) []Explanation {
 	if against != nil {
 		earlier = Builds{*against}
@@ -139,6 +141,7 @@ func Explain(b Build, earlier Earlier, against *Build) []Explanation {
 	return out
 }
 
+// An explainer explains the steps of one build.
 type explainer struct {
 	build   Build
 	earlier Earlier
@@ -196,7 +199,7 @@ func (e *Evidence) of(step int) []int {
 	return all
 }
 
-// breaker explains a step that ran although nothing that it takes in did.
+// breaker explains step i, which ran although nothing that it takes in did.
 func (x *explainer) breaker(i int) Explanation {
 	one := func(c Cause) Explanation { c.Step = i; return Explanation{Causes: []Cause{c}} }
 	e := x.build.Evidence
@@ -215,6 +218,23 @@ func (x *explainer) breaker(i int) Explanation {
 		found.Against = x.records[made].Ref
 		return found
 	}
+	best := x.closest(i)
+	switch {
+	case best.Against == "" && x.comparable():
+		return x.new(i)
+	case best.Against == "" && len(x.records) > 0:
+		return one(Cause{Kind: ByUnknown, Gap: NoEvidence, Earlier: true})
+	case best.Against == "":
+		return one(Cause{Kind: ByFirst})
+	case len(best.Causes) == 0: // nothing differs: it would have been found if it were there
+		best.Causes = []Cause{{Kind: ByGone, Step: i}}
+	}
+	return best
+}
+
+// closest returns what differs at step i from the earlier build in which that is least,
+// among the latest that had a result of the step. Against is "" if there is none.
+func (x *explainer) closest(i int) Explanation {
 	best, looked := Explanation{}, 0
 	for n, a := range x.records {
 		if looked == near {
@@ -229,29 +249,19 @@ func (x *explainer) breaker(i int) Explanation {
 			continue
 		}
 		c.step(i, j)
-		if !c.another() {
+		if !c.otherPlatform() {
 			looked++
 		}
 		if best.Against == "" || weight(c.causes) < weight(best.Causes) {
 			best = Explanation{Causes: c.causes, Against: a.Ref}
 		}
 	}
-	switch {
-	case best.Against == "" && x.comparable():
-		return x.new(i)
-	case best.Against == "" && len(x.records) > 0:
-		return one(Cause{Kind: ByUnknown, Gap: NoEvidence, Earlier: true})
-	case best.Against == "":
-		return one(Cause{Kind: ByFirst})
-	case len(best.Causes) == 0:
-		best.Causes = []Cause{{Kind: ByGone, Step: i}}
-	}
 	return best
 }
 
-// weight orders what builds differ in: the fewer things the better. Any number of
-// them is better than another platform, for which steps are mostly made as well, and
-// that than what is not known.
+// weight says how much causes explain, the less the better: it counts them, but another
+// platform weighs more than all others together, since steps are mostly made for that as
+// well, and what is not known weighs even more.
 func weight(causes []Cause) int {
 	n := len(causes)
 	for _, c := range causes {
@@ -268,8 +278,9 @@ func weight(causes []Cause) int {
 // hadResult reports whether the builder had the result of a step after a build.
 func hadResult(o Outcome) bool { return o.Reused() || o == Executed || o == Cascaded }
 
-// ignores reports whether the cache was not asked for the stage of a step (BuildKit:
-// frontend/dockerui, Client.IsNoCache). Of one stage alone its steps do not say the name.
+// ignores reports whether the build was told not to look into the cache for the stage of s
+// (BuildKit: frontend/dockerui, Client.IsNoCache). The stage's name is looked up, because
+// steps do not tell it where there is only one stage.
 func (e *Evidence) ignores(s Step) bool {
 	stage := s.Stage
 	if l := e.line(s.Line); l != nil {
@@ -288,7 +299,7 @@ func (e *Evidence) nameOf(stage int) string {
 	return ""
 }
 
-// comparable reports whether anything is known of an earlier build.
+// comparable reports whether there is an earlier build to compare with.
 func (x *explainer) comparable() bool {
 	for n, a := range x.records {
 		if !(Build{a, x.earlier.Evidence(n)}).bare() {
@@ -298,8 +309,8 @@ func (x *explainer) comparable() bool {
 	return false
 }
 
-// made returns the latest build after which the builder had all that step i made; -1
-// for none.
+// made returns the index of the latest build after which the builder had all results of
+// step i; -1 for none.
 func (x *explainer) made(i int) int {
 	var want []string
 	for _, op := range x.build.Evidence.of(i) {
@@ -315,15 +326,17 @@ func (x *explainer) made(i int) int {
 	return x.earlier.Made(want)
 }
 
-// Made reports whether the builder had the results of all keys after the build.
+// Made reports whether the builder had the results of all keys after the build: its
+// operations with these keys were executed or loaded.
 func (e *Evidence) Made(keys []string) bool {
 	return e.Bare == "" && !slices.ContainsFunc(keys, func(key string) bool {
 		return !slices.ContainsFunc(e.Operations, func(op Operation) bool { return op.Key == key && op.Fate != Untouched })
 	})
 }
 
-// new explains a step that no earlier build has. Its instruction is new since the latest
-// build without it; where all have it, none of them came to it.
+// new explains a step of which no earlier build had a result. Its instruction was added
+// after the latest build without it. If all of them have the instruction, none of them came
+// to it, and it is built for the first time.
 func (x *explainer) new(i int) Explanation {
 	step := x.build.Steps[i]
 	first := Explanation{Causes: []Cause{{Kind: ByFirst, Step: i, Line: step.Line}}}

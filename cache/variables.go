@@ -30,11 +30,11 @@ func (e *Evidence) lineOf(s Step) *Line {
 	return l
 }
 
-// A scope is what instructions above a place see: those that apply, in order.
+// A scope is the instructions that may bear on another one, in order.
 type scope []*Line
 
-// scope returns what the instruction at a line sees: of its own stage all above,
-// of those that it starts from what stays in an image, and the global ARGs.
+// scope returns the scope of an instruction: the global ARGs, all instructions above in its
+// own stage, and of the stages that this starts from those whose effect stays in an image.
 func (e *Evidence) scope(at *Line) scope {
 	var above scope
 	for i := range e.Dockerfile {
@@ -55,11 +55,11 @@ func (e *Evidence) scope(at *Line) scope {
 	return above
 }
 
-// ancestry returns the stages that a stage starts from, the first one first, and
-// itself.
+// ancestry returns the stages that a stage starts from, the first one first, and then the
+// stage itself.
 func (e *Evidence) ancestry(stage int) []int {
 	chain := []int{stage}
-	for range e.Dockerfile { // a circle ends
+	for range e.Dockerfile { // no longer than that, should stages start from each other
 		base := ""
 		for _, l := range e.Dockerfile {
 			if l.Keyword == "FROM" && l.Stage == chain[0] {
@@ -80,8 +80,8 @@ func (e *Evidence) ancestry(stage int) []int {
 	return chain
 }
 
-// definer returns the last instruction in s that gives a variable its value; ENV
-// has the last word.
+// definer returns the instruction in s that gives a variable its value, nil if there is
+// none: the last ENV, which overrides any ARG, else the last ARG.
 func (s scope) definer(name string) *Line {
 	var arg *Line
 	for _, l := range slices.Backward(s) {
@@ -98,7 +98,7 @@ func (s scope) definer(name string) *Line {
 	return arg
 }
 
-// last returns the last instruction in s with a keyword.
+// last returns the last instruction in s with a keyword, nil if there is none.
 func (s scope) last(keyword string) *Line {
 	for _, l := range slices.Backward(s) {
 		if l.Keyword == keyword {
@@ -108,26 +108,28 @@ func (s scope) last(keyword string) *Line {
 	return nil
 }
 
-// state tells one value of a variable from another, without the value. An ARG that
-// is named again in a stage has its default, or that of the global one.
+// state returns a digest of all that makes up the value of a variable after the instructions
+// in s. Two that are equal mean that the values are. An ARG that is named again in a stage
+// has the default given there, or that of the global one.
 func (e *Evidence) state(s scope, name string) string {
 	return (&states{evidence: e, scope: s, known: map[stateID]string{}}).of(len(s), name)
 }
 
-// states are those of variables in the places of a scope, each worked out once: PATH
-// is often made of itself, again and again.
+// states works out the states of variables within a scope, each only once: a variable such
+// as PATH is often made from itself, again and again.
 type states struct {
 	evidence *Evidence
 	scope    scope
 	known    map[stateID]string
 }
 
-// A stateID names a variable as the first so many instructions leave it.
+// A stateID names the state of a variable after the first so many instructions of a scope.
 type stateID struct {
 	above int
 	name  string
 }
 
+// of returns the state of a variable after the first so many instructions.
 func (s *states) of(above int, name string) string {
 	id := stateID{above, name}
 	if state, known := s.known[id]; known {
@@ -151,8 +153,8 @@ func (s *states) of(above int, name string) string {
 	return s.known[id]
 }
 
-// variables notes those of names that have another value, and reports whether there
-// are any.
+// variables adds those of names that have another value at the instruction mine than at
+// theirs, and reports whether there are any.
 func (c *comparison) variables(names []string, mine, theirs *Line, step int) bool {
 	if mine == nil || theirs == nil {
 		return false
@@ -167,7 +169,8 @@ func (c *comparison) variables(names []string, mine, theirs *Line, step int) boo
 	return found
 }
 
-// variable notes that a variable has another value, and how that came.
+// variable adds that a variable has another value at mine than at theirs, and how that came
+// about.
 func (c *comparison) variable(name string, mine, theirs *Line, step int) {
 	cause := Cause{Kind: ByArg, Step: step, Name: name}
 	given, now := c.build.Evidence.Args[name]
@@ -198,26 +201,34 @@ func (c *comparison) variable(name string, mine, theirs *Line, step int) {
 	case after == nil || earlier == nil || after.Digest != earlier.Digest:
 		cause.How = Edited
 	default:
-		cause.How = Edited // of the global one, or of an instruction between
-		l := c.redefined(name, mine, theirs)
-		if l != nil {
-			cause.Line = l.Number
-		}
-		for _, used := range after.Uses {
-			if c.build.Evidence.state(c.build.Evidence.scope(after), used) != c.other.Evidence.state(c.other.Evidence.scope(earlier), used) {
-				cause.How, cause.Through = Derived, used
-				break
-			}
-		}
-		if l == nil && cause.How == Edited && c.build.Evidence.ofPlatform([]string{name}, mine) {
-			cause = Cause{Kind: ByPlatform, Step: step}
-		}
+		cause = c.indirectly(cause, mine, theirs, after, earlier)
 	}
 	c.add(cause)
 }
 
-// ofPlatform reports whether the platform that is built for, or on, is part of the
-// value of a variable at a place (BuildKit: dockerfile2llb/platform.go).
+// indirectly completes the cause of a variable whose definers, after and earlier, are equal:
+// its value comes from another variable, the global ARG, an instruction in between, or the
+// platform.
+func (c *comparison) indirectly(cause Cause, mine, theirs, after, earlier *Line) Cause {
+	cause.How = Edited
+	l := c.redefined(cause.Name, mine, theirs)
+	if l != nil {
+		cause.Line = l.Number
+	}
+	for _, used := range after.Uses {
+		if c.build.Evidence.state(c.build.Evidence.scope(after), used) != c.other.Evidence.state(c.other.Evidence.scope(earlier), used) {
+			cause.How, cause.Through = Derived, used
+			return cause
+		}
+	}
+	if l == nil && c.build.Evidence.ofPlatform([]string{cause.Name}, mine) {
+		return Cause{Kind: ByPlatform, Step: cause.Step}
+	}
+	return cause
+}
+
+// ofPlatform reports whether the platform that is built for, or on, is part of the value of
+// one of the variables at an instruction (BuildKit: dockerfile2llb/platform.go).
 func (e *Evidence) ofPlatform(names []string, at *Line) bool {
 	above, seen := e.scope(at), map[string]bool{}
 	var of func(names []string, above scope) bool
@@ -241,8 +252,8 @@ var platformArgs = []string{
 	"TARGETPLATFORM", "TARGETOS", "TARGETOSVERSION", "TARGETARCH", "TARGETVARIANT",
 }
 
-// redefined returns the last instruction above a place that gives a variable its value
-// and is not among those above another one.
+// redefined returns the last instruction above mine that gives a variable a value, and that
+// is not above theirs; nil if there is none.
 func (c *comparison) redefined(name string, mine, theirs *Line) *Line {
 	before := map[string]bool{}
 	for _, l := range c.other.Evidence.scope(theirs) {
@@ -256,8 +267,8 @@ func (c *comparison) redefined(name string, mine, theirs *Line) *Line {
 	return nil
 }
 
-// around looks for what changed the traits of an instruction whose text is as it
-// was: a variable in it, or an instruction above.
+// around adds what changed traits of an instruction whose text is as it was: a variable in
+// it, an instruction above such as SHELL or USER, the platform, or options of the build.
 func (c *comparison) around(kinds []dockerfile.TraitKind, mine, theirs *Line, step int) {
 	if mine == nil || theirs == nil {
 		c.add(Cause{Kind: ByDockerfile, Step: step, Line: c.build.Steps[step].Line})
@@ -266,30 +277,9 @@ func (c *comparison) around(kinds []dockerfile.TraitKind, mine, theirs *Line, st
 	if c.variables(mine.Uses, mine, theirs, step) {
 		return
 	}
-	above, aboveThen := c.build.Evidence.scope(mine), c.other.Evidence.scope(theirs)
 	found := false
 	for _, kind := range kinds {
-		keyword := map[dockerfile.TraitKind]string{
-			dockerfile.CommandTrait: "SHELL", dockerfile.WorkDirTrait: "WORKDIR", dockerfile.UserTrait: "USER", dockerfile.OwnerTrait: "USER",
-			dockerfile.DestinationTrait: "WORKDIR",
-		}[kind]
-		after, before := above.last(keyword), aboveThen.last(keyword)
-		switch {
-		case kind == dockerfile.PlatformTrait:
-			c.add(Cause{Kind: ByPlatform, Step: step})
-			found = true
-		case after == nil && before == nil:
-		case after == nil || before == nil || after.Digest != before.Digest:
-			at := 0
-			if after != nil {
-				at = after.Number
-			}
-			c.add(Cause{Kind: ByDockerfile, Step: step, Line: at, Before: textOf(before), After: textOf(after)})
-			found = true
-		case c.variables(after.Uses, after, before, step):
-			found = true
-		case kind != dockerfile.CommandTrait && c.build.Evidence.ofPlatform(after.Uses, after):
-			c.add(Cause{Kind: ByPlatform, Step: step})
+		if c.setter(kind, mine, theirs, step) {
 			found = true
 		}
 	}
@@ -304,11 +294,44 @@ func (c *comparison) around(kinds []dockerfile.TraitKind, mine, theirs *Line, st
 	}
 }
 
+// setters are the keywords of the instructions that set a trait of those below.
+var setters = map[dockerfile.TraitKind]string{
+	dockerfile.CommandTrait:     "SHELL",
+	dockerfile.WorkDirTrait:     "WORKDIR",
+	dockerfile.DestinationTrait: "WORKDIR",
+	dockerfile.UserTrait:        "USER",
+	dockerfile.OwnerTrait:       "USER",
+}
+
+// setter adds that the instruction above, or the platform, that sets a trait of mine is
+// another one than that of theirs, and reports whether it is.
+func (c *comparison) setter(kind dockerfile.TraitKind, mine, theirs *Line, step int) bool {
+	after, before := c.build.Evidence.scope(mine).last(setters[kind]), c.other.Evidence.scope(theirs).last(setters[kind])
+	switch {
+	case kind == dockerfile.PlatformTrait:
+		c.add(Cause{Kind: ByPlatform, Step: step})
+	case after == nil && before == nil:
+		return false
+	case after == nil || before == nil || after.Digest != before.Digest:
+		at := 0
+		if after != nil {
+			at = after.Number
+		}
+		c.add(Cause{Kind: ByDockerfile, Step: step, Line: at, Before: textOf(before), After: textOf(after)})
+	case c.variables(after.Uses, after, before, step):
+	case kind != dockerfile.CommandTrait && c.build.Evidence.ofPlatform(after.Uses, after):
+		c.add(Cause{Kind: ByPlatform, Step: step})
+	default:
+		return false
+	}
+	return true
+}
+
 // epoch is the arg that changes the times of files (BuildKit:
 // frontend/dockerui, buildArgSourceDateEpoch).
 const epoch = "SOURCE_DATE_EPOCH"
 
-// structure notes which instructions came, went or changed above a step, so that it
+// structure adds which instructions were added, removed or edited above a step, so that it
 // now works on the result of another one.
 func (c *comparison) structure(step int) {
 	mine, theirs := c.lines(step)
@@ -348,7 +371,7 @@ func (c *comparison) structure(step int) {
 	}
 }
 
-// executed returns the instructions above one that make up what it works on.
+// executed returns the instructions above at that make up the files that it works on.
 func (e *Evidence) executed(at *Line) []Line {
 	var list []Line
 	for _, stage := range e.ancestry(at.Stage) {
