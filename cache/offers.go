@@ -2,8 +2,8 @@ package cache
 
 import "slices"
 
-// Offers are what caches elsewhere have for the nodes of a build that looks into them, and
-// what the builder has.
+// Offers say what caches elsewhere have for the nodes of a build that looks into them, and
+// where the builder has results of its own. After the build they tell what it brought.
 type Offers struct {
 	graph Graph
 	nodes []offer
@@ -11,18 +11,18 @@ type Offers struct {
 
 // An offer is what is offered for a node.
 type offer struct {
-	known bool // what follows is
-	// results are the topmost layers of what it may be: of each result once.
+	known bool // whether what follows is known
+	// results are the topmost layers of the results that the caches have for the node,
+	// each result once.
 	results []*Layer
-	// found reports that a key of the node is found elsewhere, and that there is no
-	// other that may be.
+	// found reports that the node surely has a key elsewhere, and has no other there.
 	found bool
-	// needed reports that the builder has no result of its own.
+	// needed reports that the builder has no result of its own for the node.
 	needed bool
 }
 
-// Offers returns what the remotes have for a build of g. known is g by the digests that m
-// knows, and m is of before the build.
+// Offers returns what the remotes have for a build of g. m is the mirror before the build,
+// and known is g with the digests that m knows: see [Mirror.With].
 func (m *Mirror) Offers(remotes []*RemoteCache, g, known Graph) *Offers {
 	with := m.With(remotes, g, known)
 	o := &Offers{graph: known, nodes: make([]offer, len(known.Nodes))}
@@ -31,7 +31,7 @@ func (m *Mirror) Offers(remotes []*RemoteCache, g, known Graph) *Offers {
 			continue
 		}
 		one := offer{known: true, needed: true}
-		found, more := false, false
+		found, more := false, false // surely; another one, or perhaps
 		for _, k := range s.might {
 			if with.elsewhere[k] == "" {
 				one.needed = one.needed && with.results[k] == Gone
@@ -51,13 +51,13 @@ func (m *Mirror) Offers(remotes []*RemoteCache, g, known Graph) *Offers {
 	return o
 }
 
-// Brought returns, of the keys that a build perhaps has brought results of (see
-// [Mirror.Learn]), those of which it surely did, with the topmost layers of the results.
-// fates are those of the build. brought reports whether the builder has a result with that
-// topmost layer which the build can have brought as that of the key.
+// Brought returns the keys of which a build surely brought a result, with the topmost layer
+// of each. fates are those of the build, and perhaps are the keys of which it perhaps brought
+// one, with their nodes (see [Mirror.Learn]). brought reports whether the builder has a
+// result with that topmost layer which the build can have brought for the key.
 //
-// A result is brought where it is loaded and the builder has none of its own. With it comes
-// what it lies on of that which it was made of, if the cache has that as results, too
+// A result is brought where one was loaded and the builder had none of its own. With it come
+// the results that it was made from and whose layers it lies on, as far as the cache has them
 // (BuildKit: solver.combinedCacheManager.Load, cacheimport.cacheResultStorage.LoadWithParents).
 func (o *Offers) Brought(fates []Fate, perhaps map[KeyID]int, brought func(KeyID, *Layer) bool) map[KeyID]*Layer {
 	keys := make([][]KeyID, len(o.nodes))
@@ -87,8 +87,8 @@ func (o *Offers) Brought(fates []Fate, perhaps map[KeyID]int, brought func(KeyID
 	return sure
 }
 
-// None returns those of the keys that a build perhaps has brought results of which have
-// none: neither the builder nor the caches had one.
+// None returns those of the keys in perhaps (see [Offers.Brought]) that have no result:
+// neither the builder nor the caches had one.
 func (o *Offers) None(perhaps map[KeyID]int) []KeyID {
 	var none []KeyID
 	for k, n := range perhaps {
@@ -99,8 +99,8 @@ func (o *Offers) None(perhaps map[KeyID]int) []KeyID {
 	return none
 }
 
-// below calls visit for each node that n is made of, and goes on below it where visit
-// says so.
+// below calls visit once for each input of n, and for the inputs of each node for which visit
+// returns true.
 func (o *Offers) below(n int, visit func(int) bool) {
 	seen, open := map[int]bool{}, []int{n}
 	for len(open) > 0 {
@@ -116,7 +116,7 @@ func (o *Offers) below(n int, visit func(int) bool) {
 	}
 }
 
-// equal reports whether two results have the same layers.
+// equal reports whether l and other are the same layer on the same others.
 func (l *Layer) equal(other *Layer) bool {
 	for ; l != nil && other != nil; l, other = l.Below, other.Below {
 		if l == other {
@@ -129,7 +129,8 @@ func (l *Layer) equal(other *Layer) bool {
 	return l == nil && other == nil
 }
 
-// under reports whether l, which is no less than one layer, is what other lies on, or other itself.
+// under reports whether l is other or one of the layers on which that lies. Nothing, a nil l,
+// is under no layer.
 func (l *Layer) under(other *Layer) bool {
 	if l == nil {
 		return false

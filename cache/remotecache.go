@@ -21,24 +21,24 @@ import (
 // (BuildKit: remotecache.readBlob).
 const maxRemoteBlob = 1 << 20
 
-// A RemoteCache is what a cache that builds exported holds: keys, how they follow from each
-// other, and which have results. It is immutable.
+// A RemoteCache is what a cache holds that builds exported: keys, the links between them, and
+// which of them have results. It is immutable.
 type RemoteCache struct{ chains []chain }
 
 // A chain is what one export wrote (BuildKit: cacheimporttypes.CacheConfig).
 type chain struct {
-	records []cacheimporttypes.CacheRecord
-	results [][]*Layer // of each record, those that are there
+	records []cacheimporttypes.CacheRecord // keys, with the links to each
+	results [][]*Layer                     // by record: the topmost layers of results that are there
 }
 
-// A Layer is one that a cache elsewhere holds, as a builder lists it that has imported it
-// (BuildKit: worker/base.Worker.FromRemote). A builder that had it before lists it as it
-// did.
+// A Layer is one layer of a result in a cache elsewhere, and what a builder that imported it
+// lists it as (BuildKit: worker/base.Worker.FromRemote). A builder that had the layer before
+// keeps what it listed it as.
 type Layer struct {
-	Blob    string
+	Blob    string    // its digest
 	Record  string    // what it is listed as: see dockerfile.Op.Record
-	Created time.Time // when it was made, by that list; zero if the builder notes when it imported it
-	Below   *Layer    // what it lies on, nil for nothing
+	Created time.Time // when it was made, as it is listed; zero if that is when it was imported
+	Below   *Layer    // the layer on which it lies, nil for none
 }
 
 // layerOf returns what a descriptor says of a layer.
@@ -53,7 +53,7 @@ func layerOf(d ocispec.Descriptor) Layer {
 	return l
 }
 
-// The annotations of layers that a builder goes by.
+// The annotations of a layer that decide what a builder lists it as.
 const (
 	layerCreated     = "buildkit/createdat"
 	layerDescription = "buildkit/description"
@@ -68,10 +68,13 @@ func (r *RemoteCache) Records() int {
 	return n
 }
 
-// ReadRemoteCache reads the cache that top describes: a cache of its own, or images that
-// carry theirs (BuildKit: remotecache.contentCacheImporter). read returns the manifest
-// or configuration that a descriptor names. A cache that BuildKit would refuse is an
-// error.
+// A readFunc returns the manifest or configuration that a descriptor names.
+type readFunc = func(context.Context, ocispec.Descriptor) ([]byte, error)
+
+// ReadRemoteCache reads the cache that top describes: an exported cache, or images that
+// carry the cache of their own build (BuildKit: remotecache.contentCacheImporter). read
+// returns the manifest or configuration that a descriptor names. It is an error if BuildKit
+// would refuse the cache.
 func ReadRemoteCache(ctx context.Context, top ocispec.Descriptor, read func(context.Context, ocispec.Descriptor) ([]byte, error)) (*RemoteCache, error) {
 	m, err := readManifest(ctx, top, read)
 	if err != nil {
@@ -108,7 +111,7 @@ func ReadRemoteCache(ctx context.Context, top ocispec.Descriptor, read func(cont
 	return &RemoteCache{[]chain{c}}, nil
 }
 
-// A manifest is one of an image, or an index.
+// A manifest is one of an image or of a cache, or an index of manifests.
 type manifest struct {
 	size      int
 	Manifests []ocispec.Descriptor `json:"manifests"`
@@ -116,7 +119,8 @@ type manifest struct {
 	Layers    []ocispec.Descriptor `json:"layers"`
 }
 
-func readManifest(ctx context.Context, d ocispec.Descriptor, read func(context.Context, ocispec.Descriptor) ([]byte, error)) (manifest, error) {
+// readManifest reads the manifest that d names.
+func readManifest(ctx context.Context, d ocispec.Descriptor, read readFunc) (manifest, error) {
 	data, err := read(ctx, d)
 	if err != nil {
 		return manifest{}, err
@@ -134,8 +138,9 @@ func readManifest(ctx context.Context, d ocispec.Descriptor, read func(context.C
 // maxIndexes is how deep indexes may lie in indexes.
 const maxIndexes = 4
 
-// addInline adds the caches that images carry in their configurations.
-func (r *RemoteCache) addInline(ctx context.Context, m manifest, read func(context.Context, ocispec.Descriptor) ([]byte, error), depth int) error {
+// addInline adds the caches that the image of m carries in its configuration, or those of an
+// index do. depth is how many indexes m lies in.
+func (r *RemoteCache) addInline(ctx context.Context, m manifest, read readFunc, depth int) error {
 	if depth > maxIndexes {
 		return errors.New("the cache's indexes lie too deep in each other")
 	}
@@ -155,13 +160,7 @@ func (r *RemoteCache) addInline(ctx context.Context, m manifest, read func(conte
 	if err != nil {
 		return err
 	}
-	var image struct {
-		RootFS struct {
-			DiffIDs []digest.Digest `json:"diff_ids"`
-		} `json:"rootfs"`
-		Cache   []byte            `json:"moby.buildkit.cache.v0"`
-		History []ocispec.History `json:"history"`
-	}
+	var image imageConfig
 	if err := json.Unmarshal(data, &image); err != nil {
 		return fmt.Errorf("read the configuration of an image: %w", err)
 	}
@@ -175,16 +174,7 @@ func (r *RemoteCache) addInline(ctx context.Context, m manifest, read func(conte
 	have, made := map[digest.Digest]Layer{}, slices.DeleteFunc(image.History, func(h ocispec.History) bool { return h.EmptyLayer })
 	for i, l := range m.Layers {
 		if i < len(made) {
-			l.Annotations = maps.Clone(l.Annotations)
-			if l.Annotations == nil {
-				l.Annotations = map[string]string{}
-			}
-			if made[i].Created != nil {
-				l.Annotations[layerCreated] = made[i].Created.Format(time.RFC3339Nano)
-			}
-			if made[i].CreatedBy != "" {
-				l.Annotations[layerDescription] = made[i].CreatedBy
-			}
+			l.Annotations = annotated(l, made[i])
 		}
 		have[l.Digest] = layerOf(l)
 		held.Layers = append(held.Layers, cacheimporttypes.CacheLayer{Blob: l.Digest, ParentIndex: i - 1})
@@ -197,23 +187,39 @@ func (r *RemoteCache) addInline(ctx context.Context, m manifest, read func(conte
 	return nil
 }
 
-// newChain checks what an export wrote, of which have are the blobs that are there
-// (BuildKit: cacheimport.ParseConfig).
+// An imageConfig is what counts here of an image's configuration.
+type imageConfig struct {
+	RootFS struct {
+		DiffIDs []digest.Digest `json:"diff_ids"`
+	} `json:"rootfs"`
+	Cache   []byte            `json:"moby.buildkit.cache.v0"` // records, without layers
+	History []ocispec.History `json:"history"`
+}
+
+// annotated returns the annotations of a layer with those that the image's history of it
+// replaces.
+func annotated(l ocispec.Descriptor, made ocispec.History) map[string]string {
+	all := maps.Clone(l.Annotations)
+	if all == nil {
+		all = map[string]string{}
+	}
+	if made.Created != nil {
+		all[layerCreated] = made.Created.Format(time.RFC3339Nano)
+	}
+	if made.CreatedBy != "" {
+		all[layerDescription] = made.CreatedBy
+	}
+	return all
+}
+
+// newChain returns the chain of what an export wrote, of which the blobs in have are there.
+// It is an error if that is not well formed (BuildKit: cacheimport.ParseConfig).
 func newChain(held cacheimporttypes.CacheConfig, have map[digest.Digest]Layer) (chain, error) {
-	c, layers := chain{records: held.Records, results: make([][]*Layer, len(held.Records))}, stack{held.Layers, have, map[int]*Layer{}}
+	c := chain{records: held.Records, results: make([][]*Layer, len(held.Records))}
+	layers := stack{held.Layers, have, map[int]*Layer{}}
 	for i, rec := range held.Records {
-		for _, links := range rec.Inputs {
-			if len(links) == 0 {
-				return chain{}, fmt.Errorf("record %d of the cache takes in nothing", i)
-			}
-			for _, l := range links {
-				if l.LinkIndex < 0 || l.LinkIndex >= len(held.Records) {
-					return chain{}, fmt.Errorf("record %d of the cache takes in one that is not there", i)
-				}
-				if unkept(held.Records[l.LinkIndex]) {
-					return chain{}, fmt.Errorf("record %d of the cache takes in files that were sent for one build", i)
-				}
-			}
+		if err := c.checkInputs(i); err != nil {
+			return chain{}, err
 		}
 		for _, res := range rec.Results {
 			top, err := layers.top(res.LayerIndex)
@@ -243,20 +249,38 @@ func newChain(held cacheimporttypes.CacheConfig, have map[digest.Digest]Layer) (
 	return c, c.checkLoops()
 }
 
-// unkept reports a record of files that were sent for one build, which is of no use to
-// another.
-func unkept(rec cacheimporttypes.CacheRecord) bool {
+// checkInputs returns an error if the inputs of a record are not well formed.
+func (c chain) checkInputs(record int) error {
+	for _, links := range c.records[record].Inputs {
+		if len(links) == 0 {
+			return fmt.Errorf("record %d of the cache takes in nothing", record)
+		}
+		for _, l := range links {
+			if l.LinkIndex < 0 || l.LinkIndex >= len(c.records) {
+				return fmt.Errorf("record %d of the cache takes in one that is not there", record)
+			}
+			if ofOneBuild(c.records[l.LinkIndex]) {
+				return fmt.Errorf("record %d of the cache takes in files that were sent for one build", record)
+			}
+		}
+	}
+	return nil
+}
+
+// ofOneBuild reports whether a record is of files that were sent for one build: no other
+// build has its key.
+func ofOneBuild(rec cacheimporttypes.CacheRecord) bool {
 	return strings.HasPrefix(string(rec.Digest), "random:")
 }
 
-// A stack is the layers of an export.
+// A stack makes Layers of what an export says of layers, each only once.
 type stack struct {
 	layers []cacheimporttypes.CacheLayer
-	have   map[digest.Digest]Layer
-	made   map[int]*Layer // of those that were asked for; nil where one below is not there
+	have   map[digest.Digest]Layer // those that are there, by blob
+	made   map[int]*Layer          // by index in layers; nil if it, or one below it, is not there
 }
 
-// top returns a layer with all below it, nil if one is not there.
+// top returns the layer at an index, with all below it; nil if one of them is not there.
 func (s stack) top(at int) (*Layer, error) {
 	var open []int
 	var below *Layer
@@ -289,7 +313,7 @@ func (s stack) top(at int) (*Layer, error) {
 	return below, nil
 }
 
-// checkLoops returns an error if a record takes itself in.
+// checkLoops returns an error if a record is made from itself.
 func (c chain) checkLoops() error {
 	waits, next := make([]int, len(c.records)), make([][]int, len(c.records))
 	var open []int
@@ -320,29 +344,17 @@ func (c chain) checkLoops() error {
 	return nil
 }
 
-// With returns m with what caches elsewhere hold, for a build of g that looks into
-// them, too: the solver asks all, and takes what any has. Of a key that is the same in
-// two of them it sees that of the one which answers first, and looks for results there
-// (BuildKit: solver.combinedCacheManager.Query): what several hold is perhaps found.
-// known is g by the digests that m knows.
+// With returns m with what caches elsewhere hold, for a build of g that looks into them, too.
+// The solver asks all caches and takes what any has. Of a key that two of them have it sees
+// the one of the cache that answers first, and looks for results there (BuildKit:
+// solver.combinedCacheManager.Query): so with several, a result is only perhaps found.
+//
+// g has BuildKit's own digests, as the caches have; known is the same graph with the digests
+// that m knows.
 func (m *Mirror) With(remotes []*RemoteCache, g, known Graph) *Mirror {
 	next := m.clone()
 	next.elsewhere, next.offers = map[KeyID]string{}, map[KeyID][]*Layer{}
-	ops, roots, selectors := map[string]operand{}, map[string]KeyID{}, map[string]string{"": ""}
-	for i, n := range g.Nodes {
-		for j, d := range n.Digests {
-			to := known.Nodes[i].Digests[j]
-			ops[rootID(d, n.Output)] = operand{digest: to, output: n.Output}
-			roots[rootID(d, n.Output)] = rootKey(to, n.Output)
-		}
-		for j, in := range n.Inputs {
-			to := known.Nodes[i].Inputs[j]
-			selectors[in.Selector] = to.Selector
-			if in.Content != "" {
-				roots[in.Content] = contentKey(to.Content)
-			}
-		}
-	}
+	dict := newDictionary(g, known)
 	life, chains := Live, 0
 	for _, remote := range remotes {
 		if chains += len(remote.chains); chains > 1 {
@@ -351,20 +363,48 @@ func (m *Mirror) With(remotes []*RemoteCache, g, known Graph) *Mirror {
 	}
 	for r, remote := range remotes {
 		for c, chain := range remote.chains {
-			next.addChain(chain, fmt.Sprintf("elsewhere %d %d ", r, c), life, ops, roots, selectors)
+			next.addChain(chain, fmt.Sprintf("elsewhere %d %d ", r, c), life, dict)
 		}
 	}
 	next.stale, next.news = m != nil && m.stale, news{}
 	return next
 }
 
-// addChain adds what ops, roots and selectors give the names of that m knows; life is
-// that of its results. Keys that follow from others are m's own only where they are met
-// in the same cache.
-func (m *Mirror) addChain(c chain, name string, life Life, ops map[string]operand, roots map[string]KeyID, selectors map[string]string) {
+// A dictionary translates what a cache elsewhere says, in BuildKit's own digests, into what
+// the mirror knows. It has the words that one graph needs.
+type dictionary struct {
+	operations map[string]operand // by id of digest and output; the input does not count
+	roots      map[string]KeyID   // by id of a source or of content
+	selectors  map[string]string
+}
+
+// newDictionary returns the dictionary from the digests of g to those of known.
+func newDictionary(g, known Graph) dictionary {
+	d := dictionary{map[string]operand{}, map[string]KeyID{}, map[string]string{"": ""}}
+	for i, n := range g.Nodes {
+		for j, digest := range n.Digests {
+			id, to := rootID(digest, n.Output), known.Nodes[i].Digests[j]
+			d.operations[id] = operand{digest: to, output: n.Output}
+			d.roots[id] = rootKey(to, n.Output)
+		}
+		for j, in := range n.Inputs {
+			to := known.Nodes[i].Inputs[j]
+			d.selectors[in.Selector] = to.Selector
+			if in.Content != "" {
+				d.roots[in.Content] = contentKey(to.Content)
+			}
+		}
+	}
+	return d
+}
+
+// addChain adds what a cache of that name holds, as far as it can be translated; life is
+// that of its results. Keys without inputs are the same in all caches, and others are new
+// ones, of this cache alone.
+func (m *Mirror) addChain(c chain, name string, life Life, dict dictionary) {
 	key := func(record int) KeyID {
 		rec := c.records[record]
-		if root, ok := roots[string(rec.Digest)]; ok && len(rec.Inputs) == 0 {
+		if root, ok := dict.roots[string(rec.Digest)]; ok && len(rec.Inputs) == 0 {
 			return root
 		}
 		k := KeyID(fmt.Sprint(name, record))
@@ -372,7 +412,7 @@ func (m *Mirror) addChain(c chain, name string, life Life, ops map[string]operan
 		return k
 	}
 	for i, rec := range c.records {
-		if unkept(rec) {
+		if ofOneBuild(rec) {
 			continue
 		}
 		k := key(i)
@@ -380,10 +420,10 @@ func (m *Mirror) addChain(c chain, name string, life Life, ops map[string]operan
 			m.mark(k, life)
 		}
 		m.offers[k] = append(m.offers[k], c.results[i]...)
-		op, ok := ops[string(rec.Digest)]
+		op, ok := dict.operations[string(rec.Digest)]
 		for input := 0; ok && input < len(rec.Inputs); input++ {
 			for _, l := range rec.Inputs[input] {
-				if selector, ok := selectors[l.Selector]; ok {
+				if selector, ok := dict.selectors[l.Selector]; ok {
 					m.connect(Link{From: key(l.LinkIndex), Input: input, Output: op.output, Digest: op.digest, Selector: selector}, key(i))
 				}
 			}
