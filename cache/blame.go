@@ -6,19 +6,19 @@ import (
 	"slices"
 )
 
-// A Blame is what broke the cache at a step of one build, in short, for [Stats].
+// A Blame is one cause for which a step of one build broke the cache, in short, for [Stats].
 type Blame struct {
 	Step int // index into the build's steps
 	Kind CauseKind
-	Name string // path of a file, or name of a variable; "" where the kind says all
+	Name string // path of a file, or name of a variable; "" for other kinds
 }
 
-// maxBlamed is how many files are blamed for one step at most: those that tell most.
+// maxBlamed is how many files are blamed for one step at most: the most telling ones.
 const maxBlamed = 5
 
-// Blames returns what broke the cache in a build that was explained, as far as that
-// is known. files returns the paths behind a cause that is ByFiles, the most telling
-// first.
+// Blames returns what broke the cache in b, as far as that is known. explained is what
+// [Explain] says of b. files returns the paths behind a cause of the kind ByFiles, the most
+// telling first.
 func Blames(b Build, explained []Explanation, files func(Cause) ([]string, error)) ([]Blame, error) {
 	var list []Blame
 	for i, s := range b.Steps {
@@ -48,21 +48,21 @@ func Blames(b Build, explained []Explanation, files func(Cause) ([]string, error
 	return slices.Compact(list), nil
 }
 
-// A Behind is what was behind a breaker.
+// A Behind is one cause for which a breaker broke the cache, over all builds.
 type Behind struct {
 	Kind        CauseKind
-	Name        string
+	Name        string  // as in [Blame]
 	Times       int     // builds in which it broke the cache there
 	SecondsLost float64 // in them, all that ran because of it
 }
 
-// A breaking is one time that a step was the first to miss.
+// A breaking is one time that a step broke the cache.
 type breaking struct {
 	step    int
-	seconds []float64 // of what ran because of it, by step
+	seconds []float64 // by step: what the step itself and those took that ran because of it
 }
 
-// charge adds one build's breaking to a step.
+// charge adds a breaking of the step. ids and blames are of the build's steps.
 func (st *stepTally) charge(b *breaking, ids []StepID, blames []Blame) {
 	st.broke.Times++
 	lost := 0.0
@@ -93,7 +93,7 @@ func (st *stepTally) charge(b *breaking, ids []StepID, blames []Blame) {
 	}
 }
 
-// breaker sums up how often a step broke the cache; names are of the steps.
+// breaker sums up how the step broke the cache. names has the name of each step.
 func (st *stepTally) breaker(names map[StepID]string) Breaker {
 	b := st.broke
 	b.Name = st.stats.Name
@@ -112,6 +112,7 @@ func (st *stepTally) breaker(names map[StepID]string) Breaker {
 	return b
 }
 
+// compareIDs orders identities, so that nothing depends on the order of maps.
 func compareIDs(a, b StepID) int {
 	return cmp.Or(cmp.Compare(a.Platform, b.Platform), cmp.Compare(a.Stage, b.Stage), cmp.Compare(a.Text, b.Text), cmp.Compare(a.Nth, b.Nth))
 }

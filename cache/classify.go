@@ -2,9 +2,9 @@ package cache
 
 import "slices"
 
-// A Vertex is what a builder reports of one node in the graph of a build.
-// Several of them can stand for one step: `COPY --link` is a copy and a merge,
-// `ADD` of a URL a download and a copy.
+// A Vertex is what a builder reports of one node in the graph of a build. Several can stand
+// for one step: `COPY --link` is a copy and a merge, and `ADD` of a URL a download and a
+// copy.
 type Vertex struct {
 	// Inputs are indexes into the slice that holds the vertex.
 	Inputs []int
@@ -21,8 +21,8 @@ type Vertex struct {
 	// something that needs the vertex started (BuildKit: solver/progress.go).
 	Inferred bool
 	Failed   bool
-	// Keyless says of one that failed that the builder did not come to its key: nothing
-	// that it takes in had to be there.
+	// Keyless says of a vertex that failed that it did so before the builder had its key: it
+	// does not follow that what it takes in was there.
 	Keyless bool
 	// Canceled says that it was under way when the build ended.
 	Canceled bool
@@ -37,11 +37,12 @@ func (v Vertex) ran() bool {
 	return !v.Source && v.Started && (v.Failed || !v.Cached && !v.Canceled && !v.Fetched)
 }
 
-// Classify says what became of each of n steps in a build that ended as
-// status. A step cascaded if the result of another step that it takes in was
-// made anew in this build; a hit in between cuts the chain, because its result
-// is the old one. BuildKit loads only what it needs: in a build that completed,
-// a step that never started is a hit, for something that needs it hit.
+// Classify says what became of each of n steps in a build that ended as status.
+//
+// A step cascaded if it takes in the result of another step that was made anew in this
+// build. A hit in between cuts the chain, because its result is the old one. BuildKit loads
+// only what it needs. So in a build that completed, a step that never started is a hit:
+// something that is made from it was one.
 func Classify(vertices []Vertex, n int, status Status) []Outcome {
 	g := graph{vertices: vertices, status: status, fresh: make([]mark, len(vertices))}
 	g.findNeeded()
@@ -60,12 +61,13 @@ func Classify(vertices []Vertex, n int, status Status) []Outcome {
 	return outcomes
 }
 
-// byWeight orders outcomes: of a step's vertices, the one that cost most
-// speaks for it.
+// byWeight orders outcomes. Of the vertices of one step, the outcome of the greatest weight,
+// which cost most, is that of the step.
 func byWeight(o Outcome) int {
 	return slices.Index([]Outcome{Skipped, Hit, Joined, Imported, Executed, Cascaded, Failed}, o)
 }
 
+// A mark is what is known of a property of a vertex.
 type mark int8
 
 const (
@@ -74,13 +76,15 @@ const (
 	yes
 )
 
+// A graph is the vertices of one build, with what follows for each.
 type graph struct {
 	vertices []Vertex
 	status   Status
-	needed   []bool // some vertex that takes it in hit or ran to its end
-	fresh    []mark // its result was made anew in this build
+	needed   []bool // a vertex made from it was a hit, or ran to its end
+	fresh    []mark // of vertices without a step: see isFresh
 }
 
+// findNeeded fills in needed.
 func (g *graph) findNeeded() {
 	g.needed = make([]bool, len(g.vertices))
 	var need func(int)
@@ -99,6 +103,7 @@ func (g *graph) findNeeded() {
 	}
 }
 
+// outcome returns the outcome of vertex i alone.
 func (g *graph) outcome(i int) Outcome {
 	v := g.vertices[i]
 	switch {

@@ -5,36 +5,39 @@ import (
 	"time"
 )
 
-// A Holding is something that a builder keeps on its disk.
+// A Holding is something that a builder keeps on its disk in its cache.
 type Holding struct {
 	ID       string
-	Parents  []string // IDs of what it builds on, which stays while it does
-	Bytes    int64    // without what it builds on
+	Parents  []string // IDs of those it builds on, which stay as long as it does
+	Bytes    int64    // without those it builds on
 	LastUsed time.Time
 	InUse    bool
-	// Shared says that something outside of the cache has it, too, such as an image.
+	// Shared says that something outside of the cache, such as an image, has it, too.
 	Shared bool
-	// Known says that an observed build explains it, Needed that the next build of
-	// something that is watched would take it.
-	Known, Needed bool
+	// Known says that it is of a build that was observed.
+	Known bool
+	// Needed says that the next build of a watched definition would take it.
+	Needed bool
 }
 
-// A Policy says what of a cache may go.
+// A Policy says what may go from a cache.
 type Policy struct {
-	// UnusedSince is the moment since which nobody used what goes; zero for any.
+	// UnusedSince keeps what was used at that moment or later; zero keeps nothing for that.
 	UnusedSince time.Time
-	// Keep is how many bytes may stay: no more goes than has to. 0 for no bound.
+	// Keep is how many bytes may stay: once no more are left, nothing else goes. With 0,
+	// all goes that may.
 	Keep int64
-	// Others lets go what no observed build explains, too, and what is shared.
+	// Others lets what is not Known go, too, and what is Shared.
 	Others bool
 }
 
-// Cold returns the indexes of what a policy lets go, what was used longest ago
-// first. Nothing goes that is in use or needed, or that others which stay build on;
-// nor, unless the policy says so, what nobody explains, and what is shared: that
-// would free nothing, and a builder keeps it (BuildKit: cache.cacheManager.pruneOnce).
+// Cold returns the indexes of the holdings that a policy lets go, in an order in which
+// they can go, those that were used longest ago first. What is in use or needed never goes,
+// nor what others build on that stay. What is shared goes only if the policy says so: to
+// remove it would free nothing, and the builder keeps it (BuildKit:
+// cache.cacheManager.pruneOnce).
 func Cold(list []Holding, p Policy) []int {
-	children, needed := make([]int, len(list)), Closure(list)
+	children, needed := make([]int, len(list)), Closure(list) // children: how many that stay build on each
 	index := make(map[string]int, len(list))
 	for i, h := range list {
 		index[h.ID] = i
@@ -83,7 +86,7 @@ func Cold(list []Holding, p Policy) []int {
 	return cold
 }
 
-// Closure returns the IDs of what is needed and of all that it builds on.
+// Closure returns the IDs of the holdings that are needed, and of all that these build on.
 func Closure(list []Holding) map[string]bool {
 	parents := make(map[string][]string, len(list))
 	var left []string

@@ -6,11 +6,12 @@ import (
 	"time"
 )
 
-// A Spread is what a quantity was most of the time: a quarter of what was observed
-// lies below Low, half below Median, and a quarter above High.
+// A Spread is the range of what was observed of a quantity, by its quartiles: a quarter lies
+// below Low, half below Median, and a quarter above High.
 type Spread struct{ Low, Median, High float64 }
 
-// spread returns that of values, of which there is at least one.
+// spread returns the spread of values, which must not be empty. Between two values it
+// interpolates.
 func spread(values []float64) Spread {
 	sorted := slices.Sorted(slices.Values(values))
 	at := func(share float64) float64 {
@@ -24,22 +25,21 @@ func spread(values []float64) Spread {
 	return Spread{at(0.25), at(0.5), at(0.75)}
 }
 
-// An Expectation is how long the parts of a build of one definition took, in
-// seconds.
+// An Expectation is how long the parts of builds of one definition took, in seconds.
 type Expectation struct {
-	// Steps are executions, by instruction. What failed tells nothing.
+	// Steps are times of executions, by instruction, without those that failed.
 	Steps map[string]Spread
-	// Fixed is the part during which no step ran: metadata, transfers, pulls and
-	// exports. Nil if no build succeeded.
+	// Fixed is the time in which no step ran: for metadata, transfers, pulls and exports.
+	// It is nil if no build succeeded.
 	Fixed *Spread
 }
 
-// recent is how many executions and builds count: a step that was made faster is
-// expected to be.
+// recent is how many executions of a step, and how many builds, count: the latest. So the
+// expectation follows soon when a step was made faster.
 const recent = 25
 
-// Expect returns what to expect of definitions by name, given the records of their
-// builds, the newest first.
+// Expect returns what to expect of builds, by name of the definition, given the records of
+// earlier ones, the newest first.
 func Expect(records iter.Seq[Record]) map[string]Expectation {
 	type samples struct {
 		steps map[string][]float64
@@ -76,7 +76,7 @@ func Expect(records iter.Seq[Record]) map[string]Expectation {
 	return out
 }
 
-// FixedSeconds returns for how long no step ran while the build did.
+// FixedSeconds returns for how much of the build's wall time no step ran.
 func (r Record) FixedSeconds() float64 {
 	type span struct{ from, to time.Time }
 	var spans []span

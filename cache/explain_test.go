@@ -278,7 +278,7 @@ func TestExplain(t *testing.T) {
 			earlier := builds[:len(builds)-1]
 			slices.Reverse(earlier)
 			if d := cmp.Diff(tt.want, cache.Explain(last, earlier, nil)); d != "" {
-				t.Errorf("(-want +got):\n%s", d)
+				t.Errorf("explanations (-want +got):\n%s", d)
 			}
 		})
 	}
@@ -293,7 +293,7 @@ func TestExplainVariableOfItself(t *testing.T) {
 	b := made{dockerfile: text, image: "i", args: map[string]string{"A": "2"}, env: map[string]string{"P": "2"}, outcomes: "e"}.build(t, 1)
 	want := []cache.Cause{{Kind: cache.ByEnv, Name: "P", Line: 3 + times, How: cache.Derived, Through: "P"}}
 	if d := cmp.Diff(want, cache.Explain(b, cache.Builds{before}, nil)[0].Causes); d != "" {
-		t.Errorf("(-want +got):\n%s", d)
+		t.Errorf("explanations (-want +got):\n%s", d)
 	}
 }
 
@@ -312,11 +312,11 @@ func TestExplainAgainst(t *testing.T) {
 		kinds = append(kinds, c.Kind)
 	}
 	if got.Against != "build0" || !slices.Equal(kinds, []cache.CauseKind{cache.ByBase, cache.ByFiles}) {
-		t.Errorf("against the older build: %+v", got)
+		t.Errorf("against the older build: %+v, want its image and its files, against build0", got)
 	}
 	again := m.build(t, 3)
 	if got := cache.Explain(again, cache.Builds{old}, &b)[0]; got.Causes[0].Kind != cache.ByGone {
-		t.Errorf("against one that is the same: %+v", got)
+		t.Errorf("against a build of the same: %+v, want the cause %q", got, cache.ByGone)
 	}
 }
 
@@ -348,7 +348,7 @@ func TestExplainStageThatCameOutEqual(t *testing.T) {
 	b := at(1, "b", "b", cache.Made, cache.Loaded, cache.Made)
 	want := []cache.Cause{{Kind: cache.ByFiles, Step: 2, Name: "context", TakenBefore: "tree-a", TakenAfter: "tree-b"}}
 	if d := cmp.Diff(want, cache.Explain(b, cache.Builds{before}, nil)[2].Causes); d != "" {
-		t.Errorf("(-want +got):\n%s", d)
+		t.Errorf("explanations (-want +got):\n%s", d)
 	}
 }
 
@@ -375,6 +375,6 @@ func TestExplainReadsWhatItCompares(t *testing.T) {
 	earlier := counted{builds[:99], map[int]bool{}}
 	slices.Reverse(earlier.Builds)
 	if got := cache.Explain(last, earlier, nil); got[0].Against != "build98" || len(earlier.asked) != 10 {
-		t.Errorf("read %d builds for %+v", len(earlier.asked), got[0])
+		t.Errorf("read the evidence of %d builds, want 10; explained %+v, want it against build98", len(earlier.asked), got[0])
 	}
 }

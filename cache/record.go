@@ -5,8 +5,8 @@ import "time"
 // An Outcome says what became of a step in one build.
 type Outcome string
 
-// The outcomes of a step. BuildKit's own cached flag is not enough to tell
-// them apart (BuildKit: solver/progress.go, solver/jobs.go).
+// The outcomes of a step. BuildKit's own flag for cached vertices does not tell them apart
+// (BuildKit: solver/progress.go, solver/jobs.go): see [Classify].
 const (
 	Hit      Outcome = "hit"      // reused from the builder's cache
 	Imported Outcome = "imported" // reused from a remote cache
@@ -63,11 +63,11 @@ type Step struct {
 	Seconds  float64   `json:"seconds"` // execution time; 0 for a step that did not run
 }
 
-// Seconds returns the build's wall time.
+// Seconds returns the wall time of the build.
 func (r Record) Seconds() float64 { return r.Completed.Sub(r.Created).Seconds() }
 
-// Hits returns how many steps were reused, of how many that BuildKit needed:
-// skipped steps count in neither.
+// Hits returns how many steps were reused, of the total that BuildKit needed. Steps that were
+// skipped count in neither.
 func (r Record) Hits() (hits, total int) {
 	for _, s := range r.Steps {
 		if s.Outcome == Skipped {

@@ -3,15 +3,15 @@ package cache
 import (
 	"cmp"
 	"iter"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 )
 
-// Stats sums up records, one entry per definition, ordered by repository and
-// name. Records that belong to no definition are left out. Nothing depends on
-// the order in which records arrive. blames returns what is known of what broke the
-// cache in a build; nil if nothing is.
+// Stats sums up records, one entry per definition, ordered by repository and name. Records
+// that belong to no definition are left out. The order of the records does not matter.
+// blames returns what broke the cache in a build, as far as that is known; it may be nil.
 func Stats(records iter.Seq[Record], blames func(Record) []Blame) []DefinitionStats {
 	if blames == nil {
 		blames = func(Record) []Blame { return nil }
@@ -43,18 +43,19 @@ func Stats(records iter.Seq[Record], blames func(Record) []Blame) []DefinitionSt
 type DefinitionStats struct {
 	Repository string
 	Name       string
-	Builds     int // all of them
-	Failed     int // of these, failed; canceled builds are not failures
-	Canceled   int // of these, given up before they ended
-	// Hits of Needed steps were reused. Skipped steps were not needed.
+	Builds     int // of any status
+	Failed     int // builds that failed, without those that were canceled
+	Canceled   int // builds that were canceled
+	// Needed counts the steps of all builds without those that were skipped, and Hits the
+	// ones of them that were reused.
 	Hits, Needed int
 	// SecondsSaved estimates what reuse spared: the median of a step's own
 	// executions, times its reuses. A step that was never seen to run adds
 	// nothing.
 	SecondsSaved float64
-	SecondsLost  float64 // what steps that ran took
+	SecondsLost  float64 // execution time of the steps that ran
 	MeanSeconds  float64 // wall time per build
-	// Steps are ordered as the newest build that has them had them.
+	// Steps are in the order of the newest build that has them, those of newer builds first.
 	Steps    []StepStats
 	Breakers []Breaker // costliest first
 }
@@ -72,33 +73,32 @@ func (d DefinitionStats) HitRate() (float64, bool) {
 type StepStats struct {
 	ID           StepID
 	Name         string // as in the newest build
-	Hits, Misses int
-	// MedianSeconds is that of the executions that succeeded; 0 if there were none.
+	Hits, Misses int    // in how many builds it was reused, and ran
+	// MedianSeconds is the median time of the executions that succeeded; 0 for none.
 	MedianSeconds float64
-	SecondsSaved  float64
-	SecondsLost   float64
+	SecondsSaved  float64 // MedianSeconds for each hit
+	SecondsLost   float64 // execution time of the misses
 }
 
-// A Breaker is a step that was the first to miss.
+// A Breaker is a step that broke the cache: it ran although nothing that it takes in did.
 type Breaker struct {
 	ID          StepID
-	Name        string
-	Times       int
-	SecondsLost float64 // of the step and of what ran because of it
-	// Costliest is the name of the step, of it and those that ran because of it, that
-	// took most in all; "" where nothing took time.
+	Name        string  // as in the newest build
+	Times       int     // in how many builds it broke the cache
+	SecondsLost float64 // of the step, and of those that ran because of it
+	// Costliest is the name of the one of these steps that took most time in all builds;
+	// "" if none took any.
 	Costliest string
-	Behind    []Behind // what it was, as far as it is known, the costliest first
+	Behind    []Behind // why it ran, as far as that is known, the costliest first
 }
 
-// A StepID tells steps of one definition apart across builds. It holds what
-// stays when a line is inserted above: the instruction's text and its stage,
-// not its number.
+// A StepID tells the steps of a definition apart, in all its builds. It is made of what stays
+// when a line is inserted above: the instruction's text and its stage, not its number.
 type StepID struct {
 	Platform string
 	Stage    string
 	Text     string // the instruction, as the Dockerfile writes it
-	Nth      int    // among equal instructions of the stage, from 0
+	Nth      int    // which one among equal instructions of the stage, from 0
 }
 
 // Identify returns the identities of a record's steps, in order.
@@ -125,13 +125,14 @@ func (s Step) Instruction() string {
 	return s.Name
 }
 
+// A tally adds up the records of one definition.
 type tally struct {
-	out   DefinitionStats
-	wall  float64
+	out   DefinitionStats // as far as it is a plain sum
+	wall  float64         // seconds of all builds
 	steps map[StepID]*stepTally
 
-	// shape are the steps of the record before, with their identities and tallies:
-	// most builds of a definition have the steps of the one before.
+	// The steps of the last record, with their identities and tallies. They are kept
+	// because most builds of a definition have the same steps as the one before.
 	shape   []Step
 	ids     []StepID
 	tallies []*stepTally
@@ -139,16 +140,18 @@ type tally struct {
 	blames func(Record) []Blame
 }
 
+// A stepTally adds up what builds did with one step.
 type stepTally struct {
-	last     moment // of the newest build that has it
-	position int    // in that build
+	last     moment // the newest build that has it
+	position int    // of the step in that build
 	stats    StepStats
-	times    []float64
+	times    []float64 // seconds of the executions that succeeded
 	broke    Breaker
-	costs    map[StepID]float64 // seconds of what ran because of it
-	behind   map[Behind]*Behind
+	costs    map[StepID]float64 // as a breaker: seconds of each step that ran because of it
+	behind   map[Behind]*Behind // as a breaker: by Kind and Name alone
 }
 
+// add adds a record.
 func (t *tally) add(r Record) {
 	t.out.Builds++
 	switch r.Status {
@@ -173,7 +176,7 @@ func (t *tally) add(r Record) {
 	t.blame(r)
 }
 
-// identify finds the tallies of the steps of a record.
+// identify sets t.ids and t.tallies to those of steps.
 func (t *tally) identify(steps []Step) {
 	same := slices.EqualFunc(steps, t.shape, func(a, b Step) bool { return a.Name == b.Name && a.Stage == b.Stage && a.Platform == b.Platform })
 	if same && t.ids != nil {
@@ -191,17 +194,19 @@ func (t *tally) identify(steps []Step) {
 	}
 }
 
-// A moment orders records by completion, then by ref, so that the result does not
-// depend on the order of arrival.
+// A moment orders records by completion, then by ref, so that the order in which they are
+// added does not matter. The zero moment is before all others.
 type moment struct {
 	completed time.Time
 	ref       string
 }
 
+// after reports whether m is after o.
 func (m moment) after(o moment) bool {
 	return o.ref == "" || cmp.Or(m.completed.Compare(o.completed), cmp.Compare(m.ref, o.ref)) > 0
 }
 
+// add adds the step of one build.
 func (st *stepTally) add(s *Step) {
 	switch {
 	case s.Outcome.Reused():
@@ -215,9 +220,9 @@ func (st *stepTally) add(s *Step) {
 	}
 }
 
-// blame charges what cascaded to the breakers of the build. A record does not
-// say which breaker a step cascaded from: it is the nearest one above in its
-// own stage and platform, else the nearest one above at all.
+// blame charges the time of steps that cascaded to the breakers of the build. A record does
+// not say because of which breaker a step ran. It is taken to be the nearest one above in
+// the same stage and platform, else the nearest one above at all.
 func (t *tally) blame(r Record) {
 	if !slices.ContainsFunc(r.Steps, func(s Step) bool { return s.Outcome == Executed }) {
 		return
@@ -246,28 +251,16 @@ func (t *tally) blame(r Record) {
 	}
 }
 
+// sum returns the statistics of all that was added.
 func (t *tally) sum(repository, name string) DefinitionStats {
 	out := t.out
 	out.Repository, out.Name = repository, name
 	out.MeanSeconds = t.wall / float64(out.Builds)
-	ordered := make([]*stepTally, 0, len(t.steps))
-	for _, st := range t.steps {
-		ordered = append(ordered, st)
-	}
-	slices.SortFunc(ordered, func(a, b *stepTally) int {
-		if a.last.ref != b.last.ref {
-			if a.last.after(b.last) {
-				return -1
-			}
-			return 1
-		}
-		return cmp.Compare(a.position, b.position)
-	})
 	names := map[StepID]string{}
 	for id, st := range t.steps {
 		names[id] = st.stats.Name
 	}
-	for _, st := range ordered {
+	for _, st := range t.ordered() {
 		s := st.stats
 		s.MedianSeconds = median(st.times)
 		s.SecondsSaved = s.MedianSeconds * float64(s.Hits)
@@ -282,6 +275,21 @@ func (t *tally) sum(repository, name string) DefinitionStats {
 		return cmp.Or(cmp.Compare(b.SecondsLost, a.SecondsLost), cmp.Compare(b.Times, a.Times))
 	})
 	return out
+}
+
+// ordered returns the tallies of steps: those of newer builds first, and those that were last
+// seen in the same build in its order.
+func (t *tally) ordered() []*stepTally {
+	return slices.SortedFunc(maps.Values(t.steps), func(a, b *stepTally) int {
+		switch {
+		case a.last.ref == b.last.ref:
+			return cmp.Compare(a.position, b.position)
+		case a.last.after(b.last):
+			return -1
+		default:
+			return 1
+		}
+	})
 }
 
 // median returns the middle of values, the mean of the two middle ones for an

@@ -53,18 +53,18 @@ func TestStats(t *testing.T) {
 		},
 	}}
 	if diff := cmp.Diff(want, cache.Stats(slices.Values(records), nil)); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
+		t.Errorf("statistics (-want +got):\n%s", diff)
 	}
 	slices.Reverse(records)
 	if diff := cmp.Diff(want, cache.Stats(slices.Values(records), nil)); diff != "" {
-		t.Errorf("in another order (-want +got):\n%s", diff)
+		t.Errorf("statistics of records in another order (-want +got):\n%s", diff)
 	}
 	rate, ok := want[0].HitRate()
 	if !ok || rate != 5.0/12 {
-		t.Errorf("hit rate %v, %v", rate, ok)
+		t.Errorf("HitRate() = %v, %v, want %v, true", rate, ok, 5.0/12)
 	}
 	if _, ok := (cache.DefinitionStats{}).HitRate(); ok {
-		t.Error("a hit rate of nothing")
+		t.Error("HitRate() is known of a definition of which no step was needed")
 	}
 }
 
@@ -82,7 +82,7 @@ func TestStatsBlame(t *testing.T) {
 		got[b.ID.Text] = b.SecondsLost
 	}
 	if diff := cmp.Diff(map[string]float64{"COPY a .": 11, "COPY b .": 62}, got); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
+		t.Errorf("statistics (-want +got):\n%s", diff)
 	}
 }
 
@@ -100,7 +100,7 @@ func TestIdentify(t *testing.T) {
 		{Stage: "a", Text: "WORKDIR /x", Platform: "linux/arm64"},
 	}
 	if diff := cmp.Diff(want, ids); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
+		t.Errorf("statistics (-want +got):\n%s", diff)
 	}
 }
 
@@ -127,7 +127,7 @@ func TestStatsSayWhatBroke(t *testing.T) {
 	}}
 	for range 2 {
 		if diff := cmp.Diff(want, cache.Stats(slices.Values(records), blames)[0].Breakers); diff != "" {
-			t.Errorf("(-want +got):\n%s", diff)
+			t.Errorf("statistics (-want +got):\n%s", diff)
 		}
 		slices.Reverse(records)
 	}
