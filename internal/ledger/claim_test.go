@@ -104,10 +104,10 @@ func TestClaimExplainsNothing(t *testing.T) {
 	l.Learn(took(3, "run", "a"))
 	l.List(all)
 	if got := forecasts(l, "run", "a"); got != "hit hit hit" {
-		t.Errorf("what was taken: %s", got)
+		t.Errorf("what was taken: %s, want hit hit hit", got)
 	}
 	if got := forecasts(l, "run", "b"); got != "hit unknown unknown" {
-		t.Errorf("what may have been made by a build that nobody saw: %s", got)
+		t.Errorf("what may have been made by a build that nobody saw: %s, want hit unknown unknown", got)
 	}
 }
 
@@ -122,17 +122,17 @@ func TestReuseIsNotToldByWhatIsLeft(t *testing.T) {
 	l.List(all)
 	l.List(all[:3]) // one of two went: which one?
 	if got := forecasts(l, "run", "a"); got != "unknown unknown unknown" {
-		t.Errorf("after one of two went: %s", got)
+		t.Errorf("after one of two went: %s, want unknown unknown unknown", got)
 	}
 	// A build finds it, so that it is there: now it is the only one.
 	l.Learn(took(4, "run", "a"))
 	l.List(used(all[:3], 4))
 	if got := forecasts(l, "run", "a"); got != "hit hit hit" {
-		t.Errorf("after it was reused again: %s", got)
+		t.Errorf("after it was reused again: %s, want hit hit hit", got)
 	}
 	l.List(nil)
 	if got := forecasts(l, "run", "a"); got != "miss miss miss" {
-		t.Errorf("after all went: %s", got)
+		t.Errorf("after all went: %s, want miss miss miss", got)
 	}
 }
 
@@ -149,7 +149,7 @@ func TestReuseOfWhatWasMadeAnew(t *testing.T) {
 	l.Learn(took(3, "run", "a"))
 	l.List(used(slices.Concat(anew, again), 3))
 	if got := forecasts(l, "run", "a"); got != "hit hit hit" {
-		t.Errorf("predicted %s", got)
+		t.Errorf("predicted %s, want hit hit hit", got)
 	}
 }
 
@@ -186,7 +186,7 @@ func TestReuseBesideAnothers(t *testing.T) {
 	forecast := func(node int) cache.Forecast { return l.Predict(b.Graph, b.Records)[node].Forecast }
 	for _, node := range []int{first, third} {
 		if got := forecast(node); got != cache.WillHit {
-			t.Errorf("after it was reused, node %d is predicted to %v", node, got)
+			t.Errorf("after it was reused, node %d is predicted %q, want %q", node, got, cache.WillHit)
 		}
 	}
 	l.List([]buildkit.Held{ofThird, anew})
@@ -196,7 +196,7 @@ func TestReuseBesideAnothers(t *testing.T) {
 	l.List([]buildkit.Held{anew})
 	for _, node := range []int{first, second, third} {
 		if got := forecast(node); got != cache.Unknown {
-			t.Errorf("with one left of which nobody knows whose it is, node %d is predicted to %v", node, got)
+			t.Errorf("with one left of which nobody knows whose it is, node %d is predicted %q, want %q", node, got, cache.Unknown)
 		}
 	}
 }
@@ -226,7 +226,7 @@ func TestLedByOneOfSeveral(t *testing.T) {
 	g, records := graph("run", "c")
 	g.Nodes[4].Digests, records[4] = []string{"sha256:edited"}, third.Records[4]
 	if got := l.Predict(g, records)[4]; got.Forecast != cache.Unknown {
-		t.Errorf("predicted %+v", got)
+		t.Errorf("the edited step is predicted %+v, want %q", got, cache.Unknown)
 	}
 }
 
@@ -261,7 +261,7 @@ func TestReuseBeforeTheEnd(t *testing.T) {
 	kept := reload(t, on)
 	kept.List(nil)
 	if got := forecasts(kept, "run", "a"); got != "unknown unknown unknown" {
-		t.Errorf("predicted %s", got)
+		t.Errorf("predicted %s, want unknown unknown unknown", got)
 	}
 }
 
@@ -296,6 +296,6 @@ func TestReuseAboveTheUnseen(t *testing.T) {
 	l.List(used(all, 3))
 	next, _ := of(4, "two", "b")
 	if got := l.Predict(next.Graph, next.Records)[4].Forecast; got != cache.Unknown {
-		t.Errorf("of other files, the last step is predicted to %v", got)
+		t.Errorf("of other files, the last step is predicted %q, want %q", got, cache.Unknown)
 	}
 }

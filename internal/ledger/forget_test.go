@@ -54,10 +54,10 @@ func TestForgets(t *testing.T) {
 		held = held[max(0, len(held)-10):]
 	}
 	if size := l.mirror.Size(); size > l.maxKeys {
-		t.Errorf("%d keys are held", size)
+		t.Errorf("the mirror has %d keys, want no more than %d", size, l.maxKeys)
 	}
 	if len(kept) > 8*l.maxKeys {
-		t.Errorf("%d entries are kept", len(kept))
+		t.Errorf("%d entries are kept, want no more than %d", len(kept), 8*l.maxKeys)
 	}
 	check(199, cache.WillHit)
 	check(191, cache.WillHit)

@@ -177,7 +177,7 @@ func TestBroughtAgain(t *testing.T) {
 		l.Learn(own)
 		l.List(held)
 		if got := outlook(l); got != "hit hit" {
-			t.Errorf("of what was made, predicted %s", got)
+			t.Errorf("of what was made, predicted %s, want hit hit", got)
 		}
 		all := listed("", "base", "one", "two")
 		want := "hit hit"

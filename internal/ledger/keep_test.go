@@ -224,7 +224,7 @@ func FuzzLoadSnapshots(f *testing.F) {
 	f.Fuzz(func(t *testing.T, key, value, pageKey, page []byte) {
 		s, err := ledger.LoadSnapshots(seal, maps.All(map[string][]byte{string(key): value, string(pageKey): page}))
 		if s == nil {
-			t.Fatal("no snapshots", err)
+			t.Fatalf("LoadSnapshots returned no snapshots beside the error %v", err)
 		}
 		m, err := content.FromPages(map[string][]byte{"\x00": page})
 		if err == nil {

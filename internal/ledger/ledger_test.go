@@ -113,10 +113,10 @@ func TestKept(t *testing.T) {
 	unseen, fresh := ran(9, "other", "a")
 	kept.List(append(held[:0:0], fresh...))
 	if got := forecasts(kept, "run", "b"); got != "unknown unknown unknown" {
-		t.Errorf("after a prune and a build that was not seen: %s", got)
+		t.Errorf("after a prune and a build that was not seen: %s, want unknown unknown unknown", got)
 	}
 	if got := forecasts(kept, unseen.Records[2][len("record of "):], "a"); strings.Contains(got, "miss") {
-		t.Errorf("what was built while nobody looked is predicted to run: %s", got)
+		t.Errorf("what was built while nobody looked is predicted %s, want no miss", got)
 	}
 }
 
@@ -173,11 +173,11 @@ func TestAnswerFromBefore(t *testing.T) {
 	l.Learn(b)
 	enter(nil)
 	if got := forecasts(l, "run", "a"); got != "unknown unknown unknown" {
-		t.Errorf("predicted %s", got)
+		t.Errorf("predicted %s, want unknown unknown unknown", got)
 	}
 	l.List(held)
 	if got := forecasts(l, "run", "a"); got != "hit hit hit" {
-		t.Errorf("once it was asked again, predicted %s", got)
+		t.Errorf("once it was asked again, predicted %s, want hit hit hit", got)
 	}
 }
 
@@ -195,7 +195,7 @@ func FuzzLoad(f *testing.F) {
 	f.Fuzz(func(t *testing.T, key, value []byte) {
 		l, err := ledger.Load(seal, func(yield func(string, []byte) bool) { yield(string(key), value) })
 		if l == nil {
-			t.Fatal("no ledger", err)
+			t.Fatalf("Load returned no ledger beside the error %v", err)
 		}
 		l.List(held)
 		forecasts(l, "run", "a")
