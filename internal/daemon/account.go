@@ -18,52 +18,54 @@ import (
 	"github.com/stokerd/stoker/internal/project"
 )
 
-// An account is what the daemon knows of a builder's cache. Copies share what they hold.
+// An account is what the daemon knows of one builder's cache, and the work that keeps this
+// up to date. To enter a build in it is to learn what the build left in the cache. Copies
+// of an account share everything, and are safe for concurrent use.
 type account struct {
 	*ledger.Ledger
-	name   string            // of the cache, in the store
-	copies *ledger.Snapshots // of local files that the builder has
-	builds *queue            // enters the builds that end while the daemon listens
-	missed *queue            // enters those that had ended before it did
-	unread *atomic.Int64     // how many builds missed has still to enter
-	caught *gate             // opens when missed has entered all of them
-	anew   *reruns           // the builds that ignore it
-	// running counts the builds that run, stoker's own among them.
-	running *atomic.Int64
+	name     string            // its key in the store
+	copies   *ledger.Snapshots // copies that the builder has of local files
+	builds   *queue            // enters builds that end while the daemon listens
+	missed   *queue            // enters builds that had ended before it listened
+	unread   *atomic.Int64     // number of builds in missed
+	caughtUp *gate             // open once missed has entered all of them
+	reruns   *reruns           // builds that ignore the cache
+	running  *atomic.Int64     // number of builds that run, stoker's own included
 }
 
-// idle reports whether no build runs, and all that did are entered.
+// idle reports whether no build runs, and every build that ended is entered.
 func (a account) idle() bool {
-	return a.running.Load() == 0 && a.caught.isOpen() && a.missed.idle() && a.builds.idle()
+	return a.running.Load() == 0 && a.caughtUp.isOpen() && a.missed.idle() && a.builds.idle()
 }
 
-// begins notes that a build begins, which ignores the cache if one is not nil, and
-// returns what is to be called when it has ended.
-func (a account) begins(one *rerun) (ended func()) {
+// begin notes that a build begins. one is its rerun if it ignores the cache, else nil. The
+// caller calls end once, when the build has ended.
+func (a account) begin(one *rerun) (end func()) {
 	a.running.Add(1)
-	end := a.anew.begin(one)
-	return func() { end(); a.running.Add(-1) }
+	ended := a.reruns.begin(one)
+	return func() { ended(); a.running.Add(-1) }
 }
 
-// behind says that the builder may have built what nobody saw. It is called before
-// anybody can ask what its next build would do.
-func (a account) behind() {
+// fallBehind notes that the builder may have run builds that the daemon did not see. It is
+// called before anybody can ask for predictions from this builder.
+func (a account) fallBehind() {
 	a.copies.Behind(!a.Seen().IsZero())
-	a.caught.shut()
+	a.caughtUp.shut()
 }
 
 // toRead returns how many of the builds that had ended before the daemon listened are
-// still to be entered.
+// still to be entered: at least one until all are, since the builder's list of them may
+// not have been read yet.
 func (a account) toRead() int {
-	if a.caught.isOpen() {
+	if a.caughtUp.isOpen() {
 		return 0
 	}
-	return max(int(a.unread.Load()), 1) // their list may be on its way
+	return max(int(a.unread.Load()), 1)
 }
 
-// account returns the account of a builder, which lives as long as the daemon and begins
-// with what the last daemon knew. A builder that was wiped has other workers, so it has
-// another account.
+// account returns the account of a builder. It is made when first asked for, from what the
+// last daemon stored, and lives as long as the daemon. Its name has the ids of the
+// builder's workers, which change when the builder is wiped: then the account is a new one.
 func (d *Daemon) account(node *buildkit.Builder) account {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -80,7 +82,7 @@ func (d *Daemon) account(node *buildkit.Builder) account {
 	}
 	if err == nil {
 		if copies, err = ledger.LoadSnapshots(d.store.Seal, maps.All(entries)); err != nil {
-			known = ledger.Anew(d.store.Seal) // they are kept together
+			known = ledger.Anew(d.store.Seal) // stored together, so both or neither
 		}
 	}
 	if err != nil {
@@ -88,19 +90,19 @@ func (d *Daemon) account(node *buildkit.Builder) account {
 	}
 	a = account{
 		Ledger: known, name: name, copies: copies,
-		builds: newQueue(), missed: newQueue(), unread: new(atomic.Int64), caught: &gate{},
-		anew: newReruns(), running: new(atomic.Int64),
+		builds: newQueue(), missed: newQueue(), unread: new(atomic.Int64), caughtUp: &gate{},
+		reruns: newReruns(), running: new(atomic.Int64),
 	}
 	d.accounts[name] = a
 	return a
 }
 
-// save stores what an account has learned. What is lost when that fails is tried
-// again the next time.
+// save stores what an account has learned since the last save. If that fails, the next
+// save stores it.
 func (d *Daemon) save(a account) {
 	err := a.Save(func(anew bool, changes iter.Seq2[string, []byte]) error {
 		return a.copies.Save(anew, func(more iter.Seq2[string, []byte]) error {
-			return d.store.PutLedger(a.name, time.Now(), anew, both(changes, more))
+			return d.store.PutLedger(a.name, time.Now(), anew, concat(changes, more))
 		})
 	})
 	if err != nil {
@@ -108,7 +110,8 @@ func (d *Daemon) save(a account) {
 	}
 }
 
-func both(a, b iter.Seq2[string, []byte]) iter.Seq2[string, []byte] {
+// concat yields the pairs of a, then those of b.
+func concat(a, b iter.Seq2[string, []byte]) iter.Seq2[string, []byte] {
 	return func(yield func(string, []byte) bool) {
 		for _, seq := range []iter.Seq2[string, []byte]{a, b} {
 			for key, value := range seq {
@@ -120,9 +123,9 @@ func both(a, b iter.Seq2[string, []byte]) iter.Seq2[string, []byte] {
 	}
 }
 
-// enter enters a finished build in the builder's account. presumed are the parts of a
-// build that did not succeed, held what the caches elsewhere hold that it looked into, nil
-// if that is not known.
+// enter enters a finished build in the builder's account: each of its parts, and the files
+// that it was sent. presumed are the parts of a build that did not succeed. held is what
+// the caches hold that the build imported, nil if that is not known.
 func (d *Daemon) enter(ctx context.Context, node *buildkit.Builder, seen buildkit.Observed, presumed []buildkit.Part, held []*cache.RemoteCache, files seenFiles) {
 	known := d.account(node)
 	for _, part := range slices.Concat(seen.Parts, presumed) {
@@ -138,7 +141,8 @@ func (d *Daemon) enter(ctx context.Context, node *buildkit.Builder, seen buildki
 	}
 }
 
-// learn enters one build in the builder's account.
+// learn enters one part of a build in the builder's account. If the build may have brought
+// results from other caches, the builder is asked first what it holds.
 func (d *Daemon) learn(ctx context.Context, node *buildkit.Builder, b ledger.Build) {
 	known := d.account(node)
 	if len(b.Elsewhere) > 0 {
@@ -159,17 +163,17 @@ func (d *Daemon) site(node *buildkit.Builder, j buildkit.Join) ledger.Site {
 }
 
 // siteOf returns where def will be built next. Which client will send its files is not
-// known: any that buildx or a plain client could be.
+// known, so it has the keys of buildx and of a client that names none.
 func siteOf(node *buildkit.Builder, copies *ledger.Snapshots, def buildctx.Definition) ledger.Site {
 	return ledger.Site{Snapshots: copies, Keys: []string{plainClient, node.SharedKey(def.Context)}}
 }
 
-// plainClient stands for clients that do not name what they send.
+// plainClient is the key of clients that give no key to the files that they send.
 const plainClient = ""
 
-// entryOf returns what is learned from a part of a build. built tells the content of the
-// files that it took. Operations whose results may be lost count as not seen: should the
-// builder list such a result, its origin is unknown.
+// entryOf returns what an account learns from a part of a build. built returns the content
+// of the files that it took. Operations whose results may be lost count as untouched, so
+// that such a result, should the builder list it, is of unknown origin.
 func entryOf(node *buildkit.Builder, part buildkit.Part, built cache.ContentFunc) ledger.Build {
 	fates := slices.Clone(part.Fates)
 	for i, lost := range part.Lost {
@@ -183,8 +187,8 @@ func entryOf(node *buildkit.Builder, part buildkit.Part, built cache.ContentFunc
 	}
 }
 
-// contents returns the reader of a repository's files; without a repository, one that
-// is never asked for any.
+// contents returns the reader of the files of r. If r is nil, that is a new one, which
+// nobody asks for files.
 func (d *Daemon) contents(r *repository) *ledger.Reader {
 	if r == nil {
 		return ledger.NewReader()
@@ -192,8 +196,8 @@ func (d *Daemon) contents(r *repository) *ledger.Reader {
 	return r.contents
 }
 
-// graphOf returns the operations of the next build of b, which has a selection, with the
-// keys that node will look them up by.
+// graphOf returns the operations of the next build of b, with the cache keys that node will
+// look them up by. b must have a selection.
 func (d *Daemon) graphOf(ctx context.Context, node *buildkit.Builder, repo *repository, p *project.Picture, b *project.Build) cache.Graph {
 	plan := b.Selection.Plan
 	site := siteOf(node, d.account(node).copies, b.Definition)
@@ -201,15 +205,17 @@ func (d *Daemon) graphOf(ctx context.Context, node *buildkit.Builder, repo *repo
 	return cache.NewGraph(plan, keys, layered(node)).Planned(plan)
 }
 
-// list asks the builder what it holds.
+// list asks the builder what it holds, enters that in its account, and saves the account
+// also if the builder does not answer.
 func (d *Daemon) list(ctx context.Context, node *buildkit.Builder) {
 	known := d.account(node)
-	defer d.save(known) // builds were entered, whether the builder answers or not
+	defer d.save(known)
 	enter, none, idle := known.Asking(), known.copies.Asking(), known.idle()
 	held, err := node.Held(ctx)
-	// What is let go while the builder lists it can be missing there, and is not again
-	// (BuildKit: cache.cacheManager.DiskUsage, equalMutable).
-	// A build that is not entered yet may have had its files sent to a copy that is gone.
+	// If no copies of local files are listed, all that were known are gone: but only if no
+	// build runs or is still to be entered, which may have had files sent to new copies,
+	// and only if a second list agrees. One list may miss a copy that is let go while the
+	// list is made (BuildKit: cache.cacheManager.DiskUsage, equalMutable).
 	dropped := err == nil && idle && known.copies.Any() && !anyLocal(held)
 	if dropped {
 		held, err = node.Held(ctx)
@@ -227,6 +233,7 @@ func (d *Daemon) list(ctx context.Context, node *buildkit.Builder) {
 	}
 }
 
+// anyLocal reports whether one of held is a copy of local files.
 func anyLocal(held []buildkit.Held) bool {
 	return slices.ContainsFunc(held, func(h buildkit.Held) bool { return h.Local })
 }
@@ -239,8 +246,8 @@ func layered(node *buildkit.Builder) bool {
 	return n == 2 && major == 0 && minor < 34
 }
 
-// recordsOf returns, for each operation of a plan, the name that disk usage lists its
-// result by.
+// recordsOf returns, for each operation of a plan, the name under which the builder's disk
+// usage lists its result.
 func recordsOf(plan *dockerfile.Plan) []string {
 	records := make([]string, len(plan.Ops))
 	for i, op := range plan.Ops {

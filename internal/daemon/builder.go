@@ -181,7 +181,7 @@ func (b *builder) look(ctx context.Context, d *Daemon) (buildkit.Discovery, <-ch
 		d.images.setWorker(worker)
 		for _, node := range found.Builders {
 			if node.Info().History {
-				d.account(node).behind()
+				d.account(node).fallBehind()
 			}
 		}
 	}

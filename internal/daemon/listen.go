@@ -9,9 +9,12 @@ import (
 	"github.com/stokerd/stoker/cache/buildkit"
 )
 
-// listen records the builds of one node until ctx ends: those that its history remembers,
-// and those to come. Reading a finished build takes a while, so builds are read from
-// queues: no event waits for that, and builds of now do not wait for those of the past.
+// listen records the builds of one node until ctx ends or the connection breaks: those in
+// the builder's history, and those to come. Reading a finished build takes a while, so
+// events only put builds into queues: account.missed for those that had ended before
+// listen was called, account.builds for the others.
+//
+// All goroutines are of one group, which listen waits for. They end with its context.
 func (d *Daemon) listen(ctx context.Context, node *buildkit.Builder) error {
 	d.list(ctx, node)
 	history, err := node.History(ctx)
@@ -21,9 +24,9 @@ func (d *Daemon) listen(ctx context.Context, node *buildkit.Builder) error {
 	group, ctx := errgroup.WithContext(ctx)
 	l := &listener{
 		daemon: d, node: node, known: d.account(node), missed: d.catchUp(ctx, node, history),
-		running: map[string]runningBuild{}, follow: group.Go,
+		running: map[string]runningBuild{}, spawn: group.Go,
 	}
-	l.lasted(ctx, history)
+	l.trackPast(ctx, history)
 	defer l.close()
 	group.Go(func() error { return l.known.missed.run(ctx) })
 	group.Go(func() error { return l.known.builds.run(ctx) })
@@ -42,45 +45,49 @@ func (d *Daemon) listen(ctx context.Context, node *buildkit.Builder) error {
 }
 
 // A listener follows the builds of one node from the event that starts each to the one
-// that ends it. It is not safe for concurrent use.
+// that ends it. It is not safe for concurrent use: node.Watch calls it from one goroutine.
 type listener struct {
 	daemon  *Daemon
 	node    *buildkit.Builder
 	known   account
-	missed  map[string]int32        // by ref, see generations: of the builds that were there before
+	missed  map[string]int32        // generations of the builds in the history, by ref: see generations
 	running map[string]runningBuild // by ref
-	follow  func(func() error)      // runs one that reads of a build
-	before  map[string]bool         // by ref: the builds that ran when the history was read, and run
-	lasting []func()                // to be called when none of those runs any more
+	spawn   func(func() error)      // starts a goroutine that listen waits for
+
+	// Reruns that had ended before the daemon listened, and may still share operations.
+	older    map[string]bool // refs of the builds that ran when the history was read, until they end
+	endOlder []func()        // ends these reruns; called when older is empty
 }
 
 // A runningBuild is a build that has started and not ended.
 type runningBuild struct {
-	release func() // lets go on what waits for its end
-	began   moment // nil if it had begun before the daemon listened
+	end   func() // has the warmer go on, and notes in the account that the build ended
+	began moment // nil if it had begun before the daemon listened
 }
 
+// started notes that a build has started, and has warming wait until it ends.
 func (l *listener) started(ctx context.Context, ev buildkit.Event) {
 	if _, running := l.running[ev.Ref]; running {
 		return
 	}
 	resume := l.daemon.warmer.Hold()
-	var anew *rerun
+	var one *rerun
 	if ev.IgnoresCache() {
-		anew = l.rerun(ctx, ev)
+		one = l.rerun(ctx, ev)
 	}
-	ended := l.known.begins(anew)
-	b := runningBuild{release: func() { resume(); ended() }}
+	ended := l.known.begin(one)
+	b := runningBuild{end: func() { resume(); ended() }}
 	if _, missed := l.missed[ev.Ref]; !missed {
 		b.began = l.daemon.moment(ctx)
 	}
 	l.running[ev.Ref] = b
 }
 
-// rerun returns what a build is told to run without the cache, from now on.
+// rerun returns the rerun of a build that ignores the cache. A goroutine adds to it what
+// the builder tells of the build, until the build or ctx ends.
 func (l *listener) rerun(ctx context.Context, ev buildkit.Event) *rerun {
 	one := &rerun{other: l.node.Running(ev)}
-	l.follow(func() error {
+	l.spawn(func() error {
 		if err := one.other.Follow(ctx); err != nil && ctx.Err() == nil {
 			l.daemon.log.Warn("what a build does without the cache is not known", "error", err)
 		}
@@ -89,32 +96,35 @@ func (l *listener) rerun(ctx context.Context, ev buildkit.Event) *rerun {
 	return one
 }
 
-// lasted notes the builds of a history that ignored the cache and have ended, if one that
-// runs may keep what they made. They last until all that ran when it was read have ended.
-func (l *listener) lasted(ctx context.Context, history []buildkit.Event) {
-	l.before = map[string]bool{}
+// trackPast tracks the builds in history that ignored the cache and have ended, where a
+// build that still runs may hold their operations. They are tracked until all builds have
+// ended that ran when the history was read.
+func (l *listener) trackPast(ctx context.Context, history []buildkit.Event) {
+	l.older = map[string]bool{}
 	for _, ev := range history {
 		switch {
 		case ev.Type == buildkit.Started:
-			l.before[ev.Ref] = true
-		case ev.IgnoresCache() && lasts(ev, history):
-			l.lasting = append(l.lasting, l.known.anew.begin(l.rerun(ctx, ev)))
+			l.older[ev.Ref] = true
+		case ev.IgnoresCache() && mayBeHeld(ev, history):
+			l.endOlder = append(l.endOlder, l.known.reruns.begin(l.rerun(ctx, ev)))
 		}
 	}
 }
 
-// lettingGo is how long after the time of its end a build may keep what it made.
-const lettingGo = 10 * time.Second
+// discardDelay bounds how long after the recorded end of a build BuildKit may take to let
+// go of its operations.
+const discardDelay = 10 * time.Second
 
-// lasts reports whether what a build made that has ended may be kept by one that runs:
-// by one that ran beside it, or beside one that did, and so on.
-func lasts(ended buildkit.Event, history []buildkit.Event) bool {
-	end := ended.Completed
+// mayBeHeld reports whether a build that runs may hold operations of one that has ended:
+// because it ran together with that one, or with another that may have held them, and so
+// on. history has the builds that run, and the ones in between.
+func mayBeHeld(ended buildkit.Event, history []buildkit.Event) bool {
+	end := ended.Completed // of the last build known to run that may have held them
 	for more := true; more; {
 		more = false
 		for _, ev := range history {
 			switch {
-			case !ev.Created.Before(end.Add(lettingGo)):
+			case !ev.Created.Before(end.Add(discardDelay)): // it began too late
 			case ev.Type == buildkit.Started:
 				return true
 			case ev.Completed.After(end):
@@ -125,11 +135,13 @@ func lasts(ended buildkit.Event, history []buildkit.Event) bool {
 	return false
 }
 
+// ended has a build recorded that has ended. ev may also be of type Deleted: then the build
+// has no record that could be read, and counts as ended.
 func (l *listener) ended(ctx context.Context, ev buildkit.Event) {
 	complete := ev.Type == buildkit.Complete
 	b, running := l.running[ev.Ref]
 	if generation, missed := l.missed[ev.Ref]; missed && complete && !running && generation == ev.Generation {
-		return // catchUp records it
+		return // catchUp has queued it
 	}
 	var during *span
 	if b.began != nil && complete {
@@ -142,51 +154,55 @@ func (l *listener) ended(ctx context.Context, ev buildkit.Event) {
 	if complete {
 		queue.add(func() { l.daemon.record(ctx, l.node, ev, during) })
 	}
-	if running { // once it waits to be recorded: in between the builder would count as idle
-		b.release()
+	if running {
+		// Not before it is queued, or the account would be idle in between.
+		b.end()
 		delete(l.running, ev.Ref)
 	}
-	delete(l.before, ev.Ref)
-	if len(l.before) == 0 {
-		l.letGo()
+	delete(l.older, ev.Ref)
+	if len(l.older) == 0 {
+		l.untrackPast()
 	}
 }
 
-func (l *listener) letGo() {
-	for _, end := range l.lasting {
+// untrackPast undoes trackPast.
+func (l *listener) untrackPast() {
+	for _, end := range l.endOlder {
 		end()
 	}
-	l.lasting = nil
+	l.endOlder = nil
 }
 
-// close lets go on what waits for builds whose end was not seen.
+// close takes builds for ended whose end was not seen, so that nothing waits for them.
 func (l *listener) close() {
 	for _, b := range l.running {
-		b.release()
+		b.end()
 	}
-	l.letGo()
+	l.untrackPast()
 }
 
-// generations returns the generations of the builds of a history, those that catchUp
-// records. One that had not ended is none of them: its end may come before somebody
-// listens, and it has the generation -1.
+// generations returns, by ref, the generation of each build in history that catchUp
+// records, and -1 for those that had not ended: their ends are recorded as events tell of
+// them.
 func generations(history []buildkit.Event) map[string]int32 {
-	told := map[string]int32{}
+	byRef := map[string]int32{}
 	for _, ev := range history {
-		if told[ev.Ref] = ev.Generation; ev.Type != buildkit.Complete {
-			told[ev.Ref] = -1
+		byRef[ev.Ref] = ev.Generation
+		if ev.Type != buildkit.Complete {
+			byRef[ev.Ref] = -1
 		}
 	}
-	return told
+	return byRef
 }
 
-// catchUp enters the builds that ended while nobody looked, in that order, and
-// returns the generations of all that the builder told of. Until that is done,
-// nothing is known of the files that the builder has, and no build that ends now is
-// entered: those before it would count as entered, too (Ledger.Saw).
+// catchUp queues the finished builds of history in account.missed, in their order, and
+// returns the generations of all builds in history. When the queue has entered them it
+// opens account.caughtUp. Until then nothing is known of the files that the builder has,
+// and account.builds waits: to enter a build is to say that all earlier ones are entered
+// (see Ledger.Saw).
 func (d *Daemon) catchUp(ctx context.Context, node *buildkit.Builder, history []buildkit.Event) map[string]int32 {
 	known := d.account(node)
-	known.missed.add(func() { // whose builds they are is known by what is watched
+	known.missed.add(func() { // builds are assigned to the repositories that are watched
 		if d.awaitResumed(ctx) == nil {
 			d.moment(ctx)
 		}
@@ -204,13 +220,13 @@ func (d *Daemon) catchUp(ctx context.Context, node *buildkit.Builder, history []
 		if ctx.Err() == nil {
 			known.CaughtUp()
 		}
-		d.list(ctx, node) // which also keeps that
+		d.list(ctx, node) // also stores the account
 		if ctx.Err() == nil {
 			known.copies.Behind(false)
-			known.caught.open()
+			known.caughtUp.open()
 			d.board.changed()
 		}
 	})
-	known.builds.add(func() { known.caught.wait(ctx) })
+	known.builds.add(func() { known.caughtUp.wait(ctx) })
 	return generations(history)
 }

@@ -7,8 +7,9 @@ import (
 	"github.com/stokerd/stoker/cache/buildkit"
 )
 
-// TestEndsBeforeListening: a build that ran when the history was read and has ended when
-// somebody listens is recorded, and one that the history has is not twice.
+// TestEndsBeforeListening checks that a build is recorded which ends between the reading of
+// the history and the first event, and that one which the history has as finished is not
+// recorded a second time.
 func TestEndsBeforeListening(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
@@ -24,16 +25,16 @@ func TestEndsBeforeListening(t *testing.T) {
 		l := &listener{known: known, missed: generations(tt.history), running: map[string]runningBuild{}}
 		l.ended(t.Context(), buildkit.Event{Ref: "a", Type: buildkit.Complete})
 		if got := !known.missed.idle(); got != tt.want {
-			t.Errorf("%s: recorded: %v, want %v", tt.name, got, tt.want)
+			t.Errorf("%s: queued = %v, want %v", tt.name, got, tt.want)
 		}
 	}
 }
 
-// TestLasts: what a build made that has ended is kept by one that runs, if others that ran
-// in between may have handed it on.
-func TestLasts(t *testing.T) {
+// TestMayBeHeld checks through which builds in between one that runs may hold operations of
+// one that has ended.
+func TestMayBeHeld(t *testing.T) {
 	noon := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
-	build := func(from, to int) buildkit.Event { // in minutes; one that runs has no end
+	build := func(from, to int) buildkit.Event { // in minutes after noon; to is -1 if it still runs
 		ev := buildkit.Event{Type: buildkit.Started, Created: noon.Add(time.Duration(from) * time.Minute)}
 		if to >= 0 {
 			ev.Type, ev.Completed = buildkit.Complete, noon.Add(time.Duration(to)*time.Minute)
@@ -55,8 +56,8 @@ func TestLasts(t *testing.T) {
 		{"two others were", []buildkit.Event{build(35, -1), build(28, 40), build(15, 30)}, true},
 		{"two others were, one after the other", []buildkit.Event{build(45, -1), build(35, 50), build(15, 30)}, false},
 	} {
-		if got := lasts(ended, append(tt.others, ended)); got != tt.want {
-			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		if got := mayBeHeld(ended, append(tt.others, ended)); got != tt.want {
+			t.Errorf("%s: mayBeHeld = %v, want %v", tt.name, got, tt.want)
 		}
 	}
 }

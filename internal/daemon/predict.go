@@ -25,7 +25,7 @@ func (d *Daemon) Predict(ctx context.Context, req api.PredictRequest) (api.Predi
 	caught := false
 	if node != nil {
 		known = d.account(node)
-		caught = known.caught.wait(soon)
+		caught = known.caughtUp.wait(soon)
 		known.missed.settle(soon, settleTime)
 		known.builds.settle(soon, settleTime) // they may have shown that a tag has moved
 	}
@@ -53,7 +53,7 @@ func (d *Daemon) Predict(ctx context.Context, req api.PredictRequest) (api.Predi
 	p := predictor{daemon: d, node: node, known: known, caught: caught, repo: repo, picture: picture}
 	// A build is told of when it begins, and noted a while after that.
 	if active, err := node.Active(ctx); err == nil {
-		p.noted = known.anew.follows(active)
+		p.noted = known.reruns.tracks(active)
 	}
 	for _, b := range builds {
 		if b.Selection == nil {
@@ -90,7 +90,7 @@ func (p predictor) predict(ctx context.Context, b *project.Build) (api.Predictio
 		return predictElsewhere(p.known, g, recordsOf(plan), held, whole)
 	}
 	nodes, imported := predict(g)
-	if anew, ok := p.known.anew.now(plan); !ok || !p.noted {
+	if anew, ok := p.known.reruns.shared(plan); !ok || !p.noted {
 		doubtHits(g, nodes, nil)
 	} else if slices.Contains(anew, true) {
 		sure, _ := predict(beside(g, anew))

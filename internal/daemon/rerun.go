@@ -16,62 +16,75 @@ import (
 	"github.com/stokerd/stoker/internal/verify"
 )
 
-// reruns are the builds of a builder that ignore the cache, while what they run may be
-// joined: a build that needs that waits for it, whatever results the builder lists, and
-// what it makes of it is found by no key (BuildKit: solver.edgeIndex.LoadOrStore,
-// edge.processExecReq). They share only what is the same operation by its own digest.
+// reruns tracks the builds on one builder that ignore the cache ("reruns"), for as long as
+// other builds may share operations with them.
 //
-// What such a build has made stays so while any build runs that joined it (BuildKit:
-// solver.Job.Discard). Any that runs beside it may have: its own result lasts until all
-// those have ended, too.
+// BuildKit has two builds share an operation if it is the same by its own digest and both
+// are there at the same time. A build that shares one with a rerun waits for it to run,
+// even if the cache holds a result, and no cache key leads to what is made from it
+// (BuildKit: solver.edgeIndex.LoadOrStore, edge.processExecReq).
+//
+// BuildKit keeps a shared operation until the last build that shares it ends (BuildKit:
+// solver.Job.Discard). Which builds do so is not known. A rerun is therefore tracked for as
+// long as any build runs that ran together with it, or with another such build.
+//
+// It is safe for concurrent use.
 type reruns struct {
-	mu      sync.Mutex      // guards the fields below, and what they hold
-	running map[*stay]bool  // all builds that run
-	of      map[*rerun]bool // those without cache that last
+	mu      sync.Mutex      // guards the fields below, and those of every rerun in tracked
+	last    buildNumber     // the number given last
+	running buildSet        // all builds that run
+	tracked map[*rerun]bool // reruns that builds may still share operations with
 }
 
-// A stay is one build while it runs.
-type stay struct{ _ byte } // of a size: each is another
+// A buildNumber stands for one build while it runs.
+type buildNumber int
 
-// A rerun is a build that ignores the cache, or several in a row.
+type buildSet map[buildNumber]bool
+
+// A rerun is a build that ignores the cache, or a verification, which makes several such
+// builds one after the other.
 type rerun struct {
-	during  map[*stay]bool    // what runs and may keep what it made
-	ops     map[string]bool   // digests of operations that it runs
-	unknown bool              // it may run others
-	other   *buildkit.Running // of another client, if it is not nil
+	holders buildSet          // running builds that may hold its operations
+	ops     map[string]bool   // digests of the operations that it runs
+	unknown bool              // it may run operations that are not in ops
+	other   *buildkit.Running // if it is another client's: what the builder tells of it; else nil
 }
 
-func newReruns() *reruns { return &reruns{running: map[*stay]bool{}, of: map[*rerun]bool{}} }
+func newReruns() *reruns {
+	return &reruns{running: buildSet{}, tracked: map[*rerun]bool{}}
+}
 
-// begin notes that a build begins, which is one if that is not nil, and returns what
-// is to be called when it has ended.
+// begin notes that a build begins. one is its rerun if it ignores the cache, else nil. The
+// caller calls end once, when the build has ended.
 func (r *reruns) begin(one *rerun) (end func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	b := &stay{}
+	r.last++
+	b := r.last
 	r.running[b] = true
 	if one != nil {
-		one.during = maps.Clone(r.running)
-		r.of[one] = true
+		one.holders = maps.Clone(r.running)
+		r.tracked[one] = true
 	}
-	for other := range r.of {
-		other.during[b] = true
+	for other := range r.tracked {
+		other.holders[b] = true
 	}
 	return func() { r.end(b) }
 }
 
-func (r *reruns) end(b *stay) {
+// end notes that a build has ended.
+func (r *reruns) end(b buildNumber) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.running, b)
-	for one := range r.of {
-		if delete(one.during, b); len(one.during) == 0 {
-			delete(r.of, one)
+	for one := range r.tracked {
+		if delete(one.holders, b); len(one.holders) == 0 {
+			delete(r.tracked, one)
 		}
 	}
 }
 
-// add notes what one runs, too: nil if that is not known.
+// add adds to the operations that one runs; ops is nil if they are not known.
 func (r *reruns) add(one *rerun, ops map[string]bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -82,30 +95,30 @@ func (r *reruns) add(one *rerun, ops map[string]bool) {
 	maps.Copy(one.ops, ops)
 }
 
-// follows reports whether all builds of events that ignore the cache are noted.
-func (r *reruns) follows(events []buildkit.Event) bool {
+// tracks reports whether every build in active that ignores the cache is tracked.
+func (r *reruns) tracks(active []buildkit.Event) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	noted := map[string]bool{}
-	for one := range r.of {
+	refs := map[string]bool{}
+	for one := range r.tracked {
 		if one.other != nil {
-			noted[one.other.Ref()] = true
+			refs[one.other.Ref()] = true
 		}
 	}
-	return !slices.ContainsFunc(events, func(ev buildkit.Event) bool { return ev.IgnoresCache() && !noted[ev.Ref] })
+	return !slices.ContainsFunc(active, func(ev buildkit.Event) bool { return ev.IgnoresCache() && !refs[ev.Ref] })
 }
 
-// now says which operations of a plan may run without the cache, nil if none does. It is
-// false if that is not known.
-func (r *reruns) now(plan *dockerfile.Plan) (anew []bool, ok bool) {
+// shared marks the operations of plan that a build of it might share with a rerun. anew is
+// nil if there is no rerun, and ok is false if it is not known what the reruns run.
+func (r *reruns) shared(plan *dockerfile.Plan) (anew []bool, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.of) == 0 {
+	if len(r.tracked) == 0 {
 		return nil, true
 	}
 	var others []*buildkit.Running
 	anew = make([]bool, len(plan.Ops))
-	for one := range r.of {
+	for one := range r.tracked {
 		if one.unknown {
 			return nil, false
 		}
@@ -127,8 +140,8 @@ func (r *reruns) now(plan *dockerfile.Plan) (anew []bool, ok bool) {
 	return anew, true
 }
 
-// beside returns g for a build beside others that run those of its operations without
-// the cache that anew says: what becomes of such an operation is not known.
+// beside returns the graph of a build that may share the operations marked in anew with
+// a rerun: what becomes of these is unknown.
 func beside(g cache.Graph, anew []bool) cache.Graph {
 	nodes := slices.Clone(g.Nodes)
 	for i := range nodes {
@@ -139,10 +152,10 @@ func beside(g cache.Graph, anew []bool) cache.Graph {
 	return cache.Graph{Nodes: nodes, Targets: g.Targets}
 }
 
-// opsOf returns the digests of the operations of a plan that run whatever the cache
-// holds: those that ignore it, and all that is made of what they make. It is nil if it
-// is not known what a build runs that has the plan.
-func opsOf(plan *dockerfile.Plan) map[string]bool {
+// uncachedOps returns the digests of the operations of a plan that run whatever the cache
+// holds: those that ignore it, and those that depend on one that does. It is nil if the
+// plan may not have the operations that a build of it has.
+func uncachedOps(plan *dockerfile.Plan) map[string]bool {
 	if plan.Syntax != "" || len(plan.Assumed)+len(plan.Remembered) > 0 {
 		return nil
 	}
@@ -159,20 +172,23 @@ func opsOf(plan *dockerfile.Plan) map[string]bool {
 	return ops
 }
 
-// A verifying is a builder that notes what a verification runs on it.
-type verifying struct {
+// A notedBuilder calls note with each request before it builds it.
+type notedBuilder struct {
 	verify.Builder
 	note func(context.Context, buildkit.Request)
 }
 
-func (v verifying) Export(ctx context.Context, request buildkit.Request, read func(io.Reader) error) error {
+var _ verify.Builder = notedBuilder{}
+
+// Export implements [verify.Builder].
+func (v notedBuilder) Export(ctx context.Context, request buildkit.Request, read func(io.Reader) error) error {
 	v.note(ctx, request)
 	return v.Builder.Export(ctx, request, read)
 }
 
-// verifies notes what the builds of a verification will run: those of p, as they are and
-// with each of the changes.
-func (d *Daemon) verifies(ctx context.Context, r *repository, known account, one *rerun, p *project.Picture, candidates [][]api.FileChange) {
+// noteVerification adds to one what a verification is going to run: the builds of p, as
+// they are and with each candidate's changes to files.
+func (d *Daemon) noteVerification(ctx context.Context, r *repository, known account, one *rerun, p *project.Picture, candidates [][]api.FileChange) {
 	for _, changes := range append([][]api.FileChange{nil}, candidates...) {
 		edits := map[string][]byte{}
 		for _, c := range changes {
@@ -188,16 +204,17 @@ func (d *Daemon) verifies(ctx context.Context, r *repository, known account, one
 				request.Dockerfile, err = changed.Text(b.Definition.Dockerfile)
 			}
 			if err != nil {
-				known.anew.add(one, nil)
+				known.reruns.add(one, nil)
 				return
 			}
-			known.anew.add(one, d.runs(ctx, r, p, request))
+			known.reruns.add(one, d.runsUncached(ctx, r, p, request))
 		}
 	}
 }
 
-// runs returns what a build of a verification runs, nil if that is not known.
-func (d *Daemon) runs(ctx context.Context, r *repository, p *project.Picture, request buildkit.Request) map[string]bool {
+// runsUncached returns the digests of the operations that a build of r, at p, runs
+// whatever the cache holds; nil if that is not known.
+func (d *Daemon) runsUncached(ctx context.Context, r *repository, p *project.Picture, request buildkit.Request) map[string]bool {
 	if request.Definition.Options.Unresolved() {
 		return nil
 	}
@@ -208,5 +225,5 @@ func (d *Daemon) runs(ctx context.Context, r *repository, p *project.Picture, re
 	if err != nil {
 		return nil
 	}
-	return opsOf(plan)
+	return uncachedOps(plan)
 }

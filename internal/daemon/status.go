@@ -55,7 +55,7 @@ func (b *board) after(ctx context.Context, seq uint64) (uint64, error) {
 // those are still read that ended before the daemon looked.
 func (d *Daemon) StatusJSON(ctx context.Context) []byte {
 	if node := d.builder.current(); node != nil {
-		if known := d.account(node); known.caught.isOpen() {
+		if known := d.account(node); known.caughtUp.isOpen() {
 			known.builds.settle(ctx, settleTime/4)
 		}
 	}

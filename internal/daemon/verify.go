@@ -8,8 +8,9 @@ import (
 	"github.com/stokerd/stoker/internal/verify"
 )
 
-// Verify builds and compares on request. That the user typed it is leave for this
-// run, unless the request says that it is none. Warming waits meanwhile.
+// Verify answers `stoker verify`: it builds and compares. The user typed the command, which
+// is consent for this run unless req.IfAllowed asks for the repository's own. Nothing is
+// warmed meanwhile.
 func (d *Daemon) Verify(ctx context.Context, req api.VerifyRequest, progress func(api.VerifyEvent)) error {
 	r, picture, err := d.picture(ctx, req.Query)
 	if err != nil {
@@ -26,11 +27,12 @@ func (d *Daemon) Verify(ctx context.Context, req api.VerifyRequest, progress fun
 	defer release()
 	known := d.account(node)
 	one := &rerun{}
-	ended := known.begins(one)
+	ended := known.begin(one)
 	defer ended()
-	d.verifies(ctx, r, known, one, picture, req.Candidates)
-	builder := verifying{node, func(ctx context.Context, request buildkit.Request) {
-		known.anew.add(one, d.runs(ctx, r, picture, request)) // a text may be another by now
+	d.noteVerification(ctx, r, known, one, picture, req.Candidates)
+	builder := notedBuilder{node, func(ctx context.Context, request buildkit.Request) {
+		// A Dockerfile may have been edited since the builds were noted.
+		known.reruns.add(one, d.runsUncached(ctx, r, picture, request))
 	}}
 	watch := func() func(buildkit.Request, buildkit.Solved) {
 		s, err := r.fresh(ctx)

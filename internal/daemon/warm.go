@@ -148,7 +148,7 @@ func (d *Daemon) warmTo(ctx context.Context, r *repository, b *project.Build, wo
 			d.enterOwn(ctx, node, r, request, solved, s.picture)
 		}
 	}
-	ended := d.account(node).begins(nil)
+	ended := d.account(node).begin(nil)
 	unread, err := work.Do(ctx, node, func(step string) {
 		tell(api.WarmEvent{Definition: name, State: "step", Step: step})
 	})
