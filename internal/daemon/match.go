@@ -14,16 +14,20 @@ import (
 	"github.com/stokerd/stoker/internal/project"
 )
 
-// belongs finds the repository and the definition that a build was of: by the
-// folders that the client told, else by the Dockerfile's text or, of one that did not
-// succeed, by the names of its steps. before is what the repositories held when it
+// belongs returns the watched repository and the definition that a build was of, or nil if
+// it was of none, or of one that cannot be told from another. It goes by the folders that
+// the client names, else by the text of the Dockerfile, else, for a build that did not
+// succeed, by the names of its steps. before is what the repositories held when the build
 // began.
+//
+// If no definition describes the build, the one returned has only a name, or is one that
+// [Daemon.stageOf] makes.
 func (d *Daemon) belongs(ctx context.Context, ev buildkit.Event, seen buildkit.Observed, before moment) (*repository, buildctx.Definition) {
 	var (
 		bestRepo *repository
 		best     buildctx.Definition
 		score    int
-		shared   bool // by two repositories alike
+		tied     bool // another repository has the same score
 	)
 	for _, r := range d.all() {
 		s := r.state.Load()
@@ -32,29 +36,31 @@ func (d *Daemon) belongs(ctx context.Context, ev buildkit.Event, seen buildkit.O
 		}
 		for _, b := range s.picture.Builds {
 			switch n := r.match(b.Definition, seen.Join, func() bool { return r.resembles(ctx, ev, seen, before, b) }); {
-			case n > score, n == score && n > 0 && bestRepo != r && seen.Join.LocalContext != "": // of two, the inner one
-				bestRepo, best, score, shared = r, b.Definition, n, false
+			case n > score, n == score && n > 0 && bestRepo != r && seen.Join.LocalContext != "":
+				// If both have the folder, one is within the other and comes later.
+				bestRepo, best, score, tied = r, b.Definition, n, false
 			case n == score && n > 0 && bestRepo != r:
-				shared = true
+				tied = true
 			}
 		}
 		if n := r.holds(seen.Join); n > score {
 			// A build of this repository that no definition describes.
-			bestRepo, best, score, shared = r, buildctx.Definition{Name: observedName(r, seen.Join)}, n, false
+			bestRepo, best, score, tied = r, buildctx.Definition{Name: observedName(r, seen.Join)}, n, false
 		}
 	}
 	if bestRepo == nil && seen.Join.Target != "" {
 		return d.stageOf(ctx, ev, seen, before)
 	}
-	if shared {
-		// Two clones have the same text: whose it was nobody can tell.
+	if tied {
+		// Two clones have the same text. Which of them was built cannot be told.
 		return nil, buildctx.Definition{}
 	}
 	return bestRepo, best
 }
 
-// stageOf finds the repository whose Dockerfile has the stage that a build was of, and
-// makes a definition of it. Only a client that tells no folder needs that.
+// stageOf returns the repository whose Dockerfile has the stage that a build was of, and a
+// new definition of that stage; nil if there is none, or more than one. It is for clients
+// that name no folder.
 func (d *Daemon) stageOf(ctx context.Context, ev buildkit.Event, seen buildkit.Observed, before moment) (*repository, buildctx.Definition) {
 	var (
 		repo *repository
@@ -75,7 +81,7 @@ func (d *Daemon) stageOf(ctx context.Context, ev buildkit.Event, seen buildkit.O
 				continue
 			}
 			if repo != nil {
-				return nil, buildctx.Definition{} // two clones have the same text
+				return nil, buildctx.Definition{} // as if tied in belongs
 			}
 			repo, def = r, buildctx.Definition{
 				Name: r.relative(b.Definition.Dockerfile) + "#" + seen.Join.Target, Origin: buildctx.Observed,
@@ -86,10 +92,10 @@ func (d *Daemon) stageOf(ctx context.Context, ev buildkit.Event, seen buildkit.O
 	return repo, def
 }
 
-// match scores how surely a build was of a definition; 0 means that it was not. Scores
-// only order definitions against each other. Of two that build the same stage, the one
-// that names it as the build did scores higher. resembles is asked where only the steps
-// can tell.
+// match scores how surely a build was of def; 0 means that it was not. Scores have a meaning
+// only in comparison with those of other definitions for the same build. Of two definitions
+// of the same stage, the one that names it as the build did scores higher. resembles is
+// called only where neither folders nor texts decide.
 func (r *repository) match(def buildctx.Definition, j buildkit.Join, resembles func() bool) int {
 	switch {
 	case j.Target == def.Target:
@@ -100,12 +106,12 @@ func (r *repository) match(def buildctx.Definition, j buildkit.Join, resembles f
 	return 0
 }
 
-// sameStage reports whether the target of a build is that of a definition by another
-// name: the last stage can go without one.
+// sameStage reports whether the target of a build and that of def are the same stage: upper
+// and lower case do not matter, and no target means the last stage.
 func sameStage(def buildctx.Definition, j buildkit.Join) bool {
 	text := j.Dockerfile
 	if text == nil {
-		text, _ = def.DockerfileText() // without one, only equal names are
+		text, _ = def.DockerfileText() // if there is none, the last stage has no name
 	}
 	lines, err := dockerfile.Outline(text)
 	if err != nil {
@@ -126,7 +132,7 @@ func sameStage(def buildctx.Definition, j buildkit.Join) bool {
 	return strings.EqualFold(stage(def.Target), stage(j.Target))
 }
 
-// score is match, but for the target.
+// score is match without regard to the target.
 func (r *repository) score(def buildctx.Definition, j buildkit.Join, resembles func() bool) int {
 	if j.RemoteContext != def.Remote() {
 		return 0
@@ -135,11 +141,11 @@ func (r *repository) score(def buildctx.Definition, j buildkit.Join, resembles f
 		return 0
 	}
 	switch {
-	case j.LocalContext != "":
+	case j.LocalContext != "": // buildx, on this machine
 		if n := r.matchLocal(def, j, resembles); n > 0 {
 			return n + argScore(def, j)
 		}
-	case j.VCSContext != "":
+	case j.VCSContext != "": // a folder within a repository that may be another clone
 		if r.relative(def.Context) == clean(j.VCSContext) && (r.builtText(def, j) || resembles()) {
 			return 80 + argScore(def, j)
 		}
@@ -151,9 +157,9 @@ func (r *repository) score(def buildctx.Definition, j buildkit.Join, resembles f
 	return 0
 }
 
-// matchLocal is match, but for args, of a build whose context was a folder. The path
-// of a Dockerfile says less than its text: buildx names one beside a text that stands
-// in another file, and none where the text came in a pipe.
+// matchLocal is score without regard to args, for a build whose context was a local folder.
+// The path of the Dockerfile says less than its text: buildx tells a path also where the
+// text stands in another file, and none where it was piped in.
 func (r *repository) matchLocal(def buildctx.Definition, j buildkit.Join, resembles func() bool) int {
 	if !samePath(j.LocalContext, def.Context) {
 		return 0
@@ -173,7 +179,8 @@ func (r *repository) matchLocal(def buildctx.Definition, j buildkit.Join, resemb
 	return 0
 }
 
-// holds scores a build whose context lies in r, whatever was built there.
+// holds scores a build by its context alone: 1 if that lies in r, and 0 if not. That is less
+// than any score of match.
 func (r *repository) holds(j buildkit.Join) int {
 	if j.LocalContext == "" {
 		return 0
@@ -188,8 +195,8 @@ func (r *repository) holds(j buildkit.Join) int {
 	return 0
 }
 
-// observedName names a build that no definition describes after what it says
-// of itself.
+// observedName names a build that no definition describes: after its Dockerfile and its
+// target.
 func observedName(r *repository, j buildkit.Join) string {
 	name := r.relative(dockerfilePath(j))
 	if j.Target != "" {
@@ -198,16 +205,20 @@ func observedName(r *repository, j buildkit.Join) string {
 	return name
 }
 
-// builtText reports whether the text that was built is, or was a while ago,
-// the definition's.
+// builtText reports whether the Dockerfile that was built is that of def, now or a short
+// while ago: see noteTexts.
 func (r *repository) builtText(def buildctx.Definition, j buildkit.Join) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return j.DockerfileDigest != "" && slices.Contains(r.texts[def.Name], j.DockerfileDigest)
 }
 
-// noteTexts remembers the digest of each definition's Dockerfile, for builds
-// that say no more of themselves than what they built.
+// mostTexts is how many digests of Dockerfiles are kept for each definition.
+const mostTexts = 20
+
+// noteTexts remembers the digest of each definition's Dockerfile, for builds that can be
+// matched by that alone. The last few are kept, because a build that runs may be of a text
+// that has been replaced since.
 func (r *repository) noteTexts(p *project.Picture) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -219,8 +230,7 @@ func (r *repository) noteTexts(p *project.Picture) {
 		sum := sha256.Sum256(text)
 		digest, list := hex.EncodeToString(sum[:]), r.texts[b.Definition.Name]
 		if len(list) == 0 || list[len(list)-1] != digest {
-			// A build that runs may be of a text that was replaced just now.
-			if len(list) >= 20 {
+			if len(list) >= mostTexts {
 				list = list[1:]
 			}
 			r.texts[b.Definition.Name] = append(list, digest)
@@ -228,7 +238,8 @@ func (r *repository) noteTexts(p *project.Picture) {
 	}
 }
 
-// argScore prefers, among definitions of one file, that with the args built.
+// argScore prefers, among definitions of one Dockerfile, those that set the same args as the
+// build.
 func argScore(def buildctx.Definition, j buildkit.Join) int {
 	if slices.Equal(def.ArgNames(), j.ArgNames) {
 		return 1
@@ -236,8 +247,8 @@ func argScore(def buildctx.Definition, j buildkit.Join) int {
 	return 0
 }
 
-// dockerfilePath is where the client says the Dockerfile was: buildx keeps the
-// path itself, or its folder.
+// dockerfilePath returns where the client says that the Dockerfile was. buildx tells the
+// path itself, or that of its folder.
 func dockerfilePath(j buildkit.Join) string {
 	p := j.LocalDockerfile
 	if p == "" {
@@ -249,6 +260,7 @@ func dockerfilePath(j buildkit.Join) string {
 	return p
 }
 
+// samePath reports whether a and b name the same file, through links or not.
 func samePath(a, b string) bool {
 	ra, errA := filepath.EvalSymlinks(a)
 	rb, errB := filepath.EvalSymlinks(b)
@@ -258,6 +270,8 @@ func samePath(a, b string) bool {
 	return ra == rb
 }
 
+// relative returns name, with links resolved, relative to the root of r, with slashes. What
+// has no such path is returned as it is.
 func (r *repository) relative(name string) string {
 	if resolved, err := filepath.EvalSymlinks(name); err == nil {
 		name = resolved
@@ -269,4 +283,5 @@ func (r *repository) relative(name string) string {
 	return filepath.ToSlash(rel)
 }
 
+// clean returns the shortest slash-separated form of a relative path.
 func clean(rel string) string { return strings.TrimPrefix(filepath.ToSlash(filepath.Clean(rel)), "./") }

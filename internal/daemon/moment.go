@@ -6,11 +6,12 @@ import (
 	"github.com/stokerd/stoker/internal/project"
 )
 
-// A moment is what the repositories held at one time.
+// A moment is a picture of each watched repository at one time. One that could not be
+// pictured is missing.
 type moment map[*repository]*project.Picture
 
-// moment returns what the repositories hold, with everything that was written
-// before the call.
+// moment returns pictures of all watched repositories, which have everything that was
+// written before the call.
 func (d *Daemon) moment(ctx context.Context) moment {
 	m := moment{}
 	for _, r := range d.all() {
@@ -21,11 +22,11 @@ func (d *Daemon) moment(ctx context.Context) moment {
 	return m
 }
 
-// A span is what the repositories held when a build began, and when it had ended. A nil
-// span is that of a build that nobody saw run.
+// A span is what the repositories held when a build began, and when it had ended. It is nil
+// for a build that the daemon did not see begin.
 type span struct{ began, ended moment }
 
-// start returns what the repositories held when the build began, nil if that is not known.
+// start returns what the repositories held when the build began, nil for a nil span.
 func (s *span) start() moment {
 	if s == nil {
 		return nil
@@ -33,8 +34,8 @@ func (s *span) start() moment {
 	return s.began
 }
 
-// pictures returns what repo, which may be nil, held at both ends of the span; none if
-// either is not known.
+// pictures returns the pictures of repo at both ends of the span, the earlier one first, or
+// none if one of them is missing. repo and s may be nil.
 func (s *span) pictures(repo *repository) []*project.Picture {
 	if s == nil || s.began[repo] == nil || s.ended[repo] == nil {
 		return nil

@@ -6,12 +6,13 @@ import (
 	"time"
 )
 
-// A poked wakes the goroutine that receives from it: once, however often it was poked
-// in the meantime.
+// A poked wakes the one goroutine that receives from it. Any number of pokes before it
+// receives wake it once.
 type poked chan struct{}
 
 func newPoked() poked { return make(poked, 1) }
 
+// poke wakes the receiver. It never blocks.
 func (p poked) poke() {
 	select {
 	case p <- struct{}{}:
@@ -19,17 +20,19 @@ func (p poked) poke() {
 	}
 }
 
-// A queue does tasks one after the other, and keeps nobody who adds one waiting.
+// A queue runs tasks one after the other, in the order in which they were added, while some
+// goroutine is in run. All methods but run are safe for concurrent use.
 type queue struct {
-	wake poked // there are tasks
+	wake poked // a task was added
 
 	mu    sync.Mutex // guards the fields below
 	tasks []func()
-	busy  bool // one is being done
+	busy  bool // a task is running
 }
 
 func newQueue() *queue { return &queue{wake: newPoked()} }
 
+// add adds a task, and returns without waiting for it.
 func (q *queue) add(task func()) {
 	q.mu.Lock()
 	q.tasks = append(q.tasks, task)
@@ -37,15 +40,16 @@ func (q *queue) add(task func()) {
 	q.wake.poke()
 }
 
-// idle reports whether there is nothing to do.
+// idle reports whether no task is queued or running.
 func (q *queue) idle() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return len(q.tasks) == 0 && !q.busy
 }
 
-// settle returns when the tasks that are queued now are done, or the time is up: at
-// once if there are none, whether anybody runs the queue or not.
+// settle waits until the tasks that are queued now are done, but for no longer than most,
+// nor beyond the end of ctx. If there are none it returns at once, even if nobody runs the
+// queue.
 func (q *queue) settle(ctx context.Context, most time.Duration) {
 	if q.idle() {
 		return
@@ -60,7 +64,8 @@ func (q *queue) settle(ctx context.Context, most time.Duration) {
 	}
 }
 
-// run does the tasks until ctx ends; those that are left then are not done.
+// run runs tasks until ctx ends, and returns the error of ctx. Tasks that are left by then
+// stay in the queue.
 func (q *queue) run(ctx context.Context) error {
 	for {
 		select {
@@ -81,7 +86,7 @@ func (q *queue) run(ctx context.Context) error {
 	}
 }
 
-// next takes the first task out, nil if there is none.
+// next removes the first task and returns it, nil if there is none.
 func (q *queue) next() func() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -94,12 +99,14 @@ func (q *queue) next() func() {
 	return task
 }
 
-// A gate is open, or shut for a while. Its zero value is open.
+// A gate is something to wait for that can be shut and opened again and again. Its zero
+// value is open. It is safe for concurrent use.
 type gate struct {
-	mu     sync.Mutex
-	opened chan struct{} // closed when it opens again; nil while it is open
+	mu     sync.Mutex    // guards opened
+	opened chan struct{} // nil while the gate is open; else closed when it opens
 }
 
+// shut shuts the gate, if it is open.
 func (g *gate) shut() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -108,6 +115,7 @@ func (g *gate) shut() {
 	}
 }
 
+// open opens the gate, if it is shut, and lets through all who wait.
 func (g *gate) open() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -123,7 +131,7 @@ func (g *gate) isOpen() bool {
 	return g.opened == nil
 }
 
-// wait returns when the gate is open, or ctx ends; true if it is open.
+// wait waits until the gate is open or ctx ends, and reports whether it opened.
 func (g *gate) wait(ctx context.Context) bool {
 	g.mu.Lock()
 	opened := g.opened

@@ -20,22 +20,22 @@ func TestQueueSettles(t *testing.T) {
 		}
 		// A builder without a history has nothing to enter, and nobody who would.
 		if d := wait(); d != 0 || len(q.tasks) > 0 {
-			t.Errorf("an empty queue settles after %v, with %d tasks", d, len(q.tasks))
+			t.Errorf("an empty queue settles after %v with %d tasks, want at once with none", d, len(q.tasks))
 		}
 		q.add(func() { time.Sleep(time.Second) })
 		if d := wait(); d != time.Minute {
-			t.Errorf("tasks that nobody does settle after %v", d)
+			t.Errorf("a queue that nobody runs settles after %v, want the limit of a minute", d)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() { defer close(ended); _ = q.run(ctx) }()
 		synctest.Wait() // the task has begun
 		if d := wait(); d != time.Second {
-			t.Errorf("a task of a second settles after %v", d)
+			t.Errorf("a queue with a task of a second settles after %v, want a second", d)
 		}
 		synctest.Wait()
 		if d := wait(); d != 0 {
-			t.Errorf("all done, it settles after %v", d)
+			t.Errorf("with all tasks done the queue settles after %v, want at once", d)
 		}
 		cancel()
 		<-ended
@@ -51,31 +51,31 @@ func TestGate(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			if open := g.wait(ctx); open != (ctx.Err() == nil) || open != g.isOpen() {
-				t.Errorf("after %v it is said to be open: %v, %v", time.Since(began), open, g.isOpen())
+				t.Errorf("after %v wait = %v and isOpen = %v, want %v", time.Since(began), open, g.isOpen(), ctx.Err() == nil)
 			}
 			return time.Since(began)
 		}
 		if d := wait(); d != 0 {
-			t.Errorf("open from the beginning, it lets through after %v", d)
+			t.Errorf("waited %v for a new gate, want none", d)
 		}
 		g.shut()
 		g.shut()
 		if d := wait(); d != time.Minute {
-			t.Errorf("while it is shut, who waits goes on after %v", d)
+			t.Errorf("waited %v for a gate that is shut, want until the end of ctx, a minute", d)
 		}
 		go func() { time.Sleep(time.Second); g.open() }()
 		if d := wait(); d != time.Second {
-			t.Errorf("opened after a second, it lets through after %v", d)
+			t.Errorf("waited %v for a gate that opens after a second, want a second", d)
 		}
 		g.open()
 		if d := wait(); d != 0 {
-			t.Errorf("open again, it lets through after %v", d)
+			t.Errorf("waited %v for a gate that is open again, want none", d)
 		}
 	})
 }
 
-// TestAnswerReachesAllWhoWait has a repository begin to wait for an image that is
-// already being looked up for another one.
+// TestAnswerReachesAllWhoWait checks that the answer about an image is for all repositories
+// that want it by the time it comes, not only the one that it was looked up for.
 func TestAnswerReachesAllWhoWait(t *testing.T) {
 	i, key := newImages(nil), image{"docker.io/library/node:20", "linux/amd64"}
 	first, second := &repository{}, &repository{}
@@ -85,9 +85,9 @@ func TestAnswerReachesAllWhoWait(t *testing.T) {
 	}
 	by, news := i.answered(key, dockerfile.Image{Digest: "sha256:a", Config: []byte("{}")}, true)
 	if !news || !slices.Equal(by, []*repository{first, second}) {
-		t.Errorf("%d repositories are told, news: %v", len(by), news)
+		t.Errorf("answered returned %d repositories and news = %v, want both repositories and true", len(by), news)
 	}
 	if len(i.wanted) > 0 {
-		t.Error("it is still waited for")
+		t.Errorf("%d images are still wanted, want none", len(i.wanted))
 	}
 }
