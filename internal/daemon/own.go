@@ -14,8 +14,10 @@ import (
 	"github.com/stokerd/stoker/internal/project"
 )
 
-// enterOwn enters what a build of ours did, of which the builder keeps no record, also
-// where it was interrupted. before is what the repository held when it began.
+// enterOwn enters a build that stoker itself made, to warm or to verify, in the builder's
+// account. The builder's history does not have these builds. It does so also if ctx has
+// ended, since an interrupted build leaves results, too. before is the picture of r when the
+// build began.
 func (d *Daemon) enterOwn(ctx context.Context, node *buildkit.Builder, r *repository, request buildkit.Request, solved buildkit.Solved, before *project.Picture) {
 	if ctx.Err() != nil {
 		var cancel context.CancelFunc
@@ -40,7 +42,7 @@ func (d *Daemon) enterOwn(ctx context.Context, node *buildkit.Builder, r *reposi
 	in.NoCache, in.NoCacheStages = request.NoCache, request.NoCacheStages
 	plan, err := dockerfile.Convert(ctx, in, r.opener.Resolver)
 	if err != nil {
-		return // the builder found that it converts; another frontend may have
+		return // another frontend converted it, as the builder could
 	}
 	files := r.contents.With(edits)
 	site := ledger.Site{Snapshots: d.account(node).copies, Keys: []string{node.SharedKey(def.Context)}}
@@ -57,16 +59,19 @@ func (d *Daemon) enterOwn(ctx context.Context, node *buildkit.Builder, r *reposi
 	d.list(ctx, node)
 }
 
-// errWider is an ignore file that may let in what nobody looked into.
+// errWider says that a build has an ignore file that may let in files which the picture of
+// its repository does not have.
 var errWider = errors.New("more may be sent than a picture shows")
 
-// narrows reports whether an ignore file goes on as another one, and lets nothing more in.
+// narrows reports whether an ignore file with this text surely lets in nothing that one with
+// the text was does not: it only adds lines, and none that re-includes.
 func narrows(was, text []byte) bool {
-	more, goesOn := bytes.CutPrefix(text, was)
-	return goesOn && !bytes.Contains(more, []byte("!"))
+	more, added := bytes.CutPrefix(text, was)
+	return added && !bytes.Contains(more, []byte("!"))
 }
 
-// editsOf returns the files that a build of ours is sent with other texts.
+// editsOf returns, by path, the files of which a build of stoker's is sent another text than
+// the disk has. The error is errWider, or that of reading a file.
 func editsOf(request buildkit.Request) (map[string]content.Edit, error) {
 	edits := map[string]content.Edit{}
 	for name, text := range request.Edits {

@@ -2,7 +2,8 @@ package daemon
 
 import "testing"
 
-// TestNarrows: of which ignore files a picture shows all that is sent.
+// TestNarrows checks of which edited ignore files it is sure that they let in no more than
+// before.
 func TestNarrows(t *testing.T) {
 	for _, c := range []struct {
 		was, text string
@@ -15,7 +16,7 @@ func TestNarrows(t *testing.T) {
 		{"a\n", "a\n!a/b\n", false},
 	} {
 		if got := narrows([]byte(c.was), []byte(c.text)); got != c.want {
-			t.Errorf("%q after %q narrows: %v, want %v", c.text, c.was, got, c.want)
+			t.Errorf("narrows(%q, %q) = %v, want %v", c.was, c.text, got, c.want)
 		}
 	}
 }

@@ -12,25 +12,19 @@ import (
 	"github.com/stokerd/stoker/internal/report"
 )
 
-// settleTime bounds how long an answer waits for builds that have just ended to be
-// entered. Results of builds that are not entered by then count as unknown.
+// settleTime bounds how long an answer waits until builds that have just ended are entered
+// in the builder's account. Results of builds that are not entered by then count as unknown.
 const settleTime = 2 * time.Second
 
-// Predict answers `stoker predict`.
+// Predict answers `stoker predict`: it says what the builder's cache will do for each build
+// that the request names.
 func (d *Daemon) Predict(ctx context.Context, req api.PredictRequest) (api.Predict, error) {
 	node := d.builder.current()
-	soon, cancel := context.WithTimeout(ctx, settleTime)
-	defer cancel()
 	var known account
-	caught := false
+	caughtUp := false
 	if node != nil {
 		known = d.account(node)
-		caught = known.caughtUp.wait(soon)
-		known.missed.settle(soon, settleTime)
-		known.builds.settle(soon, settleTime) // they may have shown that a tag has moved
-	}
-	if repo, err := d.around(ctx, req.Dir); err == nil && node != nil {
-		d.images.settle(soon, repo, settleTime)
+		caughtUp = d.settle(ctx, known, req.Dir)
 	}
 	repo, picture, err := d.picture(ctx, req.Query)
 	if err != nil {
@@ -43,17 +37,17 @@ func (d *Daemon) Predict(ctx context.Context, req api.PredictRequest) (api.Predi
 	if node == nil {
 		return api.Predict{}, d.builder.missing()
 	}
-	// Nothing tells of a builder's garbage collection, nor of a prune.
+	// The builder tells nobody of a prune or of its garbage collection, so it is asked.
 	d.list(ctx, node)
 	d.lookForUnseen(ctx, repo, picture)
 	answer := api.Predict{Schema: api.PredictSchema, Builder: node.Info().Name, Definitions: []api.Prediction{}}
-	if !caught {
-		answer.Unread = max(known.toRead(), 1) // or they have just been read
+	if !caughtUp {
+		answer.Unread = max(known.toRead(), 1) // at least one, even if all have just been read
 	}
-	p := predictor{daemon: d, node: node, known: known, caught: caught, repo: repo, picture: picture}
-	// A build is told of when it begins, and noted a while after that.
+	p := predictor{daemon: d, node: node, known: known, caughtUp: caughtUp, repo: repo, picture: picture}
+	// The builder knows a build before its event has reached the listener.
 	if active, err := node.Active(ctx); err == nil {
-		p.noted = known.reruns.tracks(active)
+		p.tracked = known.reruns.tracks(active)
 	}
 	for _, b := range builds {
 		if b.Selection == nil {
@@ -69,19 +63,34 @@ func (d *Daemon) Predict(ctx context.Context, req api.PredictRequest) (api.Predi
 	return answer, nil
 }
 
+// settle waits, for no longer than settleTime, until the builds that have ended are entered
+// in the account and the images that the repository around dir wants are looked up. It
+// reports whether all builds that had ended before the daemon listened are entered.
+func (d *Daemon) settle(ctx context.Context, known account, dir string) (caughtUp bool) {
+	soon, cancel := context.WithTimeout(ctx, settleTime)
+	defer cancel()
+	caughtUp = known.caughtUp.wait(soon)
+	known.missed.settle(soon, settleTime)
+	known.builds.settle(soon, settleTime) // before the images: a build may show that a tag has moved
+	if repo, err := d.around(ctx, dir); err == nil {
+		d.images.settle(soon, repo, settleTime)
+	}
+	return caughtUp
+}
+
 // A predictor says what a builder would do with the builds of one picture of a
 // repository.
 type predictor struct {
-	daemon  *Daemon
-	node    *buildkit.Builder
-	known   account
-	caught  bool // the builds that ended before the connection are all entered
-	noted   bool // those that run without the cache are known
-	repo    *repository
-	picture *project.Picture
+	daemon   *Daemon
+	node     *buildkit.Builder
+	known    account // of node
+	caughtUp bool    // builds that had ended before the daemon listened are all entered
+	tracked  bool    // builds that run and ignore the cache are all in known.reruns
+	repo     *repository
+	picture  *project.Picture
 }
 
-// predict is for a build that has a selection.
+// predict predicts b, which must have a selection.
 func (p predictor) predict(ctx context.Context, b *project.Build) (api.Prediction, error) {
 	plan := b.Selection.Plan
 	g := p.daemon.graphOf(ctx, p.node, p.repo, p.picture, b)
@@ -90,7 +99,7 @@ func (p predictor) predict(ctx context.Context, b *project.Build) (api.Predictio
 		return predictElsewhere(p.known, g, recordsOf(plan), held, whole)
 	}
 	nodes, imported := predict(g)
-	if anew, ok := p.known.reruns.shared(plan); !ok || !p.noted {
+	if anew, ok := p.known.reruns.shared(plan); !ok || !p.tracked {
 		doubtHits(g, nodes, nil)
 	} else if slices.Contains(anew, true) {
 		sure, _ := predict(beside(g, anew))
@@ -103,7 +112,7 @@ func (p predictor) predict(ctx context.Context, b *project.Build) (api.Predictio
 		return api.Prediction{}, err
 	}
 	return report.Prediction(report.Predicted{
-		Build: b, Graph: g, Nodes: nodes, Luck: p.known.Luck(g), Expected: expected, Reading: !p.caught,
+		Build: b, Graph: g, Nodes: nodes, Luck: p.known.Luck(g), Expected: expected, Reading: !p.caughtUp,
 		Imported: imported, Withheld: p.repo.withheld(plan), Until: p.repo.barred(p.picture),
 		Explain: p.explainer(ctx, b, nodes, earlier),
 	}), nil
@@ -113,14 +122,14 @@ func (p predictor) predict(ctx context.Context, b *project.Build) (api.Predictio
 // without the daemon's knowledge.
 func (p predictor) doubt(ctx context.Context, b *project.Build, nodes []cache.Prediction) {
 	for i := range nodes {
-		if !p.caught && nodes[i].Reason == cache.NotSeen {
-			nodes[i].Reason = cache.NotObserved // not of a file: builds are still being read
+		if !p.caughtUp && nodes[i].Reason == cache.NotSeen {
+			nodes[i].Reason = cache.NotObserved // the reason is not a file, but builds yet to be read
 		}
 	}
 	switch {
-	case !p.node.Info().History: // what others built on it shows nowhere
+	case !p.node.Info().History: // it does not tell what others built
 		unknown(nodes, cache.NotObserved)
-	case b.Definition.Options.Unresolved(), !b.Selection.Current(ctx, repositoryImages{p.daemon.images, p.repo}): // a picture is on its way
+	case b.Definition.Options.Unresolved(), !b.Selection.Current(ctx, repositoryImages{p.daemon.images, p.repo}): // a new picture will follow
 		unknown(nodes, cache.NotResolved)
 	}
 }
@@ -132,9 +141,9 @@ func unknown(nodes []cache.Prediction, why cache.Uncertainty) {
 	}
 }
 
-// predictElsewhere predicts a build that also looks into caches outside of the builder.
-// held are those that could be read, and whole says that this is all of them. imported
-// marks the nodes whose results only such a cache has; it is nil if held is empty.
+// predictElsewhere predicts a build that also imports caches from outside of the builder.
+// held has those that could be read, and whole says that these are all. imported marks the
+// nodes whose results only such a cache has; it is nil if held is empty.
 func predictElsewhere(known account, g cache.Graph, records []string, held []*cache.RemoteCache, whole bool) (nodes []cache.Prediction, imported []bool) {
 	nodes = known.Predict(g, records)
 	if len(held) > 0 {
@@ -148,8 +157,8 @@ func predictElsewhere(known account, g cache.Graph, records []string, held []*ca
 		}
 	}
 	for i, n := range nodes {
-		// What the builder holds itself it takes from there. If several other caches
-		// have a key it asks one of them, which may be one that could not be read.
+		// A builder prefers its own results. Of several other caches that have a key it
+		// asks one, which may be one that could not be read.
 		if !whole && !g.Nodes[i].NoCache && (n.Forecast == cache.WillMiss || imported != nil && imported[i]) {
 			nodes[i] = cache.Prediction{Forecast: cache.Unknown, Reason: cache.ByImport}
 		}
@@ -157,8 +166,8 @@ func predictElsewhere(known account, g cache.Graph, records []string, held []*ca
 	return nodes, imported
 }
 
-// doubtHits makes hits unknown, but those of sources and those that sure has, too: a
-// build that ignores the cache may be running the same steps.
+// doubtHits makes hits unknown, because a build that ignores the cache may be running the
+// same steps. Hits of sources stay, and so do those that are hits in sure, which may be nil.
 func doubtHits(g cache.Graph, nodes, sure []cache.Prediction) {
 	for i := range nodes {
 		if sure != nil && sure[i].Forecast == cache.WillHit {
@@ -170,8 +179,8 @@ func doubtHits(g cache.Graph, nodes, sure []cache.Prediction) {
 	}
 }
 
-// doubtMisses makes misses unknown that a build which ignores the cache may have made by
-// now.
+// doubtMisses makes misses unknown where anew says that a build which ignores the cache may
+// run the same operation: it may have made the result by now.
 func doubtMisses(nodes []cache.Prediction, anew []bool) {
 	for i := range nodes {
 		if anew[i] && nodes[i].Forecast == cache.WillMiss {

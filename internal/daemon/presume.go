@@ -11,15 +11,17 @@ import (
 	"github.com/stokerd/stoker/internal/project"
 )
 
-// A presumption is what a build that did not succeed was made of, or why that is not
-// known.
+// A presumption is what the operations of a build that did not succeed must have been, or
+// why that is not known.
 type presumption struct {
-	parts []buildkit.Part // one, or none
-	gap   cache.Gap
+	parts []buildkit.Part // one, or none if it is not known
+	gap   cache.Gap       // why there is none
 }
 
-// presume works out what a build that did not succeed was made of: the builder keeps
-// nothing of it. Of one that succeeded there is nothing to presume.
+// presume works out the operations of a build of def that did not succeed: unlike those of
+// one that succeeded, the builder does not keep them. They follow from the Dockerfile if the
+// pictures at both ends of the build have the same text. For a build that succeeded, and
+// for a nil r, the presumption is empty.
 func (r *repository) presume(ctx context.Context, ev buildkit.Event, seen buildkit.Observed, pictures []*project.Picture, def buildctx.Definition) presumption {
 	if r == nil || seen.Record.Status == cache.Completed {
 		return presumption{}
@@ -49,28 +51,30 @@ func (r *repository) presume(ctx context.Context, ev buildkit.Event, seen buildk
 	return presumption{parts: []buildkit.Part{part}}
 }
 
-// asBuilt returns def with the args, the target and the platforms of a build of it.
+// asBuilt returns def as a build had it: with that build's args, target and platforms, and
+// without options.
 func asBuilt(def buildctx.Definition, ev buildkit.Event, seen buildkit.Observed) buildctx.Definition {
 	def.Args, def.Target, def.Platforms = ev.Args(), seen.Join.Target, seen.Join.Platforms
 	def.Options, def.NoCache, def.NoCacheStages = dockerfile.Options{}, false, nil // see buildkit.plainly
 	return def
 }
 
-// retrace converts def with another text, and tells what became of the operations if
-// they are those of the build.
+// retrace converts def with text as its Dockerfile. If the steps that come of it are those
+// of the build, it returns the operations and what became of them; else it returns false.
 func (r *repository) retrace(ctx context.Context, seen buildkit.Observed, def buildctx.Definition, text []byte) (buildkit.Part, bool) {
 	r.daemon.images.settle(ctx, r, settleTime)
 	in := def.Input()
 	in.Text = text
 	plan, err := dockerfile.Convert(ctx, in, r.opener.Resolver)
 	if err != nil {
-		return buildkit.Part{}, false // what failed may not even have been read
+		return buildkit.Part{}, false // perhaps the very error that the build failed with
 	}
 	return seen.Presume(plan)
 }
 
-// resembles reports whether a build that did not succeed goes by the names of the
-// steps of one of the definitions of r, as they were when it began.
+// resembles reports whether a build that did not succeed has the steps that a build of b
+// has, by their names. The Dockerfile is that of the picture in began, if that has one of
+// r, else that of b.
 func (r *repository) resembles(ctx context.Context, ev buildkit.Event, seen buildkit.Observed, began moment, b *project.Build) bool {
 	if seen.Record.Status == cache.Completed || seen.Join.LocalContext != "" && b.Definition.Inline == "" {
 		return false

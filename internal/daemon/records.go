@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"sync"
 
@@ -12,8 +11,8 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
-// record learns from a finished build what the builder's cache holds now, and keeps the
-// build if it is of a watched repository. during is nil if nobody saw it run.
+// record enters a finished build in the builder's account, and stores it if it is of a
+// watched repository. during is nil if the daemon did not see the build begin.
 func (d *Daemon) record(ctx context.Context, node *buildkit.Builder, ev buildkit.Event, during *span) {
 	if err := d.recall(ctx, ev); err != nil || d.isRecorded(node, ev) {
 		return
@@ -61,8 +60,9 @@ func (d *Daemon) record(ctx context.Context, node *buildkit.Builder, ev buildkit
 	d.afterRecord(ctx, node, repo, seen, during)
 }
 
-// recall gives repositories the values of args that they learnt from the build and that
-// a restart lost. An error means that ctx has ended.
+// recall gives back to repositories the values of build args that they learnt from this
+// build and lost in a restart, since values are kept in memory only. An error means that
+// ctx has ended.
 func (d *Daemon) recall(ctx context.Context, ev buildkit.Event) error {
 	for _, r := range d.all() {
 		if !r.recall(ev) {
@@ -75,8 +75,8 @@ func (d *Daemon) recall(ctx context.Context, ev buildkit.Event) error {
 	return nil
 }
 
-// isRecorded reports whether this generation of a build is in the store and in the
-// node's account. A daemon that is killed between the two leaves it in the store alone.
+// isRecorded reports whether this generation of a build is in the store and entered in the
+// node's account. A daemon that is killed in between leaves it in the store alone.
 func (d *Daemon) isRecorded(node *buildkit.Builder, ev buildkit.Event) bool {
 	if last := d.account(node).Seen(); !last.IsZero() && ev.Completed.After(last) {
 		return false
@@ -85,9 +85,9 @@ func (d *Daemon) isRecorded(node *buildkit.Builder, ev buildkit.Event) bool {
 	return err == nil && ok && have.Generation >= ev.Generation
 }
 
-// afterRecord does what follows from a build of repo that was kept: it is counted, answers
-// that rest on the repository's builds are made anew, and a state that its user built is
-// trusted.
+// afterRecord does what follows from a build of repo that was stored: it counts the build
+// in the metrics, has summaries of builds read again, and trusts the commit that is checked
+// out if this build was of it and on this machine.
 func (d *Daemon) afterRecord(ctx context.Context, node *buildkit.Builder, repo *repository, seen buildkit.Observed, during *span) {
 	d.madeBy(node, seen, repo)
 	if expected, _, err := d.pastOf(repo, node.Info().Name, seen.Record.Definition); err == nil && during != nil {
@@ -96,7 +96,6 @@ func (d *Daemon) afterRecord(ctx context.Context, node *buildkit.Builder, repo *
 	repo.builds.stale()
 	if s := repo.state.Load(); s != nil && s.picture != nil && !s.trusted &&
 		repo.builtHere(node, seen, s.picture.Head.Commit) && seen.Record.Created.After(s.head) {
-		// The user has built this state themselves.
 		repo.trust(s.picture.Head.Commit)
 		if err := repo.do(ctx, repo.reconsider); err != nil {
 			return
@@ -105,11 +104,10 @@ func (d *Daemon) afterRecord(ctx context.Context, node *buildkit.Builder, repo *
 	d.board.changed()
 }
 
-// builtHere reports whether a build that succeeded was made of what is in r: by
-// buildx, whose state on this machine names the folder, or, on a builder that
-// only this machine reaches, by a client that names the commit. A Dockerfile's
-// text alone could be another clone's, and a shared builder tells of everybody's
-// builds.
+// builtHere reports whether a build succeeded and was surely of the files in r: buildx, in
+// its state on this machine, names a folder of r, or the client names the commit, on a
+// builder that only this machine reaches. The text of a Dockerfile is not enough, as it may
+// be that of another clone, and a shared builder has builds of other people.
 func (r *repository) builtHere(node *buildkit.Builder, seen buildkit.Observed, commit string) bool {
 	if seen.Record.Status != cache.Completed {
 		return false
@@ -122,33 +120,37 @@ func (r *repository) builtHere(node *buildkit.Builder, seen buildkit.Observed, c
 	return local && commit != "" && seen.Join.VCSRevision == commit
 }
 
-// describer looks up instructions by stage and index in the plan of def.
+// describer returns a function that finds the instruction of a step and its line in the
+// Dockerfile of def. The Dockerfile is converted when the function is first called.
 func describer(ctx context.Context, def buildctx.Definition) func(cache.Step) (string, int, bool) {
-	plan := sync.OnceValue(func() map[string]planned { return plannedSteps(ctx, def) })
+	steps := sync.OnceValue(func() map[place]planned { return plannedSteps(ctx, def) })
 	return func(s cache.Step) (string, int, bool) {
-		p, ok := plan()[s.Stage+"/"+s.Platform+"/"+indexKey(s.Index, s.Total)]
+		p, ok := steps()[place{s.Stage, s.Platform, s.Index, s.Total}]
 		return p.instruction, p.line, ok
 	}
 }
 
-// planned is what a plan says of a step.
+// A place tells the steps of a build apart.
+type place struct {
+	stage, platform string
+	index, total    int // of the steps of the stage, as in "3/7"
+}
+
+// planned is how the Dockerfile writes a step.
 type planned struct {
 	instruction string
 	line        int
 }
 
-func indexKey(index, total int) string { return fmt.Sprintf("%d/%d", index, total) }
-
-// plannedSteps returns the steps of def as the Dockerfile writes them, by stage,
-// platform and place.
-func plannedSteps(ctx context.Context, def buildctx.Definition) map[string]planned {
+// plannedSteps returns the steps of def; nil if its Dockerfile cannot be converted.
+func plannedSteps(ctx context.Context, def buildctx.Definition) map[place]planned {
 	p, err := dockerfile.Convert(ctx, def.Input(), nil)
 	if err != nil {
 		return nil
 	}
-	steps := map[string]planned{}
+	steps := map[place]planned{}
 	for _, s := range p.Steps {
-		steps[s.Stage+"/"+s.Platform+"/"+indexKey(s.Index, s.Total)] = planned{s.Instruction, s.Lines.From}
+		steps[place{s.Stage, s.Platform, s.Index, s.Total}] = planned{s.Instruction, s.Lines.From}
 	}
 	return steps
 }
