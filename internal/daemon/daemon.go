@@ -59,17 +59,19 @@ type Daemon struct {
 	rest    *rest
 	started time.Time
 	stop    context.CancelFunc
-	ctx     context.Context // of Run: what a request starts outlives the request
-	group   *errgroup.Group // the repositories' goroutines
+	ctx     context.Context // of Run, for what a request starts and outlives it
+	group   *errgroup.Group // has all goroutines of Run and of the repositories
 	resumed chan struct{}   // closed once what was watched before is watched again
 
+	// Locks are taken in this order: turn, choosing or amending, mu, and then that of a
+	// repository, a builder or another part.
 	turn     sync.Mutex // held while a repository comes or goes
 	choosing sync.Mutex // held while the builder is chosen
-	amending sync.Mutex // held while what is kept of a repository changes: see amend
+	amending sync.Mutex // held while what is stored of a repository changes: see amend
 
-	mu           sync.Mutex // guards the fields below
-	repositories map[string]*repository
-	accounts     map[string]account // by builder
+	mu           sync.Mutex             // guards the fields below
+	repositories map[string]*repository // by root
+	accounts     map[string]account     // by account.name
 }
 
 var _ server.Backend = (*Daemon)(nil)
@@ -131,7 +133,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	return nil
 }
 
-// newDaemon returns a daemon that watches nothing, without what Run starts.
+// newDaemon returns a daemon that watches nothing yet, and none of whose goroutines run.
 func newDaemon(o Options, kept *store.Store, base *store.Images) *Daemon {
 	d := &Daemon{
 		options:      o,
@@ -152,7 +154,9 @@ func newDaemon(o Options, kept *store.Store, base *store.Images) *Daemon {
 	return d
 }
 
-// resume watches again what was watched when the last daemon ended.
+// resume watches again what was watched when the last daemon ended, and begins to watch what
+// Options.Watch names. Errors are logged. The goroutines that it starts are of d.group, and
+// end when their requests are answered or ctx ends.
 func (d *Daemon) resume(ctx context.Context) {
 	known, err := d.store.Repositories()
 	if err != nil {
@@ -180,7 +184,8 @@ func (d *Daemon) resume(ctx context.Context) {
 	}
 }
 
-// watch returns the repository at root, watched from now on.
+// watch returns the repository at root, and begins to watch it if it is not watched yet. The
+// goroutine for that is of d.group; it ends with the repository (see repository).
 func (d *Daemon) watch(root string) (*repository, error) {
 	d.amending.Lock()
 	defer d.amending.Unlock()
@@ -194,7 +199,7 @@ func (d *Daemon) watch(root string) (*repository, error) {
 		return have, nil
 	}
 	if d.ctx.Err() != nil {
-		return nil, errEnded // nobody would wait for its goroutine
+		return nil, errEnded // the daemon ends, and Run may no longer wait for a goroutine
 	}
 	repo := newRepository(d, rec)
 	d.repositories[root] = repo
@@ -209,7 +214,8 @@ func (d *Daemon) watch(root string) (*repository, error) {
 	return repo, nil
 }
 
-// all returns the watched repositories, by root: those within others come after them.
+// all returns the watched repositories, sorted by root, so that one within another comes
+// after that.
 func (d *Daemon) all() []*repository {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -221,8 +227,8 @@ func (d *Daemon) all() []*repository {
 	return list
 }
 
-// awaitResumed waits until what was watched before is watched again: a daemon
-// answers before that.
+// awaitResumed waits until what was watched before is watched again, since requests come in
+// before that. The error is that of ctx.
 func (d *Daemon) awaitResumed(ctx context.Context) error {
 	select {
 	case <-d.resumed:
@@ -232,7 +238,8 @@ func (d *Daemon) awaitResumed(ctx context.Context) error {
 	}
 }
 
-// around returns the watched repository that dir lies in.
+// around returns the watched repository that dir lies in. If there is none, the error is an
+// [*api.Error] with a hint how to watch one.
 func (d *Daemon) around(ctx context.Context, dir string) (*repository, error) {
 	if err := d.awaitResumed(ctx); err != nil {
 		return nil, err
@@ -243,7 +250,7 @@ func (d *Daemon) around(ctx context.Context, dir string) (*repository, error) {
 	}
 	root, err := project.Root(ctx, dir)
 	if err != nil {
-		// Its folder may be gone while it is still watched.
+		// The folder may be gone, and still be watched.
 		root = filepath.Clean(dir)
 	}
 	d.mu.Lock()
@@ -253,7 +260,7 @@ func (d *Daemon) around(ctx context.Context, dir string) (*repository, error) {
 			return repo, nil
 		}
 	}
-	// A folder of one that is watched as a whole, without git: the nearest.
+	// Without git, dir may be deep in a folder that is watched. The innermost one counts.
 	var nearest *repository
 	for root, repo := range d.repositories {
 		if rel, err := filepath.Rel(root, dir); err == nil && filepath.IsLocal(rel) && (nearest == nil || len(root) > len(nearest.root)) {

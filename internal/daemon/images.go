@@ -17,45 +17,49 @@ import (
 )
 
 const (
-	// freshImage is how long a tag is trusted to mean what it did. After that it is
-	// looked up again when it is asked for.
+	// freshImage is how long after a look-up a tag is taken to name the same image. When
+	// it is asked for later than that, it is looked up again.
 	freshImage = 15 * time.Minute
-	// retryImage is how long an image that could not be looked up is left alone.
+	// retryImage is how long to wait after a look-up that failed.
 	retryImage = time.Minute
-	// lookUpTimeout ends a look-up at a registry that does not answer.
+	// lookUpTimeout bounds a look-up, as a registry may not answer.
 	lookUpTimeout = 30 * time.Second
 )
 
-// images knows the configurations of base images. They hold values of environment
-// variables, so they are kept in memory only. The store has them without values, which
-// has to do after a restart until a builder was asked again.
+// images has the configurations of base images. Repositories ask for them, and
+// [Daemon.lookUp] looks up, through the builder, what is wanted and may be asked for.
+// Configurations have values of environment variables, so they are kept in memory only. The
+// store has them without values, which is what is used after a restart until the builder
+// has answered.
+//
+// It is safe for concurrent use.
 type images struct {
-	wake poked // something is wanted
-	kept *store.Images
+	wake poked         // has lookUp go round: something is wanted, or a builder is there
+	kept *store.Images // images without values
 
 	mu        sync.Mutex // guards the fields below
 	known     map[image]answer
-	wanted    map[image][]*repository // and by which repositories
+	wanted    map[image][]*repository // to be looked up, for which repositories
 	worker    dockerfile.Worker       // of the builder that was connected last
-	newWorker bool                    // repositories have not been told of the worker yet
-	busy      bool                    // images are being looked up, or repositories told
-	idle      chan struct{}           // closed when that is done
+	newWorker bool                    // repositories have not been opened anew for worker yet
+	busy      bool                    // lookUp is going round
+	idle      chan struct{}           // closed, and replaced, when busy becomes false
 }
 
 // image names an image for one platform.
 type image struct{ ref, platform string }
 
-// answer is what came of looking an image up.
+// answer is the outcome of looking an image up.
 type answer struct {
-	dockerfile.Image           // zero if it never could be
-	next             time.Time // when to look again
+	dockerfile.Image           // of the last look-up that succeeded; zero if none did
+	next             time.Time // when to look it up again
 }
 
 func newImages(kept *store.Images) *images {
 	return &images{wake: newPoked(), kept: kept, known: map[image]answer{}, wanted: map[image][]*repository{}, idle: make(chan struct{})}
 }
 
-// A repositoryImages resolves what the Dockerfiles of a repository name.
+// repositoryImages resolves the images that the Dockerfiles of one repository name.
 type repositoryImages struct {
 	*images
 	repository *repository
@@ -63,7 +67,9 @@ type repositoryImages struct {
 
 var _ dockerfile.WorkerResolver = repositoryImages{}
 
-// Resolve answers from memory, and asks for a look-up of what is unknown or too old.
+// Resolve implements [dockerfile.WorkerResolver]. It returns what is known at once, and has
+// the image looked up if it is unknown or was looked up too long ago. The repository gets a
+// new picture if the answer is another one.
 func (r repositoryImages) Resolve(ctx context.Context, ref, platform string) (dockerfile.Image, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -79,15 +85,16 @@ func (r repositoryImages) Resolve(ctx context.Context, ref, platform string) (do
 	return known.Image, nil
 }
 
-// Worker returns what the builder that was connected last can do.
+// Worker implements [dockerfile.WorkerResolver]: it returns what the builder that was
+// connected last can do.
 func (r repositoryImages) Worker() dockerfile.Worker {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.worker
 }
 
-// setWorker sets the worker for which Dockerfiles are converted from now on. If the
-// result may differ, the repositories are pictured anew.
+// setWorker sets the worker for which Dockerfiles are converted from now on. If it is
+// another one, the next round of lookUp opens all repositories anew.
 func (i *images) setWorker(w dockerfile.Worker) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -96,20 +103,20 @@ func (i *images) setWorker(w dockerfile.Worker) {
 	}
 }
 
-// takeNewWorker reports whether the repositories have to be told of another worker. The
-// caller tells them before it calls setBusy(false).
+// takeNewWorker reports whether the worker is another one since the last call. If so, the
+// caller opens all repositories anew before it calls setBusy(false).
 func (i *images) takeNewWorker() bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	is := i.newWorker
+	taken := i.newWorker
 	i.newWorker = false
-	return is
+	return taken
 }
 
-// poke starts a look-up of the images that are wanted.
+// poke has lookUp go round once more.
 func (i *images) poke() { i.wake.poke() }
 
-// forget drops what a repository wants.
+// forget drops what r wants.
 func (i *images) forget(r *repository) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -122,8 +129,9 @@ func (i *images) forget(r *repository) {
 	}
 }
 
-// lookUp asks the builder for wanted images whenever there are some and a
-// builder is there, until ctx ends.
+// lookUp goes round whenever it is poked: it looks up the wanted images that may be looked
+// up, if there is a builder, and opens the repositories anew for which an answer is news. It
+// returns nil when ctx ends.
 func (d *Daemon) lookUp(ctx context.Context) error {
 	for {
 		select {
@@ -132,20 +140,20 @@ func (d *Daemon) lookUp(ctx context.Context) error {
 		case <-d.images.wake:
 		}
 		d.images.setBusy(true)
-		told := d.resolveWanted(ctx)
+		outdated := d.resolveWanted(ctx)
 		if d.images.takeNewWorker() {
-			told = d.all()
+			outdated = d.all()
 		}
-		for _, r := range told {
+		for _, r := range outdated {
 			if err := r.do(ctx, r.open); err != nil && !errors.Is(err, errEnded) {
-				return nil
+				return nil // ctx has ended
 			}
 		}
 		d.images.setBusy(false)
 	}
 }
 
-// setBusy says that images are being looked up, or that this is done.
+// setBusy notes that a round of lookUp begins, or that it is done.
 func (i *images) setBusy(busy bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -156,8 +164,9 @@ func (i *images) setBusy(busy bool) {
 	}
 }
 
-// settle returns once what a repository wants has been looked up and is in its
-// picture, or cannot be, or the time is up.
+// settle waits until nothing more can come of look-ups for r: what it wants has been looked
+// up and is in its picture, or may not be looked up. It waits for no longer than most, nor
+// beyond the end of ctx.
 func (i *images) settle(ctx context.Context, r *repository, most time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
@@ -188,14 +197,13 @@ func (i *images) settle(ctx context.Context, r *repository, most time.Duration) 
 }
 
 // resolveWanted looks up the wanted images that may be looked up, and returns the
-// repositories for which an answer is news. Other images stay wanted, as all do while
+// repositories for which an answer is news. Other images stay wanted, and so do all while
 // there is no builder.
-func (d *Daemon) resolveWanted(ctx context.Context) []*repository {
-	var told []*repository
+func (d *Daemon) resolveWanted(ctx context.Context) (outdated []*repository) {
 	for _, key := range d.images.allowed() {
 		node := d.builder.current()
 		if node == nil {
-			break // poked again when one is found
+			break // builder.run pokes when it has connected to one
 		}
 		limited, cancel := context.WithTimeout(ctx, lookUpTimeout)
 		digest, config, err := node.ResolveConfig(limited, key.ref, key.platform)
@@ -204,7 +212,7 @@ func (d *Daemon) resolveWanted(ctx context.Context) []*repository {
 			break
 		}
 		if err != nil {
-			// Its name may hold the value of an arg, and the error the name.
+			// Neither name nor error is logged: the name may hold the value of an arg.
 			d.log.Info("a base image cannot be looked up", "platform", key.platform)
 		}
 		got := dockerfile.Image{Digest: digest, Config: config}
@@ -214,15 +222,15 @@ func (d *Daemon) resolveWanted(ctx context.Context) []*repository {
 		}
 		d.keepImage(key, got)
 		for _, r := range by {
-			if !slices.Contains(told, r) {
-				told = append(told, r)
+			if !slices.Contains(outdated, r) {
+				outdated = append(outdated, r)
 			}
 		}
 	}
-	return told
+	return outdated
 }
 
-// keepImage stores what may be kept of an image.
+// keepImage stores an image without the values of its variables.
 func (d *Daemon) keepImage(key image, got dockerfile.Image) {
 	kept := got.Keep()
 	err := d.store.PutBaseImage(key.ref, key.platform, store.BaseImage{
@@ -233,7 +241,8 @@ func (d *Daemon) keepImage(key image, got dockerfile.Image) {
 	}
 }
 
-// allowed returns the wanted images that may be asked for.
+// allowed returns the wanted images that may be looked up for one of the repositories that
+// want them.
 func (i *images) allowed() []image {
 	i.mu.Lock()
 	wanted := maps.Clone(i.wanted)
@@ -244,8 +253,9 @@ func (i *images) allowed() []image {
 	return slices.Collect(maps.Keys(wanted))
 }
 
-// answered stores the outcome of looking key up. It returns the repositories that want it
-// by now, and whether it is news.
+// answered stores the outcome of looking key up; got has a meaning only if ok. It returns
+// the repositories that want the image by now, and whether the image is another one than
+// was known.
 func (i *images) answered(key image, got dockerfile.Image, ok bool) (by []*repository, news bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -261,13 +271,13 @@ func (i *images) answered(key image, got dockerfile.Image, ok bool) (by []*repos
 	return by, before.Digest != got.Digest || !bytes.Equal(before.Config, got.Config)
 }
 
-// doubt has those images looked up again that a build found under another digest than the
-// one that is known, and forgets that: their tags have moved. found are the references of
-// the images that it had, with digests.
+// doubt forgets images of which a build shows that their tags have moved, and has them
+// looked up again for the repositories in by. found are the references of the build's
+// images, each with its digest.
 func (i *images) doubt(found []string, by []*repository) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	pinned := map[string]bool{} // digest and all by a Dockerfile
+	pinned := map[string]bool{} // references as Dockerfiles write them; those with a digest matter
 	for key := range i.known {
 		pinned[key.ref] = true
 	}
@@ -286,7 +296,8 @@ func (i *images) doubt(found []string, by []*repository) {
 	}
 }
 
-// asNamed returns ref without the digest that a look-up gave it.
+// asNamed returns ref as the Dockerfile names it: without the digest, if that is from a
+// look-up.
 func (i *images) asNamed(ref string) string {
 	name, digest, ok := strings.Cut(ref, "@")
 	if !ok {
@@ -302,10 +313,11 @@ func (i *images) asNamed(ref string) string {
 	return ref
 }
 
-// mayLookUp reports whether a registry may be asked for an image. In a repository that is
-// not allowed to run anything, the name must stand in a Dockerfile literally, or with
-// nothing but platforms put in: a name put together from build args could carry a
-// variable of the user's to somebody's registry. A Dockerfile within a compose file does not count, because variables were expanded in it.
+// mayLookUp reports whether a registry may be asked for the image ref. While the repository
+// is barred, the name must stand in a Dockerfile literally, or with no variables but those
+// of platforms: a name put together from build args could carry a variable of the user's
+// environment to somebody's registry. A Dockerfile within a compose
+// file does not count, because variables were expanded in it.
 func (r *repository) mayLookUp(ref string) bool {
 	s := r.state.Load()
 	if s == nil || s.picture == nil {
@@ -332,8 +344,9 @@ func (r *repository) mayLookUp(ref string) bool {
 	return false
 }
 
-// barred says what the user has to do before registries may be asked for any name that
-// the repository has, as the end of a sentence with "until"; "" if they may.
+// barred returns "" if registries may be asked for any name that the repository has. Else
+// the repository is barred, and barred returns what the user has to do about it, in words
+// that can follow "until".
 func (r *repository) barred(p *project.Picture) string {
 	switch {
 	case !r.allowed():
@@ -344,8 +357,8 @@ func (r *repository) barred(p *project.Picture) string {
 	return ""
 }
 
-// withheld marks the operations of a plan that depend on an image which may not be looked
-// up and so is not known; nil if none does.
+// withheld marks the operations of a plan that depend on an image which is not known because
+// it may not be looked up. It is nil if there are none.
 func (r *repository) withheld(plan *dockerfile.Plan) []bool {
 	waiting := map[string]bool{}
 	for _, ref := range slices.Concat(plan.Assumed, plan.Remembered) {
@@ -370,8 +383,8 @@ func (r *repository) withheld(plan *dockerfile.Plan) []bool {
 	return ops
 }
 
-// spelt reports whether text names ref, digest included, in its short or long form:
-// literally, or with no variables but the given ones.
+// spelt reports whether a word of text is ref, in its short or its long form, and with the
+// digest if ref has one. A word may use the given variables, but no others.
 func spelt(ref string, text []byte, variables map[string]string) bool {
 	short := strings.TrimPrefix(strings.TrimPrefix(ref, "docker.io/"), "library/")
 	for word := range strings.FieldsSeq(string(text)) {
@@ -379,7 +392,7 @@ func spelt(ref string, text []byte, variables map[string]string) bool {
 			if value, ok := variables[name]; ok {
 				return value
 			}
-			return "$" + name // which no reference holds
+			return "$" + name // no reference has a $
 		})
 		if word == ref || word == short || word+":latest" == short || word+":latest" == ref {
 			return true

@@ -22,55 +22,55 @@ import (
 	"github.com/stokerd/stoker/watcher"
 )
 
-// debounce is how long a burst of changes may go on before the picture follows:
-// editors and git write many files within some ten milliseconds.
+// debounce is how long after a first change others are collected before the picture follows.
+// Editors and git write many files within some ten milliseconds.
 const debounce = 100 * time.Millisecond
 
-// A repository is one that is watched. A single goroutine, run, owns its
-// picture; everybody else reads state.
+// A repository is one that is watched. Its picture has a single owner, the goroutine of run:
+// that makes pictures, and publishes each as a new state for all others to read. What has to
+// happen on that goroutine is sent to it with do. It ends when end is called or the daemon's
+// context ends, and then closes ended.
 type repository struct {
 	root   string
 	daemon *Daemon
 	log    *slog.Logger
-	since  time.Time
+	since  time.Time // when the daemon began to watch it
 	opener *project.Opener
 	end    context.CancelFunc
 	ended  chan struct{}
 
-	state    atomic.Pointer[state]
-	ready    chan struct{} // closed when the first state is there
+	state    atomic.Pointer[state] // nil until ready is closed
+	ready    chan struct{}         // closed when the first state is there
 	commands chan func(ctx context.Context)
-	recount  poked // the suggestions may be others now
+	watchers map[string]*watcher.Watcher // by folder; only run's goroutine may use it
 
-	suggestions atomic.Int64
-	heldBack    atomic.Bool // a warm-up stopped short because git had not settled
+	recount     poked        // wakes countSuggestions: there may be others now
+	suggestions atomic.Int64 // their number, for status
+	sums        poked        // wakes keepSums: files were read
+	heldBack    atomic.Bool  // a warm-up stopped short because git had not settled
 	history     advise.Memory
-	builds      builds         // what was observed, for status
+	builds      builds         // summaries of its builds, for status
 	contents    *ledger.Reader // of the files that builds take
-	past        past           // of its builds, for predictions
-	told        told           // what was predicted of the next one
+	past        past           // its latest builds, for predictions
+	told        told           // the latest predictions, for metrics
 	unseen      atomic.Pointer[unseen]
-	sums        poked // those of files are to be kept
-
-	watchers map[string]*watcher.Watcher // belongs to run
 
 	mu      sync.Mutex                   // guards the fields below
 	consent store.Repository             // what its owner allowed: see Daemon.amend
-	safe    map[string]bool              // commits that may run beside consent.Trusted
-	builder string                       // that its file asks for and may; "" for none
-	texts   map[string][]string          // digests of the Dockerfile texts of each definition, newest last
-	shown   []*watcher.Watcher           // what watchers holds, for status
-	values  map[string]map[string]string // of args, by the ref of a build that a definition was learnt from
+	safe    map[string]bool              // commits that are trusted beside consent.Trusted
+	builder string                       // the one that its file asks for and may; "" for none
+	texts   map[string][]string          // by definition: digests of its Dockerfiles, newest last; see noteTexts
+	shown   []*watcher.Watcher           // a copy of watchers, for status
+	values  map[string]map[string]string // of args, by the ref of the build that a definition was learnt from
 }
 
-// A state is a repository as readers see it. Picture is nil while none can be
-// made; problem then says why.
+// A state is a repository as readers see it. It is never changed.
 type state struct {
-	picture *project.Picture
-	problem *project.Problem
-	wire    api.Repository // of picture, as status shows it: never changed
-	trusted bool           // the commit may run, if the repository may at all
-	head    time.Time      // since when the picture's commit has been checked out
+	picture *project.Picture // nil if none can be made
+	problem *project.Problem // why; nil if there is a picture
+	wire    api.Repository   // picture as status shows it
+	trusted bool             // the commit may run, if the repository may at all: see repository.trusted
+	head    time.Time        // since when the commit of picture has been checked out
 }
 
 func newRepository(d *Daemon, r store.Repository) *repository {
@@ -93,7 +93,8 @@ func newRepository(d *Daemon, r store.Repository) *repository {
 	return repo
 }
 
-// run follows the repository until ctx ends.
+// run opens the repository and follows its changes until ctx ends. It returns once the two
+// goroutines that it starts have ended, too.
 func (r *repository) run(ctx context.Context) {
 	counted := make(chan struct{})
 	go func() { defer close(counted); r.countSuggestions(ctx) }()
@@ -107,9 +108,9 @@ func (r *repository) run(ctx context.Context) {
 	}
 }
 
-// next waits for one thing to happen and sees to it; it returns false when ctx
-// ends. It receives from the watchers itself: a batch in other hands would be
-// missing from what their barrier promises (watcher.Flush).
+// next waits for a command or a batch of changes, and handles it. It returns false when ctx
+// ends. It receives from the watchers directly, without a goroutine for each, because a batch
+// on its way through one would be missing from what Watcher.Flush promises.
 func (r *repository) next(ctx context.Context) bool {
 	cases := []reflect.SelectCase{
 		{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(ctx.Done())},
@@ -132,7 +133,9 @@ func (r *repository) next(ctx context.Context) bool {
 	return ctx.Err() == nil
 }
 
-// do runs fn on the goroutine that owns the repository, and waits for it.
+// do runs fn on the goroutine of run, and waits for it. fn gets run's context. The error is
+// errEnded if the repository is no longer watched, or that of ctx; fn may then have run, or
+// run still.
 func (r *repository) do(ctx context.Context, fn func(ctx context.Context)) error {
 	done := make(chan struct{})
 	task := func(ctx context.Context) { defer close(done); fn(ctx) }
@@ -153,10 +156,11 @@ func (r *repository) do(ctx context.Context, fn func(ctx context.Context)) error
 	}
 }
 
+// errEnded says that a repository ended before a request to it was answered.
 var errEnded = errors.New("the repository is no longer watched")
 
-// fresh returns the state with everything that was written before the call (the
-// barrier: watcher.Flush).
+// fresh returns a state that has everything that was written to the disk before the call
+// (see watcher.Watcher.Flush). The error is as for do.
 func (r *repository) fresh(ctx context.Context) (*state, error) {
 	err := r.do(ctx, func(ctx context.Context) {
 		flushed := map[string]watcher.Batch{}
@@ -240,8 +244,8 @@ func (r *repository) follow(ctx context.Context, batches map[string]watcher.Batc
 	r.publish(ctx, picture, err)
 }
 
-// publish hands a picture, or the reason why there is none, to the readers, and
-// says what changed to those who act on it.
+// publish makes a picture, or the reason why there is none, the state that others read. It
+// has those definitions warmed whose builds changed, and tells all who wait for changes.
 func (r *repository) publish(ctx context.Context, picture *project.Picture, err error) {
 	if ctx.Err() != nil {
 		return
@@ -280,7 +284,7 @@ func (r *repository) publish(ctx context.Context, picture *project.Picture, err 
 	r.recount.poke()
 }
 
-// reconsider publishes the picture again: what is trusted has changed.
+// reconsider publishes the same picture again, after it changed which commits are trusted.
 func (r *repository) reconsider(ctx context.Context) {
 	if s := r.state.Load(); s != nil && s.picture != nil {
 		again := *s.picture
@@ -288,8 +292,8 @@ func (r *repository) reconsider(ctx context.Context) {
 	}
 }
 
-// nameBuilder notes which builder the repository's file asks for. It counts
-// only where the repository may run: it would be sent everything.
+// nameBuilder notes which builder the repository's file asks for. The file is heeded only if
+// the repository may run: its builder would be sent all files.
 func (r *repository) nameBuilder(ctx context.Context, s *state) {
 	name := ""
 	if cfg := s.picture.Config; cfg.BuilderFrom == config.FromRepository && s.trusted && r.allowed() {
@@ -312,7 +316,7 @@ func (r *repository) nameBuilder(ctx context.Context, s *state) {
 	r.daemon.chooseBuilder()
 }
 
-// explain puts what keeps the repository from being pictured into words.
+// explain says in the user's words why there is no picture.
 func (r *repository) explain(err error) *project.Problem {
 	var bad *config.Error
 	if errors.As(err, &bad) {

@@ -5,24 +5,24 @@ import (
 	"time"
 )
 
-// restAfter is how long nothing must have happened before the daemon rests.
+// restAfter is how long after the last event the daemon comes to rest.
 const restAfter = 10 * time.Second
 
-// A rest tells the process when the daemon has come to rest and when it stirs,
-// so that one that sits all day costs nothing.
+// A rest tells the process when the daemon comes to rest, and when it has work again, so
+// that a process which sits idle all day can do without collecting garbage.
 type rest struct {
-	tell  func(resting bool) // Options.Rest; nil tells nobody
-	stirs poked              // something happens
+	tell  func(resting bool) // Options.Rest; may be nil
+	stirs poked              // by stir
 }
 
 func newRest(tell func(bool)) *rest {
 	return &rest{tell: tell, stirs: newPoked()}
 }
 
-// stir says that something happens.
+// stir notes that something happens. It is safe for concurrent use.
 func (r *rest) stir() { r.stirs.poke() }
 
-// run tells of rest until ctx ends.
+// run calls tell until ctx ends, and then with false if the daemon rests.
 func (r *rest) run(ctx context.Context) {
 	if r.tell == nil {
 		return

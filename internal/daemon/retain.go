@@ -8,45 +8,26 @@ import (
 	"github.com/stokerd/stoker/cache/store"
 )
 
-// How much of past builds is kept: records for a year and more, and what explains
-// them for as long as it stays small beside the caches that it is about.
+// How much of past builds the store keeps: records for over a year, and within bounds that
+// are small beside the caches that the builds fill. Evidence is what explains builds.
 const (
 	keepFor      = 400 * 24 * time.Hour
-	keepRecords  = 128 << 20
-	keepEvidence = 256 << 20
+	keepRecords  = 128 << 20 // bytes
+	keepEvidence = 256 << 20 // bytes
 )
 
-// keepUnwatched is for how long a repository is remembered that is not watched, and
-// a base image that is not used.
+// keepUnwatched is how long the store keeps a repository that is not watched any more, and a
+// base image that is not used any more.
 const keepUnwatched = 60 * 24 * time.Hour
 
-// retain drops what is too old or too much, at once and then every day.
+// retain drops from the store what is too old or too much, at once and then every day. It
+// returns nil when ctx ends.
 func (d *Daemon) retain(ctx context.Context) error {
 	ticker := time.NewTicker(24 * time.Hour)
 	defer ticker.Stop()
 	retention := store.Retention{Age: keepFor, Bytes: keepRecords, Evidence: keepEvidence}
 	for {
-		removed, err := d.store.Prune(time.Now(), retention)
-		if err != nil {
-			d.log.Error("drop old builds from the store", "error", err)
-		}
-		if removed > 0 {
-			d.log.Info("old builds were dropped from the store", "builds", removed)
-		}
-		forgotten, err := d.forgetUnwatched()
-		if err != nil {
-			d.log.Error("forget repositories that are not watched", "error", err)
-		}
-		if forgotten > 0 {
-			d.log.Info("repositories that were not watched are forgotten", "repositories", forgotten)
-		}
-		forgotten, err = d.forgetImages()
-		if err != nil {
-			d.log.Error("forget base images that are not used", "error", err)
-		}
-		if forgotten > 0 {
-			d.log.Info("base images that were not used are forgotten", "images", forgotten)
-		}
+		d.dropOld(retention)
 		select {
 		case <-ctx.Done():
 			return nil
@@ -55,15 +36,43 @@ func (d *Daemon) retain(ctx context.Context) error {
 	}
 }
 
-// forgetUnwatched forgets the repositories that have not been watched for long.
+// dropOld drops from the store builds beyond retention, and repositories and images beyond
+// keepUnwatched. Errors are logged: the next day is another chance.
+func (d *Daemon) dropOld(retention store.Retention) {
+	removed, err := d.store.Prune(time.Now(), retention)
+	if err != nil {
+		d.log.Error("drop old builds from the store", "error", err)
+	}
+	if removed > 0 {
+		d.log.Info("old builds were dropped from the store", "builds", removed)
+	}
+	forgotten, err := d.forgetUnwatched()
+	if err != nil {
+		d.log.Error("forget repositories that are not watched", "error", err)
+	}
+	if forgotten > 0 {
+		d.log.Info("repositories that were not watched are forgotten", "repositories", forgotten)
+	}
+	forgotten, err = d.forgetImages()
+	if err != nil {
+		d.log.Error("forget base images that are not used", "error", err)
+	}
+	if forgotten > 0 {
+		d.log.Info("base images that were not used are forgotten", "images", forgotten)
+	}
+}
+
+// forgetUnwatched drops the repositories that have not been watched for keepUnwatched, and
+// returns how many.
 func (d *Daemon) forgetUnwatched() (int, error) {
 	d.amending.Lock()
 	defer d.amending.Unlock()
 	return d.store.Forget(time.Now(), keepUnwatched)
 }
 
-// forgetImages forgets the base images that were not used for long. The store is told
-// of one when it changes; so first it is told of all that this daemon has looked up.
+// forgetImages drops the base images that have not been used for keepUnwatched, and returns
+// how many. The store is told of an image only when that changes, so those that this daemon
+// knows are stored anew first, as used.
 func (d *Daemon) forgetImages() (int, error) {
 	d.images.mu.Lock()
 	known := maps.Clone(d.images.known)

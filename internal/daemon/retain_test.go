@@ -28,7 +28,7 @@ func TestImagesInUseAreKept(t *testing.T) {
 	d := &Daemon{store: s, log: slog.New(slog.DiscardHandler), images: newImages(nil)}
 	d.images.known[image{"used", platform}] = answer{dockerfile.Image{Config: []byte("{}")}, time.Now()}
 	if n, err := d.forgetImages(); n != 1 || err != nil {
-		t.Errorf("%d are forgotten, %v; want 1", n, err)
+		t.Errorf("forgetImages = %d, %v; want 1 image and no error", n, err)
 	}
 	left, err := s.Images()
 	if err != nil {
@@ -36,7 +36,7 @@ func TestImagesInUseAreKept(t *testing.T) {
 	}
 	for ref, want := range map[string]error{"used": nil, "unused": dockerfile.ErrUnknownImage} {
 		if _, err := left.Resolve(t.Context(), ref, platform); !errors.Is(err, want) {
-			t.Errorf("%s: %v, want %v", ref, err, want)
+			t.Errorf("resolve the image %q: error %v, want %v", ref, err, want)
 		}
 	}
 }

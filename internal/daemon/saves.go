@@ -10,8 +10,8 @@ import (
 	"github.com/stokerd/stoker/internal/project"
 )
 
-// changes returns the last n changes of a repository: its commits, or where there is
-// no git, what was seen to be saved.
+// changes returns the last n changes of a repository: its commits or, without git, the saves
+// that the daemon saw.
 func (r *repository) changes(ctx context.Context, p *project.Picture, n int) (advise.History, error) {
 	h, err := r.history.Read(ctx, p, n)
 	if err != nil || h.Commits.Len() > 0 || p.Head.Commit != "" {
@@ -24,12 +24,20 @@ func (r *repository) changes(ctx context.Context, p *project.Picture, n int) (ad
 	return h.Observed(saves, n), nil
 }
 
-// noteSave keeps which files that builds send are others in next than they were in
-// old, where no commit will tell. What git keeps needs no second account.
+// noteSave stores which of the files that builds send differ between the pictures old and
+// next, if the repository has no git: commits need no second account. next may be nil.
 func (r *repository) noteSave(old, next *project.Picture) {
 	if next == nil || old == next || next.Head.Commit != "" || old.Head.Commit != "" {
 		return
 	}
+	if err := r.daemon.store.PutSave(r.root, changes.Save{At: time.Now(), Paths: savedFiles(old, next)}); err != nil {
+		r.log.Warn("note a save", "error", err)
+	}
+}
+
+// savedFiles returns the files that builds send and that differ between two pictures, by
+// their paths in the repository. A file that is gone counts.
+func savedFiles(old, next *project.Picture) []string {
 	var paths []string
 	seen := map[string]bool{}
 	for _, b := range next.Builds {
@@ -41,7 +49,7 @@ func (r *repository) noteSave(old, next *project.Picture) {
 		dir := next.Relative(now.Root)
 		list, ok := now.Since(then)
 		if !ok || now.Root != then.Root {
-			continue // the definition is another one: nothing tells what was saved
+			continue // the two cannot be compared
 		}
 		for _, name := range list {
 			f, is := now.Lookup(name)
@@ -54,7 +62,5 @@ func (r *repository) noteSave(old, next *project.Picture) {
 			}
 		}
 	}
-	if err := r.daemon.store.PutSave(r.root, changes.Save{At: time.Now(), Paths: paths}); err != nil {
-		r.log.Warn("note a save", "error", err)
-	}
+	return paths
 }

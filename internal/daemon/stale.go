@@ -9,18 +9,19 @@ import (
 	"github.com/stokerd/stoker/internal/report"
 )
 
-// mostUnseen bounds how many files are named that a builder does not see to have
-// changed: a tool that restores times may have touched everything.
+// mostUnseen bounds how many findings are shown of changes that the builder will not see. A
+// tool that restores times of files may have made one of every file.
 const mostUnseen = 20
 
-// An unseen are the changes that the builder will not see, of one picture.
+// unseen has the changes in one picture that the builder will not see: it compares what
+// stat says of a file, such as its size and time, and not its content.
 type unseen struct {
 	picture  *project.Picture
 	findings []api.Finding
 }
 
-// lookForUnseen finds what changed in a picture in a way that the builder will not
-// see, whichever client sends it next.
+// lookForUnseen looks in p for changes that the builder will not see, whichever client sends
+// the files next, and keeps them for status. Without a builder it does nothing.
 func (d *Daemon) lookForUnseen(ctx context.Context, r *repository, p *project.Picture) {
 	node := d.builder.current()
 	if node == nil {

@@ -61,8 +61,8 @@ func (d *Daemon) Replay(ctx context.Context, req api.ReplayRequest) (api.Replay,
 	return advise.Replay(ctx, p, b, history, costs, req.With)
 }
 
-// costs returns what the steps of a repository's definitions took when they
-// ran.
+// costs returns how long the steps of a repository's definitions took when they ran, within
+// advise.CostWindow.
 func (d *Daemon) costs(r *repository) (advise.Costs, error) {
 	var failed error
 	q := store.Query{Since: time.Now().Add(-advise.CostWindow), Repository: r.root, Borrow: true}
@@ -73,8 +73,8 @@ func (d *Daemon) costs(r *repository) (advise.Costs, error) {
 	return costs, nil
 }
 
-// countSuggestions keeps the number that status shows, whenever a repository
-// has changed, until ctx ends.
+// countSuggestions counts the suggestions for status whenever recount is poked, until ctx
+// ends.
 func (r *repository) countSuggestions(ctx context.Context) {
 	for {
 		select {
@@ -104,6 +104,7 @@ func (r *repository) countSuggestions(ctx context.Context) {
 	}
 }
 
+// countOf returns how many suggestions there are for the builds of p.
 func (d *Daemon) countOf(ctx context.Context, r *repository, p *project.Picture, history advise.History) (int, error) {
 	costs, err := d.costs(r)
 	if err != nil {

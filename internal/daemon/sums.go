@@ -7,13 +7,12 @@ import (
 	buildctx "github.com/stokerd/stoker/context"
 )
 
-// sumsPause is how long what was found out of files waits to be stored: a build, or a
-// prediction after each save of an editor, reads again and again.
+// sumsPause is how long sums of files wait to be stored. Builds, and predictions after each
+// save of an editor, make new ones again and again.
 const sumsPause = 2 * time.Second
 
-// recallSums gives a tree that was just scanned what an earlier daemon found out of
-// its files, or this one in another tree, so that those which did not change need not
-// be read.
+// recallSums gives a tree that was just scanned the stored sums of its files, so that files
+// which did not change need not be read again.
 func (r *repository) recallSums(root string, tree *buildctx.Tree) {
 	r.putSums()
 	if err := r.daemon.store.Sums(r.root, root, tree.LoadSums); err != nil {
@@ -21,8 +20,7 @@ func (r *repository) recallSums(root string, tree *buildctx.Tree) {
 	}
 }
 
-// keepSums stores what was found out of files, a while after it was and when ctx
-// ends.
+// keepSums stores sums a while after files were read, and when ctx ends. Then it returns.
 func (r *repository) keepSums(ctx context.Context) {
 	for {
 		select {
@@ -41,6 +39,7 @@ func (r *repository) keepSums(ctx context.Context) {
 	}
 }
 
+// putSums stores the sums that the trees of the picture have. Errors are logged.
 func (r *repository) putSums() {
 	s := r.state.Load()
 	if s == nil || s.picture == nil {

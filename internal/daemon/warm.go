@@ -27,8 +27,8 @@ const (
 	warmFailed  = "failed"
 )
 
-// warm is what the scheduler runs: it warms one definition as far as its repository's
-// owner has allowed.
+// warm warms one definition, as far as the owner of its repository has allowed. The scheduler
+// calls it, with a context that ends when the definition is touched again.
 func (d *Daemon) warm(ctx context.Context, job prewarm.Job) {
 	d.mu.Lock()
 	repo := d.repositories[job.Repository]
@@ -46,12 +46,13 @@ func (d *Daemon) warm(ctx context.Context, job prewarm.Job) {
 	}
 	level, reason := repo.levelFor(s, build.Definition)
 	if level.Rank() > prewarm.Base.Rank() && !repo.takesPulls() {
-		// Set before looking: the end of what holds it back is then noticed (publish).
+		// Set before looking, so that publish does not miss that git settles meanwhile.
 		repo.heldBack.Store(true)
 		why, moved := repo.unsettled(ctx, s.picture)
 		if moved {
-			// No event told; the new picture has this warmed again.
-			_ = repo.do(ctx, repo.open) // ends with the repository
+			// No event told that HEAD moved. The new picture has the definition warmed
+			// again, so an error, that the repository or the daemon ends, is no loss.
+			_ = repo.do(ctx, repo.open)
 			return
 		}
 		if why == "" {
@@ -65,7 +66,8 @@ func (d *Daemon) warm(ctx context.Context, job prewarm.Job) {
 	}
 }
 
-// levelFor is [repository.level] for one definition, some of which cannot be built ahead.
+// levelFor is [repository.level] for one definition: some cannot be built ahead, and of those
+// only base images are pulled.
 func (r *repository) levelFor(s *state, def buildctx.Definition) (prewarm.Level, string) {
 	level, reason := r.level(s)
 	switch {
@@ -80,12 +82,12 @@ func (r *repository) levelFor(s *state, def buildctx.Definition) (prewarm.Level,
 	return level, reason
 }
 
-// leastQuiet gives git the time to move HEAD after it wrote files, whatever the
-// repository's own file says: see unsettled.
+// leastQuiet is the shortest quiet time that a repository's own file may ask for. It gives
+// git the time to move HEAD after it has written files: see unsettled.
 const leastQuiet = 500 * time.Millisecond
 
-// touch has a definition warmed once its repository is quiet, and ends a warm-up of it
-// that is running.
+// touch has the warmer warm a definition once the repository is quiet. A warm-up of it that
+// is running ends.
 func (r *repository) touch(b *project.Build, cfg config.Config) {
 	if b.Selection == nil || cfg.Prewarm.Level == config.LevelOff {
 		return
@@ -93,7 +95,7 @@ func (r *repository) touch(b *project.Build, cfg config.Config) {
 	r.daemon.warmer.Touch(prewarm.Job{Repository: r.root, Definition: b.Definition.Name}, max(cfg.Prewarm.Quiet, leastQuiet))
 }
 
-// touchAll has everything of the repository warmed anew.
+// touchAll touches all definitions of the repository.
 func (r *repository) touchAll() {
 	if s := r.state.Load(); s != nil && s.picture != nil {
 		for _, b := range s.picture.Builds {
@@ -102,8 +104,8 @@ func (r *repository) touchAll() {
 	}
 }
 
-// unwarmed says why a definition is not warmed at all, "" if it is: nobody asked
-// for one that was only seen to be built.
+// unwarmed returns why a definition is not warmed at all, "" if it is. It concerns only
+// definitions that no file declares and that were learnt from a build.
 func (r *repository) unwarmed(def buildctx.Definition) string {
 	switch {
 	case def.Origin != buildctx.Observed:
@@ -133,8 +135,9 @@ func (r *repository) level(s *state) (prewarm.Level, string) {
 
 func levelOf(l config.Level) prewarm.Level { return prewarm.Level(l.String()) }
 
-// warmTo warms one definition and stores what came of it. reason says why it is not warmed
-// further than work does, "" if it is; tell is told of the progress.
+// warmTo does the work of warming b, and stores what came of it. reason says why b is not
+// warmed further than that, "" if it is. tell is called with each step and with the outcome,
+// unless ctx ends.
 func (d *Daemon) warmTo(ctx context.Context, r *repository, b *project.Build, work prewarm.Work, reason string, tell func(api.WarmEvent)) error {
 	name, level := b.Definition.Name, work.Level
 	node := d.builder.current()
@@ -160,7 +163,7 @@ func (d *Daemon) warmTo(ctx context.Context, r *repository, b *project.Build, wo
 		d.keepWarmth(r, name, warmWaiting, level, "interrupted")
 		return ctx.Err()
 	case err != nil && (errors.As(err, &failure) && failure.Unavailable() || d.builder.current() != node):
-		// Once one is there everything is warmed anew.
+		// When a builder is connected again, builder.run has everything warmed anew.
 		state, reason = warmWaiting, "the builder went away"
 	case err != nil:
 		state, reason = warmFailed, err.Error()
@@ -170,7 +173,7 @@ func (d *Daemon) warmTo(ctx context.Context, r *repository, b *project.Build, wo
 	d.keepWarmth(r, name, state, level, reason)
 	event := api.WarmEvent{Definition: name, State: state, Seconds: time.Since(began).Seconds(), Message: reason, Unread: unread}
 	if state == warmWaiting && err == nil {
-		event.State = warmReady // as far as it was asked for
+		event.State = warmReady // as far as work goes
 	}
 	tell(event)
 	return err
@@ -185,7 +188,8 @@ func (d *Daemon) work(r *repository, b *project.Build, level prewarm.Level) prew
 	}
 }
 
-// forgetRunning marks warm-ups as interrupted that ran when the last daemon ended.
+// forgetRunning marks the warm-ups of the repository at root as interrupted that ran when the
+// last daemon ended.
 func (d *Daemon) forgetRunning(root string) {
 	kept, err := d.store.Warmths(root)
 	if err != nil {
@@ -213,7 +217,8 @@ func (d *Daemon) keepWarmth(r *repository, definition, state string, level prewa
 	d.board.changed()
 }
 
-// Warm answers `stoker warm`. The user typed it, which is consent for this run.
+// Warm answers `stoker warm`. The user typed the command, which is consent for this run. The
+// error says how many builds could not be warmed; progress is called with what came of each.
 func (d *Daemon) Warm(ctx context.Context, req api.WarmRequest, progress func(api.WarmEvent)) error {
 	r, picture, err := d.picture(ctx, req.Query)
 	if err != nil {
@@ -269,7 +274,7 @@ func (d *Daemon) Warm(ctx context.Context, req api.WarmRequest, progress func(ap
 	return nil
 }
 
-// requestedLevel returns the level that a request names, else the configured one.
+// requestedLevel returns the level that a request names, or if it names none, that of cfg.
 func requestedLevel(req api.WarmRequest, cfg config.Config) (prewarm.Level, error) {
 	if req.Level == "" {
 		return levelOf(cfg.Prewarm.Level), nil

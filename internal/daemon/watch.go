@@ -11,9 +11,10 @@ import (
 	"github.com/stokerd/stoker/watcher"
 )
 
-// watchRoots watches the folders that picture shows and no others; without a picture, the
-// repository's own, so that a fix is seen. It returns those that were not watched before,
-// which have to be scanned again, in the form that project.Opener.Update takes.
+// watchRoots watches the folders that picture is made of, and no others. If picture is nil
+// it watches the top of the repository's own folder, so that a fix of whatever is wrong is
+// seen. It returns the folders that were not watched before, as keys: these have to be
+// scanned again, since they may have changed meanwhile (see project.Opener.Update).
 func (r *repository) watchRoots(picture *project.Picture) (added map[string][]string) {
 	prunes := map[string]func(string) bool{r.root: func(dir string) bool { return dir != "." }}
 	if picture != nil {
@@ -45,14 +46,14 @@ func (r *repository) watchRoots(picture *project.Picture) (added map[string][]st
 	return added
 }
 
-// show lets the status have the watchers.
+// show hands the watchers to addWatch, which must not read r.watchers.
 func (r *repository) show() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.shown = slices.Collect(maps.Values(r.watchers))
 }
 
-// watchRoot watches one folder, but nothing below those that prune names.
+// watchRoot watches one folder, but nothing below the folders for which prune returns true.
 func (r *repository) watchRoot(root string, prune func(string) bool) error {
 	sum := sha256.Sum256([]byte(r.root + "\x00" + root))
 	w, err := watcher.New(root, watcher.Options{
@@ -66,6 +67,7 @@ func (r *repository) watchRoot(root string, prune func(string) bool) error {
 	return nil
 }
 
+// unwatch stops watching root. It returns when the watcher's goroutines have ended.
 func (r *repository) unwatch(root string, w *watcher.Watcher) {
 	delete(r.watchers, root)
 	if err := w.Close(); err != nil {
@@ -73,6 +75,7 @@ func (r *repository) unwatch(root string, w *watcher.Watcher) {
 	}
 }
 
+// unwatchAll stops watching, as run does when it ends.
 func (r *repository) unwatchAll() {
 	for root, w := range r.watchers {
 		r.unwatch(root, w)
