@@ -19,19 +19,19 @@ import (
 	"github.com/stokerd/stoker/watcher"
 )
 
-// A builder finds the BuildKit that the user's builds run on and keeps the
-// connection.
+// A builder finds the BuildKit that the user's builds run on, and stays connected to it. Its
+// methods are safe for concurrent use.
 type builder struct {
 	env buildkit.Env
 	log *slog.Logger
 
-	mu        sync.Mutex // guards the fields below
-	explicit  string     // what was asked for; "" looks around
-	from      string     // who asked for it, if a repository's file did
-	connected []*buildkit.Builder
-	problem   string
-	hint      string
-	again     chan struct{} // closed to look around anew
+	mu        sync.Mutex          // guards the fields below
+	explicit  string              // the name that was asked for; "" for whatever is found
+	from      string              // root of the repository whose file asked for it; "" for none
+	connected []*buildkit.Builder // all nodes; builds of stoker run on the first
+	problem   string              // why none is connected
+	hint      string              // what to do about that
+	again     chan struct{}       // closed when explicit changes; nil after that
 }
 
 // current returns the builder to solve on, nil while there is none.
@@ -69,9 +69,9 @@ func (b *builder) missing() error {
 	return &api.Error{Code: api.NoBuilder, Message: w.Problem, Hint: w.Hint}
 }
 
-// chooseBuilder settles on the builder that a repository asks for, which is that of
-// the one watched first if several do; else on the one that the user's configuration
-// names, else on none in particular.
+// chooseBuilder has the builder used that a repository asks for, of several the one watched
+// first. If none does, that is the builder in the user's configuration, and if that names
+// none, the one that the user's builds would run on.
 func (d *Daemon) chooseBuilder() {
 	d.choosing.Lock()
 	defer d.choosing.Unlock()
@@ -93,7 +93,8 @@ func (d *Daemon) chooseBuilder() {
 	d.builder.use(explicit, from)
 }
 
-// use has the builder that explicit names looked for from now on.
+// use sets the name of the builder to look for, "" for whatever is found, and the repository
+// that asked for it. If the name is another one, run leaves the builder that is connected.
 func (b *builder) use(explicit, from string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -108,14 +109,15 @@ func (b *builder) use(explicit, from string) {
 	}
 }
 
-// run keeps a builder connected until ctx ends.
+// run looks for a builder, listens to its builds until the connection breaks or another
+// builder is asked for, and begins anew, until ctx ends. It returns nil.
 func (b *builder) run(ctx context.Context, d *Daemon) error {
 	for wait := time.Second; ctx.Err() == nil; {
 		found, again := b.look(ctx, d)
 		d.board.changed()
 		if len(found.Builders) == 0 {
-			// Nothing tells when one comes up at an address that is no socket, or
-			// behind a socket that somebody holds open for it.
+			// await sees a socket appear. It cannot see a builder come up at another
+			// address, or behind a socket that is there already.
 			var retry time.Duration
 			if found.Unseen || slices.ContainsFunc(found.Sockets, exists) {
 				retry = wait
@@ -125,8 +127,7 @@ func (b *builder) run(ctx context.Context, d *Daemon) error {
 			continue
 		}
 		began := time.Now()
-		// What another one was warmed with, or this one before it was started
-		// anew, says nothing.
+		// This may be another builder than was warmed, or an empty one.
 		for _, r := range d.all() {
 			r.touchAll()
 		}
@@ -141,7 +142,8 @@ func (b *builder) run(ctx context.Context, d *Daemon) error {
 			}
 		}
 		d.board.changed()
-		// One that breaks at once is not asked again and again.
+		// A connection that lasted is tried again soon. The wait for one that keeps
+		// breaking at once doubles.
 		if time.Since(began) > time.Minute {
 			wait = time.Second
 		}
@@ -155,10 +157,11 @@ func (b *builder) run(ctx context.Context, d *Daemon) error {
 	return nil
 }
 
-// workerTimeout bounds how long a builder may take to say what it can.
+// workerTimeout bounds how long a builder may take to list its capabilities.
 const workerTimeout = 10 * time.Second
 
-// look looks around once.
+// look looks for a builder once, and connects to it. The channel is closed when another
+// builder is asked for meanwhile or later.
 func (b *builder) look(ctx context.Context, d *Daemon) (buildkit.Discovery, <-chan struct{}) {
 	b.mu.Lock()
 	explicit := b.explicit
@@ -171,7 +174,7 @@ func (b *builder) look(ctx context.Context, d *Daemon) (buildkit.Discovery, <-ch
 		return buildkit.Discovery{}, again
 	}
 	if len(found.Builders) > 0 {
-		// Before anybody asks it what its next build would do.
+		// This is done before set, so that no prediction can come before it.
 		limited, cancel := context.WithTimeout(ctx, workerTimeout)
 		worker, err := found.Builders[0].Worker(limited)
 		cancel()
@@ -193,13 +196,15 @@ func (b *builder) look(ctx context.Context, d *Daemon) (buildkit.Discovery, <-ch
 	return found, again
 }
 
+// set sets which nodes are connected or, if none is, why and what to do about that.
 func (b *builder) set(connected []*buildkit.Builder, problem, hint string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.connected, b.problem, b.hint = connected, problem, hint
 }
 
-// serve listens to the history of every node until one breaks.
+// serve listens to the builds of every node. It returns when the connection to one breaks,
+// another builder is asked for or ctx ends, and all its goroutines have ended.
 func (b *builder) serve(ctx context.Context, d *Daemon, nodes []*buildkit.Builder, again <-chan struct{}) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -209,7 +214,7 @@ func (b *builder) serve(ctx context.Context, d *Daemon, nodes []*buildkit.Builde
 			err := d.listen(ctx, node)
 			if errors.Is(err, buildkit.ErrNoHistory) {
 				b.log.Warn("builds cannot be counted", "reason", err)
-				<-ctx.Done() // it can still be warmed
+				<-ctx.Done() // stay connected: it can still be warmed
 			}
 			return err
 		})
@@ -232,8 +237,9 @@ func exists(name string) bool {
 	return err == nil
 }
 
-// await returns when one of the sockets may have appeared. Their folders are
-// watched; nothing is polled unless retry says after how long.
+// await waits until one of the sockets may have appeared, another builder is asked for, retry
+// has passed, unless that is zero, or ctx ends. It does not poll, but watches the folders of
+// the sockets; the goroutines that do so end before await returns.
 func (b *builder) await(ctx context.Context, sockets []string, again <-chan struct{}, retry time.Duration) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -19,21 +19,22 @@ import (
 	"github.com/stokerd/stoker/internal/report"
 )
 
-// compared is how many builds a predicted one is compared with: each adds to the time
+// compared is how many earlier builds a predicted one is compared with. Each adds to the time
 // that an answer takes.
 const compared = 10
 
-// A past is what a prediction needs of the builds of a repository, read once for as
-// long as there is no new one. It is safe for concurrent use.
+// past has what predictions need of the earlier builds of a repository, as long as there are
+// no new ones. It is safe for concurrent use.
 type past struct {
 	mu       sync.Mutex // guards the fields below; held while records are read
-	of       uint64     // which builds it was read from: see builds.news
-	until    time.Time  // when it is read again: the window moves on
+	of       uint64     // builds.latest when it was read
+	until    time.Time  // when it is to be read again at the latest: see observed
 	expected map[string]cache.Expectation
 	earlier  map[string]cache.Builds // by builder and definition, the latest first
 }
 
-// pastOf returns what to expect of a definition, and its latest builds.
+// pastOf returns what to expect of a definition's next build, and its latest builds on the
+// builder, the latest first and at most compared. The error is that of reading the store.
 func (d *Daemon) pastOf(r *repository, builder, definition string) (cache.Expectation, cache.Builds, error) {
 	p := &r.past
 	p.mu.Lock()
@@ -89,8 +90,7 @@ func (p predictor) pastOf(b *project.Build) (cache.Expectation, cache.Builds, er
 	return expected, earlier, err
 }
 
-// sameBuild reports whether two definitions have a builder do the same, with the same
-// files.
+// sameBuild reports whether builds of a and b have the same operations, with the same files.
 func sameBuild(a, b *project.Build) bool {
 	if a.Selection == nil || b.Selection == nil {
 		return false
@@ -100,9 +100,9 @@ func sameBuild(a, b *project.Build) bool {
 		slices.EqualFunc(one.Requests, two.Requests, sameRequest) && reflect.DeepEqual(one.Ops, two.Ops)
 }
 
-// explainer returns a function that says why a step of a predicted build will run, by
-// comparison with the builds before it, nil if that cannot be said. The build is compared
-// when the function is first called.
+// explainer returns a function that says why a step of b will run, if it goes as nodes
+// predict, by comparison with earlier builds; nil if that cannot be said. The builds are
+// compared when the function is first called.
 func (p predictor) explainer(ctx context.Context, b *project.Build, nodes []cache.Prediction, earlier cache.Builds) func(step int) *api.WhyCause {
 	g := gatherer{daemon: p.daemon, files: seenFiles{reader: p.repo.contents, name: b.Definition.Name, pictures: []*project.Picture{p.picture}}}
 	explained := sync.OnceValues(func() (cache.Build, []cache.Explanation) {
@@ -149,8 +149,8 @@ func asIfBuilt(b *project.Build, nodes []cache.Prediction) (cache.Build, buildki
 	return next, part
 }
 
-// givenBy returns the evidence of a build of def that no step of it adds to: its args and
-// its Dockerfile.
+// givenBy returns the evidence that a build of def has before any of its steps: args and
+// Dockerfile.
 func (d *Daemon) givenBy(def buildctx.Definition) cache.Evidence {
 	e := cache.Evidence{Args: map[string]string{}}
 	for name, value := range def.Args {

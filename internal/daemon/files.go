@@ -12,19 +12,19 @@ import (
 	"github.com/stokerd/stoker/internal/project"
 )
 
-// seenFiles is what is known of the files that a build was sent. If the daemon saw the
-// build run, that is what its repository held when it began and when it had ended; else
-// it is what the repository holds now, as far as that has not changed since.
+// seenFiles is what is known of the files that a build was sent. If the daemon saw the build
+// begin and end, that is what its repository held at both times; else it is what the
+// repository holds now, as far as that has not changed since.
 type seenFiles struct {
 	reader   *ledger.Reader
 	site     ledger.Site
-	name     string // of the definition
-	pictures []*project.Picture
-	past     *ledger.Past // nil if the daemon saw the build run
+	name     string             // of the definition
+	pictures []*project.Picture // of the beginning and the end, or one of now; may be empty
+	past     *ledger.Past       // when the build ran; nil if the daemon saw it
 }
 
-// filesOf returns what is known of the files of a build in repo, which may be nil. during
-// is nil if nobody saw it run.
+// filesOf returns what is known of the files of a build in repo, which may be nil. during is
+// nil if the daemon did not see the build begin.
 func (d *Daemon) filesOf(ctx context.Context, node *buildkit.Builder, seen buildkit.Observed, during *span, repo *repository) seenFiles {
 	f := seenFiles{reader: d.contents(repo), site: d.site(node, seen.Join)}
 	if during != nil {
@@ -73,10 +73,10 @@ func (f seenFiles) watched() []*project.Picture {
 	return f.pictures
 }
 
-// clocksApart returns by how much the clock of the builder at an address may differ from
-// the one that stamps files; false if that is not known. A builder behind a socket of this
-// machine has the same clock, but files get the time of its last tick. A container may run
-// in a virtual machine with a clock of its own.
+// clocksApart returns by how much the clock of the builder at an address may differ from the
+// one that the file system uses; false if that is not known. A builder behind a socket of this
+// machine has the same clock, but the time of a file is that of the last tick of the kernel.
+// A container may run in a virtual machine with a clock of its own.
 func clocksApart(address string) (time.Duration, bool) {
 	switch {
 	case strings.HasPrefix(address, "unix://"):

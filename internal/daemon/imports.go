@@ -19,12 +19,13 @@ const (
 	mostImports = 16
 )
 
-// imports remembers what caches in registries hold. It goes by their digests, so what it
-// knows stays true. It is kept in memory only, because caches hold hashes over values.
+// imports has caches that were read from registries. They are known by digest, so they never
+// change. They are kept in memory only, because caches have hashes of values of args. It is
+// safe for concurrent use.
 type imports struct {
 	mu     sync.Mutex // guards the fields below
 	read   map[imported]*cache.RemoteCache
-	failed map[string]time.Time // by name: when it could not be read
+	failed map[string]time.Time // when reading failed, by name
 }
 
 // imported is a cache that a builder can import.
@@ -61,6 +62,8 @@ func (d *Daemon) brought(ctx context.Context, node *buildkit.Builder, repo *repo
 	return held
 }
 
+// lookInto returns the caches that imports name and that could be read, and whether these are
+// all. No registry is asked unless allowed. It takes no longer than importTimeout.
 func (d *Daemon) lookInto(ctx context.Context, node *buildkit.Builder, imports []buildctx.Import, allowed bool) (held []*cache.RemoteCache, all bool) {
 	limited, cancel := context.WithTimeout(ctx, importTimeout)
 	defer cancel()
@@ -73,7 +76,7 @@ func (d *Daemon) lookInto(ctx context.Context, node *buildkit.Builder, imports [
 		one, err := d.imports.lookUp(limited, node, d.account(node).name, i.Ref)
 		switch {
 		case err != nil:
-			// Its name may hold the value of an arg, and the error the name.
+			// Neither name nor error is logged: the name may hold the value of an arg.
 			d.log.Debug("a cache elsewhere was not read")
 			all = false
 			if ctx.Err() == nil {
@@ -86,14 +89,15 @@ func (d *Daemon) lookInto(ctx context.Context, node *buildkit.Builder, imports [
 	return held, all
 }
 
-// failing reports whether ref could not be read a moment ago. It is then left alone for a
-// while, because a registry that does not answer would delay every prediction.
+// failing reports whether ref could not be read less than retryImage ago. Then it is not
+// tried, because a registry that does not answer would delay every prediction.
 func (i *imports) failing(ref string) bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	return time.Since(i.failed[ref]) < retryImage
 }
 
+// fail notes that ref could not be read.
 func (i *imports) fail(ref string) {
 	i.mu.Lock()
 	defer i.mu.Unlock()

@@ -14,7 +14,8 @@ import (
 	buildctx "github.com/stokerd/stoker/context"
 )
 
-// definitions returns what was learnt of the repository.
+// definitions returns the definitions that were learnt from builds of the repository, with
+// the values of args that are in memory.
 func (r *repository) definitions() []buildctx.Definition {
 	known, err := r.daemon.store.Learnt(r.root, time.Now())
 	if err != nil {
@@ -31,13 +32,14 @@ func (r *repository) definitions() []buildctx.Definition {
 		}
 		defs = append(defs, l.Definition(values[l.Ref]))
 	}
-	r.values = values // without those of builds that others took the place of
+	r.values = values // drops values of builds that later ones have replaced
 	return defs
 }
 
-// learn makes a definition of a build in r that none declares, and reports whether it
-// could. def says of what folder it was where the client does not. The values of its args stay in memory; after a restart they
-// are read again from the builder's history, for as long as that has the build.
+// learn makes a definition of a build in r that no definition describes, and reports whether
+// it could. The folder and the Dockerfile are those that the client names, else those of def.
+// The values of the build's args are kept in memory only. After a restart they are read
+// again from the builder's history, for as long as that has the build.
 func (r *repository) learn(ctx context.Context, ev buildkit.Event, j buildkit.Join, def buildctx.Definition) bool {
 	folder, file := j.LocalContext, dockerfilePath(j)
 	if folder == "" {
@@ -55,8 +57,8 @@ func (r *repository) learn(ctx context.Context, ev buildkit.Event, j buildkit.Jo
 	return r.do(ctx, r.open) == nil
 }
 
-// recall takes the values of args from a build that r has learnt of, if a restart of
-// the daemon lost them. It reports whether they are news.
+// recall takes from ev the values of its args, if r learnt a definition from that build and
+// a restart of the daemon lost them. It reports whether it did.
 func (r *repository) recall(ev buildkit.Event) bool {
 	known, err := r.daemon.store.Learnt(r.root, time.Now())
 	if err != nil {
@@ -70,8 +72,8 @@ func (r *repository) recall(ev buildkit.Event) bool {
 	return false
 }
 
-// hold keeps the values of a build's args in memory, and reports whether they
-// were not there.
+// hold keeps the values of a build's args in memory, and reports whether there were none of
+// this build.
 func (r *repository) hold(ev buildkit.Event) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -80,6 +82,7 @@ func (r *repository) hold(ev buildkit.Event) bool {
 	return !have
 }
 
+// digests returns, by name, keyed digests of the values of a build's args.
 func (r *repository) digests(ev buildkit.Event) map[string]string {
 	digests := map[string]string{}
 	for name, value := range ev.Args() {
@@ -88,8 +91,10 @@ func (r *repository) digests(ev buildkit.Event) map[string]string {
 	return digests
 }
 
-// learnt returns what a build of a Dockerfile in a folder says of its definition, if that
-// is enough to build it again: folders within the repository, and a Dockerfile that is a file.
+// learnt returns the definition of a build, whose context is folder and whose Dockerfile is
+// file. It returns false if the definition would not be enough to build it again: both must
+// lie in the repository, the Dockerfile must be a regular file, and named contexts must be
+// repeatable.
 func (r *repository) learnt(ev buildkit.Event, j buildkit.Join, folder, file string) (store.Learnt, bool) {
 	l := store.Learnt{
 		Repository: r.root, Context: r.relative(folder), Dockerfile: r.relative(file),

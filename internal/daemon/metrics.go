@@ -20,7 +20,7 @@ import (
 // Metrics serves `GET /metrics`.
 func (d *Daemon) Metrics() http.Handler { return d.metrics.Handler() }
 
-// held is what metrics tell of the definitions at the moment.
+// held returns what the metrics say of each definition now, beside what they count.
 func (d *Daemon) held() []metrics.Held {
 	var list []metrics.Held
 	for _, r := range d.all() {
@@ -34,34 +34,37 @@ func (d *Daemon) held() []metrics.Held {
 	return list
 }
 
-// A told is the last prediction for each definition of a repository. It is safe for
-// concurrent use.
+// told has the last prediction for each definition of a repository, until it is compared with
+// a build. It is safe for concurrent use.
 type told struct {
 	mu     sync.Mutex // guards byName
-	byName map[string]answered
+	byName map[string]prediction
 }
 
-// answered is a prediction and what it was of.
-type answered struct {
+// A prediction is what was predicted for a build of one picture on one builder.
+type prediction struct {
 	picture *project.Picture
 	builder string
-	steps   map[string]string // name → outcome
+	steps   map[string]string // outcomes, by name of the step
 }
 
+// put keeps answer, for a build of p on the builder.
 func (t *told) put(p *project.Picture, builder string, answer api.Prediction) {
-	a := answered{p, builder, map[string]string{}}
+	a := prediction{p, builder, map[string]string{}}
 	for _, s := range answer.Steps {
 		a.steps[s.Name] = s.Outcome
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.byName == nil {
-		t.byName = map[string]answered{}
+		t.byName = map[string]prediction{}
 	}
 	t.byName[answer.Name] = a
 }
 
-// take returns what was predicted of a build, if that was of all of the pictures.
+// take removes the prediction for the definition of that name, and returns its outcomes by
+// step if it was for the builder and every one of pictures. Else, or if there are no
+// pictures, it returns nil.
 func (t *told) take(name, builder string, pictures []*project.Picture) map[string]string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -76,13 +79,14 @@ func (t *told) take(name, builder string, pictures []*project.Picture) map[strin
 	return a.steps
 }
 
-// count counts a build that was just recorded.
+// count counts a build that was just recorded in the metrics, and how many of its steps were
+// predicted rightly. pictures are what r held while it ran.
 func (d *Daemon) count(r *repository, seen buildkit.Observed, pictures []*project.Picture, expected cache.Expectation) {
 	rec := seen.Record
 	d.metrics.Built(rec, seen.Join.TransferBytes, expected.Steps)
 	predicted := r.told.take(rec.Definition, rec.Builder, pictures)
 	if rec.Status != cache.Completed || seen.Join.NoCache {
-		return // the prediction was of another build
+		return // predictions are for builds that use the cache and succeed
 	}
 	of := metrics.Definition{Repository: rec.Repository, Name: rec.Definition}
 	for _, s := range rec.Steps {
@@ -99,8 +103,10 @@ func (d *Daemon) count(r *repository, seen buildkit.Observed, pictures []*projec
 	}
 }
 
-// serveMetrics serves them on a port of this machine until ctx ends, for a
-// Prometheus that cannot be told of a socket.
+// serveMetrics serves the metrics on a TCP address until ctx ends, for a Prometheus that
+// cannot use the socket. It answers only requests that are addressed to this machine. If the
+// address cannot be listened on, that is logged, and the error is nil. The goroutine that
+// serves has ended when serveMetrics returns.
 func (d *Daemon) serveMetrics(ctx context.Context, address string) error {
 	var lc net.ListenConfig
 	ln, err := lc.Listen(ctx, "tcp", address)
@@ -115,7 +121,8 @@ func (d *Daemon) serveMetrics(ctx context.Context, address string) error {
 		ReadHeaderTimeout: 5 * time.Second,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			// A page that a browser was led here from addresses another name.
+			// Against DNS rebinding: a web page that has a browser ask here uses the
+			// name of its own host.
 			host, _, err := net.SplitHostPort(r.Host)
 			if ip := net.ParseIP(strings.Trim(host, "[]")); err != nil || host != "localhost" && (ip == nil || !ip.IsLoopback()) {
 				http.Error(w, "addressed to another host", http.StatusForbidden)

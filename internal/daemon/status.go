@@ -15,16 +15,17 @@ import (
 	"github.com/stokerd/stoker/internal/report"
 )
 
-// A board says when the status has changed.
+// A board has a sequence number for the status, which grows with each change, and wakes those
+// who wait for one. It is safe for concurrent use.
 type board struct {
-	mu   sync.Mutex // guards the fields below
-	seq  uint64
-	wait chan struct{} // closed at the next change
+	mu   sync.Mutex    // guards the fields below
+	seq  uint64        // from 1
+	wait chan struct{} // closed, and replaced, at each change
 }
 
 func newBoard() *board { return &board{seq: 1, wait: make(chan struct{})} }
 
-// changed tells everybody who waits.
+// changed notes that the status has changed.
 func (b *board) changed() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -33,7 +34,8 @@ func (b *board) changed() {
 	b.wait = make(chan struct{})
 }
 
-// after returns once the sequence is beyond seq.
+// after waits until the sequence number is greater than seq, and returns it. The error is that
+// of ctx.
 func (b *board) after(ctx context.Context, seq uint64) (uint64, error) {
 	for {
 		b.mu.Lock()
@@ -50,9 +52,8 @@ func (b *board) after(ctx context.Context, seq uint64) (uint64, error) {
 	}
 }
 
-// StatusJSON returns the status. Builds are read again only after one ended, and every
-// ten minutes. One that has just ended is waited for, but not for long, and not while
-// those are still read that ended before the daemon looked.
+// StatusJSON returns the status, an api.Status. It waits a moment for builds that have just
+// ended to be recorded, unless the builder's older builds are still being read.
 func (d *Daemon) StatusJSON(ctx context.Context) []byte {
 	if node := d.builder.current(); node != nil {
 		if known := d.account(node); known.caughtUp.isOpen() {
@@ -70,7 +71,8 @@ func (d *Daemon) statusJSON() []byte {
 	return data
 }
 
-// StatusAfter waits until the status is newer than seq.
+// StatusAfter waits until the sequence number of the status is greater than seq, and returns
+// both. The error is that of ctx.
 func (d *Daemon) StatusAfter(ctx context.Context, seq uint64) ([]byte, uint64, error) {
 	next, err := d.board.after(ctx, seq)
 	if err != nil {
@@ -99,7 +101,7 @@ func (d *Daemon) status() api.Status {
 	return s
 }
 
-// describe is the status of one repository.
+// describe returns the status of one repository.
 func (d *Daemon) describe(r *repository) api.Repository {
 	out := api.Repository{Root: r.root, Definitions: []api.Definition{}, Findings: []api.Finding{}}
 	s := r.state.Load()
@@ -128,8 +130,8 @@ func (d *Daemon) describe(r *repository) api.Repository {
 	return out
 }
 
-// observed is for how long summaries of builds are used although no build ended: the time
-// that they are about moves on.
+// observed is how long what was read of builds is used while no build ends. It is read again
+// after that, because it is about builds of the last days.
 const observed = 10 * time.Minute
 
 // builds summarizes the builds of each definition of a repository, so that a status is
@@ -141,7 +143,7 @@ type builds struct {
 	byName map[string]api.Definition
 }
 
-// stale says that a build has ended.
+// stale notes that a build was recorded.
 func (b *builds) stale() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -149,7 +151,7 @@ func (b *builds) stale() {
 	b.news++
 }
 
-// latest returns a number that changes whenever a build has ended.
+// latest returns a number that changes whenever a build is recorded.
 func (b *builds) latest() uint64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -169,7 +171,7 @@ func (b *builds) of(d *Daemon, root string) map[string]api.Definition {
 	for rec, err := range d.store.Records(store.Query{Since: now.Add(-report.Window), Repository: root}) {
 		if err != nil {
 			d.log.Error("read builds", "error", err)
-			return b.byName // what was read is not all
+			return b.byName // rather than what some of the records say
 		}
 		list[rec.Definition] = append(list[rec.Definition], rec)
 	}
@@ -183,8 +185,8 @@ func (b *builds) of(d *Daemon, root string) map[string]api.Definition {
 	return b.byName
 }
 
-// addSelfReport adds to the last build of a definition what it asked for other than
-// stoker had expected.
+// addSelfReport adds to the last build of a definition in what it differs from what stoker
+// had worked out: see repository.selfReport.
 func (d *Daemon) addSelfReport(def *api.Definition, records []cache.Record) {
 	for _, r := range records {
 		if r.Ref != def.Last.Ref {
@@ -222,7 +224,7 @@ func (d *Daemon) addWarmth(r *repository, s *state, out *api.Repository) {
 			w := known[at]
 			def.Warm = api.Warmth{State: w.State, Level: w.Level, Reason: w.Reason, At: w.At}
 			if d.warmer.Due(prewarm.Job{Repository: r.root, Definition: def.Name}) {
-				// What was warmed is not what is there now.
+				// The files have changed since it was warmed.
 				def.Warm.State, def.Warm.Level, def.Warm.Reason = warmWaiting, string(level), reason
 			}
 		}
@@ -232,7 +234,7 @@ func (d *Daemon) addWarmth(r *repository, s *state, out *api.Repository) {
 	}
 }
 
-// addWatch fills in how changes are seen.
+// addWatch fills in how the repository is watched.
 func (r *repository) addWatch(out *api.Repository) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
