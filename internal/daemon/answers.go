@@ -17,7 +17,7 @@ import (
 	"github.com/stokerd/stoker/internal/report"
 )
 
-// Up has a repository watched, and answers when its first picture is ready.
+// Up answers `stoker up`: it watches a repository, and returns when its first picture is ready.
 func (d *Daemon) Up(ctx context.Context, req api.UpRequest) (api.Status, error) {
 	root, err := rootAround(ctx, req.Dir)
 	if err != nil {
@@ -57,7 +57,7 @@ func rootAround(ctx context.Context, dir string) (string, error) {
 	return root, nil
 }
 
-// begin watches root, now and after a restart.
+// begin watches the repository at root from now on, also after a restart of the daemon.
 func (d *Daemon) begin(root string) (*repository, error) {
 	d.turn.Lock()
 	defer d.turn.Unlock()
@@ -67,7 +67,7 @@ func (d *Daemon) begin(root string) (*repository, error) {
 	return d.watch(root)
 }
 
-// Down has a repository no longer watched, or ends the daemon.
+// Down answers `stoker down`: it stops watching a repository, or ends the daemon.
 func (d *Daemon) Down(ctx context.Context, req api.DownRequest) (api.Done, error) {
 	if req.All {
 		// The answer is on its way before the listener closes.
@@ -91,6 +91,7 @@ func (d *Daemon) Down(ctx context.Context, req api.DownRequest) (api.Done, error
 	return api.Done{Message: repo.root + " is no longer watched"}, nil
 }
 
+// forget stops watching repo, and returns when its goroutine has ended.
 func (d *Daemon) forget(repo *repository) error {
 	d.turn.Lock()
 	defer d.turn.Unlock()
@@ -109,8 +110,9 @@ func (d *Daemon) forget(repo *repository) error {
 	return nil
 }
 
-// picture returns what a query is about: the repository's picture behind the
-// barrier, or one of the definition that was given.
+// picture returns what a query is about: the picture of its repository, with everything that
+// was written before the call, or one of the definition that the query brings. Errors are for
+// the user.
 func (d *Daemon) picture(ctx context.Context, q api.Query) (*repository, *project.Picture, error) {
 	repo, err := d.around(ctx, q.Dir)
 	if err != nil {
@@ -133,6 +135,7 @@ func (d *Daemon) picture(ctx context.Context, q api.Query) (*repository, *projec
 	return repo, s.picture, nil
 }
 
+// problem returns the error of a request that cannot be answered because of p.
 func problem(p *project.Problem) error {
 	return &api.Error{Code: api.BadInput, Message: p.Text, Hint: p.Hint}
 }
@@ -193,8 +196,8 @@ func (d *Daemon) Stats(ctx context.Context, req api.StatsRequest) (api.Stats, er
 	return report.Stats(since, list), nil
 }
 
-// noBuilds is the error of asking for builds of what is not there; nil if it is there
-// and was only not built.
+// noBuilds returns the error of a request for builds of a folder or a definition that does not
+// exist. It is nil if that exists and was only not built.
 func (d *Daemon) noBuilds(ctx context.Context, req api.StatsRequest, root string) error {
 	var names []string
 	watched := false
@@ -215,7 +218,7 @@ func (d *Daemon) noBuilds(ctx context.Context, req api.StatsRequest, root string
 	return report.NoBuilds(root, req.Definition, watched, names)
 }
 
-// records yields the records of seq; what goes wrong is left in failed.
+// records yields the records of seq up to the first error, which it stores in failed.
 func records(seq iter.Seq2[cache.Record, error], failed *error) iter.Seq[cache.Record] {
 	return func(yield func(cache.Record) bool) {
 		for r, err := range seq {

@@ -16,9 +16,9 @@ import (
 	"github.com/stokerd/stoker/internal/project"
 )
 
-// allowed reports whether the repository's owner has consented to its steps
-// being run. Consent counts for the owner who gave it: a folder that changed
-// hands has to be allowed again.
+// allowed reports whether the repository's owner has consented to its steps being run ahead
+// of builds. Consent is the owner's who gave it: when the folder gets another owner, it has
+// to be allowed again.
 func (r *repository) allowed() bool {
 	r.mu.Lock()
 	consent := r.consent
@@ -26,7 +26,7 @@ func (r *repository) allowed() bool {
 	return consent.Allowed && consent.Owner == project.Owner(r.root)
 }
 
-// Allow gives or takes back consent.
+// Allow answers `stoker allow`: it gives consent, or takes it back.
 func (d *Daemon) Allow(ctx context.Context, req api.AllowRequest) (api.Done, error) {
 	root, err := rootAround(ctx, req.Dir)
 	if err != nil && req.Revoke {
@@ -44,8 +44,9 @@ func (d *Daemon) Allow(ctx context.Context, req api.AllowRequest) (api.Done, err
 	return api.Done{Message: root + ": its steps may run to warm the cache"}, nil
 }
 
-// allowedOnce returns the real path of a folder that is gone, if there is consent for it
-// still, which whatever takes its place would have; else why.
+// allowedOnce returns the real path of a folder that is gone, if there is still consent for
+// it, so that the consent can be taken back before something else takes the folder's place.
+// If there is none, the error is why.
 func (d *Daemon) allowedOnce(dir string, why error) (string, error) {
 	root := filepath.Clean(dir)
 	if parent, err := filepath.EvalSymlinks(filepath.Dir(root)); err == nil {
@@ -57,7 +58,8 @@ func (d *Daemon) allowedOnce(dir string, why error) (string, error) {
 	return root, nil
 }
 
-// consent stores what the owner says, and tells the repository if it is watched.
+// consent stores what the owner allows. If the repository at root is watched, it is opened
+// anew.
 func (d *Daemon) consent(ctx context.Context, root string, allowed, pulls bool) error {
 	head := headOf(ctx, root).Commit
 	repo, err := d.amend(root, func(rec *store.Repository) {
@@ -77,9 +79,9 @@ func (d *Daemon) consent(ctx context.Context, root string, allowed, pulls bool) 
 	return repo.do(ctx, repo.open)
 }
 
-// amend changes what is kept of the repository at root, and returns it if it is
-// watched. Nobody else changes that meanwhile. Each of also is called with the
-// repository's fields locked, before its consent is replaced.
+// amend changes what is stored of the repository at root, holding d.amending so that changes
+// come one after the other. If the repository is watched, amend replaces its consent, calls
+// each of also before that, with its mu held, and returns it; else it returns nil.
 func (d *Daemon) amend(root string, change func(*store.Repository), also ...func(*repository)) (*repository, error) {
 	d.amending.Lock()
 	defer d.amending.Unlock()
@@ -117,6 +119,7 @@ func (d *Daemon) amend(root string, change func(*store.Repository), also ...func
 	return repo, nil
 }
 
+// headOf returns where HEAD stands in the repository at root; zero if that is not known.
 func headOf(ctx context.Context, root string) git.Head {
 	repo, err := git.Open(ctx, root)
 	if err != nil {
@@ -129,9 +132,9 @@ func headOf(ctx context.Context, root string) git.Head {
 	return head
 }
 
-// trusted reports whether the commit that is checked out may run: the user made
-// it or built it, it came before one of those, or pulls are allowed. A folder
-// without git has the commit "", before and after.
+// trusted reports whether the commit that is checked out in p may run: the user made it or
+// built it, it is an ancestor of such a commit, or pulls are allowed. Without git the commit
+// is always "", which is trusted once the repository is allowed.
 func (r *repository) trusted(p *project.Picture) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -139,9 +142,9 @@ func (r *repository) trusted(p *project.Picture) bool {
 	return r.consent.Pulls || commit == r.consent.Trusted || commit != "" && r.safe[commit]
 }
 
-// noteHead trusts a commit that the user made on this machine, or that a
-// trusted one builds upon. Everything else that HEAD moves to (a pull, another
-// branch) is somebody else's until the user builds it.
+// noteHead trusts the commit of p if the user made it on this machine, or if it is an
+// ancestor of a trusted one. Any other commit that HEAD moves to, by a pull or a change of
+// branches, counts as somebody else's until the user builds it.
 func (r *repository) noteHead(ctx context.Context, p *project.Picture) {
 	commit := p.Head.Commit
 	r.mu.Lock()
@@ -170,10 +173,10 @@ func (r *repository) noteHead(ctx context.Context, p *project.Picture) {
 	}
 }
 
-// madeHere reports whether commit was made on this machine, upon a trusted one, by
-// `git commit` alone, as HEAD's log says. Anything else in between (a pull, a
-// merge) may have brought somebody's commits. HEAD may have been elsewhere since:
-// nobody sees all that it stood at.
+// madeHere reports whether commit was made on this machine upon a trusted one, known or one
+// of safe, by nothing but `git commit`, according to the reflog of HEAD. Anything else in
+// between, such as a pull or a merge, may have brought commits of other people. The entries
+// need not be the last ones: HEAD may have moved on since.
 func madeHere(ctx context.Context, repo *git.Repo, commit, known string, safe map[string]bool) bool {
 	out, err := repo.Run(ctx, "log", "-g", "-n", "1000", "--format=%H %gs", "HEAD", "--")
 	if err != nil {
@@ -186,7 +189,8 @@ func madeHere(ctx context.Context, repo *git.Repo, commit, known string, safe ma
 		if chain && (at == known || safe[at]) {
 			return true
 		}
-		// "commit (merge)" and "commit (cherry-pick)" end what brought others' work.
+		// "commit (merge)" and "commit (cherry-pick)" finish what may have brought the
+		// work of others, so they are not among these.
 		switch kind, _, _ := strings.Cut(action, ":"); kind {
 		case "commit", "commit (amend)":
 		case "commit (initial)":
@@ -201,10 +205,11 @@ func madeHere(ctx context.Context, repo *git.Repo, commit, known string, safe ma
 	return false
 }
 
-// trust remembers a commit whose steps may run.
+// trust stores that a commit may run. The one that was stored before stays trusted until the
+// daemon ends.
 func (r *repository) trust(commit string) {
 	_, err := r.daemon.amend(r.root, func(rec *store.Repository) { rec.Trusted = commit }, func(r *repository) {
-		// One that is trusted stays so until the daemon ends: there are many branches.
+		// The user may go back to its branch.
 		if r.consent.Allowed {
 			r.safe[r.consent.Trusted] = true
 		}
@@ -223,10 +228,10 @@ func (r *repository) takesPulls() bool {
 	return r.consent.Pulls
 }
 
-// unsettled says why the files on the disk may not be those of p's commit, or
-// "", and whether HEAD stands elsewhere than in p. Git writes the files of a pull
-// before it moves HEAD, and a merge or a rebase that stopped half-way leaves
-// somebody's files without moving it.
+// unsettled returns why the files on the disk may not be those of the commit of p, "" if they
+// are, and whether HEAD has moved away from that commit. Git writes the files of a pull
+// before it moves HEAD, and a merge or a rebase that stopped half-way leaves files of other
+// people without moving it.
 func (r *repository) unsettled(ctx context.Context, p *project.Picture) (why string, moved bool) {
 	repo, err := git.Open(ctx, r.root)
 	if errors.Is(err, git.ErrNotRepository) {
@@ -261,4 +266,5 @@ func (r *repository) unsettled(ctx context.Context, p *project.Picture) (why str
 	return "", false
 }
 
+// unreadableHead is a reason that unsettled gives.
 const unreadableHead = "git does not say where HEAD stands"

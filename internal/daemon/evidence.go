@@ -20,13 +20,15 @@ import (
 	"github.com/stokerd/stoker/internal/report"
 )
 
-// keep stores a build with the evidence that explains it, as far as the builder tells of
-// that, and with what broke the cache in it.
+// keep stores the record of a build of def in repo, the evidence that explains it, as far as
+// that is known, and what broke the cache in it. If the evidence is stored already, or there
+// can be none, it stores the record alone.
 func (d *Daemon) keep(ctx context.Context, ev buildkit.Event, seen buildkit.Observed, presumed presumption, files seenFiles, repo *repository, def buildctx.Definition) error {
 	succeeded := seen.Record.Status == cache.Completed
 	known := succeeded && len(seen.Parts) == 0
 	if files.past != nil && !known {
-		// The builder updated the record of a build that was watched: nobody looked again.
+		// The builder updated the record of a build that the daemon saw. What it saw is
+		// better evidence than what can be found now.
 		_, have, err := d.store.Evidence(seen.Record.Builder, seen.Record.Ref)
 		known = have
 		if err != nil {
@@ -62,7 +64,8 @@ func (d *Daemon) keep(ctx context.Context, ev buildkit.Event, seen buildkit.Obse
 	return d.blame(cache.Build{Record: seen.Record, Evidence: &e})
 }
 
-// blame stores what broke the cache in a build, for statistics.
+// blame stores, for statistics, what broke the cache in a build. It does nothing if no step
+// was executed.
 func (d *Daemon) blame(b cache.Build) error {
 	if !slices.ContainsFunc(b.Steps, func(s cache.Step) bool { return s.Outcome == cache.Executed }) {
 		return nil
@@ -81,13 +84,13 @@ func (d *Daemon) blame(b cache.Build) error {
 	return d.store.PutBlames(store.BuildID{Builder: b.Builder, Ref: b.Ref}, blames)
 }
 
-// outline returns the outline of a definition's text, nil if that cannot be parsed.
+// outline returns the outline of text, the Dockerfile of def; nil if it cannot be parsed.
 func (d *Daemon) outline(def buildctx.Definition, text []byte) []cache.Line {
 	lines, err := dockerfile.Outline(text)
 	if err != nil {
 		return nil
 	}
-	if def.Shown != "" { // values of the environment stand in the text that is built
+	if def.Shown != "" { // the text has values of environment variables
 		for i := range lines {
 			lines[i].Text, lines[i].Base = lines[i].Keyword, ""
 		}
@@ -95,7 +98,7 @@ func (d *Daemon) outline(def buildctx.Definition, text []byte) []cache.Line {
 	return cache.OutlineOf(lines, d.store.Digest)
 }
 
-// uncached returns the stages of which a build was to reuse nothing.
+// uncached returns the stages that a build was told to build without the cache.
 func uncached(j buildkit.Join) []string {
 	if j.NoCache && len(j.Uncached) == 0 {
 		return []string{cache.AllStages}
@@ -107,10 +110,10 @@ func uncached(j buildkit.Join) []string {
 type gatherer struct {
 	daemon *Daemon
 	files  seenFiles
-	taken  []*content.Manifest // what steps took of the files, by whose digests the evidence names it
+	taken  []*content.Manifest // files that steps took; the evidence has their digests
 }
 
-// gather returns e with what is known of a part of the build.
+// gather returns e with what is known of a part of the build, and adds to g.taken.
 func (g *gatherer) gather(ctx context.Context, e cache.Evidence, part buildkit.Part) cache.Evidence {
 	sent := g.files.sent(ctx, part.Plan)
 	built := sent.Built(part.Plan, g.files.site)
@@ -130,8 +133,8 @@ func (g *gatherer) gather(ctx context.Context, e cache.Evidence, part buildkit.P
 	}, g.daemon.store.Digest)
 }
 
-// differences compares what was taken before, which the store has by its digest, with
-// what the gatherer took; none if that is something else.
+// differences compares two manifests by their digests: before is in the store, and after one
+// that g took. It returns none if g took no such manifest.
 func (g *gatherer) differences(before, after string) (list []content.Difference, err error) {
 	i := slices.IndexFunc(g.taken, func(m *content.Manifest) bool { return m.Digest().String() == after })
 	if i < 0 {
@@ -158,9 +161,9 @@ func gapOf(err error) cache.Gap {
 	return cache.Unreadable
 }
 
-// selfReport compares the files that the builder asked the client for with those that
-// stoker had expected, where both go by the same text, args and images. A difference is a
-// defect of stoker's, and the report says so.
+// selfReport compares the files that the builder asked the client for with those that stoker
+// had worked out, if both go by the same Dockerfile, args and images. A difference is a bug
+// in stoker, and the lines that it returns ask the user to report it.
 func (r *repository) selfReport(ev buildkit.Event, seen buildkit.Observed, pictures []*project.Picture, def buildctx.Definition) []string {
 	own, images, ok := expectedRequests(pictures, def)
 	if !ok || !r.builtAsDefined(ev, seen, def) {
@@ -231,7 +234,7 @@ func (r *repository) builtAsDefined(ev buildkit.Event, seen buildkit.Observed, d
 	return maps.Equal(given, r.digests(ev))
 }
 
-// imagesOf returns the digests of the operations that pull images in a plan.
+// imagesOf returns the digests of those operations of a plan that pull images.
 func imagesOf(plan *dockerfile.Plan) []string {
 	var list []string
 	for _, op := range plan.Ops {
@@ -242,10 +245,12 @@ func imagesOf(plan *dockerfile.Plan) []string {
 	return list
 }
 
+// subset reports whether all of list are in of.
 func subset(list, of []string) bool {
 	return !slices.ContainsFunc(list, func(s string) bool { return !slices.Contains(of, s) })
 }
 
+// sameRequest reports whether a and b ask for the same files, in whatever order.
 func sameRequest(a, b dockerfile.Request) bool {
 	paths := func(r dockerfile.Request) []string { return slices.Sorted(slices.Values(r.FollowPaths)) }
 	return a.Local == b.Local && (a.FollowPaths == nil) == (b.FollowPaths == nil) && slices.Equal(paths(a), paths(b)) && slices.Equal(a.Excludes, b.Excludes)

@@ -107,8 +107,7 @@ func (i *imports) fail(ref string) {
 	i.failed[ref] = time.Now()
 }
 
-// lookUp returns what the cache holds that a registry has as ref, nil if a build would
-// find no cache there.
+// lookUp returns the cache that a registry has as ref, nil if a build would find none there.
 func (i *imports) lookUp(ctx context.Context, node *buildkit.Builder, account, ref string) (*cache.RemoteCache, error) {
 	tag, err := registry.OpenTag(ctx, ref)
 	if errors.Is(err, registry.ErrNoTag) {

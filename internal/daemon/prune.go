@@ -14,8 +14,8 @@ import (
 	"github.com/stokerd/stoker/internal/report"
 )
 
-// keepMade stores which steps a build executed, so that what they left in the
-// builder's cache is known to be theirs. names are the steps of part.Plan.Ops.
+// keepMade stores which steps a part of a build executed, so that prune can tell whose results
+// the builder's cache has. names are the names of the steps that part.Plan.Ops refer to.
 func (d *Daemon) keepMade(node *buildkit.Builder, repo *repository, definition string, part buildkit.Part, names []string) {
 	var list []store.Made
 	for i, op := range part.Plan.Ops {
@@ -41,7 +41,8 @@ func stepNames(steps []dockerfile.Step) []string {
 	return names
 }
 
-// Prune answers `stoker prune`.
+// Prune answers `stoker prune`: it lists what the builder's cache holds and what could go, and
+// first removes what the request names.
 func (d *Daemon) Prune(ctx context.Context, req api.PruneRequest) (api.Prune, error) {
 	node := d.builder.current()
 	if node == nil {
@@ -71,6 +72,7 @@ func (d *Daemon) Prune(ctx context.Context, req api.PruneRequest) (api.Prune, er
 	return answer, nil
 }
 
+// prunePolicy returns the policy that a request asks for.
 func prunePolicy(req api.PruneRequest, now time.Time) cache.Policy {
 	p := cache.Policy{Keep: req.Keep, Others: req.All}
 	if req.Older > 0 {
@@ -79,7 +81,8 @@ func prunePolicy(req api.PruneRequest, now time.Time) cache.Policy {
 	return p
 }
 
-// remove removes what was asked for and may still go.
+// remove removes those records of held that the request names and that [cache.Cold] lets go.
+// It returns what went, also with an error.
 func (d *Daemon) remove(ctx context.Context, node *buildkit.Builder, req api.PruneRequest, held []report.Holding) (sum api.PruneSum, err error) {
 	var ids []string
 	for _, i := range cache.Cold(report.Holdings(held), cache.Policy{Others: req.All}) {
@@ -95,7 +98,8 @@ func (d *Daemon) remove(ctx context.Context, node *buildkit.Builder, req api.Pru
 	return sum, err
 }
 
-// holdings returns what the builder keeps, and what is known of each entry.
+// holdings returns what the builder holds, with the owner of each record and whether the next
+// builds may need it, as far as that is known.
 func (d *Daemon) holdings(ctx context.Context, node *buildkit.Builder, req api.PruneRequest) ([]report.Holding, error) {
 	usage, err := node.DiskUsage(ctx)
 	if err != nil {
@@ -133,11 +137,13 @@ func (d *Daemon) holdings(ctx context.Context, node *buildkit.Builder, req api.P
 	return list, nil
 }
 
+// listsMade reports whether the builder's record h is the result of m.
 func listsMade(m store.Made, h buildkit.Held) bool {
 	return ledger.Result{Record: string(m.Record), Run: buildkit.Run{Started: m.Started, Completed: m.Completed}}.Lists(h)
 }
 
-// prunable says what may go by its owner, given the definitions that were named.
+// prunable returns a function that reports whether a record may go, given its owner: anything
+// may if the query names no definitions, else only what is theirs.
 func (d *Daemon) prunable(ctx context.Context, q api.Query) (func(*api.PruneOwner) bool, error) {
 	if len(q.Names) == 0 {
 		return func(*api.PruneOwner) bool { return true }, nil
@@ -154,15 +160,16 @@ func (d *Daemon) prunable(ctx context.Context, q api.Query) (func(*api.PruneOwne
 	}, nil
 }
 
-// needs are what the next builds of all that is watched may take.
+// needs is what the next builds of all that is watched may take from the builder's cache. Keys
+// are sealed names of records, but for those of unread.
 type needs struct {
-	results map[string][]ledger.Result // by what they are listed as, sealed
-	// records are listings of which any may be taken: of steps about which the
-	// ledger is in doubt, and of cache mounts.
-	records, mounts map[string]bool
-	unread          map[string]bool // repositories of which it is not known what they need
+	results map[string][]ledger.Result // results that they will take
+	records map[string]bool            // of steps about which the ledger is in doubt: any result may be taken
+	mounts  map[string]bool            // of cache mounts
+	unread  map[string]bool            // roots of repositories of which it is not known what they need
 }
 
+// takes reports whether a build may take the record h of that kind.
 func (n needs) takes(kind buildkit.Kind, h buildkit.Held) bool {
 	if kind == buildkit.CacheMount {
 		return n.mounts[h.Record]
@@ -170,6 +177,7 @@ func (n needs) takes(kind buildkit.Kind, h buildkit.Held) bool {
 	return n.records[h.Record] || slices.ContainsFunc(n.results[h.Record], func(r ledger.Result) bool { return r.Lists(h) })
 }
 
+// needs returns what the next builds need from node's cache.
 func (d *Daemon) needs(ctx context.Context, node *buildkit.Builder) needs {
 	n := needs{results: map[string][]ledger.Result{}, records: map[string]bool{}, mounts: map[string]bool{}, unread: map[string]bool{}}
 	known := d.account(node)
@@ -203,7 +211,7 @@ func (d *Daemon) needs(ctx context.Context, node *buildkit.Builder) needs {
 	return n
 }
 
-// madeBy stores what a finished build executed.
+// madeBy stores which steps a finished build executed: see keepMade.
 func (d *Daemon) madeBy(node *buildkit.Builder, seen buildkit.Observed, repo *repository) {
 	names := make([]string, len(seen.Record.Steps))
 	for i, s := range seen.Record.Steps {

@@ -68,7 +68,7 @@ func (d *Daemon) differences(before, after string) (list []content.Difference, e
 	return list, err
 }
 
-// explained adds what is kept of a build.
+// explained returns the build of a record, with its evidence if there is any.
 func (d *Daemon) explained(r cache.Record) (cache.Build, error) {
 	e, ok, err := d.store.Evidence(r.Builder, r.Ref)
 	if err != nil || !ok {
@@ -77,7 +77,8 @@ func (d *Daemon) explained(r cache.Record) (cache.Build, error) {
 	return cache.Build{Record: r, Evidence: &e}, nil
 }
 
-// explain says why the steps of a build ran; against may be nil.
+// explain says why the steps of a build ran, by comparison with against or, if that is nil,
+// with the earlier builds of its definition on the same builder.
 func (d *Daemon) explain(b cache.Build, against *cache.Build) ([]cache.Explanation, error) {
 	e := earlier{daemon: d, builder: b.Builder, evidence: map[int]*cache.Evidence{}}
 	for r, err := range d.store.Records(store.Query{Repository: b.Repository, Definition: b.Definition, NewestFirst: true}) {
