@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 	lab.Main(m)
 }
 
-// canary is a value that may be nowhere but in memory and on the builder.
+// canary is the value of a build arg. Nothing but memory and the builder may hold it.
 const canary = "canary0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3"
 
 // A logbook is a log that can be read while it is written.
@@ -58,8 +58,8 @@ func (l *logbook) text() []byte {
 	return bytes.Clone(l.buf.Bytes())
 }
 
-// onLab has the daemon use the lab, with the user's file, the canary in the
-// environment, and everything logged to the book.
+// onLab returns what start needs for a daemon on the lab's builder, with userFile as the
+// user's configuration, the canary in its environment and its log, at level debug, in book.
 func onLab(t *testing.T, userFile string, book *logbook) (env map[string]string, change func(*daemon.Options)) {
 	t.Helper()
 	user, err := config.ParseUser("config.yaml", []byte(userFile))
@@ -73,14 +73,14 @@ func onLab(t *testing.T, userFile string, book *logbook) (env map[string]string,
 	}
 }
 
-// build builds dir as a plain BuildKit client does or, with the folder of
-// buildx's state, as buildx does.
+// build builds dir as a plain BuildKit client does or, if state is the folder that buildx
+// keeps its state in, as buildx does.
 func build(t *testing.T, dir, state string, attrs map[string]string) error {
 	t.Helper()
 	return buildUntil(t.Context(), t, dir, state, attrs)
 }
 
-// buildUntil is build by somebody who gives up when ctx ends.
+// buildUntil is build, interrupted when ctx ends.
 func buildUntil(ctx context.Context, t *testing.T, dir, state string, attrs map[string]string) error {
 	t.Helper()
 	c, err := client.New(t.Context(), lab.For(t).Address())
@@ -96,7 +96,7 @@ func buildUntil(ctx context.Context, t *testing.T, dir, state string, attrs map[
 	maps.Copy(all, attrs)
 	ref := "test" + rand.Text()
 	if state != "" {
-		// What buildx keeps of a build: by that one that failed is told, too.
+		// Buildx writes the folder of a build there, before it builds.
 		write(t, filepath.Join(state, "refs", "b", "n", ref), `{"LocalPath": "`+dir+`"}`)
 	}
 	_, err = c.Solve(ctx, nil, client.SolveOpt{
@@ -106,6 +106,7 @@ func buildUntil(ctx context.Context, t *testing.T, dir, state string, attrs map[
 	return err
 }
 
+// warmth returns a condition for wait: all definitions, at least one, have the state.
 func warmth(state string) func(api.Repository) bool {
 	return func(repo api.Repository) bool {
 		for _, d := range repo.Definitions {
@@ -117,7 +118,7 @@ func warmth(state string) func(api.Repository) bool {
 	}
 }
 
-// noCanary fails if the value is anywhere in what was said or kept.
+// noCanary checks that the canary is nowhere in the log, the store, answers and events.
 func (r *running) noCanary(book *logbook, events []api.WarmEvent) {
 	r.t.Helper()
 	status, err := r.Status(r.t.Context())
@@ -143,8 +144,8 @@ func (r *running) noCanary(book *logbook, events []api.WarmEvent) {
 	}
 }
 
-// TestLoop is the whole loop on a real builder, with a value in an arg that
-// nothing may repeat.
+// TestLoop goes once around on a real builder: watch, warm, build and see the hit. One of the
+// args has the canary as its value.
 func TestLoop(t *testing.T) {
 	// Builds by a client that says nothing of itself are told by their Dockerfile.
 	unique := "# " + rand.Text() + "\n"

@@ -21,16 +21,18 @@ import (
 	"github.com/stokerd/stoker/internal/lab"
 )
 
-// A running is a daemon within the test, with a user's folders of its own.
+// A running is a daemon in the test's own process, and a client of it.
 type running struct {
 	*client.Client
 	t     *testing.T
 	paths ipc.Paths
-	end   func()
+	end   func() // stops the daemon and waits for it; may be called again
 }
 
-// start runs a daemon until the test ends. home holds the user's folders; the
-// environment knows no builder but what is in env.
+// start runs a daemon until the test ends or end is called. The user's folders are in home,
+// so a second daemon with the same home goes on from the first. Its environment is env
+// alone, so that it finds no builder but one that is named there. The functions in change
+// may change its options.
 func start(t *testing.T, home string, env map[string]string, change ...func(*daemon.Options)) *running {
 	t.Helper()
 	getenv := func(name string) string {
@@ -59,7 +61,8 @@ func start(t *testing.T, home string, env map[string]string, change ...func(*dae
 	version := api.Version{Version: "test", Build: "test", PID: os.Getpid(), Level: api.Level}
 	options := daemon.Options{
 		Paths: paths, Version: version, Log: slog.New(slog.NewTextHandler(testWriter{t}, nil)),
-		// Windows has no usual places for sockets: a builder of this machine is not found.
+		// On Windows there are no usual places for sockets, so none of this machine's
+		// builders is found.
 		Builder: buildkit.Env{Getenv: getenv, Home: home, OS: "windows", UID: os.Getuid()},
 		Ready:   func() { close(ready) },
 	}
@@ -100,7 +103,7 @@ func start(t *testing.T, home string, env map[string]string, change ...func(*dae
 	return r
 }
 
-// testWriter sends the daemon's log to the test's.
+// A testWriter writes to the test's log, and nothing once the test has ended.
 type testWriter struct{ t *testing.T }
 
 func (w testWriter) Write(p []byte) (int, error) {
@@ -110,7 +113,8 @@ func (w testWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// wait returns the repository's status as soon as it meets cond.
+// wait waits until the status of the repository at root meets cond, and returns it. what says
+// what is waited for.
 func (r *running) wait(root, what string, cond func(api.Repository) bool) api.Repository {
 	r.t.Helper()
 	ctx, cancel := context.WithTimeout(r.t.Context(), 20*time.Second)
@@ -134,14 +138,15 @@ func (r *running) wait(root, what string, cond func(api.Repository) bool) api.Re
 	return match
 }
 
-// connected returns as soon as the daemon knows its builder.
+// connected waits until the daemon is connected to its builder and has read the builds in its
+// history, so that it sees those that begin from now on.
 func (r *running) connected() {
 	r.t.Helper()
 	ctx, cancel := context.WithTimeout(r.t.Context(), 20*time.Second)
 	defer cancel()
 	found := errors.New("found")
 	err := r.Watch(ctx, func(s api.Status) error {
-		if s.Builder.Connected && s.Builder.Unread == 0 { // a build that begins is seen
+		if s.Builder.Connected && s.Builder.Unread == 0 {
 			return found
 		}
 		return nil
@@ -151,6 +156,7 @@ func (r *running) connected() {
 	}
 }
 
+// up has the daemon watch dir, the root of a repository, and returns its first status.
 func (r *running) up(dir string, allow bool) api.Repository {
 	r.t.Helper()
 	s, err := r.Up(r.t.Context(), api.UpRequest{Dir: dir, Allow: allow})
@@ -166,7 +172,7 @@ func (r *running) up(dir string, allow bool) api.Repository {
 	return api.Repository{}
 }
 
-// repository makes a folder with files, links in its path resolved.
+// repository writes files, by path, into a new folder, and returns its path without links.
 func repository(t *testing.T, files map[string]string) string {
 	t.Helper()
 	root, err := filepath.EvalSymlinks(lab.Dir(t))
@@ -179,6 +185,7 @@ func repository(t *testing.T, files map[string]string) string {
 	return root
 }
 
+// write writes a file, and makes the folders that it is in.
 func write(t *testing.T, name, content string) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
@@ -189,6 +196,7 @@ func write(t *testing.T, name, content string) {
 	}
 }
 
+// git runs git in root.
 func git(t *testing.T, root string, args ...string) {
 	t.Helper()
 	cmd := exec.Command("git", append([]string{"-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "init.defaultBranch=main"}, args...)...)
@@ -198,6 +206,7 @@ func git(t *testing.T, root string, args ...string) {
 	}
 }
 
+// shop has the files of a small repository: one of them is sent.
 var shop = map[string]string{
 	"Dockerfile":    "FROM scratch\nCOPY src /src\n",
 	"src/main.js":   "hello",
@@ -205,20 +214,22 @@ var shop = map[string]string{
 	".dockerignore": "*.log\n",
 }
 
+// TestFollowsChanges checks that the picture follows the disk: the status after a while, and
+// answers to requests at once.
 func TestFollowsChanges(t *testing.T) {
 	root := repository(t, shop)
 	r := start(t, t.TempDir(), nil)
 	first := r.up(root, false)
 	def := first.Definitions[0]
 	if def.Context.Files != 4 || def.Sent.Files != 1 || def.Sent.Bytes != 5 || def.Steps != 1 {
-		t.Errorf("first picture: %+v", def)
+		t.Errorf("first picture: %+v; want 4 files, of which 1 with 5 bytes is sent, and 1 step", def)
 	}
 
 	write(t, filepath.Join(root, "src/lib/util.js"), "12345")
 	r.wait(root, "a new file in a new folder", func(repo api.Repository) bool {
 		return len(repo.Definitions) == 1 && repo.Definitions[0].Sent == api.Size{Files: 2, Bytes: 10}
 	})
-	// Behind the barrier there is no need to wait.
+	// An answer has everything that was written before the request.
 	for i := range 20 {
 		write(t, filepath.Join(root, "src/lib", fmt.Sprint(i)), "x")
 		answer, err := r.Context(t.Context(), api.ContextRequest{Query: api.Query{Dir: root}})
@@ -235,8 +246,8 @@ func TestFollowsChanges(t *testing.T) {
 	})
 }
 
-// TestRecovers breaks one input after the other and mends it: the problem is
-// told with its place, and goes away by itself.
+// TestRecovers breaks one file after the other and mends it. The problem must be told with
+// its place, and be gone without a command.
 func TestRecovers(t *testing.T) {
 	tests := []struct {
 		name, file, broken, want string
@@ -274,6 +285,7 @@ func TestRecovers(t *testing.T) {
 	}
 }
 
+// problem returns the first problem of a repository, "" if there is none.
 func problem(repo api.Repository) string {
 	for _, d := range repo.Definitions {
 		if d.Problem != "" {
@@ -283,7 +295,8 @@ func problem(repo api.Repository) string {
 	return repo.Problem
 }
 
-// TestDownWhereALinkTookThePlace asks for a folder by the name that it had.
+// TestDownWhereALinkTookThePlace stops watching a folder by its old name, which is that of a
+// link now.
 func TestDownWhereALinkTookThePlace(t *testing.T) {
 	root := repository(t, shop)
 	r := start(t, t.TempDir(), nil)

@@ -17,19 +17,19 @@ import (
 	"github.com/stokerd/stoker/internal/lab"
 )
 
-// A besides is a daemon and others who build on the same builder without the cache.
+// besides has a daemon, and folders that other clients build on the same builder.
 type besides struct {
 	*running
 	t       *testing.T
-	address string
-	nonce   string
-	home    string // of the daemon
-	dirs    map[string]string
+	address string            // of the builder
+	nonce   string            // text that no other test has in its Dockerfiles
+	home    string            // of the daemon
+	dirs    map[string]string // folders, by name
 }
 
-// newBesides writes Dockerfiles, in which NONCE stands for what no other test has, each
-// into a folder of its own, which is built once and, but for those named in unwatched,
-// watched.
+// newBesides makes a folder for each of files, by name, with that text as its Dockerfile, in
+// which NONCE stands for the nonce. Each folder is built once, and watched unless it is named
+// in unwatched.
 func newBesides(t *testing.T, files map[string]string, unwatched ...string) *besides {
 	t.Helper()
 	b := &besides{t: t, address: lab.Own(t).Address(), nonce: strings.ToLower(rand.Text()), home: t.TempDir(), dirs: map[string]string{}}
@@ -58,13 +58,14 @@ func newBesides(t *testing.T, files map[string]string, unwatched ...string) *bes
 	return b
 }
 
+// walk returns a client that builds the folder of that name.
 func (b *besides) walk(name string) walk {
 	b.t.Helper()
 	return walk{t: b.t, dir: b.dirs[name], builder: dial(b.t, b.address)}
 }
 
-// anew builds without the cache, and returns once its RUN that sleeps has begun. What it
-// returns tells when it has ended.
+// anew begins to build a folder without the cache, and returns when its RUN that sleeps has
+// begun. The goroutine that builds ends with a send to ended.
 func (b *besides) anew(name string, attrs map[string]string) (ended chan error) {
 	b.t.Helper()
 	begun, ended := make(chan struct{}), make(chan error, 1)
@@ -79,20 +80,21 @@ func (b *besides) anew(name string, attrs map[string]string) (ended chan error) 
 	select {
 	case <-begun:
 	case err := <-ended:
-		b.t.Fatalf("%s ran to its end (%v), and its RUN did not begin", name, err)
+		b.t.Fatalf("the build of %s ended (%v) before its RUN that sleeps began", name, err)
 	}
 	return ended
 }
 
-// now is what is predicted of a folder's build, in one line.
+// now returns what is predicted for a folder's build, in one line: a word for each step, as
+// "hit", or "anew" if it is unknown because of a build without the cache.
 func (b *besides) now(name string) string {
 	b.t.Helper()
 	got := runAnew.ReplaceAllString(outlook(b.ask(api.Query{Dir: b.dirs[name]})), "run-anew")
 	return strings.ReplaceAll(strings.ReplaceAll(got, "unknown: run-anew", "anew"), "\n", " ")
 }
 
-// becomes waits for a prediction, until somebody's build has ended. It is whatever is
-// predicted in between that must not be wrong: nothing else than want and what is not known.
+// becomes waits until the prediction for a folder is want. Until then all of it must be
+// unknown: anything else fails the test, and so does the end of the build beside.
 func (b *besides) becomes(name, want string, ended chan error) {
 	b.t.Helper()
 	for {
@@ -101,38 +103,39 @@ func (b *besides) becomes(name, want string, ended chan error) {
 			return
 		}
 		if strings.Trim(got, "anew ") != "" {
-			b.t.Errorf("%s is predicted to %s, want %s", name, got, want)
+			b.t.Errorf("predicted for %s: %q, want %q, or all unknown until then", name, got, want)
 			return
 		}
 		select {
 		case err := <-ended:
-			b.t.Fatalf("the build ran to its end (%v), and %s was predicted to %s", err, name, got)
+			b.t.Fatalf("the build beside ended (%v) while the prediction for %s was %q, want %q", err, name, got, want)
 		default:
 		}
 	}
 }
 
-// hits has a folder built, and holds that nothing runs.
+// hits builds a folder, and checks that none of its steps runs.
 func (b *besides) hits(name string) {
 	b.t.Helper()
 	w := b.walk(name)
 	for step, executed := range w.build() {
 		if executed && !strings.Contains(step, "1/") {
-			b.t.Errorf("%s was built, and %s ran", name, step)
+			b.t.Errorf("build of %s: %s ran, want a hit", name, step)
 		}
 	}
 }
 
-// stillRuns holds that a build has not ended, so that what was tried was tried beside it.
+// stillRuns checks that a build has not ended, so that everything before happened beside it.
 func (b *besides) stillRuns(ended chan error) {
 	b.t.Helper()
 	select {
 	case err := <-ended:
-		b.t.Fatalf("the build has ended (%v), and not everything was tried beside it", err)
+		b.t.Fatalf("the build ended (%v) too early: not everything happened beside it", err)
 	default:
 	}
 }
 
+// wait waits for the end of a build, which must succeed.
 func (b *besides) wait(ended chan error) {
 	b.t.Helper()
 	if err := <-ended; err != nil {
@@ -140,15 +143,15 @@ func (b *besides) wait(ended chan error) {
 	}
 }
 
-// TestPredictBesideNoCache: what another client's build without cache runs is known by
-// what the builder tells of it, whichever version of the frontend reads its Dockerfile.
-// What does not need that hits meanwhile.
+// TestPredictBesideNoCache checks that while another client builds without the cache, only
+// steps that may be the same as one of its steps are unknown, whichever version of the
+// frontend reads its Dockerfile, and that all others hit.
 func TestPredictBesideNoCache(t *testing.T) {
 	b := newBesides(t, map[string]string{
 		"anew":  "# syntax=docker/dockerfile:1\nFROM node:20\nWORKDIR /app\nCOPY src /src\nRUN echo NONCE && sleep 20\nRUN echo last NONCE\n",
 		"same":  "FROM node:20\nWORKDIR /app\nCOPY src /src\nRUN echo NONCE && sleep 20\nRUN echo last NONCE\n",
 		"apart": "FROM node:20\nWORKDIR /app\nCOPY src /other\nRUN echo apart NONCE\n",
-		// What it begins with is the same, written in another way.
+		// The stage made has the same operations, written in another way.
 		"alike": "FROM node:20 AS made\nWORKDIR /\nWORKDIR app\nCOPY [\"./src/\", \"/src\"]\nRUN [\"/bin/sh\", \"-c\", \"echo NONCE && sleep 20\"]\n" +
 			"FROM node:20\nRUN echo alike NONCE\nCOPY --from=made /app /made\n",
 	}, "anew")
@@ -170,8 +173,9 @@ func TestPredictBesideNoCache(t *testing.T) {
 	b.becomes("same", "hit hit hit hit", nil)
 }
 
-// TestPredictBesideOther: who builds beside a build without cache may keep what that
-// made, and what others make of that is found by no key until all those have ended.
+// TestPredictBesideOther checks that the steps of a build without the cache stay unknown
+// after its end, until a build has ended that ran together with it: that one may hold its
+// operations. A daemon that starts meanwhile must know that, too.
 func TestPredictBesideOther(t *testing.T) {
 	b := newBesides(t, map[string]string{
 		"app":   "FROM node:20 AS deps\nRUN echo NONCE && sleep 5\nFROM deps\nRUN echo last NONCE && sleep 30\n",
@@ -191,7 +195,7 @@ func TestPredictBesideOther(t *testing.T) {
 	b.end()
 	b.running = start(t, b.home, map[string]string{"BUILDKIT_HOST": b.address})
 	b.connected()
-	b.becomes("app", "anew anew", joined) // a daemon that was not there knows, too
+	b.becomes("app", "anew anew", joined) // known from the builder's history
 	b.becomes("apart", "hit hit", joined)
 	w := b.walk("app")
 	if ran := w.build(); !ran["[stage-1 1/1]"] {
@@ -201,8 +205,8 @@ func TestPredictBesideOther(t *testing.T) {
 	b.becomes("app", "hit hit", nil)
 }
 
-// TestPredictBesideLate: what a build without cache runs is not known before its
-// Dockerfile is read, nor what it goes on with before that comes.
+// TestPredictBesideLate checks that nothing is predicted beside a build without the cache
+// whose Dockerfile is not read yet, and that what it goes on with later is noticed.
 func TestPredictBesideLate(t *testing.T) {
 	b := newBesides(t, map[string]string{
 		"first":  "FROM node:20\nRUN echo first NONCE\n",
@@ -240,8 +244,8 @@ func TestPredictBesideLate(t *testing.T) {
 	}
 }
 
-// gradually is one build of several folders, without cache, each once its name comes. It
-// ends with one of no name.
+// gradually makes one build without the cache of several folders, each when its name comes,
+// until the name is "".
 func (b *besides) gradually(next <-chan string) error {
 	mounts := map[string]fsutil.FS{}
 	for name, dir := range b.dirs {
@@ -278,7 +282,8 @@ func (b *besides) gradually(next <-chan string) error {
 	return err
 }
 
-// TestPredictBesideBake: one call builds two targets of one folder without cache, at once.
+// TestPredictBesideBake checks predictions beside two builds without the cache that one call of
+// bake makes at once, of two targets that share a folder.
 func TestPredictBesideBake(t *testing.T) {
 	b := newBesides(t, map[string]string{
 		"bake": "FROM node:20 AS one\nCOPY src /src\nRUN echo one NONCE && sleep 20\nFROM node:20 AS two\nCOPY src /src\nRUN echo two NONCE && sleep 20\n" +

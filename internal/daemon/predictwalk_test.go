@@ -22,15 +22,15 @@ import (
 	"github.com/stokerd/stoker/internal/lab"
 )
 
-// startOwn runs a builder that nobody else uses, a daemon on it, and another client
-// of the builder.
+// startOwn starts a builder that no other test uses and a daemon on it, and returns the
+// daemon and another client of the builder.
 func startOwn(t *testing.T) (*process, *client.Client) {
 	t.Helper()
 	address := lab.Own(t).Address()
 	return startProcess(t, address), dial(t, address)
 }
 
-// dial returns a client of a builder, which ends with the test.
+// dial returns a client of a builder, which is closed when the test ends.
 func dial(t *testing.T, address string) *client.Client {
 	t.Helper()
 	c, err := client.New(t.Context(), address)
@@ -41,7 +41,8 @@ func dial(t *testing.T, address string) *client.Client {
 	return c
 }
 
-// A walk is somebody at work on a repository.
+// A walk is a random sequence of changes to a repository and builds of it, drawn from a seed.
+// Before each build the daemon predicts it; afterwards the two are compared.
 type walk struct {
 	*mathrand.Rand
 	t          *testing.T
@@ -53,18 +54,20 @@ type walk struct {
 	buildx     *buildx                   // builds in place of the plain client, if there is one
 	engine     func(testing.TB) *lab.Lab // starts the Docker Engine that is the builder, if it is one
 	last       string                    // the ref of the last build
-	missed     bool                      // a build was made that the daemon did not see
-	blind      bool                      // the builder is kept from seeing some changes
-	imports    bool                      // some builds look into caches in a registry, which others write
-	registry   string                    // that registry
+	missed     bool                      // there was a build that the daemon may not have seen
+	blind      bool                      // some changes are such that the builder does not see them
+	imports    bool                      // some builds import caches from registry
+	registry   string                    // a registry for caches, if imports
 	kept       []string                  // the caches that it has of this walk
 	begun      chan struct{}             // closed when a RUN that sleeps has begun, if it is not nil
 	trail      []string                  // what was done, in a form for reading after a failure
-	// steps were predicted, and of those that it should know so many not.
-	steps, unknown int
+
+	steps   int // steps that were predicted
+	unknown int // of these, unknown ones without an excuse
 }
 
-// step changes the repository, predicts and builds.
+// step makes build n: it changes the repository, predicts, builds and compares. In between
+// may happen what happens to people: restarts, builds that are not seen, failures.
 func (w *walk) step(n int) {
 	w.t.Helper()
 	defer func() {
@@ -155,7 +158,7 @@ func (w *walk) step(n int) {
 	}
 }
 
-// seen waits until the daemon has the last build.
+// seen waits until the daemon has recorded the last build.
 func (w *walk) seen(what string) {
 	w.t.Helper()
 	w.daemon.wait(w.dir, what, func(repo api.Repository) bool {
@@ -163,7 +166,7 @@ func (w *walk) seen(what string) {
 	})
 }
 
-// built returns the places of the last build's steps.
+// built returns the places of the last build's steps, as the daemon recorded them.
 func (w *walk) built() []string {
 	w.t.Helper()
 	why, err := w.daemon.Why(w.t.Context(), api.WhyRequest{Dir: w.dir, Build: w.last})
@@ -173,6 +176,7 @@ func (w *walk) built() []string {
 	return placesOf(why.Steps, func(s api.WhyStep) string { return fmt.Sprint(s.Stage, s.Index, " ", s.Name) })
 }
 
+// placesOf returns place of each of steps.
 func placesOf[S any](steps []S, place func(S) string) []string {
 	var list []string
 	for _, s := range steps {
@@ -181,6 +185,7 @@ func placesOf[S any](steps []S, place func(S) string) []string {
 	return list
 }
 
+// write writes a file of the repository.
 func (w *walk) write(name, text string) {
 	w.t.Helper()
 	path := filepath.Join(w.dir, name)
@@ -213,7 +218,7 @@ func (w *walk) draw() {
 	for s := range stages {
 		fmt.Fprintf(&b, "FROM node:20 AS s%d\nLABEL nonce=%s\nRUN echo %s%d > /made\n", s, w.nonce, w.nonce, s)
 		if w.IntN(4) == 0 {
-			b.WriteString("WORKDIR /\n") // which counts, and has no number
+			b.WriteString("WORKDIR /\n") // counts as a step, but is shown without a number
 		}
 		if w.IntN(6) == 0 {
 			b.WriteString(strings.Repeat("WORKDIR /deeper\nWORKDIR deeper\n", 5)) // so many that numbers are padded
@@ -237,7 +242,7 @@ func (w *walk) draw() {
 	}
 }
 
-// change does what people do to a repository, and says what.
+// change makes a random change such as people make to a repository, and says which.
 func (w *walk) change() string {
 	files := []string{"src/a", "src/b", "src/c.txt", "src/deep/d.txt", "src/e.md", "conf/one", "conf/two"}
 	name := files[w.IntN(len(files))]
@@ -320,11 +325,12 @@ func (w *walk) change() string {
 	return "nothing"
 }
 
-// pruneSome has some results go, of those that are listed alike perhaps one, as a
-// builder's garbage collection does, and returns how many.
+// pruneSome removes random results from the builder's cache, as its garbage collection does,
+// and returns how many. Of several that are listed alike, some may stay.
 func (w *walk) pruneSome() int {
 	w.t.Helper()
-	// Of its own, for how much is drawn depends on what is listed.
+	// A source of its own, because how much is drawn from it depends on the builder's
+	// list: the rest of the walk must follow from the seed alone.
 	draw := mathrand.New(mathrand.NewPCG(w.Uint64(), 8))
 	usage := w.usage()
 	var filters []string
@@ -348,6 +354,7 @@ func (w *walk) pruneSome() int {
 	return n
 }
 
+// predict returns the daemon's prediction for the next build.
 func (w *walk) predict() api.Prediction {
 	w.t.Helper()
 	answer, err := w.daemon.Predict(w.t.Context(), api.PredictRequest{Query: api.Query{Dir: w.dir}})
@@ -357,7 +364,7 @@ func (w *walk) predict() api.Prediction {
 	return answer.Definitions[0]
 }
 
-// resolved predicts once all base images are known.
+// resolved is predict, once all base images are known.
 func (w *walk) resolved() api.Prediction {
 	w.t.Helper()
 	for range 10 { // each waits for them, for a while
@@ -370,10 +377,11 @@ func (w *walk) resolved() api.Prediction {
 	return api.Prediction{}
 }
 
-// build has another client build, and returns which steps it saw run, by their
-// place: "[build 3/7]".
+// build has another client build, and returns which steps that saw run, by their place, such
+// as "[build 3/7]". The build must succeed.
 func (w *walk) build() map[string]bool { return w.solve(client.SolveOpt{}) }
 
+// solve is build with options.
 func (w *walk) solve(opt client.SolveOpt) map[string]bool {
 	w.t.Helper()
 	ran, err := w.try(opt)
@@ -383,8 +391,8 @@ func (w *walk) solve(opt client.SolveOpt) map[string]bool {
 	return ran
 }
 
-// fail has a build fail at a step that is put somewhere into the Dockerfile, and takes
-// it out again, perhaps with another change.
+// fail adds a step that fails to the Dockerfile, builds, and removes the step, perhaps with
+// another change. It returns what it did.
 func (w *walk) fail() string {
 	w.t.Helper()
 	text, err := os.ReadFile(filepath.Join(w.dir, "Dockerfile"))
@@ -413,8 +421,8 @@ func (w *walk) fail() string {
 	return where
 }
 
-// aside has some results go, another state built at once, which makes results that are
-// listed as those were, and takes that state back.
+// aside removes some results, builds another state, which makes results that are listed under
+// the same names, and takes that state back. It returns what it did.
 func (w *walk) aside() string {
 	w.t.Helper()
 	before, err := os.ReadFile(filepath.Join(w.dir, "src", "a"))
@@ -429,9 +437,10 @@ func (w *walk) aside() string {
 	return what
 }
 
+// try is solve for a build that may fail.
 func (w *walk) try(opt client.SolveOpt) (map[string]bool, error) {
 	w.t.Helper()
-	if w.buildx != nil && !opt.Internal { // what stoker builds is not built by it
+	if w.buildx != nil && !opt.Internal { // internal builds stand for stoker's own
 		var ran map[string]bool
 		w.last, ran = w.buildx.build(w.dir, nil, false)
 		return ran, nil
@@ -472,7 +481,7 @@ func (w *walk) try(opt client.SolveOpt) (map[string]bool, error) {
 	}
 	_, err = w.builder.Solve(w.t.Context(), nil, opt, status)
 	<-read
-	for vertex := range unpacked { // a result whose layers were at hand looks like one that was made
+	for vertex := range unpacked { // layers were unpacked, so the result was there and not made
 		prefix, _, _ := strings.Cut(vertices[vertex], "] ")
 		delete(ran, prefix+"]")
 	}

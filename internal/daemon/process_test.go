@@ -19,12 +19,13 @@ import (
 	"github.com/stokerd/stoker/internal/ipc"
 )
 
-// envHome makes the test's program a daemon whose user's folders lie there.
+// envHome is set for the test's program to run as a daemon: see TestMain. Its value is the
+// folder that has the user's folders.
 const envHome = "STOKER_TEST_DAEMON_HOME"
 
 var processVersion = api.Version{Version: "test", Build: "test", Level: api.Level}
 
-// daemonEnv is the environment of a daemon in its own process.
+// daemonEnv returns the environment of a daemon that runs in its own process.
 func daemonEnv(home string) func(string) string {
 	return func(name string) string {
 		switch name {
@@ -41,7 +42,7 @@ func daemonEnv(home string) func(string) string {
 	}
 }
 
-// runProcess is the daemon of a process of its own.
+// runProcess runs the daemon of a process, until that gets SIGTERM.
 func runProcess(home string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
@@ -58,26 +59,29 @@ func runProcess(home string) error {
 	})
 }
 
-// A process is a daemon that can be killed.
+// A process is a daemon in a process of its own, which can be killed and started again.
 type process struct {
 	running
-	home    string
-	builder []string // where it is, in the environment
-	cmd     *exec.Cmd
+	home    string    // has the user's folders
+	builder []string  // variables of the environment that name the builder
+	cmd     *exec.Cmd // nil while it does not run
 	log     *logbook
 }
 
+// startProcess starts a daemon that finds a BuildKit at address.
 func startProcess(t *testing.T, address string) *process {
 	t.Helper()
 	return startProcessOn(t, "BUILDKIT_HOST="+address, "DOCKER_HOST=")
 }
 
-// startEngineProcess starts a daemon that finds a Docker Engine.
+// startEngineProcess starts a daemon that finds a Docker Engine at address.
 func startEngineProcess(t *testing.T, address string) *process {
 	t.Helper()
 	return startProcessOn(t, "BUILDKIT_HOST=", "DOCKER_HOST="+address)
 }
 
+// startProcessOn starts a daemon with the given variables in its environment. It is stopped
+// at the end of the test, and its log is shown if that failed.
 func startProcessOn(t *testing.T, builder ...string) *process {
 	t.Helper()
 	p := &process{running: running{t: t}, home: t.TempDir(), builder: builder, log: &logbook{}}
@@ -94,7 +98,7 @@ func startProcessOn(t *testing.T, builder ...string) *process {
 	return p
 }
 
-// start runs the daemon and waits until it knows its builder.
+// start starts the process, and waits until the daemon is connected to its builder.
 func (p *process) start() {
 	p.t.Helper()
 	paths, err := ipc.Locate(daemonEnv(p.home))
@@ -126,7 +130,7 @@ func (p *process) start() {
 	p.connected()
 }
 
-// stop ends the daemon, or kills it, and waits for its end.
+// stop ends the process, without time to clean up if kill is true, and waits for its end.
 func (p *process) stop(kill bool) {
 	p.t.Helper()
 	if p.cmd == nil {
