@@ -232,6 +232,7 @@ func (b *builder) serve(ctx context.Context, d *Daemon, nodes []*buildkit.Builde
 	}
 }
 
+// exists reports whether there is a file of that name, of whatever kind.
 func exists(name string) bool {
 	_, err := os.Lstat(name)
 	return err == nil
@@ -254,22 +255,7 @@ func (b *builder) await(ctx context.Context, sockets []string, again <-chan stru
 			b.log.Warn("wait for a builder", "folder", folder, "error", err)
 			continue
 		}
-		group.Go(func() error {
-			defer w.Close()
-			for {
-				select {
-				case <-ctx.Done():
-					return nil
-				case batch, ok := <-w.Batches():
-					if !ok {
-						return nil
-					}
-					if concerns(folder, batch, sockets) {
-						appeared.poke()
-					}
-				}
-			}
-		})
+		group.Go(func() error { relay(ctx, w, folder, sockets, appeared); return nil })
 	}
 	var retried <-chan time.Time
 	if retry > 0 {
@@ -285,7 +271,27 @@ func (b *builder) await(ctx context.Context, sockets []string, again <-chan stru
 	}
 }
 
-// folders returns the nearest folders that exist above the sockets.
+// relay pokes appeared when something changes in folder, which w watches, that may be one of
+// the sockets. It closes w and returns when ctx ends.
+func relay(ctx context.Context, w *watcher.Watcher, folder string, sockets []string, appeared poked) {
+	defer w.Close()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case batch, ok := <-w.Batches():
+			if !ok {
+				return
+			}
+			if concerns(folder, batch, sockets) {
+				appeared.poke()
+			}
+		}
+	}
+}
+
+// folders returns, for each of the sockets, the nearest folder above it that exists, without
+// repetition. The root folder is left out: it is no place for sockets.
 func folders(sockets []string) []string {
 	var list []string
 	seen := map[string]bool{}
@@ -309,8 +315,8 @@ func folders(sockets []string) []string {
 	return list
 }
 
-// concerns reports whether a change in folder may be a socket, or a folder on
-// the way to one.
+// concerns reports whether a batch of changes in folder may have one of the sockets, or of a
+// folder above it.
 func concerns(folder string, batch watcher.Batch, sockets []string) bool {
 	if batch.Overflow {
 		return true

@@ -52,6 +52,7 @@ func (l *logbook) Write(p []byte) (int, error) {
 	return l.buf.Write(p)
 }
 
+// text returns what was written so far.
 func (l *logbook) text() []byte {
 	l.mu.Lock()
 	defer l.mu.Unlock()

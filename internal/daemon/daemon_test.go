@@ -309,6 +309,8 @@ func TestDownWhereALinkTookThePlace(t *testing.T) {
 	}
 }
 
+// TestFolderGoneAndBack moves the folder of a repository away and back. Both must show in its
+// status.
 func TestFolderGoneAndBack(t *testing.T) {
 	root := repository(t, shop)
 	r := start(t, t.TempDir(), nil)
@@ -317,9 +319,9 @@ func TestFolderGoneAndBack(t *testing.T) {
 	if err := os.Rename(root, away); err != nil {
 		t.Fatal(err)
 	}
-	// A rename of the root itself makes no event below it: asking tells.
+	// There is no event in a folder that is itself renamed, but requests notice it.
 	if _, err := r.Check(t.Context(), api.CheckRequest{Query: api.Query{Dir: away}}); err == nil {
-		t.Error("a folder that is not watched was checked")
+		t.Error("Check of a folder that is not watched succeeds, want an error")
 	}
 	r.wait(root, "the folder being gone", func(repo api.Repository) bool { return strings.Contains(repo.Problem, "gone") })
 	if err := os.Rename(away, root); err != nil {
@@ -330,6 +332,8 @@ func TestFolderGoneAndBack(t *testing.T) {
 	})
 }
 
+// TestSeveralRepositories checks that of two repositories the one that is still watched when
+// the daemon ends is watched by the next daemon.
 func TestSeveralRepositories(t *testing.T) {
 	home := t.TempDir()
 	a, b := repository(t, shop), repository(t, shop)
@@ -339,7 +343,7 @@ func TestSeveralRepositories(t *testing.T) {
 	r.up(b, false) // again is harmless
 	s, err := r.Status(t.Context())
 	if err != nil || len(s.Repositories) != 2 {
-		t.Fatalf("status has %d repositories, %v", len(s.Repositories), err)
+		t.Fatalf("status has %d repositories, %v; want 2", len(s.Repositories), err)
 	}
 	if _, err := r.Down(t.Context(), api.DownRequest{Dir: a}); err != nil {
 		t.Fatal(err)
@@ -353,7 +357,7 @@ func TestSeveralRepositories(t *testing.T) {
 	}
 	for root, watched := range map[string]bool{a: false, b: true} {
 		if rec, ok, err := kept.Repository(root); !ok || err != nil || rec.Watched != watched || rec.Left.IsZero() != watched {
-			t.Errorf("of %s is kept %+v, %v; want it watched: %v", root, rec, err, watched)
+			t.Errorf("the store has of %s: %+v, %v; want Watched = %v, and Left only if that is false", root, rec, err, watched)
 		}
 	}
 	if err := kept.Close(); err != nil {
@@ -365,10 +369,11 @@ func TestSeveralRepositories(t *testing.T) {
 	again.wait(b, "the watched repository", func(repo api.Repository) bool { return len(repo.Definitions) == 1 })
 	s, err = again.Status(t.Context())
 	if err != nil || len(s.Repositories) != 1 {
-		t.Fatalf("after a restart status has %d repositories, %v", len(s.Repositories), err)
+		t.Fatalf("after a restart status has %d repositories, %v; want 1", len(s.Repositories), err)
 	}
 }
 
+// TestSecondDaemonIsRefused starts a second daemon with the folders of the first.
 func TestSecondDaemonIsRefused(t *testing.T) {
 	r := start(t, t.TempDir(), nil)
 	err := daemon.Run(t.Context(), daemon.Options{Paths: r.paths, Log: slog.New(slog.DiscardHandler)})

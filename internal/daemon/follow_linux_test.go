@@ -228,12 +228,14 @@ func (f *followed) step() {
 	}
 }
 
+// did adds to the log what was done to paths, unless it failed: then nothing changed.
 func (f *followed) did(what string, err error, paths ...string) {
 	if err == nil {
 		f.log = append(f.log, fmt.Sprintf("%s %q", what, paths))
 	}
 }
 
+// write writes a file, and makes the folders that it is in.
 func (f *followed) write(name, text string) error {
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return err
@@ -253,6 +255,7 @@ func (f *followed) save(name, text string) error {
 	return nil
 }
 
+// extend appends a line to a file that is there.
 func (f *followed) extend(name string) error {
 	file, err := os.OpenFile(name, os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {

@@ -12,7 +12,8 @@ import (
 	"github.com/stokerd/stoker/internal/lab"
 )
 
-// pushOnBuild pushes a base image with ONBUILD triggers under a name of its own.
+// pushOnBuild pushes a base image with ONBUILD triggers, and returns its name, which no other
+// test uses.
 func pushOnBuild(t *testing.T, triggers ...string) (ref string) {
 	t.Helper()
 	img, err := lab.StandIn("busybox:latest")
@@ -35,8 +36,8 @@ func pushOnBuild(t *testing.T, triggers ...string) (ref string) {
 	return ref
 }
 
-// TestBaseImageIsRemembered: what a base image asks for is looked up through the
-// builder, and still known to a daemon that has none.
+// TestBaseImageIsRemembered checks that the triggers of a base image are looked up through the
+// builder, and that a later daemon without a builder still knows them.
 func TestBaseImageIsRemembered(t *testing.T) {
 	base := pushOnBuild(t, "COPY trigger.txt /")
 	root := repository(t, map[string]string{
@@ -54,26 +55,27 @@ func TestBaseImageIsRemembered(t *testing.T) {
 	r := start(t, home, env, change)
 	r.up(root, false)
 	if repo := r.wait(root, "the trigger's source", sent(2)); len(repo.Definitions[0].Notes) > 0 {
-		t.Errorf("notes of an image that was looked up: %q", repo.Definitions[0].Notes)
+		t.Errorf("notes after the image was looked up: %q, want none", repo.Definitions[0].Notes)
 	}
 	r.end()
 
 	r = start(t, home, nil)
 	repo := r.wait(root, "the first picture", func(repo api.Repository) bool { return len(repo.Definitions) > 0 })
 	if !sent(2)(repo) || !noted(repo, "last looked up") {
-		t.Errorf("without a builder %+v are sent, with the notes %q", repo.Definitions[0].Sent, repo.Definitions[0].Notes)
+		t.Errorf("without a builder: sent %+v, notes %q; want 2 files, and a note when the image was last looked up", repo.Definitions[0].Sent, repo.Definitions[0].Notes)
 	}
 	r.end()
 
 	r = start(t, t.TempDir(), nil)
 	repo = r.up(root, false)
 	if !sent(1)(repo) || !noted(repo, "was not looked up") {
-		t.Errorf("never looked up, %+v are sent, with the notes %q", repo.Definitions[0].Sent, repo.Definitions[0].Notes)
+		t.Errorf("image never looked up: sent %+v, notes %q; want 1 file, and a note that it was not looked up", repo.Definitions[0].Sent, repo.Definitions[0].Notes)
 	}
 }
 
-// TestImageNamedByPlatform: an image whose name says nothing but the platform is looked up
-// in a repository that is not allowed, and one that build args are part of is not.
+// TestImageNamedByPlatform checks that in a repository that is not allowed, an image is looked
+// up whose name has no variables but those of platforms, and that one is not whose name has
+// a build arg.
 func TestImageNamedByPlatform(t *testing.T) {
 	img, err := lab.StandIn("busybox:latest")
 	if err != nil {

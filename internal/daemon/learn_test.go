@@ -15,15 +15,16 @@ import (
 	"github.com/stokerd/stoker/internal/lab"
 )
 
-// TestLearnsBuilds: a build that no file declares becomes a definition, which
-// outlives the daemon; the values of its args do not, unless the builder still
-// has the build.
+// TestLearnsBuilds checks that a build which no file declares becomes a definition, and that
+// this outlives the daemon. The values of its args do not, unless the builder still has the
+// build.
 func TestLearnsBuilds(t *testing.T) {
 	root := repository(t, map[string]string{
 		"compose.yaml":   "services: {web: {build: web}}\n",
 		"web/Dockerfile": "FROM scratch\nCOPY index.html /\n",
 		"web/index.html": "1",
-		// A plain client's build is of whose text it is: no other test's may be the same.
+		// A plain client's build is matched by its text, so that of no other test may be
+		// the same.
 		"tools/Dockerfile":  "FROM scratch AS debug\nARG TOKEN\nCOPY tools/${TOKEN:+a} /\nFROM scratch\nCOPY tools/b /\n# " + rand.Text() + "\n",
 		"tools/a":           "2", // a file of the value's name would be kept: names are no secret
 		"tools/b":           "3",
@@ -55,7 +56,7 @@ func TestLearnsBuilds(t *testing.T) {
 	}
 	for _, d := range repo.Definitions {
 		if d.Name == "tools" && d.ContextDir != "." {
-			t.Errorf("the same Dockerfile's context is taken to be %s", d.ContextDir)
+			t.Errorf("definition %s of the same Dockerfile has the context %s, want the root", d.Name, d.ContextDir)
 		}
 	}
 	r.noCanary(&book, nil)
@@ -101,9 +102,9 @@ func buildFile(t *testing.T, root, dockerfile, state string, attrs map[string]st
 	}
 }
 
-// TestBelongsToWhatWasBuilt: of the definitions of one context, a build is of the one
-// whose text was built. buildx names no file where it was given none, and one that is
-// not built beside a text that stands in another.
+// TestBelongsToWhatWasBuilt checks that of several definitions with one context, a build is
+// of the one whose text was built. The path that buildx names does not decide: it is missing
+// if buildx was given none, and that of another file if the text is inline.
 func TestBelongsToWhatWasBuilt(t *testing.T) {
 	root := repository(t, map[string]string{
 		"compose.yaml": `services:

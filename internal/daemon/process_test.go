@@ -23,6 +23,7 @@ import (
 // folder that has the user's folders.
 const envHome = "STOKER_TEST_DAEMON_HOME"
 
+// processVersion is the version of a daemon in a process and of its clients.
 var processVersion = api.Version{Version: "test", Build: "test", Level: api.Level}
 
 // daemonEnv returns the environment of a daemon that runs in its own process.

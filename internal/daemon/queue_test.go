@@ -10,6 +10,7 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
+// TestQueueSettles checks how long settle waits for queues with and without tasks.
 func TestQueueSettles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newQueue()
@@ -42,6 +43,7 @@ func TestQueueSettles(t *testing.T) {
 	})
 }
 
+// TestGate checks how long wait waits as a gate is shut and opened.
 func TestGate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var g gate

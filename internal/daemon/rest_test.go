@@ -8,18 +8,20 @@ import (
 	"time"
 )
 
+// TestRest checks that rest is told once after work has ended, not in between, and that the
+// process is told to wake when the daemon ends.
 func TestRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		told := make(chan bool, 10)
 		r := newRest(func(resting bool) { told <- resting })
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() { defer close(told); r.run(ctx) }()
-		for range 5 { // work that goes on is no rest
+		for range 5 {
 			r.stir()
 			time.Sleep(restAfter / 2)
 		}
 		if len(told) != 0 {
-			t.Errorf("told %v during work", <-told)
+			t.Errorf("told resting = %v while work went on, want nothing", <-told)
 		}
 		time.Sleep(time.Hour)
 		r.stir()
@@ -30,7 +32,7 @@ func TestRest(t *testing.T) {
 			got = append(got, resting)
 		}
 		if want := []bool{true, false, true, false}; !slices.Equal(got, want) {
-			t.Errorf("told %v, want %v", got, want)
+			t.Errorf("told resting = %v, want %v", got, want)
 		}
 	})
 }

@@ -9,10 +9,11 @@ import (
 	"github.com/stokerd/stoker/internal/api"
 )
 
-// soon is far above what ending takes, and far below what the builder's client
-// waits for of its own accord (three seconds).
+// soon is how long a daemon may take to end. It takes far less, unless it waits until the
+// builder's client gives up by itself, which takes three seconds.
 const soon = 2 * time.Second
 
+// endsSoon ends the daemon and checks that it takes no longer than soon.
 func (r *running) endsSoon() {
 	r.t.Helper()
 	began := time.Now()
@@ -20,10 +21,11 @@ func (r *running) endsSoon() {
 	took := time.Since(began)
 	r.t.Logf("ended in %v", took)
 	if took > soon {
-		r.t.Errorf("ending took %v", took)
+		r.t.Errorf("the daemon took %v to end, want at most %v", took, soon)
 	}
 }
 
+// TestEndsDuringWarmUp ends a daemon while it warms.
 func TestEndsDuringWarmUp(t *testing.T) {
 	root := repository(t, map[string]string{"Dockerfile": "# " + rand.Text() + "\nFROM busybox\nRUN sleep 1000\n"})
 	home := t.TempDir()
@@ -34,12 +36,13 @@ func TestEndsDuringWarmUp(t *testing.T) {
 	r.wait(root, "the warm-up", warmth("warming"))
 	r.endsSoon()
 
-	// One that a crash cut short does not count as running.
+	// The next daemon does not take the warm-up for one that still runs.
 	delete(env, "BUILDKIT_HOST")
 	again := start(t, home, env, change)
 	again.wait(root, "the next daemon's picture", warmth("waiting"))
 }
 
+// TestRevokingEndsWarmUp takes consent back while the repository is warmed.
 func TestRevokingEndsWarmUp(t *testing.T) {
 	root := repository(t, map[string]string{"Dockerfile": "# " + rand.Text() + "\nFROM busybox\nRUN sleep 1000\n"})
 	var book logbook
@@ -56,7 +59,8 @@ func TestRevokingEndsWarmUp(t *testing.T) {
 	})
 }
 
-// TestStuckBuilder has a builder that takes connections and says nothing.
+// TestStuckBuilder checks that a daemon serves, and ends soon, whose builder accepts
+// connections and never answers.
 func TestStuckBuilder(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -83,7 +87,7 @@ func TestStuckBuilder(t *testing.T) {
 	conn := <-accepted
 	defer conn.Close()
 	if repo := r.up(root, true); len(repo.Definitions) != 1 {
-		t.Errorf("a stuck builder keeps the repository from being served: %+v", repo)
+		t.Errorf("with a stuck builder the repository has %d definitions, want 1: %+v", len(repo.Definitions), repo)
 	}
 	r.endsSoon()
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/stokerd/stoker/internal/lab"
 )
 
-// digested returns how much content of files the daemon has read to digest it.
+// digested returns how many bytes of files the daemon has digested, according to its metrics.
 func (r *running) digested() int {
 	r.t.Helper()
 	c := http.Client{Transport: &http.Transport{DisableKeepAlives: true, Dial: func(string, string) (net.Conn, error) { return net.Dial("unix", r.paths.Socket) }}}
@@ -42,8 +42,8 @@ func (r *running) digested() int {
 	return total
 }
 
-// TestNothingIsReadTwice restarts a daemon that has digested a context: it reads
-// nothing of it again, and after an edit that nobody watched that file alone.
+// TestNothingIsReadTwice restarts a daemon that has digested a context. It must read nothing
+// of that again, and after an edit while no daemon ran only the file that was edited.
 func TestNothingIsReadTwice(t *testing.T) {
 	r := startProcess(t, lab.For(t).Address())
 	files := map[string]string{"Dockerfile": "FROM busybox\nCOPY . /all\nCOPY src /src\n"}
@@ -66,7 +66,7 @@ func TestNothingIsReadTwice(t *testing.T) {
 	predict()
 	n := r.digested()
 	if n < size {
-		t.Errorf("at first %d bytes are read of %d", n, size)
+		t.Errorf("the first prediction digested %d bytes, want at least all %d", n, size)
 	}
 	for deadline := time.Now().Add(time.Minute); ; n = r.digested() {
 		// A file that has just been written may be written again within one tick of the
@@ -75,7 +75,7 @@ func TestNothingIsReadTwice(t *testing.T) {
 			break
 		}
 		if time.Now().After(deadline) {
-			t.Fatal("the same files are read again and again")
+			t.Fatal("each prediction of a minute digested files again, want none to do so in the end")
 		}
 	}
 	for range 2 {
@@ -83,7 +83,7 @@ func TestNothingIsReadTwice(t *testing.T) {
 		r.start()
 		predict()
 		if n := r.digested(); n != 0 {
-			t.Errorf("after a restart %d bytes are read", n)
+			t.Errorf("after a restart %d bytes are digested, want 0", n)
 		}
 	}
 	r.stop(false)
@@ -91,6 +91,6 @@ func TestNothingIsReadTwice(t *testing.T) {
 	r.start()
 	predict()
 	if n, want := r.digested(), len("edited while nobody watched"); n == 0 || n%want != 0 || n > 10*want {
-		t.Errorf("after an edit while nobody watched %d bytes are read, want %d, or that again", n, want)
+		t.Errorf("after an edit while no daemon ran %d bytes are digested, want %d, or a small multiple of that", n, want)
 	}
 }

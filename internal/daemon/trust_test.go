@@ -11,7 +11,7 @@ import (
 	"github.com/stokerd/stoker/internal/api"
 )
 
-// head returns the commit that is checked out.
+// head returns the commit of the branch main.
 func head(t *testing.T, root string) string {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(root, ".git", "refs", "heads", "main"))
@@ -21,8 +21,8 @@ func head(t *testing.T, root string) string {
 	return strings.TrimSpace(string(data))
 }
 
-// TestCommitsFromElsewhere follows an allowed repository through what git does
-// with others' work: nothing of that runs until the user has built it.
+// TestCommitsFromElsewhere takes an allowed repository through merges of other people's
+// commits, and checks that none of these is warmed before the user has built it.
 func TestCommitsFromElsewhere(t *testing.T) {
 	root := repository(t, map[string]string{
 		"Dockerfile": "# " + rand.Text() + "\nFROM busybox\nCOPY src /src\nRUN cat /src/*\n", "src/a": "mine",
@@ -64,14 +64,14 @@ func TestCommitsFromElsewhere(t *testing.T) {
 	git(t, root, "merge", "--abort")
 	r.wait(root, "the merge given up", state("ready", ""))
 
-	// What ends a conflict says "commit" in HEAD's log, and brings others' work.
+	// The reflog of HEAD says "commit (merge)" of a merge that is committed by hand.
 	commit("mine again", "three")
 	r.wait(root, "an own commit", func(repo api.Repository) bool { return repo.Commit == head(t, root) && state("ready", "")(repo) })
 	git(t, root, "merge", "-q", "-X", "theirs", "--no-commit", "--no-ff", "theirs")
 	git(t, root, "commit", "-q", "-m", "merged")
 	merged := r.wait(root, "a merge that was committed", state("waiting", "neither made nor built"))
 
-	// A build that does not tell what it was of proves nothing; one by buildx does.
+	// A plain client's build may be of another clone, so only that of buildx counts.
 	if err := build(t, root, "", nil); err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +79,7 @@ func TestCommitsFromElsewhere(t *testing.T) {
 		return repo.Definitions[0].Builds > merged.Definitions[0].Builds
 	})
 	if got := repo.Definitions[0].Warm; !strings.Contains(got.Reason, "neither made nor built") {
-		t.Errorf("a build by nobody knows whom made a commit trusted: %+v", got)
+		t.Errorf("after a build by a client that names no folder: warmth %+v, want the commit still untrusted", got)
 	}
 	if err := build(t, root, filepath.Join(home, ".docker", "buildx"), nil); err != nil {
 		t.Fatal(err)
@@ -93,6 +93,8 @@ func TestCommitsFromElsewhere(t *testing.T) {
 	r.wait(root, "git that cannot tell", func(repo api.Repository) bool { return repo.Definitions[0].Warm.Level == "base" })
 }
 
+// TestConsent checks how far a repository is warmed as consent is given, commits are made here
+// and elsewhere, pulls are allowed, and consent is taken back.
 func TestConsent(t *testing.T) {
 	root := repository(t, shop)
 	git(t, root, "init", "-q")
@@ -102,7 +104,7 @@ func TestConsent(t *testing.T) {
 	r := start(t, home, nil)
 	repo := r.up(root, false)
 	if repo.Allowed || repo.Definitions[0].Warm.Level != "base" {
-		t.Errorf("not allowed yet: %+v", repo.Definitions[0].Warm)
+		t.Errorf("before consent: allowed = %v, warmth %+v; want it not allowed, and level base", repo.Allowed, repo.Definitions[0].Warm)
 	}
 	if _, err := r.Allow(t.Context(), api.AllowRequest{Dir: root}); err != nil {
 		t.Fatal(err)
@@ -114,7 +116,8 @@ func TestConsent(t *testing.T) {
 	}
 	r.wait(root, "consent", level("deps"))
 
-	// A commit of one's own goes on being trusted; one that came from elsewhere is not.
+	// Commits that are made here are trusted, even two at once, and so are older ones. One
+	// that comes from elsewhere is not.
 	for _, text := range []string{"mine", "and mine"} {
 		write(t, filepath.Join(root, "src/main.js"), text)
 		git(t, root, "commit", "-q", "-a", "-m", text)
@@ -142,8 +145,8 @@ func TestConsent(t *testing.T) {
 	r.wait(root, "consent being taken back", level("base"))
 }
 
-// TestConsentNeedsAFolder gives consent for what is no folder, which may become
-// somebody's later.
+// TestConsentNeedsAFolder checks that consent cannot be given for something that is no folder:
+// one of that name may be somebody else's later.
 func TestConsentNeedsAFolder(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")
@@ -158,8 +161,8 @@ func TestConsentNeedsAFolder(t *testing.T) {
 	}
 }
 
-// TestConsentOutlivesItsFolder: what is kept for a folder that is gone can be taken back,
-// for what takes its place would have it.
+// TestConsentOutlivesItsFolder checks that consent for a folder that is gone can be taken back:
+// a folder that takes its place would have that consent.
 func TestConsentOutlivesItsFolder(t *testing.T) {
 	root := repository(t, shop)
 	r := start(t, t.TempDir(), nil)
@@ -175,16 +178,16 @@ func TestConsentOutlivesItsFolder(t *testing.T) {
 	}
 	var e *api.Error
 	if _, err := r.Allow(t.Context(), api.AllowRequest{Dir: root, Revoke: true}); !errors.As(err, &e) || e.Code != api.BadInput {
-		t.Errorf("take it back again: %v", err)
+		t.Errorf("take it back again: error %v, want one with the code %q", err, api.BadInput)
 	}
 	write(t, filepath.Join(root, "Dockerfile"), "FROM scratch\n")
 	if repo := r.up(root, false); repo.Allowed {
-		t.Error("what took its place is allowed")
+		t.Error("the folder that took its place is allowed, want it not allowed")
 	}
 }
 
-// TestConsentForWhatNobodySaw switches between commits of the user's own while no
-// daemon looks.
+// TestConsentForWhatNobodySaw checks that commits which the user makes while no daemon runs
+// are trusted, on whatever branch HEAD ends up.
 func TestConsentForWhatNobodySaw(t *testing.T) {
 	root := repository(t, shop)
 	commit := func(text string) {
