@@ -25,7 +25,7 @@ import (
 	"github.com/stokerd/stoker/internal/server"
 )
 
-// Options configure Run. All fields are needed but Ready, Rest and Watch.
+// Options configure Run. All fields must be set but User, Ready, Rest and Watch.
 type Options struct {
 	Paths   ipc.Paths
 	Version api.Version
@@ -35,8 +35,8 @@ type Options struct {
 	User    *config.File      // the user's configuration; nil for none
 	// Ready is called once, when requests are answered.
 	Ready func()
-	// Rest is told when nothing has happened for a while, and when something
-	// does again; it may be nil. It is called from one goroutine.
+	// Rest is called with true when nothing has happened for a while, and with false when
+	// something happens again. All calls are from one goroutine.
 	Rest func(resting bool)
 	// Watch are directories to watch from the start, beside those that were
 	// watched when the last daemon ended.
