@@ -15,30 +15,26 @@ import (
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
+// Bounds of what an archive may hold.
 const (
-	// maxJSON bounds a manifest, an index or a configuration; registries take
-	// manifests of 4 MiB.
-	maxJSON = 16 << 20
-	// maxBlobs bounds what an archive may hold of blobs, maxDocuments the bytes
-	// of those that are not layers.
-	maxBlobs     = 10_000
-	maxDocuments = 256 << 20
-	// maxDepth is how far an index may lead to another one.
-	maxDepth = 4
+	maxJSON      = 16 << 20  // bytes of a manifest, index or configuration; registries accept 4 MiB
+	maxDocuments = 256 << 20 // bytes of all of these
+	maxBlobs     = 10_000    // also the number of images
+	maxDepth     = 4         // levels of indexes
 )
 
-// An archive is an OCI image layout that was read as a tar stream, in whatever
-// order its members came: layers as they are applied, documents as they are.
+// An archive is an OCI image layout that was read from a tar stream. Its members
+// may come in any order, so all are kept until the end: documents, which are the
+// blobs in JSON, as text, and layers in the form in which they are applied.
 type archive struct {
 	documents map[digest.Digest][]byte
 	layers    map[digest.Digest]*layer
-	broken    map[digest.Digest]error // blobs that are neither
-	index     []byte
-	size      int // of the documents
+	broken    map[digest.Digest]error // of the other blobs, why they are neither
+	index     []byte                  // index.json; nil if there is none
+	size      int                     // bytes of documents
 }
 
-// readArchive reads an archive to its end. Layers that are known are not read
-// again.
+// readArchive reads an archive to its end. The layers in known are taken from there.
 func readArchive(ctx context.Context, r io.Reader, known map[digest.Digest]*layer) (*archive, error) {
 	a := &archive{
 		documents: map[digest.Digest][]byte{}, layers: map[digest.Digest]*layer{}, broken: map[digest.Digest]error{},
@@ -70,19 +66,19 @@ func readArchive(ctx context.Context, r io.Reader, known map[digest.Digest]*laye
 	}
 }
 
-// add takes a blob for what it looks like. What is wrong with it only counts if
-// the image turns out to need it.
+// add reads a blob as what it looks like. If that fails, the error goes into a.broken,
+// and matters only if an image turns out to need the blob.
 func (a *archive) add(ctx context.Context, name digest.Digest, r io.Reader, known map[digest.Digest]*layer) error {
 	if l, ok := known[name]; ok {
 		a.layers[name] = l
 		return nil
 	}
 	in := bufio.NewReaderSize(r, 64<<10)
-	head, err := in.Peek(512) // a tar header
+	head, err := in.Peek(512) // the size of a tar header
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
-	// A name in a tar may begin like a document.
+	// A tar begins with a file name, which may begin with "{" as a document does.
 	isTar := len(head) == 512 && bytes.HasPrefix(head[257:], []byte("ustar"))
 	if !isTar && bytes.HasPrefix(head, []byte("{")) {
 		text, err := document(in)
@@ -109,6 +105,7 @@ func (a *archive) add(ctx context.Context, name digest.Digest, r io.Reader, know
 	return nil
 }
 
+// document reads a document to its end. It is an error if that is too long.
 func document(r io.Reader) ([]byte, error) {
 	text, err := io.ReadAll(io.LimitReader(r, maxJSON+1))
 	if err == nil && len(text) > maxJSON {
@@ -117,7 +114,7 @@ func document(r io.Reader) ([]byte, error) {
 	return text, err
 }
 
-// decode reads the document that a descriptor names.
+// decode decodes the document with the digest name.
 func (a *archive) decode(name digest.Digest, into any) error {
 	text, ok := a.documents[name]
 	if !ok {
@@ -144,6 +141,8 @@ func (a *archive) images() ([]Image, error) {
 	return a.imagesOf(top, 0)
 }
 
+// imagesOf returns the images that an index refers to, directly or through others.
+// depth is how many indexes lead to this one.
 func (a *archive) imagesOf(index ocispecs.Index, depth int) ([]Image, error) {
 	if depth == maxDepth {
 		return nil, errors.New("an index that leads to itself")
@@ -180,12 +179,13 @@ func (a *archive) imagesOf(index ocispecs.Index, depth int) ([]Image, error) {
 	return list, nil
 }
 
-// attests reports what is no image but says something of one (BuildKit:
-// docs/attestations/attestation-storage.md).
+// attests reports whether a descriptor is of an attestation: a manifest that is not an
+// image, but has statements about one (BuildKit: docs/attestations/attestation-storage.md).
 func attests(d ocispecs.Descriptor) bool {
 	return d.Annotations["vnd.docker.reference.type"] != "" || d.Platform != nil && d.Platform.OS == "unknown"
 }
 
+// image applies the layers of a manifest.
 func (a *archive) image(m ocispecs.Manifest) (Image, error) {
 	var doc struct {
 		ocispecs.Platform

@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// An Aspect is what of a path, or of an image, is compared.
+// An Aspect is a property of a file, or of an image, that is compared.
 type Aspect string
 
-// The aspects. In the JSON of `stoker suggest` they are called so too.
+// The aspects. The JSON of `stoker suggest` has the same names.
 const (
 	Added    Aspect = "added"   // only the second image has the path
 	Removed  Aspect = "removed" // only the first one has it
@@ -23,22 +23,23 @@ const (
 	Xattrs   Aspect = "xattr"
 	Device   Aspect = "device"
 	Content  Aspect = "content"
-	Name     Aspect = "name"     // of what the original varies: it makes the name up anew each time
-	Setting  Aspect = "config"   // of the image's configuration
+	Name     Aspect = "name"     // only in Result.Uncovered: each build of the original makes up another name
+	Setting  Aspect = "config"   // a setting of the image's configuration
 	System   Aspect = "platform" // os, architecture, variant; or an image that only one build made
 )
 
-// A Difference is what two images differ in.
+// A Difference is one property in which two images differ.
 type Difference struct {
-	Platform string // of the image; "" where the build makes only one
-	Path     string // "" for what concerns no path
+	Platform string // of the image; "" if the build makes only one
+	Path     string // of the file; "" for a difference of the image itself
 	Aspect   Aspect
-	// Detail says how, without content: "0644 → 0755". It holds no values of
-	// variables or labels.
+	// Detail says how they differ, as in "0644 → 0755". It never has the content of
+	// files, or the values of variables and labels.
 	Detail string
 }
 
-// compareFile lists what of two files at one path differs.
+// compareFile returns the differences between two files at one path. If the content
+// differs, that comes last.
 func compareFile(a, b File) []Difference {
 	var list []Difference
 	differ := func(aspect Aspect, before, after string) {
@@ -76,7 +77,7 @@ func compareFile(a, b File) []Difference {
 	return list
 }
 
-// otherXattrs names the attributes that only one of two sets has with a value.
+// otherXattrs returns the names of the attributes in which two sets differ.
 func otherXattrs(a, b string) []string {
 	x, y := strings.SplitAfter(a, "\n"), strings.SplitAfter(b, "\n")
 	var names []string
@@ -91,38 +92,39 @@ func otherXattrs(a, b string) []string {
 
 // A comparison compares the images of two builds.
 type comparison struct {
-	// variation is what cannot be held to, of one platform; nil for nothing.
+	// variation says what is left out for the platform that is being compared; nil
+	// for nothing.
 	*variation
 	variations map[string]*variation // by platform
 	edits      []edit
-	// edited are the paths at which the images differ because they hold a file
-	// that the change is about.
+	// edited is a result: the paths at which the images differ because they have
+	// copies of a file that is edited.
 	edited []string
 }
 
-// An edit is a change of a file, by digests.
+// An edit is the change of a file, as digests of its content.
 type edit struct {
 	before, after [sha256.Size]byte
-	added         bool
+	added         bool // there was no such file before
 }
 
-// files lists what differs between two sets of files.
+// files returns the differences between two lists of files.
 func (c *comparison) files(before, after []File) []Difference {
-	a, b := c.known(before), c.known(after)
+	a, b := c.normalize(before), c.normalize(after)
 	var list []Difference
 	for len(a) > 0 || len(b) > 0 {
-		switch order := first(a, b); {
+		switch order := compareFirst(a, b); {
 		case order < 0:
 			list = append(list, c.filter(Difference{Path: a[0].Path, Aspect: Removed, Detail: string(a[0].kind)})...)
 			a = a[1:]
 		case order > 0:
-			if !c.isEdit(nil, b[0]) {
+			if !c.takeEdit(nil, b[0]) {
 				list = append(list, c.filter(Difference{Path: b[0].Path, Aspect: Added, Detail: string(b[0].kind)})...)
 			}
 			b = b[1:]
 		default:
 			more := compareFile(a[0], b[0])
-			if n := len(more); n > 0 && more[n-1].Aspect == Content && c.isEdit(&a[0], b[0]) {
+			if n := len(more); n > 0 && more[n-1].Aspect == Content && c.takeEdit(&a[0], b[0]) {
 				more = more[:n-1]
 			}
 			list = append(list, c.filter(more...)...)
@@ -132,8 +134,10 @@ func (c *comparison) files(before, after []File) []Difference {
 	return list
 }
 
-// isEdit reports a copy of a file that the change is about.
-func (c *comparison) isEdit(before *File, after File) bool {
+// takeEdit reports whether the two images have copies of a file before and after an
+// edit. before is nil if only the second image has it. If so, the path is added to
+// c.edited.
+func (c *comparison) takeEdit(before *File, after File) bool {
 	is := after.kind == Regular && slices.ContainsFunc(c.edits, func(e edit) bool {
 		return e.after == after.sum && e.added == (before == nil) && (before == nil || before.sum == e.before)
 	})
@@ -143,8 +147,9 @@ func (c *comparison) isEdit(before *File, after File) bool {
 	return is
 }
 
-// first says which of two lists of files goes on with the lower path.
-func first(a, b []File) int {
+// compareFirst compares the paths of the first files of two lists, of which one may be
+// empty: the end of a list comes after all paths.
+func compareFirst(a, b []File) int {
 	switch {
 	case len(b) == 0:
 		return -1
@@ -154,10 +159,11 @@ func first(a, b []File) int {
 	return strings.Compare(a[0].Path, b[0].Path)
 }
 
-// images lists what differs between the images of two builds.
+// images returns the differences between the images of two builds, which it matches by
+// platform.
 func (c *comparison) images(before, after []Image) []Difference {
 	if len(before) == 1 && len(after) == 1 {
-		// The only image is the image, whatever it is for.
+		// Compare the only images even if their platforms differ.
 		return c.image(before[0], after[0], "")
 	}
 	var list []Difference
@@ -177,7 +183,7 @@ func (c *comparison) images(before, after []Image) []Difference {
 	return list
 }
 
-// image lists what differs between two images; label names the platform.
+// image returns the differences between two images, with label as their platform.
 func (c *comparison) image(before, after Image, label string) []Difference {
 	var list []Difference
 	a, b := before.platform(), after.platform()

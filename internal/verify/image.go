@@ -16,7 +16,7 @@ import (
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// A Kind is what a path of an image is.
+// A Kind is the type of a file.
 type Kind string
 
 // The kinds.
@@ -29,28 +29,28 @@ const (
 	FIFO        Kind = "fifo"
 )
 
-// An Image is the final state of an image for one platform: what a container
-// would find, whatever its layers are. It is immutable.
+// An Image is what a container finds in an image for one platform, no matter how it is
+// split into layers. It is immutable.
 type Image struct {
 	Platform ocispecs.Platform
 	Config   Config
-	Files    []File // by path
+	Files    []File // sorted by path
 	layers   map[digest.Digest]*layer
 }
 
-// A File is a path of an image.
+// A File is a file or directory of an image, under one of its names.
 type File struct {
-	Path string // slash-separated, without a leading slash; any bytes
-	// Shares is another name of the same file, the first one by path; "" if it
-	// has no other.
+	Path string // slash-separated, without a leading slash; not always UTF-8
+	// Shares is another path of the same file (a hard link), the first one in the
+	// order of paths; "" if it has no other.
 	Shares string
 	*attrs
 }
 
 // read returns the images of an OCI archive, one for each platform. It reads r to its
-// end and keeps a digest of each file, so memory grows with the number of files and
+// end. Of each file only a digest is kept, so memory grows with the number of files and
 // not with their size. Layers that are in known are taken from there. The error says
-// what is wrong with the archive, or is ctx's.
+// what is wrong with the archive, or is the cause of ctx's end.
 func read(ctx context.Context, r io.Reader, known map[digest.Digest]*layer) ([]Image, error) {
 	a, err := readArchive(ctx, r, known)
 	if err != nil {
@@ -63,13 +63,15 @@ func read(ctx context.Context, r io.Reader, known map[digest.Digest]*layer) ([]I
 	return list, err
 }
 
-// platform is the image's platform as people write it.
+// platform returns the image's platform in the usual notation: "linux/arm64".
 func (i Image) platform() string { return platforms.FormatAll(i.Platform) }
 
-// A Config is the config object of an image's configuration: what `docker run`
-// goes by. Its values may hold secrets: only names are for showing.
+// A Config is the object "config" in an image's configuration, which says how `docker
+// run` starts it. Values may be secrets: only names may be printed.
 type Config map[string]any
 
+// newConfig decodes a config. It drops settings that are empty, since builders may as
+// well leave those out.
 func newConfig(text json.RawMessage) (Config, error) {
 	c := Config{}
 	if len(text) == 0 {
@@ -80,7 +82,6 @@ func newConfig(text json.RawMessage) (Config, error) {
 	if err := d.Decode(&c); err != nil {
 		return nil, err
 	}
-	// What is empty may as well be left out.
 	maps.DeleteFunc(c, func(_ string, v any) bool {
 		switch v := v.(type) {
 		case nil:
@@ -95,7 +96,7 @@ func newConfig(text json.RawMessage) (Config, error) {
 	return c, nil
 }
 
-// compare says in which settings two configurations differ, by names alone.
+// compare returns the names of the settings in which two configurations differ.
 func (c Config) compare(other Config) []string {
 	var list []string
 	for _, key := range slices.Sorted(maps.Keys(union(c, other))) {
@@ -115,6 +116,7 @@ func (c Config) compare(other Config) []string {
 	return list
 }
 
+// union returns a map with the entries of a and b. Of a key in both it has b's value.
 func union[M ~map[K]V, K comparable, V any](a, b M) M {
 	all := maps.Clone(a)
 	if all == nil {
@@ -129,7 +131,8 @@ func isObject(v any) bool {
 	return ok
 }
 
-// compareKeys is for objects: labels, ports, volumes, the health check.
+// compareKeys returns, as "SETTING KEY", the keys in which two objects differ: labels,
+// ports, volumes, or fields of the health check.
 func compareKeys(key string, a, b any) []string {
 	x, _ := a.(map[string]any)
 	y, _ := b.(map[string]any)
@@ -141,13 +144,13 @@ func compareKeys(key string, a, b any) []string {
 			list = append(list, key+" "+name)
 		}
 	}
-	if len(list) == 0 { // an object and something else
+	if len(list) == 0 { // one of them is not an object
 		list = append(list, key)
 	}
 	return list
 }
 
-// texts returns the strings of a list.
+// texts returns the elements of a list as strings; none if v is not a list.
 func texts(v any) []string {
 	list, _ := v.([]any)
 	var out []string
@@ -157,8 +160,9 @@ func texts(v any) []string {
 	return out
 }
 
-// compareEnv tells variables apart by all their values, since a name may be set
-// twice, and else says that the order is another one.
+// compareEnv returns the variables whose values differ between two unequal lists of
+// NAME=VALUE. It compares all values of a name, which may be set several times. If none
+// differs, only the order does.
 func compareEnv(a, b []string) []string {
 	byName := func(list []string) map[string][]string {
 		m := map[string][]string{}

@@ -19,8 +19,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// What a layer may hold at most. What is kept of a file does not depend on its
-// size, so these bound the memory that a layer takes.
+// Bounds of what a layer may hold. What is kept of a file does not depend on its size,
+// so these bound the memory that a layer takes.
 const (
 	maxPath  = 4096    // bytes of a name or link target: PATH_MAX
 	maxNames = 1 << 30 // bytes of all names and link targets
@@ -37,37 +37,37 @@ const (
 type action byte
 
 const (
-	put    action = iota // a file or directory
-	link                 // another name of a file
-	remove               // a whiteout
-	empty                // an opaque directory: nothing of the layers below shows
+	put    action = iota // write a file of any type
+	link                 // add another name of a file
+	remove               // a whiteout: remove what lower layers have at the name
+	empty                // an opaque directory: remove what lower layers have below it
 )
 
 // An entry is one member of a layer, ready to be applied.
 type entry struct {
 	do     action
-	name   string // clean, without a leading slash; links on the way are not resolved
-	target string // of a link, likewise
-	attrs  *attrs // of what is put; of a link mode, owner and attributes
+	name   string // clean, without a leading slash; symbolic links in it are not resolved
+	target string // of link: the other name, in the same form
+	attrs  *attrs // of put; of link, only the mode, owner and xattrs; else nil
 }
 
-// attrs are what is compared of a file, its name and its other names apart.
+// attrs are the properties of a file that are compared, except for its names.
 type attrs struct {
 	kind         Kind
-	mode         uint32
+	mode         uint32 // 07777; 0 for a Symlink
 	uid, gid     int
-	link         string
-	xattrs       string
-	major, minor int64
-	size         int64
-	sum          [sha256.Size]byte
+	link         string            // of a Symlink: its target
+	xattrs       string            // as xattrsOf returns them
+	major, minor int64             // of a device
+	size         int64             // bytes of a Regular file
+	sum          [sha256.Size]byte // digest of a Regular file's content
 }
 
-// A layer is what one layer of an image does. It is immutable.
+// A layer is the list of changes that one layer of an image makes. It is immutable.
 type layer struct{ entries []entry }
 
-// readLayer reads a layer, whether and however it is compressed. Contents pass
-// through a digest and are not kept.
+// readLayer reads a layer, which may be compressed, to the end of its tar. Of the
+// contents of files, it keeps only digests.
 func readLayer(ctx context.Context, r io.Reader) (*layer, error) {
 	plain, err := decompress(r)
 	if err != nil {
@@ -100,7 +100,8 @@ func readLayer(ctx context.Context, r io.Reader) (*layer, error) {
 		}
 		if e.do == put && e.attrs.kind == Regular {
 			sum := sha256.New()
-			// Holes of a sparse file are made up without reading: ask here too.
+			// The tar reader makes up the holes of a sparse file without reading from
+			// its source, so ctx has to be checked here, too.
 			if e.attrs.size, err = io.CopyBuffer(sum, cancellable{ctx, in}, buf); err != nil {
 				return nil, err
 			}
@@ -110,10 +111,10 @@ func readLayer(ctx context.Context, r io.Reader) (*layer, error) {
 	}
 }
 
-// newEntry reads a header; false for what a runtime leaves out too.
-func newEntry(h *tar.Header) (entry, bool, error) {
+// newEntry returns the entry of a header. ok is false for one that runtimes ignore.
+func newEntry(h *tar.Header) (e entry, ok bool, err error) {
 	name, err := clean(h.Name)
-	if err != nil || name == "" { // "": the root itself, which runtimes do not touch
+	if err != nil || name == "" { // "" is the root itself, which runtimes do not touch
 		return entry{}, false, err
 	}
 	base := path.Base(name)
@@ -138,11 +139,12 @@ func newEntry(h *tar.Header) (entry, bool, error) {
 	return entry{do: put, name: name, attrs: a}, err == nil, err
 }
 
-// ownAttrs are those that a header of any type has.
+// ownAttrs returns the attributes that a header of any type has.
 func ownAttrs(h *tar.Header) attrs {
 	return attrs{mode: uint32(h.Mode) & 0o7777, uid: h.Uid, gid: h.Gid, xattrs: xattrsOf(h)}
 }
 
+// newAttrs returns the attributes of a header, without size and sum.
 func newAttrs(h *tar.Header) (*attrs, error) {
 	own := ownAttrs(h)
 	a := &own
@@ -152,7 +154,7 @@ func newAttrs(h *tar.Header) (*attrs, error) {
 	case tar.TypeDir:
 		a.kind = Directory
 	case tar.TypeSymlink:
-		// A link has no mode of its own.
+		// On Linux, a symbolic link has no mode of its own.
 		a.kind, a.link, a.mode = Symlink, h.Linkname, 0
 	case tar.TypeChar:
 		a.kind, a.major, a.minor = CharDevice, h.Devmajor, h.Devminor
@@ -169,11 +171,12 @@ func newAttrs(h *tar.Header) (*attrs, error) {
 	return a, nil
 }
 
-// xattrPrefix begins the records of extended attributes (star, and all that
-// write layers).
+// xattrPrefix is the prefix of PAX records for extended attributes. It comes from star,
+// and is what tools that write layers use.
 const xattrPrefix = "SCHILY.xattr."
 
-// xattrsOf returns the extended attributes with digests for values, one a line.
+// xattrsOf returns the extended attributes as lines NAME=DIGEST, sorted by name, with
+// the digest of the value.
 func xattrsOf(h *tar.Header) string {
 	var b strings.Builder
 	for _, key := range slices.Sorted(maps.Keys(h.PAXRecords)) {
@@ -185,7 +188,8 @@ func xattrsOf(h *tar.Header) string {
 	return b.String()
 }
 
-// clean returns a name relative to the image's root, "" for the root.
+// clean returns a name relative to the image's root, "" for the root itself. A ".." does
+// not lead out of it.
 func clean(name string) (string, error) {
 	switch {
 	case len(name) > maxPath:
@@ -196,7 +200,7 @@ func clean(name string) (string, error) {
 	return path.Clean("/" + name)[1:], nil
 }
 
-// cancellable gives up reading once its context has ended.
+// A cancellable is a reader that fails with the cause of ctx's end once ctx has ended.
 type cancellable struct {
 	ctx context.Context
 	r   io.Reader
@@ -209,12 +213,12 @@ func (c cancellable) Read(p []byte) (int, error) {
 	return c.r.Read(p)
 }
 
-// zstdWindow bounds what a zstd stream may have remembered; zstd itself refuses
-// more unless told otherwise.
+// zstdWindow bounds the memory, in bytes, that a zstd stream may ask for. By default, the
+// zstd command has the same bound.
 const zstdWindow = 128 << 20
 
-// decompress finds out how a layer is compressed by how it begins, as runtimes
-// do (containerd: pkg/archive/compression).
+// decompress decompresses a layer. It knows gzip and zstd by their first bytes, as
+// runtimes do (containerd: pkg/archive/compression), and takes all else as it is.
 func decompress(r io.Reader) (io.ReadCloser, error) {
 	in := bufio.NewReaderSize(r, 64<<10)
 	head, err := in.Peek(4)

@@ -17,41 +17,52 @@ import (
 	"github.com/stokerd/stoker/internal/project"
 )
 
-// mostListed is how many differences a verdict lists; it has the number of all of them.
+// mostListed is how many differences a verdict lists at most. It counts all of them.
 const mostListed = 1000
 
 // A Job is what [Run] verifies.
 type Job struct {
 	Builder Builder
-	Where   string // the builder's name
-	Picture *project.Picture
+	Where   string           // the builder's name, for messages
+	Picture *project.Picture // of the repository that the candidates change
 	Request api.VerifyRequest
-	Tell    func(api.VerifyEvent)
-	Watch   Watch // may be nil
+	Tell    func(api.VerifyEvent) // not nil
+	Watch   Watch                 // may be nil
 }
 
-// A run is a job under way.
+// A run is the state of [Run].
 type run struct {
 	Job
-	verdicts []*api.Verification // of the candidates
-	spent    []time.Duration     // on each of them
+	verdicts []*api.Verification // by candidate
+	spent    []time.Duration     // by candidate
 }
 
-// Run verifies each candidate for all definitions of the picture that it concerns, and
-// tells first what will run where. Definitions are built one after the other: a builder
-// would share steps that run without cache at the same time (BuildKit:
-// solver.Solver.loadUnlocked), so that two builds of the original were one. The error is
-// an *api.Error, or ctx's.
+// Run verifies each candidate of the request for all definitions of the picture that it
+// concerns. It first tells what will run where, and last a verdict for each candidate.
+//
+// Definitions are built one after the other: a builder shares steps that run without
+// cache at the same time (BuildKit: solver.Solver.loadUnlocked), which would make one
+// build of two of the original.
+//
+// The error is an *api.Error for what the user can mend, the cause of ctx's end, or
+// another one of a build. No verdict is told then.
 func Run(ctx context.Context, job Job) error {
 	r := &run{Job: job, spent: make([]time.Duration, len(job.Request.Candidates))}
 	for range job.Request.Candidates {
 		r.verdicts = append(r.verdicts, &api.Verification{Outcome: api.VerifiedEqual, Builds: []string{}})
 	}
 	for _, def := range r.announce() {
-		if err := r.definition(ctx, def); err != nil {
+		if err := r.verify(ctx, def); err != nil {
 			return err
 		}
 	}
+	r.tellVerdicts()
+	return nil
+}
+
+// tellVerdicts completes the verdicts and tells them. A candidate for which nothing was
+// built is not proven equal.
+func (r *run) tellVerdicts() {
 	for i, v := range r.verdicts {
 		v.Seconds = r.spent[i].Seconds()
 		if len(v.Builds) == 0 && v.Outcome == api.VerifiedEqual {
@@ -62,11 +73,10 @@ func Run(ctx context.Context, job Job) error {
 		}
 		r.Tell(api.VerifyEvent{State: api.VerifyDone, Candidate: i, Verification: v})
 	}
-	return nil
 }
 
-// announce tells what will run, and returns the definitions that are built for it.
-// Candidates that concern others say why these are not.
+// announce tells what will run, and returns the definitions that will be built. The
+// verdicts get the others that are concerned, and why those cannot be built.
 func (r *run) announce() []buildctx.Definition {
 	var list []buildctx.Definition
 	for _, b := range r.Picture.Builds {
@@ -81,22 +91,23 @@ func (r *run) announce() []buildctx.Definition {
 			continue
 		}
 		list = append(list, b.Definition)
-		r.Tell(api.VerifyEvent{State: api.VerifyPlan, Definition: b.Definition.Name, Message: r.plan(len(concerned))})
+		r.Tell(api.VerifyEvent{State: api.VerifyPlan, Definition: b.Definition.Name, Message: planText(r.Where, len(concerned))})
 	}
 	return list
 }
 
-// plan says what a definition will have run.
-func (r *run) plan(versions int) string {
+// planText says what will run on the builder named where, to verify that many changed
+// versions of one definition.
+func planText(where string, versions int) string {
 	what := "with the change"
 	if versions > 1 {
 		what = fmt.Sprintf("with each of %d changes", versions)
 	}
-	return "run all steps without cache on " + r.Where + ": once as they are, once " + what + ", and again as they are where the images differ"
+	return "run all steps without cache on " + where + ": once as they are, once " + what + ", and again as they are where the images differ"
 }
 
-// concerned returns the candidates that change the Dockerfile or the ignore file
-// of b.
+// concerned returns the indexes of the candidates that change the Dockerfile or an
+// ignore file of b.
 func (r *run) concerned(b *project.Build) []int {
 	if b.Definition.Inline != "" {
 		return nil
@@ -114,7 +125,7 @@ func (r *run) concerned(b *project.Build) []int {
 	return list
 }
 
-// unbuildable says why a definition cannot be built as its users build it.
+// unbuildable says why a definition cannot be built as its users build it; "" if it can.
 func unbuildable(b *project.Build) string {
 	switch {
 	case b.Problem != nil:
@@ -127,9 +138,10 @@ func unbuildable(b *project.Build) string {
 	return ""
 }
 
-// definition verifies the candidates for one definition. One that is known to
-// differ is not looked at again.
-func (r *run) definition(ctx context.Context, def buildctx.Definition) error {
+// verify verifies, for one definition, the candidates that concern it, except for those
+// that are known to differ for another one. The time of the original's build is split
+// evenly among them.
+func (r *run) verify(ctx context.Context, def buildctx.Definition) error {
 	b, ok := r.Picture.Find(def.Name)
 	if !ok {
 		return nil
@@ -138,12 +150,12 @@ func (r *run) definition(ctx context.Context, def buildctx.Definition) error {
 	if len(open) == 0 {
 		return nil
 	}
-	version := ""
+	version := "" // which of several is being built, for Tell
 	opt := Options{
 		Offer: buildkit.Offer{Secrets: r.Request.Secrets, SSH: r.Request.SSH},
 		Watch: r.Watch,
 		Tell: func(phase Phase, p buildkit.Progress) {
-			if p == (buildkit.Progress{}) {
+			if p == (buildkit.Progress{}) { // the build begins
 				r.Tell(api.VerifyEvent{State: api.VerifyBuild, Definition: def.Name, Message: string(phase) + version})
 			}
 		},
@@ -168,11 +180,12 @@ func (r *run) definition(ctx context.Context, def buildctx.Definition) error {
 			}
 			continue
 		}
-		r.enter(r.verdicts[i], def.Name, result)
+		addResult(r.verdicts[i], def.Name, result)
 	}
 	return nil
 }
 
+// changes returns the changes of a candidate, with absolute paths.
 func (r *run) changes(candidate int) []Change {
 	var list []Change
 	for _, c := range r.Request.Candidates[candidate] {
@@ -181,8 +194,8 @@ func (r *run) changes(candidate int) []Change {
 	return list
 }
 
-// enter adds what was found for a definition.
-func (r *run) enter(v *api.Verification, name string, result Result) {
+// addResult adds to a verdict what was found for the definition name.
+func addResult(v *api.Verification, name string, result Result) {
 	v.Builds = append(v.Builds, name)
 	v.Images += result.Images
 	v.Files += result.Files
@@ -201,8 +214,9 @@ func (r *run) enter(v *api.Verification, name string, result Result) {
 	}
 }
 
-// unproven enters an error of the original's build into the verdicts of the candidates. An
-// error that concerns more than these it returns.
+// unproven handles an error of [Open] or [Original.Check]. If it means that the original
+// does not build, the verdicts of the candidates say so, and unproven returns nil. All
+// other errors end the run, and are returned.
 func (r *run) unproven(ctx context.Context, candidates []int, def buildctx.Definition, err error) error {
 	var build *BuildError
 	var solve *buildkit.SolveError
@@ -228,7 +242,8 @@ func (r *run) unproven(ctx context.Context, candidates []int, def buildctx.Defin
 	return fmt.Errorf("verify %s: %w", def.Name, err)
 }
 
-// hint says how to offer what the steps of a Dockerfile mount, if it was not offered.
+// hint says what to do if def does not build: to offer a secret or an SSH agent, if a
+// step mounts one and none was offered, else to make it build.
 func (r *run) hint(def buildctx.Definition) string {
 	text, err := def.DockerfileText()
 	if err != nil {
@@ -253,6 +268,7 @@ func (r *run) hint(def buildctx.Definition) string {
 	return "a build without cache has to succeed as it is before a change can be compared"
 }
 
+// appendWire appends differences of the definition name to a list, up to [mostListed].
 func appendWire(list []api.ImageDifference, name string, more []Difference) []api.ImageDifference {
 	for _, d := range more {
 		if len(list) == mostListed {
@@ -263,6 +279,8 @@ func appendWire(list []api.ImageDifference, name string, more []Difference) []ap
 	return list
 }
 
+// wire returns d for JSON. A path that is not UTF-8 is there twice: as text, with
+// replacement characters, and as bytes.
 func wire(name string, d Difference) api.ImageDifference {
 	w := api.ImageDifference{
 		Definition: name, Platform: d.Platform, What: string(d.Aspect),

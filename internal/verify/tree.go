@@ -8,35 +8,35 @@ import (
 	"strings"
 )
 
-// maxLinks is how many links are followed on the way to a path (containerd:
-// continuity/fs.RootPath).
+// maxLinks is how many symbolic links are followed to resolve a path, as many as
+// containerd follows (continuity/fs.RootPath).
 const maxLinks = 255
 
-// A tree is the file system of an image while its layers are applied. It follows
-// what containerd does to a directory (pkg/archive/tar.go), and the image
-// specification where that is said to be wrong: a whiteout is about the layers
-// below, wherever in its layer it stands.
+// A tree is the file system of an image while its layers are applied. It does what
+// containerd does in a directory (pkg/archive/tar.go), except where the image
+// specification says otherwise: a whiteout hides only what lower layers have, no
+// matter where in its own layer it comes.
 type tree struct {
 	root  *node
-	layer int // the one that is being applied, from 1
+	layer int // the number of the layer that is being applied, from 1
 }
 
 // A node is a name in the tree.
 type node struct {
 	inode    *inode
-	layer    int // that wrote it last
+	layer    int // the last one that wrote it; 0 for a directory that none did
 	children map[string]*node
 }
 
-// An inode is what several names may share.
+// An inode is a file, which may have several names.
 type inode struct {
 	attrs  *attrs
-	shared bool // there is, or was, another name
+	shared bool // it has, or had, several names
 }
 
 func newTree() *tree { return &tree{root: &node{inode: implied()}} }
 
-// implied is a directory that no layer says anything of.
+// implied returns a directory that no layer has an entry for.
 func implied() *inode { return &inode{attrs: &attrs{kind: Directory, mode: 0o755}} }
 
 func (n *node) dir() bool { return n.inode.attrs.kind == Directory }
@@ -48,43 +48,39 @@ func (n *node) set(name string, child *node) {
 	n.children[name] = child
 }
 
-// apply puts a layer on top.
+// apply applies a layer on top of those before.
 func (t *tree) apply(l *layer) error {
 	t.layer++
 	for _, e := range l.entries {
-		if err := t.one(e); err != nil {
+		if err := t.applyEntry(e); err != nil {
 			return fmt.Errorf("%q: %w", e.name, err)
 		}
 	}
 	return nil
 }
 
-func (t *tree) one(e entry) error {
+func (t *tree) applyEntry(e entry) error {
 	if e.do == empty {
-		dir, err := t.open(e.name, 0)
+		dir, err := t.openDir(e.name, 0)
 		if err != nil {
 			return err
 		}
-		for name, child := range dir.children {
-			if !t.keeps(child) {
-				delete(dir.children, name)
-			}
-		}
+		t.removeLower(dir)
 		return nil
 	}
 	folder, base := split(e.name)
 	by := t.layer
 	if e.do == remove {
-		by = 0 // a folder that is made only to remove something from it is nobody's
+		by = 0 // a whiteout does not write the folder that it is in
 	}
-	dir, err := t.open(folder, by)
+	dir, err := t.openDir(folder, by)
 	if err != nil {
 		return err
 	}
 	there := dir.children[base]
 	switch e.do {
 	case remove:
-		if there != nil && !t.keeps(there) {
+		if there != nil && !t.removeLower(there) {
 			delete(dir.children, base)
 		}
 	case link:
@@ -99,11 +95,12 @@ func (t *tree) one(e entry) error {
 	return nil
 }
 
-// link gives a file another name. Mode and owner are those of the file, and so
-// the link's own header sets them for all its names (containerd: createTarFile).
+// link adds base in dir as another name of the file e.target. All names of a file have
+// the same mode and owner, so those in the header of the link apply to all of them
+// (containerd: createTarFile).
 func (t *tree) link(dir *node, base string, e entry) error {
 	folder, from := split(e.target)
-	other, err := t.open(folder, t.layer)
+	other, err := t.openDir(folder, t.layer)
 	if err != nil {
 		return err
 	}
@@ -124,29 +121,30 @@ func (t *tree) link(dir *node, base string, e entry) error {
 	return nil
 }
 
-// keeps removes from below n what lower layers put there, and reports whether
-// anything of the layer being applied is left.
-func (t *tree) keeps(n *node) bool {
-	kept := n.layer == t.layer
+// removeLower removes what lower layers wrote below n. It reports whether the layer that
+// is being applied wrote n or anything below it.
+func (t *tree) removeLower(n *node) (written bool) {
+	written = n.layer == t.layer
 	for name, child := range n.children {
-		if t.keeps(child) {
-			kept = true
+		if t.removeLower(child) {
+			written = true
 		} else {
 			delete(n.children, name)
 		}
 	}
-	return kept
+	return written
 }
 
-// A place is a directory, and how many bytes the path to it has.
+// A place is a directory, and the length in bytes of the path to it.
 type place struct {
 	node *node
 	size int
 }
 
-// open returns the directory at a path, following links that stay in the image
-// whatever they say, and makes what is missing, as the layer's.
-func (t *tree) open(name string, layer int) (*node, error) {
+// openDir returns the directory at a path. It makes directories that are missing, as
+// written by layer. Symbolic links are resolved as if the image's root were that of the
+// file system, so that none leads out of it.
+func (t *tree) openDir(name string, layer int) (*node, error) {
 	stack := []place{{node: t.root}}
 	todo := elements(name)
 	for links := 0; len(todo) > 0; {
@@ -177,7 +175,7 @@ func (t *tree) open(name string, layer int) (*node, error) {
 			return nil, fmt.Errorf("%q lies below a file", name)
 		}
 		size := here.size + 1 + len(at)
-		if size > maxPath { // links make longer ones of short ones
+		if size > maxPath { // links can make a long path of a short one
 			return nil, fmt.Errorf("%q leads to a path of more than %d bytes", name, maxPath)
 		}
 		stack = append(stack, place{next, size})
@@ -185,17 +183,18 @@ func (t *tree) open(name string, layer int) (*node, error) {
 	return stack[len(stack)-1].node, nil
 }
 
-// elements returns the names in a path.
+// elements returns the names that a path consists of, which may be "..".
 func elements(name string) []string {
 	return slices.DeleteFunc(strings.Split(name, "/"), func(s string) bool { return s == "" || s == "." })
 }
 
+// split splits a path at its last slash, which is in neither part.
 func split(name string) (dir, base string) {
 	i := strings.LastIndexByte(name, '/')
 	return name[:max(i, 0)], name[i+1:]
 }
 
-// files returns what the tree holds, by path.
+// files returns the files and directories of the tree, sorted by path.
 func (t *tree) files() []File {
 	var list []File
 	shared := map[*inode][]int{}
@@ -212,8 +211,8 @@ func (t *tree) files() []File {
 	}
 	visit("", t.root)
 	for _, names := range shared {
-		// By path, each is told by the first of the others: two images with the
-		// same of these have the same sets of names.
+		// Shares of each name is the first one of the others. If it is equal for all
+		// paths of two images, they have the same sets of hard links.
 		slices.SortFunc(names, func(a, b int) int { return strings.Compare(list[a].Path, list[b].Path) })
 		for i, at := range names[1:] {
 			list[at].Shares = list[names[0]].Path

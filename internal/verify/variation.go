@@ -7,27 +7,26 @@ import (
 	"strings"
 )
 
-// A variation is what differs between clean builds of one text: what no
-// comparison with another text can be held to. Its zero value varies nothing,
-// and so does nil.
+// A variation says what differs between builds of one Dockerfile without cache, and so
+// must be left out when they are compared with builds of another one. nil varies nothing.
 //
-// Content, a mode or a link's target that varies is left out at its path. A name
-// that is made up anew in each build (mktemp, a log's time stamp) is put down to
-// its shape, so that the file is found again under another name, and all but the
-// name is compared.
+// If the content, mode or link target of a file varies, that aspect is left out at its
+// path. A name may vary because each build makes up another one (mktemp, a time stamp in
+// the name of a log). It is replaced by a [pattern], by which the file is found again
+// under its other name, so that everything but the name is compared.
 type variation struct {
-	// varied are the aspects that vary, by path, as the shapes have it.
+	// varied has the aspects that vary, by path. Paths have patterns in place of
+	// varying names.
 	varied map[string]map[Aspect]bool
-	// shapes are those of varying names by folder, each with what such names are
-	// made of: see pattern.
+	// shapes has the patterns of varying names, by folder and by shape.
 	shapes map[string]map[string]pattern
-	// steady are the paths whose last name has a varying shape, and which every
-	// build has nonetheless.
+	// steady has the paths whose last name has the shape of varying ones, but which
+	// both builds have.
 	steady map[string]bool
-	seen   []Difference
+	seen   []Difference // all that vary
 }
 
-// newVariation compares two builds of the same text.
+// newVariation returns what differs between two builds of one Dockerfile.
 func newVariation(before, after []File) *variation {
 	v := &variation{varied: map[string]map[Aspect]bool{}, shapes: map[string]map[string]pattern{}, steady: map[string]bool{}}
 	onlyA, onlyB, both := partition(paths(before), paths(after))
@@ -39,7 +38,7 @@ func newVariation(before, after []File) *variation {
 	return v
 }
 
-// merge returns what varies by either.
+// merge returns what varies according to either of two variations.
 func (v *variation) merge(other *variation) *variation {
 	if v == nil || other == nil {
 		return cmp.Or(v, other)
@@ -62,31 +61,33 @@ func (v *variation) merge(other *variation) *variation {
 	return out
 }
 
+// learn adds a difference between two builds of the original.
 func (v *variation) learn(d Difference) {
 	v.varied[d.Path] = union(v.varied[d.Path], map[Aspect]bool{d.Aspect: true})
 	v.seen = append(v.seen, d)
 }
 
-// filter leaves the differences that are none between builds of the original.
+// filter returns the differences of list that are not between builds of the original,
+// too. It reuses the memory of list.
 func (v *variation) filter(list ...Difference) []Difference {
 	if v == nil {
 		return list
 	}
 	return slices.DeleteFunc(list, func(d Difference) bool {
 		aspects := v.varied[d.Path]
-		// Of what is of another type, or comes and goes, there is nothing else to
-		// be held to.
+		// If there is not always such a file, or it has not always the same type, then
+		// nothing else of it can be compared.
 		return aspects[d.Aspect] || aspects[Type] || aspects[Added] || aspects[Removed]
 	})
 }
 
-// A kin is a folder, and the shape of names in it.
+// A kin is the set of the names in a folder that have the same shape.
 type kin struct{ folder, shape string }
 
-// learnNames finds the names below a folder that are made up anew in each build:
-// one build has some of a shape, the other one as many, and neither has the
-// other's. All paths are relative to the folder, sorted, and come with the folders
-// that they lie in.
+// learnNames finds the names below a folder that each build makes up anew. These are
+// names of one shape of which both builds have the same number, but no name in common.
+// onlyA and onlyB are the paths that one of the builds has, and both those that both
+// have. They are relative to the folder, sorted, and include the folders on the way.
 func (v *variation) learnNames(folder string, onlyA, onlyB, both []string) {
 	inA, inB := byKin(onlyA), byKin(onlyB)
 	varying := map[kin]pattern{}
@@ -119,8 +120,8 @@ func (v *variation) learnNames(folder string, onlyA, onlyB, both []string) {
 	}
 }
 
-// byKin sorts paths by what their names look like. What came with its folder is
-// left out.
+// byKin groups paths by folder and shape. It leaves out paths whose folder is in the list
+// as well, since they came with that.
 func byKin(list []string) map[kin][]string {
 	have := map[string]bool{}
 	for _, p := range list {
@@ -136,8 +137,8 @@ func byKin(list []string) map[kin][]string {
 	return out
 }
 
-// under returns what of a sorted list lies below any of the folders, relative to
-// it and sorted.
+// under returns the paths of a sorted list that are below any of the folders, relative to
+// that, sorted and without duplicates.
 func under(folders, list []string) []string {
 	var out []string
 	for _, f := range folders {
@@ -155,10 +156,10 @@ func base(p string) string {
 	return name
 }
 
-// A pattern is what the names are made of that a tool makes up in place of each
-// other: punctuation, runs of digits, and runs of letters and digits. Digits are
-// "#"; another run is itself while all names have the same, else "?" for each of
-// its bytes.
+// A pattern is what a set of made-up names has in common. Its elements are punctuation
+// characters and the runs of letters and digits between them. A run of only digits is
+// "#". Any other run is itself if all names have the same, else it is "?" for each byte.
+// The pattern of log-7.aB3 and log-31.xY7 is log-#.???.
 type pattern []string
 
 func newPattern(name string) pattern {
@@ -186,7 +187,7 @@ func isAlnum(c byte) bool {
 	return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 }
 
-// widen returns the pattern of the names that either has; both are of one shape.
+// widen returns the pattern of the names that match p or q, which must be of one shape.
 func (p pattern) widen(q pattern) pattern {
 	out := slices.Clone(p)
 	for i := range out {
@@ -197,12 +198,13 @@ func (p pattern) widen(q pattern) pattern {
 	return out
 }
 
-// matches reports whether q, of the same shape, is one of p's.
+// matches reports whether all names that match q, which is of the same shape, match p.
 func (p pattern) matches(q pattern) bool { return slices.Equal(p.widen(q), p) }
 
 func (p pattern) String() string { return strings.Join(p, "") }
 
-// shape is what any two names have in common that one pattern may be made of.
+// shape returns the widest pattern that a name matches. Only names of the same shape can
+// have a pattern in common.
 func shape(name string) string {
 	p := newPattern(name)
 	for i, part := range p {
@@ -213,9 +215,9 @@ func shape(name string) string {
 	return p.String()
 }
 
-// known returns files under the names by which builds may be compared, in their
-// order.
-func (v *variation) known(files []File) []File {
+// normalize returns files with patterns in place of the names that vary, sorted so that
+// the lists of two builds can be compared.
+func (v *variation) normalize(files []File) []File {
 	if v == nil || len(v.shapes) == 0 {
 		return files
 	}
@@ -223,7 +225,7 @@ func (v *variation) known(files []File) []File {
 	for i, f := range list {
 		list[i].Path, list[i].Shares = v.name(f.Path), v.name(f.Shares)
 	}
-	// Of what has one name now, equals stand at equal places.
+	// Several files may have the same path now. Sort them so that equal ones meet.
 	slices.SortStableFunc(list, func(a, b File) int {
 		return cmp.Or(strings.Compare(a.Path, b.Path), cmp.Compare(a.kind, b.kind), cmp.Compare(a.mode, b.mode),
 			cmp.Compare(a.uid, b.uid), cmp.Compare(a.gid, b.gid), cmp.Compare(a.size, b.size), strings.Compare(string(a.sum[:]), string(b.sum[:])))
@@ -231,7 +233,7 @@ func (v *variation) known(files []File) []File {
 	return list
 }
 
-// name puts the parts of a path that vary down to their patterns.
+// name returns a path with patterns in place of the names that vary.
 func (v *variation) name(p string) string {
 	out := ""
 	for part := range strings.SplitSeq(p, "/") {
@@ -246,6 +248,7 @@ func (v *variation) name(p string) string {
 	return out
 }
 
+// join joins two paths, of which either may be "".
 func join(dir, name string) string {
 	if dir == "" || name == "" {
 		return dir + name
@@ -261,7 +264,7 @@ func paths(files []File) []string {
 	return list
 }
 
-// partition says which of two sorted lists has what.
+// partition splits the elements of two sorted lists by which of them has them.
 func partition(a, b []string) (onlyA, onlyB, both []string) {
 	for len(a) > 0 || len(b) > 0 {
 		switch {

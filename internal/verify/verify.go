@@ -1,21 +1,22 @@
 // Package verify proves that two Dockerfiles make the same image, by building
 // both and comparing what a container would find.
 //
-// [Open] builds a definition as it is; [Original.Check] builds it with a change
-// and compares. Every build runs all of its steps anew, and its image is read
-// while the builder sends it: the layers are applied as a container runtime does
-// and a digest of each file is kept, so that nothing is written to disk and
-// memory does not grow with the size of files.
+// [Open] builds a definition as it is. [Original.Check] builds it with a change
+// and compares the images. Every build runs all steps without cache. An image is
+// read while the builder sends it: the layers are applied as a container runtime
+// applies them, and of each file only a digest is kept. So nothing is written to
+// disk, and memory does not grow with the size of files.
 //
-// Compared are the files of the final image (type, mode, owner, link target, hard
-// links, extended attributes, device numbers and content; neither times nor the
-// layers that they came in) and the image's config object, os, architecture and
-// variant. Where a difference shows, the original is built once more, after the
-// change: what differs between builds of the original cannot be held against the
-// change. That is left out of the comparison and told ([Result.Uncovered]).
+// What is compared of each file of the final image is its type, mode, owner, link
+// target, hard links, extended attributes, device numbers and content. Times, and
+// the layer that a file is in, are not. Of the image itself, the config object,
+// os, architecture and variant are compared. If there is a difference, the
+// original is built once more, after the change. Where two builds of the original
+// differ, the difference says nothing about the change, so the comparison leaves
+// it out and reports it as [Result.Uncovered].
 //
-// All values are immutable once returned, an [Original] apart, which serves one
-// goroutine.
+// Returned values are immutable, except for an [Original], which must not be used
+// by several goroutines at once.
 package verify
 
 import (
@@ -34,26 +35,29 @@ import (
 	buildctx "github.com/stokerd/stoker/context"
 )
 
-// A Builder builds and exports; a *buildkit.Builder is one.
+// A Builder builds images, as *buildkit.Builder does.
 type Builder interface {
+	// Export builds r and passes the image, as an OCI archive, to read. It returns
+	// a *buildkit.SolveError if the build fails, and read's error if that does.
 	Export(ctx context.Context, r buildkit.Request, read func(io.Reader) error) error
 }
 
 var _ Builder = (*buildkit.Builder)(nil)
 
-// A Change is what is proposed for one file.
+// A Change is a new text that is proposed for one file.
 type Change struct {
 	Path     string // absolute
-	Old, New []byte // Old is nil for a file that is not there
+	Old, New []byte // whole texts; Old is nil for a file that does not exist yet
 }
 
-// ErrChanged is a file that is not what a change was made from.
+// ErrChanged means that a file no longer has the text that a change was made for.
 var ErrChanged = errors.New("it changed since the suggestion was made: run suggest again")
 
-// A Phase says which build runs.
+// A Phase is one of the builds that a verification makes.
 type Phase string
 
-// The phases.
+// The phases, in this order. There is no Again if the images of the first two are
+// equal.
 const (
 	AsIs     Phase = "as it is"
 	Proposed Phase = "as proposed"
@@ -62,20 +66,21 @@ const (
 
 // Options say how to build.
 type Options struct {
-	Offer buildkit.Offer
-	// Tell is told how builds go on; it may be nil.
+	Offer buildkit.Offer // secrets and SSH agents for the steps that mount them
+	// Tell, if not nil, is called when a build begins, with a zero Progress, and
+	// whenever the builder reports progress.
 	Tell  func(Phase, buildkit.Progress)
 	Watch Watch
 }
 
-// A Watch is called before each build, and what it returns after it, with what was
-// built and what became of that. It may be nil.
+// A Watch, if not nil, is called before each build. The function that it returns
+// is called after the build, with what was built and what the builder did.
 type Watch func() func(buildkit.Request, buildkit.Solved)
 
-// A BuildError is a build of the original that failed: nothing can be proven.
-// It unwraps to the builder's error.
+// A BuildError means that the original does not build, so that nothing can be
+// proven. It unwraps to the builder's error.
 type BuildError struct {
-	Again bool // it had succeeded before
+	Again bool // an earlier build of it succeeded
 	Err   error
 }
 
@@ -92,18 +97,19 @@ func (e *BuildError) Unwrap() error { return e.Err }
 type Result struct {
 	// Failure says why the proposed version does not build; "" if it does.
 	Failure     string
-	Differences []Difference
-	// Uncovered is what differs between builds of the original, and so was not
-	// compared.
+	Differences []Difference // of the proposed images from the original ones
+	// Uncovered are the differences between builds of the original. What they are
+	// about was not compared.
 	Uncovered []Difference
-	// Edited are paths of the images that hold a file which the change is about,
-	// before and after.
+	// Edited are the paths of files in the images that are copies of a file that
+	// the change edits. Their content is expected to differ.
 	Edited []string
-	Files  int // how many were compared, in all images
-	Images int
+	Files  int // number of files compared, over all images
+	Images int // number of images that the original makes
 }
 
-// Equal reports that the images are the same in all that was compared.
+// Equal reports whether the proposed version builds, and its images are equal in
+// everything that was compared.
 func (r Result) Equal() bool { return r.Failure == "" && len(r.Differences) == 0 }
 
 // An Original is a definition that was built as it is.
@@ -112,34 +118,34 @@ type Original struct {
 	def     buildctx.Definition
 	opt     Options
 	images  []Image
-	known   map[digest.Digest]*layer
-	// varies is what builds of it differ in, by platform.
+	known   map[digest.Digest]*layer // the layers of images
+	// varies says what differs between builds of the original, by platform.
 	varies map[string]*variation
 }
 
-// Open builds def as it is. The error is a *[BuildError] if that fails, and
-// ctx's if that ended.
+// Open builds def as it is. It returns a *[BuildError] if that fails, and the
+// cause of ctx's end if ctx ended. Other errors are the builder's.
 func Open(ctx context.Context, b Builder, def buildctx.Definition, opt Options) (*Original, error) {
 	o := &Original{builder: b, def: def, opt: opt, known: map[digest.Digest]*layer{}, varies: map[string]*variation{}}
 	images, err := o.build(ctx, AsIs, nil)
 	if err != nil {
-		return nil, o.failed(ctx, err, false)
+		return nil, originalError(ctx, err, false)
 	}
 	o.images = images
 	for _, i := range images {
 		for name, l := range i.layers {
-			o.known[name] = l // of the next images, most are these
+			o.known[name] = l // the next builds make most of these again
 		}
 	}
 	return o, nil
 }
 
-// Check builds the definition with the changes and compares the images. That the
-// proposed version does not build is a result; errors are as those of [Open],
-// and [ErrChanged].
+// Check builds the definition with the changes and compares the images. If the
+// proposed version does not build, that is a result and not an error. Errors are
+// those of [Open], and [ErrChanged] if a file on disk is not the Old of its change.
 func (o *Original) Check(ctx context.Context, changes []Change) (Result, error) {
 	for _, c := range changes {
-		if err := c.holds(); err != nil {
+		if err := c.checkOld(); err != nil {
 			return Result{}, fmt.Errorf("change %s: %w", c.Path, err)
 		}
 	}
@@ -157,18 +163,19 @@ func (o *Original) Check(ctx context.Context, changes []Change) (Result, error) 
 	if r.Equal() {
 		return r, nil
 	}
-	// A difference is one of the change only if the original does not make it
-	// too, and has been built later than the change: what goes by the clock then
-	// differs as well.
+	// A difference counts only if two builds of the original do not have it as well.
+	// The second of these is made after the build of the change, so that whatever
+	// depends on the time differs between them, too.
 	again, err := o.build(ctx, Again, nil)
 	if err != nil {
-		return Result{}, o.failed(ctx, err, true)
+		return Result{}, originalError(ctx, err, true)
 	}
 	o.learn(again)
 	return o.compare(after, changes), nil
 }
 
-// learn takes what differs between builds of the original.
+// learn adds to varies what differs between the first build of the original and
+// another one.
 func (o *Original) learn(again []Image) {
 	for _, a := range o.images {
 		if i := slices.IndexFunc(again, func(b Image) bool { return a.platform() == b.platform() }); i >= 0 {
@@ -177,10 +184,14 @@ func (o *Original) learn(again []Image) {
 	}
 }
 
+// compare compares the images of the original with those after the changes, except
+// for what is known to vary.
 func (o *Original) compare(after []Image, changes []Change) Result {
 	c := comparison{variations: o.varies}
 	for _, change := range changes {
-		c.edits = append(c.edits, edit{sha256.Sum256(change.Old), sha256.Sum256(change.New), change.Old == nil})
+		c.edits = append(c.edits, edit{
+			before: sha256.Sum256(change.Old), after: sha256.Sum256(change.New), added: change.Old == nil,
+		})
 	}
 	r := Result{Differences: c.images(o.images, after), Edited: c.edited, Images: len(o.images)}
 	for _, i := range o.images {
@@ -199,7 +210,7 @@ func (o *Original) compare(after []Image, changes []Change) Result {
 	return r
 }
 
-// build makes the images of the definition with the changes.
+// build builds the definition with the changes, and reads its images.
 func (o *Original) build(ctx context.Context, phase Phase, changes []Change) ([]Image, error) {
 	request, err := o.request(changes)
 	if err != nil {
@@ -223,7 +234,7 @@ func (o *Original) build(ctx context.Context, phase Phase, changes []Change) ([]
 	return images, err
 }
 
-// request is a build of the definition with the changes, from nothing.
+// request returns a request to build the definition with the changes, without cache.
 func (o *Original) request(changes []Change) (buildkit.Request, error) {
 	r := buildkit.Request{Definition: o.def, NoCache: true, Offer: o.opt.Offer, Edits: map[string][]byte{}}
 	for _, c := range changes {
@@ -243,22 +254,24 @@ func (o *Original) request(changes []Change) (buildkit.Request, error) {
 	return r, nil
 }
 
-// edited returns the proposed text of a file; false if there is none. A definition
-// and a change may name one file by other paths.
+// edited returns the proposed text of the file name, and false if no change is about
+// it. It resolves symbolic links, since a definition and a change may have different
+// paths for one file.
 func (o *Original) edited(edits map[string][]byte, name string) ([]byte, bool) {
 	if text, ok := edits[name]; ok || o.def.Inline != "" {
 		return text, ok
 	}
 	for path, text := range edits {
-		if real(path) == real(name) {
+		if realPath(path) == realPath(name) {
 			return text, true
 		}
 	}
 	return nil, false
 }
 
-// real resolves links, of the folder alone where the file is not there.
-func real(name string) string {
+// realPath resolves symbolic links in name. If there is no such file, it resolves
+// those in the path of its folder.
+func realPath(name string) string {
 	if r, err := filepath.EvalSymlinks(name); err == nil {
 		return r
 	}
@@ -268,8 +281,8 @@ func real(name string) string {
 	return name
 }
 
-// holds reports whether a change is made from what the disk has.
-func (c Change) holds() error {
+// checkOld returns [ErrChanged] unless the file on disk has the text Old.
+func (c Change) checkOld() error {
 	now, err := os.ReadFile(c.Path)
 	switch {
 	case errors.Is(err, os.ErrNotExist) && c.Old == nil:
@@ -282,8 +295,9 @@ func (c Change) holds() error {
 	return nil
 }
 
-// failed is the error of a build of the original.
-func (o *Original) failed(ctx context.Context, err error, again bool) error {
+// originalError returns the error to report for err, with which a build of the original
+// ended. again says that an earlier one succeeded.
+func originalError(ctx context.Context, err error, again bool) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
