@@ -16,96 +16,98 @@ import (
 
 // Options say what an analysis looks for.
 type Options struct {
-	// Secrets says which files are looked into; "" is AppSecrets.
+	// Secrets says in which files secrets are searched; "" means AppSecrets.
 	Secrets Scope
-	// Scanner finds them; nil makes one, which takes some milliseconds.
+	// Scanner searches them; if nil, one is made, which takes some milliseconds.
 	Scanner *secrets.Scanner
-	// Contents digests every file, which [Diff] needs.
+	// Contents asks for a digest of every file, which [Diff] needs.
 	Contents bool
-	// Base is an image that this one may be made from; nil if nobody named one. It is read only as far as its
-	// configuration.
+	// Base is an image that this one may be made from, or nil. Its layers are not read unless it is a stream.
 	Base *Image
-	// Progress is told before a layer is read: its number from 1, and of how many; 0 where that is not known yet.
+	// Progress, if not nil, is called before a layer is read, with its number from 1 and the number of layers, which is
+	// 0 as long as it is not known.
 	Progress func(layer, of int)
 }
 
-// Analysis is what an image holds. Sizes are in bytes; layers are numbered from 1, the base's first.
+// Analysis is what an image holds. Sizes are in bytes. Layers are numbered from 1, the lowest, which is the base's.
 type Analysis struct {
-	Name      string        // as it was asked for
-	From      string        // where it was found, in words
-	Pinned    string        // its name in a registry and the digest that this led to; "" if it was found elsewhere
+	Name      string        // as given to Open
+	From      string        // where it was found, in words: "the Docker Engine"
+	Pinned    string        // its name in a registry, with the digest that this stood for; "" if it was found elsewhere
 	Digest    digest.Digest // of its manifest; "" in an archive without one
 	ID        digest.Digest // of its configuration
 	Platform  string
-	Platforms []string // all that its index has
-	Created   time.Time
+	Platforms []string  // of all images in its index
+	Created   time.Time // zero if the configuration does not say
 
 	Layers []Layer
-	// Stored is the sum of the layers as they are kept and moved, most often compressed; Unpacked that of the sizes of
-	// all their files; Visible and Files are what a container sees of them.
+	// Stored is the size of all layers as they are stored and moved, usually compressed. Unpacked is the size of all
+	// files in them. Visible is the size of the files that a container sees, and Files their number.
 	Stored, Unpacked, Visible int64
 	Files                     int
-	// Hidden is what no container sees: Unpacked less Visible.
+	// Hidden is the size of the files that no container sees: Unpacked less Visible.
 	Hidden    int64
-	Losses    []Loss // what hides it, the largest first, at most 1000
-	LossCount int    // of all
+	Losses    []Loss // what hides them, the largest first, at most 1000
+	LossCount int    // the number of all losses
 
-	// Efficiency (0 to 1), Wasted and UserWasted (wasted bytes by bytes above the first layer) are dive's.
+	// Efficiency, Wasted and UserWasted are computed as dive does. Efficiency and UserWasted are from 0 to 1; UserWasted
+	// is Wasted divided by the size of all layers but the first.
 	Efficiency float64
 	Wasted     int64
 	UserWasted float64
 
-	Biggest   []FileInfo // of what a container sees, at most 100
-	SetID     []FileInfo // files that run with the rights of their owner or group, by path
+	Biggest   []FileInfo // the largest files that a container sees, at most 100
+	SetID     []FileInfo // executable files with setuid or setgid, by path
 	Leftovers []Leftover // the largest first
 	Secrets   []Secret   // by layer and path
 	Config    Config
-	Base      *Base  // nil if nothing tells
-	System    string // the distribution, from its os-release file
+	Base      *Base  // nil if it is not known
+	System    string // the distribution, from its os-release file; "" if there is none
 	Notes     []string
 
 	paths *paths
 	stack *stack
 }
 
-// Layer is one layer.
+// Layer is one layer of an image. Sizes are in bytes.
 type Layer struct {
-	Number      int
-	Digest      digest.Digest // of the blob; "" if the image does not say and it is not compressed
-	DiffID      digest.Digest // of the content
+	Number      int           // from 1, the lowest
+	Digest      digest.Digest // of the blob; "" if the image does not say
+	DiffID      digest.Digest // of the uncompressed content
 	Compression string        // none, gzip, zstd, bzip2
-	Stored      int64         // the blob
-	Unpacked    int64         // sum of the sizes of its files
-	Files       int           // all but folders and marks of deletion
-	Hidden      int64         // of Unpacked, what a later entry replaces or deletes
-	Hides       int64         // of the layers below and its own, what its entries replace or delete
-	// Instruction made it, without the values of build args and environment variables; "" if the history does not tell.
+	Stored      int64         // size of the blob
+	Unpacked    int64         // size of all files in it
+	Files       int           // without directories and whiteouts
+	Hidden      int64         // the part of Unpacked that a later entry replaces or deletes
+	Hides       int64         // what its entries replace or delete, in lower layers and in itself
+	// Instruction is the one that made it, without the values of build args and environment variables; "" if the
+	// history does not say.
 	Instruction string
-	Created     time.Time
-	Base        bool // it is the base image's
+	Created     time.Time // zero if the history does not say
+	Base        bool      // it belongs to the base image
 }
 
 // FileInfo is a file that a container sees.
 type FileInfo struct {
 	Path     string
 	Size     int64
-	Mode     uint16 // 07777
+	Mode     uint16 // the bits of 07777
 	UID, GID int
-	Layer    int
+	Layer    int // number of the layer that it is from
 }
 
-// Loss is what one act of a layer hides.
+// Loss is what one entry of a layer hides by replacing or deleting it.
 type Loss struct {
-	Path   string
+	Path   string // what was replaced or deleted
 	Bytes  int64
 	Files  int
 	How    string // overwritten, deleted, or covered by an opaque directory
-	By     int    // the layer
-	Layers []int  // where the bytes are
+	By     int    // number of the layer with the entry
+	Layers []int  // numbers of the layers with the bytes
 }
 
-// Analyse reads an image to its end. Errors are [Error]s that name the image and the layer: what is damaged, cut off
-// or no image; or the context's.
+// Analyse reads all layers of an image. Its error is an [*Error] that names the image, and the layer if one is damaged
+// or cut off; or it is the cause of ctx's end.
 func Analyse(ctx context.Context, img *Image, o Options) (*Analysis, error) {
 	a, err := analyse(ctx, img, o)
 	if err != nil {
@@ -147,11 +149,12 @@ func analyse(ctx context.Context, img *Image, o Options) (*Analysis, error) {
 	if err := a.secrets(ctx, scanner, r); err != nil {
 		return nil, err
 	}
+	a.findSystem()
 	a.note(s, layers)
 	return a, a.findBase(ctx, r, o.Base)
 }
 
-// read gives the layers of the image in their order.
+// read reads the layers of the image, and returns them in their order. A layer that occurs several times is read once.
 func (i *Image) read(ctx context.Context, s *scan, progress func(int, int)) (*resolved, []*layerScan, error) {
 	if progress == nil {
 		progress = func(int, int) {}
@@ -181,6 +184,7 @@ func (i *Image) read(ctx context.Context, s *scan, progress func(int, int)) (*re
 	return r, layers, nil
 }
 
+// readLayer reads one layer of an image that is not a stream.
 func (i *Image) readLayer(ctx context.Context, s *scan, ref layerRef) (*layerScan, error) {
 	body, err := i.store.blob(ctx, ref.key)
 	if err != nil {
@@ -194,6 +198,7 @@ func (i *Image) readLayer(ctx context.Context, s *scan, ref layerRef) (*layerSca
 	return s.layer(ctx, body, algorithm)
 }
 
+// readStream reads an image that is a stream: its layers come before it is known which ones it has.
 func (i *Image) readStream(ctx context.Context, s *scan, progress func(int, int)) (*resolved, []*layerScan, error) {
 	progress(1, 0)
 	st, err := s.readStream(ctx, i.stream)
@@ -216,7 +221,7 @@ func (i *Image) readStream(ctx context.Context, s *scan, progress func(int, int)
 	return r, layers, nil
 }
 
-// wrap names a layer in an error.
+// wrap puts the layer, which has the index n, in front of an error.
 func (l layerRef) wrap(n int, err error) error {
 	if errors.Is(err, context.Canceled) {
 		return err
@@ -224,7 +229,7 @@ func (l layerRef) wrap(n int, err error) error {
 	return fmt.Errorf("layer %d (%s): %w", n+1, l.key, err)
 }
 
-// verify compares what was read with what the image says.
+// verify compares the digests of a layer as it was read with those that the image has for it.
 func (l layerRef) verify(got *layerScan) error {
 	if l.digest != "" && l.digest.Algorithm() == got.digest.Algorithm() && l.digest != got.digest {
 		return fmt.Errorf("what it holds has the digest %s: it is damaged", got.digest)
@@ -235,7 +240,7 @@ func (l layerRef) verify(got *layerScan) error {
 	return nil
 }
 
-// sum fills in the layers and their sums.
+// sum sets the layers, their sizes and the losses.
 func (a *Analysis) sum(r *resolved) {
 	made := history(r.config.History, len(r.layers))
 	for n, l := range a.stack.layers {
@@ -258,10 +263,10 @@ func (a *Analysis) sum(r *resolved) {
 	a.lose()
 }
 
-// mostLosses is how many acts are listed: `chown -R` alone makes one for every file.
+// mostLosses is how many losses are listed: `chown -R` alone makes one for every file.
 const mostLosses = 1000
 
-// lose fills in what hides bytes.
+// lose sets the losses, and what each layer hides.
 func (a *Analysis) lose() {
 	var acts []*loss
 	for _, l := range a.stack.losses {
@@ -289,7 +294,7 @@ func (a *Analysis) lose() {
 
 func (w way) String() string { return [...]string{"", "overwritten", "deleted", "covered"}[w] }
 
-// score fills in what dive says.
+// score sets the figures that dive has.
 func (a *Analysis) score(layers []*layerScan) {
 	d := diveEfficiency(a.paths, layers)
 	a.Efficiency, a.Wasted = d.efficiency, d.wasted
@@ -297,15 +302,15 @@ func (a *Analysis) score(layers []*layerScan) {
 	case d.user > 0:
 		a.UserWasted = float64(d.wasted) / float64(d.user)
 	case d.wasted > 0:
-		a.UserWasted = 1 // dive divides by 0 here, and the rule fails
+		a.UserWasted = 1 // dive divides by 0 here, so that its rule fails
 	}
 }
 
-// note says what the numbers do not.
+// note adds notes about what was not looked at, or looked at differently than an engine would.
 func (a *Analysis) note(s *scan, layers []*layerScan) {
 	partly := 0
 	for _, l := range layers {
-		partly += l.partly
+		partly += l.truncated
 	}
 	if partly > 0 {
 		a.Notes = append(a.Notes, fmt.Sprintf("secrets were looked for in the first %d MB of %d larger files only", maxLook>>20, partly))

@@ -7,29 +7,29 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Base is the image that this one was made from, as far as it can be told.
+// Base is the image that an image was made from, as far as it is known.
 type Base struct {
-	Name   string // "" if only the layers are known
+	Name   string // "" if only the number of layers is known
 	Digest string // "" if it is not known
-	Layers int    // how many of the first layers are its; 0 if that is not known
-	// How says what tells: "layers" (the layers of an image that was named are these), "annotations" (the builder wrote
-	// it down), "history" (a guess: the last layers before a command that a later step replaces).
+	Layers int    // how many of the image's lowest layers are the base's; 0 if it is not known
+	// How says where this is known from. It is "layers" if the layers of the image in Options.Base are the lowest ones,
+	// "annotations" if the builder wrote the base into the image, and "history" if it is a guess by the history.
 	How string
-	// Different reports that the image that was named is not the base.
+	// Different reports that the image in Options.Base is not the base.
 	Different bool
 }
 
-// Ways of telling.
+// The values of Base.How.
 const (
 	byLayers      = "layers"
 	byAnnotations = "annotations"
 	byHistory     = "history"
 )
 
-// findBase fills in the base image and whose the layers are.
+// findBase sets the base image, and which layers and secrets are of it. named is an image that may be the base, or nil.
 func (a *Analysis) findBase(ctx context.Context, r *resolved, named *Image) error {
 	b := annotatedBase(r)
-	if guess := boundary(r.config.History, len(a.Layers)); guess > 0 {
+	if guess := guessBase(r.config.History, len(a.Layers)); guess > 0 {
 		if b == nil {
 			b = &Base{How: byHistory}
 		}
@@ -43,13 +43,6 @@ func (a *Analysis) findBase(ctx context.Context, r *resolved, named *Image) erro
 		b = compareBase(named, other, r, b)
 	}
 	a.Base = b
-	for _, name := range []string{"etc/os-release", "usr/lib/os-release"} {
-		at := a.paths.find(name)
-		if at < 0 || a.stack.live[at] == none || a.System != "" {
-			continue
-		}
-		a.System = systemOf(a.stack.layers[a.stack.live[at].layer].release[at])
-	}
 	if b == nil {
 		return nil
 	}
@@ -62,17 +55,31 @@ func (a *Analysis) findBase(ctx context.Context, r *resolved, named *Image) erro
 	return nil
 }
 
-// document reads what an image says of itself, and no layer.
+// findSystem sets the distribution.
+func (a *Analysis) findSystem() {
+	for _, name := range releaseFiles {
+		at := a.paths.find(name)
+		if at < 0 || a.stack.live[at] == none {
+			continue
+		}
+		if a.System = systemOf(a.stack.layers[a.stack.live[at].layer].release[at]); a.System != "" {
+			return
+		}
+	}
+}
+
+// document reads the manifest and configuration of an image, but no layers.
 func (i *Image) document(ctx context.Context) (*resolved, error) {
 	if i.stream == nil {
 		return i.resolve(ctx)
 	}
-	// A stream has no other way than to read it.
+	// In a stream, they may come after the layers.
 	r, _, err := i.readStream(ctx, &scan{paths: newPaths()}, func(int, int) {})
 	return r, err
 }
 
-// annotatedBase reads what builders write down (image-spec: annotations.md).
+// annotatedBase returns the base that the builder wrote into annotations or labels (image-spec: annotations.md), nil if
+// it did not.
 func annotatedBase(r *resolved) *Base {
 	for _, from := range []map[string]string{r.annotations, r.config.Config.Labels} {
 		name, digest := from[ocispec.AnnotationBaseImageName], from[ocispec.AnnotationBaseImageDigest]
@@ -83,7 +90,8 @@ func annotatedBase(r *resolved) *Base {
 	return nil
 }
 
-// compareBase looks whether the layers of a named image are the first ones.
+// compareBase returns named, whose documents are other, as the base if its layers are the lowest ones of r. If not, it
+// returns told, which is nil or what is known otherwise, with Different set.
 func compareBase(named *Image, other, r *resolved, told *Base) *Base {
 	ids, below := r.config.RootFS.DiffIDs, other.config.RootFS.DiffIDs
 	same := 0
@@ -101,12 +109,12 @@ func compareBase(named *Image, other, r *resolved, told *Base) *Base {
 	return &b
 }
 
-// boundary guesses from the history how many layers are the base's: base images end in a CMD or ENTRYPOINT, after
-// which only an image that is made from them has steps that make layers. Of several, the last one counts.
-func boundary(list []ocispec.History, layers int) int {
+// guessBase guesses from the history how many layers are the base's; 0 if there is no hint. Base images end in a CMD or
+// ENTRYPOINT, and only an image that is made from them has steps after it that make layers. Of several such places, the
+// last one counts. A history that does not fit the number of layers is ignored.
+func guessBase(list []ocispec.History, layers int) int {
 	made, guess := 0, 0
-	command := false
-	count := 0
+	command := false // since the last layer
 	for _, h := range list {
 		if h.EmptyLayer {
 			word, _, _ := strings.Cut(instruction(h.CreatedBy), " ")
@@ -117,15 +125,14 @@ func boundary(list []ocispec.History, layers int) int {
 			guess, command = made, false
 		}
 		made++
-		count++
 	}
-	if count != layers {
+	if made != layers {
 		return 0
 	}
 	return guess
 }
 
-// InBase reports whether all of these layers are the base image's.
+// InBase reports whether all layers with these numbers are the base image's. It is false for none.
 func (a *Analysis) InBase(layers []int) bool {
 	for _, n := range layers {
 		if n < 1 || n > len(a.Layers) || !a.Layers[n-1].Base {

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// biggest is how many of the largest files are kept.
+// biggest is how many of the largest files are listed.
 const biggest = 100
 
 // Permission bits beyond 0777 (chmod(2)).
@@ -14,7 +14,8 @@ const (
 	setGID = 0o2000
 )
 
-// collect goes once through what a container sees.
+// collect sets what is known by looking at each file that a container sees: their number, the biggest ones, those with
+// setuid or setgid, and leftovers.
 func (a *Analysis) collect() {
 	var top topFiles
 	var setID []int32
@@ -44,7 +45,7 @@ func (a *Analysis) collect() {
 	a.Leftovers = left.list(a.paths)
 }
 
-// file describes what shows at a path.
+// file describes the visible file at a path.
 func (a *Analysis) file(node int32) FileInfo {
 	r := a.stack.live[node]
 	e := a.stack.entry(r)
@@ -52,10 +53,10 @@ func (a *Analysis) file(node int32) FileInfo {
 	return FileInfo{Path: a.paths.name(node), Size: size, Mode: e.mode, UID: int(e.uid), GID: int(e.gid), Layer: int(r.layer) + 1}
 }
 
-// topFiles keeps the largest files: at most twice as many as are wanted, cut now and then.
+// topFiles collects the largest files. It collects more than are wanted, and drops the smaller ones now and then.
 type topFiles struct {
 	list  []sized
-	least int64
+	least int64 // smaller files are not among the largest
 }
 
 type sized struct {
@@ -63,6 +64,7 @@ type sized struct {
 	size int64
 }
 
+// offer adds a file, unless it is empty or certainly not among the largest.
 func (t *topFiles) offer(node int32, size int64) {
 	if size == 0 || size < t.least {
 		return
@@ -70,7 +72,8 @@ func (t *topFiles) offer(node int32, size int64) {
 	t.list = append(t.list, sized{node, size})
 	if len(t.list) >= 16*biggest {
 		slices.SortFunc(t.list, func(x, y sized) int { return larger(x.size, y.size, "", "") })
-		// Those of equal size are kept, so that names decide among them in the end; but not without end.
+		// Keep files that are as large as the last one, because sorted decides among them by name; but not without a
+		// limit.
 		cut := biggest
 		for cut < len(t.list) && cut < 8*biggest && t.list[cut].size == t.list[biggest-1].size {
 			cut++
@@ -80,6 +83,7 @@ func (t *topFiles) offer(node int32, size int64) {
 	}
 }
 
+// sorted returns the paths of the largest files, the largest first.
 func (t *topFiles) sorted(p *paths) []int32 {
 	slices.SortStableFunc(t.list, func(x, y sized) int {
 		if x.size != y.size {

@@ -9,7 +9,7 @@ import (
 	dockerspec "github.com/moby/docker-image-spec/specs-go/v1"
 )
 
-// Config is how containers of the image run. Values of environment variables are not in it.
+// Config says how containers of the image run. It exports no values of environment variables.
 type Config struct {
 	User        string // "" is root
 	Entrypoint  []string
@@ -21,9 +21,9 @@ type Config struct {
 	Labels      map[string]string
 	StopSignal  string
 	Healthcheck string // the command; "none" if it was switched off; "" if there is none
-	OnBuild     int    // how many instructions a build from this image runs
+	OnBuild     int    // number of the instructions that a build from this image runs first
 
-	env map[string]string // for the comparison of two images, and never out of this package
+	env map[string]string // values by name, to compare and search for secrets; never leaves this package
 }
 
 func configOf(c dockerspec.DockerOCIImage) Config {

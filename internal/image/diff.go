@@ -8,12 +8,13 @@ import (
 	"strings"
 )
 
-// Difference is what two images have not in common, as their containers see them.
+// Difference says how image B differs from image A, as containers see them.
 type Difference struct {
-	Added, Removed, Changed Size
-	Files                   []FileChange // the largest difference first
-	Shared                  Size         // layers with equal content: their number in Files, their unpacked bytes in Bytes
-	Config                  []ConfigChange
+	Added, Removed Size         // files that only B has, and that only A has
+	Changed        Size         // files that differ; Bytes is by how much B's are larger
+	Files          []FileChange // the largest file first
+	Shared         Size         // layers with equal content: Files is their number, Bytes their unpacked size
+	Config         []ConfigChange
 }
 
 // Size is a number of files and their bytes.
@@ -22,23 +23,23 @@ type Size struct {
 	Bytes int64
 }
 
-// FileChange is one path that differs. Modes and owners are of B, or of A where it is removed.
+// FileChange is one path that differs.
 type FileChange struct {
 	Path   string
 	Change string   // added, removed, changed
-	What   []string // of a change: type, content, mode, owner
-	Kind   string
-	A, B   int64 // sizes; 0 where it is not
+	What   []string // if changed: type, content, mode, owner
+	Kind   string   // as Kind.String returns it, in B, or in A if B has no such path
+	A, B   int64    // sizes in bytes; 0 if the image has no such path
 }
 
-// ConfigChange is one field of the configuration that differs. Of environment variables it has no value.
+// ConfigChange is one field of the configuration that differs. It has no values of environment variables.
 type ConfigChange struct {
 	Field string // user, entrypoint, cmd, workingDir, exposed, volumes, env, label, stopSignal, healthcheck, platform
-	Name  string // of the variable or label
-	A, B  string // "" where it is not; of env "set" or "changed"
+	Name  string // of an environment variable or label
+	A, B  string // values, "" if not set; of env, A is "set", and B is "set" or "changed"
 }
 
-// Diff compares two images. Both must have been analysed with Contents.
+// Diff compares images a and b. It returns an error if one was analysed without [Options.Contents].
 func Diff(a, b *Analysis) (Difference, error) {
 	var d Difference
 	for _, x := range []*Analysis{a, b} {
@@ -54,9 +55,9 @@ func Diff(a, b *Analysis) (Difference, error) {
 	return d, nil
 }
 
-// files walks both trees side by side, so that only paths of the one or the other are spelt out.
+// files compares the files. It walks both trees side by side, so that names are only made of paths that differ.
 func (d *Difference) files(a, b *Analysis) {
-	type pair struct{ a, b int32 } // -1 where it is not
+	type pair struct{ a, b int32 } // one path in each image, -1 if it is not there
 	work := []pair{{root, root}}
 	for len(work) > 0 {
 		at := work[len(work)-1]
@@ -84,10 +85,10 @@ func (d *Difference) files(a, b *Analysis) {
 	})
 }
 
-// weight orders changes: how much larger or smaller the image gets, and else how much is moved.
+// weight returns the size of the larger file, by which changes are sorted.
 func (f FileChange) weight() int64 { return max(f.A, f.B) }
 
-// kids returns what shows in a folder.
+// kids returns the paths in a directory at or below which anything is visible.
 func (a *Analysis) kids(at int32) []int32 {
 	if at < 0 {
 		return nil
@@ -101,7 +102,7 @@ func (a *Analysis) kids(at int32) []int32 {
 	return out
 }
 
-// shows returns the entry at a path; nil for none, or a folder that no layer says anything of.
+// shows returns the visible entry at a path, nil if there is none. A directory that no layer has an entry for has none.
 func (a *Analysis) shows(at int32) *entry {
 	if at < 0 || a.stack.live[at] == none {
 		return nil
@@ -109,6 +110,7 @@ func (a *Analysis) shows(at int32) *entry {
 	return a.stack.entry(a.stack.live[at])
 }
 
+// compare compares the paths na of a and nb of b, which are the same one or -1.
 func (d *Difference) compare(a, b *Analysis, na, nb int32) {
 	x, y := a.shows(na), b.shows(nb)
 	switch {
@@ -140,7 +142,8 @@ func (d *Difference) compare(a, b *Analysis, na, nb int32) {
 	}
 }
 
-// add counts a change. Folders that come or go are told by what is in them, unless that is nothing.
+// add adds a change, which makes the image larger by some bytes, and counts it in sum. Directories that are added or
+// removed are left out, because the files in them tell of them.
 func (d *Difference) add(f FileChange, sum *Size, bytes int64) {
 	if f.Kind == Dir.String() && f.Change != "changed" {
 		return
@@ -150,7 +153,8 @@ func (d *Difference) add(f FileChange, sum *Size, bytes int64) {
 	d.Files = append(d.Files, f)
 }
 
-// sizeAt is the size at a path; of content with several names it is at the first one.
+// sizeAt returns the size of the file at a path. If a file has several names, it is 0 for all but the one that holds the
+// content, as long as that is visible.
 func (a *Analysis) sizeAt(at int32) int64 {
 	r := a.stack.live[at]
 	owner := a.stack.owner(r)
@@ -161,12 +165,13 @@ func (a *Analysis) sizeAt(at int32) int64 {
 	return e.size
 }
 
-// contentAt returns the content that shows at a path, through hard links, what kind it is and how large.
+// contentAt returns the content of the file at a path, its kind and its size. Hard links are resolved.
 func (a *Analysis) contentAt(at int32) (content, Kind, int64) {
 	owner := a.stack.owner(a.stack.live[at])
 	return a.stack.layers[owner.layer].contents[owner.at], a.stack.entry(owner).kind, a.stack.entry(owner).size
 }
 
+// layers counts the layers that both images have, at any place.
 func (d *Difference) layers(a, b *Analysis) {
 	have := map[string]int{}
 	for _, l := range a.Layers {
@@ -181,6 +186,7 @@ func (d *Difference) layers(a, b *Analysis) {
 	}
 }
 
+// config compares the configurations and the platforms.
 func (d *Difference) config(a, b *Analysis) {
 	x, y := a.Config, b.Config
 	for _, f := range []struct{ field, a, b string }{
@@ -198,7 +204,7 @@ func (d *Difference) config(a, b *Analysis) {
 	d.pairs("label", x.Labels, y.Labels, func(value string) string { return value })
 }
 
-// pairs compares names and values; show says what of a value may be told.
+// pairs compares the values by name of one field. show returns what may be shown in place of a value.
 func (d *Difference) pairs(field string, a, b map[string]string, show func(string) string) {
 	names := slices.Collect(maps.Keys(a))
 	for name := range b {
@@ -227,7 +233,7 @@ func (d *Difference) pairs(field string, a, b map[string]string, show func(strin
 	}
 }
 
-// quoted spells a command as a Dockerfile's exec form does.
+// quoted writes a command in the exec form of a Dockerfile.
 func quoted(list []string) string {
 	if len(list) == 0 {
 		return ""

@@ -17,7 +17,8 @@ const startEngine = "start Docker, or set DOCKER_HOST"
 // engineTimeout bounds how long an engine may take to say whether it has an image.
 const engineTimeout = 15 * time.Second
 
-// fromEngine opens what `docker save` would write, as a stream (Engine API: GET /images/{name}/get).
+// fromEngine opens an image of a Docker Engine, as the stream that `docker save` would write (Engine API: GET
+// /images/{name}/get).
 func (i *Image) fromEngine(ctx context.Context, name string, o OpenOptions) error {
 	dial := o.Engine
 	if dial == nil {
@@ -33,33 +34,14 @@ func (i *Image) fromEngine(ctx context.Context, name string, o OpenOptions) erro
 	}
 	i.closers = append(i.closers, closer(transport.CloseIdleConnections))
 	client := &http.Client{Transport: transport}
-	asked, cancel := context.WithTimeout(ctx, engineTimeout)
-	defer cancel()
-	resp, err := engineGet(asked, client, name, "json", "")
+	if err := askEngine(ctx, client, name); err != nil {
+		return err
+	}
+	query, err := i.want.engineQuery()
 	if err != nil {
-		return &Error{Message: "the Docker Engine does not answer: " + rootOf(err).Error(), Hint: startEngine, Unreachable: true}
+		return err
 	}
-	resp.Body.Close()
-	switch resp.StatusCode {
-	case http.StatusOK:
-	case http.StatusNotFound:
-		return bad("docker images lists what it has", "the Docker Engine has no such image")
-	default:
-		return fmt.Errorf("the Docker Engine answers %s", resp.Status)
-	}
-	query := ""
-	if i.want.platform != "" {
-		p, err := parsePlatform(i.want.platform)
-		if err != nil {
-			return err
-		}
-		text, err := json.Marshal(p)
-		if err != nil {
-			return err
-		}
-		query = "?platform=" + url.QueryEscape(string(text)) // engines before API 1.48 pass over it
-	}
-	resp, err = engineGet(ctx, client, name, "get", query) //nolint:bodyclose // it is closed with i
+	resp, err := engineGet(ctx, client, name, "get", query) //nolint:bodyclose // i closes it
 	if err != nil {
 		return rootOf(err)
 	}
@@ -71,9 +53,43 @@ func (i *Image) fromEngine(ctx context.Context, name string, o OpenOptions) erro
 	return nil
 }
 
-// engineGet asks without a version in the path: what is asked for is in every one.
+// askEngine returns an error unless the engine answers and has an image of that name.
+func askEngine(ctx context.Context, client *http.Client, name string) error {
+	asked, cancel := context.WithTimeout(ctx, engineTimeout)
+	defer cancel()
+	resp, err := engineGet(asked, client, name, "json", "")
+	if err != nil {
+		return &Error{Message: "the Docker Engine does not answer: " + rootOf(err).Error(), Hint: startEngine, Unreachable: true}
+	}
+	resp.Body.Close()
+	switch resp.StatusCode {
+	case http.StatusOK:
+		return nil
+	case http.StatusNotFound:
+		return bad("docker images lists what it has", "the Docker Engine has no such image")
+	}
+	return fmt.Errorf("the Docker Engine answers %s", resp.Status)
+}
+
+// engineQuery returns the query that asks an engine for the platform, "" for none. Engines before API 1.48 ignore it.
+func (w want) engineQuery() (string, error) {
+	if w.platform == "" {
+		return "", nil
+	}
+	p, err := parsePlatform(w.platform)
+	if err != nil {
+		return "", err
+	}
+	text, err := json.Marshal(p)
+	if err != nil {
+		return "", err
+	}
+	return "?platform=" + url.QueryEscape(string(text)), nil
+}
+
+// engineGet requests /images/NAME/WHAT. It leaves the API version out of the path, because all versions have these.
 func engineGet(ctx context.Context, client *http.Client, name, what, query string) (*http.Response, error) {
-	// The host is of no use on a socket, but HTTP wants one.
+	// A socket needs no host, but HTTP does.
 	u := "http://docker/images/" + (&url.URL{Path: name}).EscapedPath() + "/" + what + query
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u, nil)
 	if err != nil {
@@ -82,7 +98,7 @@ func engineGet(ctx context.Context, client *http.Client, name, what, query strin
 	return client.Do(req)
 }
 
-// engineMessage is what an engine says of an error.
+// engineMessage returns the message in the body of an error, or the HTTP status if there is none.
 func engineMessage(resp *http.Response) string {
 	var said struct{ Message string }
 	const enough = 4 << 10
@@ -92,7 +108,7 @@ func engineMessage(resp *http.Response) string {
 	return said.Message
 }
 
-// rootOf leaves out the address that was only made up.
+// rootOf returns the error in a [url.Error], without the URL, whose host is made up for an engine.
 func rootOf(err error) error {
 	var u *url.Error
 	if errors.As(err, &u) {
@@ -101,6 +117,7 @@ func rootOf(err error) error {
 	return err
 }
 
+// closer is a function as an io.Closer.
 type closer func()
 
 func (c closer) Close() error {

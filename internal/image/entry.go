@@ -5,10 +5,11 @@ import (
 	"strings"
 )
 
-// A Kind is what an entry of a layer is.
+// A Kind is the type of an entry of a layer.
 type Kind uint8
 
-// The kinds of entries. Whiteout and Opaque take away what lower layers have (image-spec: layer.md).
+// The kinds of entries. A whiteout deletes a path of lower layers, and an opaque marker all that they have in its
+// directory (image-spec: layer.md).
 const (
 	File Kind = iota
 	Dir
@@ -20,30 +21,30 @@ const (
 	opaque
 )
 
-// String names a kind as `stoker context ls` does.
+// String returns the name of a kind, as `stoker context ls` prints it.
 func (k Kind) String() string {
 	return [...]string{"file", "dir", "symlink", "hardlink", "device", "fifo", "whiteout", "opaque"}[k]
 }
 
-// Names in layers that are no files (image-spec: layer.md, "Whiteouts"). Others that begin with two prefixes are
-// AUFS' own bookkeeping, which engines skip.
+// Names of entries that are not files (image-spec: layer.md, "Whiteouts"). Others with aufsPrefix are bookkeeping of
+// AUFS, which engines ignore.
 const (
 	whiteoutPrefix = ".wh."
 	opaqueName     = ".wh..wh..opq"
 	aufsPrefix     = ".wh..wh."
 )
 
-// entry is one entry of a layer's tar stream. It is small, because a big image has a million.
+// entry is one entry of a layer's tar stream. It is kept small, because a large image has a million of them.
 type entry struct {
-	node     int32 // of a whiteout the path that it takes away, of an opaque mark the directory
-	target   int32 // of a hard link; -1 else
+	node     int32 // the path; of a whiteout the one that it deletes, of an opaque marker its directory
+	target   int32 // the path that a hard link refers to; -1 for other kinds
 	uid, gid int32
-	mode     uint16 // 07777
+	mode     uint16 // the bits of 07777
 	kind     Kind
-	size     int64 // of the content as it unpacks, holes included
+	size     int64 // bytes of the unpacked content, including holes
 }
 
-// read turns a header into an entry. ok is false for what is no file: global headers and the like.
+// read returns the entry of a header. ok is false for headers that engines ignore, such as global ones.
 func (s *scan) read(h *tar.Header) (e entry, ok bool) {
 	e = entry{target: -1, uid: int32(h.Uid), gid: int32(h.Gid), mode: uint16(h.Mode & 0o7777)}
 	switch h.Typeflag {

@@ -2,17 +2,17 @@ package image
 
 import "fmt"
 
-// An Error is of the image or of how it was asked for; the user can mend it.
+// An Error is about an image, or the name that was given for it.
 type Error struct {
-	// Message names the image, and the layer where there is one. Hint is the mend; it may be empty.
-	Message, Hint string
-	// Unreachable reports that an engine or a registry did not answer: the image itself may be fine.
-	Unreachable bool
+	Message     string // names the image, and the layer if it is about one
+	Hint        string // what the user can do; may be empty
+	Unreachable bool   // an engine or a registry did not answer, and the image may be fine
 }
 
 // Error returns the message.
 func (e *Error) Error() string { return e.Message }
 
+// bad returns an error with a hint, which may be "".
 func bad(hint, format string, args ...any) *Error {
 	return &Error{Message: fmt.Sprintf(format, args...), Hint: hint}
 }

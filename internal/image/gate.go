@@ -14,31 +14,31 @@ import (
 // DiveFile is the name of the file that dive reads its limits from.
 const DiveFile = ".dive-ci"
 
-// Gates are limits that an image must keep. A nil one is none.
+// Gates are limits that an image must keep. One that is nil is not checked. An image that is exactly at a limit passes.
 type Gates struct {
-	MaxSize *int64 // of Unpacked, in bytes
-	// The following are dive's, and mean what they mean there: an image that is exactly at the limit passes.
-	LowestEfficiency         *float64 // 0 to 1
-	HighestWastedBytes       *int64
-	HighestUserWastedPercent *float64 // 0 to 1: wasted bytes by bytes above the first layer
+	MaxSize *int64 // of Analysis.Unpacked, in bytes
+	// The limits below are dive's, and mean the same as there.
+	LowestEfficiency         *float64 // of Analysis.Efficiency, 0 to 1
+	HighestWastedBytes       *int64   // of Analysis.Wasted
+	HighestUserWastedPercent *float64 // of Analysis.UserWasted, 0 to 1 in spite of its name
 }
 
-// Rule is one gate and what came of it.
+// Rule is the result of checking one limit.
 type Rule struct {
 	Name   string // maxSize, lowestEfficiency, highestWastedBytes, highestUserWastedPercent
 	Limit  float64
 	Actual float64
 	OK     bool
-	Bytes  bool // both are sizes
+	Bytes  bool // Limit and Actual are sizes in bytes
 }
 
-// DiveDefaults are the limits that dive has where no file says otherwise (dive: cmd/dive/cli/internal/options/ci_rules.go).
+// DiveDefaults returns the limits that dive has by default (dive: cmd/dive/cli/internal/options/ci_rules.go).
 func DiveDefaults() Gates {
 	efficiency, percent := 0.9, 0.1
 	return Gates{LowestEfficiency: &efficiency, HighestUserWastedPercent: &percent}
 }
 
-// Check judges an image, one rule for each gate.
+// Check checks the limits, and returns one rule for each that is set.
 func (g Gates) Check(a *Analysis) []Rule {
 	var rules []Rule
 	if g.MaxSize != nil {
@@ -56,8 +56,9 @@ func (g Gates) Check(a *Analysis) []Rule {
 	return rules
 }
 
-// ReadDive reads dive's file of limits, with dive's defaults for what it leaves out. ok is false if there is none.
-// parseSize reads a size as people write it.
+// ReadDive reads the limits in dive's file name. For limits that the file does not have, it returns dive's defaults. If
+// there is no file, ok is false and all limits are defaults. A file that is malformed is an [*Error]. parseSize parses
+// sizes such as "20MB".
 func ReadDive(name string, parseSize func(string) (int64, error)) (g Gates, ok bool, err error) {
 	data, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -73,7 +74,8 @@ func ReadDive(name string, parseSize func(string) (int64, error)) (g Gates, ok b
 	return g, true, nil
 }
 
-// parseDive knows the names of all versions of dive, below `rules:` or at the top.
+// parseDive parses the text of dive's file. Versions of dive use different names, and have them below `rules:` or at the
+// top.
 func parseDive(data []byte, parseSize func(string) (int64, error)) (Gates, error) {
 	var file map[string]any
 	if err := yaml.Unmarshal(data, &file); err != nil {
@@ -89,25 +91,18 @@ func parseDive(data []byte, parseSize func(string) (int64, error)) (Gates, error
 	}
 	g := DiveDefaults()
 	for key, value := range file {
-		text := strings.TrimSpace(fmt.Sprint(value))
-		off := value == nil
-		switch strings.ToLower(text) {
-		case "", "disabled", "off", "false":
-			off = true
+		text := ""
+		if value != nil {
+			text = strings.TrimSpace(fmt.Sprint(value))
 		}
 		var err error
 		switch key {
 		case "lowestEfficiency", "lowest-efficiency-threshold":
-			g.LowestEfficiency, err = ratio(text, off)
+			g.LowestEfficiency, err = limit(text, parseRatio)
 		case "highestUserWastedPercent", "highest-user-wasted-percent":
-			g.HighestUserWastedPercent, err = ratio(text, off)
+			g.HighestUserWastedPercent, err = limit(text, parseRatio)
 		case "highestWastedBytes", "highest-wasted-bytes":
-			g.HighestWastedBytes = nil
-			if !off {
-				var n int64
-				n, err = parseSize(text)
-				g.HighestWastedBytes = &n
-			}
+			g.HighestWastedBytes, err = limit(text, parseSize)
 		default:
 			err = errors.New("there is no such rule")
 		}
@@ -118,14 +113,24 @@ func parseDive(data []byte, parseSize func(string) (int64, error)) (Gates, error
 	return g, nil
 }
 
-// ratio reads a number from 0 to 1.
-func ratio(text string, off bool) (*float64, error) {
-	if off {
+// limit returns a limit that is written as text, or nil if the text switches it off.
+func limit[T any](text string, parse func(string) (T, error)) (*T, error) {
+	switch strings.ToLower(text) {
+	case "", "disabled", "off", "false":
 		return nil, nil
 	}
+	value, err := parse(text)
+	if err != nil {
+		return nil, err
+	}
+	return &value, nil
+}
+
+// parseRatio parses a number from 0 to 1.
+func parseRatio(text string) (float64, error) {
 	n, err := strconv.ParseFloat(text, 64)
 	if err != nil || !(n >= 0 && n <= 1) {
-		return nil, fmt.Errorf("%q is not between 0 and 1", text)
+		return 0, fmt.Errorf("%q is not between 0 and 1", text)
 	}
-	return &n, nil
+	return n, nil
 }

@@ -3,6 +3,7 @@ package image
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -10,13 +11,14 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// gather collects the images that an index leads to.
+// gather collects the images that an index refers to, directly or through others.
 type gather struct {
 	store  store
 	images []candidate
-	absent []string // named by an index, and not in the store
+	absent []string // platforms of images that an index has, but not the store
 }
 
+// index adds the images of an index, which from refers to. depth is how many indexes lead to it.
 func (g *gather) index(ctx context.Context, list []ocispec.Descriptor, from candidate, depth int) error {
 	if depth > maxDepth || len(list) > maxManifests || len(g.images) > maxManifests {
 		return fmt.Errorf("its indexes hold more than %d manifests or lie more than %d deep, which no image's do", maxManifests, maxDepth)
@@ -40,7 +42,7 @@ func (g *gather) index(ctx context.Context, list []ocispec.Descriptor, from cand
 			continue
 		}
 		if d.MediaType == ocispec.MediaTypeImageManifest || d.MediaType == dockerManifest {
-			g.images = append(g.images, c) // a registry need not be asked for those that nobody wants
+			g.images = append(g.images, c) // it is read if it is chosen, to save requests to a registry
 			continue
 		}
 		if _, err := decode(ctx, g.store, c.key, &c.document); err != nil {
@@ -57,17 +59,19 @@ func (g *gather) index(ctx context.Context, list []ocispec.Descriptor, from cand
 	return nil
 }
 
+// isIndex reports whether a document is an index. mediaType is the one that refers to it.
 func (d document) isIndex(mediaType string) bool {
 	return len(d.Manifests) > 0 || mediaType == ocispec.MediaTypeImageIndex || mediaType == dockerList ||
 		d.MediaType == ocispec.MediaTypeImageIndex || d.MediaType == dockerList
 }
 
-// isAttestation knows what BuildKit puts beside images (moby/buildkit: docs/attestations/attestation-storage.md).
+// isAttestation reports whether a manifest is not an image, but has statements about one (moby/buildkit:
+// docs/attestations/attestation-storage.md).
 func isAttestation(d ocispec.Descriptor) bool {
 	return d.Annotations["vnd.docker.reference.type"] != "" || d.Platform != nil && d.Platform.OS == "unknown"
 }
 
-// refOf returns the name that an index gives an image: containerd and BuildKit write the whole one beside the tag.
+// refOf returns the name that an index has for an image. containerd and BuildKit write the whole name, others a tag.
 func refOf(annotations map[string]string) string {
 	if name := annotations["io.containerd.image.name"]; name != "" {
 		return name
@@ -75,16 +79,15 @@ func refOf(annotations map[string]string) string {
 	return annotations[ocispec.AnnotationRefName]
 }
 
+// merge returns the annotations of both. Of a key in both, it has the nearer value.
 func merge(nearer, farther map[string]string) map[string]string {
 	all := map[string]string{}
-	for _, m := range []map[string]string{farther, nearer} {
-		for k, v := range m {
-			all[k] = v
-		}
-	}
+	maps.Copy(all, farther)
+	maps.Copy(all, nearer)
 	return all
 }
 
+// platformName returns a platform as "linux/arm64", or "unknown".
 func platformName(p *ocispec.Platform) string {
 	if p == nil || p.OS == "" && p.Architecture == "" {
 		return "unknown"
@@ -92,6 +95,7 @@ func platformName(p *ocispec.Platform) string {
 	return platforms.Format(platforms.Normalize(*p))
 }
 
+// platforms returns the platforms of all images, sorted, without duplicates.
 func (g *gather) platforms() []string {
 	var names []string
 	for _, c := range g.images {
@@ -103,7 +107,8 @@ func (g *gather) platforms() []string {
 	return slices.Compact(names)
 }
 
-// choose picks the image that is asked for; which ones there are is in the error if that is not clear.
+// choose returns the image that is asked for, the one that fits the platform best. If there is none, or if there are
+// images of several names, the error lists them.
 func (g *gather) choose(w want) (candidate, error) {
 	images, err := g.tagged(w.tag)
 	if err != nil {
@@ -138,7 +143,7 @@ func (g *gather) choose(w want) (candidate, error) {
 	return images[best], nil
 }
 
-// tagged returns the images of one name. Those of several names are not mixed up.
+// tagged returns the images of a tag. Without a tag, it returns all of them, and an error if they are of several names.
 func (g *gather) tagged(tag string) ([]candidate, error) {
 	var images []candidate
 	var names []string
@@ -165,6 +170,7 @@ func (g *gather) tagged(tag string) ([]candidate, error) {
 	return images, nil
 }
 
+// several lists names for an error, of many only the first.
 func several(names []string) string {
 	if len(names) == 0 {
 		return "none with a name"

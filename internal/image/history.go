@@ -8,15 +8,15 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// made is how a layer came about.
+// made says how a layer was made.
 type made struct {
 	instruction string
 	created     time.Time
-	at          int // in the history; -1 if that does not tell
+	at          int // index in the history; -1 if that does not say
 }
 
-// history joins the layers with the image's history, which also has steps that made none. A history that does not
-// fit the layers says nothing.
+// history returns how each layer was made. The history of an image also has steps that made no layer. If the others are
+// not as many as the layers, it is ignored.
 func history(list []ocispec.History, layers int) []made {
 	out := make([]made, layers)
 	for i := range out {
@@ -54,7 +54,7 @@ var (
 	quiet        = " # buildkit"
 )
 
-// instruction tells what made a layer as a Dockerfile would write it. Values of build args and of ENV are not in it.
+// instruction returns what made a layer, as a Dockerfile would have it, without the values of build args and of ENV.
 func instruction(text string) string {
 	text = strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(text), quiet))
 	if nop.MatchString(text) {
@@ -78,8 +78,8 @@ func instruction(text string) string {
 	return text
 }
 
-// withoutArgs cuts the values of build args off a command. They are not quoted: a shell shows where they end, and of
-// several shells only the last one is sure not to stand in a value.
+// withoutArgs removes the values of build args, which come before a command. They are not quoted, so their end is only
+// known by the shell that follows. A value may have a shell in it, too, but not after the last one.
 func withoutArgs(text string) string {
 	all := shell.FindAllStringIndex(text, -1)
 	switch len(all) {
@@ -91,7 +91,7 @@ func withoutArgs(text string) string {
 	return "… " + text[all[len(all)-1][1]:]
 }
 
-// namesOnly leaves out the values of NAME=value pairs, and of the old form NAME value.
+// namesOnly returns the names in NAME=value pairs, or in the old form "NAME value".
 func namesOnly(text string) string {
 	found := assignment.FindAllStringSubmatch(text, -1)
 	if len(found) == 0 {

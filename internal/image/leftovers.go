@@ -6,24 +6,24 @@ import (
 	"strings"
 )
 
-// Leftover is what a package manager or a build left behind, and no container needs, as a container sees it.
+// Leftover is a directory that a package manager or a build left behind, and that containers do not need. Only files
+// that a container sees are counted.
 type Leftover struct {
 	Kind   string // apt-lists, pip-cache, …
-	Path   string // the folder; of what is spread over the image the folder above all of it
+	Path   string // the directory; for a kind that is spread over the image, the root
 	Bytes  int64
 	Files  int
-	Layers []int  // that hold it
-	Advice string // how not to have it
+	Layers []int  // numbers of the layers that hold them
+	Advice string // how to avoid it
 }
 
-// leftoverRule knows leftovers by the path. A match ends at the part of the path that is the leftover: all matches of a
-// rule that end at the same folder are one.
+// leftoverRule finds leftovers by the path of a directory. Exactly one of at and parts is set.
 type leftoverRule struct {
 	kind   string
-	at     string   // a folder, from the root; "" for anywhere
-	parts  []string // of the path, one after the other, anywhere; the last may have a * at its end
-	spread bool     // all of the image is one leftover
-	except []string // base names that are no leftover
+	at     string   // the directory, from the root
+	parts  []string // the last elements of its path, wherever it is; the last one may end in "*"
+	spread bool     // all directories together are one leftover
+	except []string // base names of files that are needed
 	advice string
 }
 
@@ -32,7 +32,7 @@ const (
 	mount   = "; or keep it out of the image with RUN --mount=type=cache,target="
 )
 
-// leftoverRules are tried in order, and the first that matches a file has it.
+// leftoverRules are the known leftovers. A directory in a leftover is part of that, even if a rule matches it as well.
 var leftoverRules = []leftoverRule{
 	{kind: "apt-lists", at: "var/lib/apt/lists", except: []string{"lock"}, advice: "rm -rf /var/lib/apt/lists/*" + sameRun + mount + "/var/lib/apt/lists"},
 	{kind: "apt-cache", at: "var/cache/apt", except: []string{"lock"}, advice: "apt-get clean" + sameRun + mount + "/var/cache/apt"},
@@ -72,26 +72,28 @@ var leftoverRules = []leftoverRule{
 	{kind: "logs", at: "var/log", advice: "remove them" + sameRun},
 }
 
-// leftovers gathers them while the files of an image go by.
+// leftovers collects the leftovers of an image, file by file. Rules are identified by their index.
 type leftovers struct {
 	paths *paths
-	roots map[int32]int // folders of rules that say where
-	last  map[string][]int
+	roots map[int32]int    // the rule for a directory, of rules with at
+	last  map[string][]int // the rules by their last part, of rules with parts
 	found map[leftoverKey]*leftover
-	above map[int32]match // what a folder is part of, once asked
+	above map[int32]match // results of under
 }
 
+// leftoverKey identifies a leftover.
 type leftoverKey struct {
 	rule int
-	top  int32
+	top  int32 // the directory
 }
 
-// match is the rule that a folder falls under, and where it began.
+// match is the rule that matches a directory, or one above it, and which of them that is.
 type match struct {
 	rule int // -1 for none
 	top  int32
 }
 
+// leftover is the sum of the files in a leftover.
 type leftover struct {
 	bytes  int64
 	files  int
@@ -114,7 +116,7 @@ func (l *leftovers) init(p *paths) {
 	}
 }
 
-// see takes a file that shows.
+// see adds a visible file, which is in a layer.
 func (l *leftovers) see(node, layer int32, e *entry) {
 	m := l.under(l.paths.nodes[node].parent)
 	if m.rule < 0 || slices.Contains(leftoverRules[m.rule].except, l.paths.nodes[node].name) {
@@ -134,7 +136,8 @@ func (l *leftovers) see(node, layer int32, e *entry) {
 	f.layers[layer] = true
 }
 
-// under says what a folder is part of. The answer for the folder above is one for all in it.
+// under returns the leftover that a directory is part of. If the directory above is part of one, so is this; the results
+// are remembered.
 func (l *leftovers) under(dir int32) match {
 	var way []int32
 	at := dir
@@ -153,7 +156,7 @@ func (l *leftovers) under(dir int32) match {
 	}
 }
 
-// begins reports whether a folder is where a leftover begins.
+// begins returns the rule that matches the directory itself.
 func (l *leftovers) begins(dir int32) match {
 	if rule, ok := l.roots[dir]; ok {
 		return match{rule, dir}
@@ -179,6 +182,7 @@ func (l *leftovers) begins(dir int32) match {
 	return match{-1, 0}
 }
 
+// list returns the leftovers that are not empty, the largest first.
 func (l *leftovers) list(p *paths) []Leftover {
 	var out []Leftover
 	for key, f := range l.found {

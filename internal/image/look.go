@@ -14,34 +14,34 @@ import (
 	"github.com/stokerd/stoker/context/secrets"
 )
 
-// Looking for secrets costs a hundred times what decompressing does, so not everything is looked into unless asked
-// for: what distributions, language runtimes and package managers put where they always do is the same in every image.
-// Names are judged everywhere.
+// To search a file for secrets takes a hundred times as long as to decompress it. By default, files are therefore left
+// out that distributions, language runtimes and package managers install, which are the same in many images. The names
+// of all files are checked.
 
-// maxLook is how much of one file is looked at. Secrets are in files that people write.
+// maxLook is how many bytes of a file are searched. Secrets are in files that people write, which are small.
 const maxLook = 1 << 20
 
-// A Scope says which files are looked into for secrets.
+// A Scope says which files are searched for secrets.
 type Scope string
 
 // The scopes.
 const (
-	// NoSecrets looks for none.
+	// NoSecrets searches no files.
 	NoSecrets Scope = "off"
-	// AppSecrets looks into what is not at a place where only packages put files. It is the default.
+	// AppSecrets searches files outside of the folders that packages are installed to. It is the default.
 	AppSecrets Scope = "app"
-	// AllSecrets looks into every file.
+	// AllSecrets searches all files.
 	AllSecrets Scope = "all"
 )
 
-// look says what is looked for in the files of an image.
+// look says how the files of an image are searched for secrets.
 type look struct {
-	scanner *secrets.Scanner // nil to look for nothing
-	all     bool
+	scanner *secrets.Scanner // nil to search none
+	all     bool             // also files of packages
 }
 
-// packaged are the folders that only packages put files into, and vendored the ones that hold what package
-// managers fetched, wherever they are.
+// packaged are the folders, from the root, that only packages install files to. vendored are the folders that package
+// managers download to, at any place.
 var (
 	packaged = []string{
 		"bin/", "boot/", "lib/", "lib32/", "lib64/", "libx32/", "sbin/", "usr/bin/", "usr/games/", "usr/include/", "usr/lib/",
@@ -56,7 +56,7 @@ var (
 	}
 )
 
-// wants reports whether the content of the file is looked at.
+// wants reports whether the content of a file is searched.
 func (k look) wants(name string) bool {
 	if k.scanner == nil || !k.all && isPackaged(name) {
 		return false
@@ -78,20 +78,20 @@ func isPackaged(name string) bool {
 	return false
 }
 
-// pool looks into several files at a time while the layer is read on. At most as many files are held as there are
-// processors. One goroutine hands out the files and waits.
+// pool searches the files of a layer for secrets, several at a time, while the layer is being read. It holds at most as
+// many files in memory as there are processors. Its methods are called by one goroutine, which has to call wait.
 type pool struct {
 	look
-	ctx    context.Context
-	group  *errgroup.Group
-	partly int
-	failed atomic.Bool
+	ctx       context.Context
+	group     *errgroup.Group
+	truncated int         // files longer than maxLook
+	failed    atomic.Bool // a search failed: do not begin another one
 
-	mu    sync.Mutex // guards what follows
+	mu    sync.Mutex // guards found
 	found []found
 }
 
-// buffers are what files are read into before they are looked at.
+// buffers has the buffers that files are read into before they are searched.
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 func (k look) pool(ctx context.Context) *pool {
@@ -101,7 +101,8 @@ func (k look) pool(ctx context.Context) *pool {
 	return p
 }
 
-// file judges the name of a file and, in time, what is in it: as much as it reads of r.
+// file checks the name of a file, and reads the beginning of its content from r to search it in another goroutine. at
+// is the index of its entry.
 func (p *pool) file(at int, name string, r io.Reader, size int64, sparse bool) error {
 	if p.scanner == nil {
 		return nil
@@ -111,7 +112,7 @@ func (p *pool) file(at int, name string, r io.Reader, size int64, sparse bool) e
 		return nil
 	}
 	if size > maxLook {
-		p.partly++
+		p.truncated++
 	}
 	buf, ok := buffers.Get().(*bytes.Buffer)
 	if !ok {
@@ -145,10 +146,11 @@ func (p *pool) add(at int, list []secrets.Finding) {
 	}
 }
 
-// wait returns what was found, in no order, and how many files were looked at in part. It may be called again.
+// wait waits until all files are searched. It returns what was found, in any order, and how many files were searched
+// only in part. It may be called again.
 func (p *pool) wait() ([]found, int, error) {
 	err := p.group.Wait()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.found, p.partly, err
+	return p.found, p.truncated, err
 }

@@ -13,30 +13,34 @@ import (
 	"strings"
 )
 
-// OpenOptions say where images are looked for.
+// OpenOptions say where an image is looked for, and which one of several is meant.
 type OpenOptions struct {
-	// Platform picks one image of several, as in "linux/arm64"; "" is this machine's, or the only one there is.
+	// Platform is the platform of the image, such as "linux/arm64". "" means that of this machine, or the only one
+	// that there is.
 	Platform string
-	// Dir is what relative paths start from; "" is the process's own folder.
+	// Dir is the directory that relative paths start from; "" means the working directory.
 	Dir string
-	// Engine connects to the API of a Docker Engine; nil if there is none to ask, and NoEngine may say why.
+	// Engine connects to the API of a Docker Engine. It is nil if there is none, and NoEngine may then say why.
 	Engine   func(context.Context) (net.Conn, error)
 	NoEngine error
 }
 
-// Image is one that was found and not yet read. Close it. It serves one [Analyse].
+// Image is an image that was found but not read yet. The caller must close it. It can be analysed once.
 type Image struct {
-	name    string
-	from    string // in words
-	pinned  string // see Analysis.Pinned
-	want    want
+	name   string // as given to Open
+	from   string // as in Analysis
+	pinned string // as in Analysis
+	want   want
+
+	// Either stream is set, or store and resolve.
+	stream  io.Reader
 	store   store
 	resolve func(context.Context) (*resolved, error)
-	stream  io.Reader // in place of store
+
 	closers []io.Closer
 }
 
-// Close frees what the image holds. It may be called again.
+// Close closes files and connections of the image. It may be called again.
 func (i *Image) Close() error {
 	var errs []error
 	for _, c := range i.closers {
@@ -46,7 +50,7 @@ func (i *Image) Close() error {
 	return errors.Join(errs...)
 }
 
-// Open finds the image that ref means, spelt as skopeo does:
+// Open finds the image that ref names, in the notation of skopeo:
 //
 //	docker://NAME             a registry
 //	docker-daemon:NAME        a Docker Engine's store
@@ -54,8 +58,8 @@ func (i *Image) Close() error {
 //	oci-archive:FILE[:TAG]    an OCI layout in a tar
 //	docker-archive:FILE[:NAME]  what `docker save` writes
 //
-// Without such a prefix, what exists as a file or a directory is that, and a name is looked for in the engine's store, then
-// in its registry. An [Error] says what is wrong with ref or with what it leads to.
+// Without such a prefix, ref is a path if a file or directory has it. If not, it is a name that is looked for in the
+// engine's store, then in its registry. The error is an [*Error] that names ref, or ctx's.
 func Open(ctx context.Context, ref string, o OpenOptions) (*Image, error) {
 	kind, rest, known := cutPrefix(ref)
 	img := &Image{name: ref, want: want{platform: o.Platform}}
@@ -94,7 +98,7 @@ func (o OpenOptions) absolute(name string) string {
 	return filepath.Join(o.Dir, name)
 }
 
-// wrap names the image in an error.
+// wrap returns err as an [*Error] that names the image. It does not change the error of a context that was canceled.
 func (i *Image) wrap(err error) error {
 	var e *Error
 	switch {
@@ -106,7 +110,7 @@ func (i *Image) wrap(err error) error {
 	return &Error{Message: i.name + ": " + err.Error()}
 }
 
-// cutPrefix splits the name of a place off a reference.
+// cutPrefix splits a reference into the kind of place that its prefix names and the rest. ok is false without a prefix.
 func cutPrefix(ref string) (kind, rest string, ok bool) {
 	for _, kind := range []string{"docker://", "docker-daemon:", "oci:", "oci-archive:", "docker-archive:"} {
 		if rest, ok := strings.CutPrefix(ref, kind); ok {
@@ -121,12 +125,13 @@ func isThere(name string) bool {
 	return err == nil
 }
 
+// looksLikePath reports whether ref is meant as a path and not as the name of an image.
 func looksLikePath(ref string) bool {
 	return filepath.IsAbs(ref) || strings.HasPrefix(ref, "./") || strings.HasPrefix(ref, "../") || strings.HasPrefix(ref, "~") ||
 		strings.HasSuffix(ref, ".tar") || strings.HasSuffix(ref, ".tar.gz") || strings.HasSuffix(ref, ".tgz")
 }
 
-// cutTag splits PATH:TAG. The path may hold colons itself: it is the longest that exists.
+// cutTag splits PATH:TAG. Since a path may have colons, it is the longest one that exists.
 func cutTag(text string) (name, tag string) {
 	for end := len(text); end > 0; end = strings.LastIndexByte(text[:end], ':') {
 		if isThere(text[:end]) {
@@ -137,6 +142,8 @@ func cutTag(text string) (name, tag string) {
 	return name, tag
 }
 
+// fromPath opens an OCI layout if name is a directory, else an archive. An archive is read as a stream unless it is an
+// uncompressed regular file.
 func (i *Image) fromPath(ctx context.Context, name string) error {
 	info, err := os.Stat(name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -173,10 +180,11 @@ func (i *Image) fromPath(ctx context.Context, name string) error {
 	if err != nil {
 		return fmt.Errorf("it is no archive of an image: %w", err)
 	}
-	i.keep(a)
+	i.use(a)
 	return nil
 }
 
+// fromFolder opens an OCI layout.
 func (i *Image) fromFolder(name string) error {
 	dir, err := os.OpenRoot(name)
 	if err != nil {
@@ -187,16 +195,17 @@ func (i *Image) fromFolder(name string) error {
 		return bad("an OCI layout has an index.json and a folder blobs", "it is no OCI layout")
 	}
 	i.from = "an OCI layout"
-	i.keep(folder{dir})
+	i.use(folder{dir})
 	return nil
 }
 
-func (i *Image) keep(s store) {
+// use has the image read from a store.
+func (i *Image) use(s store) {
 	i.store = s
 	i.resolve = func(ctx context.Context) (*resolved, error) { return resolve(ctx, s, i.want) }
 }
 
-// fromName looks where `docker run` would.
+// fromName opens an image of the engine, or of its registry if the engine does not have it, as `docker run` would.
 func (i *Image) fromName(ctx context.Context, name string, o OpenOptions) error {
 	local := i.fromEngine(ctx, name, o)
 	if local == nil || ctx.Err() != nil {

@@ -13,13 +13,14 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// registry is a repository, asked with the credentials that docker has for it.
+// registry is a store: a repository in a registry, which is asked with the credentials that docker has for it.
 type registry struct{ repository name.Repository }
 
 func (r registry) options(ctx context.Context) []remote.Option {
 	return []remote.Option{remote.WithContext(ctx), remote.WithAuthFromKeychain(authn.DefaultKeychain), remote.WithUserAgent("stoker")}
 }
 
+// fromRegistry opens an image of a registry, of which it reads the manifest or index.
 func (i *Image) fromRegistry(ctx context.Context, text string) error {
 	ref, err := name.ParseReference(text)
 	if err != nil {
@@ -38,7 +39,7 @@ func (i *Image) fromRegistry(ctx context.Context, text string) error {
 	return nil
 }
 
-// registryError says what a registry's answer means.
+// registryError returns an [*Error] that says what an error of a registry means.
 func registryError(ref name.Reference, err error) error {
 	host := ref.Context().RegistryStr()
 	var answer *transport.Error
@@ -67,7 +68,7 @@ func (r registry) document(ctx context.Context, key string) ([]byte, error) {
 	if !errors.As(err, &answer) {
 		return nil, registryError(ref, err)
 	}
-	// Manifests and configurations have different places in a registry.
+	// It is no manifest, so it is a configuration, which registries keep among the blobs.
 	body, err := r.blob(ctx, key)
 	if err != nil {
 		return nil, err

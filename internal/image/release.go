@@ -2,13 +2,13 @@ package image
 
 import "strings"
 
-// maxRelease bounds what is read of a file that tells which system it is.
+// maxRelease is the size in bytes up to which an os-release file is read.
 const maxRelease = 16 << 10
 
-// isRelease reports whether the file tells which distribution it is of (os-release(5)).
-func isRelease(name string) bool { return name == "etc/os-release" || name == "usr/lib/os-release" }
+// releaseFiles are the files that name the distribution, the first one that exists counts (os-release(5)).
+var releaseFiles = []string{"etc/os-release", "usr/lib/os-release"}
 
-// systemOf returns the distribution's name for people; "" if the text does not tell.
+// systemOf returns the name of the distribution from the text of an os-release file; "" if it has none.
 func systemOf(text string) string {
 	values := map[string]string{}
 	for line := range strings.Lines(text) {

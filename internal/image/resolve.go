@@ -21,31 +21,30 @@ const (
 	dockerList     = "application/vnd.docker.distribution.manifest.list.v2+json"
 )
 
-// resolved is an image of one platform: what its documents say, before a layer is read.
+// resolved is what the manifest and the configuration say about an image for one platform.
 type resolved struct {
 	digest      digest.Digest // of the manifest; "" in an archive that has none
 	annotations map[string]string
 	config      dockerspec.DockerOCIImage
 	configBytes []byte
 	layers      []layerRef
-	platforms   []string // all that there are
+	platforms   []string // of all images in the index
 }
 
-// layerRef is where a layer is, and what it should be.
+// layerRef refers to a layer in a store, and has the digests that it should have.
 type layerRef struct {
-	key       string
-	digest    digest.Digest // "" if only the content's is known
-	diffID    digest.Digest
-	mediaType string
+	key    string
+	digest digest.Digest // of the blob; "" if it is not known
+	diffID digest.Digest // of the uncompressed content
 }
 
-// want is which image of several is asked for.
+// want says which image of several is asked for.
 type want struct {
-	platform string // "" for this machine's, or the only one
-	tag      string // of an archive or layout with several images
+	platform string // "" for that of this machine, or the only one
+	tag      string // in an archive or layout; "" for any
 }
 
-// document is a manifest or an index, whichever it turns out to be.
+// document is a manifest or an index. Which one it is depends on the fields that are set.
 type document struct {
 	SchemaVersion int                  `json:"schemaVersion"`
 	MediaType     string               `json:"mediaType"`
@@ -54,16 +53,16 @@ type document struct {
 	ocispec.Manifest
 }
 
-// holder is a store that can tell what it has: an archive may lack images that its index names.
+// holder is a store that may lack images that its index refers to, as an archive may.
 type holder interface{ has(key string) bool }
 
-// candidate is one image that an index leads to.
+// candidate is an image that an index refers to.
 type candidate struct {
 	key         string
-	document    document          // empty if it was not read yet
-	annotations map[string]string // of the descriptors that lead to it, the nearest first
-	platform    *ocispec.Platform
-	ref         string
+	document    document          // zero if it was not read yet
+	annotations map[string]string // of all descriptors that refer to it
+	platform    *ocispec.Platform // nil if no descriptor says
+	ref         string            // name or tag; "" for none
 }
 
 // resolve finds the image that is asked for in a layout or an archive.
@@ -86,7 +85,7 @@ func resolve(ctx context.Context, s store, w want) (*resolved, error) {
 	return resolveDocker(ctx, s, list, w)
 }
 
-// resolveIndex finds the image that is asked for below an index.
+// resolveIndex finds the image that is asked for among those that an index refers to.
 func resolveIndex(ctx context.Context, s store, list []ocispec.Descriptor, w want) (*resolved, error) {
 	g := gather{store: s}
 	if err := g.index(ctx, list, candidate{}, 0); err != nil {
@@ -109,9 +108,10 @@ func resolveIndex(ctx context.Context, s store, list []ocispec.Descriptor, w wan
 	return r, r.check(w)
 }
 
+// parsePlatform parses a platform. "" is the one that an engine on this machine runs by default.
 func parsePlatform(text string) (ocispec.Platform, error) {
 	if text == "" {
-		text = "linux/" + runtime.GOARCH // containers of a Mac are Linux too
+		text = "linux/" + runtime.GOARCH // also on a Mac, where containers run in a virtual machine
 		if runtime.GOOS == "windows" {
 			text = "windows/" + runtime.GOARCH
 		}
@@ -123,7 +123,7 @@ func parsePlatform(text string) (ocispec.Platform, error) {
 	return p, nil
 }
 
-// resolveManifest reads what a manifest names.
+// resolveManifest reads the configuration of an image.
 func resolveManifest(ctx context.Context, s store, c candidate) (*resolved, error) {
 	d := c.document
 	switch {
@@ -133,7 +133,7 @@ func resolveManifest(ctx context.Context, s store, c candidate) (*resolved, erro
 		return nil, bad("", "it is no image: its manifest names no configuration")
 	case d.Config.Digest.Validate() != nil:
 		return nil, fmt.Errorf("%q in its manifest is no digest", d.Config.Digest)
-	case d.ArtifactType != "" && !isImageConfig(d.Config.MediaType), !isImageConfig(d.Config.MediaType):
+	case !isImageConfig(d.Config.MediaType):
 		return nil, bad("", "it is no image, but an artifact of the type %s", d.Config.MediaType)
 	}
 	r := &resolved{annotations: merge(d.Annotations, c.annotations)}
@@ -148,16 +148,17 @@ func resolveManifest(ctx context.Context, s store, c candidate) (*resolved, erro
 		if l.Digest.Validate() != nil {
 			return nil, fmt.Errorf("%q in its manifest is no digest", l.Digest)
 		}
-		r.layers = append(r.layers, layerRef{key: l.Digest.String(), digest: l.Digest, mediaType: l.MediaType})
+		r.layers = append(r.layers, layerRef{key: l.Digest.String(), digest: l.Digest})
 	}
 	return r, r.match()
 }
 
+// isImageConfig reports whether a manifest with such a configuration is one of an image, and not of another artifact.
 func isImageConfig(mediaType string) bool {
 	return mediaType == ocispec.MediaTypeImageConfig || mediaType == "application/vnd.docker.container.image.v1+json" || mediaType == ""
 }
 
-// match gives each layer the digest that its content should have.
+// match sets the diffID of each layer from the configuration. It returns an error if they do not fit.
 func (r *resolved) match() error {
 	ids := r.config.RootFS.DiffIDs
 	if len(ids) != len(r.layers) {
@@ -182,6 +183,7 @@ type dockerImage struct {
 	Layers   []string
 }
 
+// resolveDocker finds the image that is asked for in an archive that `docker save` wrote.
 func resolveDocker(ctx context.Context, s store, list []dockerImage, w want) (*resolved, error) {
 	var names []string
 	var found []dockerImage
@@ -215,7 +217,7 @@ func resolveDocker(ctx context.Context, s store, list []dockerImage, w want) (*r
 	return r, r.check(w)
 }
 
-// check compares a platform that was asked for with what the configuration says.
+// check returns an error if another platform was asked for than the one in the configuration.
 func (r *resolved) check(w want) error {
 	if w.platform == "" || r.config.Architecture == "" {
 		return nil
@@ -230,7 +232,8 @@ func (r *resolved) check(w want) error {
 	return nil
 }
 
-// resolveTop finds the image below a manifest or index that is at hand.
+// resolveTop finds the image that is asked for, given the manifest or index that its name stands for. d is the digest
+// that data should have, or "".
 func resolveTop(ctx context.Context, s store, data []byte, d digest.Digest, w want) (*resolved, error) {
 	var top document
 	if err := json.Unmarshal(data, &top); err != nil {

@@ -17,40 +17,40 @@ import (
 	"github.com/stokerd/stoker/context/secrets"
 )
 
-// A content is the digest of a file's content, or of a link's target: half of a SHA-256, which is enough to tell
-// contents apart and half the memory.
+// A content is the digest of a file's content, or of a link's target. It is half of a SHA-256, which takes half the
+// memory and is long enough to tell contents apart.
 type content [16]byte
 
-// scan is what the layers of one image share while they are read.
+// scan is the state that the layers of one image share while they are read.
 type scan struct {
 	paths    *paths
-	contents bool
+	contents bool // whether to compute contents
 	look     look
 
-	entries int // of all layers
-	outside int // names that lead out of the root
+	entries int // so far, in all layers
+	outside int // entries whose names lead out of the root
 }
 
-// layerScan is one layer as it was read. It does not know its place among the others.
+// layerScan is what was read of one layer. It does not depend on the other layers.
 type layerScan struct {
-	digest, diffID digest.Digest // of what was read
+	digest, diffID digest.Digest // of the blob and of its content, as read
 	compression    string
 	stored         int64 // bytes of the blob
-	unpacked       int64 // sum of the sizes of its files
+	unpacked       int64 // bytes of all files
 	entries        []entry
-	contents       []content // beside entries, if asked for
-	secrets        []found   // in the order of entries
-	partly         int       // files of which only the beginning was looked at
-	release        map[int32]string
+	contents       []content        // by the index of an entry; nil if not asked for
+	secrets        []found          // sorted by entry
+	truncated      int              // files of which only the beginning was searched for secrets
+	release        map[int32]string // texts of the os-release files, by path
 }
 
 // found is a secret in an entry of a layer.
 type found struct {
-	entry int
+	entry int // its index
 	secrets.Finding
 }
 
-// layer reads one layer to its end. algorithm is that of the digest that the layer should have.
+// layer reads one layer to its end. algorithm is the one of the digest that the blob should have.
 func (s *scan) layer(ctx context.Context, r io.Reader, algorithm digest.Algorithm) (*layerScan, error) {
 	b, err := unpack(ctx, r, algorithm)
 	if err != nil {
@@ -70,7 +70,7 @@ func (s *scan) layer(ctx context.Context, r io.Reader, algorithm digest.Algorith
 	return l, nil
 }
 
-// cutOff says in other words what a library says of a stream that ends too soon.
+// cutOff replaces the error that libraries return for a stream that ends too early.
 func cutOff(err error) error {
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		return errors.New("it is cut off: there should be more of it")
@@ -78,15 +78,15 @@ func cutOff(err error) error {
 	return err
 }
 
-// walk reads the entries of a tar stream.
+// walk reads the entries of a tar stream into l.
 func (s *scan) walk(ctx context.Context, l *layerScan, r io.Reader) error {
 	pool := s.look.pool(ctx)
-	defer pool.wait() //nolint:errcheck // its error is that of the walk, or comes after another one
+	defer pool.wait() //nolint:errcheck // walk returns its error, or an earlier one
 	t := tar.NewReader(r)
 	for {
 		h, err := t.Next()
 		if errors.Is(err, io.EOF) {
-			l.secrets, l.partly, err = pool.wait()
+			l.secrets, l.truncated, err = pool.wait()
 			return err
 		}
 		if err != nil {
@@ -114,7 +114,8 @@ func (s *scan) walk(ctx context.Context, l *layerScan, r io.Reader) error {
 	}
 }
 
-// content looks into a file as far as anybody asked.
+// content reads the content of an entry as far as somebody needs it: to search secrets, for a digest, and for the name
+// of the distribution. It must be called before the entry is appended to l.
 func (s *scan) content(l *layerScan, e entry, h *tar.Header, t *tar.Reader, pool *pool) error {
 	var sum content
 	switch e.kind {
@@ -128,7 +129,7 @@ func (s *scan) content(l *layerScan, e entry, h *tar.Header, t *tar.Reader, pool
 		if s.contents {
 			r = io.TeeReader(t, digester)
 		}
-		if isRelease(name) && e.size <= maxRelease {
+		if e.size <= maxRelease && slices.Contains(releaseFiles, name) {
 			text, err := io.ReadAll(r)
 			if err != nil {
 				return err
@@ -141,7 +142,7 @@ func (s *scan) content(l *layerScan, e entry, h *tar.Header, t *tar.Reader, pool
 		}
 		if s.contents {
 			if sparse {
-				// What holes hold is known, and may be terabytes.
+				// Holes may be terabytes of zeros.
 				r = io.LimitReader(r, maxHoles)
 			}
 			if _, err := io.Copy(io.Discard, r); err != nil {
@@ -156,10 +157,10 @@ func (s *scan) content(l *layerScan, e entry, h *tar.Header, t *tar.Reader, pool
 	return nil
 }
 
-// maxHoles is how much of a file with holes goes into its digest; its size is compared anyway.
+// maxHoles is how many bytes of a file with holes go into its digest. Its size is compared separately.
 const maxHoles = 1 << 30
 
-// isSparse reports whether a file has holes: a few bytes of tar may stand for terabytes of zeros.
+// isSparse reports whether a file has holes, so that a few bytes of tar may stand for terabytes of zeros.
 func isSparse(h *tar.Header) bool {
 	if h.Typeflag == tar.TypeGNUSparse {
 		return true

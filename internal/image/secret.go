@@ -12,21 +12,22 @@ import (
 	"github.com/stokerd/stoker/context/secrets"
 )
 
-// Secret is a secret in an image: everyone who may pull it has it, whatever later layers delete. It never holds the value.
+// Secret is a secret in an image. Everyone who can pull the image can read it, even if a later layer deletes the file.
+// The value is not in here.
 type Secret struct {
 	Rule     string
 	Where    string // file, env, history, config
 	Path     string // of a file
-	Line     int    // in it, from 1; 0 for the whole file
-	Name     string // of an environment variable or a build arg
-	Layer    int    // of a file, or the one that the step made; 0 if none
-	GoneBy   int    // the layer that replaces or deletes the file, which does not take it back; 0 if a container sees it
+	Line     int    // in the file, from 1; 0 for the file as a whole
+	Name     string // of an environment variable, a build arg or a label
+	Layer    int    // number of the layer with the file, or that the step made; 0 for none
+	GoneBy   int    // number of the layer that replaces or deletes the file; 0 if a container sees it
 	Severity secrets.Severity
 	Message  string
-	Base     bool // in a layer of the base image
+	Base     bool // it is in a layer of the base image
 }
 
-// Places that a secret may be in.
+// The values of Secret.Where.
 const (
 	inFile    = "file"
 	inEnv     = "env"
@@ -34,16 +35,18 @@ const (
 	inConfig  = "config"
 )
 
+// unshown replaces texts of the image in which a secret was found.
 const unshown = "… (not shown: it holds what looks like a secret)"
 
-// secrets gathers what was found in files and looks at the image's own texts. What holds a secret is replaced there.
+// secrets sets the secrets: those that were found in files, and those in the configuration and the history. Texts in
+// which a secret was found are replaced by unshown.
 func (a *Analysis) secrets(ctx context.Context, scanner *secrets.Scanner, r *resolved) error {
 	for n, l := range a.stack.layers {
 		for _, f := range l.secrets {
 			e := l.entries[f.entry]
 			s := Secret{
 				Rule: f.Rule, Where: inFile, Path: f.Path, Line: f.Line, Layer: n + 1, Severity: f.Severity,
-				Message: strings.TrimSuffix(f.Message, imageless(f.Message)),
+				Message: strings.TrimSuffix(f.Message, contextAdvice(f.Message)),
 			}
 			if e.kind == Dir {
 				continue
@@ -64,8 +67,9 @@ func (a *Analysis) secrets(ctx context.Context, scanner *secrets.Scanner, r *res
 	return nil
 }
 
-// imageless is the part of a finding's message that is about build contexts, where it has one.
-func imageless(message string) string {
+// contextAdvice returns the end of a message that says what to do in a build context, which does not apply to an image;
+// "" if there is none.
+func contextAdvice(message string) string {
 	for _, cut := range []string{"; keep it out of the context", "; ignore .git"} {
 		if at := strings.Index(message, cut); at >= 0 {
 			return message[at:]
@@ -74,7 +78,7 @@ func imageless(message string) string {
 	return ""
 }
 
-// goneBy returns the layer that took a file away which layer n brought.
+// goneBy returns the number of the layer that replaced or deleted the file at a path which the layer with the index n has.
 func (a *Analysis) goneBy(node, n int32) int {
 	for m := n; int(m) < len(a.stack.layers); m++ {
 		if a.stack.takes(node, n, m) {
@@ -84,7 +88,7 @@ func (a *Analysis) goneBy(node, n int32) int {
 	return int(n) + 1
 }
 
-// takes reports whether layer m replaces or deletes what layer n has at a path.
+// takes reports whether layer m replaces or deletes what layer n has at a path. Both are indexes.
 func (s *stack) takes(node, n, m int32) bool {
 	for at := node; at >= root; at = s.nodes[at].parent {
 		for _, way := range []way{overwritten, deleted, covered} {
@@ -99,24 +103,26 @@ func (s *stack) takes(node, n, m int32) bool {
 	return false
 }
 
-// secretName matches names of variables that hold secrets, and openName those that look alike and are public.
+// Names and values of variables.
 var (
+	// secretName matches names of variables with secrets.
 	secretName = regexp.MustCompile(`(?i)(?:^|_)(?:PASS|PASSWD|PASSWORD|PASSPHRASE|PWD|SECRET|TOKEN|CREDENTIALS?|(?:API|ACCESS|PRIVATE|SECRET|ENCRYPTION|SIGNING|LICEN[CS]E|AUTH)_?KEY|APIKEY|AUTH|JWT|DSN)(?:_?[0-9]+)?$|(?i)(?:PASSWORD|SECRET|TOKEN)$`)
-	openName   = regexp.MustCompile(`(?i)(?:^|_)(?:GPG_KEYS?|SHA(?:1|256|512)(?:SUM)?|DIGEST|CHECKSUM|VERSION|PUBLIC_KEY|FINGERPRINT|KEYRING|KEY_ID|URL|URI|PATH|DIR|FILE|NAME|HOST|PORT)$|^(?:PWD|OLDPWD)$`)
-	// plainValue are values that are none, or say where one is.
+	// openName matches names that secretName may match, too, but that have public values.
+	openName = regexp.MustCompile(`(?i)(?:^|_)(?:GPG_KEYS?|SHA(?:1|256|512)(?:SUM)?|DIGEST|CHECKSUM|VERSION|PUBLIC_KEY|FINGERPRINT|KEYRING|KEY_ID|URL|URI|PATH|DIR|FILE|NAME|HOST|PORT)$|^(?:PWD|OLDPWD)$`)
+	// plainValue matches values that are not secrets: placeholders, paths, and references to other variables.
 	plainValue = regexp.MustCompile(`(?i)^$|^(?:true|false|yes|no|on|off|none|null|0|1)$|^\$|^/|^<.*>$|^x+$|^\*+$|change_?me|example|placeholder`)
 )
 
-// texts looks at what an image says of itself.
+// texts searches the configuration and the history of an image. After an error, it searches nothing.
 type texts struct {
 	ctx     context.Context
 	scanner *secrets.Scanner
 	found   []Secret
-	seen    map[string]bool
+	seen    map[string]bool // what is in found: see add
 	err     error
 }
 
-// scan returns the rule that a text breaks, "" if none.
+// scan returns the rule of the first secret in a text, "" if there is none.
 func (t *texts) scan(text string) string {
 	if t.err != nil || text == "" {
 		return ""
@@ -132,6 +138,7 @@ func (t *texts) scan(text string) string {
 	return list[0].Rule
 }
 
+// add adds a secret, unless one of the same rule was found at the same place.
 func (t *texts) add(s Secret) {
 	s.Severity = secrets.Error
 	if key := fmt.Sprint(s.Where, s.Name, s.Layer, s.Rule); !t.seen[key] {
@@ -140,7 +147,8 @@ func (t *texts) add(s Secret) {
 	}
 }
 
-// variable judges NAME=value.
+// variable searches the value of an environment variable or build arg. layer is the number of the layer that the step
+// made, or 0.
 func (t *texts) variable(where, name, value string, layer int) {
 	value = strings.Trim(value, `"'`)
 	if openName.MatchString(name) || plainValue.MatchString(value) {
@@ -162,7 +170,7 @@ func (t *texts) variable(where, name, value string, layer int) {
 	t.add(s)
 }
 
-// config looks at what containers get.
+// config searches the configuration.
 func (t *texts) config(a *Analysis) {
 	c := &a.Config
 	for _, name := range c.Env {
@@ -192,7 +200,7 @@ func (t *texts) config(a *Analysis) {
 	})
 }
 
-// history looks at what steps say they were.
+// history searches the history: the values of build args, and the text of steps.
 func (t *texts) history(a *Analysis, list []ocispec.History) {
 	made := history(list, len(a.Layers))
 	layerOf := map[int]int{}
@@ -218,8 +226,8 @@ func (t *texts) history(a *Analysis, list []ocispec.History) {
 	}
 }
 
-// argsOf returns the names and values of the build args that the history keeps of a step: what RUN saw, and what ARG
-// gave. Those of ENV are in the configuration too.
+// argsOf returns the names and values of the build args that the history has for a step, which is a RUN or an ARG. Those
+// of ENV are left out, because they are in the configuration as well.
 func argsOf(text string) [][2]string {
 	text = strings.TrimSpace(nop.ReplaceAllString(strings.TrimSpace(text), ""))
 	rest := ""

@@ -2,9 +2,10 @@ package image
 
 import "slices"
 
-// ref names an entry: its layer and its place in it.
+// ref refers to an entry by the index of its layer and its index in there.
 type ref struct{ layer, at int32 }
 
+// none refers to no entry.
 var none = ref{-1, -1}
 
 // A way is how an entry was hidden.
@@ -16,26 +17,28 @@ const (
 	covered         // by an opaque directory
 )
 
-// loss is what one act of a layer hides: a file that replaces another, a whiteout, an opaque directory.
+// loss is what one entry of a layer hides: a file that replaces another one, a whiteout or an opaque marker.
 type loss struct {
-	node  int32 // what was replaced or taken away
-	by    int32 // the layer that did
+	node  int32 // the path that was replaced or deleted
+	by    int32 // the layer with the entry
 	way   way
 	bytes int64
 	files int
-	from  []int32 // the layers that the bytes lie in
+	from  []int32 // the layers with the bytes
 }
 
-// stack is the file system that layers make together, one layer after the other.
+// stack is the file system that the layers of an image make when they are put on top of each other. An entry that a
+// container sees is called live. live and below are indexed by path, hidden by layer.
 type stack struct {
 	*paths
 	layers []*layerScan
-	live   []ref   // of each path the entry that shows; none if there is none
-	below  []int32 // how many entries show at and below a path
-	hidden []int64 // of each layer the bytes that do not show any more
+	live   []ref   // the live entry at a path; none if there is none
+	below  []int32 // the number of live entries at and below a path
+	hidden []int64 // bytes of a layer that are not visible any more
 	losses map[lossKey]*loss
 
-	// Hard links: which entry holds the content of another, and how many names a content has, where it is not one.
+	// owners has, for each hard link, the entry with its content. names is the number of live names of a content, by
+	// the entry that has it; a content that is not in there has one.
 	owners map[ref]ref
 	names  map[ref]int
 }
@@ -45,6 +48,7 @@ type lossKey struct {
 	way      way
 }
 
+// newStack puts the layers on top of each other, from the first one.
 func newStack(p *paths, layers []*layerScan) *stack {
 	s := &stack{
 		paths: p, layers: layers, live: make([]ref, len(p.nodes)), below: make([]int32, len(p.nodes)),
@@ -59,7 +63,7 @@ func newStack(p *paths, layers []*layerScan) *stack {
 	return s
 }
 
-// put lays a layer on top: first what it takes away, then what it has (image-spec: layer.md).
+// put puts a layer on top: first its whiteouts and opaque markers, then its files (image-spec: layer.md).
 func (s *stack) put(layer int32) {
 	entries := s.layers[layer].entries
 	for _, e := range entries {
@@ -80,7 +84,8 @@ func (s *stack) put(layer int32) {
 
 func (s *stack) entry(r ref) *entry { return &s.layers[r.layer].entries[r.at] }
 
-// loss returns the record of one act; what it turns out to hide is added to it.
+// loss returns a function that returns the loss with these properties, and makes it when it is first called: an entry
+// that hides nothing has no loss.
 func (s *stack) loss(node, by int32, how way) func() *loss {
 	return func() *loss {
 		key := lossKey{node, by, how}
@@ -93,9 +98,9 @@ func (s *stack) loss(node, by int32, how way) func() *loss {
 	}
 }
 
-// show lets an entry show in place of what was there.
+// show makes an entry live, in place of what was at its path.
 func (s *stack) show(r ref, e entry) {
-	// What was a file on the way is none any more.
+	// A file at a path above is replaced by a directory.
 	for at := s.nodes[e.node].parent; at > root; at = s.nodes[at].parent {
 		if old := s.live[at]; old != none && s.entry(old).kind != Dir {
 			s.hide(at, s.loss(at, r.layer, overwritten))
@@ -104,7 +109,7 @@ func (s *stack) show(r ref, e entry) {
 	act := s.loss(e.node, r.layer, overwritten)
 	owner := r
 	if e.kind == Hardlink {
-		// Resolved before anything is replaced: a link may replace its own target's name.
+		// This comes before anything is replaced, because a link may replace the name that it refers to.
 		if target := s.live[e.target]; target != none && s.entry(target).kind != Dir {
 			owner = s.owner(target)
 		}
@@ -126,14 +131,14 @@ func (s *stack) show(r ref, e entry) {
 	s.live[e.node] = r
 }
 
-// rise counts an entry more, or less, at a path and all above it.
+// rise adds to the number of live entries at a path and all above it.
 func (s *stack) rise(at, by int32) {
 	for ; at >= root; at = s.nodes[at].parent {
 		s.below[at] += by
 	}
 }
 
-// owner returns the entry that holds the content of another one.
+// owner returns the entry with the content of another one, which is that itself unless it is a hard link.
 func (s *stack) owner(r ref) ref {
 	if o, ok := s.owners[r]; ok {
 		return o
@@ -141,6 +146,7 @@ func (s *stack) owner(r ref) ref {
 	return r
 }
 
+// count returns the number of live names of the content of an entry.
 func (s *stack) count(owner ref) int {
 	if n, ok := s.names[owner]; ok {
 		return n
@@ -148,7 +154,7 @@ func (s *stack) count(owner ref) int {
 	return 1
 }
 
-// hide takes one entry out of sight.
+// hide hides the live entry at a path. Its bytes are hidden only with the last name of its content.
 func (s *stack) hide(at int32, act func() *loss) {
 	r := s.live[at]
 	s.live[at] = none
@@ -173,8 +179,8 @@ func (s *stack) hide(at int32, act func() *loss) {
 	}
 }
 
-// hideTree takes what shows below a path out of sight, and with self the path too. It looks only where something
-// shows, so that many whiteouts of one folder cost no more than what they hide.
+// hideTree hides all live entries below a path, and with self also the one at it. It only visits paths with live
+// entries, so that many whiteouts of one directory do not cost more than what they hide.
 func (s *stack) hideTree(at int32, act func() *loss, self bool) {
 	if s.below[at] == 0 {
 		return
@@ -197,7 +203,7 @@ func (s *stack) hideTree(at int32, act func() *loss, self bool) {
 	}
 }
 
-// each calls f for every entry that shows, in no order.
+// each calls f for every live entry, in the order of the numbers of paths.
 func (s *stack) each(f func(node int32, r ref, e *entry)) {
 	for n, r := range s.live {
 		if r != none {

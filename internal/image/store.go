@@ -16,28 +16,28 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// Bounds of what is read of an image's own descriptions.
+// Bounds of the documents of an image, which are its manifests and configurations.
 const (
-	maxDocument  = 16 << 20  // of one manifest or configuration; registries refuse more than 4 MiB
-	maxDocuments = 128 << 20 // of all that one archive may hold of them
-	maxLayers    = 1000      // Docker stops at 127
+	maxDocument  = 16 << 20  // bytes of one; registries refuse manifests of more than 4 MiB
+	maxDocuments = 128 << 20 // bytes of all in one archive
+	maxLayers    = 1000      // Docker allows 127
 	maxManifests = 1000
-	maxDepth     = 4 // of indexes in indexes
-	maxLinks     = 8 // of links in an archive
+	maxDepth     = 4 // levels of indexes
+	maxLinks     = 8 // links from one to another in an archive
 )
 
-// A store gives an image's documents and blobs by digest, or by path in an archive. Errors name the key.
+// A store holds the documents and layers of images. A key is a digest or, in an archive, a path. Errors name the key.
 type store interface {
-	// document returns a manifest or a configuration, not checked against its digest.
+	// document returns a manifest or a configuration. It is not checked against its digest: see decode.
 	document(ctx context.Context, key string) ([]byte, error)
-	// blob opens a layer.
+	// blob opens a layer as it is stored.
 	blob(ctx context.Context, key string) (io.ReadCloser, error)
 }
 
-// errMissing is of what an index or a manifest names and the store does not have.
+// errMissing means that the store does not have what an index or a manifest refers to.
 var errMissing = errors.New("it is not there")
 
-// place is where an archive keeps what a key names (image-spec: image-layout.md).
+// place returns the path of a key in an archive or layout (image-spec: image-layout.md).
 func place(key string) string {
 	if d, err := digest.Parse(key); err == nil {
 		return path.Join("blobs", d.Algorithm().String(), d.Encoded())
@@ -46,7 +46,7 @@ func place(key string) string {
 	return rel
 }
 
-// readDocument reads what is no larger than a document may be.
+// readDocument reads a document. It returns an error if that is longer than maxDocument.
 func readDocument(r io.Reader, key string) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(r, maxDocument+1))
 	if err != nil {
@@ -58,7 +58,7 @@ func readDocument(r io.Reader, key string) ([]byte, error) {
 	return data, nil
 }
 
-// folder is an OCI layout in a directory. Nothing outside of it is read, whatever links lie in it.
+// folder is a store: an OCI layout in a directory. Symbolic links in it are not followed out of it.
 type folder struct{ root *os.Root }
 
 func (f folder) open(key string) (*os.File, error) {
@@ -92,16 +92,17 @@ func (f folder) has(key string) bool {
 	return err == nil
 }
 
-// archive is a tar file that can be read at any place.
+// archive is a store: a tar file in which any file can be read without reading those before it.
 type archive struct {
 	file  *os.File
-	files map[string]span
-	links map[string]string
+	files map[string]span   // by path
+	links map[string]string // the path that a link refers to, by its own
 }
 
+// span is a part of a file, in bytes.
 type span struct{ at, size int64 }
 
-// indexArchive finds out where everything in a tar file lies.
+// indexArchive finds the files and links in a tar file, which it reads from its current offset.
 func indexArchive(ctx context.Context, f *os.File) (*archive, error) {
 	a := &archive{file: f, files: map[string]span{}, links: map[string]string{}}
 	t := tar.NewReader(f)
@@ -133,7 +134,8 @@ func indexArchive(ctx context.Context, f *os.File) (*archive, error) {
 	}
 }
 
-// linkTarget returns where a link in an archive leads: `docker save` of engines before 25 links equal layers.
+// linkTarget returns the path that a link in an archive refers to. `docker save` of engines before 25 writes links for
+// equal layers.
 func linkTarget(h *tar.Header) string {
 	if h.Typeflag == tar.TypeLink || strings.HasPrefix(h.Linkname, "/") {
 		rel, _ := clean(h.Linkname)
@@ -143,7 +145,7 @@ func linkTarget(h *tar.Header) string {
 	return rel
 }
 
-// follow returns the file that a name leads to.
+// follow follows links from a name, and returns the name of the file that they lead to.
 func follow(links map[string]string, name string) (string, error) {
 	for range maxLinks {
 		to, ok := links[name]
@@ -185,16 +187,16 @@ func (a *archive) has(key string) bool {
 	return err == nil
 }
 
-// stream is an archive that comes once, layers before the manifest that names them: so every blob is looked at when it
-// comes, and found again by its name.
+// stream is a store: an archive that could be read only once. Its layers may come before the manifest that refers to
+// them, so all that may be one were scanned as they came. Everything is kept by path.
 type stream struct {
 	documents map[string][]byte
 	layers    map[string]*layerScan
 	links     map[string]string
-	problems  map[string]error // of blobs that are no layers; only one that is asked for matters
+	problems  map[string]error // why a blob is not a layer, which matters only if an image refers to it
 }
 
-// readStream reads an archive to its end.
+// readStream reads an archive, which may be compressed as a whole, to its end.
 func (s *scan) readStream(ctx context.Context, r io.Reader) (*stream, error) {
 	st := &stream{documents: map[string][]byte{}, layers: map[string]*layerScan{}, links: map[string]string{}, problems: map[string]error{}}
 	plainTar, err := uncompressed(ctx, r)
@@ -206,7 +208,7 @@ func (s *scan) readStream(ctx context.Context, r io.Reader) (*stream, error) {
 	for {
 		h, err := t.Next()
 		if errors.Is(err, io.EOF) {
-			// What follows is padding; an engine wants it read.
+			// An engine fails to send the image if the padding after the end is not read.
 			_, err = io.Copy(io.Discard, plainTar)
 			return st, err
 		}
@@ -230,7 +232,7 @@ func (s *scan) readStream(ctx context.Context, r io.Reader) (*stream, error) {
 	}
 }
 
-// streamed takes one file of an archive, and returns how many bytes of it are kept.
+// streamed reads one file of an archive into st, and returns how many of its bytes are kept as they are.
 func (s *scan) streamed(ctx context.Context, st *stream, name string, t io.Reader, size int64) (int, error) {
 	head := make([]byte, min(size, 512))
 	if _, err := io.ReadFull(t, head); err != nil {
@@ -241,7 +243,7 @@ func (s *scan) streamed(ctx context.Context, st *stream, name string, t io.Reade
 	switch {
 	case len(trimmed) > 0 && (trimmed[0] == '{' || trimmed[0] == '['):
 		if size > maxDocument {
-			return 0, nil // an SBOM perhaps: no manifest, and no configuration
+			return 0, nil // too large for a manifest or a configuration: perhaps an SBOM
 		}
 		data, err := readDocument(r, name)
 		st.documents[name] = data
@@ -260,14 +262,14 @@ func (s *scan) streamed(ctx context.Context, st *stream, name string, t io.Reade
 	return 0, nil
 }
 
-// isTar reports whether a file begins as a tar, the empty one included.
+// isTar reports whether a file that begins with head is a tar. It may be empty.
 func isTar(head []byte) bool {
 	const magic = 257
 	return len(head) >= magic+5 && string(head[magic:magic+5]) == "ustar" || len(head) == 512 && bytes.Count(head, []byte{0}) == 512 ||
 		isOldTar(head)
 }
 
-// isOldTar knows a header without magic (v7) by its checksum's form.
+// isOldTar reports whether head is a tar header of the old format (v7), which has a checksum but no magic number.
 func isOldTar(head []byte) bool {
 	if len(head) < 512 {
 		return false
@@ -285,7 +287,7 @@ func uncompressed(ctx context.Context, r io.Reader) (io.ReadCloser, error) {
 	return whole{b}, nil
 }
 
-// whole is an archive's stream, decompressed.
+// whole is the decompressed content of an archive.
 type whole struct{ *blob }
 
 func (w whole) Read(p []byte) (int, error) { return w.content.Read(p) }
@@ -297,6 +299,7 @@ func (w whole) Close() error {
 
 func (s *stream) document(_ context.Context, key string) ([]byte, error) { return s.text(key) }
 
+// text returns a document.
 func (s *stream) text(key string) ([]byte, error) {
 	name, err := follow(s.links, place(key))
 	if err != nil {
@@ -318,7 +321,7 @@ func (s *stream) blob(_ context.Context, key string) (io.ReadCloser, error) {
 	return nil, fmt.Errorf("%s: a stream is read once", key)
 }
 
-// scanned returns what the layer was found to hold.
+// scanned returns what was read of a layer.
 func (s *stream) scanned(key string) (*layerScan, error) {
 	name, err := follow(s.links, place(key))
 	if err != nil {
@@ -333,7 +336,8 @@ func (s *stream) scanned(key string) (*layerScan, error) {
 	return nil, errMissing
 }
 
-// decode reads a document, and its digest if the key is one.
+// decode reads a document as JSON, and returns its text. If the key is a digest, it is an error if the document has
+// another one.
 func decode(ctx context.Context, s store, key string, into any) ([]byte, error) {
 	data, err := s.document(ctx, key)
 	if err != nil {

@@ -13,18 +13,18 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// ErrNoTag is of a name that a registry says it does not have.
+// ErrNoTag means that a registry does not have the name that it was asked for.
 var ErrNoTag = errors.New("the registry has no such image")
 
-// A Tag is what a name stood for in a registry when it was asked.
+// A Tag is what a name stood for in a registry when [OpenTag] asked. It is safe for concurrent use.
 type Tag struct {
 	registry registry
 	top      ocispec.Descriptor
-	manifest []byte
+	manifest []byte // of top
 }
 
-// OpenTag asks a registry, with the credentials that docker has for it, what the name
-// stands for: any manifest, also of what is no image. [ErrNoTag] if it has none.
+// OpenTag asks a registry, with the credentials that docker has for it, which manifest or index a name stands for. That
+// need not be one of an image. The error is [ErrNoTag] if the registry does not have the name.
 func OpenTag(ctx context.Context, text string) (*Tag, error) {
 	ref, err := name.ParseReference(text)
 	if err != nil {
@@ -42,13 +42,13 @@ func OpenTag(ctx context.Context, text string) (*Tag, error) {
 	return &Tag{r, ocispec.Descriptor{Digest: digest.Digest(top.Digest.String()), Size: top.Size}, top.Manifest}, nil
 }
 
-// Top is the manifest or index that the name stood for.
+// Top returns the digest and size of the manifest or index that the name stood for.
 func (t *Tag) Top() ocispec.Descriptor { return t.top }
 
-// Pinned is the name with the digest of [Tag.Top].
+// Pinned returns the name with the digest of [Tag.Top] in place of a tag.
 func (t *Tag) Pinned() string { return t.registry.repository.Digest(t.top.Digest.String()).Name() }
 
-// Read returns a manifest or a configuration, which is checked against its digest.
+// Read returns a manifest or a configuration of the same repository.
 func (t *Tag) Read(ctx context.Context, d ocispec.Descriptor) ([]byte, error) {
 	if d.Digest == t.top.Digest {
 		return t.manifest, nil

@@ -5,21 +5,20 @@ import (
 	"slices"
 )
 
-// TreeNode is a file or a folder of one layer, with the sums of what is below it.
+// TreeNode is a file or directory of one layer. Sizes and counts are of all files at and below it.
 type TreeNode struct {
-	Path  string // relative to the root; "." is the root
-	Kind  string // as Kind prints, or "deleted" and "opaque" for what the layer takes away below
-	Depth int
-	Bytes int64
-	Files int
-	// Hidden is what of Bytes a later entry replaces or deletes.
-	Hidden int64
-	// Left counts what a limit keeps out, directly in this folder.
-	Left int
+	Path   string // relative to the root; "." is the root
+	Kind   string // as Kind.String returns it; "deleted" for a whiteout, "opaque" for a directory with an opaque marker
+	Depth  int    // 0 for the root
+	Bytes  int64
+	Files  int
+	Hidden int64 // the part of Bytes that a later entry replaces or deletes
+	Left   int   // number of files and directories directly in this one that were left out because of a bound
 }
 
-// Tree shows what layer n (from 1) holds: parents first, the largest first. depth and limit bound how deep and how many;
-// 0 is no bound. An [Error] says that there is no such layer.
+// Tree returns the files and directories of the layer with number n, which is from 1. A directory comes before what is
+// in it, and the largest files come first. depth bounds the depth, and limit the number of nodes; 0 means no bound. The
+// error is an [*Error] that there is no such layer.
 func (a *Analysis) Tree(n, depth, limit int) ([]TreeNode, error) {
 	if n < 1 || n > len(a.Layers) {
 		return nil, bad("", "there is no layer %d: %s has %d", n, a.Name, len(a.Layers))
@@ -29,14 +28,15 @@ func (a *Analysis) Tree(n, depth, limit int) ([]TreeNode, error) {
 	return g.list(nil, root, 0), nil
 }
 
-// grown is the tree of one layer in the making.
+// grown is the tree of one layer. The maps are by path.
 type grown struct {
 	a     *Analysis
 	sums  map[int32]*branch
-	kids  map[int32][]int32
-	shown map[int32]bool
+	kids  map[int32][]int32 // what is in a directory, the largest first
+	shown map[int32]bool    // see show
 }
 
+// branch is the sum of the files at and below a path.
 type branch struct {
 	kind   string
 	bytes  int64
@@ -44,6 +44,7 @@ type branch struct {
 	files  int
 }
 
+// grow makes the tree of the layer with an index.
 func grow(a *Analysis, layer int32) *grown {
 	g := &grown{a: a, sums: map[int32]*branch{root: {kind: "dir"}}, kids: map[int32][]int32{}, shown: map[int32]bool{}}
 	for i, e := range a.stack.layers[layer].entries {
@@ -75,12 +76,12 @@ func grow(a *Analysis, layer int32) *grown {
 	return g
 }
 
-// isHidden reports whether the content that an entry brings shows nowhere.
+// isHidden reports whether the content of an entry, which is at a path, is not visible by any name.
 func (s *stack) isHidden(r ref, node int32) bool {
 	return s.live[node] != r && s.names[r] == 0
 }
 
-// at returns the sums of a path, and puts it in the tree if it is new.
+// at returns the branch of a path, and adds that to the tree if it is new.
 func (g *grown) at(node int32) *branch {
 	b := g.sums[node]
 	if b == nil {
@@ -98,7 +99,7 @@ func (g *grown) heavier(x, y int32) int {
 	return cmp.Or(cmp.Compare(b.bytes, a.bytes), cmp.Compare(b.files, a.files), cmp.Compare(g.a.paths.nodes[x].name, g.a.paths.nodes[y].name))
 }
 
-// show marks what is shown: of all the heaviest, which have heavier ones around them.
+// show marks the paths to show. Beginning with the root, it always takes the heaviest path whose directory is shown.
 func (g *grown) show(depth, limit int) {
 	type candidate struct {
 		node  int32
@@ -122,6 +123,7 @@ func (g *grown) show(depth, limit int) {
 	}
 }
 
+// list appends the shown nodes at and below a path.
 func (g *grown) list(to []TreeNode, node int32, depth int) []TreeNode {
 	b := g.sums[node]
 	at := len(to)

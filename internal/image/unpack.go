@@ -13,37 +13,38 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// Compressions of a layer, by what its first bytes are; media types are known to lie.
+// Compressions of a layer. They are detected by its first bytes, because media types are often wrong.
 const (
 	plain = "none"
 	gz    = "gzip"
 	zst   = "zstd"
-	bz2   = "bzip2" // Docker read it until it wrote gzip
+	bz2   = "bzip2" // Docker Engines accept it, too
 )
 
-// maxWindow is the most that a zstd layer may ask to look back: what `zstd --long` uses, and the command refuses more.
+// maxWindow bounds the memory, in bytes, that a zstd layer may ask for. `zstd --long` uses as much, and by default the
+// command accepts no more.
 const maxWindow = 128 << 20
 
-// How a layer is read ahead: while one block is parsed the next ones are decompressed.
+// How a layer is read ahead: while one block is parsed, the next ones are decompressed.
 const (
-	blockSize = 256 << 10
+	blockSize = 256 << 10 // bytes
 	blocks    = 4
 )
 
-// blob is a layer's stream and what has been seen of it.
+// blob is a layer that is being read.
 type blob struct {
-	raw         *meter
-	content     *ahead
+	raw         *meter // as it is stored
+	content     *ahead // decompressed
 	compression string
 	decoder     io.Closer // nil if there is none
 }
 
-// meter counts and digests what is read through it, and stops when the context ends.
+// meter is a reader that counts and digests what is read through it. It fails once ctx has ended.
 type meter struct {
 	ctx  context.Context
 	r    io.Reader
 	hash hash.Hash // nil to count only
-	n    int64
+	n    int64     // bytes read so far
 }
 
 func (m *meter) Read(p []byte) (int, error) {
@@ -58,7 +59,7 @@ func (m *meter) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// unpack begins to read a layer. The caller must finish or close it, before it reads on in r by itself.
+// unpack begins to read a layer, in another goroutine. The caller must finish or close the blob before it uses r again.
 func unpack(ctx context.Context, r io.Reader, algorithm digest.Algorithm) (*blob, error) {
 	b := &blob{raw: &meter{ctx: ctx, r: r, hash: algorithm.Hash()}}
 	buffered := bufio.NewReaderSize(b.raw, blockSize)
@@ -76,7 +77,7 @@ func unpack(ctx context.Context, r io.Reader, algorithm digest.Algorithm) (*blob
 		}
 		content, b.decoder = d, d
 	case zst:
-		// Decoding ahead is done once, below, for all of them.
+		// One goroutine is enough, because readAhead below decodes ahead for all compressions.
 		d, err := zstd.NewReader(buffered, zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderLowmem(true), zstd.WithDecoderConcurrency(1))
 		if err != nil {
 			return nil, err
@@ -85,7 +86,7 @@ func unpack(ctx context.Context, r io.Reader, algorithm digest.Algorithm) (*blob
 	case bz2:
 		content = bzip2.NewReader(buffered)
 	}
-	// The digest of what is not compressed is that of the blob.
+	// If the layer is not compressed, its content has the digest of the blob.
 	var sum hash.Hash
 	if b.compression != plain {
 		sum = digest.SHA256.Hash()
@@ -94,11 +95,12 @@ func unpack(ctx context.Context, r io.Reader, algorithm digest.Algorithm) (*blob
 	return b, nil
 }
 
+// compressionOf returns the compression of a stream that begins with head.
 func compressionOf(head []byte) string {
 	switch {
 	case len(head) >= 2 && head[0] == 0x1f && head[1] == 0x8b:
 		return gz
-	// A zstd stream may begin with a skippable frame (RFC 8878, 3.1.2), as zstd:chunked does not, but may.
+	// A zstd stream may begin with a skippable frame (RFC 8878, 3.1.2).
 	case len(head) >= 4 && string(head[:4]) == "\x28\xb5\x2f\xfd", len(head) >= 4 && head[0]&0xf0 == 0x50 && string(head[1:4]) == "\x2a\x4d\x18":
 		return zst
 	case len(head) >= 3 && string(head[:3]) == "BZh":
@@ -107,7 +109,8 @@ func compressionOf(head []byte) string {
 	return plain
 }
 
-// finish reads what follows the tar's end, which belongs to the digests, and returns the digest of the content.
+// finish reads the rest of the blob after the end of the tar, which counts for the digests, and returns the digest of
+// the content.
 func (b *blob) finish() (digest.Digest, error) {
 	defer b.close()
 	if _, err := io.Copy(io.Discard, b.content); err != nil {
@@ -124,7 +127,7 @@ func (b *blob) finish() (digest.Digest, error) {
 	return digest.NewDigest(digest.SHA256, sum), nil
 }
 
-// close ends the reading ahead. It may be called again.
+// close waits for the goroutine of unpack to end. It may be called again.
 func (b *blob) close() {
 	b.content.close()
 	if b.decoder != nil {
@@ -133,25 +136,26 @@ func (b *blob) close() {
 	}
 }
 
-// ahead reads and digests a stream in a goroutine of its own, a few blocks ahead of who reads it.
+// ahead reads and digests a stream in a goroutine of its own, a few blocks ahead of its reader.
 type ahead struct {
-	full chan block
-	free chan []byte
-	stop chan struct{}
-	done chan struct{}
-	hash hash.Hash
-	n    int64
+	full chan block    // blocks that were read, in order
+	free chan []byte   // buffers to read into
+	stop chan struct{} // closed to end the goroutine
+	done chan struct{} // closed when it has ended
+	hash hash.Hash     // of what was read of the stream; nil for none
 
-	at     block
-	rest   []byte
+	at     block  // the block that is being read
+	rest   []byte // what is left of it
 	closed bool
 }
 
+// block is a part of a stream; err is what follows it.
 type block struct {
 	data []byte
 	err  error
 }
 
+// readAhead begins to read r, and to digest it with sum unless that is nil.
 func readAhead(r io.Reader, sum hash.Hash) *ahead {
 	a := &ahead{
 		full: make(chan block, blocks), free: make(chan []byte, blocks),
@@ -177,7 +181,6 @@ func (a *ahead) fill(r io.Reader) {
 		if a.hash != nil {
 			a.hash.Write(buf[:n])
 		}
-		a.n += int64(n)
 		a.full <- block{buf[:n], err} // never blocks: there are as many places as blocks
 		if err != nil {
 			return
@@ -185,7 +188,8 @@ func (a *ahead) fill(r io.Reader) {
 	}
 }
 
-// fillUp is io.ReadFull that keeps a stream's own error: the end of a stream and one that was cut off differ.
+// fillUp reads until buf is full, as io.ReadFull does, but returns the error of r as it is: io.EOF is the end of the
+// stream, also after some bytes, and io.ErrUnexpectedEOF means that the stream is cut off.
 func fillUp(r io.Reader, buf []byte) (n int, err error) {
 	for n < len(buf) && err == nil {
 		var m int
@@ -211,7 +215,7 @@ func (a *ahead) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// close waits for the goroutine. What it digested is complete only if the end was read.
+// close ends the goroutine and waits for it. The digest is complete only if the stream was read to its end before.
 func (a *ahead) close() {
 	if !a.closed {
 		a.closed = true
