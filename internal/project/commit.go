@@ -10,9 +10,9 @@ import (
 	"github.com/stokerd/stoker/internal/git"
 )
 
-// At returns p as a commit of its repository has it: p's definitions as they
-// are now, with the Dockerfiles and ignore files of that commit, over its files.
-// Contexts outside the repository are as in p. There are no findings.
+// At returns a picture of p's definitions with the files of a commit, including its
+// Dockerfiles and ignore files. Contexts outside the repository are as in p. The picture
+// has no findings.
 func (o *Opener) At(ctx context.Context, p *Picture, c *checkout.Checkout) *Picture {
 	at := &Picture{
 		Root: p.Root, Sequence: p.Sequence, Defined: p.Defined, Allowed: p.Allowed, Config: p.Config, Discovery: p.Discovery,
@@ -21,7 +21,8 @@ func (o *Opener) At(ctx context.Context, p *Picture, c *checkout.Checkout) *Pict
 	maps.DeleteFunc(at.trees, func(root string, _ *buildctx.Tree) bool { _, inside := within(p.Root, root); return inside })
 	at.trees[p.Root] = c.Tree
 	read := func(name string) ([]byte, error) {
-		// The commit has links of its own, but none of those around it.
+		// Resolve links on the way to the repository, but leave the last element to the
+		// commit, in which it may be a link.
 		if dir, err := filepath.EvalSymlinks(filepath.Dir(name)); err == nil {
 			name = filepath.Join(dir, filepath.Base(name))
 		}
@@ -40,22 +41,22 @@ func (o *Opener) At(ctx context.Context, p *Picture, c *checkout.Checkout) *Pict
 	return at
 }
 
-// A Comparison is a repository at two moments.
+// A Comparison has the same definitions in two states of a repository.
 type Comparison struct {
 	From, To Side
 	Work     *checkout.Work // nil unless To is the work tree
 }
 
-// A Side is one of the moments: a commit, or the work tree.
+// A Side is one of the states: a commit, or the work tree.
 type Side struct {
 	Ref      string             // as the user wrote it; "" for the work tree
 	Checkout *checkout.Checkout // nil for the work tree
 	Picture  *Picture
 }
 
-// Compare pictures p's definitions at the commit that from names and at the one
-// that to names, "" for p itself: the work tree. Errors are those of
-// [git.Open] and [git.ErrMissing] for a name that stands for no commit.
+// Compare makes pictures of p's definitions at the commits that from and to name. If to is
+// "", it is the work tree, of which p is the picture. Errors are those of [git.Open], and
+// [git.ErrMissing] for a name that is not of a commit.
 func (o *Opener) Compare(ctx context.Context, p *Picture, from, to string) (*Comparison, error) {
 	repo, err := git.Open(ctx, p.Root)
 	if err != nil {

@@ -18,55 +18,55 @@ import (
 	"github.com/stokerd/stoker/internal/config"
 )
 
-// A Severity orders findings; a check fails on errors.
+// A Severity says how bad a finding is.
 type Severity string
 
-// The severities.
+// The severities. A check fails if there is an Error.
 const (
 	Error   Severity = "error"
 	Warning Severity = "warning"
 	Note    Severity = "note"
 )
 
-// The rules of this package; those for secrets are gitleaks' and secrets'.
+// The rules of this package. Those for secrets are in context/secrets.
 const (
 	RuleLarge         = "large-file"          // over the budget for one file
-	RuleMissingSource = "copy-source-missing" // COPY of what is not there
-	RuleIgnoredSource = "copy-source-ignored" // COPY of what the ignore file excludes
-	RuleUnreadable    = "unreadable-file"     // BuildKit's client will fail on it
+	RuleMissingSource = "copy-source-missing" // a COPY of a path that does not exist
+	RuleIgnoredSource = "copy-source-ignored" // a COPY of a path that the ignore file excludes
+	RuleUnreadable    = "unreadable-file"     // a file that BuildKit's client will fail to read
 	RuleSpecial       = "special-file"        // a FIFO, socket or device
-	RuleBrokenLink    = "broken-link"         // a link to nowhere within the context
+	RuleBrokenLink    = "broken-link"         // a symbolic link to a path that the context does not have
 )
 
-// A Finding is something wrong with a build's context.
+// A Finding is something wrong with a file in a build's context.
 type Finding struct {
 	Rule       string
 	Severity   Severity
-	Definition string
-	Path       string // relative to the repository
-	Line       int
-	Size       int64
+	Definition string // the name of the build
+	Path       string // relative to the repository, slash-separated
+	Line       int    // in the file, from 1; 0 for the file as a whole
+	Size       int64  // bytes
 	Message    string // without the path
 	Reach      buildctx.Reach
-	Step       string // the step that takes the file; "" for none
-	StepLine   int
-	// Fingerprint is stable across runs, and where lines move.
+	Step       string // name of the step that takes the file; "" for none
+	StepLine   int    // its line in the Dockerfile
+	// Fingerprint identifies the finding across runs. It does not depend on Line.
 	Fingerprint string
 
 	secret bool
 }
 
-// Secret reports a finding of context/secrets.
+// Secret reports whether the finding is a secret in a file.
 func (f Finding) Secret() bool { return f.secret }
 
-// wrong says what is wrong with a file of l, apart from secrets.
-func wrong(l buildctx.Local, f buildctx.File, budget config.Budget) (Finding, bool) {
+// inspect returns what is wrong with a file of l, apart from secrets; false if nothing is.
+func inspect(l buildctx.Local, f buildctx.File, budget config.Budget) (Finding, bool) {
 	found := Finding{Path: f.Path, Size: f.Size}
 	switch {
 	case budget.File > 0 && f.Bytes > budget.File && !inGit(f.Path):
 		found.Rule, found.Severity = RuleLarge, Error
 		if budget.File == config.Default().Budget.File {
-			found.Severity = Warning // a limit that somebody set is meant; the built-in one is not
+			found.Severity = Warning // nobody asked for the built-in limit
 		}
 		found.Message = fmt.Sprintf("%s, over the limit of %s for one file", size(f.Size), size(budget.File))
 	case f.Sent && isSpecial(f.Entry):
@@ -81,8 +81,8 @@ func wrong(l buildctx.Local, f buildctx.File, budget config.Budget) (Finding, bo
 	return found, true
 }
 
-// inGit reports whether name lies in a folder of git's: what is wrong there is
-// told once, for the folder.
+// inGit reports whether name is in a .git folder. There is one finding for such a folder,
+// and not one for each file in it.
 func inGit(name string) bool {
 	return strings.HasPrefix(name, ".git/") || strings.Contains(name, "/.git/")
 }
@@ -91,7 +91,8 @@ func size(n int64) string { return units.HumanSizeWithPrecision(float64(n), 3) }
 
 func isSpecial(e buildctx.Entry) bool { return kind(e) != "" }
 
-// kind names what is neither file, directory nor link.
+// kind returns the type of a special file in words; "" for a regular file, directory or
+// symbolic link.
 func kind(e buildctx.Entry) string {
 	switch buildctx.TypeOf(e.Mode) {
 	case "fifo":
@@ -104,8 +105,8 @@ func kind(e buildctx.Entry) string {
 	return ""
 }
 
-// leadsNowhere reports whether a relative link names something in the context
-// that is not there. Absolute links are for inside the image.
+// leadsNowhere reports whether the target of a relative link is not in the context.
+// Absolute links are not checked, because they are meant for the file system of the image.
 func leadsNowhere(l buildctx.Local, f buildctx.File) bool {
 	if path.IsAbs(f.Link) {
 		return false
@@ -118,7 +119,8 @@ func leadsNowhere(l buildctx.Local, f buildctx.File) bool {
 	return !ok
 }
 
-// linked returns what in the context a relative link names that is sent.
+// linked returns the target of f, relative to the context. ok is false if f is not a
+// relative link that is sent, or if the target is outside the context.
 func linked(f buildctx.File) (string, bool) {
 	if f.Link == "" || !f.Sent || path.IsAbs(f.Link) {
 		return "", false
@@ -127,7 +129,7 @@ func linked(f buildctx.File) (string, bool) {
 	return target, target != "." && target != ".." && !strings.HasPrefix(target, "../")
 }
 
-// placed completes f with how far the file gets.
+// placed returns f with how far the file gets in the build, and which step takes it.
 func (f Finding) placed(s *buildctx.Selection, l buildctx.Local, file buildctx.File) Finding {
 	reach, step := s.Reach(l, file)
 	f.Reach = reach
@@ -137,58 +139,61 @@ func (f Finding) placed(s *buildctx.Selection, l buildctx.Local, file buildctx.F
 	return f
 }
 
-// missingSources finds the sources of COPY, ADD and bind mounts for which the
-// build will fail. Wildcards may match nothing, and then need no more than a
-// directory to look through.
+// missingSources finds the sources of COPY, ADD and bind mounts that do not exist, so that
+// the build will fail. A source with wildcards may match nothing: see needed.
 func (k look) missingSources() []Finding {
-	s, l := k.selection, k.local
-	where := func(step dockerfile.Step) string {
-		if s.Definition.Inline != "" {
-			return fmt.Sprintf("line %d", step.Lines.From)
-		}
-		return fmt.Sprintf("%s:%d", k.picture.Relative(s.Definition.Dockerfile), step.Lines.From)
-	}
 	var list []Finding
-	for _, step := range s.Plan.Steps {
+	for _, step := range k.selection.Plan.Steps {
 		for _, t := range step.Takes {
-			if t.Local != l.Name {
+			if t.Local != k.local.Name {
 				continue
 			}
 			name := needed(t)
-			if _, ok := l.Resolve(name); ok || name == "." {
+			if _, ok := k.local.Resolve(name); ok || name == "." {
 				continue
 			}
-			f := Finding{
-				Rule: RuleMissingSource, Severity: Error, Path: name, Reach: buildctx.IsSent,
-				Step: step.Name, StepLine: step.Lines.From,
-				Message: where(step) + " takes it, and it does not exist: the build will fail",
-			}
-			if dir := k.picture.lacksCheckout(k.picture.Relative(filepath.Join(l.Root, filepath.FromSlash(name)))); dir != "" {
-				f.Message = fmt.Sprintf("%s takes it, and the submodule %s is not checked out (git submodule update --init): the build will fail", where(step), dir)
-			} else if args := k.withoutValue(step); len(args) > 0 {
-				f.Message = fmt.Sprintf("%s takes it, without a value for %s (--build-arg, or args in stoker.yaml), and it does not exist: the build will fail", where(step), strings.Join(args, " and "))
-			}
-			if d := l.Explain(name); d.Ignored {
-				line := d.By
-				f.Rule = RuleIgnoredSource
-				f.Message = fmt.Sprintf("%s takes it, and %s:%d (%s) leaves it out: the build will fail",
-					where(step), path.Base(l.Ignore.Path), line.Number, line.Pattern)
-			}
-			list = append(list, f)
+			list = append(list, k.missingSource(step, name))
 		}
 	}
 	return list
 }
 
-// variable matches one that stands in an instruction, without a default there; ofBuild
-// those that BuildKit gives values.
+// missingSource returns the finding that step takes name, which does not exist, with the
+// most likely reason.
+func (k look) missingSource(step dockerfile.Step, name string) Finding {
+	where := fmt.Sprintf("line %d", step.Lines.From)
+	if k.selection.Definition.Inline == "" {
+		where = fmt.Sprintf("%s:%d", k.picture.Relative(k.selection.Definition.Dockerfile), step.Lines.From)
+	}
+	f := Finding{
+		Rule: RuleMissingSource, Severity: Error, Path: name, Reach: buildctx.IsSent,
+		Step: step.Name, StepLine: step.Lines.From,
+		Message: where + " takes it, and it does not exist: the build will fail",
+	}
+	if d := k.local.Explain(name); d.Ignored {
+		f.Rule = RuleIgnoredSource
+		f.Message = fmt.Sprintf("%s takes it, and %s:%d (%s) leaves it out: the build will fail",
+			where, path.Base(k.local.Ignore.Path), d.By.Number, d.By.Pattern)
+		return f
+	}
+	rel := k.picture.Relative(filepath.Join(k.local.Root, filepath.FromSlash(name)))
+	if dir := k.picture.lacksCheckout(rel); dir != "" {
+		f.Message = fmt.Sprintf("%s takes it, and the submodule %s is not checked out (git submodule update --init): the build will fail", where, dir)
+	} else if args := k.withoutValue(step); len(args) > 0 {
+		f.Message = fmt.Sprintf("%s takes it, without a value for %s (--build-arg, or args in stoker.yaml), and it does not exist: the build will fail", where, strings.Join(args, " and "))
+	}
+	return f
+}
+
 var (
+	// variable matches a variable in an instruction that has no default there.
 	variable = regexp.MustCompile(`\$(?:\{(\w+)\}|(\w+))`)
-	ofBuild  = regexp.MustCompile(`^(TARGET|BUILD)(PLATFORM|OS|OSVERSION|ARCH|VARIANT|STAGE)$`)
+	// ofBuild matches the names of the build args that BuildKit sets itself.
+	ofBuild = regexp.MustCompile(`^(TARGET|BUILD)(PLATFORM|OS|OSVERSION|ARCH|VARIANT|STAGE)$`)
 )
 
-// withoutValue returns the ARGs that the sources of a COPY or ADD are made of and that
-// have no value: they count as empty.
+// withoutValue returns the names of the ARGs without a value, which is then empty, that the
+// sources of a COPY or ADD contain.
 func (k look) withoutValue(step dockerfile.Step) (names []string) {
 	def := k.selection.Definition
 	text, err := []byte(def.Inline), error(nil)
@@ -202,7 +207,7 @@ func (k look) withoutValue(step dockerfile.Step) (names []string) {
 	if err != nil {
 		return nil
 	}
-	bare := map[string]bool{} // declared, and nothing else
+	bare := map[string]bool{} // by name, whether it is declared by an ARG but never set
 	note := func(list []dockerfile.Instruction) {
 		for _, ins := range list {
 			for _, a := range ins.Vars {
@@ -221,7 +226,8 @@ func (k look) withoutValue(step dockerfile.Step) (names []string) {
 		note(st.Instructions[:at])
 		for _, m := range variable.FindAllStringSubmatch(strings.Join(st.Instructions[at].Copy.Sources, " "), -1) {
 			name := m[1] + m[2]
-			// One that stands above the first FROM alone has no value here, whatever is given.
+			// An ARG that is declared only above the first FROM is not visible here, even if
+			// it was given a value.
 			here := slices.ContainsFunc(st.Instructions[:at], func(ins dockerfile.Instruction) bool { return slices.Contains(ins.Names, name) })
 			if here && bare[name] && !slices.Contains(def.ArgNames(), name) && !ofBuild.MatchString(name) && !slices.Contains(names, name) {
 				names = append(names, name)
@@ -231,8 +237,9 @@ func (k look) withoutValue(step dockerfile.Step) (names []string) {
 	return names
 }
 
-// needed returns what of a source must be there: all of it without wildcards,
-// else the directory above the first one (BuildKit: fsutil copy.ResolveWildcards).
+// needed returns the path that must exist for a source: the source itself or, if it has
+// wildcards, the directory above the first one, since these may match nothing (BuildKit:
+// fsutil copy.ResolveWildcards).
 func needed(t dockerfile.Take) string {
 	name := t.Path
 	if len(t.Include) == 1 && !strings.ContainsAny(t.Path+t.Include[0], wildcards) {
@@ -247,10 +254,12 @@ func needed(t dockerfile.Take) string {
 	return name
 }
 
+// wildcards are the characters with a meaning in a pattern.
 const wildcards = `*?[\`
 
-// merge brings the findings of all builds together: one per file, rule and
-// line, from the build in which it gets furthest, the worst first.
+// merge returns the findings of all builds that are not allowed, the worst first. Of the
+// same rule, file and line in several builds, it takes the one of the build in which the
+// file gets furthest.
 func merge(builds []*Build, allow []config.Allow) []Finding {
 	type key struct {
 		rule, path string
@@ -280,22 +289,24 @@ func merge(builds []*Build, allow []config.Allow) []Finding {
 	return list
 }
 
-// FindingsOf returns the findings of some of the builds, the worst first. Those
-// of p itself name the build in which a file gets furthest, which may be
-// another one.
+// FindingsOf returns the findings of some of p's builds, the worst first. It is not enough
+// to select those in p.Findings by build: they have only the build in which a file gets
+// furthest.
 func (p *Picture) FindingsOf(builds []*Build) []Finding { return merge(builds, p.Config.Allow) }
 
+// accepted reports whether the configuration allows a finding.
 func accepted(f Finding, allow []config.Allow) bool {
 	return slices.ContainsFunc(allow, func(a config.Allow) bool { return a.Covers(f.Path, f.Rule) })
 }
 
+// rank orders how far a file gets, from the context to the final image.
 func rank(r buildctx.Reach) int {
 	return slices.Index([]buildctx.Reach{buildctx.InContext, buildctx.IsSent, buildctx.Intermediate, buildctx.InFinal}, r)
 }
 
 func weight(s Severity) int { return slices.Index([]Severity{Error, Warning, Note}, s) }
 
-// fingerprint identifies a finding by what does not move.
+// fingerprint returns the fingerprint of a finding by its rule and path.
 func fingerprint(rule, path string) string {
 	sum := sha256.Sum256([]byte(rule + "\x00" + path))
 	return hex.EncodeToString(sum[:12])

@@ -12,17 +12,17 @@ import (
 	buildctx "github.com/stokerd/stoker/context"
 )
 
-// found is what is wrong with one local context of a build. It is kept by file, so that an
-// update looks only at what changed. It is immutable.
+// found has the findings in one local context of a build. They are kept by file, so that
+// an update only inspects files that changed. It is immutable once made.
 type found struct {
 	files   map[string][]Finding // by the file's path in the context
-	sources []Finding
-	// links are the sent links by the place in the context that they lead to. A change
-	// of that place decides whether they are broken.
+	sources []Finding            // of missingSources
+	// links has the sent symbolic links by their target in the context: if the target
+	// comes or goes, so does the finding that they are broken.
 	links map[string][]string
 }
 
-// A look looks for what is wrong with a local context.
+// A look inspects the files of one local context.
 type look struct {
 	opener    *Opener
 	picture   *Picture
@@ -30,7 +30,7 @@ type look struct {
 	local     buildctx.Local
 }
 
-// everywhere looks at all files.
+// everywhere inspects all files.
 func (k look) everywhere(ctx context.Context) found {
 	next := found{files: map[string][]Finding{}, links: map[string][]string{}}
 	k.opener.Secrets.ahead(ctx, k.local)
@@ -44,15 +44,15 @@ func (k look) everywhere(ctx context.Context) found {
 	return next
 }
 
-// again looks at the paths, and at what depends on them, and takes the rest from old,
-// which is what was found in was, an earlier selection of the same context.
+// again inspects the files at paths, and links that depend on them. The other findings it
+// takes from old, which was found in was, an earlier state of the same context.
 func (k look) again(ctx context.Context, paths []string, was buildctx.Local, old found) found {
 	next := found{files: maps.Clone(old.files), links: old.links}
 	changed := map[string]bool{}
 	copied := false
 	for _, name := range paths {
 		changed[name] = true
-		// Links that lead here, or to a directory that this made or unmade.
+		// Links to this path, or to a directory above it, which may have come or gone with it.
 		for at := name; at != "."; at = path.Dir(at) {
 			for _, link := range old.links[at] {
 				changed[link] = true
@@ -80,13 +80,13 @@ func (k look) again(ctx context.Context, paths []string, was buildctx.Local, old
 	return next
 }
 
-// at looks at one file.
+// at inspects one file, and adds what it finds to into.
 func (k look) at(ctx context.Context, f buildctx.File, into *found) {
 	if f.Mode.IsDir() {
 		return
 	}
 	var list []Finding
-	if one, ok := wrong(k.local, f, k.picture.Config.Budget); ok {
+	if one, ok := inspect(k.local, f, k.picture.Config.Budget); ok {
 		list = append(list, one)
 	}
 	list = append(list, k.opener.Secrets.findings(ctx, k.local, f)...)
@@ -101,7 +101,7 @@ func (k look) at(ctx context.Context, f buildctx.File, into *found) {
 	}
 }
 
-// unlink forgets a link.
+// unlink removes a link from n.links.
 func (n *found) unlink(f buildctx.File) {
 	target, ok := linked(f)
 	if !ok {
@@ -114,14 +114,15 @@ func (n *found) unlink(f buildctx.File) {
 	}
 }
 
-// named completes findings with the build's name, and what identifies them.
+// named sets in findings, in place, the build, the path in the repository, the final
+// severity and the fingerprint.
 func (k look) named(list []Finding) []Finding {
 	for i := range list {
 		f := &list[i]
 		f.Definition = k.selection.Definition.Name
 		f.Path = k.picture.Relative(filepath.Join(k.local.Root, filepath.FromSlash(f.Path)))
 		if f.Reach == buildctx.InContext && f.secret {
-			f.Severity = Note // worth an ignore line, and leaks nothing
+			f.Severity = Note // it is not sent, so it cannot leak
 		}
 		if f.Fingerprint == "" {
 			f.Fingerprint = fingerprint(f.Rule, f.Path)
@@ -130,7 +131,7 @@ func (k look) named(list []Finding) []Finding {
 	return list
 }
 
-// all lists the findings.
+// all returns all findings, sorted by file.
 func (n *found) all() []Finding {
 	var list []Finding
 	for _, name := range slices.Sorted(maps.Keys(n.files)) {
@@ -139,7 +140,8 @@ func (n *found) all() []Finding {
 	return append(list, n.sources...)
 }
 
-// findings are those that secrets in f make, and that it cannot be read.
+// findings returns the secrets in f, and a finding if a file that is sent cannot be read.
+// A nil cache finds nothing.
 func (c *SecretCache) findings(ctx context.Context, l buildctx.Local, f buildctx.File) []Finding {
 	if c == nil {
 		return nil

@@ -18,18 +18,18 @@ import (
 	"github.com/stokerd/stoker/internal/git"
 )
 
-// An Opener makes pictures. Its fields are set once, before the first use; it
-// is safe for concurrent use.
+// An Opener makes pictures. Its fields must not be changed after the first use. It is
+// safe for concurrent use.
 type Opener struct {
-	Secrets  *SecretCache
-	Resolver dockerfile.Resolver // of base images; nil assumes them
+	Secrets  *SecretCache        // nil to search for no secrets
+	Resolver dockerfile.Resolver // of base images; nil to assume their configurations
 	User     *config.File        // the user's configuration; nil for none
 	Flags    config.Flags
 	Env      map[string]string // for compose and bake files
-	// Learnt returns the builds that were observed; nil for none.
+	// Learnt, if not nil, returns the definitions of builds that were observed.
 	Learnt func() []buildctx.Definition
-	// Scanned is told of each tree that was read from nothing, before anybody else has
-	// it; nil for nobody.
+	// Scanned, if not nil, is called with each tree that was read without an earlier one,
+	// before the tree is used.
 	Scanned func(root string, tree *buildctx.Tree)
 }
 
@@ -45,16 +45,16 @@ func Root(ctx context.Context, dir string) (string, error) {
 	return filepath.Abs(resolved)
 }
 
-// Open pictures the repository at root from the disk. With adHoc definitions
-// the picture is of those and not of what the repository declares. An error
-// means that there is no picture at all; what is wrong with one definition is
-// in its Problem.
+// Open makes a picture of the repository at root from the disk. If there are adHoc
+// definitions, the picture is of those, and not of the repository's own. allowed says
+// whether the user allowed the repository. An error means that there is no picture at all;
+// what is wrong with one definition is in its Problem.
 func (o *Opener) Open(ctx context.Context, root string, allowed bool, adHoc ...buildctx.Definition) (*Picture, error) {
 	return o.open(ctx, &Picture{Root: root, Sequence: 1, Defined: 1, Allowed: allowed, adHoc: adHoc})
 }
 
-// open makes the picture that p is the beginning of: the root, and perhaps trees
-// to share with.
+// open completes p, which has a root and sequences, and may have older trees: these are
+// updated, so that both share what did not change.
 func (o *Opener) open(ctx context.Context, p *Picture) (*Picture, error) {
 	var began time.Time
 	for stale := true; stale; {
@@ -66,9 +66,9 @@ func (o *Opener) open(ctx context.Context, p *Picture) (*Picture, error) {
 		if err != nil {
 			return nil, err
 		}
-		// What was inferred from which files there are must not be older than
-		// the trees: what comes and goes after them shows in a Diff, what came
-		// and went before does not.
+		// Definitions may depend on which files exist. What comes or goes after the trees
+		// were read will be in a Diff, but what came or went between define and scan will
+		// not: begin again in that case.
 		stale = p.Discovery.Outdated(nil)
 	}
 	o.readHead(ctx, p)
@@ -77,7 +77,7 @@ func (o *Opener) open(ctx context.Context, p *Picture) (*Picture, error) {
 	return p, ctx.Err()
 }
 
-// define reads the configuration and finds the definitions.
+// define sets p's configuration and definitions from the disk.
 func (o *Opener) define(ctx context.Context, p *Picture) error {
 	file, err := config.ReadRepository(p.Root)
 	if err != nil {
@@ -100,6 +100,7 @@ func (o *Opener) define(ctx context.Context, p *Picture) error {
 	return nil
 }
 
+// discovery returns the options with which definitions are looked for.
 func (o *Opener) discovery() discover.Options {
 	options := discover.Options{Env: o.Env}
 	if o.Learnt != nil {
@@ -108,9 +109,8 @@ func (o *Opener) discovery() discover.Options {
 	return options
 }
 
-// newTrees returns the directories to scan: the repository, and the contexts
-// that lie outside it, without those that lie within another. For ad hoc
-// definitions the repository itself is of no interest.
+// newTrees returns the directories to scan: the repository, unless the picture is of ad hoc
+// definitions, and the contexts that are in no other of these directories.
 func (p *Picture) newTrees() []string {
 	var roots []string
 	if len(p.adHoc) == 0 {
@@ -129,7 +129,7 @@ func (p *Picture) newTrees() []string {
 	for _, dir := range dirs {
 		resolved, err := filepath.EvalSymlinks(dir)
 		if err != nil {
-			continue // told by the definition's own problem
+			continue // this will be the problem of the definition
 		}
 		if !slices.ContainsFunc(roots, func(root string) bool { _, ok := within(root, resolved); return ok }) {
 			roots = append(roots, resolved)
@@ -138,6 +138,8 @@ func (p *Picture) newTrees() []string {
 	return roots
 }
 
+// scan reads the trees at roots. It is an error only if the repository itself cannot be
+// read.
 func (o *Opener) scan(ctx context.Context, p *Picture, roots []string) error {
 	old := p.trees
 	p.trees, p.pruners = map[string]*buildctx.Tree{}, map[string]*pruner{}
@@ -177,7 +179,7 @@ func countFiles(trees map[string]*buildctx.Tree) int {
 	return n
 }
 
-// readHead notes where git stands; a folder without git has no head.
+// readHead sets p.Head, which is zero if there is no git or no commit.
 func (o *Opener) readHead(ctx context.Context, p *Picture) {
 	p.Head = git.Head{}
 	if repo, err := git.Open(ctx, p.Root); err == nil {
@@ -187,6 +189,8 @@ func (o *Opener) readHead(ctx context.Context, p *Picture) {
 	}
 }
 
+// computeAll computes all builds and their findings. It then lets the cache of secrets
+// forget files that are gone.
 func (o *Opener) computeAll(ctx context.Context, p *Picture) {
 	pass := o.Secrets.begin()
 	roots := map[string]bool{}
@@ -206,7 +210,7 @@ func (o *Opener) computeAll(ctx context.Context, p *Picture) {
 	p.Findings = merge(p.Builds, p.Config.Allow)
 }
 
-// compute selects a definition's files and looks for what is wrong with them.
+// compute selects the files of a definition and inspects all of them.
 func (o *Opener) compute(ctx context.Context, p *Picture, def buildctx.Definition) *Build {
 	b := &Build{Definition: def}
 	s, err := buildctx.Compute(ctx, def, o.Resolver, p.view)
@@ -221,9 +225,8 @@ func (o *Opener) compute(ctx context.Context, p *Picture, def buildctx.Definitio
 	return b
 }
 
-// follow brings a build up to p's trees; it is b itself if nothing of what it
-// takes has changed. The Dockerfile is the same, and what is known of base
-// images too.
+// follow returns b with the files of p's trees, or b itself if none of its files changed.
+// It requires that the Dockerfile and what is known about base images did not change.
 func (o *Opener) follow(ctx context.Context, p *Picture, b *Build) *Build {
 	s, err := b.Selection.Update(ctx, p.view)
 	if err != nil {
@@ -251,13 +254,13 @@ func (o *Opener) follow(ctx context.Context, p *Picture, b *Build) *Build {
 	return next
 }
 
-// add appends what is wrong with the build's next local context.
+// add adds the findings of the build's next local context.
 func (b *Build) add(f found) {
 	b.found = append(b.found, f)
 	b.findings = append(b.findings, f.all()...)
 }
 
-// problem puts an error of a definition into words, with paths relative to the
+// problem returns the problem that err, of computing def, means, with paths relative to the
 // repository.
 func (p *Picture) problem(def buildctx.Definition, err error) *Problem {
 	var (
@@ -294,8 +297,8 @@ func (p *Picture) problem(def buildctx.Definition, err error) *Problem {
 	return problem
 }
 
-// realPath returns name with links resolved, as changes name files; for one that
-// is not there at least those of its directory.
+// realPath resolves symbolic links in name, since paths of changes have none. If there is
+// no such file, it resolves those in the path of its directory.
 func realPath(name string) string {
 	if resolved, err := filepath.EvalSymlinks(name); err == nil {
 		return resolved

@@ -10,21 +10,21 @@ import (
 	"github.com/stokerd/stoker/internal/discover"
 )
 
-// An outside is what the files were that a picture was made of and that lie in
-// none of its trees: a Dockerfile or an ignore file that is a link to a place
-// beyond the repository, or that a compose file names there. Nobody watches
-// these, for what lies around them may be anything.
+// An outside remembers the state of the files that a picture was made from but that are in
+// none of its trees, such as a Dockerfile that is a symbolic link out of the repository, or
+// that a compose file names elsewhere. They are not watched, because their folders may
+// have any number of other files.
 type outside struct {
-	files map[string]os.FileInfo // by absolute path; nil for one that is not there
-	// young says that one had just changed: another change may not show.
+	files map[string]os.FileInfo // by absolute path; nil if there is no such file
+	// young reports whether one was modified so recently that another change might leave
+	// it with the same time.
 	young bool
 }
 
-// coarsest is the step of the coarsest times of any file system.
+// coarsest is the coarsest resolution of modification times on common file systems (FAT).
 const coarsest = 2 * time.Second
 
-// lookOutside notes the files outside of p's trees; began is when the first of
-// them may have been read.
+// lookOutside sets p.outside. began is a time before any of the files was read.
 func (p *Picture) lookOutside(began time.Time) {
 	p.outside = outside{files: map[string]os.FileInfo{}}
 	for _, file := range p.Discovery.Files {
@@ -37,8 +37,8 @@ func (p *Picture) lookOutside(began time.Time) {
 	}
 }
 
-// filesOf lists the Dockerfiles and ignore files that a build of d reads, and
-// where they would be found.
+// filesOf returns the Dockerfiles and ignore files that a build of d reads, or would read
+// if they existed.
 func filesOf(d buildctx.Definition) []string {
 	files := dockerfilesOf(d)
 	if !d.Remote() {
@@ -50,6 +50,8 @@ func filesOf(d buildctx.Definition) []string {
 	return files
 }
 
+// noteOutside adds a file, and all that symbolic links in its path lead through, unless
+// they are in a tree.
 func (p *Picture) noteOutside(file string, began time.Time) {
 	for _, place := range discover.Places(file) {
 		if _, noted := p.outside.files[place]; noted || p.shows(place) || !filepath.IsAbs(place) {
@@ -65,7 +67,7 @@ func (p *Picture) noteOutside(file string, began time.Time) {
 	}
 }
 
-// shows reports whether one of p's trees holds the file at name, if it is there.
+// shows reports whether a file at name would be in one of p's trees.
 func (p *Picture) shows(name string) bool {
 	for root := range p.trees {
 		if _, ok := within(root, name); ok {
@@ -75,8 +77,8 @@ func (p *Picture) shows(name string) bool {
 	return false
 }
 
-// Stale reports whether a file that p was made of, and that no batch of changes
-// would name, is another one now. Without such files it costs nothing.
+// Stale reports whether p may be outdated because a file outside its trees changed, of
+// which no watcher tells. It looks at each such file on the disk; usually there are none.
 func (p *Picture) Stale() bool {
 	if p.outside.young {
 		return true

@@ -21,43 +21,40 @@ import (
 // A Picture is a repository at one moment. It is immutable and safe for
 // concurrent use.
 type Picture struct {
-	Root      string // absolute, links resolved
-	Sequence  uint64 // grows with each picture of a repository
-	Defined   uint64 // sequence of the picture whose definitions these are
-	Allowed   bool
-	Head      git.Head // zero where there is no git
-	Config    config.Config
+	Root      string        // absolute, symbolic links resolved
+	Sequence  uint64        // grows with each picture of a repository that differs
+	Defined   uint64        // the Sequence at which the definitions were read
+	Allowed   bool          // the user allowed the repository: see config.Merge
+	Head      git.Head      // zero without git
+	Config    config.Config // of the repository and the user, merged
 	Discovery discover.Result
-	// Builds are the definitions in their order, each with its selection or
-	// the reason why there is none.
-	Builds   []*Build
-	Findings []Finding
-	// Files counts the files in the picture.
-	Files int
+	Builds    []*Build  // the definitions, in their order
+	Findings  []Finding // of all builds, the worst first
+	Files     int       // number of files in the trees
 
-	trees   map[string]*buildctx.Tree // by root: the repository's, and contexts outside it
+	trees   map[string]*buildctx.Tree // of Root and of contexts outside it, by root
 	pruners map[string]*pruner        // by root
 	outside outside
-	adHoc   []buildctx.Definition
-	texts   map[string][]byte // of files that are not taken from the disk: see With
+	adHoc   []buildctx.Definition // if any, the picture is of these alone
+	texts   map[string][]byte     // of files that are not read from the disk, by path: see With
 }
 
-// A Build is a definition with what it takes. Exactly one of Selection and
+// A Build is a definition with the files that it takes. Exactly one of Selection and
 // Problem is set.
 type Build struct {
 	Definition buildctx.Definition
 	Selection  *buildctx.Selection
 	Problem    *Problem
 
-	findings []Finding
-	found    []found // of each local context, from which the findings are
+	findings []Finding // all those in found
+	found    []found   // in the order of Selection.Locals
 }
 
-// A Problem is something that keeps a definition, or the repository, from being
-// computed. It mends itself when the input does.
+// A Problem says why a definition, or a repository, cannot be computed. The next picture
+// does not have it if the cause is gone.
 type Problem struct {
 	Text string // what and where: "api/Dockerfile:7: unknown instruction: COPPY"
-	Hint string // the mend; may be empty
+	Hint string // what the user can do; may be empty
 }
 
 // Find returns the build with the given name.
@@ -88,7 +85,8 @@ func (p *Picture) Relative(name string) string {
 	return filepath.ToSlash(rel)
 }
 
-// view finds the tree that shows dir.
+// view returns the tree that has the directory dir, and its path in there. The error is
+// an *outsideError if there is none.
 func (p *Picture) view(dir string) (*buildctx.Tree, string, error) {
 	resolved, err := filepath.EvalSymlinks(dir)
 	if err != nil {
@@ -102,8 +100,8 @@ func (p *Picture) view(dir string) (*buildctx.Tree, string, error) {
 	return nil, "", &outsideError{dir}
 }
 
-// Moved returns the files that are not on the disk as p shows them, of which no event tells,
-// as [Opener.Update] takes them. The work follows the number of those looked at.
+// Moved returns files that changed on the disk without an event: see [buildctx.Local.Moved].
+// The result is in the form that [Opener.Update] takes.
 func (p *Picture) Moved() map[string][]string {
 	moved := map[string][]string{}
 	for _, b := range p.Builds {
@@ -127,9 +125,9 @@ func (p *Picture) Moved() map[string][]string {
 	return moved
 }
 
-// Ignored counts the files in the folder dir of l, relative to its root, that
-// the ignore file leaves out, and returns the folders in there (dir itself, if
-// it is one) that were not looked into, as no build needs anything of them.
+// Ignored returns the number of files in a folder of l that the ignore file excludes. dir
+// is relative to the root of l. unread are the folders, which may include dir itself, whose
+// files are not counted because they were not read: no build needs anything in them.
 func (p *Picture) Ignored(l buildctx.Local, dir string) (files int, unread []string) {
 	tree, sub, err := p.view(l.Root)
 	if err != nil {
@@ -151,9 +149,9 @@ func (p *Picture) Ignored(l buildctx.Local, dir string) (files int, unread []str
 	return files, unread
 }
 
-// Sent returns what a request brings whose ignore patterns are those of the
-// build's own. An error is a directory that is not there or cannot be read, or
-// ctx's.
+// Sent returns the files that a client sends for a request, which must have the ignore
+// patterns of the build. It returns an error if the directory does not exist or cannot be
+// read, or ctx's.
 func (p *Picture) Sent(ctx context.Context, b *Build, r dockerfile.Request) (buildctx.SentDir, error) {
 	s := b.Selection
 	i := slices.IndexFunc(s.Locals(), func(l buildctx.Local) bool { return l.Name == r.Local })
@@ -165,7 +163,7 @@ func (p *Picture) Sent(ctx context.Context, b *Build, r dockerfile.Request) (bui
 	if len(own) == 1 && slices.Equal(own[0].FollowPaths, r.FollowPaths) {
 		return local.Top(), nil
 	}
-	// The selection is of something else, or of more than this.
+	// The selection is of other paths, or of more than these.
 	tree, sub, err := p.view(local.Root)
 	if err != nil {
 		return buildctx.SentDir{}, err
@@ -177,13 +175,13 @@ func (p *Picture) Sent(ctx context.Context, b *Build, r dockerfile.Request) (bui
 	return below.Sent(ctx, r)
 }
 
-// outsideError is a context that no tree shows: it came to be since the
-// definitions were read.
+// outsideError is a context that is in no tree, because it did not exist when the trees
+// were read.
 type outsideError struct{ dir string }
 
 func (e *outsideError) Error() string { return "build context " + e.dir + " is not in the picture" }
 
-// within returns name relative to dir if it lies in there.
+// within returns name relative to dir, slash-separated; false if it is not in there.
 func within(dir, name string) (string, bool) {
 	rel, err := filepath.Rel(dir, name)
 	if err != nil || rel == ".." || strings.HasPrefix(rel, ".."+string(filepath.Separator)) {
@@ -192,11 +190,11 @@ func within(dir, name string) (string, bool) {
 	return filepath.ToSlash(rel), true
 }
 
-// Trees yields what was found in each of [Picture.Roots].
+// Trees yields the tree of each of [Picture.Roots], in any order.
 func (p *Picture) Trees() iter.Seq2[string, *buildctx.Tree] { return maps.All(p.trees) }
 
-// Roots returns the directories that a picture shows: the repository and the
-// contexts outside it.
+// Roots returns the directories that were read, sorted: the repository and the contexts
+// outside it.
 func (p *Picture) Roots() []string {
 	var roots []string
 	for root := range p.trees {

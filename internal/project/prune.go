@@ -11,12 +11,12 @@ import (
 	"github.com/stokerd/stoker/internal/discover"
 )
 
-// A pruner knows which directories below a root no build can need. It is
-// immutable.
+// A pruner decides which directories below a root are not read, because no build can need
+// anything in them. It is immutable.
 type pruner struct {
 	root     string
 	contexts []prunedContext
-	keep     []string // directories of files that define builds, relative to root
+	keep     []string // directories with files that define builds, relative to root
 }
 
 // prunedContext is a context directory with its ignore file.
@@ -25,9 +25,10 @@ type prunedContext struct {
 	matcher *ignore.Matcher // nil if the ignore file cannot be read
 }
 
-// newPruner reads the ignore files of the definitions whose contexts lie below
-// root; files are those that the definitions were read from. A definition with an ignore file that cannot be read prunes nothing, so
-// that the picture is whole once it is mended.
+// newPruner makes the pruner for root. It reads the ignore files of the definitions whose
+// contexts are in there. files are those that the definitions were read from. In a context
+// whose ignore file cannot be read, nothing is pruned, so that nothing is missing once it
+// is mended.
 func newPruner(root string, defs []buildctx.Definition, files []string) *pruner {
 	p := &pruner{root: root}
 	known := map[string]bool{} // builds often share a context and its ignore file
@@ -49,8 +50,8 @@ func newPruner(root string, defs []buildctx.Definition, files []string) *pruner 
 	return p
 }
 
-// hold keeps the directories of a file that defines a build, and of what it
-// leads to as a link: the ignore file may well leave those out.
+// hold keeps the directory of a file that defines a build, although an ignore file may
+// exclude it, and the directories that symbolic links in its path lead through.
 func (p *pruner) hold(file string) {
 	for _, place := range discover.Places(file) {
 		if rel, ok := within(p.root, filepath.Dir(place)); ok && !slices.Contains(p.keep, rel) {
@@ -59,8 +60,10 @@ func (p *pruner) hold(file string) {
 	}
 }
 
+// add adds a context. known has the contexts that were added already, by directory and
+// ignore file.
 func (p *pruner) add(dir, dockerfile string, known map[string]bool) {
-	// A context that is not there yet must be seen once it is.
+	// The context need not exist: it has to be noticed when it is created.
 	rel, ok := within(p.root, realPath(dir))
 	if !ok {
 		return
@@ -79,38 +82,39 @@ func (p *pruner) add(dir, dockerfile string, known map[string]bool) {
 	p.contexts = append(p.contexts, c)
 }
 
-// outsideContexts are directories of which nothing is wanted unless a context
-// holds them: they are large, change all the time, and define no build (discover:
-// skipped).
+// outsideContexts are the names of directories that are pruned unless they are in a
+// context, because they are large, change often, and define no builds (discover: skipped).
 var outsideContexts = map[string]bool{
 	".git": true, "node_modules": true, "vendor": true, ".venv": true, "venv": true, "__pycache__": true,
 	".hg": true, ".svn": true, ".jj": true, "target": true, ".terraform": true, ".cache": true,
 }
 
-// A pruning is a pruner at a directory that is not pruned.
+// A pruning is the state of a pruner at a directory that is not pruned. It implements
+// [buildctx.Pruner].
 type pruning struct {
 	dir    string
 	ahead  []prunedContext // contexts below dir
-	keep   []string        // directories below dir
-	inside bool            // a context holds dir
-	within []prunedWithin  // those of them that may take something of it
+	keep   []string        // directories to keep below dir
+	inside bool            // dir is in a context
+	within []prunedWithin  // the contexts that dir is in, and that may take something below it
 }
 
+// prunedWithin is the state of a context's ignore file at a directory in the context.
 type prunedWithin struct {
 	*ignore.Matcher
 	state ignore.State
 }
 
-// start returns the pruner at the root; nil prunes nothing.
+// start returns the pruner at the root, or nil if nothing is to be pruned.
 func (p *pruner) start() buildctx.Pruner {
 	above := &pruning{ahead: p.contexts, keep: p.keep}
 	at, _ := above.at(".", nil)
 	return at
 }
 
-// Enter implements [buildctx.Pruner]: nothing at or below a directory matters if
-// no context lies there, none that holds it takes anything of it, and it is
-// nobody's but a context's.
+// Enter implements [buildctx.Pruner]. A directory is pruned if it neither contains nor
+// keeps anything that defines a build, no context is in it, no context that it is in takes
+// anything below it, and it is in a context or one of outsideContexts.
 func (p *pruning) Enter(name string) (buildctx.Pruner, bool) {
 	dir := name
 	if p.dir != "." {
@@ -126,8 +130,8 @@ func (p *pruning) Enter(name string) (buildctx.Pruner, bool) {
 	return p.at(dir, within)
 }
 
-// at returns the pruner at dir, which is p's or in it, given which contexts from
-// above may take something of it.
+// at returns the pruner at dir, which is p.dir or directly in it, and whether dir is pruned.
+// within are the contexts from above that may take something below dir.
 func (p *pruning) at(dir string, within []prunedWithin) (buildctx.Pruner, bool) {
 	next := &pruning{dir: dir, inside: p.inside, within: within}
 	kept := false
@@ -152,7 +156,7 @@ func (p *pruning) at(dir string, within []prunedWithin) (buildctx.Pruner, bool) 
 	return next, !needed && (next.inside || outsideContexts[path.Base(dir)])
 }
 
-// prunes reports whether nothing at or below dir, relative to the root, matters.
+// prunes reports whether dir, relative to the root, or a directory above it is pruned.
 func (p *pruner) prunes(dir string) bool {
 	at := p.start()
 	if at == nil || dir == "." {
@@ -168,18 +172,19 @@ func (p *pruner) prunes(dir string) bool {
 	return false
 }
 
-// watches reports whether dir has to be watched although it is pruned: the
-// folders of git in which the current branch and its commit are written.
+// watches reports whether dir has to be watched although it is pruned. git writes the
+// current branch and its commit in such folders.
 func (p *pruner) watches(dir string) bool {
 	return dir == ".git" || dir == ".git/refs" || dir == ".git/refs/heads" || strings.HasPrefix(dir, ".git/refs/heads/")
 }
 
-// below reports whether name is dir or lies below it.
+// below reports whether name is dir or is below it.
 func below(dir, name string) bool {
 	return dir == "." || name == dir || strings.HasPrefix(name, dir+"/")
 }
 
-// Prune returns what need not be watched below root, one of p.Roots.
+// Prune returns a function that reports whether a directory, relative to root, need not be
+// watched. It returns nil if root is none of [Picture.Roots].
 func (p *Picture) Prune(root string) func(dir string) bool {
 	pr := p.pruners[root]
 	if pr == nil {

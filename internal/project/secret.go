@@ -19,33 +19,34 @@ import (
 	"github.com/stokerd/stoker/context/secrets"
 )
 
-// A SecretCache scans files for secrets and remembers the results by what lstat
-// says of a file, as git's index does, so that nothing unchanged is read twice.
-// It is safe for concurrent use.
+// A SecretCache searches files for secrets. It remembers the results with what lstat
+// returns for a file, as git's index does, so that a file is only read again if it changed.
+// It is safe for concurrent use. A nil *SecretCache finds no secrets.
 type SecretCache struct {
-	scanner func() (*secrets.Scanner, error) // made on first use: that takes some ms
+	scanner func() (*secrets.Scanner, error) // makes it at the first call, which takes some ms
 	seed    maphash.Seed
 
 	mu    sync.Mutex // guards the fields that follow
-	pass  uint32     // counts the repositories that were opened
+	pass  uint32     // number of the last pass: see begin
 	roots map[string]*scannedRoot
 }
 
-// A scannedRoot remembers the files of a context. What rules say depends on the
-// path within it as well, and contexts may overlap.
+// A scannedRoot remembers the files of one context. Files are not shared between contexts
+// that overlap, because rules depend on the path within the context.
 type scannedRoot struct {
-	// seen are the files that were scanned, by a hash of the path: nearly all of
-	// them hold nothing, and there may be a million.
+	// seen has the files that were searched, by a hash of the path. There may be a million,
+	// nearly all of which have no secrets.
 	seen  map[uint64]mark
-	found map[string]scanned // those with results, by path
+	found map[string]scanned // those with findings or an error, by path
 }
 
-// A mark says as what a file was scanned, and in which pass it was last there.
+// A mark has a hash of the stamp with which a file was searched, and the pass in which it
+// was last seen.
 type mark struct{ stamp, pass uint32 }
 
-// scanned is the result for a file as it was.
+// scanned is the result of searching a file.
 type scanned struct {
-	stamp    buildctx.Stamp
+	stamp    buildctx.Stamp // of the file at that time
 	findings []secrets.Finding
 	err      error
 }
@@ -55,8 +56,8 @@ func NewSecretCache() *SecretCache {
 	return &SecretCache{scanner: sync.OnceValues(secrets.New), seed: maphash.MakeSeed(), roots: map[string]*scannedRoot{}}
 }
 
-// scan returns what is in the file f of the context at root. An error is the
-// file's, or ctx's.
+// scan returns the secrets in the file f of the context at root. The error is one of
+// reading the file, or ctx's.
 func (c *SecretCache) scan(ctx context.Context, root string, f buildctx.File) ([]secrets.Finding, error) {
 	if have, ok := c.remembered(root, f); ok {
 		return have.findings, have.err
@@ -73,15 +74,15 @@ func (c *SecretCache) scan(ctx context.Context, root string, f buildctx.File) ([
 			return nil, ctx.Err()
 		}
 		s.findings = slices.Concat(s.findings, content)
-		s.findings = public(s.findings, filepath.Join(root, filepath.FromSlash(f.Path)), f)
+		s.findings = withoutPublic(s.findings, filepath.Join(root, filepath.FromSlash(f.Path)), f)
 	}
 	c.remember(root, f, s)
 	return s.findings, s.err
 }
 
-// public takes the warning about an environment file away where the file holds only
-// what a build writes into pages.
-func public(found []secrets.Finding, name string, f buildctx.File) []secrets.Finding {
+// withoutPublic returns the findings without the one about environment files if the file
+// has only variables that are public, because a build writes them into web pages.
+func withoutPublic(found []secrets.Finding, name string, f buildctx.File) []secrets.Finding {
 	env := func(one secrets.Finding) bool { return one.Rule == "env-file" }
 	if f.Size > 1<<20 || !slices.ContainsFunc(found, env) {
 		return found
@@ -93,8 +94,8 @@ func public(found []secrets.Finding, name string, f buildctx.File) []secrets.Fin
 	return slices.DeleteFunc(found, env)
 }
 
-// ahead scans the files of l that are not remembered, as many at once as there are
-// processors: of a first look at a repository nearly all time goes here.
+// ahead searches the files of l that are not remembered, as many at once as there are
+// processors. Most of the time to open a repository is spent here.
 func (c *SecretCache) ahead(ctx context.Context, l buildctx.Local) {
 	if c == nil {
 		return
@@ -109,7 +110,7 @@ func (c *SecretCache) ahead(ctx context.Context, l buildctx.Local) {
 			continue
 		}
 		group.Go(func() error {
-			_, _ = c.scan(ctx, l.Root, f) // remembered, its error too
+			_, _ = c.scan(ctx, l.Root, f) // the result is remembered, including an error
 			return nil
 		})
 	}
@@ -154,11 +155,12 @@ func (c *SecretCache) remember(root string, f buildctx.File, s scanned) {
 	}
 }
 
+// hashes returns the keys of a file in a scannedRoot.
 func (c *SecretCache) hashes(f buildctx.File) (path uint64, stamp uint32) {
 	return maphash.String(c.seed, f.Path), uint32(maphash.Comparable(c.seed, f.Stamp()))
 }
 
-// forget drops what is remembered of a file that is gone.
+// forget removes a file that is gone.
 func (c *SecretCache) forget(root, path string) {
 	if c == nil {
 		return
@@ -171,7 +173,7 @@ func (c *SecretCache) forget(root, path string) {
 	}
 }
 
-// begin starts a pass over all files of some contexts.
+// begin begins a pass over all files of some contexts, and returns its number for end.
 func (c *SecretCache) begin() uint32 {
 	if c == nil {
 		return 0
@@ -182,7 +184,7 @@ func (c *SecretCache) begin() uint32 {
 	return c.pass
 }
 
-// end drops what was not seen at root since the pass began.
+// end removes the files of the context at root that were not seen since the pass began.
 func (c *SecretCache) end(root string, pass uint32) {
 	if c == nil {
 		return
@@ -205,6 +207,7 @@ func (c *SecretCache) end(root string, pass uint32) {
 	}
 }
 
+// read searches the content of a file with the absolute path abs, unless it is binary.
 func read(ctx context.Context, scanner *secrets.Scanner, abs string, f buildctx.File) ([]secrets.Finding, error) {
 	file, err := os.Open(abs)
 	if err != nil {
@@ -222,7 +225,6 @@ func read(ctx context.Context, scanner *secrets.Scanner, abs string, f buildctx.
 	return scanner.ScanFile(ctx, f.Path, r, f.Size)
 }
 
-// binaryLook is how much of a file is looked at to tell whether it is text, as
-// git tells it: a zero byte makes it binary. A video of gigabytes holds no
-// secret that the rules could tell from noise.
+// binaryLook is the number of bytes in which a zero byte makes a file binary, as in git.
+// Binary files may be large, and the rules cannot tell secrets in them from noise.
 const binaryLook = 8000

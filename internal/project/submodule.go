@@ -8,11 +8,11 @@ import (
 	"strings"
 )
 
-// submodulePath matches where a submodule lies, in a .gitmodules.
+// submodulePath matches the lines of a .gitmodules file with the path of a submodule.
 var submodulePath = regexp.MustCompile(`(?m)^[ \t]*path[ \t]*=[ \t]*"?([^"\r\n]*?)"?[ \t]*$`)
 
-// lacksCheckout returns the submodule that a path of the repository lies in, if git has
-// not checked it out: nothing is there before it does. "" for none.
+// lacksCheckout returns the submodule that a path of the repository is in, if it is not
+// checked out, which is why nothing is there; else "".
 func (p *Picture) lacksCheckout(rel string) string {
 	text, err := p.Text(filepath.Join(p.Root, ".gitmodules"))
 	if err != nil {
@@ -30,6 +30,7 @@ func (p *Picture) lacksCheckout(rel string) string {
 	return ""
 }
 
+// notCheckedOut returns the hint for a submodule that is not checked out.
 func notCheckedOut(dir string) string {
 	return "the submodule " + dir + " is not checked out: git submodule update --init"
 }

@@ -6,13 +6,13 @@ import (
 	buildctx "github.com/stokerd/stoker/context"
 )
 
-// RuleStaleStat is a change that no builder sees: BuildKit has a file sent again only
-// if its size, time, mode or link target changed, and never looks again at the mode
-// of a directory. Only who saw what a builder was sent can find it.
+// RuleStaleStat is a change that the builder will not see. BuildKit's client sends a file
+// again only if its size, time, mode or link target changed, and never sends the new mode of
+// a directory. To find such a change, one has to know what the builder was sent before.
 const RuleStaleStat = "stale-stat"
 
-// Unseen returns the finding of a file of a build's main context that changed in
-// such a way; false if it is accepted, or not there.
+// Unseen returns the finding that the file name of a build's main context changed in such a
+// way; false if the configuration allows it, or if there is no such file.
 func (p *Picture) Unseen(b *Build, name string) (Finding, bool) {
 	file, ok := b.Selection.Main.Lookup(name)
 	if !ok {

@@ -14,9 +14,9 @@ import (
 	"github.com/stokerd/stoker/internal/discover"
 )
 
-// Update returns the picture after the given paths, by root and relative to it,
-// have changed; a root without paths is scanned anew, and so are all if old is
-// stale. If nothing that matters has changed, old itself is returned.
+// Update returns the picture after paths have changed. These are given by root, and relative
+// to it. A root with no paths is read completely, and all roots are if old is stale. If
+// nothing that matters changed, Update returns old itself, or a picture with its Sequence.
 func (o *Opener) Update(ctx context.Context, old *Picture, changed map[string][]string) (*Picture, error) {
 	next := *old
 	next.Sequence++
@@ -28,7 +28,7 @@ func (o *Opener) Update(ctx context.Context, old *Picture, changed map[string][]
 	touched := false
 	for root, tree := range old.trees {
 		paths, named := changed[root]
-		after, diff, err := again(ctx, tree, paths, named, old.pruners[root])
+		after, diff, err := apply(ctx, tree, paths, named, old.pruners[root])
 		if err != nil && root != old.Root && ctx.Err() == nil {
 			return o.reopen(ctx, &next) // a context outside the repository is gone
 		}
@@ -64,18 +64,18 @@ func (o *Opener) Update(ctx context.Context, old *Picture, changed map[string][]
 	if touched {
 		next.Findings = merge(next.Builds, next.Config.Allow)
 	} else if next.Head == old.Head {
-		// What changed is in no build: readers keep what they have.
+		// No build takes what changed, so nobody needs to look at this picture.
 		next.Sequence = old.Sequence
 	}
 	return &next, ctx.Err()
 }
 
-// update returns b as it is after the changes, itself if they do not concern it.
+// update returns b after the changes, or b itself if they do not concern it.
 func (o *Opener) update(ctx context.Context, p *Picture, b *Build, diffs map[string]buildctx.Diff) *Build {
 	if b.Selection == nil {
 		for _, diff := range diffs {
 			if !diff.Empty() {
-				return o.compute(ctx, p, b.Definition) // whatever it was may be mended
+				return o.compute(ctx, p, b.Definition) // the problem may be gone
 			}
 		}
 		return b
@@ -86,26 +86,26 @@ func (o *Opener) update(ctx context.Context, p *Picture, b *Build, diffs map[str
 	return o.follow(ctx, p, b)
 }
 
-// reopen looks at everything anew, as the successor of p.
+// reopen reads everything again, and returns the picture that comes after p.
 func (o *Opener) reopen(ctx context.Context, p *Picture) (*Picture, error) {
 	return o.open(ctx, &Picture{
 		Root: p.Root, Sequence: p.Sequence, Defined: p.Sequence, Allowed: p.Allowed, adHoc: p.adHoc, trees: p.trees,
 	})
 }
 
-// movesHead reports whether one of the paths may say where git stands; no path
-// at all stands for all of them.
+// movesHead reports whether the HEAD of git may have changed with the paths. No paths at all
+// mean that anything may have changed.
 func movesHead(paths []string) bool {
 	return len(paths) == 0 || slices.ContainsFunc(paths, func(name string) bool {
 		return name == "." || below(".git", name)
 	})
 }
 
-// mayRedefine reports whether the definitions may be others although no file that
-// says so was named: nothing is known of what changed; files came or went that a
-// context was inferred from; or a folder is named that holds such a file or held one.
-// It may have come or gone as a whole after p's definitions were looked for and
-// before p's tree was read, which the diff does not show.
+// mayRedefine reports whether the definitions may have changed although none of the files
+// that define them is among the paths. There are three cases: it is not known what changed;
+// files came or went from whose existence a context was inferred; or a folder is among the
+// paths that has or had a file that defines builds. Such a folder may have come or gone after
+// p's definitions were read and before p's tree was, so that it is not in the diff.
 func (p *Picture) mayRedefine(next *Picture, changed map[string][]string, diff buildctx.Diff) bool {
 	paths, named := changed[p.Root]
 	if named && len(paths) == 0 {
@@ -132,7 +132,7 @@ func (p *Picture) mayRedefine(next *Picture, changed map[string][]string, diff b
 	})
 }
 
-// moved yields what came, went, or is a link that leads elsewhere.
+// moved yields the entries of a diff: removed ones as they were, others as they are.
 func moved(old, next *buildctx.Tree, diff buildctx.Diff) iter.Seq[buildctx.Entry] {
 	return func(yield func(buildctx.Entry) bool) {
 		for _, name := range diff.Removed {
@@ -148,8 +148,7 @@ func moved(old, next *buildctx.Tree, diff buildctx.Diff) iter.Seq[buildctx.Entry
 	}
 }
 
-// redefined reports whether the configuration or the definitions on disk are
-// others than p's.
+// redefined reports whether the configuration or the definitions on disk differ from p's.
 func (o *Opener) redefined(ctx context.Context, p *Picture) (bool, error) {
 	now := &Picture{Root: p.Root, Allowed: p.Allowed, adHoc: p.adHoc}
 	if err := o.define(ctx, now); err != nil {
@@ -158,14 +157,14 @@ func (o *Opener) redefined(ctx context.Context, p *Picture) (bool, error) {
 	return !reflect.DeepEqual(now.Config, p.Config) || !reflect.DeepEqual(now.Discovery, p.Discovery), nil
 }
 
-// inferred reports whether d's context was inferred from its Dockerfile.
+// inferred reports whether the context of d was inferred from what its Dockerfile copies.
 func (p *Picture) inferred(d buildctx.Definition) bool {
 	return d.Origin != "" && d.Origin == p.Relative(d.Dockerfile) && filepath.Dir(d.Dockerfile) != p.Root
 }
 
-// again looks at the disk again if root was named: at the paths, or at all if
-// there are none.
-func again(ctx context.Context, tree *buildctx.Tree, paths []string, named bool, pr *pruner) (*buildctx.Tree, buildctx.Diff, error) {
+// apply returns the tree after the paths have changed, or all of it if there are none. It is
+// the same tree unless named says that the root was given.
+func apply(ctx context.Context, tree *buildctx.Tree, paths []string, named bool, pr *pruner) (*buildctx.Tree, buildctx.Diff, error) {
 	if !named {
 		return tree, buildctx.Diff{}, nil
 	}
@@ -175,8 +174,8 @@ func again(ctx context.Context, tree *buildctx.Tree, paths []string, named bool,
 	return tree.Apply(ctx, paths, pr.start())
 }
 
-// redefines reports whether what changed may change the definitions, or what
-// is pruned, so that only a fresh look will do.
+// redefines reports whether the changed paths may change the definitions, or what is pruned,
+// so that the picture has to be made from the start.
 func (o *Opener) redefines(p *Picture, changed map[string][]string, diffs map[string]buildctx.Diff) bool {
 	ignoreFiles := map[string]bool{filepath.Join(p.Root, config.FileName): true}
 	for _, d := range p.definitions() {
@@ -203,10 +202,9 @@ func (o *Opener) redefines(p *Picture, changed map[string][]string, diffs map[st
 	return false
 }
 
-// isDockerfile reports whether abs is the Dockerfile of a known definition and
-// still is there: then only its content is new. One that is a link may lead
-// elsewhere now, which has to be watched; one that a link leads to may say where the
-// context of another definition is.
+// isDockerfile reports whether abs is the Dockerfile of a known definition of which only the
+// content changed, which does not change definitions. It is false for a symbolic link, which
+// may lead to another file now, and for a Dockerfile from which a context was inferred.
 func (p *Picture) isDockerfile(abs string, diff buildctx.Diff) bool {
 	is := false
 	for _, d := range p.definitions() {
@@ -223,8 +221,7 @@ func (p *Picture) isDockerfile(abs string, diff buildctx.Diff) bool {
 	return is
 }
 
-// readsOf reports whether a Dockerfile that b is converted from is among what
-// changed.
+// readsOf reports whether a Dockerfile that b is made from is in the diffs.
 func (b *Build) readsOf(diffs map[string]buildctx.Diff) bool {
 	for _, file := range dockerfilesOf(b.Definition) {
 		for root, diff := range diffs {
@@ -237,8 +234,8 @@ func (b *Build) readsOf(diffs map[string]buildctx.Diff) bool {
 	return false
 }
 
-// dockerfilesOf lists d's Dockerfile, by any name that BuildKit would find it by,
-// and those of the builds that it starts from.
+// dockerfilesOf returns the paths of d's Dockerfile, under each name that BuildKit tries, and
+// of those of the builds whose results d uses. It includes what symbolic links lead through.
 func dockerfilesOf(d buildctx.Definition) []string {
 	name := d.Dockerfile
 	names := discover.Places(name)

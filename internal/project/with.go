@@ -10,9 +10,9 @@ import (
 	buildctx "github.com/stokerd/stoker/context"
 )
 
-// With returns p as it would be if Dockerfiles and ignore files, by their absolute
-// paths, had the given texts, beside those that it has already: what is on the
-// disk stays. What is wrong with the files of a build is told as in p.
+// With returns p as it would be if Dockerfiles and ignore files had other texts, which are
+// given by absolute path. Texts from an earlier call stay. Nothing on the disk changes. Builds
+// keep the findings that they have in p.
 func (o *Opener) With(ctx context.Context, p *Picture, texts map[string][]byte) *Picture {
 	next := *p
 	next.texts = maps.Clone(p.texts)
@@ -41,8 +41,8 @@ func (o *Opener) With(ctx context.Context, p *Picture, texts map[string][]byte) 
 	return &next
 }
 
-// Text returns the content of a Dockerfile or an ignore file as p has it. Of one
-// that is not there the error wraps fs.ErrNotExist.
+// Text returns the text of a Dockerfile or an ignore file: that of [Opener.With], else the one
+// on the disk. If there is no such file, the error wraps fs.ErrNotExist.
 func (p *Picture) Text(name string) ([]byte, error) {
 	if text, ok := p.texts[located(name)]; ok {
 		return text, nil
@@ -50,8 +50,8 @@ func (p *Picture) Text(name string) ([]byte, error) {
 	return os.ReadFile(name)
 }
 
-// reads reports whether one of the named files is the build's Dockerfile, or an
-// ignore file of it, should there be one.
+// reads reports whether one of the files is the build's Dockerfile or, even if it does not
+// exist yet, one of its ignore files.
 func (b *Build) reads(names map[string]bool) bool {
 	def := b.Definition
 	list := []string{def.Dockerfile, def.Dockerfile + ".dockerignore", filepath.Join(def.Context, ".dockerignore")}
@@ -61,8 +61,8 @@ func (b *Build) reads(names map[string]bool) bool {
 	return slices.ContainsFunc(list, func(name string) bool { return names[located(name)] })
 }
 
-// located returns the one path of a file that can be reached by several, whether
-// it is there or not.
+// located resolves symbolic links in name, which need not exist, so that a file has the same
+// path no matter how it is named.
 func located(name string) string {
 	if dir, err := filepath.EvalSymlinks(filepath.Dir(name)); err == nil {
 		name = filepath.Join(dir, filepath.Base(name))
