@@ -8,7 +8,8 @@ import (
 	"github.com/stokerd/stoker/internal/scan"
 )
 
-// Built reports a build of ours, without what was looked at afterwards.
+// Built reports a build of `stoker build`. What is looked at after the build, such as the
+// image, is left empty.
 func Built(definition string, r cache.Record, digest string) api.BuildReport {
 	hits, needed := r.Hits()
 	b := api.BuildReport{
@@ -24,7 +25,7 @@ func Built(definition string, r cache.Record, digest string) api.BuildReport {
 	return b
 }
 
-// Scan reports what a scanner said.
+// Scan reports what a scanner found.
 func Scan(r scan.Result) *api.BuildScan {
 	out := &api.BuildScan{
 		Scanner: r.Scanner, Version: r.Version, Database: when(r.Database), Offline: r.Offline, Seconds: r.Seconds,
@@ -42,7 +43,7 @@ func Scan(r scan.Result) *api.BuildScan {
 	return out
 }
 
-// DatabaseAge is how old the database of a scan is; ok is false if that is not known.
+// DatabaseAge returns the age of the scanner's database; ok is false if it is not known.
 func DatabaseAge(s *api.BuildScan, now time.Time) (age time.Duration, ok bool) {
 	if s.Database == nil {
 		return 0, false

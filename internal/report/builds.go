@@ -8,14 +8,14 @@ import (
 	"github.com/stokerd/stoker/internal/api"
 )
 
-// Window is how far back the builds of a status reach.
+// Window is the age of the oldest builds that status counts.
 const Window = 7 * 24 * time.Hour
 
-// historyLength is how many builds the small graph of a status shows.
+// historyLength is the number of builds in the graph that status shows.
 const historyLength = 8
 
-// AddBuilds completes d with its builds, which are in any order and all within
-// [Window].
+// AddBuilds sets the fields of d about its builds, which are given in any order and are
+// all within [Window].
 func AddBuilds(d *api.Definition, records []cache.Record) {
 	sorted := slices.SortedFunc(slices.Values(records), func(a, b cache.Record) int {
 		return a.Completed.Compare(b.Completed)
@@ -49,7 +49,7 @@ func build(r cache.Record) api.Build {
 	}
 }
 
-// Stats reports what the cache did since a moment.
+// Stats reports statistics of definitions since a time.
 func Stats(since time.Time, list []cache.DefinitionStats) api.Stats {
 	s := api.Stats{Schema: api.StatsSchema, Since: since, Definitions: make([]api.DefinitionStats, len(list))}
 	for i, d := range list {
@@ -58,9 +58,9 @@ func Stats(since time.Time, list []cache.DefinitionStats) api.Stats {
 	return s
 }
 
-// NoBuilds is the error, an *api.Error of code NotFound, of asking for builds of a
-// repository that is neither watched nor has had any, or for those of a name that no
-// definition has or had. root is "" for all repositories, name for all definitions.
+// NoBuilds returns an *api.Error of code NotFound if somebody asks for the builds of a
+// repository that has none and is not watched, or of a definition that is not among names;
+// else nil. root is "" for all repositories, and name for all definitions.
 func NoBuilds(root, name string, watched bool, names []string) error {
 	if root != "" && !watched && len(names) == 0 {
 		return &api.Error{Code: api.NotFound, Message: readable(root) + " is not watched", Hint: "stoker up; then build"}

@@ -11,13 +11,13 @@ import (
 	"github.com/stokerd/stoker/internal/project"
 )
 
-// Check holds the named definitions of a picture, all of them without names,
-// against the limits of its configuration. It is not OK where a limit is
-// exceeded, a definition has a problem, or a finding is an error.
+// Check checks the named definitions of a picture, or all if there are no names, against
+// the limits of its configuration. The result is not OK if a limit is exceeded, a
+// definition has a problem, or a finding is an error. Without names, it is also not OK if a
+// file that defines builds could not be read, because definitions may be missing.
 //
-// Nor is it where files that define builds could not be read, so that definitions
-// may be missing. An unknown name is an *api.Error of code NotFound; nothing to
-// check at all is BadInput.
+// The error is an *api.Error: NotFound for an unknown name, and BadInput if there is
+// nothing to check.
 func Check(p *project.Picture, names []string) (api.Check, error) {
 	builds, err := Select(p, names)
 	if err != nil {
@@ -43,9 +43,8 @@ func Check(p *project.Picture, names []string) (api.Check, error) {
 	return c, nil
 }
 
-// Select returns the builds with the given names, all of them without names. An
-// unknown name is an *api.Error of code NotFound whose hint lists those there
-// are.
+// Select returns the builds with the given names, or all if there are no names. For an
+// unknown name it returns an *api.Error of code NotFound, whose hint lists the names.
 func Select(p *project.Picture, names []string) ([]*project.Build, error) {
 	if len(names) == 0 {
 		return p.Builds, nil
@@ -84,6 +83,8 @@ func One(p *project.Picture, name string) (*project.Build, error) {
 	}
 }
 
+// unknown returns the error of a name that no build of p has. If the repository has a
+// problem, that may be the reason, and is the hint.
 func unknown(p *project.Picture, name string) error {
 	e := noName(name, p.Names())
 	if text, hint := Problem(p); text != "" {
@@ -92,7 +93,7 @@ func unknown(p *project.Picture, name string) error {
 	return e
 }
 
-// noName is the error of a name that none of names is.
+// noName returns the error of a name that is not among names. It suggests similar ones.
 func noName(name string, names []string) *api.Error {
 	e := &api.Error{Code: api.NotFound, Message: "no build is named " + name, Hint: thereAre(names)}
 	var near []string
@@ -107,7 +108,7 @@ func noName(name string, names []string) *api.Error {
 	return e
 }
 
-// thereAre lists names, of many the first: a repository of examples has dozens.
+// thereAre lists names, but not all of many: a repository of examples may have dozens.
 func thereAre(names []string) string {
 	const most = 12
 	text := "there are: " + strings.Join(names[:min(len(names), most)], ", ")
@@ -117,6 +118,7 @@ func thereAre(names []string) string {
 	return text
 }
 
+// checkDefinition compares a build, of which found are the findings, with the limits.
 func checkDefinition(p *project.Picture, b *project.Build, limit config.Budget, found []project.Finding) api.CheckDefinition {
 	d := api.CheckDefinition{
 		Name: b.Definition.Name, Dockerfile: dockerfilePath(p, b.Definition),
@@ -127,7 +129,7 @@ func checkDefinition(p *project.Picture, b *project.Build, limit config.Budget, 
 		return d
 	}
 	d.Context, d.Sent = size(b.Selection.Main.Context), size(b.Selection.Sent())
-	// A file over the built-in limit that no builder asks for costs nothing.
+	// A file over the built-in limit is a warning, and does not count if it is never sent.
 	large := func(f project.Finding) bool {
 		return f.Rule == project.RuleLarge && (f.Severity == project.Error || f.Reach != buildctx.InContext)
 	}

@@ -12,11 +12,11 @@ import (
 	"github.com/stokerd/stoker/internal/project"
 )
 
-// Context reports the effective context of a build of p, with the steps that
-// take each file; req says which entries are listed, and how. Sizes and entries
-// are those of the build context itself; named contexts are in the notes and in
-// what each step takes. A build with a problem has no answer: its error is an
-// *api.Error of code BadInput.
+// Context reports the effective context of a build of p, with the steps that take each
+// file. req says which entries are listed, and in which order. Sizes and entries are those
+// of the main context; named contexts are only in the notes and in the sizes of what steps
+// take. The error is an *api.Error of code BadInput, for a build with a problem or a
+// request that makes no sense.
 func Context(p *project.Picture, b *project.Build, req api.ContextRequest) (api.Context, error) {
 	if err := selected(b); err != nil {
 		return api.Context{}, err
@@ -51,7 +51,7 @@ func Context(p *project.Picture, b *project.Build, req api.ContextRequest) (api.
 	return c, nil
 }
 
-// selected is the error of a build that has no selection.
+// selected returns the error of a build that has a problem and so no selection; else nil.
 func selected(b *project.Build) error {
 	if b.Problem == nil {
 		return nil
@@ -59,7 +59,7 @@ func selected(b *project.Build) error {
 	return &api.Error{Code: api.BadInput, Message: readable(b.Problem.Text), Hint: b.Problem.Hint}
 }
 
-// root is the context directory, or the address that stands for it.
+// root returns the context directory of a build, or its address.
 func root(b *project.Build) string {
 	if b.Selection.Main.Root == "" {
 		return withoutCredentials(b.Definition.Context)
@@ -67,14 +67,15 @@ func root(b *project.Build) string {
 	return readable(b.Selection.Main.Root)
 }
 
-// severalTake reports whether steps of different instructions take f: those of
-// several platforms are one to a user.
+// severalTake reports whether several instructions take f. The steps that one instruction
+// has for several platforms count once.
 func severalTake(plan *dockerfile.Plan, f buildctx.File) bool {
 	return !f.Mode.IsDir() && slices.ContainsFunc(f.Steps, func(i int) bool {
 		return plan.Steps[i].Lines != plan.Steps[f.Steps[0]].Lines
 	})
 }
 
+// add adds a file to a size. Directories do not count.
 func add(s *api.Size, f buildctx.File) {
 	if !f.Mode.IsDir() {
 		s.Files++
@@ -109,10 +110,11 @@ func steps(s *buildctx.Selection) []api.ContextStep {
 type listing struct {
 	req   api.ContextRequest
 	s     *buildctx.Selection
-	steps []int // one of which takes an entry; nil for any
+	steps []int // only entries that one of these takes; nil for all
 	files []buildctx.File
 }
 
+// newListing checks the request, and finds the steps that it names.
 func newListing(s *buildctx.Selection, req api.ContextRequest) (*listing, error) {
 	l := &listing{req: req, s: s}
 	if req.Sort != "" && req.Sort != api.SortName && req.Sort != api.SortSize {
@@ -128,9 +130,9 @@ func newListing(s *buildctx.Selection, req api.ContextRequest) (*listing, error)
 	return l, err
 }
 
-// step returns the steps that a user means by text: one instruction, for each
-// platform; one that takes local files rather than one that does not. An
-// *api.Error says which there are if that is none or several.
+// step returns the steps that a user means by text. These are the steps of one instruction,
+// for each platform. If several match, those that take local files are preferred. The error
+// is an *api.Error that lists the steps, if none or several instructions match.
 func step(plan *dockerfile.Plan, text string) ([]int, error) {
 	found := plan.Find(text)
 	idle := func(i int) bool { return len(plan.Steps[i].Takes) == 0 }
@@ -159,7 +161,7 @@ func step(plan *dockerfile.Plan, text string) ([]int, error) {
 	return nil, e
 }
 
-// stepNames lists the names of steps up to their brackets, once each.
+// stepNames lists the parts of steps' names that are in brackets, without duplicates.
 func stepNames(plan *dockerfile.Plan, list []int) string {
 	var names []string
 	for _, i := range list {
@@ -171,6 +173,7 @@ func stepNames(plan *dockerfile.Plan, list []int) string {
 	return readable(strings.Join(names, ", "))
 }
 
+// add adds a file, if the request asks for it.
 func (l *listing) add(f buildctx.File) {
 	req := l.req
 	switch {
@@ -184,7 +187,8 @@ func (l *listing) add(f buildctx.File) {
 	l.files = append(l.files, f)
 }
 
-// fill puts the entries into c in the order that was asked for.
+// fill sets the entries of c and their sums, in the order that was asked for and up to the
+// limit.
 func (l *listing) fill(c *api.Context) {
 	req := l.req
 	if req.Sort == api.SortSize {
@@ -221,8 +225,8 @@ func entry(s *buildctx.Selection, f buildctx.File) api.ContextEntry {
 		case f.Withheld:
 			e.Size = 0 // it arrives empty
 		case f.Size > 0 && f.Bytes == 0:
-			// A further name of a file that was listed: it is sent as a link. How
-			// many names it has may be old news: no event tells of another one.
+			// It is another name of a file that was listed before, and sent as a link. The
+			// number of links cannot decide this, because no event tells of a new link.
 			e.Type, e.Size = "hardlink", 0
 		}
 	}

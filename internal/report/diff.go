@@ -19,7 +19,8 @@ import (
 	"github.com/stokerd/stoker/internal/project"
 )
 
-// NoCommit puts an error of [project.Opener.Compare] into words for the user.
+// NoCommit returns an error of [project.Opener.Compare] as an *api.Error if the user can
+// do something about it, else as it is.
 func NoCommit(err error) error {
 	e := &api.Error{Code: api.BadInput, Message: err.Error()}
 	switch {
@@ -35,9 +36,9 @@ func NoCommit(err error) error {
 	return e
 }
 
-// ContextDiff reports how the contexts of builds, which are of the picture that
-// was compared, differ between the sides of c. A file that cannot be compared
-// is an error.
+// ContextDiff reports how the contexts of builds differ between the two sides of c. The
+// builds are given by those of the work tree's picture. It may read files from the disk. A
+// file that cannot be compared is an error.
 func ContextDiff(c *project.Comparison, builds []*project.Build) (api.ContextDiff, error) {
 	out := api.ContextDiff{Schema: api.ContextDiffSchema, From: side(c.From), To: side(c.To), Definitions: []api.ContextDiffDefinition{}}
 	for _, s := range []project.Side{c.From, c.To} {
@@ -103,8 +104,8 @@ func definitionDiff(c *project.Comparison, name string) (api.ContextDiffDefiniti
 	return out, nil
 }
 
-// namedLocals pairs the named contexts of two selections by name; one that a
-// side does not ask for is empty there.
+// namedLocals pairs the named contexts of two selections by name. One that a selection does
+// not have is zero.
 func namedLocals(from, to *buildctx.Selection) [][2]buildctx.Local {
 	both := map[string][2]buildctx.Local{}
 	for i, s := range []*buildctx.Selection{from, to} {
@@ -121,8 +122,7 @@ func namedLocals(from, to *buildctx.Selection) [][2]buildctx.Local {
 	return list
 }
 
-// localDiff compares a context with what it was; the zero Local is one that
-// nobody asks for.
+// localDiff compares the two states of one context, of which one may be zero.
 func localDiff(c *project.Comparison, from, to buildctx.Local) (api.ContextDiffNamed, error) {
 	l := to
 	if l.Root == "" {
@@ -147,11 +147,13 @@ func localDiff(c *project.Comparison, from, to buildctx.Local) (api.ContextDiffN
 // A differ compares one local context.
 type differ struct {
 	c    *project.Comparison
-	dir  string // of the context, relative to the repository
-	both bool   // both sides ask for it
+	dir  string // the context, relative to the repository
+	both bool   // both sides have it
 	out  api.ContextDiffNamed
 }
 
+// compare sets d.out. Files that git does not track are listed by folder, and do not count
+// as changes, because a commit cannot have them.
 func (d *differ) compare(from, to buildctx.Local) error {
 	d.out.Context = api.SizeChange{From: size(from.Context)}
 	d.out.Sent = api.SizeChange{From: size(from.Sent)}
@@ -200,7 +202,8 @@ func (d *differ) sum(s *api.Size, f buildctx.File) {
 	s.Bytes += f.Bytes
 }
 
-// differs says what of a file that is in the context on both sides differs.
+// differs returns what differs between the two states of a file: type, content, mode or
+// sent; "" if nothing does.
 func (d *differ) differs(old, f buildctx.File) (string, error) {
 	name := path.Join(d.dir, f.Path)
 	same, sameMode := false, true
@@ -229,6 +232,8 @@ func (d *differ) differs(old, f buildctx.File) (string, error) {
 	return "", nil
 }
 
+// change adds a change of the file name; from or to is nil if that side does not have it. If
+// the file exists on both sides of the repository, only the ignore file can be the cause.
 func (d *differ) change(name, what string, from, to *buildctx.File) {
 	e := api.DiffEntry{Path: readable(name), PathBytes: rawName(name), Change: what, From: diffFile(from), To: diffFile(to)}
 	repoName := path.Join(d.dir, name)
@@ -252,7 +257,8 @@ func diffFile(f *buildctx.File) *api.DiffFile {
 	return &api.DiffFile{Size: f.Bytes, Sent: f.Sent}
 }
 
-// untracked adds f to the file or folder that stands for it.
+// untracked adds f, which git does not track, to the topmost folder above it in which git
+// tracks nothing, or lists it by itself if there is none.
 func (d *differ) untracked(list map[string]*api.DiffFolder, f buildctx.File) {
 	name := f.Path
 	for i := range name {
@@ -272,7 +278,7 @@ func (d *differ) untracked(list map[string]*api.DiffFolder, f buildctx.File) {
 	}
 }
 
-// sort puts what weighs most first.
+// sort sorts changes and untracked files by size, the largest first.
 func (d *differ) sort(untracked map[string]*api.DiffFolder) {
 	for _, f := range untracked {
 		d.out.Untracked = append(d.out.Untracked, *f)
@@ -286,7 +292,7 @@ func (d *differ) sort(untracked map[string]*api.DiffFolder) {
 	})
 }
 
-// Delta returns by how many bytes e changes the context.
+// Delta returns by how many bytes e makes the context larger.
 func Delta(e api.DiffEntry) int64 {
 	n := int64(0)
 	if e.To != nil {

@@ -1,10 +1,11 @@
-// Package report turns what stoker knows into what it says: pictures, records
-// and suggestions into the wire structs of internal/api.
+// Package report converts what stoker knows, such as pictures, records of builds and
+// analyses of images, to the wire structs of internal/api.
 //
-// It is shared by the daemon and by the commands that compute on the spot, so
-// that an answer does not depend on who gave it. Its functions are pure: they
-// read immutable values and return new ones, and are safe for concurrent use.
+// Both the daemon and the commands that work without it use this package, so that their
+// answers are the same. Its functions only read their arguments, which are immutable, and
+// return new values; they are safe for concurrent use. A few also look at the disk:
+// ContextDiff, ContextExplain and ContextTree.
 //
-// Nothing in here copies the value of a build arg, an env variable or a secret,
-// and addresses lose the credentials that may stand in them.
+// The values of build args, environment variables and secrets are not copied, and
+// credentials are removed from addresses.
 package report

@@ -13,11 +13,11 @@ import (
 	"github.com/stokerd/stoker/internal/project"
 )
 
-// ContextExplain reports what decides about the paths of req, for each build
-// whose contexts hold them. Paths may be absolute, as seen from req.Dir, or as
-// seen from the repository or a context: of these the first one that exists. They
-// need not exist at all: the rules say what would become of them. An unknown
-// name is an *api.Error.
+// ContextExplain reports, for each path of req and each build with a context that it is in,
+// what decides whether the build takes it. A path may be absolute or relative to req.Dir, to
+// the repository or to a context; the first of these that exists on the disk counts. If none
+// exists, the report says what would happen to such a file. The error is an *api.Error, for
+// an unknown name.
 func ContextExplain(p *project.Picture, req api.ContextExplainRequest) (api.ContextExplain, error) {
 	builds, err := Select(p, req.Names)
 	if err != nil {
@@ -55,7 +55,7 @@ func ContextExplain(p *project.Picture, req api.ContextExplainRequest) (api.Cont
 	return out, nil
 }
 
-// paths returns those of a request as they were typed.
+// paths returns the paths of a request as they were typed, which may not be UTF-8.
 func paths(req api.ContextExplainRequest) []string {
 	if len(req.PathsBytes) != len(req.Paths) {
 		return req.Paths
@@ -67,7 +67,7 @@ func paths(req api.ContextExplainRequest) []string {
 	return list
 }
 
-// locate returns the absolute path that asked is meant to be.
+// locate returns the absolute path that is meant by asked: see [ContextExplain].
 func locate(p *project.Picture, builds []*project.Build, dir, asked string) string {
 	if filepath.IsAbs(asked) {
 		return asked
@@ -92,6 +92,7 @@ func locate(p *project.Picture, builds []*project.Build, dir, asked string) stri
 	return filepath.Join(dir, filepath.FromSlash(asked))
 }
 
+// explain reports on the path rel in the context l. exists says whether it is on the disk.
 func explain(p *project.Picture, s *buildctx.Selection, l buildctx.Local, rel string, exists bool) api.ExplainedBuild {
 	d := l.Explain(rel)
 	e := api.ExplainedBuild{Path: readable(rel), PathBytes: rawName(rel), Ignored: d.Ignored && rel != ".", Steps: []api.ExplainStep{}}
@@ -139,8 +140,8 @@ func isFolder(l buildctx.Local, rel string) bool {
 	return err == nil && fi.IsDir()
 }
 
-// below counts what the folder rel holds, and returns the steps that take any of
-// it.
+// below sets in e the sizes of what is in the folder rel, and returns the steps that take
+// anything in it.
 func below(p *project.Picture, l buildctx.Local, rel string, e *api.ExplainedBuild) []int {
 	var steps []int
 	e.Below = &api.ExplainBelow{}

@@ -8,7 +8,8 @@ import (
 	"github.com/stokerd/stoker/internal/image"
 )
 
-// Image reports an analysis. gates are the rules that were checked, nil for none, and gateFile where dive's came from.
+// Image reports an analysis. gates are the limits that were checked, nil for none. gateFile is the file of dive that they
+// are from, or "".
 func Image(a *image.Analysis, gates []image.Rule, gateFile string) api.Image {
 	out := api.Image{
 		Schema: api.ImageSchema, Name: a.Name, From: a.From, Digest: a.Digest.String(), ID: a.ID.String(), Platform: a.Platform,
@@ -36,7 +37,7 @@ func Image(a *image.Analysis, gates []image.Rule, gateFile string) api.Image {
 	return out
 }
 
-// ImageTree reports what one layer holds.
+// ImageTree reports the files of the layer with a number.
 func ImageTree(layer int, nodes []image.TreeNode) *api.ImageTree {
 	out := &api.ImageTree{Layer: layer, Entries: []api.ImageTreeNode{}}
 	for _, n := range nodes {
@@ -48,7 +49,7 @@ func ImageTree(layer int, nodes []image.TreeNode) *api.ImageTree {
 	return out
 }
 
-// ImageDiff reports how b differs from a; limit bounds the files, 0 is no bound.
+// ImageDiff reports how b differs from a. limit bounds the number of files; 0 means no bound.
 func ImageDiff(a, b *image.Analysis, d image.Difference, limit int) api.ImageDiff {
 	out := api.ImageDiff{
 		Schema: api.ImageDiffSchema, A: imageSide(a), B: imageSide(b), Shared: api.Size(d.Shared), Added: api.Size(d.Added),
@@ -128,7 +129,7 @@ func imageSecrets(list []image.Secret) []api.ImageSecret {
 	return out
 }
 
-// filled is a list that JSON shows as one, however short.
+// filled returns an empty list for nil, which JSON would show as null.
 func filled[T any](list []T) []T {
 	if list == nil {
 		return []T{}
@@ -136,6 +137,7 @@ func filled[T any](list []T) []T {
 	return list
 }
 
+// when returns nil for the zero time, so that JSON omits it.
 func when(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil

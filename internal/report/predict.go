@@ -11,32 +11,35 @@ import (
 	"github.com/stokerd/stoker/internal/project"
 )
 
-// Predicted is what is known of the next build of a definition.
+// Predicted is what is predicted about the next build of a definition. Slices are by node
+// of the graph.
 type Predicted struct {
-	Build    *project.Build
+	Build    *project.Build // with a selection
 	Graph    cache.Graph
 	Nodes    []cache.Prediction
 	Luck     []cache.Luck
-	Expected cache.Expectation
-	// Reading says that some builds of the builder's past are still to be read.
+	Expected cache.Expectation // how long things took so far
+	// Reading says that some earlier builds of the builder have not been read yet.
 	Reading bool
-	// Imported marks the nodes whose result only another cache has; nil for none.
+	// Imported marks the nodes whose result only a cache outside the builder has; nil for
+	// none.
 	Imported []bool
-	// Until says what the user has to do before images are looked up and other caches
-	// are read, as the end of a sentence; "" if they are. Withheld marks the nodes that
-	// depend on such an image; nil for none.
+	// Until says what the user has to do before images are looked up and caches outside the
+	// builder are read, as the end of a sentence; "" if that is done already. Withheld marks
+	// the nodes that depend on such an image; nil for none.
 	Until    string
 	Withheld []bool
-	// Explain says why a step will run, in the words of why; nil if nobody knows.
+	// Explain, if not nil, returns why a step will run, as stoker why does; nil if it is not
+	// known.
 	Explain func(step int) *api.WhyCause
 }
 
-// Prediction reports what is predicted, by step.
+// Prediction reports the prediction of a build, step by step.
 func Prediction(p Predicted) api.Prediction {
 	plan := p.Build.Selection.Plan
 	out := api.Prediction{Name: p.Build.Definition.Name, Steps: []api.StepPrediction{}}
 	for i, s := range plan.Steps {
-		forecast, luck := ofStep(p, i)
+		forecast, luck := p.ofStep(i)
 		if plan.External {
 			forecast = cache.Prediction{Forecast: cache.Unknown, Reason: cache.OtherFrontend}
 		}
@@ -63,7 +66,7 @@ func Prediction(p Predicted) api.Prediction {
 	return out
 }
 
-// any reports whether one of the nodes of a step is marked; nil marks none.
+// any reports whether one of the nodes of a step is marked. marked is by node, or nil.
 func (p Predicted) any(marked []bool, step int) bool {
 	for i, n := range p.Graph.Nodes {
 		if marked != nil && marked[i] && slices.Contains(n.Steps, step) {
@@ -73,8 +76,8 @@ func (p Predicted) any(marked []bool, step int) bool {
 	return false
 }
 
-// missCause says why a step will run: by comparison with earlier builds, else as
-// far as what the builder holds tells.
+// missCause returns why a step will run. p.Explain knows it from a comparison with earlier
+// builds; without that, it can only be said what the builder's cache lacks.
 func missCause(p Predicted, step int, cause cache.MissCause) *api.PredictedCause {
 	if cause != cache.TakesInput && cause != cache.ToldTo && p.Explain != nil {
 		if c := p.Explain(step); c != nil && c.Kind != string(cache.ByUnknown) {
@@ -84,7 +87,7 @@ func missCause(p Predicted, step int, cause cache.MissCause) *api.PredictedCause
 	return &api.PredictedCause{Kind: string(cause), Text: missText(cause, p.Build.Selection.Plan.Steps[step])}
 }
 
-// unknownCause says why it is not known whether a step will run.
+// unknownCause returns why it is not known whether a step will run.
 func unknownCause(p Predicted, step int, reason cache.Uncertainty, luck cache.Luck) *api.PredictedCause {
 	c := &api.PredictedCause{Kind: string(reason), Text: unknownText(reason)}
 	switch {
@@ -101,9 +104,9 @@ func unknownCause(p Predicted, step int, reason cache.Uncertainty, luck cache.Lu
 	return c
 }
 
-// ofStep returns the prediction of a step's nodes that speaks for the step: the worst one,
-// and among several that run the one that breaks the cache.
-func ofStep(p Predicted, step int) (cache.Prediction, cache.Luck) {
+// ofStep returns the prediction of a step, which is the worst one of its nodes. If several of
+// them will run, it is the one of a node that does so not only because its input does.
+func (p Predicted) ofStep(step int) (cache.Prediction, cache.Luck) {
 	order := []cache.Forecast{cache.WillHit, cache.Unknown, cache.WillMiss}
 	out, luck := cache.Prediction{Forecast: cache.WillHit}, cache.Luck{}
 	for i, n := range p.Graph.Nodes {
@@ -160,8 +163,8 @@ func unknownText(u cache.Uncertainty) string {
 	return string(u)
 }
 
-// addSeconds fills in how long the build will take, if something is known of each
-// part that will or may run.
+// addSeconds sets how long the build will take, unless that is not known for a step that
+// will or may run.
 func addSeconds(out *api.Prediction, plan []dockerfile.Step, e cache.Expectation) {
 	var fixed cache.Spread
 	if e.Fixed != nil {
@@ -187,7 +190,8 @@ func addSeconds(out *api.Prediction, plan []dockerfile.Step, e cache.Expectation
 	out.SecondsHigh = path(func(s cache.Spread) float64 { return s.High }, string(cache.Unknown))
 }
 
-// criticalPath returns how long steps take where those run side by side that can.
+// criticalPath returns how long the steps take together if each begins as soon as its
+// parents have ended.
 func criticalPath(plan []dockerfile.Step, seconds func(step int) float64) float64 {
 	ends := make([]float64, len(plan))
 	for range plan { // parents may come later in the file
@@ -209,7 +213,7 @@ func criticalPath(plan []dockerfile.Step, seconds func(step int) float64) float6
 	return slices.Max(append(ends, 0))
 }
 
-// quick reports a step that takes next to nothing.
+// quick reports whether a step takes so little time that it need not be known.
 func quick(s dockerfile.Step) bool {
 	return s.Keyword == "WORKDIR" || strings.HasPrefix(s.Instruction, "COPY ")
 }

@@ -9,15 +9,15 @@ import (
 	"github.com/stokerd/stoker/internal/api"
 )
 
-// A Holding is something that a builder keeps, with what is known of it.
+// A Holding is a record in a builder's cache, with what is known about it.
 type Holding struct {
 	buildkit.Usage
-	Owner    *api.PruneOwner // whose step made it; nil if no observed build explains it
-	Needed   bool            // by the next build of something that is watched
-	Eligible bool            // to go, as far as what was asked for names it
+	Owner    *api.PruneOwner // the step that made it; nil if no observed build did
+	Needed   bool            // the next build of a watched definition will use it
+	Eligible bool            // the request allows to remove it
 }
 
-// Holdings returns what decides about what goes.
+// Holdings returns the holdings in the form on which [cache.Cold] decides.
 func Holdings(list []Holding) []cache.Holding {
 	out := make([]cache.Holding, len(list))
 	for i, h := range list {
@@ -29,8 +29,8 @@ func Holdings(list []Holding) []cache.Holding {
 	return out
 }
 
-// Prune puts what a builder keeps as it is shown: what goes by the policy first,
-// then the largest.
+// Prune reports the records of a builder's cache, and which of them a policy removes. Those
+// that it removes come first, and larger ones before smaller ones.
 func Prune(builder string, list []Holding, p cache.Policy) api.Prune {
 	out := api.Prune{Schema: api.PruneSchema, Builder: builder, Others: []api.PruneKind{}, Records: []api.PruneRecord{}}
 	model := Holdings(list)
@@ -81,6 +81,7 @@ func Prune(builder string, list []Holding, p cache.Policy) api.Prune {
 	return out
 }
 
+// tally adds a record to a sum.
 func tally(sum *api.PruneSum, bytes int64) {
 	sum.Records++
 	sum.Bytes += bytes

@@ -9,8 +9,8 @@ import (
 	"github.com/stokerd/stoker/internal/api"
 )
 
-// Definition returns what the command line spelt. It is named after the context
-// directory; the Dockerfile is the one in there unless another was given.
+// Definition returns the definition that flags of a command describe. It is named after the
+// context directory, and has the Dockerfile in there unless another one was given.
 func Definition(a api.AdHoc) buildctx.Definition {
 	d := buildctx.Definition{
 		Name: filepath.Base(a.Context), Context: a.Context, Dockerfile: a.Dockerfile, Target: a.Target,
@@ -27,7 +27,7 @@ func Definition(a api.AdHoc) buildctx.Definition {
 	return d
 }
 
-// Builder reports what came of looking for a builder.
+// Builder reports the builder that was found, or why there is none.
 func Builder(d buildkit.Discovery) api.Builder {
 	if len(d.Builders) == 0 {
 		return api.Builder{Problem: d.Problem(), Hint: d.Hint()}
@@ -35,7 +35,7 @@ func Builder(d buildkit.Discovery) api.Builder {
 	return Connected(d.Builders[0].Info())
 }
 
-// Connected reports a builder that answers.
+// Connected reports a builder that stoker is connected to.
 func Connected(info buildkit.Info) api.Builder {
 	b := api.Builder{Name: info.Name, Kind: info.Kind, Address: info.Address, Version: info.Version, Connected: true}
 	if !info.History {

@@ -18,9 +18,9 @@ import (
 	"github.com/stokerd/stoker/internal/project"
 )
 
-// Repository reports a picture: all of a repository that needs neither a
-// builder nor a history. How it is watched, the builds of its definitions
-// ([AddBuilds]), their warmth and suggestions are left zero.
+// Repository reports a picture. What is known only from a builder, a history of builds or a
+// watcher is left zero: how the repository is watched, and the builds ([AddBuilds]), warmth
+// and suggestions of its definitions.
 func Repository(p *project.Picture) api.Repository {
 	r := api.Repository{
 		Root:        readable(p.Root),
@@ -43,8 +43,8 @@ func Repository(p *project.Picture) api.Repository {
 	return r
 }
 
-// Problem returns what keeps definitions of the repository from being found,
-// and the mend; "" if nothing does. Problems of single definitions are theirs.
+// Problem returns why definitions of the repository were not found, and what to do about it;
+// "" if there is no such reason. Problems of single definitions are not in it.
 func Problem(p *project.Picture) (text, hint string) {
 	list := p.Discovery.Problems
 	switch {
@@ -60,8 +60,8 @@ func Problem(p *project.Picture) (text, hint string) {
 	return text, hint
 }
 
-// placeNotes gives a definition the notes about the file that defines it alone
-// or is its Dockerfile, and returns the others: they say what was left out.
+// placeNotes adds to a definition the notes about its Dockerfile, or about a file that
+// defines nothing else. It returns the other notes, which are about what was left out.
 func placeNotes(p *project.Picture, defs []api.Definition) (rest []string) {
 	for _, n := range p.Discovery.Notes {
 		var about []int
@@ -81,7 +81,8 @@ func placeNotes(p *project.Picture, defs []api.Definition) (rest []string) {
 
 func note(n discover.Note) string { return place(n.File, n.Line) + n.Text }
 
-// place is how a message names the file that it is about.
+// place returns the beginning of a message about a line of a file: "FILE:LINE: ". A line of 0
+// means the file as a whole.
 func place(file string, line int) string {
 	switch {
 	case file == "":
@@ -92,6 +93,7 @@ func place(file string, line int) string {
 	return fmt.Sprintf("%s:%d: ", file, line)
 }
 
+// definition reports a build, without what Repository leaves zero.
 func definition(p *project.Picture, b *project.Build) api.Definition {
 	d := api.Definition{
 		Name:       b.Definition.Name,
@@ -113,8 +115,8 @@ func definition(p *project.Picture, b *project.Build) api.Definition {
 	return d
 }
 
-// contextDir is relative to the repository; an address is shown without the
-// credentials that it may hold.
+// contextDir returns the context directory, relative to the repository, or its address
+// without credentials.
 func contextDir(p *project.Picture, d buildctx.Definition) string {
 	if d.Remote() {
 		return withoutCredentials(d.Context)
@@ -122,8 +124,8 @@ func contextDir(p *project.Picture, d buildctx.Definition) string {
 	return readable(p.Relative(d.Context))
 }
 
-// dockerfilePath is relative to the repository; one without a file of its own is
-// named by the file that it is written in.
+// dockerfilePath returns the path of the Dockerfile, relative to the repository. For an inline
+// one, it is that of the file in which it is.
 func dockerfilePath(p *project.Picture, d buildctx.Definition) string {
 	if d.Inline != "" {
 		return d.Origin
@@ -150,7 +152,7 @@ func withoutCredentials(address string) string {
 	return u.String()
 }
 
-// assumptions says what the numbers of a build rest on.
+// assumptions returns notes on what the figures of a build assume or leave out.
 func assumptions(b *project.Build) []string {
 	var notes []string
 	s := b.Selection
@@ -187,8 +189,9 @@ func assumptions(b *project.Build) []string {
 	return notes
 }
 
-// imageName returns image as it may be shown: args are named in place of their
-// values, and what a compose or bake file made of the environment is left out.
+// imageName returns the name of an image without values that may be secret. Values of build
+// args are replaced by the names of the args, and what a compose or bake file may have made
+// from the environment is described by where it is.
 func imageName(d buildctx.Definition, image string) string {
 	if d.Inline != "" {
 		return "of the inline Dockerfile"
@@ -198,7 +201,7 @@ func imageName(d buildctx.Definition, image string) string {
 			return "of named context " + name
 		}
 	}
-	const enough = 3 // shorter values are no secrets, and in every name
+	const enough = 3 // values up to this length are not secrets, and occur in many names
 	for name, value := range d.Args {
 		if len(value) > enough {
 			image = strings.ReplaceAll(image, value, "${"+name+"}")
@@ -218,7 +221,7 @@ func plural(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// readable returns name as JSON and terminals can show it.
+// readable returns name as valid UTF-8, with replacement characters.
 func readable(name string) string { return strings.ToValidUTF8(name, "\uFFFD") }
 
 // rawName returns the bytes of a name that readable had to change, else nil.

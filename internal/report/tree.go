@@ -11,10 +11,10 @@ import (
 	"github.com/stokerd/stoker/internal/project"
 )
 
-// ContextTree reports the effective context of a build as folders with the sums
-// of what is in them, from req.Path down. Without a name it is of the only build
-// that has this folder in its context. Errors are those of [One] and [Context],
-// and that there is no such folder in the context.
+// ContextTree reports the effective context of a build as a tree of folders with their sizes,
+// from req.Path down. Without a name, it is of the only build that has this folder in its
+// context. The error is an *api.Error: those of [One] and [Context], and that the context
+// has no such folder.
 func ContextTree(p *project.Picture, req api.ContextTreeRequest) (api.ContextTree, error) {
 	b, err := holder(p, req)
 	if err != nil {
@@ -41,7 +41,8 @@ func ContextTree(p *project.Picture, req api.ContextTreeRequest) (api.ContextTre
 	return t, nil
 }
 
-// holder returns the build that req is about.
+// holder returns the build that req asks for. If it names none, a build whose context is
+// req.Path is preferred to those that have the folder in their context.
 func holder(p *project.Picture, req api.ContextTreeRequest) (*project.Build, error) {
 	if len(req.Names) > 0 {
 		return One(p, req.Names[0])
@@ -104,8 +105,9 @@ func folder(l buildctx.Local, name string) (string, error) {
 	return rel, nil
 }
 
-// inside returns name, which is absolute and need not exist, relative to root.
-// Links on the way to it are followed, and it itself only where it lies outside.
+// inside returns name relative to root; false if it is not in there. name is absolute and
+// need not exist. Symbolic links in its folder are resolved. If name is a link itself, that is
+// only resolved if it is outside of root.
 func inside(root, name string) (string, bool) {
 	if root == "" {
 		return "", false
@@ -126,16 +128,16 @@ func inside(root, name string) (string, bool) {
 	return filepath.ToSlash(rel), err == nil && filepath.IsLocal(rel)
 }
 
-// A node is a file or folder of a tree in the making.
+// A node is a file or folder of a tree, with the sizes of all at and below it.
 type node struct {
 	path          string
 	kind          string
 	context, sent api.Size
-	kids          []*node // the largest first, once grown
-	shown         bool
+	kids          []*node // the largest first
+	shown         bool    // see show
 }
 
-// grow makes the tree of what l has in the folder at.
+// grow makes the tree of the files of l in the folder at.
 func grow(l buildctx.Local, at string, onlySent bool) *node {
 	top := &node{path: at, kind: "dir"}
 	stack := []*node{top}
@@ -163,7 +165,7 @@ func grow(l buildctx.Local, at string, onlySent bool) *node {
 	return top
 }
 
-// under reports whether name lies in dir.
+// under reports whether name is below dir.
 func under(dir, name string) bool {
 	return dir == "." || len(name) > len(dir) && name[:len(dir)] == dir && name[len(dir)] == '/'
 }
@@ -179,8 +181,8 @@ func heavier(a, b *node) int {
 	return cmp.Or(cmp.Compare(b.context.Bytes, a.context.Bytes), cmp.Compare(b.context.Files, a.context.Files))
 }
 
-// show marks what req asks for: of all folders and files the heaviest, which have
-// heavier ones around them.
+// show marks the nodes to show. Beginning with the top, it always takes the heaviest one
+// whose folder is shown, within the limit and depth of req.
 func (n *node) show(req api.ContextTreeRequest) {
 	type candidate struct {
 		*node
@@ -204,7 +206,7 @@ func (n *node) show(req api.ContextTreeRequest) {
 	}
 }
 
-// list appends what is shown, parents first.
+// list appends the nodes that are shown, a folder before what is in it.
 func (n *node) list(to []api.TreeNode, depth int) []api.TreeNode {
 	e := api.TreeNode{Path: readable(n.path), PathBytes: rawName(n.path), Type: n.kind, Depth: depth, Context: n.context, Sent: n.sent}
 	for _, k := range n.kids {

@@ -5,7 +5,7 @@ import (
 	"github.com/stokerd/stoker/internal/api"
 )
 
-// Caches returns caches elsewhere as the builder is told of them.
+// Caches returns caches outside of the builder in the form that it takes.
 func Caches(list []api.Cache) []buildkit.Cache {
 	var caches []buildkit.Cache
 	for _, c := range list {
@@ -14,8 +14,8 @@ func Caches(list []api.Cache) []buildkit.Cache {
 	return caches
 }
 
-// UselessCaches is the error of a warm-up that can do nothing with the caches elsewhere
-// that were named (prewarm.CheckCaches).
+// UselessCaches returns the error of a warm-up that cannot use the caches that were given for
+// it. why is that of prewarm.CheckCaches.
 func UselessCaches(why error) error {
 	return &api.Error{Code: api.BadInput, Message: why.Error(), Hint: "name one build, and the level: stoker warm NAME --level all"}
 }

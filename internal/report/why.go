@@ -12,10 +12,12 @@ import (
 	"github.com/stokerd/stoker/internal/api"
 )
 
-// A Comparer returns what differs between two stored manifests.
+// A Comparer returns the differences between two stored manifests, given by their digests.
 type Comparer func(before, after string) ([]content.Difference, error)
 
-// Why reports what made the steps of a build run; of one step only if one is named.
+// Why reports why the steps of a build ran. explained is by step. If step is not "", only the
+// steps that it names are reported. The error is an *api.Error if there is no such step, or
+// compare's.
 func Why(b cache.Build, explained []cache.Explanation, step string, compare Comparer) (api.Why, error) {
 	hits, needed := b.Hits()
 	w := api.Why{
@@ -49,7 +51,7 @@ func Why(b cache.Build, explained []cache.Explanation, step string, compare Comp
 	return w, nil
 }
 
-// unclear puts what is known before what is not.
+// unclear orders causes: those that are known come before those that are not.
 func unclear(c api.WhyCause) int {
 	if c.Kind == string(cache.ByUnknown) {
 		return 1
@@ -57,6 +59,7 @@ func unclear(c api.WhyCause) int {
 	return 0
 }
 
+// whyNotes returns notes on the build as a whole.
 func whyNotes(b cache.Build) []string {
 	switch {
 	case b.Evidence == nil && b.Status != cache.Completed:
@@ -69,10 +72,10 @@ func whyNotes(b cache.Build) []string {
 	return b.Evidence.Self
 }
 
-// presumed says where the causes of a build that did not succeed come from.
+// presumed is the note on a build that did not succeed but whose causes are known.
 const presumed = "BuildKit keeps no provenance of a build that did not succeed: its causes are worked out from the files as they were while it ran"
 
-// whySteps returns the steps of a build that text means, all for "".
+// whySteps returns the steps of a build that a user means by text, or all for "".
 func whySteps(b cache.Build, text string) ([]int, error) {
 	plan := &dockerfile.Plan{}
 	all := make([]int, len(b.Steps))
@@ -93,8 +96,8 @@ func whySteps(b cache.Build, text string) ([]int, error) {
 	}
 }
 
-// WhyNext reports the most telling cause of a step of a build that was not made
-// yet, nil if there is none.
+// WhyNext reports the first cause that is known of why a step of the next build will run, or
+// one that is not; nil if there is none. The error is compare's.
 func WhyNext(b cache.Build, step int, explained cache.Explanation, compare Comparer) (*api.WhyCause, error) {
 	var best *api.WhyCause
 	for _, c := range explained.Causes {
@@ -109,6 +112,8 @@ func WhyNext(b cache.Build, step int, explained cache.Explanation, compare Compa
 	return best, nil
 }
 
+// whyCause reports one cause of why a step ran. A cause may be that of another step, on which
+// this one is built.
 func whyCause(b cache.Build, step int, c cache.Cause, compare Comparer) (api.WhyCause, error) {
 	out := api.WhyCause{Kind: string(c.Kind), Name: c.Name, Line: c.Line, Before: c.Before, After: c.After, Reason: string(c.Gap)}
 	if c.Step >= 0 && c.Step != step {
@@ -131,7 +136,7 @@ func whyCause(b cache.Build, step int, c cache.Cause, compare Comparer) (api.Why
 	return out, nil
 }
 
-// placeOf returns what a step's name begins with: "[build 3/7] COPY".
+// placeOf returns a step's name without the arguments of its instruction: "[build 3/7] COPY".
 func placeOf(name string) string {
 	place, instruction, ok := strings.Cut(name, "] ")
 	if !ok {
@@ -141,7 +146,7 @@ func placeOf(name string) string {
 	return place + "] " + keyword
 }
 
-// whyText puts a cause into words.
+// whyText returns a cause in words. out has its step and paths already.
 func whyText(b cache.Build, c cache.Cause, out api.WhyCause) string {
 	switch c.Kind {
 	case cache.ByFiles:
@@ -185,6 +190,7 @@ func whyText(b cache.Build, c cache.Cause, out api.WhyCause) string {
 	return gapText(b, c)
 }
 
+// variableText returns the cause in words that an ARG or ENV differs. It never has a value.
 func variableText(c cache.Cause) string {
 	word := strings.ToUpper(string(c.Kind))
 	if c.Name == "" {
@@ -209,6 +215,7 @@ func variableText(c cache.Cause) string {
 	return what + " has another value"
 }
 
+// editText returns the cause in words that an instruction was edited.
 func editText(c cache.Cause) string {
 	what := "the Dockerfile was edited"
 	switch c.Kind {
@@ -224,7 +231,7 @@ func editText(c cache.Cause) string {
 		return fmt.Sprintf("%s: line %d is new", what, c.Line)
 	case c.After == "":
 		return what + ": an instruction is gone"
-	case c.Before == c.After && strings.Contains(c.After, "<<"): // of a heredoc it is the first line
+	case c.Before == c.After && strings.Contains(c.After, "<<"): // only the first line of a heredoc is kept
 		return fmt.Sprintf("%s: the text of the heredoc at line %d", what, c.Line)
 	case c.Before == c.After:
 		return fmt.Sprintf("%s: line %d has other text than it shows here", what, c.Line)
@@ -234,7 +241,7 @@ func editText(c cache.Cause) string {
 	return fmt.Sprintf("%s: line %d", what, c.Line)
 }
 
-// gapText says why a cause is not known.
+// gapText returns in words why a cause is not known.
 func gapText(b cache.Build, c cache.Cause) string {
 	if e := b.Evidence; e != nil && e.Bare != "" && !c.Earlier {
 		return "not known: BuildKit keeps no provenance of a build that did not succeed, and " + map[cache.Gap]string{
@@ -262,7 +269,7 @@ func gapText(b cache.Build, c cache.Cause) string {
 	return "not known: nothing is kept of what " + whose + " was made of"
 }
 
-// short cuts a digest as docker does.
+// short shortens a digest to twelve digits, as docker does.
 func short(digest string) string {
 	if hex, ok := strings.CutPrefix(digest, "sha256:"); ok && len(hex) > 12 {
 		return "sha256:" + hex[:12]

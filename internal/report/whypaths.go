@@ -13,9 +13,9 @@ import (
 	"github.com/stokerd/stoker/internal/effects"
 )
 
-// whyPaths reports what differs, the most telling first: what dependencies are
-// installed from, then content before modes, and what lies higher before what lies
-// deeper. A directory that came or went with files in it is told by them.
+// whyPaths reports the paths that differ, those first that explain most: manifests of
+// dependencies before other files, content before modes, and then paths with fewer folders.
+// A directory that was added or removed is left out if it has files, since they are listed.
 func whyPaths(differences []content.Difference) []api.WhyPath {
 	list := make([]api.WhyPath, 0, len(differences))
 	for i, d := range differences {
@@ -41,7 +41,7 @@ func whyPaths(differences []content.Difference) []api.WhyPath {
 	return list
 }
 
-// Telling returns the paths of what differs as [Why] orders them.
+// Telling returns the paths that differ in the order of [Why].
 func Telling(differences []content.Difference) []string {
 	var names []string
 	for _, p := range whyPaths(differences) {
@@ -53,7 +53,7 @@ func Telling(differences []content.Difference) []string {
 	return names
 }
 
-// tellingOrder has the changes that say most first.
+// tellingOrder has the kinds of changes, those first that explain most.
 var tellingOrder = []string{"content", "link", "type", "device", "added", "removed", "mode", "xattr"}
 
 func whyPath(d content.Difference) api.WhyPath {
@@ -74,7 +74,7 @@ func whyPath(d content.Difference) api.WhyPath {
 	return p
 }
 
-// modeText writes a mode as chmod takes it.
+// modeText returns a mode in the octal notation of chmod.
 func modeText(m fs.FileMode) string {
 	bits := uint32(m.Perm())
 	for _, special := range []struct {
@@ -102,7 +102,7 @@ func typeText(m fs.FileMode) string {
 	return "file"
 }
 
-// filesText sums up what differs.
+// filesText sums up the paths that differ in one line.
 func filesText(c api.WhyCause) string {
 	of := ""
 	if c.Name != "" {
@@ -133,7 +133,7 @@ func filesText(c api.WhyCause) string {
 	return fmt.Sprintf("%d paths%s: %s", len(c.Paths), of, strings.Join(parts, ", "))
 }
 
-// PathText says of one path what differs.
+// PathText returns a path with what differs about it.
 func PathText(p api.WhyPath) string {
 	if slices.Contains(p.Changes, "mode") {
 		return p.Path + ": " + strings.Join(p.Changes[:len(p.Changes)-1], ", ") + ", mode " + p.Before + " → " + p.After
@@ -147,11 +147,11 @@ func PathText(p api.WhyPath) string {
 	return p.Path + ": " + p.Change
 }
 
-// asUmask names what makes whole trees differ in what groups and others may write.
+// asUmask is the likely reason if only the write permissions of group and others differ.
 const asUmask = ", as another umask gives"
 
-// umask reports whether a mode differs as it does for files that are made anew under
-// another umask.
+// umask reports whether a mode differs only in the write permissions of group and others,
+// as it does if the same files are written with another umask.
 func umask(p api.WhyPath) bool {
 	var before, after uint32
 	_, err := fmt.Sscanf(p.Before+" "+p.After, "%o %o", &before, &after)
