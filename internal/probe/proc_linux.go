@@ -13,15 +13,15 @@ import (
 	"time"
 )
 
-// process is the first process of the container.
+// process describes the first process of the container, which is the program of the image.
 type process struct {
 	name     string
 	uid, gid int
 	groups   []uint32
-	start    time.Duration // since the machine booted
+	start    time.Duration // from the boot of the machine to its start
 }
 
-// program reads what /proc tells of process 1 (man 5 proc_pid_status, proc_pid_stat).
+// program reads about process 1 in /proc (man 5 proc_pid_status, proc_pid_stat).
 func program() (process, error) {
 	var p process
 	for line := range fields("/proc/1/status") {
@@ -42,9 +42,10 @@ func program() (process, error) {
 	if err != nil {
 		return p, errors.New("/proc of the container cannot be read")
 	}
-	// The name is in parentheses and may hold any; what follows has fixed places, the state first.
+	// The second field is the name, in parentheses, which may itself contain parentheses. The others are numbered from
+	// the one after that.
 	rest := strings.Fields(string(stat[strings.LastIndex(string(stat), ")")+1:]))
-	const startTime, hertz = 19, 100 // USER_HZ is 100 on all of Linux's platforms that containers run on
+	const startTime, hertz = 19, 100 // USER_HZ is 100 on all platforms of Linux on which containers run
 	if len(rest) <= startTime {
 		return p, errors.New("/proc/1/stat of the container is short")
 	}
@@ -53,7 +54,7 @@ func program() (process, error) {
 	return p, err
 }
 
-// age is how long the program has run.
+// age returns how long the program has run; 0 if that is not known.
 func (p process) age() time.Duration {
 	data, err := os.ReadFile("/proc/uptime")
 	if err != nil {
@@ -67,10 +68,10 @@ func (p process) age() time.Duration {
 	return max(0, time.Duration(seconds*float64(time.Second))-p.start)
 }
 
-// started is when the program was started, by the clock of files.
+// started returns when the program was started, by the clock that sets the times of files.
 func (p process) started() time.Time { return time.Now().Add(-p.age()) }
 
-// memory sums up the peaks of the processes' resident memory, the probe's own apart.
+// memory returns the sum of the peaks of the resident memory of all processes but the probe, in bytes.
 func memory() int64 {
 	var sum int64
 	pids, err := filepath.Glob("/proc/[0-9]*")
@@ -90,13 +91,13 @@ func memory() int64 {
 	return sum
 }
 
-// listening returns the TCP ports that something listens on in the network namespace, which is the container's own.
+// listening returns the TCP ports on which a process in the network namespace listens, sorted.
 func listening() []int {
 	var ports []int
 	for _, table := range []string{"/proc/self/net/tcp", "/proc/self/net/tcp6"} {
 		for line := range fields(table) {
-			const local, state = 1, 3
-			if len(line) <= state || line[state] != "0A" {
+			const local, state = 1, 3                      // columns
+			if len(line) <= state || line[state] != "0A" { // TCP_LISTEN
 				continue
 			}
 			_, hex, _ := strings.Cut(line[local], ":")
@@ -109,18 +110,10 @@ func listening() []int {
 	return ports
 }
 
-// written finds what changed on the root file system since. The times that a program may set lie; the time of the last
-// change of an inode does not.
+// written finds the files that changed on the root file system since a time. It looks at the time of the last change of
+// the inode, because programs can set the others.
 func written(since time.Time, volumes []string) (paths []string, count int) {
-	apart := map[string]bool{}
-	around := map[string]bool{} // folders that a mount point may have been made in
-	for line := range fields("/proc/self/mountinfo") {
-		const mountPoint = 4
-		if len(line) > mountPoint && line[mountPoint] != "/" {
-			point := unescape(line[mountPoint])
-			apart[point], around[filepath.Dir(point)] = true, true
-		}
-	}
+	apart, around := mounts()
 	for _, v := range volumes {
 		apart[filepath.Clean("/"+v)] = true
 	}
@@ -129,12 +122,12 @@ func written(since time.Time, volumes []string) (paths []string, count int) {
 			paths = append(paths, strings.TrimPrefix(name, "/"))
 		}
 	}
-	told := map[string]bool{} // folders in which something is told
-	var folders []string
+	told := map[string]bool{} // folders with files in paths
+	var folders []string      // changed folders
 	_ = filepath.WalkDir("/", func(name string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
-			return nil // gone meanwhile
+			return nil // it was removed in the meantime
 		case apart[name] && d.IsDir():
 			return fs.SkipDir
 		case apart[name]:
@@ -164,7 +157,21 @@ func written(since time.Time, volumes []string) (paths []string, count int) {
 	return paths, count
 }
 
-// unescape undoes what mountinfo does to white space: \040.
+// mounts returns the mount points except for the root, and the folders that these are in: a folder changes if a mount
+// point is made in it.
+func mounts() (points, around map[string]bool) {
+	points, around = map[string]bool{}, map[string]bool{}
+	for line := range fields("/proc/self/mountinfo") {
+		const mountPoint = 4 // column
+		if len(line) > mountPoint && line[mountPoint] != "/" {
+			point := unescape(line[mountPoint])
+			points[point], around[filepath.Dir(point)] = true, true
+		}
+	}
+	return points, around
+}
+
+// unescape decodes the octal escapes in mountinfo, such as \040 for a space.
 func unescape(name string) string {
 	for _, pair := range [][2]string{{`\040`, " "}, {`\011`, "\t"}, {`\012`, "\n"}, {`\134`, `\`}} {
 		name = strings.ReplaceAll(name, pair[0], pair[1])
@@ -172,7 +179,7 @@ func unescape(name string) string {
 	return name
 }
 
-// fields yields the words of each line of a file that has any.
+// fields yields the words of each line of a file that has words. It yields nothing if the file cannot be read.
 func fields(name string) func(func([]string) bool) {
 	return func(yield func([]string) bool) {
 		f, err := os.Open(name)
@@ -189,6 +196,7 @@ func fields(name string) func(func([]string) bool) {
 	}
 }
 
+// number returns the word with an index as a number; 0 if it is none, or if there is no such word.
 func number(line []string, at int) int {
 	if at >= len(line) {
 		return 0

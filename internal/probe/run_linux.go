@@ -15,10 +15,11 @@ import (
 	"time"
 )
 
-// pause is the time between two looks.
+// pause is the time between two attempts.
 const pause = 50 * time.Millisecond
 
-// Run waits as the spec says and reports. It looks at the program whether it became ready or not.
+// Run waits until the program is ready, or the timeout of the spec is over, or ctx ends. It then reports about the
+// program, whether that is ready or not.
 func Run(ctx context.Context, s Spec) Report {
 	var r Report
 	p, err := program()
@@ -39,7 +40,7 @@ func Run(ctx context.Context, s Spec) Report {
 			break
 		}
 		if ctx.Err() == nil || last == nil {
-			last = err // the last look of all is cut short and says less
+			last = err // not of the attempt that the end of ctx cut short, unless it is the only one
 			r.Problem = err.Error()
 		}
 		select {
@@ -59,13 +60,13 @@ func Run(ctx context.Context, s Spec) Report {
 	return r
 }
 
-// check returns the look that is taken again and again.
-func (s Spec) check(p process) func(context.Context) (string, error) {
+// check returns the function that finds out whether the program is ready. That returns how it knows, or an error.
+func (s Spec) check(p process) func(context.Context) (how string, err error) {
 	switch {
 	case s.HTTP != "":
 		return s.http
 	case s.TCP != 0:
-		return func(ctx context.Context) (string, error) { return dial(ctx, []int{s.TCP}) }
+		return func(ctx context.Context) (string, error) { return dial(ctx, s.TCP) }
 	case len(s.Health) > 0:
 		return func(ctx context.Context) (string, error) { return s.health(ctx, p) }
 	}
@@ -77,27 +78,11 @@ func (s Spec) check(p process) func(context.Context) (string, error) {
 	}
 }
 
-// http asks for the path on the port given, else on the ports that the image declares, else on all that its
-// processes listen on.
+// http requests the path of s.HTTP from each port that may be the right one, until one answers without an error.
 func (s Spec) http(ctx context.Context) (string, error) {
-	path := s.HTTP
-	var ports []int
-	if rest, ok := strings.CutPrefix(path, ":"); ok {
-		port, after, _ := strings.Cut(rest, "/")
-		n, err := strconv.Atoi(port)
-		if err != nil {
-			return "", fmt.Errorf("%q is no port", port)
-		}
-		ports, path = []int{n}, "/"+after
-	} else {
-		ports = slices.Clone(s.Ports)
-		if !s.Shared {
-			for _, port := range listening() {
-				if !slices.Contains(ports, port) {
-					ports = append(ports, port)
-				}
-			}
-		}
+	ports, path, err := s.httpTargets()
+	if err != nil {
+		return "", err
 	}
 	if len(ports) == 0 {
 		return "", errors.New("it listens on no TCP port")
@@ -116,7 +101,7 @@ func (s Spec) http(ctx context.Context) (string, error) {
 		}
 		resp, err := client.Do(req)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", at, root(err)))
+			errs = append(errs, fmt.Errorf("%s: %w", at, innermost(err)))
 			continue
 		}
 		resp.Body.Close()
@@ -128,29 +113,49 @@ func (s Spec) http(ctx context.Context) (string, error) {
 	return "", errors.Join(errs...)
 }
 
-func root(err error) error {
+// httpTargets splits s.HTTP into ports and path. If it has no port, these are the ports that the image declares and,
+// unless the network is shared, all others that are listened on.
+func (s Spec) httpTargets() (ports []int, path string, err error) {
+	if rest, ok := strings.CutPrefix(s.HTTP, ":"); ok {
+		port, after, _ := strings.Cut(rest, "/")
+		n, err := strconv.Atoi(port)
+		if err != nil {
+			return nil, "", fmt.Errorf("%q is no port", port)
+		}
+		return []int{n}, "/" + after, nil
+	}
+	ports = slices.Clone(s.Ports)
+	if !s.Shared {
+		for _, port := range listening() {
+			if !slices.Contains(ports, port) {
+				ports = append(ports, port)
+			}
+		}
+	}
+	return ports, s.HTTP, nil
+}
+
+// innermost returns the last error that err wraps, without the address and operation around it.
+func innermost(err error) error {
 	for inner := errors.Unwrap(err); inner != nil; inner = errors.Unwrap(err) {
 		err = inner
 	}
 	return err
 }
 
-// dial connects to the first port that answers.
-func dial(ctx context.Context, ports []int) (string, error) {
-	var errs []error
+// dial connects to a port.
+func dial(ctx context.Context, port int) (string, error) {
 	d := net.Dialer{Timeout: 5 * time.Second}
-	for _, port := range ports {
-		conn, err := d.DialContext(ctx, "tcp", net.JoinHostPort("localhost", strconv.Itoa(port)))
-		if err == nil {
-			conn.Close()
-			return fmt.Sprintf("port %d accepted a connection", port), nil
-		}
-		errs = append(errs, fmt.Errorf("port %d: %w", port, root(err)))
+	conn, err := d.DialContext(ctx, "tcp", net.JoinHostPort("localhost", strconv.Itoa(port)))
+	if err != nil {
+		return "", fmt.Errorf("port %d: %w", port, innermost(err))
 	}
-	return "", errors.Join(errs...)
+	conn.Close()
+	return fmt.Sprintf("port %d accepted a connection", port), nil
 }
 
-// unwellError says that the health check failed. What it wrote is the image's own word, and goes where its logs go.
+// unwellError means that the health check failed. Its output is not part of the report: Run writes it to stderr, which
+// goes to the same place as what the program writes.
 type unwellError struct {
 	cause  error
 	output string
@@ -158,7 +163,7 @@ type unwellError struct {
 
 func (e *unwellError) Error() string { return "the health check failed: " + e.cause.Error() }
 
-// health runs the health check as the program's user.
+// health runs the health check as the program's user, in its working directory.
 func (s Spec) health(ctx context.Context, p process) (string, error) {
 	cmd := exec.CommandContext(ctx, s.Health[0], s.Health[1:]...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(p.uid), Gid: uint32(p.gid), Groups: p.groups}}

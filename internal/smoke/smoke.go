@@ -1,12 +1,12 @@
-// Package smoke starts an image that was just built and looks whether it works: whether its program answers, as whom it
-// runs, what it writes, what memory it takes, and whether it stops when it is told to.
+// Package smoke runs an image that was just built, and checks whether its program answers, as which user it runs, where
+// it writes, how much memory it takes, and whether it stops when it is told to.
 //
-// The container runs on the builder: where that is a Docker Engine's, as `docker run` has it, else through the builder's
-// gateway, as steps run. It has no network but its own unless that is asked for. Nothing of an image is needed for the
-// checks, not even a shell, because stoker itself is brought into the container and started as a second process
-// (internal/probe).
+// The container runs on the builder. If that is part of a Docker Engine, it runs as with `docker run`, else through the
+// builder's gateway, as steps do. It can only reach itself unless a network is asked for. The image need not contain
+// anything for the checks, not even a shell, because stoker itself is mounted into the container and started as a
+// second process (internal/probe).
 //
-// What the program writes is kept in memory, for the terminal of whoever runs the test, and is in no [Result].
+// What the program writes goes to the terminal of the user who runs the test, and is not part of a [Result].
 package smoke
 
 import (
@@ -28,35 +28,30 @@ import (
 	"github.com/stokerd/stoker/internal/probe"
 )
 
-// Command is the hidden command of stoker that the probe is.
+// Command is the hidden command of stoker that runs the probe.
 const Command = "smoke-probe"
 
-// Options say what to wait for and what to check. Of HTTP, TCP and Log one is set at most; without any, the image's own
-// health check is waited for, else a port that it declares, else that it stays for a moment.
+// Options say when a program counts as ready, and what to check. At most one of HTTP, TCP and Log may be set. Without
+// any, the program is ready when the image's health check passes; if there is none, when a port that the image declares
+// accepts connections; and if it declares none, when the program has run for a second.
 type Options struct {
-	HTTP string // a path, or a port and a path: "/healthz", ":8080/healthz"
-	TCP  int
-	Log  string // text in a line that the program writes
-	// Timeout is how long to wait, and Grace how long the program may take to stop.
-	Timeout, Grace time.Duration
-	// ReadOnly makes it a failure that the program writes outside of its volumes.
-	ReadOnly bool
-	// Network gives it the network that build steps have.
-	Network bool
-	// Tool is the stoker that probes: a static program for Linux.
-	Tool string
+	HTTP     string        // a path, or a port and a path, that must answer: "/healthz", ":8080/healthz"
+	TCP      int           // a port that must accept connections
+	Log      string        // text that the program must write
+	Timeout  time.Duration // how long the program may take to be ready
+	Grace    time.Duration // how long it may take to stop
+	ReadOnly bool          // the check fails if the program writes outside of its volumes
+	Network  bool          // the program gets the network of build steps
+	Tool     string        // path of the stoker to use as probe: see CheckTool
 }
 
-// Result is what came of it.
+// Result is the result of a test.
 type Result struct {
-	// How is what the program was waited for by.
-	How string
-	// Seconds is the time within which it was ready, the start of the probe included; 0 if it never was.
-	Seconds float64
-	// Memory is the most that its processes held, in bytes; 0 if that is not known.
-	Memory int64
-	Checks []Check
-	// Written is where it wrote outside of its volumes, at most 100 paths of WrittenCount.
+	How     string  // how the program was found to be ready
+	Seconds float64 // how long it took to be ready, including the start of the probe; 0 if it never was
+	Memory  int64   // sum of the peaks of its processes' memory, in bytes; 0 if it is not known
+	Checks  []Check
+	// Written has at most 100 of the WrittenCount paths outside of volumes that were written to.
 	Written      []string
 	WrittenCount int
 }
@@ -66,14 +61,14 @@ func (r Result) OK() bool {
 	return !slices.ContainsFunc(r.Checks, func(c Check) bool { return c.State == Failed })
 }
 
-// Check is one thing that was looked at.
+// Check is the result of one check.
 type Check struct {
 	Name  string // starts, user, stops, writes
 	State State
-	Text  string // what was seen
+	Text  string // what was observed
 }
 
-// A State is what came of a check.
+// A State says whether a check passed.
 type State string
 
 // The states.
@@ -83,19 +78,20 @@ const (
 	Skipped State = "skipped"
 )
 
-// A Builder runs what it built; a *buildkit.Builder is one.
+// A Builder runs containers, as *buildkit.Builder does.
 type Builder interface {
+	// Run calls fn with a container of what r builds, and removes the container afterwards. It returns fn's error.
 	Run(ctx context.Context, r buildkit.ContainerRequest, fn func(context.Context, *buildkit.Container) error) error
 }
 
-// Where nothing else is known of a program, it is enough that it stays for a moment.
+// A program about which nothing else is known is ready if it runs for this time.
 const (
-	toStay = "it to stay" // what is waited for, in words
 	stay   = time.Second
+	toStay = "it to stay" // in words
 )
 
-// Run runs the result of a build. logs takes what the program writes; it is called from several goroutines. The error
-// says that the image could not be run at all.
+// Run tests the image of a build. logs gets what the program writes, from several goroutines but never at once. An error
+// means that the image could not be tested; that a check failed is in the result.
 func Run(ctx context.Context, b Builder, build buildkit.Request, o Options, logs io.Writer) (Result, error) {
 	if err := CheckTool(o.Tool); err != nil {
 		return Result{}, err
@@ -107,14 +103,15 @@ func Run(ctx context.Context, b Builder, build buildkit.Request, o Options, logs
 	return t.result, err
 }
 
-// A test is one run.
+// A test is the state of Run.
 type test struct {
 	Options
 	output *watched
 	result Result
-	health *dockerspec.HealthcheckConfig
+	health *dockerspec.HealthcheckConfig // of the image; nil for none
 }
 
+// note adds the result of a check.
 func (t *test) note(name string, state State, format string, args ...any) {
 	t.result.Checks = append(t.result.Checks, Check{Name: name, State: state, Text: fmt.Sprintf(format, args...)})
 }
@@ -143,50 +140,21 @@ func (t *test) run(ctx context.Context, c *buildkit.Container) error {
 	return t.stop(ctx, c, main)
 }
 
-// look waits for the program, and has the probe look at it. ended reports that the program ended before that.
+// look waits until the program is ready or Timeout is over, and returns what the probe reports. ended reports that there
+// is no report because the program ended.
 func (t *test) look(ctx context.Context, c *buildkit.Container, main *buildkit.Process, spec probe.Spec) (report probe.Report, ended bool, err error) {
 	if t.Log != "" {
-		timeout := time.NewTimer(t.Timeout)
-		defer timeout.Stop()
-		select {
-		case <-t.output.seen:
-		case <-timeout.C: // the probe still looks at it
-		case <-main.Done:
-			return report, true, nil
-		case <-ctx.Done():
-			return report, false, nil
-		}
+		t.awaitLog(ctx, main)
 	}
-	arg, err := json.Marshal(spec)
-	if err != nil {
-		return report, false, err
-	}
-	var out strings.Builder
-	tool, err := c.Tool(ctx, &out, Command, string(arg))
-	if err != nil {
-		if ends(main) {
-			return report, true, nil
-		}
-		return report, false, fmt.Errorf("start the probe: %w", err)
-	}
-	select {
-	case <-tool.Done:
-	case <-main.Done:
+	report, err = runProbe(ctx, c, main, spec)
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		return report, false, context.Cause(ctx)
+	case ends(main): // which ends the probe as well
 		return report, true, nil
-	case <-ctx.Done():
-		return report, false, nil
-	}
-	if _, err := tool.Exit(); err != nil {
-		if ends(main) {
-			return report, true, nil
-		}
-		return report, false, fmt.Errorf("start the probe in the container: %w", err)
-	}
-	if err := json.Unmarshal([]byte(out.String()), &report); err != nil {
-		if ends(main) { // and the probe with it, before it could say anything
-			return report, true, nil
-		}
-		return report, false, errors.New("the probe gave no report: is it the stoker of this version?")
+	default:
+		return report, false, err
 	}
 	if t.Log != "" {
 		report.Ready, report.How, report.Problem = t.output.found(), fmt.Sprintf("wrote %q", t.Log), fmt.Sprintf("it did not write %q", t.Log)
@@ -194,7 +162,52 @@ func (t *test) look(ctx context.Context, c *buildkit.Container, main *buildkit.P
 	return report, false, nil
 }
 
-// ends reports whether the program has ended, or does within a moment.
+// awaitLog waits until the program wrote the text of Options.Log, until it ended, or until Timeout is over.
+func (t *test) awaitLog(ctx context.Context, main *buildkit.Process) {
+	timeout := time.NewTimer(t.Timeout)
+	defer timeout.Stop()
+	select {
+	case <-t.output.seen:
+	case <-timeout.C:
+	case <-main.Done:
+	case <-ctx.Done():
+	}
+}
+
+// runProbe runs the probe in the container, and returns its report. It does not wait for the probe after the program has
+// ended.
+func runProbe(ctx context.Context, c *buildkit.Container, main *buildkit.Process, spec probe.Spec) (report probe.Report, err error) {
+	select {
+	case <-main.Done:
+		return report, errors.New("the program ended before the probe was started")
+	default:
+	}
+	arg, err := json.Marshal(spec)
+	if err != nil {
+		return report, err
+	}
+	var out strings.Builder
+	tool, err := c.Tool(ctx, &out, Command, string(arg))
+	if err != nil {
+		return report, fmt.Errorf("start the probe: %w", err)
+	}
+	select {
+	case <-tool.Done:
+	case <-main.Done:
+		return report, errors.New("the program ended before the probe")
+	case <-ctx.Done():
+		return report, context.Cause(ctx)
+	}
+	if _, err := tool.Exit(); err != nil {
+		return report, fmt.Errorf("start the probe in the container: %w", err)
+	}
+	if err := json.Unmarshal([]byte(out.String()), &report); err != nil {
+		return report, errors.New("the probe gave no report: is it the stoker of this version?")
+	}
+	return report, nil
+}
+
+// ends reports whether the program has ended, or ends within a second.
 func ends(main *buildkit.Process) bool {
 	select {
 	case <-main.Done:
@@ -204,8 +217,8 @@ func ends(main *buildkit.Process) bool {
 	}
 }
 
-// spec says what the probe waits for, also in words.
-func (t *test) spec(image dockerspec.DockerOCIImage) (probe.Spec, string) {
+// spec returns what the probe waits for, and the same in words.
+func (t *test) spec(image dockerspec.DockerOCIImage) (spec probe.Spec, waitsFor string) {
 	s := probe.Spec{Timeout: t.Timeout.Seconds(), Shared: t.Network, Volumes: slices.Sorted(maps.Keys(image.Config.Volumes))}
 	for port := range image.Config.ExposedPorts {
 		number, protocol, _ := strings.Cut(port, "/")
@@ -238,7 +251,7 @@ func (t *test) spec(image dockerspec.DockerOCIImage) (probe.Spec, string) {
 	return s, toStay
 }
 
-// shell is what runs the shell form of instructions.
+// shell returns the command that runs the shell form of instructions.
 func shell(image dockerspec.DockerOCIImage) []string {
 	if len(image.Config.Shell) > 0 {
 		return slices.Clone(image.Config.Shell)
@@ -246,7 +259,7 @@ func shell(image dockerspec.DockerOCIImage) []string {
 	return []string{"/bin/sh", "-c"}
 }
 
-// early judges a program that ended by itself.
+// early adds the checks of a program that ended by itself. With status 0, that is fine if it was not meant to serve.
 func (t *test) early(main *buildkit.Process, waitsFor string, after time.Duration) {
 	status, err := main.Exit()
 	switch {
@@ -267,7 +280,7 @@ func (t *test) early(main *buildkit.Process, waitsFor string, after time.Duratio
 	}
 }
 
-// judge turns what the probe saw into checks.
+// judge adds the checks of what the probe reports.
 func (t *test) judge(r probe.Report, waitsFor string) {
 	t.result.How, t.result.Memory, t.result.Written, t.result.WrittenCount = r.How, r.Memory, r.Written, r.WrittenCount
 	if r.Ready {
@@ -291,7 +304,7 @@ func (t *test) judge(r probe.Report, waitsFor string) {
 	}
 }
 
-// some shows the first paths.
+// some lists the first of count paths.
 func some(paths []string, count int) string {
 	const enough = 5
 	text := strings.Join(paths[:min(len(paths), enough)], ", ")
@@ -301,7 +314,7 @@ func some(paths []string, count int) string {
 	return text
 }
 
-// stop tells the program to stop, as `docker stop` does, and judges how it does.
+// stop sends the program the signal that `docker stop` would, and adds the check of how it stops.
 func (t *test) stop(ctx context.Context, c *buildkit.Container, main *buildkit.Process) error {
 	name, sig, ok := stopSignal(c.Image.Config.StopSignal)
 	if !ok {
@@ -339,15 +352,16 @@ func (t *test) stop(ctx context.Context, c *buildkit.Container, main *buildkit.P
 	return nil
 }
 
-// signals are those whose number is the same on all systems.
+// signals are the ones that have the same number on all systems.
 var signals = map[string]syscall.Signal{"SIGHUP": 1, "SIGINT": 2, "SIGQUIT": 3, "SIGKILL": 9, "SIGTERM": 15}
 
-// stopSignal reads a STOPSIGNAL: a name with or without SIG, or a number.
-func stopSignal(text string) (string, syscall.Signal, bool) {
+// stopSignal parses a STOPSIGNAL, which is a name with or without SIG, or a number; "" is SIGTERM. ok is false for a
+// signal that is not in signals, of which name is the text.
+func stopSignal(text string) (name string, sig syscall.Signal, ok bool) {
 	if text == "" {
 		text = "SIGTERM"
 	}
-	name := strings.ToUpper(text)
+	name = strings.ToUpper(text)
 	if !strings.HasPrefix(name, "SIG") {
 		name = "SIG" + name
 	}

@@ -6,10 +6,11 @@ import (
 	"fmt"
 )
 
-// ErrTool says that the probe cannot run in containers, and how to get one that can.
+// ErrTool means that a program cannot be used as probe. Its text says how to get one that can.
 var ErrTool = errors.New("the probe runs inside of the image: build stoker with CGO_ENABLED=0 for Linux, or name such a one with --probe")
 
-// CheckTool looks whether a program runs in an image with nothing in it. Its error is ErrTool.
+// CheckTool returns an error that wraps [ErrTool] unless the file name is a static program for Linux, which runs even in
+// an image that has no other files.
 func CheckTool(name string) error {
 	f, err := elf.Open(name)
 	if err != nil {

@@ -6,15 +6,15 @@ import (
 	"sync"
 )
 
-// watched hands on what the program writes, and looks for a text in it.
+// watched is a writer that passes on what the program writes, and looks for a text in it. It is safe for concurrent use.
 type watched struct {
 	to   io.Writer
-	text string
+	text string        // "" for none
 	seen chan struct{} // closed once the text was written
 
-	mu   sync.Mutex // guards what follows, and to
-	done bool
-	last []byte // the end of what was written, which may be the beginning of the text
+	mu   sync.Mutex // guards done and last, and calls of to
+	done bool       // the text was written
+	last []byte     // the end of what was written, which may be a part of the text
 }
 
 // Write implements io.Writer.
@@ -32,6 +32,7 @@ func (w *watched) Write(p []byte) (int, error) {
 	return w.to.Write(p)
 }
 
+// found reports whether the text was written.
 func (w *watched) found() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
