@@ -1,12 +1,13 @@
-// Package scan has the vulnerability scanner that is installed look at an image, and reads what it says.
+// Package scan runs an installed vulnerability scanner on an image, and reads its report. It also runs cosign, which
+// signs images and verifies signatures.
 //
-// [Run] goes through the scanners in the order asked for ([Trivy], [Grype], [Scout]) and takes the first that gives an
-// answer. Each has its own form of output; a [Result] is one for all. Where none answers, the result says that the image
-// was not scanned, why, and how to get a scanner: that nothing was found and that nothing was looked for are never the
-// same. An image is handed over as an OCI layout on disk, which all three read.
+// [Run] tries scanners ([Trivy], [Grype], [Scout]) in the order that is asked for, and uses the first one that returns a
+// report. Each has another format, which is converted to a [Result]. If none returns a report, the result says that the
+// image was not scanned, why, and how to get a scanner, so that this cannot be mistaken for an image without findings.
+// Scanners get the image as an OCI layout on disk.
 //
-// Scanners run in an empty folder, so that a configuration in the repository cannot point them elsewhere; the user's own
-// configuration holds. Docker Scout sends the list of packages to its service, so it runs only where it is named.
+// Scanners run in an empty folder, so that files in the repository cannot configure them. The user's own configuration
+// is used. Docker Scout sends the list of packages to its service, so it only runs if it is named.
 //
-// Results are values. Run is safe for concurrent use.
+// Results are plain values. All functions are safe for concurrent use.
 package scan

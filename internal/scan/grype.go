@@ -14,22 +14,23 @@ type grype struct{}
 func (grype) scan(ctx context.Context, r run, layout string, o Options) (Result, error) {
 	env := []string{"GRYPE_CHECK_FOR_APP_UPDATE=false"}
 	if o.Offline {
-		// Its age is shown, and who says offline takes the database that there is.
+		// Without the second variable, grype refuses a database that is older than some days.
 		env = append(env, "GRYPE_DB_AUTO_UPDATE=false", "GRYPE_DB_VALIDATE_AGE=false")
 	}
-	// With fail-on in the user's configuration it reports and then ends with 1, or 2 in newer versions.
+	// If the user's configuration has fail-on, grype writes its report and then ends with 1, or 2 in newer versions.
 	ok := func(status int) bool { return status == 1 || status == 2 }
 	out, err := r.command(ctx, ok, env, "grype", "oci-dir:"+layout, "--output", "json", "--quiet")
 	if err != nil {
 		return Result{}, err
 	}
 	if len(strings.TrimSpace(string(out))) == 0 {
-		// To run it again for the reason would take as long again.
+		// With --quiet, grype does not say why. To run it again without would take as long again.
 		return Result{}, errors.New("gave no report; run grype by hand for the reason, often its database (grype db status)")
 	}
 	return parseGrype(out)
 }
 
+// parseGrype reads grype's JSON report.
 func parseGrype(data []byte) (Result, error) {
 	var report struct {
 		Matches *[]struct {
@@ -44,7 +45,7 @@ func parseGrype(data []byte) (Result, error) {
 		}
 		Descriptor struct {
 			Version string
-			// Before 0.88 what tells of the database stood here, since then below status.
+			// Built is here in versions before 0.88, and in Status since then.
 			DB struct {
 				Built  time.Time
 				Status struct{ Built time.Time }
@@ -68,7 +69,7 @@ func parseGrype(data []byte) (Result, error) {
 			Title: firstLine(m.Vulnerability.Description), URL: m.Vulnerability.DataSource,
 		}
 		switch m.Artifact.Type {
-		case "deb", "rpm", "apk", "alpm", "portage": // their location is the distribution's own database
+		case "deb", "rpm", "apk", "alpm", "portage": // the location is the package database of the distribution
 		default:
 			if len(m.Artifact.Locations) > 0 {
 				f.Path = strings.TrimPrefix(m.Artifact.Locations[0].Path, "/")
@@ -79,7 +80,7 @@ func parseGrype(data []byte) (Result, error) {
 	return result, nil
 }
 
-// firstLine cuts a description down to what a title is.
+// firstLine returns the first line of a description, shortened to the length of a title.
 func firstLine(text string) string {
 	text, _, _ = strings.Cut(strings.TrimSpace(text), "\n")
 	const enough = 160

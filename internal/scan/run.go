@@ -15,22 +15,23 @@ import (
 	"unicode"
 )
 
-// maxOutput bounds what is read of a scanner; reports of large images have some tens of megabytes.
+// maxOutput bounds the size of a report, in bytes. Those of large images have some tens of megabytes.
 const maxOutput = 512 << 20
 
-// A run is how commands are run: in a folder of their own, with the user's environment.
+// A run says how commands are run.
 type run struct {
-	dir     string
-	environ []string
+	dir     string   // the working directory
+	environ []string // "NAME=value"
 }
 
-// missingError says that a program is not there.
+// missingError means that a program is not installed.
 type missingError struct{ program string }
 
 func (e *missingError) Error() string { return e.program + " is not installed" }
 
-// command runs a program and returns what it wrote to stdout. It fails if the program cannot be run, takes too long, or
-// ends with a status other than 0 that ok, which may be nil, does not take; the error has the program's last line.
+// command runs a program with additional environment variables, and returns what it wrote to stdout. It is an error if
+// the program cannot be run, has not ended when ctx ends, or ends with a status that is not 0 and for which ok, which may
+// be nil, returns false. The error then has the last line that the program wrote to stderr.
 func (r run) command(ctx context.Context, ok func(status int) bool, env []string, program string, args ...string) ([]byte, error) {
 	name := r.find(program)
 	if name == "" {
@@ -38,7 +39,7 @@ func (r run) command(ctx context.Context, ok func(status int) bool, env []string
 	}
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir, cmd.Env = r.dir, slices.Concat(r.environ, env)
-	// A scanner that is told to stop removes what it unpacked.
+	// On SIGTERM, unlike SIGKILL, a scanner removes the files that it unpacked.
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 3 * time.Second
 	stdout, stderr := &limited{max: maxOutput}, &tail{}
@@ -61,7 +62,7 @@ func (r run) command(ctx context.Context, ok func(status int) bool, env []string
 	return nil, fmt.Errorf("could not be run: %w%s", err, stderr.last())
 }
 
-// find looks a program up in the PATH of the environment, which need not be the process's own.
+// find returns the path of a program, "" if there is none. It uses the PATH of r.environ and not that of this process.
 func (r run) find(program string) string {
 	path := ""
 	for _, pair := range r.environ {
@@ -71,7 +72,7 @@ func (r run) find(program string) string {
 	}
 	for _, dir := range filepath.SplitList(path) {
 		if !filepath.IsAbs(dir) {
-			continue // a folder of the repository's is no place for programs
+			continue // relative to the repository, whose programs must not be run
 		}
 		name := filepath.Join(dir, program)
 		if found, err := exec.LookPath(name); err == nil {
@@ -81,7 +82,7 @@ func (r run) find(program string) string {
 	return ""
 }
 
-// read returns what a scanner wrote to a file.
+// read returns the report that a scanner wrote to a file.
 func (r run) read(name string) ([]byte, error) {
 	info, err := os.Stat(name)
 	if err != nil {
@@ -93,11 +94,11 @@ func (r run) read(name string) ([]byte, error) {
 	return os.ReadFile(name)
 }
 
-// limited keeps what is written up to a size.
+// limited is a buffer with a maximal size.
 type limited struct {
 	bytes.Buffer
-	max  int
-	over bool
+	max  int  // bytes
+	over bool // more was written, which is lost
 }
 
 func (l *limited) Write(p []byte) (int, error) {
@@ -108,7 +109,7 @@ func (l *limited) Write(p []byte) (int, error) {
 	return l.Buffer.Write(p)
 }
 
-// tail keeps the end of what is written.
+// tail is a writer that keeps the last 4 KiB of what is written.
 type tail struct{ end []byte }
 
 func (t *tail) Write(p []byte) (int, error) {
@@ -120,7 +121,7 @@ func (t *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// last returns the last line with words in it, to follow an error.
+// last returns the last line that is not empty as the end of an error message, ": LINE", or "" if there is none.
 func (t *tail) last() string {
 	lines := strings.Split(string(t.end), "\n")
 	for i := len(lines) - 1; i >= 0; i-- {

@@ -60,8 +60,8 @@ type sarifLocation struct {
 	} `json:"physicalLocation"`
 }
 
-// WriteSARIF writes the findings for viewers that show them in code. A vulnerability of a package has no line in the
-// repository, so it stands at the first line of dockerfile, a path relative to the repository.
+// WriteSARIF writes the findings as SARIF, for viewers that show findings in files. Since a vulnerability of a package is
+// not in a file of the repository, it is shown at the first line of dockerfile, a path relative to the repository.
 func WriteSARIF(w io.Writer, r Result, dockerfile string) error {
 	var one sarifRun
 	one.Tool.Driver = sarifDriver{
@@ -97,6 +97,7 @@ func WriteSARIF(w io.Writer, r Result, dockerfile string) error {
 	return enc.Encode(sarif{Schema: "https://json.schemastore.org/sarif-2.1.0.json", Version: "2.1.0", Runs: []sarifRun{one}})
 }
 
+// level returns SARIF's level for a severity.
 func level(s Severity) string {
 	switch s {
 	case Critical, High:
@@ -107,7 +108,7 @@ func level(s Severity) string {
 	return "note"
 }
 
-// score is the number that viewers sort by: the middle of the range that CVSS gives a severity.
+// score returns the number by which viewers sort, which is about the middle of the range that CVSS has for a severity.
 func score(s Severity) string {
 	switch s {
 	case Critical:

@@ -11,66 +11,56 @@ import (
 	"time"
 )
 
-// The scanners that are known.
+// The supported scanners.
 const (
 	Trivy = "trivy"
 	Grype = "grype"
 	Scout = "scout"
 )
 
-// Default is the order in which scanners are tried where nobody says otherwise.
+// Default returns the scanners to try by default, in that order.
 func Default() []string { return []string{Trivy, Grype} }
 
 // Options say how to scan.
 type Options struct {
-	// Scanners are names, the first to try first.
-	Scanners []string
-	// Offline keeps scanners from the network: they use the database that they have, whatever its age.
-	Offline bool
-	// Timeout bounds one scanner; 0 is 10 minutes.
-	Timeout time.Duration
-	// Environ is the environment that scanners are looked for and run in, "NAME=value".
-	Environ []string
+	Scanners []string      // the scanners to try, in order
+	Offline  bool          // scanners must not use the network, and use the database that they have, whatever its age
+	Timeout  time.Duration // for each scanner; 0 means 10 minutes
+	Environ  []string      // the environment of scanners, "NAME=value", with the PATH in which they are looked for
 }
 
-// Result is what came of scanning an image.
+// Result is the result of scanning an image.
 type Result struct {
-	// Scanner is the one that answered; "" if the image was not scanned.
-	Scanner string
-	Version string
-	// Database is when the database was made that the scanner looked in; zero if it does not tell.
-	Database time.Time
-	Offline  bool
-	Seconds  float64
-	// Findings are what it found, the most severe first.
-	Findings []Finding
-	// Tried are the scanners before it that gave no answer.
-	Tried []Attempt
-	// Hint says how to get a scanner; only where none answered.
-	Hint string
+	Scanner  string    // the one that returned a report; "" if none did
+	Version  string    // of the scanner; "" if it is not known
+	Database time.Time // when the scanner's database was made; zero if it is not known
+	Offline  bool      // as in Options
+	Seconds  float64   // how long the scanner took
+	Findings []Finding // the most severe first
+	Tried    []Attempt // the scanners that were tried before
+	Hint     string    // how to get a scanner, if none is installed
 }
 
-// Scanned reports whether some scanner looked at the image.
+// Scanned reports whether a scanner returned a report.
 func (r Result) Scanned() bool { return r.Scanner != "" }
 
-// Attempt is a scanner that gave no answer.
+// Attempt is a scanner that did not return a report.
 type Attempt struct {
 	Scanner string
 	Reason  string
-	// Missing reports that it is not installed.
-	Missing bool
+	Missing bool // it is not installed
 }
 
-// Finding is a known vulnerability of something in the image.
+// Finding is a known vulnerability of a package in the image.
 type Finding struct {
 	ID        string // CVE-2025-1234, GHSA-…
 	Package   string
-	Installed string // its version
-	Fixed     string // the version that does not have it any more; "" if there is none
+	Installed string // version of the package
+	Fixed     string // version, or versions, in which it is fixed; "" if there is none
 	Severity  Severity
 	Title     string
 	URL       string
-	Path      string // of the file that the package was found in; "" for a distribution's
+	Path      string // of the file that the package was found in; "" for a package of the distribution
 }
 
 // Count returns how many findings have a severity.
@@ -87,7 +77,7 @@ func (r Result) Count(s Severity) int {
 // A Severity says how bad a finding is.
 type Severity string
 
-// Severities, the worst first. Grype's negligible is Low.
+// The severities, the worst first. Grype's "negligible" becomes Low.
 const (
 	Critical Severity = "critical"
 	High     Severity = "high"
@@ -96,15 +86,16 @@ const (
 	Unknown  Severity = "unknown"
 )
 
-// severities returns all, the worst first.
+// severities returns all severities, the worst first.
 func severities() []Severity { return []Severity{Critical, High, Medium, Low, Unknown} }
 
-// ParseSeverity reads a name of a severity, whatever the case.
+// ParseSeverity returns the severity with a name, in upper or lower case; false if there is none.
 func ParseSeverity(name string) (Severity, bool) {
 	s := Severity(strings.ToLower(strings.TrimSpace(name)))
 	return s, slices.Contains(severities(), s)
 }
 
+// severityOf returns the severity for a scanner's name of it.
 func severityOf(name string) Severity {
 	if strings.EqualFold(name, "negligible") {
 		return Low
@@ -115,11 +106,11 @@ func severityOf(name string) Severity {
 	return Unknown
 }
 
-// defaultTimeout leaves room for a first scan, which downloads a database, on a slow line.
+// defaultTimeout is long enough to download a database over a slow connection, which the first scan does.
 const defaultTimeout = 10 * time.Minute
 
-// Run scans the image in an OCI layout on disk. It fails where ctx ends or a scanner is not known; that none answered is
-// in the result.
+// Run scans the image in the OCI layout at the absolute path layout. It returns an error if a scanner is not supported, or
+// the cause of ctx's end. If no scanner returns a report, that is in the result.
 func Run(ctx context.Context, layout string, o Options) (Result, error) {
 	var result Result
 	result.Offline = o.Offline
@@ -147,7 +138,8 @@ func Run(ctx context.Context, layout string, o Options) (Result, error) {
 	return result, nil
 }
 
-// hint says how to get a scanner. The commands are those of the tools' own documentation.
+// hint returns how to get a scanner, if the ones that were tried are all missing. The commands are from the documentation
+// of the scanners.
 func hint(tried []Attempt) string {
 	if slices.ContainsFunc(tried, func(a Attempt) bool { return !a.Missing }) {
 		return ""
@@ -155,7 +147,7 @@ func hint(tried []Attempt) string {
 	return "install one: brew install trivy, or brew install grype, or see https://trivy.dev/latest/getting-started/installation/"
 }
 
-// tidy sorts the findings and drops the same one of the same package twice.
+// tidy sorts the findings and removes duplicates.
 func (r *Result) tidy() {
 	slices.SortFunc(r.Findings, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(rank(a.Severity), rank(b.Severity)), strings.Compare(a.Package, b.Package),
@@ -166,7 +158,7 @@ func (r *Result) tidy() {
 
 func rank(s Severity) int { return slices.Index(severities(), s) }
 
-// try runs one scanner.
+// try runs one scanner, in an empty folder.
 func (o Options) try(ctx context.Context, s scanner, layout string) (Result, error) {
 	timeout := cmp.Or(o.Timeout, defaultTimeout)
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("gave no answer within %s", timeout))
@@ -179,11 +171,13 @@ func (o Options) try(ctx context.Context, s scanner, layout string) (Result, err
 	return s.scan(ctx, run{dir: dir, environ: o.Environ}, layout, o)
 }
 
-// A scanner is one tool.
+// A scanner is one of the supported scanners.
 type scanner interface {
+	// scan scans the image in layout. It does not set the fields of Result that Run sets for all scanners.
 	scan(ctx context.Context, r run, layout string, o Options) (Result, error)
 }
 
+// known returns the scanner with a name; false if it is not supported.
 func known(name string) (scanner, bool) {
 	switch name {
 	case Trivy:

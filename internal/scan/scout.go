@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// scout is Docker's scanner (docs.docker.com: reference/cli/docker/scout/cves). It has no JSON of its own but SARIF,
-// whose rules carry a vulnerability and the packages that have it.
+// scout is Docker's scanner (docs.docker.com: reference/cli/docker/scout/cves). Its only JSON format is SARIF, in which
+// there is a rule for each vulnerability, with the packages that have it.
 type scout struct{}
 
 func (scout) scan(ctx context.Context, r run, layout string, o Options) (Result, error) {
@@ -25,7 +25,8 @@ func (scout) scan(ctx context.Context, r run, layout string, o Options) (Result,
 		return Result{}, &missingError{"docker scout"}
 	}
 	report := filepath.Join(r.dir, "report.json")
-	// Without --exit-code it ends with 0 also where it finds something. To stdout it would write more than the report.
+	// Without --exit-code, it ends with 0 even if it finds something. It writes the report to a file because on stdout
+	// there would be other text, too.
 	if _, err := r.command(ctx, nil, nil, "docker", "scout", "cves", "--format", "sarif", "--output", report, "oci-dir://"+layout); err != nil {
 		return Result{}, err
 	}
@@ -36,6 +37,7 @@ func (scout) scan(ctx context.Context, r run, layout string, o Options) (Result,
 	return parseScout(data)
 }
 
+// parseScout reads Docker Scout's SARIF report.
 func parseScout(data []byte) (Result, error) {
 	var report struct {
 		Runs []struct {
@@ -85,7 +87,7 @@ func parseScout(data []byte) (Result, error) {
 }
 
 // parsePURL returns the name and version of a package URL: pkg:type/namespace/name@version?qualifiers#subpath
-// (package-url/purl-spec). The namespace belongs to the name where it is not the distribution's.
+// (package-url/purl-spec). The namespace is a part of the name, except for packages of a distribution.
 func parsePURL(purl string) (name, version string) {
 	rest := strings.TrimPrefix(purl, "pkg:")
 	rest, _, _ = strings.Cut(rest, "#")
@@ -101,6 +103,7 @@ func parsePURL(purl string) (name, version string) {
 	return unescape(name), unescape(version)
 }
 
+// unescape decodes %-escapes. Text that is malformed is returned as it is.
 func unescape(text string) string {
 	if plain, err := url.PathUnescape(text); err == nil {
 		return plain

@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// ErrNoCosign says that nothing is there to sign with, and how to get it.
+// ErrNoCosign means that cosign is not installed. Its text says how to get it.
 var ErrNoCosign = errors.New("cosign is not installed: brew install cosign, or see https://docs.sigstore.dev/cosign/system_config/installation/")
 
-// CanSign returns ErrNoCosign if cosign, which signs and verifies, is not there.
+// CanSign returns [ErrNoCosign] if cosign, which both Sign and Verify need, is not in the PATH of environ.
 func CanSign(environ []string) error {
 	if (run{environ: environ}).find("cosign") == "" {
 		return ErrNoCosign
@@ -19,9 +19,10 @@ func CanSign(environ []string) error {
 	return nil
 }
 
-// Sign has cosign sign an image in a registry, which is named with its digest, and put the signature beside it. key is
-// what cosign takes for --key; "" is keyless, for which cosign may ask for a login. Nobody answers its questions:
-// the password of a key is in COSIGN_PASSWORD (docs.sigstore.dev: cosign/signing/signing_with_containers).
+// Sign signs an image in a registry with cosign, which stores the signature in the same repository. ref must have the
+// digest. key is the value of cosign's --key; "" means to sign without a key, for which the user may have to log in.
+// Since cosign has no terminal, it takes the password of a key from COSIGN_PASSWORD (docs.sigstore.dev:
+// cosign/signing/signing_with_containers).
 func Sign(ctx context.Context, environ []string, ref, key string) error {
 	args := []string{"sign", "--yes"}
 	if key != "" {
@@ -30,16 +31,15 @@ func Sign(ctx context.Context, environ []string, ref, key string) error {
 	return cosign(ctx, environ, append(args, ref)...)
 }
 
-// A Signer is who is to have signed an image.
+// A Signer is the one who must have signed an image.
 type Signer struct {
-	// By is a key as cosign takes it for --key or, with Issuer, the identity in a certificate.
-	By string
-	// Issuer is the URL of who vouches for the identity; "" for a key.
-	Issuer string
+	By     string // a key, as the value of cosign's --key, or the identity in a certificate if Issuer is set
+	Issuer string // the URL of the OIDC issuer of the identity; "" for a key
 }
 
-// Verify has cosign find out whether an image in a registry, which is named with its digest, is signed by s. The error
-// says why not, or that cosign could not tell (docs.sigstore.dev: cosign/verifying/verify).
+// Verify returns an error unless an image in a registry is signed by s, according to cosign. ref must have the digest.
+// The error says whether the image is not signed, or cosign could not find out (docs.sigstore.dev:
+// cosign/verifying/verify).
 func Verify(ctx context.Context, environ []string, ref string, s Signer) error {
 	if s.Issuer != "" {
 		return cosign(ctx, environ, "verify", "--certificate-identity", s.By, "--certificate-oidc-issuer", s.Issuer, ref)
@@ -47,7 +47,7 @@ func Verify(ctx context.Context, environ []string, ref string, s Signer) error {
 	return cosign(ctx, environ, "verify", "--key", s.By, ref)
 }
 
-// cosign runs cosign in an empty folder.
+// cosign runs cosign in an empty folder, for at most five minutes.
 func cosign(ctx context.Context, environ []string, args ...string) error {
 	const patience = 5 * time.Minute
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, errors.New("cosign did not end within "+patience.String()))

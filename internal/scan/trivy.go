@@ -12,7 +12,7 @@ import (
 type trivy struct{}
 
 func (trivy) scan(ctx context.Context, r run, layout string, o Options) (Result, error) {
-	// The exit code and the output may be set in the user's environment; the program's own timeout is shorter than ours.
+	// These flags override the user's configuration, and trivy's default timeout, which is shorter than ours.
 	args := []string{"image", "--input", layout, "--format", "json", "--quiet", "--scanners", "vuln", "--exit-code", "0"}
 	if deadline, ok := ctx.Deadline(); ok {
 		args = append(args, "--timeout", time.Until(deadline).Round(time.Second).String())
@@ -28,13 +28,14 @@ func (trivy) scan(ctx context.Context, r run, layout string, o Options) (Result,
 	if err != nil {
 		return Result{}, err
 	}
-	// Only the version tells of the database. That it does not is no reason to throw away what was found.
+	// The age of the database is not in the report but in the output of version. If that fails, it is left out.
 	if out, err := r.command(ctx, nil, nil, "trivy", "version", "--format", "json"); err == nil {
 		parseTrivyVersion(out, &result)
 	}
 	return result, nil
 }
 
+// parseTrivy reads trivy's JSON report.
 func parseTrivy(data []byte) (Result, error) {
 	var report struct {
 		SchemaVersion int
@@ -68,6 +69,7 @@ func parseTrivy(data []byte) (Result, error) {
 	return result, nil
 }
 
+// parseTrivyVersion sets the version and the time of the database, if data has them.
 func parseTrivyVersion(data []byte, result *Result) {
 	var version struct {
 		Version         string
@@ -78,7 +80,7 @@ func parseTrivyVersion(data []byte, result *Result) {
 	}
 }
 
-// badOutput says that a scanner's output is not what it documents.
+// badOutput returns the error of a report that cannot be decoded because of err.
 func badOutput(err error) error {
 	var syntax *json.SyntaxError
 	if errors.As(err, &syntax) {
