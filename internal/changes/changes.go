@@ -1,12 +1,13 @@
-// Package changes reads change sets: which paths each commit changed, and what
-// they became.
+// Package changes reads change sets: which paths each commit changed, and to which
+// content.
 //
-// [History] streams the first-parent line of a repository through git's
-// plumbing, oldest first; a merge is compared with its first parent, so that
-// every [Commit] is one build in the life of the main line. Content is known by
-// object id and never read. Paths are relative to the repository's root.
+// [History] streams the commits on the first-parent line of a repository, oldest
+// first. A merge is compared with its first parent, so each [Commit] stands for one
+// build of the main branch. Content is identified by its object id and never read.
+// A [Log] keeps a history in the compact form that a replay needs. Paths are relative
+// to the root of the repository.
 //
-// Values are immutable once yielded.
+// Commits and logs are immutable once they are returned.
 package changes
 
 import (
@@ -23,12 +24,12 @@ import (
 	"github.com/stokerd/stoker/internal/git"
 )
 
-// A Commit is one point of the first-parent line and what it changed.
+// A Commit is a commit with the paths that it changed.
 type Commit struct {
-	ID      string
-	Time    time.Time // when it was committed
+	ID      string    // full object id
+	Time    time.Time // when it was committed, in UTC
 	Changes []Change
-	parent  string // the first; "" for a commit without
+	parent  string // id of the first parent; "" if it has none
 }
 
 // A Change is one path that differs between a commit and its first parent.
@@ -37,34 +38,34 @@ type Change struct {
 	Old, New Entry
 }
 
-// An Entry is what a path held. The zero Entry is a path that was not there.
+// An Entry is what a path had in a commit. It is zero if the commit does not have the path.
 type Entry struct {
-	Mode uint32 // git's: 0o100644, 0o100755, 0o120000 a link, 0o160000 a submodule
+	Mode uint32 // as in git: 0o100644, 0o100755, 0o120000 for a link, 0o160000 for a submodule
 	OID  string // full object id of the content
 }
 
-// Exists reports whether there was something at the path.
+// Exists reports whether the commit has the path.
 func (e Entry) Exists() bool { return e.Mode != 0 }
 
-// tokenLimit bounds one path in git's output; longer ones are an error rather
-// than memory.
+// tokenLimit is the longest path in bytes that is accepted in git's output.
 const tokenLimit = 1 << 20
 
-// History yields the last n commits of HEAD's first-parent line, oldest first.
-// Commits are read as git prints them: memory follows the largest commit, not
-// the history. It ends after the first error: one of git's sentinels, or what
-// went wrong. A shallow clone yields what it has, its cut-off commit as if it
-// had added every file (git.Head.Shallow tells).
+// History yields the last n commits on HEAD's first-parent line, oldest first. It reads
+// them as git prints them, so that memory depends on the largest commit and not on the
+// length of the history. It ends after the first error, which wraps one of the errors of
+// package git or says what is wrong with git's output. In a shallow clone
+// (git.Head.Shallow), the oldest commit is yielded as if it had added all of its files.
 func History(ctx context.Context, repo *git.Repo, n int) iter.Seq2[Commit, error] {
 	return read(ctx, repo, n, "HEAD")
 }
 
-// since yields the commits of HEAD's first-parent line that are not reached
-// from the commit last, n at most.
+// since yields the last commits on HEAD's first-parent line that are not reachable from
+// the commit last, at most n.
 func since(ctx context.Context, repo *git.Repo, last string, n int) iter.Seq2[Commit, error] {
 	return read(ctx, repo, n, "HEAD", "^"+last)
 }
 
+// read yields at most n commits of the given revisions.
 func read(ctx context.Context, repo *git.Repo, n int, revisions ...string) iter.Seq2[Commit, error] {
 	return func(yield func(Commit, error) bool) {
 		args := append([]string{
@@ -82,7 +83,7 @@ func read(ctx context.Context, repo *git.Repo, n int, revisions ...string) iter.
 			return
 		}
 		if cerr != nil {
-			err = cerr // what failed ends its output early; its own words explain more
+			err = cerr // if git fails, its output ends early, but its own error says why
 		}
 		if err != nil {
 			yield(Commit{}, fmt.Errorf("read the history: %w", err))
@@ -92,7 +93,7 @@ func read(ctx context.Context, repo *git.Repo, n int, revisions ...string) iter.
 
 // parse yields the commits in git's output, which with -z is a sequence of
 // tokens: "\x01<id> <time> <parents>", then for each path ":<modes> <ids> <letter>"
-// and the path itself. It reports whether the consumer had enough.
+// and the path itself. It reports whether yield returned false.
 func parse(out io.Reader, yield func(Commit, error) bool) (stopped bool, err error) {
 	sc := bufio.NewScanner(out)
 	sc.Buffer(make([]byte, 64<<10), tokenLimit)
@@ -132,7 +133,7 @@ func parse(out io.Reader, yield func(Commit, error) bool) (stopped bool, err err
 	return false, nil
 }
 
-// splitNUL is a bufio.SplitFunc for tokens that end in NUL.
+// splitNUL is a [bufio.SplitFunc] for tokens that end in NUL.
 func splitNUL(data []byte, atEOF bool) (advance int, token []byte, err error) {
 	if i := bytes.IndexByte(data, 0); i >= 0 {
 		return i + 1, data[:i], nil
@@ -143,6 +144,7 @@ func splitNUL(data []byte, atEOF bool) (advance int, token []byte, err error) {
 	return 0, nil, nil
 }
 
+// parseHeader parses "<id> <time> <parents>".
 func parseHeader(text string) (Commit, error) {
 	id, rest, ok := strings.Cut(text, " ")
 	seconds, parents, _ := strings.Cut(rest, " ")
@@ -154,6 +156,7 @@ func parseHeader(text string) (Commit, error) {
 	return Commit{ID: id, Time: time.Unix(at, 0).UTC(), parent: parent}, nil
 }
 
+// parseEntry parses "<mode> <mode> <id> <id> <letter>", of a change whose path is not in there.
 func parseEntry(text string) (Change, error) {
 	f := strings.Fields(text)
 	if len(f) != 5 {

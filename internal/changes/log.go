@@ -13,36 +13,37 @@ import (
 	"github.com/stokerd/stoker/internal/git"
 )
 
-// A Log is a stretch of a first-parent line in the form that a replay reads:
-// which paths each commit changed, and how, in some 30 bytes per change however
-// long the path is. It is immutable: [Extend] makes the next one from it.
-// The zero Log is one of no commits.
+// A Log is a part of a first-parent line in the form that a replay reads: which paths
+// each commit changed, and how. It takes some 30 bytes per change, however long the path
+// is. It is immutable; [Extend] makes a new one from it. The zero Log, and nil, have no
+// commits.
 type Log struct {
-	head    string // of the last commit
-	paths   []string
-	number  map[string]uint32 // index into paths
-	start   int               // of the first commit's deltas
-	whole   bool              // there is nothing before the first commit
+	head    string            // id of the last commit
+	paths   []string          // all that occur
+	number  map[string]uint32 // index in paths
+	start   int               // index of the first commit's first delta
+	whole   bool              // the first commit is the first one of the history
 	commits []logged
-	deltas  []Delta
-	saves   bool // they are saves that were seen, not commits
+	deltas  []Delta // of all commits, one after the other
+	saves   bool    // these are observed saves and not commits
 }
 
+// logged is a commit of a log.
 type logged struct {
 	at  time.Time
-	end int // of its deltas
+	end int // index after its last delta
 }
 
-// A Delta is one path of a commit.
+// A Delta is one change in a commit.
 type Delta struct {
-	Path uint32 // index into Log.Paths
-	// Flip tells what a path held from what it holds: XORed over the paths of a
-	// set it identifies the set's content, so that going back to old content gives
-	// the old value.
+	Path uint32 // index in Log.Paths
+	// Flip is the XOR of a hash of the old content of the path and one of the new. So the
+	// XOR of all Flips so far, over any set of paths, identifies their content: if they
+	// change back, it is the same again.
 	Flip [2]uint64
 }
 
-// NewLog returns the log of commits, oldest first.
+// NewLog returns the log of some commits, which are given oldest first.
 func NewLog(commits []Commit) *Log {
 	l := &Log{number: map[string]uint32{}}
 	for _, c := range commits {
@@ -51,9 +52,9 @@ func NewLog(commits []Commit) *Log {
 	return l
 }
 
-// Extend returns the log of the last n commits of HEAD, or of more. What known, which
-// may be nil, holds of it is not read again; a history that was rewritten is read
-// anew. Errors are those of [History].
+// Extend returns the log of the last n or more commits of HEAD. It reads only the commits
+// that are not in known, an earlier log or nil, unless the history was rewritten. Errors
+// are those of [History].
 func Extend(ctx context.Context, repo *git.Repo, known *Log, n int) (*Log, error) {
 	if known != nil && (known.Len() >= n || known.whole) && known.head != "" {
 		next, ok, err := known.follow(ctx, repo, n)
@@ -72,8 +73,8 @@ func Extend(ctx context.Context, repo *git.Repo, known *Log, n int) (*Log, error
 	return l, nil
 }
 
-// follow reads the commits after the log's last one; it reports false where
-// HEAD's line does not lead there.
+// follow returns l with the commits after its last one, and false if these do not continue
+// it, as after a rebase.
 func (l *Log) follow(ctx context.Context, repo *git.Repo, n int) (*Log, bool, error) {
 	head, err := repo.Head(ctx)
 	if err != nil {
@@ -89,7 +90,7 @@ func (l *Log) follow(ctx context.Context, repo *git.Repo, n int) (*Log, bool, er
 	var list []Commit
 	for c, err := range since(ctx, repo, l.head, n) {
 		if err != nil {
-			return nil, false, nil // it may be gone: the long way tells
+			return nil, false, nil // l.head may be gone; another error will come again in Extend
 		}
 		list = append(list, c)
 	}
@@ -102,6 +103,7 @@ func (l *Log) follow(ctx context.Context, repo *git.Repo, n int) (*Log, bool, er
 	return next, true, nil
 }
 
+// add appends a commit. It is only for a log that nobody else has yet.
 func (l *Log) add(c Commit) {
 	for _, ch := range c.Changes {
 		i, ok := l.number[ch.Path]
@@ -119,6 +121,7 @@ func (l *Log) add(c Commit) {
 	l.commits = append(l.commits, logged{c.Time, len(l.deltas)})
 }
 
+// flip adds an entry of a path to d.Flip, or removes it if it is in there.
 func (d *Delta) flip(path string, e Entry) {
 	if !e.Exists() {
 		return
@@ -131,7 +134,7 @@ func (d *Delta) flip(path string, e Entry) {
 	d.Flip[1] ^= binary.BigEndian.Uint64(h[8:16])
 }
 
-// Len returns the number of commits; of a nil log it is 0.
+// Len returns the number of commits.
 func (l *Log) Len() int {
 	if l == nil {
 		return 0
@@ -139,7 +142,7 @@ func (l *Log) Len() int {
 	return len(l.commits)
 }
 
-// Counted names what the log is of: "200 commits", "23 observed saves".
+// Counted returns what the log has in words: "200 commits", "23 observed saves".
 func (l *Log) Counted() string {
 	what := "commit"
 	if l != nil && l.saves {
@@ -168,7 +171,7 @@ func (l *Log) Last(n int) *Log {
 	return &cut
 }
 
-// Span returns when the first and the last commit were made.
+// Span returns the times of the first and the last commit; zero if there are none.
 func (l *Log) Span() (first, last time.Time) {
 	if l.Len() == 0 {
 		return first, last
@@ -176,16 +179,16 @@ func (l *Log) Span() (first, last time.Time) {
 	return l.commits[0].at, l.commits[len(l.commits)-1].at
 }
 
-// PerWeek is the rate of commits. A history of less than a week is taken for one: what
-// comes in bursts does not go on like that.
+// PerWeek returns the mean number of commits per week. A history of less than a week counts as
+// one of a week, since a burst of commits does not go on at the same rate.
 func (l *Log) PerWeek() float64 {
 	const week = 7 * 24 * time.Hour
 	first, last := l.Span()
 	return float64(l.Len()) / (float64(max(last.Sub(first), week)) / float64(week))
 }
 
-// Paths returns every path that was read, relative to the repository. It is not
-// to be changed.
+// Paths returns all paths that occur, relative to the repository. The caller must not
+// change the slice.
 func (l *Log) Paths() []string {
 	if l == nil {
 		return nil
@@ -193,7 +196,7 @@ func (l *Log) Paths() []string {
 	return l.paths
 }
 
-// All yields each commit's changes, oldest first.
+// All yields the index of each commit and its changes, oldest first.
 func (l *Log) All() iter.Seq2[int, []Delta] {
 	return func(yield func(int, []Delta) bool) {
 		if l.Len() == 0 {
@@ -209,7 +212,7 @@ func (l *Log) All() iter.Seq2[int, []Delta] {
 	}
 }
 
-// Touching counts the commits that change a path which takes selects.
+// Touching returns the number of commits that change a path for which takes returns true.
 func (l *Log) Touching(takes func(path string) bool) int {
 	selected := make([]bool, len(l.Paths()))
 	for i, p := range l.Paths() {

@@ -5,15 +5,14 @@ import (
 	"time"
 )
 
-// A Save is a moment at which files were seen to change, where no history tells.
+// A Save is an observed change of files. Saves stand for commits where there is no git.
 type Save struct {
-	At time.Time
-	// Paths are relative to the repository's root, slash-separated.
-	Paths []string
+	At    time.Time
+	Paths []string // relative to the repository's root, slash-separated
 }
 
-// Saves returns the log of saves, oldest first. What the files became is not known:
-// each save counts as content that never was, so that going back is not seen.
+// Saves returns the log of saves, which are given oldest first. The content of the files is
+// not known, so each save counts as new content, even if a file was changed back.
 func Saves(list []Save) *Log {
 	l := &Log{number: map[string]uint32{}, saves: true}
 	now := map[string]Entry{}
