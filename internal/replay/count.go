@@ -5,38 +5,39 @@ import (
 	"math/rand/v2"
 )
 
-// A counter computes R for sets of lists of states. Builds in which nothing
-// changes are left out: they are new to no set. It is for one goroutine.
+// A counter computes, for sets of steps, in how many builds their tuple of states is new:
+// the function R of [Best]. It leaves out builds in which no state changes, since no tuple
+// is new there. It must not be used by several goroutines at once.
 type counter struct {
 	builds int
-	lists  []list
-	// of distinct: hashes by their low bits, 0 for none, and which of them an
-	// earlier build has
+	lists  []list // by step
+	// The memory of distinct, kept for the next call: an open hash table of tuples, in which
+	// 0 is free, and for each whether a fresh build was subtracted for it.
 	table []uint64
 	known []bool
-	spare []*joint
+	spare []*joint // memory of joints that were released
 }
 
-// A list is one step's states.
+// A list has the states of one step.
 type list struct {
 	hash    []uint64 // of the state in each build; nil if it never changes
-	changed []uint64 // bit set of builds that differ from the one before
-	fresh   []uint64 // bit set of builds whose state occurs for the first time
+	changed []uint64 // bit set of the builds with another state than the one before
+	fresh   []uint64 // bit set of the builds with a state that no earlier one has
 }
 
-// A joint is the tuple of states over a set, per build. Most are never needed,
-// because R of their set is known already: they are made when asked for.
+// A joint has the tuples of states of a set of steps, one per build, as hashes. They are only
+// computed by fill, because often R of the set is known already.
 type joint struct {
-	below *joint // nil once made
-	list  int    // added to below
+	below *joint // the set without the step list; nil once computed
+	list  int
 
-	hash           []uint64
+	hash           []uint64 // the fields are as in list
 	changed, fresh []uint64
 }
 
-// newCounter prepares the lists. Two tuples are told apart by sums of 64-bit
-// hashes under a fixed seed: with 10,000 builds in each of 4,096 sets, the odds
-// that any two are mixed up are about one in 10^8.
+// newCounter makes a counter for lists of states. The hash of a tuple is the sum of random
+// 64-bit numbers, one for each state, which have a fixed seed. With 10,000 builds and 4,096
+// sets, the probability that two tuples have the same hash is about one in 10^8.
 func newCounter(builds int, states [][]uint32) counter {
 	kept := []int{0}
 	for h := 1; h < builds; h++ {
@@ -78,18 +79,20 @@ func newCounter(builds int, states [][]uint32) counter {
 	return c
 }
 
+// bits returns an empty bit set of builds.
 func (c *counter) bits() []uint64 { return make([]uint64, (c.builds+63)/64) }
 
+// varies reports whether the state of a step ever changes.
 func (c *counter) varies(i int) bool { return c.lists[i].hash != nil }
 
-// none is the tuple over nothing, which the first build makes new.
+// none returns the joint of no steps, whose only tuple is new in the first build.
 func (c *counter) none() *joint {
 	j := &joint{hash: make([]uint64, c.builds), changed: c.bits(), fresh: c.bits()}
 	j.changed[0], j.fresh[0] = 1, 1
 	return j
 }
 
-// join adds a list to a tuple.
+// join returns the joint of a set and one more step. It is a itself if that never changes.
 func (c *counter) join(a *joint, i int) *joint {
 	if !c.varies(i) {
 		return a
@@ -97,13 +100,13 @@ func (c *counter) join(a *joint, i int) *joint {
 	return &joint{below: a, list: i}
 }
 
-// make fills a tuple in.
-func (c *counter) make(j *joint) {
+// fill computes the tuples of a joint, unless that is done.
+func (c *counter) fill(j *joint) {
 	if j.below == nil {
 		return
 	}
 	a, l := j.below, c.lists[j.list]
-	c.make(a)
+	c.fill(a)
 	j.below = nil
 	if n := len(c.spare); n > 0 {
 		old := c.spare[n-1]
@@ -121,18 +124,18 @@ func (c *counter) make(j *joint) {
 	}
 }
 
-// release gives back what a tuple that nothing refers to any more holds.
+// release lets the memory of a joint be used for another one. Nothing may refer to j.
 func (c *counter) release(j *joint) {
 	if j.below == nil {
 		c.spare = append(c.spare, j)
 	}
 }
 
-// distinct counts the builds whose tuple is new. Where a list has a state that
-// it never had, the tuple is new; where all are as in the build before, it is
-// not. Only where one went back to an old state do tuples have to be compared.
+// distinct returns the number of builds whose tuple is new. If one of the states is new, so
+// is the tuple. If all states are as in the build before, it is not. Tuples only have to be
+// compared in the other builds, in which a state changed back to an earlier one.
 func (c *counter) distinct(j *joint) int {
-	c.make(j)
+	c.fill(j)
 	n, doubt := 0, false
 	for k := range j.changed {
 		n += bits.OnesCount64(j.fresh[k])
@@ -161,7 +164,8 @@ func (c *counter) distinct(j *joint) int {
 			}
 		}
 	}
-	// A build with a state that never was comes before all that are equal to it.
+	// A tuple with a state that is new was counted as new, and then counted again if a later
+	// build changed back to it.
 	for k, word := range j.fresh {
 		for ; word != 0; word &= word - 1 {
 			if at := find(64*k + bits.TrailingZeros64(word)); c.table[at] != 0 && !c.known[at] {

@@ -1,12 +1,12 @@
-// Package replay computes, without building, which steps a history of builds
-// would have run: pure arithmetic over what each step depends on.
+// Package replay computes which steps would have run if every commit of a history had
+// been built. It builds nothing, and reads neither files nor the network.
 //
-// BuildKit remembers every state that it still holds. So a step runs in a build
-// exactly if the tuple of its own inputs and those of all steps that it builds
-// on occurs in no earlier build; going back to an old state hits. [States] gives
-// the inputs from a [changes.Log], [Run] the steps that ran, and [Best] the order
-// of a stage's steps that costs least.
+// BuildKit's cache keeps the results for all states of a step's inputs, not only for the
+// last one. So a step runs in a build if and only if no earlier build had the same states
+// of its own inputs and of those of all steps that it builds on. Going back to an old
+// state hits the cache. [States] computes the states from a [changes.Log], [Run] which
+// steps run, and [Best] the order of a stage's steps that costs least.
 //
-// The Dockerfile and the ignore file are held fixed over the history, and
-// nothing that was cached is taken to be lost.
+// The Dockerfile and the ignore file are assumed to be the same in all builds, and nothing
+// is assumed to be removed from the cache.
 package replay

@@ -6,46 +6,43 @@ import (
 	"slices"
 )
 
-// A Problem is a stage whose steps are to be put in order.
+// A Problem is a stage whose steps are to be put in the best order.
 type Problem struct {
 	Builds int
-	// Base identifies the state that the stage starts from in each build; nil for
-	// one that never changes.
-	Base []uint32
-	// Steps are in today's order. Parents and Apart are not looked at.
-	Steps []Item
-	// Spare is what an order may cost more than the least, in seconds over all
-	// builds, for being nearer to today's: somebody has to read each move.
+	// Base has the state of what the stage starts from in each build; nil if that never
+	// changes.
+	Base  []uint32
+	Steps []Item // in today's order
+	// Spare is how many seconds, over all builds, an order may cost more than the best one if
+	// it is more like today's: every step that moves is one that somebody has to review.
 	Spare float64
 }
 
 // An Item is a step that can be moved.
 type Item struct {
 	States  []uint32 // as in [Step]
-	Seconds float64
-	// Alone is set for a step whose execution does not look at what is below it:
-	// COPY --link.
-	Alone bool
-	// After lists the earlier items that have to stay before this one.
-	After []int
+	Seconds float64  // of one execution
+	Alone   bool     // it runs independently of the steps before it, as COPY --link does
+	After   []int    // the items, which are earlier today, that must stay before it
 }
 
 const (
-	// idealCap bounds the sets of steps that the exact search looks at.
+	// idealCap is the number of sets of steps after which the exact search gives up.
 	idealCap = 4096
-	// mostSteps is how many steps a set can hold.
+	// mostSteps is the capacity of a set.
 	mostSteps = 256
-	// slack is what two sums of costs may differ by and still be called equal.
+	// slack is the relative difference up to which two costs count as equal.
 	slack = 1e-9
 )
 
-// Best returns the permitted order of the steps that costs least over the
-// builds, and of several, or of those within Spare of it, the one nearest to today's. With R(S) the number of
-// builds in which the tuple of states over the set S is new, an order costs the
-// sum over its positions of the step's seconds times R of the steps up to it; R
-// depends on the set alone, so dynamic programming over the sets that an order
-// can begin with is exact. Where there are too many of them, exact is false and
-// the order comes from a rule: what is cheap to break goes last.
+// Best returns the order of the steps that costs least over the builds, as indexes of
+// p.Steps. Of the orders within Spare of that, it returns the one that is most like today's.
+//
+// Let R(S) be the number of builds in which the tuple of the states of the steps in S is new.
+// The cost of an order is the sum, over its positions, of the step's seconds times R of the
+// steps up to and including it. Since R depends on the set only, dynamic programming over the
+// sets with which an order can begin finds the best one. If there are too many such sets,
+// exact is false, and the order is found by a heuristic: see byRatio.
 func Best(p Problem) (order []int, exact bool) {
 	today := make([]int, len(p.Steps))
 	for i := range today {
@@ -65,10 +62,11 @@ func Best(p Problem) (order []int, exact bool) {
 	return order, false
 }
 
-// Cost returns what a permitted order costs over the builds, as [Best] counts it.
+// Cost returns the cost of an order in seconds over all builds, as [Best] defines it. The order
+// must respect After.
 func Cost(p Problem, order []int) float64 { return newSearch(p).cost(order) }
 
-// A set of steps, by index.
+// A set is a set of steps, as a bit set of their indexes.
 type set [mostSteps / 64]uint64
 
 func (s set) has(i int) bool { return s[i/64]&(1<<(i%64)) != 0 }
@@ -77,19 +75,18 @@ func (s set) holds(t set) bool {
 	return s[0]&t[0] == t[0] && s[1]&t[1] == t[1] && s[2]&t[2] == t[2] && s[3]&t[3] == t[3]
 }
 
-// A search is one run of Best.
+// A search is the state of Best.
 type search struct {
 	steps  []Item
-	after  []set
-	counts counter
-	base   *joint
+	after  []set   // Item.After of each step
+	counts counter // step i is list i+1; list 0 is the base
+	base   *joint  // before the first step
 	all    set
-	varies set // the steps that ever change
-	// ideals are the sets that were looked at, each closed by settle, with the
-	// cost of what is left.
+	varies set // the steps whose states ever change
+	// ideals has the results of rest for the sets that were visited, after settle.
 	ideals    map[set]float64
-	runs      map[set]int // R
-	exhausted bool
+	runs      map[set]int // the results of r
+	exhausted bool        // there are more sets than idealCap
 }
 
 func newSearch(p Problem) *search {
@@ -112,10 +109,10 @@ func newSearch(p Problem) *search {
 	return s
 }
 
+// free reports whether step i can come next after the steps in done.
 func (s *search) free(done set, i int) bool { return !done.has(i) && done.holds(s.after[i]) }
 
-// add returns the state after step i has run on top of done, and what that
-// costs.
+// add returns done, of which at is the joint, with step i after it, and the cost of that step.
 func (s *search) add(done set, at *joint, i int) (set, *joint, float64) {
 	next, j := done.with(i), s.counts.join(at, i+1)
 	if s.steps[i].Alone {
@@ -124,11 +121,12 @@ func (s *search) add(done set, at *joint, i int) (set, *joint, float64) {
 	return next, j, s.steps[i].Seconds * float64(s.r(next, j))
 }
 
+// alone returns in how many builds step i runs if it does not depend on other steps.
 func (s *search) alone(i int) int {
 	return s.counts.distinct(s.counts.join(s.counts.none(), i+1))
 }
 
-// r is R of a set; steps that never change do not count.
+// r returns R of a set, of which at is the joint. Steps that never change make no difference.
 func (s *search) r(done set, at *joint) int {
 	key := done
 	for i := range key {
@@ -142,9 +140,9 @@ func (s *search) r(done set, at *joint) int {
 	return n
 }
 
-// settle adds every step that never changes and may run. To run one as early as
-// possible costs no more than later, and changes no other cost, so that no set
-// without them has to be looked at.
+// settle adds to done all steps that never change and can come next, and returns their cost. No
+// order is better in which such a step comes later: its own cost would not be less, and those
+// of other steps do not depend on it. So sets without them need not be visited.
 func (s *search) settle(done set, at *joint) (set, float64) {
 	total := 0.0
 	for again := true; again; {
@@ -161,7 +159,7 @@ func (s *search) settle(done set, at *joint) (set, float64) {
 	return done, total
 }
 
-// rest returns the least cost of running what is not done.
+// rest returns the least cost of the steps that are not in done; infinity if s is exhausted.
 func (s *search) rest(done set, at *joint) float64 {
 	done, settled := s.settle(done, at)
 	if done == s.all {
@@ -176,7 +174,7 @@ func (s *search) rest(done set, at *joint) float64 {
 	if s.exhausted {
 		return math.Inf(1)
 	}
-	s.ideals[done] = 0 // counted; its own search never comes back to it
+	s.ideals[done] = 0 // so that it counts; the search below only visits larger sets
 	least := math.Inf(1)
 	for i := range s.steps {
 		if s.free(done, i) {
@@ -191,8 +189,8 @@ func (s *search) rest(done set, at *joint) float64 {
 	return settled + least
 }
 
-// nearest writes an order of least cost, or of one that is greater by no more than
-// spare: at each position the first step of today's order that still allows it.
+// nearest returns the order, of those that cost at most spare more than total, the least cost,
+// that has at each position the first step of today's order with which that is possible.
 func (s *search) nearest(total, spare float64) []int {
 	var order []int
 	done, at := set{}, s.base
@@ -212,8 +210,8 @@ func (s *search) nearest(total, spare float64) []int {
 	return order
 }
 
-// byRatio runs next what, of the steps that may, is dearest for each build in
-// which it would make all below it run.
+// byRatio returns an order in which the next step is always the one with the lowest ratio of
+// the number of builds in which it makes the steps after it run, to its seconds.
 func (s *search) byRatio() []int {
 	var order []int
 	done, at := set{}, s.base
@@ -235,7 +233,7 @@ func (s *search) byRatio() []int {
 	return order
 }
 
-// cost is that of an order.
+// cost returns the cost of an order.
 func (s *search) cost(order []int) float64 {
 	total := 0.0
 	done, at := set{}, s.base
@@ -247,9 +245,9 @@ func (s *search) cost(order []int) float64 {
 	return total
 }
 
-// Kept returns the items of an order that stay where they are when the others
-// are lifted out and put in again: the rising run of it that weighs most. What
-// moves is the rest.
+// Kept returns the items that need not be moved to change today's order, 0, 1, 2 and so on, to
+// order: its increasing subsequence with the largest sum of weights, which must not be
+// negative. All other items have to be moved.
 func Kept(order []int, weight func(item int) float64) []int {
 	best, from := make([]float64, len(order)), make([]int, len(order))
 	top := -1

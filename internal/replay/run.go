@@ -4,29 +4,28 @@ import "slices"
 
 // A Step is one step of a build, as a replay sees it.
 type Step struct {
-	// States identifies the step's own inputs in each build: equal numbers are
-	// equal inputs, and none is much above the number of builds; nil are inputs that
-	// never change.
+	// States has a number for the state of the step's own inputs in each build. Equal
+	// numbers mean equal inputs. They are indexes of a table, so they must not be much larger
+	// than the number of builds. nil means that the inputs never change.
 	States []uint32
-	// Seconds is one execution.
+	// Seconds is the duration of one execution.
 	Seconds float64
-	// Parents are the steps whose results it needs, each earlier in the list.
+	// Parents are the steps whose results it needs. They must be earlier in the list.
 	Parents []int
-	// Apart are those of Parents that its own execution does not look at, nor wait
-	// for: COPY --link copies by itself and is laid on what is below afterwards.
+	// Apart are the Parents that its execution neither depends on nor waits for. COPY --link
+	// copies independently of the steps before it, and is put on top of their result later.
 	Apart []int
 	// Waits are those of Parents that it only waits for: what it takes of them is told
 	// by others of Parents, or by States.
 	Waits []int
 }
 
-// A Result is what a replay gives.
+// A Result is the result of a replay.
 type Result struct {
-	Runs []int // per step: in how many builds it ran
-	// Seconds is per build, summed over the steps that ran. Wall is per build as
-	// one waits for it, steps that need nothing of each other running at once.
-	Seconds, Wall float64
-	HitRate       float64 // 0..1 over all steps and builds; 0 without builds
+	Runs    []int   // in how many builds each step runs
+	Seconds float64 // sum of the steps that run, as the mean over the builds
+	Wall    float64 // how long a build takes, as the mean: steps that do not depend on each other run at once
+	HitRate float64 // 0 to 1, over all steps and builds; 0 without builds
 }
 
 // Run replays a number of builds.
@@ -54,16 +53,16 @@ func Run(builds int, steps []Step) Result {
 	return res
 }
 
-// Results identifies, for each step, its result in each build: the tuple of the
-// states of the step and of all that it builds on. It is nil for one that never
-// changes.
+// Results returns, for each step, a number for the state of its result in each build, which
+// depends on the states of the step and of all that it builds on. It is nil for a step whose
+// result never changes.
 func Results(steps []Step) [][]uint32 {
 	_, all := tuples(steps)
 	return all
 }
 
-// tuples returns, for each step, the tuple that decides whether it runs, and
-// that of its result.
+// tuples returns, for each step, the states that decide whether it runs, and those of its
+// result. They differ in Apart.
 func tuples(steps []Step) (own, all [][]uint32) {
 	own, all = make([][]uint32, len(steps)), make([][]uint32, len(steps))
 	for i, s := range steps {
@@ -82,8 +81,8 @@ func tuples(steps []Step) (own, all [][]uint32) {
 	return own, all
 }
 
-// Join returns the pairs of two lists of states. Nil stands for what never
-// changes.
+// Join returns a list of states that are equal where those of both a and b are. nil means that
+// the states never change.
 func Join(a, b []uint32) []uint32 {
 	switch {
 	case a == nil:
@@ -94,7 +93,7 @@ func Join(a, b []uint32) []uint32 {
 	return intern(a, b)
 }
 
-// firsts reports where a value occurs for the first time.
+// firsts reports, for each build, whether no earlier one has the same state.
 func firsts(ids []uint32, builds int) []bool {
 	first := make([]bool, builds)
 	if ids == nil {
@@ -111,8 +110,8 @@ func firsts(ids []uint32, builds int) []bool {
 	return first
 }
 
-// wall sums the critical paths of the builds: how long the last step takes to
-// be done where each starts as soon as what it needs is there.
+// wall returns the sum over the builds of how long each takes if every step begins as soon as
+// the steps that it depends on have ended.
 func wall(builds int, steps []Step, ran [][]bool) float64 {
 	total := 0.0
 	done := make([]float64, len(steps))

@@ -2,10 +2,9 @@ package replay
 
 import "github.com/stokerd/stoker/internal/changes"
 
-// States returns, for each of a number of steps, which state the files that it
-// takes are in at each commit: equal numbers are equal content. It is nil for a
-// step that no commit concerns. takers lists the steps that take a path of the
-// repository, and is asked once per path.
+// States returns, for each step, a number for the content of the files that it takes at each
+// commit. Equal numbers mean equal content. It is nil for a step of whose files none changes.
+// takers returns the steps that take a path of the repository; it is called once per path.
 func States(log *changes.Log, steps int, takers func(path string) []int) [][]uint32 {
 	type sum [2]uint64
 	by := make([][]int, len(log.Paths()))
@@ -28,8 +27,8 @@ func States(log *changes.Log, steps int, takers func(path string) []int) [][]uin
 			switch {
 			case touched[s]:
 				if states[s] == nil {
-					// Up to here nothing concerned it. Were that a state of its own, the first
-					// build would be told from one that has the very same content.
+					// Until this commit, nothing that the step takes changed. That was state 0, the
+					// zero sum, to which later content can change back.
 					states[s] = make([]uint32, log.Len())
 					seen[s] = map[sum]uint32{}
 					if h > 0 {
@@ -51,13 +50,13 @@ func States(log *changes.Log, steps int, takers func(path string) []int) [][]uin
 	return states
 }
 
-// intern numbers the pairs of a and b in order of first occurrence.
+// intern numbers the pairs of a[i] and b[i] in the order in which they first occur.
 func intern(a, b []uint32) []uint32 {
 	size := 4
 	for size < 2*len(a) {
 		size *= 2
 	}
-	// A table of its own: a map takes most of a replay's time.
+	// An open hash table, because with a map, this would take most of the time of a replay.
 	type entry struct {
 		pair uint64
 		id   uint32 // plus one; 0 for none
