@@ -1,13 +1,13 @@
-// Package checkout knows what a checkout of a commit would give, without one:
-// its files come straight from git's objects.
+// Package checkout reads the files of a commit from git's objects, without checking it
+// out.
 //
-// A [Checkout] is the files of one commit as a tree to compute selections over,
-// and reads them. A [Work] is what git tracks of the work tree, and says which
-// of it is as a commit has it. Both see submodules as part of the repository
-// where these are checked out, and stored files of Git LFS with the size that
-// their pointers name. No filter is run and nothing is fetched (internal/git).
+// A [Checkout] has the files of one commit, as a tree from which selections can be
+// computed, and reads their content. A [Work] has the files that git tracks in the work
+// tree, and compares them with a commit. Submodules count as part of the repository if
+// they are checked out. Files that Git LFS stores have the size that their pointers say.
+// No filters are run, and nothing is fetched (internal/git).
 //
-// Values are immutable once made, and safe for concurrent use.
+// Values are immutable once they are returned, and safe for concurrent use.
 package checkout
 
 import (
@@ -25,29 +25,29 @@ import (
 	"github.com/stokerd/stoker/internal/git"
 )
 
-// A Checkout is a commit's files.
+// A Checkout has the files of a commit.
 type Checkout struct {
 	Commit string // full object id
 	Tree   *buildctx.Tree
-	// Notes say what of the commit is not known: sentences without a full stop.
-	Notes []string
+	Notes  []string // what is not known about the commit, in sentences without a full stop
 
-	root  string
-	files map[string]file
-	texts map[string][]byte // what was read of them, by object id
+	root  string            // of the repository, absolute
+	files map[string]file   // by path, which is relative to root
+	texts map[string][]byte // targets of symbolic links, by object id
 }
 
-// A file is an entry of a commit, or of the commit of a submodule.
+// A file is an entry of a commit, or of a submodule's commit.
 type file struct {
 	git.File
-	repo *git.Repo
-	size int64   // in a work tree
-	lfs  *object // what its pointer names
+	repo *git.Repo // that has the object; nil for a submodule
+	size int64     // bytes, in a work tree
+	lfs  *object   // what it is a pointer to; nil if it is none
 }
 
-// Open reads the commit that name stands for. Sizes are those in a work tree:
-// where that is known from work, which may be nil, from there, else as git or a
-// pointer of Git LFS has them. [git.ErrMissing] if there is no such commit.
+// Open reads the commit that name stands for. Sizes of files are those that they would have
+// in a work tree. They are taken from work, which may be nil, if it has the same files, else
+// from git or from pointers of Git LFS. The error is [git.ErrMissing] if there is no such
+// commit.
 func Open(ctx context.Context, repo *git.Repo, name string, work *Work) (*Checkout, error) {
 	commit, err := repo.Commit(ctx, name)
 	if err != nil {
@@ -64,7 +64,8 @@ func Open(ctx context.Context, repo *git.Repo, name string, work *Work) (*Checko
 	return c, nil
 }
 
-// add lists a commit of repo, which is checked out at prefix.
+// add adds the files of a commit of repo, with prefix in front of their paths. prefix is ""
+// or, for a submodule, ends in a slash.
 func (c *Checkout) add(ctx context.Context, repo *git.Repo, commit, prefix string) error {
 	list, err := repo.Files(ctx, commit)
 	if err != nil {
@@ -94,20 +95,21 @@ func (c *Checkout) add(ctx context.Context, repo *git.Repo, commit, prefix strin
 	return nil
 }
 
+// note adds to Notes.
 func (c *Checkout) note(format string, args ...any) {
 	c.Notes = append(c.Notes, fmt.Sprintf(format, args...))
 }
 
-// submodule opens the repository that is checked out at path, and no other that
-// happens to lie around there.
+// submodule opens the repository that is checked out at path. ok is false if there is none,
+// even if path is inside of another repository.
 func submodule(ctx context.Context, parent *git.Repo, root, path string) (*git.Repo, bool) {
 	dir := filepath.Join(root, filepath.FromSlash(path))
 	sub, err := git.Open(ctx, dir)
 	return sub, err == nil && sub.Root() == dir && sub.Root() != parent.Root()
 }
 
-// read looks into the objects whose content matters: links, and the pointers of
-// a repository that uses Git LFS.
+// read sets the sizes of files. It reads the objects whose content is needed: symbolic links
+// and, if the repository uses Git LFS, pointers.
 func (c *Checkout) read(ctx context.Context, repo *git.Repo, work *Work) error {
 	objects := reader{ctx: ctx, batches: map[*git.Repo]*git.Batch{}}
 	defer objects.close()
@@ -152,7 +154,7 @@ func (c *Checkout) read(ctx context.Context, repo *git.Repo, work *Work) error {
 	return nil
 }
 
-// usesLFS reports whether an attributes file of the commit names the filter.
+// usesLFS reports whether a .gitattributes file of the commit has files filtered by Git LFS.
 func (c *Checkout) usesLFS(objects *reader) (bool, error) {
 	for name, f := range c.files {
 		if path.Base(name) != ".gitattributes" || f.Mode == git.ModeSubmodule {
@@ -169,6 +171,8 @@ func (c *Checkout) usesLFS(objects *reader) (bool, error) {
 	return false, nil
 }
 
+// assemble makes the tree of the files. Modes are those that git gives files in a work tree
+// with the usual umask.
 func (c *Checkout) assemble() {
 	entries := make([]buildctx.Entry, 0, len(c.files))
 	for name, f := range c.files {
@@ -189,9 +193,9 @@ func (c *Checkout) assemble() {
 // Has reports whether the commit has a file at name, relative to the repository.
 func (c *Checkout) Has(name string) bool { f, ok := c.files[name]; return ok && f.repo != nil }
 
-// ReadFile returns the content of the file at name, which is absolute, links
-// followed within the repository. What lies outside of that is read from the
-// disk. The error of a file that is not there wraps fs.ErrNotExist.
+// ReadFile returns the content of the file at the absolute path name in the commit. Symbolic
+// links are followed within the repository. A file outside the repository is read from the
+// disk. If there is no such file, the error wraps fs.ErrNotExist.
 func (c *Checkout) ReadFile(ctx context.Context, name string) ([]byte, error) {
 	rel, err := filepath.Rel(c.root, name)
 	if err != nil || !filepath.IsLocal(rel) {
@@ -211,10 +215,11 @@ func (c *Checkout) ReadFile(ctx context.Context, name string) ([]byte, error) {
 	return text, err
 }
 
-// maxLinks is how many links are followed on the way to one file, as Linux does.
+// maxLinks is how many symbolic links are followed to resolve a path, as many as Linux does.
 const maxLinks = 40
 
-// follow returns where name leads; links cannot lead out of the repository.
+// follow resolves symbolic links in a path relative to the repository. It returns "" for one
+// that leads out of it, or through too many links.
 func (c *Checkout) follow(name string) string {
 	done, rest := "", strings.Split(path.Clean(name), "/")
 	for links := 0; len(rest) > 0; {
@@ -239,12 +244,14 @@ func (c *Checkout) follow(name string) string {
 	return done
 }
 
-// A reader reads objects of several repositories.
+// A reader reads objects of several repositories. It must be closed.
 type reader struct {
-	ctx     context.Context // of one pass
+	ctx     context.Context // of the call that made the reader
 	batches map[*git.Repo]*git.Batch
 }
 
+// read returns the content of a file. The error wraps [git.ErrMissing] if the repository does
+// not have it.
 func (r *reader) read(f file) ([]byte, error) {
 	if f.Size < 0 {
 		return nil, git.ErrMissing
@@ -263,6 +270,6 @@ func (r *reader) read(f file) ([]byte, error) {
 
 func (r *reader) close() {
 	for _, b := range r.batches {
-		_ = b.Close() // what was asked for has been read
+		_ = b.Close() // all that was asked for has been read already
 	}
 }

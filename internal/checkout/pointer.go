@@ -5,20 +5,19 @@ import (
 	"strings"
 )
 
-// The size of a pointer file of Git LFS: its three lines, and the limit of its
-// specification.
+// Bounds of the size of a pointer file of Git LFS, in bytes.
 const (
-	minPointer = 100
-	maxPointer = 1024
+	minPointer = 100  // its three lines are longer
+	maxPointer = 1024 // the specification requires less
 )
 
 // An object is a file that Git LFS stores elsewhere.
 type object struct {
-	sha256 string
-	size   int64
+	sha256 string // hexadecimal
+	size   int64  // bytes
 }
 
-// parsePointer reads a pointer file (git-lfs: docs/spec.md).
+// parsePointer parses a pointer file (git-lfs: docs/spec.md); false if text is none.
 func parsePointer(text []byte) (object, bool) {
 	var o object
 	if len(text) >= maxPointer || !strings.HasPrefix(string(text), "version https://git-lfs.github.com/spec/v1\n") {

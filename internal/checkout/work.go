@@ -16,12 +16,12 @@ import (
 	"github.com/stokerd/stoker/internal/git"
 )
 
-// A Work is what git tracks of a work tree.
+// A Work has the files of a work tree that git tracks.
 type Work struct {
 	root       string
-	files      map[string]git.IndexFile
-	folders    map[string]bool // that hold a file that is tracked
-	trustModes bool
+	files      map[string]git.IndexFile // by path, relative to root
+	folders    map[string]bool          // those that have tracked files, at any depth
+	trustModes bool                     // the file system has executable bits: core.fileMode
 }
 
 // OpenWork reads the index of repo, and of its submodules.
@@ -32,6 +32,7 @@ func OpenWork(ctx context.Context, repo *git.Repo) (*Work, error) {
 	return w, w.add(ctx, repo, "")
 }
 
+// add adds the index of repo, with prefix in front of paths.
 func (w *Work) add(ctx context.Context, repo *git.Repo, prefix string) error {
 	list, err := repo.Index(ctx)
 	if err != nil {
@@ -61,8 +62,9 @@ func (w *Work) Tracks(name string) bool { _, ok := w.files[name]; return ok }
 // TracksBelow reports whether git tracks any file in the folder at name.
 func (w *Work) TracksBelow(name string) bool { return w.folders[name] }
 
-// size returns the size on disk of a file that is the object id, as far as the
-// index knows: a filter (autocrlf, Git LFS, git-crypt) may have changed it.
+// size returns the size on disk of a file if, according to the index, it is the object id. The
+// object may have another size, because of a filter (autocrlf, Git LFS, git-crypt). ok is
+// false if it is not that object, or w is nil.
 func (w *Work) size(name, id string) (int64, bool) {
 	if w == nil {
 		return 0, false
@@ -80,10 +82,10 @@ func (w *Work) size(name, id string) (int64, bool) {
 
 func (w *Work) path(name string) string { return filepath.Join(w.root, filepath.FromSlash(name)) }
 
-// SameContent reports whether the regular file at name is on disk what it is in
-// c: by the index where that knows, else by its bytes. Line endings as
-// core.autocrlf may leave them count as equal, and so does the file behind a
-// pointer of Git LFS.
+// SameContent reports whether the regular file at name has the same content on disk as in c,
+// which must have it. It reads the file unless the index says that it did not change. CRLF
+// counts as LF, as core.autocrlf may write it, and a pointer of Git LFS as the file that it
+// refers to.
 func (w *Work) SameContent(c *Checkout, name string) (bool, error) {
 	f := c.files[name]
 	disk, err := os.Lstat(w.path(name))
@@ -105,8 +107,9 @@ func (w *Work) SameContent(c *Checkout, name string) (bool, error) {
 		objectID(f.OID, bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n"))) == f.OID, nil
 }
 
-// SameMode reports whether mode is what git has of the file at name in c: it
-// knows only whether a file is executable, and on some systems not even that.
+// SameMode reports whether mode is the one of the file at name in c, as far as git knows: it
+// only stores whether a file is executable. If the file system has no executable bits, the
+// mode in the index counts in place of mode.
 func (w *Work) SameMode(c *Checkout, name string, mode fs.FileMode) bool {
 	if !w.trustModes {
 		tracked, ok := w.files[name]
@@ -115,12 +118,13 @@ func (w *Work) SameMode(c *Checkout, name string, mode fs.FileMode) bool {
 	return mode&0o100 != 0 == (c.files[name].Mode == git.ModeExecutable)
 }
 
-// Same reports whether the file at name is one object in c and in other.
+// Same reports whether the file at name has the same content in c and in other.
 func (c *Checkout) Same(other *Checkout, name string) bool {
 	return c.files[name].OID == other.files[name].OID
 }
 
-// objectID returns the id of a blob, by the kind of hash that like has.
+// objectID returns the object id of a blob with a text. It uses the same hash as like, which is
+// another id.
 func objectID(like string, text []byte) string {
 	var h hash.Hash = sha1.New()
 	if len(like) == hex.EncodedLen(sha256.Size) {
