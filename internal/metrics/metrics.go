@@ -1,9 +1,8 @@
-// Package metrics counts what the daemon saw, for Prometheus. docs/metrics.md lists
+// Package metrics counts what the daemon observes, for Prometheus. docs/metrics.md lists
 // the metrics.
 //
-// Labels are names of definitions and roots of repositories, which the user chose to
-// watch, and words of ours: nothing of a build arg, a variable or a file. A [Set] is
-// safe for concurrent use.
+// Labels are the roots of watched repositories, the names of their definitions, and a few
+// constant words. They never have anything from a build arg, a variable or a file.
 package metrics
 
 import (
@@ -16,7 +15,7 @@ import (
 	"github.com/stokerd/stoker/cache"
 )
 
-// A Set are the metrics of one daemon.
+// A Set has the metrics of one daemon. Make it with [New]. It is safe for concurrent use.
 type Set struct {
 	registry    *prometheus.Registry
 	builds      *prometheus.CounterVec
@@ -28,13 +27,15 @@ type Set struct {
 	digested    *prometheus.CounterVec
 }
 
-// A Definition is what a metric is about.
+// A Definition identifies a definition by the root of its repository and its name.
 type Definition struct{ Repository, Name string }
 
+// labels are the labels of most metrics, and the first ones of all that have more.
 var labels = []string{"repository", "definition"}
 
-// New returns metrics that have counted nothing yet. now is asked for what holds at the
-// moment, whenever somebody reads; version is the program's.
+// New returns a set in which all counters are 0. version is the version of the program. now
+// returns the current values of gauges. It is called whenever metrics are read, from any
+// goroutine.
 func New(version string, now func() []Held) *Set {
 	counter := func(name, help string, more ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "stoker", Name: name, Help: help}, append(labels[:2:2], more...))
@@ -63,10 +64,11 @@ func New(version string, now func() []Held) *Set {
 	return s
 }
 
-// Handler serves the metrics in the form that was asked for.
+// Handler returns a handler that serves the metrics, in the format that the client accepts.
 func (s *Set) Handler() http.Handler { return promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}) }
 
-// Built counts a build. medians are what its steps took before, by instruction.
+// Built counts a build that ended, for which clients sent that many bytes. medians says how
+// long its steps took in earlier builds, by instruction.
 func (s *Set) Built(r cache.Record, sent int64, medians map[string]cache.Spread) {
 	of := []string{r.Repository, r.Definition}
 	s.builds.WithLabelValues(append(of[:2:2], string(r.Status))...).Inc()
@@ -91,29 +93,29 @@ func (s *Set) Digested(repository string, bytes int64) {
 	s.digested.WithLabelValues(repository).Add(float64(bytes))
 }
 
-// A Result says how a prediction came out.
+// A Result says whether a prediction was right.
 type Result string
 
 // The results of predictions.
 const (
 	Right   Result = "right"
 	Wrong   Result = "wrong"
-	Unknown Result = "unknown" // it was none
+	Unknown Result = "unknown" // the step was predicted as unknown
 )
 
-// Predicted counts a step that was predicted.
+// Predicted counts the prediction of one step.
 func (s *Set) Predicted(d Definition, r Result) {
 	s.predictions.WithLabelValues(d.Repository, d.Name, string(r)).Inc()
 }
 
-// Held is what holds of a definition at the moment.
+// Held has the current values of the gauges of a definition.
 type Held struct {
 	Definition
 	ContextBytes, SentBytes int64
 	Warmth                  string // its state: see api.Warmth
 }
 
-// gauges are read from what the daemon holds.
+// gauges is a collector that asks for the current values when metrics are read.
 type gauges func() []Held
 
 var _ prometheus.Collector = gauges(nil)
