@@ -15,7 +15,7 @@ func (g *golang) bases(*App) ([]Base, map[Base]string) {
 	return []Base{Distroless, Slim, Alpine, Scratch}, nil
 }
 
-// write adds the stages: build and the image.
+// write implements maker. The stages are build and the image itself.
 func (g *golang) write(a *App, base Base, d *page, ignore *ignoreList) {
 	g.ignore(a, ignore)
 	image := "golang:" + a.Version + "-" + suite
@@ -34,13 +34,13 @@ func (g *golang) write(a *App, base Base, d *page, ignore *ignoreList) {
 	g.writeImage(a, base, d)
 }
 
-// inWork is a path of the module, relative to the context.
+// inWork returns a path in the module relative to the context.
 func (g *golang) inWork(a *App, name string) string {
 	rel, _ := below(a.Context, g.module)
 	return path.Join(rel, name)
 }
 
-// writeDownload brings the modules, which change less often than the sources.
+// writeDownload downloads the modules before the sources are copied, because they change less often.
 func (g *golang) writeDownload(a *App, d *page) {
 	rel, _ := below(a.Context, g.module)
 	switch {
@@ -91,8 +91,8 @@ func (g *golang) writeBuild(a *App, base Base, d *page) {
 	d.run(mounts, "CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH "+build)
 }
 
-// writeImage adds the stage that ships. A Go program needs no init to stop: the
-// runtime ends it on SIGTERM even as process 1.
+// writeImage adds the last stage. It needs no init, because Go's runtime ends a program on SIGTERM
+// even if it is process 1.
 func (g *golang) writeImage(a *App, base Base, d *page) {
 	user, check := "65532:65532", []string(nil)
 	var entrypoint []string
@@ -137,7 +137,7 @@ func (g *golang) writeImage(a *App, base Base, d *page) {
 	d.end(a, user, check, entrypoint, []string{program})
 }
 
-// served adds a sentence that only concerns a program that listens.
+// served returns text, which is about a program that listens, or "" if a does not.
 func served(a *App, text string) string {
 	if a.Port == 0 {
 		return ""
@@ -145,7 +145,7 @@ func served(a *App, text string) string {
 	return text
 }
 
-// ignore lists what no build of the program needs.
+// ignore adds to the ignore file what no build of the program needs.
 func (g *golang) ignore(a *App, l *ignoreList) {
 	l.add("Left by tests and tools.", "**/*.test", "**/coverage.out", "**/*.prof", "**/*.log")
 	l.env()

@@ -17,21 +17,21 @@ import (
 	"golang.org/x/mod/semver"
 )
 
-// golang is how a program in Go is made.
+// golang is the maker of a program in Go.
 type golang struct {
 	s       *survey
-	module  string   // folder of go.mod
-	main    string   // the package to build, relative to the working folder: ./cmd/api
-	mains   []string // all of the module
-	work    string   // folder of go.work, "" for none
-	modules []string // manifests of a workspace, relative to the context
-	vendor  bool
-	sums    bool   // there is something to download
-	cgo     string // what says that it needs C; "" for nothing
-	folders []string
+	module  string   // the folder of go.mod
+	main    string   // the package to build, relative to module: cmd/api
+	mains   []string // all packages main of the module
+	work    string   // the folder of go.work; "" for none
+	modules []string // manifests of a workspace, or of folders that replace modules, relative to the context
+	vendor  bool     // dependencies are vendored
+	sums    bool     // there is a go.sum, so that there is something to download
+	cgo     string   // the module or file because of which it needs C; "" if it does not
+	folders []string // that it opens at run time, relative to module
 }
 
-// goApps finds the programs: every package main of every module.
+// goApps finds the programs in Go: every package main of every module.
 func goApps(s *survey) []App {
 	var apps []App
 	for _, dir := range s.dirs {
@@ -40,7 +40,7 @@ func goApps(s *survey) []App {
 			continue
 		}
 		mod, err := modfile.Parse("go.mod", text, nil)
-		if err != nil { // of a later Go: the rest still counts
+		if err != nil { // it may be of a later Go
 			mod, err = modfile.ParseLax("go.mod", text, nil)
 		}
 		if err != nil || mod.Module == nil {
@@ -51,8 +51,8 @@ func goApps(s *survey) []App {
 	return apps
 }
 
-// moduleApps returns an app for each package main of a module. One alone is the
-// module's own: its Dockerfile lies beside go.mod.
+// moduleApps returns an app for each package main of a module. If there is only one, its
+// Dockerfile is beside go.mod.
 func moduleApps(s *survey, dir string, mod *modfile.File) []App {
 	mains := goMains(s, dir)
 	work := goWork(s, dir)
@@ -83,8 +83,8 @@ func moduleApps(s *survey, dir string, mod *modfile.File) []App {
 	return apps
 }
 
-// goMains returns the folders with a package main, relative to the module, those of
-// examples and tools last of all.
+// goMains returns the folders with a package main for Linux, relative to the module. Those of
+// examples and tools are left out unless there are no others.
 func goMains(s *survey, dir string) []string {
 	var list []string
 	stop := func(d string) bool { return s.has(d, "go.mod") }
@@ -103,7 +103,7 @@ func goMains(s *survey, dir string) []string {
 				if expr, err := constraint.Parse(c.Text); err == nil && !expr.Eval(func(tag string) bool {
 					return tag == "linux" || tag == "unix" || tag == "amd64" || strings.HasPrefix(tag, "go1")
 				}) {
-					return true // a generator, or for another system
+					return true // it is a generator, or for another system
 				}
 			}
 		}
@@ -121,7 +121,7 @@ func goMains(s *survey, dir string) []string {
 	return list
 }
 
-// goWork returns the folder of the go.work that uses a module.
+// goWork returns the folder of the go.work that uses the module in dir; "" if there is none.
 func goWork(s *survey, dir string) string {
 	for at := dir; ; at = path.Dir(at) {
 		if text := s.read(at, "go.work"); text != nil {
@@ -136,6 +136,7 @@ func goWork(s *survey, dir string) string {
 	}
 }
 
+// detect sets what is known about the program.
 func (g *golang) detect(a *App, mod *modfile.File) {
 	file := path.Join(g.module, "go.mod")
 	a.say(file, "module %s", mod.Module.Mod.Path)
@@ -154,8 +155,8 @@ func (g *golang) detect(a *App, mod *modfile.File) {
 	g.findFolders(a)
 }
 
-// findVersion takes the toolchain, else the language that go.mod asks for, and what
-// is still mended if that is older.
+// findVersion sets the version to the one that go.mod asks for, or to the oldest one that gets
+// fixes if that is newer.
 func (g *golang) findVersion(a *App, mod *modfile.File, file string) {
 	asked := ""
 	if mod.Go != nil {
@@ -175,8 +176,8 @@ func (g *golang) findVersion(a *App, mod *modfile.File, file string) {
 	}
 }
 
-// findWork lists the manifests of a workspace, or of modules that go.mod replaces
-// by folders: a download reads them all.
+// findWork finds the manifests of a workspace, or of folders with which go.mod replaces modules:
+// a download reads all of them.
 func (g *golang) findWork(a *App, mod *modfile.File) {
 	add := func(root, dir string) {
 		for _, name := range []string{"go.mod", "go.sum"} {
@@ -206,7 +207,7 @@ func (g *golang) findWork(a *App, mod *modfile.File) {
 		if r.New.Version == "" && !path.IsAbs(r.New.Path) && !strings.HasPrefix(path.Join(g.module, r.New.Path), "..") {
 			folders = append(folders, r.New.Path)
 			if strings.HasPrefix(path.Clean(r.New.Path), "..") {
-				a.Context = "." // the folder lies beside the module
+				a.Context = "." // the folder is outside of the module
 			}
 			a.say(path.Join(g.module, "go.mod"), "replaces %s by a folder", r.Old.Path)
 		}
@@ -219,7 +220,7 @@ func (g *golang) findWork(a *App, mod *modfile.File) {
 	}
 }
 
-// cgoModules are well-known modules that need C.
+// cgoModules returns well-known modules that need C.
 func cgoModules() []string {
 	return []string{"github.com/mattn/go-sqlite3", "github.com/confluentinc/confluent-kafka-go", "github.com/confluentinc/confluent-kafka-go/v2",
 		"gopkg.in/gographics/imagick.v3", "github.com/h2non/bimg", "github.com/davidbyttow/govips/v2", "github.com/tecbot/gorocksdb", "github.com/linxGNU/grocksdb",
@@ -228,7 +229,7 @@ func cgoModules() []string {
 
 var importC = regexp.MustCompile(`(?m)^(?:import\s+|\s+)"C"\s*$`)
 
-// findCgo looks for C: in the module's own files and among its requirements.
+// findCgo finds out whether the program needs C, by the requirements and files of the module.
 func (g *golang) findCgo(a *App, mod *modfile.File, file string) {
 	for _, r := range mod.Require {
 		if slices.Contains(cgoModules(), r.Mod.Path) {
@@ -243,11 +244,11 @@ func (g *golang) findCgo(a *App, mod *modfile.File, file string) {
 	}
 }
 
-// foreign reports a folder that is another module's.
+// foreign reports whether a folder is of another module.
 func (g *golang) foreign(dir string) bool { return g.s.has(dir, "go.mod") }
 
 var (
-	// An address with a host is mostly that of another program.
+	// Addresses with a host are left out, because they are usually of another program.
 	goPort   = regexp.MustCompile(`"(?:0\.0\.0\.0)?:(\d{4,5})"|(?:Listen\w*|Serve|Run|Start)\([^"\n]*"[\w.]*:(\d{4,5})"|[pP]ort\w*\s*:?=\s*"?(\d{4,5})\b|"PORT", "(\d{4,5})"`)
 	goHealth = regexp.MustCompile(`"(?:GET )?(/(?:api/)?(?:healthz?|livez|readyz|ping)(?:/(?:live|ready))?)"`)
 	goServes = regexp.MustCompile(`ListenAndServe|net\.Listen\(|\.Listen\(|gin\.Default|echo\.New|fiber\.New|\.Run\("`)
@@ -255,7 +256,8 @@ var (
 	goEmbed  = regexp.MustCompile(`(?m)^//go:embed\s+(.*)$`)
 )
 
-// findPort looks for where the program listens.
+// findPort finds the port that the program listens on, and the path of its health check. Its own
+// package counts more than others of the module, which several programs may share.
 func (g *golang) findPort(a *App, mod *modfile.File, file string) {
 	own := path.Join(g.module, g.main)
 	near := g.s.search(own, []string{".go"}, g.foreign, goPort, goHealth, goServes)
@@ -270,7 +272,7 @@ func (g *golang) findPort(a *App, mod *modfile.File, file string) {
 	}
 	switch {
 	case near[2].path == "" && far[2].path == "":
-		return // it listens nowhere
+		return // it does not listen
 	case near[0].path != "":
 		a.Port, _ = strconv.Atoi(cmp.Or(near[0].groups...))
 		a.say(near[0].path, "port %d", a.Port)
@@ -292,8 +294,7 @@ func (g *golang) findPort(a *App, mod *modfile.File, file string) {
 	}
 }
 
-// findFolders looks for folders that the program opens when it runs and that are
-// not embedded.
+// findFolders finds folders that the program opens at run time, and that are not embedded in it.
 func (g *golang) findFolders(a *App) {
 	var embedded strings.Builder
 	var opened []string
@@ -325,7 +326,7 @@ func (g *golang) findFolders(a *App) {
 	})
 }
 
-// started takes the folder of package main that the user names.
+// started implements maker: entry is the folder of a package main.
 func (g *golang) started(a *App, entry string) error {
 	entry = path.Clean(strings.TrimPrefix(entry, "./"))
 	if !slices.Contains(g.mains, entry) {

@@ -6,16 +6,15 @@ import (
 	"github.com/stokerd/stoker/context/secrets"
 )
 
-// An ignoreList is an ignore file in the making. It names what no build of the app
-// needs, and nothing by an ending alone: a README may be what a package's metadata
-// reads.
+// An ignoreList builds the text of an ignore file. Files are not excluded by their ending alone,
+// since an install may need some of them: the metadata of a package may be read from a README.
 type ignoreList struct {
 	b strings.Builder
 }
 
 func (l *ignoreList) text() []byte { return []byte(l.b.String()) }
 
-// add writes a group of patterns below its reason; no patterns write nothing.
+// add adds patterns with their reason as a comment, or nothing if there are no patterns.
 func (l *ignoreList) add(why string, patterns ...string) {
 	if len(patterns) == 0 {
 		return
@@ -29,7 +28,7 @@ func (l *ignoreList) add(why string, patterns ...string) {
 	}
 }
 
-// common is what no build of any language needs.
+// common adds what no build in any language needs.
 func (l *ignoreList) common() {
 	l.add("History changes with each commit, and would make each build a new one.", ".git", ".github", ".gitlab-ci.yml")
 	l.add("Editors and systems.", "**/.DS_Store", ".idea", ".vscode", "**/*.swp")
@@ -37,13 +36,14 @@ func (l *ignoreList) common() {
 	l.add("Keys never belong into an image.", "**/id_rsa", "**/id_ed25519", "**/*.p12")
 }
 
-// env leaves out files of settings: hand them over when the container starts.
+// env excludes .env files, which should be passed when the container starts, except for those that
+// the patterns keep include again.
 func (l *ignoreList) env(keep ...string) {
 	l.add("Settings and secrets of this machine: hand them over when the container starts.", "**/.env", "**/.env.*", "!**/.env.example")
 	l.add("These hold only what the build writes into pages for everybody to see.", keep...)
 }
 
-// docs leaves out those of the usual files of text that nothing mentions.
+// docs excludes the usual files of documentation, except for those that a source file mentions.
 func (l *ignoreList) docs(s *survey, dir string, endings []string) {
 	mentioned := map[string]bool{}
 	names := s.matching(dir, "README*", "CHANGELOG*", "CONTRIBUTING*")
@@ -65,7 +65,7 @@ func (l *ignoreList) docs(s *survey, dir string, endings []string) {
 	l.add("For readers; no file of the sources mentions them.", list...)
 }
 
-// ignore lists what no build of the app needs.
+// ignore adds to the ignore file what no build of the app needs.
 func (n *node) ignore(a *App, l *ignoreList) {
 	installed := []string{"**/node_modules"}
 	if n.tool.name == "yarn" {
@@ -82,8 +82,8 @@ func (n *node) ignore(a *App, l *ignoreList) {
 	l.docs(n.s, a.Context, []string{".js", ".mjs", ".cjs", ".ts", ".mts", ".tsx", ".jsx", ".vue", ".svelte", ".astro", ".mdx", ".json"})
 }
 
-// publicEnv returns exceptions for files of settings that the framework's build reads
-// and that hold nothing but what goes into pages.
+// publicEnv returns patterns that include .env files again which the framework's build reads, and
+// which have only variables that it writes into pages.
 func (n *node) publicEnv(a *App) []string {
 	var keep []string
 	for _, name := range []string{".env", ".env.production"} {

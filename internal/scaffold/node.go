@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// A manifest is what of a package.json is looked at.
+// A manifest is the part of a package.json that is used.
 type manifest struct {
 	Name, Description, Main, PackageManager string
 	License, Repository, Workspaces         json.RawMessage
@@ -23,36 +23,38 @@ type manifest struct {
 	OptionalDependencies                    map[string]string
 }
 
-// node is how an app of Node's is made.
+// node is the maker of an app in Node.js. Paths are relative to the context, unless it says
+// otherwise.
 type node struct {
 	s        *survey
-	pkg      manifest
+	pkg      manifest // of the app
 	tool     nodeTool
-	version  string // of the tool; "" for the image's
-	lock     string // its lock file; "" for none
-	fw       framework
-	build    bool     // package.json has a script of that name
-	copied   []string // manifests, relative to the context
-	parents  []string // manifests of workspaces, likewise; may hold wildcards
-	members  []member // workspaces that the app needs, in the order in which they are built
-	secrets  []string // variables that .npmrc asks for
-	hooks    []string // life cycle scripts that an install runs
-	early    bool     // a hook reads the sources
-	compiles string   // the package that says so
-	outputs  []string // what the build makes, and what else the app reads when it runs
-	made     []string // folders that builds fill, relative to the context
-	alone    bool     // Next.js, standalone
-	static   bool     // what is built is served by a web server
-	tokens   []string // settings of the package manager that hold one
-	released release
+	version  string    // of the tool; "" for the one in the image
+	lock     string    // the lock file; "" if there is none
+	fw       framework // zero for none
+	build    bool      // something has a build script
+	copied   []string  // manifests and other files that an install reads
+	parents  []string  // manifests of workspaces, with wildcards
+	members  []member  // of the workspace, that the app needs, in the order in which to build them
+	secrets  []string  // environment variables that .npmrc refers to
+	hooks    []string  // scripts of the project that an install runs
+	early    bool      // one of the hooks may read any source file
+	compiles string    // the package because of which an install may compile; "" if none does
+	outputs  []string  // what the image needs besides dependencies, relative to the app's folder
+	made     []string  // folders that builds fill
+	alone    bool      // Next.js with standalone output
+	static   bool      // the build makes pages that a web server serves
+	tokens   []string  // settings of the package manager that contain a token
+	released release   // of Node or bun
 }
 
-// A member is a workspace.
+// A member is a member of a workspace.
 type member struct {
-	dir, name string
-	build     bool
+	dir, name string // relative to the root, later to the context; of its package.json
+	build     bool   // it has a build script
 }
 
+// readManifest reads the package.json in a folder; false if there is none that parses.
 func readManifest(s *survey, dir string) (manifest, bool) {
 	var m manifest
 	text := s.read(dir, "package.json")
@@ -62,12 +64,12 @@ func readManifest(s *survey, dir string) (manifest, bool) {
 	return m, true
 }
 
-// uses reports a dependency of any kind.
+// uses reports whether the package has a dependency of any kind.
 func (m manifest) uses(name string) bool {
 	return m.Dependencies[name] != "" || m.DevDependencies[name] != "" || m.OptionalDependencies[name] != ""
 }
 
-// nodeApps finds the apps of Node's.
+// nodeApps finds the apps in Node.js.
 func nodeApps(s *survey) []App {
 	var apps []App
 	spaces := workspaceRoots(s)
@@ -91,7 +93,7 @@ func nodeApps(s *survey) []App {
 	return apps
 }
 
-// folderName names a folder.
+// folderName returns the name of a folder, which may be the root.
 func (s *survey) folderName(dir string) string {
 	if dir == "." {
 		return s.name
@@ -99,8 +101,7 @@ func (s *survey) folderName(dir string) string {
 	return path.Base(dir)
 }
 
-// detect fills in what is known of the app; false for a package that starts
-// nothing.
+// detect sets what is known about the app; false for a package that starts nothing.
 func (n *node) detect(a *App, members []member) bool {
 	n.findTool(a)
 	if !n.findEntry(a) {
@@ -116,14 +117,15 @@ func (n *node) detect(a *App, members []member) bool {
 	return true
 }
 
-// text reads a JSON string; "" for anything else.
+// text decodes a JSON string; "" for anything else.
 func text(raw json.RawMessage) string {
 	var s string
 	_ = json.Unmarshal(raw, &s) // not a string: none
 	return s
 }
 
-// address reads package.json's repository.
+// address returns the URL in the field repository of package.json; "" if it has none that can be
+// published.
 func address(raw json.RawMessage) string {
 	var r struct{ URL string }
 	_ = json.Unmarshal(raw, &r) // a string, or nothing
@@ -131,10 +133,11 @@ func address(raw json.RawMessage) string {
 	if strings.HasPrefix(url, "https://") && !strings.ContainsAny(url, "@ ") {
 		return url
 	}
-	return "" // one with a name, and maybe a password, in it
+	return "" // it may have a user name and a password in it
 }
 
-// findTool tells the package manager by its lock file.
+// findTool finds the package manager and its version, by the lock file and the field
+// packageManager.
 func (n *node) findTool(a *App) {
 	name, version, _ := strings.Cut(n.pkg.PackageManager, "@")
 	file := path.Join(a.Dir, "package.json")
@@ -184,7 +187,7 @@ func (n *node) findTool(a *App) {
 	}
 }
 
-// findVersion tells the version of Node, or of bun.
+// findVersion finds the version of Node, or of bun.
 func (n *node) findVersion(a *App) {
 	if n.tool.name == "bun" {
 		a.Version = "1.3"
@@ -223,7 +226,7 @@ func (n *node) findVersion(a *App) {
 	a.say("", "Node %s: no version is asked for, this is a long-term one", a.Version)
 }
 
-// findPort looks for where the app listens, and for a path that tells its health.
+// findPort finds the port that the app listens on, and the path of its health check.
 func (n *node) findPort(a *App) {
 	if n.static {
 		a.Port = 8080
@@ -258,7 +261,7 @@ var (
 	nodeHealth = regexp.MustCompile(`["'` + "`" + `](/(?:api/)?(?:healthz?|livez|readyz|health-?check|_health|ping)(?:/(?:live|liveness|ready))?)["'` + "`" + `]`)
 )
 
-// started takes the file that the user names.
+// started implements maker: entry is a file.
 func (n *node) started(a *App, entry string) error {
 	if n.static {
 		return fmt.Errorf("%s builds pages that a web server serves: there is no entry to name", cmp.Or(a.Framework, "the app"))

@@ -13,7 +13,8 @@ var (
 	nodeScript = regexp.MustCompile(`^(?:[A-Z_]+=[A-Za-z0-9_./-]+ |cross-env )*(?:node|tsx|ts-node|bun run|bun)((?: [A-Za-z0-9._@/=-]+)+)$`)
 )
 
-// findEntry tells what the app starts; false for a package that starts nothing.
+// findEntry finds what the app starts, which may stay unknown; false for a package that is not
+// meant to be started.
 func (n *node) findEntry(a *App) bool {
 	file := path.Join(a.Dir, "package.json")
 	n.build = n.pkg.Scripts["build"] != ""
@@ -39,10 +40,11 @@ func (n *node) findEntry(a *App) bool {
 	return a.Dir == a.Context && len(n.pkg.Workspaces) == 0 && !n.s.has(a.Dir, "pnpm-workspace.yaml") && (n.serves() || n.pkg.Scripts["start"] != "")
 }
 
-// serves reports a server among the dependencies.
+// serves reports whether the app starts a server that is among its dependencies.
 func (n *node) serves() bool { return slices.ContainsFunc(servers(), n.pkg.uses) && n.starts() != "" }
 
-// starts returns the script that starts the app in earnest.
+// starts returns the name of the script that starts the app in production; "" if there is none
+// that only runs node.
 func (n *node) starts() string {
 	for _, name := range []string{"start:prod", "start:production", "start"} {
 		if s := n.pkg.Scripts[name]; s != "" && nodeScript.MatchString(s) {
@@ -52,7 +54,7 @@ func (n *node) starts() string {
 	return ""
 }
 
-// configured reads the framework's own file.
+// configured sets what the configuration file of Next.js or Vite says.
 func (n *node) configured(a *App) {
 	for _, name := range n.s.matching(a.Dir, "next.config.*", "vite.config.*") {
 		config := string(n.s.read(a.Dir, name))
@@ -72,8 +74,7 @@ func (n *node) configured(a *App) {
 	}
 }
 
-// scripted takes the entry from a script of package.json that is node with plain
-// words.
+// scripted sets the entry from the script that starts the app; false if there is none.
 func (n *node) scripted(a *App, file string) bool {
 	script := n.starts()
 	if script == "" {
@@ -96,7 +97,8 @@ func (n *node) scripted(a *App, file string) bool {
 	return true
 }
 
-// conventional takes main, or a file that is named as an entry is by custom.
+// conventional sets the entry to the field main of package.json, or to a file with a name that is
+// usual for an entry; false if there is none.
 func (n *node) conventional(a *App, file string) bool {
 	if n.pkg.Main != "" && plain.MatchString(n.pkg.Main) && (slices.ContainsFunc(servers(), n.pkg.uses) || n.pkg.Scripts["start"] != "") {
 		a.Entry = path.Clean(n.pkg.Main)
@@ -116,12 +118,13 @@ func (n *node) conventional(a *App, file string) bool {
 	return true
 }
 
-// assets are folders that an app reads when it runs, by custom.
+// assets returns usual names of folders that apps read at run time.
 func assets() []string {
 	return []string{"public", "static", "assets", "views", "templates", "locales", "i18n", "migrations", "drizzle", "config", "proto"}
 }
 
-// findOutputs tells what the image has to have beside the dependencies.
+// findOutputs finds what the image needs besides the dependencies. If that is not known, it needs
+// all files.
 func (n *node) findOutputs(a *App) {
 	if !n.build || a.Entry == "" {
 		return
@@ -148,8 +151,8 @@ func (n *node) findOutputs(a *App) {
 	}
 }
 
-// findHooks looks for the project's own scripts that an install runs, and for what
-// they read.
+// findHooks finds the scripts of the project that an install runs, the files that they read, and
+// whether an install compiles.
 func (n *node) findHooks(a *App) {
 	m, _ := readManifest(n.s, a.Context)
 	for _, name := range []string{"preinstall", "install", "postinstall", "prepare"} {
@@ -200,7 +203,7 @@ var (
 	authToken = regexp.MustCompile(`(?m)(_authToken|_password|_auth)\s*=\s*[^$\s]|npm(AuthToken|AuthIdent):\s*["']?[^$\s"']`)
 )
 
-// findManifests lists what an install reads.
+// findManifests finds the files that an install reads, and the secrets that it needs.
 func (n *node) findManifests(a *App, members []member) {
 	n.copied = append(n.copied, "package.json")
 	if n.lock != "" {

@@ -10,7 +10,7 @@ import (
 	"github.com/stokerd/stoker/internal/effects"
 )
 
-// bases: a page needs a web server, a server needs node.
+// bases implements maker: pages need a web server, and other apps node.
 func (n *node) bases(*App) ([]Base, map[Base]string) {
 	switch {
 	case n.static:
@@ -31,12 +31,14 @@ func (n *node) bases(*App) ([]Base, map[Base]string) {
 	return can, why
 }
 
-// image is the tag of Node's, or bun's, image.
+// image returns the image of Node or bun for a base. full asks for the one with a compiler, which
+// only Node on Debian has.
 func (n *node) image(base Base, full bool) string {
-	if n.tool.name == "bun" {
-		return "oven/bun:" + n.released.name + map[bool]string{true: "-alpine", false: "-slim"}[base == Alpine]
-	}
 	switch {
+	case n.tool.name == "bun" && base == Alpine:
+		return "oven/bun:" + n.released.name + "-alpine"
+	case n.tool.name == "bun":
+		return "oven/bun:" + n.released.name + "-slim"
 	case base == Alpine:
 		return "node:" + n.released.name + "-alpine"
 	case full:
@@ -45,7 +47,8 @@ func (n *node) image(base Base, full bool) string {
 	return "node:" + n.released.name + "-" + n.released.debian() + "-slim"
 }
 
-// write adds the stages: base, deps, build, prod-deps and the image.
+// write implements maker. The stages are base, deps, build, prod-deps and the image itself, some
+// of which may be missing.
 func (n *node) write(a *App, base Base, d *page, ignore *ignoreList) {
 	n.ignore(a, ignore)
 	n.writeBase(base, d)
@@ -85,11 +88,11 @@ func (n *node) write(a *App, base Base, d *page, ignore *ignoreList) {
 	n.writeImage(a, base, d)
 }
 
-// separate reports that the dependencies for production can be installed by
-// themselves: nothing of the project runs in the install.
+// separate reports whether the dependencies for production can be installed without the sources,
+// because no script of the project runs in the install.
 func (n *node) separate() bool { return len(n.hooks) == 0 && n.tool.production != "" }
 
-// built is the stage with the app's files.
+// built returns the name of the stage with the app's files.
 func (n *node) built() string {
 	if n.build {
 		return "build"
@@ -148,12 +151,12 @@ func (n *node) copyManifests(d *page) {
 	}
 	parents := ""
 	if len(folders) > 0 {
-		parents = "--parents " // folders keep their names
+		parents = "--parents " // keeps the folders of the files
 	}
 	d.add("COPY " + parents + strings.Join(append(files, folders...), " ") + " ./")
 }
 
-// mounts are those of an install: the downloads, and what .npmrc asks for.
+// mounts returns the mounts of an install: the cache of downloads, and the secrets that .npmrc needs.
 func (n *node) mounts() []string {
 	list := mountsOf(n.tool.cache, "node")
 	for _, v := range n.secrets {
@@ -172,7 +175,7 @@ func (n *node) installs() string {
 	return n.tool.install
 }
 
-// productionCommand installs what runs.
+// productionCommand returns the command that installs the dependencies for production.
 func (n *node) productionCommand() string {
 	if n.lock == "" {
 		return n.tool.unlocked + map[string]string{"npm": " --omit=dev", "pnpm": " --prod"}[n.tool.name]
@@ -213,7 +216,7 @@ func (n *node) writeBuild(a *App, d *page) {
 	d.run(mounts, commands...)
 }
 
-// writeImage adds the stage that ships.
+// writeImage adds the last stage.
 func (n *node) writeImage(a *App, base Base, d *page) {
 	tini := n.writeRuntime(base, d)
 	user := "1000:1000"
@@ -243,8 +246,8 @@ func (n *node) writeImage(a *App, base Base, d *page) {
 	d.end(a, user, []string{check, "-e", nodeCheck(a)}, entrypoint, cmd)
 }
 
-// nodeCheck asks the app itself, by what node has: any answer but a failure of its
-// own is one.
+// nodeCheck returns a script for a health check, which needs nothing but node. It requests the
+// health path, and succeeds with any status below 500.
 func nodeCheck(a *App) string {
 	return fmt.Sprintf("fetch('http://127.0.0.1:%d%s').then(r => process.exit(r.status < 500 ? 0 : 1), () => process.exit(1))", a.Port, a.Health)
 }
@@ -269,8 +272,7 @@ func (n *node) writeRuntime(base Base, d *page) []string {
 	return []string{"/usr/bin/tini", "--"}
 }
 
-// writeFiles copies what the image holds, and returns the entry as the command
-// names it.
+// writeFiles copies the files of the app to the image, and returns the path of the entry in there.
 func (n *node) writeFiles(a *App, user string, d *page) string {
 	from := "COPY --from=build "
 	at := path.Join("/app", a.inContext("."))
@@ -321,8 +323,8 @@ func (n *node) hasDependencies() bool {
 	return len(n.pkg.Dependencies)+len(n.pkg.OptionalDependencies) > 0
 }
 
-// writeMembers copies the workspaces that the app needs: the folders of modules of
-// all, then each one's files.
+// writeMembers copies the members of the workspace that the app needs: first the node_modules of
+// all, then the files of each.
 func (n *node) writeMembers(a *App, deps string, d *page) {
 	d.note("node_modules of the root and of each workspace, then the files of those that the app needs.")
 	d.add(deps + "/app ./")
@@ -336,7 +338,7 @@ func (n *node) writeMembers(a *App, deps string, d *page) {
 	d.add("WORKDIR " + path.Join("/app", a.inContext(".")))
 }
 
-// writeStatic adds the stage that serves pages.
+// writeStatic adds the last stage, of a web server for the pages.
 func (n *node) writeStatic(a *App, d *page) {
 	d.from(nginxImage, "runtime", "alpine-slim: nginx and what it needs. As process 1 it stops on the signals that Docker sends, so there is no init.")
 	d.note("Addresses that are no file are the app's own: it gets index.html and finds its way. Files whose name holds a digest of their content are kept for a year.")

@@ -7,28 +7,28 @@ import (
 	"github.com/stokerd/stoker/internal/effects"
 )
 
-// A nodeTool is a package manager of Node's: data for nodefile.go.
+// A nodeTool is a package manager of Node.js: its files, and its commands as formats for
+// nodefile.go.
 type nodeTool struct {
 	name  string
-	locks []string // by which it is known
-	// also are files and folders that an install reads beside package.json and the lock.
-	also []string
-	// setup puts it into an image that does not bring it; %s is its version.
-	setup string
-	// install and production install from the lock file, all and what runs.
+	locks []string // its lock files
+	also  []string // files and folders that an install reads besides package.json and the lock file
+	setup string   // installs the tool, of version %s; "" if images have it
+	// install installs all dependencies of the lock file, and production only those that
+	// are needed at run time.
 	install, production string
-	// member installs what one workspace needs to run; %[1]s is its folder, %[2]s its
-	// name. Empty where the tool can only do all of them.
+	// member installs what the member %[2]s of a workspace, in the folder %[1]s, needs at run
+	// time; "" if the tool cannot.
 	member string
-	prune  string // drops what only the build needed; "" where the tool cannot
-	// script runs one of package.json's; %s is its name. In is the same in a workspace.
+	prune  string // removes what only the build needs; "" if the tool cannot
+	// script runs the script %s of package.json, and in the script %[1]s of the member %[2]s.
 	script, in string
-	exec       string // runs a program of a package
+	exec       string // runs the program %s of a package
 	cache      *effects.Cache
-	unlocked   string // installs without a lock file
+	unlocked   string // installs all dependencies without a lock file
 }
 
-// nodeTools returns every package manager, the one of a lock file each.
+// nodeTools returns the package managers. Which one an app uses is decided by its lock file.
 func nodeTools() []nodeTool {
 	return []nodeTool{
 		{
@@ -57,9 +57,9 @@ func nodeTools() []nodeTool {
 	}
 }
 
-// berry is yarn 2 and later, which shares nothing with classic yarn but the name of
-// its lock file. focus says that it can install one package's dependencies for
-// production: yarn 4 by itself, older ones with a plugin.
+// berry returns yarn 2 or later, which has only the name of its lock file in common with classic
+// yarn. focus says that it can install the dependencies of one package for production, which
+// yarn 4 can, and older ones with a plugin. shipped says that the repository contains yarn.
 func berry(focus, shipped bool) nodeTool {
 	t := nodeTool{
 		name: "yarn", also: []string{".yarnrc.yml", ".npmrc", ".yarn/releases", ".yarn/plugins", ".yarn/patches"},
@@ -68,7 +68,7 @@ func berry(focus, shipped bool) nodeTool {
 		cache: effects.CacheOf("yarn berry"), unlocked: "yarn install",
 	}
 	if shipped {
-		t.setup = "" // .yarn/releases has it, and the yarn of the image hands over to that
+		t.setup = "" // the yarn of the image runs the one in .yarn/releases
 	}
 	if focus {
 		t.production, t.member, t.prune = "yarn workspaces focus --production", "yarn workspaces focus %[2]s --production", "yarn workspaces focus --production"
@@ -76,7 +76,7 @@ func berry(focus, shipped bool) nodeTool {
 	return t
 }
 
-// pnpmFor returns the line of pnpm that writes a lock file of this version.
+// pnpmFor returns the major version of pnpm that writes such a lock file.
 // https://github.com/pnpm/spec/tree/master/lockfile
 func pnpmFor(lock string) string {
 	for line := range strings.Lines(lock) {
@@ -95,28 +95,26 @@ func pnpmFor(lock string) string {
 	return "10"
 }
 
-// workspaceScript is the command that runs a script of a workspace.
+// workspaceScript returns the command that runs a script of a workspace's member.
 func (t nodeTool) workspaceScript(script, name string) string { return fmt.Sprintf(t.in, script, name) }
 
-// compilers are packages whose presence in a lock file says that an install may
-// compile C or C++.
+// compilers returns packages that are in a lock file if an install may compile C or C++.
 func compilers() []string {
 	return []string{"node-gyp", "node-addon-api", "nan", "node-pre-gyp", "@mapbox/node-pre-gyp", "prebuild-install", "node-gyp-build"}
 }
 
-// A framework is what decides how an app of Node's is built and started.
+// A framework decides how an app in Node.js is built and started.
 type framework struct {
-	name, needs string // needs is the package by which it is known
-	output      string // the folder that its build fills
-	entry       string // started with node; "" for what a web server serves
-	alone       bool   // the output has its dependencies inside
-	port        int
-	env         []string // that makes it listen outside of the container, and quiet
-	pages       bool     // its build writes variables of .env files into pages
+	name, needs string   // needs is the package that apps of the framework depend on
+	output      string   // the folder that a build fills
+	entry       string   // the file that node starts; "" if a web server serves the output
+	alone       bool     // the output includes the dependencies
+	port        int      // that it listens on by default
+	env         []string // NAME=value, with which it listens on all addresses
+	pages       bool     // a build writes variables of .env files into pages
 }
 
-// frameworks returns those that are known, the more special first. An output that a
-// web server serves has no entry.
+// frameworks returns the known frameworks. An app is of the first one that it depends on.
 func frameworks() []framework {
 	return []framework{
 		{name: "Next.js", needs: "next", output: ".next", entry: "node_modules/next/dist/bin/next", port: 3000, env: []string{"HOSTNAME=0.0.0.0"}, pages: true},
@@ -135,8 +133,7 @@ func frameworks() []framework {
 	}
 }
 
-// servers are packages that make a server of a program without a framework that
-// decides how it is built.
+// servers returns packages with which an app is a server, but which do not decide how it is built.
 func servers() []string {
 	return []string{"express", "fastify", "koa", "hono", "@hapi/hapi", "restify", "polka", "h3", "elysia", "@feathersjs/feathers", "socket.io", "ws", "apollo-server", "@apollo/server"}
 }

@@ -9,33 +9,33 @@ import (
 	"github.com/stokerd/stoker/internal/effects"
 )
 
-// width is where comments are broken.
+// width is the longest line of a comment, in bytes.
 const width = 100
 
-// A page is a Dockerfile in the making.
+// A page builds the text of a Dockerfile.
 type page struct {
 	b     strings.Builder
-	hints []string
+	hints []string // see Files
 }
 
 func (d *page) text() []byte { return []byte(d.b.String()) }
 
-// add writes lines as they are.
+// add adds lines as they are.
 func (d *page) add(lines ...string) {
 	for _, line := range lines {
 		d.b.WriteString(line + "\n")
 	}
 }
 
-// note writes a comment.
+// note adds a comment.
 func (d *page) note(text string) { d.b.WriteString(comment(text)) }
 
-// hint tells the reader something that does not belong into the file.
+// hint adds a hint for the user, which is not a part of the file.
 func (d *page) hint(format string, args ...any) {
 	d.hints = append(d.hints, fmt.Sprintf(format, args...))
 }
 
-// comment breaks a text into comment lines.
+// comment returns a text as comment lines.
 func comment(text string) string {
 	var b strings.Builder
 	line := "#"
@@ -50,7 +50,7 @@ func comment(text string) string {
 	return b.String()
 }
 
-// from begins a stage, with the reason for its image above it.
+// from begins a stage. why is a comment on the choice of its image, or "".
 func (d *page) from(image, name, why string) {
 	d.add("")
 	if why != "" {
@@ -59,7 +59,7 @@ func (d *page) from(image, name, why string) {
 	d.add("FROM " + image + " AS " + name)
 }
 
-// run writes a RUN: each mount and each command on a line of its own.
+// run adds a RUN, with each mount and each command on its own line.
 func (d *page) run(mounts []string, commands ...string) {
 	d.b.WriteString("RUN ")
 	for _, m := range mounts {
@@ -68,7 +68,7 @@ func (d *page) run(mounts []string, commands ...string) {
 	d.add(strings.Join(commands, " \\\n    && "))
 }
 
-// env writes one ENV of name and value pairs.
+// env adds an ENV of pairs NAME=value, which are on one line if there are at most two.
 func (d *page) env(pairs ...string) {
 	d.b.WriteString("ENV")
 	for i, pair := range pairs {
@@ -80,7 +80,7 @@ func (d *page) env(pairs ...string) {
 	d.add("")
 }
 
-// mountsOf are the cache mounts of a tool that runs as root in an image.
+// mountsOf returns the cache mounts of a tool that runs as root in an image.
 func mountsOf(c *effects.Cache, image string) []string {
 	var list []string
 	for _, dir := range c.At(image, "/root") {
@@ -93,7 +93,7 @@ func mountsOf(c *effects.Cache, image string) []string {
 	return list
 }
 
-// list is the exec form of a command.
+// list returns a command in exec form.
 func list(words ...string) string {
 	text, err := marshal(words)
 	if err != nil {
@@ -102,6 +102,7 @@ func list(words ...string) string {
 	return strings.ReplaceAll(text, `","`, `", "`)
 }
 
+// marshal returns v as JSON in which characters such as & are not escaped.
 func marshal(v any) (string, error) {
 	var b strings.Builder
 	enc := json.NewEncoder(&b)
@@ -110,14 +111,14 @@ func marshal(v any) (string, error) {
 	return strings.TrimSpace(b.String()), err
 }
 
-// labels are OCI annotations that a manifest gives.
+// labels are the values of OCI annotations that a manifest has; "" for none.
 // https://github.com/opencontainers/image-spec/blob/main/annotations.md
 type labels struct {
 	title, description, licenses, source string
 }
 
-// end writes what ends every image: labels that cost no step, the user, the port,
-// the health check and the command.
+// end adds the last instructions of every image: labels, user, port, health check and command.
+// check is the command of the health check. Those that are empty are left out.
 func (d *page) end(a *App, user string, check []string, entrypoint, cmd []string) {
 	d.add("")
 	d.add("ARG REVISION=\"\"")
@@ -148,8 +149,8 @@ func (d *page) end(a *App, user string, check []string, entrypoint, cmd []string
 	}
 }
 
-// quote makes a text of a manifest one word of a LABEL: no variable, no quote and
-// no line end in it is read as such, and a long one is cut.
+// quote returns a text of a manifest as a quoted value of a LABEL, in which variables, quotes
+// and line ends have no meaning. It is cut after 200 characters.
 func quote(text string) string {
 	var b strings.Builder
 	b.WriteByte('"')
@@ -170,7 +171,8 @@ func quote(text string) string {
 	return b.String()
 }
 
-// word makes a name plain: what is not a letter, digit, dot or dash becomes a dash.
+// word returns a name in lower case, with a dash in place of anything but letters, digits, dots
+// and underscores; "app" if nothing is left.
 func word(name string) string {
 	var b strings.Builder
 	for _, r := range strings.ToLower(name) {

@@ -12,7 +12,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 )
 
-// A pyproject is what of a pyproject.toml is looked at.
+// A pyproject is the part of a pyproject.toml that is used.
 type pyproject struct {
 	Project struct {
 		Name, Description, Readme any
@@ -36,33 +36,33 @@ type pyproject struct {
 	}
 }
 
-// python is how an app of Python's is made.
+// python is the maker of an app in Python.
 type python struct {
 	s         *survey
 	pkg       pyproject
 	tool      pythonTool
-	manifest  string   // requirements file, for pip
+	manifest  string   // the file by which the tool is known: a requirements file for pip
 	copied    []string // manifests, relative to the context
-	members   []string // manifests of a uv workspace
-	project   bool     // a second install, of what the sources are
-	installed bool     // the app itself is among it
-	needs     string   // all that names requirements, as text
+	members   []string // manifests of a uv workspace, relative to the context
+	project   bool     // after the dependencies, the project is installed
+	installed bool     // the app itself is a part of that
+	needs     string   // the texts of all files with requirements
 	kind      string   // wsgi, asgi, django or script
-	server    string   // gunicorn, uvicorn …
-	brought   bool     // the server is none of the project's requirements
-	compiles  string
-	libs      []string
+	server    string   // gunicorn, uvicorn …; "" for a script
+	brought   bool     // the image adds the server, which is not a requirement
+	compiles  string   // the first package that has to be compiled; "" if none has
+	libs      []string // Debian packages that the compiled ones need at run time
 	released  release
-	module    string // for `python -m`
+	module    string // to start with `python -m`; "" for none
 }
 
-// pythonApps finds the apps of Python's.
+// pythonApps finds the apps in Python.
 func pythonApps(s *survey) []App {
 	var apps []App
 	for _, dir := range s.dirs {
 		p := &python{s: s}
 		if text := s.read(dir, "pyproject.toml"); text != nil {
-			_ = toml.Unmarshal(text, &p.pkg) // one that does not parse says nothing
+			_ = toml.Unmarshal(text, &p.pkg) // one that does not parse is ignored
 		}
 		a := App{Dir: dir, Context: dir, Language: Python, Health: "/", maker: p}
 		if p.detect(&a) {
@@ -72,11 +72,12 @@ func pythonApps(s *survey) []App {
 	return apps
 }
 
-// pythonDir reports a folder with a project of its own.
+// pythonDir reports whether a folder has a project in Python.
 func pythonDir(s *survey, dir string) bool {
 	return s.first(dir, "pyproject.toml", "requirements.txt", "Pipfile", "setup.py", "manage.py") != ""
 }
 
+// detect sets what is known about the app; false if there is none that can be started.
 func (p *python) detect(a *App) bool {
 	if !pythonDir(p.s, a.Dir) || !p.findTool(a) {
 		return false
@@ -96,8 +97,8 @@ func (p *python) detect(a *App) bool {
 	return true
 }
 
-// findTool tells the package manager, in the folder or, for a member of a uv
-// workspace, above it.
+// findTool finds the package manager by its files, which for a member of a uv workspace are in a
+// folder above it; false if there are none.
 func (p *python) findTool(a *App) bool {
 	if root := uvRoot(p.s, a.Dir); root != "" {
 		a.Context = root
@@ -248,7 +249,7 @@ func (p *python) findVersion(a *App) {
 	a.say("", "Python %s: no version is asked for", a.Version)
 }
 
-// findNative looks for packages that are compiled.
+// findNative finds the requirements that an install compiles.
 func (p *python) findNative(a *App) {
 	for _, n := range natives() {
 		if requires(p.needs, n.name) {
@@ -266,8 +267,8 @@ var (
 	pythonHealth = regexp.MustCompile(`["'](/?(?:api/)?(?:healthz?|livez|readyz|health-?check|ping)/?)["']`)
 )
 
-// findPort looks for where the app listens. A server is told where; a script has to
-// show it.
+// findPort finds the port that the app listens on, and the path of its health check. The port of a
+// server is set by its command; that of a script has to be found in the sources.
 func (p *python) findPort(a *App) {
 	stop := func(dir string) bool { return pythonDir(p.s, dir) && dir != a.Dir }
 	r := p.s.search(a.Dir, []string{".py"}, stop, pythonPort, pythonHealth)
@@ -284,7 +285,7 @@ func (p *python) findPort(a *App) {
 	}
 }
 
-// started takes a module, MODULE:OBJECT or a file that the user names.
+// started implements maker: entry is a module, MODULE:OBJECT or a file.
 func (p *python) started(a *App, entry string) error {
 	if strings.Contains(entry, ":") {
 		if p.kind == "script" {
@@ -293,7 +294,7 @@ func (p *python) started(a *App, entry string) error {
 		}
 		a.Entry = entry
 		if a.Port == 0 {
-			a.Port = 8000 // a server has one
+			a.Port = 8000 // as findPort has it for a server
 		}
 		return nil
 	}

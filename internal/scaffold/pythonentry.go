@@ -16,12 +16,12 @@ var (
 	settings     = regexp.MustCompile(`DJANGO_SETTINGS_MODULE["'],\s*["']([\w.]+)\.settings(?:\.\w+)*["']`)
 )
 
-// asyncFrameworks speak ASGI.
+// asyncFrameworks returns the frameworks that need a server for ASGI.
 func asyncFrameworks() []string {
 	return []string{"FastAPI", "Starlette", "Quart", "Litestar", "Sanic"}
 }
 
-// findEntry tells what the app starts; false for a package that starts nothing.
+// findEntry finds what the app starts; false for a package that starts nothing.
 func (p *python) findEntry(a *App) bool {
 	stop := func(dir string) bool { return dir != a.Dir && pythonDir(p.s, dir) }
 	if p.s.has(a.Dir, "manage.py") {
@@ -57,7 +57,8 @@ func (p *python) findEntry(a *App) bool {
 	return true
 }
 
-// django: the module of the settings has the objects beside it.
+// django sets the entry of an app in Django. Its WSGI or ASGI object is in the package module, as
+// are its settings.
 func (p *python) django(a *App, module string) bool {
 	a.Framework, p.kind = "Django", "django"
 	object := "wsgi"
@@ -74,8 +75,8 @@ func (p *python) django(a *App, module string) bool {
 	return true
 }
 
-// findServer tells what serves the app: one of its requirements, else gunicorn or
-// uvicorn, because a framework's own server is for development.
+// findServer finds the server of the app: a requirement, else gunicorn or uvicorn. The server that
+// comes with a framework is for development only.
 func (p *python) findServer(a *App) {
 	want := []string{"gunicorn", "waitress", "uwsgi"}
 	if p.kind == "asgi" {
@@ -92,14 +93,14 @@ func (p *python) findServer(a *App) {
 	a.say("", "served by %s, which the image adds: no server is among the requirements", want[0])
 }
 
-// moduleOf is the name by which a file is imported where the app starts.
+// moduleOf returns the module name of a file, as seen from the folder of the app.
 func (p *python) moduleOf(a *App, file string) string {
 	rel := strings.TrimSuffix(strings.TrimPrefix(file, strings.TrimPrefix(a.Dir+"/", "./")), ".py")
 	rel = strings.TrimPrefix(rel, "src/")
 	return strings.ReplaceAll(strings.TrimSuffix(rel, "/__init__"), "/", ".")
 }
 
-// script finds a program that is none of a web server.
+// script sets the entry of a program that is not served by a web server; false if there is none.
 func (p *python) script(a *App) bool {
 	p.kind = "script"
 	for _, name := range []string{"main.py", "app.py", "__main__.py", "run.py", "server.py", "src/main.py"} {

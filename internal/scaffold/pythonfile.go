@@ -41,7 +41,7 @@ func (p *python) image(base Base, full bool) string {
 	return "python:" + p.released.name + "-slim-" + p.released.debian()
 }
 
-// write adds the stages: build, which fills .venv, and the image.
+// write implements maker. The stages are build, which makes .venv, and the image itself.
 func (p *python) write(a *App, base Base, d *page, ignore *ignoreList) {
 	p.ignore(a, ignore)
 	why := "The virtual environment is made here, and goes to the image as a whole: pip and compilers stay behind."
@@ -58,7 +58,7 @@ func (p *python) write(a *App, base Base, d *page, ignore *ignoreList) {
 	p.writeImage(a, base, d)
 }
 
-// writeTool brings the package manager.
+// writeTool installs the package manager.
 func (p *python) writeTool(d *page) {
 	if p.tool.image != "" {
 		d.add("COPY --from=" + p.tool.image + " /uv /usr/local/bin/uv")
@@ -114,7 +114,7 @@ func (p *python) writeInstall(a *App, d *page) {
 	}
 }
 
-// serverPin is the version of a server that the image adds.
+// serverPin returns the version, as pip takes it after a name, of a server that the image adds.
 func serverPin(name string) string {
 	if name == "uvicorn" {
 		return "==0.38.0"
@@ -122,7 +122,7 @@ func serverPin(name string) string {
 	return "==23.0.0"
 }
 
-// memberName is how uv knows a member: by its project's name.
+// memberName returns the name by which uv knows a member, which is that of its project.
 func (p *python) memberName(a *App) string {
 	if name, ok := p.pkg.Project.Name.(string); ok && plain.MatchString(name) {
 		return name
@@ -130,7 +130,7 @@ func (p *python) memberName(a *App) string {
 	return a.Name
 }
 
-// copyFiles copies the manifests, those of one folder each together.
+// copyFiles copies the manifests, with one COPY for each folder.
 func (p *python) copyFiles(d *page) {
 	var order []string
 	byDir := map[string][]string{}
@@ -146,7 +146,7 @@ func (p *python) copyFiles(d *page) {
 	}
 }
 
-// writeImage adds the stage that ships.
+// writeImage adds the last stage.
 func (p *python) writeImage(a *App, base Base, d *page) {
 	user, entrypoint := p.writeRuntime(base, d)
 	pairs := []string{"PYTHONUNBUFFERED=1", "PYTHONDONTWRITEBYTECODE=1"}
@@ -187,7 +187,7 @@ func (p *python) writeImage(a *App, base Base, d *page) {
 	d.end(a, user, check, entrypoint, cmd)
 }
 
-// writeFiles copies what the virtual environment does not have.
+// writeFiles copies the files of the app that are not in the virtual environment.
 func (p *python) writeFiles(a *App, d *page) {
 	at := a.inContext(".")
 	switch {
@@ -205,13 +205,13 @@ func (p *python) writeFiles(a *App, d *page) {
 	}
 }
 
-// pythonCheck asks the app itself, by what Python has: any answer but a failure of
-// its own is one.
+// pythonCheck returns a script for a health check, which needs nothing but Python. It requests the
+// health path, and succeeds with any status below 500.
 func pythonCheck(a *App) string {
 	return fmt.Sprintf("import http.client, sys; c = http.client.HTTPConnection('127.0.0.1', %d, timeout=4); c.request('GET', '%s'); sys.exit(c.getresponse().status >= 500)", a.Port, a.Health)
 }
 
-// writeRuntime begins the last stage, and returns its user and its init.
+// writeRuntime begins the last stage, and returns its user and the command of its init.
 func (p *python) writeRuntime(base Base, d *page) (string, []string) {
 	switch base {
 	case Distroless:
@@ -236,7 +236,7 @@ func (p *python) writeRuntime(base Base, d *page) (string, []string) {
 	return "10001:10001", []string{"/usr/bin/tini", "--"}
 }
 
-// command starts the app.
+// command returns the command that starts the app.
 func (p *python) command(a *App) []string {
 	port := strconv.Itoa(a.Port)
 	switch p.server {
@@ -262,7 +262,7 @@ func (p *python) command(a *App) []string {
 	return []string{a.Entry} // a program that the install made
 }
 
-// ignore lists what no build of the app needs.
+// ignore adds to the ignore file what no build of the app needs.
 func (p *python) ignore(a *App, l *ignoreList) {
 	l.add("Made in the image, for its platform.", "**/.venv", "venv", "**/__pycache__", "**/*.pyc")
 	l.add("Left by tests and tools.", "**/.pytest_cache", "**/.mypy_cache", "**/.ruff_cache", "**/.tox", "**/.nox", "**/.coverage", "**/htmlcov", "**/*.egg-info", "**/*.log")

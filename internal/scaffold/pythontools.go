@@ -6,24 +6,24 @@ import (
 	"github.com/stokerd/stoker/internal/effects"
 )
 
-// A pythonTool is a package manager of Python's: data for pythonfile.go. All of
-// them fill /app/.venv, which the image gets as a whole.
+// A pythonTool is a package manager of Python: its files, and its commands for pythonfile.go.
+// All of them install to /app/.venv, which is copied to the image.
 type pythonTool struct {
 	name  string
-	known []string // files by which it is known, the first one that is there
-	reads []string // manifests that its install reads, if they are there
-	setup string   // puts it into an image that has pip alone
-	image string   // or an image that it is copied from
-	env   []string
-	venv  bool // the folder has to be made first
-	// install brings the dependencies without the project, project the project too;
-	// "" where the tool does not install projects.
+	known []string // an app uses the tool if it has one of these files
+	reads []string // manifests that an install reads, if they exist
+	setup string   // what pip installs to get the tool; "" if it is not installed that way
+	image string   // an image from which the tool is copied; "" for none
+	env   []string // NAME=value
+	venv  bool     // the virtual environment has to be made before
+	// install installs the dependencies without the project, and project both; "" if the
+	// tool cannot.
 	install, project string
-	unlocked         string // the install where the lock file is missing
+	unlocked         string // installs the dependencies without a lock file
 	cache            *effects.Cache
 }
 
-// pythonTools returns every one, the more telling first.
+// pythonTools returns the package managers. An app uses the first one of which it has a file.
 func pythonTools() []pythonTool {
 	return []pythonTool{
 		{
@@ -51,12 +51,12 @@ func pythonTools() []pythonTool {
 	}
 }
 
-// A native package is one that pip compiles, and what it wants of Debian when it
-// runs.
+// A native is a package that pip compiles, with the Debian package of the libraries that it needs
+// at run time; "" for none.
 type native struct{ name, libraries string }
 
-// natives are packages without binaries of their own. The full image has the
-// compiler and their headers; what runs needs the libraries.
+// natives returns packages that have no binaries. The full image of Python has the compiler and
+// the headers for them.
 func natives() []native {
 	return []native{
 		{"psycopg2", "libpq5"}, {"psycopg", "libpq5"}, {"mysqlclient", "libmariadb3"}, {"python-ldap", "libldap2"}, {"pycairo", "libcairo2"},
@@ -64,8 +64,8 @@ func natives() []native {
 	}
 }
 
-// requires reports a package among requirements of any form, without its extras
-// and its version; psycopg[binary] brings what it needs.
+// requires reports whether a text with requirements, in any format, has a package. One with the
+// extra "binary", such as psycopg[binary], does not count, because it need not be compiled.
 func requires(text, name string) bool {
 	text = strings.ToLower(strings.ReplaceAll(text, "_", "-"))
 	for at := 0; ; {

@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// An ExistsError names files that stand in the way.
+// An ExistsError means that files exist already, and were not replaced.
 type ExistsError struct{ Paths []string }
 
-// Error names them.
+// Error says which files exist.
 func (e *ExistsError) Error() string {
 	verb := " is there already"
 	if len(e.Paths) > 1 {
@@ -21,9 +21,10 @@ func (e *ExistsError) Error() string {
 	return strings.Join(e.Paths, " and ") + verb
 }
 
-// Save writes the files below root, all of them or none: each appears at once and
-// whole. A file that is there already is an [*ExistsError], unless force is given;
-// a link in its place is replaced, and never followed.
+// Save writes the files below root. No file is ever there in part. A file that exists is only
+// replaced with force; else the error is an [*ExistsError]. Symbolic links are replaced and
+// never followed. If a file cannot be written, those that were written before are removed
+// again without force, and stay with force.
 func Save(root *os.Root, files []Files, force bool) error {
 	texts := map[string][]byte{}
 	var paths []string
@@ -53,7 +54,7 @@ func Save(root *os.Root, files []Files, force bool) error {
 	for _, name := range paths {
 		if err := save(root, name, texts[name], force); err != nil {
 			for _, done := range made {
-				_ = root.Remove(done) // what is left is told by the error
+				_ = root.Remove(done) // the first error is the one to return
 			}
 			return fmt.Errorf("write %s: %w", name, err)
 		}
@@ -64,15 +65,15 @@ func Save(root *os.Root, files []Files, force bool) error {
 	return nil
 }
 
-// save writes one file beside its place and moves it there. Without force a link
-// takes the place, which fails where somebody else was faster.
+// save writes a file under another name in the same folder, and moves it to its place. Without
+// force it does so with a hard link, which fails if somebody created the file in the meantime.
 func save(root *os.Root, name string, text []byte, force bool) error {
 	tmp := path.Join(path.Dir(name), fmt.Sprintf(".stoker-init-%d", os.Getpid()))
 	f, err := root.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = root.Remove(tmp) }() // gone, if it was moved
+	defer func() { _ = root.Remove(tmp) }() // fails if it was moved
 	if _, err := f.Write(text); err != nil {
 		return errors.Join(err, f.Close())
 	}
@@ -84,7 +85,7 @@ func save(root *os.Root, name string, text []byte, force bool) error {
 		if err == nil || errors.Is(err, fs.ErrExist) {
 			return err
 		}
-		// A file system without hard links: the look before has to do.
+		// The file system has no hard links. That the file did not exist before has to do.
 	}
 	return root.Rename(tmp, name)
 }

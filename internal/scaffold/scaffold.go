@@ -1,18 +1,17 @@
-// Package scaffold writes the first Dockerfile and ignore file of an app in
-// Node.js, Python or Go, by the rules that internal/suggest holds others to.
+// Package scaffold writes a first Dockerfile and ignore file for an app in Node.js,
+// Python or Go. What it writes follows the rules of internal/suggest.
 //
-// [Detect] looks at a tree of files and returns the [App]s in it, each with the
-// [Evidence] for what was concluded. [App.Write] turns one into two texts. Both
-// are pure: nothing is run, fetched or written, and no file's content but names,
-// versions and paths that were checked reaches a text. What a package manager's
-// commands and folders are stands in tables (nodetools.go, pythontools.go), what
-// versions there are in versions.go.
+// [Detect] finds the [App]s in a tree of files, each with the [Evidence] for what was
+// concluded about it. [App.Write] returns the two texts for an app, and [Save] writes
+// them to disk. Nothing is run or fetched. From the files of a project, only names,
+// versions and paths that were checked get into the texts. The commands and folders of
+// package managers are in tables (nodetools.go, pythontools.go), and the known versions
+// in versions.go.
 //
-// The texts are put together by plain code, not by templates: half of the lines
-// hang on what was found, and a template of conditions is harder to read than
-// the code that adds a line where it is needed.
+// The texts are made by code and not from templates: half of the lines depend on what
+// was found, and a template full of conditions would be harder to read.
 //
-// All values are safe for concurrent use once returned.
+// Values are safe for concurrent use once they are returned.
 package scaffold
 
 import (
@@ -53,49 +52,49 @@ const (
 // Bases lists them all.
 func Bases() []Base { return []Base{Slim, Alpine, Distroless, Scratch} }
 
-// Evidence is what a conclusion was drawn from.
+// Evidence says what was concluded from a file.
 type Evidence struct {
-	Path string // of the file, relative to the root; "" for what was not found anywhere
-	Says string // the conclusion, as a phrase: "npm"
+	Path string // relative to the root; "" for a conclusion from what was not found
+	Says string // the conclusion, in a few words: "npm"
 }
 
 // An App is something that an image can be made of.
 type App struct {
-	// Dir is its folder, Context the build context, which is Dir or above it where
-	// a lock file is shared. Both are relative to the root, slash-separated; "." is
-	// the root.
+	// Dir is the folder of the app. Context is the build context, which is Dir or, if a
+	// lock file is shared, a folder above it. Both are relative to the root and
+	// slash-separated; "." is the root.
 	Dir, Context string
-	Name         string // a plain word, from its manifest or its folder
+	Name         string // from its manifest or folder, made a plain word
 	Language     Language
-	Framework    string // "" for none that is known
+	Framework    string // "" if it has none that is known
 	Tool         string // the package manager
 	Version      string // of the language, as in the tag of a base image
-	Entry        string // what is started, relative to Dir; "" if that could not be told
-	Port         int    // where it listens; 0 if it does not, as far as is seen
-	Health       string // the path that a health check asks for
+	Entry        string // what is started: a file, module or folder in Dir; "" if it is not known
+	Port         int    // that it listens on; 0 if it does not seem to listen
+	Health       string // the path that a health check requests
 	Evidence     []Evidence
 
 	labels labels
 	maker
 }
 
-// A maker is what of an App depends on its language.
+// A maker is the part of an App that depends on its language.
 type maker interface {
-	// bases returns the kinds of base that it can run on, the best first, and why
-	// the others are out of the question.
+	// bases returns the kinds of base that the app can run on, the best first, and for
+	// each other kind why not.
 	bases(a *App) ([]Base, map[Base]string)
-	// write adds the Dockerfile and the ignore file.
+	// write adds lines to the Dockerfile and the ignore file. It keeps a as it is.
 	write(a *App, base Base, d *page, ignore *ignoreList)
-	// started sets the entry that the user names.
+	// started sets a.Entry to what the user named, or returns an error for the user.
 	started(a *App, entry string) error
 }
 
 // A Choice overrides what was detected. The zero value overrides nothing.
 type Choice struct {
 	Base   Base
-	Port   int    // -1 for none
-	Entry  string // file, module or folder of package main
-	Main   bool   // of several programs of a Go module it is the one: its files go beside go.mod
+	Port   int    // -1 for no port
+	Entry  string // a file, module or folder of package main
+	Main   bool   // it is the main one of several programs in a Go module, and gets the Dockerfile beside go.mod
 	Health string
 }
 
@@ -105,22 +104,21 @@ type Files struct {
 	Dockerfile, Ignore string
 	// DockerfileText and IgnoreText are their contents.
 	DockerfileText, IgnoreText []byte
-	Base                       Base // the kind that was taken
-	// Hints are what the reader should know or do beside.
-	Hints []string
+	Base                       Base     // that the image has
+	Hints                      []string // what the user should know or do
 }
 
-// ErrEntry says that nothing tells what an app starts.
+// ErrEntry means that it is not known what an app starts.
 var ErrEntry = errors.New("nothing tells what it starts")
 
-// A RefusedError is a base that the app cannot run on.
+// A RefusedError means that an app cannot run on the base that was asked for.
 type RefusedError struct {
 	Base   Base
 	Reason string
-	Can    []Base
+	Can    []Base // those that it can run on
 }
 
-// Error says why, and what can be taken instead.
+// Error says why the app cannot run on the base, and which others it can run on.
 func (e *RefusedError) Error() string {
 	var can []string
 	for _, b := range e.Can {
@@ -129,12 +127,12 @@ func (e *RefusedError) Error() string {
 	return fmt.Sprintf("the base %s is out of the question: %s; take %s", e.Base, e.Reason, strings.Join(can, " or "))
 }
 
-// plain are the paths that are written into a Dockerfile: no spaces, quotes,
-// wildcards or variables.
+// plain matches the paths and versions that can be written to a Dockerfile as they are:
+// without spaces, quotes, wildcards and variables.
 var plain = regexp.MustCompile(`^[A-Za-z0-9._@+~/()-]+$`)
 
-// Choose returns the app with what was chosen in place of what was detected. Its
-// errors are the user's: an entry that is no path or module.
+// Choose returns the app with what was chosen in place of what was detected. It returns
+// an error, which is meant for the user, if the entry makes no sense.
 func (a App) Choose(c Choice) (App, error) {
 	a.Evidence = slices.Clone(a.Evidence)
 	switch {
@@ -160,8 +158,8 @@ func (a App) Choose(c Choice) (App, error) {
 	return a, nil
 }
 
-// Write returns the texts for the app. Errors: [ErrEntry], a [*RefusedError], or a
-// folder whose name does not go into a Dockerfile.
+// Write returns the files for the app on a base, or on the best one for "". The error is
+// [ErrEntry], a [*RefusedError], or that a path cannot be written to a Dockerfile.
 func (a App) Write(base Base) (Files, error) {
 	for _, dir := range []string{a.Dir, a.Context, a.Entry} {
 		if dir != "" && !plain.MatchString(strings.Replace(dir, ":", "/", 1)) {
@@ -180,8 +178,8 @@ func (a App) Write(base Base) (Files, error) {
 	}
 	f := Files{Dockerfile: path.Join(a.Dir, "Dockerfile"), Ignore: path.Join(a.Dir, ".dockerignore"), Base: base}
 	if a.Dir != a.Context {
-		// BuildKit takes the ignore file beside the Dockerfile before that of the
-		// context (BuildKit: frontend/dockerui), so each app has its own.
+		// An ignore file beside the Dockerfile, which BuildKit prefers to that of the
+		// context (frontend/dockerui), lets each app have its own.
 		f.Ignore = f.Dockerfile + ".dockerignore"
 	}
 	d, ignore := &page{}, &ignoreList{}
@@ -195,7 +193,7 @@ func (a App) Write(base Base) (Files, error) {
 	return f, nil
 }
 
-// contextName names the build context for a reader.
+// contextName returns the build context in words.
 func (a App) contextName() string {
 	if a.Context == "." {
 		return "the repository's root"
@@ -203,7 +201,7 @@ func (a App) contextName() string {
 	return a.Context
 }
 
-// inContext is a path of the app's folder, relative to the build context.
+// inContext returns a path in the app's folder relative to the build context.
 func (a *App) inContext(name string) string {
 	if a.Dir == a.Context {
 		return path.Clean(name)
@@ -211,16 +209,16 @@ func (a *App) inContext(name string) string {
 	return path.Join(strings.TrimPrefix(strings.TrimPrefix(a.Dir, a.Context), "/"), name)
 }
 
-// say notes evidence.
+// say adds evidence.
 func (a *App) say(file, format string, args ...any) {
 	a.Evidence = append(a.Evidence, Evidence{Path: file, Says: fmt.Sprintf(format, args...)})
 }
 
-// Detect returns the apps at and below a folder of the tree, sorted by folder. A
-// folder of several languages has an app for each that can be told to start. The
-// root's own files decide what a workspace is, wherever dir lies in it; name is that
-// of the root, for an app that gives itself none. The error is about reading the
-// tree.
+// Detect returns the apps in the folder dir of a tree and below it, sorted by folder. If
+// a folder has files of several languages, there may be an app for each. All of the tree
+// is read even if dir is a part of it, since workspaces are defined above their members.
+// name is the name of the root folder, after which an app in it without a name is called.
+// An error means that the root cannot be read.
 func Detect(fsys fs.FS, dir, name string) ([]App, error) {
 	s, err := look(fsys)
 	s.name = name

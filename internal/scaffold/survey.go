@@ -11,38 +11,39 @@ import (
 )
 
 const (
-	// maxFiles bounds the look at a tree: 500,000 files of fixtures say no more
-	// about what a project is than its first folders.
+	// maxFiles is the number of files after which the walk ends. More, such as fixtures,
+	// rarely say anything about what the project is.
 	maxFiles = 50_000
-	// maxDepth is how far below the root an app is looked for.
+	// maxDepth is how many folders below the root apps are looked for.
 	maxDepth = 6
-	// maxRead is how much of a file is read: lock files of large projects have some
-	// megabytes, and what is looked for in sources stands in small files.
+	// maxRead is the size in bytes up to which manifests and lock files are read. Lock
+	// files of large projects have some megabytes.
 	maxRead = 8 << 20
-	// maxSource is the largest source file that is searched.
+	// maxSource is the size in bytes up to which source files are searched.
 	maxSource = 512 << 10
-	// maxKept is how much of the sources stays in memory.
+	// maxKept is how many bytes of source files are kept in memory.
 	maxKept = 64 << 20
 )
 
-// skipped are folders that hold no app: what tools make or bring, and what others
-// wrote.
+// skipped are the names of folders that are not searched for apps, because tools make
+// what is in them, or it belongs to others.
 var skipped = []string{"node_modules", "vendor", "venv", "env", "__pycache__", "site-packages", "testdata", "dist", "build", "target", "bower_components", "coverage"}
 
-// A survey is the tree as far as detection looks at it.
+// A survey is a tree of files, as far as it was walked. Paths are relative to its root.
 type survey struct {
 	fsys   fs.FS
 	byDir  map[string][]string // the names in each folder that was walked
-	listed map[string]bool     // folders of which all names are known
-	dirs   []string            // those folders, sorted
+	listed map[string]bool     // the folders of which byDir has all names
+	dirs   []string            // the folders that were walked, sorted
 	name   string              // of the root
 
-	mu    sync.Mutex
-	texts map[string][]byte // guarded by mu: sources that were read, which several apps search
-	room  int               // guarded by mu: how many bytes more are kept
+	mu    sync.Mutex        // guards the fields that follow
+	texts map[string][]byte // sources that were read, since several apps search the same ones
+	room  int               // how many more bytes of sources are kept
 }
 
-// look walks the tree once.
+// look walks the tree once. An error means that the root cannot be read; the survey is
+// never nil.
 func look(fsys fs.FS) (*survey, error) {
 	s := &survey{fsys: fsys, byDir: map[string][]string{}, listed: map[string]bool{}, texts: map[string][]byte{}, room: maxKept}
 	seen := 0
@@ -51,10 +52,10 @@ func look(fsys fs.FS) (*survey, error) {
 			if name == "." {
 				return fmt.Errorf("look for apps: %w", err)
 			}
-			return fs.SkipDir // what cannot be read holds no app that can be built
+			return fs.SkipDir // nothing in there could be built
 		}
 		if seen++; seen > maxFiles {
-			clear(s.listed) // what lies further on is asked for by name
+			clear(s.listed) // so that has looks at the file system for all other names
 			return fs.SkipAll
 		}
 		base := path.Base(name)
@@ -77,7 +78,7 @@ func look(fsys fs.FS) (*survey, error) {
 	return s, err
 }
 
-// has reports a file or folder.
+// has reports whether the folder dir has a file or folder with a name, which may be a path.
 func (s *survey) has(dir, name string) bool {
 	at := path.Join(dir, name)
 	if slices.Contains(s.byDir[path.Dir(at)], path.Base(at)) {
@@ -86,11 +87,11 @@ func (s *survey) has(dir, name string) bool {
 	if s.listed[path.Dir(at)] {
 		return false
 	}
-	_, err := fs.Stat(s.fsys, at) // below a folder that was skipped
+	_, err := fs.Stat(s.fsys, at) // its folder was not walked
 	return err == nil
 }
 
-// first returns the first of the names that is in a folder, "" if none is.
+// first returns the first of the names that the folder dir has; "" if it has none.
 func (s *survey) first(dir string, names ...string) string {
 	for _, name := range names {
 		if s.has(dir, name) {
@@ -100,7 +101,7 @@ func (s *survey) first(dir string, names ...string) string {
 	return ""
 }
 
-// matching returns the names in a folder that match one of the patterns, sorted.
+// matching returns the names in the folder dir that match one of the patterns, sorted.
 func (s *survey) matching(dir string, patterns ...string) []string {
 	var list []string
 	for _, name := range s.byDir[dir] {
@@ -112,13 +113,13 @@ func (s *survey) matching(dir string, patterns ...string) []string {
 	return list
 }
 
-// isDir reports a folder.
+// isDir reports whether name is a folder in the folder dir.
 func (s *survey) isDir(dir, name string) bool {
 	info, err := fs.Stat(s.fsys, path.Join(dir, name))
 	return err == nil && info.IsDir()
 }
 
-// read returns a regular file's content, nil if it is not there or too large.
+// read returns the content of a regular file; nil if there is none or it is too large.
 func (s *survey) read(dir, name string) []byte {
 	if !s.has(dir, name) {
 		return nil
@@ -135,9 +136,9 @@ func (s *survey) read(dir, name string) []byte {
 	return text
 }
 
-// sources yields the files at and below a folder with one of the endings, as
-// paths from the root, and their content; not those in folders for which stop
-// holds.
+// sources calls yield with each source file in the folder dir and below it that has one of
+// the endings, until yield returns false. It leaves out folders for which stop, which may be
+// nil, returns true, with all below them; dir itself is never left out.
 func (s *survey) sources(dir string, endings []string, stop func(dir string) bool, yield func(name string, text []byte) bool) {
 	for _, d := range s.dirs {
 		if d != dir && dir != "." && !strings.HasPrefix(d, dir+"/") || d != dir && stop != nil && s.stopped(dir, d, stop) {
@@ -155,7 +156,8 @@ func (s *survey) sources(dir string, endings []string, stop func(dir string) boo
 	}
 }
 
-// source returns a source file's content, and keeps it while there is room.
+// source returns the content of a source file; false if there is none or it is too large. It
+// keeps the content in memory as long as there is room.
 func (s *survey) source(at string) ([]byte, bool) {
 	s.mu.Lock()
 	text, ok := s.texts[at]
@@ -178,7 +180,7 @@ func (s *survey) source(at string) ([]byte, bool) {
 	return text, true
 }
 
-// stopped reports that a folder, or one between it and dir, ends the search.
+// stopped reports whether stop returns true for the folder d, or for one between it and dir.
 func (s *survey) stopped(dir, d string, stop func(string) bool) bool {
 	for ; d != dir && d != "."; d = path.Dir(d) {
 		if stop(d) {
@@ -188,14 +190,14 @@ func (s *survey) stopped(dir, d string, stop func(string) bool) bool {
 	return false
 }
 
-// found is the first match in sources of a pattern with one group.
+// found is the first match of a pattern in source files; zero if there is none.
 type found struct {
-	path, text string
-	groups     []string
+	path, text string   // the file, and the text that matches
+	groups     []string // "" for a group that has no part in the match
 }
 
-// search returns the first match of each pattern in the sources below a folder;
-// tests do not count.
+// search returns the first match of each pattern in the source files of the folder dir, except
+// for tests. The other arguments are those of sources.
 func (s *survey) search(dir string, endings []string, stop func(string) bool, patterns ...*regexp.Regexp) []found {
 	result := make([]found, len(patterns))
 	left := len(patterns)
@@ -220,7 +222,7 @@ func (s *survey) search(dir string, endings []string, stop func(string) bool, pa
 	return result
 }
 
-// isTest reports a file of tests by its name.
+// isTest reports whether a file is a test, or the configuration of a tool, by its path.
 func isTest(name string) bool {
 	base := path.Base(name)
 	return strings.HasSuffix(base, "_test.go") || strings.HasPrefix(base, "test_") || strings.HasSuffix(base, "_test.py") ||

@@ -7,7 +7,7 @@ import (
 	"github.com/Masterminds/semver/v3"
 )
 
-// The versions that a Dockerfile names. Who bumps them looks at the golden files.
+// The versions that are written to Dockerfiles. To change one changes golden files.
 const (
 	suite      = "trixie"   // Debian 13
 	distroless = "debian13" // distroless images of the same release
@@ -18,35 +18,35 @@ const (
 	pipenvPin  = "pipenv==2025.0.4"
 )
 
-// A release is a version with an image of its own.
+// A release is a version of a language that has an image.
 type release struct {
-	name string
-	full string // the newest one of it that a range is held against
-	old  bool   // its images stand on the Debian before: no longer made
+	name string // as in the tag of the image
+	full string // a version that is newer than all of this release, to compare ranges with
+	old  bool   // its images are no longer updated, and are based on the previous Debian
 }
 
-// nodeReleases are Node's long-term lines, the best first: 24 before 26, for which
-// many packages have no binaries yet.
+// nodeReleases returns the long-term releases of Node, the best first. 24 is before 26, for
+// which many packages have no binaries yet.
 // https://github.com/nodejs/release#release-schedule
 func nodeReleases() []release {
 	return []release{{"24", "24.99.99", false}, {"22", "22.99.99", false}, {"26", "26.99.99", false}, {"20", "20.99.99", false},
 		{"18", "18.99.99", true}, {"16", "16.99.99", true}}
 }
 
-// pythonReleases are the lines of CPython, the best first.
+// pythonReleases returns the releases of CPython, the best first.
 // https://devguide.python.org/versions/
 func pythonReleases() []release {
 	return []release{{"3.13", "3.13.99", false}, {"3.12", "3.12.99", false}, {"3.14", "3.14.99", false}, {"3.11", "3.11.99", false},
 		{"3.10", "3.10.99", false}, {"3.9", "3.9.99", true}, {"3.8", "3.8.99", true}}
 }
 
-// goOldest is the oldest line of Go that is still mended. An older one in go.mod is
-// a minimum, and the newer compiler keeps to the language of that minimum.
+// goOldest is the oldest release of Go that gets fixes. The version in go.mod is only a
+// minimum: if it is older, a newer compiler still compiles the language of that version.
 // https://go.dev/doc/devel/release#policy, https://go.dev/doc/toolchain
 const goOldest = "1.26"
 
-// choose returns the first release that a range allows; false where the range
-// says nothing or allows none.
+// choose returns the first release that a range of versions allows; false if the range does not
+// parse or allows none.
 func choose(list []release, constraint string) (release, bool) {
 	c, err := semver.NewConstraint(npmRange(constraint))
 	if err != nil {
@@ -57,7 +57,7 @@ func choose(list []release, constraint string) (release, bool) {
 			return r, true
 		}
 	}
-	// An exact version is a line of its own.
+	// An exact version belongs to the release that it begins with.
 	exact := strings.TrimLeft(strings.TrimSpace(constraint), "=v ")
 	for _, r := range list {
 		if exact == r.name || strings.HasPrefix(exact, r.name+".") {
@@ -67,11 +67,11 @@ func choose(list []release, constraint string) (release, bool) {
 	return release{}, false
 }
 
-// compatible is Python's ~=: the last part given may grow.
+// compatible matches Python's ~=, which allows a larger last part.
 // https://packaging.python.org/en/latest/specifications/version-specifiers/
 var compatible = regexp.MustCompile(`~=\s*(\d+)\.(\d+)(\.\d+)?`)
 
-// pythonRange writes a specifier of Python's in the words of semver.
+// pythonRange returns a version specifier of Python in the notation of semver.
 func pythonRange(spec string) string {
 	spec = compatible.ReplaceAllStringFunc(spec, func(m string) string {
 		g := compatible.FindStringSubmatch(m)
@@ -83,7 +83,7 @@ func pythonRange(spec string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(spec, "===", "="), "==", "=")
 }
 
-// npmRange evens out what semver does not know of npm's ranges.
+// npmRange returns a range of npm or nvm in the notation of semver.
 func npmRange(r string) string {
 	r = strings.TrimSpace(r)
 	if r == "lts/*" || strings.HasPrefix(r, "lts/") || r == "node" || r == "latest" || r == "current" {
@@ -92,7 +92,7 @@ func npmRange(r string) string {
 	return r
 }
 
-// major returns the number at the start of a version.
+// major returns the first number of a version.
 func major(version string) string {
 	version = strings.TrimLeft(strings.TrimSpace(version), "v^~>=< ")
 	end := strings.IndexFunc(version, func(r rune) bool { return r < '0' || r > '9' })
@@ -102,7 +102,7 @@ func major(version string) string {
 	return version[:end]
 }
 
-// debian is the suite that a release's images stand on.
+// debian returns the suite of Debian that the images of a release are based on.
 func (r release) debian() string {
 	if r.old {
 		return "bookworm"

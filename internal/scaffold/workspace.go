@@ -9,8 +9,7 @@ import (
 	"github.com/goccy/go-yaml"
 )
 
-// workspaceRoots returns the members of each Node workspace, by the folder of its
-// root.
+// workspaceRoots returns the members of each workspace of Node, by the folder that defines it.
 func workspaceRoots(s *survey) map[string][]member {
 	roots := map[string][]member{}
 	for _, dir := range s.dirs {
@@ -31,7 +30,7 @@ func workspaceRoots(s *survey) map[string][]member {
 	return roots
 }
 
-// below returns a folder's path in another; false if it is not below that.
+// below returns the folder d relative to dir; false if it is not below that.
 func below(dir, d string) (string, bool) {
 	if d == dir {
 		return "", false
@@ -42,7 +41,8 @@ func below(dir, d string) (string, bool) {
 	return strings.CutPrefix(d, dir+"/")
 }
 
-// workspacePatterns reads what package.json, or pnpm's file, names as workspaces.
+// workspacePatterns returns the patterns of a workspace's members, from pnpm's file or from
+// package.json in the folder dir; none if it defines no workspace.
 func workspacePatterns(s *survey, dir string) []string {
 	if text := s.read(dir, "pnpm-workspace.yaml"); text != nil {
 		var w struct {
@@ -65,8 +65,8 @@ func workspacePatterns(s *survey, dir string) []string {
 	return nested.Packages
 }
 
-// matchesAny reports a folder that the patterns name, and that none of those with
-// an exclamation mark takes out.
+// matchesAny reports whether the last pattern that matches a folder does not begin with an
+// exclamation mark, which excludes it.
 func matchesAny(patterns []string, rel string) bool {
 	in := false
 	for _, p := range patterns {
@@ -79,7 +79,8 @@ func matchesAny(patterns []string, rel string) bool {
 	return in
 }
 
-// matches holds a path against a pattern, part by part; ** stands for any number.
+// matches reports whether a pattern matches a path, both split at slashes. ** matches any number
+// of elements.
 func matches(pattern, parts []string) bool {
 	if len(pattern) == 0 {
 		return len(parts) == 0
@@ -94,6 +95,7 @@ func matches(pattern, parts []string) bool {
 	return err == nil && ok && matches(pattern[1:], parts[1:])
 }
 
+// anySuffix reports whether a pattern matches the path without any number of its first elements.
 func anySuffix(pattern, parts []string) bool {
 	for i := range len(parts) + 1 {
 		if matches(pattern, parts[i:]) {
@@ -103,8 +105,8 @@ func anySuffix(pattern, parts []string) bool {
 	return false
 }
 
-// findMembers notes the workspaces that the app needs, those first that others
-// need, and the manifests of all: an install reads every one.
+// findMembers finds the members of its workspace that the app needs, each after those that it
+// needs itself, and the manifests of all members, which an install reads.
 func (n *node) findMembers(a *App, all []member) {
 	seen := map[string]bool{}
 	var visit func(w member)
