@@ -84,7 +84,7 @@ type Config struct {
 	Prewarm Prewarm
 	// Builder is where builds run: "auto", "docker", "buildx:NAME" or an address.
 	Builder string
-	// BuilderFrom says who chose Builder.
+	// BuilderFrom is the source of Builder.
 	BuilderFrom Source
 	// Held names the keys of the repository's file that do not count because
 	// the repository is not allowed ("builder", "prewarm.level").
@@ -146,7 +146,7 @@ func (a Allow) Covers(path, rule string) bool {
 type Prewarm struct {
 	// Level is how far a prewarm goes.
 	Level Level
-	// LevelFrom says who chose Level.
+	// LevelFrom is the source of Level.
 	LevelFrom Source
 	// Quiet is how long nothing must have changed before a prewarm starts.
 	Quiet time.Duration
@@ -155,11 +155,11 @@ type Prewarm struct {
 	Secrets []string
 }
 
-// Default returns what counts where no file says otherwise.
+// Default returns the configuration that holds if no file sets anything.
 func Default() Config {
 	return Config{
-		// 5 MB is far above any source file and far below the videos,
-		// archives and databases that end up in contexts.
+		// Source files are much smaller than 5 MB; the videos, archives and databases
+		// that end up in contexts by mistake are usually larger.
 		Budget:  Budget{File: 5_000_000},
 		Prewarm: Prewarm{Level: LevelDeps, Quiet: 2 * time.Second},
 		Builder: "auto",
@@ -176,9 +176,9 @@ type Flags struct {
 	Context, Sent, File, FileCount *int64
 }
 
-// Merge lays flags over repository over user over Default. Either file may be
-// nil. Unless allowed, the repository's file cannot choose the builder and can
-// only lower the prewarm level.
+// Merge returns the configuration that results from flags, the two files and Default,
+// where an earlier one of these takes precedence. Either file may be nil. Unless allowed,
+// the repository's file cannot choose the builder, and can only lower the prewarm level.
 func Merge(flags Flags, repository, user *File, allowed bool) Config {
 	c := Default()
 	if user != nil {
@@ -207,7 +207,7 @@ func Merge(flags Flags, repository, user *File, allowed bool) Config {
 	return c
 }
 
-// settings are the values that more than one source can give; nil is absent.
+// settings are the values that several sources can set; nil means not set.
 type settings struct {
 	builder                    *string
 	level                      *Level
@@ -215,7 +215,7 @@ type settings struct {
 	context, sent, file, files *int64
 }
 
-// layOver writes what s gives into c.
+// layOver sets in c the values that s has, as coming from a source.
 func (s settings) layOver(c *Config, from Source) {
 	if s.builder != nil {
 		c.Builder, c.BuilderFrom = *s.builder, from
@@ -230,6 +230,7 @@ func (s settings) layOver(c *Config, from Source) {
 	set(&c.Budget.Files, s.files)
 }
 
+// set copies *from to *to, unless from is nil.
 func set[T any](to, from *T) {
 	if from != nil {
 		*to = *from

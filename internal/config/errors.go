@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Error is something wrong with one place of a configuration file. It never
-// carries the value of a build arg.
+// Error is a mistake at one place of a configuration file. It never has the value of a
+// build arg in it.
 type Error struct {
 	// File is the file as its reader called it ("stoker.yaml").
 	File string
@@ -36,7 +36,7 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// quote shows a user's text in a message, cut where it would fill the line.
+// quote returns a text of the user for a message, quoted and shortened.
 func quote(text string) string {
 	const limit = 60
 	if len(text) > limit {
@@ -54,8 +54,8 @@ func oneOf(words []string) string {
 	return strings.Join(words[:last], ", ") + " or " + words[last]
 }
 
-// nearest returns the word that a typing error most likely meant, or "". Two
-// edits, and at most half of the word, are taken for a typing error.
+// nearest returns the word that a misspelt text most likely means, or "" if there is
+// none that differs in at most two edits and half of the text's length.
 func nearest(text string, words []string) string {
 	best, bestCost := "", min(2, len(text)/2)+1
 	for _, w := range words {

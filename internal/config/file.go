@@ -14,8 +14,8 @@ import (
 // FileName is the configuration's name at a repository's root.
 const FileName = "stoker.yaml"
 
-// maxSize is far above any configuration written by hand; it keeps a wrong
-// file from being read whole.
+// maxSize is the largest size in bytes that is read. No configuration that is written
+// by hand comes near it.
 const maxSize = 1 << 20
 
 // File is one configuration file as written. The zero File sets nothing.
@@ -28,8 +28,8 @@ type File struct {
 	Silenced []string
 	// Secrets are the entries of `prewarm.secrets` (user only).
 	Secrets []string
-	// Metrics is where metrics are served beside the socket, "" for nowhere: an
-	// address of this machine with a port (user only).
+	// Metrics is an address of this machine, with a port, at which metrics are served
+	// as well as on the socket; "" for none (user only).
 	Metrics string
 
 	settings settings
@@ -60,19 +60,19 @@ func ReadUser(path string) (*File, error) {
 		return nil, nil
 	}
 	// The user's own file may be a link to anywhere, as dotfile managers make them.
-	real, err := filepath.EvalSymlinks(path)
+	resolved, err := filepath.EvalSymlinks(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, fileError(path, err)
 	}
-	dir, err := os.OpenRoot(filepath.Dir(real))
+	dir, err := os.OpenRoot(filepath.Dir(resolved))
 	if err != nil {
 		return nil, fileError(path, err)
 	}
 	defer dir.Close()
-	data, err := readRegular(dir, filepath.Base(real))
+	data, err := readRegular(dir, filepath.Base(resolved))
 	if err != nil {
 		return nil, fileError(path, err)
 	}
@@ -94,7 +94,7 @@ func UserPath(getenv func(string) string) string {
 	return filepath.Join(base, "stoker", "config.yaml")
 }
 
-// errTooLarge and errNotRegular are shown with the file's name before them.
+// Errors of readRegular, which continue a sentence that begins with the file's name.
 var (
 	errTooLarge   = errors.New("is larger than 1 MiB; is it the right file?")
 	errNotRegular = errors.New("is not a regular file; replace it with one")

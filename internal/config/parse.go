@@ -13,8 +13,8 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// ParseRepository reads data as a repository's stoker.yaml; name stands in
-// messages.
+// ParseRepository parses the text of a repository's stoker.yaml. name is the file's
+// name in errors, which are one or several [*Error]s, joined.
 func ParseRepository(name string, data []byte) (*File, error) {
 	return parse(name, data, func(r *reader, f *File, root ast.Node) {
 		r.mapping(root, "", fields{
@@ -28,7 +28,7 @@ func ParseRepository(name string, data []byte) (*File, error) {
 	})
 }
 
-// ParseUser reads data as a user's configuration; name stands in messages.
+// ParseUser parses the text of a user's configuration, as ParseRepository does.
 func ParseUser(name string, data []byte) (*File, error) {
 	return parse(name, data, func(r *reader, f *File, root ast.Node) {
 		elsewhere := func(n ast.Node) { r.fail(n, "this key is a repository's own", "write it into its "+FileName) }
@@ -48,7 +48,7 @@ func ParseUser(name string, data []byte) (*File, error) {
 	})
 }
 
-// parse turns data into a File with the keys that read knows.
+// parse parses data. read reads the keys of the root into a File.
 func parse(name string, data []byte, read func(*reader, *File, ast.Node)) (*File, error) {
 	data, err := normalize(name, data)
 	if err != nil {
@@ -65,8 +65,8 @@ func parse(name string, data []byte, read func(*reader, *File, ast.Node)) (*File
 		read(r, f, root)
 	}
 	if len(r.errs) > 0 {
-		// The keys of a mapping are visited in the order of the file, but a
-		// builds entry is checked as a whole after its keys.
+		// Errors are almost in the order of the file. The exception is that an entry
+		// is checked as a whole after its keys.
 		slices.SortStableFunc(r.errs, func(a, b *Error) int {
 			if a.Line != b.Line {
 				return a.Line - b.Line
@@ -82,17 +82,18 @@ func parse(name string, data []byte, read func(*reader, *File, ast.Node)) (*File
 	return f, nil
 }
 
-// fields are the keys that a mapping may have, each with what reads its value.
+// fields are the keys that a mapping may have, each with the function that reads its
+// value.
 type fields map[string]func(ast.Node)
 
-// reader walks a syntax tree and collects what is wrong with it.
+// reader reads values from a syntax tree, and collects errors.
 type reader struct {
-	file    string
-	anchors map[string]ast.Node
+	file    string              // the name of the file, for errors
+	anchors map[string]ast.Node // by name, to resolve aliases
 	errs    []*Error
 }
 
-// Visit collects the anchors, for aliases to find (ast.Visitor).
+// Visit implements [ast.Visitor]. It collects the anchors.
 func (r *reader) Visit(n ast.Node) ast.Visitor {
 	if a, ok := n.(*ast.AnchorNode); ok && a.Name != nil {
 		r.anchors[a.Name.GetToken().Value] = a.Value
@@ -100,8 +101,8 @@ func (r *reader) Visit(n ast.Node) ast.Visitor {
 	return r
 }
 
-// maxNesting bounds brackets and indents: the parser recurses per level, and
-// a file of brackets alone would take minutes and gigabytes.
+// maxNesting bounds brackets and indents. The parser is recursive: a file of nothing
+// but brackets would take it minutes, and gigabytes of memory.
 const maxNesting = 200
 
 // parseYAML returns the only document of data, nil if it is empty.
@@ -109,8 +110,7 @@ func (r *reader) parseYAML(data []byte) (root ast.Node, err error) {
 	if line := tooDeep(data); line > 0 {
 		return nil, &Error{File: r.file, Line: line, Column: 1, Text: "is nested too deeply", Hint: "no key needs more than a few levels"}
 	}
-	// The parser is not ours, and a file that it trips over is a bad file,
-	// not a reason for the daemon to die.
+	// If the parser panics because of a file, the daemon must not end.
 	defer func() {
 		if p := recover(); p != nil {
 			root, err = nil, &Error{File: r.file, Text: "is not YAML that the parser can read"}
@@ -132,8 +132,8 @@ func (r *reader) parseYAML(data []byte) (root ast.Node, err error) {
 	return root, nil
 }
 
-// tooDeep returns the line at which data opens more brackets, list markers or
-// indent than any sound file has, or 0. It counts quoted ones too.
+// tooDeep returns the line at which brackets, list markers or indents are nested deeper
+// than maxNesting, or 0. It also counts those in quotes.
 func tooDeep(data []byte) int {
 	open, line := 0, 1
 	for text := range strings.Lines(string(data)) {
@@ -148,8 +148,8 @@ func tooDeep(data []byte) int {
 	return 0
 }
 
-// syntaxError puts the parser's message into our form, without its excerpt of
-// the source: that may show a value.
+// syntaxError returns an error of the parser as an *Error, without the excerpt of the
+// file, in which there may be the value of a build arg.
 func (r *reader) syntaxError(err error) error {
 	var ye yaml.Error
 	if !errors.As(err, &ye) {
@@ -167,7 +167,7 @@ func firstLine(text string) string {
 	return line
 }
 
-// at makes an error at n.
+// at returns an error at the position of n.
 func (r *reader) at(n ast.Node, text, hint string) *Error {
 	e := &Error{File: r.file, Text: text, Hint: hint}
 	if tk := firstToken(n); tk != nil && tk.Position != nil {
@@ -176,7 +176,7 @@ func (r *reader) at(n ast.Node, text, hint string) *Error {
 	return e
 }
 
-// fail records an error at n.
+// fail adds an error at the position of n.
 func (r *reader) fail(n ast.Node, text, hint string) {
 	r.errs = append(r.errs, r.at(n, text, hint))
 }

@@ -38,7 +38,8 @@ func (r *reader) builds(n ast.Node) []Build {
 	return builds
 }
 
-// checkName keeps names usable on a command line and in file names.
+// checkName returns an error, which continues a sentence that begins with the name, if it
+// cannot be used on a command line and in file names.
 func checkName(name string) error {
 	const outer = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 	switch {
@@ -52,7 +53,7 @@ func checkName(name string) error {
 	return nil
 }
 
-// localPath reads a path, or the URL of a remote context.
+// localPath reads a relative path, or the URL of a remote context; "" if it is neither.
 func (r *reader) localPath(n ast.Node, where string) string {
 	text, ok := r.text(n, where)
 	switch {
@@ -71,6 +72,7 @@ func (r *reader) localPath(n ast.Node, where string) string {
 	return ""
 }
 
+// escapes reports whether a relative path leads out of the folder that it is relative to.
 func escapes(name string) bool {
 	name = path.Clean(name)
 	return name == ".." || strings.HasPrefix(name, "../")
@@ -88,8 +90,7 @@ func (r *reader) args(n ast.Node) map[string]string {
 	return args
 }
 
-// platforms reads `platforms`. Only the form is checked: the names are
-// BuildKit's to know.
+// platforms reads `platforms`. It does not check whether BuildKit knows the names.
 func (r *reader) platforms(n ast.Node) []string {
 	var platforms []string
 	for _, item := range r.list(n, "platforms") {
@@ -152,11 +153,11 @@ func (r *reader) pattern(n ast.Node) string {
 	return text
 }
 
-// BuildKitRules begins the names of the rules that are BuildKit's own checks.
+// BuildKitRules is the prefix of the names of rules that are BuildKit's own checks.
 const BuildKitRules = "buildkit/"
 
-// Rules returns the names of the rules that make suggestions, in the order in
-// which they are asked, without those of BuildKit.
+// Rules returns the names of the rules that make suggestions, in the order in which they
+// are applied, without those of BuildKit.
 func Rules() []string {
 	return []string{
 		"manifests-first", "narrow-copy", "reorder", "late-arg", "bind-instead-of-copy", "cache-mount", "unnarrowed", "link-copy", "split-stage", "secret-in-layer", "alternating-context", "ignore", "ignore-lint", "chown-layer", "package-hygiene",
@@ -187,8 +188,8 @@ func (r *reader) silenced(n ast.Node) []string {
 	return rules
 }
 
-// prewarm reads `prewarm`. What a prewarm may be trusted with is the user's
-// to say, so secrets in a repository's file are refused with that reason.
+// prewarm reads `prewarm`. Only the user may say which secrets a prewarm gets, so they are
+// an error in the file of a repository: user says whether it is the user's file.
 func (r *reader) prewarm(n ast.Node, f *File, user bool) {
 	r.mapping(n, "prewarm", fields{
 		"level": func(n ast.Node) { f.settings.level = parsed(r, n, ParseLevel) },

@@ -11,11 +11,11 @@ import (
 	"strings"
 )
 
-// ParseSize reads a size as the configuration and the budget flags spell it
-// and returns bytes: a number, and a unit out of B, kB, MB, GB, TB (powers of
-// 1000, as docker prints sizes) or KiB, MiB, GiB, TiB (powers of 1024). Case
-// does not matter, a space may stand between, no unit means bytes. "off" is 0:
-// no limit.
+// ParseSize parses a size in the configuration or in a flag, and returns it in bytes. It
+// is a number with an optional unit: B, kB, MB, GB or TB, which are powers of 1000 as
+// docker prints them, or KiB, MiB, GiB or TiB, which are powers of 1024. Case does not
+// matter, and there may be a space before the unit. "off" is 0, which means no limit.
+// The error is an [*Error].
 func ParseSize(text string) (int64, error) {
 	if text == "off" {
 		return 0, nil
@@ -29,7 +29,7 @@ func ParseSize(text string) (int64, error) {
 			Hint: `write it like 500kB, 50MB, 1.5GiB or off (MB is 1,000,000 bytes, MiB 1,048,576)`,
 		}
 	}
-	// A rational keeps 0.1MB exact and cannot overflow.
+	// Unlike a float, a rational is exact for 0.1MB, and cannot overflow.
 	bytes, _ := new(big.Rat).SetString(number)
 	bytes.Mul(bytes, new(big.Rat).SetInt64(scale))
 	whole := new(big.Int).Quo(bytes.Num(), bytes.Denom())
@@ -64,8 +64,8 @@ func sizeUnit(unit string) (int64, bool) {
 	return 0, false
 }
 
-// isDecimal reports whether text is digits with at most one point inside, of
-// a length that a size can have.
+// isDecimal reports whether text is a decimal number that is not longer than a size
+// can be.
 func isDecimal(text string) bool {
 	whole, fraction, pointed := strings.Cut(text, ".")
 	if whole == "" || pointed && fraction == "" || len(text) > len("9223372036854775807")+10 {
@@ -74,7 +74,7 @@ func isDecimal(text string) bool {
 	return strings.Trim(whole+fraction, "0123456789") == ""
 }
 
-// parseCount reads a number of files; "off" is 0.
+// parseCount parses a number of files; "off" is 0.
 func parseCount(text string) (int64, error) {
 	digits := strings.ReplaceAll(text, "_", "")
 	n, ok := new(big.Int).SetString(digits, 10)
@@ -87,8 +87,8 @@ func parseCount(text string) (int64, error) {
 	return n.Int64(), nil
 }
 
-// ParseBuilder checks a builder reference as `builder:` and `--builder` take
-// it and returns it.
+// ParseBuilder returns the text of `builder:` or `--builder` as it is, or an [*Error] if
+// it names no builder.
 func ParseBuilder(text string) (string, error) {
 	if text == "auto" || text == "docker" {
 		return text, nil
@@ -107,7 +107,8 @@ func ParseBuilder(text string) (string, error) {
 	}
 }
 
-// parseLoopback reads an address that only this machine reaches.
+// parseLoopback returns the text as it is if it is an address, with a port, that only
+// this machine can reach.
 func parseLoopback(text string) (string, error) {
 	host, port, err := net.SplitHostPort(text)
 	ip := net.ParseIP(host)
@@ -117,7 +118,8 @@ func parseLoopback(text string) (string, error) {
 	return "", &Error{Text: "address " + quote(text) + " is not one of this machine", Hint: "write 127.0.0.1:PORT, localhost:PORT or [::1]:PORT"}
 }
 
-// checkPattern reports what keeps pattern from matching any path.
+// checkPattern returns an error, which continues a sentence that begins with the pattern,
+// if it can match no path.
 func checkPattern(pattern string) error {
 	if pattern == "" {
 		return errors.New("is empty")
@@ -139,8 +141,8 @@ func checkPattern(pattern string) error {
 	return nil
 }
 
-// matchPath reports whether pattern matches the whole of name. It looks at
-// each pair of positions once, so that many ** cost no more than few.
+// matchPath reports whether pattern matches all of name. It visits each pair of
+// positions once, so that its time does not depend on the number of **.
 func matchPath(pattern, name string) bool {
 	want, have := strings.Split(pattern, "/"), strings.Split(name, "/")
 	// reach[i] says that the elements of want so far match have[:i].
