@@ -1,3 +1,3 @@
-// Package bench times stoker as users meet it: whole processes, beside the
-// commands that they would run instead. It has benchmarks only.
+// Package bench measures stoker as users run it: as whole processes, next to the
+// commands that they would run instead. It only has benchmarks.
 package bench

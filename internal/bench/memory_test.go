@@ -14,11 +14,11 @@ import (
 	"github.com/stokerd/stoker/watcher"
 )
 
-// BenchmarkMemory reports what each part of what the daemon keeps of a repository
-// takes of live heap for each of 1,000,000 files, with names of 16 to 20 bytes and
-// 12 of them in a directory: the tree, the digests of all files, the selections and
-// manifests of two builds (one takes all, one a part), and the watcher's tables.
-// The directories are on disk, because a kernel watches no others; the files are not.
+// BenchmarkMemory reports the live heap, in bytes per file, of each thing that the daemon
+// keeps about a repository: the tree, the selections and manifests of two builds, of which
+// one takes all files and one a part, the digests of all files, and the tables of the
+// watcher. The repository has 1,000,000 files, with names of 16 to 20 bytes and 12 in each
+// directory. Only the directories exist on disk, since the kernel has to watch them.
 func BenchmarkMemory(b *testing.B) {
 	const files = 1_000_000
 	root := b.TempDir()
@@ -54,7 +54,7 @@ func BenchmarkMemory(b *testing.B) {
 	runtime.KeepAlive(entries)
 }
 
-// largeTree makes the directories of a repository, and the entries of its files.
+// largeTree makes the directories of a repository on disk, and returns the entries of its files.
 func largeTree(b *testing.B, root string, files int) []buildctx.Entry {
 	b.Helper()
 	entries := make([]buildctx.Entry, 0, files)
@@ -89,7 +89,7 @@ func selected(b *testing.B, root string, tree *buildctx.Tree, step string) *buil
 	return s
 }
 
-// digestAll notes a digest of every file, as if it had been read.
+// digestAll sets a digest for every file, as if it had been read.
 func digestAll(dir buildctx.SentDir) {
 	for f := range dir.All() {
 		f.SetSum(buildctx.Sum{Digest: content.Digest{1}, Data: 1})
@@ -97,6 +97,7 @@ func digestAll(dir buildctx.SentDir) {
 	}
 }
 
+// manifest returns the manifest of what a build takes, whose files must have digests.
 func manifest(b *testing.B, s *buildctx.Selection) *content.Manifest {
 	b.Helper()
 	m, work, err := content.Compute(b.Context(), s.Main.Top(), nil, time.Now())
@@ -106,14 +107,15 @@ func manifest(b *testing.B, s *buildctx.Selection) *content.Manifest {
 	return m
 }
 
-// A meter reports by how much the live heap grew since it was last read.
+// A meter reports by how much the live heap has grown.
 type meter struct {
 	b     *testing.B
 	files int
-	last  int64
-	sum   float64 // bytes a file
+	last  int64   // bytes, when it was last read
+	sum   float64 // bytes per file, of all reads
 }
 
+// read reports, as a metric with a name, the growth since the last read.
 func (m *meter) read(name string) {
 	now := liveHeap()
 	each := float64(now-m.last) / float64(m.files)
@@ -121,6 +123,8 @@ func (m *meter) read(name string) {
 	m.b.ReportMetric(each, name+"-B/file")
 }
 
+// liveHeap returns the size of all reachable objects, in bytes. The second collection frees
+// what finalizers of the first one released.
 func liveHeap() int64 {
 	runtime.GC()
 	runtime.GC()

@@ -11,12 +11,12 @@ import (
 	"testing"
 )
 
-// commits is how long the history is that is replayed.
+// commits is the length of the history that is replayed.
 const commits = 10_000
 
-// BenchmarkReplay times a replay of 10,000 commits over 40 steps, with the suggestions that it is
-// held against, beside the log of git that it is made from: by a process of its own, which reads the
-// history, and by a daemon that has read it.
+// BenchmarkReplay measures stoker replay for 10,000 commits and 40 steps, once without a daemon, so
+// that it reads the history, and once with a daemon that has read it already. It compares that with
+// the time that git needs for the log from which the history is made.
 func BenchmarkReplay(b *testing.B) {
 	user := newUser(b)
 	root := longHistory(b, user)
@@ -43,7 +43,7 @@ func BenchmarkReplay(b *testing.B) {
 	})
 }
 
-// longHistory makes a repository of many commits, each of a few files, and a Dockerfile of 40 steps.
+// longHistory makes a repository with many commits, each of a few files, and a Dockerfile of 40 steps.
 func longHistory(b *testing.B, u user) string {
 	b.Helper()
 	root := b.TempDir()

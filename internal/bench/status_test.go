@@ -16,23 +16,22 @@ import (
 	"github.com/stokerd/stoker/internal/lab"
 )
 
-// files is the size of the repository that the daemon watches, and perFolder
-// how many of them share a folder.
+// The size of the repository that the daemon watches.
 const (
 	files     = 50_000
 	perFolder = 12
 )
 
-// idle is how long the daemon's processor time is looked at with nothing
-// changing.
+// idle is how long the daemon's processor time is measured while nothing changes.
 const idle = 30 * time.Second
 
-// settle is how long the daemon has for what follows the first picture.
+// settle is how long the daemon may take for its work after the first picture, before
+// that.
 const settle = 20 * time.Second
 
-// BenchmarkStatus times `stoker status --json` against a daemon that watches
-// 50,000 files, beside `git status` in the same repository and `buildx ls`, and
-// reports what the daemon holds and what it costs while nothing happens.
+// BenchmarkStatus measures `stoker status --json` with a daemon that watches 50,000
+// files, and for comparison `git status` in the same repository and `buildx ls`. It also
+// reports the daemon's memory, and its processor time while nothing happens.
 func BenchmarkStatus(b *testing.B) {
 	user := newUser(b)
 	root := repository(b)
@@ -41,7 +40,7 @@ func BenchmarkStatus(b *testing.B) {
 	b.Cleanup(func() { user.run(b, root, user.stoker, "down", "--all") })
 	<-time.After(settle)
 	before := ticks(b, pid)
-	<-time.After(idle) // what is measured is that nothing happens
+	<-time.After(idle) // nothing happens in this time
 	spent := ticks(b, pid) - before
 
 	b.Run("stoker-status", func(b *testing.B) {
@@ -74,10 +73,11 @@ func BenchmarkStatus(b *testing.B) {
 
 // A user has a home of their own, and no builder.
 type user struct {
-	stoker string
+	stoker string // path of the program
 	env    []string
 }
 
+// newUser compiles stoker for a new user.
 func newUser(b *testing.B) user {
 	b.Helper()
 	home := b.TempDir()
@@ -97,6 +97,8 @@ func newUser(b *testing.B) user {
 	return u
 }
 
+// run runs a command in a folder and returns what it writes to stdout. It fails the
+// benchmark if the command fails.
 func (u user) run(b *testing.B, dir, name string, args ...string) []byte {
 	b.Helper()
 	cmd := exec.CommandContext(context.WithoutCancel(b.Context()), name, args...)
@@ -109,7 +111,7 @@ func (u user) run(b *testing.B, dir, name string, args ...string) []byte {
 	return stdout.Bytes()
 }
 
-// daemon returns the process id that the lock file names.
+// daemon returns the process id of the daemon, which must run.
 func (u user) daemon(b *testing.B) int {
 	b.Helper()
 	out := string(u.run(b, "/", u.stoker, "status", "--json"))
@@ -123,7 +125,7 @@ func (u user) daemon(b *testing.B) int {
 	return pid
 }
 
-// repository makes the files and commits them.
+// repository makes a repository with the files, and commits them.
 func repository(b *testing.B) string {
 	b.Helper()
 	root := b.TempDir()
@@ -165,17 +167,18 @@ func ticks(b *testing.B, pid int) int64 {
 	return user + system
 }
 
-// residentMB returns the memory that a process holds.
+// residentMB returns the resident memory of a process, in units of 1,000,000 bytes.
 func residentMB(b *testing.B, pid int) float64 {
 	b.Helper()
 	pages, err := strconv.ParseInt(procFields(b, pid)[21], 10, 64)
 	if err != nil {
-		b.Fatal(err)
+		b.Fatalf("memory of %d: %v", pid, err)
 	}
 	return float64(pages) * float64(os.Getpagesize()) / 1e6
 }
 
-// procFields returns what /proc says of a process, from its state on.
+// procFields returns the fields of /proc/PID/stat that follow the name of the process
+// (proc_pid_stat(5)). The first one, with the index 0, is the state.
 func procFields(b *testing.B, pid int) []string {
 	b.Helper()
 	if runtime.GOOS != "linux" {
