@@ -97,40 +97,41 @@ func (u *user) site() []string {
 	return []string{".", "--build-arg", "GREETING=" + canary, "--secret", "id=token,env=TOKEN"}
 }
 
-// TestBuild: what was built, looked at, judged and handed on is one report.
+// TestBuild checks the report of a build that is looked at, judged and pushed, on a BuildKit.
 func TestBuild(t *testing.T) {
 	t.Parallel()
 	newUser(t, "prewarm: {level: off}\n").builds()
 }
 
-// TestBuildEngine is that on a Docker Engine.
+// TestBuildEngine does the same on a Docker Engine.
 func TestBuildEngine(t *testing.T) {
 	t.Parallel()
 	newEngineUser(t, "prewarm: {level: off}\n").builds()
 }
 
-// TestBuildOldEngine: where images are kept as before Docker 29, the image comes out of Docker's store.
+// TestBuildOldEngine checks a build on an Engine that stores images as those before Docker 29 do, so that it can load
+// but not push them.
 func TestBuildOldEngine(t *testing.T) {
 	t.Parallel()
 	u := newOldEngineUser(t, "prewarm: {level: off}\n")
 	flags := append(u.site(), "--scanner", "off", "--http", "/index.html", "--probe", u.probe())
 	first, said, status := u.buildReport(append(flags, "--tag", "site:1", "--load")...)
 	if status != 0 || !first.OK || !first.Loaded || first.Hits != 0 || first.Needed != 5 {
-		t.Fatalf("exit status %d, %d/%d steps hit, loaded %v\n%s", status, first.Hits, first.Needed, first.Loaded, said)
+		t.Fatalf("build --load: exit status %d, %d/%d steps hit, loaded %v; want 0, 0/5 and true\n%s", status, first.Hits, first.Needed, first.Loaded, said)
 	}
 	if a := first.Image; a == nil || len(a.Layers) != 3 || a.Config.User != "65532" {
-		t.Errorf("the image is %+v", a)
+		t.Errorf("the image is %+v; want 3 layers and the user 65532", a)
 	}
 	if s := first.Smoke; s == nil || len(s.Checks) != 4 || s.Checks[0].State != "passed" {
-		t.Errorf("the run: %+v", s)
+		t.Errorf("the smoke test is %+v; want 4 checks, of which the first passed", s)
 	}
 	stored := read[api.Image](u, "image", "docker-daemon:site:1")
 	if stored.ID != first.Image.ID || len(stored.Layers) != 3 {
-		t.Errorf("Docker has %s, and the report tells of %s", stored.ID, first.Image.ID)
+		t.Errorf("Docker has %s with %d layers, and the report has %s; want the same, with 3 layers", stored.ID, len(stored.Layers), first.Image.ID)
 	}
 	again, said, status := u.buildReport(append(flags, "--tag", u.lab.Registry()+"/site:1", "--push")...)
 	if status != 1 || again.Hits != 5 || again.Pushed || !strings.Contains(said, "does not push what it builds: use --load") {
-		t.Errorf("pushed: exit status %d, %d steps hit\n%s", status, again.Hits, said)
+		t.Errorf("build --push: exit status %d, %d steps hit, pushed %v; want 1, 5 and false, with a hint to use --load\n%s", status, again.Hits, again.Pushed, said)
 	}
 }
 
@@ -141,11 +142,12 @@ func (u *user) probe() string {
 	cmd := exec.CommandContext(u.t.Context(), "go", "build", "-o", name, "../smoke/testdata/probe")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		u.t.Fatalf("%v\n%s", err, out)
+		u.t.Fatalf("compile the probe: %v\n%s", err, out)
 	}
 	return name
 }
 
+// builds builds the site, again from the cache, with limits, reports and signatures, and once so that it fails.
 func (u *user) builds() {
 	t := u.t
 	flags := u.site()
@@ -154,28 +156,28 @@ func (u *user) builds() {
 
 	first, said, status := u.buildReport(append(flags, "--http", "/index.html", "--probe", probe, "--max-size", "100MB", "--tag", tag, "--push")...)
 	if status != 0 || !first.OK || !first.Pushed || first.Hits != 0 || first.Needed != 5 {
-		t.Fatalf("exit status %d, %d/%d steps hit, pushed %v\n%s", status, first.Hits, first.Needed, first.Pushed, said)
+		t.Fatalf("build --push: exit status %d, %d/%d steps hit, pushed %v; want 0, 0/5 and true\n%s", status, first.Hits, first.Needed, first.Pushed, said)
 	}
-	if got := first.Steps[0].Name; got != "[build 2/4] WORKDIR /www" {
-		t.Errorf("the first step is %q", got)
+	if got, want := first.Steps[0].Name, "[build 2/4] WORKDIR /www"; got != want {
+		t.Errorf("the first step is %q, want %q", got, want)
 	}
 	if a := first.Image; a == nil || len(a.Layers) != 3 || a.Unpacked <= a.Stored || a.Config.User != "65532" {
-		t.Errorf("the image is %+v", a)
+		t.Errorf("the image is %+v; want 3 layers that are larger unpacked, and the user 65532", a)
 	}
 	checks := map[string]string{}
 	for _, c := range first.Smoke.Checks {
 		checks[c.Name] = c.State
 	}
 	if len(checks) != 4 || checks["starts"] != "passed" || checks["user"] != "passed" || checks["stops"] != "passed" || first.Smoke.Memory == 0 {
-		t.Errorf("the run: %+v", first.Smoke)
+		t.Errorf("the smoke test is %+v; want 4 checks, with starts, user and stops passed, and the memory", first.Smoke)
 	}
 	if pushed := manifest(t, u.lab.Registry(), "1"); pushed != first.Digest {
-		t.Errorf("the registry has %s, and the report tells of %s", pushed, first.Digest)
+		t.Errorf("the registry has the digest %s, and the report %s; want the same", pushed, first.Digest)
 	}
 
 	again, _, status := u.buildReport(flags...)
 	if status != 0 || again.Hits != 5 || again.Needed != 5 || again.Image.ID != first.Image.ID {
-		t.Errorf("the same again: exit status %d, %d/%d steps hit, image %s and %s", status, again.Hits, again.Needed, again.Image.ID, first.Image.ID)
+		t.Errorf("the same build again: exit status %d, %d/%d steps hit, image %s; want 0, 5/5 and %s", status, again.Hits, again.Needed, again.Image.ID, first.Image.ID)
 	}
 	u.checkGates(flags)
 	u.checkFiles(flags)
@@ -184,14 +186,14 @@ func (u *user) builds() {
 	u.write("Dockerfile", strings.Replace(site, "test -s", "echo gone; ! test -s", 1))
 	broken, _, status := u.buildReport(flags...)
 	if status != 1 || broken.OK || broken.Status != "failed" || broken.Error != "[build 4/4] RUN failed, exit code 1" || broken.Image != nil {
-		t.Errorf("a build that fails: exit status %d, %+v", status, broken)
+		t.Errorf("a build that fails: exit status %d, %+v; want 1, and the step that failed as its error", status, broken)
 	}
 	if n := len(broken.Steps); n < 3 || broken.Steps[2].Outcome != "failed" || !strings.HasPrefix(broken.Steps[2].Name, "[build 4/4] RUN --mount=type=secret,id=token echo gone") {
-		t.Errorf("the steps of a build that fails: %+v", broken.Steps)
+		t.Errorf("the steps of a build that fails are %+v; want the third one, the RUN, to have failed", broken.Steps)
 	}
 }
 
-// checkGates has limits that are not kept keep an image from its registry.
+// checkGates checks that an image which does not keep a limit, or could not be scanned, is not pushed.
 func (u *user) checkGates(flags []string) {
 	u.t.Helper()
 	u.tool("trivy", `case "$1" in
@@ -205,26 +207,26 @@ esac`)
 		failed[g.Gate] = !g.OK
 	}
 	if status != 1 || got.OK || got.Pushed || !failed["fail-on"] || !failed["max-size"] || failed["min-efficiency"] || len(failed) != 3 {
-		u.t.Errorf("exit status %d, gates %+v\n%s", status, got.Gates, said)
+		u.t.Errorf("exit status %d, gates %+v; want 1, with fail-on and max-size failed and min-efficiency kept\n%s", status, got.Gates, said)
 	}
 	if got.Scan == nil || got.Scan.High != 1 || got.Scan.Version != "0.60" || got.Scan.Database == nil {
-		u.t.Errorf("the scan is %+v", got.Scan)
+		u.t.Errorf("the scan is %+v; want 1 finding that is high, of version 0.60, with the time of the database", got.Scan)
 	}
 	if there := manifest(u.t, u.lab.Registry(), "held"); there != "" {
-		u.t.Error("it was pushed")
+		u.t.Errorf("the registry has %s, an image that does not keep its limits", there)
 	}
 	got, _, status = u.buildReport(append(flags, "--fail-on", "critical")...)
 	if status != 0 || !got.OK {
-		u.t.Errorf("with nothing critical: exit status %d, gates %+v", status, got.Gates)
+		u.t.Errorf("--fail-on critical with nothing critical: exit status %d, gates %+v; want 0, and all kept", status, got.Gates)
 	}
 	u.tool("trivy", "echo no database >&2; exit 1")
 	got, _, status = u.buildReport(append(flags, "--fail-on", "critical", "--scanner", "trivy")...)
 	if status != 1 || got.OK || got.Scan.Scanner != "" || len(got.Gates) != 1 || got.Gates[0].Text != "the image was not scanned" {
-		u.t.Errorf("with a scanner that fails: exit status %d, %+v, gates %+v", status, got.Scan, got.Gates)
+		u.t.Errorf("with a scanner that fails: exit status %d, scan %+v, gates %+v; want 1, and a gate that the image was not scanned", status, got.Scan, got.Gates)
 	}
 }
 
-// checkFiles has the report written for people and for viewers.
+// checkFiles checks the report as Markdown, HTML and SARIF, of an image in which texts try to inject markup.
 func (u *user) checkFiles(flags []string) {
 	u.t.Helper()
 	u.tool("trivy", `case "$1" in
@@ -232,7 +234,7 @@ image) echo '{"SchemaVersion": 2, "Results": [{"Class": "os-pkgs", "Vulnerabilit
 esac`)
 	markdown, status := u.stoker(u.t.Context(), append([]string{"build", "--progress", "quiet", "--markdown", "--html", "out.html", "--sarif", "out.sarif"}, flags...)...)
 	if status != 0 || !strings.HasPrefix(markdown, "## ✅ repo\n") || strings.Contains(markdown, "<script>") || !strings.Contains(markdown, "| high | CVE-2099-1 |") {
-		u.t.Errorf("exit status %d\n%s", status, markdown)
+		u.t.Errorf("build --markdown: exit status %d; want 0, a heading that it passed, and the finding without markup\n%s", status, markdown)
 	}
 	page, err := os.ReadFile(filepath.Join(u.dir, "out.html"))
 	if err != nil {
@@ -240,17 +242,17 @@ esac`)
 	}
 	for _, bad := range []string{"<script", "javascript:", canary, "https://cdn"} {
 		if bytes.Contains(page, []byte(bad)) {
-			u.t.Errorf("the page holds %q", bad)
+			u.t.Errorf("the HTML page has %q", bad)
 		}
 	}
 	for _, want := range []string{"CVE-2099-1", "&lt;script&gt;", "[build 2/4] WORKDIR /www", "</html>"} {
 		if !bytes.Contains(page, []byte(want)) {
-			u.t.Errorf("the page lacks %q", want)
+			u.t.Errorf("the HTML page does not have %q", want)
 		}
 	}
 	sarif, err := os.ReadFile(filepath.Join(u.dir, "out.sarif"))
 	if err != nil || !json.Valid(sarif) || !bytes.Contains(sarif, []byte(`"uri": "Dockerfile"`)) {
-		u.t.Errorf("%v\n%s", err, sarif)
+		u.t.Errorf("SARIF: %v; want JSON with a finding in the Dockerfile\n%s", err, sarif)
 	}
 	for _, name := range []string{"out.html", "out.sarif"} {
 		if err := os.Remove(filepath.Join(u.dir, name)); err != nil {
@@ -259,10 +261,11 @@ esac`)
 	}
 }
 
-// checkSigned has a list of packages and a signature go beside an image, and looks for the signature.
+// checkSigned checks that an image is pushed with a list of packages and a signature, and that image --signed-by
+// accepts that signature only.
 func (u *user) checkSigned(flags []string) {
 	u.t.Helper()
-	// It remembers what was signed with which key, and finds nothing else.
+	// This cosign remembers which image was signed with which key, and verifies only these.
 	u.tool("cosign", `case "$1" in
 sign) shift 2; echo "$@" | sed 's/:signed@/@/' >>"`+u.dir+`.signed" ;;
 verify) shift; grep -qxF -e "$*" "`+u.dir+`.signed" || { echo "Error: no matching signatures" >&2; exit 10; } ;;
@@ -271,7 +274,7 @@ esac`)
 	name := u.lab.Registry() + "/shop/site:signed"
 	got, said, status := u.buildReport(append(flags, "--tag", name, "--push", "--sbom", "--sign=cosign.pub")...)
 	if status != 0 || !got.Pushed || !got.Signed {
-		u.t.Fatalf("exit status %d\n%s", status, said)
+		u.t.Fatalf("build --push --sign: exit status %d, pushed %v, signed %v; want 0, true and true\n%s", status, got.Pushed, got.Signed, said)
 	}
 	index, lists := fetch[ocispec.Index](u.t, u.lab.Registry(), "manifests/signed"), 0
 	for _, m := range index.Manifests {
@@ -284,19 +287,19 @@ esac`)
 					Predicate struct{ Packages []struct{ Name string } }
 				}](u.t, u.lab.Registry(), "blobs/"+l.Digest.String())
 				if lists++; !slices.Contains(list.Predicate.Packages, struct{ Name string }{"./serve"}) {
-					u.t.Errorf("it lists %v", list.Predicate.Packages)
+					u.t.Errorf("the list of packages has %v, want ./serve among them", list.Predicate.Packages)
 				}
 			}
 		}
 	}
 	if lists != 1 {
-		u.t.Errorf("%d lists of packages are beside the image: %+v", lists, index)
+		u.t.Errorf("the registry has %d lists of packages for the image, want 1: %+v", lists, index)
 	}
 	u.write("other.pub", "another key\n")
 	for key, want := range map[string]string{"cosign.pub": "pass  signature: by ", "other.pub": "FAIL  signature: none by "} {
 		out, status := u.stoker(u.t.Context(), "image", "docker://"+name, "--secrets", "off", "--signed-by", key)
 		if !strings.Contains(out, want) || (status == 0) != (key == "cosign.pub") {
-			u.t.Errorf("signed by %s: exit status %d\n%s", key, status, out)
+			u.t.Errorf("image --signed-by %s: exit status %d, want the line %q\n%s", key, status, want, out)
 		}
 	}
 	for _, file := range []string{"cosign.pub", "other.pub"} {
