@@ -112,7 +112,7 @@ cat "$DATA/grype.json"; exit 2`})
 	o.Offline = true
 	got = run(t, o)
 	if !got.Database.Equal(time.Date(2025, 1, 27, 3, 14, 22, 0, time.UTC)) || len(got.Findings) != 0 || !got.Scanned() {
-		t.Errorf("the form before 0.88: %+v", got)
+		t.Errorf("the form before 0.88: %+v; want a report without findings, with the time of the database", got)
 	}
 }
 
@@ -136,7 +136,7 @@ test "$3" = oci-dir:///tmp/layout && cat "$DATA/scout.json" >"$2" && echo "    â
 	}
 }
 
-// TestNoAnswer: what gives no answer is told, and never passes for an image without findings.
+// TestNoAnswer checks that a scanner without a report is told from an image without findings.
 func TestNoAnswer(t *testing.T) {
 	tests := []struct {
 		name, script, reason string
@@ -162,38 +162,38 @@ func TestNoAnswer(t *testing.T) {
 	t.Run("none installed", func(t *testing.T) {
 		got := run(t, tools(t, map[string]string{"docker": "exit 1"}))
 		if got.Scanned() || len(got.Tried) != 3 || !strings.Contains(got.Hint, "brew install trivy") {
-			t.Errorf("got %+v", got)
+			t.Errorf("got %+v; want 3 attempts, and a hint how to install one", got)
 		}
 	})
 	t.Run("the next one answers", func(t *testing.T) {
 		got := run(t, tools(t, map[string]string{"trivy": "exit 1", "grype": `cat "$DATA/grype.json"`}))
 		if got.Scanner != "grype" || len(got.Tried) != 1 || got.Tried[0].Reason != "failed with exit status 1" {
-			t.Errorf("got %+v", got)
+			t.Errorf("got %+v; want the report of grype, after one attempt that failed with exit status 1", got)
 		}
 	})
 	t.Run("grype fails", func(t *testing.T) {
 		o := tools(t, map[string]string{"grype": `echo '{"error": 1}'; exit 1`})
 		o.Scanners = []string{scan.Grype}
 		if got := run(t, o); got.Scanned() || got.Tried[0].Reason != "its output has no matches: it is no report" {
-			t.Errorf("got %+v", got)
+			t.Errorf("got %+v; want the reason that there are no matches", got)
 		}
 	})
 	t.Run("scout offline", func(t *testing.T) {
 		o := tools(t, map[string]string{"docker": "exit 0"})
 		o.Scanners, o.Offline = []string{scan.Scout}, true
 		if got := run(t, o); got.Scanned() || !strings.Contains(got.Tried[0].Reason, "does not work offline") {
-			t.Errorf("got %+v", got)
+			t.Errorf("got %+v; want the reason that it does not work offline", got)
 		}
 	})
 }
 
-// TestTimeout: a scanner that hangs is ended, though it does not heed SIGTERM.
+// TestTimeout checks that a scanner which hangs is ended even if it ignores SIGTERM.
 func TestTimeout(t *testing.T) {
 	o := tools(t, map[string]string{"trivy": "trap '' TERM; while :; do sleep 1; done"})
 	o.Scanners, o.Timeout = []string{scan.Trivy}, 300*time.Millisecond
 	got := run(t, o)
 	if got.Scanned() || got.Tried[0].Reason != "gave no answer within 300ms" {
-		t.Errorf("got %+v", got)
+		t.Errorf("got %+v; want the reason that it gave no answer within 300ms", got)
 	}
 }
 
@@ -217,13 +217,13 @@ func TestCancelled(t *testing.T) {
 	}
 	cancel()
 	if err := <-done; !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v", err)
+		t.Errorf("Run after cancel: error %v, want %v", err, context.Canceled)
 	}
 }
 
 func TestUnknownScanner(t *testing.T) {
 	if _, err := scan.Run(t.Context(), "/tmp/layout", scan.Options{Scanners: []string{"clamav"}}); err == nil || !strings.Contains(err.Error(), `"clamav"`) {
-		t.Errorf("got %v", err)
+		t.Errorf("Run with the scanner clamav: error %v, want one that names it", err)
 	}
 }
 
@@ -250,17 +250,17 @@ func TestSARIF(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got.Version != "2.1.0" || len(got.Runs) != 1 || len(got.Runs[0].Results) != 4 || len(got.Runs[0].Tool.Driver.Rules) != 4 {
-		t.Fatalf("got %+v", got)
+		t.Fatalf("got %+v; want version 2.1.0, and one run with 4 results and 4 rules", got)
 	}
 	for _, r := range got.Runs[0].Results {
 		if got.Runs[0].Tool.Driver.Rules[r.RuleIndex].ID != r.RuleID {
-			t.Errorf("%s points to rule %d", r.RuleID, r.RuleIndex)
+			t.Errorf("the result of rule %s has the index %d, which is of another one", r.RuleID, r.RuleIndex)
 		}
 	}
 	if first := got.Runs[0].Results[0]; first.Level != "error" || first.Message.Text != "left-pad 1.0.0 has CVE-2099-0003 (critical), fixed in 1.0.1, 2.0.0" {
-		t.Errorf("got %+v", first)
+		t.Errorf("the first result is %+v; want the error of CVE-2099-0003 in left-pad", first)
 	}
 	if !strings.Contains(buf.String(), `"uri": "docker/Dockerfile"`) {
-		t.Error("no place in the repository")
+		t.Errorf("no result is at docker/Dockerfile:\n%s", buf.String())
 	}
 }
