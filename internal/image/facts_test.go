@@ -213,7 +213,7 @@ func TestGates(t *testing.T) {
 		}
 	}
 	if g, ok, err := image.ReadDive(filepath.Join(t.TempDir(), "none"), config.ParseSize); ok || err != nil || *g.LowestEfficiency != 0.9 || *g.HighestUserWastedPercent != 0.1 {
-		t.Errorf("without a file: %+v, %v, %v", g, ok, err)
+		t.Errorf("ReadDive without a file: %+v, %v, error %v; want dive's defaults and false", g, ok, err)
 	}
 }
 
@@ -250,9 +250,9 @@ func TestDiff(t *testing.T) {
 		t.Errorf("config (-want +got)\n%s", diff)
 	}
 	if d.Shared != (image.Size{Files: 1, Bytes: 17}) || d.Added != (image.Size{Files: 1, Bytes: 7}) || d.Removed != (image.Size{Files: 1, Bytes: 5}) {
-		t.Errorf("shared %v, added %v, removed %v", d.Shared, d.Added, d.Removed)
+		t.Errorf("shared %v, added %v, removed %v; want 1 of 17, 1 of 7 and 1 of 5 bytes", d.Shared, d.Added, d.Removed)
 	}
 	if _, err := image.Diff(analyse(t, one(t, a).tar(t), options(t, image.NoSecrets)), analyse(t, one(t, b).tar(t), o)); err == nil {
-		t.Error("images without contents were compared")
+		t.Error("Diff of an image that was analysed without Contents: no error")
 	}
 }

@@ -109,7 +109,7 @@ func TestNamesOutOfTheRoot(t *testing.T) {
 		t.Errorf("files %v, want %s", got, want)
 	}
 	if len(a.Notes) != 1 || !strings.Contains(a.Notes[0], "1 entries have names that lead out of the root") {
-		t.Errorf("notes %q", a.Notes)
+		t.Errorf("notes %q, want one that 1 entry leads out of the root", a.Notes)
 	}
 }
 
@@ -120,7 +120,7 @@ func TestNamesBeyondAnySystem(t *testing.T) {
 	a := analyse(t, deep.tar(t), options(t, image.AppSecrets))
 	nodes, err := a.Tree(1, 0, 0)
 	if err != nil || len(nodes) != 2002 {
-		t.Errorf("%d nodes, %v", len(nodes), err)
+		t.Errorf("Tree of a deep path: %d nodes, error %v; want 2002", len(nodes), err)
 	}
 }
 
@@ -159,7 +159,7 @@ func TestBomb(t *testing.T) {
 	l.index(t, l.json(t, ocispec.MediaTypeImageManifest, m))
 	a := analyse(t, l.tar(t), options(t, image.AllSecrets))
 	if a.Unpacked != size || a.Stored > size/100 {
-		t.Errorf("unpacked %d, stored %d", a.Unpacked, a.Stored)
+		t.Errorf("unpacked %d bytes, stored %d; want %d, and less than a hundredth of it", a.Unpacked, a.Stored, int64(size))
 	}
 }
 
@@ -186,7 +186,7 @@ func TestCancelled(t *testing.T) {
 	inner := pack(t, file{name: "a", body: strings.Repeat("a", 5000)})
 	archive := io.MultiReader(&header, bytes.NewReader(inner), &endless{cancel, 100})
 	if _, err := image.Analyse(ctx, image.Stream("endless", archive, image.OpenOptions{}), options(t, image.AppSecrets)); !errors.Is(err, context.Canceled) {
-		t.Errorf("error %v", err)
+		t.Errorf("Analyse after cancel: error %v, want %v", err, context.Canceled)
 	}
 }
 

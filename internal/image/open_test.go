@@ -47,7 +47,7 @@ func TestPlatforms(t *testing.T) {
 			t.Fatal(err)
 		}
 		if a.Biggest[0].Path != want || strings.Join(a.Platforms, " ") != "linux/amd64 linux/arm64" {
-			t.Errorf("%s: %v, platforms %v", platform, a.Biggest, a.Platforms)
+			t.Errorf("%s: files %v, platforms %v; want the file %s, and both platforms", platform, a.Biggest, a.Platforms, want)
 		}
 	}
 	for platform, want := range map[string]string{
@@ -61,7 +61,7 @@ func TestPlatforms(t *testing.T) {
 	}
 }
 
-// Several images of one platform are told apart by name.
+// TestNamesInALayout checks that several images for one platform are told apart by name.
 func TestNamesInALayout(t *testing.T) {
 	l := &layout{}
 	var list []ocispec.Descriptor
@@ -73,14 +73,14 @@ func TestNamesInALayout(t *testing.T) {
 	dir := l.index(t, list...).dir(t)
 	_, err := open(t, dir, image.OpenOptions{}, options(t, image.NoSecrets))
 	if err == nil || !strings.Contains(err.Error(), "several images are in it: example.com/shop:one, example.com/shop:two") {
-		t.Errorf("error %v", err)
+		t.Errorf("without a name: error %v, want one that lists both", err)
 	}
 	a, err := open(t, "oci:"+dir+":two", image.OpenOptions{}, options(t, image.NoSecrets))
 	if err != nil || a.Biggest[0].Path != "two" {
-		t.Errorf("%v, %v", a, err)
+		t.Errorf("with the name two: %v, error %v; want the image with the file two", a, err)
 	}
 	if _, err = open(t, "oci:"+dir+":three", image.OpenOptions{}, options(t, image.NoSecrets)); err == nil || !strings.Contains(err.Error(), "no image in it is named three") {
-		t.Errorf("error %v", err)
+		t.Errorf("with the name three: error %v, want that there is no such image", err)
 	}
 }
 
@@ -141,11 +141,11 @@ func TestRegistry(t *testing.T) {
 	var e *image.Error
 	_, err := open(t, ref[:len(ref)-1]+"2", image.OpenOptions{Engine: noEngine}, options(t, image.NoSecrets))
 	if !errors.As(err, &e) || e.Unreachable || !strings.Contains(e.Message, "has no such image; and the Docker Engine does not answer: none here") {
-		t.Errorf("error %v", err)
+		t.Errorf("a name that is nowhere: error %v, want one of both registry and engine that is not Unreachable", err)
 	}
 	_, err = open(t, "docker://127.0.0.1:1/shop", image.OpenOptions{}, options(t, image.NoSecrets))
 	if !errors.As(err, &e) || !e.Unreachable || !strings.Contains(e.Message, "127.0.0.1:1 does not answer") {
-		t.Errorf("error %v", err)
+		t.Errorf("a registry that does not answer: error %v, want an Unreachable one that names it", err)
 	}
 }
 
@@ -196,10 +196,10 @@ func TestEngine(t *testing.T) {
 	}
 	_, err := open(t, "docker-daemon:shop:2", image.OpenOptions{Engine: dial}, options(t, image.NoSecrets))
 	if err == nil || !strings.Contains(err.Error(), "the Docker Engine has no such image") {
-		t.Errorf("error %v", err)
+		t.Errorf("a name that the Engine does not have: error %v, want that it has no such image", err)
 	}
 	_, err = open(t, "docker-daemon:example.com/team/shop:1", image.OpenOptions{Engine: dial, Platform: "linux/arm64"}, options(t, image.NoSecrets))
 	if err == nil || !strings.Contains(err.Error(), "does not provide the specified platform") {
-		t.Errorf("error %v", err)
+		t.Errorf("a platform that the Engine does not have: error %v, want the Engine's own", err)
 	}
 }
