@@ -67,11 +67,11 @@ func (o *ordering) lift(st dockerfile.Stage, from, t int) (Suggestion, bool) {
 		return Suggestion{}, false
 	}
 	price := &pricer{seconds: in.Seconds}
-	now, err := in.outcome(in.Builds[0], variant{}, price)
+	now, err := in.replay(in.Builds[0], variant{}, price)
 	if err != nil {
 		return Suggestion{}, false
 	}
-	then, err := in.outcome(in.Builds[0], variant{text: change.New}, price)
+	then, err := in.replay(in.Builds[0], variant{text: change.New}, price)
 	if err != nil || now.Wall-then.Wall < leastTold {
 		return Suggestion{}, false
 	}

@@ -53,7 +53,7 @@ func linked(in Input, st dockerfile.Stage) (Suggestion, bool) {
 		return Suggestion{}, false
 	}
 	l := linking{in: in, view: newStageView(in.File, st)}
-	now, err := in.outcome(b, variant{}, &pricer{seconds: in.Seconds})
+	now, err := in.replay(b, variant{}, &pricer{seconds: in.Seconds})
 	if err != nil {
 		return Suggestion{}, false
 	}
@@ -146,7 +146,7 @@ func (l linking) try(which []int) (Change, Replayed, bool) {
 	for _, i := range which {
 		costs[after.Stages[l.view.stage.Index].Instructions[i].Text] = price.cost(ins[i])
 	}
-	r, err := in.outcome(in.Builds[0], variant{text: change.New, costs: costs}, price)
+	r, err := in.replay(in.Builds[0], variant{text: change.New, costs: costs}, price)
 	return change, r, err == nil
 }
 

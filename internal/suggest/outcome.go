@@ -9,23 +9,23 @@ import (
 	"github.com/stokerd/stoker/internal/replay"
 )
 
-// A Replayed is a build over the history of its repository.
+// A Replayed tells what builds of a Dockerfile would have cost over the history of its
+// repository.
 type Replayed struct {
 	replay.Result
-	Plan *dockerfile.Plan
-	// Seconds are one execution of each step of Plan.
-	Seconds []float64
-	Costs   string // Observed or Prior
+	Plan    *dockerfile.Plan
+	Seconds []float64 // of one execution, per step of Plan
+	Costs   string    // source of Seconds, Observed or Prior
 }
 
-// Replay computes which steps the last commits would have run, had each been
-// built with this text of the Dockerfile, nil being today's. The error is the
-// frontend's.
+// Replay computes which steps would have run, had each commit of the history been built
+// with this text of the Dockerfile; nil is the text as it is. An error says why BuildKit's
+// frontend rejects the text.
 func (in Input) Replay(b Build, text []byte) (Replayed, error) {
-	return in.outcome(b, variant{text: text, declared: true}, &pricer{seconds: in.Seconds})
+	return in.replay(b, variant{text: text, declared: true}, &pricer{seconds: in.Seconds})
 }
 
-// runsOf returns in how many builds an instruction ran.
+// runsOf returns the number of builds in which an instruction ran.
 func (r Replayed) runsOf(text string) int {
 	i := r.index(text)
 	if i < 0 {
@@ -34,7 +34,7 @@ func (r Replayed) runsOf(text string) int {
 	return r.Runs[i]
 }
 
-// secondsOf returns how long an instruction ran over all builds.
+// secondsOf returns the time that an instruction took in all builds together.
 func (r Replayed) secondsOf(text string) float64 {
 	i := r.index(text)
 	if i < 0 {
@@ -43,25 +43,26 @@ func (r Replayed) secondsOf(text string) float64 {
 	return r.Seconds[i] * float64(r.Runs[i])
 }
 
-// index returns the first step of an instruction; -1 for none.
+// index returns the index of the first step of an instruction, or -1.
 func (r Replayed) index(text string) int {
 	return slices.IndexFunc(r.Plan.Steps, func(s dockerfile.Step) bool { return s.Instruction == text })
 }
 
-// A variant is what is replayed in place of what there is today.
+// A variant is a proposed state of the files, to be replayed in place of today's.
 type variant struct {
-	text   []byte // of the Dockerfile; nil for today's
-	ignore []byte // the ignore file; nil for today's
-	// costs are seconds by instruction, for those that are new.
-	costs map[string]float64
-	// declared has an ARG that says which build it is count from where it is declared.
-	// Else it does from its first use on, as if late-arg had been there already: of the two
-	// neither may win anything without the other.
+	text   []byte             // of the Dockerfile; nil for today's
+	ignore []byte             // of the ignore file; nil for today's
+	costs  map[string]float64 // seconds of new instructions, by their text
+	// declared says from where on an ARG that names the build (a commit, a date) makes
+	// every build miss: from its declaration, which is the truth, or else only from its
+	// first use, as after a change by late-arg. The latter finds orders that save time
+	// only together with that change.
 	declared bool
 }
 
-// outcome is Replay of a variant.
-func (in Input) outcome(b Build, v variant, price *pricer) (Replayed, error) {
+// replay computes what builds with a variant would have cost. It sets price.guessed if
+// a cost is not observed.
+func (in Input) replay(b Build, v variant, price *pricer) (Replayed, error) {
 	today := v.text == nil && v.ignore == nil && v.costs == nil && !v.declared && in.shared != nil
 	if known, ok := in.shared.today(b); today && ok {
 		price.guessed = price.guessed || known.Costs == Prior
@@ -90,13 +91,14 @@ func (in Input) outcome(b Build, v variant, price *pricer) (Replayed, error) {
 	return r, nil
 }
 
-// A shared is what several rules compute alike for one call of [Suggest].
+// A shared holds results that several rules need, for one call of [Suggest].
 type shared struct {
-	replays   map[string]Replayed // of today's text, by build
-	manifests func() []Suggestion // of manifestsFirst
-	orders    func() []Suggestion // of reorder
+	replays   map[string]Replayed // of the files as they are, by name of the build
+	manifests func() []Suggestion // of rule manifests-first
+	orders    func() []Suggestion // of rule reorder
 }
 
+// today returns the replay of the files as they are, if it was computed already.
 func (s *shared) today(b Build) (Replayed, bool) {
 	if s == nil {
 		return Replayed{}, false
@@ -105,11 +107,12 @@ func (s *shared) today(b Build) (Replayed, bool) {
 	return r, ok
 }
 
-// steps returns the steps of a plan of a text as a replay takes them.
+// steps returns the steps of plan, which was made from text, in the form that package
+// replay works on: with the state of their inputs in each build, their cost and parents.
 func (in Input) steps(b Build, plan *dockerfile.Plan, text []byte, takers func(string) []int, price *pricer, v variant) []replay.Step {
 	states := replay.States(in.Commits, len(plan.Steps), takers)
 	if b.Context.Exists(gitHead) {
-		// It changes with every commit, although no commit says so.
+		// Every commit changes it, although no commit lists it.
 		for _, i := range takers(path.Join(b.Dir, gitHead)) {
 			states[i] = everyBuild(in.Commits.Len())
 		}
@@ -130,13 +133,13 @@ func (in Input) steps(b Build, plan *dockerfile.Plan, text []byte, takers func(s
 	return steps
 }
 
-// unsettle has each RUN below the declaration of an ARG that says which build it is miss in
-// every build: its value is part of the keys of all that follows in the stage, and in
-// those that start from it (BuildKit: dockerfile2llb.dispatchArg).
+// unsettle makes RUNs miss in every build that stand below an ARG which names the build,
+// in its stage or in one that starts from it: the value of an ARG is part of the cache
+// keys of all RUNs below (BuildKit: dockerfile2llb.dispatchArg). declared is as in variant.
 func (in Input) unsettle(plan *dockerfile.Plan, text []byte, declared bool, states [][]uint32) {
 	f, err := dockerfile.Parse(in.File.Name, text)
 	if err != nil {
-		return // it was converted
+		return // cannot be: the frontend converted the text
 	}
 	in.File = f
 	for _, st := range f.Stages {
@@ -157,8 +160,8 @@ func (in Input) unsettle(plan *dockerfile.Plan, text []byte, declared bool, stat
 	}
 }
 
-// Passing returns the ARGs of the stages which a replay takes to have another value in each
-// build, by their names.
+// Passing returns the names of the ARGs, declared in stages, that a replay takes to have a
+// new value in every build.
 func (in Input) Passing() []string {
 	var names []string
 	for _, st := range in.File.Stages {
@@ -173,10 +176,10 @@ func (in Input) Passing() []string {
 	return names
 }
 
-// gitHead stands for the repository's own folder.
+// gitHead stands for the folder .git: a step that takes it changes with every commit.
 const gitHead = ".git/HEAD"
 
-// everyBuild is a state that never comes back.
+// everyBuild returns states that differ in every build.
 func everyBuild(builds int) []uint32 {
 	states := make([]uint32, builds)
 	for h := range states {
@@ -185,8 +188,9 @@ func everyBuild(builds int) []uint32 {
 	return states
 }
 
-// standsAlone reports a COPY that copies without a look at what is below it:
-// --link, which --chmod silently undoes (BuildKit: dockerfile2llb.dispatchCopy).
+// standsAlone reports whether a step is a COPY or ADD whose cache key does not depend on
+// the steps below it: one with --link, which has no effect beside --chmod (BuildKit:
+// dockerfile2llb.dispatchCopy).
 func standsAlone(s dockerfile.Step) bool {
 	if s.Keyword != "COPY" && s.Keyword != "ADD" {
 		return false

@@ -10,8 +10,8 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
-// suggestion prices the move, writes it, and holds it against every build of
-// the Dockerfile. It reports false where the move saves nothing.
+// suggestion returns the suggestion to make the move, with what it saves, as advice if
+// there is an obstacle. It returns false if the move saves too little.
 func (m *move) suggestion(in Input) (Suggestion, bool) {
 	b := in.Builds[0]
 	s := Suggestion{
@@ -41,11 +41,11 @@ func (m *move) suggestion(in Input) (Suggestion, bool) {
 	if b.Convert == nil || b.Takers == nil {
 		return s, m.gains(in, takes, manifest)
 	}
-	now, err := in.outcome(b, variant{}, price)
+	now, err := in.replay(b, variant{}, price)
 	if err != nil {
 		return s, false
 	}
-	then, err := in.outcome(b, variant{text: after.Text, costs: m.costs(after, price)}, price)
+	then, err := in.replay(b, variant{text: after.Text, costs: m.costs(after, price)}, price)
 	if err != nil || in.Commits.Len() > 0 && !worthwhile(now.Wall, then.Wall, price) {
 		return s, false
 	}
@@ -55,13 +55,13 @@ func (m *move) suggestion(in Input) (Suggestion, bool) {
 	return s, true
 }
 
-// wish prices the move as if nothing were in its way: what a RUN does beside the
-// install would still be repeated. It reports false where it cannot be priced.
+// wish sets what the move would save without the obstacle. It reports false if that
+// cannot be computed.
 func (m *move) wish(in Input, s *Suggestion) bool {
 	free, b := *m, in.Builds[0]
 	if run := m.view.stage.Instructions[m.last].Run; m.run.tail {
 		if m.run.headEnd > m.run.tailFrom {
-			return false // no place is known at which it could be cut
+			return false // it is not known where the RUN could be cut
 		}
 		_, head := run.Offset(m.run.headEnd - 1)
 		if _, tail := run.Offset(m.run.tailFrom); !head || !tail {
@@ -85,8 +85,8 @@ func (m *move) wish(in Input, s *Suggestion) bool {
 	return true
 }
 
-// gains reports whether the sources ever change without the manifests, or no
-// history tells.
+// gains reports whether some commit changes the sources without the manifests; it does so
+// too if there is no history.
 func (m *move) gains(in Input, takes, manifest func(path string) bool) bool {
 	if in.Commits.Len() == 0 {
 		return true
@@ -105,9 +105,9 @@ func (m *move) gains(in Input, takes, manifest func(path string) bool) bool {
 	return false
 }
 
-// costs prices the instructions that the move adds: the COPY of manifests as the
-// one that brings them today, which is no less, and the parts of a RUN that is cut
-// in the table's proportion.
+// costs returns the seconds of the instructions that the move adds, by their text. A COPY
+// of manifests costs at most what the COPY does that brings them today. The two parts of
+// a RUN that is cut share its cost in proportion to their priors.
 func (m *move) costs(after *dockerfile.File, price *pricer) map[string]float64 {
 	ins := m.view.stage.Instructions
 	last := ins[m.last]
@@ -140,8 +140,8 @@ func (m *move) costs(after *dockerfile.File, price *pricer) map[string]float64 {
 	return costs
 }
 
-// disagreement says which other build of the Dockerfile the edit is not known
-// to be right for.
+// disagreement says for which other build of the Dockerfile the edit would be wrong, or
+// returns "".
 func (m *move) disagreement(in Input) string {
 	if m.download && slices.ContainsFunc(in.Builds, func(b Build) bool { return ships(in.File, b.Target, m.view.stage.Index) }) {
 		return "a separate `go mod download` leaves modules in the image that the build does not need; build in a stage of its own first"
@@ -159,7 +159,8 @@ func (m *move) disagreement(in Input) string {
 	return ""
 }
 
-// changes writes the files anew and makes sure that the Dockerfile still parses.
+// changes returns the changed files and the parsed new Dockerfile, which it checks with
+// keeps.
 func (m *move) changes(in Input) ([]Change, *dockerfile.File, error) {
 	text, err := dockerfile.Apply(in.File.Text, m.edits())
 	if err != nil {
@@ -181,8 +182,8 @@ func (m *move) changes(in Input) ([]Change, *dockerfile.File, error) {
 	return list, after, nil
 }
 
-// keeps reports whether the new file has every instruction of the old one, but
-// for one that is cut, and those that the move adds; no more and no less.
+// keeps reports whether the new file has exactly the instructions of the old one, apart
+// from those that are cut or rewritten, and those that the move adds.
 func (m *move) keeps(old, after *dockerfile.File) bool {
 	count := map[string]int{}
 	total := 0
@@ -229,7 +230,7 @@ func (m *move) movedTakes(b Build, p string) bool {
 	})
 }
 
-// tools names what the installs are: "npm", "npm and pip".
+// tools names the tools of the installs: "npm", "npm and pip".
 func (m *move) tools() string {
 	var names []string
 	for _, inst := range m.installs {
@@ -240,7 +241,8 @@ func (m *move) tools() string {
 	return strings.Join(names, " and ")
 }
 
-// evidence is the sentence with the numbers.
+// evidence returns the sentence with the numbers of commits that change the sources and
+// the manifests.
 func (m *move) evidence(in Input, sources, manifests int) string {
 	var copies []string
 	for _, i := range m.moved {
@@ -260,10 +262,10 @@ func (m *move) evidence(in Input, sources, manifests int) string {
 		manifests, change(manifests), list(files, "or"), m.later())
 }
 
-// mostNamed is how many manifests are named in a sentence: a workspace has dozens.
+// mostNamed is how many manifests a sentence lists: a workspace has dozens.
 const mostNamed = 6
 
-// named names the manifests, or the first of many.
+// named lists the manifests for a sentence; of many, the first and the number of the rest.
 func (m *move) named() []string {
 	if n := len(m.files); n > mostNamed {
 		reads := "reads"
@@ -275,8 +277,8 @@ func (m *move) named() []string {
 	return slices.Sorted(slices.Values(m.files))
 }
 
-// later says what comes of manifests that the edit cannot name yet, where it names one
-// for each of several folders: without theirs, the install fails or leaves them out.
+// later warns of manifests to come. If the edit lists a manifest for each of several
+// folders, a new folder needs a COPY too: without it the install fails, or skips it.
 func (m *move) later() string {
 	folders := map[string]string{} // by name
 	for _, f := range m.files {

@@ -10,9 +10,9 @@ import (
 	"github.com/stokerd/stoker/internal/replay"
 )
 
-// worthwhile reports whether a build gains enough for somebody to read the change:
-// half a second, or a tenth where builds are short. Where a cost is guessed, what is
-// below half a second may be nothing at all.
+// worthwhile reports whether a change from now to then, in seconds per build, saves
+// enough to be shown: half a second or, of a short build, a tenth of its time. If a cost
+// is guessed, a difference below half a second means nothing.
 func worthwhile(now, then float64, price *pricer) bool {
 	if price.guessed {
 		return now-then >= 0.5
@@ -20,8 +20,8 @@ func worthwhile(now, then float64, price *pricer) bool {
 	return now-then >= min(0.5, now/10) && now-then >= 0.05
 }
 
-// reorder proposes the order of a stage's instructions that costs least over the
-// history, of all that leave the image as it is. See docs/rules/reorder.md.
+// reorder proposes, for each stage, the order of instructions that costs least over the
+// history among those that leave the image as it is. See docs/rules/reorder.md.
 func reorder(in Input) []Suggestion {
 	if in.shared != nil {
 		return in.shared.orders()
@@ -29,7 +29,7 @@ func reorder(in Input) []Suggestion {
 	return findOrders(in)
 }
 
-// findOrders is reorder, computed.
+// findOrders computes the suggestions of reorder.
 func findOrders(in Input) []Suggestion {
 	b := in.Builds[0]
 	if b.Convert == nil || b.Takers == nil || in.Commits.Len() == 0 {
@@ -73,28 +73,33 @@ func findOrders(in Input) []Suggestion {
 	return append(list, belowBase(in)...)
 }
 
-// An ordering is a stage whose instructions may be put in another order.
+// An ordering is the search for a better order of the instructions of one stage.
+// Instructions are known by their index in the stage.
 type ordering struct {
 	in   Input
 	view *stageView
-	runs map[int]runView
-	// What independent and held say.
-	pairs, below map[[2]int]bool
-	sights       map[[2]int]sight // by build and instruction
-	// trusts lets more than COPYs move, and has what is likely but not proven be no
-	// obstacle: commands that are not known, folders that may be copied, programs that
-	// nobody runs. What comes of it is advice.
+	// trusts makes the search speculative: not only COPYs move, and an instruction may
+	// pass another if that is likely, though not proven, to be harmless (commands that
+	// are not known, folders that may be copied, programs that nobody runs). The result
+	// is advice.
 	trusts bool
+
+	// Answers already computed.
+	runs   map[int]runView
+	pairs  map[[2]int]bool  // of independent
+	below  map[[2]int]bool  // of held
+	sights map[[2]int]sight // of look, by build and instruction
 }
 
-// proving is an ordering in which only COPYs move, and past nothing but what is known not
-// to concern them.
+// proving returns an ordering in which only COPYs move, and only past instructions that
+// are known to touch none of the same files.
 func proving(in Input, st dockerfile.Stage) ordering {
 	return ordering{in: in, view: in.view(st)}
 }
 
-// problem describes the stage to the optimiser: every instruction is an item, so
-// that what carries state is moved along or is in the way.
+// problem describes the stage to the optimiser. steps are those of plan. Every
+// instruction is an item, also one that makes no step (ENV, USER): those that depend on
+// it cannot be moved above it.
 func (o *ordering) problem(plan *dockerfile.Plan, steps []replay.Step) replay.Problem {
 	results := replay.Results(steps)
 	ins := o.view.stage.Instructions
@@ -127,8 +132,8 @@ func (o *ordering) problem(plan *dockerfile.Plan, steps []replay.Step) replay.Pr
 	return p
 }
 
-// suggestion writes the order and holds it against BuildKit's frontend and the
-// history.
+// suggestion returns the suggestion to use an order, and false if it cannot be written,
+// would change a step, or saves too little. exact says that no order is better.
 func (o *ordering) suggestion(order []int, exact bool) (Suggestion, bool) {
 	in, ins := o.in, o.view.stage.Instructions
 	edits, moved := o.edits(order, o.kept(order))
@@ -137,34 +142,26 @@ func (o *ordering) suggestion(order []int, exact bool) (Suggestion, bool) {
 		return Suggestion{}, false
 	}
 	price := &pricer{seconds: in.Seconds}
-	now, err := in.outcome(in.Builds[0], variant{}, price)
+	now, err := in.replay(in.Builds[0], variant{}, price)
 	if err != nil {
 		return Suggestion{}, false
 	}
-	then, err := in.outcome(in.Builds[0], variant{text: change.New}, price)
+	then, err := in.replay(in.Builds[0], variant{text: change.New}, price)
 	if err != nil || now.Wall-then.Wall < leastFelt || o.trusts && now.Wall-then.Wall < leastTold {
 		return Suggestion{}, false
 	}
 	s := Suggestion{
 		Rule: "reorder", Proof: ByConstruction, Changes: []Change{change}, Costs: price.source(), SavesSeconds: now.Wall - then.Wall,
-		Lines: dockerfile.Lines{From: ins[moved[0]].Lines.From, To: ins[moved[0]].Lines.To},
-	}
-	var names []string
-	for _, i := range moved {
-		s.Lines.From, s.Lines.To = min(s.Lines.From, ins[i].Lines.From), max(s.Lines.To, ins[i].Lines.To)
-		names = append(names, "`"+short(ins[i].Text)+"`")
+		Lines: ins[moved[0]].Lines,
 	}
 	s.HitRate.Before, s.HitRate.After = now.HitRate, then.HitRate
-	s.Title = "put " + list(names, "and") + " where " + pronoun(len(names)) + " less to run again"
-	s.Evidence = o.evidence(moved, names)
-	if up := o.spared(now, then); up >= 0 && (len(moved) > 2 || slices.ContainsFunc(moved, func(i int) bool { return ins[i].Run != nil })) {
-		s.Title = "put `" + short(ins[up].Text) + "` above what has it run again"
-		s.Evidence = fmt.Sprintf("Over the last %s it would have run %s, and there %s: what changes above it today does not concern it.",
-			in.Commits.Counted(), times(now.runsOf(ins[up].Text)), times(then.runsOf(ins[up].Text)))
-	}
+	o.explain(&s, moved, now, then)
 	if o.trusts {
 		s.Proof, s.Obstacle = Advice, o.doubts(order)
-		s.Lines = dockerfile.Lines{From: ins[moved[0]].Lines.From, To: ins[moved[0]].Lines.To}
+	} else {
+		for _, i := range moved {
+			s.Lines.From, s.Lines.To = min(s.Lines.From, ins[i].Lines.From), max(s.Lines.To, ins[i].Lines.To)
+		}
 	}
 	if !exact {
 		s.Evidence += " There are too many orders to search through: this one puts last what is cheap to break, and may not be the best."
@@ -172,7 +169,26 @@ func (o *ordering) suggestion(order []int, exact bool) (Suggestion, bool) {
 	return s, true
 }
 
-// spared returns the RUN that another order spares most seconds; -1 for none.
+// explain sets the title and the evidence. They are about the instructions that move or,
+// if a RUN moves or more than two do, about the RUN that gains most.
+func (o *ordering) explain(s *Suggestion, moved []int, now, then Replayed) {
+	ins := o.view.stage.Instructions
+	runMoves := slices.ContainsFunc(moved, func(i int) bool { return ins[i].Run != nil })
+	if up := o.spared(now, then); up >= 0 && (len(moved) > 2 || runMoves) {
+		s.Title = "put `" + short(ins[up].Text) + "` above what has it run again"
+		s.Evidence = fmt.Sprintf("Over the last %s it would have run %s, and there %s: what changes above it today does not concern it.",
+			o.in.Commits.Counted(), times(now.runsOf(ins[up].Text)), times(then.runsOf(ins[up].Text)))
+		return
+	}
+	var names []string
+	for _, i := range moved {
+		names = append(names, "`"+short(ins[i].Text)+"`")
+	}
+	s.Title = "put " + list(names, "and") + " where " + pronoun(len(names)) + " less to run again"
+	s.Evidence = o.evidence(moved, names)
+}
+
+// spared returns the RUN for which another order saves most seconds, or -1.
 func (o *ordering) spared(now, then Replayed) int {
 	best, most := -1, 0.0
 	for i, in := range o.view.stage.Instructions {
@@ -186,7 +202,7 @@ func (o *ordering) spared(now, then Replayed) int {
 	return best
 }
 
-// times says how often something happens.
+// times returns "once" or "n times".
 func times(n int) string {
 	if n == 1 {
 		return "once"
@@ -194,7 +210,7 @@ func times(n int) string {
 	return fmt.Sprint(n, " times")
 }
 
-// doubts says what is not proven that the order hangs on.
+// doubts says what the order relies on that is not proven.
 func (o *ordering) doubts(order []int) string {
 	var why []string
 	known, ins := proving(o.in, o.view.stage), o.view.stage.Instructions
@@ -216,7 +232,8 @@ func pronoun(n int) string {
 	return "they leave"
 }
 
-// evidence counts the commits that change what is moved.
+// evidence returns the sentence that counts the commits which change what the moved
+// instructions, called names, take.
 func (o *ordering) evidence(moved []int, names []string) string {
 	b := o.in.Builds[0]
 	n := o.in.Commits.Touching(func(p string) bool {
@@ -237,9 +254,10 @@ func takes(n int) string {
 	return "take"
 }
 
-// edits lifts out what is not kept and puts it in where the order has it: what
-// comes up stands right above what it goes before; what goes down right below what
-// it comes after, unless one of the two looks like a paragraph. Paragraphs stay apart.
+// edits returns the edits that make the order, and the instructions that they move: all
+// but kept, which stay where they are, in their order. An instruction that moves up is put
+// directly above the next one kept; one that moves down directly below the last one kept,
+// unless either is set off by blank lines. Blank lines between paragraphs are preserved.
 func (o *ordering) edits(order, kept []int) (edits []dockerfile.Edit, moved []int) {
 	f, ins := o.view.file, o.view.stage.Instructions
 	var out []dockerfile.Instruction
@@ -249,7 +267,7 @@ func (o *ordering) edits(order, kept []int) (edits []dockerfile.Edit, moved []in
 		}
 	}
 	edits = removeAll(f, out)
-	last, goes := -1, []int(nil) // the one kept that was met last, and what follows it
+	last, goes := -1, []int(nil) // the last one kept, and the moved ones that follow it
 	place := func(line int) {
 		if len(goes) == 0 {
 			return
@@ -284,16 +302,16 @@ func (o *ordering) edits(order, kept []int) (edits []dockerfile.Edit, moved []in
 	return edits, moved
 }
 
-// opens reports an instruction that begins a paragraph, if that is another one than that
-// of an instruction which would stand above it.
+// opens reports whether instruction i begins a paragraph, other than that of the
+// instruction which is to stand above it.
 func (o *ordering) opens(i, above int) bool {
 	f, ins := o.view.file, o.view.stage.Instructions
 	between := ins[min(i, above)+1 : max(i, above)+1]
 	return blank(f, ins[i].Whole().From-1) && slices.ContainsFunc(between, func(b dockerfile.Instruction) bool { return blank(f, b.Whole().From-1) })
 }
 
-// sameSteps holds that every build that takes the file as it is has the very same
-// steps afterwards, whatever their order.
+// sameSteps reports whether the text gives every build the same steps as the file does, in
+// any order. Builds for which the file cannot be converted do not count.
 func (o *ordering) sameSteps(text []byte) bool {
 	for _, b := range o.in.Builds {
 		if b.Convert == nil {
@@ -311,7 +329,8 @@ func (o *ordering) sameSteps(text []byte) bool {
 	return true
 }
 
-// definitions lists what a plan's steps do, stage by stage, in no order.
+// definitions returns the definitions of the steps of a plan, with stage and platform,
+// sorted.
 func definitions(p *dockerfile.Plan) []string {
 	var list []string
 	for _, s := range p.Steps {

@@ -8,26 +8,25 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
-// leastSaved is how many seconds less a build has to take for that to be a saving:
-// what is less is written as 0s.
+// leastSaved is how many seconds a build has to save at least: less would be shown as 0s.
 const leastSaved = 0.05
 
-// price gives a suggestion the seconds that a build takes less, on average over
-// the history, as then than as now; none where there is no history to replay, or
-// where one of the two does not convert, and where they come to nothing. It returns
-// what the steps of a build take less in all, and whether that is known: a step beside a
-// longer one may spare nobody anything.
+// price sets the seconds that s saves per build, on average over the history: how much
+// sooner a build is done with then than with now. It sets none if they are below
+// leastSaved, or cannot be computed because there is no history or one of the two does not
+// convert; ok is false in the latter case. It returns how many seconds less the steps take
+// in all, which may be more: a step that runs beside a longer one delays nobody.
 func (in Input) price(s *Suggestion, now, then variant) (spares float64, ok bool) {
 	b := in.Builds[0]
 	if b.Convert == nil || b.Takers == nil || in.Commits.Len() == 0 {
 		return 0, false
 	}
 	price := &pricer{seconds: in.Seconds}
-	before, err := in.outcome(b, now, price)
+	before, err := in.replay(b, now, price)
 	if err != nil {
 		return 0, false
 	}
-	after, err := in.outcome(b, then, price)
+	after, err := in.replay(b, then, price)
 	if err != nil {
 		return 0, false
 	}
@@ -38,8 +37,8 @@ func (in Input) price(s *Suggestion, now, then variant) (spares float64, ok bool
 	return before.Result.Seconds - after.Result.Seconds, true
 }
 
-// spares gives a suggestion the bytes that an image, or the transfer of each build,
-// is smaller by. from says whether they were counted or stand in a table.
+// spares sets the bytes that s saves of an Image or a Transfer. from is the source of the
+// number, Observed or Prior.
 func (s *Suggestion) spares(bytes int64, of, from string) {
 	if bytes <= 0 {
 		return
@@ -50,8 +49,8 @@ func (s *Suggestion) spares(bytes int64, of, from string) {
 	}
 }
 
-// travels returns the bytes of the context that a plan asks for, as far as its
-// paths hold no wildcard; false for one that cannot be told.
+// travels returns the size in bytes of the part of the context that a plan asks for, or
+// false if it asks for a path with a wildcard.
 func (b Build) travels(p *dockerfile.Plan) (int64, bool) {
 	var total int64
 	for _, r := range p.Requests {

@@ -147,12 +147,12 @@ func (p *split) suggestion(in Input) (Suggestion, bool) {
 		return Suggestion{}, false
 	}
 	price := &pricer{seconds: in.Seconds}
-	now, err := in.outcome(in.Builds[0], variant{}, price)
+	now, err := in.replay(in.Builds[0], variant{}, price)
 	if err != nil {
 		return Suggestion{}, false
 	}
 	price.guessed = true // what it takes to copy what was installed was never seen
-	then, err := in.outcome(in.Builds[0], variant{text: change.New, costs: map[string]float64{copied: max(priorCopy, price.cost(ins[p.moved])/10)}}, price)
+	then, err := in.replay(in.Builds[0], variant{text: change.New, costs: map[string]float64{copied: max(priorCopy, price.cost(ins[p.moved])/10)}}, price)
 	if err != nil || !worthwhile(now.Wall, then.Wall, price) {
 		return Suggestion{}, false
 	}

@@ -11,43 +11,45 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
-// A stageView is a stage as a rule walks it: each instruction with the folder
-// and the shell that are in force before it.
+// A stageView is a stage with the state in force before each of its instructions:
+// working folder, shell and known variables.
 //
-// Folders are paths in the image. One that hangs on what is not known, the
-// base image's own WORKDIR or a variable, begins with "?" and stands for
-// itself: two of them are the same folder exactly if they read the same.
+// Folders are absolute paths in the image. A folder that depends on something unknown,
+// the WORKDIR of the base image or the value of a variable, is written as a path that
+// begins with "?". Two such folders are the same exactly if their paths are equal.
 type stageView struct {
 	file  *dockerfile.File
 	stage dockerfile.Stage
-	dirs  []string            // per instruction
-	shell [][]string          // per instruction
+	dirs  []string            // per instruction: the working folder
+	shell [][]string          // per instruction: of the last SHELL, nil for the default
 	env   []map[string]string // per instruction: variables whose value is known
-	// context is that of a build, to know what a folder holds that is copied; nil for none.
+	// context is that of a build, to look up what copied folders hold; nil for none.
 	context Context
-	// programs are where those of the names that were asked for are put: see shadows.
+	// programs remembers the answers of shadows, by the name of the program.
 	programs map[string]int
 }
 
-// baseDir stands for the folder that an image starts in.
+// baseDir stands for the WORKDIR of a base image.
 const baseDir = "?"
 
+// newStageView returns the view of a stage without a context, in which the values of
+// ARGs are not known.
 func newStageView(f *dockerfile.File, st dockerfile.Stage) *stageView { return viewFor(f, st, nil) }
 
-// view is newStageView with the context of the first build.
+// view returns a stage's view with the context of the first build.
 func (in Input) view(st dockerfile.Stage) *stageView {
 	v := newStageView(in.File, st)
 	v.context = in.Builds[0].Context
 	return v
 }
 
-// viewFor is newStageView where an ARG has the value that the file gives it, unless
-// one of the builds gives it another.
+// viewFor returns the view of a stage for builds: an ARG has its default value unless
+// one of them sets it. Without builds, the values of ARGs are not known.
 func viewFor(f *dockerfile.File, st dockerfile.Stage, builds []Build) *stageView {
 	v := &stageView{file: f, stage: st}
 	dir, shell, vars := baseDir, []string(nil), 0
 	env := map[string]string{}
-	// The stages below it, lowest first, hand on their state.
+	// The stage starts with the state of its base stages, lowest first.
 	var chain []dockerfile.Stage
 	for at := st.BaseStage; at >= 0; at = f.Stages[at].BaseStage {
 		chain = append([]dockerfile.Stage{f.Stages[at]}, chain...)
@@ -68,7 +70,7 @@ func viewFor(f *dockerfile.File, st dockerfile.Stage, builds []Build) *stageView
 			step(in)
 		}
 	}
-	given := map[string]bool{} // by an ENV, which beats an ARG
+	given := map[string]bool{} // variables set by an ENV, which wins over an ARG
 	for name := range env {
 		given[name] = true
 	}
@@ -89,7 +91,8 @@ func viewFor(f *dockerfile.File, st dockerfile.Stage, builds []Build) *stageView
 	return v
 }
 
-// withDefault adds the value that an ARG has where no build gives it another.
+// withDefault returns env with the default value of an ARG, if it is known and no build
+// sets another, and without the variable otherwise.
 func withDefault(env map[string]string, a dockerfile.Variable, builds []Build) map[string]string {
 	value := expand(strings.Trim(a.Value, `"'`), env)
 	next := maps.Clone(env)
@@ -101,9 +104,9 @@ func withDefault(env map[string]string, a dockerfile.Variable, builds []Build) m
 	return next
 }
 
-// resolve returns the image folder that name means in dir. vars counts the ARG
-// and ENV instructions so far: the same variable means the same only between
-// two of them.
+// resolve returns the image path of name in the working folder dir. vars is the number
+// of ARG and ENV instructions above. It becomes part of a path with a variable, since a
+// variable is sure to keep its value only up to the next of these instructions.
 func resolve(dir, name string, vars int) string {
 	if strings.Contains(name, "$") {
 		return fmt.Sprintf("?%d:%s", vars, path.Clean(name))
@@ -114,8 +117,8 @@ func resolve(dir, name string, vars int) string {
 	return path.Join(dir, name)
 }
 
-// vars counts the ARG and ENV instructions before instruction i, as
-// newStageView does.
+// vars counts the ARG and ENV instructions above instruction i, those of base stages
+// included: see resolve.
 func (v *stageView) vars(i int) int {
 	n := 0
 	for at := v.stage.BaseStage; at >= 0; at = v.file.Stages[at].BaseStage {
@@ -133,12 +136,12 @@ func (v *stageView) vars(i int) int {
 	return n
 }
 
-// dest returns the image path that a COPY puts its files at.
+// dest returns the image path of the destination of instruction i, a COPY or ADD.
 func (v *stageView) dest(i int) string {
 	return resolve(v.dirs[i], expand(v.stage.Instructions[i].Copy.Dest, v.env[i]), v.vars(i))
 }
 
-// below returns name relative to dir, if it is dir or below it.
+// below returns name relative to dir, and whether it is dir or lies below it.
 func below(dir, name string) (string, bool) {
 	switch {
 	case dir == name:
@@ -149,16 +152,16 @@ func below(dir, name string) (string, bool) {
 	return strings.CutPrefix(name, dir+"/")
 }
 
-// overlap reports whether one of two image paths holds the other, or whether
-// that cannot be told.
+// overlap reports whether one of two image paths may contain the other. For a path that
+// is not known, it may.
 func overlap(a, b string) bool {
 	_, x := below(a, b)
 	_, y := below(b, a)
 	return x || y || a[0] == '?' || b[0] == '?'
 }
 
-// sources returns the context paths that a COPY would put at image path name,
-// as far as its text and the files of today tell, most likely first.
+// sources returns the context paths that instruction i, a COPY, may put at the image
+// path name, the most likely first.
 func (v *stageView) sources(c Context, i int, name string) []string {
 	ins := v.stage.Instructions[i].Copy
 	dest := v.dest(i)
@@ -184,8 +187,9 @@ func (v *stageView) sources(c Context, i int, name string) []string {
 	return list
 }
 
-// puts is the other way round: it yields the files that a COPY takes today, each with
-// an image path where it may land, if the base name matches a pattern there.
+// puts yields the files that instruction i, a COPY, takes, each with an image path at
+// which it may land and whose last element matches the pattern base. A file may come
+// with more than one such path.
 func (v *stageView) puts(c Context, i int, base string) iter.Seq2[string, string] {
 	ins, dest := v.stage.Instructions[i].Copy, v.dest(i)
 	called := func(name string) bool {
@@ -223,7 +227,8 @@ func (v *stageView) puts(c Context, i int, base string) iter.Seq2[string, string
 	}
 }
 
-// taken returns where in its destination a COPY puts a file, if a source takes it.
+// taken returns the path, relative to the destination, at which a COPY of src puts the
+// context file, and whether src takes that file.
 func taken(src, file string) (string, bool) {
 	if src == "" {
 		return file, true
@@ -242,8 +247,8 @@ func taken(src, file string) (string, bool) {
 	return strings.Join(parts[deep:], "/"), true
 }
 
-// takesContext reports whether an instruction copies from the build context
-// in a way whose landing places are known.
+// takesContext reports whether an instruction copies from the build context, and only
+// in ways for which the image paths are known.
 func takesContext(in dockerfile.Instruction) bool {
 	return in.Copy != nil && in.Copy.From == "" && in.Copy.Heredocs == 0 && !in.Copy.Parents &&
 		!slices.ContainsFunc(in.Copy.Sources, func(s string) bool {
@@ -252,7 +257,7 @@ func takesContext(in dockerfile.Instruction) bool {
 		})
 }
 
-// archive reports a source that ADD may unpack.
+// archive reports whether ADD may unpack the source, by its name.
 func archive(s string) bool {
 	s = strings.ToLower(s)
 	if strings.Contains(s, ".tar") {
@@ -261,8 +266,8 @@ func archive(s string) bool {
 	return slices.Contains([]string{".tgz", ".gz", ".tbz2", ".bz2", ".txz", ".xz", ".zst"}, path.Ext(s)) || strings.ContainsAny(s, "*?[")
 }
 
-// reachable returns which stages a target needs, by index. References that
-// hang on variables are taken to need everything.
+// reachable reports, by index, which stages a target needs. A reference with a variable
+// may be to any stage above, so all of these are needed.
 func reachable(f *dockerfile.File, target string) []bool {
 	needed := make([]bool, len(f.Stages))
 	start := len(f.Stages) - 1
@@ -298,7 +303,8 @@ func reachable(f *dockerfile.File, target string) []bool {
 	return needed
 }
 
-// references returns what a stage's instructions name with from=.
+// references returns the stages and images that COPYs and mounts of a stage name with
+// from=.
 func references(st dockerfile.Stage) []string {
 	var list []string
 	for _, in := range st.Instructions {
@@ -316,7 +322,8 @@ func references(st dockerfile.Stage) []string {
 	return list
 }
 
-// ships reports whether a stage's own files make up the image of a target.
+// ships reports whether the image of a target contains the files of a stage: it is the
+// target or one of the target's base stages.
 func ships(f *dockerfile.File, target string, stage int) bool {
 	at := len(f.Stages) - 1
 	if target != "" {
@@ -330,8 +337,8 @@ func ships(f *dockerfile.File, target string, stage int) bool {
 	return false
 }
 
-// glob returns the files of a context that match a pattern, sorted: of path.Match,
-// but that ** stands for any number of folders.
+// glob returns the files of a context that match a pattern, sorted. Patterns are those of
+// path.Match, with ** for any number of folders.
 func glob(c Context, pattern string) []string {
 	var list []string
 	parts := strings.Split(pattern, "/")
@@ -344,7 +351,7 @@ func glob(c Context, pattern string) []string {
 	return list
 }
 
-// matches is glob for the components of a pattern and of a name.
+// matches reports whether the elements of a path match those of a pattern of glob.
 func matches(pattern, name []string) bool {
 	switch {
 	case len(pattern) == 0 || len(name) == 0:

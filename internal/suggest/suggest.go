@@ -1,15 +1,15 @@
 // Package suggest proposes better Dockerfiles, with the evidence for each
 // proposal.
 //
-// [Suggest] is pure: an [Input] holds the Dockerfile, what its steps take of the
-// build context, the history of the repository and the costs of steps; each
-// rule turns it into a [Suggestion]. A rule lives in one file, has one page in
-// docs/rules and one folder in testdata. [Apply] is the only part that writes.
+// [Suggest] is pure: an [Input] holds the Dockerfile, what its steps take from the
+// build context, the history of the repository and the costs of steps; each [Rule]
+// turns it into [Suggestion] values. A rule lives in one file, has one page in
+// docs/rules and one folder in testdata. [Applier] is the only part that writes.
 //
-// A suggestion's saving is the difference of two replays: see [Input.Replay]. Its
-// edit leaves everything alone that it does not have to touch, and exists only
-// where what every moved step reads and writes is known; otherwise the
-// suggestion is advice and says what is in the way.
+// What a suggestion saves is the difference between two replays of the history, with
+// the Dockerfile as it is and as proposed: see [Input.Replay]. An edit touches as few
+// lines as it can, and is offered only where it is known what every moved step reads
+// and writes. Otherwise the suggestion is advice, and names the obstacle.
 //
 // All values are immutable once returned and safe for concurrent use.
 package suggest
@@ -31,10 +31,13 @@ type Proof string
 
 // The proof levels.
 const (
-	Verified       Proof = "verified"        // both versions were built and compared
-	ByConstruction Proof = "by-construction" // only steps whose effects are known are touched: the image stays
-	// Advice is for the reader to decide: the image would be another one on
-	// purpose, or something is in the way. It is never applied.
+	// Verified: both versions were built, and their images compared.
+	Verified Proof = "verified"
+	// ByConstruction: only steps with known effects are touched, in ways that leave
+	// the image as it is.
+	ByConstruction Proof = "by-construction"
+	// Advice is for the reader to decide: the image changes on purpose, or there is an
+	// obstacle. It is never applied.
 	Advice Proof = "advice"
 )
 
@@ -44,10 +47,10 @@ const (
 	Prior    = "prior"    // at least one step, or the size, by a built-in table
 )
 
-// What a suggestion may save bytes of.
+// The values of [Suggestion].BytesOf: where bytes are saved.
 const (
 	Image    = "image"
-	Transfer = "transfer" // what each build sends to the builder, apart from what it has already
+	Transfer = "transfer" // files sent to the builder per build, without those that it has
 )
 
 // An Input is what the rules look at.
@@ -62,11 +65,12 @@ type Input struct {
 	// Seconds are medians of observed execution times, by instruction as
 	// dockerfile.Instruction.Text gives it.
 	Seconds map[string]float64
-	shared  *shared // set by Suggest
-	// Only names the rules to ask; none asks all.
+	// Only names the rules to run; empty runs all.
 	Only []string
-	// Silenced names rules that the repository does not want to hear of.
+	// Silenced names rules that the repository has turned off.
 	Silenced []string
+
+	shared *shared // set by Suggest
 }
 
 // A Build is one definition of the Dockerfile.
@@ -77,59 +81,59 @@ type Build struct {
 	// Dir is the context directory relative to the repository; "" is its root.
 	Dir    string
 	Ignore IgnoreFile
-	// Args are the build args that the definition gives. Never show a value.
+	// Args are the build args of the definition. A value may be a secret: never show it.
 	Args map[string]string
-	// Secrets are files of the context that are known to hold secrets.
+	// Secrets are the paths, in the context, of files that hold secrets.
 	Secrets []string
-	// Services are how a compose file starts containers of the image, where one does.
+	// Services say how compose files start containers of the image; none where no
+	// compose file does.
 	Services []Service
-	// Beside are other definitions whose files share a copy with this one's.
+	// Beside are the other definitions that share a copy of the context at the builder.
 	Beside []Neighbour
 	// Plan is the Dockerfile as it is; nil if it is not known.
 	Plan *dockerfile.Plan
-	// Convert has BuildKit's frontend read a proposed text of the Dockerfile
-	// as this build would; nil leaves edits to the parser's judgement.
+	// Convert has BuildKit's frontend convert a proposed text of the Dockerfile for
+	// this build. If it is nil, edits are checked by the parser alone.
 	Convert func(text []byte) (*dockerfile.Plan, error)
-	// Takers returns which steps of a plan take a path of the repository, by index,
-	// should there be a file. Where ignore is not nil, it stands in for the ignore
-	// file's text. Nil leaves suggestions without a price.
+	// Takers returns a function that maps a path of the repository to the indices of
+	// the steps of plan that take a file at that path, whether or not there is one.
+	// ignore, unless nil, replaces the text of the ignore file. If Takers is nil, what
+	// a suggestion saves is not computed.
 	Takers func(plan *dockerfile.Plan, ignore []byte) (func(path string) []int, error)
 }
 
-// A Service is how containers of an image are started. Never show it.
+// A Service is how containers of an image are started. It may hold secrets: never
+// show it.
 type Service struct {
-	Command []string // in place of what the image starts; empty for that
-	User    string   // in place of the image's; "" for that
+	Command []string // replaces the image's command; empty keeps it
+	User    string   // replaces the image's user; "" keeps it
 }
 
-// Context tells what the steps of a build take of its context. Paths are
-// relative to it and slash-separated. Answers are about the rules, not only
-// about the files of today: history asks about files that are gone.
+// Context tells what the steps of a build take from its context. Paths are relative
+// to it and slash-separated. A file that the ignore file excludes is not there.
 type Context interface {
-	// Takes reports whether the instruction that starts on the line takes a
-	// file at path, which the ignore file must leave.
+	// Takes reports whether the instruction that starts on the line would take a file
+	// at path. There need not be one: the history asks about files that are gone.
 	Takes(line int, path string) bool
-	// Exists reports whether the ignore file leaves a file, or files below a
-	// directory, at path today.
+	// Exists reports whether there is a file at path, or a directory with files.
 	Exists(path string) bool
-	// IsFile reports whether the ignore file leaves something at path that is no
-	// directory.
+	// IsFile reports whether there is something at path that is not a directory.
 	IsFile(path string) bool
-	// Size returns the bytes that the ignore file leaves of a file, or of all below
-	// a directory; 0 for nothing.
+	// Size returns the size in bytes of a file, or of all files below a directory; 0
+	// if there are none.
 	Size(path string) int64
-	// Read returns the file's content.
+	// Read returns the content of a file.
 	Read(path string) ([]byte, error)
-	// Files yields the files that the ignore file leaves today.
+	// Files yields the paths of all files.
 	Files() iter.Seq[string]
 }
 
 // An IgnoreFile is the ignore file of a build.
 type IgnoreFile struct {
-	Path   string // relative to the repository; where it would be created if Text is nil
-	Text   []byte
-	Shared bool // definitions of other Dockerfiles use it as well
-	// Sharers returns those, if what each of them copies is known; else nil.
+	Path   string // relative to the repository
+	Text   []byte // nil if there is no file: one would be created at Path
+	Shared bool   // builds of other Dockerfiles use it as well
+	// Sharers returns those builds, or nil unless it is known of all what they copy.
 	Sharers func() []Sharer
 }
 
@@ -146,27 +150,27 @@ type Suggestion struct {
 	Title    string
 	Lines    dockerfile.Lines
 	Evidence string // one sentence with numbers
-	Obstacle string // of advice: why it is not applied
+	Obstacle string // why advice is not applied
 	// File is the file that Lines are in, relative to the repository; "" is the
 	// Dockerfile.
 	File string
-	URL  string // of a page that explains it, where that is not ours
-	// SavesSeconds is per build, averaged over the history; of advice it is what the
-	// change would save once nothing is in its way. 0 where there is no history, and
-	// for what saves no time.
+	URL  string // of a page that explains the rule, if it is not one of ours
+	// SavesSeconds is the mean time saved per build over the history. For advice it is
+	// what the change would save without the obstacle. It is 0 where there is no
+	// history, or where no time is saved.
 	SavesSeconds float64
-	// SavesBytes are those of BytesOf, which is Image or Transfer; 0 for none, or
-	// where they cannot be told.
+	// SavesBytes is how much smaller BytesOf, Image or Transfer, becomes; 0 where
+	// nothing is saved, or the size is not known.
 	SavesBytes int64
 	BytesOf    string
-	// HitRate is that of the stage concerned, 0..1, now and with the change.
+	// HitRate is the share of steps, 0..1, that hit over the history.
 	HitRate struct{ Before, After float64 }
-	Costs   string // where these come from, Observed or Prior; "" where there are none
+	Costs   string // source of the costs, Observed or Prior; "" if none were used
 	Proof   Proof
-	Changes []Change // of advice: what is only shown
+	Changes []Change // to apply; those of advice are only shown
 }
 
-// A Change is what a suggestion makes of one file.
+// A Change replaces the text of one file.
 type Change struct {
 	Path     string // relative to the repository, slash-separated
 	Old, New []byte // Old is nil for a file that does not exist
@@ -176,12 +180,12 @@ type Change struct {
 // folder testdata/NAME.
 type Rule struct {
 	Name string
-	// Find returns what the rule proposes; each suggestion bears its name, or
-	// for a group of checks the name, a slash and the check.
+	// Find returns what the rule proposes. The Rule of each suggestion is Name or, for
+	// a group of checks, Name, a slash and the check.
 	Find func(Input) []Suggestion
 }
 
-// Rules returns every rule, one a line.
+// Rules returns all rules.
 func Rules() []Rule {
 	return []Rule{
 		{"manifests-first", manifestsFirst},
@@ -211,11 +215,11 @@ func Rules() []Rule {
 	}
 }
 
-// mostStages bounds the work of the rules, which follow each stage down to the image
-// that it starts from: stages, each counted with those below it.
+// mostStages bounds the work of the rules, which follow each stage through all its base
+// stages: it is the sum, over all stages, of the length of that chain.
 const mostStages = 1500
 
-// TooLarge says why the rules do not look at a Dockerfile; "" where they do.
+// TooLarge says why the rules cannot look at a Dockerfile, or returns "" if they can.
 func TooLarge(f *dockerfile.File) string {
 	n, below := 0, make([]int, len(f.Stages))
 	for i, st := range f.Stages {
@@ -231,8 +235,9 @@ func TooLarge(f *dockerfile.File) string {
 	return ""
 }
 
-// Suggest returns what the rules propose: most seconds saved first, then what can be
-// applied before advice, then by bytes, and else in the order of the rules.
+// Suggest runs the rules and returns what they propose. Suggestions are sorted by
+// seconds saved, most first; those that can be applied go before advice, then by bytes
+// saved, then in the order of the rules.
 func Suggest(in Input) []Suggestion {
 	if in.File == nil || len(in.Builds) == 0 || TooLarge(in.File) != "" {
 		return nil
@@ -262,8 +267,8 @@ func Suggest(in Input) []Suggestion {
 	return list
 }
 
-// remembered converts each text once: the rules look at the same few again and again,
-// and a conversion costs more than all that they do with it.
+// remembered returns convert with a memory: the rules convert the same few texts again
+// and again, and a conversion costs more than the rest of their work.
 func remembered(convert func(text []byte) (*dockerfile.Plan, error)) func(text []byte) (*dockerfile.Plan, error) {
 	if convert == nil {
 		return nil
@@ -283,7 +288,7 @@ func remembered(convert func(text []byte) (*dockerfile.Plan, error)) func(text [
 	}
 }
 
-// asks reports whether a rule, or a check of a rule, may speak.
+// asks reports whether a rule, or a check of a group ("group/check"), is to run.
 func (in Input) asks(name string) bool {
 	group, _, _ := strings.Cut(name, "/")
 	for _, only := range in.Only {
@@ -294,7 +299,7 @@ func (in Input) asks(name string) bool {
 	return len(in.Only) == 0 && !slices.Contains(in.Silenced, name)
 }
 
-// rank puts what can be applied before advice.
+// rank orders suggestions that can be applied before advice.
 func (s Suggestion) rank() int {
 	if s.Proof == Advice {
 		return 1
@@ -302,8 +307,8 @@ func (s Suggestion) rank() int {
 	return 0
 }
 
-// sameAs are the rules whose advice is that of a rule of hadolint, by its code: who told
-// that one to be silent at an instruction has decided.
+// sameAs maps the code of a hadolint rule to our rules that give the same advice. A
+// comment that silences hadolint at an instruction silences them as well.
 var sameAs = map[string][]string{
 	"DL3000": {"buildkit/WorkdirRelativePath"},
 	"DL3002": {"non-root"},
@@ -319,8 +324,8 @@ var sameAs = map[string][]string{
 	"DL4000": {"buildkit/MaintainerDeprecated"},
 }
 
-// silenced reports a comment `# stoker ignore=RULE,…` or `# hadolint ignore=CODE,…` above
-// an instruction that the suggestion is about.
+// silenced reports whether a comment above one of the instructions that the suggestion is
+// about turns its rule off.
 func (in Input) silenced(s Suggestion) bool {
 	if s.File != "" {
 		return false
@@ -331,15 +336,7 @@ func (in Input) silenced(s Suggestion) bool {
 				continue
 			}
 			for line := range strings.Lines(in.File.Source(ins.Comments)) {
-				text := strings.TrimLeft(line, "# \t")
-				rules, ok := strings.CutPrefix(text, "stoker ignore=")
-				if ok && slices.Contains(strings.Split(strings.TrimSpace(rules), ","), s.Rule) {
-					return true
-				}
-				codes, ok := strings.CutPrefix(text, "hadolint ignore=")
-				if ok && s.Proof == Advice && slices.ContainsFunc(strings.Split(strings.TrimSpace(codes), ","), func(code string) bool {
-					return slices.Contains(sameAs[strings.TrimSpace(code)], s.Rule)
-				}) {
+				if s.silencedBy(line) {
 					return true
 				}
 			}
@@ -348,8 +345,21 @@ func (in Input) silenced(s Suggestion) bool {
 	return false
 }
 
-// holds reports whether BuildKit's frontend takes the suggested Dockerfile for
-// every build that it takes today's for.
+// silencedBy reports whether a comment, `# stoker ignore=RULE,…` or, for advice,
+// `# hadolint ignore=CODE,…`, turns the rule of the suggestion off.
+func (s Suggestion) silencedBy(comment string) bool {
+	text := strings.TrimSpace(strings.TrimLeft(comment, "# \t"))
+	if rules, ok := strings.CutPrefix(text, "stoker ignore="); ok {
+		return slices.Contains(strings.Split(rules, ","), s.Rule)
+	}
+	codes, ok := strings.CutPrefix(text, "hadolint ignore=")
+	return ok && s.Proof == Advice && slices.ContainsFunc(strings.Split(codes, ","), func(code string) bool {
+		return slices.Contains(sameAs[strings.TrimSpace(code)], s.Rule)
+	})
+}
+
+// holds reports whether BuildKit's frontend accepts the proposed Dockerfile for every
+// build for which it accepts the Dockerfile as it is.
 func (in Input) holds(s Suggestion) bool {
 	i := slices.IndexFunc(s.Changes, func(c Change) bool { return c.Path == in.Path })
 	if i < 0 {
