@@ -9,8 +9,9 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
-// choose picks the COPYs to move: those before the install that bring more than
-// the files it reads, to where it works or with some of those files.
+// choose selects the COPYs to move below the installs: those above them that bring more
+// than the manifests, and either write where the installs work or bring some of the
+// manifests. files are the manifests, as image paths. It reports false if there are none.
 func (m *move) choose(b Build, files []string) bool {
 	var paths []string
 	brings := map[int]bool{}
@@ -38,15 +39,15 @@ func (m *move) choose(b Build, files []string) bool {
 	return len(m.moved) > 0
 }
 
-// follow takes along what is copied from elsewhere over files of a COPY that goes
-// down, where no install reads it.
+// follow adds to the moved COPYs those that copy from elsewhere (a stage, a URL) over files
+// of a moved one and so have to stay below it, unless an install reads what they bring.
 func (m *move) follow(b Build, images []string) {
 	if len(m.moved) == 0 {
 		return
 	}
 	images = slices.Clone(images)
 	for _, inst := range m.run.installs {
-		// What they look for may be had from elsewhere than the context.
+		// These files may come from elsewhere than the context.
 		own, _ := m.view.touches(m.last, inst.dir, nil, inst.reads, nil)
 		images = slices.Concat(images, inst.main, inst.extra, own.reads)
 	}
@@ -62,8 +63,7 @@ func (m *move) follow(b Build, images []string) {
 	}
 }
 
-// onlyManifests reports a COPY whose sources are just these files, or a folder of
-// nothing else.
+// onlyManifests reports whether a COPY takes only some of these files.
 func onlyManifests(c Context, copied *dockerfile.Copy, files []string) bool {
 	for _, s := range copied.Sources {
 		src := strings.TrimPrefix(path.Clean("/"+s), "/")
@@ -80,8 +80,8 @@ func onlyManifests(c Context, copied *dockerfile.Copy, files []string) bool {
 	return true
 }
 
-// globsFolder reports a pattern that stands for a folder as well, whose content a
-// COPY then puts beside the files.
+// globsFolder reports whether a pattern matches a folder as well: a COPY then puts its
+// content beside the files.
 func globsFolder(c Context, pattern string) bool {
 	if !strings.ContainsAny(pattern, "*?[") {
 		return false
@@ -97,16 +97,16 @@ func globsFolder(c Context, pattern string) bool {
 	return false
 }
 
-// wholeFolder reports a folder all of which is read: files that come later are too,
-// and nobody would think of writing them into a Dockerfile.
+// wholeFolder reports whether an install reads all files of a folder. Such a folder is
+// copied as a whole: nobody would think of listing a new file in the Dockerfile.
 func wholeFolder(dir string) bool {
 	return path.Base(dir) == "patches" || yarnFolder.MatchString(dir)
 }
 
-// yarnFolder matches folders in which an upgrade of yarn gives files other names.
+// yarnFolder matches folders of files whose names an upgrade of yarn changes.
 var yarnFolder = regexp.MustCompile(`(^|/)\.yarn/(releases|plugins(/[^/]+)?)$`)
 
-// holdsOnly reports a folder that has no files but these, and some of them.
+// holdsOnly reports whether a folder has files, and none but these.
 func holdsOnly(c Context, dir string, files []string) bool {
 	found := false
 	for f := range c.Files() {

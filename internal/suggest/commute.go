@@ -9,10 +9,9 @@ import (
 	"github.com/stokerd/stoker/internal/effects"
 )
 
-// commute reports whether instruction i, which stands above j, may stand below
-// it without a difference to what any build of the file makes, and whether that is worth
-// to be looked at: a RUN passes another one just where something that is copied holds that
-// one down.
+// commute reports whether instruction i may be moved below instruction j, which stands
+// below it today, without changing the image of any build. To keep the search small, a RUN
+// passes another only where that can help: a COPY above holds i down, but not j.
 func (o *ordering) commute(i, j int) bool {
 	if !o.independent(i, j) {
 		return false
@@ -29,8 +28,8 @@ func (o *ordering) commute(i, j int) bool {
 	return false
 }
 
-// held reports whether RUN r has to stay below instruction c, which copies, by itself or
-// by another RUN between the two.
+// held reports whether RUN r has to stay below instruction c, a COPY or ADD: because of
+// what it does itself, or because of a RUN between the two that it has to follow.
 func (o *ordering) held(c, r int) bool {
 	held, ok := o.below[[2]int{c, r}]
 	if ok {
@@ -47,7 +46,8 @@ func (o *ordering) held(c, r int) bool {
 	return held
 }
 
-// independent is commute for what the two do.
+// independent reports whether the order of instructions i and j, i above j, does not
+// matter.
 func (o *ordering) independent(i, j int) bool {
 	is, ok := o.pairs[[2]int{i, j}]
 	if !ok {
@@ -60,7 +60,7 @@ func (o *ordering) independent(i, j int) bool {
 	return is
 }
 
-// compare is independent, computed.
+// compare computes the answer of independent.
 func (o *ordering) compare(i, j int) bool {
 	ins := o.view.stage.Instructions
 	a, b := ins[i], ins[j]
@@ -74,7 +74,7 @@ func (o *ordering) compare(i, j int) bool {
 	case !o.trusts:
 		return false
 	case !slices.ContainsFunc(ins[:i], func(in dockerfile.Instruction) bool { return in.Copy != nil }):
-		return false // nothing is won above all that copies
+		return false // above all COPYs every step hits, in any order
 	case a.Run != nil && b.Run != nil:
 		return o.disjoint(i, j)
 	case a.Run != nil:
@@ -85,8 +85,8 @@ func (o *ordering) compare(i, j int) bool {
 	return false
 }
 
-// passes reports whether the order of instruction c, a COPY or ADD, and t, which
-// is none, does not matter.
+// passes reports whether the order of instruction c, a COPY or ADD, and instruction t, of
+// another kind, does not matter.
 func (o *ordering) passes(c, t int) bool {
 	v := o.view
 	in, other := v.stage.Instructions[c], v.stage.Instructions[t]
@@ -98,14 +98,14 @@ func (o *ordering) passes(c, t int) bool {
 	case "WORKDIR":
 		dest, dir := v.dest(c), resolve(v.dirs[t], expand(other.Value, v.env[t]), v.vars(t))
 		return strings.HasPrefix(dest, "/") && strings.HasPrefix(expand(in.Copy.Dest, v.env[c]), "/") && strings.HasPrefix(dir, "/") &&
-			(!overlap(dest, dir) || in.Copy.Chown == "" && in.Copy.Chmod == "" && v.byRoot(t)) // whoever comes first makes the folder
+			(!overlap(dest, dir) || in.Copy.Chown == "" && in.Copy.Chmod == "" && v.byRoot(t)) // the first of the two makes the folder
 	case "RUN":
 		return o.keepsClear(c, t)
 	}
 	return false
 }
 
-// keepsClear reports whether a RUN is known, for every build, to touch nothing
+// keepsClear reports whether it is known, for every build, that RUN t touches nothing
 // that instruction c, a COPY or ADD, writes.
 func (o *ordering) keepsClear(c, t int) bool {
 	v := o.view
@@ -143,10 +143,10 @@ func (o *ordering) keepsClear(c, t int) bool {
 	return true
 }
 
-// accounts are the files that say which user and group a name is.
+// accounts are the files that map names of users and groups to numbers.
 var accounts = []string{"/etc/passwd", "/etc/group"}
 
-// fixed returns the folders of a pattern above the first that is none by name.
+// fixed returns the leading folders of a pattern that contain no wildcard.
 func fixed(pattern string) string {
 	parts := strings.Split(pattern, "/")
 	n := slices.IndexFunc(parts, func(s string) bool { return strings.ContainsAny(s, "*?[") })
@@ -156,9 +156,9 @@ func fixed(pattern string) string {
 	return path.Join(parts[:n]...)
 }
 
-// hidden reports whether what instruction t finds in the folders that it searches is
-// not known: it is copied from elsewhere than the context, by what stands above or by
-// instruction c, or in a stage below this one.
+// hidden reports whether it is not known what instruction t finds in the folders that it
+// searches: instruction c, one above t, or one of a base stage copies something there
+// from elsewhere than the context.
 func (o *ordering) hidden(b Build, c, t int, searched []string) bool {
 	v := o.view
 	for i, in := range v.stage.Instructions {
@@ -177,7 +177,7 @@ func (o *ordering) hidden(b Build, c, t int, searched []string) bool {
 	return false
 }
 
-// apart reports whether two COPYs or ADDs, i above j, write nothing in common.
+// apart reports whether two COPYs or ADDs, i above j, write no path in common.
 func (o *ordering) apart(i, j int) bool {
 	v := o.view
 	x, y := v.stage.Instructions[i], v.stage.Instructions[j]
@@ -204,22 +204,22 @@ func (o *ordering) apart(i, j int) bool {
 	return true
 }
 
-// landings returns the image paths that instruction i, a COPY or ADD, writes to:
-// files and whole folders.
+// landings returns the image paths, of files and of whole folders, that instruction i, a
+// COPY or ADD, writes to.
 func (v *stageView) landings(b Build, i int) []string {
 	in := v.stage.Instructions[i]
 	dest := rooted(v.dest(i))
 	if !takesContext(in) {
 		return []string{dest}
 	}
-	// A folder, whatever is there (BuildKit: dockerfile2llb.pathRelativeToWorkingDir).
+	// Written so, it is always a folder (BuildKit: dockerfile2llb.pathRelativeToWorkingDir).
 	folder := strings.HasSuffix(in.Copy.Dest, "/") || in.Copy.Dest == "."
 	var list []string
 	for _, s := range in.Copy.Sources {
 		src := strings.TrimPrefix(strings.TrimSuffix(s, "/"), "./")
 		_, err := b.Context.Read(src)
 		if err != nil || strings.ContainsAny(s, "*?[") {
-			return []string{dest} // a folder: what it holds
+			return []string{dest} // it may be a folder, with anything in it
 		}
 		list = append(list, path.Join(dest, path.Base(src)))
 		if len(in.Copy.Sources) == 1 && !folder {

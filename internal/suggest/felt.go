@@ -7,19 +7,18 @@ import (
 )
 
 const (
-	// leastFelt is how many seconds of each build a change of order has to save for
-	// somebody to read it: what is less is not noticed beside a build's own ups and downs.
+	// leastFelt is how many seconds per build a change has to save to be suggested: less
+	// is lost in the noise from one build to the next.
 	leastFelt = 0.5
-	// leastMove is what each move has to add to that. Several make one order, so that it
-	// is less; at a third of leastFelt three moves that are just worth it make a change
-	// that is just felt.
+	// leastMove is how many seconds per build each move of an order has to save. It is a
+	// third of leastFelt, so that three moves which just pass make a change that does.
 	leastMove = 0.15
-	// leastTold is the same as leastFelt of advice, which takes thought.
+	// leastTold is leastFelt for advice, which takes more of the reader's time.
 	leastTold = 2.0
 )
 
-// felt puts back where they are today the moves of an order that save less than
-// leastMove each, the least first.
+// felt returns the order without the moves that save less than leastMove: their
+// instructions stay where they are. Those that save least are undone first.
 func (o *ordering) felt(p replay.Problem, order []int) []int {
 	for {
 		kept, cost := o.kept(order), replay.Cost(p, order)
@@ -42,8 +41,8 @@ func (o *ordering) felt(p replay.Problem, order []int) []int {
 	}
 }
 
-// kept returns the instructions that stay where they are: a COPY is moved before
-// anything else is.
+// kept returns the instructions that do not have to be moved for an order. Given the
+// choice, COPYs are moved rather than other instructions.
 func (o *ordering) kept(order []int) []int {
 	return replay.Kept(order, func(i int) float64 {
 		if o.view.stage.Instructions[i].Copy != nil {
@@ -53,8 +52,8 @@ func (o *ordering) kept(order []int) []int {
 	})
 }
 
-// putBack returns the orders in which item i stands among the kept ones as it does
-// today: right below the last of those above it, and right above the next.
+// putBack returns two orders in which item i stands between the same kept ones as today:
+// directly below the last one above it, and directly above the next.
 func putBack(order, kept []int, i int) [][]int {
 	rest := slices.DeleteFunc(slices.Clone(order), func(j int) bool { return j == i })
 	above, below := 0, len(rest)
@@ -71,7 +70,7 @@ func putBack(order, kept []int, i int) [][]int {
 	return [][]int{slices.Insert(slices.Clone(rest), above, i), slices.Insert(slices.Clone(rest), below, i)}
 }
 
-// permitted reports an order in which every item stands below those that it has to.
+// permitted reports whether an order has every item below those that it depends on.
 func permitted(p replay.Problem, order []int) bool {
 	done := make([]bool, len(order))
 	for _, i := range order {

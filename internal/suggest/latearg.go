@@ -11,10 +11,10 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
-// lateArg proposes to declare a variable that differs from build to build below
-// the steps that do not need it: its value is part of the key of every RUN from
-// its declaration on, used or not (BuildKit: dockerfile2llb.dispatchArg). See
-// docs/rules/late-arg.md.
+// lateArg proposes to declare a variable whose value differs between builds further
+// down, below the steps that do not need it. Its value is part of the cache key of every
+// RUN below its declaration, whether that uses it or not (BuildKit:
+// dockerfile2llb.dispatchArg). See docs/rules/late-arg.md.
 func lateArg(in Input) []Suggestion {
 	var list []Suggestion
 	for _, st := range in.File.Stages {
@@ -27,7 +27,7 @@ func lateArg(in Input) []Suggestion {
 			if why == "" {
 				continue
 			}
-			handed, ok := hand(v, i, last, in, why)
+			handed, ok := handDownOf(v, i, last, in, why)
 			if ok {
 				list = append(list, handed)
 			}
@@ -46,8 +46,8 @@ func lateArg(in Input) []Suggestion {
 	return list
 }
 
-// changing says why the variables of the ARGs from instruction i on are not the
-// same in every build, and which is the last of these ARGs.
+// changing looks at the consecutive ARGs from instruction i on. It returns why their
+// values differ between builds, "" if they do not, and the index of the last that does.
 func (in Input) changing(st dockerfile.Stage, i int) (why string, last int) {
 	last = i - 1
 	for k := i; k < len(st.Instructions) && st.Instructions[k].Keyword == "ARG"; k++ {
@@ -63,15 +63,15 @@ func (in Input) changing(st dockerfile.Stage, i int) (why string, last int) {
 	return why, last
 }
 
-// A descent moves an ARG, with the instructions that hang on it, down a stage.
+// A descent moves ARGs, with the instructions that depend on them, down a stage.
 type descent struct {
-	carried       // the ARG and what is moved with it
-	before  int   // the instruction that they are put before; may be one past the last
-	passed  []int // the RUNs whose key no longer holds the variables
+	carried       // the ARGs and what is moved with them
+	before  int   // the instruction that they are put above; may be one past the last
+	passed  []int // RUNs whose key would no longer contain the variables
 }
 
-// descend goes down from the ARGs at first to last, up to the first instruction
-// that may need what they declare. apart says that an ENV may be made two.
+// descend moves the ARGs from first to last down to the first instruction that may need
+// them. apart says that an ENV may be split.
 func descend(v *stageView, first, last int, in Input, apart bool) descent {
 	d := descent{carried: carried{view: v}, before: last + 1}
 	var names []string
@@ -83,8 +83,8 @@ func descend(v *stageView, first, last int, in Input, apart bool) descent {
 	for k := last + 1; k < len(v.stage.Instructions); k++ {
 		ins := v.stage.Instructions[k]
 		used := mentions(v.file.Source(ins.Lines), names)
-		// An image lists variables in the order of their ENVs: below the first that is
-		// moved, all are.
+		// An image lists variables in the order of their ENVs: once one is moved, all
+		// below it have to be.
 		along := ins.Keyword == "ENV" && env
 		switch {
 		case ins.Keyword == "ONBUILD", !used && !along && d.uses(ins.Names):
@@ -169,13 +169,13 @@ func blindTo(v *stageView, k int, in Input, names []string, others bool) bool {
 	return true
 }
 
-// expands reports a manifest in which a variable may stand: all but those that are data.
+// expands reports whether variables may be expanded in a manifest: in pure data they are
+// not.
 func expands(name string) bool {
 	return !slices.Contains([]string{".json", ".lock", ".sum", ".mod"}, path.Ext(name))
 }
 
-// blindCommands are commands that do the same whatever variables are set,
-// those of readByTools apart.
+// blindCommands returns commands that ignore all variables but those of readByTools.
 func blindCommands() []string {
 	return []string{
 		"apk", "apt", "apt-get", "dpkg", "dnf", "microdnf", "yum", "rpm", "zypper", "apt-key", "add-apt-repository",
@@ -197,42 +197,41 @@ var toolVariables = regexp.MustCompile(`(?i)^(npm|node|yarn|pnpm|bun|corepack|pi
 
 func readByTools(name string) bool { return toolVariables.MatchString(name) }
 
-// identity matches variables that say which build it is; version matches those
-// that do so only where no lasting value is written for them.
+// Variables that name the build: identity by their name alone, version and dated if they
+// have no default or a placeholder for one.
 var (
 	identity = regexp.MustCompile(`(?i)(^|_)(COMMIT|GIT_?SHA|VCS_REF|GIT_REF|GIT_REV|REVISION|BUILD_?(DATE|TIME|TIMESTAMP|NUMBER|NUM|ID|NO|SHA|REF)|` +
 		`COMMIT_?(SHA|HASH|ID|REF|DATE|TIME|TIMESTAMP|TAGS?)|GIT_?(TAG|BRANCH|DESCRIBE|DATE)|SHORT_SHA|CACHE_?BUST(ER)?)$|^(SHA|GIT_?HASH|GITHASH|GITCOMMIT)$`)
 	version     = regexp.MustCompile(`(?i)^((APP|BUILD|RELEASE|IMAGE|GIT|PROJECT|PACKAGE)_?)?VERSION$`)
 	placeholder = regexp.MustCompile(`(?i)^["']?(dev|devel|develop|development|local|latest|unknown|none|head|main|master|snapshot|edge|0\.0\.0.*|n/a)?["']?$`)
-	// dated matches those that say when, where no lasting value is written for them: a
-	// date may choose what is fetched as well.
+	// A date may also select what is fetched, and then has a real default.
 	dated = regexp.MustCompile(`(?i)(^|_)(CREATED(_?(AT|ON|DATE|TIME))?|TIMESTAMP)$|^(IMAGE_?|BUILD_?)?(DATE|DATETIME)$`)
-	// unreleased matches values that no version of anybody else's program has.
+	// unreleased matches values that are never versions of other people's programs.
 	unreleased = regexp.MustCompile(`(?i)^["']?(dev|devel|develop|development|snapshot|nightly|canary|0\.0\.0([-+].*)?)["']?$`)
 )
 
-// namesBuild reports a variable that says which build it is. Versions of what is
-// fetched are none: NODE_VERSION has a value that lasts.
+// namesBuild reports whether a variable names the build, so that each build has another
+// value. The version of something that is fetched, like NODE_VERSION, does not.
 func (in Input) namesBuild(a dockerfile.Variable) bool {
 	return identity.MatchString(a.Name) || version.MatchString(a.Name) && placeholder.MatchString(a.Value) ||
 		strings.HasSuffix(strings.ToUpper(a.Name), "VERSION") && unreleased.MatchString(a.Value) ||
 		(dated.MatchString(a.Name) || in.labels(a.Name)) && in.passing(a)
 }
 
-// passing reports an ARG for which no lasting value is written, in the stage or above
-// the first one.
+// passing reports whether an ARG has no real default, neither in the stage nor above the
+// first FROM.
 func (in Input) passing(a dockerfile.Variable) bool {
 	return placeholder.MatchString(a.Value) && (a.Set || !slices.ContainsFunc(in.File.Globals, func(g dockerfile.Instruction) bool {
 		return slices.ContainsFunc(g.Vars, func(v dockerfile.Variable) bool { return v.Name == a.Name && !placeholder.MatchString(v.Value) })
 	}))
 }
 
-// identifying matches a label that says which build an image is of, and the variable
-// that is its value.
+// identifying matches a label that names the build of an image, with the variable that is
+// its value.
 var identifying = regexp.MustCompile(`\borg\.opencontainers\.image\.(created|revision|version)["']?[= ]["']?\$(?:\{(\w+)(?::?-[^}]*)?\}|(\w+))["']?(?:\s|$)`)
 
-// labels reports a variable that is the value of such a label. A version that a RUN
-// names as well is that of what it fetches.
+// labels reports whether a variable is the value of such a label. A version that a RUN
+// mentions too does not count: it is the version of what the RUN fetches.
 func (in Input) labels(name string) bool {
 	found, version, named := false, false, false
 	for _, st := range in.File.Stages {
@@ -252,8 +251,8 @@ func (in Input) labels(name string) bool {
 	return found && !(version && named)
 }
 
-// differs says why a variable's value is not the same in every build; "" where
-// nothing tells.
+// differs says why the value of a variable differs between builds, or returns "" if
+// nothing says that it does.
 func (in Input) differs(a dockerfile.Variable) string {
 	for _, b := range in.Builds[1:] {
 		first, given := in.Builds[0].Args[a.Name]
@@ -267,6 +266,8 @@ func (in Input) differs(a dockerfile.Variable) string {
 	return ""
 }
 
+// suggestion returns the suggestion to make the move, or false if it is not allowed or
+// saves too little. why says what makes the variables differ between builds.
 func (d descent) suggestion(in Input, why string) (Suggestion, bool) {
 	ins := d.view.stage.Instructions
 	price := &pricer{seconds: in.Seconds}
@@ -301,7 +302,7 @@ func (d descent) suggestion(in Input, why string) (Suggestion, bool) {
 	}
 	if others := d.staying(in); len(others) > 0 {
 		s.Evidence += " " + list(others, "and") + " above it " + repeats(len(others)) + " the same."
-		return s, true // nothing is won before they are out of the way
+		return s, true // alone it saves nothing, but each of them has to be moved
 	}
 	if len(volatile) > 0 {
 		in.price(&s, variant{declared: true}, variant{text: change.New, declared: true})
@@ -313,8 +314,8 @@ func (d descent) suggestion(in Input, why string) (Suggestion, bool) {
 	return s, true
 }
 
-// staying returns the ARGs that name the build as well and still stand above what is
-// passed.
+// staying returns the other ARGs that name the build and would still stand above the
+// passed RUNs.
 func (d descent) staying(in Input) []string {
 	var names []string
 	for _, ins := range instructionsOf(in.File, d.view.stage.Index) {
@@ -345,9 +346,9 @@ func uses(n int) string {
 	return "do not use it"
 }
 
-// narrows holds the edit against BuildKit's frontend: images that are run as today, the
-// same steps in the same order, each COPY as it was, and no RUN changed above the place that the
-// variable was declared at.
+// narrows reports whether, by BuildKit's frontend, the text gives every build an image
+// with the same configuration and the same steps in the same order, of which only RUNs
+// below the present declaration have other definitions.
 func (d descent) narrows(in Input, text []byte) bool {
 	declared := d.view.stage.Instructions[d.group[0]].Lines.From
 	for _, b := range in.Builds {
@@ -372,8 +373,8 @@ func (d descent) narrows(in Input, text []byte) bool {
 	return true
 }
 
-// mentions reports whether one of the names occurs in the text as a word,
-// wherever that is: it errs towards use.
+// mentions reports whether one of the names occurs in the text as a whole word. It may
+// find a use where there is none, but misses none.
 func mentions(text string, names []string) bool {
 	word := func(c byte) bool {
 		return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'

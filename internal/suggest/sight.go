@@ -5,15 +5,15 @@ import (
 	"slices"
 )
 
-// A sight is what a RUN looks at and writes to in a build, its installs included.
+// A sight is what a RUN, with its installs, reads and writes in one build.
 type sight struct {
 	touched  touch
-	searched []string // folders in which it looks for files by name
-	ok       bool     // that is all
+	searched []string // folders in which it looks for files by a pattern
+	ok       bool     // it is known that this is all
 }
 
-// look returns what instruction t, a RUN that is known, sees in build n: what stands
-// above it today is all that it can read.
+// look returns the sight of instruction t, a RUN whose commands are known, in build n. It
+// can read only what the instructions above it bring today.
 func (o *ordering) look(n, t int, run runView) sight {
 	if s, ok := o.sights[[2]int{n, t}]; ok {
 		return s
