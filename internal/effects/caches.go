@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// A Cache is where a package manager or a compiler keeps what the next run of it
-// reads. See the table for what its fields mean.
+// A Cache is a set of folders in which a package manager or a compiler keeps files for its
+// next run. The table says what the fields mean.
 type Cache struct {
 	Name      string              `toml:"name"`
 	Run       []string            `toml:"run"`
@@ -31,8 +31,8 @@ type Cache struct {
 	Rivals    []string            `toml:"rivals"`
 }
 
-// Caches returns all that commands fill or read, in the order of the table. The
-// values are shared: do not change them.
+// Caches returns the caches that some command fills or reads, in the order of the table.
+// The values are shared: do not change them.
 func Caches() []*Cache {
 	var list []*Cache
 	for i := range read().Caches {
@@ -43,7 +43,7 @@ func Caches() []*Cache {
 	return list
 }
 
-// CacheOf returns the cache of this name; nil if the table has none.
+// CacheOf returns the cache with the name, or nil.
 func CacheOf(name string) *Cache {
 	list := read().Caches
 	if i := slices.IndexFunc(list, func(c Cache) bool { return c.Name == name }); i >= 0 {
@@ -52,14 +52,14 @@ func CacheOf(name string) *Cache {
 	return nil
 }
 
-// Program returns the name of the program that it is of.
+// Program returns the name of the program whose cache it is.
 func (c *Cache) Program() string {
 	program, _, _ := strings.Cut(c.Name, " ")
 	return program
 }
 
-// At returns its folders in a base image, given by its name without a tag, for a
-// user with this home; none where they are not known.
+// At returns the folders of the cache in a base image, named without its tag, for a user
+// with the home folder; none if they are not known.
 func (c *Cache) At(image, home string) []string {
 	if dirs, ok := c.Images[image]; ok {
 		return dirs
@@ -74,8 +74,8 @@ func (c *Cache) At(image, home string) []string {
 	return dirs
 }
 
-// Uses reports a command, by its words, that fills or reads it. How a program is
-// named by a path does not matter, unless it may be one of the repository's own.
+// Uses reports whether a command, given its words, fills or reads the cache. A path before
+// the name of the program does not matter, unless it may be a program of the repository.
 func (c *Cache) Uses(words []string) bool {
 	if len(words) == 0 {
 		return false
@@ -85,7 +85,7 @@ func (c *Cache) Uses(words []string) bool {
 		words = append([]string{words[0][2:]}, words[1:]...)
 	}
 	if dir, name := path.Split(words[0]); path.Base(dir) == "bin" && path.Clean(dir) != "bin" && slices.Contains([]string{"pip", "pip3", "python", "python3"}, name) {
-		words = append([]string{name}, words[1:]...) // of a virtual environment
+		words = append([]string{name}, words[1:]...) // in a virtual environment
 	}
 	words = program(words)
 	var rest, flags []string
@@ -111,7 +111,7 @@ func (c *Cache) Uses(words []string) bool {
 	})
 }
 
-// check holds what the table's readers rely on.
+// check reports an entry that does not have what users of the table rely on.
 func (c *Cache) check() error {
 	switch {
 	case c.Name == "", len(c.Folders)+len(c.Root)+len(c.Images) == 0:

@@ -1,19 +1,21 @@
-// Package effects knows what well-known commands read and write.
+// Package effects knows what well-known commands read and write, where they keep their
+// caches, and which settings lead them elsewhere.
 //
-// The knowledge is data, table.toml, which says in its head what its fields
-// mean. [Of] looks a command up in it; a command that is not known there may do
-// anything. What a project's own files add to it (life cycle scripts,
-// workspaces, paths) is for the caller to look for.
+// The knowledge is a table, table.toml, whose head documents its fields. [Of] looks up a
+// command: one that is not in the table may do anything. Files of a project can make a
+// command read more (lifecycle scripts, workspaces, local dependencies); it is for the
+// caller to look for these.
 //
-// The table is read once; all values are immutable.
+// Words of commands are given with their quotes removed: see [Quote].
+//
+// The table is parsed once. All values are shared and must not be changed; the functions
+// are safe for concurrent use.
 package effects
 
 import (
-	"cmp"
 	_ "embed"
 	"fmt"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -24,46 +26,47 @@ import (
 //go:embed table.toml
 var text []byte
 
-// The names that stand for the places of whole systems in [Effect].
+// Names that stand for many folders in an [Effect]: see [PlacesOf].
 const (
-	System = "system" // what the distribution's packages own
-	Tools  = "tools"  // that, and /usr/local
+	System = "system" // the folders of the distribution's packages
+	Tools  = "tools"  // these and /usr/local
 )
 
-// Upward, before a path, says that it is looked for in the working folder and in all
-// above it.
+// Upward is the prefix of a path that is looked for in the working folder and in all
+// folders above it.
 const Upward = "^"
 
-// An Effect is what a command reads and writes. Paths are as the command or the
-// table has them: absolute, relative to the working folder, below "~", the home
-// of the user, or behind [Upward]; or System or Tools.
+// An Effect is what a command reads and writes. A path is absolute, relative to the
+// working folder, below "~" (the home of the user) or prefixed with [Upward]. It may also
+// be [System] or [Tools].
 type Effect struct {
 	Reads, Writes []string
-	Install       *Install // nil for a command that is none
+	Install       *Install // nil if the command installs nothing that manifests name
 }
 
 // An Install is a command that installs what manifests name.
 type Install struct {
-	Tool string
-	// Manifests are those it cannot do without one of, Also what it reads beside
-	// them if it is there.
+	Tool string // the package manager
+	// Manifests are files of which it needs at least one; it reads those of Also if
+	// they are there.
 	Manifests, Also []string
-	Makes           string // the folder that it fills, in the working folder; "" for elsewhere
-	Wipes           bool   // it empties that folder first
-	Keeps           bool   // it writes to no file that it reads
-	Launcher        string // the script in the working folder that starts it: mvnw, gradlew
-	Flags           []string
+	Makes           string   // the folder that it fills, in the working folder; "" for none there
+	Wipes           bool     // it empties that folder first
+	Keeps           bool     // it writes to no file that it reads
+	Launcher        string   // script in the working folder that starts it, mvnw or gradlew; "" for none
+	Flags           []string // names of its flags
 	Args            []string // all words after the subcommand
 }
 
-// Places are folders of the system, without those that are the application's by
-// custom.
+// Places are the folders Roots with all below, without the folders Except: these belong to
+// the application by custom.
 type Places struct {
 	Roots  []string `toml:"roots"`
 	Except []string `toml:"except"`
 }
 
-// A form is one entry of the table.
+// A form is an entry of the table: a way to call some programs. The head of the table
+// says what its fields mean.
 type form struct {
 	Run       []string `toml:"run"`
 	Needs     []string `toml:"needs"`
@@ -88,6 +91,7 @@ type form struct {
 	Instead   bool     `toml:"instead"`
 }
 
+// A table is the content of table.toml.
 type table struct {
 	System Places `toml:"system"`
 	Tools  Places `toml:"tools"`
@@ -98,17 +102,19 @@ type table struct {
 	Caches   []Cache    `toml:"cache"`
 	Settings []Settings `toml:"settings"`
 
-	byProgram map[string][]*form
+	byProgram map[string][]*form // in the order of the table
 }
 
+// read returns the embedded table.
 var read = sync.OnceValue(func() *table {
 	t, err := parse(text)
 	if err != nil {
-		return &table{} // it is part of the program, and a test reads it
+		return &table{} // cannot be: a test parses it
 	}
 	return t
 })
 
+// parse reads and checks a table.
 func parse(text []byte) (*table, error) {
 	t := &table{byProgram: map[string][]*form{}}
 	d := toml.NewDecoder(strings.NewReader(string(text)))
@@ -141,7 +147,8 @@ func parse(text []byte) (*table, error) {
 	return t, nil
 }
 
-// PlacesOf returns the places that System or Tools stands for.
+// PlacesOf returns the folders that [System] or [Tools] stands for; false for any other
+// name.
 func PlacesOf(name string) (Places, bool) {
 	switch name {
 	case System:
@@ -152,7 +159,7 @@ func PlacesOf(name string) (Places, bool) {
 	return Places{}, false
 }
 
-// Program reports whether a program of this name is one that a known command is, or may
+// Program reports whether name is that of a program in the table, or of one that those may
 // run.
 func Program(name string) bool {
 	t := read()
@@ -162,8 +169,8 @@ func Program(name string) bool {
 	})
 }
 
-// Manifest reports whether a file of this name says what some known command
-// installs.
+// Manifest reports whether name is that of a file which tells a command of the table what
+// to install.
 func Manifest(name string) bool {
 	for i := range read().Forms {
 		f := &read().Forms[i]
@@ -176,9 +183,9 @@ func Manifest(name string) bool {
 	return false
 }
 
-// Of returns what a command does, by its words with quotes removed as [Quote] has it; a
-// variable stands as "$NAME", or as "${NAME}" where it is quoted. It reports false for a command that is not known, or not in
-// this form.
+// Of returns what a command does, given its words, quoted as by [Quote]. A variable is
+// written "$NAME", or "${NAME}" where it stands in quotes. Of reports false if the program
+// is not in the table, or not with such flags and arguments.
 func Of(words []string) (Effect, bool) {
 	archive, _ := composer(words)
 	words = program(words)
@@ -214,15 +221,15 @@ func Of(words []string) (Effect, bool) {
 	return Effect{}, false
 }
 
-// composer returns the file that holds composer, where PHP is told to run it, and the words
-// behind it: "php composer.phar install"; "" for anything else.
+// composer recognises composer that is run by PHP, as in "php composer.phar install". It
+// returns the file and the words after it, or "" for any other command.
 func composer(words []string) (archive string, rest []string) {
 	if len(words) == 0 || path.Base(words[0]) != "php" {
 		return "", nil
 	}
 	for words = words[1:]; len(words) > 1 && strings.HasPrefix(words[0], "-d"); words = words[1:] {
 		if words[0] == "-d" {
-			words = words[1:] // a setting of PHP's
+			words = words[1:] // the setting, NAME=VALUE
 		}
 	}
 	if len(words) > 0 && slices.Contains([]string{"composer", "composer.phar"}, path.Base(words[0])) {
@@ -231,8 +238,8 @@ func composer(words []string) (archive string, rest []string) {
 	return "", nil
 }
 
-// program strips what only says how a command is run: sudo, a path that every
-// shell would find, python -m pip.
+// program returns the words with the program under the name that the table has: without
+// sudo or an absolute path before it, and "pip" for "python -m pip".
 func program(words []string) []string {
 	for len(words) > 1 && slices.Contains([]string{"sudo", "command", "exec"}, words[0]) && !strings.HasPrefix(words[1], "-") {
 		words = words[1:]
@@ -258,149 +265,12 @@ func program(words []string) []string {
 		rest = slices.Clone(rest)
 		if i := slices.IndexFunc(rest, func(w string) bool { return !strings.HasPrefix(w, "-") }); i >= 0 {
 			if at := strings.LastIndexByte(rest[i], '@'); at > 0 {
-				rest[i] = rest[i][:at] // the version that is wanted of it
+				rest[i] = rest[i][:at] // without the version
 			}
 		}
 	}
 	if name == "tar" && len(rest) > 0 && rest[0] != "" && rest[0][0] != '-' {
-		rest = append([]string{"-" + rest[0]}, rest[1:]...) // the dash may be left out
+		rest = append([]string{"-" + rest[0]}, rest[1:]...) // tar xf is tar -xf
 	}
 	return append([]string{name}, rest...)
-}
-
-// minusMode matches a mode of chmod's that takes rights away.
-var minusMode = regexp.MustCompile(`^-[rwxXst]+$`)
-
-// match reports whether a command has the form, and what it does then. run is
-// the program and its subcommand.
-func (f *form) match(run, words []string) (Effect, bool) {
-	if words[0] != run[0] {
-		return Effect{}, false
-	}
-	e := Effect{Reads: slices.Clone(f.Reads), Writes: slices.Clone(f.Writes)}
-	sub := run[1:]
-	var flags, names, args, told []string
-	elsewhere, called, into := false, false, ""
-	for i := 1; i < len(words); i++ {
-		w := words[i]
-		if len(sub) > 0 && w == sub[0] { // a subcommand may itself look like a flag: python -m venv
-			sub = sub[1:]
-			continue
-		}
-		if len(sub) == 0 {
-			args = append(args, w)
-		}
-		if len(w) < 2 || w[0] != '-' || f.Modes && minusMode.MatchString(w) {
-			if len(sub) > 0 {
-				return Effect{}, false
-			}
-			names = append(names, w)
-			continue
-		}
-		together := f.split(w)
-		for n, flag := range together {
-			name, value, joined := strings.Cut(flag, "=")
-			if value != "false" { // else it is as if it were not there
-				flags = append(flags, name)
-			}
-			in, out, known := slices.Contains(f.In, name), slices.Contains(f.Out, name), slices.Contains(f.Values, name)
-			folder := slices.Contains(f.Into, name)
-			if !in && !out && !known && !folder {
-				if file := value[strings.LastIndex(value, "=")+1:]; joined && file != "" {
-					e.Reads = append(e.Reads, file)
-				} else if n == len(together)-1 && i+1 < len(words) && f.takesFile(words[i+1]) {
-					e.Reads = append(e.Reads, words[i+1])
-				}
-				continue
-			}
-			if !joined {
-				if i++; i == len(words) {
-					return Effect{}, false
-				}
-				value = words[i]
-				if len(sub) == 0 {
-					args = append(args, value)
-				}
-			}
-			called = called || out
-			switch {
-			case value == "-" || value == "":
-			case folder:
-				into = value
-			case known && f.Words == "script":
-				told = append(told, value)
-			case known && strings.HasPrefix(value, "@"): // as curl names a file
-				e.Reads = append(e.Reads, value[1:])
-			case in:
-				e.Reads = append(e.Reads, value)
-			case out:
-				if f.Instead && !elsewhere {
-					e.Writes = nil
-				}
-				elsewhere = true
-				e.Writes = append(e.Writes, value)
-			}
-		}
-	}
-	has := func(list []string) bool {
-		return slices.ContainsFunc(flags, func(name string) bool { return slices.Contains(list, name) })
-	}
-	if len(sub) > 0 || has(f.Refuse) || len(f.Needs) > 0 && !has(f.Needs) || called && into != "" {
-		return Effect{}, false
-	}
-	switch f.Words {
-	case "fetch":
-		if slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(n, "file:") }) {
-			return Effect{}, false
-		}
-		if has(f.Remote) || !called && slices.Contains(f.Remote, "*") {
-			for _, n := range names {
-				e.Writes = append(e.Writes, cmp.Or(into, ".")+"/"+fileOf(n))
-			}
-		}
-	case "script":
-		if len(told) == 0 && len(names) > 0 {
-			told, names = names[:1], names[1:]
-		}
-		suffixed := func(w string) bool { // what follows -i in its word, a file's name gets in what is kept
-			at := strings.IndexByte(w, 'i')
-			return strings.HasPrefix(w, "--in-place=") || len(w) > 1 && w[0] == '-' && w[1] != '-' && at > 0 && at < len(w)-1
-		}
-		if len(told) == 0 || !f.words(names, flags, &e) || slices.ContainsFunc(words, suffixed) || slices.ContainsFunc(told, func(s string) bool { return !edits(Unquote(s)) }) {
-			return Effect{}, false
-		}
-		if has([]string{"-i", "--in-place"}) {
-			e.Writes = append(e.Writes, names...)
-		}
-	default:
-		if !f.words(names, flags, &e) {
-			return Effect{}, false
-		}
-	}
-	if f.Install != "" {
-		for i := range args {
-			args[i] = Unquote(args[i])
-		}
-		e.Install = &Install{
-			Tool: f.Install, Manifests: f.Manifests, Also: f.Also, Makes: f.Makes, Wipes: f.Wipes, Flags: flags, Args: args,
-			Keeps: slices.Contains(f.Keeps, "*") || has(f.Keeps),
-		}
-	}
-	return e, true
-}
-
-// split takes a cluster of one-letter flags apart.
-func (f *form) split(word string) []string {
-	if !f.Clusters || strings.HasPrefix(word, "--") || len(word) < 3 || strings.Contains(word, "=") {
-		return []string{word}
-	}
-	var list []string
-	for i, letter := range word[1:] {
-		flag := "-" + string(letter)
-		if rest := word[1+i+1:]; rest != "" && (slices.Contains(f.Out, flag) || slices.Contains(f.In, flag) || slices.Contains(f.Values, flag)) {
-			return append(list, flag+"="+rest) // its value is joined on: -O-
-		}
-		list = append(list, flag)
-	}
-	return list
 }

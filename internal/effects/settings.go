@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Settings are what some programs are told for good: by a command of theirs, or by
-// a file. See the table for what its fields mean.
+// Settings are lasting settings of some programs, made by a command (npm config set) or in
+// a file (.npmrc). The table says what the fields mean.
 type Settings struct {
 	Programs []string `toml:"programs"`
 	Run      []string `toml:"run"`
@@ -19,8 +19,8 @@ type Settings struct {
 	plain, cache *regexp.Regexp // nil for none
 }
 
-// Called returns the name of the program that a command runs, however it names it; "" for
-// none.
+// Called returns the name, as in the table, of the program that a command runs; "" for a
+// command without words.
 func Called(words []string) string {
 	if words = program(words); len(words) > 0 {
 		return words[0]
@@ -28,8 +28,8 @@ func Called(words []string) string {
 	return ""
 }
 
-// SettingsOf returns the settings that programs of this name have. The values are shared: do
-// not change them.
+// SettingsOf returns the settings that apply to a program. The values are shared: do not
+// change them.
 func SettingsOf(program string) (list []*Settings) {
 	t := read()
 	for i := range t.Settings {
@@ -40,8 +40,7 @@ func SettingsOf(program string) (list []*Settings) {
 	return list
 }
 
-// Made returns the setting that a command makes, by its words; false for one that makes
-// none.
+// Made returns the setting that a command, given its words, makes; false if it makes none.
 func (s *Settings) Made(words []string) (key, value string, ok bool) {
 	words = program(words)
 	var rest []string
@@ -50,7 +49,7 @@ func (s *Settings) Made(words []string) (key, value string, ok bool) {
 			rest = append(rest, w)
 		}
 	}
-	for _, run := range slices.Backward(s.Run) { // the longer ones stand behind
+	for _, run := range slices.Backward(s.Run) { // the longer ones come last
 		want := strings.Fields(run)
 		if len(rest) <= len(want) || !slices.Equal(rest[:len(want)], want) {
 			continue
@@ -64,8 +63,7 @@ func (s *Settings) Made(words []string) (key, value string, ok bool) {
 	return "", "", false
 }
 
-// In returns the place of a file that holds the settings, in a text that names one; "" if it
-// does not.
+// In returns the name of a file of settings that the text mentions, or "".
 func (s *Settings) In(text string) string {
 	for _, name := range s.Files {
 		if strings.Contains(text, name) {
@@ -75,13 +73,14 @@ func (s *Settings) In(text string) string {
 	return ""
 }
 
-// IsPlain reports a key with which no path is meant.
+// IsPlain reports whether the value of a key is never a path.
 func (s *Settings) IsPlain(key string) bool { return s.plain != nil && s.plain.MatchString(key) }
 
-// MovesCache reports a key that says where a cache lies, or text that holds such a key.
+// MovesCache reports whether a key, or a key in a longer text, says where a cache is or
+// turns it off.
 func (s *Settings) MovesCache(text string) bool { return s.cache != nil && s.cache.MatchString(text) }
 
-// compile holds what the readers rely on.
+// compile compiles the patterns of keys.
 func (s *Settings) compile() (err error) {
 	for _, set := range []struct {
 		text string

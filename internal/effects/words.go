@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// fileOf returns the name of the file that a download of an address makes.
+// fileOf returns the name that a download of an address gives its file; "$" if that depends
+// on a variable.
 func fileOf(address string) string {
 	address, _, _ = strings.Cut(address, "#")
 	address, _, _ = strings.Cut(strings.ReplaceAll(address, Quote("?"), "?"), "?")
@@ -18,13 +19,13 @@ func fileOf(address string) string {
 		return file[i+1:]
 	}
 	if strings.Contains(file, "$") && !strings.HasSuffix(file, "/") {
-		return "$" // all of it may be anything
+		return "$"
 	}
 	return "index.html"
 }
 
-// edits reports a script of sed's that is known to do no more than to change or to
-// leave out lines: one command with at most one address.
+// edits reports whether a script for sed is known only to change, delete or print lines: it
+// is one such command, with at most one address.
 func edits(script string) bool {
 	rest := strings.TrimLeft(script, "0123456789$")
 	if strings.HasPrefix(rest, "/") {
@@ -55,15 +56,15 @@ func edits(script string) bool {
 	return len(parts) == 2 && strings.Trim(part, "gIip0123456789") == ""
 }
 
-// takesFile reports whether the word after a flag that is not known may be a file that
-// it names, where words are not taken for files anyway.
+// takesFile reports whether the word after a flag that is not in the form may be the name of
+// a file. It is asked only where the form does not take words for files anyway.
 func (f *form) takesFile(w string) bool {
 	return slices.Contains([]string{"none", "names", "packages", "versions", "text", "look", "fetch", "clone"}, f.Words) &&
 		(isPath(w) || w != "" && w[0] != '-' && !strings.Contains(w, "://") && (path.Ext(w) != "" || strings.Contains(w, "/")))
 }
 
-// words adds what the words other than flags name, and reports whether they fit
-// the form.
+// words adds the files that names, the words other than flags, stand for. It reports whether
+// they fit the form.
 func (f *form) words(names, flags []string, e *Effect) bool {
 	if len(names) < f.Skip {
 		return false
@@ -81,25 +82,14 @@ func (f *form) words(names, flags []string, e *Effect) bool {
 	case "look":
 		for _, n := range names {
 			if strings.Contains(n, "file:") {
-				return false // it may become a setting that others read
+				return false // it may be a setting that other commands follow
 			}
 			if strings.HasPrefix(n, "/") || strings.HasPrefix(n, ".") || strings.HasPrefix(n, "~") || strings.ContainsAny(n, "*?[") && !strings.Contains(n, " ") {
 				e.Reads = append(e.Reads, n)
 			}
 		}
 	case "test":
-		files := slices.ContainsFunc(flags, func(flag string) bool {
-			return !slices.Contains([]string{"-n", "-z", "-a", "-o", "-eq", "-ne", "-lt", "-le", "-gt", "-ge", "-v"}, flag)
-		})
-		compares := func(i int) bool {
-			return i >= 0 && i < len(names) && slices.Contains([]string{"=", "==", "!=", "<", ">"}, names[i])
-		}
-		for i, n := range names {
-			text := strings.HasPrefix(n, "$") && !strings.Contains(n, "/") && !files || compares(i) || compares(i-1) || compares(i+1) || strings.Trim(n, "0123456789") == ""
-			if !text && n != "]" && n != "!" && n != "(" && n != ")" {
-				e.Reads = append(e.Reads, n)
-			}
-		}
+		e.Reads = append(e.Reads, tested(names, flags)...)
 	case "clone":
 		if len(names) == 0 || len(names) > 2 || !strings.Contains(names[0], "://") && !strings.HasPrefix(names[0], "git@") || strings.HasPrefix(names[0], "file:") {
 			return false
@@ -138,8 +128,27 @@ func (f *form) words(names, flags []string, e *Effect) bool {
 	return true
 }
 
-// isPath reports whether a word may name a file: "./x", "x.deb", "." and the like.
-// An address, or a scoped package of npm, is none.
+// tested returns the words of a condition of test that may be files: all but operators, what
+// is compared, numbers, and variables unless a flag asks about files.
+func tested(names, flags []string) (files []string) {
+	aboutFiles := slices.ContainsFunc(flags, func(flag string) bool {
+		return !slices.Contains([]string{"-n", "-z", "-a", "-o", "-eq", "-ne", "-lt", "-le", "-gt", "-ge", "-v"}, flag)
+	})
+	compares := func(i int) bool {
+		return i >= 0 && i < len(names) && slices.Contains([]string{"=", "==", "!=", "<", ">"}, names[i])
+	}
+	for i, n := range names {
+		variable := strings.HasPrefix(n, "$") && !strings.Contains(n, "/") && !aboutFiles
+		number := strings.Trim(n, "0123456789") == ""
+		if !variable && !number && !compares(i) && !compares(i-1) && !compares(i+1) && !slices.Contains([]string{"]", "!", "(", ")"}, n) {
+			files = append(files, n)
+		}
+	}
+	return files
+}
+
+// isPath reports whether a word may be the name of a file, like "./x", "x.deb" or ".". An
+// address or a scoped npm package (@scope/name) is not.
 func isPath(w string) bool {
 	w = Unquote(w)
 	if strings.Contains(w, "file:") {
@@ -150,7 +159,7 @@ func isPath(w string) bool {
 	}
 	w, _, _ = strings.Cut(w, "[") // pip: .[extra]
 	if strings.HasPrefix(w, "$") && !strings.ContainsAny(w, "=@") {
-		return true // it may be one, or flags
+		return true // its value may be a path
 	}
 	if w == "." || w == ".." || strings.HasPrefix(w, "~") || strings.Contains(w, `\`) {
 		return true
