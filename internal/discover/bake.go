@@ -18,22 +18,21 @@ import (
 	buildctx "github.com/stokerd/stoker/context"
 )
 
-// Bounds of a bake file. The evaluator recurses with the nesting of the text,
-// at some 10 KiB of stack a level, so that a file of brackets alone could end the
-// process. What people write is a tenth of either.
+// Bounds of a bake file. The evaluator recurses at each level of nesting and takes some
+// 10 KiB of stack per level, so that a file of brackets could crash the process. Real files
+// stay below a tenth of either.
 const (
 	maxBakeSize = 128 << 10
-	maxNesting  = 8000 // characters that may nest, in all
+	maxNesting  = 8000 // number of characters that begin a level: see nesting
 )
 
-// bake reads the bake files of one directory as buildx reads them together:
-// over the compose files beside them, which are targets too (buildx:
-// bake.ParseFiles).
+// bake reads the bake files of a directory together, as buildx does, and adds a definition
+// for each target that they define or change. The services of compose files beside them
+// are targets too (buildx: bake.ParseFiles).
 //
-// The language is evaluated by buildx's own parser, in process. It has no
-// function that reads a file, runs a program or asks the network, and its
-// variables are those of [Options].Env, as in a compose file; so it needs no
-// consent.
+// The files are evaluated in process by buildx's own parser. The language has no function
+// that reads a file, runs a program or uses the network, and sees only the variables of
+// [Options].Env. So this is safe without asking the user.
 func (f *finder) bake(ctx context.Context, files bakeFiles) {
 	main := files.bake[0]
 	if ctx.Err() != nil {
@@ -53,7 +52,7 @@ func (f *finder) bake(ctx context.Context, files bakeFiles) {
 		all[t.Name] = d
 	}
 	for _, t := range targets {
-		if t.untouched || t.template || t.asks() { // compose's own definition says it, or nobody builds it
+		if t.untouched || t.template || t.asks() { // compose defines it already, or nobody builds it
 			continue
 		}
 		d, err := link(all, t.Name)
@@ -65,7 +64,8 @@ func (f *finder) bake(ctx context.Context, files bakeFiles) {
 	}
 }
 
-// targets evaluates the files with variables from env.
+// targets evaluates the files with the variables of env, and returns all targets with what
+// they inherit.
 func (f *finder) targets(ctx context.Context, files bakeFiles, env map[string]string) ([]*bakeTarget, error) {
 	config := &bakeConfig{}
 	if len(files.compose) > 0 {
@@ -77,10 +77,10 @@ func (f *finder) targets(ctx context.Context, files bakeFiles, env map[string]st
 	return config.resolveAll()
 }
 
-// shownInline returns the Dockerfiles of targets that have theirs in the file, as
-// they may be shown: the files are evaluated once more, with the names of
-// variables in place of what the environment gives them. Where that cannot be,
-// only keywords are shown.
+// shownInline returns, by target, the text in which an inline Dockerfile may be shown if it
+// differs from the real one: without values from the environment. It evaluates the files
+// once more with every variable set to its own name, as ${NAME}. If that fails, nothing of
+// the Dockerfile is shown.
 func (f *finder) shownInline(ctx context.Context, files bakeFiles, targets []*bakeTarget) map[string]string {
 	if !slices.ContainsFunc(targets, func(t *bakeTarget) bool { return t.Inline != nil && *t.Inline != "" }) {
 		return nil
@@ -108,10 +108,10 @@ func (f *finder) shownInline(ctx context.Context, files bakeFiles, targets []*ba
 	return shown
 }
 
-// nothingShown is a text without instructions.
+// nothingShown is a Dockerfile without instructions.
 const nothingShown = "#"
 
-// evaluate reads the files into config, over the targets that it holds.
+// evaluate reads the files into config. Targets that it has already are overridden.
 func (f *finder) evaluate(files []string, config *bakeConfig, env map[string]string) (err error) {
 	var parsed []*hcl.File
 	for _, rel := range files {
@@ -132,8 +132,8 @@ func (f *finder) evaluate(files []string, config *bakeConfig, env map[string]str
 		parsed = append(parsed, file)
 	}
 	defer func() {
-		// Values of a type that nobody thought of are programmer errors to
-		// the evaluator, and what a stranger wrote to us.
+		// The evaluator panics at values of a type that it does not expect, and the file
+		// may have any.
 		if p := recover(); p != nil {
 			err = &bakeError{text: "cannot be evaluated"}
 		}
@@ -166,6 +166,7 @@ func nesting(data []byte) (n int) {
 	return n
 }
 
+// parseBake parses a bake file in HCL, or in JSON by its name.
 func parseBake(data []byte, rel string) (*hcl.File, hcl.Diagnostics) {
 	if path.Ext(rel) == ".json" {
 		return json.Parse(data, rel)
@@ -173,9 +174,9 @@ func parseBake(data []byte, rel string) (*hcl.File, hcl.Diagnostics) {
 	return hclsyntax.ParseConfig(data, rel, hcl.InitialPos)
 }
 
-// slowCall finds a call that is made to take long: one line of a stranger's
-// file would keep a processor busy for days. Its result is random, so that no
-// build can depend on it. Calls in JSON hide in strings; there the name will do.
+// slowCall returns an error for a call of a function that is slow by design: one line of an
+// untrusted file could keep a processor busy for days. Its results are random, so that no
+// build needs it. In JSON, where calls are inside strings, the text is searched.
 func slowCall(file *hcl.File) error {
 	const name = "bcrypt"
 	body, ok := file.Body.(*hclsyntax.Body)
@@ -198,9 +199,9 @@ func slowCall(file *hcl.File) error {
 	return found
 }
 
-// bakeDir returns the folder that the paths in a bake file count from, which is
-// where bake is run: the file's own or one above it, whichever is the first to
-// have the Dockerfiles.
+// bakeDir returns the directory in which bake is run, which the paths in its files are
+// relative to: the nearest, from that of the file main up to the root, that has all
+// Dockerfiles. If none has, it is that of the file.
 func (f *finder) bakeDir(main string, targets []*bakeTarget) string {
 	own := path.Dir(main)
 	for at := own; ; at = path.Dir(at) {
@@ -219,6 +220,8 @@ func (f *finder) bakeDir(main string, targets []*bakeTarget) string {
 	}
 }
 
+// lacksDockerfile reports whether the Dockerfile of a definition is missing, and records
+// that it was looked for.
 func (f *finder) lacksDockerfile(d buildctx.Definition) bool {
 	if d.Remote() || d.Inline != "" {
 		return false
@@ -228,7 +231,7 @@ func (f *finder) lacksDockerfile(d buildctx.Definition) bool {
 	return err != nil
 }
 
-// A bakeError is why bake files have no targets. It holds no values.
+// A bakeError says why bake files cannot be evaluated, without values of variables.
 type bakeError struct {
 	file string // "" for the first file
 	line int
@@ -237,6 +240,7 @@ type bakeError struct {
 
 func (e *bakeError) Error() string { return e.text }
 
+// bakeProblem turns an error into a problem of the file that it is about, or of main.
 func bakeProblem(main string, err error) Problem {
 	p := Problem{File: main, Text: err.Error(), Hint: "see `docker buildx bake --print`"}
 	var located *bakeError
@@ -249,8 +253,8 @@ func bakeProblem(main string, err error) Problem {
 	return p
 }
 
-// asBakeError takes the first error of the evaluator. Its detail may quote a
-// value, except where it is about the syntax or a name.
+// asBakeError returns the first error of the evaluator. Its detail may quote a value and is
+// dropped, unless the error is about syntax or about a name.
 func asBakeError(diags hcl.Diagnostics, syntax bool) *bakeError {
 	e := &bakeError{text: "cannot be evaluated"}
 	for _, d := range diags {
@@ -273,8 +277,8 @@ func asBakeError(diags hcl.Diagnostics, syntax bool) *bakeError {
 	return e
 }
 
-// innermost returns the error in the body of a function that a bake file declares, in
-// place of the one of the call, which says nothing but that it failed.
+// innermost returns the error inside a function that a bake file defines, instead of the
+// error of the call, which only says that it failed.
 func innermost(d *hcl.Diagnostic) *hcl.Diagnostic {
 	for {
 		call, ok := hcl.DiagnosticExtra[hclsyntax.FunctionCallDiagExtra](d)

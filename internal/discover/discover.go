@@ -1,21 +1,19 @@
-// Package discover finds what a repository builds: its definitions.
+// Package discover finds the builds that a repository defines: its definitions.
 //
-// If stoker.yaml lists builds, they are all there is. Else every compose
-// project and bake file is read, and each Dockerfile that none of them uses
-// becomes a definition of its own. Directories whose content is somebody
-// else's or no build of this repository are not looked into: hidden ones,
-// node_modules, vendor, testdata and fixtures.
+// If stoker.yaml lists builds, these are the definitions. Otherwise they come from every
+// compose project and bake file, and each Dockerfile that none of those uses becomes a
+// definition of its own. Directories that hold dependencies, fixtures or hidden files
+// (node_modules, vendor, testdata, .git) are not searched.
 //
-// Nothing is fetched, and nothing of the repository is run: remote includes of
-// a compose file are a [Problem], and bake files are evaluated in process, by a
-// language without input or output.
+// A repository is not trusted. Nothing is fetched: a remote include of a compose file is a
+// [Problem]. Nothing is run: the language of bake files has no input or output, and is
+// evaluated in process. Files are read only up to a size, and only regular ones.
 //
-// One broken file does not hide the others: what went wrong is a [Problem] with
-// file and line, what was left out or guessed a [Note]. Neither ever holds the
-// value of a variable or build arg. Values live in Definition.Args only.
+// A broken file does not hide the others. What is wrong with it is a [Problem], with file
+// and line; what was left out or guessed is a [Note]. Neither contains the value of a
+// variable or build arg: these are in Definition.Args only.
 //
-// Discover holds no state and may run concurrently; a [Result] is not changed
-// after it was returned.
+// [Discover] keeps no state and may be called concurrently. A [Result] is immutable.
 package discover
 
 import (
@@ -30,21 +28,21 @@ import (
 	"github.com/stokerd/stoker/internal/config"
 )
 
-// Options change how Discover looks. The zero value walks the repository and
-// knows no environment.
+// Options change how Discover searches. With the zero value it walks the repository and
+// knows no variables.
 type Options struct {
-	// Env are the variables for interpolation, usually the process's own.
+	// Env are the variables that files may refer to, usually those of the process.
 	Env map[string]string
-	// Learnt are builds that were observed: those that nothing declares become
-	// definitions, and say what context a Dockerfile is built from.
+	// Learnt are builds that were observed. One that no file defines becomes a
+	// definition. They also say from which context a Dockerfile is built.
 	Learnt []buildctx.Definition
-	// Paths yields the repository's files (relative, slash-separated) and
-	// spares Discover a walk of its own. Which directories are looked into is
-	// decided the same way.
+	// Paths, unless nil, yields the files of the repository (relative,
+	// slash-separated), so that Discover need not walk it. Files in directories that
+	// are not searched are ignored.
 	Paths func(yield func(string) bool)
 }
 
-// Note is something worth telling that is not wrong.
+// A Note tells what was guessed or left out, where nothing is wrong.
 type Note struct {
 	// File is relative to the repository and slash-separated; Line counts
 	// from 1, 0 means the whole file.
@@ -54,7 +52,7 @@ type Note struct {
 	Text string
 }
 
-// Problem is something that kept a file, or a part of it, from being read.
+// A Problem tells why a file, or a part of it, could not be read.
 type Problem struct {
 	// File and Line are as in Note.
 	File string
@@ -63,24 +61,23 @@ type Problem struct {
 	Text, Hint string
 }
 
-// Result is what a repository builds.
+// A Result is what Discover found.
 type Result struct {
 	// Definitions are sorted by name, which is unique.
 	Definitions []buildctx.Definition
 	// Notes and Problems are sorted by file and line.
 	Notes    []Note
 	Problems []Problem
-	// Files are the absolute paths of all files that were read, or looked for
-	// beside those that were, sorted: a change to one asks for a new Discover.
+	// Files are the absolute paths, sorted, of all files that were read or looked
+	// for. If one changes, appears or goes, the result is out of date.
 	Files []string
 
 	root    string
 	lookups []lookup // sorted by pattern
 }
 
-// Discover returns the definitions of the repository at root, which must be
-// absolute. Its error is that the repository itself cannot be read or that ctx
-// has ended.
+// Discover returns the definitions of the repository at root, an absolute path. It fails
+// only if the repository itself cannot be read, or ctx is done.
 func Discover(ctx context.Context, root string, cfg config.Config, o Options) (Result, error) {
 	f := &finder{root: filepath.Clean(root), options: o, files: map[string]bool{}, lookups: map[string]bool{}}
 	f.read(filepath.Join(f.root, config.FileName))
@@ -112,27 +109,27 @@ func Discover(ctx context.Context, root string, cfg config.Config, o Options) (R
 	return f.result(), nil
 }
 
-// finder collects a Result.
+// A finder collects a Result.
 type finder struct {
-	root    string
+	root    string // absolute
 	options Options
 
 	definitions []buildctx.Definition
 	notes       []Note
 	problems    []Problem
-	files       map[string]bool
-	lookups     map[string]bool // see lookup
+	files       map[string]bool // Result.Files
+	lookups     map[string]bool // by pattern: whether it was met (see lookup)
 }
 
-// read records that the file at an absolute path was read or looked for, and
-// what it leads to as a link.
+// read records that the file at an absolute path, and those that it links to, were read
+// or looked for.
 func (f *finder) read(path string) {
 	for _, place := range Places(path) {
 		f.files[place] = true
 	}
 }
 
-// rel returns path as it is shown: relative to the repository.
+// rel returns an absolute path relative to the repository, slash-separated, for messages.
 func (f *finder) rel(path string) string {
 	rel, err := filepath.Rel(f.root, path)
 	if err != nil {
@@ -147,7 +144,7 @@ func (f *finder) note(file string, line int, text string) {
 
 func (f *finder) problem(p Problem) { f.problems = append(f.problems, p) }
 
-// listed takes the builds of stoker.yaml as they are.
+// listed adds the builds of stoker.yaml.
 func (f *finder) listed(builds []config.Build) {
 	for _, b := range builds {
 		d := buildctx.Definition{
@@ -162,8 +159,8 @@ func (f *finder) listed(builds []config.Build) {
 	}
 }
 
-// dropTwins keeps one of several definitions that are the same build: compose
-// projects often run one image as two services.
+// dropTwins removes definitions that repeat an earlier one: compose projects often run one
+// image as several services.
 func (f *finder) dropTwins() {
 	var kept []buildctx.Definition
 	for _, d := range f.definitions {
@@ -180,7 +177,7 @@ func (f *finder) dropTwins() {
 	f.definitions = kept
 }
 
-// sameBuild reports whether a and b ask BuildKit for the same.
+// sameBuild reports whether a and b are the same request to BuildKit.
 func sameBuild(a, b buildctx.Definition) bool {
 	return a.Context == b.Context && a.Dockerfile == b.Dockerfile && a.Inline == b.Inline && a.Target == b.Target &&
 		maps.Equal(a.Args, b.Args) && slices.Equal(a.Platforms, b.Platforms) && maps.Equal(a.NamedContexts, b.NamedContexts) &&
@@ -188,7 +185,7 @@ func sameBuild(a, b buildctx.Definition) bool {
 		maps.EqualFunc(a.Linked, b.Linked, sameBuild)
 }
 
-// result sorts and names what was collected.
+// result returns what was collected, sorted and with unique names.
 func (f *finder) result() Result {
 	nameAll(f.definitions)
 	slices.SortFunc(f.definitions, func(a, b buildctx.Definition) int { return strings.Compare(a.Name, b.Name) })
@@ -204,6 +201,7 @@ func (f *finder) result() Result {
 	}
 }
 
+// compareAt orders places in files by file and line.
 func compareAt(fileA string, lineA int, fileB string, lineB int) int {
 	if c := strings.Compare(fileA, fileB); c != 0 {
 		return c
@@ -211,8 +209,8 @@ func compareAt(fileA string, lineA int, fileB string, lineB int) int {
 	return lineA - lineB
 }
 
-// errNotRegular and errTooLarge keep a named pipe, a device or a huge file in
-// a repository from stopping its discovery.
+// Files that are not read: a named pipe, a device or a huge file could hold Discover up
+// for ever.
 var (
 	errNotRegular = errors.New("is not a regular file")
 	errTooLarge   = errors.New("is larger than 4 MiB")

@@ -13,8 +13,8 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
-// actual returns the Dockerfile that is read for name: one whose name is in lower
-// case where there is no other (BuildKit: dockerui.ReadEntrypoint).
+// actual returns the path that is read for the Dockerfile at name: its variant in lower
+// case if only that is there (BuildKit: dockerui.ReadEntrypoint).
 func (f *finder) actual(name string) string {
 	if !filepath.IsAbs(name) || filepath.Base(name) != "Dockerfile" || regular(name) == nil {
 		return name
@@ -24,15 +24,15 @@ func (f *finder) actual(name string) string {
 	if regular(lower) != nil {
 		return name
 	}
-	f.read(name) // it would come first
+	f.read(name) // if it appears, it wins
 	return lower
 }
 
-// dockerfile makes a definition of a Dockerfile that no other definition uses.
+// dockerfile adds a definition for a Dockerfile, unless another definition uses it.
 func (f *finder) dockerfile(ctx context.Context, rel string) {
 	name := filepath.Join(f.root, filepath.FromSlash(rel))
 	if path.Base(rel) == lowerDockerfile {
-		// Where case does not count, both names may be one file's.
+		// On a file system that ignores case, both names are one file.
 		if first := filepath.Join(filepath.Dir(name), "Dockerfile"); f.actual(first) == first && !sameFile(first, name) {
 			return
 		} else if sameFile(first, name) {
@@ -61,6 +61,7 @@ func (f *finder) dockerfile(ctx context.Context, rel string) {
 	f.definitions = append(f.definitions, d)
 }
 
+// sameFile reports whether both paths lead to the same file.
 func sameFile(a, b string) bool {
 	one, err := os.Stat(a)
 	if err != nil {
@@ -70,8 +71,8 @@ func sameFile(a, b string) bool {
 	return err == nil && os.SameFile(one, other)
 }
 
-// isTemplate reports whether BuildKit refuses a Dockerfile at a line that holds
-// what template languages mark their places with.
+// isTemplate reports whether a file is a template for a Dockerfile: BuildKit rejects it at a
+// line with the delimiters of a template language.
 func isTemplate(ctx context.Context, name string, text []byte) bool {
 	marked := func(text string) bool {
 		return slices.ContainsFunc([]string{"{{", "{%", "<%", "%%", "@@"}, func(mark string) bool { return strings.Contains(text, mark) })
@@ -88,8 +89,8 @@ func isTemplate(ctx context.Context, name string, text []byte) bool {
 	return refused.Line < 1 || refused.Line > len(lines) || marked(lines[refused.Line-1])
 }
 
-// learnt adds the observed builds that no other definition stands for, while
-// their Dockerfile is there.
+// learnt adds the observed builds that no other definition describes, if their Dockerfile
+// exists.
 func (f *finder) learnt() {
 	for _, d := range f.options.Learnt {
 		f.read(d.Dockerfile)

@@ -11,45 +11,45 @@ import (
 	"strings"
 )
 
-// maxSize bounds what is read of one file; definitions are written by hand.
+// maxSize is the size, in bytes, above which a file is not read. People write definitions by
+// hand, and far smaller ones.
 const maxSize = 4 << 20
 
-// candidates are the files that may define builds, by their names alone. All
-// paths are relative and slash-separated.
+// candidates are the files that, by their names, may define builds. Paths are relative and
+// slash-separated.
 type candidates struct {
-	// compose are the projects: the files of one directory, main file first.
-	compose [][]string
-	// bake are the files that buildx reads together.
-	bake []bakeFiles
-	// dockerfiles are all files named like one.
+	compose     [][]string  // per project: its main file, and the override if there is one
+	bake        []bakeFiles // per directory
 	dockerfiles []string
 }
 
-// bakeFiles are the bake files of one directory and the compose files that
-// buildx reads before them, each in its order.
+// bakeFiles are the bake files of a directory, and the compose files that buildx reads
+// before them, each in the order of reading.
 type bakeFiles struct{ bake, compose []string }
 
-// composeNames and composeOverrides are in the order of preference (compose:
+// composeNames returns the names of main files, preferred first (compose:
 // cli.DefaultFileNames).
 func composeNames() []string {
 	return []string{"compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"}
 }
 
+// composeOverrides returns the names of override files, preferred first (compose:
+// cli.DefaultOverrideFileNames).
 func composeOverrides() []string {
 	return []string{"compose.override.yml", "compose.override.yaml", "docker-compose.override.yml", "docker-compose.override.yaml"}
 }
 
-// bakeNames are in the order in which later files override earlier ones
-// (buildx: bake.DefaultFilenames; its compose files are read as such).
+// bakeNames returns the names of bake files; later ones override earlier ones (buildx:
+// bake.DefaultFilenames, without the compose files in it).
 func bakeNames() []string {
 	return []string{"docker-bake.json", "docker-bake.hcl", "docker-bake.override.json", "docker-bake.override.hcl"}
 }
 
-// lowerDockerfile is the name that BuildKit's clients take where there is no
+// lowerDockerfile is the name that clients of BuildKit fall back to if there is no
 // Dockerfile (buildx: handleLowercaseDockerfile).
 const lowerDockerfile = "dockerfile"
 
-// isDockerfile reports whether a file called base is taken for a Dockerfile.
+// isDockerfile reports whether a file with the base name counts as a Dockerfile.
 func isDockerfile(base string) bool {
 	if base == lowerDockerfile {
 		return true
@@ -70,15 +70,15 @@ func isDockerfile(base string) bool {
 	return false
 }
 
-// separators stand between Dockerfile and what tells one from others: Dockerfile.web,
+// separators are what may follow "Dockerfile" in the name of one of several: Dockerfile.web,
 // Dockerfile-web, Dockerfile_web.
 const separators = ".-_"
 
+// dockerfileKinds returns the base names of Dockerfiles without a suffix.
 func dockerfileKinds() []string { return []string{"Dockerfile", "Containerfile"} }
 
-// otherSuffix reports whether a name that ends in it is that of something made
-// from or into a Dockerfile, and is not built itself: an ignore file, a template, a
-// copy that a tool left, a text or program about one.
+// otherSuffix reports whether ext, in lower case, marks a file that is related to a
+// Dockerfile but not one: an ignore file, a template, a backup, a text or a program.
 func otherSuffix(ext string) bool {
 	switch ext {
 	case ".dockerignore", ".containerignore",
@@ -92,11 +92,11 @@ func otherSuffix(ext string) bool {
 	return strings.HasSuffix(ext, "~")
 }
 
-// skipped reports whether a directory of this name is not looked into. Build
-// files in testdata and its like are fixtures of tests, those in node_modules and
-// vendor belong to dependencies, those in target are copies that a build made, and of
-// hidden folders only .docker and its like are for people's builds. It skips what is
-// not watched outside of contexts (project: outsideContexts).
+// skipped reports whether directories of this name are not searched: build files in
+// testdata and the like are fixtures of tests, those in node_modules and vendor belong to
+// dependencies, those in target are copies made by a build, and of hidden directories only
+// .docker and the like hold builds that people run. Keep it in step with the directories
+// that are not watched (project: outsideContexts).
 func skipped(base string) bool {
 	switch base {
 	case "node_modules", "vendor", "venv", "__pycache__", "target", "testdata", "testfiles", "fixtures", "__fixtures__":
@@ -124,11 +124,14 @@ func (r Result) Concerns(path string) bool {
 	return interesting(filepath.Base(rel)) && !inSkipped(filepath.ToSlash(rel))
 }
 
+// inSkipped reports whether a file, given relative to the repository, is in a directory that
+// is not searched.
 func inSkipped(rel string) bool {
 	return slices.ContainsFunc(strings.Split(path.Dir(rel), "/"), func(dir string) bool { return dir != "." && skipped(dir) })
 }
 
-// candidates lists the repository, or the caller's list of it.
+// candidates returns the candidates among the files of the repository, which the caller
+// lists or a walk finds.
 func (f *finder) candidates(ctx context.Context) (candidates, error) {
 	var found []string
 	if f.options.Paths != nil {
@@ -161,8 +164,8 @@ func (f *finder) candidates(ctx context.Context) (candidates, error) {
 	return c, nil
 }
 
-// group sorts the compose and bake files of one directory into what is read
-// together.
+// group adds the compose project and the bake files of a directory to c. bases are the
+// candidates in it.
 func (f *finder) group(dir string, bases []string, c *candidates) {
 	present := func(names []string) (here []string) {
 		for _, name := range names {
@@ -184,8 +187,8 @@ func (f *finder) group(dir string, bases []string, c *candidates) {
 	}
 }
 
-// walk appends the interesting files of the repository. What cannot be read is
-// left out: the scan of the contexts reports it.
+// walk appends the interesting files of the repository to found. A directory that cannot be
+// read is left out: the scan of the contexts reports it.
 func (f *finder) walk(ctx context.Context, found *[]string) error {
 	return filepath.WalkDir(f.root, func(name string, d fs.DirEntry, err error) error {
 		switch {
@@ -204,8 +207,8 @@ func (f *finder) walk(ctx context.Context, found *[]string) error {
 	})
 }
 
-// regular checks that the file at an absolute path can be read without
-// waiting and without end.
+// regular returns an error unless there is a regular file of bounded size at an absolute
+// path, so that to read it neither blocks nor goes on for ever.
 func regular(name string) error {
 	info, err := os.Stat(name)
 	switch {
@@ -219,7 +222,7 @@ func regular(name string) error {
 	return nil
 }
 
-// readFile reads a file of the repository and records it.
+// readFile reads a file, given relative to the repository, and records it.
 func (f *finder) readFile(rel string) ([]byte, error) {
 	name := filepath.Join(f.root, filepath.FromSlash(rel))
 	f.read(name)

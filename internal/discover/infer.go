@@ -12,10 +12,10 @@ import (
 	buildctx "github.com/stokerd/stoker/context"
 )
 
-// inferContext guesses what a Dockerfile below the root is built from: nothing
-// in it says so. It is the nearest directory, from its own up to the root, that
-// has all that the Dockerfile needs of it; if none has, as some of it is made before
-// the build, the nearest that has the most.
+// inferContext guesses the context of a Dockerfile, which does not name it. It is the
+// nearest directory, from its own up to the root, with everything that the Dockerfile needs
+// from its context. If none has that, because some of it is generated before a build, it is
+// the nearest with most of it.
 func (f *finder) inferContext(rel, text string) string {
 	dir := path.Dir(rel)
 	needs := needsOf(text)
@@ -30,7 +30,7 @@ func (f *finder) inferContext(rel, text string) string {
 		if met > most {
 			most, best = met, at
 		}
-		if most == len(needs) || at == "." { // of no needs its own has all
+		if most == len(needs) || at == "." { // without needs that is its own directory
 			break
 		}
 	}
@@ -41,8 +41,8 @@ func (f *finder) inferContext(rel, text string) string {
 	return filepath.Join(f.root, filepath.FromSlash(best))
 }
 
-// deciding returns what best has and dir has not, if there is such in none of the
-// folders between either.
+// deciding returns a need, for the explanation, that best meets and dir does not: one that
+// no directory between the two meets either, if there is such.
 func (f *finder) deciding(needs []need, dir, best string) need {
 	var found []need
 	for _, n := range needs {
@@ -70,13 +70,12 @@ func shownDir(rel string) string {
 	return rel
 }
 
-// A need is something that a Dockerfile expects in its context: one of names,
-// which may hold wildcards.
+// A need is something that a Dockerfile expects in its context.
 type need struct {
-	names []string
-	line  int
-	// below says that a folder in the Dockerfile's own directory may have it:
-	// the command may be run there.
+	names []string // one of these has to be there; they may contain wildcards
+	line  int      // of the Dockerfile
+	// below says that, in the directory of the Dockerfile, it may also be in a folder
+	// below: the command may be run there.
 	below bool
 }
 
@@ -87,11 +86,11 @@ func (f *finder) firstBelow(dir string, n need) bool {
 	})
 }
 
-// first returns the name by which dir meets n, "" if it does not.
+// first returns the first name of n that dir has, or "".
 func (f *finder) first(dir string, n need) string {
 	base := escapeGlob(filepath.Join(f.root, filepath.FromSlash(dir)))
 	for _, name := range n.names {
-		// A source cannot leave its context.
+		// Joined to "/" so that ".." cannot leave the context, as in a COPY.
 		pattern := filepath.Join(base, filepath.FromSlash(path.Join("/", name)))
 		met, asked := f.lookups[pattern]
 		if !asked {
@@ -105,21 +104,21 @@ func (f *finder) first(dir string, n need) string {
 	return ""
 }
 
-// A lookup is a pattern (absolute) that a context was inferred by, and whether there
-// was a file that it matches.
+// A lookup is a question that a context was inferred by: whether some file matches.
 type lookup struct {
-	pattern string
-	met     bool
+	pattern string // absolute
+	met     bool   // the answer
 }
 
+// matches reports whether some file matches an absolute pattern.
 func matches(pattern string) bool {
 	found, err := filepath.Glob(pattern)
 	return err == nil && len(found) > 0
 }
 
-// Outdated reports whether a context that was inferred from which files there are
-// may be another one, now that these of the repository came, went or changed; nil
-// stands for any. The disk is asked only about names that they have.
+// Outdated reports whether an inferred context may be another one now, given the entries of
+// the repository that appeared, went or changed; nil stands for any number. The file system
+// is asked only about patterns that they may match.
 func (r Result) Outdated(changed iter.Seq[buildctx.Entry]) bool {
 	if len(r.lookups) == 0 {
 		return false
@@ -136,7 +135,7 @@ func (r Result) Outdated(changed iter.Seq[buildctx.Entry]) bool {
 	})
 }
 
-// ends reports whether one of the names may be that of a file that l matches.
+// ends reports whether the pattern matches paths that end in one of the names.
 func (l lookup) ends(names map[string]bool) bool {
 	last := filepath.Base(l.pattern)
 	if !strings.ContainsAny(last, `*?[\`) {
@@ -185,9 +184,9 @@ func manifest(tool, verb string) []string {
 	return nil
 }
 
-// lockFiles returns the names of which a tool wants one if it is told to change
-// nothing that is locked, nil for one that is not: of several packages in one
-// repository only the root has it.
+// lockFiles returns the lock files of which a tool needs one when its flags forbid it to
+// change what is locked; nil otherwise. In a repository of several packages only the root
+// has a lock file, so that it tells where the context is.
 func lockFiles(tool string, args []string) []string {
 	told := func(words ...string) bool {
 		return slices.ContainsFunc(args, func(a string) bool { return slices.Contains(words, a) })
@@ -210,10 +209,10 @@ func lockFiles(tool string, args []string) []string {
 	return nil
 }
 
-// needsOf lists what says something about where the context is: the sources of
-// COPY, ADD and bind mounts and, where one takes everything, the manifests of the
-// tools that are run. It reads lines, not the language: a guess needs no more, and the plan
-// of the definition is made by BuildKit's own parser.
+// needsOf returns the needs of a Dockerfile: the sources of COPY, ADD and bind mounts and,
+// if one of them takes the whole context, the manifests of the tools that are run. It does
+// not parse the language, only lines: that is enough for a guess, and the plan of the
+// definition is made by BuildKit's own parser.
 func needsOf(text string) []need {
 	var sources, tools []need
 	whole := false
@@ -253,7 +252,7 @@ func needsOf(text string) []need {
 	return sources
 }
 
-// toolNeeds lists what the commands of a RUN want.
+// toolNeeds returns the manifests and lock files that the commands of a RUN need.
 func toolNeeds(script string, line int) []need {
 	var needs []need
 	for _, words := range commandsOf(script) {
@@ -273,8 +272,8 @@ func toolNeeds(script string, line int) []need {
 	return needs
 }
 
-// commandsOf splits a script into commands, without the flags and assignments in
-// front of each.
+// commandsOf splits a script into commands, each without leading flags (of RUN) and
+// assignments.
 func commandsOf(script string) [][]string {
 	var list [][]string
 	for word := range strings.FieldsSeq("&& " + script) {
@@ -294,8 +293,8 @@ func commandsOf(script string) [][]string {
 	return slices.DeleteFunc(list, func(words []string) bool { return len(words) == 0 })
 }
 
-// bindSources returns what the bind mounts of a RUN take of the context; none of one
-// from another stage or of a variable.
+// bindSources returns the sources of the bind mounts of a RUN, without those from another
+// stage and those with a variable.
 func bindSources(rest string) []string {
 	var sources []string
 	for word := range strings.FieldsSeq(rest) {
@@ -324,8 +323,9 @@ func bindSources(rest string) []string {
 	return sources
 }
 
-// copyArgs returns the sources of one COPY or ADD; none if they come from
-// another stage, from a heredoc, a URL or a variable.
+// copyArgs returns the sources, in the context, of a COPY or ADD, given what follows the
+// keyword: none if it copies from another stage or a heredoc, and neither URLs nor paths
+// with a variable.
 func copyArgs(rest string) []string {
 	var words []string
 	for word := range strings.FieldsSeq(rest) {

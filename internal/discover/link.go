@@ -8,9 +8,9 @@ import (
 	buildctx "github.com/stokerd/stoker/context"
 )
 
-// link returns the definition called name with those that it builds on, which
-// its contexts name as target:NAME, and those that they build on in turn
-// (buildx: Config.loadLinks).
+// link returns the definition called name with Linked filled in: the definitions that its
+// named contexts refer to as target:NAME, linked in turn (buildx: Config.loadLinks). from is
+// the chain of names that led here; a cycle is an error.
 func link(all map[string]buildctx.Definition, name string, from ...string) (buildctx.Definition, error) {
 	d, ok := all[name]
 	if !ok {

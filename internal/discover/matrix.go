@@ -15,6 +15,7 @@ import (
 
 var targetName = regexp.MustCompile(`^[a-zA-Z0-9_-]+$`)
 
+// validTarget returns an error if bake does not allow the name for a target.
 func validTarget(name string) error {
 	if !targetName.MatchString(name) {
 		return errors.New("only letters, digits, _ and - are allowed in the name of a target")
@@ -22,8 +23,8 @@ func validTarget(name string) error {
 	return nil
 }
 
-// GetEvalContexts returns one context for each combination of a matrix
-// (hclparser.WithEvalContexts; buildx: Target.GetEvalContexts).
+// GetEvalContexts implements hclparser.WithEvalContexts. It returns an evaluation context
+// for each combination of the values of a matrix (buildx: Target.GetEvalContexts).
 func (t *bakeTarget) GetEvalContexts(base *hcl.EvalContext, block *hcl.Block, load func(hcl.Expression) hcl.Diagnostics) ([]*hcl.EvalContext, error) {
 	attr, err := attribute(block, "matrix")
 	if err != nil || attr == nil {
@@ -62,11 +63,12 @@ func (t *bakeTarget) GetEvalContexts(base *hcl.EvalContext, block *hcl.Block, lo
 	return contexts, nil
 }
 
-// maxMatrix is far above what anybody builds, and far below what fills memory.
+// maxMatrix bounds the combinations of a matrix: far more than anybody builds, and far fewer
+// than would exhaust memory.
 const maxMatrix = 1000
 
-// GetName returns the name that a target of a matrix gives itself
-// (hclparser.WithGetName).
+// GetName implements hclparser.WithGetName. It returns the name that a target of a matrix
+// computes for itself, or else that of its block.
 func (t *bakeTarget) GetName(ectx *hcl.EvalContext, block *hcl.Block, load func(hcl.Expression) hcl.Diagnostics) (string, error) {
 	attr, err := attribute(block, "name")
 	if err != nil || attr == nil {
@@ -85,6 +87,7 @@ func (t *bakeTarget) GetName(ectx *hcl.EvalContext, block *hcl.Block, load func(
 	return value.AsString(), nil
 }
 
+// attribute returns an attribute of a block, or nil if it has none of that name.
 func attribute(block *hcl.Block, name string) (*hcl.Attribute, error) {
 	content, _, diags := block.Body.PartialContent(&hcl.BodySchema{Attributes: []hcl.AttributeSchema{{Name: name}}})
 	if diags.HasErrors() {
@@ -93,6 +96,7 @@ func attribute(block *hcl.Block, name string) (*hcl.Attribute, error) {
 	return content.Attributes[name], nil
 }
 
+// valueOf evaluates an attribute, after load has loaded the variables in it.
 func valueOf(attr *hcl.Attribute, ectx *hcl.EvalContext, load func(hcl.Expression) hcl.Diagnostics) (cty.Value, error) {
 	if diags := load(attr.Expr); diags.HasErrors() {
 		return cty.NilVal, diags

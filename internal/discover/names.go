@@ -9,9 +9,10 @@ import (
 	buildctx "github.com/stokerd/stoker/context"
 )
 
-// nameAll makes the names unique. The first of several keeps its name (compose
-// before bake before Dockerfiles, upper directories before lower); the others
-// get their directory before it, then their origin's kind, then a number.
+// nameAll makes the names unique and usable on a command line. Of several definitions with
+// one name the first keeps it; another one is prefixed with its directory, else with the
+// kind of its origin, else it gets a number. The order is that of discovery: compose, bake,
+// Dockerfiles, and upper directories first.
 func nameAll(definitions []buildctx.Definition) {
 	taken := map[string]bool{}
 	for i := range definitions {
@@ -20,7 +21,7 @@ func nameAll(definitions []buildctx.Definition) {
 		dir := cleanName(strings.ReplaceAll(path.Dir(d.Origin), "/", "-"))
 		within := dir + "-" + name
 		if strings.HasSuffix(dir, "-"+name) {
-			within = dir // which says it
+			within = dir // not web-web
 		}
 		choices := []string{name, within, kind(d.Origin) + "-" + name}
 		if path.Dir(d.Origin) == "." {
@@ -39,7 +40,7 @@ func nameAll(definitions []buildctx.Definition) {
 	}
 }
 
-// kind is the sort of file that origin is.
+// kind returns the kind of file that an origin is, as a word for names.
 func kind(origin string) string {
 	base := path.Base(origin)
 	switch {
@@ -54,7 +55,8 @@ func kind(origin string) string {
 	}
 }
 
-// cleanName keeps a name usable on a command line: letters, digits, and . _ -.
+// cleanName replaces what would need quotes on a command line: a name has letters, digits,
+// dots, underscores and dashes.
 func cleanName(name string) string {
 	clean := strings.Map(func(r rune) rune {
 		if strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-", r) {
@@ -69,9 +71,10 @@ func cleanName(name string) string {
 	return clean
 }
 
-// dockerfileName is the name that a Dockerfile without a definition gets: api for
-// api.Dockerfile, Dockerfile.api and Dockerfile-api, else that of its directory: of api
-// for api/docker, as every component of a repository may have a folder docker.
+// dockerfileName returns the name of the definition for a Dockerfile: api for
+// api.Dockerfile, Dockerfile.api and Dockerfile-api, and otherwise the name of its
+// directory. A directory called docker is named after its parent, since each component of
+// a repository may have one; the root after the repository.
 func dockerfileName(rel, repository string) string {
 	base := path.Base(rel)
 	for _, word := range dockerfileKinds() {

@@ -6,12 +6,12 @@ import (
 	"slices"
 )
 
-// maxLinks is how many links are followed, as on Linux (path_resolution(7)).
+// maxLinks is how many symbolic links are followed, as on Linux (path_resolution(7)).
 const maxLinks = 40
 
-// Places returns name, which is absolute, and if it is a link the files that it
-// leads to one after the other; the last one need not be there. What any of them
-// holds or leads to is what name stands for.
+// Places returns the absolute path name and, if that is a symbolic link, each path that it
+// leads to in turn. The last need not exist. A change at any of these places may change
+// what is read at name.
 func Places(name string) []string {
 	list := []string{name}
 	for range maxLinks {

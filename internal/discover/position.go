@@ -12,8 +12,9 @@ import (
 	"github.com/goccy/go-yaml/parser"
 )
 
-// lineOf finds the line that a message of compose's loader is about: the one
-// it names, else the one of the key whose path it begins with, else 0.
+// lineOf returns the line of a compose file that a message of compose's loader is about:
+// the line that it names, else that of the key whose path it contains, else the first line
+// with a file that it names, else 0.
 func lineOf(data []byte, message string) int {
 	if m := regexp.MustCompile(`\bline (\d+)`).FindStringSubmatch(message); m != nil {
 		line, _ := strconv.Atoi(m[1])
@@ -42,7 +43,7 @@ func lineOf(data []byte, message string) int {
 	return line
 }
 
-// lineNaming finds the line with a file that message names, else 0.
+// lineNaming returns the first line with the name of a file that message names, or 0.
 func lineNaming(data []byte, message string) int {
 	for word := range strings.FieldsSeq(message) {
 		word = path.Base(strings.Trim(word, `:,"'`))
@@ -53,9 +54,9 @@ func lineNaming(data []byte, message string) int {
 	return 0
 }
 
-// vetIncludes refuses env_file entries of `include`, which compose's loader
-// opens itself: from an unknown repository that may be a device that never
-// ends. They are rare, and a definition needs few variables.
+// vetIncludes returns an error for an env_file in an `include`. Compose's loader opens such
+// a file without asking, and in an unknown repository it may be a device that never ends.
+// They are rare, and few variables matter to a definition.
 func vetIncludes(data []byte) error {
 	include := child(parseYAML(data), "include")
 	if include == nil {
@@ -74,9 +75,9 @@ func vetIncludes(data []byte) error {
 	return nil
 }
 
-// mayBuild reports whether a compose file, which compose's loader refuses, has a
-// service built: by itself, by one that it extends or by a file that it includes. One that
-// cannot be parsed may.
+// mayBuild reports whether a compose file, which compose's loader rejects, may build a
+// service: it has a build section, or an extends or include that may lead to one. A file
+// that cannot be parsed may.
 func mayBuild(data []byte) bool {
 	file := parseAll(data)
 	if file == nil {
@@ -89,11 +90,11 @@ func mayBuild(data []byte) bool {
 	return found["build"] || found["include"] || found["extends"]
 }
 
-// keys notes which of some keys a document has, at whatever depth: an anchor
-// may stand anywhere.
+// keys is an ast.Visitor that finds out which of its keys a document has, at any depth
+// since anchors may be anywhere.
 type keys map[string]bool
 
-// Visit is what ast.Walk calls.
+// Visit implements ast.Visitor.
 func (k keys) Visit(n ast.Node) ast.Visitor {
 	if entry, ok := n.(*ast.MappingValueNode); ok && entry.Key != nil && entry.Key.GetToken() != nil {
 		if _, asked := k[entry.Key.GetToken().Value]; asked {
@@ -114,8 +115,8 @@ func parseYAML(data []byte) ast.Node {
 
 // parseAll returns all documents of data, nil if they cannot be parsed.
 func parseAll(data []byte) (file *ast.File) {
-	// Only positions are asked of this second parser: compose's own has the
-	// say on what is valid, so that whatever trips this one costs a line number.
+	// This parser is used for positions. Compose's own decides what is valid, so that a
+	// panic here costs no more than a line number.
 	defer func() {
 		if recover() != nil {
 			file = nil

@@ -15,10 +15,10 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
-// workingDirectory begins a path that counts from where bake is run.
+// workingDirectory is the prefix of a path relative to the directory in which bake is run.
 const workingDirectory = "cwd://"
 
-// bakeConfig is what bake files hold (buildx: bake.Config).
+// A bakeConfig is the content of bake files (buildx: bake.Config).
 type bakeConfig struct {
 	Groups  []*bakeGroup  `hcl:"group,block" cty:"group"`
 	Targets []*bakeTarget `hcl:"target,block" cty:"target"`
@@ -29,9 +29,9 @@ type bakeGroup struct {
 	Targets []string `hcl:"targets" cty:"targets"`
 }
 
-// bakeTarget is what matters to a definition, and what expressions of other
-// targets often refer to; nil is absent. What else a target says is not
-// evaluated (buildx: bake.Target).
+// A bakeTarget has the attributes of a target that matter to a definition, and those that
+// expressions of other targets often refer to; nil is absent. Others are not evaluated
+// (buildx: bake.Target).
 type bakeTarget struct {
 	Name       string             `hcl:"name,label" cty:"name"`
 	Inherits   []string           `hcl:"inherits,optional" cty:"inherits"`
@@ -54,16 +54,13 @@ type bakeTarget struct {
 	NoCacheFilter []string           `hcl:"no-cache-filter,optional" cty:"no-cache-filter"`
 	CacheFrom     cty.Value          `hcl:"cache-from,optional" cty:"cache-from"` // texts and objects
 
-	// untouched marks a compose service of which no bake file says anything.
-	untouched bool
-	// shown is Inline as a compose file writes it, where that differs.
-	shown string
-	// template marks one that is there to be inherited from.
-	template bool
+	untouched bool   // it is a compose service that no bake file changes
+	shown     string // Inline as a compose file writes it, without values; "" if that is equal
+	template  bool   // it is there only to be inherited from
 }
 
-// Merge puts what over says in place of what t says. The parser calls it for
-// blocks of one name (buildx: Target.Merge).
+// Merge overrides what t says by what over says. The parser calls it for blocks with one
+// name (buildx: Target.Merge).
 func (t *bakeTarget) Merge(over *bakeTarget) {
 	t.untouched = false
 	for _, p := range []struct{ to, from **string }{
@@ -96,6 +93,8 @@ func (t *bakeTarget) Merge(over *bakeTarget) {
 	t.Inherits = append(t.Inherits, over.Inherits...)
 }
 
+// overlay returns a map with the entries of both; those of over win. It is nil if there are
+// none.
 func overlay[V any](base, over map[string]V) map[string]V {
 	if len(base)+len(over) == 0 {
 		return nil
@@ -108,7 +107,7 @@ func overlay[V any](base, over map[string]V) map[string]V {
 	return out
 }
 
-// resolveAll returns the targets with what they inherit, by name.
+// resolveAll returns all targets with what they inherit, sorted by name.
 func (c *bakeConfig) resolveAll() ([]*bakeTarget, error) {
 	inherited, grouped := map[string]bool{}, map[string]bool{"default": true}
 	for _, t := range c.Targets {
@@ -135,20 +134,20 @@ func (c *bakeConfig) resolveAll() ([]*bakeTarget, error) {
 	return all, nil
 }
 
-// asks reports whether t has a frontend say something of the Dockerfile (call =
-// "check") and builds nothing.
+// asks reports whether t builds nothing and only calls a method of the frontend, as with
+// call = "check".
 func (t *bakeTarget) asks() bool { return t.Call != nil && *t.Call != "" && *t.Call != "build" }
 
-// saysNothing reports whether nothing of t decides what is built: others inherit
-// their tags and labels from it.
+// saysNothing reports whether t sets nothing that decides what is built, and so is there to
+// give others their tags or labels.
 func (t *bakeTarget) saysNothing() bool {
 	return t.Context == nil && t.Dockerfile == nil && t.Inline == nil && t.Target == nil &&
 		len(t.Args)+len(t.Contexts)+len(t.Platforms) == 0
 }
 
-// resolve returns a target with what it inherits below it: the later of two
-// parents wins, the target's own values win over both. One that inherits from
-// itself gets nothing from there (buildx: Config.target).
+// resolve returns a target merged with its parents: a later parent wins over an earlier
+// one, the target itself over all. In a cycle, nothing is inherited from a target that is
+// being resolved (buildx: Config.target).
 func (c *bakeConfig) resolve(name string, visited map[string]*bakeTarget) (*bakeTarget, error) {
 	if t, ok := visited[name]; ok {
 		return t, nil
@@ -174,9 +173,9 @@ func (c *bakeConfig) resolve(name string, visited map[string]*bakeTarget) (*bake
 	return t, nil
 }
 
-// definition resolves t's paths: the context is relative to dir, where bake is
-// run, and the Dockerfile to the context (buildx: bake.toBuildOpt). env are the
-// variables of the process that builds.
+// definition returns the definition of t with absolute paths: the context is relative to
+// dir, where bake is run, and the Dockerfile to the context (buildx: bake.toBuildOpt). env
+// are the variables of the building process.
 func (t *bakeTarget) definition(origin, dir string, env map[string]string) buildctx.Definition {
 	text := func(s *string, otherwise string) string {
 		if s == nil || *s == "" {
@@ -239,7 +238,7 @@ func (t *bakeTarget) options() dockerfile.Options {
 	return o
 }
 
-// elements returns what a list holds, nothing where that is not known.
+// elements returns the elements of a list, or none if they are not known.
 func elements(list cty.Value) []cty.Value {
 	if list == cty.NilVal || list.IsNull() || !list.IsWhollyKnown() || !list.CanIterateElements() {
 		return nil
@@ -251,13 +250,13 @@ func elements(list cty.Value) []cty.Value {
 	return all
 }
 
-// joined returns a list of what two lists hold.
+// joined returns a list of the elements of two lists.
 func joined(a, b cty.Value) cty.Value {
 	return cty.TupleVal(append(elements(a), elements(b)...))
 }
 
-// imports reads a list of cache-from: texts and objects. A cache that cannot be read
-// is one of which nothing is known.
+// imports reads the list of cache-from, whose elements are strings or objects: see
+// addImports.
 func imports(list cty.Value, env map[string]string) []buildctx.Import {
 	var out []buildctx.Import
 	for _, v := range elements(list) {
@@ -273,6 +272,8 @@ func imports(list cty.Value, env map[string]string) []buildctx.Import {
 	return out
 }
 
+// addImports adds the entries of more that list does not have. If err is not nil, they
+// could not be read, and stand as an import of which nothing is known.
 func addImports(list, more []buildctx.Import, err error) []buildctx.Import {
 	if err != nil {
 		more = []buildctx.Import{{}}
@@ -285,7 +286,7 @@ func addImports(list, more []buildctx.Import, err error) []buildctx.Import {
 	return list
 }
 
-// attributes returns the texts that an object holds.
+// attributes returns the attributes of an object that are or convert to strings.
 func attributes(object cty.Value) map[string]string {
 	attrs := map[string]string{}
 	if !object.CanIterateElements() || !object.Type().IsObjectType() && !object.Type().IsMapType() {
@@ -299,7 +300,8 @@ func attributes(object cty.Value) map[string]string {
 	return attrs
 }
 
-// localPath makes ref absolute unless it is no path.
+// localPath returns ref relative to base as an absolute path, or as it is if it is not a
+// path but an address.
 func localPath(ref, base string) string {
 	ref = strings.TrimPrefix(ref, workingDirectory)
 	if layout, ok := strings.CutPrefix(ref, "oci-layout://"); ok && !filepath.IsAbs(layout) {
