@@ -1,7 +1,7 @@
-// Package advise asks internal/suggest about a repository: it gathers what the
-// rules look at (Dockerfiles, what their steps take, the history, costs) and
-// puts the answers into the wire's words. The daemon and the one-shot command
-// share it.
+// Package advise runs the rules of internal/suggest on a repository. It gathers what they
+// look at (Dockerfiles, what steps take from the context, the history, costs) and converts
+// the answers to the types of package api. The daemon and the command that works without
+// one share it.
 package advise
 
 import (
@@ -26,34 +26,34 @@ import (
 	"github.com/stokerd/stoker/internal/suggest"
 )
 
-// Commits is how many commits suggestions look at: some months of an active
-// repository, read in a tenth of a second.
+// Commits is how many commits the history of suggestions has at most: some months of an
+// active repository, which take a tenth of a second to read.
 const Commits = 200
 
 // An Answer is what is suggested for one build.
 type Answer struct {
 	Build       *project.Build
 	Suggestions []suggest.Suggestion
-	Unread      string // why the rules did not look at it; "" where they did
+	Unread      string // why the rules did not look at its Dockerfile; "" if they did
 
-	rest []suggest.Suggestion // of Together: what is left
+	rest []suggest.Suggestion // of Together: those that were not applied
 }
 
-// History is what the rules know of a repository's past.
+// History is the past of a repository, as the rules see it.
 type History struct {
-	Commits *changes.Log // nil where there is no git
-	Note    string       // why there are none, or fewer than there could be
+	Commits *changes.Log // nil if there is none
+	Note    string       // why there are no commits, or not all; "" if all is well
 }
 
-// A Memory keeps the history of one repository between questions, so that only
-// new commits are read. Its zero value is ready; it is safe for concurrent use.
+// A Memory keeps the history of one repository, so that only new commits are read. The
+// zero value is ready to use. It is safe for concurrent use.
 type Memory struct {
-	mu    sync.Mutex // guards known, and keeps two from reading the same
+	mu    sync.Mutex // guards known, and is held while commits are read
 	known *changes.Log
 }
 
-// Read returns the last n commits of p's repository. A folder without git has
-// none.
+// Read returns the last n commits of the repository of p. If there is no git, or no
+// repository, the Note of the history says so; that is not an error.
 func (m *Memory) Read(ctx context.Context, p *project.Picture, n int) (History, error) {
 	repo, err := git.Open(ctx, p.Root)
 	if errors.Is(err, git.ErrNotRepository) || errors.Is(err, git.ErrNoGit) || errors.Is(err, git.ErrUnsafe) {
@@ -80,12 +80,11 @@ func (m *Memory) Read(ctx context.Context, p *project.Picture, n int) (History, 
 	return h, nil
 }
 
-// fewestSaves is how many saves have to be seen before they are taken for how the
-// repository is worked on.
+// fewestSaves is how many saves it takes to tell from them how a repository is worked on.
 const fewestSaves = 10
 
-// Observed returns h with the last n of the saves that were seen, where it has no
-// commits and they are enough to count in.
+// Observed returns h or, if h has no commits and at least fewestSaves saves were observed,
+// a history of the last n of these.
 func (h History) Observed(saves []changes.Save, n int) History {
 	switch {
 	case h.Commits.Len() > 0:
@@ -100,7 +99,7 @@ func (h History) Observed(saves []changes.Save, n int) History {
 	return h
 }
 
-// Suggest returns what the rules propose for each of builds.
+// Suggest returns what the rules propose for each of builds, which are builds of p.
 func Suggest(ctx context.Context, p *project.Picture, builds []*project.Build, h History, costs Costs) []Answer {
 	answers, r := make([]Answer, 0, len(builds)), newRound(h, costs, nil)
 	for _, b := range builds {
@@ -109,9 +108,9 @@ func Suggest(ctx context.Context, p *project.Picture, builds []*project.Build, h
 	return answers
 }
 
-// input gathers what the rules look at for b, and notes in asked if they look at what
-// those copy that share an ignore file; false if b's Dockerfile is no file that could
-// be changed, or cannot be read.
+// input gathers what the rules look at for b. It returns false if the Dockerfile cannot be
+// read, or is not a file. The rules set asked when they look at what the builds copy that
+// share an ignore file with b.
 func (r *round) input(ctx context.Context, p *project.Picture, b *project.Build, on basis, asked *bool) (suggest.Input, bool) {
 	if !readable(b) {
 		return suggest.Input{}, false
@@ -136,6 +135,8 @@ func (r *round) input(ctx context.Context, p *project.Picture, b *project.Build,
 	return in, true
 }
 
+// build converts b for the rules. sharers are the builds that share its ignore file, and
+// asked is as in input.
 func build(ctx context.Context, p *project.Picture, b *project.Build, sharers []*project.Build, asked *bool) suggest.Build {
 	main := b.Selection.Main
 	def := b.Definition
@@ -157,14 +158,23 @@ func build(ctx context.Context, p *project.Picture, b *project.Build, sharers []
 			out.Secrets = append(out.Secrets, rel)
 		}
 	}
-	ignoreFile := main.Ignore.Path
-	if ignoreFile == "" {
-		ignoreFile = filepath.Join(main.Root, ".dockerignore")
-	} else if text, err := p.Text(ignoreFile); err == nil {
-		out.Ignore.Text = text
+	out.Ignore = ignoreFile(p, b, sharers, asked)
+	return out
+}
+
+// ignoreFile converts the ignore file of b for the rules; sharers and asked are as in
+// build.
+func ignoreFile(p *project.Picture, b *project.Build, sharers []*project.Build, asked *bool) suggest.IgnoreFile {
+	main := b.Selection.Main
+	var out suggest.IgnoreFile
+	name := main.Ignore.Path
+	if name == "" {
+		name = filepath.Join(main.Root, ".dockerignore")
+	} else if text, err := p.Text(name); err == nil {
+		out.Text = text
 	}
-	out.Ignore.Path, out.Ignore.Shared = p.Relative(ignoreFile), len(sharers) > 0
-	out.Ignore.Sharers = sync.OnceValue(func() []suggest.Sharer {
+	out.Path, out.Shared = p.Relative(name), len(sharers) > 0
+	out.Sharers = sync.OnceValue(func() []suggest.Sharer {
 		*asked = true
 		var list []suggest.Sharer
 		for _, o := range sharers {
@@ -179,7 +189,7 @@ func build(ctx context.Context, p *project.Picture, b *project.Build, sharers []
 	return out
 }
 
-// sharing returns the builds of other Dockerfiles that read b's ignore file.
+// sharing returns the builds of other Dockerfiles that read the ignore file of b.
 func sharing(p *project.Picture, b *project.Build) (list []*project.Build) {
 	for _, o := range p.Builds {
 		if !b.Selection.Main.Ignore.Specific && reads(o, b) {
@@ -189,15 +199,15 @@ func sharing(p *project.Picture, b *project.Build) (list []*project.Build) {
 	return list
 }
 
-// sharer returns a build that reads the ignore file of a context folder, if it does so
-// for its main context only.
+// sharer converts o, which reads the ignore file of the context folder root, for the rules.
+// It returns false if o cannot be read, or has root as a named context.
 func sharer(p *project.Picture, o *project.Build, root string) (suggest.Sharer, bool) {
 	if o.Selection == nil || slices.ContainsFunc(o.Selection.Named, func(l buildctx.Local) bool { return l.Root == root }) {
 		return suggest.Sharer{}, false
 	}
 	text, err := []byte(o.Definition.Inline), error(nil)
 	if o.Definition.Inline == "" {
-		// Not the file on the disk: its lines are not those of a plan of a proposed text.
+		// Not from disk: the picture may have a proposed text, whose lines the plan names.
 		text, err = p.Text(o.Definition.Dockerfile)
 	}
 	if err != nil {
@@ -207,9 +217,9 @@ func sharer(p *project.Picture, o *project.Build, root string) (suggest.Sharer, 
 	return suggest.Sharer{File: file, Context: buildContext{o.Selection}}, err == nil
 }
 
-// reads reports whether o is a build of another Dockerfile that reads the ignore file of
-// b's context folder, as that of its main context or of a named one; one of which
-// nothing is known may.
+// reads reports whether o is a build of another Dockerfile that reads the ignore file of the
+// context folder of b, for its main context or a named one. An o that could not be read does
+// if it has the same context.
 func reads(o, b *project.Build) bool {
 	root, other := b.Selection.Main.Root, o.Definition.Dockerfile != b.Definition.Dockerfile
 	if o.Selection == nil {
@@ -219,7 +229,7 @@ func reads(o, b *project.Build) bool {
 		slices.ContainsFunc(o.Selection.Named, func(l buildctx.Local) bool { return l.Root == root })
 }
 
-// prefix begins the paths of a folder of the repository.
+// prefix returns what the paths of files in a folder of the repository begin with.
 func prefix(dir string) string {
 	if dir == "" {
 		return ""
@@ -227,8 +237,9 @@ func prefix(dir string) string {
 	return dir + "/"
 }
 
-// takers returns which steps of a plan take a path of the repository, as a file
-// of the build context or of a named one.
+// takers implements suggest.Build.Takers: the steps of plan that take a path of the
+// repository, as a file of the main context or of a named one. rules, unless nil, replace
+// the text of the ignore file.
 func takers(p *project.Picture, s *buildctx.Selection, plan *dockerfile.Plan, rules []byte) (func(string) []int, error) {
 	var ignored *ignore.File
 	if rules != nil {
@@ -264,7 +275,7 @@ func takers(p *project.Picture, s *buildctx.Selection, plan *dockerfile.Plan, ru
 	}, nil
 }
 
-// A buildContext answers the rules' questions from a selection.
+// A buildContext implements suggest.Context with a selection.
 type buildContext struct{ *buildctx.Selection }
 
 var _ suggest.Context = buildContext{}
@@ -314,8 +325,8 @@ func (c buildContext) Read(name string) ([]byte, error) {
 	return os.ReadFile(filepath.Join(c.Main.Root, filepath.FromSlash(name)))
 }
 
-// Wire puts answers into the form of `stoker suggest`, with the texts of changes
-// where req asks for them.
+// Wire converts answers to the output of `stoker suggest`, with the texts of changes if req
+// asks for them.
 func Wire(p *project.Picture, req api.SuggestRequest, answers []Answer, h History) api.Suggest {
 	out := api.Suggest{Schema: api.SuggestSchema, Note: h.Note, Definitions: []api.SuggestDefinition{}}
 	for _, a := range answers {
@@ -341,7 +352,8 @@ func Wire(p *project.Picture, req api.SuggestRequest, answers []Answer, h Histor
 	return out
 }
 
-// WireTogether is Wire for the answers of [Together].
+// WireTogether converts the answers of [Together] as Wire does. made is what all changes
+// together make of each file.
 func WireTogether(p *project.Picture, req api.SuggestRequest, answers []Answer, made []suggest.Change, h History) api.Suggest {
 	out := Wire(p, req, answers, h)
 	for _, c := range made {
@@ -350,6 +362,7 @@ func WireTogether(p *project.Picture, req api.SuggestRequest, answers []Answer, 
 	return out
 }
 
+// wire converts one suggestion for a build, without its changes.
 func wire(p *project.Picture, b *project.Build, s suggest.Suggestion) api.Suggestion {
 	out := api.Suggestion{
 		Rule: s.Rule, Title: s.Title, File: cmp.Or(s.File, p.Relative(b.Definition.Dockerfile)), URL: s.URL, Lines: [2]int{s.Lines.From, s.Lines.To},
@@ -359,7 +372,7 @@ func wire(p *project.Picture, b *project.Build, s suggest.Suggestion) api.Sugges
 	return out
 }
 
-// content says why there is nothing to suggest.
+// content says why there is nothing to suggest, for a user who is content.
 func content(h History) string {
 	text := fmt.Sprintf("none of the %d rules found anything to change", len(suggest.Rules()))
 	switch {

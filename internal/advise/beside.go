@@ -9,8 +9,8 @@ import (
 	"github.com/stokerd/stoker/internal/suggest"
 )
 
-// beside returns the definitions that share a copy of the context with b at a
-// builder, and what b has to send again after each.
+// beside returns the definitions whose context the builder keeps in the same copy as that of
+// b, with the files that b has to send again after a build of each.
 func (r *round) beside(p *project.Picture, b *project.Build) []suggest.Neighbour {
 	var list []suggest.Neighbour
 	mine := b.Selection.Main
@@ -19,7 +19,7 @@ func (r *round) beside(p *project.Picture, b *project.Build) []suggest.Neighbour
 			continue
 		}
 		if !asksFor(o.Selection) {
-			continue // it leaves the copy as it is
+			continue // it sends nothing, and so leaves the copy as it is
 		}
 		n := suggest.Neighbour{Name: o.Definition.Name, Elsewhere: o.Selection.Main.Root != mine.Root}
 		theirs := r.sends(o.Selection)
@@ -33,21 +33,24 @@ func (r *round) beside(p *project.Picture, b *project.Build) []suggest.Neighbour
 	return list
 }
 
-// A load is what a build has sent of its main context. Paths are numbers of a round.
+// A load is the set of files of its main context that a build sends. Paths are numbered: see
+// round.paths.
 type load struct {
 	files []sentFile
-	holds []bool // by path; one beyond the end is not held
+	holds []bool // by number of the path; may be shorter than there are paths
 }
 
+// A sentFile is a file of a load.
 type sentFile struct {
-	path  int
+	path  int // its number
 	bytes int64
 }
 
+// has reports whether a path is in the load.
 func (l *load) has(path int) bool { return path < len(l.holds) && l.holds[path] }
 
-// sends returns the load of a build. A context is walked once, and no path compared
-// twice: that is most of the work where many builds share a folder.
+// sends returns the load of a build. Loads are remembered and paths numbered since, where
+// many builds share a folder, walking it and comparing paths is most of the work.
 func (r *round) sends(s *buildctx.Selection) *load {
 	if known, ok := r.loads[s]; ok {
 		return known
@@ -72,7 +75,7 @@ func (r *round) sends(s *buildctx.Selection) *load {
 	return l
 }
 
-// asksFor reports a build that has files of its main context sent at all.
+// asksFor reports whether a build sends any files of its main context.
 func asksFor(s *buildctx.Selection) bool {
 	for _, r := range s.Plan.Requests {
 		if r.Local == dockerfile.MainContext {

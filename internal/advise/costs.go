@@ -7,15 +7,14 @@ import (
 	"github.com/stokerd/stoker/cache"
 )
 
-// CostWindow is how far back executions count towards what a step costs.
+// CostWindow is how old an execution may be to count towards the cost of a step.
 const CostWindow = 90 * 24 * time.Hour
 
-// Costs gives the observed median seconds of a definition's steps by
-// instruction, as dockerfile.Instruction.Text has it; nil where none are known.
+// Costs returns the observed costs of the steps of a definition: median seconds by
+// instruction, as in dockerfile.Instruction.Text. It returns nil if none are known.
 type Costs func(definition string) map[string]float64
 
-// CostsOf returns what the steps of a repository took when they ran, given the
-// statistics of its builds.
+// CostsOf returns the costs in the statistics of builds. A step that never ran has none.
 func CostsOf(stats []cache.DefinitionStats) Costs {
 	byName := map[string]map[string]float64{}
 	for _, d := range stats {

@@ -12,12 +12,13 @@ import (
 	"github.com/stokerd/stoker/internal/suggest"
 )
 
-// MostCommits bounds how many commits one replay looks at.
+// MostCommits is how many commits a replay may ask for.
 const MostCommits = 100_000
 
-// Replay returns what b's Dockerfile, or with in its place, would have cost over
-// h, beside the other one: today's, else as the best suggestion would have it. An
-// error is the user's: b or with cannot be converted.
+// Replay computes what builds of b would have cost over the history h, with the file with
+// as its Dockerfile, compared with the Dockerfile as it is. If with is nil, it is the
+// Dockerfile as it is, compared with what the best suggestion makes of it. An error is an
+// [api.Error]: b or with cannot be converted.
 func Replay(ctx context.Context, p *project.Picture, b *project.Build, h History, costs Costs, with *api.ReplayFile) (api.Replay, error) {
 	out := api.Replay{Schema: api.ReplaySchema, Definition: b.Definition.Name, Builds: h.Commits.Len(), Note: h.Note}
 	if b.Problem != nil {
@@ -61,7 +62,8 @@ func Replay(ctx context.Context, p *project.Picture, b *project.Build, h History
 		if i < 0 || s.Proof == suggest.Advice || s.SavesSeconds <= 0 {
 			continue
 		}
-		// What some rules save is not in which steps run: a replay does not show it.
+		// Some rules save time without a change of which steps run (a cache mount): a
+		// replay would show no difference.
 		if r, err := in.Replay(in.Builds[0], s.Changes[i].New); err == nil && r.Wall < today.Wall && r.HitRate != today.HitRate {
 			out.Compared = compared(in.Path, s.Rule, r, out.Builds)
 			break
@@ -70,6 +72,7 @@ func Replay(ctx context.Context, p *project.Picture, b *project.Build, h History
 	return out, nil
 }
 
+// badInput returns err as an error of the user, with its hint if it has one.
 func badInput(err error) error {
 	e := &api.Error{Code: api.BadInput, Message: err.Error()}
 	var hinted interface{ Hint() string }
@@ -79,12 +82,15 @@ func badInput(err error) error {
 	return e
 }
 
+// compared converts the replay that another is compared with; rule is that of the
+// suggestion, "" for the file as it is.
 func compared(file, rule string, r suggest.Replayed, builds int) *api.ReplayOther {
 	return &api.ReplayOther{
 		Dockerfile: file, Rule: rule, HitRate: r.HitRate, SecondsPerBuild: r.Wall, Costs: r.Costs, Steps: replaySteps(r, builds),
 	}
 }
 
+// replaySteps converts the steps of a replay over some builds.
 func replaySteps(r suggest.Replayed, builds int) []api.ReplayStep {
 	list := make([]api.ReplayStep, len(r.Plan.Steps))
 	for i, s := range r.Plan.Steps {

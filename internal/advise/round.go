@@ -9,32 +9,33 @@ import (
 	"github.com/stokerd/stoker/internal/suggest"
 )
 
-// A round asks the rules about builds of a picture, and of those that [project.Opener.With]
-// makes of it: what a change does not touch is computed once. It is not safe for
-// concurrent use.
+// A round runs the rules on builds of one picture, and of the pictures that
+// [project.Opener.With] makes of it. Answers that a change does not affect are kept. It is
+// not safe for concurrent use.
 type round struct {
 	history History
 	costs   Costs
-	rules   []string // those to ask; none asks all
+	rules   []string // to run; empty runs all
 	loads   map[*buildctx.Selection]*load
-	paths   map[string]int // the number of each in loads
+	paths   map[string]int // path to its number in loads
 	answers map[*project.Build]said
 }
 
-// said is an answer, and what it was given on.
+// A said is an answer that was given, with what it depends on.
 type said struct {
 	answer Answer
 	on     basis
-	asked  bool // what the sharers copy was looked at
+	asked  bool // the rules looked at what the sharers copy
 }
 
-// A basis is what an answer hangs on of other builds than its own.
+// A basis is what an answer depends on besides its own build.
 type basis struct {
-	group   []*project.Build // those of the Dockerfile, the one asked about first
+	group   []*project.Build // builds of the same Dockerfile, the one asked about first
 	beside  []suggest.Neighbour
-	sharers [][]*project.Build // of the ignore file of each of group
+	sharers [][]*project.Build // per build of group: those that share its ignore file
 }
 
+// newRound returns a round without answers.
 func newRound(h History, costs Costs, rules []string) *round {
 	return &round{
 		history: h, costs: costs, rules: rules,
@@ -42,7 +43,7 @@ func newRound(h History, costs Costs, rules []string) *round {
 	}
 }
 
-// of returns what the rules propose for b, a build of p.
+// of returns the answer for b, a build of p.
 func (r *round) of(ctx context.Context, p *project.Picture, b *project.Build) Answer {
 	on := r.basis(p, b)
 	if have, ok := r.answers[b]; ok && have.stands(on) {
@@ -57,8 +58,8 @@ func (r *round) of(ctx context.Context, p *project.Picture, b *project.Build) An
 	return now.answer
 }
 
-// stands reports whether the answer would be given on a basis as well. A build that is
-// the same has the same texts: With makes those anew that read another one.
+// stands reports whether the answer is still right on another basis. It is enough to compare
+// pointers to builds: With makes a new one of each that reads a changed text.
 func (s said) stands(on basis) bool {
 	return slices.Equal(s.on.group, on.group) && slices.Equal(s.on.beside, on.beside) &&
 		slices.EqualFunc(s.on.sharers, on.sharers, func(was, is []*project.Build) bool {
@@ -66,6 +67,7 @@ func (s said) stands(on basis) bool {
 		})
 }
 
+// basis returns what the answer for b, a build of p, depends on.
 func (r *round) basis(p *project.Picture, b *project.Build) basis {
 	if !readable(b) {
 		return basis{}
@@ -82,5 +84,6 @@ func (r *round) basis(p *project.Picture, b *project.Build) basis {
 	return on
 }
 
-// readable reports a build whose Dockerfile is a file that could be changed.
+// readable reports whether b could be read and its Dockerfile is a file, so that it can be
+// changed.
 func readable(b *project.Build) bool { return b.Selection != nil && b.Definition.Inline == "" }

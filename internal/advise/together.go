@@ -9,15 +9,16 @@ import (
 	"github.com/stokerd/stoker/internal/suggest"
 )
 
-// mostTogether bounds how many changes are made upon each other: far more than
-// the rules ever propose for a repository.
+// mostTogether bounds how many suggestions are applied one after another: far more than the
+// rules ever propose for a repository.
 const mostTogether = 100
 
-// Together is Suggest with each change made upon those before it, until none is
-// left that can be applied: the suggestions of an answer that can be are in that
-// order, and each says what it does to the texts that those before it made, in this
-// answer and in the ones before. What is advice is said of the last texts. rules are
-// those to ask; none asks all. What all of them make of each file comes with them.
+// Together applies suggestions one after another, in memory, until none is left that can be
+// applied. It goes through builds again and again, as a change for one may allow another
+// for one before. The suggestions of each answer are first those that were applied, in that
+// order: the changes of each start from the texts that all applied before have made. After
+// them comes the advice on the final texts. rules are those to run; empty runs all. The
+// changes returned are what all suggestions together make of each file.
 func Together(ctx context.Context, o *project.Opener, p *project.Picture, builds []*project.Build, h History, costs Costs, rules []string) ([]Answer, []suggest.Change) {
 	answers := make([]Answer, len(builds))
 	var made []suggest.Change
@@ -37,13 +38,14 @@ func Together(ctx context.Context, o *project.Opener, p *project.Picture, builds
 					break
 				}
 				again, count = true, count+1
-				made = append(made, a.Suggestions[next].Changes...)
+				apply := a.Suggestions[next]
+				made = append(made, apply.Changes...)
+				answers[i].Suggestions = append(answers[i].Suggestions, apply)
 				edits := map[string][]byte{}
-				for _, c := range a.Suggestions[next].Changes {
+				for _, c := range apply.Changes {
 					edits[filepath.Join(p.Root, filepath.FromSlash(c.Path))] = c.New
 				}
 				now = o.With(ctx, now, edits)
-				answers[i].Suggestions = append(answers[i].Suggestions, a.Suggestions[next])
 			}
 		}
 	}
@@ -57,11 +59,12 @@ func Together(ctx context.Context, o *project.Opener, p *project.Picture, builds
 	return answers, sum(made)
 }
 
-// texts are those that files have had, by path.
+// texts are the texts that files have had so far, by path.
 type texts map[string][]string
 
-// news reports changes of which one makes a text that its file has not had: two
-// rules that take back what the other does would never end. It notes them.
+// news reports whether one of the changes gives its file a text that it has not had yet, and
+// if so records the texts of all. Otherwise two rules that undo each other's changes would
+// go on for ever.
 func (t texts) news(changes []suggest.Change) bool {
 	fresh := false
 	for _, c := range changes {
@@ -75,7 +78,7 @@ func (t texts) news(changes []suggest.Change) bool {
 	return fresh
 }
 
-// sum returns changes that were made upon each other as one of each file.
+// sum combines changes that were made one after another into one per file.
 func sum(changes []suggest.Change) []suggest.Change {
 	var list []suggest.Change
 	for _, c := range changes {
