@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// collisions says where the moved COPYs would write over what the installs
-// have put there. A node_modules of the host is the classic one: today the
-// install comes last and wins, after the move the COPY would.
+// collisions returns an obstacle if a moved COPY would write over files of an install, or "".
+// The classic case is the node_modules of the host: today the install comes last and wins,
+// after the move the COPY would.
 func (m *move) collisions(b Build) string {
 	for _, inst := range m.run.installs {
 		for _, i := range m.moved {
@@ -24,7 +24,8 @@ func (m *move) collisions(b Build) string {
 	return ""
 }
 
-// writesOver compares a COPY with the fixed places that an install writes to.
+// writesOver returns an obstacle if COPY i writes to one of the fixed paths that an install
+// writes to, or "".
 func (m *move) writesOver(b Build, i int, inst install) string {
 	t, ok := m.view.touches(m.last, inst.dir, nil, nil, inst.writes)
 	if !ok {
@@ -36,9 +37,9 @@ func (m *move) writesOver(b Build, i int, inst install) string {
 	return ""
 }
 
-// bringsOutput deals with a COPY that takes the host's own copy of what the
-// install makes: it has to be ignored, which is safe where it never stayed in the
-// image, or where there is none.
+// bringsOutput handles a COPY that takes the folder from the context which the install fills.
+// The ignore file has to exclude it. That is safe if there is no such folder, or if the
+// install empties it anyway. Otherwise an obstacle is returned.
 func (m *move) bringsOutput(b Build, i int, inst install) string {
 	own := resolve(inst.dir, inst.output, 0)
 	for _, image := range m.outputs(inst) {
@@ -60,8 +61,8 @@ func (m *move) bringsOutput(b Build, i int, inst install) string {
 	return ""
 }
 
-// outputs are the image folders that an install fills: one beside each manifest,
-// for what installs the members of a workspace or the projects of a solution.
+// outputs returns the image folders that an install fills: its own and, if it installs for
+// all members of a workspace or projects of a solution, one beside each manifest.
 func (m *move) outputs(inst install) []string {
 	var dirs []string
 	if inst.output != "" {
@@ -82,8 +83,8 @@ func (m *move) outputs(inst install) []string {
 	return dirs
 }
 
-// leaveOut has the ignore file leave out a folder of the context that an install
-// fills, or says why that will not do. One of many is left out wherever it is.
+// leaveOut adds a line to the ignore file that excludes output, a folder of the context, or
+// returns an obstacle. With many, folders of that name are excluded at any depth.
 func (m *move) leaveOut(b Build, i int, inst install, output string, many bool) string {
 	line, there := output, b.Context.Exists(output)
 	if many {
@@ -105,7 +106,7 @@ func (m *move) leaveOut(b Build, i int, inst install, output string, many bool) 
 	return ""
 }
 
-// leave adds a line for the ignore file: one for any depth stands for all of its name.
+// leave adds a line for the ignore file, unless one for any depth covers it.
 func (m *move) leave(line string) {
 	deep := "**/" + path.Base(line)
 	if slices.Contains(m.ignore, line) || slices.Contains(m.ignore, deep) {
@@ -117,8 +118,8 @@ func (m *move) leave(line string) {
 	m.ignore = append(slices.Clone(m.ignore), line)
 }
 
-// otherTaker returns the text of an instruction, other than the moved ones,
-// that takes a context path.
+// otherTaker returns the text of an instruction that takes a context path and is not moved,
+// or "".
 func (m *move) otherTaker(b Build, p string) string {
 	for _, st := range m.view.file.Stages {
 		for i, in := range st.Instructions {
@@ -134,8 +135,8 @@ func (m *move) otherTaker(b Build, p string) string {
 	return ""
 }
 
-// sharers returns the other builds that use the file; none where they are not all
-// known.
+// sharers returns the builds of other Dockerfiles that use the file, or none if they are not
+// all known.
 func (f IgnoreFile) sharers() []Sharer {
 	if f.Sharers == nil {
 		return nil
@@ -143,13 +144,15 @@ func (f IgnoreFile) sharers() []Sharer {
 	return f.Sharers()
 }
 
-// spares reports whether none of the other builds that use the file misses a folder
-// that is not there today: it does not take it, or fills it by an install of its own.
+// spares reports whether the builds of other Dockerfiles that use the file are known, and none
+// of them misses a folder that is excluded.
 func (f IgnoreFile) spares(folder string) bool {
 	sharers := f.sharers()
 	return len(sharers) > 0 && !slices.ContainsFunc(sharers, func(s Sharer) bool { return s.misses(folder) })
 }
 
+// misses reports whether the build needs a folder of the context: it takes it, and does not
+// fill it by an install afterwards.
 func (s Sharer) misses(folder string) bool {
 	for _, st := range s.File.Stages {
 		v := newStageView(s.File, st)
@@ -163,7 +166,8 @@ func (s Sharer) misses(folder string) bool {
 	return false
 }
 
-// fills reports whether an install below a COPY fills the folder that it brings.
+// fills reports whether an install below instruction i, a COPY, fills the folder, a context
+// path that the COPY brings.
 func (s Sharer) fills(v *stageView, i int, folder string) bool {
 	for k := i + 1; k < len(v.stage.Instructions); k++ {
 		if v.stage.Instructions[k].Run == nil {

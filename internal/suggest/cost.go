@@ -12,12 +12,11 @@ import (
 	"github.com/stokerd/stoker/internal/effects"
 )
 
-// priors are seconds of one execution by kind of command, for steps that were
-// never observed: middling values for projects of a few dozen dependencies on
-// two cores. They only rank; output says that they were used. What stands in the
-// words of an earlier one is not counted again.
+// priors are the costs, in seconds, of commands that were never observed: typical values for
+// projects of a few dozen dependencies on two cores. They are only good for ranking, and
+// output says if they were used. Words that matched an entry do not count for later ones.
 var priors = []struct {
-	words   string // what the command line holds; && begins each command
+	words   string // to look for in the command line, in which "&&" begins each command
 	seconds float64
 }{
 	{"npm install -g ", 4}, {"npm install --global ", 4}, {"npm i -g ", 4}, {"npm i --global ", 4}, {"yarn global add", 4}, {"pnpm add -g ", 4},
@@ -33,21 +32,22 @@ var priors = []struct {
 	{"apt-get", 15}, {"apk ", 4}, {"dnf ", 20}, {"yum ", 20}, {"docker-php-ext-install", 30},
 }
 
+// Costs, in seconds, of steps without an entry in priors.
 const (
 	priorRun  = 3.0
-	priorMove = 0.4 // to start a container, and little else
+	priorMove = 0.4 // a RUN of quick commands: the start of a container
 	priorCopy = 0.3
-	priorDir  = 0.1
+	priorDir  = 0.1 // a WORKDIR
 )
 
-// separated has && stand between commands.
+// separated replaces all separators of commands by "&&".
 var separated = strings.NewReplacer(";", " && ", "\n", " && ", "&&", " && ")
 
-// bareYarn matches a yarn that is given no command, or flags alone but for
-// --version: it installs.
+// bareYarn matches a yarn without a command, which installs. It may have flags, but not
+// --version.
 var bareYarn = regexp.MustCompile(`&& yarn (--[a-uw-z]|&&|$)`)
 
-// prior returns the table's cost of a RUN with this command line.
+// prior returns the cost of a RUN with this script by the table.
 func prior(script string) float64 {
 	total, line := 0.0, "&& "+busy(strings.Join(strings.Fields(separated.Replace(bare(script))), " "))+" "
 	line = bareYarn.ReplaceAllString(line, "&& yarn install $1")
@@ -67,7 +67,7 @@ func prior(script string) float64 {
 	return priorRun
 }
 
-// busy leaves out the commands that are done at once, whatever their words name.
+// busy removes the quick commands from a line, so that words in their arguments do not count.
 func busy(line string) string {
 	commands := strings.Split(line, " && ")
 	return strings.Join(slices.DeleteFunc(commands, func(c string) bool {
@@ -76,8 +76,8 @@ func busy(line string) string {
 	}), " && ")
 }
 
-// struck takes words out of a line wherever a word begins with them: cargo build has
-// go build in it.
+// struck removes words from a line wherever they start at the beginning of a word: there is no
+// "go build" in "cargo build".
 func struck(line, words string) string {
 	for from := 0; ; {
 		at := strings.Index(line[from:], words)
@@ -93,7 +93,7 @@ func struck(line, words string) string {
 	}
 }
 
-// bare is a command line without what BuildKit reads of the RUN.
+// bare returns the command line of a RUN without the keyword and the flags of BuildKit.
 func bare(text string) string {
 	text = strings.TrimPrefix(text, "RUN ")
 	for {
@@ -106,27 +106,28 @@ func bare(text string) string {
 	}
 }
 
-// quick are commands that are done at once.
+// quick returns the names of commands that take no time worth counting.
 func quick() []string {
 	return []string{"addgroup", "adduser", "cd", "chgrp", "chmod", "chown", "echo", "groupadd", "ln", "mkdir", "mv", "printf", "rm", "rmdir", "sed", "set", "test", "touch", "true", "useradd", "usermod"}
 }
 
-// light reports a command line of nothing but commands that are done at once.
+// light reports whether a script consists of quick commands only.
 func light(script string) bool {
 	commands, ok := everyCommand(&dockerfile.Run{Given: bare(script)}, nil)
 	return ok && len(commands) > 0 && !slices.ContainsFunc(commands, func(c command) bool {
 		return !slices.Contains(quick(), c.words[0]) || slices.ContainsFunc(c.words, func(w string) bool {
-			return w == "--recursive" || w == "-R" && c.words[0] != "rm" // of a folder it may take a while
+			return w == "--recursive" || w == "-R" && c.words[0] != "rm" // takes time in a large folder
 		})
 	})
 }
 
-// A pricer gives the cost of steps and remembers whether the table was needed.
+// A pricer tells the costs of steps, and remembers whether one of them was not observed.
 type pricer struct {
-	seconds map[string]float64
+	seconds map[string]float64 // observed costs: Input.Seconds
 	guessed bool
 }
 
+// cost returns the cost of an instruction in seconds.
 func (p *pricer) cost(in dockerfile.Instruction) float64 {
 	if s, ok := p.seconds[in.Text]; ok {
 		return s
@@ -142,8 +143,8 @@ func (p *pricer) cost(in dockerfile.Instruction) float64 {
 	return priorDir
 }
 
-// scripts returns what the RUNs of a text with heredocs give to their shells, by
-// line: a step's name shows the first line alone.
+// scripts returns the scripts of the RUNs with heredocs in a Dockerfile, by line. They are
+// needed since the name of a step has only the first line.
 func scripts(name string, text []byte) map[int]string {
 	f, err := dockerfile.Parse(name, text)
 	if err != nil || !bytes.Contains(text, []byte("<<")) {
@@ -160,8 +161,8 @@ func scripts(name string, text []byte) map[int]string {
 	return found
 }
 
-// step is the cost of a step of a plan, whose script is given where its name does
-// not show it.
+// step returns the cost of a step in seconds. script is that of a RUN with a heredoc: see
+// scripts.
 func (p *pricer) step(s dockerfile.Step, script string) float64 {
 	if known, ok := p.seconds[s.Instruction]; ok {
 		return known
@@ -177,7 +178,8 @@ func (p *pricer) step(s dockerfile.Step, script string) float64 {
 	return priorDir
 }
 
-// split divides the cost of a RUN over its two parts in the table's proportion.
+// split divides the cost of a RUN between two parts of its script, in proportion to their
+// priors.
 func (p *pricer) split(in dockerfile.Instruction, head, tail string) (float64, float64) {
 	p.guessed = true
 	a, b := prior(head), prior(tail)
@@ -188,12 +190,14 @@ func (p *pricer) split(in dockerfile.Instruction, head, tail string) (float64, f
 	return a * left, b * left
 }
 
-// mounted matches a cache mount's flag, and where it lies.
-var mounted = regexp.MustCompile(`--mount=\S*type=cache\S*`)
-var mountTarget = regexp.MustCompile(`\b(?:target|dst|destination)=([^,\s]+)`)
+// mounted matches the flag for a cache mount, mountTarget the path in it.
+var (
+	mounted     = regexp.MustCompile(`--mount=\S*type=cache\S*`)
+	mountTarget = regexp.MustCompile(`\b(?:target|dst|destination)=([^,\s]+)`)
+)
 
-// left is the part of the time of a RUN that is left to it by the caches that it mounts
-// already, by the table.
+// left returns the share, 0..1, of its prior that a RUN still takes with the cache mounts that
+// its text has.
 func left(text, script string) float64 {
 	var targets []string
 	for _, flag := range mounted.FindAllString(text, -1) {
@@ -227,17 +231,17 @@ func left(text, script string) float64 {
 	return part
 }
 
-// usualHomes are those of the users whom images start as.
+// usualHomes returns the home folders of the users that most images run as.
 func usualHomes() []string { return []string{"/root", "/home/node"} }
 
-// holds reports a mount that the cache of a tool lies in, for a user whose home is in its
-// usual place, or that is named for it.
+// holds reports whether a mount at target may contain the cache of a tool: a folder of the
+// cache is in it for one of the usual homes, or its path names the tool.
 func holds(target string, tool *effects.Cache) bool {
 	inHome := slices.ContainsFunc(usualHomes(), func(home string) bool { _, ok := below(home, target); return ok })
 	return covers(target, tool) || !inHome && strings.Contains(target, tool.Program())
 }
 
-// covers reports a folder that one of the places of a tool's cache lies in.
+// covers reports whether one of the folders of a tool's cache is in target.
 func covers(target string, tool *effects.Cache) bool {
 	var dirs []string
 	for image := range tool.Images {
@@ -249,6 +253,7 @@ func covers(target string, tool *effects.Cache) bool {
 	return slices.ContainsFunc(dirs, func(d string) bool { _, ok := below(target, d); return ok })
 }
 
+// source returns the source of the costs so far: Prior if one was guessed.
 func (p *pricer) source() string {
 	if p.guessed {
 		return Prior

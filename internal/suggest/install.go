@@ -14,48 +14,42 @@ import (
 
 type mount = dockerfile.Mount
 
-// An install is a command that fetches what manifests name.
+// An install is a command that installs the packages that manifests name.
 type install struct {
-	tool string
-	dir  string // image folder that it runs in
-	// main are the manifests, one of which it cannot do without, extra those it
-	// reads if they are there; image paths.
+	tool string // the package manager
+	dir  string // working folder, in the image
+	// main are manifests, as image paths, of which it needs at least one; it reads those
+	// of extra if they exist.
 	main, extra []string
-	// output is what it writes below the image folder dir; "" for elsewhere.
+	// output is the folder that it fills, relative to dir; "" for none there.
 	output string
-	// reads and writes are paths that it reads beside its manifests, and writes to
-	// outside output, as the table has them.
+	// reads and writes are other paths, as in effects.Effect.
 	reads, writes []string
-	// wipes reports that it empties output first, so that what a COPY had put
-	// there never stays.
-	wipes bool
-	// keeps reports that it writes to no file that it reads.
-	keeps bool
-	// widen returns further files that it reads, as image paths, and what
-	// makes its reading unbounded ("" if nothing does).
+	wipes         bool // it empties output first, so that nothing copied there remains
+	keeps         bool // it writes to no file that it reads
+	insert        bool // it is not in the file: the suggestion would add it
+	// widen returns further files that it reads, as image paths, and why these may not
+	// be all ("" if they are).
 	widen func(r reader) (more []string, obstacle string)
-	// discover finds main where the command does not say it; nil where it does.
+	// discover returns main if the command does not name it; else it is nil.
 	discover func(r reader) []string
-	// insert is set where the command is not in the file yet but would be new.
-	insert bool
 }
 
-// A reader reads the files of the build context that image paths stand for.
+// A reader gives an install access to files of the build context by their image paths.
 type reader struct {
-	dir  string // of the install, in the image
+	dir  string // working folder of the install
 	find func(image string) (contextPath string, ok bool)
 	read func(contextPath string) ([]byte, error)
-	// list returns the files that match a pattern below an image folder, as image
-	// paths.
+	// list returns the image paths of files that match a pattern below an image folder.
 	list func(dir, pattern string) []string
-	// takes reports whether what is copied today would put a file at the image
-	// path, should the context have one.
+	// takes reports whether a COPY would put a file at the image path if the context
+	// had one there.
 	takes func(image string) bool
 	// env are the variables that the install sees: see stageView.written.
 	env map[string]string
 }
 
-// file returns the content of a file by image path; nil if it is not there.
+// file returns the content of the file at an image path, or nil if there is none.
 func (r reader) file(image string) []byte {
 	p, ok := r.find(image)
 	if !ok {
@@ -68,16 +62,17 @@ func (r reader) file(image string) []byte {
 	return text
 }
 
-// local returns the content of a file by its path in the install's folder.
+// local returns the content of a file in the working folder, or nil.
 func (r reader) local(name string) []byte { return r.file(path.Join(r.dir, name)) }
 
+// exists reports whether there is a file in the working folder.
 func (r reader) exists(name string) bool {
 	_, ok := r.find(path.Join(r.dir, name))
 	return ok
 }
 
-// git reports whether a repository's .git would be in an image folder: at the root of
-// the context it may be there if nothing ignores it, elsewhere if it is there today.
+// git reports whether an image folder may contain .git: one that is copied from the root of
+// the context does unless .git is ignored, another one if it does today.
 func (r reader) git(dir string) bool {
 	if p, ok := r.find(path.Join(dir, "package.json")); ok && path.Dir(p) == "." {
 		return r.takes(path.Join(dir, ".git/HEAD"))
@@ -87,7 +82,7 @@ func (r reader) git(dir string) bool {
 	return folder || file
 }
 
-// any returns the first of names that is there.
+// any returns the first of names that exists in the working folder, or "".
 func (r reader) any(names ...string) string {
 	for _, name := range names {
 		if r.exists(name) {
@@ -97,11 +92,11 @@ func (r reader) any(names ...string) string {
 	return ""
 }
 
-// matching returns the files of the install's folder that match a pattern, as
-// image paths.
+// matching returns the image paths of files below the working folder that match a pattern.
 func (r reader) matching(pattern string) []string { return r.list(r.dir, pattern) }
 
-// recognise returns the install that a command is, if it is one.
+// recognise returns the install that a command, run in the image folder dir, is; false if it
+// is none, or does more than its words say.
 func recognise(c command, dir string) (install, bool) {
 	if len(c.words) == 0 || len(c.inner) > 0 || len(c.reads)+len(c.writes) > 0 || c.steered() {
 		return install{}, false
@@ -136,8 +131,8 @@ func recognise(c command, dir string) (install, bool) {
 	return in, ok
 }
 
-// widened fills in what the program's own files add to the install. It reports
-// false for one that reads no manifest.
+// widened sets in.widen: how the project's own files add to what the install reads. It reports
+// false if the install reads no manifest.
 func widened(in *install, i effects.Install) bool {
 	has := func(flags ...string) bool {
 		return slices.ContainsFunc(i.Flags, func(f string) bool { return slices.Contains(flags, f) })
@@ -179,28 +174,26 @@ func widened(in *install, i effects.Install) bool {
 	return true
 }
 
-// A runView is what the rule has to know of a RUN.
+// A runView is what is known of the commands of a RUN: installs, other commands with known
+// effects and, from the first unknown command after an install on, a tail.
 type runView struct {
-	// known reports that all of it is: what it touches, apart from the installs.
-	known    bool
-	touch    touch
-	entered  []string // folders that it goes to, and that something above has to have made
+	known    bool     // all commands are
+	touch    touch    // of the known commands, without the installs
+	entered  []string // folders that they enter, and that an instruction above has to make
 	installs []install
-	// headEnd and tailFrom are the places in the script where it can be cut, and
-	// tail reports that something unknown follows the installs.
+	// tail says that there is one. The RUN would have to be cut, with the installs in
+	// script[:headEnd] and the tail in script[tailFrom:].
 	tail              bool
 	headEnd, tailFrom int
-	// again are the commands that what is cut off needs anew: of the shell that ran the
-	// installs it has neither the folder nor the settings.
-	again    []command
-	obstacle string // why it cannot be cut although it would have to be
-	// behind reports that the installs stand behind a command that is not known, as
-	// the obstacle says.
-	behind bool
+	// again are commands of the head to repeat before the tail: a new shell has neither
+	// the working folder nor the settings that they make.
+	again []command
+	// behind says that an unknown command comes before the installs.
+	behind   bool
+	obstacle string // why the RUN cannot be cut, or what comes before the installs
 }
 
-// viewRun classifies the commands of a RUN in order: known ones, installs, and
-// from the first unknown one on the tail.
+// viewRun returns the view of instruction i, a RUN, up to its first unknown command.
 func viewRun(v *stageView, i int) runView {
 	run := v.stage.Instructions[i].Run
 	s := parseRun(run, v.shell[i])
@@ -234,7 +227,7 @@ func viewRun(v *stageView, i int) runView {
 	if folders, programs := v.led(i); len(view.installs) > 0 || slices.Contains(w.touch.reads, effects.Tools) {
 		w.touch.add(touch{reads: slices.Concat(folders, programs), writes: folders})
 		for _, dir := range programs {
-			if path.Base(dir) == "bin" { // of an environment that is active, what installs write goes there
+			if path.Base(dir) == "bin" { // of an active virtual environment: installs write to it
 				w.touch.writes = append(w.touch.writes, path.Dir(dir))
 			}
 		}
@@ -243,8 +236,8 @@ func viewRun(v *stageView, i int) runView {
 	return view
 }
 
-// viewBehind is viewRun for the installs of a RUN that stand behind a command that is
-// not known: that may read anything, and so nothing of it is moved.
+// viewBehind returns the view of instruction i, a RUN, whose installs come after an unknown
+// command. That may read anything, so that the view serves only for advice.
 func viewBehind(v *stageView, i int) runView {
 	s := parseRun(v.stage.Instructions[i].Run, v.shell[i])
 	w := newWalk(v, i)
@@ -274,7 +267,8 @@ func viewBehind(v *stageView, i int) runView {
 	return view
 }
 
-// cutObstacle says why a RUN cannot be cut between its commands last and n; "" if it can.
+// cutObstacle says why instruction i cannot be cut between commands last and n of its script,
+// or returns "". state is what commands before n have set for those after them.
 func (view runView) cutObstacle(v *stageView, i int, s script, last, n int, state string) string {
 	run := v.stage.Instructions[i].Run
 	_, ok := run.Offset(0)
@@ -304,7 +298,7 @@ func (view runView) cutObstacle(v *stageView, i int, s script, last, n int, stat
 	return ""
 }
 
-// contextMount reports a RUN that mounts files of the build context.
+// contextMount reports whether instruction i, a RUN, mounts files of the build context.
 func contextMount(v *stageView, i int) bool {
 	return slices.ContainsFunc(v.stage.Instructions[i].Run.Mounts, func(m mount) bool {
 		return m.From == "" && (m.Type == "bind" || m.Type == "tmpfs")

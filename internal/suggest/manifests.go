@@ -9,34 +9,33 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
-// A move is what manifests-first would do to one stage: put the COPYs that
-// bring the sources below the installs that do not need them, and copy the
-// manifests above.
+// A move is the change that manifests-first makes to a stage: it moves the COPYs of the
+// sources below the installs, which do not need them, and copies the manifests above.
 type move struct {
 	view     *stageView
-	moved    []int   // instructions that go down
-	last     int     // the instruction that they go below
-	run      runView // of last
-	past     []int   // installs above last that the COPYs pass as well
-	installs []install
-	needs    []need   // what has to be copied above which install
-	inPlace  bool     // the manifests take the place of the first moved COPY
-	absolute []int    // of moved: those whose destination a WORKDIR makes another, and that name it in full
-	download bool     // a `go mod download` goes above last, and the moved COPYs between
-	files    []string // the manifests, context paths
-	known    []string // manifests of installs further up
 	context  Context
-	ignore   []string // lines for the ignore file
-	images   []string // files, as image paths
-	obstacle string
+	moved    []int     // COPYs that move down
+	last     int       // the RUN that they move below
+	run      runView   // of last
+	past     []int     // other RUNs with installs that they pass
+	installs []install // of last and past
+	files    []string  // manifests, as context paths
+	images   []string  // manifests, as image paths
+	known    []string  // manifests of installs further up, as context paths
+	needs    []need    // manifests that have to be copied, by install
+	inPlace  bool      // the manifests take the place of the first moved COPY
+	absolute []int     // of moved: those that pass a WORKDIR, and so get an absolute destination
+	download bool      // a new `go mod download` goes above last, and moved COPYs between the two
+	ignore   []string  // new lines for the ignore file
+	obstacle string    // why the move is only advice; "" if it can be made
 }
 
-// A need is the manifests of one image folder that an install wants above it.
+// A need is a set of manifests in one image folder that has to be copied above an install.
 type need struct {
-	install int    // instruction
-	from    int    // the moved COPY that brings them today
-	dir     string // image folder
-	files   []string
+	install int      // index of its RUN
+	from    int      // the moved COPY that brings them today
+	dir     string   // image folder
+	files   []string // context paths
 }
 
 // manifestsFirst proposes to copy what an install reads before the sources, so
@@ -49,7 +48,7 @@ func manifestsFirst(in Input) []Suggestion {
 	return findMoves(in)
 }
 
-// findMoves is manifestsFirst, computed.
+// findMoves computes the suggestions of manifestsFirst.
 func findMoves(in Input) []Suggestion {
 	var list []Suggestion
 	needed := reachable(in.File, in.Builds[0].Target)
@@ -58,7 +57,7 @@ func findMoves(in Input) []Suggestion {
 			continue
 		}
 		if _, narrower := in.narrowed(st); narrower && in.asks("narrow-copy") {
-			continue // which leaves no sources to put below
+			continue // that rule leaves no sources to move
 		}
 		if m := findMove(in.File, st, in.Builds[0]); m != nil {
 			if s, ok := m.suggestion(in); ok {
@@ -69,23 +68,22 @@ func findMoves(in Input) []Suggestion {
 	return list
 }
 
-// triggers reports a stage that starts with ONBUILD steps of another: where
-// they copy to is not in its own text.
+// triggers reports whether a stage starts with ONBUILD instructions of its base stage: its
+// own text does not tell what these copy.
 func triggers(f *dockerfile.File, st dockerfile.Stage) bool {
 	return st.BaseStage >= 0 && slices.ContainsFunc(f.Stages[st.BaseStage].Instructions, func(in dockerfile.Instruction) bool {
 		return in.Keyword == "ONBUILD"
 	})
 }
 
-// findMove returns what the rule would do to a stage, nil where it does not
-// apply.
+// findMove returns the move for a stage, or nil if the rule does not apply.
 func findMove(f *dockerfile.File, st dockerfile.Stage, b Build) *move {
 	v := newStageView(f, st)
 	v.context = b.Context
 	downloaded := map[string]bool{} // folders whose Go modules an earlier step downloads
-	fetched := map[string]bool{}    // folders whose Python packages an earlier step installs: what is left is the project itself
+	fetched := map[string]bool{}    // folders whose Python packages an earlier step installs, so that only the project is left
 	var known []string              // manifests of the installs so far
-	var behind *move                // the first that an unknown command keeps from being told
+	var behind *move                // the first with an unknown command before its install
 	for k, in := range st.Instructions {
 		if in.Run == nil {
 			continue
@@ -122,8 +120,8 @@ func findMove(f *dockerfile.File, st dockerfile.Stage, b Build) *move {
 	return behind
 }
 
-// plan fills m in for the installs of its RUN. It reports false where there is
-// nothing to suggest.
+// plan works the move out for the installs of m.run. It reports false if there is nothing to
+// suggest.
 func (m *move) plan(b Build) bool {
 	m.context = b.Context
 	for i, inst := range m.run.installs {
@@ -133,7 +131,7 @@ func (m *move) plan(b Build) bool {
 			m.run.installs[i].main = inst.main
 		}
 		if !slices.ContainsFunc(inst.main, func(name string) bool { return r.file(name) != nil }) {
-			return false // what it installs comes from elsewhere
+			return false // its manifests come from elsewhere
 		}
 		if inst.insert && !goNeeds(r) {
 			return false
@@ -151,7 +149,7 @@ func (m *move) plan(b Build) bool {
 		obstacles = append(obstacles, "the RUN mounts files of the build context itself")
 	}
 	obstacles = append(obstacles, m.between(b)...)
-	// What the RUN's other commands read of the manifests is copied in front of it as well.
+	// Other commands of the RUN may read the manifests, which stay above it.
 	obstacles = append(obstacles, m.clashes(b, m.last, without(m.run.touch, files)), m.bring(b, m.last, files), m.collisions(b))
 	var own touch
 	for _, inst := range m.run.installs {
@@ -163,13 +161,13 @@ func (m *move) plan(b Build) bool {
 	return true
 }
 
-// without returns what is touched but the reading of some files.
+// without returns t without the reading of some files.
 func without(t touch, files []string) touch {
 	t.reads = slices.DeleteFunc(slices.Clone(t.reads), func(p string) bool { return slices.Contains(files, p) })
 	return t
 }
 
-// reader reads the context as the install of instruction m.last sees it.
+// reader returns a reader of the files that inst, an install of m.last, sees in a build.
 func (m *move) reader(b Build, inst install) reader {
 	return reader{
 		dir: inst.dir, read: b.Context.Read,
@@ -190,8 +188,8 @@ func (m *move) reader(b Build, inst install) reader {
 	}
 }
 
-// matching returns the files that match a pattern below an image folder before
-// instruction m.last, as image paths.
+// matching returns the image paths of files, copied above instruction m.last, that match a
+// pattern below an image folder.
 func (m *move) matching(b Build, dir, pattern string) []string {
 	var list []string
 	parts := strings.Split(pattern, "/")
@@ -213,8 +211,8 @@ func (m *move) matching(b Build, dir, pattern string) []string {
 	return list
 }
 
-// provider returns the context path, and the last COPY before instruction k,
-// that an image path comes from.
+// provider returns the context path that an image path comes from, and the COPY that brings
+// it: the last above instruction k. It reports false if no COPY does.
 func (m *move) provider(b Build, k int, image string) (string, int, bool) {
 	for i := k - 1; i >= 0; i-- {
 		in := m.view.stage.Instructions[i]
@@ -231,7 +229,8 @@ func (m *move) provider(b Build, k int, image string) (string, int, bool) {
 	return "", 0, false
 }
 
-// reads returns the image paths that installs read, and what widens them.
+// reads returns the files of the context that installs of instruction k read, as image
+// paths, and why these may not be all.
 func (m *move) reads(b Build, k int, installs []install) (files []string, obstacle string) {
 	for _, inst := range installs {
 		r := m.reader(b, inst)
@@ -252,11 +251,10 @@ func (m *move) reads(b Build, k int, installs []install) (files []string, obstac
 	return files, obstacle
 }
 
-// mostTold is how many things that are in the way are told at once: who has read so
-// many knows that there is work to do.
+// mostTold is how many obstacles are told at once: they show that there is work to do.
 const mostTold = 3
 
-// told puts what is in the way into one sentence, in its order; "" for nothing.
+// told joins obstacles, without empty and repeated ones, into a sentence.
 func told(obstacles []string) string {
 	var list []string
 	for _, o := range obstacles {
@@ -267,7 +265,7 @@ func told(obstacles []string) string {
 	return strings.Join(list, "; also, ")
 }
 
-// between says what stands in the way of moving the COPYs down to the install.
+// between returns the obstacles to moving the COPYs down to the install.
 func (m *move) between(b Build) (list []string) {
 	for t := m.moved[0] + 1; t < m.last; t++ {
 		if slices.Contains(m.moved, t) {
@@ -280,7 +278,7 @@ func (m *move) between(b Build) (list []string) {
 	return list
 }
 
-// passable says why the COPYs above instruction t cannot be moved below it.
+// passable says why the moved COPYs above instruction t cannot go below it, or returns "".
 func (m *move) passable(b Build, t int) string {
 	in := m.view.stage.Instructions[t]
 	for _, i := range m.moved {
@@ -319,8 +317,8 @@ func (m *move) passable(b Build, t int) string {
 	return m.clashes(b, t, view.touch)
 }
 
-// clashes says where a moved COPY that stands above instruction t writes what
-// that reads or writes.
+// clashes says which moved COPY above instruction t writes to a path that t touches, or
+// returns "".
 func (m *move) clashes(b Build, t int, touched touch) string {
 	for _, i := range m.moved {
 		if i > t {
@@ -333,8 +331,8 @@ func (m *move) clashes(b Build, t int, touched touch) string {
 	return ""
 }
 
-// agrees reports whether the order of COPY t, of nothing but manifests, and COPY
-// i does not matter: wherever both write, it is the same file of the context.
+// agrees reports whether the order of COPYs t and i does not matter because t brings only
+// manifests, and i brings the same files to the same places.
 func (m *move) agrees(b Build, t, i int) bool {
 	in := m.view.stage.Instructions[t]
 	manifests := append(slices.Clone(m.known), m.files...)
@@ -361,9 +359,9 @@ func (m *move) agrees(b Build, t, i int) bool {
 	return true
 }
 
-// bring notes the files that come from moved COPYs and so need a COPY of their
-// own above instruction k. A destination that is not there yet is made alike by
-// a COPY of files and by one of a folder's content: with the default mode, or
+// bring adds to m.needs those of the files, image paths, that a moved COPY brings: they need
+// a COPY of their own above instruction k. It returns an obstacle or "". A COPY of files
+// creates a missing destination just as a COPY of a folder does: with the default mode or
 // that of --chmod, and the owner of --chown (fsutil: copy.Copy, prepareTargetDir).
 func (m *move) bring(b Build, k int, files []string) string {
 	for _, name := range files {
@@ -388,7 +386,7 @@ func (m *move) bring(b Build, k int, files []string) string {
 	return ""
 }
 
-// text shows an instruction in a message.
+// text returns the text of an instruction, shortened for a message.
 func (m *move) text(i int) string {
 	t := m.view.stage.Instructions[i].Text
 	if len(t) > 60 {

@@ -10,19 +10,21 @@ import (
 	"github.com/stokerd/stoker/internal/effects"
 )
 
-// A touch is what commands read and write: image paths, or effects.System and
-// effects.Tools.
+// A touch is the image paths that commands read and write. A path may be effects.System or
+// effects.Tools, and may have a wildcard in its last element.
 type touch struct {
 	reads, writes []string
-	enters        []string // folders that have to be there
+	enters        []string // folders that have to exist
 }
 
+// add adds what another touch has.
 func (t *touch) add(o touch) {
 	t.reads, t.writes = append(t.reads, o.reads...), append(t.writes, o.writes...)
 	t.enters = append(t.enters, o.enters...)
 }
 
-// homes are where "~" may be: the user of a stage is not always known.
+// homes returns the folders that "~" may stand for in instruction i: it is not always known
+// which user runs it.
 func (v *stageView) homes(i int) []string {
 	list := []string{"/root", "/home"}
 	if home, ok := v.written(i)["HOME"]; ok {
@@ -39,11 +41,12 @@ func (v *stageView) homes(i int) []string {
 	return list
 }
 
-// homeOf matches the home that a user is given who is made.
+// homeOf matches a command that creates or changes a user, and the home that it sets.
 var homeOf = regexp.MustCompile(`\b(?:useradd|adduser|usermod)\b[^&;|]*?\s-(?:\w*d|h|-home|-home-dir)[ =](\S+)`)
 
-// touches makes an effect's paths those of the image, for a command that runs in
-// dir as part of instruction i. It reports false where one cannot be told.
+// touches returns the image paths for the paths of an effects.Effect, of a command that runs
+// in dir as part of instruction i. vars are variables of the script. It reports false if one
+// of the paths cannot be determined.
 func (v *stageView) touches(i int, dir string, vars map[string]string, reads, writes []string) (touch, bool) {
 	var t touch
 	for _, set := range []struct {
@@ -65,7 +68,8 @@ func (v *stageView) touches(i int, dir string, vars map[string]string, reads, wr
 	return t, true
 }
 
-// place adds the image paths that a word stands for, which holds no variable that is known.
+// place adds to *to the image paths that a word stands for, in which known variables are
+// already expanded.
 func (v *stageView) place(i int, dir, name string, to *[]string) bool {
 	name, ok := within(anyOf(name))
 	if !ok {
@@ -76,7 +80,7 @@ func (v *stageView) place(i int, dir, name string, to *[]string) bool {
 		for _, home := range v.homes(i) {
 			*to = append(*to, path.Join(home, effects.Unquote(rest)))
 		}
-		return rest == "" || rest[0] == '/' // or else it is the home of somebody whom it names
+		return rest == "" || rest[0] == '/' // not ~user
 	}
 	up := strings.HasPrefix(name, effects.Upward)
 	name = effects.Unquote(strings.TrimPrefix(name, effects.Upward))
@@ -88,9 +92,9 @@ func (v *stageView) place(i int, dir, name string, to *[]string) bool {
 	}
 }
 
-// anyOf widens a word to the patterns that image paths are compared by: a quoted character
-// that would be one of a pattern is any other as well, and a set of characters is any text,
-// as one that matches nothing stands for itself.
+// anyOf widens a word to a pattern with no wildcards but "*", "?" and braces, which matches
+// at least what the word does: quoted wildcards and backslashes become "?". A set of
+// characters becomes "*", since the shell leaves one that matches no file as it is.
 func anyOf(name string) string {
 	for _, c := range []string{"*", "?", "[", "{"} {
 		name = strings.ReplaceAll(name, effects.Quote(c), "?")
@@ -100,8 +104,8 @@ func anyOf(name string) string {
 
 var charSet = regexp.MustCompile(`\[[^/]*\]`)
 
-// within puts a wildcard in for each variable whose value is not known: behind the name
-// of a folder it is something in there. It reports false where one begins the path.
+// within replaces each variable that is not known by a wildcard. It reports false if the
+// path begins with one: it could then be anywhere.
 func within(name string) (string, bool) {
 	name = ofPlatform.ReplaceAllString(name, "*")
 	if strings.HasPrefix(name, "$") {
@@ -124,8 +128,8 @@ func within(name string) (string, bool) {
 	return out.String(), true
 }
 
-// literal cuts a path at its first wildcard, of which it stands for the folder above,
-// unless it is in the name of a file alone.
+// literal returns a path without wildcards except in its last element: it is cut to the
+// folder above the first one elsewhere.
 func literal(name string) string {
 	at := strings.IndexAny(name, "*?[{")
 	if at < 0 {
@@ -143,8 +147,8 @@ func literal(name string) string {
 	return "."
 }
 
-// folderOf returns the folder that a path with a wildcard in its last name is in, and
-// other paths as they are.
+// folderOf returns the folder of a path with a wildcard in its last element, and any other
+// path as it is.
 func folderOf(name string) string {
 	if dir, file := path.Split(name); dir != "" && strings.ContainsAny(file, "*?[") {
 		return path.Clean(dir)
@@ -152,8 +156,8 @@ func folderOf(name string) string {
 	return name
 }
 
-// rooted returns an image path with the folder that the image starts in taken
-// for the root, which is where most do.
+// rooted returns an image path as if the WORKDIR of the base image were "/", as for most
+// images it is, and with the usual links of the root folder resolved.
 func rooted(name string) string {
 	if rest, ok := strings.CutPrefix(name, baseDir); ok && (rest == "" || rest[0] == '/') {
 		name = path.Clean("/" + rest)
@@ -166,11 +170,11 @@ func rooted(name string) string {
 	return name
 }
 
-// systemLinks are folders that are links in most images, with what they name.
+// systemLinks are folders that are symbolic links in most images, with their targets.
 var systemLinks = map[string]string{"/bin": "/usr/bin", "/sbin": "/usr/sbin", "/lib": "/usr/lib", "/lib64": "/usr/lib64", "/var/run": "/run", "/var/lock": "/run/lock"}
 
-// clash returns what of paths instruction i, a COPY or ADD, would write to, "" if
-// nothing.
+// clash returns the first of the paths that instruction i, a COPY or ADD, may write to, or
+// "".
 func (v *stageView) clash(b Build, i int, paths []string) string {
 	dest := rooted(v.dest(i))
 	for _, p := range paths {
@@ -199,7 +203,7 @@ func (v *stageView) lands(b Build, i int, name string) bool {
 	in := v.stage.Instructions[i]
 	dest := rooted(v.dest(i))
 	if strings.HasPrefix(dest, baseDir) || strings.HasPrefix(name, baseDir) {
-		return true // neither can be told
+		return true // it is not known
 	}
 	if rel, ok := below(folderOf(name), dest); ok && rel != "." {
 		first, _, _ := strings.Cut(rel, "/")
@@ -220,19 +224,19 @@ func (v *stageView) lands(b Build, i int, name string) bool {
 	return slices.ContainsFunc(in.Copy.Sources, func(s string) bool {
 		src := strings.TrimPrefix(path.Clean("/"+s), "/")
 		if strings.ContainsAny(s, "*?[") {
-			// Of folders that match, what they hold lands there.
+			// The content of folders that match lands there.
 			match, err := path.Match(path.Base(src), first)
 			return err != nil || match || len(glob(b.Context, src+"/"+first)) > 0
 		}
-		// A folder on the way counts: without the COPY it would not be there, or be
-		// made by somebody else. What is not there today, and is made before the build,
-		// may hold anything.
+		// A folder above the path counts too: without the COPY it would be missing, or
+		// made by another instruction. A source that does not exist today is generated
+		// before a build, and may hold anything.
 		return path.Base(src) == first && b.Context.Exists(src) || b.Context.Exists(path.Join(src, first)) || src != "" && !b.Context.Exists(src)
 	})
 }
 
-// landsLike reports whether instruction i, a COPY or ADD of the context, puts something
-// into its destination whose name may match a pattern.
+// landsLike reports whether instruction i, which copies from the context, may put something
+// whose name matches the pattern directly into its destination.
 func (v *stageView) landsLike(b Build, i int, pattern string) bool {
 	for _, s := range v.stage.Instructions[i].Copy.Sources {
 		src := strings.TrimPrefix(path.Clean("/"+s), "/")
@@ -253,8 +257,8 @@ func (v *stageView) landsLike(b Build, i int, pattern string) bool {
 	return false
 }
 
-// brings reports whether instruction i copies what the context has for an image path,
-// should it have something there: what a build makes, developers make as well.
+// brings reports whether instruction i would copy a file to an image path if the context had
+// one there. Even if it has none today it may tomorrow: developers build too.
 func (v *stageView) brings(b Build, i int, name string) bool {
 	in := v.stage.Instructions[i]
 	return takesContext(in) && slices.ContainsFunc(v.sources(b.Context, i, name), func(p string) bool {
@@ -262,9 +266,9 @@ func (v *stageView) brings(b Build, i int, name string) bool {
 	})
 }
 
-// mayReplace reports whether instruction i copies another file than instruction j does
-// to an image path, should the context have one for it: a developer's own settings, where
-// the default is copied under another name.
+// mayReplace reports whether instruction i would copy to an image path another file than
+// instruction j does, if the context had one: such as a developer's own settings, where j
+// copies the defaults under that name.
 func (v *stageView) mayReplace(b Build, i, j int, name string) bool {
 	in := v.stage.Instructions[i]
 	if !takesContext(in) {
@@ -279,7 +283,7 @@ func (v *stageView) mayReplace(b Build, i, j int, name string) bool {
 	})
 }
 
-// expand puts the values of variables that are known in for them.
+// expand replaces variables in a text by their values, if these are known.
 func expand(text string, vars map[string]string) string {
 	if !strings.Contains(text, "$") {
 		return text
@@ -302,8 +306,8 @@ func expand(text string, vars map[string]string) string {
 	return out.String()
 }
 
-// variable reads a plain "NAME" or "{NAME}" at a place of text, and returns where
-// it ends; "" for anything else.
+// variable reads "NAME" or "{NAME}" at offset at of a text, behind a "$". It returns the name
+// and the offset behind it; the name is "" for anything else.
 func variable(text string, at int) (name string, end int) {
 	braced := at < len(text) && text[at] == '{'
 	from := at
@@ -323,8 +327,8 @@ func variable(text string, at int) (name string, end int) {
 	return text[from:end], end
 }
 
-// values adds the variables whose value an ENV gives in so many words, and drops
-// those that it makes unknown.
+// values returns env after an instruction: an ENV sets variables to a literal value, or makes
+// them unknown.
 func values(env map[string]string, in dockerfile.Instruction) map[string]string {
 	if in.Keyword != "ENV" && in.Keyword != "ARG" {
 		return env
@@ -336,7 +340,7 @@ func values(env map[string]string, in dockerfile.Instruction) map[string]string 
 	for _, a := range in.Vars {
 		value := strings.Trim(a.Value, `"'`)
 		switch {
-		case in.Keyword == "ARG": // a build may give it another value, which ENV beats
+		case in.Keyword == "ARG": // a build may set it, and an ENV above wins over it
 		case strings.ContainsAny(value, "$\\\"'"):
 			delete(next, a.Name)
 		default:
@@ -346,7 +350,7 @@ func values(env map[string]string, in dockerfile.Instruction) map[string]string 
 	return next
 }
 
-// usual reports a folder that nearly every image has.
+// usual reports whether nearly every image has the folder.
 func usual(dir string) bool {
 	return slices.Contains([]string{
 		"/", "/bin", "/etc", "/home", "/lib", "/opt", "/root", "/srv", "/tmp", "/usr", "/usr/bin", "/usr/lib", "/usr/local",
@@ -354,10 +358,10 @@ func usual(dir string) bool {
 	}, dir)
 }
 
-// foldersAgree reports whether it makes no difference who makes the folders
-// above both instruction i's destination, a COPY's, and the paths: they are there
-// before instruction at. A COPY makes them for root, or for the owner that it
-// names, a RUN for its user.
+// foldersAgree reports whether the folders that contain both one of the paths and the
+// destination of instruction i, a COPY, exist before instruction at. If not, they belong to
+// whoever creates them first: a COPY does so for root or the owner that it names, a RUN for
+// its user.
 func (v *stageView) foldersAgree(i, at int, paths []string) bool {
 	dest := rooted(v.dest(i))
 	for _, p := range paths {
@@ -371,7 +375,7 @@ func (v *stageView) foldersAgree(i, at int, paths []string) bool {
 	return true
 }
 
-// inCommon returns the deepest folder that two image paths are in, or are.
+// inCommon returns the deepest path that contains or equals both image paths.
 func inCommon(a, b string) string {
 	for ; a != "/" && a != "."; a = path.Dir(a) {
 		if _, ok := below(a, b); ok {
@@ -381,8 +385,8 @@ func inCommon(a, b string) string {
 	return a
 }
 
-// isMade reports whether a folder is there before instruction at: in nearly every image,
-// or because a WORKDIR makes it.
+// isMade reports whether a folder is known to exist before instruction at: nearly every image
+// has it, or a WORKDIR makes it.
 func (v *stageView) isMade(folder string, at int) bool {
 	return usual(folder) || slices.ContainsFunc(v.dirs[:at+1], func(dir string) bool { _, ok := below(folder, dir); return ok })
 }
