@@ -12,13 +12,14 @@ import (
 	"github.com/stokerd/stoker/internal/effects"
 )
 
-// A condition is one on values: `[ LEFT = RIGHT ]`, or != with not.
+// A condition compares two values: `[ LEFT = RIGHT ]` or, with not, `[ LEFT != RIGHT ]`.
 type condition struct {
-	left, right string // words as wordText has them
+	left, right string // as from wordText
 	not         bool
 }
 
-// testOf reads a condition of an if; false for one that is about anything else.
+// testOf reads the condition of an if. It reports false if that does anything but compare two
+// values.
 func testOf(list []*syntax.Stmt) (condition, bool) {
 	if len(list) != 1 || !plain(list[0]) {
 		return condition{}, false
@@ -31,7 +32,7 @@ func testOf(list []*syntax.Stmt) (condition, bool) {
 	for _, w := range call.Args {
 		text, ok := wordText(w, nil)
 		if _, quoted := w.Parts[0].(*syntax.DblQuoted); !ok || strings.HasPrefix(text, "$") && !quoted {
-			return condition{}, false // nothing may be left of it
+			return condition{}, false // it may expand to no word at all
 		}
 		words = append(words, text)
 	}
@@ -48,8 +49,7 @@ func testOf(list []*syntax.Stmt) (condition, bool) {
 	return condition{}, false
 }
 
-// fails reports that a condition does not hold with these values of all variables that it
-// is about.
+// fails reports whether the condition is known not to hold with these values of variables.
 func (c condition) fails(values map[string]string) bool {
 	known := true
 	put := func(text string) string {
@@ -62,8 +62,8 @@ func (c condition) fails(values map[string]string) bool {
 	return put(c.left) == put(c.right) == c.not && known
 }
 
-// running leaves out the commands of a RUN that no build runs: those on a condition that
-// does not hold with the values that its ARGs have in any.
+// running returns the commands of instruction i that some build may run: not those under a
+// condition that does not hold with the values of ARGs in any build.
 func (in Input) running(v *stageView, i int, commands []command) []command {
 	ins := v.stage.Instructions[i]
 	return slices.DeleteFunc(slices.Clone(commands), func(c command) bool {
@@ -79,15 +79,15 @@ func (in Input) running(v *stageView, i int, commands []command) []command {
 	})
 }
 
-// resets reports a script that may give a variable another value.
+// resets reports whether a script may set a variable.
 func resets(script, name string) bool {
 	return slices.ContainsFunc([]string{name + "=", name + "+=", "for " + name, "read ", "getopts ", "source ", ". ", "eval ", "unset "}, func(s string) bool {
 		return strings.Contains(script, s)
 	})
 }
 
-// argsAt returns the values that the ARGs of a stage have at an instruction, in a build.
-// Those that an ENV sets as well, or whose default is computed, are left out.
+// argsAt returns the values of the ARGs of a stage at instruction i in a build. ARGs that an
+// ENV sets as well, or with a variable in their default, are left out.
 func (in Input) argsAt(st dockerfile.Stage, i int, b Build) map[string]string {
 	values := map[string]string{}
 	for _, ins := range st.Instructions[:i] {
@@ -96,7 +96,7 @@ func (in Input) argsAt(st dockerfile.Stage, i int, b Build) map[string]string {
 			if given, ok := b.Args[a.Name]; ok {
 				value = given
 			} else if !a.Set && slices.ContainsFunc(in.File.Globals, func(g dockerfile.Instruction) bool { return slices.Contains(g.Names, a.Name) }) || !a.Set && readByTools(a.Name) {
-				continue // the first has a default, or BuildKit gives it
+				continue // it has a global default, or BuildKit sets it
 			}
 			if ins.Keyword != "ARG" || strings.ContainsAny(value, "$\\") {
 				values[a.Name] = "$"

@@ -10,7 +10,7 @@ import (
 	"github.com/stokerd/stoker/internal/effects"
 )
 
-// run returns what is known of RUN i.
+// run returns the view of instruction i, a RUN.
 func (o *ordering) run(i int) runView {
 	r, ok := o.runs[i]
 	if !ok {
@@ -18,15 +18,15 @@ func (o *ordering) run(i int) runView {
 			o.runs = map[int]runView{}
 		}
 		r = viewRun(o.view, i)
-		// Where there is nothing at first, all programs are copied.
+		// In an image that starts from scratch all programs are copied, and may be any.
 		r.known = r.known && imageName(rootStage(o.view.file, o.view.stage.Index).Base) != "scratch"
 		o.runs[i] = r
 	}
 	return r
 }
 
-// disjoint reports whether RUN i, which stands above RUN j, may stand below it: both are
-// known, and neither writes where the other reads or writes.
+// disjoint reports whether RUN i may be moved below RUN j, which stands below it: both are
+// known, and in no build one writes what the other reads or writes.
 func (o *ordering) disjoint(i, j int) bool {
 	upper, lower := o.run(i), o.run(j)
 	if !upper.known || !lower.known {
@@ -46,8 +46,8 @@ func (o *ordering) disjoint(i, j int) bool {
 		if !o.view.agree(a.touched, b.touched, i) || sharesCache(o.view.stage.Instructions[i].Run, o.view.stage.Instructions[j].Run) {
 			return false
 		}
-		// Whoever the upper one names is there without what the lower one installs, or else
-		// the build fails.
+		// Users that the upper one names exist without what the lower one installs: if
+		// not, the build would fail today, unless the script tolerates that.
 		tolerant := strings.ContainsAny(o.view.stage.Instructions[i].Run.Given, ";|\n")
 		named := slices.DeleteFunc(slices.Clone(a.touched.reads), func(p string) bool { return !tolerant && slices.Contains(accounts, p) })
 		places := slices.DeleteFunc(slices.Clone(b.touched.writes), notPlace)
@@ -59,8 +59,8 @@ func (o *ordering) disjoint(i, j int) bool {
 	return true
 }
 
-// agree reports whether it makes no difference which of two RUNs, the upper one of which is
-// instruction at, makes the folders that both write into or enter.
+// agree reports whether all folders that contain paths of two RUNs exist before instruction at,
+// the upper one, so that it does not matter which of the two would create them.
 func (v *stageView) agree(upper, lower touch, at int) bool {
 	for _, p := range slices.Concat(upper.writes, upper.enters) {
 		if !notPlace(p) {
@@ -75,27 +75,29 @@ func (v *stageView) agree(upper, lower touch, at int) bool {
 	return true
 }
 
-// sharesCache reports two RUNs that may find each other's files in a cache mount: what
-// its name is does not say where it lies.
+// sharesCache reports whether two RUNs may share a cache mount. If both have one they may,
+// as one cache may be mounted at different paths.
 func sharesCache(a, b *dockerfile.Run) bool {
 	return slices.ContainsFunc(a.Mounts, func(m dockerfile.Mount) bool {
 		return m.Type == "cache" && slices.ContainsFunc(b.Mounts, func(o dockerfile.Mount) bool { return o.Type == "cache" })
 	})
 }
 
+// notPlace reports whether p is a path, not effects.System or effects.Tools.
 func notPlace(p string) bool {
 	_, ok := effects.PlacesOf(p)
 	return !ok
 }
 
-// meet reports whether something that is written may be in one of the other places, which
-// are only read, or written as well.
+// meet reports whether one of the written paths may overlap one of the others. read says that
+// the others are only read.
 func meet(written, others []string, read bool) bool {
 	return slices.ContainsFunc(written, func(w string) bool {
 		return slices.ContainsFunc(others, func(p string) bool { return meets(w, p, read) })
 	})
 }
 
+// meets is meet for a single pair of paths.
 func meets(written, other string, read bool) bool {
 	of, places := effects.PlacesOf(written)
 	in, others := effects.PlacesOf(other)
@@ -110,7 +112,7 @@ func meets(written, other string, read bool) bool {
 	return overlap(folderOf(rooted(written)), folderOf(rooted(other)))
 }
 
-// inPlaces reports whether a path may be one of places, or above one.
+// inPlaces reports whether a path may be in one of the folders of places, or contain one.
 func inPlaces(places effects.Places, name string) bool {
 	name = folderOf(rooted(name))
 	if slices.ContainsFunc(places.Except, func(e string) bool { _, in := below(e, name); return in }) {
@@ -119,8 +121,8 @@ func inPlaces(places effects.Places, name string) bool {
 	return slices.ContainsFunc(places.Roots, func(root string) bool { return overlap(root, name) })
 }
 
-// heedless reports whether it makes no difference to RUN r, or by it, whether it stands
-// above or below instruction k, which neither runs nor copies anything.
+// heedless reports whether the order of RUN r and instruction k, which is neither RUN nor COPY
+// nor ADD, does not matter.
 func (o *ordering) heedless(r, k int) bool {
 	v := o.view
 	in := v.stage.Instructions[k]
@@ -140,9 +142,8 @@ func (o *ordering) heedless(r, k int) bool {
 	return false
 }
 
-// plain reports a RUN that works on files that it names in full, and with programs that
-// take no settings: in which folder it runs, and with what environment, is all the same
-// to it.
+// plain reports whether RUN r does the same in any working folder and with any environment: it
+// has only absolute paths and runs only programs without settings.
 func (o *ordering) plain(r int) bool {
 	v := o.view
 	run := o.run(r)
@@ -159,13 +160,15 @@ func (o *ordering) plain(r int) bool {
 	return !slices.ContainsFunc(slices.Concat(run.touch.reads, run.touch.writes), func(p string) bool { return !notPlace(p) })
 }
 
-// isBeside reports a file among the programs that none of those is which tools run.
+// isBeside reports whether a path is that of a program which no tool runs, in a folder of
+// programs.
 func isBeside(name string) bool {
 	return slices.Contains(binFolders, path.Dir(name)) && !effects.Program(path.Base(name)) && !strings.ContainsAny(name, "*?[")
 }
 
-// besideTools reports whether p stands for places, and instruction c, a COPY or ADD,
-// brings files none of which is in them; those that tools do not run do not count.
+// besideTools reports, in a speculative search, whether p is effects.System or effects.Tools
+// and the files that instruction c copies are known to be in none of its folders, apart from
+// programs that no tool runs.
 func (o *ordering) besideTools(b Build, c int, p string) bool {
 	places, ok := effects.PlacesOf(p)
 	if !ok || !o.trusts {
@@ -177,8 +180,8 @@ func (o *ordering) besideTools(b Build, c int, p string) bool {
 	})
 }
 
-// broughtFiles returns the image paths of the files that instruction c, a COPY or ADD,
-// brings; nil where they are not known. What it takes of another stage counts as a file.
+// broughtFiles returns the image paths of the files that instruction c, a COPY, brings, or nil
+// if they are not known. A source from another stage is taken to be a file.
 func (v *stageView) broughtFiles(b Build, c int) (files []string) {
 	in := v.stage.Instructions[c]
 	dest := rooted(v.dest(c))
@@ -195,15 +198,15 @@ func (v *stageView) broughtFiles(b Build, c int) (files []string) {
 		case takesContext(in) && !b.Context.IsFile(src[1:]):
 			return nil
 		case !folder:
-			name = dest // and if it is a folder, nothing looks for programs in it
+			name = dest // if it is a folder, it is not one of programs
 		}
 		files = append(files, name)
 	}
 	return files
 }
 
-// doubt says what is not known of instruction j, which stands below i, that would have to
-// be for it to stand above; "" where it is known that it may, or that it may not.
+// doubt says what would have to be known for instruction j to be moved above instruction i,
+// which stands above it. It returns "" if it is known that j may be moved, or that it may not.
 func (o *ordering) doubt(i, j int) string {
 	v := o.view
 	a, b := v.stage.Instructions[i], v.stage.Instructions[j]
@@ -222,9 +225,9 @@ func (o *ordering) doubt(i, j int) string {
 	return ""
 }
 
-// there reports whether RUN t reads in build n the very file at an image path that
-// instruction c, which copies it, finds there already: another COPY above brought it,
-// and nothing between the two changes it.
+// there reports whether, in build n, instruction c copies a file to an image path that has the
+// same file already, so that RUN t may read it without c: another COPY above brings it, and
+// nothing between the two changes it.
 func (o *ordering) there(n, c, t int, image string) bool {
 	v, b := o.view, o.in.Builds[n]
 	if c > t || !takesContext(v.stage.Instructions[c]) || !notPlace(image) {
@@ -249,8 +252,8 @@ func (o *ordering) there(n, c, t int, image string) bool {
 	return true
 }
 
-// bringsMade reports whether RUN t reads in build n what a RUN above makes, and developers
-// make as well, which instruction c would then copy over it.
+// bringsMade reports whether, in build n, RUN t reads a file that a RUN above makes and that
+// instruction c would write over if the context had it, as it may since developers build too.
 func (o *ordering) bringsMade(n, c, t int, reads []string) bool {
 	v, b := o.view, o.in.Builds[n]
 	for k, in := range v.stage.Instructions[:t] {
@@ -266,7 +269,7 @@ func (o *ordering) bringsMade(n, c, t int, reads []string) bool {
 	return false
 }
 
-// mayChange reports whether RUN k may write to a file in build n.
+// mayChange reports whether, in build n, RUN k may write to an image path.
 func (o *ordering) mayChange(n, k int, image string) bool {
 	run := o.run(k)
 	if !run.known {

@@ -12,62 +12,58 @@ import (
 	"github.com/stokerd/stoker/internal/effects"
 )
 
-// A command is one command of a RUN.
+// A command is one command of a RUN. Words and paths are quoted as by effects.Quote.
 type command struct {
-	words    []string // nil for anything that is not a simple command with known words
-	assigns  []assign // set for this command, or for what follows if there are no words
-	from, to int      // its place in the script
-	ends     []int    // where each word ends; set by everyCommand
-	perhaps  bool     // whether it runs hangs on a condition
-	// asked are those of the conditions that are about values; set by everyCommand.
-	asked []condition
-	// inner are the commands that it is made of, or that its words are computed
-	// with; reads and writes are what its redirections name.
-	inner         []command
-	loose         bool // what follows runs even where it fails, unless the shell is told otherwise
-	subshell      bool // inner run in a shell of their own
-	perhapsInner  bool // inner may run or not, or again and again
-	reads, writes []string
-	exports       bool // the assignments are those of an export
+	words         []string    // nil unless it is a simple command whose words are known
+	assigns       []assign    // for this command or, if there are no words, for all that follow
+	exports       bool        // the assignments are those of an export
+	reads, writes []string    // files of its redirections
+	from, to      int         // byte range in the script
+	ends          []int       // where each word ends; set by everyCommand
+	perhaps       bool        // it runs only under some condition
+	asked         []condition // conditions, on values, under which it runs; set by everyCommand
+	loose         bool        // what follows runs even if it fails, unless the shell is strict
+	inner         []command   // commands inside: of a group, a loop, a substitution in its words
+	subshell      bool        // inner run in a shell of their own
+	perhapsInner  bool        // inner may run once, never or often
 }
 
 // An assign is a variable that a command sets.
 type assign struct {
 	name, value string
-	own         bool // of the shell alone: programs do not see it
+	own         bool // of the shell only: programs do not get it
 }
 
-// steers reports a variable that makes programs look or write elsewhere.
+// steers reports whether the variable may make programs read or write elsewhere.
 func (a assign) steers() bool {
 	return a.name == "PATH" || a.name == "HOME" || a.name == "NODE_OPTIONS" || strings.HasPrefix(a.name, "LD_") || strings.Contains(a.value, "/") ||
 		strings.Contains(ofPlatform.ReplaceAllString(a.value, ""), "$")
 }
 
-// decides reports a variable that says which programs run, or has them run code.
+// decides reports whether the variable may decide which programs or code run.
 func (a assign) decides() bool {
 	return slices.Contains([]string{"PATH", "HOME", "NODE_OPTIONS", "IFS", "CDPATH"}, a.name) || strings.HasPrefix(a.name, "LD_") || anyTools.MatchString(a.name)
 }
 
-// ofPlatform matches variables that hold a part of a platform's name, and so no path.
+// ofPlatform matches variables with a part of the name of a platform, which is not a path.
 var ofPlatform = regexp.MustCompile(`\$(\{(BUILD|TARGET)(ARCH|OS|VARIANT)\}|(BUILD|TARGET)(ARCH|OS|VARIANT)\b)`)
 
-// steered reports a command that runs with such a variable.
+// steered reports whether the command runs with a variable that steers programs.
 func (c command) steered() bool {
 	return slices.ContainsFunc(c.assigns, func(a assign) bool { return !a.own && a.steers() })
 }
 
-// moves reports redirections or computed words.
+// moves reports whether the command has redirections or commands inside.
 func (c command) moves() bool { return len(c.inner)+len(c.reads)+len(c.writes) > 0 }
 
-// A script is a RUN's commands in order.
+// A script is the commands of a RUN in order.
 type script struct {
 	commands []command
-	// chain reports that all of it is one list joined by &&.
-	chain bool
+	chain    bool // it is a single list joined by &&
 }
 
-// parseRun returns the commands of a RUN. A RUN that cannot be read, or whose
-// shell is not known, is one command without words.
+// parseRun returns the commands of a RUN. If it cannot be parsed, or its shell is not known,
+// that is one command without words.
 func parseRun(r *dockerfile.Run, shell []string) script {
 	opaque := script{commands: []command{{}}}
 	if r.Given == "" {
@@ -84,7 +80,7 @@ func parseRun(r *dockerfile.Run, shell []string) script {
 		return opaque
 	}
 	if inner := handed(f); inner != nil {
-		// Of what stands in quotes no place in the file is known, so that it cannot be cut.
+		// Offsets in the quoted text are not offsets in the file: it cannot be cut.
 		var s script
 		s.commands = listed(nil, inner.Stmts)
 		for i := range s.commands {
@@ -106,20 +102,20 @@ func listed(list []command, stmts []*syntax.Stmt) []command {
 			break
 		}
 		for k := from + 1; k < len(list); k++ {
-			list[k].perhaps = true // of a list joined by &&, which what follows does not need
+			list[k].perhaps = true // a list joined by && may end early, and the script goes on
 		}
 		list[len(list)-1].loose = true
 	}
 	return list
 }
 
-// flatten appends the commands of a list joined by &&.
+// flatten appends the commands of a statement: several if it is a list joined by &&.
 func flatten(list []command, stmt *syntax.Stmt) []command {
 	if b, ok := stmt.Cmd.(*syntax.BinaryCmd); ok && b.Op == syntax.AndStmt && plain(stmt) {
 		return flatten(flatten(list, b.X), b.Y)
 	}
 	if b, ok := stmt.Cmd.(*syntax.BinaryCmd); ok && b.Op == syntax.OrStmt && plain(stmt) && gives(b.Y) {
-		list = flatten(list, b.X) // or else the build fails
+		list = flatten(list, b.X) // if it fails, so does the build
 		list[len(list)-1].to = int(stmt.End().Offset())
 		return list
 	}
@@ -135,14 +131,14 @@ func flatten(list []command, stmt *syntax.Stmt) []command {
 	return append(list, c)
 }
 
-// gives reports a statement that does no more than to give up.
+// gives reports whether a statement is just an exit.
 func gives(stmt *syntax.Stmt) bool {
 	call, ok := stmt.Cmd.(*syntax.CallExpr)
 	return ok && plain(stmt) && len(call.Args) > 0 && len(call.Assigns) == 0 && call.Args[0].Lit() == "exit"
 }
 
-// piped returns the script of a heredoc that a shell of its own runs, which is all
-// that the statement is: `bash <<EOT`; nil for anything else.
+// piped returns the script of a statement that is nothing but a shell with a heredoc:
+// `bash <<EOT`. It returns nil for anything else.
 func piped(stmt *syntax.Stmt) *syntax.File {
 	call, ok := stmt.Cmd.(*syntax.CallExpr)
 	if !ok || stmt.Negated || stmt.Background || stmt.Coprocess || stmt.Disown || len(stmt.Redirs) != 1 || stmt.Redirs[0].Hdoc == nil || len(call.Assigns) > 0 {
@@ -161,7 +157,7 @@ func piped(stmt *syntax.Stmt) *syntax.File {
 	for _, part := range stmt.Redirs[0].Hdoc.Parts {
 		lit, ok := part.(*syntax.Lit)
 		if !ok {
-			return nil // the outer shell computes some of it
+			return nil // the outer shell expands something in it
 		}
 		text.WriteString(lit.Value)
 	}
@@ -172,8 +168,8 @@ func piped(stmt *syntax.Stmt) *syntax.File {
 	return f
 }
 
-// handed returns the script that a shell of its own is given as a word, where that is
-// all there is: `bash -c "…"`; nil for anything else.
+// handed returns the script of a file that is nothing but a shell with -c: `bash -c "…"`. It
+// returns nil for anything else.
 func handed(f *syntax.File) *syntax.File {
 	if len(f.Stmts) != 1 || !plain(f.Stmts[0]) {
 		return nil
@@ -202,8 +198,7 @@ func handed(f *syntax.File) *syntax.File {
 	return inner
 }
 
-// redirect notes what redirections read and write. It reports false for one that
-// cannot be told.
+// redirect records what redirections read and write. It reports false if that is not known.
 func (c *command) redirect(list []*syntax.Redirect) bool {
 	for _, r := range list {
 		if r.Op == syntax.DplOut || r.Op == syntax.DplIn {
@@ -233,8 +228,7 @@ func (c *command) redirect(list []*syntax.Redirect) bool {
 	return true
 }
 
-// fill reads a command that may be made of others. It reports false for what
-// is not understood.
+// fill reads a command that may contain others. It reports false if it is not understood.
 func (c *command) fill(cmd syntax.Command) bool {
 	all := func(lists ...[]*syntax.Stmt) bool {
 		for _, list := range lists {
@@ -275,7 +269,7 @@ func (c *command) fill(cmd syntax.Command) bool {
 	case *syntax.WhileClause:
 		c.perhapsInner = true
 		all(cmd.Cond, cmd.Do)
-		return !slices.ContainsFunc(c.inner, func(in command) bool { return len(in.assigns) > 0 }) // of the round before
+		return !slices.ContainsFunc(c.inner, func(in command) bool { return len(in.assigns) > 0 }) // seen by the next round
 	case *syntax.ForClause:
 		c.perhapsInner = true // it may be left early
 		return c.loop(cmd)
@@ -289,10 +283,10 @@ func (c *command) fill(cmd syntax.Command) bool {
 	return false
 }
 
-// mostRounds is how many words a loop is followed for.
+// mostRounds is over how many words a loop may go to be followed.
 const mostRounds = 20
 
-// loop reads a loop over words: its commands once for each.
+// loop reads a loop over words, with its commands once for each.
 func (c *command) loop(cmd *syntax.ForClause) bool {
 	words, ok := cmd.Loop.(*syntax.WordIter)
 	if !ok || !words.InPos.IsValid() || len(words.Items) > mostRounds {
@@ -304,7 +298,7 @@ func (c *command) loop(cmd *syntax.ForClause) bool {
 			return false
 		}
 		if strings.ContainsAny(value, "*?[") {
-			c.inner = append(c.inner, command{words: []string{"ls", value}}) // it is what there is
+			c.inner = append(c.inner, command{words: []string{"ls", value}}) // it reads which files there are
 		}
 		c.inner = append(c.inner, command{assigns: []assign{{name: words.Name.Value, value: value}}})
 		c.inner = listed(c.inner, cmd.Do)
@@ -312,7 +306,7 @@ func (c *command) loop(cmd *syntax.ForClause) bool {
 	return true
 }
 
-// tests reads a condition in double brackets as words of test.
+// tests reads a condition in [[ ]] as words of the command test.
 func (c *command) tests(x syntax.TestExpr) bool {
 	switch x := x.(type) {
 	case *syntax.Word:
@@ -351,13 +345,14 @@ func (c *command) export(list []*syntax.Assign) bool {
 	return true
 }
 
-// plain reports a statement that only joins two others.
+// plain reports whether a statement is just its command: not negated, redirected or in the
+// background.
 func plain(stmt *syntax.Stmt) bool {
 	return !stmt.Negated && !stmt.Background && !stmt.Coprocess && !stmt.Disown && len(stmt.Redirs) == 0
 }
 
-// read fills in a simple command. One with a word that cannot be told stays empty,
-// its assignments included: alone these would be a setting of the shell.
+// read reads a simple command. If one of its words is not known the command stays empty. So
+// do its assignments: without words they would count for all that follows.
 func (c *command) read(call *syntax.CallExpr) {
 	assigns, words, ok := c.assigned(call)
 	if !ok {
@@ -367,6 +362,8 @@ func (c *command) read(call *syntax.CallExpr) {
 	c.assigns, c.words = assigns, words
 }
 
+// assigned returns the assignments and words of a simple command, or false if one of them is
+// not known.
 func (c *command) assigned(call *syntax.CallExpr) (assigns []assign, words []string, ok bool) {
 	for _, a := range call.Assigns {
 		if a.Name == nil || a.Array != nil {

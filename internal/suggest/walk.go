@@ -12,33 +12,32 @@ import (
 	"github.com/stokerd/stoker/internal/effects"
 )
 
-// A walk follows the commands of a script and gathers what they touch.
+// A walk follows the commands of a script, with the state of the shell, and collects what
+// they touch. Paths are image paths.
 type walk struct {
-	view  *stageView
-	at    int // the instruction
-	dir   string
-	vars  map[string]string
-	state string // what later commands of the script hang on
-	// strict reports that the script ends with the first command that fails.
-	strict bool
-	// exports are the variables that later commands may get.
-	exports []assign
+	view    *stageView
+	at      int               // the instruction
+	dir     string            // working folder
+	vars    map[string]string // values of variables of the script; computed if not known
+	exports []assign          // variables that the script sets; own ones are not exported
+	strict  bool              // the shell stops at the first command that fails
+	state   string            // what later commands depend on, for a message; "" for nothing
 	touch   touch
-	fetched []string // what it has downloaded, as image paths
-	entered []string // folders that it goes to, and that something else has to have made
-	// venv is the virtual environment of Python's that is active, made are those that the
-	// script has made so far; image paths.
-	venv  string
-	made  []string
-	above func() []string // those of the instructions above
+	fetched []string        // files that the script has downloaded
+	entered []string        // folders that it enters, and that an instruction above has to make
+	venv    string          // active virtual environment of Python; "" for none
+	made    []string        // virtual environments that the script has made
+	above   func() []string // virtual environments of instructions above
 }
 
+// newWalk returns a walk at the beginning of the script of instruction i.
 func newWalk(v *stageView, i int) walk {
 	above := sync.OnceValue(func() []string { return v.environments(i) })
 	return walk{view: v, at: i, dir: v.dirs[i], vars: map[string]string{}, above: above, strict: len(v.shell[i]) > 0 && stops(v.shell[i][1:])}
 }
 
-// install returns the install that a command is, if it is one.
+// install returns the install that a command is, if it is one, as it works in the state of the
+// shell.
 func (w *walk) install(c command) (install, bool) {
 	c.assigns = slices.Concat(w.exports, c.assigns)
 	c.assigns = slices.DeleteFunc(c.assigns, func(a assign) bool { return a.own })
@@ -72,7 +71,8 @@ func (w *walk) install(c command) (install, bool) {
 	return in, true
 }
 
-// follow takes in one command; it reports false for one that may do anything.
+// follow adds what a command touches, and updates the state. It reports false for a command
+// that may do anything.
 func (w *walk) follow(c command) bool {
 	c.words = w.split(c.words)
 	switch {
@@ -98,7 +98,7 @@ func (w *walk) follow(c command) bool {
 		}
 		if !w.exists(to) {
 			if c.loose && !w.strict && !w.view.copied(w.at, to) {
-				return false // without such a folder the rest runs in the one before
+				return false // if there is no such folder, the rest runs where it was
 			}
 			w.entered = append(w.entered, to)
 		}
@@ -131,7 +131,7 @@ func (w *walk) follow(c command) bool {
 			continue
 		}
 		if lists, ok := c.sums(); ok {
-			// Of lists that come from elsewhere as well, it is known what they are about.
+			// A list that was downloaded names files beside it; another one may name any.
 			if !w.downloaded(lists) {
 				return false
 			}
@@ -150,7 +150,7 @@ func (w *walk) follow(c command) bool {
 			}
 		}
 		if _, isPip := pipArgs(c); isPip && venv != "" {
-			// The environment is where its programs and packages go.
+			// It installs into the environment.
 			e.Writes = slices.DeleteFunc(e.Writes, func(p string) bool { return p[0] != '~' })
 			e.Writes = append(e.Writes, venv)
 		} else if venv != "" {
@@ -177,15 +177,15 @@ func (w *walk) downloaded(files []string) bool {
 	})
 }
 
-// stops reports flags with which a shell stops at the first command that fails.
+// stops reports whether a shell with these flags stops at the first command that fails.
 func stops(flags []string) bool {
 	return slices.ContainsFunc(flags, func(f string) bool {
 		return f == "errexit" || strings.HasPrefix(f, "-") && !strings.HasPrefix(f, "--") && strings.Contains(f, "e")
 	})
 }
 
-// exists reports whether a folder is known to be there: in most images, or by a WORKDIR
-// above or the script itself.
+// exists reports whether a folder is known to exist: most images have it, or a WORKDIR above or
+// the script makes it.
 func (w *walk) exists(dir string) bool {
 	return usual(dir) || slices.ContainsFunc(slices.Concat(w.view.dirs[:w.at+1], w.touch.writes), func(d string) bool { _, ok := below(dir, d); return ok })
 }
@@ -200,25 +200,25 @@ func (v *stageView) copied(i int, dir string) bool {
 	return false
 }
 
-// split returns the words of a command with the values of variables put in that are known.
+// split returns the words of a command with known variables expanded.
 func (w *walk) split(words []string) []string {
 	var list []string
 	for _, word := range words {
 		values := w.fields(word)
 		if len(values) == 1 && values[0] != word && (strings.Contains(values[0], "$") || words[0] == "test" || words[0] == "[") &&
 			!strings.HasPrefix(values[0], "-") && !path.IsAbs(values[0]) {
-			values = []string{word} // it may be no file
+			values = []string{word} // it need not be a file
 		}
 		list = append(list, values...)
 	}
 	return list
 }
 
-// fields returns the words that one is, with what is known of variables.
+// fields returns the words that a word becomes when known variables are expanded.
 func (w *walk) fields(word string) []string { return fields(word, w.vars, w.view.env[w.at]) }
 
-// inside follows the commands that a command is made of, or that its words are computed
-// with.
+// inside follows the commands inside a command: in a group, a condition, a loop, or in a
+// substitution in its words. It reports false if one of them may do anything.
 func (w *walk) inside(c command) bool {
 	before, active, vars := w.dir, w.venv, maps.Clone(w.vars)
 	for _, inner := range c.inner {
@@ -228,7 +228,7 @@ func (w *walk) inside(c command) bool {
 	}
 	if len(c.inner) > 0 && (w.dir != before || w.venv != active) {
 		if !c.subshell {
-			return false // it may or may not have gone there
+			return false // it depends on a condition where the rest runs
 		}
 		w.dir, w.venv = before, active
 	}
@@ -245,8 +245,8 @@ func (w *walk) inside(c command) bool {
 	return true
 }
 
-// set takes in a command that sets variables. It reports false for one that says which
-// programs run, or where they look, as far as programs see it.
+// set updates the state by a command that sets variables. It reports false if one of them
+// decides which programs run.
 func (w *walk) set(c command) bool {
 	if !w.inside(command{inner: c.inner, subshell: true}) {
 		return false
@@ -269,14 +269,14 @@ func (w *walk) set(c command) bool {
 	return true
 }
 
-// exported reports a variable of the script's that programs see.
+// exported reports whether the script exports a variable.
 func (w *walk) exported(name string) bool {
 	return slices.ContainsFunc(w.exports, func(a assign) bool { return a.name == name && !a.own })
 }
 
-// led returns the paths that variables which a program sees name: it may read what is
-// there, and write to it. It reports false where they say which programs run, or what
-// they name is not known.
+// led returns the paths in variables that a program gets, from the script or from assigns: it
+// may read and write there. It reports false if a variable decides which programs run, or if
+// a path is not known.
 func (w *walk) led(assigns []assign) (paths []string, ok bool) {
 	for _, a := range slices.Concat(w.exports, assigns) {
 		if a.own {
@@ -298,7 +298,7 @@ func (w *walk) led(assigns []assign) (paths []string, ok bool) {
 	return paths, true
 }
 
-// place returns the image path that a word of a command stands for.
+// place returns the image path that a word of a command stands for; false if that is not known.
 func (w *walk) place(word string) (string, bool) {
 	names := w.fields(word)
 	if len(names) != 1 || names[0] == "" || strings.ContainsAny(names[0], "$~*?[{") {
@@ -307,8 +307,8 @@ func (w *walk) place(word string) (string, bool) {
 	return resolve(w.dir, effects.Unquote(names[0]), 0), true
 }
 
-// within returns the virtual environment that a command works in, "" for none. One that
-// names it by the path of its program is returned with the program's name alone.
+// within returns the virtual environment in which a command works, or "". A command that
+// selects it by the path of its program is returned without that path.
 func (w *walk) within(c command) (command, string) {
 	if len(c.words) == 0 {
 		return c, w.venv
@@ -321,8 +321,8 @@ func (w *walk) within(c command) (command, string) {
 	return c, venv
 }
 
-// environment returns the virtual environment that a word names one of these programs of,
-// if it is known to have been made as Python makes them.
+// environment returns the virtual environment in which a word names one of the programs. It
+// reports false if it does not, or if it is not known how the environment was made.
 func (w *walk) environment(word string, programs ...string) (string, bool) {
 	image, ok := w.place(word)
 	if !ok || !strings.Contains(word, "/") || !slices.Contains(programs, path.Base(image)) || path.Base(path.Dir(image)) != "bin" {
@@ -332,14 +332,15 @@ func (w *walk) environment(word string, programs ...string) (string, bool) {
 	return venv, slices.Contains(w.made, venv) || slices.Contains(w.above(), venv)
 }
 
-// makesEnvironment reports a command that makes a virtual environment.
+// makesEnvironment reports whether a command makes a virtual environment.
 func makesEnvironment(c command) bool {
 	return c.starts("virtualenv") || c.starts("uv", "venv") ||
 		len(c.words) > 2 && strings.HasPrefix(path.Base(c.words[0]), "python") && c.words[1] == "-m" && c.words[2] == "venv"
 }
 
-// environments returns the virtual environments that RUNs above instruction i make, of
-// which nothing is copied from elsewhere and nobody edits what activates them.
+// environments returns the virtual environments that RUNs above instruction i make, in the
+// stage and its base stages. It leaves out those that a COPY may change, and returns none if
+// a RUN may change their activation scripts.
 func (v *stageView) environments(i int) []string {
 	var made []string
 	if base := v.stage.BaseStage; base >= 0 {
@@ -372,14 +373,14 @@ func (v *stageView) environments(i int) []string {
 	return made
 }
 
-// editsActivation reports a RUN that names what activates a virtual environment for more
-// than to activate it.
+// editsActivation reports whether a RUN mentions an activation script of a virtual environment
+// other than to run it.
 func editsActivation(r *dockerfile.Run) bool {
 	return activator.MatchString(activation.ReplaceAllString(r.Given, ""))
 }
 
-// activation matches what activates a virtual environment, activator the name of the
-// script that does.
+// activation matches a command that activates a virtual environment, activator the name of the
+// script that it runs.
 var (
 	activation = regexp.MustCompile(`(^|[\s;&|({"'])(\.|source)\s+[^\s;&|<>]*/activate\b`)
 	activator  = regexp.MustCompile(`(^|[^-\w])activate\b`)

@@ -11,12 +11,12 @@ import (
 	"github.com/stokerd/stoker/internal/effects"
 )
 
-// computed stands in a word for text that hangs on what the script does.
+// computed stands in a word for text that is known only when the script runs.
 const computed = "$()"
 
-// wordText returns a word with its quotes removed: what is quoted as effects.Quote has it, a
-// variable as "$NAME", or "${NAME}" within quotes, what is computed of it or by commands as
-// computed, and the commands are added to inner. It reports false for anything else, and for
+// wordText returns a word without its quotes. Quoted text is as from effects.Quote, a variable
+// is "$NAME" or, in quotes, "${NAME}", and the result of a command or a computation is
+// computed. The commands are added to inner. It reports false for anything else, and for
 // commands if inner is nil.
 func wordText(w *syntax.Word, inner *[]command) (string, bool) {
 	if w == nil {
@@ -27,8 +27,8 @@ func wordText(w *syntax.Word, inner *[]command) (string, bool) {
 	return r.text.String(), ok
 }
 
-// valueText is wordText for what an assignment gives a variable: neither are there patterns
-// in it, nor is it split.
+// valueText returns the value in an assignment as wordText does a word, except that the value
+// of a variable in it is neither split nor expanded as a pattern.
 func valueText(w *syntax.Word, inner *[]command) (string, bool) {
 	if w == nil {
 		return "", true
@@ -38,19 +38,19 @@ func valueText(w *syntax.Word, inner *[]command) (string, bool) {
 	return r.text.String(), ok
 }
 
-// plainText returns the text of a word that holds no commands; a variable stays as
-// "$NAME" or "${NAME}".
+// plainText returns the text of a word without commands, in which a variable is "$NAME" or
+// "${NAME}".
 func plainText(w *syntax.Word) (string, bool) {
 	text, ok := wordText(w, nil)
 	return effects.Unquote(text), ok
 }
 
-// A wordReader puts a word together from its parts.
+// A wordReader builds the text of a word from its parts.
 type wordReader struct {
 	text  strings.Builder
-	inner *[]command
-	value bool // it is what an assignment gives
-	open  bool // the text ends with the name of a variable that stands without braces
+	inner *[]command // commands in the word are added here; nil does not allow them
+	value bool       // the word is the value in an assignment
+	open  bool       // the text ends with the name of a variable without braces
 }
 
 func (r *wordReader) parts(parts []syntax.WordPart, quoted bool) bool {
