@@ -8,26 +8,26 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
-// A Neighbour is another definition whose files the builder keeps in the same copy
-// as a build's: its context folder has the same name, which is what clients go by
-// (buildx: build/opt.go, SharedKey).
+// A Neighbour is another definition whose context the builder keeps in the same copy as that
+// of a build, because the context folders have the same name (buildx: build/opt.go,
+// SharedKey).
 type Neighbour struct {
-	Name string
-	// Files and Bytes are those that the build sends and the neighbour does not, so
-	// that they are gone from the copy after it.
+	Name string // of the definition
+	// Files and Bytes count what the build sends and the neighbour does not: it is gone
+	// from the copy after a build of the neighbour, and has to be sent again.
 	Files int
 	Bytes int64
-	// Elsewhere reports another folder, of the same name.
+	// Elsewhere says that the neighbour's context is another folder of the same name.
 	Elsewhere bool
 }
 
-// muchToResend is how many bytes of transfer are worth a word: about a tenth of a
-// second on one machine, and seconds to a remote builder.
+// muchToResend is how many bytes have to be sent again for a suggestion: they take about a
+// tenth of a second on one machine, and seconds to a remote builder.
 const muchToResend = 10 << 20
 
-// alternatingContext says where builds of one folder, or of folders of one name, make
-// the builder forget each other's files: it keeps one copy, cut to what the last
-// build asked for (BuildKit: source/local). See docs/rules/alternating-context.md.
+// alternatingContext tells of builds that make the builder drop each other's files. It keeps
+// one copy for all context folders with one name, and removes from it what the last build did
+// not ask for (BuildKit: source/local). See docs/rules/alternating-context.md.
 func alternatingContext(in Input) []Suggestion {
 	b := in.Builds[0]
 	if len(b.Beside) == 0 || len(in.File.Stages) == 0 {
@@ -54,7 +54,8 @@ func alternatingContext(in Input) []Suggestion {
 	return []Suggestion{s}
 }
 
-// firstTaking is where a Dockerfile first takes files of its context.
+// firstTaking returns the lines of the first instruction that takes files of the context, or
+// of the first FROM.
 func firstTaking(f *dockerfile.File) dockerfile.Lines {
 	for _, st := range f.Stages {
 		for _, ins := range st.Instructions {

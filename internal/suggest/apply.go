@@ -59,7 +59,7 @@ func (a Applier) Check(ctx context.Context, list []Change) error {
 	return err
 }
 
-// targets checks the changes, and makes those of one file upon each other.
+// targets checks the changes, and merges those of one file.
 func (a Applier) targets(ctx context.Context, list []Change) ([]target, error) {
 	var targets []target
 	for _, c := range list {
@@ -81,10 +81,10 @@ func (a Applier) targets(ctx context.Context, list []Change) ([]target, error) {
 	return targets, nil
 }
 
-// Apply writes the changes of a suggestion: all of them or none. They are checked,
-// and all new texts are on the disk, before the first takes the place of a file,
-// in one rename that keeps mode and owner; what was there is kept for Undo. Two
-// that apply or undo at once wait for each other.
+// Apply writes the changes of a suggestion: all of them or none. They are checked, and all
+// new texts are written to disk, before the first file is replaced. Each is replaced by a
+// rename, with its mode and owner kept, and its old text is kept for Undo. Concurrent calls
+// of Apply and Undo, also in other processes, wait for each other.
 func (a Applier) Apply(ctx context.Context, list []Change) error {
 	if len(list) == 0 {
 		return nil
@@ -122,7 +122,7 @@ func (a Applier) Apply(ctx context.Context, list []Change) error {
 	return nil
 }
 
-// restore takes back what was written before something went wrong.
+// restore undoes the changes that were written before an error.
 func restore(done []target) error {
 	var errs []error
 	for _, t := range done {
@@ -139,8 +139,8 @@ func restore(done []target) error {
 	return errors.Join(errs...)
 }
 
-// lockRetry is how often a lock is asked for that another process has, for the
-// time of some writes.
+// lockRetry is the interval at which a lock is tried that another process holds: for no longer
+// than it takes to write some files.
 const lockRetry = 50 * time.Millisecond
 
 // lock keeps other processes from applying and undoing.
@@ -155,7 +155,7 @@ func (a Applier) lock(ctx context.Context) (unlock func(), err error) {
 	return func() { _ = l.Unlock() }, nil
 }
 
-// check holds that a change may be made.
+// check returns the target of a change, or why the change is refused.
 func (a Applier) check(ctx context.Context, c Change) (target, error) {
 	t, err := a.locate(c.Path)
 	if err != nil {
@@ -174,7 +174,7 @@ func (a Applier) check(ctx context.Context, c Change) (target, error) {
 	if a.Dirty == nil || a.Force {
 		return t, nil
 	}
-	// git knows a linked file by where it really lies.
+	// git tells of changes to the file that a link leads to, not to the link.
 	rel, err := filepath.Rel(a.realRoot(), t.real)
 	if err != nil {
 		return t, err
@@ -218,6 +218,7 @@ func (a Applier) locate(name string) (target, error) {
 	return t, nil
 }
 
+// realRoot returns Root with symbolic links resolved.
 func (a Applier) realRoot() string {
 	if real, err := filepath.EvalSymlinks(a.Root); err == nil {
 		return real
@@ -234,8 +235,8 @@ func (t target) write(text []byte) error {
 	return f.CloseAtomicallyReplace()
 }
 
-// prepare puts the text on the disk beside the file that it is for, since a rename
-// works within one file system only. What that leaves when it fails it removes.
+// prepare writes the text to a new file beside the target, since a rename works only within
+// one file system. If it fails it leaves no file behind.
 func (t target) prepare(text []byte) (*renameio.PendingFile, error) {
 	f, err := renameio.NewPendingFile(t.real, renameio.WithTempDir(filepath.Dir(t.real)), renameio.WithStaticPermissions(t.mode))
 	if err != nil {
@@ -245,7 +246,7 @@ func (t target) prepare(text []byte) (*renameio.PendingFile, error) {
 		_, err = f.Write(text)
 	}
 	if err == nil {
-		err = f.Sync() // where the disk is full, or a quota, this says so
+		err = f.Sync() // fails if the disk or a quota is full
 	}
 	if err != nil {
 		_ = f.Cleanup() // nothing is left to lose
@@ -266,12 +267,13 @@ type undoFile struct {
 	After string `json:"after"` // SHA-256 of what was written
 }
 
-// record is where the undo of this repository is kept.
+// record returns the path of the file that keeps the undo of this repository.
 func (a Applier) record() string {
 	sum := sha256.Sum256([]byte(a.realRoot()))
 	return filepath.Join(a.State, "undo-"+hex.EncodeToString(sum[:8])+".json")
 }
 
+// remember writes what Undo needs to take the changes of the targets back.
 func (a Applier) remember(targets []target) error {
 	var u undo
 	for _, t := range targets {
@@ -338,8 +340,8 @@ func (a Applier) Undo(ctx context.Context) ([]string, error) {
 	return names, os.Remove(a.record())
 }
 
-// restored reports a file that is as it was before Apply: a write or an Undo
-// that broke off halfway left it so.
+// restored reports whether a file, of which reading gave now and err, is as it was before
+// Apply: an Apply or Undo may have been interrupted before it got there.
 func (f undoFile) restored(now []byte, err error) bool {
 	if f.Made {
 		return errors.Is(err, os.ErrNotExist)
@@ -347,6 +349,7 @@ func (f undoFile) restored(now []byte, err error) bool {
 	return err == nil && bytes.Equal(now, f.Text)
 }
 
+// digest returns the SHA-256 of a text in hexadecimal.
 func digest(text []byte) string {
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:])

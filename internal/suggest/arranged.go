@@ -11,14 +11,14 @@ import (
 	"github.com/stokerd/stoker/internal/effects"
 )
 
-// An arrangement is where settings lead a program that RUNs make, of this stage or of one
-// that it starts from.
+// An arrangement is what lasting settings (see effects.Settings), made by RUNs of a stage and
+// its base stages, change for a program.
 type arrangement struct {
-	paths []string // words: what they name, which the program may read and write
-	cache bool     // they say where its cache lies, or that it has none
+	paths []string // words that name paths which the program may read or write
+	cache bool     // its cache is moved or turned off
 }
 
-// arranged returns what instruction i, a RUN, and those above it arrange for a program.
+// arranged returns the arrangement for a program by instruction i, a RUN, and those above it.
 func (v *stageView) arranged(i int, program string) (a arrangement) {
 	settings := effects.SettingsOf(program)
 	if len(settings) == 0 {
@@ -35,7 +35,7 @@ func (v *stageView) arranged(i int, program string) (a arrangement) {
 	return a
 }
 
-// follow takes in an instruction.
+// follow adds the settings that an instruction makes.
 func (a *arrangement) follow(in dockerfile.Instruction, shell []string, settings []*effects.Settings) {
 	if in.Run == nil {
 		return
@@ -59,7 +59,7 @@ func (a *arrangement) follow(in dockerfile.Instruction, shell []string, settings
 	}
 }
 
-// set takes in one setting.
+// set adds one setting.
 func (a *arrangement) set(s *effects.Settings, key, value string) {
 	value = strings.Trim(value, `"'`)
 	if value == "" || s.IsPlain(key) || strings.Contains(value, "://") && !strings.Contains(value, "file:") {
@@ -77,8 +77,8 @@ func (a *arrangement) set(s *effects.Settings, key, value string) {
 	}
 }
 
-// written takes in a script that names a file of settings: any path in it may be what
-// they lead to.
+// written adds what a script that mentions a file of settings may write to it: any path in the
+// script.
 func (a *arrangement) written(s *effects.Settings, text string) {
 	text = strings.ReplaceAll(text, `\n`, "\n")
 	a.cache = a.cache || s.MovesCache(text)
@@ -94,12 +94,13 @@ func (a *arrangement) written(s *effects.Settings, text string) {
 	}
 }
 
-// filled are those of the paths that the program may write to: not files that are named.
+// filled returns the paths that the program may write to: all but those with an extension,
+// which are files that it reads.
 func (a *arrangement) filled() []string {
 	return slices.DeleteFunc(slices.Clone(a.paths), func(p string) bool { return path.Ext(p) != "" })
 }
 
-// ofFile returns the path in an address of a file.
+// ofFile returns the path in a file: address, and any other word as it is.
 func ofFile(word string) string {
 	if rest, ok := strings.CutPrefix(word, "file:"); ok && strings.HasPrefix(rest, "/") {
 		return path.Clean("/" + strings.TrimLeft(rest, "/"))
@@ -108,14 +109,14 @@ func ofFile(word string) string {
 }
 
 var (
-	// pathsIn matches paths from the root or from home.
+	// pathsIn matches paths that begin at the root or the home folder.
 	pathsIn = regexp.MustCompile("(?:^|[\\s\"'=,;:(\\[>])((?:file:/*|~)?/[^\\s\"'=,;:()\\[\\]<>|&`\\\\]+)")
-	// namesPlace matches settings that name a place beside what they stand in.
+	// namesPlace matches settings with a relative path as their value.
 	namesPlace = regexp.MustCompile(`(?:\b(?:target|prefix|root|src|find-links|cache|store-dir|cache-dir|cache-folder|directory|path))\s*[=:]\s*([\w.][^\s"'$\\]*)`)
 )
 
-// lead adds what is arranged for its program to what an install reads and writes: files of
-// the sources are of what it needs.
+// lead adds the arrangement for the program of instruction i to what an install reads and
+// writes. Files of the context that it leads to become manifests.
 func (in *install) lead(v *stageView, i int, program string) {
 	a := v.arranged(i, program)
 	if len(a.paths) == 0 {

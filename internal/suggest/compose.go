@@ -10,9 +10,8 @@ import (
 	"github.com/stokerd/stoker/context/ignore"
 )
 
-// Join returns changes that were made apart, each from the texts of today, as one of
-// each file: what comes of it if one is made after the other. Two that make something
-// else of the same lines stay apart.
+// Join merges changes that were each made from the present texts, so that there is one per
+// file with the effect of all. Changes that conflict, on the same lines, are left separate.
 func Join(changes []Change) []Change {
 	var list []Change
 next:
@@ -28,7 +27,7 @@ next:
 	return list
 }
 
-// join is with for changes of other lines, too.
+// join merges two changes like with, and also if they change different lines of the file.
 func (c Change) join(other Change) (Change, bool) {
 	if c.Path != other.Path {
 		return c, false
@@ -49,9 +48,8 @@ func (c Change) join(other Change) (Change, bool) {
 	return c, true
 }
 
-// with returns the change with another one of the same file made upon it. Two go
-// together if they make the same of it, or add lines to an ignore file: of those the
-// second adds what the first does not ignore by then.
+// with merges two changes of one file. It can if both make the same text, or both add lines to
+// an ignore file; a line of the second that the first covers is left out.
 func (c Change) with(other Change) (Change, bool) {
 	if bytes.Equal(c.New, other.New) {
 		return c, true
@@ -71,15 +69,14 @@ func (c Change) with(other Change) (Change, bool) {
 	return c, true
 }
 
-// adds returns the lines that a change adds below the text that is there; false for one
-// that does anything else.
+// adds returns the lines that a change appends to a text, or false if it changes anything else.
 func (c Change) adds() (lines []string, ok bool) {
 	old, _ := ended(string(c.Old))
 	added, ok := strings.CutPrefix(string(c.New), old)
 	return slices.Collect(strings.Lines(added)), ok && (added == "" || strings.HasSuffix(added, "\n"))
 }
 
-// ended returns a text whose last line ends as the others do, and how that is.
+// ended returns a text with its last line ended as the others are, and that line ending.
 func ended(text string) (whole, ending string) {
 	ending = "\n"
 	if strings.Contains(text, "\r\n") {
@@ -91,7 +88,7 @@ func ended(text string) (whole, ending string) {
 	return text, ending
 }
 
-// ignores reports whether an ignore file leaves out all that one of its lines would.
+// ignores reports whether an ignore file excludes everything that the line would.
 func ignores(text []byte, line string) bool {
 	if strings.ContainsAny(line, "*?[!\\#") {
 		return false

@@ -9,15 +9,14 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
-// A splice replaces bytes of a file's text, and so lies within one line or is
-// made of whole ones.
+// A splice replaces a range of bytes, within the lines of one instruction, by a text.
 type splice struct {
-	from, to int // to is exclusive; equal to from it inserts
+	from, to int // of the file; to is exclusive
 	text     string
 }
 
-// spliced returns the edit of an instruction's lines that makes the splices.
-// They do not overlap.
+// spliced returns an edit of the lines of an instruction that makes the splices, which must
+// not overlap.
 func spliced(f *dockerfile.File, ins dockerfile.Instruction, list ...splice) dockerfile.Edit {
 	start := lineStart(f, ins.Lines.From)
 	end := lineStart(f, ins.Lines.To+1)
@@ -33,7 +32,7 @@ func spliced(f *dockerfile.File, ins dockerfile.Instruction, list ...splice) doc
 	return dockerfile.Edit{Lines: ins.Lines, Text: out.String()}
 }
 
-// lineStart returns where line n, counting from 1, begins.
+// lineStart returns the offset of line n, counted from 1; past the last line, that of the end.
 func lineStart(f *dockerfile.File, n int) int {
 	at := 0
 	for range n - 1 {
@@ -46,8 +45,7 @@ func lineStart(f *dockerfile.File, n int) int {
 	return at
 }
 
-// afterKeyword returns where the first flag or argument of an instruction may
-// be put in: right behind the keyword and its white space.
+// afterKeyword returns the offset of the first flag or argument of an instruction.
 func afterKeyword(f *dockerfile.File, ins dockerfile.Instruction) int {
 	at := lineStart(f, ins.Lines.From)
 	if ins.Lines.From == 1 {
@@ -70,9 +68,8 @@ func addFlag(f *dockerfile.File, ins dockerfile.Instruction, flag string) splice
 	return splice{at, at, flag + " "}
 }
 
-// addMounts returns the splices that give a RUN mounts, each on a line of its own as
-// the file's other long instructions would be, and in the order of their targets
-// among those that it has.
+// addMounts returns the splices that add mounts to a RUN: each on a line of its own, indented
+// as the file does it, and sorted by target among the mounts that it has.
 func addMounts(f *dockerfile.File, ins dockerfile.Instruction, mounts []string) []splice {
 	at := afterKeyword(f, ins)
 	sep := " " + string(f.Escape) + "\n" + continued(f, ins)
@@ -110,8 +107,8 @@ func addMounts(f *dockerfile.File, ins dockerfile.Instruction, mounts []string) 
 	return splices
 }
 
-// continued returns the white space that a further line of an instruction begins
-// with: as its second line does, or the file's other instructions of several lines.
+// continued returns the indentation for further lines of an instruction: that of its second
+// line, else that in another RUN, else four spaces more than the instruction has.
 func continued(f *dockerfile.File, ins dockerfile.Instruction) string {
 	of := func(in dockerfile.Instruction) (string, bool) {
 		if in.Lines.From == in.Lines.To || in.Run != nil && in.Run.Heredocs > 0 || in.Copy != nil && in.Copy.Heredocs > 0 {
@@ -134,14 +131,13 @@ func continued(f *dockerfile.File, ins dockerfile.Instruction) string {
 	return lead(f, ins) + "    "
 }
 
-// lead returns the white space that an instruction's first line begins with.
+// lead returns the indentation of an instruction.
 func lead(f *dockerfile.File, ins dockerfile.Instruction) string {
 	line := f.Source(ins.Lines)
 	return line[:len(line)-len(strings.TrimLeft(line, " \t"))]
 }
 
-// removeAll returns the edits that take instructions out, with their comments,
-// and with one of two blank lines that a block of them stood between.
+// removeAll returns the edits that remove instructions with their comments. See removeLines.
 func removeAll(f *dockerfile.File, list []dockerfile.Instruction) []dockerfile.Edit {
 	var lines []dockerfile.Lines
 	for _, ins := range list {
@@ -150,6 +146,8 @@ func removeAll(f *dockerfile.File, list []dockerfile.Instruction) []dockerfile.E
 	return removeLines(f, lines)
 }
 
+// removeLines returns the edits that remove ranges of lines. If one stands between two blank
+// lines, one of these is removed too.
 func removeLines(f *dockerfile.File, list []dockerfile.Lines) []dockerfile.Edit {
 	var edits []dockerfile.Edit
 	for _, whole := range list {
@@ -167,7 +165,7 @@ func removeLines(f *dockerfile.File, list []dockerfile.Lines) []dockerfile.Edit 
 	return edits
 }
 
-// spelt writes a keyword in the case that the file uses there.
+// spelt returns a keyword in the case, upper or lower, that the instruction like uses.
 func spelt(f *dockerfile.File, like dockerfile.Instruction, keyword string) string {
 	if isLower(f.Source(like.Lines)) {
 		return strings.ToLower(keyword)
@@ -175,8 +173,8 @@ func spelt(f *dockerfile.File, like dockerfile.Instruction, keyword string) stri
 	return keyword
 }
 
-// rewrite returns the Dockerfile with the edits made, if that parses and has as
-// many instructions more as were to be added.
+// rewrite returns the change of the Dockerfile by some edits. It fails if the result does not
+// parse, or does not have added more instructions than before.
 func rewrite(in Input, added int, edits ...dockerfile.Edit) (Change, error) {
 	text, err := dockerfile.Apply(in.File.Text, edits)
 	if err != nil {
@@ -192,7 +190,7 @@ func rewrite(in Input, added int, edits ...dockerfile.Edit) (Change, error) {
 	return Change{Path: in.Path, Old: in.File.Text, New: text}, nil
 }
 
-// count returns how many instructions a file has.
+// count returns the number of instructions in a file.
 func count(f *dockerfile.File) int {
 	n := len(f.Globals)
 	for _, st := range f.Stages {
@@ -201,8 +199,7 @@ func count(f *dockerfile.File) int {
 	return n
 }
 
-// instructionsOf returns the instructions of a stage after those of the stages
-// that it starts from.
+// instructionsOf returns the instructions of a stage, after those of its base stages.
 func instructionsOf(f *dockerfile.File, stage int) []dockerfile.Instruction {
 	var list []dockerfile.Instruction
 	for at := stage; at >= 0; at = f.Stages[at].BaseStage {
@@ -211,7 +208,7 @@ func instructionsOf(f *dockerfile.File, stage int) []dockerfile.Instruction {
 	return list
 }
 
-// targetStage returns the stage that a build makes its image of, -1 for none.
+// targetStage returns the index of the target of a build, or -1 if there is no such stage.
 func targetStage(f *dockerfile.File, b Build) int {
 	if b.Target == "" {
 		return len(f.Stages) - 1

@@ -2,7 +2,7 @@ package suggest
 
 import "slices"
 
-// extend goes on to installs right below, which profit from the same move.
+// extend extends the move to installs directly below, which gain from it too.
 func (m *move) extend(b Build) {
 	if m.obstacle != "" || m.run.tail || m.download {
 		return
@@ -29,7 +29,7 @@ func (m *move) extend(b Build) {
 	}
 }
 
-// join takes over what the move to a later install adds.
+// join adds what the move below a later install needs.
 func (m *move) join(next *move) {
 	have := slices.Clone(m.files)
 	for _, n := range next.needs {

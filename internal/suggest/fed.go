@@ -9,8 +9,8 @@ import (
 	"github.com/stokerd/stoker/internal/effects"
 )
 
-// fed reads a command that takes what another writes, whose commands are the last of
-// inner: where that are names of files, it becomes the command that has these as words.
+// fed reads a statement on the right of a pipe; the command on its left is the last of inner.
+// If that writes names of files, the statement becomes a command with these as arguments.
 func (c *command) fed(stmt *syntax.Stmt) bool {
 	from := len(c.inner)
 	c.inner = flatten(c.inner, stmt)
@@ -36,8 +36,8 @@ func (c *command) fed(stmt *syntax.Stmt) bool {
 	return true
 }
 
-// sums reports a command that holds files against checksums, and in which files these
-// are; none where it reads them of another command.
+// sums reports whether a command checks files against checksums, and returns the lists that it
+// reads these from: none if they come from a pipe.
 func (c command) sums() (lists []string, ok bool) {
 	if len(c.words) < 2 || len(c.reads)+len(c.inner) > 0 || !slices.Contains([]string{"md5sum", "sha1sum", "sha256sum", "sha512sum", "shasum"}, c.words[0]) {
 		return nil, false
@@ -55,7 +55,7 @@ func (c command) sums() (lists []string, ok bool) {
 	return lists, ok
 }
 
-// named returns the files' names in lines of checksums that an echo or a printf writes.
+// named returns the names of files in lines of checksums that an echo or printf writes.
 func named(words []string) (files []string) {
 	for words = words[1:]; len(words) > 0 && (strings.HasPrefix(words[0], "-") || strings.Contains(words[0], "%s")); {
 		words = words[1:]
@@ -72,7 +72,8 @@ func named(words []string) (files []string) {
 	return files
 }
 
-// found returns the folders whose files a plain find lists.
+// found returns the folders in which a find searches; false if it is another command, writes
+// to files or follows links.
 func (c command) found() ([]string, bool) {
 	if !c.starts("find") || len(c.writes) > 0 || slices.ContainsFunc(c.words, func(w string) bool { return slices.Contains([]string{"-L", "-H", "-P", "-follow"}, w) }) {
 		return nil, false
@@ -90,7 +91,7 @@ func (c command) found() ([]string, bool) {
 	return paths, true
 }
 
-// handedOn returns the command that xargs runs; none for one that it is told more of.
+// handedOn returns the command that xargs runs, or nil if xargs has flags which change that.
 func handedOn(words []string) []string {
 	for i, w := range words[1:] {
 		if !strings.HasPrefix(w, "-") {
@@ -103,8 +104,8 @@ func handedOn(words []string) []string {
 	return nil
 }
 
-// executing returns the commands that a find runs with what it finds, and what is left
-// of it.
+// executing returns the commands that a find runs, with the folders that it searches for their
+// arguments, and the find without them. Any other command is returned as it is.
 func executing(c command) []command {
 	paths, ok := c.found()
 	if !ok || len(c.inner) > 0 {

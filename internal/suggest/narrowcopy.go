@@ -9,9 +9,9 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
-// narrowCopy proposes to copy into a stage that is thrown away only what is looked
-// at there: a stage that installs, and from which others take what was installed,
-// has no use for the sources. See docs/rules/narrow-copy.md.
+// narrowCopy proposes to copy into a stage that is thrown away only the files that are read
+// there: a stage that installs dependencies for other stages does not need the sources. See
+// docs/rules/narrow-copy.md.
 func narrowCopy(in Input) []Suggestion {
 	var list []Suggestion
 	for _, st := range in.File.Stages {
@@ -24,11 +24,11 @@ func narrowCopy(in Input) []Suggestion {
 	return list
 }
 
-// A narrowing is a stage with COPYs that bring more than anybody looks at.
+// A narrowing is a stage with COPYs that bring more than is read.
 type narrowing struct {
-	move          // moved are the COPYs, needs what stays of them
-	stage    int  // its index
-	unneeded bool // nothing stays of some
+	move          // moved are the COPYs to narrow, needs the files that remain of each
+	stage    int  // index of the stage
+	unneeded bool // of some of the COPYs nothing remains
 }
 
 // narrowed finds the COPYs of a stage that can be narrowed for every build that
@@ -53,8 +53,8 @@ func (in Input) narrowed(st dockerfile.Stage) (n narrowing, ok bool) {
 	return n, ok
 }
 
-// thrownAway reports a stage of which nothing but what others copy or mount is
-// ever seen.
+// thrownAway reports whether the files of a stage matter only as far as other stages copy or
+// mount them.
 func (in Input) thrownAway(st dockerfile.Stage) bool {
 	if triggers(in.File, st) || !neededByAny(in, st.Index) || standsForItself(st) {
 		return false
@@ -69,15 +69,16 @@ func (in Input) thrownAway(st dockerfile.Stage) bool {
 	})
 }
 
-// standsForItself reports a stage that people build by its name, whether or not a
-// definition says so: one that starts something, or is named after such a use.
+// standsForItself reports whether people are likely to build a stage as a target, even if no
+// definition does: it starts something, or its name says so.
 func standsForItself(st dockerfile.Stage) bool {
 	return namedForUse(st) || slices.ContainsFunc(st.Instructions, func(ins dockerfile.Instruction) bool {
 		return slices.Contains([]string{"CMD", "ENTRYPOINT", "HEALTHCHECK"}, ins.Keyword)
 	})
 }
 
-// namedForUse reports a stage whose name says that people build it.
+// namedForUse reports whether the name of a stage says that people build it as a target, for
+// development or tests.
 func namedForUse(st dockerfile.Stage) bool {
 	words := strings.FieldsFunc(strings.ToLower(st.Name), func(r rune) bool { return r == '-' || r == '_' || r == '.' })
 	return slices.ContainsFunc(words, func(word string) bool {
@@ -85,8 +86,8 @@ func namedForUse(st dockerfile.Stage) bool {
 	})
 }
 
-// find fills n in for a build. It reports false where something may look at all
-// that a COPY brings, or where each is as narrow as it can be.
+// find works the narrowing out for a build. It reports false if something may read all that a
+// COPY brings, or if no COPY can be narrowed.
 func (n *narrowing) find(in Input, b Build) bool {
 	v := n.view
 	seen, ok := n.seen(in)

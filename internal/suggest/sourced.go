@@ -9,12 +9,12 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 )
 
-// assignment matches an assignment that means the same wherever it is read.
+// assignment matches an assignment that means the same to every shell.
 var assignment = regexp.MustCompile(`^([A-Za-z_]\w*)=[\w./:@+,=${}-]*$`)
 
-// sourced returns the variables that a file sets which the shell reads with "." or
-// source, and where it is, if it is known to be made by the Dockerfile itself: by an echo
-// of assignments alone, in RUNs above, so that it says nothing of the context.
+// sourced returns the assignments in a file that the shell reads with "." or source, and its
+// image path. It reports false unless all of the file is known to be written by RUNs above,
+// by echoing assignments.
 func (w *walk) sourced(word string) (assigns []assign, file string, ok bool) {
 	file, ok = w.place(word)
 	if !ok || !path.IsAbs(file) || theSystems(file) {
@@ -87,7 +87,7 @@ func (v *stageView) assigned(i int, file string) (assigns []assign, ok bool) {
 	return assigns, ok
 }
 
-// theSystems reports a file that images have, or users, and that says more than what a
+// theSystems reports whether images usually have the file, so that it contains more than a
 // Dockerfile adds.
 func theSystems(file string) bool {
 	base := path.Base(file)

@@ -1,8 +1,7 @@
 package suggest
 
-// leastSpared is how many seconds a mount has to spare a step that runs again, and all
-// builds of a week: mounts are ranked by what a build is spared on average, which of a step
-// that seldom runs is little, but below a second of either nobody notices anything.
+// leastSpared is how many seconds a mount has to save, both each time that its step runs and
+// over all builds of a week: less than that nobody notices.
 const leastSpared = 1.0
 
 // price says what a warm cache spares the steps that run again: the share of their

@@ -10,9 +10,10 @@ import (
 	"github.com/stokerd/stoker/internal/replay"
 )
 
-// told has each step that takes something of another stage hang on what tells of that
-// alone: BuildKit compares its content (solver: CacheMap.Deps, ComputeDigestFunc), so that
-// what comes later in that stage, or merely stands beside it, has no step repeated.
+// told narrows what the steps depend on that take files from another stage: only the step
+// there that wrote the files counts. BuildKit compares their content (solver: CacheMap.Deps,
+// ComputeDigestFunc), so that a step runs again neither for what comes later in that stage
+// nor for other files in it.
 func (in Input) told(b Build, plan *dockerfile.Plan, text []byte, takers func(string) []int, steps []replay.Step) {
 	n := slices.IndexFunc(in.Builds, func(o Build) bool { return o.Name == b.Name })
 	if n < 0 || !slices.ContainsFunc(plan.Steps, func(s dockerfile.Step) bool { return len(s.From) > 0 }) {
@@ -27,7 +28,7 @@ func (in Input) told(b Build, plan *dockerfile.Plan, text []byte, takers func(st
 	}
 	t := teller{in: in, n: n, plan: plan, orders: map[int]*ordering{}}
 	for i, s := range plan.Steps {
-		whole := map[int]bool{} // parents of which nothing less than all tells
+		whole := map[int]bool{} // parents that cannot be narrowed
 		for _, take := range s.From {
 			k, names := t.source(take)
 			if names == nil && k == take.Step || take.Step == s.Base {
@@ -53,17 +54,17 @@ func (in Input) told(b Build, plan *dockerfile.Plan, text []byte, takers func(st
 	}
 }
 
-// A teller finds the steps that tell of what other stages take.
+// A teller finds the steps that write what other stages take.
 type teller struct {
 	in     Input
-	n      int // the build
+	n      int // index of the build
 	plan   *dockerfile.Plan
-	orders map[int]*ordering // by stage
+	orders map[int]*ordering // by index of the stage
 }
 
-// source returns the last step that may have written what is taken, -1 where that is as
-// the base image has it; and, where that step is known to make it of some files alone, the
-// names of these.
+// source returns the last step that may have written what is taken, or -1 if it comes from the
+// base image. If that step is known to make it only from files with certain names, these are
+// returned too.
 func (t *teller) source(take dockerfile.StageTake) (int, map[string]bool) {
 	k := take.Step
 	for ; k >= 0; k = t.plan.Steps[k].Base {
@@ -81,7 +82,7 @@ func (t *teller) source(take dockerfile.StageTake) (int, map[string]bool) {
 	return k, nil
 }
 
-// find returns the stage and the instruction of a step.
+// find returns the instruction of step k and an ordering of its stage, or nil if it has none.
 func (t *teller) find(k int) (*ordering, int) {
 	s := t.plan.Steps[k]
 	for _, st := range t.in.File.Stages {
@@ -100,8 +101,8 @@ func (t *teller) find(k int) (*ordering, int) {
 	return nil, 0
 }
 
-// mayWrite reports an instruction that may write to a path, or lead somewhere else what
-// is written there.
+// mayWrite reports whether instruction i may write to a path, or make a link through which
+// others do.
 func (t *teller) mayWrite(o *ordering, i int, name string) bool {
 	switch ins := o.view.stage.Instructions[i]; {
 	case ins.Copy != nil:
@@ -112,7 +113,7 @@ func (t *teller) mayWrite(o *ordering, i int, name string) bool {
 	return false
 }
 
-// above returns a step and those whose results it has.
+// above returns step k and all steps that it depends on.
 func (t *teller) above(k int) map[int]bool {
 	all := map[int]bool{}
 	var add func(int)
@@ -128,9 +129,9 @@ func (t *teller) above(k int) map[int]bool {
 	return all
 }
 
-// recipe returns the names of the files that an image path is made of by RUN i, nil if it
-// is not known to make it of them alone: what a tool hands to the stage that installs, so
-// that this is repeated for no source.
+// recipe returns the names of the files from which instruction i makes an image path, if it is
+// a RUN of a tool that extracts manifests for a stage that installs (cargo chef, turbo prune):
+// other files do not count. It returns nil otherwise.
 func (v *stageView) recipe(i int, image string) map[string]bool {
 	ins := v.stage.Instructions[i]
 	if ins.Run == nil {
@@ -147,7 +148,7 @@ func (v *stageView) recipe(i int, image string) map[string]bool {
 		}
 		switch {
 		case c.starts("cargo", "chef", "prepare") && path.Base(image) == path.Base(option(words, "--recipe-path", "recipe.json")):
-			// Beside these it knows which targets there are, and not what is in them.
+			// It also depends on which targets exist, but not on their content.
 			return names("Cargo.toml", "Cargo.lock", "rust-toolchain", "rust-toolchain.toml", "config.toml", "config")
 		case len(words) > 1 && strings.HasPrefix(words[0], "turbo") && words[1] == "prune" && slices.Contains(words, "--docker"):
 			rel, ok := below(resolve(v.dirs[i], option(words, "--out-dir", "out"), 0), image)
@@ -160,8 +161,8 @@ func (v *stageView) recipe(i int, image string) map[string]bool {
 	return nil
 }
 
-// ofRecipe returns the lines of the COPYs of whose files a recipe is made that a COPY takes
-// from another stage, with the names of the files that count.
+// ofRecipe returns, for a COPY of a recipe from another stage, the lines of the COPYs from
+// which the recipe is made, with the names of the files that count.
 func (in Input) ofRecipe(ins dockerfile.Instruction) map[int]map[string]bool {
 	from := in.File.StageOf(ins.Copy.From)
 	if from < 0 {
@@ -184,8 +185,8 @@ func (in Input) ofRecipe(ins dockerfile.Instruction) map[int]map[string]bool {
 	return lines
 }
 
-// repeated counts the commits that change files which a step of a stage, or of one
-// that starts from it, stands below.
+// repeated counts the commits for which run, an instruction of a stage, runs again: those that
+// change a file which a COPY above it takes, in the stage or a base stage.
 func (in Input) repeated(st dockerfile.Stage, run dockerfile.Instruction) int {
 	b, lines := in.Builds[0], map[int]map[string]bool{run.Lines.From: nil} // with the names that count, nil for all
 	for _, other := range in.File.Stages {
@@ -218,6 +219,7 @@ func (in Input) repeated(st dockerfile.Stage, run dockerfile.Instruction) int {
 	})
 }
 
+// names returns a set of names.
 func names(list ...string) map[string]bool {
 	set := map[string]bool{}
 	for _, n := range list {
@@ -226,7 +228,7 @@ func names(list ...string) map[string]bool {
 	return set
 }
 
-// option returns the value that words give a flag, or what it is without.
+// option returns the value of a flag in words, or the given default.
 func option(words []string, flag, value string) string {
 	for i, w := range words {
 		if given, ok := strings.CutPrefix(w, flag+"="); ok {

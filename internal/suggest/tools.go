@@ -8,8 +8,8 @@ import (
 	"github.com/stokerd/stoker/internal/effects"
 )
 
-// isFree reports a command that is known to keep to the system's own places, and to
-// settings of its program, wherever it runs.
+// isFree reports whether a command is known to touch the same files in any working folder:
+// those of the system, and settings of its program.
 func isFree(c command) bool {
 	if len(c.words) == 0 || len(c.inner) > 0 || len(c.writes) > 0 || c.steered() {
 		return false
@@ -25,8 +25,8 @@ func isFree(c command) bool {
 	})
 }
 
-// pipArgs returns the arguments of `pip install`, however pip is called. A pip
-// named by a relative path is not one that is known.
+// pipArgs returns the arguments of `pip install`, however pip is called; false for any other
+// command. A pip with a relative path does not count, as it may be any program.
 func pipArgs(c command) ([]string, bool) {
 	w := c.words
 	if len(w) > 2 && (w[0] == "python" || w[0] == "python3") && w[1] == "-m" && w[2] == "pip" {
@@ -51,8 +51,8 @@ func pipArgs(c command) ([]string, bool) {
 	return nil, false
 }
 
-// deletes reports a command that takes files away again: in a layer of its own
-// it would not make the image smaller.
+// deletes reports whether a command deletes files. In a layer of its own that would not make
+// the image smaller.
 func deletes(c command) bool {
 	if slices.ContainsFunc(c.inner, deletes) {
 		return true
@@ -64,7 +64,7 @@ func deletes(c command) bool {
 		slices.Contains(c.words, "autoclean") || slices.Contains(c.words, "uninstall")
 }
 
-// verb recognises `tool VERB`, with flags between.
+// verb returns a function that reports whether a command is `tool VERB`, with flags between.
 func verb(tool string, verbs ...string) func(command) bool {
 	return func(c command) bool {
 		if len(c.words) == 0 || c.words[0] != tool {

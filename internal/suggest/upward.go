@@ -9,13 +9,13 @@ import (
 	"github.com/pelletier/go-toml/v2"
 )
 
-// An above is what a tool looks for in the folders above the one that it runs in as
-// well.
+// An above is the files that a tool also looks for in the folders above its working folder.
 type above struct {
-	settings []string // read wherever they are
-	root     []string // read where one of them is of a workspace
+	settings []string // read in every folder
+	root     []string // read in a folder where one of them is the root of a workspace
 }
 
+// abovesOf returns the files of a tool.
 func abovesOf(tool string) above {
 	switch tool {
 	case "npm", "yarn", "pnpm", "bun":
@@ -36,8 +36,8 @@ func abovesOf(tool string) above {
 	return above{}
 }
 
-// upward returns what an install reads in the folders above its own, as image
-// paths, and which of it makes the install one of a whole workspace.
+// upward returns the files, as image paths, that an install reads in the folders above its
+// own. There is an obstacle if one of them makes it an install of a whole workspace.
 func upward(r reader, tool string) (more []string, obstacle string) {
 	look := abovesOf(tool)
 	there := func(image string) bool {
@@ -67,13 +67,14 @@ func upward(r reader, tool string) (more []string, obstacle string) {
 	}
 }
 
-// namesManager reports a package.json that says which yarn or pnpm it is that runs.
+// namesManager reports whether a package.json selects a version of the package manager, or
+// cannot be read.
 func namesManager(text []byte) bool {
 	var pkg packageJSON
 	return json.Unmarshal(text, &pkg) != nil || pkg.PackageManager != ""
 }
 
-// rootOfWorkspace reports a file that names the members of a workspace.
+// rootOfWorkspace reports whether a file names the members of a workspace, or cannot be read.
 func rootOfWorkspace(name string, text []byte) bool {
 	switch name {
 	case "package.json":
