@@ -183,7 +183,7 @@ func (o *observation) own(digest string) bool {
 func (o *observation) collect() {
 	o.byStep = map[string]int{}
 	found := o.locate()
-	o.labels = number(found)
+	o.labels = relabel(found)
 	for i, f := range found {
 		l := o.labels[f.digest]
 		at, known := o.byStep[l.prefix]
@@ -205,7 +205,7 @@ func (o *observation) collect() {
 // Dockerfile.
 func (o *observation) locate() []located {
 	var found []located
-	places := placeFinder{prov: o.prov, texts: map[string]map[int]string{}}
+	places := locator{prov: o.prov, files: map[string]map[int]string{}}
 	for _, digest := range o.seen.order {
 		l, ok := parseLabel(o.seen.vertices[digest].Name)
 		if ok && l.step() && o.own(digest) {

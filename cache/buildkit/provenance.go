@@ -17,9 +17,9 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
-// A predicate is what is read of a build's provenance (BuildKit:
-// solver/llbsolver/provenance/types). Values of args and env variables are in
-// there too, and are not kept.
+// A predicate has the fields of a build's provenance that are used here (BuildKit:
+// solver/llbsolver/provenance/types). The provenance also has values of args and
+// environment variables, which are not kept.
 type predicate struct {
 	// SLSA v1.
 	BuildDefinition struct {
@@ -41,18 +41,19 @@ type predicate struct {
 	} `json:"metadata"`
 }
 
-// A dependency is what a build got from an address, which may hold credentials.
+// A dependency is a source that a build fetched. Its URI may contain credentials.
 type dependency struct {
 	URI    string            `json:"uri"`
 	Digest map[string]string `json:"digest"` // by algorithm
 }
 
 type buildConfig struct {
-	// Definition holds values; nothing but dockerfile.ReadRecording reads it.
+	// Definition contains values of args; only dockerfile.ReadRecording reads it.
 	Definition    json.RawMessage   `json:"llbDefinition"`
 	DigestMapping map[string]string `json:"digestMapping"` // vertex digest → operation id
 }
 
+// metadata says which lines of which files the operations come from.
 type metadata struct {
 	Source struct {
 		Locations map[string]locations `json:"locations"` // by operation id
@@ -78,36 +79,43 @@ type sourceInfo struct {
 	Data     []byte `json:"data"`
 }
 
-// A provenance is a predicate in the form in which it is used.
+// firstLine returns the first line of a location, false if it has no lines.
+func (l location) firstLine() (line int, ok bool) {
+	for i, r := range l.Ranges {
+		if i == 0 || r.Start.Line < line {
+			line = r.Start.Line
+		}
+	}
+	return line, len(l.Ranges) > 0
+}
+
+// A provenance is what is used of the predicate for one platform.
 type provenance struct {
-	config buildConfig
-	source metadata
-	gave   map[string]string // digests of what addresses gave
-	// recording is what the operations were; nil if they cannot be read.
+	config  buildConfig
+	source  metadata
+	fetched map[string]string // URI of a source → digest of what was fetched
+	// recording has the operations; nil if they cannot be read.
 	recording *dockerfile.Recording
 }
 
-// places returns where in Dockerfiles the vertex comes from, each with the index of
-// the file among infos.
+// places returns the locations that the vertex comes from.
 func (p provenance) places(digest string) []location {
 	return p.source.Source.Locations[p.config.DigestMapping[digest]].Locations
 }
 
-// line returns where in the Dockerfile an operation is written first, 0 if that is
-// not known.
+// line returns the first line of the Dockerfile that the operation comes from, 0 if
+// that is unknown.
 func (p provenance) line(id string) int {
 	first := 0
 	for _, l := range p.source.Source.Locations[id].Locations {
-		for _, r := range l.Ranges {
-			if l.SourceIndex == 0 && (first == 0 || r.Start.Line < first) {
-				first = r.Start.Line
-			}
+		if line, ok := l.firstLine(); ok && l.SourceIndex == 0 && (first == 0 || line < first) {
+			first = line
 		}
 	}
 	return first
 }
 
-// provenances reads those of all results of a build: one per platform, none
+// provenances reads the provenance of all results of a build: one per platform, none
 // for a build that failed.
 func (b *Builder) provenances(ctx context.Context, rec *controlapi.BuildHistoryRecord) ([]provenance, error) {
 	var all []provenance
@@ -123,18 +131,18 @@ func (b *Builder) provenances(ctx context.Context, rec *controlapi.BuildHistoryR
 			if p.config.DigestMapping == nil {
 				continue
 			}
-			if p.recording, err = dockerfile.ReadRecording(ctx, p.config.Definition, b.platform(), p.gave); err != nil {
-				p.recording = nil // of a version that this one does not understand
+			if p.recording, err = dockerfile.ReadRecording(ctx, p.config.Definition, b.platform(), p.fetched); err != nil {
+				p.recording = nil // written by a BuildKit whose format is unknown here
 			}
-			p.config.Definition, p.gave = nil, nil
+			p.config.Definition, p.fetched = nil, nil
 			all = append(all, p)
 		}
 	}
 	return all, nil
 }
 
-// results returns those of a build, in the order of their platforms: what is made of
-// them must not depend on that of a map.
+// results returns the results of a build, ordered by platform so that nothing depends
+// on the order of a map.
 func results(rec *controlapi.BuildHistoryRecord) []*controlapi.BuildResultInfo {
 	var all []*controlapi.BuildResultInfo
 	if rec.Result != nil {
@@ -146,6 +154,7 @@ func results(rec *controlapi.BuildHistoryRecord) []*controlapi.BuildResultInfo {
 	return all
 }
 
+// readProvenance reads one attestation from the builder's content store.
 func (b *Builder) readProvenance(ctx context.Context, d *controlapi.Descriptor) (provenance, error) {
 	dgst, err := digest.Parse(d.Digest)
 	if err != nil {
@@ -159,8 +168,9 @@ func (b *Builder) readProvenance(ctx context.Context, d *controlapi.Descriptor) 
 	return parseProvenance(blob)
 }
 
+// parseProvenance parses a predicate, or an in-toto statement with one. The result
+// has no config if the predicate has none.
 func parseProvenance(blob []byte) (provenance, error) {
-	// The blob is the predicate itself, or a statement around it.
 	var statement struct {
 		Predicate json.RawMessage `json:"predicate"`
 	}
@@ -175,16 +185,16 @@ func parseProvenance(blob []byte) (provenance, error) {
 		return provenance{}, fmt.Errorf("parse provenance: %w", err)
 	}
 	if c := p.BuildDefinition.InternalParameters.BuildConfig; c != nil {
-		return provenance{config: *c, source: p.RunDetails.Metadata.BuildKit, gave: gave(p.BuildDefinition.Dependencies)}, nil
+		return provenance{config: *c, source: p.RunDetails.Metadata.BuildKit, fetched: digestsByURI(p.BuildDefinition.Dependencies)}, nil
 	}
 	if p.BuildConfig != nil {
-		return provenance{config: *p.BuildConfig, source: p.Metadata.BuildKit, gave: gave(p.Materials)}, nil
+		return provenance{config: *p.BuildConfig, source: p.Metadata.BuildKit, fetched: digestsByURI(p.Materials)}, nil
 	}
 	return provenance{}, nil
 }
 
-// gave returns the digests of dependencies by address.
-func gave(list []dependency) map[string]string {
+// digestsByURI returns the digests of dependencies.
+func digestsByURI(list []dependency) map[string]string {
 	digests := map[string]string{}
 	for _, d := range list {
 		for _, algorithm := range slices.Sorted(maps.Keys(d.Digest)) {

@@ -10,10 +10,10 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
-// TestNumber gives steps the names that other builds may have given them, and
-// expects those of the Dockerfile at hand. A line "7 name" is a vertex that comes
+// TestRelabel: steps that go by names of other builds get the labels of the
+// Dockerfile at hand. In vertices, a line "7 name" is a vertex that comes
 // from line 7.
-func TestNumber(t *testing.T) {
+func TestRelabel(t *testing.T) {
 	for _, tt := range []struct {
 		name, file, vertices, want string
 	}{
@@ -108,7 +108,7 @@ func TestNumber(t *testing.T) {
 				}
 				found = append(found, f)
 			}
-			labels := number(found)
+			labels := relabel(found)
 			var got []string
 			for _, f := range found {
 				l := labels[f.digest]
