@@ -86,7 +86,7 @@ func (j *Join) addProvenance(p provenance) {
 func (j *Join) addTimes(ev Event, o observation) {
 	var steps []*seenVertex
 	for digest, v := range o.seen.vertices {
-		if l, ok := parseLabel(v.Name); ok && l.step() && o.own(digest) {
+		if l, ok := parseLabel(v.Name); ok && l.step() && o.owns(digest) {
 			steps = append(steps, v)
 		}
 		j.TransferBytes += v.sent

@@ -5,79 +5,72 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
-// parts puts what the provenance says of operations and what the status says of
-// vertices together.
+// parts combines the operations in the provenance with the vertices in the status
+// stream. It returns nil if the operations for one of the platforms are unknown:
+// those of the others alone would not tell what the builder holds now.
 func (o *observation) parts() []Part {
 	var list []Part
 	for _, p := range o.prov {
 		if p.recording == nil {
-			return nil // a part alone would not tell what the builder holds
+			return nil
 		}
-		n := len(p.recording.IDs)
-		part := Part{
-			Plan: p.recording.Plan, Fates: make([]cache.Fate, n), Runs: make([]Run, n),
-			Traits: p.recording.Traits, Lines: make([]int, n),
-		}
-		seen, labels := map[string]*seenVertex{}, map[string]label{}
-		for digest, id := range p.config.DigestMapping {
-			if v := o.seen.vertices[digest]; v != nil {
-				seen[id] = v
-			}
-			if l, ok := o.labels[digest]; ok {
-				labels[id] = l
-			}
-		}
-		for i, id := range p.recording.IDs {
-			part.Lines[i] = p.line(id)
-			v := seen[id]
-			if v == nil {
-				continue
-			}
-			if l, ok := labels[id]; ok {
-				part.Plan.Ops[i].Steps = []int{o.byStep[l.prefix]}
-			}
-			if op := &part.Plan.Ops[i]; op.Record == "" {
-				op.Record = dockerfile.RecordOf(v.Name)
-			}
-			part.Fates[i] = v.fate(o.imports)
-			if part.Fates[i] != cache.Untouched {
-				part.Runs[i] = Run{*v.Started, *v.Completed}
-			}
-		}
-		list = append(list, part)
+		list = append(list, o.part(p))
 	}
 	return list
 }
 
-// Part tells what became of the operations of the plan that was solved; false if
-// one of them cannot be told from what the builder said. There is no record of
-// such a solve, so operations go by the names of their steps.
-func (s Solved) Part(plan *dockerfile.Plan) (Part, bool) {
-	type named struct{ prefix, record string }
-	seen := map[named]*seenVertex{}
-	for _, v := range s.seen.vertices {
-		if l, ok := parseLabel(v.Name); ok && l.step() {
-			seen[named{l.prefix, dockerfile.RecordOf(v.Name)}] = v
-			if l.keyword == "RUN" {
-				seen[named{l.prefix, "RUN"}] = v
-			}
+// part returns the part for one platform.
+func (o *observation) part(p provenance) Part {
+	vertices, labels := map[string]*seenVertex{}, map[string]label{} // by operation id
+	for digest, id := range p.config.DigestMapping {
+		if v := o.seen.vertices[digest]; v != nil {
+			vertices[id] = v
+		}
+		if l, ok := o.labels[digest]; ok {
+			labels[id] = l
 		}
 	}
-	part := Part{Plan: plan, Fates: make([]cache.Fate, len(plan.Ops)), Runs: make([]Run, len(plan.Ops))}
+	part := newPart(p.recording.Plan)
+	part.Traits, part.Lines = p.recording.Traits, make([]int, len(p.recording.IDs))
+	for i, id := range p.recording.IDs {
+		part.Lines[i] = p.line(id)
+		v := vertices[id]
+		if v == nil {
+			continue
+		}
+		op := &part.Plan.Ops[i]
+		if l, ok := labels[id]; ok {
+			op.Steps = []int{o.byStep[l.prefix]}
+		}
+		if op.Record == "" {
+			op.Record = dockerfile.RecordOf(v.Name)
+		}
+		part.set(i, v, o.imports)
+	}
+	return part
+}
+
+// Part returns what became of the operations of plan, which must be the plan of what
+// was solved. The builder records nothing of such a solve, so operations are found by
+// the names of their steps. It returns false if one of them is not found.
+func (s Solved) Part(plan *dockerfile.Plan) (Part, bool) {
+	vertices := map[stepOp]*seenVertex{}
+	for _, v := range s.seen.vertices {
+		if l, ok := parseLabel(v.Name); ok && l.step() {
+			vertices[stepOpOf(l, dockerfile.RecordOf(v.Name))] = v
+		}
+	}
+	part := newPart(plan)
 	lost := func(*seenVertex) bool { return false }
 	if s.Broken {
 		part.Lost, lost = make([]bool, len(plan.Ops)), s.seen.lost()
 	}
 	for i, op := range plan.Ops {
 		var v *seenVertex
-		for _, at := range op.Steps { // one of them names the vertex
+		for _, at := range op.Steps { // a vertex has the name of one of its steps
 			l, _ := parseLabel(plan.Steps[at].Name)
-			record := op.Record
-			if l.keyword == "RUN" {
-				record = "RUN"
-			}
-			if have := seen[named{l.prefix, record}]; have != nil {
-				v = have
+			if found := vertices[stepOpOf(l, op.Record)]; found != nil {
+				v = found
 			}
 		}
 		if v == nil {
@@ -86,10 +79,7 @@ func (s Solved) Part(plan *dockerfile.Plan) (Part, bool) {
 			}
 			continue
 		}
-		part.Fates[i] = v.fate(s.imports)
-		if part.Fates[i] != cache.Untouched {
-			part.Runs[i] = Run{*v.Started, *v.Completed}
-		}
+		part.set(i, v, s.imports)
 		if part.Fates[i] == cache.Made && lost(v) {
 			part.Lost[i] = true
 		}
@@ -97,8 +87,21 @@ func (s Solved) Part(plan *dockerfile.Plan) (Part, bool) {
 	return part, true
 }
 
-// fate says what became of a vertex of this build, which imports a remote cache
-// or does not.
+// A stepOp identifies an operation among those of one solve: the prefix of its step,
+// and its Op.Record, since ADD and COPY can be several operations. A RUN is only one,
+// and its record is "RUN": Op.Record stands for its command, the name of its vertex
+// for the instruction.
+type stepOp struct{ prefix, record string }
+
+func stepOpOf(l label, record string) stepOp {
+	if l.keyword == "RUN" {
+		record = "RUN"
+	}
+	return stepOp{l.prefix, record}
+}
+
+// fate returns what became of v, in a build that reads a remote cache if imports is
+// true. Layers that were pulled for a vertex which logged nothing came from there.
 func (v *seenVertex) fate(imports bool) cache.Fate {
 	switch {
 	case v.Started == nil || v.Completed == nil || v.Error != "" || v.inferred():

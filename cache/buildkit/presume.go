@@ -10,108 +10,124 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
-// Presume tells what became of the operations of plan in a build that did not
-// succeed: the builder keeps no record of its operations. It is false if the build was
-// of something else. It was of plan if each step goes by the very name that plan gives
-// it, values included, and the images and options that count are plan's: plan must
-// be of the args and the target that the client gave.
+// Presume returns what became of the operations of plan in a build that did not
+// succeed. The builder records no operations of such a build, so they are recognised
+// by the names of its vertices.
+//
+// plan must have been made with the args and the target that the client gave. Presume
+// returns false unless the build was certainly of plan: every step has a vertex with
+// exactly the name that plan gives it, values included, no step is left over, and the
+// base images and the options that go into keys are those of plan.
 func (o Observed) Presume(plan *dockerfile.Plan) (Part, bool) {
-	w := o.watched
-	if w == nil || !w.plain || len(w.groups) == 0 || plan.Syntax != "" || len(plan.Assumed)+len(plan.Remembered) > 0 {
+	obs := o.observation
+	if obs == nil || !obs.plain || len(obs.groups) == 0 || plan.Syntax != "" || len(plan.Assumed)+len(plan.Remembered) > 0 {
 		return Part{}, false
 	}
-	named := map[string][]string{} // names of vertices as Op.Called has them → digests
-	left := map[string]bool{}      // vertices that no operation was found for
-	for digest, v := range w.seen.vertices {
-		called := dockerfile.RecordOf(v.Name)
-		named[called] = append(named[called], digest)
-		if l, ok := parseLabel(v.Name); ok {
-			left[digest] = l.step()
-		}
-	}
-	assumed := *plan
-	assumed.Ops = slices.Clone(plan.Ops)
-	n := len(plan.Ops)
-	part := Part{
-		Plan: &assumed, Fates: make([]cache.Fate, n), Runs: make([]Run, n), Lost: make([]bool, n),
-		Traits: make([][]dockerfile.Trait, n), Lines: make([]int, n),
-	}
-	lost := w.seen.lost()
+	presumed := *plan
+	presumed.Ops = slices.Clone(plan.Ops)
+	part := newPart(&presumed)
+	part.Lost, part.Lines = make([]bool, len(plan.Ops)), make([]int, len(plan.Ops))
+	part.Traits = make([][]dockerfile.Trait, len(plan.Ops))
+
+	lost := obs.seen.lost()
+	m := newOpMatcher(obs, plan)
 	for i, op := range plan.Ops {
 		part.Traits[i] = op.Traits
-		if op.Source != nil && op.Source.Kind == dockerfile.ImageSource && named[op.Called] == nil {
-			return Part{}, false // started from another image
-		}
-		if op.Source != nil {
-			// What ADD gets from an address goes by the name of its step.
-			for _, digest := range named[op.Called] {
-				if len(w.seen.vertices[digest].Inputs) == 0 {
-					delete(left, digest)
-				}
-			}
+		if op.Source != nil && !m.matchSource(op) {
+			return Part{}, false
 		}
 		if len(op.Steps) == 0 {
 			continue
 		}
 		part.Lines[i] = plan.Steps[op.Steps[0]].Lines.From
-		v, steps := w.find(named[op.Called], plan, op)
+		v, step := m.matchStep(op)
 		if v == nil {
 			return Part{}, false
 		}
-		assumed.Ops[i].Steps, part.Fates[i] = steps, v.fate(w.imports)
-		if part.Fates[i] != cache.Untouched {
-			part.Runs[i], part.Lost[i] = Run{*v.Started, *v.Completed}, part.Fates[i] == cache.Made && lost(v)
-		}
-		delete(left, v.Digest.String())
+		presumed.Ops[i].Steps = []int{step}
+		part.set(i, v, obs.imports)
+		part.Lost[i] = part.Fates[i] == cache.Made && lost(v)
 	}
-	for _, step := range left {
-		if step {
-			return Part{}, false
-		}
-	}
-	return part, true
+	return part, len(m.unmatched) == 0
 }
 
-// find returns that of the vertices which stands for an operation of a plan that is part of
-// a step, and the steps of the build that it is; nil if none does. The download of an ADD
-// and the ADD itself go by one name: only the latter takes something in.
-func (o *observation) find(digests []string, plan *dockerfile.Plan, op dockerfile.Op) (*seenVertex, []int) {
+// An opMatcher finds the vertices of a build that are the operations of a plan, by
+// their names.
+type opMatcher struct {
+	*observation
+	plan      *dockerfile.Plan
+	named     map[string][]string // name as in Op.Called → digests of vertices
+	unmatched map[string]bool     // digests of steps' vertices that are no operation so far
+}
+
+func newOpMatcher(o *observation, plan *dockerfile.Plan) *opMatcher {
+	m := &opMatcher{observation: o, plan: plan, named: map[string][]string{}, unmatched: map[string]bool{}}
+	for digest, v := range o.seen.vertices {
+		called := dockerfile.RecordOf(v.Name)
+		m.named[called] = append(m.named[called], digest)
+		if l, ok := parseLabel(v.Name); ok && l.step() {
+			m.unmatched[digest] = true
+		}
+	}
+	return m
+}
+
+// matchSource matches a source with its vertices. It returns false if the build did
+// not use the image that op is.
+func (m *opMatcher) matchSource(op dockerfile.Op) bool {
+	if op.Source.Kind == dockerfile.ImageSource && m.named[op.Called] == nil {
+		return false
+	}
+	// The download of an ADD from a URL has the name of its step.
+	for _, digest := range m.named[op.Called] {
+		if len(m.seen.vertices[digest].Inputs) == 0 {
+			delete(m.unmatched, digest)
+		}
+	}
+	return true
+}
+
+// matchStep returns the vertex that is op, an operation of a step, and the index of
+// the step in the record; nil if there is none. The download of an ADD and the ADD itself
+// have the same name: only the latter has inputs.
+func (m *opMatcher) matchStep(op dockerfile.Op) (v *seenVertex, step int) {
 	for _, at := range op.Steps {
-		want, _ := parseLabel(plan.Steps[at].Name)
+		want, _ := parseLabel(m.plan.Steps[at].Name)
 		var found []*seenVertex
-		for _, digest := range digests {
-			if l, ok := o.labels[digest]; ok && l.prefix == want.prefix {
-				found = append(found, o.seen.vertices[digest])
+		for _, digest := range m.named[op.Called] {
+			if l, ok := m.labels[digest]; ok && l.prefix == want.prefix {
+				found = append(found, m.seen.vertices[digest])
 			}
 		}
 		for _, v := range found {
 			if len(found) == 1 || (len(v.Inputs) == 0) == (len(op.Inputs) == 0) {
-				return v, []int{o.byStep[want.prefix]}
+				delete(m.unmatched, v.Digest.String())
+				return v, m.byStep[want.prefix]
 			}
 		}
 	}
-	return nil, nil
+	return nil, 0
 }
 
-// Skeleton returns what of the operations of a build is known by their names alone:
-// what became of them and how they hang together.
+// Skeleton returns the operations of a build as far as the names of vertices tell: what
+// became of them, which step they are, and their inputs. They have no keys.
 func (o Observed) Skeleton() []cache.Operation {
-	w := o.watched
-	if w == nil {
+	obs := o.observation
+	if obs == nil {
 		return nil
 	}
 	index := map[string]int{}
-	for _, digest := range w.seen.order {
-		if w.own(digest) {
+	for _, digest := range obs.seen.order {
+		if obs.owns(digest) {
 			index[digest] = len(index)
 		}
 	}
 	list := make([]cache.Operation, len(index))
 	for digest, i := range index {
-		v := w.seen.vertices[digest]
-		list[i].Fate = v.fate(w.imports)
-		if l, ok := w.labels[digest]; ok {
-			list[i].Steps = []int{w.byStep[l.prefix]}
+		v := obs.seen.vertices[digest]
+		list[i].Fate = v.fate(obs.imports)
+		if l, ok := obs.labels[digest]; ok {
+			list[i].Steps = []int{obs.byStep[l.prefix]}
 		}
 		for _, in := range v.Inputs {
 			if at, ok := index[in.String()]; ok {
@@ -122,26 +138,27 @@ func (o Observed) Skeleton() []cache.Operation {
 	return list
 }
 
-// unkeyed are the attributes of a build that no key holds, or that a plan is made
-// of; of those in unkeyedGroups what follows does not matter.
+// Attributes of a build that are in no key, or that a plan is made with: plainAttrs by
+// name, plainPrefixes by how their names begin.
 var (
-	unkeyed = []string{
+	plainAttrs = []string{
 		"filename", "target", "platform", "multi-platform", "no-cache", "cache-imports", "cache-from", "image-resolve-mode",
 	}
-	unkeyedGroups = []string{"build-arg:", "label:", "vcs:", "attest:", "local-sessionid:"}
+	plainPrefixes = []string{"build-arg:", "label:", "vcs:", "attest:", "local-sessionid:"}
 )
 
-// plainly reports whether a plan made of the args, the target and the platforms of a
-// build says all that its keys hold: neither its network nor its hosts were set, no
-// other frontend was named, and the platform that it is for by default is this
-// machine's.
-func plainly(ev Event, native string) bool {
+// isPlain reports whether a plan that is made with the args, the target and the
+// platforms of a build has everything that goes into the build's keys. It has not if
+// the client set a network or hosts, chose another frontend, or left the platform to
+// a builder whose own, native, is not that of this machine.
+func isPlain(ev Event, native string) bool {
 	attrs := ev.record.FrontendAttrs
 	if _, other := attrs["build-arg:BUILDKIT_SYNTAX"]; other {
 		return false
 	}
 	for name := range attrs {
-		if !slices.Contains(unkeyed, name) && !slices.ContainsFunc(unkeyedGroups, func(group string) bool { return strings.HasPrefix(name, group) }) {
+		hasPrefix := func(prefix string) bool { return strings.HasPrefix(name, prefix) }
+		if !slices.Contains(plainAttrs, name) && !slices.ContainsFunc(plainPrefixes, hasPrefix) {
 			return false
 		}
 	}
