@@ -16,32 +16,33 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
-// A Held is a result that a builder holds.
+// A Held is a result in a builder's cache, as the builder lists it.
 type Held struct {
-	// Record is what it is listed as: see dockerfile.Op.Record. It stays in
-	// memory.
+	ID string
+	// Below is the ID of the result that this one is a change of; "" if there is
+	// none, or if there are several.
+	Below string
+	// Record is the hash of its description: see dockerfile.Op.Record. It must stay
+	// in memory.
 	Record string
-	// Created is when it was made, by the builder's clock: while the operation
-	// ran, at whichever moment of it.
+	// Created is some moment while the operation ran, by the builder's clock.
 	Created time.Time
-	// Used is when something that used it was last done with it, by the builder's
-	// clock; zero if nothing ever was.
+	// Used is when it was last released after use, by the builder's clock; zero if
+	// it never was.
 	Used  time.Time
 	InUse bool // something uses it now
-	Local bool // it is a copy of what a client sent
-	ID    string
-	Below string // the ID of the one that it is a change of; "" if there is none, or several
-	// Whole reports that the builder has all that it is made of. What was brought from a
-	// cache elsewhere is listed, too, while its layers are still there. Lacking reports
-	// that the builder surely lacks the topmost one.
+	Local bool // it is a copy of files that a client sent
+	// Whole reports that the builder surely has all layers of it: a result that was
+	// found in a remote cache is listed before its layers are pulled. Lacking
+	// reports that the topmost layer surely is not there.
 	Whole, Lacking bool
 }
 
-// localSource begins the description of what a client sent, whether something uses it or
+// localSource begins the description of a copy of files that a client sent, in use or
 // not (BuildKit: source/local, localSourceHandler.snapshot).
 const localSource = "local source for "
 
-// Held lists the results that the builder holds now.
+// Held lists the results that the builder has now.
 func (b *Builder) Held(ctx context.Context) ([]Held, error) {
 	resp, err := b.client.ControlClient().DiskUsage(ctx, &controlapi.DiskUsageRequest{})
 	if err != nil {
@@ -60,7 +61,7 @@ func (b *Builder) Held(ctx context.Context) ([]Held, error) {
 	return list, nil
 }
 
-// heldOf returns all but what r is listed as.
+// heldOf returns an entry without Record, Local and Lacking.
 func heldOf(r *controlapi.UsageRecord) Held {
 	h := Held{InUse: r.InUse, ID: r.ID, Whole: r.Size > 0}
 	if len(r.Parents) == 1 {
@@ -75,24 +76,24 @@ func heldOf(r *controlapi.UsageRecord) Held {
 	return h
 }
 
-// importedLayer begins the description of a layer that a build brought from a cache
-// elsewhere, where that does not have another; its digest follows (BuildKit:
-// worker/base.Worker.FromRemote).
+// importedLayer begins the description of a layer found in a remote cache that has no
+// description of its own; its digest follows (BuildKit: worker/base.Worker.FromRemote).
 const importedLayer = "imported "
 
-// mostLooks is how many layers a builder is asked for at a time.
-const mostLooks = 16
+// maxLayerRequests is how many layers the builder is asked for at a time.
+const maxLayerRequests = 16
 
-// lacking returns the IDs of entries whose topmost layer was imported and is not on the
-// builder. Only one without a size lacks a layer (BuildKit: cache.cacheManager.DiskUsage).
-// An Engine with a graph driver keeps layers elsewhere, and an empty one has no size there.
+// lacking returns the IDs of entries whose topmost layer was found in a remote cache and
+// was not pulled. Only an entry without a size can be one (BuildKit:
+// cache.cacheManager.DiskUsage). Nothing is known of a Docker Engine: it may keep layers
+// with a graph driver, outside of the content store, where an empty one has no size.
 func (b *Builder) lacking(ctx context.Context, records []*controlapi.UsageRecord) map[string]bool {
 	if b.engine != nil {
 		return nil
 	}
 	store, lacking := proxy.NewContentStore(b.client.ContentClient()), map[string]bool{}
 	var group errgroup.Group
-	group.SetLimit(mostLooks)
+	group.SetLimit(maxLayerRequests)
 	var mu sync.Mutex
 	for _, r := range records {
 		layer, imported := strings.CutPrefix(r.Description, importedLayer)
@@ -107,6 +108,6 @@ func (b *Builder) lacking(ctx context.Context, records []*controlapi.UsageRecord
 			return nil
 		})
 	}
-	_ = group.Wait() // none fails
+	_ = group.Wait() // no function returns an error
 	return lacking
 }

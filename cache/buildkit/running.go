@@ -13,26 +13,27 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
-// A Running is a build that runs and ignores the cache, as far as the builder has told of
-// it. It is safe for concurrent use.
+// A Running is a build that ignores the cache, as far as its status stream has been
+// read. It is made to learn which operations the build runs while it is under way. It is
+// safe for concurrent use.
 //
-// BuildKit tells of all operations of a definition before it begins with one of them, and
-// asks for all definitions of a build, one per platform, once its Dockerfile is read
-// (solver: Solver.load, under one lock; llbsolver: Solver.Solve).
+// BuildKit reports all vertices of a definition before it starts one of them. A build
+// has a definition per platform, and requests them all once its Dockerfile is read
+// (BuildKit: solver, Solver.load, under one lock; llbsolver, Solver.Solve).
 type Running struct {
 	builder   *Builder
 	ref       string
-	platforms []string // that it is for; one, "", where the client does not say
-	stages    []string // that ignore the cache; nil for all of them
-	foreign   bool     // another frontend than the one for Dockerfiles may name its steps
+	platforms []string // to build for; a single "" if the client named none
+	stages    []string // which ignore the cache; nil for all
+	foreign   bool     // its frontend may be another one than that of Dockerfiles
 
-	mu    sync.Mutex // guards the fields below, and what they hold
+	mu    sync.Mutex // guards the fields that follow, and the replay
 	seen  *replay
-	ended bool // all was read
+	ended bool // the stream was read to its end
 }
 
-// Running returns the build that ev says has started, or has ended. Nothing is known of it before
-// [Running.Follow] reads of it.
+// Running returns the build of ev, which may have ended by now. Nothing is known of its
+// operations until [Running.Follow] reads them.
 func (b *Builder) Running(ev Event) *Running {
 	attrs := map[string]string{}
 	if ev.record != nil {
@@ -51,11 +52,11 @@ func (b *Builder) Running(ev Event) *Running {
 	return r
 }
 
-// Ref returns what the builder calls the build.
+// Ref returns the builder's name for the build, as [Event] has it.
 func (r *Running) Ref() string { return r.ref }
 
-// Follow reads what the builder tells of the build, until that ends. What was read stays
-// known if it fails.
+// Follow reads the status stream of the build, and returns when the build ends. If it
+// fails, what was read so far stays known.
 func (r *Running) Follow(ctx context.Context) error {
 	err := r.builder.readStatus(ctx, r.ref, func(s *client.SolveStatus) {
 		r.mu.Lock()
@@ -68,39 +69,27 @@ func (r *Running) Follow(ctx context.Context) error {
 	return err
 }
 
-// filesSent is what the frontend calls the sending of the main context (BuildKit:
+// contextVertex is the name of the vertex that sends the main context (BuildKit:
 // dockerui, Client.MainContext).
-const filesSent = "[internal] load build context"
+const contextVertex = "[internal] load build context"
 
-// Told reports whether all operations of each of the builds are known. One that has begun
-// shows that: unless it is an operation of another of the builds, which may have begun it
-// before this one was read to its end. Those that only use what others run do not count,
-// as no operation that ignores the cache is one of theirs at first.
+// Told reports whether all operations of all of the builds are known. For each build
+// and platform that is so once the build has started one of its vertices.
+//
+// A vertex that another of the builds has too proves nothing, since that build may have
+// started it before all of this one were reported. Other builds, which do not ignore the
+// cache, need not be considered: no vertex that ignores the cache is theirs first.
 func Told(builds []*Running) bool {
 	all := make([]map[string]seenVertex, len(builds))
 	for i, r := range builds {
 		all[i] = r.vertices()
 	}
 	for i, r := range builds {
-		if r.alien(all[i]) {
+		if r.isForeign(all[i]) {
 			return false
 		}
 		for _, platform := range r.platforms {
-			if r.whole() {
-				break
-			}
-			begun := func(digest string, v seenVertex) bool {
-				if v.Started == nil || v.Cached || !r.ignores(v, platform) && !(v.Name == filesSent && len(r.platforms) == 1) {
-					return false
-				}
-				for j, other := range all {
-					if _, shared := other[digest]; shared && i != j {
-						return false
-					}
-				}
-				return true
-			}
-			if !anyOf(all[i], begun) {
+			if !r.hasEnded() && !r.hasBegun(platform, i, all) {
 				return false
 			}
 		}
@@ -108,21 +97,39 @@ func Told(builds []*Running) bool {
 	return true
 }
 
-// Reruns says which of the operations of a plan the build may run whatever the cache
-// holds: those that are perhaps the same as one that ignores the cache, or that is made of
-// what such a one makes.
-func (r *Running) Reruns(plan *dockerfile.Plan) []bool {
-	vertices := r.vertices()
-	list := make([]bool, len(plan.Ops))
-	c := comparison{ops: plan.Ops, vertices: vertices, same: map[pair]bool{}, anew: map[digest.Digest]bool{}}
-	for i := range plan.Ops {
-		for id := range vertices {
-			list[i] = list[i] || c.reruns(digest.Digest(id)) && c.alike(i, digest.Digest(id))
+// hasBegun reports whether the build, number i of those whose vertices are all, has
+// started a vertex for the platform that no other of them has.
+func (r *Running) hasBegun(platform string, i int, all []map[string]seenVertex) bool {
+	return anyOf(all[i], func(digest string, v seenVertex) bool {
+		sendsContext := v.Name == contextVertex && len(r.platforms) == 1
+		if v.Started == nil || v.Cached || !sendsContext && !r.ignoresCache(v, platform) {
+			return false
 		}
-	}
-	return list
+		for j, other := range all {
+			if _, shared := other[digest]; shared && i != j {
+				return false
+			}
+		}
+		return true
+	})
 }
 
+// Reruns reports, for each operation of plan, whether the build may run it although the
+// cache has its result: it may be one that ignores the cache, or that has the result of
+// such a one as an input.
+func (r *Running) Reruns(plan *dockerfile.Plan) []bool {
+	vertices := r.vertices()
+	c := comparison{ops: plan.Ops, vertices: vertices, same: map[pair]bool{}, rerun: map[digest.Digest]bool{}}
+	reruns := make([]bool, len(plan.Ops))
+	for i := range plan.Ops {
+		reruns[i] = anyOf(vertices, func(id string, _ seenVertex) bool {
+			return c.reruns(digest.Digest(id)) && c.mayBeSame(i, digest.Digest(id))
+		})
+	}
+	return reruns
+}
+
+// vertices returns a copy of what is known of the vertices, by digest.
 func (r *Running) vertices() map[string]seenVertex {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -133,25 +140,27 @@ func (r *Running) vertices() map[string]seenVertex {
 	return all
 }
 
-// whole reports whether the build has ended, and all was told of it.
-func (r *Running) whole() bool {
+// hasEnded reports whether the status stream was read to its end.
+func (r *Running) hasEnded() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.ended
 }
 
-// alien reports whether the names of the steps may be another frontend's.
-func (r *Running) alien(vertices map[string]seenVertex) bool {
+// isForeign reports whether the steps may be named by another frontend than that of
+// Dockerfiles: names then tell nothing.
+func (r *Running) isForeign(vertices map[string]seenVertex) bool {
 	return r.foreign || anyOf(vertices, func(_ string, v seenVertex) bool {
 		image, ok := strings.CutPrefix(strings.TrimPrefix(v.Name, "resolve image config for "), "docker-image://")
 		return ok && !ofDockerfiles(image)
 	})
 }
 
-// ignores reports whether v is an operation for a platform that ignores the cache.
-func (r *Running) ignores(v seenVertex, platform string) bool {
+// ignoresCache reports whether v is an operation for the platform that ignores the
+// cache.
+func (r *Running) ignoresCache(v seenVertex, platform string) bool {
 	l, ok := parseLabel(v.Name)
-	if !ok || !rerun(l) || len(v.Inputs) == 0 {
+	if !ok || !l.noCache() || len(v.Inputs) == 0 {
 		return false
 	}
 	if r.stages != nil && !slices.ContainsFunc(r.stages, func(s string) bool { return strings.EqualFold(s, l.stage) }) {
@@ -160,9 +169,11 @@ func (r *Running) ignores(v seenVertex, platform string) bool {
 	return len(r.platforms) == 1 || l.platform != "" && canonical(l.platform) == platform
 }
 
-// rerun reports whether steps run that have the label, in a build that ignores the cache.
-func rerun(l label) bool { return l.step() && l.keyword != "WORKDIR" }
+// noCache reports whether a step with this label ignores the cache, in a build or stage
+// that does. The frontend does not mark WORKDIR so.
+func (l label) noCache() bool { return l.step() && l.keyword != "WORKDIR" }
 
+// anyOf reports whether f returns true for one of the vertices.
 func anyOf(vertices map[string]seenVertex, f func(string, seenVertex) bool) bool {
 	for digest, v := range vertices {
 		if f(digest, v) {
@@ -172,7 +183,7 @@ func anyOf(vertices map[string]seenVertex, f func(string, seenVertex) bool) bool
 	return false
 }
 
-// canonical returns the one form of a platform, or what it does not know.
+// canonical returns the normal form of a platform, and one that it cannot parse as it is.
 func canonical(platform string) string {
 	if p, err := platforms.Parse(platform); err == nil {
 		return platforms.FormatAll(platforms.Normalize(p))
@@ -180,8 +191,8 @@ func canonical(platform string) string {
 	return platform
 }
 
-// ofDockerfiles reports whether an image, or a frontend of the builder's, is the
-// frontend that this program has, in whatever version.
+// ofDockerfiles reports whether a frontend, an image or one built into the builder, is
+// the frontend of Dockerfiles, in any version.
 func ofDockerfiles(image string) bool {
 	if image == "dockerfile.v0" {
 		return true
@@ -192,55 +203,58 @@ func ofDockerfiles(image string) bool {
 	return name == "docker/dockerfile" || name == "docker/dockerfile-upstream"
 }
 
-// A comparison holds the operations of a plan against the vertices of a running build.
+// A comparison compares the operations of a plan with the vertices of a running build.
 type comparison struct {
 	ops      []dockerfile.Op
 	vertices map[string]seenVertex
-	same     map[pair]bool
-	anew     map[digest.Digest]bool
+
+	// Answers so far.
+	same  map[pair]bool          // see mayBeSame
+	rerun map[digest.Digest]bool // see reruns
 }
 
+// A pair is what mayBeSame is asked about.
 type pair struct {
-	op     int
+	op     int // index into comparison.ops
 	vertex digest.Digest
 }
 
-// reruns reports whether a vertex runs whatever the cache holds.
+// reruns reports whether a vertex may run although the cache has its result.
 func (c comparison) reruns(id digest.Digest) bool {
-	if known, ok := c.anew[id]; ok {
+	if known, ok := c.rerun[id]; ok {
 		return known
 	}
 	v, ok := c.vertices[id.String()]
 	if !ok {
-		return true // another build has it, and what it does there is not told here
+		return true // a vertex of another build, of which nothing is known here
 	}
 	l, ok := parseLabel(v.Name)
-	anew := len(v.Inputs) > 0 && (!ok || rerun(l) || slices.ContainsFunc(v.Inputs, c.reruns))
-	c.anew[id] = anew
-	return anew
+	reruns := len(v.Inputs) > 0 && (!ok || l.noCache() || slices.ContainsFunc(v.Inputs, c.reruns))
+	c.rerun[id] = reruns
+	return reruns
 }
 
-// alike reports whether an operation may get the key that a vertex has. What is taken of
-// files and stages may be the same, and every image the same by another name.
-func (c comparison) alike(i int, id digest.Digest) bool {
-	at := pair{i, id}
-	if known, ok := c.same[at]; ok {
+// mayBeSame reports whether operation i may have the key of a vertex. Names do not tell
+// which files a vertex takes, or what an image is: these may be the same.
+func (c comparison) mayBeSame(i int, id digest.Digest) bool {
+	asked := pair{i, id}
+	if known, ok := c.same[asked]; ok {
 		return known
 	}
 	op := c.ops[i]
 	v, ok := c.vertices[id.String()]
-	alike := true
+	same := true
 	switch {
 	case !ok, op.Source != nil && op.Source.Kind == dockerfile.BuildSource:
 	case op.Source != nil:
-		alike = len(v.Inputs) == 0
+		same = len(v.Inputs) == 0
 	case len(op.Inputs) != len(v.Inputs), !op.MayGoBy(v.Name):
-		alike = false
+		same = false
 	default:
 		for j, in := range op.Inputs {
-			alike = alike && (in.Content != nil || c.alike(in.Op, v.Inputs[j]))
+			same = same && (in.Content != nil || c.mayBeSame(in.Op, v.Inputs[j]))
 		}
 	}
-	c.same[at] = alike
-	return alike
+	c.same[asked] = same
+	return same
 }
