@@ -14,43 +14,47 @@ import (
 	buildctx "github.com/stokerd/stoker/context"
 )
 
-// Work is what making a manifest took.
+// Work says how much was read to make a manifest.
 type Work struct {
-	Files int   // files that were looked into
-	Bytes int64 // of content that was read
+	Files int   // files that were opened, or whose attributes were read
+	Bytes int64 // of content
 }
 
-// An UnstableError is a file that is not what the selection saw, or that
-// changed while it was read: a digest would be of neither state. The mend is a
-// selection of what is there now.
+// An UnstableError reports a file that is no longer what the selection saw, or that
+// changed while it was read, so that its digest would be of neither state. The caller
+// has to make a new selection and try again.
 type UnstableError struct{ Path string } // absolute
 
 func (e *UnstableError) Error() string {
 	return fmt.Sprintf("digest %s: it changed since it was looked at", e.Path)
 }
 
-// batch is how many files of a directory are read in one go: enough to make
-// opening the directory cheap, few enough to share the work of a large one.
-const batch = 64
+// batchSize is how many files of a directory one task reads: enough that opening the
+// directory costs little in comparison, few enough that several workers share a large
+// directory.
+const batchSize = 64
 
-// waiting is how many pieces of work wait for a worker at most: enough that none is
-// without, few enough that only little of a large tree is in the making at a time.
-const waiting = 64
+// queueLength is how many tasks may wait for a worker: enough to keep the workers busy,
+// few enough that only a small part of a large tree is unfinished at any time.
+const queueLength = 64
 
-// Compute returns the manifest of what is sent of top. Files are read whose sums
-// their tree does not know yet; now is the time, by the clock that stamps files,
-// from which on they may be. The manifest shares with before, that of an earlier
-// selection, what did not change, at the cost of what did; before may be nil. An
-// error is an [*UnstableError], what reading gave, or ctx's.
+// Compute returns the manifest of what is sent of top. It reads the files whose sums
+// their tree does not know yet, and notes the sums there. A file that was stamped too
+// shortly before now, the current time by the clock of the file system, may change
+// again without a new stamp, and its sum is not noted.
+//
+// before is the manifest of an earlier selection, or nil. Directories that did not
+// change are shared with it, and cost nothing. The error is an [*UnstableError], an
+// error of reading, or that of ctx.
 func Compute(ctx context.Context, top buildctx.SentDir, before *Manifest, now time.Time) (*Manifest, Work, error) {
-	b := &builder{start: now, work: make(chan func() error, waiting)}
+	b := &builder{start: now, tasks: make(chan func() error, queueLength)}
 	var group *errgroup.Group
 	group, b.ctx = errgroup.WithContext(ctx)
 	root := &draft{dir: top, result: &Entry{}}
 	if before != nil {
 		root.old = &Entry{Digest: before.root.rootHeader(), Dir: before.root}
 	}
-	b.work <- func() error { return b.directory(root) }
+	b.tasks <- func() error { return b.list(root) }
 	for range runtime.GOMAXPROCS(0) {
 		group.Go(b.worker)
 	}
@@ -60,142 +64,144 @@ func Compute(ctx context.Context, top buildctx.SentDir, before *Manifest, now ti
 	return &Manifest{root: root.result.Dir}, Work{Files: int(b.files.Load()), Bytes: b.bytes.Load()}, nil
 }
 
-// A builder makes one manifest. Its workers list directories and read files, and
-// the one that brings the last that a directory lacks hashes it: so little is held
-// of what is in the making.
+// A builder makes one manifest. Its workers run tasks: to list a directory, or to read
+// a batch of files. Whoever completes the last task of a directory hashes it, so that a
+// directory is finished as early as possible and little is kept of unfinished ones.
 type builder struct {
-	start time.Time
-	ctx   context.Context // of one pass
-	work  chan func() error
+	start time.Time       // see Compute, now
+	ctx   context.Context // ends when a worker fails; a builder lives for one call of Compute
+	tasks chan func() error
 
-	files, bytes atomic.Int64
+	files, bytes atomic.Int64 // see Work
 }
 
-// worker works until the root is made, or something failed.
+// worker runs tasks until the root is finished, or a worker failed.
 func (b *builder) worker() error {
 	for {
 		select {
 		case <-b.ctx.Done():
 			return b.ctx.Err()
-		case do, more := <-b.work:
+		case task, more := <-b.tasks:
 			if !more {
 				return nil
 			}
-			if err := do(); err != nil {
+			if err := task(); err != nil {
 				return err
 			}
 		}
 	}
 }
 
-// share leaves work to any worker, and does it itself where enough waits.
-func (b *builder) share(do func() error) error {
+// share leaves a task to any worker, or runs it if enough of them are waiting.
+func (b *builder) share(task func() error) error {
 	select {
-	case b.work <- do:
+	case b.tasks <- task:
 		return nil
 	default:
-		return do()
+		return task()
 	}
 }
 
-// A draft is a directory in the making.
+// A draft is a directory that is not finished.
 type draft struct {
 	up     *draft // the directory that it is in; nil for the root
-	result *Entry // in up.entries, with its own digest already
-	old    *Entry // what it was
+	result *Entry // its entry in up.entries, of which Dir is still to be set
+	old    *Entry // the directory in the manifest before; nil if it is new
 	dir    buildctx.SentDir
 
-	entries []Entry // never moved: others fill them in
-	settled bool    // the stamps of all of them are
-	lacks   atomic.Int32
+	entries []Entry      // allocated once, since drafts and batches point into it
+	settled bool         // no file in it may change again without a new stamp
+	pending atomic.Int32 // unfinished tasks and subdirectories
 }
 
-// A listed is a file, and the entry that it is to have.
-type listed struct {
+// An unread is a file whose sum is not known, and the entry that gets it.
+type unread struct {
 	buildctx.SentFile
 	entry *Entry
 }
 
-// directory lists a directory, and has what is not known of it read.
-func (b *builder) directory(d *draft) error {
+// list makes the entries of d, reads the sums that are not known, and has
+// subdirectories listed.
+func (b *builder) list(d *draft) error {
 	if err := b.ctx.Err(); err != nil {
 		return err
 	}
 	if d.old != nil && d.old.Dir.madeOf(d.dir) {
-		b.put(d, d.same())
+		b.finish(d, d.unchanged())
 		return nil
 	}
-	var was []Entry
+	var before []Entry
 	if d.old != nil {
-		was = d.old.Dir.list()
+		before = d.old.Dir.list()
 	}
-	var files []listed
+	var files []unread
 	most := d.dir.AtMost()
 	d.entries, d.settled = make([]Entry, 0, most), true
-	d.lacks.Store(1) // until all is listed
+	d.pending.Store(1) // this call
 	for f := range d.dir.All() {
 		e, known := entryOf(&f)
 		d.entries = append(d.entries, e)
 		d.settled = d.settled && f.Stamp.Settled(b.start)
-		it := listed{f, &d.entries[len(d.entries)-1]}
-		var do func() error
+		entry := &d.entries[len(d.entries)-1]
+		var task func() error
 		switch {
 		case f.Mode.IsDir():
-			if !known { // it must be before what is in there is done
-				if err := b.read(d, []listed{it}); err != nil {
+			if !known { // hashing the subdirectory needs its sum
+				if err := b.read(d, []unread{{f, entry}}); err != nil {
 					return err
 				}
 			}
-			sub := &draft{up: d, result: it.entry, old: directoryIn(was, f.Name), dir: f.Dir}
-			do = func() error { return b.directory(sub) }
+			sub := &draft{up: d, result: entry, old: directoryIn(before, f.Name), dir: f.Dir}
+			task = func() error { return b.list(sub) }
 		case known:
 			continue
 		default:
 			if files == nil {
-				files = make([]listed, 0, min(most, batch))
+				files = make([]unread, 0, min(most, batchSize))
 			}
-			if files = append(files, it); len(files) < batch {
+			if files = append(files, unread{f, entry}); len(files) < batchSize {
 				continue
 			}
-			part := files
+			full := files
 			files = nil
-			do = func() error { return b.part(d, part) }
+			task = func() error { return b.readBatch(d, full) }
 		}
-		d.lacks.Add(1)
-		if err := b.share(do); err != nil {
+		d.pending.Add(1)
+		if err := b.share(task); err != nil {
 			return err
 		}
 	}
-	return b.part(d, files)
+	return b.readBatch(d, files)
 }
 
-// part brings some of what d lacks.
-func (b *builder) part(d *draft, list []listed) error {
-	if err := b.read(d, list); err != nil {
+// readBatch reads files of d and completes a task.
+func (b *builder) readBatch(d *draft, files []unread) error {
+	if err := b.read(d, files); err != nil {
 		return err
 	}
-	b.found(d)
+	b.completed(d)
 	return nil
 }
 
-// found notes that d lacks one thing less, and makes it if that was the last.
-func (b *builder) found(d *draft) {
-	if d.lacks.Add(-1) == 0 {
-		b.put(d, d.finish())
+// completed notes that a task or a subdirectory of d is done, and finishes d if it was
+// the last.
+func (b *builder) completed(d *draft) {
+	if d.pending.Add(-1) == 0 {
+		b.finish(d, d.made())
 	}
 }
 
-// put notes what d has become.
-func (b *builder) put(d *draft, made *Dir) {
-	d.result.Dir = made
+// finish sets the result of d, and ends the work if d is the root.
+func (b *builder) finish(d *draft, dir *Dir) {
+	d.result.Dir = dir
 	if d.up == nil {
-		close(b.work)
+		close(b.tasks)
 		return
 	}
-	b.found(d.up)
+	b.completed(d.up)
 }
 
-// directoryIn returns the directory called name, nil if there is none.
+// directoryIn returns the entry of the directory called name, nil if there is none.
 func directoryIn(entries []Entry, name string) *Entry {
 	if e := find(entries, name); e != nil && e.Dir != nil {
 		return e
@@ -203,8 +209,8 @@ func directoryIn(entries []Entry, name string) *Entry {
 	return nil
 }
 
-// entryOf returns the entry of a file, of a directory without what is in it, and
-// whether it has its sums: those that the file's tree knows.
+// entryOf returns the entry of a file, without Dir, and whether it has its sum: the
+// tree that the file is in may not know that.
 func entryOf(f *buildctx.SentFile) (e Entry, known bool) {
 	_, mtime, _, inode := f.Stamp.Parts()
 	e = Entry{Name: f.Name, Mode: f.Mode, Size: f.Size, Link: f.Link, Modified: mtime}
@@ -218,22 +224,22 @@ func entryOf(f *buildctx.SentFile) (e Entry, known bool) {
 
 func (e *Entry) set(s buildctx.Sum) { e.Digest, e.Data = s.Digest, s.Data }
 
-// read fills in the sums of some files of a directory.
-func (b *builder) read(d *draft, list []listed) error {
+// read sets the sums of files in d.
+func (b *builder) read(d *draft, files []unread) error {
 	r := newReader(d.dir.Path())
 	defer r.close()
-	for i := range list {
-		it := &list[i]
+	for i := range files {
+		f := &files[i]
 		if err := b.ctx.Err(); err != nil {
 			return err
 		}
-		s, n, err := r.sum(&it.SentFile)
+		s, n, err := r.sum(&f.SentFile)
 		if err != nil {
 			return err
 		}
-		it.entry.set(s)
-		if it.Stamp.Settled(b.start) {
-			it.SetSum(s)
+		f.entry.set(s)
+		if f.Stamp.Settled(b.start) {
+			f.SetSum(s)
 		}
 		b.files.Add(1)
 		b.bytes.Add(n)
@@ -241,27 +247,27 @@ func (b *builder) read(d *draft, list []listed) error {
 	return nil
 }
 
-// header returns the digest of the directory without what is in it: of the root,
-// it depends on what that is.
-func (d *draft) header(in source) Digest {
+// header returns the digest of the directory itself, which for the root depends on its
+// entries.
+func (d *draft) header(of source) Digest {
 	if d.up == nil {
-		return (&Dir{source: in}).rootHeader()
+		return (&Dir{source: of}).rootHeader()
 	}
 	return d.result.Digest
 }
 
-// same returns the directory where what it was holds still.
-func (d *draft) same() *Dir {
-	same := d.old.Dir
-	header := d.header(same.source)
+// unchanged returns the directory if its entries are those of d.old.
+func (d *draft) unchanged() *Dir {
+	old := d.old.Dir
+	header := d.header(old.source)
 	if d.old.Digest == header {
-		return same
+		return old
 	}
-	return &Dir{digest: directoryDigest(header, same.list()), source: same.source}
+	return &Dir{digest: directoryDigest(header, old.list()), source: old.source}
 }
 
-// finish returns the directory, once all is read.
-func (d *draft) finish() *Dir {
+// made returns the directory once its entries are complete.
+func (d *draft) made() *Dir {
 	next := &Dir{source: entries(d.entries)}
 	header := d.header(next.source)
 	if d.old != nil && d.old.Digest == header && slices.Equal(d.old.Dir.list(), d.entries) {
@@ -269,65 +275,67 @@ func (d *draft) finish() *Dir {
 	} else {
 		next.digest = directoryDigest(header, d.entries)
 	}
-	if d.settled && !slices.ContainsFunc(d.entries, unsettled) { // else look again the next time
-		next.source = newMade(d)
+	if d.settled && !slices.ContainsFunc(d.entries, unsettled) {
+		next.source = newListed(d) // else the files must be looked at again next time
 	}
 	return next
 }
 
-// unsettled reports whether something below a directory must be looked at again.
+// unsettled reports whether e is a directory with a file, at any depth, that may change
+// again without a new stamp.
 func unsettled(e Entry) bool {
 	if e.Dir == nil {
 		return false
 	}
-	_, made := e.Dir.source.(*made)
-	return !made
+	_, settled := e.Dir.source.(*listed)
+	return !settled
 }
 
-// made is the source of a directory whose sums its tree has noted. There are many,
-// and most are never asked for their entries again.
-type made struct {
-	of      buildctx.Listing
-	kids    *[]*Dir // the directories, in their order; nil for none
-	several bool    // see linked
+// listed is the source of a directory whose tree knows the sums of all files in it.
+// Instead of the entries it keeps what they can be made of again: there are many
+// directories, and most are never asked for their entries.
+type listed struct {
+	of       buildctx.Listing
+	dirs     *[]*Dir // the subdirectories, in their order; nil for none
+	hasLinks bool    // see source.linked
 }
 
-func newMade(d *draft) *made {
-	m := &made{of: d.dir.Listing(), several: entries(d.entries).linked()}
-	var kids []*Dir
+func newListed(d *draft) *listed {
+	l := &listed{of: d.dir.Listing(), hasLinks: entries(d.entries).linked()}
+	var dirs []*Dir
 	for i := range d.entries {
 		if dir := d.entries[i].Dir; dir != nil {
-			kids = append(kids, dir)
+			dirs = append(dirs, dir)
 		}
 	}
-	if kids != nil {
-		kids = slices.Clip(kids)
-		m.kids = &kids
+	if dirs != nil {
+		dirs = slices.Clip(dirs)
+		l.dirs = &dirs
 	}
-	return m
+	return l
 }
 
-func (m *made) linked() bool { return m.several }
-func (m *made) last() string { return m.of.Last() }
+func (l *listed) linked() bool { return l.hasLinks }
+func (l *listed) last() string { return l.of.Last() }
 
-func (m *made) list() []Entry {
-	list := make([]Entry, 0, m.of.Len())
-	var kids []*Dir
-	if m.kids != nil {
-		kids = *m.kids
+func (l *listed) list() []Entry {
+	list := make([]Entry, 0, l.of.Len())
+	var dirs []*Dir
+	if l.dirs != nil {
+		dirs = *l.dirs
 	}
-	for f := range m.of.All() {
+	for f := range l.of.All() {
 		e, _ := entryOf(&f)
 		if f.Mode.IsDir() {
-			e.Dir, kids = kids[0], kids[1:]
+			e.Dir, dirs = dirs[0], dirs[1:]
 		}
 		list = append(list, e)
 	}
 	return list
 }
 
-// madeOf reports whether d was made of what is sent of dir.
+// madeOf reports whether the entries of d are those of dir.
 func (d *Dir) madeOf(dir buildctx.SentDir) bool {
-	m, ok := d.source.(*made)
-	return ok && m.of.Of(dir)
+	l, ok := d.source.(*listed)
+	return ok && l.of.Of(dir)
 }
