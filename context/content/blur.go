@@ -12,32 +12,36 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
-// ErrBlurred is content that may have been different from what it is now.
+// ErrBlurred says that content may have been different at the moment of a [Blur].
 var ErrBlurred = errors.New("it changed since")
 
-// A Blur is a manifest of which it is known what is as it was at some moment, by
-// what the system says of when files last changed. Everything that may have been
-// otherwise has a digest in Manifest that no file has.
+// A Blur tells what of a manifest was the same at some moment in the past, by the times
+// at which files and directories last changed.
 type Blur struct {
+	// Manifest is the manifest as it is now, except that whatever may have been
+	// different at that moment has a digest that no file has.
 	Manifest *Manifest
 
-	sharp *Manifest
-	// Names may have come or gone in some directory; a link may have led elsewhere.
-	names, links bool
+	now          *Manifest
+	names, links bool // some directory may have had other names, some link another target
 
 	changed             func(mtime, ctime int64) bool
 	dirChanged, remoded func(ctime int64) bool
 }
 
-// NewBlur returns what of m, which is of top, may have been otherwise. changed is
-// asked with the times of the last change of a file's content and of anything of
-// it, in nanoseconds, dirChanged with the latter of a directory: false says that it had
-// the same names. remoded is asked with [buildctx.Remoded] of such a directory: false
-// says that it had the same mode. It takes time as a walk does.
+// NewBlur returns the blur of m, the manifest of what is sent of top. The moment is
+// given by three functions of times in nanoseconds:
+//
+//   - changed reports whether a file with these times may have been different,
+//   - dirChanged whether a directory with this ctime may have had other names in it,
+//   - remoded whether a directory with this [buildctx.Remoded] may have had another
+//     mode.
+//
+// It takes as long as a walk over top.
 func NewBlur(m *Manifest, top buildctx.SentDir, changed func(mtime, ctime int64) bool, dirChanged, remoded func(ctime int64) bool) *Blur {
-	b := &Blur{Manifest: m, sharp: m, changed: changed, dirChanged: dirChanged, remoded: remoded}
+	b := &Blur{Manifest: m, now: m, changed: changed, dirChanged: dirChanged, remoded: remoded}
 	changedRoot := dirChanged(buildctx.Changed(top.Path()))
-	list := b.directory(m.root, top, changedRoot, cameFrom(top.Path(), dirChanged))
+	list := b.directory(m.root, top, changedRoot, mayHaveMoved(top.Path(), dirChanged))
 	switch {
 	case changedRoot:
 		b.names = true
@@ -51,10 +55,10 @@ func NewBlur(m *Manifest, top buildctx.SentDir, changed func(mtime, ctime int64)
 	return b
 }
 
-// cameFrom reports whether the folder at path, or one above it, may have taken the
-// place of another: a move shows in its own time, and in that of the folder that it
-// is in now.
-func cameFrom(path string, dirChanged func(ctime int64) bool) bool {
+// mayHaveMoved reports whether the directory at path, or one above it, may have been
+// moved to where it is now. A move changes the ctime of the directory and that of its
+// new parent.
+func mayHaveMoved(path string, dirChanged func(ctime int64) bool) bool {
 	changed := dirChanged(buildctx.Changed(path))
 	for parent := filepath.Dir(path); parent != path; parent = filepath.Dir(path) {
 		above := dirChanged(buildctx.Changed(parent))
@@ -66,61 +70,75 @@ func cameFrom(path string, dirChanged func(ctime int64) bool) bool {
 	return false
 }
 
-// directory returns d's entries where some of them may have been otherwise.
-// dirChanged says that names may have come and gone in it, came that all of it may
-// have come from elsewhere: what is in a directory that is moved keeps its times.
-func (b *Blur) directory(d *Dir, dir buildctx.SentDir, dirChanged, came bool) (blurred []Entry) {
+// directory returns the blurred entries of d, nil if none may have been different.
+// dirChanged says that other names may have been in it. moved says that it may have
+// been moved here with all that is in it, which keeps its times.
+func (b *Blur) directory(d *Dir, dir buildctx.SentDir, dirChanged, moved bool) (blurred []Entry) {
 	all, i := d.list(), 0
-	put := func(e Entry) {
-		if blurred == nil {
-			blurred = slices.Clone(all)
-		}
-		blurred[i] = e
-	}
 	for f := range dir.All() {
 		if i == len(all) || all[i].Name != f.Name {
-			b.links, b.names = true, true // it is of something else
+			b.links, b.names = true, true // dir is no longer what d was made of
 			return blurred
 		}
-		e := all[i]
-		_, mtime, ctime, _ := f.Stamp.Parts()
-		switch {
-		case e.Dir != nil:
-			changed := b.dirChanged(buildctx.Changed(f.Dir.Path()))
-			in := b.directory(e.Dir, f.Dir, changed, came || dirChanged && changed)
-			names := changed || came
-			if b.names = b.names || names; names || b.remoded(buildctx.Remoded(f.Dir.Path())) {
-				e.Digest = unknown(e.Digest)
-			} else if in == nil {
-				break
+		if e, ok := b.entry(all[i], &f, dirChanged, moved); ok {
+			if blurred == nil {
+				blurred = slices.Clone(all)
 			}
-			if in == nil {
-				in = e.Dir.list()
-			}
-			e.Dir = &Dir{digest: directoryDigest(e.Digest, in), source: entries(in)}
-			put(e)
-		case came, ctime == 0 && b.changed(mtime, math.MaxInt64), ctime != 0 && b.changed(mtime, ctime):
-			b.links = b.links || e.Mode&fs.ModeSymlink != 0
-			e.Digest = unknown(e.Digest)
-			put(e)
+			blurred[i] = e
 		}
 		i++
 	}
 	return blurred
 }
 
-// unknown returns a digest that nothing has.
-func unknown(d Digest) Digest { return sha256.Sum256(append([]byte("unknown\x00"), d[:]...)) }
-
-// Sharp reports whether nothing may have been otherwise.
-func (b *Blur) Sharp() bool {
-	return b.Manifest.Digest() == b.sharp.Digest() && !b.names && !b.links
+// entry returns e, the entry of f, as it is blurred, and whether it may have been
+// different. dirChanged and moved are about the directory that it is in.
+func (b *Blur) entry(e Entry, f *buildctx.SentFile, dirChanged, moved bool) (blurred Entry, ok bool) {
+	if e.Dir != nil {
+		return b.subdirectory(e, f.Dir, dirChanged, moved)
+	}
+	_, mtime, ctime, _ := f.Stamp.Parts()
+	if ctime == 0 {
+		ctime = math.MaxInt64 // unknown
+	}
+	if !moved && !b.changed(mtime, ctime) {
+		return e, false
+	}
+	b.links = b.links || e.Mode&fs.ModeSymlink != 0
+	e.Digest = unknown(e.Digest)
+	return e, true
 }
 
-// Content is that of the manifest, or ErrBlurred. What a pattern would have taken
-// that is not there any more shows only in directories.
+// subdirectory is entry for a directory.
+func (b *Blur) subdirectory(e Entry, dir buildctx.SentDir, parentChanged, moved bool) (blurred Entry, ok bool) {
+	changed := b.dirChanged(buildctx.Changed(dir.Path()))
+	list := b.directory(e.Dir, dir, changed, moved || parentChanged && changed)
+	names := changed || moved
+	b.names = b.names || names
+	if names || b.remoded(buildctx.Remoded(dir.Path())) {
+		e.Digest = unknown(e.Digest)
+	} else if list == nil {
+		return e, false
+	}
+	if list == nil {
+		list = e.Dir.list()
+	}
+	e.Dir = &Dir{digest: directoryDigest(e.Digest, list), source: entries(list)}
+	return e, true
+}
+
+// unknown returns a digest that no file has, in place of d.
+func unknown(d Digest) Digest { return sha256.Sum256(append([]byte("unknown\x00"), d[:]...)) }
+
+// Sharp reports whether everything was certainly the same.
+func (b *Blur) Sharp() bool {
+	return b.Manifest.Digest() == b.now.Digest() && !b.names && !b.links
+}
+
+// Content returns what [Manifest.Content] returned at the moment of the blur, or
+// [ErrBlurred] if it may have been another digest than now.
 func (b *Blur) Content(selected []dockerfile.Selector) (Digest, error) {
-	now, err := b.sharp.Content(selected)
+	now, err := b.now.Content(selected)
 	if err != nil {
 		return now, err
 	}
@@ -128,6 +146,8 @@ func (b *Blur) Content(selected []dockerfile.Selector) (Digest, error) {
 	if err != nil || now != then || b.links {
 		return now, ErrBlurred
 	}
+	// A file that a pattern selected then and that is gone now has left no trace but
+	// in the time of its directory.
 	for _, s := range selected {
 		patterns := s.Wildcard || len(s.Include) > 0 || len(s.Exclude) > 0
 		if b.names && patterns {

@@ -5,10 +5,10 @@ import (
 	"iter"
 )
 
-// A Change is what differs of a file between two manifests.
+// A Change is one way in which a file differs between two manifests.
 type Change string
 
-// The changes.
+// The ways in which files differ.
 const (
 	Added     Change = "added"
 	Removed   Change = "removed"
@@ -23,20 +23,22 @@ const (
 // A Difference is a path that differs between two manifests.
 type Difference struct {
 	Path string // slash-separated, relative to the context
-	// Changes are all that differs, the most telling first. That an attribute
-	// changed is only seen where nothing else did.
+	// Changes are all ways in which it differs, the most important first. Attribute
+	// is reported only if nothing else explains that the digest differs.
 	Changes       []Change
-	Before, After Entry // the zero Entry where there is none
+	Before, After Entry // the zero Entry if the file is not in that manifest
 }
 
-// Compare yields what differs from a in b, in the order of a walk, in time that
-// follows what differs and the size of the directories that hold it. Of a
-// directory that came or went all that is below it is yielded too. Only what
-// counts for a digest does: not the time of a file.
-func Compare(a, b *Manifest) iter.Seq[Difference] {
-	return func(yield func(Difference) bool) { compareDirs("", a.root, b.root, yield) }
+// Compare yields the differences between before and after, in the order of a walk, with
+// everything below a directory that was added or removed. Only what goes into a digest
+// is compared, not the time of a file. It looks only into directories in which
+// something differs.
+func Compare(before, after *Manifest) iter.Seq[Difference] {
+	return func(yield func(Difference) bool) { compareDirs("", before.root, after.root, yield) }
 }
 
+// compareDirs compares two directories at prefix, of which either may be nil. It
+// returns false if yield did.
 func compareDirs(prefix string, a, b *Dir, yield func(Difference) bool) bool {
 	if a == b || a != nil && b != nil && a.digest == b.digest {
 		return true
@@ -73,7 +75,8 @@ func compareDirs(prefix string, a, b *Dir, yield func(Difference) bool) bool {
 	return true
 }
 
-// changesOf returns how the entry itself differs, apart from what is in it.
+// changesOf returns how y differs from x, apart from what is in a directory. The zero
+// Entry stands for a file that is not there.
 func changesOf(x, y *Entry) []Change {
 	switch {
 	case x.Name == "":
@@ -104,5 +107,6 @@ func changesOf(x, y *Entry) []Change {
 	return []Change{Attribute}
 }
 
-// sentType is the type that arrives: a socket comes as a file (fsutil: mkstat).
+// sentType returns the type of the file as the builder gets it: a socket arrives as a
+// regular file (fsutil: mkstat).
 func (e *Entry) sentType() fs.FileMode { return e.Mode.Type() &^ (fs.ModeSocket | fs.ModeIrregular) }
