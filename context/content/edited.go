@@ -7,20 +7,20 @@ import (
 	"strings"
 )
 
-// ErrUnlike is a file that cannot be taken to hold another text: it does not hold
-// what was edited, is no regular file, has several names, or attributes that count.
+// ErrUnlike says that an edit does not fit a file: it does not have the text that was
+// edited, is not a regular file, or has several names or extended attributes.
 var ErrUnlike = errors.New("the file is not what was edited")
 
-// An Edit is a text that a file is sent with in place of what it holds, or nil where
-// there is none.
+// An Edit replaces the text of a file in what is sent.
 type Edit struct {
-	Was, Text []byte
-	Modified  int64 // the time that it is sent with, in nanoseconds
+	Was, Text []byte // before and after; Was is nil if the file does not exist
+	Modified  int64  // the time that it is sent with, in nanoseconds
 }
 
-// Edited returns the manifest of what is sent where files, by slash-separated path,
-// have other texts. One that is there and m does not have is not sent with another
-// text either; one that is not is added to the root. The error is [ErrUnlike].
+// Edited returns the manifest of what is sent if files are edited, by slash-separated
+// path. An existing file that m does not have is left out of the result too, since it
+// is not sent; a new one is added, which is possible only in the root. The error is
+// [ErrUnlike].
 func (m *Manifest) Edited(edits map[string]Edit) (*Manifest, error) {
 	root := m.root
 	for name, edit := range edits {
@@ -37,7 +37,7 @@ func (m *Manifest) Edited(edits map[string]Edit) (*Manifest, error) {
 	return &Manifest{root: root}, nil
 }
 
-// added returns d, which has this header, with one more plain file.
+// added returns d with a new file. header is the digest of d itself.
 func (d *Dir) added(name string, header Digest, edit Edit) (*Dir, error) {
 	list := slices.Clone(d.list())
 	i, there := slices.BinarySearchFunc(list, name, func(e Entry, name string) int { return strings.Compare(e.Name, name) })
@@ -51,7 +51,8 @@ func (d *Dir) added(name string, header Digest, edit Edit) (*Dir, error) {
 	return &Dir{digest: directoryDigest(header, list), source: entries(list)}, nil
 }
 
-// edited returns d, which has this header, with a file edited.
+// edited returns d with a file edited, or d if it does not have the file. header is the
+// digest of d itself.
 func (d *Dir) edited(name string, header Digest, edit Edit) (*Dir, error) {
 	first, rest, deep := strings.Cut(name, "/")
 	list := slices.Clone(d.list())

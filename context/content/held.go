@@ -5,12 +5,13 @@ import (
 	"slices"
 )
 
-// After returns what a builder has once it, holding sent, was sent m. BuildKit
-// asks for a file again only if its size, time, mode or link target differs, and
-// never looks again at a directory that stays one (fsutil: sameFile,
-// DiskWriter.HandleChange). What else changed is not seen: [Compare] of the
-// result with m says what that is. It takes time as Compare does, but where
-// files have several names it looks at all of them.
+// After returns what a builder has after m was sent to it, if it had sent before.
+//
+// BuildKit requests a file again only if its size, time, mode or link target differs,
+// and keeps the metadata of a directory that it has (fsutil: sameFile,
+// DiskWriter.HandleChange). Other changes go unseen, and [Compare] of m with the result
+// yields them. After looks only into directories in which something differs, unless
+// some file has several names; then it looks into all.
 func (m *Manifest) After(sent *Manifest) *Manifest {
 	r := receipt{linked: m.root.linked() || sent.root.linked(), firsts: map[string]Entry{}}
 	if r.linked {
@@ -24,18 +25,20 @@ func (m *Manifest) After(sent *Manifest) *Manifest {
 	return &Manifest{root: root}
 }
 
-// A receipt is how one manifest arrives at a builder that holds another. The
-// second and further names of a file are sent as links to the first, and get
-// what the builder knows of that (fsutil: setUnixOpt; BuildKit:
-// cache/contenthash, HandleChange).
+// A receipt computes what a builder has after a manifest was sent to it.
+//
+// Of a file with several names only the first, in the order of the walk, is sent as a
+// file. The further names are sent as links to it, and get the digest that the builder
+// has for the first (fsutil: setUnixOpt; BuildKit: cache/contenthash, HandleChange).
 type receipt struct {
-	linked      bool
-	now, before map[string]string // further name → first name
-	firsts      map[string]Entry  // what is held of files, if some have further names
+	linked      bool              // some file has several names
+	now, before map[string]string // further name → first name, in what is sent and in what was
+	firsts      map[string]Entry  // path → the file as the builder has it; empty unless linked
 }
 
-// directory returns d's entries as they are held once d was sent to where sent
-// was, nil if that is what they are. Without sent, all of it is new.
+// directory returns the entries of d as the builder has them after d was sent, nil if
+// they are those of d. sent is what the builder had at the path; nil if it had no
+// directory.
 func (r *receipt) directory(prefix string, d, sent *Dir) []Entry {
 	var held []Entry
 	var left []Entry
@@ -63,8 +66,8 @@ func (r *receipt) directory(prefix string, d, sent *Dir) []Entry {
 	return held
 }
 
-// entry returns e as it is held once it was sent to where old was, and whether
-// that is other than it should be.
+// entry returns e as the builder has it after e was sent, and whether it differs from
+// e. old is what the builder had at the path, the zero Entry for nothing.
 func (r *receipt) entry(path string, e, old Entry) (held Entry, other bool) {
 	switch {
 	case old.Name != "" && !r.linked && e.whole() == old.whole():
@@ -84,36 +87,37 @@ func (r *receipt) entry(path string, e, old Entry) (held Entry, other bool) {
 	return held, held.Digest != e.Digest
 }
 
+// subdirectory is entry for a directory.
 func (r *receipt) subdirectory(path string, e, old Entry) (held Entry, other bool) {
 	list := r.directory(path+"/", e.Dir, old.Dir)
-	stays := old.Dir != nil && old.Digest != e.Digest
-	if list == nil && !stays {
+	keepsOld := old.Dir != nil && old.Digest != e.Digest // the metadata
+	if list == nil && !keepsOld {
 		return e, false
 	}
 	if list == nil {
 		list = e.Dir.list()
 	}
-	if stays {
+	if keepsOld {
 		e.Digest, e.Mode = old.Digest, old.Mode
 	}
 	e.Dir = &Dir{digest: directoryDigest(e.Digest, list), source: entries(list)}
 	return e, true
 }
 
-// keeps reports whether a file is not asked for again where old is held.
+// keeps reports whether the builder keeps old instead of requesting the file e.
 func (r *receipt) keeps(path string, e, old *Entry) bool {
 	switch {
 	case old.Name == "" || e.sentType() != old.sentType():
 		return false
 	case e.Mode&fs.ModeDevice != 0 && e.Digest != old.Digest:
-		return false // its numbers are looked at
+		return false // the numbers of a device are compared
 	}
 	return e.Size == old.Size && e.Modified == old.Modified && permissions(e.Mode) == permissions(old.Mode) &&
 		e.Link == old.Link && r.now[path] == r.before[path]
 }
 
-// furtherNames returns the names of files that were sent before under another,
-// the first one, in the order of the walk.
+// furtherNames returns, for each name of a file but the first in the order of the walk,
+// that first name.
 func (m *Manifest) furtherNames() map[string]string {
 	further := map[string]string{}
 	type name struct {

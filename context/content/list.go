@@ -12,9 +12,9 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
-// A lister hashes a list of paths with their digests: what BuildKit makes of a
-// selector with wildcards or patterns. A directory is in the list with its
-// header only, for not all that is in it need be taken (BuildKit:
+// A lister computes the digest of a selector with wildcards or patterns: the hash of a
+// list of the selected paths, each with its digest. A directory is listed with the
+// digest of itself, without what is in it, since that may not be selected (BuildKit:
 // cache/contenthash, includedPaths).
 type lister struct {
 	root             *Dir
@@ -22,36 +22,37 @@ type lister struct {
 	pattern          string // the selector's path, cleaned
 	include, exclude *patternmatcher.PatternMatcher
 
-	// Paths in the list are as the selector names them: below from, which the
-	// links on the way make to. With a wildcard that is the part before it.
+	// The walk starts at from: the selector's path, or the part of it before the first
+	// wildcard. Following links it leads to the path to. Paths in the list are those
+	// that the selector names, below from.
 	from, to string
-	matched  string  // the last path that the wildcards matched
-	parents  []*item // the directories that the walk is in, if matched
+	matched  string  // the path that the wildcards matched last
+	parents  []*item // the directories that the walk is in, from the matched one on
 
-	sum   hash.Hash
-	buf   []byte
-	count int
-	first *item
-	need  []string // of sel.Required, those not met
+	sum     hash.Hash
+	buf     []byte // of the list, not yet in sum
+	count   int    // of listed paths
+	first   *item
+	missing []string // those of sel.Required that no path so far begins with
 
-	picked *picked // gets what is in the list; nil where nobody asks
+	picked *picked // gets the listed paths; may be nil
 }
 
-// An item is a path that may get into the list.
+// An item is a path that the walk visits, and that may be listed.
 type item struct {
-	path     string
-	at       string // where that leads
+	path     string // as the selector names it
+	at       string // in the manifest
 	digest   Digest
 	listed   bool
-	link     bool // resolved, should it be a link
+	link     bool // it is a link, in place of which its target is hashed
 	included patternmatcher.MatchInfo
 	excluded patternmatcher.MatchInfo
 }
 
-// hashList returns the digest of the files that s selects below d, and adds them to
-// what is picked, which may be nil.
+// hashList returns the digest of the files below d that s selects, and adds them to the
+// tree to, which may be nil.
 func (d *Dir) hashList(p string, s dockerfile.Selector, to *picked) (Digest, error) {
-	l := &lister{root: d, sel: s, pattern: clean(p), sum: sha256.New(), need: s.Required, picked: to}
+	l := &lister{root: d, sel: s, pattern: clean(p), sum: sha256.New(), missing: s.Required, picked: to}
 	var err error
 	if l.include, err = newPatterns(s.Include); err != nil {
 		return Digest{}, err
@@ -62,8 +63,8 @@ func (d *Dir) hashList(p string, s dockerfile.Selector, to *picked) (Digest, err
 	if err := l.run(); err != nil {
 		return Digest{}, err
 	}
-	if len(l.need) > 0 {
-		return Digest{}, &NotFoundError{Path: l.need[0]}
+	if len(l.missing) > 0 {
+		return Digest{}, &NotFoundError{Path: l.missing[0]}
 	}
 	if l.count == 1 && path.Base(p) == path.Base(l.first.path) {
 		return l.first.digest, nil
@@ -72,6 +73,7 @@ func (d *Dir) hashList(p string, s dockerfile.Selector, to *picked) (Digest, err
 	return Digest(l.sum.Sum(nil)), nil
 }
 
+// newPatterns returns a matcher of the patterns, nil if there are none.
 func newPatterns(list []string) (*patternmatcher.PatternMatcher, error) {
 	if len(list) == 0 {
 		return nil, nil
@@ -83,7 +85,7 @@ func newPatterns(list []string) (*patternmatcher.PatternMatcher, error) {
 	return m, nil
 }
 
-// run walks what may be in the list.
+// run walks the paths that may be listed.
 func (l *lister) run() error {
 	if !l.sel.Wildcard {
 		l.from = l.pattern
@@ -106,12 +108,12 @@ func (l *lister) run() error {
 	if globs != "" && !strings.ContainsAny(l.pattern, `[\`) {
 		return l.match(start, strings.Split(globs, "/"))
 	}
-	// A class may match a slash, and an escaped name is looked for with its
-	// escapes: BuildKit goes on to the end of the tree and tries every path.
+	// BuildKit looks for an escaped name with its escapes, and a class of characters
+	// may match a slash, so that it tries all paths from here to the end of the tree.
 	return l.visit(start.path, place{dir: l.root})
 }
 
-// follow is that of the root; links on the way are picked.
+// follow returns what is at p, as [Dir.follow] does, and picks the links on the way.
 func (l *lister) follow(p string, trailing bool) (place, bool, error) {
 	return l.root.trace(p, trailing, func(link string) {
 		if l.picked != nil {
@@ -120,7 +122,7 @@ func (l *lister) follow(p string, trailing bool) (place, bool, error) {
 	})
 }
 
-// match visits what the wildcards may match below at.
+// match visits the paths below at that match globs, one pattern per component.
 func (l *lister) match(at place, globs []string) error {
 	if at.dir == nil {
 		return nil
@@ -148,7 +150,7 @@ func (l *lister) match(at place, globs []string) error {
 	return nil
 }
 
-// visit considers at and what is below it, but for paths before start.
+// visit considers at and all paths below it, except those before start.
 func (l *lister) visit(start string, at place) error {
 	entered := false
 	if beforeKey(start, at.path) {
@@ -172,8 +174,8 @@ func (l *lister) visit(start string, at place) error {
 	return nil
 }
 
-// beforeKey reports whether a comes before b, or is it, in a walk: a slash
-// before any other character.
+// beforeKey reports whether a comes before b in a walk, or is the same path. A walk
+// orders a slash before any other character.
 func beforeKey(a, b string) bool {
 	for i := 0; i < len(a) && i < len(b); i++ {
 		if a[i] != b[i] {
@@ -183,15 +185,15 @@ func beforeKey(a, b string) bool {
 	return len(a) <= len(b)
 }
 
-// consider lists at if it is taken, and reports whether it is now one of the
-// parents of what follows.
+// consider lists at if it is selected. It reports whether it has added at to the parents
+// of the paths that follow.
 func (l *lister) consider(at place) (entered bool, err error) {
 	name := at.path
 	if rest, ok := strings.CutPrefix(name, l.to); ok {
 		name = l.from + rest
 	}
 	if !l.sel.Wildcard && l.pattern == "" && name == "" {
-		return false, nil // the header of a root does not count
+		return false, nil // the root itself is not listed
 	}
 	base := l.pattern
 	if l.sel.Wildcard {
@@ -210,11 +212,11 @@ func (l *lister) consider(at place) (entered bool, err error) {
 	} else {
 		it.digest = l.root.rootHeader()
 	}
-	take, err := l.takes(strings.TrimSuffix(strings.TrimPrefix(name+"/", base+"/"), "/"), it)
+	selected, err := l.selects(strings.TrimSuffix(strings.TrimPrefix(name+"/", base+"/"), "/"), it)
 	if err != nil {
 		return false, err
 	}
-	if take {
+	if selected {
 		if err := l.add(it); err != nil {
 			return false, err
 		}
@@ -225,8 +227,9 @@ func (l *lister) consider(at place) (entered bool, err error) {
 	return at.dir != nil, nil
 }
 
-// takes applies the patterns to a path relative to what was matched.
-func (l *lister) takes(rel string, it *item) (bool, error) {
+// selects reports whether the patterns select it, whose path below the matched one is
+// rel.
+func (l *lister) selects(rel string, it *item) (bool, error) {
 	var up item
 	if n := len(l.parents); n > 0 {
 		up = *l.parents[n-1]
@@ -246,7 +249,7 @@ func (l *lister) takes(rel string, it *item) (bool, error) {
 	return true, nil
 }
 
-// add puts it into the list, after those of its parents that are not yet there.
+// add lists it, after those of its parents that are not listed yet.
 func (l *lister) add(it *item) error {
 	for _, p := range append(l.parents[:len(l.parents):len(l.parents)], it) {
 		if p.listed {
@@ -271,7 +274,7 @@ func (l *lister) add(it *item) error {
 	return nil
 }
 
-// pick adds what it stands for to what is picked.
+// pick adds it to the picked paths, with the target of a link that is hashed.
 func (l *lister) pick(it *item) error {
 	if l.picked == nil {
 		return nil
@@ -283,6 +286,7 @@ func (l *lister) pick(it *item) error {
 	return nil
 }
 
+// write appends it to what is hashed.
 func (l *lister) write(it *item) {
 	rel := strings.TrimPrefix(it.path, l.from)
 	if rel == "" {
@@ -294,16 +298,16 @@ func (l *lister) write(it *item) {
 		l.sum.Write(l.buf)
 		l.buf = l.buf[:0]
 	}
-	for i := 0; i < len(l.need); i++ {
-		if strings.HasPrefix(it.path, l.need[i]) {
-			l.need = append(l.need[:i:i], l.need[i+1:]...)
+	for i := 0; i < len(l.missing); i++ {
+		if strings.HasPrefix(it.path, l.missing[i]) {
+			l.missing = append(l.missing[:i:i], l.missing[i+1:]...) // a copy: sel has the list too
 			i--
 		}
 	}
 }
 
-// splitWildcards parts a cleaned path before its first component that holds a
-// wildcard; plain is "/" if that is the first (BuildKit: cache/contenthash).
+// splitWildcards splits a cleaned path before its first component with a wildcard.
+// plain is "/" if that is the first component (BuildKit: cache/contenthash).
 func splitWildcards(p string) (plain, globs string) {
 	parts := strings.Split(p, "/")
 	i := 0

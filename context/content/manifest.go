@@ -7,31 +7,31 @@ import (
 	"strings"
 )
 
-// A Manifest is what was sent of one local context: a Merkle tree of files. It
-// is immutable; manifests share the directories that are equal in both.
+// A Manifest is what is sent of a local context, as a Merkle tree of files. It is
+// immutable, and manifests share the directories that they have in common.
 type Manifest struct{ root *Dir }
 
-// Digest returns the digest of all of m.
+// Digest returns the digest of the root with all that is in it.
 func (m *Manifest) Digest() Digest { return m.root.digest }
 
 // A Dir is a directory of a manifest.
 type Dir struct {
-	digest Digest
+	digest Digest // of the directory with all that is in it
 	source
 }
 
-// A source is where the entries of a directory are had from: most directories do
-// not hold what can be had again.
+// A source gives the entries of a directory. To save memory, most sources keep only
+// what the entries can be made of again.
 type source interface {
-	// list returns the entries by name, in byte order. Nobody writes to them.
+	// list returns the entries in byte order of their names. They must not be changed.
 	list() []Entry
 	// last returns the name of the last entry, "" if there is none.
 	last() string
-	// linked reports whether something below has several names.
+	// linked reports whether a file below, at any depth, has several names.
 	linked() bool
 }
 
-// entries are a source that is one.
+// entries is a source that keeps the entries themselves.
 type entries []Entry
 
 func (e entries) list() []Entry { return e }
@@ -53,25 +53,28 @@ type Entry struct {
 	Mode fs.FileMode
 	Size int64  // of a regular file
 	Link string // target of a symbolic link
-	// Digest is the file's own: of a directory, of it without what is in it.
+	// Digest is the digest of the file itself; that of a directory does not depend on
+	// what is in it.
 	Digest Digest
-	// Modified is the time of the last change of content in nanoseconds, which
-	// decides whether a file is sent again.
+	// Modified is the modification time in nanoseconds, which helps to decide whether
+	// the file is sent again.
 	Modified int64
-	// Data is a checksum of the content alone. It tells where a digest changed
-	// whether that did.
+	// Data is a checksum of the content alone, which tells whether a change of Digest
+	// is one of content.
 	Data uint32
-	// Dir holds what is in a directory; nil for anything else.
+	// Dir has what is in a directory; nil for anything else.
 	Dir *Dir
-	// inode is that of a file, which others may be names of, too: no event tells
-	// so, but links then tells it of one of them.
-	inode uint64
+
+	inode uint64 // 0 if unknown
+	// links says that the file had several names when it was last looked at. A new
+	// name elsewhere causes no event, so the entries of other names may not say so.
 	links bool
 }
 
-// find returns the entry of this name, nil if there is none.
+// find returns the entry with the given name, nil if there is none.
 func (d *Dir) find(name string) *Entry { return find(d.list(), name) }
 
+// find returns the entry with the given name, nil if there is none.
 func find(entries []Entry, name string) *Entry {
 	i, ok := slices.BinarySearchFunc(entries, name, func(e Entry, name string) int {
 		return strings.Compare(e.Name, name)
@@ -82,7 +85,7 @@ func find(entries []Entry, name string) *Entry {
 	return &entries[i]
 }
 
-// whole returns the digest of e and, of a directory, of all below.
+// whole returns the digest of e, for a directory with all that is in it.
 func (e *Entry) whole() Digest {
 	if e.Dir != nil {
 		return e.Dir.digest
@@ -90,8 +93,9 @@ func (e *Entry) whole() Digest {
 	return e.Digest
 }
 
-// directoryDigest hashes a header and names with digests, each name after a
-// zero byte (BuildKit: cache/contenthash, checksum).
+// directoryDigest returns the digest of a directory with all that is in it: the hash of
+// the digest of the directory itself, header, and of the names and digests of entries,
+// each after a zero byte (BuildKit: cache/contenthash, checksum).
 func directoryDigest(header Digest, entries []Entry) Digest {
 	s := scratches.Get().(*scratch)
 	defer scratches.Put(s)
@@ -112,12 +116,12 @@ func directoryDigest(header Digest, entries []Entry) Digest {
 	return s.end().Digest
 }
 
-// appendHigh appends the names in d that begin with the byte 0xff: having
-// hashed a directory, BuildKit goes on behind the key of its path with that byte
-// below it, and so comes by them once more.
+// appendHigh appends the entries of d whose names begin with the byte 0xff a second
+// time, as BuildKit does: to go on behind a directory, it looks for the first key
+// greater than the path of the directory and that byte, and meets those entries again.
 func (d *Dir) appendHigh(b []byte, prefix string) []byte {
 	if last := d.last(); last == "" || last[0] != 0xff {
-		return b // as nearly always
+		return b // there are none
 	}
 	entries := d.list()
 	for i := len(entries) - 1; i >= 0 && entries[i].Name[0] == 0xff; i-- {
@@ -135,10 +139,9 @@ func (d *Dir) appendHigh(b []byte, prefix string) []byte {
 	return b
 }
 
-// rootHeader returns the digest of the root's header, if d is one. The root is
-// never sent, so a constant stands for it (BuildKit: cache/contenthash,
-// HandleChange); but where nothing was sent at all, the header is read from the
-// empty directory that the builder has made.
+// rootHeader returns the digest of d itself if d is a root. The root is not sent, and
+// has a constant digest (BuildKit: cache/contenthash, HandleChange). But if nothing at
+// all is sent, it is the digest of the empty directory that the builder made.
 func (d *Dir) rootHeader() Digest {
 	if len(d.list()) == 0 {
 		return Header{Mode: fs.ModeDir | 0o755}.Digest()

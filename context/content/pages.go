@@ -13,13 +13,17 @@ import (
 	"strings"
 )
 
-// What a builder holds is kept by path, in pages: a directory is one or, if it is
-// large, several, cut as parts are. Unlike objects they have times and inodes, so
-// that what is made of them is good for After.
+// The manifest of what a builder has of local files is stored in pages, by path. A
+// directory is one page or, if it is large, one for each of its parts (see parts).
+// Unlike objects, pages have times and inodes, so that a manifest made of them is good
+// for [Manifest.After].
+//
+// The key of a page is the path of the directory, with a slash behind each name, a zero
+// byte, and the name before its first entry, "" in the first page.
 
-// Pages yields by key the pages of m that are not as those of before, without a
-// value if they are no more. before may be nil. It takes time as what differs does,
-// where the manifests share directories.
+// Pages yields the pages of m that differ from those of before, by key; nil stands for
+// a page that m does not have. Both manifests may be nil. Directories that the
+// manifests share are not looked into.
 func (m *Manifest) Pages(before *Manifest) iter.Seq2[string, []byte] {
 	return func(yield func(string, []byte) bool) {
 		var old *Dir
@@ -34,12 +38,14 @@ func (m *Manifest) Pages(before *Manifest) iter.Seq2[string, []byte] {
 	}
 }
 
+// changedPages is Pages for the directories d and old at path, of which either may be
+// nil. It returns false if yield did.
 func changedPages(path string, d, old *Dir, yield func(string, []byte) bool) bool {
 	if d == old {
 		return true
 	}
-	now, was := pagesOf(path, d), pagesOf(path, old)
-	for key, page := range was.pages {
+	now, before := pagesOf(path, d), pagesOf(path, old)
+	for key, page := range before.pages {
 		switch same, there := now.pages[key]; {
 		case !there:
 			if !yield(key, nil) {
@@ -55,11 +61,11 @@ func changedPages(path string, d, old *Dir, yield func(string, []byte) bool) boo
 		}
 	}
 	for name, dir := range now.dirs {
-		if !changedPages(path+name+"/", dir, was.dirs[name], yield) {
+		if !changedPages(path+name+"/", dir, before.dirs[name], yield) {
 			return false
 		}
 	}
-	for name, dir := range was.dirs {
+	for name, dir := range before.dirs {
 		if now.dirs[name] == nil && !changedPages(path+name+"/", nil, dir, yield) {
 			return false
 		}
@@ -67,12 +73,13 @@ func changedPages(path string, d, old *Dir, yield func(string, []byte) bool) boo
 	return true
 }
 
-// A paged is a directory in pages, and the directories in it.
+// A paged is a directory as its pages and its subdirectories.
 type paged struct {
-	pages map[string][]byte
-	dirs  map[string]*Dir
+	pages map[string][]byte // by key
+	dirs  map[string]*Dir   // by name
 }
 
+// pagesOf returns the pages of d, which is at path and may be nil.
 func pagesOf(path string, d *Dir) paged {
 	p := paged{map[string][]byte{}, map[string]*Dir{}}
 	if d == nil {
@@ -88,17 +95,19 @@ func pagesOf(path string, d *Dir) paged {
 			}
 		}
 		p.pages[path+"\x00"+first] = page
-		first = part[len(part)-1].Name // what follows it
+		first = part[len(part)-1].Name // the next page begins behind this name
 	}
 	return p
 }
 
-// Bits of what a page has of an entry beside what an object has.
+// Bits of the byte that follows an entry in a page.
 const (
-	hasLinks  = 1 // it has other names
-	hasLinked = 2 // something below has
+	hasLinks  = 1 // the file has other names
+	hasLinked = 2 // a file below the directory has
 )
 
+// appendHeld appends the encoding of e in a page: that in an object, then flags, time
+// and inode.
 func appendHeld(b []byte, e *Entry) []byte {
 	b = appendEntries(b, []Entry{*e})
 	var flags byte
@@ -115,8 +124,8 @@ func appendHeld(b []byte, e *Entry) []byte {
 
 var errPage = errors.New("a page of what a builder holds does not decode")
 
-// FromPages returns the manifest of all its pages. Directories below the top are made
-// of them when they are asked for.
+// FromPages returns the manifest that has these pages, or an error if one of them does
+// not decode. It keeps the pages, and not the entries of directories below the root.
 func FromPages(pages map[string][]byte) (*Manifest, error) {
 	byDir := map[string][][]byte{}
 	for _, key := range slices.SortedFunc(maps.Keys(pages), comparePages) {
@@ -141,21 +150,24 @@ func FromPages(pages map[string][]byte) (*Manifest, error) {
 	return &Manifest{root: root}, nil
 }
 
-// comparePages has the pages of a directory in the order of their entries.
+// comparePages compares keys. It orders the pages of a directory as their entries.
 func comparePages(a, b string) int {
 	dirA, firstA, _ := strings.Cut(a, "\x00")
 	dirB, firstB, _ := strings.Cut(b, "\x00")
 	return cmp.Or(strings.Compare(dirA, dirB), strings.Compare(firstA, firstB))
 }
 
+// heldIn returns the entries of the directory at path dir, whose pages have been
+// decoded before.
 func heldIn(byDir map[string][][]byte, dir string) []Entry {
 	entries, err := decodeHeld(byDir, dir, byDir[dir])
 	if err != nil {
-		return nil // it was decoded before: never
+		return nil // cannot happen
 	}
 	return entries
 }
 
+// decodeHeld decodes pages, which are those of the directory at path dir.
 func decodeHeld(byDir map[string][][]byte, dir string, pages [][]byte) (entries []Entry, err error) {
 	for _, page := range pages {
 		r := objectReader{b: page}
@@ -174,7 +186,7 @@ func decodeHeld(byDir map[string][][]byte, dir string, pages [][]byte) (entries 
 			case e.Dir != nil && e.Mode&fs.ModeDir == 0:
 				return nil, errors.New("a file holds others")
 			case e.Dir != nil:
-				e.Dir.source.(*loaded).several = flags&hasLinked != 0
+				e.Dir.source.(*loaded).hasLinks = flags&hasLinked != 0
 			}
 			entries = append(entries, e)
 		}

@@ -10,17 +10,22 @@ import (
 	"sync"
 )
 
-// Manifests are stored as git stores trees: each directory once, by its digest,
-// with those of the directories in it. Of a directory that has many entries only a
-// part is written when one of them changes: it is a list of parts, each by its own
-// digest. Where one ends and the next begins follows from the names, so that it
-// stays where it is when files come, go and change.
+// Manifests are stored as git stores trees. A directory is an object, stored by its
+// digest, that names the objects of its subdirectories; equal directories are stored
+// once.
 //
-// What is stored has no times: a stored manifest is for [Compare], not for After.
+// A large directory is an object that names its parts, each with some of the entries, so
+// that a change of one entry does not store all of them again. Where a part ends
+// depends only on names, so that most parts stay the same when files are added or
+// removed.
+//
+// Times and inodes are not stored: a manifest that is read back is good for [Compare],
+// but not for [Manifest.After].
 
 const (
-	wholeObject = 1 // a directory's entries
-	partsObject = 2 // the digests of its parts
+	// The first byte of an object.
+	wholeObject = 1 // entries follow
+	partsObject = 2 // the digests of parts follow, which are whole objects
 
 	// A directory of up to partAbove entries is one object. Parts have partLength
 	// entries on average, and at most four times as many.
@@ -28,16 +33,18 @@ const (
 	partLength = 128
 )
 
-// A Writer keeps objects by digest. Has must be true only of what Put was given,
-// together with all below it.
+// A Writer stores objects by digest. Has must return true only for an object that Put
+// was given, and that is still there with all objects that it names.
 type Writer interface {
 	Has(Digest) (bool, error)
 	Put(Digest, []byte) error
 }
 
-// Write stores m, and reads nothing of what is stored already.
+// Write stores the directories of m that w does not have. It does not look into those
+// that it has.
 func (m *Manifest) Write(w Writer) error { return m.root.write(w) }
 
+// write stores what d names before d, so that Has is true only of complete objects.
 func (d *Dir) write(w Writer) error {
 	if has, err := w.Has(d.digest); has || err != nil {
 		return err
@@ -69,7 +76,8 @@ func (d *Dir) write(w Writer) error {
 	return w.Put(d.digest, list)
 }
 
-// parts yields the entries in pieces that end where names say so.
+// parts divides the entries of a directory. A part ends behind a name whose hash says
+// so, or when it is full.
 func parts(entries []Entry) iter.Seq[[]Entry] {
 	return func(yield func([]Entry) bool) {
 		begin := 0
@@ -86,13 +94,14 @@ func parts(entries []Entry) iter.Seq[[]Entry] {
 	}
 }
 
-// Bits of an entry's first byte.
+// The first byte of an entry: what follows its name, mode and digest.
 const (
-	hasDir  = 1
-	hasLink = 2
-	hasData = 4 // it is a regular file
+	hasDir  = 1 // the digest of a directory with all that is in it
+	hasLink = 2 // the target of a link
+	hasData = 4 // size and checksum of a regular file
 )
 
+// appendEntries appends the encoding of entries.
 func appendEntries(b []byte, entries []Entry) []byte {
 	for i := range entries {
 		e := &entries[i]
@@ -121,11 +130,11 @@ func appendEntries(b []byte, entries []Entry) []byte {
 	return b
 }
 
-// ErrObject is an object that is not there or does not decode.
+// ErrObject says that an object is missing or cannot be decoded.
 var ErrObject = errors.New("a stored directory cannot be read")
 
-// A Stored reads manifests that were written. It is safe for concurrent use as far
-// as get is.
+// A Stored reads manifests that [Manifest.Write] wrote. It is safe for concurrent use if
+// get is.
 type Stored struct {
 	get func(Digest) ([]byte, error)
 
@@ -133,20 +142,22 @@ type Stored struct {
 	err error
 }
 
-// NewStored returns a reader of what get returns the objects of.
+// NewStored returns a Stored that reads objects with get.
 func NewStored(get func(Digest) ([]byte, error)) *Stored { return &Stored{get: get} }
 
-// Manifest returns the manifest with a digest, whose directories are read when
-// something asks for them. What cannot be read is empty, and [Stored.Err] says so.
+// Manifest returns the manifest with the given digest. A directory is read when its
+// entries are first needed. One that cannot be read is empty: the caller has to look at
+// [Stored.Err] when it is done with the manifest.
 func (s *Stored) Manifest(digest Digest) *Manifest { return &Manifest{root: s.dir(digest)} }
 
-// Err returns the first error of reading.
+// Err returns the first error that reading any of the manifests gave.
 func (s *Stored) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.err
 }
 
+// dir returns the directory with a digest, which is read later.
 func (s *Stored) dir(digest Digest) *Dir {
 	return &Dir{digest: digest, source: &loaded{load: sync.OnceValue(func() []Entry {
 		entries, err := s.entries(digest)
@@ -161,17 +172,17 @@ func (s *Stored) dir(digest Digest) *Dir {
 	})}}
 }
 
-// loaded is the source of a directory that is read when it is asked for its
-// entries.
+// loaded is the source of a directory whose entries are read when they are needed.
 type loaded struct {
-	load    func() []Entry
-	several bool // see linked
+	load     func() []Entry
+	hasLinks bool // see source.linked
 }
 
 func (l *loaded) list() []Entry { return l.load() }
 func (l *loaded) last() string  { return entries(l.load()).last() }
-func (l *loaded) linked() bool  { return l.several }
+func (l *loaded) linked() bool  { return l.hasLinks }
 
+// entries reads the entries of the directory with a digest.
 func (s *Stored) entries(digest Digest) ([]Entry, error) {
 	object, err := s.get(digest)
 	if err != nil {
@@ -199,7 +210,7 @@ func (s *Stored) entries(digest Digest) ([]Entry, error) {
 	return entries, nil
 }
 
-// digests yields the parts that a list of parts names.
+// digests yields the digests of the parts that a partsObject names.
 func digests(object []byte) iter.Seq[Digest] {
 	return func(yield func(Digest) bool) {
 		for rest := object[1:]; len(rest) >= sha256.Size; rest = rest[sha256.Size:] {
@@ -210,7 +221,7 @@ func digests(object []byte) iter.Seq[Digest] {
 	}
 }
 
-// decode appends the entries of an object.
+// decode decodes what appendEntries wrote, and appends it to entries.
 func (s *Stored) decode(entries []Entry, b []byte) ([]Entry, error) {
 	for len(b) > 0 {
 		r := objectReader{b: b}
@@ -223,7 +234,8 @@ func (s *Stored) decode(entries []Entry, b []byte) ([]Entry, error) {
 	return entries, nil
 }
 
-// entry reads what appendEntries wrote of one; dir gives what is in a directory.
+// entry reads one entry that appendEntries wrote. dir returns the directory with a
+// digest, of the entry with that name.
 func (r *objectReader) entry(dir func(name string, digest Digest) *Dir) Entry {
 	e := Entry{}
 	flags := r.byte()
@@ -245,8 +257,8 @@ func (r *objectReader) entry(dir func(name string, digest Digest) *Dir) Entry {
 	return e
 }
 
-// Below yields the digests of the objects that an object names: what must be kept
-// as long as it is.
+// Below yields the digests of the objects that an object names, which must be kept as
+// long as it is.
 func Below(object []byte) iter.Seq[Digest] {
 	return func(yield func(Digest) bool) {
 		if len(object) > 0 && object[0] == partsObject {
@@ -266,10 +278,10 @@ func Below(object []byte) iter.Seq[Digest] {
 	}
 }
 
-// An objectReader reads what the append functions wrote. After what cannot be, it reads
-// zeros and is bad.
+// An objectReader decodes objects and pages. Once something does not decode it is bad,
+// and reads zeros.
 type objectReader struct {
-	b   []byte
+	b   []byte // what is left
 	bad bool
 }
 

@@ -9,10 +9,10 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
-// Taken returns what of m the selectors take, as [Manifest.Content] reads them: of
-// two builds, [Compare] of that says which files gave a step another key. What is
-// on the way to it, and does not count itself, is there without mode and digest;
-// links that were followed are there with what they lead to. Errors are those of
+// Taken returns the part of m that the selectors take, as [Manifest.Content] reads
+// them. [Compare] of this part in two builds yields the files that gave a step another
+// key. Parent directories that do not go into the digest have neither mode nor digest;
+// links that were followed are in it, and so is what they lead to. Errors are those of
 // Content.
 func (m *Manifest) Taken(selectors []dockerfile.Selector) (*Manifest, error) {
 	if len(selectors) == 0 {
@@ -32,14 +32,14 @@ func (m *Manifest) Taken(selectors []dockerfile.Selector) (*Manifest, error) {
 	return &Manifest{root: taken}, nil
 }
 
-// A picked says what of a path is taken.
+// A picked is a node in the tree of the paths that selectors take.
 type picked struct {
-	whole bool // it, and all that is in it
-	self  bool // it, without what is in it
+	whole bool // the path is taken with all that is in it
+	self  bool // the path itself is taken
 	below map[string]*picked
 }
 
-// at returns what is picked of the cleaned path below p.
+// at returns the node of the cleaned path below p, which it adds if need be.
 func (p *picked) at(path string) *picked {
 	for name := range strings.SplitSeq(strings.TrimPrefix(path, "/"), "/") {
 		if name == "" {
@@ -61,7 +61,7 @@ func (p *picked) at(path string) *picked {
 // link picks a link that was followed.
 func (p *picked) link(path string) { p.at(path).self = true }
 
-// of returns the part of d that is picked; header is what counts of d itself.
+// of returns the part of d that is picked. header is the digest of d itself.
 func (p *picked) of(d *Dir, header Digest) *Dir {
 	if p.whole {
 		return d
@@ -94,7 +94,8 @@ func (d *Dir) pick(s dockerfile.Selector, p *picked) error {
 	return d.pickPath(name, s.FollowLinks, p)
 }
 
-// pickPath adds all that is at name, and the links that lead there.
+// pickPath adds name with all that is in it, and the links that are followed on the way,
+// at the end of the path only if trailing is true.
 func (d *Dir) pickPath(name string, trailing bool, p *picked) error {
 	at, ok, err := d.trace(clean(name), trailing, p.link)
 	if err != nil {
