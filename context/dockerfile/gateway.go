@@ -6,15 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
-	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"sync"
 
-	"github.com/containerd/continuity/fs"
 	"github.com/containerd/platforms"
 	"github.com/moby/buildkit/client/llb"
 	"github.com/moby/buildkit/client/llb/sourceresolver"
@@ -23,14 +20,12 @@ import (
 	"github.com/moby/buildkit/frontend/gateway/client"
 	gwpb "github.com/moby/buildkit/frontend/gateway/pb"
 	"github.com/moby/buildkit/solver/pb"
-	"github.com/moby/buildkit/util/apicaps"
-	apicapspb "github.com/moby/buildkit/util/apicaps/pb"
 	dockerspec "github.com/moby/docker-image-spec/specs-go/v1"
 	digest "github.com/opencontainers/go-digest"
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
-	fstypes "github.com/tonistiigi/fsutil/types"
 )
 
+// Names of the main local sources, and addresses of named contexts that are OCI layouts.
 const (
 	localContext    = "context"
 	localDockerfile = "dockerfile"
@@ -38,9 +33,9 @@ const (
 	layoutStore     = "layout"
 )
 
-// layoutDigest is the digest that an OCI layout's address ends with. Without
-// one buildx looks into the folder; here any will do, because the image is not
-// read and the plan says so.
+// layoutDigest returns the digest at the end of an OCI layout's address. If there is
+// none buildx looks it up in the folder; here it is made up, since the image is not
+// read, and the plan says that its configuration is assumed.
 func layoutDigest(address string) digest.Digest {
 	if _, after, ok := strings.Cut(address, "@"); ok && digest.Digest(after).Validate() == nil {
 		return digest.Digest(after)
@@ -48,9 +43,9 @@ func layoutDigest(address string) digest.Digest {
 	return digest.FromString(address)
 }
 
-// A gateway stands where a builder would be: it answers the frontend's reads of
-// local files from disk, and takes its final definitions instead of solving
-// them.
+// A gateway is what the frontend has in place of a builder. It serves local files from
+// disk and configurations of images from a [Resolver], and solves nothing. It is safe for
+// concurrent use, as the frontend resolves the images of several stages at once.
 type gateway struct {
 	opts     client.BuildOpts
 	dirs     map[string]string                 // local name -> directory
@@ -58,17 +53,16 @@ type gateway struct {
 	read     func(name string) ([]byte, error) // nil for the disk
 	inputs   map[string]llb.State              // results of other builds
 	resolver Resolver
-	external bool // a frontend image reads the Dockerfile
+	external bool // in a build, an image is the frontend
 	guard    *guard
 
-	mu      sync.Mutex // guards the fields below; stages resolve at once
-	unknown map[string]bool
-	partial map[string]bool // looked up in the past
-	warned  []Warning
-	onBuild map[string][]string // image -> its ONBUILD triggers
-	images  map[imageID]Image   // that the resolver knows
-	// supposed are variables of images whose environment is not known: see suppose.
-	supposed []string
+	mu       sync.Mutex      // guards the fields that follow
+	unknown  map[string]bool // images whose configuration is assumed
+	partial  map[string]bool // images whose environment is unknown, see Image.Partial
+	warned   []Warning
+	onBuild  map[string][]string // image -> its ONBUILD triggers
+	images   map[imageID]Image   // that the resolver knows
+	supposed []string            // see suppose
 }
 
 // An imageID is what the resolver was asked for.
@@ -148,45 +142,8 @@ func newGateway(in Input, text []byte, resolver Resolver) (*gateway, error) {
 	}, nil
 }
 
-// native is the platform of what asks for none.
+// native returns the builder's default platform.
 func (g *gateway) native() ocispecs.Platform { return g.opts.Workers[0].Platforms[0] }
-
-// NewWorker returns a builder that builds for platform unless told otherwise and has
-// these LLB capabilities, nil for all: the zero Worker for one that converts as that
-// does.
-func NewWorker(platform string, caps []string) Worker {
-	w := Worker{Platform: platform}
-	if p, err := platforms.Parse(platform); err != nil || platforms.Format(platforms.Normalize(p)) == platforms.Format(platforms.Normalize(defaultPlatform())) {
-		w.Platform = ""
-	}
-	if caps != nil && slices.ContainsFunc(pb.Caps.All(), func(c *apicapspb.APICap) bool { return !slices.Contains(caps, c.ID) }) {
-		w.Caps = caps
-	}
-	return w
-}
-
-// Equal reports whether both convert alike.
-func (w Worker) Equal(other Worker) bool {
-	return w.Platform == other.Platform && (w.Caps == nil) == (other.Caps == nil) && slices.Equal(w.Caps, other.Caps)
-}
-
-func (w Worker) caps() apicaps.CapSet {
-	all := pb.Caps.All()
-	if w.Caps != nil {
-		all = slices.DeleteFunc(all, func(c *apicapspb.APICap) bool { return !slices.Contains(w.Caps, c.ID) })
-	}
-	return pb.Caps.CapSet(all)
-}
-
-// defaultPlatform is what a builder on this machine builds for: images are for
-// Linux wherever the client runs.
-func defaultPlatform() ocispecs.Platform {
-	p := platforms.DefaultSpec()
-	if p.OS != "windows" {
-		p.OS = "linux"
-	}
-	return p
-}
 
 func (g *gateway) BuildOpts() client.BuildOpts { return g.opts }
 
@@ -210,7 +167,7 @@ func (g *gateway) Solve(_ context.Context, req client.SolveRequest) (*client.Res
 	return res, nil
 }
 
-// soleSource returns the source that def consists of, if that is all.
+// soleSource returns the identifier of the source if def consists of one only, else "".
 func soleSource(def *pb.Definition) string {
 	if len(def.Def) != 2 { // the source, and the vertex that returns it
 		return ""
@@ -267,9 +224,9 @@ func (g *gateway) ResolveImageConfig(ctx context.Context, ref string, opt source
 	return ref, digest.Digest(image.Digest), config, err
 }
 
-// suppose has images whose environment is not known set what the Dockerfile uses and
-// does not set itself, and reports whether that can help a conversion which failed:
-// `VOLUME $DATA` is an error where DATA is empty.
+// suppose gives images whose environment is unknown the variables that the Dockerfile
+// uses and does not set itself. It reports whether there are any, which may let a
+// conversion succeed that failed: `VOLUME $DATA` is an error if DATA is empty.
 func (g *gateway) suppose() bool {
 	if len(g.unknown)+len(g.partial) == 0 {
 		return false
@@ -294,10 +251,11 @@ func (g *gateway) suppose() bool {
 	return len(g.supposed) > 0
 }
 
+// variableUse matches $NAME and ${NAME.
 var variableUse = regexp.MustCompile(`\$\{?([A-Za-z_][A-Za-z0-9_]*)`)
 
-// withVariables gives an image's configuration variables. "1" is a folder, a port, a
-// user and a signal.
+// withVariables adds variables to the environment in an image's configuration. Their
+// value is "1", which is valid as a folder, a port, a user and a signal.
 func withVariables(config []byte, names []string) ([]byte, error) {
 	if len(names) == 0 {
 		return config, nil
@@ -328,10 +286,11 @@ func (g *gateway) NewContainer(context.Context, client.NewContainerRequest) (cli
 	return nil, errors.New("containers need a builder")
 }
 
-// Warn is for clients of the gateway; the frontend's own checks go to lint.
+// Warn does nothing: the frontend's checks of the Dockerfile go to lint.
 func (g *gateway) Warn(context.Context, digest.Digest, string, client.WarnOpts) error { return nil }
 
-// lint takes a finding of BuildKit's Dockerfile checks (linter.LintWarnFunc).
+// lint adds a finding of BuildKit's checks of the Dockerfile. It is a
+// linter.LintWarnFunc.
 func (g *gateway) lint(rule, _, url, message string, location []parser.Range) {
 	w := Warning{Rule: rule, URL: url}
 	if len(location) > 0 {
@@ -340,101 +299,13 @@ func (g *gateway) lint(rule, _, url, message string, location []parser.Range) {
 	w.Message = linter.LintFormatShort(rule, message, w.Line)
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if !slices.Contains(g.warned, w) { // from an earlier run, see convertFor
+	if !slices.Contains(g.warned, w) { // convertFor can run the frontend several times
 		g.warned = append(g.warned, w)
 	}
 }
 
+// warnings returns the findings, ordered by line.
 func (g *gateway) warnings() []Warning {
 	slices.SortStableFunc(g.warned, func(a, b Warning) int { return a.Line - b.Line })
 	return g.warned
-}
-
-// A reference is a solved definition to the frontend, and files on disk to us.
-type reference struct {
-	def     *pb.Definition
-	gateway *gateway
-	local   string // set where the definition is one local source
-	dir     string
-	fetched bool // one file behind an address
-}
-
-var _ client.Reference = (*reference)(nil)
-
-func (r *reference) ToState() (llb.State, error) {
-	op, err := llb.NewDefinitionOp(r.def)
-	if err != nil {
-		return llb.State{}, err
-	}
-	return llb.NewState(op), nil
-}
-
-func (r *reference) Evaluate(context.Context) error { return nil }
-
-func (r *reference) ReadFile(_ context.Context, req client.ReadRequest) ([]byte, error) {
-	if r.isDockerfile(req.Filename) {
-		return r.gateway.text, nil
-	}
-	if r.fetched {
-		// A context behind an address is an archive, or else a Dockerfile
-		// alone, and then there is nothing that this build could be told of.
-		return []byte(gzipMagic), nil
-	}
-	text, err := r.read(req.Filename)
-	if len(text) == 0 && r.gateway.external {
-		// An empty file does not get through to a frontend image: it counts as
-		// none (BuildKit: frontend/gateway/grpcclient).
-		return nil, err
-	}
-	return text, err
-}
-
-const gzipMagic = "\x1f\x8b\x08"
-
-func (r *reference) StatFile(_ context.Context, req client.StatRequest) (*fstypes.Stat, error) {
-	if r.isDockerfile(req.Path) {
-		return &fstypes.Stat{Path: req.Path, Mode: 0o644, Size: int64(len(r.gateway.text))}, nil
-	}
-	if r.gateway.read != nil {
-		text, err := r.read(req.Path)
-		return &fstypes.Stat{Path: req.Path, Mode: 0o644, Size: int64(len(text))}, err
-	}
-	name, err := r.resolve(req.Path)
-	if err != nil {
-		return nil, err
-	}
-	fi, err := os.Lstat(name)
-	if err != nil {
-		return nil, err
-	}
-	return &fstypes.Stat{Path: req.Path, Mode: uint32(fi.Mode()), Size: fi.Size()}, nil
-}
-
-func (r *reference) ReadDir(context.Context, client.ReadDirRequest) ([]*fstypes.Stat, error) {
-	return nil, errors.New("directories need a builder")
-}
-
-func (r *reference) isDockerfile(name string) bool {
-	return r.local == localDockerfile && path.Clean(name) == r.gateway.opts.Opts["filename"]
-}
-
-// read reads a file of the local.
-func (r *reference) read(name string) ([]byte, error) {
-	if r.gateway.read != nil && r.dir != "" {
-		return r.gateway.read(filepath.Join(r.dir, filepath.FromSlash(path.Clean("/"+name))))
-	}
-	name, err := r.resolve(name)
-	if err != nil {
-		return nil, err
-	}
-	return os.ReadFile(name)
-}
-
-// resolve maps a path within the local to the disk as BuildKit does within its
-// snapshot: links are followed and cannot lead out of the root.
-func (r *reference) resolve(name string) (string, error) {
-	if r.dir == "" {
-		return "", &os.PathError{Op: "open", Path: name, Err: os.ErrNotExist}
-	}
-	return fs.RootPath(r.dir, filepath.FromSlash(name))
 }
