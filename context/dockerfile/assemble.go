@@ -16,29 +16,31 @@ import (
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// customName is where the frontend puts a vertex's name.
+// customName is the metadata key under which the frontend puts the name of a vertex.
 const customName = "llb.customname"
 
-// stepPrefix is the start of a step's vertex name: "[linux/amd64 build  3/17] "
-// (BuildKit: dockerfile2llb.prefixCommand).
+// stepPrefix matches the beginning of the name of a step's vertex: "[linux/amd64 build
+// 3/17] " (BuildKit: dockerfile2llb.prefixCommand).
 var stepPrefix = regexp.MustCompile(`^\[(?:(.*\S) )?\s*(\d+)/(\d+)\] `)
 
-// fromHistory is the start of what an image's history says of a step that a builder lists
-// by its name.
+// fromHistory matches the beginning of an image's history entry for a step whose result
+// a builder lists by the name of the step.
 var fromHistory = regexp.MustCompile(`^(?i:ADD|COPY|WORKDIR) `)
 
-// An assembler turns converted definitions into the steps of a plan.
+// An assembler makes the steps and operations of a plan out of converted definitions:
+// add for each platform, then finish.
 type assembler struct {
 	plan         *Plan
-	instructions map[int]string
-	onBuild      map[string][]string
+	instructions map[int]string      // of the Dockerfile, by line
+	onBuild      map[string][]string // image -> its ONBUILD triggers
 	guard        *guard
-	images       map[imageID]Image // that are known
-	native       ocispecs.Platform // of what asks for none
-	ops          map[output]int    // indexes into plan.Ops
-	locals       map[int]Request   // by the index of the operation
-	texts        map[int]*pb.FileActionMkFile
-	gave         map[string]string // what downloads gave, by address: see ReadRecording
+	images       map[imageID]Image // that the resolver knows
+	native       ocispecs.Platform // the builder's default platform
+
+	ops     map[output]int               // indexes into plan.Ops
+	locals  map[int]Request              // index into plan.Ops of a local source -> its request
+	texts   map[int]*pb.FileActionMkFile // index into plan.Ops -> the heredoc that it writes
+	fetched map[string]string            // address of a source -> digest of what was fetched: see ReadRecording
 }
 
 func newAssembler(plan *Plan, instructions map[int]string, gw *gateway) *assembler {
@@ -54,21 +56,22 @@ type vertex struct {
 	op     *pb.Op
 	name   string
 	line   Lines
-	prefix string // "[build 3/7]", "" for what is no step
-	step   int    // index into plan.Steps, -1 for none
-	result bool   // it is what its step makes, and not only contributes to that
+	prefix string // "[build 3/7]"; "" if it is not of a step
+	step   int    // index into plan.Steps; -1 for none
+	result bool   // it is the last of its step's vertices, whose result is that of the step
 
 	ignoreCache bool
 }
 
-// A stepKey tells steps of one platform apart. Several operations may make up
-// one (COPY --link); two stages may have one name.
+// A stepKey identifies a step among those of one platform. The prefix alone does not,
+// since two stages may have the same name. Several vertices can have one key: COPY
+// --link is a copy and a merge.
 type stepKey struct {
 	prefix string
 	line   Lines
 }
 
-// add reads the definition that was converted for one platform.
+// add adds what a definition, which was converted for platform, consists of.
 func (a *assembler) add(ctx context.Context, platform string, def *pb.Definition) error {
 	vertices, head, err := decode(def)
 	if err != nil {
@@ -99,20 +102,20 @@ func (a *assembler) add(ctx context.Context, platform string, def *pb.Definition
 	return a.addOps(ctx, vertices, head)
 }
 
-// definition identifies an operation without what it is applied to, after those
-// of the same step that came before.
+// definition returns a digest of the operations of a step without their inputs. before
+// is that of the earlier operations, op the next.
 func definition(before string, op *pb.Op) string {
 	plain := op.CloneVT()
 	plain.Inputs = nil
 	dt, err := plain.MarshalVT()
 	if err != nil {
-		return "" // never: it was decoded
+		return "" // cannot happen: op was decoded
 	}
 	return digest.FromString(before + string(dt)).String()
 }
 
-// decode returns def's operations, inputs before what needs them, and which
-// result of them is the build's, nil for none.
+// decode returns the operations of def, in an order in which inputs come first. head is
+// the one whose result is that of the build; nil if the build has none.
 func decode(def *pb.Definition) (ops []*vertex, head *pb.Input, err error) {
 	for _, dt := range def.Def {
 		op := &pb.Op{}
@@ -120,7 +123,7 @@ func decode(def *pb.Definition) (ops []*vertex, head *pb.Input, err error) {
 			return nil, nil, fmt.Errorf("decode operation: %w", err)
 		}
 		v := &vertex{dgst: digest.FromBytes(dt), op: op, step: -1}
-		if op.Op == nil { // the vertex that returns the result
+		if op.Op == nil { // the last vertex, which only names the result
 			if len(op.Inputs) > 0 {
 				head = op.Inputs[0]
 			}
@@ -138,9 +141,10 @@ func decode(def *pb.Definition) (ops []*vertex, head *pb.Input, err error) {
 	return ops, head, nil
 }
 
-// lines returns where the operation is written. Equal instructions of two stages
-// are one operation, under the name and at the last place of the one that was
-// marshalled last (BuildKit: llb.mergeMetadata, sourceMapCollector.Add).
+// lines returns the lines of the Dockerfile that an operation comes from. Equal
+// instructions of two stages are one operation, which has the name of the one that was
+// marshalled last; the last location belongs to it (BuildKit: llb.mergeMetadata,
+// sourceMapCollector.Add).
 func lines(src *pb.Source, dgst digest.Digest) Lines {
 	if src == nil || src.Locations[string(dgst)] == nil {
 		return Lines{}
@@ -153,8 +157,8 @@ func lines(src *pb.Source, dgst digest.Digest) Lines {
 	return Lines{}
 }
 
-// newStep makes the step that v stands for. Its text comes from the Dockerfile
-// and never from the vertex name, which carries the values of args.
+// newStep returns the step of v. Its text comes from the Dockerfile, never from the
+// name of the vertex, which contains values of args.
 func (a *assembler) newStep(v *vertex, platform string) Step {
 	m := stepPrefix.FindStringSubmatch(v.name)
 	s := Step{Platform: platform, Lines: v.line, Keyword: keyword(v), Base: -1}
@@ -180,17 +184,17 @@ func (a *assembler) newStep(v *vertex, platform string) Step {
 	return s
 }
 
-// trigger returns the text of an ONBUILD step: the triggers come first in
-// their stage, in the order of the base image's configuration. Where two base
-// images may have it, the keyword must do.
+// trigger returns the text of s, the step of an ONBUILD trigger. Triggers are the first
+// steps of their stage, in the order of the base image's configuration. If several base
+// images have a trigger that s may be, the text is only its keyword.
 func (a *assembler) trigger(s Step) string {
-	done := 0
+	position := 0 // among the triggers of the stage
 	for _, earlier := range a.plan.Steps {
 		if earlier.OnBuild && earlier.Stage == s.Stage && earlier.Platform == s.Platform {
-			done++
+			position++
 		}
 	}
-	var text []string
+	var texts []string
 	for _, triggers := range a.onBuild {
 		var executable []string
 		for _, t := range triggers {
@@ -199,12 +203,12 @@ func (a *assembler) trigger(s Step) string {
 				executable = append(executable, t)
 			}
 		}
-		if done < len(executable) && strings.EqualFold(firstWord(executable[done]), s.Keyword) {
-			text = append(text, executable[done])
+		if position < len(executable) && strings.EqualFold(firstWord(executable[position]), s.Keyword) {
+			texts = append(texts, executable[position])
 		}
 	}
-	if len(text) == 1 {
-		return "ONBUILD " + text[0]
+	if len(texts) == 1 {
+		return "ONBUILD " + texts[0]
 	}
 	return "ONBUILD " + s.Keyword
 }
@@ -214,7 +218,7 @@ func firstWord(text string) string {
 	return word
 }
 
-// keyword returns what kind of step v is where the operation alone tells.
+// keyword returns the keyword of the step of v, "" if the operation does not tell.
 func keyword(v *vertex) string {
 	if v.op.GetExec() != nil {
 		return "RUN"
@@ -227,7 +231,7 @@ func keyword(v *vertex) string {
 	return ""
 }
 
-// addSource notes what the definition reads from outside.
+// addSource adds a source to the requests or the bases of the plan.
 func (a *assembler) addSource(v *vertex) {
 	src := v.op.GetSource()
 	if src == nil {
@@ -247,7 +251,8 @@ func (a *assembler) addSource(v *vertex) {
 	}
 }
 
-// request returns what src asks the client for, if it does; src may be nil.
+// request returns what src requests from the client, false if it is not a local source.
+// src may be nil.
 func request(src *pb.SourceOp) (Request, bool) {
 	name, ok := strings.CutPrefix(src.GetIdentifier(), "local://")
 	return Request{
@@ -257,18 +262,19 @@ func request(src *pb.SourceOp) (Request, bool) {
 	}, ok
 }
 
-// addRequest keeps r unless another platform asked for the same.
+// addRequest adds r to the plan, unless another platform requests the same.
 func (a *assembler) addRequest(r Request) {
 	if !slices.ContainsFunc(a.plan.Requests, r.same) {
 		a.plan.Requests = append(a.plan.Requests, r)
 	}
 }
 
+// same reports whether both request the same files.
 func (r Request) same(other Request) bool {
 	return r.Local == other.Local && slices.Equal(r.FollowPaths, other.FollowPaths)
 }
 
-// jsonList decodes a list as llb.Local writes it; "" is nil.
+// jsonList decodes a list that llb.Local encoded; nil if it is none.
 func jsonList(attr string) []string {
 	var list []string
 	if json.Unmarshal([]byte(attr), &list) != nil {
@@ -277,7 +283,7 @@ func jsonList(attr string) []string {
 	return list
 }
 
-// takes returns what op reads of local contexts.
+// takes returns what op reads from local contexts.
 func takes(op *pb.Op, vertices []*vertex) []Take {
 	local := func(input int64) (string, bool) {
 		if input < 0 || int(input) >= len(op.Inputs) {
@@ -291,7 +297,7 @@ func takes(op *pb.Op, vertices []*vertex) []Take {
 	}
 	var list []Take
 	for _, action := range op.GetFile().GetActions() {
-		if name, ok := local(action.Input); ok { // a stage FROM a named context
+		if name, ok := local(action.Input); ok { // the stage is FROM a named context
 			list = append(list, Take{Local: name, Path: ".", Dest: "/"})
 		}
 		cp := action.GetCopy()
@@ -313,14 +319,29 @@ func takes(op *pb.Op, vertices []*vertex) []Take {
 	return list
 }
 
-// relative maps a source path of the frontend, which is rooted, to one relative
-// to the context.
+// relative returns the path relative to the context of a source, which the frontend
+// writes as an absolute path.
 func relative(src string) string {
 	return cmp.Or(strings.TrimPrefix(path.Clean("/"+src), "/"), ".")
 }
 
-// finish brings the steps into the order of the Dockerfile.
+// finish brings everything into its final order: steps that of the Dockerfile, requests
+// and bases one that does not depend on the order of conversion.
 func (a *assembler) finish() {
+	a.sortSteps()
+	slices.SortFunc(a.plan.Requests, func(x, y Request) int {
+		return cmp.Or(cmp.Compare(x.Local, y.Local), slices.Compare(x.FollowPaths, y.FollowPaths))
+	})
+	for i, r := range a.locals {
+		a.plan.Ops[i].Source.Request = slices.IndexFunc(a.plan.Requests, r.same)
+	}
+	slices.SortFunc(a.plan.Bases, func(x, y Base) int {
+		return cmp.Or(cmp.Compare(x.Line, y.Line), cmp.Compare(x.Ref, y.Ref), cmp.Compare(x.Platform, y.Platform))
+	})
+}
+
+// sortSteps sorts the steps by platform and line, and renumbers what refers to them.
+func (a *assembler) sortSteps() {
 	steps := a.plan.Steps
 	order := make([]int, len(steps))
 	for i := range order {
@@ -333,7 +354,7 @@ func (a *assembler) finish() {
 			cmp.Compare(steps[x].Index, steps[y].Index),
 		)
 	})
-	moved := make([]int, len(steps))
+	moved := make([]int, len(steps)) // old index -> new index
 	for to, from := range order {
 		moved[from] = to
 	}
@@ -359,13 +380,4 @@ func (a *assembler) finish() {
 		}
 		slices.Sort(op.Steps)
 	}
-	slices.SortFunc(a.plan.Requests, func(x, y Request) int {
-		return cmp.Or(cmp.Compare(x.Local, y.Local), slices.Compare(x.FollowPaths, y.FollowPaths))
-	})
-	for i, r := range a.locals {
-		a.plan.Ops[i].Source.Request = slices.IndexFunc(a.plan.Requests, r.same)
-	}
-	slices.SortFunc(a.plan.Bases, func(x, y Base) int {
-		return cmp.Or(cmp.Compare(x.Line, y.Line), cmp.Compare(x.Ref, y.Ref), cmp.Compare(x.Platform, y.Platform))
-	})
 }

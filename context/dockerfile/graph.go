@@ -8,8 +8,8 @@ import (
 	digest "github.com/opencontainers/go-digest"
 )
 
-// link relates the steps to each other, seen through what is no step (sources,
-// merges, internal operations).
+// link sets Parents, Base and From of the steps. Vertices that are not the result of a
+// step, such as sources, merges and internal operations, are passed through.
 func (a *assembler) link(vertices []*vertex) {
 	g := newGraph(vertices)
 	for _, v := range vertices {
@@ -26,7 +26,7 @@ func (a *assembler) link(vertices []*vertex) {
 		}
 		for _, t := range stageTakes(v.op) {
 			if from := g[v.op.Inputs[t.Step].Digest]; from != nil && from.op.GetSource() == nil {
-				if t.Step = from.step; !from.isStepBut(v.step) {
+				if t.Step = from.step; !from.isOtherStep(v.step) {
 					t.Step = g.base(from, v.step)
 				}
 				if t.Step >= 0 {
@@ -37,13 +37,13 @@ func (a *assembler) link(vertices []*vertex) {
 	}
 }
 
-// isStepBut reports whether v is the result of another step than self. What only
-// contributes to a step does not stand for it: it may be the copy that several
-// COPY --link share, and goes by the name of the last of them, which can stand below
-// what takes it.
-func (v *vertex) isStepBut(self int) bool { return v.result && v.step != self }
+// isOtherStep reports whether v is the result of a step other than self. A vertex that
+// is only a part of a step does not count: it may be the copy that several COPY --link
+// share, which has the name of the last of them, and that one can come after the step
+// that needs the copy.
+func (v *vertex) isOtherStep(self int) bool { return v.result && v.step != self }
 
-// A graph is a definition's operations by digest.
+// A graph has the vertices of a definition by digest.
 type graph map[string]*vertex
 
 func newGraph(vertices []*vertex) graph {
@@ -54,13 +54,14 @@ func newGraph(vertices []*vertex) graph {
 	return g
 }
 
-// needs adds to list the steps that v needs directly, other than self.
+// needs adds to list the steps other than self that v needs, with no other step between
+// them and v.
 func (g graph) needs(v *vertex, self int, list *[]int) {
 	for _, in := range v.op.Inputs {
 		p := g[in.Digest]
 		switch {
 		case p == nil:
-		case p.isStepBut(self):
+		case p.isOtherStep(self):
 			if !slices.Contains(*list, p.step) {
 				*list = append(*list, p.step)
 			}
@@ -70,14 +71,14 @@ func (g graph) needs(v *vertex, self int, list *[]int) {
 	}
 }
 
-// base returns the step, other than self, that v's result extends; -1 if there
-// is none.
+// base returns the step other than self whose result that of v extends; -1 if there is
+// none.
 func (g graph) base(v *vertex, self int) int {
 	for _, i := range rootInputs(v.op) {
 		p := g[v.op.Inputs[i].Digest]
 		switch {
 		case p == nil:
-		case p.isStepBut(self):
+		case p.isOtherStep(self):
 			return p.step
 		default:
 			if base := g.base(p, self); base >= 0 {
@@ -88,8 +89,8 @@ func (g graph) base(v *vertex, self int) int {
 	return -1
 }
 
-// stageTakes returns what op takes of its inputs beside the one that it
-// extends; Step is the index of the input.
+// stageTakes returns what op copies or mounts from inputs other than the one that it
+// extends. StageTake.Step is the index of the input, not of a step.
 func stageTakes(op *pb.Op) []StageTake {
 	var list []StageTake
 	in := func(i int64) bool { return i >= 0 && int(i) < len(op.Inputs) }
@@ -106,8 +107,8 @@ func stageTakes(op *pb.Op) []StageTake {
 	return list
 }
 
-// markFinal marks the steps whose layers make up the image: from the result
-// back along what each step extends.
+// markFinal marks the steps whose layers make up the image: those met from the result
+// head back along the inputs that each vertex extends.
 func (a *assembler) markFinal(vertices []*vertex, head digest.Digest) {
 	g := newGraph(vertices)
 	var walk func(dgst string)
@@ -126,7 +127,7 @@ func (a *assembler) markFinal(vertices []*vertex, head digest.Digest) {
 	walk(string(head))
 }
 
-// rootInputs returns the inputs of op that its result extends, by index.
+// rootInputs returns the indexes of the inputs that the result of op extends.
 func rootInputs(op *pb.Op) []int {
 	var list []int
 	in := func(i int64) {

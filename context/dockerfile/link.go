@@ -72,7 +72,7 @@ func (g *gateway) linkOne(ctx context.Context, name, target string, in Input) er
 		if r.image == nil {
 			return errors.New("a converted build has no image configuration")
 		}
-		r.image.Config.OnBuild = inner.guard.unwritten(r.image.Config.OnBuild)
+		r.image.Config.OnBuild = inner.guard.originals(r.image.Config.OnBuild)
 		g.onBuild[targetPrefix+target] = slices.Clone(r.image.Config.OnBuild)
 		config, err := json.Marshal(r.image)
 		if err != nil {

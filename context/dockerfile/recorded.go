@@ -12,24 +12,24 @@ import (
 	digest "github.com/opencontainers/go-digest"
 )
 
-// A Recording is what a builder's provenance tells of the operations of a build,
-// for one platform.
+// A Recording has the operations of a build for one platform, as the builder recorded
+// them in the provenance.
 type Recording struct {
-	// Plan has Ops, Results and Requests, and nothing else. No Op is part of a
-	// step: what the builder says of steps goes by ID.
+	// Plan has only Ops, Results and Requests. Op.Steps are empty: the provenance
+	// says by ID which steps operations belong to.
 	Plan *Plan
-	// IDs name the operations as the provenance does, and Traits are what their
-	// digests are made of; both parallel to Plan.Ops.
+	// IDs are the operations' names in the provenance, and Traits what their digests
+	// are made of. Both are parallel to Plan.Ops.
 	IDs    []string
 	Traits [][]Trait
 }
 
-// ReadRecording reads the definition in a provenance (BuildKit:
-// solver/llbsolver/provenance, toBuildSteps). native is what the builder builds
-// for by itself, "linux/amd64"; "" for this machine's platform. gave are the digests of
-// what addresses gave to the build. What it returns holds plain hashes over the values of
-// args, as [Plan] does.
-func ReadRecording(ctx context.Context, definition []byte, native string, gave map[string]string) (*Recording, error) {
+// ReadRecording decodes the definition in a provenance (BuildKit:
+// solver/llbsolver/provenance, toBuildSteps). native is the builder's default platform,
+// such as "linux/amd64"; "" for that of this machine. fetched has the digests of what
+// the build fetched, by address. Like a [Plan], the result contains plain hashes over
+// values of args.
+func ReadRecording(ctx context.Context, definition []byte, native string, fetched map[string]string) (*Recording, error) {
 	var steps []struct {
 		ID     string   `json:"id"`
 		Op     *pb.Op   `json:"op"`
@@ -38,7 +38,10 @@ func ReadRecording(ctx context.Context, definition []byte, native string, gave m
 	if err := json.Unmarshal(definition, &steps); err != nil {
 		return nil, fmt.Errorf("read a recorded build: %w", err)
 	}
-	asm := &assembler{plan: &Plan{}, images: map[imageID]Image{}, ops: map[output]int{}, locals: map[int]Request{}, gave: gave, native: platforms.Normalize(defaultPlatform())}
+	asm := &assembler{
+		plan: &Plan{}, images: map[imageID]Image{}, ops: map[output]int{}, locals: map[int]Request{},
+		fetched: fetched, native: platforms.Normalize(defaultPlatform()),
+	}
 	if native != "" {
 		platform, err := platforms.Parse(native)
 		if err != nil {

@@ -47,9 +47,9 @@ func (a *assembler) source(v *vertex) (*Source, string) {
 	case BuildSource:
 		s.Name = name
 	case HTTPSource:
-		key, s.Gave = httpKey(src), a.gave[src.Identifier]
+		key, s.Gave = httpKey(src), a.fetched[src.Identifier]
 	case GitSource:
-		key, s.Gave = gitKey(src), a.gave[gitAddress(src)]
+		key, s.Gave = gitKey(src), a.fetched[gitAddress(src)]
 	}
 	return s, sourceDigest(key)
 }

@@ -23,11 +23,11 @@ import (
 	digest "github.com/opencontainers/go-digest"
 )
 
-// The frontend asks the host of a git repository over ssh for its key as soon as
-// it comes across the address (BuildKit: client/llb, Git): it would dial from here,
-// to where a Dockerfile says. So it never gets to see such an address. What takes
-// its place is the same repository over git's own protocol, which makes the same
-// operation but for what ssh needs, and is keyed alike by a full commit.
+// When the frontend converts an address of a git repository over ssh, it connects to the
+// host to ask for its key (BuildKit: client/llb, Git). A conversion must not connect to
+// wherever a Dockerfile says, so the frontend never sees such an address. It gets the
+// same repository over the git protocol instead, which makes the same operation but for
+// the options of ssh, and has the same key if the address names a full commit.
 
 // overSSH reports whether the frontend would take address for a repository over ssh.
 func overSSH(address string) bool {
@@ -35,7 +35,7 @@ func overSSH(address string) bool {
 	return err == nil && u.Scheme == gitutil.SSHProtocol
 }
 
-// withoutSSH returns the address by which nothing is dialled.
+// withoutSSH returns address with the git protocol in place of ssh.
 func withoutSSH(address string) string {
 	u, err := gitutil.ParseURL(address)
 	if err != nil || u.Scheme != gitutil.SSHProtocol {
@@ -50,18 +50,19 @@ func withoutSSH(address string) string {
 	return plain.String()
 }
 
-// A guard rewrites the ADDs of a Dockerfile, and of ONBUILD triggers, so that none
-// has a source over ssh, whatever variables stand for.
+// A guard rewrites the ADD instructions of a Dockerfile, and those of ONBUILD triggers,
+// so that the frontend sees no source over ssh, whatever the values of variables.
 //
-// A source that begins with a variable is first converted as a probe: a download
-// that has the source as its query. The frontend expands it, [guard.learn] reads
-// what came of it, and the next conversion has that in place of the variables.
+// The value of a source that begins with a variable is found out by a probe: the source
+// is replaced by a URL that has it as its query. The frontend expands the variables in
+// the URL, [guard.learn] reads the result from the converted build, and the Dockerfile
+// is converted again with that in place of the source.
 type guard struct {
 	file     string             // for errors
-	escape   rune               // the Dockerfile's
-	sources  map[string]*string // probe → what its source is; nil if that is not one word
-	triggers map[string]string  // ONBUILD trigger as rewritten → as it was
-	names    map[string]string  // address that took a place → the address over ssh
+	escape   rune               // the Dockerfile's escape character
+	sources  map[string]*string // probe → expanded source; nil if it has several values
+	triggers map[string]string  // rewritten ONBUILD trigger → original
+	names    map[string]string  // rewritten address → original
 }
 
 func newGuard(file string, text []byte) *guard {
@@ -75,18 +76,20 @@ func newGuard(file string, text []byte) *guard {
 	return g
 }
 
-// probeHost is reserved to never exist (RFC 2606). Nothing asks for it: a plan is
-// not solved, and a download without a checksum has no key.
+// probeHost begins the URLs of probes. Such a host never exists (RFC 2606), and nothing
+// connects to it, since a plan is not solved.
 const probeHost = "https://source.invalid/"
 
 var (
+	// probe matches the URL of a probe up to the source.
 	probe = regexp.MustCompile(`https://source\.invalid/[\w.]+\?`)
-	// A probe is no file of which the checksum is known.
+	// checksumFlag matches the flag of ADD that has to go where a probe replaces the
+	// source that it is the checksum of.
 	checksumFlag = regexp.MustCompile(`(\s)--checksum=\S+`)
 )
 
-// learn notes what the probes of a converted build were expanded to, and reports
-// whether there were new ones.
+// learn reads from a converted build what the sources in probes were expanded to, and
+// reports whether there were new probes.
 func (g *guard) learn(def *pb.Definition) (bool, error) {
 	ops, _, err := decode(def)
 	if err != nil {
@@ -101,7 +104,7 @@ func (g *guard) learn(def *pb.Definition) (bool, error) {
 		}
 		source := id[len(key):]
 		if other, twice := found[key]; twice && (other == nil || *other != source) {
-			found[key] = nil // a trigger that means something else in each stage
+			found[key] = nil // an ONBUILD trigger with different values in several stages
 			continue
 		}
 		found[key] = &source
@@ -115,11 +118,11 @@ func (g *guard) learn(def *pb.Definition) (bool, error) {
 	return more, nil
 }
 
-// rewrite returns text without sources over ssh. All else stays on its line.
+// rewrite returns text without sources over ssh. Instructions stay on their lines.
 func (g *guard) rewrite(text []byte) ([]byte, error) {
 	parsed, err := parser.Parse(bytes.NewReader(text))
 	if err != nil {
-		return text, nil // the frontend says so too
+		return text, nil // the frontend reports it, with more context
 	}
 	var out []byte
 	lines := bytes.SplitAfter(text, []byte("\n"))
@@ -147,8 +150,9 @@ func (g *guard) rewrite(text []byte) ([]byte, error) {
 	return out, g.check(out)
 }
 
-// check holds what rewriting is for, of its result: that does not hang on whether
-// the instructions were put together as the parser takes them apart.
+// check returns an error if the frontend might still see a source over ssh in text, the
+// result of rewriting. It parses text again, so that an instruction that was rewritten
+// wrongly is noticed.
 func (g *guard) check(text []byte) error {
 	parsed, err := parser.Parse(bytes.NewReader(text))
 	if err != nil {
@@ -193,7 +197,7 @@ func (g *guard) trigger(text string) (string, error) {
 func (g *guard) config(config []byte) ([]byte, error) {
 	var image dockerspec.DockerOCIImage
 	if err := json.Unmarshal(config, &image); err != nil || len(image.Config.OnBuild) == 0 {
-		return config, nil // an error is the frontend's too
+		return config, nil // the frontend reports the error
 	}
 	for i, text := range image.Config.OnBuild {
 		written, err := g.trigger(text)
@@ -205,14 +209,16 @@ func (g *guard) config(config []byte) ([]byte, error) {
 	return json.Marshal(image)
 }
 
-// instruction returns the line of an instruction, continuation lines joined, as
-// the frontend may have it. name tells it from others.
+// instruction returns the instruction of node without sources over ssh, on one line. It
+// is node.Original if nothing has to be rewritten. Probes are numbered below name, which
+// must be unique among instructions.
 func (g *guard) instruction(node *parser.Node, name string) (string, error) {
 	add := triggered(node)
 	words := addWords(add)
 	line, isJSON := node.Original, add.Attributes["json"]
 	at := wordsOf(line, words, isJSON)
-	for i := len(words) - 2; i >= 0; i-- { // the last one is where it goes; backwards, so that places stay right
+	// The last word is the destination. Going backwards keeps the positions in at valid.
+	for i := len(words) - 2; i >= 0; i-- {
 		word := g.word(words[i], fmt.Sprintf("%s%s.%d?", probeHost, name, i), isJSON)
 		if word == words[i] {
 			continue
@@ -236,12 +242,12 @@ func (g *guard) instruction(node *parser.Node, name string) (string, error) {
 
 var onBuildWord = regexp.MustCompile(`(?i)^\s*ONBUILD\s*`)
 
-// expression returns the trigger that an ONBUILD instruction makes (BuildKit:
+// expression returns the trigger that an ONBUILD instruction sets (BuildKit:
 // frontend/dockerfile/instructions, parseOnBuild).
 func expression(line string) string { return onBuildWord.ReplaceAllString(line, "") }
 
-// unwritten returns the triggers as they were before they were rewritten.
-func (g *guard) unwritten(triggers []string) []string {
+// originals returns triggers as they were before they were rewritten.
+func (g *guard) originals(triggers []string) []string {
 	triggers = slices.Clone(triggers)
 	for i, text := range triggers {
 		line, docs, more := strings.Cut(text, "\n")
@@ -268,7 +274,8 @@ func (g *guard) harmless(word string) bool {
 	return err != nil || !overSSH(source)
 }
 
-// word returns what stands in for a source.
+// word returns what replaces a source: itself if it is harmless, a rewritten address if
+// its value is known, else a probe.
 func (g *guard) word(word, probe string, isJSON bool) string {
 	if g.harmless(word) {
 		return word
@@ -284,13 +291,13 @@ func (g *guard) word(word, probe string, isJSON bool) string {
 	return literal(g.replace(*source), g.escape)
 }
 
-// beginsPlain reports whether a source that begins so cannot be one over ssh.
+// beginsPlain reports whether a source with this prefix cannot be one over ssh.
 func beginsPlain(prefix string) bool {
 	before, _, found := strings.Cut(prefix, "/")
 	return found && !strings.ContainsAny(before, ":@") || strings.HasPrefix(prefix, "https://") || strings.HasPrefix(prefix, "http://")
 }
 
-// replace returns the source by which nothing is dialled.
+// replace returns source without ssh, and remembers how to undo that.
 func (g *guard) replace(source string) string {
 	if !overSSH(source) {
 		return source
@@ -300,8 +307,8 @@ func (g *guard) replace(source string) string {
 	return plain
 }
 
-// restore puts the addresses over ssh back into what is told of v: its name, and
-// among the paths that the client is asked for, where the frontend lists them too.
+// restore undoes replace in v: in its name, and in the paths that it requests from the
+// client, among which the frontend also lists addresses.
 func (g *guard) restore(v *vertex) {
 	if len(g.names) == 0 {
 		return
