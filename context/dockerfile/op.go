@@ -57,15 +57,16 @@ type OpInput struct {
 	Digest string
 }
 
-// A Selector is a set of files of an input (BuildKit: solver/llbsolver/ops/opsutils,
+// A Selector selects files of an input (BuildKit: solver/llbsolver/ops/opsutils,
 // Selector).
 type Selector struct {
 	Path        string // absolute
-	Wildcard    bool   // Path holds wildcards
-	FollowLinks bool   // a link that Path names stands for what it leads to
+	Wildcard    bool   // Path contains wildcards
+	FollowLinks bool   // if Path is a link, its target is selected
 	// Include and Exclude are the patterns of COPY --parents and --exclude.
-	// Something must lie at each of Required.
-	Include, Exclude, Required []string
+	Include, Exclude []string
+	// Required are paths that must exist.
+	Required []string
 }
 
 // A SourceKind says where a source comes from: the scheme of its address.
@@ -99,22 +100,22 @@ type Source struct {
 	// Request is the index into Plan.Requests of what is asked for of a local
 	// context; -1 for other kinds.
 	Request int
-	// Gave is, of a download in a [Recording], the digest of what it gave, or the commit;
-	// "" if that is not known. An address can give the same under another key.
+	// Gave is set for a download in a [Recording]: the digest of the file, or the
+	// commit; "" if unknown. The same content can have several keys.
 	Gave string
-	// Layers stands in for Op.Digest as a second key of an image on builders
-	// older than BuildKit v0.34: there an image whose layers did not change is
-	// the same (BuildKit v0.33: source/containerimage, cacheKeyFromConfig).
-	// Empty if the layers are not known. As an image's Digest, it holds no
-	// values.
+	// Layers is a second key of an image, beside Op.Digest, on builders older than
+	// BuildKit v0.34: they take an image for the same if its layers are (BuildKit
+	// v0.33: source/containerimage, cacheKeyFromConfig). It is "" if the layers are
+	// unknown. As the Op.Digest of an image, it contains no values.
 	Layers string
 }
 
-// RecordOf returns what stands for an entry of the list of what a builder holds
-// (see Op.Record), given its description.
+// RecordOf returns the hash by which an entry of a builder's cache is recognised (see
+// Op.Record), given the entry's description.
 //
-// An entry that was imported with an image is described as the image's history has it: as
-// the step, if it is a WORKDIR, but for the place. Nothing tells that it is the step's.
+// An entry that came with an image has a description from the image's history. For a
+// WORKDIR that is the same as the name of a step without its number, though the entry
+// need not be of that step; so such descriptions get a hash of their own.
 func RecordOf(description string) string {
 	if prefix := stepPrefix.FindString(description); prefix != "" {
 		description = description[len(prefix):]

@@ -15,9 +15,31 @@ type output struct {
 	index int64
 }
 
-// addOps adds the operations that were converted for one platform to the plan,
-// once each, and notes the one that is the result.
+// addOps adds the operations that were converted for one platform to the plan, one for
+// each output that is used, and the result head. Operations that another platform has
+// too are added once.
 func (a *assembler) addOps(ctx context.Context, vertices []*vertex, head *pb.Input) error {
+	used := usedOutputs(vertices, head)
+	for _, v := range vertices {
+		for _, index := range used[string(v.dgst)] {
+			i, err := a.addOp(ctx, v, index)
+			if err != nil {
+				return err
+			}
+			if op := &a.plan.Ops[i]; v.step >= 0 && !slices.Contains(op.Steps, v.step) {
+				op.Steps = append(op.Steps, v.step)
+			}
+		}
+	}
+	if head != nil {
+		a.plan.Results = append(a.plan.Results, a.ops[output{head.Digest, head.Index}])
+	}
+	return nil
+}
+
+// usedOutputs returns the indexes of the outputs that are an input of some vertex, or
+// head, by the digest of the vertex that has them.
+func usedOutputs(vertices []*vertex, head *pb.Input) map[string][]int64 {
 	used := map[string][]int64{}
 	use := func(in *pb.Input) {
 		if !slices.Contains(used[in.Digest], in.Index) {
@@ -32,40 +54,36 @@ func (a *assembler) addOps(ctx context.Context, vertices []*vertex, head *pb.Inp
 	if head != nil {
 		use(head)
 	}
-	for _, v := range vertices {
-		for _, index := range used[string(v.dgst)] {
-			id := output{string(v.dgst), index}
-			i, ok := a.ops[id]
-			if !ok {
-				op, err := a.newOp(ctx, v, int(index))
-				if err != nil {
-					return err
-				}
-				i = len(a.plan.Ops)
-				a.ops[id] = i
-				a.plan.Ops = append(a.plan.Ops, op)
-				if r, ok := request(v.op.GetSource()); ok {
-					a.locals[i] = r
-				}
-				if text := heredoc(v.op); text != nil && a.platform(v.op).OS == "linux" {
-					if a.texts == nil {
-						a.texts = map[int]*pb.FileActionMkFile{}
-					}
-					a.texts[i] = text
-				}
-			}
-			if op := &a.plan.Ops[i]; v.step >= 0 && !slices.Contains(op.Steps, v.step) {
-				op.Steps = append(op.Steps, v.step)
-			}
-		}
-	}
-	if head != nil {
-		a.plan.Results = append(a.plan.Results, a.ops[output{head.Digest, head.Index}])
-	}
-	return nil
+	return used
 }
 
-// record returns what v is listed as (see Op.Record).
+// addOp adds the operation for an output of v, unless the plan has it, and returns its
+// index.
+func (a *assembler) addOp(ctx context.Context, v *vertex, index int64) (int, error) {
+	id := output{string(v.dgst), index}
+	if i, ok := a.ops[id]; ok {
+		return i, nil
+	}
+	op, err := a.newOp(ctx, v, int(index))
+	if err != nil {
+		return 0, err
+	}
+	i := len(a.plan.Ops)
+	a.ops[id] = i
+	a.plan.Ops = append(a.plan.Ops, op)
+	if r, ok := request(v.op.GetSource()); ok {
+		a.locals[i] = r
+	}
+	if text := heredoc(v.op); text != nil && a.platform(v.op).OS == "linux" {
+		if a.texts == nil {
+			a.texts = map[int]*pb.FileActionMkFile{}
+		}
+		a.texts[i] = text
+	}
+	return i, nil
+}
+
+// record returns Op.Record for v.
 func (v *vertex) record() string {
 	switch exec := v.op.GetExec(); {
 	case exec != nil:
@@ -76,6 +94,7 @@ func (v *vertex) record() string {
 	return ""
 }
 
+// newOp returns the operation for an output of v, whose inputs have been added.
 func (a *assembler) newOp(ctx context.Context, v *vertex, index int) (Op, error) {
 	op := Op{Output: index, IgnoreCache: v.ignoreCache}
 	if v.name != "" {
@@ -87,7 +106,7 @@ func (a *assembler) newOp(ctx context.Context, v *vertex, index int) (Op, error)
 	}
 	cm, err := cacheMap(ctx, v, a.platform(v.op))
 	if err != nil {
-		return Op{}, fmt.Errorf("key of %s: %w", v.prefix, err) // the name would hold values
+		return Op{}, fmt.Errorf("key of %s: %w", v.prefix, err) // v.name contains values of args
 	}
 	op.Digest, op.Record, op.Traits, op.form = cm.Digest.String(), v.record(), traits(v.op), formOf(v.op)
 	for i, in := range v.op.Inputs {
