@@ -11,8 +11,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// What may be said of a failure is its kind. These take numbers and fixed
-// words out of BuildKit's texts and nothing else.
+// BuildKit's error texts can contain values of args, so that only the kind of a failure
+// may be shown. These take numbers and fixed words out of the texts, and nothing else.
 var (
 	exitCode   = regexp.MustCompile(`exit code: (\d+)`)
 	parseError = regexp.MustCompile(`dockerfile parse error on line (\d+)`)
@@ -24,7 +24,7 @@ func (r *replay) failure(err error) string {
 	for _, digest := range r.order {
 		v := r.vertices[digest]
 		if v.Error == "" || v.canceled() || strings.HasPrefix(v.Name, importVertex) {
-			continue // a build does without a cache that is not there
+			continue // a remote cache that cannot be read does not fail the build
 		}
 		kind := kindOf(v.Error, codes.Unknown)
 		if l, ok := parseLabel(v.Name); ok {
@@ -35,8 +35,8 @@ func (r *replay) failure(err error) string {
 	return "build failed" + kindOf(err.Error(), status.Code(rootOf(err)))
 }
 
-// internalVertex says what BuildKit's own vertex was about; only the fixed
-// part of its name is taken.
+// internalVertex says what failed if that is one of BuildKit's own vertices, by the fixed
+// beginning of its name.
 func internalVertex(name string) string {
 	for _, known := range []struct{ prefix, text string }{
 		{"[internal] load metadata for", "could not load the metadata of a base image"},
@@ -54,7 +54,8 @@ func internalVertex(name string) string {
 	return "build failed"
 }
 
-// kindOf returns ", exit code 1" and the like, or "" if nothing is known.
+// kindOf returns the kind of a failure with this text and status, as an addition to a
+// message: ", exit code 1"; "" if it is unknown.
 func kindOf(text string, code codes.Code) string {
 	if m := exitCode.FindStringSubmatch(text); m != nil {
 		return ", exit code " + m[1]
@@ -78,6 +79,7 @@ func kindOf(text string, code codes.Code) string {
 	return ""
 }
 
+// unavailable reports whether err says that the builder cannot be reached.
 func unavailable(err error) bool {
 	code := status.Code(rootOf(err))
 	return code == codes.Unavailable || errors.Is(err, context.DeadlineExceeded) && code != codes.DeadlineExceeded

@@ -14,7 +14,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// ErrNoHistory says that the builder keeps no history, and what to do.
+// ErrNoHistory says that the builder is too old to keep a history.
 var ErrNoHistory = errors.New("this BuildKit keeps no build history: builds are seen from BuildKit v0.11 and Docker Engine 23 on")
 
 // EventType says what happened to a build.
@@ -40,16 +40,15 @@ type Event struct {
 	record *controlapi.BuildHistoryRecord
 }
 
-// Args returns the build args with their values. They may be secrets: they stay
-// in memory.
+// Args returns the build args. The values may be secrets, and must stay in memory.
 func (ev Event) Args() map[string]string { return ev.attrs("build-arg:") }
 
-// NamedContexts returns the named contexts as the client gave them: addresses,
-// and "local:…" for directories, of which the builder does not know where they
-// lie.
+// NamedContexts returns the named contexts as the client gave them: addresses, and
+// "local:…" for directories, whose paths the builder does not know.
 func (ev Event) NamedContexts() map[string]string { return ev.attrs("context:") }
 
-// IgnoresCache reports whether the build runs steps that the builder has results of.
+// IgnoresCache reports whether the build, or some stage of it, was told to run all steps
+// even if the builder has their results.
 func (ev Event) IgnoresCache() bool {
 	if ev.record == nil {
 		return false
@@ -71,10 +70,10 @@ func (ev Event) attrs(prefix string) map[string]string {
 	return found
 }
 
-// Watch calls fn for every build that is running, then for every one that the
-// builder remembers, in any order, then for each that starts, completes or is
-// deleted, until ctx ends or the connection breaks; it never returns nil. An error
-// of fn ends it and is returned. A builder without history gives [ErrNoHistory].
+// Watch calls fn for every running build, then for every build in the history, in any
+// order, then whenever a build starts, completes or is deleted. It returns when ctx ends,
+// the connection breaks or fn returns an error, always with an error: that of fn, or
+// [ErrNoHistory] if the builder keeps no history.
 func (b *Builder) Watch(ctx context.Context, fn func(Event) error) error {
 	stream, err := b.client.ControlClient().ListenBuildHistory(ctx, &controlapi.BuildHistoryRequest{})
 	if err != nil {
@@ -97,8 +96,8 @@ func (b *Builder) Watch(ctx context.Context, fn func(Event) error) error {
 	}
 }
 
-// History returns the builds that are running and those that the builder remembers,
-// the latter in the order in which they ended. Errors are as for [Builder.Watch].
+// History returns the running builds, then those in the history in the order in which
+// they ended. Errors are as for [Builder.Watch].
 func (b *Builder) History(ctx context.Context) ([]Event, error) {
 	list, err := b.listed(ctx, &controlapi.BuildHistoryRequest{EarlyExit: true})
 	slices.SortStableFunc(list, func(a, b Event) int { return a.Completed.Compare(b.Completed) })
@@ -111,7 +110,7 @@ func (b *Builder) Active(ctx context.Context) ([]Event, error) {
 	return b.listed(ctx, &controlapi.BuildHistoryRequest{ActiveOnly: true, EarlyExit: true})
 }
 
-// listed returns what the builder answers to a request that exits early.
+// listed returns the events that answer a request with EarlyExit.
 func (b *Builder) listed(ctx context.Context, request *controlapi.BuildHistoryRequest) ([]Event, error) {
 	stream, err := b.client.ControlClient().ListenBuildHistory(ctx, request)
 	if err != nil {
@@ -132,6 +131,7 @@ func (b *Builder) listed(ctx context.Context, request *controlapi.BuildHistoryRe
 	}
 }
 
+// newEvent returns the event that the builder sent.
 func newEvent(ev *controlapi.BuildHistoryEvent) Event {
 	e := Event{Ref: ev.Record.Ref, Generation: ev.Record.Generation, record: ev.Record}
 	switch ev.Type {
@@ -167,6 +167,7 @@ func (b *Builder) remembers(ctx context.Context) (bool, error) {
 	return false, err
 }
 
+// historyError returns the error of a call for the history.
 func historyError(err error) error {
 	if status.Code(rootOf(err)) == codes.Unimplemented {
 		return ErrNoHistory
@@ -174,8 +175,8 @@ func historyError(err error) error {
 	return fmt.Errorf("watch build history: %w", err)
 }
 
-// rootOf unwraps to the error that carries a gRPC status, which BuildKit's
-// client wraps by means that [status.Code] does not always see through.
+// rootOf returns the gRPC status that err wraps, or err if there is none. [status.Code]
+// does not find it below all of the wrapping that BuildKit's client does.
 func rootOf(err error) error {
 	var s interface{ GRPCStatus() *status.Status }
 	if errors.As(err, &s) {

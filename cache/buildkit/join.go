@@ -10,14 +10,14 @@ import (
 	"strings"
 )
 
-// A Join is what tells which definition a build was of, and what it cost
-// beside its steps. It names args and holds no values.
+// A Join has what tells which definition was built, and what the build cost apart from
+// its steps. It has the names of args, but no values.
 type Join struct {
-	// LocalContext and LocalDockerfile are absolute paths on this machine, as
-	// buildx remembers them; "" for other clients and for remote contexts.
+	// LocalContext and LocalDockerfile are absolute paths on this machine, which
+	// buildx keeps for each build; "" for other clients and for remote contexts.
 	LocalContext, LocalDockerfile string
-	// VCSContext is relative to the repository's root, as buildx reports it when the
-	// context is in a git work tree.
+	// VCSContext is the context's path relative to the root of the git work tree that
+	// it is in, if buildx reports it.
 	VCSContext    string
 	VCSRevision   string
 	RemoteContext bool // the context was a URL
@@ -27,20 +27,21 @@ type Join struct {
 	Platforms []string
 	ArgNames  []string // sorted
 	NoCache   bool
-	// Uncached are the stages that NoCache is about; none for all.
+	// Uncached are the stages for which NoCache was given; empty for all.
 	Uncached []string
 
-	// Dockerfile is the text that was built; nil for a build that failed. It
-	// stays in memory: what is kept is its digest.
+	// Dockerfile is the text that was built; nil for a build that failed. It must
+	// stay in memory: only its digest may be stored.
 	Dockerfile       []byte `json:"-"`
-	DockerfileDigest string // sha256 in hex of the text; "" if unknown
+	DockerfileDigest string // sha256 of the text in hex; "" if unknown
 
-	TransferBytes int64 // sent by the client, Dockerfile and ignore file included
-	// FixedSeconds is the part of the wall time during which no step ran:
-	// transfers, pulls and exports, which no order of steps changes.
+	TransferBytes int64 // sent by the client, including Dockerfile and ignore file
+	// FixedSeconds is the time during which no step ran, but files were transferred,
+	// images pulled or results exported. It does not depend on the order of steps.
 	FixedSeconds float64
 }
 
+// join returns the Join of the build that ev reports and o observed.
 func (b *Builder) join(ev Event, o observation) Join {
 	attrs := ev.record.FrontendAttrs
 	j := Join{
@@ -75,6 +76,7 @@ func (b *Builder) join(ev Event, o observation) Join {
 	return j
 }
 
+// addProvenance adds the Dockerfile, which is the same for all platforms.
 func (j *Join) addProvenance(p provenance) {
 	if infos := p.source.Source.Infos; len(infos) > 0 && j.Dockerfile == nil {
 		j.Dockerfile = infos[0].Data
@@ -83,6 +85,7 @@ func (j *Join) addProvenance(p provenance) {
 	}
 }
 
+// addTimes adds the costs apart from the steps.
 func (j *Join) addTimes(ev Event, o observation) {
 	var steps []*seenVertex
 	for digest, v := range o.seen.vertices {
@@ -94,12 +97,13 @@ func (j *Join) addTimes(ev Event, o observation) {
 	j.FixedSeconds = max(0, ev.Completed.Sub(ev.Created).Seconds()-busy(steps))
 }
 
-// buildxState is what buildx keeps on disk (its localstate and store packages).
+// A buildxState reads the files that buildx keeps (buildx: localstate and store).
 type buildxState struct {
-	dir string // "" if unknown
+	dir string // buildx's directory; "" if unknown
 }
 
-// localPaths returns the directories of the build that buildx ran as ref.
+// localPaths returns the context and the Dockerfile of the build that buildx ran as ref,
+// "" if they are unknown.
 func (s buildxState) localPaths(ref string) (contextDir, dockerfile string) {
 	if s.dir == "" || ref == "" || strings.ContainsAny(ref, `*?[\/`) {
 		return "", ""
@@ -126,13 +130,13 @@ func (s buildxState) localPaths(ref string) (contextDir, dockerfile string) {
 	return "", ""
 }
 
-// SharedKey returns the key under which buildx on this machine sends a directory
-// to a builder. Other clients give none, if they are not told to.
+// SharedKey returns the key under which buildx on this machine sends a directory to a
+// builder. Other clients send it without a key, unless told otherwise.
 func (b *Builder) SharedKey(dir string) string { return b.buildx.sharedKey(dir) }
 
-// sharedKey returns the key under which buildx sends the directory, so that
-// the builder keeps one copy of it and sends again only what changed (buildx:
-// build/opt.go).
+// sharedKey returns the key under which buildx sends the directory (buildx:
+// build/opt.go). By that key the builder finds its copy, so that only changed files are
+// sent.
 func (s buildxState) sharedKey(dir string) string {
 	abs, err := filepath.Abs(dir)
 	if err != nil {

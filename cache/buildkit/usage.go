@@ -19,31 +19,30 @@ type Kind string
 
 // The kinds of entries.
 const (
-	StepResult  Kind = "step"        // what a step gave
+	StepResult  Kind = "step"        // the result of a step
 	ImageLayer  Kind = "image"       // pulled from a registry
 	CacheMount  Kind = "cache-mount" // RUN --mount=type=cache
-	LocalFiles  Kind = "local-files" // what clients sent
+	LocalFiles  Kind = "local-files" // files that a client sent
 	GitCheckout Kind = "git"         // a repository that was cloned
-	Download    Kind = "download"    // ADD of an address
-	Internal    Kind = "internal"    // the builder's own: frontends and the like
+	Download    Kind = "download"    // ADD of a URL
+	Internal    Kind = "internal"    // frontends and the like
 )
 
-// A Usage is an entry of what a builder keeps on its disk.
+// A Usage is an entry of a builder's cache on disk. Local and Lacking of Held are not
+// set.
 type Usage struct {
 	Held
-	Kind Kind
-	// Bytes is what the entry takes beside its parents.
-	Bytes   int64
+	Kind    Kind
+	Bytes   int64    // without those of its parents
 	Parents []string // IDs of the entries that this one is a change of
-	// LastUsed is Used or, where nothing ever used it, Created; Uses is how often
-	// something did.
+	// LastUsed is Used, or Created if it was never used.
 	LastUsed time.Time
-	Uses     int
-	Shared   bool // something outside of the cache has it too, such as an image
+	Uses     int  // how often it was used
+	Shared   bool // something outside of the cache, such as an image, has it too
 }
 
-// DiskUsage lists what the builder keeps, in no order. Sizes that it does not know
-// yet it works out first, which can take a while.
+// DiskUsage lists the entries of the builder's cache, in no particular order. The builder
+// first computes the sizes that it does not know yet, which can take a while.
 func (b *Builder) DiskUsage(ctx context.Context) ([]Usage, error) {
 	resp, err := b.client.ControlClient().DiskUsage(ctx, &controlapi.DiskUsageRequest{})
 	if err != nil {
@@ -56,6 +55,7 @@ func (b *Builder) DiskUsage(ctx context.Context) ([]Usage, error) {
 	return list, nil
 }
 
+// usageOf returns an entry.
 func usageOf(r *controlapi.UsageRecord) Usage {
 	u := Usage{
 		Held: heldOf(r), Bytes: max(0, r.Size), Parents: r.Parents, Uses: int(r.UsageCount), Shared: r.Shared,
@@ -68,16 +68,17 @@ func usageOf(r *controlapi.UsageRecord) Usage {
 	return u
 }
 
-// How the builder describes the folder of a cache mount, and the result of the step
-// that it was made for (BuildKit: solver/llbsolver/mounts, ops/exec.go).
+// The builder describes a cache mount as "cached mount TARGET from COMMAND", with the id
+// of the mount behind it if it has one, and the result of that command as "mount / from
+// COMMAND" (BuildKit: solver/llbsolver/mounts, ops/exec.go).
 const (
 	cacheMount = "cached mount "
 	mountID    = ` with id "`
 	execResult = "mount / from "
 )
 
-// kindOfUsage returns the kind of an entry and what it is listed as. That of a cache
-// mount is the result of the RUN that it was made for.
+// kindOfUsage returns the kind of an entry and its record, "" if it has none. The record
+// of a cache mount is that of the RUN for which it was made.
 func kindOfUsage(recordType, description string) (Kind, string) {
 	switch recordType {
 	case "source.local":
@@ -110,9 +111,9 @@ func kindOfUsage(recordType, description string) (Kind, string) {
 // removeBatch is how many entries one request names.
 const removeBatch = 100
 
-// Remove has the builder drop entries by their IDs, and no others, and tells
-// removed of each that is gone. The builder keeps what is in use and what other
-// entries build on. With all, it drops its own and shared ones too.
+// Remove has the builder remove the entries with the given IDs, and calls removed for
+// each that is gone. The builder keeps those that are in use and those that other entries
+// are based on, and without all also internal and shared ones.
 func (b *Builder) Remove(ctx context.Context, ids []string, all bool, removed func(id string, bytes int64)) error {
 	for batch := range slices.Chunk(ids, removeBatch) {
 		filters := make([]string, len(batch))
