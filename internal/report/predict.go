@@ -142,7 +142,7 @@ func missText(c cache.MissCause, s dockerfile.Step) string {
 func unknownText(u cache.Uncertainty) string {
 	switch u {
 	case cache.ByStageContent:
-		return "depends on what another stage gives, which will run"
+		return "depends on what another stage gives, which only the build shows"
 	case cache.NotObserved:
 		return "the builder may have results of builds that stoker did not see"
 	case cache.PerhapsGone:
