@@ -121,7 +121,7 @@ func (d *Daemon) holdings(ctx context.Context, node *buildkit.Builder, req api.P
 	list := make([]report.Holding, len(usage))
 	for i, u := range usage {
 		h := report.Holding{Usage: u}
-		sealed := buildkit.Held{Created: u.Created}
+		sealed := buildkit.Held{ID: u.ID, Created: u.Created}
 		if u.Record != "" {
 			sealed.Record = d.store.Seal(u.Record)
 		}
@@ -163,7 +163,8 @@ func (d *Daemon) prunable(ctx context.Context, q api.Query) (func(*api.PruneOwne
 // needs is what the next builds of all that is watched may take from the builder's cache. Keys
 // are sealed names of records, but for those of unread.
 type needs struct {
-	results map[string][]ledger.Result // results that they will take
+	results map[string][]ledger.Result // results that they will take, by record
+	ids     map[string]bool            // of results that they will take
 	records map[string]bool            // of steps about which the ledger is in doubt: any result may be taken
 	mounts  map[string]bool            // of cache mounts
 	unread  map[string]bool            // roots of repositories of which it is not known what they need
@@ -174,12 +175,12 @@ func (n needs) takes(kind buildkit.Kind, h buildkit.Held) bool {
 	if kind == buildkit.CacheMount {
 		return n.mounts[h.Record]
 	}
-	return n.records[h.Record] || slices.ContainsFunc(n.results[h.Record], func(r ledger.Result) bool { return r.Lists(h) })
+	return n.ids[h.ID] || n.records[h.Record] || slices.ContainsFunc(n.results[h.Record], func(r ledger.Result) bool { return r.Lists(h) })
 }
 
 // needs returns what the next builds need from node's cache.
 func (d *Daemon) needs(ctx context.Context, node *buildkit.Builder) needs {
-	n := needs{results: map[string][]ledger.Result{}, records: map[string]bool{}, mounts: map[string]bool{}, unread: map[string]bool{}}
+	n := needs{results: map[string][]ledger.Result{}, ids: map[string]bool{}, records: map[string]bool{}, mounts: map[string]bool{}, unread: map[string]bool{}}
 	known := d.account(node)
 	for _, repo := range d.all() {
 		s, err := repo.fresh(ctx)
@@ -195,7 +196,11 @@ func (d *Daemon) needs(ctx context.Context, node *buildkit.Builder) needs {
 			plan := b.Selection.Plan
 			g := d.graphOf(ctx, node, repo, s.picture, b)
 			for _, r := range known.Results(g) {
-				n.results[r.Record] = append(n.results[r.Record], r)
+				if r.ID != "" {
+					n.ids[r.ID] = true
+				} else {
+					n.results[r.Record] = append(n.results[r.Record], r)
+				}
 			}
 			records := recordsOf(plan)
 			for i, p := range known.Predict(g, records) {

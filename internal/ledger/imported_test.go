@@ -193,3 +193,19 @@ func TestBroughtAgain(t *testing.T) {
 		}
 	}
 }
+
+// TestBroughtIsNeeded: what was brought is among the results that the next build may take,
+// and is not to be removed as what nobody needs.
+func TestBroughtIsNeeded(t *testing.T) {
+	l := ledger.New(seal)
+	all := listed("", "base", "one", "two")
+	l.List(nil)
+	l.Learn(brings(t))
+	l.List(all)
+	results := l.Results(steps())
+	for i, want := range []bool{false, true, true} {
+		if got := slices.ContainsFunc(results, func(r ledger.Result) bool { return r.Lists(all[i]) }); got != want {
+			t.Errorf("%s counts as needed: %v, want %v", all[i].ID, got, want)
+		}
+	}
+}
