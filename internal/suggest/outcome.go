@@ -60,6 +60,17 @@ type variant struct {
 	declared bool
 }
 
+// compare computes what builds of the first definition cost with the current Dockerfile and
+// would have with another text of it, at the same costs.
+func (in Input) compare(text []byte) (now, then Replayed, price *pricer, err error) {
+	price = &pricer{seconds: in.Seconds}
+	if now, err = in.replay(in.Builds[0], variant{}, price); err != nil {
+		return now, then, price, err
+	}
+	then, err = in.replay(in.Builds[0], variant{text: text}, price)
+	return now, then, price, err
+}
+
 // replay computes what builds with a variant would have cost. It sets price.guessed if
 // a cost is not observed.
 func (in Input) replay(b Build, v variant, price *pricer) (Replayed, error) {

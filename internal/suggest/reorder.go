@@ -141,12 +141,7 @@ func (o *ordering) suggestion(order []int, exact bool) (Suggestion, bool) {
 	if err != nil || !o.trusts && !o.sameSteps(change.New) {
 		return Suggestion{}, false
 	}
-	price := &pricer{seconds: in.Seconds}
-	now, err := in.replay(in.Builds[0], variant{}, price)
-	if err != nil {
-		return Suggestion{}, false
-	}
-	then, err := in.replay(in.Builds[0], variant{text: change.New}, price)
+	now, then, price, err := in.compare(change.New)
 	if err != nil || now.Wall-then.Wall < leastFelt || o.trusts && now.Wall-then.Wall < leastTold {
 		return Suggestion{}, false
 	}
