@@ -3,6 +3,7 @@ package daemon_test
 import (
 	"crypto/rand"
 	mathrand "math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/moby/buildkit/client"
+	"go.etcd.io/bbolt"
 
 	"github.com/stokerd/stoker/internal/api"
 	"github.com/stokerd/stoker/internal/lab"
@@ -304,7 +306,7 @@ func TestPredictAfterVerify(t *testing.T) {
 }
 
 // tells logs what there is to see of a build that another client just made: its causes,
-// and what the builder lists of those steps.
+// what the builder lists of those steps, and the keys by which it finds them.
 func (r *running) tells(dir, nonce string, other *walk) {
 	r.t.Helper()
 	r.wait(dir, "the build", func(repo api.Repository) bool {
@@ -327,6 +329,48 @@ func (r *running) tells(dir, nonce string, other *walk) {
 	for _, u := range usage {
 		if strings.Contains(u.Description, nonce) {
 			r.t.Logf("listed: %+v", *u)
+			r.tellsKeys(lab.For(r.t).CacheDB(), u.ID)
 		}
+	}
+}
+
+// tellsKeys logs the keys of a result in a copy of the builder's cache, and what leads to
+// each of them. It logs none if the builder lost the keys of a result that it lists.
+func (r *running) tellsKeys(name, result string) {
+	r.t.Helper()
+	data, err := os.ReadFile(name)
+	if err != nil {
+		r.t.Logf("no keys are told: %v", err)
+		return
+	}
+	copied := filepath.Join(r.t.TempDir(), "cache.db")
+	write(r.t, copied, string(data))
+	db, err := bbolt.Open(copied, 0o600, &bbolt.Options{ReadOnly: true})
+	if err != nil {
+		r.t.Logf("no keys are told: %v", err)
+		return
+	}
+	defer db.Close()
+	err = db.View(func(tx *bbolt.Tx) error {
+		keys, links, back := tx.Bucket([]byte("_byresult")), tx.Bucket([]byte("_links")), tx.Bucket([]byte("_backlinks"))
+		return keys.ForEachBucket(func(id []byte) error {
+			if !strings.HasSuffix(string(id), "::"+result) {
+				return nil
+			}
+			return keys.Bucket(id).ForEach(func(key, _ []byte) error {
+				r.t.Logf("its key: %s", key)
+				return back.Bucket(key).ForEach(func(from, _ []byte) error {
+					return links.Bucket(from).ForEach(func(link, _ []byte) error {
+						if strings.HasSuffix(string(link), "@"+string(key)) {
+							r.t.Logf("from %s by %s", from, link)
+						}
+						return nil
+					})
+				})
+			})
+		})
+	})
+	if err != nil {
+		r.t.Logf("not all keys are told: %v", err)
 	}
 }
