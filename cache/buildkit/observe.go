@@ -206,7 +206,7 @@ func (o *observation) owns(digest string) bool {
 func (o *observation) collect() {
 	o.byStep = map[string]int{}
 	found := o.locate()
-	o.labels = relabel(found)
+	o.labels = relabel(found, func(at sourceLine) bool { return o.prov[at.platform].makes(at.line) })
 	for _, f := range found {
 		l := o.labels[f.digest]
 		at, known := o.byStep[l.prefix]

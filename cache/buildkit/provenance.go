@@ -103,6 +103,19 @@ func (p provenance) places(digest string) []location {
 	return p.source.Source.Locations[p.config.DigestMapping[digest]].Locations
 }
 
+// makes reports whether an operation comes from an instruction, which begins at the
+// line.
+func (p provenance) makes(line int) bool {
+	for _, from := range p.source.Source.Locations {
+		for _, l := range from.Locations {
+			if first, ok := l.firstLine(); ok && first == line {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // line returns the first line of the Dockerfile that the operation comes from, 0 if
 // that is unknown.
 func (p provenance) line(id string) int {

@@ -15,8 +15,9 @@ import (
 // operation, BuildKit shows it under the name that the first of them gave it, with
 // the first one's stage and step number (BuildKit: solver/jobs.go, loadUnlocked).
 // Such a name is detected by comparing it with where the step is in the Dockerfile,
-// and the label is replaced by the one that this build would have given.
-func relabel(found []located) map[string]label {
+// and the label is replaced by the one that this build would have given. from reports
+// whether an operation comes from a line, that of a FROM.
+func relabel(found []located, from func(sourceLine) bool) map[string]label {
 	labels := make(map[string]label, len(found))
 	sections := map[sectionID][]located{}
 	made := map[sourceLine]bool{} // lines that a vertex comes from
@@ -32,7 +33,10 @@ func relabel(found []located) map[string]label {
 	}
 	for _, id := range slices.SortedFunc(maps.Keys(sections), sectionID.compare) {
 		steps := sections[id]
-		s := newSection(steps[0].file, id.from, func(line int) bool { return made[sourceLine{id.platform, line}] })
+		s := newSection(steps[0].file, id.from, func(line int) bool {
+			at := sourceLine{id.platform, line}
+			return made[at] || line == id.from && from(at)
+		})
 		if slices.ContainsFunc(steps, func(f located) bool { return f.label.onBuild }) {
 			continue // ONBUILD triggers of the base image count too, and are not in the file
 		}
@@ -81,15 +85,20 @@ type section struct {
 	alone bool   // the only stage of the file, whose name labels may leave out
 	lines []int  // lines of the steps that are numbered, in their order
 	count int    // of the steps that count in the total
-	// offsets are the numbers of steps that FROM may count as: 1 if it names an
-	// image, 0 if it names a stage, and both if that is unknown, the likelier first.
-	offsets []int
+	// offsets are what FROM may add to the numbers, the likelier first.
+	offsets []offset
 }
+
+// An offset is what FROM adds to the number of each step, and to the total. An image
+// is a step, and a stage is none. A named context, and an image without layers, count
+// in the total alone, so that the first step is number 1 (BuildKit:
+// dockerfile2llb.resolveBaseImage).
+type offset struct{ number, total int }
 
 // newSection reads the stage whose FROM is on the line from. made reports whether
 // some vertex comes from a line: a WORKDIR that leads to the root makes none, and
 // then counts in the total but is not numbered (BuildKit:
-// dockerfile2llb.dispatchWorkdir).
+// dockerfile2llb.dispatchWorkdir). So does a FROM, unless it names a stage.
 func newSection(file map[int]string, from int, made func(line int) bool) section {
 	s := section{name: stageAt(file, from), alone: true}
 	stages := map[string]bool{"scratch": true}
@@ -100,7 +109,7 @@ func newSection(file map[int]string, from int, made func(line int) bool) section
 		case "FROM":
 			inside = line == from
 			if inside {
-				s.offsets = offsetsOf(rest, stages)
+				s.offsets = offsetsOf(rest, stages, made(from))
 			}
 			s.alone = s.alone && inside
 			stages[stageAt(file, line)] = true
@@ -117,21 +126,25 @@ func newSection(file map[int]string, from int, made func(line int) bool) section
 	return s
 }
 
-// offsetsOf returns section.offsets, given the words after FROM and the names of the
-// stages above it. What a variable in them expands to is unknown.
-func offsetsOf(words string, stages map[string]bool) []int {
+// offsetsOf returns section.offsets, given the words after FROM, the names of the
+// stages above it, and whether an operation comes from it. What a variable in the words
+// expands to is unknown.
+func offsetsOf(words string, stages map[string]bool, pulls bool) []offset {
+	if pulls {
+		return []offset{{1, 1}}
+	}
 	for word := range strings.FieldsSeq(words) {
 		switch {
 		case strings.HasPrefix(word, "--"):
 		case strings.Contains(word, "$"):
-			return []int{1, 0}
+			return []offset{{0, 0}, {0, 1}}
 		case stages[strings.ToLower(word)]:
-			return []int{0}
+			return []offset{{0, 0}}
 		default:
-			return []int{1}
+			return []offset{{0, 1}}
 		}
 	}
-	return []int{1}
+	return []offset{{0, 1}}
 }
 
 // position returns the place of a line among the numbered steps, from 1 on.
@@ -144,8 +157,8 @@ func (s section) names(l label) bool {
 
 // fits reports whether the label of f is one that this stage gives it.
 func (s section) fits(f located) bool {
-	return s.names(f.label) && slices.ContainsFunc(s.offsets, func(offset int) bool {
-		return f.label.index == s.position(f.line)+offset && f.label.total == s.count+offset
+	return s.names(f.label) && slices.ContainsFunc(s.offsets, func(o offset) bool {
+		return f.label.index == s.position(f.line)+o.number && f.label.total == s.count+o.total
 	})
 }
 
@@ -158,7 +171,7 @@ func (s section) model(steps []located) (model label, foreign bool) {
 	if s.hasIdleTriggers(steps) {
 		return steps[0].label, false
 	}
-	model = label{total: s.count + s.offsets[0], platform: steps[0].label.platform, stage: s.name}
+	model = label{total: s.count + s.offsets[0].total, platform: steps[0].label.platform, stage: s.name}
 	if s.alone {
 		model.stage = ""
 	}
@@ -170,9 +183,9 @@ func (s section) model(steps []located) (model label, foreign bool) {
 // ONBUILD triggers that run nothing: these count in the total alone.
 func (s section) hasIdleTriggers(steps []located) bool {
 	total := steps[0].label.total
-	return total > s.count+s.offsets[0] && !slices.ContainsFunc(steps, func(f located) bool {
+	return total > s.count+s.offsets[0].total && !slices.ContainsFunc(steps, func(f located) bool {
 		l := f.label
-		return l.total != total || l.stage != steps[0].label.stage || !s.names(l) || l.index != s.position(f.line)+s.offsets[0]
+		return l.total != total || l.stage != steps[0].label.stage || !s.names(l) || l.index != s.position(f.line)+s.offsets[0].number
 	})
 }
 
@@ -183,7 +196,8 @@ var stepNumbers = regexp.MustCompile(` *\d+/\d+\]$`)
 func (s section) label(f located, model label) label {
 	l := f.label
 	l.stage, l.total, l.platform = model.stage, model.total, model.platform
-	l.index = s.position(f.line) + l.total - s.count
+	at := max(0, slices.IndexFunc(s.offsets, func(o offset) bool { return o.total == l.total-s.count }))
+	l.index = s.position(f.line) + s.offsets[at].number
 	before := stepNumbers.ReplaceAllString(model.prefix, "")
 	if model.prefix == "" {
 		before = "[" + strings.TrimSpace(model.platform+" "+model.stage)

@@ -2,6 +2,7 @@ package buildkit
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -12,7 +13,7 @@ import (
 
 // TestRelabel: steps that go by names of other builds get the labels of the
 // Dockerfile at hand. In vertices, a line "7 name" is a vertex that comes
-// from line 7.
+// from line 7. An image named busybox or base is pulled.
 func TestRelabel(t *testing.T) {
 	for _, tt := range []struct {
 		name, file, vertices, want string
@@ -78,6 +79,21 @@ func TestRelabel(t *testing.T) {
 			"2 [stage-0 2/3] RUN a\n3 [stage-0 2/2] RUN b",
 			"[stage-0 2/3] [stage-0 3/3]",
 		}, {
+			"a named context counts without a number",
+			"FROM lib AS one\nRUN a\nRUN b\nFROM busybox\nRUN c\n",
+			"2 [one 1/3] RUN a\n3 [one 2/3] RUN b\n5 [stage-1 2/2] RUN c",
+			"[one 1/3] [one 2/3] [stage-1 2/2]",
+		}, {
+			"and where the names are another build's",
+			"FROM lib AS one\nRUN a\nRUN b\nFROM busybox\nRUN c\n",
+			"2 [one 1/2] RUN a\n3 [other 3/4] RUN b",
+			"[one 1/3] [one 2/3]",
+		}, {
+			"a variable that may stand for a named context",
+			"ARG B=lib\nFROM $B AS one\nRUN a\nRUN b\n",
+			"3 [1/3] RUN a\n4 [4/4] RUN b",
+			"[1/3] [2/3]",
+		}, {
 			"triggers of the base image",
 			"FROM base\nRUN a\n",
 			"1 [2/3] ONBUILD RUN t\n2 [3/3] RUN a",
@@ -108,7 +124,8 @@ func TestRelabel(t *testing.T) {
 				}
 				found = append(found, f)
 			}
-			labels := relabel(found)
+			base := regexp.MustCompile(`^FROM (busybox|base)`)
+			labels := relabel(found, func(at sourceLine) bool { return base.MatchString(file[at.line]) })
 			var got []string
 			for _, f := range found {
 				l := labels[f.digest]

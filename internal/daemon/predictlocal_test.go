@@ -58,7 +58,17 @@ func TestPredictStageOfFolder(t *testing.T) {
 		if n > 0 && !(ran["[files 1/2]"] && !ran["[stage-1 2/3]"] && !ran["[stage-1 3/3]"]) {
 			t.Errorf("build %d ran %v", n, ran)
 		}
+		why, err := r.Why(t.Context(), api.WhyRequest{Dir: dir, Build: ref})
+		if err != nil {
+			t.Fatal(err)
+		}
 		steps := r.foretold(api.Query{Dir: dir})
+		for i, s := range why.Steps {
+			prefix, _, _ := strings.Cut(s.Name, " COPY")
+			if _, told := ran[strings.Replace(prefix, " RUN echo "+nonce, "", 1)]; !told || s.Name != steps[i].Name {
+				t.Errorf("build %d: a step is called %s here, and %s in the prediction; BuildKit tells %v", n, s.Name, steps[i].Name, ran)
+			}
+		}
 		var got []string
 		for _, s := range steps {
 			got = append(got, s.Outcome)
