@@ -168,7 +168,7 @@ func fields(word string, vars, env map[string]string) (list []string) {
 		if given, is := env[name]; is && !ok {
 			value, ok = effects.Quote(given), true
 		}
-		quoted := word[i+1:i+2] == "{"
+		quoted := strings.HasPrefix(word[i+1:], "{")
 		switch {
 		case !ok || name == "":
 			value = word[i:next]
