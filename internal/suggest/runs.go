@@ -219,7 +219,7 @@ func (o *ordering) doubt(i, j int) string {
 			return fmt.Sprintf("`%s` on line %s would see what %s on line %s sets", short(a.Text), a.Lines, b.Keyword, b.Lines)
 		}
 	case b.Run == nil || !o.run(j).known || len(o.run(j).installs) > 0:
-	case unknown:
+	case unknown && !o.feeds(i, j):
 		return fmt.Sprintf("`%s` on line %s is not known: it may write what `%s` reads, or read what that writes", short(a.Text), a.Lines, short(b.Text))
 	}
 	return ""
