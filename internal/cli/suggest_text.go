@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"reflect"
@@ -132,6 +133,13 @@ func adviceOf(s api.Suggestion) advice {
 	return advice{s.Rule, s.Title, s.File, s.Evidence, s.Obstacle}
 }
 
+// elsewhere returns the advice without its place. Of two that are equal but for the file,
+// why and what to do is printed only once.
+func (a advice) elsewhere() advice {
+	a.file = ""
+	return a
+}
+
 // A reference is where an advice was printed: below which definition, as which number.
 type reference struct {
 	definition string
@@ -160,12 +168,23 @@ func (p printer) suggestions(d api.SuggestDefinition, told map[advice]reference)
 		}
 		advising = advising || idle(first)
 		n := alikeAdvice(rest)
-		p.suggestion(number, first)
+		as, same := told[adviceOf(first).elsewhere()]
+		switch {
+		case !same:
+			p.suggestion(number, first, "")
+		case as.definition == d.Name:
+			p.suggestion(number, first, fmt.Sprint("as ", as.number))
+		default:
+			p.suggestion(number, first, fmt.Sprintf("as for %s: %d", as.definition, as.number))
+		}
 		if n > 1 {
 			p.wrapped(fmt.Sprintf("  %d-%d  ", number+1, number+n-1), "likewise on the lines "+firstLines(rest[1:n]))
 		}
 		for i, one := range rest[:n] {
 			told[adviceOf(one)] = reference{d.Name, number + i}
+			if _, ok := told[adviceOf(one).elsewhere()]; !ok {
+				told[adviceOf(one).elsewhere()] = reference{d.Name, number + i}
+			}
 		}
 		number += n
 		rest = rest[n:]
@@ -242,8 +261,9 @@ func (p printer) saving(s api.Suggestion) string {
 	return strings.Join(list, ", ")
 }
 
-// suggestion prints one suggestion in full, as number n of its definition.
-func (p printer) suggestion(n int, s api.Suggestion) {
+// suggestion prints one suggestion, as number n of its definition. as says where the same
+// was printed of another place, to which it then refers; it is "" for one printed in full.
+func (p printer) suggestion(n int, s api.Suggestion, as string) {
 	saves := p.saving(s)
 	if saves != "" {
 		saves = "  " + saves
@@ -260,12 +280,14 @@ func (p printer) suggestion(n int, s api.Suggestion) {
 		place += ", no predicted saving"
 	}
 	p.wrapped("     ", p.dim(place))
-	p.wrapped("     ", s.Evidence)
+	p.wrapped("     ", cmp.Or(as, s.Evidence))
 	if s.HitRate.Before != s.HitRate.After {
 		p.line(fmt.Sprintf("     hit rate %s → %s", percent(s.HitRate.Before), percent(s.HitRate.After)))
 	}
 	p.verification(s)
 	switch {
+	case as != "":
+		return
 	case s.Obstacle != "" && s.Diff != "":
 		p.wrapped("     ", p.warn("not applied: ")+s.Obstacle+"; stoker suggest --rule "+s.Rule+" --diff shows it")
 	case s.Obstacle != "":
