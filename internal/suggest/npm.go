@@ -52,30 +52,30 @@ func npmWiden(r reader, ci bool, has func(...string) bool) ([]string, string) {
 // and later, whose program and plugins lie in .yarn. keeps says that the command leaves
 // the lock file alone.
 func yarnWiden(r reader, keeps bool, has func(...string) bool) ([]string, string) {
-	var more []string
-	if berry := r.exists(".yarnrc.yml"); berry {
-		for _, name := range []string{".pnp.cjs", ".pnp.loader.mjs", ".yarn/cache", ".yarn/unplugged", ".yarn/install-state.gz"} {
-			if r.exists(name) {
-				return nil, "yarn writes " + name + ", which the context brings as well: ignore it first"
-			}
+	for _, name := range []string{".pnp.js", ".pnp.cjs", ".pnp.loader.mjs", ".pnp.data.json", ".yarn/cache", ".yarn/unplugged", ".yarn/install-state.gz", ".yarn/build-state.yml"} {
+		if r.exists(name) {
+			return nil, "yarn writes " + name + ", which the context brings as well: ignore it first"
 		}
-		more = append(more, path.Join(r.dir, ".yarnrc.yml"))
-		for _, pattern := range []string{".yarn/releases/*", ".yarn/plugins/*", ".yarn/plugins/*/*", ".yarn/patches/*"} {
-			more = append(more, r.matching(pattern)...)
-		}
-	} else if r.any(".yarn", ".pnp.cjs") != "" {
-		return nil, "yarn 2 and later read more than the manifests: " + r.any(".yarn", ".pnp.cjs") + " is there"
+	}
+	more := berryFiles(r)
+	berry := len(more) > 0
+	if !berry && r.exists(".yarn") {
+		return nil, "yarn 2 and later read more than the manifests: .yarn is there"
+	}
+	above, obstacle := settingsAbove(r)
+	if obstacle != "" {
+		return nil, obstacle
 	}
 	if r.exists("yarn.lock") && !keeps {
 		return nil, "`yarn install` may rewrite yarn.lock: use --frozen-lockfile"
 	}
-	files, obstacle := nodeWiden(r, lifecycle{ignored: has("--ignore-scripts", "--mode=skip-build"), berry: len(more) > 0}, nil)
-	return append(more, files...), obstacle
+	files, obstacle := nodeWiden(r, lifecycle{ignored: has("--ignore-scripts", "--mode=skip-build"), berry: berry}, nil)
+	return slices.Concat(more, above, files), obstacle
 }
 
 // pnpmWiden is npmWiden for pnpm, whose workspaces stand in a file of their own.
 func pnpmWiden(r reader, has func(...string) bool) ([]string, string) {
-	if name := r.any(".pnpmfile.cjs", "pnpmfile.js"); name != "" {
+	if name := r.any(".pnpmfile.cjs", ".pnpmfile.mjs", "pnpmfile.js"); name != "" {
 		return nil, "pnpm runs " + name + ", which may read anything"
 	}
 	if r.exists("pnpm-lock.yaml") && !has("--frozen-lockfile") {
@@ -90,7 +90,11 @@ func pnpmWiden(r reader, has func(...string) bool) ([]string, string) {
 	if obstacle != "" {
 		return nil, obstacle
 	}
-	if text != nil {
+	above, obstacle := settingsAbove(r)
+	if obstacle != "" {
+		return nil, obstacle
+	}
+	if more = append(more, above...); text != nil {
 		more = append(more, path.Join(r.dir, "pnpm-workspace.yaml"))
 	}
 	files, obstacle := nodeWiden(r, lifecycle{ignored: has("--ignore-scripts"), only: w.builds}, w.packages)

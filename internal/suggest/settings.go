@@ -35,10 +35,55 @@ func nodeSettings(r reader) (files []string, obstacle string) {
 				return nil, fmt.Sprintf("%s says where something lies (%s), which may be among the sources", name, key)
 			case key == "shared-workspace-lockfile" && value == "false":
 				return nil, name + " has each workspace keep a lock file of its own"
+			default:
+				files = append(files, namedFiles(r, value)...)
 			}
 		}
 	}
 	return files, ""
+}
+
+// namedFiles returns the files in the working folder of an install that words of its
+// settings name, as image paths.
+func namedFiles(r reader, text string) (files []string) {
+	for _, word := range strings.FieldsFunc(text, func(c rune) bool { return separates(c) || strings.ContainsRune("\r\n[]{}()<>", c) }) {
+		word = strings.TrimSuffix(word, "?") // yarn: need not be there
+		if image := resolve(r.dir, word, 0); !strings.Contains(word, "$") && image != r.dir && r.file(image) != nil && !slices.Contains(files, image) {
+			files = append(files, image)
+		}
+	}
+	return files
+}
+
+// settingsAbove is nodeSettings for the folders above the install's, in which yarn and
+// pnpm look for settings as well.
+func settingsAbove(r reader) (files []string, obstacle string) {
+	for r.dir != "/" && r.dir != "." && r.dir != baseDir {
+		r.dir = path.Dir(r.dir)
+		more, obstacle := nodeSettings(r)
+		if obstacle != "" {
+			return nil, obstacle
+		}
+		files = slices.Concat(files, more, berryFiles(r))
+	}
+	return files, ""
+}
+
+// berryFiles returns what yarn 2 and later read of a folder with settings of theirs, as
+// image paths: those, variables, and what lies in the folders of their own.
+func berryFiles(r reader) (files []string) {
+	if !r.exists(".yarnrc.yml") {
+		return nil
+	}
+	for _, name := range []string{".yarnrc.yml", ".env.yarn"} {
+		if r.exists(name) {
+			files = append(files, path.Join(r.dir, name))
+		}
+	}
+	for _, pattern := range []string{".yarn/releases/*", ".yarn/plugins/*", ".yarn/plugins/*/*", ".yarn/patches/*"} {
+		files = append(files, r.matching(pattern)...)
+	}
+	return files
 }
 
 var yarnOwn = regexp.MustCompile(`^\.yarn/(releases/[^/]+|plugins/[^/]+(/[^/]+)?|patches/[^/]+)$`)
@@ -61,7 +106,7 @@ func setting(line string) (key, value string) {
 
 // pathSettings match settings whose values are paths, however they look.
 var pathSettings = regexp.MustCompile(`(?i)(cafile|certfile|keyfile|ca-?file-?path|cert-?file-?path|key-?file-?path|pnpmfile|node-?options|script-shell|` +
-	`(cache|modules|global|store|lockfile|virtual-store|link)-?(folder|dir)|(^|:)(prefix|cache|userconfig|globalconfig|yarn-path|yarnpath)|offline-mirror|` +
+	`(cache|modules|global|store|lockfile|virtual-store|link)-?(folder|dir)|(^|[-.])(cwd|dir)|(^|:)(prefix|cache|userconfig|globalconfig|yarn-path|yarnpath)|offline-mirror|` +
 	`installstatepath|lockfilefilename)$`)
 
 // namesPath reports a setting that leads to files.
@@ -112,7 +157,7 @@ func readPnpmWorkspace(text []byte) (w pnpmWorkspace, obstacle string) {
 	delete(all, "patchedDependencies")
 	for _, key := range slices.Sorted(maps.Keys(all)) {
 		value, isText := all[key].(string)
-		if at := localIn(all[key]); at != "" || isText && namesPath(key, value) {
+		if at := localIn(all[key]); at != "" || isText && namesPath(key, value) || pathSettings.MatchString(key) && len(textsIn(all[key])) > 0 {
 			return w, fmt.Sprintf("pnpm-workspace.yaml names a path of the sources (%s)", key)
 		}
 		if key == "sharedWorkspaceLockfile" && all[key] == false {

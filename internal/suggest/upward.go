@@ -54,7 +54,7 @@ func upward(r reader, tool string) (more []string, obstacle string) {
 			obstacle = cmp.Or(obstacle, path.Join(dir, look.root[i])+" is of a workspace: the install looks at the other members as well")
 		}
 		if manifest := path.Join(dir, "package.json"); (tool == "yarn" || tool == "pnpm") && there(manifest) && namesManager(r.file(manifest)) {
-			names = append(slices.Clone(names), "package.json")
+			names = append(slices.Clone(names), "package.json", ".corepack.env")
 		}
 		for _, name := range names {
 			if image := path.Join(dir, name); there(image) {
