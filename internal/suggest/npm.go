@@ -1,6 +1,7 @@
 package suggest
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -8,6 +9,7 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -29,7 +31,9 @@ var curious = []string{
 // puppeteerSettings are where its install script, wherever it comes from, is told what
 // to fetch and where to put it (puppeteer: Configuration).
 var puppeteerSettings = []string{
-	".puppeteerrc", ".puppeteerrc.json", ".puppeteerrc.yaml", ".puppeteerrc.js", ".puppeteerrc.cjs", "puppeteer.config.js", "puppeteer.config.cjs",
+	".puppeteerrc", ".puppeteerrc.json", ".puppeteerrc.yaml", ".puppeteerrc.yml", ".puppeteerrc.js", ".puppeteerrc.ts", ".puppeteerrc.cjs",
+	".config/puppeteerrc", ".config/puppeteerrc.json", ".config/puppeteerrc.yaml", ".config/puppeteerrc.yml", ".config/puppeteerrc.js", ".config/puppeteerrc.ts",
+	".config/puppeteerrc.cjs", "puppeteer.config.js", "puppeteer.config.ts", "puppeteer.config.cjs",
 }
 
 // npmWiden looks at what npm reads beside the manifests.
@@ -42,11 +46,29 @@ func npmWiden(r reader, ci bool, has func(...string) bool) ([]string, string) {
 	if obstacle != "" {
 		return more, obstacle
 	}
-	if !ci && locked && !has("--no-package-lock") && !inStep(r) {
-		return nil, "`npm install` would rewrite package-lock.json, which does not agree with package.json: update it, or use `npm ci`"
+	if !ci && locked && !has("--no-package-lock") {
+		switch {
+		case has("--lockfile-version") || convertsLock.Match(r.local(".npmrc")) || r.env["npm_config_lockfile_version"]+r.env["NPM_CONFIG_LOCKFILE_VERSION"] != "":
+			return nil, "`npm install` may write package-lock.json in another form (lockfile-version): use `npm ci`"
+		case !inStep(r):
+			return nil, "`npm install` would rewrite package-lock.json, which does not agree with package.json: update it, or use `npm ci`"
+		}
 	}
 	return more, ""
 }
+
+// convertsLock finds, in an .npmrc, the form that package-lock.json is to have.
+var convertsLock = regexp.MustCompile(`(?m)^\s*lockfile-version\s*=`)
+
+// writesOldLock reports an image whose npm, before 7, writes package-lock.json in the
+// form that inStep does not read.
+func writesOldLock(base string) bool {
+	_, tag, _ := strings.Cut(base, ":")
+	major, err := strconv.Atoi(leading.FindString(tag))
+	return imageName(base) == "node" && err == nil && major < 15
+}
+
+var leading = regexp.MustCompile(`^\d+`)
 
 // yarnWiden is npmWiden for yarn: classic, or where .yarnrc.yml is there, yarn 2
 // and later, whose program and plugins lie in .yarn. keeps says that the command leaves
@@ -85,6 +107,11 @@ func pnpmWiden(r reader, has func(...string) bool) ([]string, string) {
 	w, obstacle := readPnpmWorkspace(text)
 	if obstacle != "" {
 		return nil, obstacle
+	}
+	for _, name := range []string{"package.yaml", "package.json5"} {
+		if found, _ := membersBy(r, w.packages, name); len(found) > 0 {
+			return nil, "a manifest of the workspace is not looked through: " + found[0]
+		}
 	}
 	more, obstacle := patchFiles(r, w.patches)
 	if obstacle != "" {
@@ -178,6 +205,11 @@ func nodeWiden(r reader, scripts lifecycle, patterns []string) ([]string, string
 	if obstacle := pkg.obstacle("package.json", scripts, len(members) > 0); obstacle != "" {
 		return read, obstacle
 	}
+	for _, name := range curious {
+		if scripts.runs(name) && name != "puppeteer" && name != "msw" && locks(r, name) { // whose settings are known
+			return read, fmt.Sprintf("the install script of %s, which another package brings, reads files of the project", name)
+		}
+	}
 	scripts.patches = false
 	for _, name := range members {
 		var member packageJSON
@@ -200,6 +232,23 @@ func nodeWiden(r reader, scripts lifecycle, patterns []string) ([]string, string
 	return read, ""
 }
 
+// locks reports whether a lock file names a package among those that are installed.
+func locks(r reader, name string) bool {
+	name = regexp.QuoteMeta(name)
+	for file, pattern := range map[string]string{
+		"package-lock.json":   `node_modules/` + name + `"\s*:\s*\{|"` + name + `"\s*:\s*\{\s*"version"`,
+		"npm-shrinkwrap.json": `node_modules/` + name + `"\s*:\s*\{|"` + name + `"\s*:\s*\{\s*"version"`,
+		"yarn.lock":           `(?m)^"?` + name + `@`,
+		"pnpm-lock.yaml":      `(?m)^  ['"]?/?` + name + `[@/]\d`,
+		"bun.lock":            `"(?:[^"]*/)?` + name + `"\s*:\s*\[`,
+	} {
+		if text := r.local(file); text != nil && regexp.MustCompile(pattern).Match(text) {
+			return true
+		}
+	}
+	return false
+}
+
 // patchFiles returns the patches that pnpm and bun apply, and takes them from p.
 func (p *packageJSON) patchFiles(r reader) (files []string, obstacle string) {
 	var patches map[string]string
@@ -217,6 +266,11 @@ func (p *packageJSON) patchFiles(r reader) (files []string, obstacle string) {
 // workspaces returns the package.json of each workspace, as image paths. Those that a
 // pattern takes out again are among them, which does no harm: nobody reads them.
 func workspaces(r reader, patterns []string) (files []string, obstacle string) {
+	return membersBy(r, patterns, "package.json")
+}
+
+// membersBy is workspaces for manifests of another name.
+func membersBy(r reader, patterns []string, manifest string) (files []string, obstacle string) {
 	for _, given := range patterns {
 		p := strings.Trim(strings.TrimPrefix(given, "./"), "/")
 		if p == "." || p == "" || strings.HasPrefix(p, "!") && p != "!" {
@@ -226,7 +280,7 @@ func workspaces(r reader, patterns []string) (files []string, obstacle string) {
 			return nil, "the workspaces " + given + " cannot be listed for sure"
 		}
 		for _, one := range alternatives(p) {
-			for _, f := range r.matching(one + "/package.json") {
+			for _, f := range r.matching(one + "/" + manifest) {
 				if !slices.Contains(files, f) && !strings.Contains(f, "/node_modules/") && !strings.Contains(f, "/bower_components/") {
 					files = append(files, f)
 				}
@@ -378,6 +432,10 @@ func localSpec(spec string) bool {
 	return archive && !strings.Contains(spec, "://")
 }
 
+// described are the fields of a package.json, beside its dependencies, that npm keeps in
+// package-lock.json as well (Arborist: Shrinkwrap, pkgMetaKeys).
+var described = []string{"version", "engines", "os", "cpu", "libc", "license", "funding", "workspaces", "bundleDependencies", "peerDependenciesMeta", "deprecated"}
+
 // inStep reports whether package-lock.json describes package.json as it is, in
 // which case npm install leaves it alone.
 func inStep(r reader) bool {
@@ -387,30 +445,59 @@ func inStep(r reader) bool {
 	}
 	var pkg packageJSON
 	var lock struct {
+		Name            string
 		LockfileVersion int
-		Packages        map[string]struct {
-			Version string
-			Engines any
-			dependencies
-		}
+		Requires        bool
+		Packages        map[string]json.RawMessage
 	}
-	if json.Unmarshal(r.file(path.Join(r.dir, "package.json")), &pkg) != nil || json.Unmarshal(r.file(name), &lock) != nil {
+	if json.Unmarshal(r.local("package.json"), &pkg) != nil || json.Unmarshal(r.file(name), &lock) != nil {
 		return false
 	}
-	root, ok := lock.Packages[""]
-	if !ok || lock.LockfileVersion < 2 {
+	// One without a name is called like its folder.
+	if lock.LockfileVersion < 2 || !lock.Requires || lock.Packages[""] == nil || lock.Name != cmp.Or(pkg.Name, path.Base(r.dir)) {
 		return false
 	}
 	for member, locked := range lock.Packages {
-		if member == "" || strings.HasPrefix(member, "node_modules/") || strings.Contains(member, "/node_modules/") {
+		if strings.HasPrefix(member, "node_modules/") || strings.Contains(member, "/node_modules/") {
 			continue
 		}
-		var pkg packageJSON
-		if json.Unmarshal(r.file(resolve(r.dir, member+"/package.json", 0)), &pkg) != nil || !pkg.equal(locked.dependencies) || pkg.Version != locked.Version {
+		if !describes(r.file(resolve(r.dir, path.Join(member, "package.json"), 0)), locked, member == "") {
 			return false
 		}
 	}
-	return pkg.equal(root.dependencies) && pkg.Version == root.Version && reflect.DeepEqual(pkg.Engines, root.Engines)
+	return true
+}
+
+// describes reports whether an entry of package-lock.json is what npm makes of a
+// package.json; that of the root has its name.
+func describes(text, locked []byte, root bool) bool {
+	var pkg, entry packageJSON
+	var fields, kept map[string]any
+	for _, v := range []any{&pkg, &fields} {
+		if json.Unmarshal(text, v) != nil {
+			return false
+		}
+	}
+	for _, v := range []any{&entry, &kept} {
+		if json.Unmarshal(locked, v) != nil {
+			return false
+		}
+	}
+	bin := fields["bin"]
+	if file, ok := bin.(string); ok {
+		bin = map[string]any{path.Base(pkg.Name): file}
+	}
+	if commands, ok := bin.(map[string]any); ok {
+		for name, file := range commands {
+			if file, ok := file.(string); ok {
+				commands[name] = path.Clean(file)
+			}
+		}
+	}
+	runs := fields["hasInstallScript"] == true || slices.ContainsFunc([]string{"preinstall", "install", "postinstall"}, func(s string) bool { return pkg.Scripts[s] != "" })
+	return pkg.equal(entry.dependencies) && reflect.DeepEqual(bin, kept["bin"]) && runs == (kept["hasInstallScript"] == true) &&
+		(pkg.Name == entry.Name || entry.Name == "" && !root) &&
+		!slices.ContainsFunc(described, func(key string) bool { return !reflect.DeepEqual(fields[key], kept[key]) })
 }
 
 // equal reports whether two packages depend on the same.

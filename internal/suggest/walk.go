@@ -50,6 +50,16 @@ func (w *walk) install(c command) (install, bool) {
 	if ok {
 		in.lead(w.view, w.at, effects.Called(c.words))
 	}
+	if ok && in.tool == "npm" && !in.wipes && writesOldLock(rootStage(w.view.file, w.view.stage.Index).Base) {
+		own := in.widen
+		in.widen = func(r reader) ([]string, string) {
+			more, obstacle := own(r)
+			if obstacle == "" && r.any("package-lock.json", "npm-shrinkwrap.json") != "" {
+				obstacle = "npm before 7 rewrites the lock file of a later one: use `npm ci`"
+			}
+			return more, obstacle
+		}
+	}
 	if ok && in.tool == "uv" && c.starts("uv", "pip") {
 		env := w.view.written(w.at)
 		if venv != "" || env["VIRTUAL_ENV"] != "" || env["UV_SYSTEM_PYTHON"] != "" {
