@@ -70,7 +70,7 @@ func (a *arrangement) set(s *effects.Settings, key, value string) {
 	_, err := strconv.ParseFloat(value, 64)
 	switch {
 	case err == nil, value == "true", value == "false":
-	case moves, strings.Contains(value, "/"), strings.HasPrefix(value, "."), strings.HasPrefix(value, "$"):
+	case moves, leadsAway.MatchString(key), strings.Contains(value, "/"), strings.HasPrefix(value, "."), strings.HasPrefix(value, "$"):
 		for word := range strings.FieldsFuncSeq(value, separates) {
 			a.paths = append(a.paths, ofFile(word))
 		}
@@ -93,6 +93,9 @@ func (a *arrangement) written(s *effects.Settings, text string) {
 		}
 	}
 }
+
+// leadsAway matches keys of settings whose values are files or folders, however they look.
+var leadsAway = regexp.MustCompile(`(?i)(find-links|constraints?|cafile|certfile|keyfile|cert)$`)
 
 // filled returns the paths that the program may write to: all but those with an extension,
 // which are files that it reads.

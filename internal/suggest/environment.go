@@ -168,11 +168,13 @@ func fromEnvironment(r reader, tool string) (files []string, obstacle string) {
 				}
 				continue
 			}
-			if !strings.ContainsAny(word, "./") {
+			if !mine && !strings.ContainsAny(word, "./") {
 				continue
 			}
 			image := resolve(r.dir, word, 0)
-			if _, ok := r.find(image); ok {
+			if _, ok := r.find(image); ok && (mine && r.file(image) == nil) {
+				return nil, name + " names a folder of the sources"
+			} else if ok {
 				if !slices.Contains(files, image) {
 					files = append(files, image)
 				}

@@ -1,10 +1,13 @@
 package suggest
 
 import (
+	"bytes"
+	"encoding/binary"
 	"path"
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf16"
 
 	"github.com/pelletier/go-toml/v2"
 )
@@ -34,7 +37,7 @@ func pipInstall(in *install, all []string) bool {
 				}
 				value = args[i]
 			}
-			if !strings.Contains(value, "://") && !strings.HasPrefix(value, "$") {
+			if !strings.Contains(value, "://") && !strings.HasPrefix(value, "$") || strings.Contains(value, "file:") {
 				obstacle = "pip looks for packages in " + value + ", which may be a path of the sources"
 			}
 		case slices.Contains(pipValues, flag):
@@ -234,7 +237,7 @@ func requirements(r reader, files []string) (more []string, obstacle string) {
 		if text == nil {
 			return nil, path.Base(name) + " is named by a requirements file, but the context has none"
 		}
-		for line := range strings.Lines(strings.ReplaceAll(string(text), "\\\n", " ")) {
+		for line := range strings.Lines(strings.ReplaceAll(strings.ReplaceAll(decoded(text), "\r\n", "\n"), "\\\n", " ")) {
 			next, obstacle := requirement(line)
 			if obstacle != "" {
 				return nil, path.Base(name) + " " + obstacle
@@ -245,6 +248,27 @@ func requirements(r reader, files []string) (more []string, obstacle string) {
 		}
 	}
 	return more, ""
+}
+
+// decoded returns a text that may begin with a byte order mark, by which pip knows UTF-16
+// (pip: utils.encoding, auto_decode).
+func decoded(text []byte) string {
+	var order binary.ByteOrder
+	switch {
+	case bytes.HasPrefix(text, []byte("\xef\xbb\xbf")):
+		return string(text[3:])
+	case bytes.HasPrefix(text, []byte("\xff\xfe")):
+		order = binary.LittleEndian
+	case bytes.HasPrefix(text, []byte("\xfe\xff")):
+		order = binary.BigEndian
+	default:
+		return string(text)
+	}
+	var units []uint16
+	for text = text[2:]; len(text) > 1; text = text[2:] {
+		units = append(units, order.Uint16(text))
+	}
+	return string(utf16.Decode(units))
 }
 
 // requirement reads one line of a requirements file: the file that it names, or
@@ -275,12 +299,17 @@ func requirement(line string) (next, obstacle string) {
 		}
 	}
 	if strings.HasPrefix(line, "-f") || strings.HasPrefix(line, "--find-links") {
-		if !strings.Contains(line, "://") {
+		if !strings.Contains(line, "://") || strings.Contains(line, "file:") {
 			return "", "looks for packages in a folder"
 		}
 		return "", ""
 	}
 	if strings.HasPrefix(line, "-") {
+		for _, flag := range []string{"-i", "--index-url", "--extra-index-url"} {
+			if strings.HasPrefix(line, flag) && (!strings.Contains(line, "://") && !strings.Contains(line, "$") || strings.Contains(line, "file:")) {
+				return "", "looks for packages in a folder"
+			}
+		}
 		return "", ""
 	}
 	spec, _, _ := strings.Cut(line, ";")
@@ -289,7 +318,7 @@ func requirement(line string) (next, obstacle string) {
 		spec = strings.TrimSpace(url)
 	}
 	switch {
-	case strings.HasPrefix(spec, "file:"):
+	case strings.HasPrefix(spec, "file:"), strings.Contains(spec, "+file:"):
 	case strings.Contains(spec, "://"):
 		return "", ""
 	case !strings.ContainsAny(strings.Fields(spec + " .")[0], "/\\") && !strings.HasPrefix(spec, ".") && !packed.MatchString(strings.SplitN(spec, "[", 2)[0]):

@@ -42,7 +42,7 @@ func pythonWiden(r reader, tool string, has func(...string) bool) ([]string, str
 		}
 	}
 	if project, ok := m["project"].(map[string]any); ok {
-		if dynamic, ok := project["dynamic"].([]any); ok && slices.Contains(dynamic, any("dependencies")) {
+		if dynamic, ok := project["dynamic"].([]any); ok && slices.ContainsFunc(dynamic, func(d any) bool { return d == "dependencies" || d == "optional-dependencies" }) {
 			return nil, name + " has its dependencies computed"
 		}
 	}
@@ -52,7 +52,19 @@ func pythonWiden(r reader, tool string, has func(...string) bool) ([]string, str
 // uvPlace returns a setting of uv's that names a folder of packages, or a file.
 func uvPlace(settings map[string]any) string {
 	for _, key := range []string{"find-links", "index", "index-url", "extra-index-url", "pip", "cache-dir"} {
-		if settings[key] != nil && slices.ContainsFunc(textsIn(settings[key]), func(s string) bool { return strings.ContainsAny(s, "./") && !strings.Contains(s, "://") }) {
+		value := settings[key]
+		if list, ok := value.([]any); ok && key == "index" {
+			var urls []any // a plain name is that of the index
+			for _, one := range list {
+				if index, ok := one.(map[string]any); ok {
+					urls = append(urls, index["url"])
+				}
+			}
+			value = urls
+		}
+		if slices.ContainsFunc(textsIn(value), func(s string) bool {
+			return (key != "pip" || strings.ContainsAny(s, "./")) && !strings.Contains(s, "://") || strings.HasPrefix(s, "file:")
+		}) {
 			return key
 		}
 	}
@@ -100,6 +112,12 @@ func tools(m map[string]any, tool string, has func(...string) bool) string {
 			return "pipenv may rewrite Pipfile.lock: use `pipenv install --deploy`"
 		}
 	case "pdm":
+		// PDM: docs, "Pre/Post hooks".
+		for _, name := range []string{"pre_install", "post_install", "pre_lock", "post_lock"} {
+			if section(m, "tool", "pdm", "scripts")[name] != nil {
+				return "pyproject.toml has a " + name + " script, which the install runs and which may read the sources"
+			}
+		}
 		if !has("--frozen-lockfile", "--no-lock", "--check") {
 			return "pdm may rewrite pdm.lock: use --frozen-lockfile"
 		}
@@ -113,7 +131,7 @@ func dependencyTables(m map[string]any) []any {
 	var visit func(t map[string]any)
 	visit = func(t map[string]any) {
 		for name, value := range t {
-			if strings.HasSuffix(name, "dependencies") || name == "sources" || name == "packages" || name == "dev-packages" || name == "dependency-groups" {
+			if strings.HasSuffix(name, "dependencies") || name == "sources" || name == "source" || name == "requires-plugins" || name == "packages" || name == "dev-packages" || name == "dependency-groups" {
 				if _, poetry := value.([]any); name != "packages" || !poetry { // poetry: folders of the project itself
 					list = append(list, value)
 				}

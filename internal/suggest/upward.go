@@ -23,7 +23,7 @@ func abovesOf(tool string) above {
 			"package.json", "pnpm-workspace.yaml", "package-lock.json", "npm-shrinkwrap.json", "yarn.lock", "pnpm-lock.yaml", "bun.lock", "bun.lockb", "bunfig.toml",
 		}}
 	case "uv", "poetry", "pipenv", "pdm":
-		return above{[]string{"uv.toml", ".python-version", "poetry.toml"}, []string{"pyproject.toml", "uv.lock"}}
+		return above{[]string{"uv.toml", ".python-version", ".python-versions", "poetry.toml"}, []string{"pyproject.toml", "uv.lock"}}
 	case "cargo":
 		return above{[]string{"rust-toolchain", "rust-toolchain.toml", ".cargo/config.toml", ".cargo/config"}, []string{"Cargo.toml", "Cargo.lock"}}
 	case "maven":
@@ -56,9 +56,26 @@ func upward(r reader, tool string) (more []string, obstacle string) {
 		if manifest := path.Join(dir, "package.json"); (tool == "yarn" || tool == "pnpm") && there(manifest) && namesManager(r.file(manifest)) {
 			names = append(slices.Clone(names), "package.json", ".corepack.env")
 		}
+		// Where uv looks for settings, up to the first file that has some.
+		if image := path.Join(dir, "pyproject.toml"); tool == "uv" && there(image) {
+			var m map[string]any
+			own := toml.Unmarshal(r.file(image), &m) != nil
+			if settings := section(m, "tool", "uv"); settings != nil || own {
+				names = append(slices.Clone(names), "pyproject.toml")
+				if at := uvPlace(settings); at != "" {
+					obstacle = cmp.Or(obstacle, image+" has uv look for packages in a folder: "+at)
+				}
+			}
+		}
 		for _, name := range names {
-			if image := path.Join(dir, name); there(image) {
-				more = append(more, image)
+			image := path.Join(dir, name)
+			if !there(image) {
+				continue
+			}
+			more = append(more, image)
+			var settings map[string]any
+			if name == "uv.toml" && (toml.Unmarshal(r.file(image), &settings) != nil || uvPlace(settings) != "") {
+				obstacle = cmp.Or(obstacle, image+" has uv look for packages in a folder")
 			}
 		}
 		if dir == "/" || dir == "." || dir == baseDir {
