@@ -14,13 +14,13 @@ import (
 	buildctx "github.com/stokerd/stoker/context"
 )
 
-// A Cache is one that is kept outside of the builder, as `--cache-from` and
-// `--cache-to` spell it. Attrs may hold credentials.
+// A Cache is a remote cache, as `--cache-from` and `--cache-to` spell it.
 type Cache struct {
-	Type  string // registry, local, s3 and so on
-	Attrs map[string]string
+	Type  string            // registry, local, s3 and so on
+	Attrs map[string]string // may hold credentials
 }
 
+// cacheOptions returns caches as BuildKit's client names them.
 func cacheOptions(caches []Cache) []client.CacheOptionsEntry {
 	var list []client.CacheOptionsEntry
 	for _, c := range caches {
@@ -29,7 +29,8 @@ func cacheOptions(caches []Cache) []client.CacheOptionsEntry {
 	return list
 }
 
-// Imports returns caches as a definition names those that its builds look into.
+// Imports returns caches as a definition names those that its builds import from. One
+// that a definition could not name has its type alone.
 func Imports(caches []Cache) []buildctx.Import {
 	var list []buildctx.Import
 	for _, c := range caches {
@@ -39,15 +40,16 @@ func Imports(caches []Cache) []buildctx.Import {
 		}
 		attrs["type"] = c.Type
 		imports, err := buildctx.NewImports(attrs, map[string]string{})
-		if err != nil || len(imports) == 0 { // which the builder was told of all the same
-			imports = []buildctx.Import{{Type: c.Type}}
+		if err != nil || len(imports) == 0 {
+			imports = []buildctx.Import{{Type: c.Type}} // the builder may import from it all the same
 		}
 		list = append(list, imports...)
 	}
 	return list
 }
 
-// Imports returns the caches elsewhere that the build looked into, as far as it says.
+// Imports returns the remote caches that the client told the build to import from. One
+// without a type stands for a list that cannot be read.
 func (ev Event) Imports() []buildctx.Import {
 	if ev.record == nil {
 		return nil
@@ -67,8 +69,8 @@ func (ev Event) Imports() []buildctx.Import {
 	return Imports(caches)
 }
 
-// Unread returns of how many caches elsewhere the builder could make nothing. It goes
-// on without them.
+// Unread returns the number of remote caches that the builder could not read. The build
+// goes on without them.
 func (s Solved) Unread() int {
 	n := 0
 	for _, v := range s.seen.vertices {
@@ -79,16 +81,13 @@ func (s Solved) Unread() int {
 	return n
 }
 
-// fetch is solve where the build looks into caches elsewhere. A result that is found
-// there comes to the builder when somebody looks into it, and not before.
-func (b *Builder) fetch(ctx context.Context, opt client.SolveOpt, report func(Progress)) (*replay, error) {
+// solveAndFetch solves what opt's frontend makes, and has the builder pull results that it
+// finds in remote caches. It does so only when something reads their files, so that the
+// root directory of each result is listed.
+func (b *Builder) solveAndFetch(ctx context.Context, opt client.SolveOpt, report func(Progress)) (*replay, error) {
 	request := gateway.SolveRequest{Frontend: opt.Frontend, FrontendOpt: opt.FrontendAttrs, Evaluate: true}
 	opt.FrontendAttrs = map[string]string{} // the client adds to it
-	seen, _, err := b.run(ctx, func(seen *replay, s *client.SolveStatus) {
-		if report != nil && len(s.Vertexes) > 0 {
-			report(seen.progress())
-		}
-	}, func(updates chan *client.SolveStatus) (*client.SolveResponse, error) {
+	seen, _, err := b.run(ctx, reportProgress(report), func(updates chan *client.SolveStatus) (*client.SolveResponse, error) {
 		return b.client.Build(ctx, opt, "stoker", func(ctx context.Context, c gateway.Client) (*gateway.Result, error) {
 			result, err := c.Solve(ctx, request)
 			if err != nil {

@@ -21,57 +21,56 @@ import (
 	buildctx "github.com/stokerd/stoker/context"
 )
 
-// A Request says what to warm. Its steps run on the builder and its files are
-// sent there: asking for consent is the caller's part.
+// A Request describes a build. Its files are sent to the builder and its steps run
+// there: whoever makes one must have the user's consent.
 type Request struct {
 	Definition buildctx.Definition
-	// Dockerfile is the text to build, in place of what the definition's file
-	// holds: keys of steps do not depend on the text around them, so a
-	// Dockerfile that ends after the last dependency step warms just these.
+	// Dockerfile is the text to build, instead of that of the definition's file.
+	// The cache key of a step does not depend on what follows it, so that a text
+	// which ends after the installation of dependencies warms just that.
 	Dockerfile []byte
 	// IgnoreFile is the text of the ignore file beside the Dockerfile
 	// (<name>.dockerignore), nil if there is none. The context's own
 	// .dockerignore is read from the context.
 	IgnoreFile []byte
-	// Target replaces the definition's target if it is not empty.
+	// Target, if it is not empty, is built instead of the definition's.
 	Target string
-	// NoCache has every step run, whatever the cache holds.
+	// NoCache runs every step, even if the builder has its result.
 	NoCache bool
-	// NoCacheStages are stages of which every step runs.
+	// NoCacheStages are the stages for which NoCache is given, if not for all.
 	NoCacheStages []string
-	// Edits are texts that files of local contexts are to be sent with, by
-	// absolute path; a file that is not there is added.
+	// Edits are the contents of files in local contexts, by absolute path, that are
+	// sent instead of those on disk. A file that does not exist is added.
 	Edits map[string][]byte
-	// CacheFrom are caches elsewhere that the build looks into, CacheTo those that it
-	// writes. Warm only.
+	// CacheFrom are the remote caches that the build imports from, CacheTo those that
+	// it exports to. Only [Builder.Warm] uses them.
 	CacheFrom, CacheTo []Cache
-	// Offer is what steps may use; a prewarm offers nothing.
+	// Offer has the secrets and ssh agents that steps may use.
 	Offer Offer
-	// Progress is told what has been done so far; it may be nil. It is called
-	// from one goroutine.
+	// Progress, if it is not nil, is called with what has been done so far, from one
+	// goroutine. Only [Builder.Warm] and [Builder.Export] call it, as they do Done.
 	Progress func(Progress)
-	// Done is told what became of the operations of the build, whether it succeeded
-	// or not; it may be nil.
+	// Done, if it is not nil, is called at the end of the solve, also after a failure.
 	Done func(Solved)
 }
 
-// A Solved is what a solve of ours did.
+// A Solved tells what became of the operations of a [Request]: see [Solved.Part].
 type Solved struct {
 	seen    *replay
-	imports bool // it looked into caches elsewhere
-	// Broken reports that it did not succeed: it came to some of its steps only.
+	imports bool // it imported from remote caches
+	// Broken reports that the solve failed, and may not have come to all operations.
 	Broken bool
 }
 
-// Progress counts the operations of a solve. Names are left out on purpose:
-// they hold values of args.
+// Progress counts the operations of a solve. It does not name them, because names hold
+// values of args.
 type Progress struct {
 	Known, Started, Completed, Cached int
 }
 
-// Warm builds r without exporting anything, so that the builder's cache holds
-// its steps. The build is not recorded in the builder's history. Its error
-// names the step that failed, and never the text that a client would be shown.
+// Warm builds r without exporting an image, so that the builder's cache has the results
+// of its steps. The build does not appear in the builder's history. A failure of it is a
+// [SolveError].
 func (b *Builder) Warm(ctx context.Context, r Request) error {
 	opt, err := b.solveOpt(r)
 	if err != nil {
@@ -80,7 +79,7 @@ func (b *Builder) Warm(ctx context.Context, r Request) error {
 	opt.CacheImports, opt.CacheExports = cacheOptions(r.CacheFrom), cacheOptions(r.CacheTo)
 	var seen *replay
 	if len(r.CacheFrom) > 0 {
-		seen, err = b.fetch(ctx, opt, r.Progress)
+		seen, err = b.solveAndFetch(ctx, opt, r.Progress)
 	} else {
 		seen, err = b.solve(ctx, nil, opt, r.Progress)
 	}
@@ -90,10 +89,11 @@ func (b *Builder) Warm(ctx context.Context, r Request) error {
 	return err
 }
 
-// PullBase makes the builder hold the image ref, with its layers unpacked, for
-// platform ("" for the builder's own). A build that only says FROM leaves
-// layers lazy and pulls nothing, hence the directory made on top. Nothing of
-// the image runs, triggers included.
+// PullBase has the builder pull the image ref for platform ("" for the builder's own)
+// and unpack its layers. No program and no ONBUILD trigger of the image runs.
+//
+// A build of FROM alone would pull no layer, as nothing needs their files; making a
+// directory on top of the image does.
 func (b *Builder) PullBase(ctx context.Context, ref, platform string) error {
 	var constraints []llb.ConstraintsOpt
 	if platform != "" {
@@ -113,6 +113,8 @@ func (b *Builder) PullBase(ctx context.Context, ref, platform string) error {
 	return nil
 }
 
+// solveOpt returns the options of BuildKit's client for r, without exports and without
+// remote caches.
 func (b *Builder) solveOpt(r Request) (client.SolveOpt, error) {
 	mounts, err := r.mounts()
 	if err != nil {
@@ -133,12 +135,12 @@ func (b *Builder) solveOpt(r Request) (client.SolveOpt, error) {
 		SharedKey:     b.buildx.sharedKey(r.Definition.Context),
 		Session:       append(b.session(), offered...),
 		Internal:      true,
-		// What the definition asks for; the builder refuses it where it is not allowed.
+		// The builder still refuses what its own configuration does not allow.
 		AllowedEntitlements: granted,
 	}, nil
 }
 
-// filename is the name under which the Dockerfile is sent.
+// filename returns the name under which the Dockerfile is sent.
 func (r Request) filename() string {
 	if r.Definition.Dockerfile == "" {
 		return "Dockerfile"
@@ -146,8 +148,8 @@ func (r Request) filename() string {
 	return filepath.Base(r.Definition.Dockerfile)
 }
 
-// mounts returns the folders that the builder may ask for files of, by the names that
-// the attributes give them.
+// mounts returns the directories from which the builder may ask for files, by the names
+// that attrs tells the frontend.
 func (r Request) mounts() (map[string]fsutil.FS, error) {
 	d := r.Definition
 	files := map[string][]byte{r.filename(): r.Dockerfile}
@@ -180,7 +182,7 @@ func (r Request) mounts() (map[string]fsutil.FS, error) {
 	return mounts, nil
 }
 
-// attrs returns what the frontend is told.
+// attrs returns the attributes that tell the Dockerfile frontend what to build.
 func (r Request) attrs() map[string]string {
 	d := r.Definition
 	attrs := map[string]string{"filename": r.filename()}
@@ -204,46 +206,57 @@ func (r Request) attrs() map[string]string {
 	}
 	maps.Copy(attrs, d.Options.Attrs())
 	if r.NoCache {
-		attrs["no-cache"] = "" // no stage is named: all of them
+		attrs["no-cache"] = "" // an empty list of stages stands for all
 	} else if len(r.NoCacheStages) > 0 {
 		attrs["no-cache"] = strings.Join(r.NoCacheStages, ",")
 	}
 	return attrs
 }
 
-// session offers the user's registry logins, as any client does, and neither
-// secrets nor ssh.
+// session returns what every session offers to the builder: the user's logins at
+// registries.
 func (b *Builder) session() []session.Attachable {
 	file, err := config.Load(b.auth)
 	if err != nil {
-		return nil // no readable configuration is no login
+		return nil // without a readable configuration there are no logins
 	}
 	return []session.Attachable{authprovider.NewDockerAuthProvider(authprovider.DockerAuthProviderConfig{
 		AuthConfigProvider: authprovider.LoadAuthConfig(file),
 	})}
 }
 
+// solve solves def or, if it is nil, what opt's frontend makes. report may be nil.
 func (b *Builder) solve(ctx context.Context, def *llb.Definition, opt client.SolveOpt, report func(Progress)) (*replay, error) {
-	seen, _, err := b.run(ctx, func(seen *replay, s *client.SolveStatus) {
-		if report != nil && len(s.Vertexes) > 0 {
-			report(seen.progress())
-		}
-	}, func(updates chan *client.SolveStatus) (*client.SolveResponse, error) {
+	seen, _, err := b.run(ctx, reportProgress(report), func(updates chan *client.SolveStatus) (*client.SolveResponse, error) {
 		return b.client.Solve(ctx, def, opt, updates)
 	})
 	return seen, err
 }
 
-// run has call talk to the builder. each is given every status that comes, once it was
-// added to what was seen.
-func (b *Builder) run(ctx context.Context, each func(*replay, *client.SolveStatus), call func(chan *client.SolveStatus) (*client.SolveResponse, error)) (*replay, *client.SolveResponse, error) {
+// reportProgress returns an onStatus of [Builder.run] that calls report, which may be
+// nil, with the progress so far.
+func reportProgress(report func(Progress)) func(*replay, *client.SolveStatus) {
+	return func(seen *replay, s *client.SolveStatus) {
+		if report != nil && len(s.Vertexes) > 0 {
+			report(seen.progress())
+		}
+	}
+}
+
+// A solveCall is a call of BuildKit's client that solves. The client sends what happens
+// to updates, and closes it at the end.
+type solveCall func(updates chan *client.SolveStatus) (*client.SolveResponse, error)
+
+// run makes the call and returns what was seen of it, also if it failed. After each
+// status was added to that, onStatus is called with both.
+func (b *Builder) run(ctx context.Context, onStatus func(*replay, *client.SolveStatus), call solveCall) (*replay, *client.SolveResponse, error) {
 	updates, done := make(chan *client.SolveStatus), make(chan struct{})
 	seen := newReplay()
 	go func() {
 		defer close(done)
-		for s := range updates { // the client closes it
+		for s := range updates {
 			seen.add(s)
-			each(seen, s)
+			onStatus(seen, s)
 		}
 	}()
 	resp, err := call(updates)
@@ -261,8 +274,8 @@ func (b *Builder) run(ctx context.Context, each func(*replay, *client.SolveStatu
 	return seen, nil, &SolveError{Kind: kind, cause: err}
 }
 
-// A SolveError says which kind of failure ended a solve. The builder's own
-// text is not part of it, because that holds values of args.
+// A SolveError is the failure of a solve. Its message says where it failed and how. It
+// does not have the builder's text, which may hold values of args.
 type SolveError struct {
 	Kind  string // "[build 3/7] RUN failed, exit code 1"
 	cause error
@@ -270,6 +283,5 @@ type SolveError struct {
 
 func (e *SolveError) Error() string { return e.Kind }
 
-// Unavailable reports whether the builder went away rather than the build
-// failed.
+// Unavailable reports whether the solve failed because the builder could not be reached.
 func (e *SolveError) Unavailable() bool { return unavailable(e.cause) }
