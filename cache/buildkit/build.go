@@ -19,38 +19,38 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
-// A BuildRequest is a build for its result. As for a [Request], asking for
-// consent is the caller's part.
+// A BuildRequest describes a build that makes an image. As with a [Request], whoever
+// makes one must have the user's consent.
 type BuildRequest struct {
 	Request
 	Output Output
-	// Pull has the builder ask the registries for base images that it holds.
+	// Pull has the builder ask registries whether its base images are still current.
 	Pull bool
-	// SBOM is the image that makes a list of the packages, to be attached to the
-	// result: "" for none, DefaultSBOM for BuildKit's own choice.
+	// SBOM is the image that lists the packages of the result, for an attestation:
+	// "" for none, DefaultSBOM for BuildKit's own choice.
 	SBOM string
-	// Again says that the same build was made a moment ago: it is in no history
-	// and no statistics.
+	// Again says that the same build was made a moment ago, so that this one is left
+	// out of the builder's history and of all statistics.
 	Again   bool
 	Display Display
 }
 
-// DefaultSBOM is the generator that the builder knows, docker/buildkit-syft-scanner.
+// DefaultSBOM stands for docker/buildkit-syft-scanner, which BuildKit chooses.
 const DefaultSBOM = "default"
 
-// An Output says where the result of a build goes; one field is set.
+// An Output says where an image goes. One of Layout, Push and Load is set.
 type Output struct {
-	// Layout is a folder that the image is written to as an OCI layout.
+	// Layout is a directory on this machine to which it is written as an OCI layout.
 	Layout string
-	// Push are names that the builder pushes the image under.
+	// Push are the names under which the builder pushes it.
 	Push []string
-	// Load are names under which an engine takes the image: the builder's own
-	// where it is one, else the one that Archive leads to.
+	// Load are the names under which it is loaded into a Docker Engine: that of the
+	// builder, or else the one that takes what is written to Archive.
 	Load    []string
 	Archive func() (io.WriteCloser, error)
 }
 
-// export returns how BuildKit's client spells the output.
+// export returns the export of BuildKit's client for a builder of this kind.
 func (o Output) export(kind string) client.ExportEntry {
 	names := func(list []string) map[string]string { return map[string]string{"name": strings.Join(list, ",")} }
 	switch {
@@ -59,7 +59,7 @@ func (o Output) export(kind string) client.ExportEntry {
 		attrs["push"] = "true"
 		return client.ExportEntry{Type: client.ExporterImage, Attrs: attrs}
 	case len(o.Load) > 0 && kind == "docker":
-		// The engine's own store (buildx: build/opt.go).
+		// This exporter writes into the Engine's image store (buildx: build/opt.go).
 		return client.ExportEntry{Type: "moby", Attrs: names(o.Load)}
 	case len(o.Load) > 0:
 		return client.ExportEntry{
@@ -70,23 +70,53 @@ func (o Output) export(kind string) client.ExportEntry {
 	return client.ExportEntry{Type: client.ExporterOCI, Attrs: map[string]string{"tar": "false"}, OutputDir: o.Layout}
 }
 
-// A Built is a build of ours that came to its end, in success or not.
+// A Built tells of a build that [Builder.Build] made, successful or not.
 type Built struct {
-	// Record tells of the steps.
+	// Record has the outcomes of the steps.
 	Record cache.Record
-	// Digest is that of the image, or of its index.
+	// Digest is that of the image, or of its index; "" after a failure, and for an
+	// image that an Engine without containerd's image store wrote to a layout.
 	Digest string
-	// Parts are the operations, as in [Observed].
+	// Parts are the operations, as in [Observed]; none if the builder's history does
+	// not have the build.
 	Parts []Part
 }
 
-// Build builds r and puts the result where its output says. Where the build
-// fails the error is a [SolveError], and what was built tells of the steps
-// nevertheless.
+// Build builds r and puts the image where its output says. If the build fails, the error
+// is a [SolveError], and the Built tells of the steps that it came to.
 func (b *Builder) Build(ctx context.Context, r BuildRequest) (Built, error) {
-	opt, err := b.solveOpt(r.Request)
+	opt, err := b.buildOpt(r)
 	if err != nil {
 		return Built{}, err
+	}
+	began := time.Now()
+	seen, resp, err := b.solveTo(ctx, r, opt)
+	if ctx.Err() != nil {
+		return Built{}, context.Cause(ctx)
+	}
+	built := Built{Record: cache.Record{
+		Builder: b.info.Name, Ref: opt.Ref, Status: cache.Completed, Created: began, Completed: time.Now(),
+	}}
+	if resp != nil {
+		built.Digest = resp.ExporterResponse["containerimage.digest"]
+	}
+	if err != nil {
+		built.Record.Status, built.Record.Error = cache.Broken, err.Error()
+	}
+	if r.Again || !b.readHistory(ctx, &built) {
+		o := observation{seen: seen, status: built.Record.Status}
+		o.collect()
+		built.Record.Steps = o.steps()
+	}
+	describe(&built, r.Display.Steps)
+	return built, err
+}
+
+// buildOpt returns the options of BuildKit's client for r.
+func (b *Builder) buildOpt(r BuildRequest) (client.SolveOpt, error) {
+	opt, err := b.solveOpt(r.Request)
+	if err != nil {
+		return client.SolveOpt{}, err
 	}
 	opt.Internal, opt.Ref = r.Again, identity.NewID()
 	opt.Exports = []client.ExportEntry{r.Output.export(b.info.Kind)}
@@ -100,39 +130,27 @@ func (b *Builder) Build(ctx context.Context, r BuildRequest) (Built, error) {
 	default:
 		opt.FrontendAttrs["attest:sbom"] = "generator=" + r.SBOM
 	}
-	began := time.Now()
+	return opt, nil
+}
+
+// solveTo solves r and puts the image where its output says, if necessary by way of the
+// image store of the builder's Engine.
+func (b *Builder) solveTo(ctx context.Context, r BuildRequest, opt client.SolveOpt) (*replay, *client.SolveResponse, error) {
 	seen, resp, err := b.shown(ctx, r.Display, func(updates chan *client.SolveStatus) (*client.SolveResponse, error) {
 		return b.client.Solve(ctx, nil, opt, updates)
 	})
 	if lacksExporter(err) && r.Output.Layout != "" && b.engine != nil {
-		// Nothing was built yet: exporters are looked for first (BuildKit: control.Controller.Solve).
+		// No step ran, as BuildKit looks for the exporter first (control.Controller.Solve).
 		seen, resp, err = b.buildSaved(ctx, opt, r.Display, r.Output.Layout)
 	}
 	if lacksExporter(err) && len(r.Output.Push) > 0 {
 		err = &SolveError{Kind: noPush, cause: err}
 	}
-	if ctx.Err() != nil {
-		return Built{}, context.Cause(ctx)
-	}
-	built := Built{Record: cache.Record{
-		Builder: b.info.Name, Ref: opt.Ref, Status: cache.Completed, Created: began, Completed: time.Now(),
-	}}
-	if resp != nil {
-		built.Digest = resp.ExporterResponse["containerimage.digest"]
-	}
-	if err != nil {
-		built.Record.Status, built.Record.Error = cache.Broken, err.Error()
-	}
-	if r.Again || !b.complete(ctx, &built) {
-		o := observation{seen: seen, status: built.Record.Status}
-		o.collect()
-		built.Record.Steps = o.steps()
-	}
-	describe(&built, r.Display.Steps)
-	return built, err
+	return seen, resp, err
 }
 
-// describe names steps of which the builder tells the keyword only, by the plan.
+// describe gives the steps of built that lack them their instruction and line, by the steps
+// of the plan. It then orders the steps by line, if all lines are known.
 func describe(built *Built, steps []dockerfile.Step) {
 	o := Observed{Record: built.Record}
 	known := newShownNames(steps)
@@ -149,9 +167,9 @@ func describe(built *Built, steps []dockerfile.Step) {
 	}
 }
 
-// complete reads what the builder's history has of the build, and reports
-// whether it has it.
-func (b *Builder) complete(ctx context.Context, built *Built) bool {
+// readHistory sets Record and Parts of built from the builder's history. It reports false,
+// and changes nothing, if the history does not have the build or cannot be read.
+func (b *Builder) readHistory(ctx context.Context, built *Built) bool {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	stream, err := b.client.ControlClient().ListenBuildHistory(ctx, &controlapi.BuildHistoryRequest{Ref: built.Record.Ref, EarlyExit: true})
@@ -161,7 +179,7 @@ func (b *Builder) complete(ctx context.Context, built *Built) bool {
 	for {
 		ev, err := stream.Recv()
 		if err != nil {
-			return false // the end too: it was not there
+			return false // io.EOF as well: the build is not there
 		}
 		if ev.Record == nil || ev.Record.Ref != built.Record.Ref {
 			continue
@@ -177,28 +195,29 @@ func (b *Builder) complete(ctx context.Context, built *Built) bool {
 	}
 }
 
-// shown is run for a build that is shown.
-func (b *Builder) shown(ctx context.Context, d Display, call func(chan *client.SolveStatus) (*client.SolveResponse, error)) (*replay, *client.SolveResponse, error) {
+// shown is [Builder.run] for a call that d shows.
+func (b *Builder) shown(ctx context.Context, d Display, call solveCall) (*replay, *client.SolveResponse, error) {
 	show, wait := d.show(ctx)
 	defer wait()
 	return b.run(ctx, func(_ *replay, s *client.SolveStatus) { show(s) }, call)
 }
 
-// missingExporter reports whether the builder says that it cannot give the result in
-// the form asked for: an engine that keeps images the old way has neither archives nor
-// layouts (moby: builder/builder-next/worker).
+// missingExporter reports whether err is the builder's, and says that it cannot export in
+// the form asked for. A Docker Engine without containerd's image store exports neither
+// archives nor layouts (moby: builder/builder-next/worker).
 func missingExporter(err error) bool {
 	text := err.Error()
 	return strings.Contains(text, "exporter") && strings.Contains(text, "could not be found")
 }
 
-// lacksExporter reports whether that is what ended a build.
+// lacksExporter reports whether err is what [Builder.run] makes of a missing exporter.
 func lacksExporter(err error) bool {
 	var failed *SolveError
 	return errors.As(err, &failed) && failed.Kind == noLayouts
 }
 
-// gatewayRun has fn solve and run through the builder's gateway, without a result.
+// gatewayRun calls fn with the builder's gateway, through which it can solve and run
+// containers. Nothing is exported.
 func (b *Builder) gatewayRun(ctx context.Context, opt client.SolveOpt, d Display, fn gateway.BuildFunc) error {
 	_, _, err := b.shown(ctx, d, func(updates chan *client.SolveStatus) (*client.SolveResponse, error) {
 		return b.client.Build(ctx, opt, "stoker", fn, updates)
