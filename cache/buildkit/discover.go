@@ -2,35 +2,34 @@ package buildkit
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"slices"
 	"strings"
 )
 
-// A Discovery says what came of looking for a builder.
+// A Discovery is the outcome of looking for a builder.
 type Discovery struct {
-	// Builders are those that answered: the nodes of the first place where
-	// one did, the one to solve on first. Empty if there is none.
+	// Builders are the nodes that answered, of the first place where one did; the
+	// first of them is the one to solve on. Empty if no builder was found.
 	Builders []*Builder
 	// Attempts are the places that were tried in vain, in order.
 	Attempts []Attempt
-	// Sockets are the paths of sockets at which a better or the first builder
-	// may appear: what is worth waiting for, instead of asking again.
+	// Sockets are the paths of the sockets that were tried. Where one appears, a
+	// builder may have come up, or one that goes before the one that was found.
 	Sockets []string
-	// Unseen reports that an address was tried which is no socket: nothing
-	// shows when a builder comes up there.
+	// Unseen reports that an address was tried which is no such socket: only another
+	// Discover can tell whether a builder has come up there.
 	Unseen bool
 }
 
 // An Attempt is one place where no builder answered.
 type Attempt struct {
-	Place  string // "docker context default", "buildx builder ci", …
+	Place  string // such as "docker context default" or "buildx builder ci"
 	Reason string // in a few words
 }
 
-// Problem says in one line what was tried; "" if a builder was found.
+// Problem says in one line which places were tried, and why in vain; "" if a builder was
+// found.
 func (d Discovery) Problem() string {
 	if len(d.Builders) > 0 {
 		return ""
@@ -45,7 +44,7 @@ func (d Discovery) Problem() string {
 	return "no builder answers: tried " + strings.Join(tried, ", ")
 }
 
-// Hint says how to mend it; "" if a builder was found.
+// Hint says what the user can do about it; "" if a builder was found.
 func (d Discovery) Hint() string {
 	if len(d.Builders) > 0 {
 		return ""
@@ -61,41 +60,21 @@ func (d Discovery) Hint() string {
 	return "start Docker, or a BuildKit and set BUILDKIT_HOST to its address; stoker takes it up by itself"
 }
 
-// Discover looks for the builder that the user's builds run on and connects.
-// explicit is what the user asked for: docker, buildx:NAME or an address; with
-// "" or auto it looks where the docker command and buildx would, then at
-// BUILDKIT_HOST and the usual sockets. An error means that explicit makes no
-// sense; that no builder is there is none. The caller closes the builders.
+// Discover finds the builder that the user's builds run on and connects to it. explicit
+// is what the user asked for: docker, buildx:NAME or an address; for "" or auto it tries
+// what the docker command and buildx would use, then BUILDKIT_HOST, then the usual
+// sockets. It returns an error if explicit is malformed or ctx ends, but not if there is
+// no builder. The caller closes the builders.
 func Discover(ctx context.Context, env Env, explicit string) (Discovery, error) {
 	places, err := env.places(explicit)
 	if err != nil {
 		return Discovery{}, err
 	}
 	var d Discovery
-	tried := map[string]bool{}
+	tried := map[string]bool{} // by candidate.id
 	for _, p := range places {
-		d.addSockets(p)
-		if p.problem != "" {
-			d.Attempts = append(d.Attempts, Attempt{p.name, p.problem})
-			continue
-		}
-		for _, c := range p.nodes {
-			if tried[c.id()] {
-				continue
-			}
-			tried[c.id()] = true
-			b, err := connect(ctx, env, c)
-			if err != nil {
-				if ctx.Err() != nil {
-					d.close()
-					return Discovery{}, context.Cause(ctx)
-				}
-				if !p.quiet || !errors.Is(err, fs.ErrNotExist) && !isAbsent(err) {
-					d.Attempts = append(d.Attempts, Attempt{c.place(p), reason(err)})
-				}
-				continue
-			}
-			d.Builders = append(d.Builders, b)
+		if err := d.try(ctx, env, p, tried); err != nil {
+			return Discovery{}, err
 		}
 		if len(d.Builders) > 0 {
 			return d, nil
@@ -107,12 +86,41 @@ func Discover(ctx context.Context, env Env, explicit string) (Discovery, error) 
 	return d, nil
 }
 
+// try connects to the nodes of a place that were not tried yet, and notes them as such. An
+// error means that ctx has ended; then no builder is left open.
+func (d *Discovery) try(ctx context.Context, env Env, p place, tried map[string]bool) error {
+	d.addSockets(p)
+	if p.problem != "" {
+		d.Attempts = append(d.Attempts, Attempt{p.name, p.problem})
+		return nil
+	}
+	for _, c := range p.nodes {
+		if tried[c.id()] {
+			continue
+		}
+		tried[c.id()] = true
+		b, err := connect(ctx, env, c)
+		switch {
+		case err == nil:
+			d.Builders = append(d.Builders, b)
+		case ctx.Err() != nil:
+			d.close()
+			return context.Cause(ctx)
+		case !p.quiet || !isAbsent(err):
+			d.Attempts = append(d.Attempts, Attempt{c.place(p), reason(err)})
+		}
+	}
+	return nil
+}
+
+// close closes the connections to all builders.
 func (d *Discovery) close() {
 	for _, b := range d.Builders {
 		b.Close()
 	}
 }
 
+// addSockets adds the place to Sockets and Unseen.
 func (d *Discovery) addSockets(p place) {
 	for _, c := range p.nodes {
 		path, ok := strings.CutPrefix(c.address, "unix://")
@@ -123,18 +131,20 @@ func (d *Discovery) addSockets(p place) {
 	}
 }
 
-// A place is one way to a builder, with the addresses of its nodes.
+// A place is where a builder may be found. One that buildx manages has an address for
+// each of its nodes.
 type place struct {
-	name    string // for people
+	name    string // shown to the user
 	nodes   []candidate
-	problem string // why it cannot be tried
-	quiet   bool   // nobody asked for it: not worth a word if it is absent
+	problem string // why it cannot be tried; "" if it can
+	quiet   bool   // the user did not choose it, and need not hear that nothing is there
 }
 
-// places returns where to look, in order.
+// places returns the places to try, in order: see [Discover].
 func (e Env) places(explicit string) ([]place, error) {
 	switch {
 	case explicit == "" || explicit == "auto":
+		return e.usualPlaces(), nil
 	case explicit == "docker":
 		return []place{e.dockerPlace()}, nil
 	case strings.HasPrefix(explicit, "buildx:"):
@@ -143,16 +153,18 @@ func (e Env) places(explicit string) ([]place, error) {
 			return []place{p}, nil
 		}
 		return []place{{name: "buildx builder " + name, problem: "buildx knows no such builder"}}, nil
-	default:
-		c, err := addressCandidate(explicit, explicit, "buildkit")
-		if err != nil {
-			return nil, err
-		}
-		return []place{{name: c.address, nodes: []candidate{c}}}, nil
 	}
+	c, err := addressCandidate(explicit, explicit, "buildkit")
+	if err != nil {
+		return nil, err
+	}
+	return []place{{name: c.address, nodes: []candidate{c}}}, nil
+}
+
+// usualPlaces returns the places to try if the user named none. `docker build` uses the
+// builder that was chosen in buildx, or the Engine itself if none was.
+func (e Env) usualPlaces() []place {
 	var all []place
-	// A builder that the user chose in buildx is what `docker build` uses;
-	// with none chosen it uses the engine itself.
 	if name := e.currentBuildx(); name != "" {
 		if p, ok := e.buildxPlace(name); ok {
 			all = append(all, p)
@@ -174,11 +186,11 @@ func (e Env) places(explicit string) ([]place, error) {
 		}
 		all = append(all, p)
 	}
-	return append(all, e.wellKnown()...), nil
+	return append(all, e.wellKnown()...)
 }
 
-// wellKnown are the sockets at which BuildKit and Docker listen when nobody
-// says otherwise.
+// wellKnown returns the sockets at which BuildKit and common distributions of the Docker
+// Engine listen by default.
 func (e Env) wellKnown() []place {
 	var all []place
 	add := func(kind string, paths ...string) {
