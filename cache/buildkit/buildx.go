@@ -10,9 +10,9 @@ import (
 	"strings"
 )
 
-// currentBuildx returns the name of the builder that the user chose in buildx,
-// "" for none: BUILDX_BUILDER, else what `docker buildx use` left for this
-// docker endpoint (buildx: store/store.go, Current).
+// currentBuildx returns the name of the builder that the user chose in buildx, "" if there
+// is none: BUILDX_BUILDER, or else the choice that `docker buildx use` stored for the
+// current docker endpoint (buildx: store/store.go, Current).
 func (e Env) currentBuildx() string {
 	if name := e.Getenv("BUILDX_BUILDER"); name != "" {
 		return name
@@ -27,7 +27,7 @@ func (e Env) currentBuildx() string {
 		Global    bool
 	}
 	if data, err := os.ReadFile(filepath.Join(dir, "current")); err == nil {
-		// What does not parse chooses nothing, as in buildx.
+		// buildx ignores a file that does not parse, too.
 		_ = json.Unmarshal(data, &current)
 	}
 	if current.Name != "" {
@@ -44,8 +44,8 @@ func (e Env) currentBuildx() string {
 	return strings.TrimSpace(string(name))
 }
 
-// endpointKey is what buildx files its choice under: the docker host for the
-// default context, else the context's name.
+// endpointKey returns the key under which buildx stores the choice: the address of the
+// Docker Engine for the default docker context, or else the context's name.
 func (e Env) endpointKey() string {
 	if host := e.Getenv("DOCKER_HOST"); host != "" {
 		return host
@@ -56,20 +56,27 @@ func (e Env) endpointKey() string {
 	return e.defaultEngine()
 }
 
-// A nodeGroup is a builder as buildx stores it under instances/<name>.
+// A nodeGroup is a builder as buildx stores it in the file instances/<name>.
 type nodeGroup struct {
 	Name   string
 	Driver string
-	Nodes  []struct {
-		Name       string
-		Endpoint   string
-		DriverOpts map[string]string
-	}
+	Nodes  []buildxNode
 }
 
-// buildxPlace returns the nodes of the builder that buildx knows as name,
-// false if it knows none. A name without an instance is that of a docker
-// context, which buildx offers as a builder too.
+// A buildxNode is one node of a [nodeGroup]. Its endpoint is the name of a docker context
+// or an address.
+type buildxNode struct {
+	Name       string
+	Endpoint   string
+	DriverOpts map[string]string
+}
+
+// buildxScheme begins the address of a builder that only buildx can reach. Its name
+// follows, escaped. No user writes such an address.
+const buildxScheme = "buildx://"
+
+// buildxPlace returns the builder that buildx knows by this name; false if there is none.
+// A docker context is one too, by the context's name.
 func (e Env) buildxPlace(name string) (place, bool) {
 	title := "buildx builder " + name
 	if strings.ContainsAny(name, `/\`) {
@@ -87,14 +94,29 @@ func (e Env) buildxPlace(name string) (place, bool) {
 	if err := json.Unmarshal(data, &group); err != nil {
 		return place{name: title, problem: "its file under instances does not parse"}, true
 	}
-	p := place{name: title}
-	for _, n := range group.Nodes {
-		label := name
-		if len(group.Nodes) > 1 {
-			label += "/" + n.Name
+	if len(group.Nodes) == 0 {
+		return place{name: title, problem: "it has no nodes"}, true
+	}
+	if group.Driver == "docker" {
+		inner := e.contextPlace(group.Nodes[0].Endpoint)
+		if inner.problem != "" {
+			return e.dockerPlace(), true
 		}
-		c := candidate{name: label, kind: group.Driver}
-		switch group.Driver {
+		return inner, true
+	}
+	return place{name: title, nodes: group.candidates(name)}, true
+}
+
+// candidates returns the nodes of the builder with this name, which has another driver than
+// docker.
+func (g nodeGroup) candidates(name string) []candidate {
+	var list []candidate
+	for _, n := range g.Nodes {
+		c := candidate{name: name, kind: g.Driver}
+		if len(g.Nodes) > 1 {
+			c.name += "/" + n.Name
+		}
+		switch g.Driver {
 		case "docker-container":
 			c.address = containerAddress(n.Name, n.Endpoint)
 			c.dockerHost = hostEndpoint(n.Endpoint)
@@ -104,27 +126,16 @@ func (e Env) buildxPlace(name string) (place, bool) {
 				ca: n.DriverOpts["cacert"], cert: n.DriverOpts["cert"], key: n.DriverOpts["key"],
 				serverName: n.DriverOpts["servername"],
 			}
-		case "docker":
-			inner := e.contextPlace(n.Endpoint)
-			if inner.problem != "" {
-				return e.dockerPlace(), true
-			}
-			return inner, true
-		default: // kubernetes, cloud: buildx itself knows the way
-			c.address = "buildx://" + url.PathEscape(name)
+		default: // kubernetes, cloud and others, of which buildx chooses the node
+			c.address = buildxScheme + url.PathEscape(name)
+			return []candidate{c}
 		}
-		p.nodes = append(p.nodes, c)
-		if strings.HasPrefix(c.address, "buildx://") {
-			break // dial-stdio picks the node
-		}
+		list = append(list, c)
 	}
-	if len(p.nodes) == 0 {
-		p.problem = "it has no nodes"
-	}
-	return p, true
+	return list
 }
 
-// containerAddress is the way into the container that buildx runs a node in
+// containerAddress returns the address of the container in which buildx runs a node
 // (buildx: driver/docker-container).
 func containerAddress(node, endpoint string) string {
 	address := "docker-container://buildx_buildkit_" + node
@@ -134,8 +145,8 @@ func containerAddress(node, endpoint string) string {
 	return address
 }
 
-// hostEndpoint returns the endpoint if it is an engine's address rather than
-// the name of a context.
+// hostEndpoint returns the endpoint if it is an Engine's address, "" if it is the name of
+// a docker context.
 func hostEndpoint(endpoint string) string {
 	if strings.Contains(endpoint, "://") {
 		return endpoint

@@ -26,20 +26,24 @@ import (
 
 // A candidate is one address at which a builder may answer.
 type candidate struct {
-	name    string
-	kind    string
+	name    string // as Info.Name
+	kind    string // as Info.Kind
 	address string
-	// dockerHost is the engine that a docker-container:// address is on, where
-	// it is not a docker context's.
+	// dockerHost is the address of the Docker Engine that runs the container of a
+	// docker-container:// address; "" if the address names a docker context or the
+	// current one is meant.
 	dockerHost string
 	tls        tlsFiles
 }
 
+// A tlsFiles has paths of PEM files, and the name that the server's certificate must be
+// for; each may be "".
 type tlsFiles struct{ ca, cert, key, serverName string }
 
-// id tells candidates apart that lead to the same builder.
+// id is the same for candidates with the same address.
 func (c candidate) id() string { return c.address + " " + c.dockerHost }
 
+// place names the candidate to the user, as a node if p has several.
 func (c candidate) place(p place) string {
 	if strings.Contains(c.name, "/") && !strings.Contains(c.name, "://") || len(p.nodes) > 1 {
 		return p.name + " node " + c.name
@@ -47,7 +51,8 @@ func (c candidate) place(p place) string {
 	return p.name
 }
 
-// addressCandidate checks an address that a person wrote.
+// addressCandidate returns the candidate at an address that the user wrote, or an error if
+// it is none. http:// and https:// are taken for tcp://, as in DOCKER_HOST.
 func addressCandidate(name, address, kind string) (candidate, error) {
 	scheme, rest, ok := strings.Cut(address, "://")
 	if !ok || rest == "" {
@@ -63,24 +68,19 @@ func addressCandidate(name, address, kind string) (candidate, error) {
 	return candidate{name: redactAddress(name), kind: kind, address: address}, nil
 }
 
-// dial opens a client; whether something answers shows when it is asked.
+// dial returns a client for the candidate. That something answers is certain for an Engine
+// only; for others the first call shows it.
 func (c candidate) dial(ctx context.Context) (*client.Client, error) {
 	switch {
-	case strings.HasPrefix(c.address, "buildx://"):
-		name, err := url.PathUnescape(strings.TrimPrefix(c.address, "buildx://"))
+	case strings.HasPrefix(c.address, buildxScheme):
+		name, err := url.PathUnescape(strings.TrimPrefix(c.address, buildxScheme))
 		if err != nil {
 			return nil, err
 		}
-		return client.New(ctx, "", client.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
-			// The command must outlive the call that dials.
-			return commandconn.New(context.WithoutCancel(ctx), "docker", "buildx", "dial-stdio", "--builder", name)
-		}))
+		return dialCommand(ctx, "docker", "buildx", "dial-stdio", "--builder", name)
 	case c.dockerHost != "":
 		container := strings.TrimPrefix(c.address, "docker-container://")
-		return client.New(ctx, "", client.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
-			return commandconn.New(context.WithoutCancel(ctx), "docker", "--host", c.dockerHost,
-				"exec", "-i", container, "buildctl", "dial-stdio")
-		}))
+		return dialCommand(ctx, "docker", "--host", c.dockerHost, "exec", "-i", container, "buildctl", "dial-stdio")
 	case c.kind == "docker":
 		return c.dialEngine(ctx)
 	}
@@ -94,9 +94,18 @@ func (c candidate) dial(ctx context.Context) (*client.Client, error) {
 	return client.New(ctx, c.address, opts...)
 }
 
-// dialEngine connects to the BuildKit within a Docker Engine. Engines from 29
-// on serve its API on their own socket; before that, a connection is hijacked
-// out of HTTP, which newer engines will drop (Engine API 1.53).
+// dialCommand returns a client that reaches the builder through a command's standard input
+// and output.
+func dialCommand(ctx context.Context, name string, args ...string) (*client.Client, error) {
+	return client.New(ctx, "", client.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
+		// The connection outlives ctx, which ends with the dial, and so must the command.
+		return commandconn.New(context.WithoutCancel(ctx), name, args...)
+	}))
+}
+
+// dialEngine connects to the BuildKit in a Docker Engine. From Docker 29 on, an Engine
+// serves BuildKit's API on its socket. Older ones are asked over HTTP to turn a connection
+// over to it, which newer ones will stop offering (Engine API 1.53).
 func (c candidate) dialEngine(ctx context.Context) (*client.Client, error) {
 	raw, err := c.engineDialer()
 	if err != nil {
@@ -117,7 +126,7 @@ func (c candidate) dialEngine(ctx context.Context) (*client.Client, error) {
 		native.Close()
 	}
 	h := hijacker{dial: raw}
-	// A first try shows what is wrong, in words that gRPC would wrap in others.
+	// What is wrong is told most plainly by an attempt without gRPC in between.
 	conn, err := h.upgrade(probe)
 	if err != nil {
 		return nil, err
@@ -128,7 +137,8 @@ func (c candidate) dialEngine(ctx context.Context) (*client.Client, error) {
 		client.WithSessionDialer(h.session))
 }
 
-// engineDialer returns how to open a connection to the engine.
+// engineDialer returns a function that opens a connection to the Docker Engine at the
+// candidate's address.
 func (c candidate) engineDialer() (func(context.Context) (net.Conn, error), error) {
 	scheme, rest, _ := strings.Cut(c.address, "://")
 	var d net.Dialer
@@ -154,7 +164,8 @@ func (c candidate) engineDialer() (func(context.Context) (net.Conn, error), erro
 	return nil, fmt.Errorf("no way to a Docker Engine over %s://", scheme)
 }
 
-// tlsDialer is engineDialer with the certificates of the candidate.
+// tlsDialer is engineDialer for a host with TLS. Without a CA in the candidate's files the
+// system's are trusted; without a certificate the client presents none.
 func (c candidate) tlsDialer(host string) (func(context.Context) (net.Conn, error), error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.tls.serverName}
 	switch pem, err := os.ReadFile(c.tls.ca); {
@@ -163,7 +174,7 @@ func (c candidate) tlsDialer(host string) (func(context.Context) (net.Conn, erro
 		if !config.RootCAs.AppendCertsFromPEM(pem) {
 			return nil, errors.New("its ca.pem holds no certificate")
 		}
-	case !errors.Is(err, fs.ErrNotExist): // none is the system's
+	case !errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("read its ca.pem: %w", err)
 	}
 	if _, err := os.Stat(c.tls.cert); err == nil {
@@ -197,12 +208,12 @@ func reason(err error) string {
 	return text
 }
 
-// isAbsent reports whether there is no socket at all.
+// isAbsent reports whether err says that there is no socket at the address.
 func isAbsent(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || strings.Contains(err.Error(), "no such file or directory")
 }
 
-// redactAddress drops a password that someone wrote into an address.
+// redactAddress returns address without the password that it may hold.
 func redactAddress(address string) string {
 	if u, err := url.Parse(address); err == nil && u.User != nil {
 		u.User = url.User(u.User.Username())
