@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// Engine returns how to open a connection to the API of the user's Docker
-// Engine: the one that the docker command talks to, else one at a usual socket.
-// Whether one answers shows when it is dialled. The error says why there is no
-// way to it.
+// Engine returns a function that opens a connection to the API of the user's Docker
+// Engine: the one that the docker command talks to or, if the user chose none, the first
+// that answers at its default socket or a well-known one. The error says why the one that
+// was chosen cannot be dialled.
 func (e Env) Engine() (func(context.Context) (net.Conn, error), error) {
 	p := e.dockerPlace()
 	if p.problem != "" {
@@ -30,8 +30,8 @@ func (e Env) Engine() (func(context.Context) (net.Conn, error), error) {
 	return func(ctx context.Context) (net.Conn, error) { return dialFirst(ctx, candidates) }, nil
 }
 
-// dialFirst connects to the first engine that takes a connection, and has the
-// first one's error if none does.
+// dialFirst connects to the first Engine that accepts a connection. If none does, it
+// returns the error of the first.
 func dialFirst(ctx context.Context, candidates []candidate) (net.Conn, error) {
 	var first error
 	for _, c := range candidates {

@@ -14,18 +14,18 @@ import (
 	"github.com/moby/buildkit/session/sshforward/sshprovider"
 )
 
-// ErrNoExport says that the builder does not hand out what it builds: it is a Docker
-// Engine that keeps images in its own store (moby: builder-next/worker).
+// ErrNoExport says that the builder cannot export an image as an OCI archive, because it
+// is a Docker Engine without containerd's image store (moby: builder-next/worker).
 var ErrNoExport = errors.New("this builder does not export images in OCI form")
 
-// An Offer is what a user lets a build of ours use. Its values live in memory
-// for that build only.
+// An Offer has the secrets and ssh agents that the user lets a build use. Its values are
+// in memory for that build only.
 type Offer struct {
 	Secrets map[string][]byte   // by id
 	SSH     map[string][]string // by id: the socket of an agent, or key files
 }
 
-// attachables returns what serves the offer to the builder.
+// attachables returns the parts of a session that serve the offer to the builder.
 func (o Offer) attachables() ([]session.Attachable, error) {
 	var list []session.Attachable
 	if len(o.Secrets) > 0 {
@@ -45,14 +45,13 @@ func (o Offer) attachables() ([]session.Attachable, error) {
 	return list, nil
 }
 
-// Export builds r and has read take the image as an OCI archive while the
-// builder writes it: nothing is kept on this side. An error of read's ends the
-// build and is returned; else errors are as for [Builder.Warm], and [ErrNoExport].
+// Export builds r and passes the image to read as an OCI archive while the builder sends
+// it, so that nothing is stored on this side. An error of read ends the build and is
+// returned. Other errors are those of [Builder.Warm], and [ErrNoExport].
 //
-// The archive is exported with the builder's own settings. With others, such as
-// layers left uncompressed, the builder would remember the layers in that form
-// and put them into an image that the user pushes later (BuildKit:
-// cache.computeBlobChain).
+// The archive has the builder's default settings. With others, such as uncompressed layers,
+// the builder would keep the layers in that form, and put them into an image that the user
+// pushes later (BuildKit: cache.computeBlobChain).
 func (b *Builder) Export(ctx context.Context, r Request, read func(io.Reader) error) error {
 	opt, err := b.solveOpt(r)
 	if err != nil {
@@ -69,7 +68,7 @@ func (b *Builder) Export(ctx context.Context, r Request, read func(io.Reader) er
 	go func() {
 		err := read(pr)
 		if err == nil {
-			_, err = io.Copy(io.Discard, pr) // what pads the archive
+			_, err = io.Copy(io.Discard, pr) // the padding of the archive
 		}
 		if err != nil {
 			cancel(err)
@@ -78,7 +77,7 @@ func (b *Builder) Export(ctx context.Context, r Request, read func(io.Reader) er
 		took <- err
 	}()
 	seen, err := b.solve(ctx, nil, opt, r.Progress)
-	pw.CloseWithError(err) // where the build failed nobody else closes it
+	pw.CloseWithError(err) // the client does not close it if the build fails
 	readErr := <-took
 	if r.Done != nil {
 		r.Done(Solved{seen: seen, Broken: err != nil})
