@@ -27,44 +27,43 @@ import (
 	moby "github.com/moby/moby/client"
 )
 
-// untilLabel is on every container that stoker makes: the Unix time after which nobody
-// needs it.
+// untilLabel is the label of every container that stoker makes in a Docker Engine. Its
+// value is the Unix time after which nobody needs the container.
 const untilLabel = "com.github.stokerd.stoker.until"
 
-// cleaning bounds how long an Engine may take to remove what was made in it.
-const cleaning = 30 * time.Second
+// removalTimeout bounds how long the Engine may take to remove a container and its image.
+const removalTimeout = 30 * time.Second
 
-// runInEngine runs the result as `docker run` does. The image comes into the Engine's
-// store without a name, and goes again unless it was there before.
+// runInEngine runs the result as `docker run` does. The image is built into the Engine's
+// store without a name, and removed afterwards unless it was there before.
 func (b *Builder) runInEngine(ctx context.Context, r ContainerRequest, fn func(context.Context, *Container) error) (err error) {
 	api, err := moby.New(moby.WithDialContext(func(ctx context.Context, _, _ string) (net.Conn, error) { return b.engine(ctx) }))
 	if err != nil {
 		return fmt.Errorf("speak with the Docker Engine: %w", err)
 	}
-	defer func() { _ = api.Close() }() // what is open there has ended
-	e := inEngine{api: api, request: r}
-	e.sweep(ctx)
+	defer func() { _ = api.Close() }() // all calls have ended
+	removeExpired(ctx, api)
 	before, err := api.ImageList(ctx, moby.ImageListOptions{All: true})
 	if err != nil {
 		return fmt.Errorf("list the Docker Engine's images: %w", err)
 	}
-	built, err := b.intoEngine(ctx, api, r.Request)
+	built, err := b.buildIntoEngine(ctx, api, r.Request)
 	if err != nil {
 		return err
 	}
-	e.image = built.ID
+	e := &engineContainer{api: api, request: r, image: built.ID}
 	isNew := !slices.ContainsFunc(before.Items, func(known image.Summary) bool { return known.ID == built.ID })
-	// What was made is removed also where the user ended the run.
 	ctx, cancel := context.WithCancel(ctx)
 	defer func() {
 		cancel()
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleaning)
+		// The container and the image are removed even if the caller's ctx has ended.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removalTimeout)
 		defer cancel()
-		if left := e.clean(ctx, isNew); left != nil && err == nil {
-			err = left
+		if removeErr := e.remove(ctx, isNew); removeErr != nil && err == nil {
+			err = removeErr
 		}
 	}()
-	c := &Container{in: &e}
+	c := &Container{runner: e}
 	if built.Config != nil {
 		c.Image.Config = *built.Config
 	}
@@ -72,8 +71,23 @@ func (b *Builder) runInEngine(ctx context.Context, r ContainerRequest, fn func(c
 	return fn(ctx, c)
 }
 
-// intoEngine builds for the builder's own platform, into its Engine's store.
-func (b *Builder) intoEngine(ctx context.Context, api *moby.Client, r Request) (moby.ImageInspectResult, error) {
+// removeExpired removes containers of earlier runs that nobody needs any more. The next
+// run tries again to remove what cannot be removed now.
+func removeExpired(ctx context.Context, api *moby.Client) {
+	list, err := api.ContainerList(ctx, moby.ContainerListOptions{All: true, Filters: moby.Filters{}.Add("label", untilLabel)})
+	if err != nil {
+		return
+	}
+	for _, c := range list.Items {
+		if until, err := strconv.ParseInt(c.Labels[untilLabel], 10, 64); err == nil && time.Now().Unix() > until {
+			_, _ = api.ContainerRemove(ctx, c.ID, moby.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
+		}
+	}
+}
+
+// buildIntoEngine builds r for the builder's own platform and returns the image, which is
+// in the Engine's store.
+func (b *Builder) buildIntoEngine(ctx context.Context, api *moby.Client, r Request) (moby.ImageInspectResult, error) {
 	var none moby.ImageInspectResult
 	opt, err := b.solveOpt(r)
 	if err != nil {
@@ -98,8 +112,8 @@ func (b *Builder) intoEngine(ctx context.Context, api *moby.Client, r Request) (
 	if err != nil {
 		return none, fmt.Errorf("run the image: %w", err)
 	}
-	// With containerd's image store an image's ID is its manifest's digest, else that of
-	// its configuration.
+	// The ID of an image is the digest of its manifest in containerd's image store, and that
+	// of its configuration elsewhere.
 	for _, key := range []string{"containerimage.digest", "containerimage.config.digest"} {
 		if built, err := api.ImageInspect(ctx, resp.ExporterResponse[key]); err == nil {
 			return built, nil
@@ -108,38 +122,25 @@ func (b *Builder) intoEngine(ctx context.Context, api *moby.Client, r Request) (
 	return none, errors.New("the Docker Engine has no image of what was built")
 }
 
+// errPlatform returns the error for an image that has no variant for the builder's platform.
 func (b *Builder) errPlatform() error {
 	return fmt.Errorf("the image is for another platform than the builder's %s", b.platform())
 }
 
-// inEngine is a container of a Docker Engine.
-type inEngine struct {
+// An engineContainer runs programs in a container of a Docker Engine.
+type engineContainer struct {
 	api     *moby.Client
 	request ContainerRequest
-	image   string
+	image   string // its ID
 	config  dockerspec.DockerOCIImageConfig
-	id      string         // once it is made
-	streams sync.WaitGroup // what reads from the Engine
+	id      string         // of the container; "" until start has made it
+	pending sync.WaitGroup // goroutines that wait for the Engine
 }
 
-// sweep removes containers that nobody wants any more. What cannot be removed now is
-// left to the next.
-func (e *inEngine) sweep(ctx context.Context) {
-	list, err := e.api.ContainerList(ctx, moby.ContainerListOptions{All: true, Filters: moby.Filters{}.Add("label", untilLabel)})
-	if err != nil {
-		return
-	}
-	for _, c := range list.Items {
-		if until, err := strconv.ParseInt(c.Labels[untilLabel], 10, 64); err == nil && time.Now().Unix() > until {
-			_, _ = e.api.ContainerRemove(ctx, c.ID, moby.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
-		}
-	}
-}
-
-// clean removes the container and, with imageToo, the image. It waits for what
-// reads from them.
-func (e *inEngine) clean(ctx context.Context, imageToo bool) error {
-	defer e.streams.Wait()
+// remove removes the container and, if imageToo is true and nobody else uses it by now, the
+// image. It returns when no goroutine waits for the Engine any more.
+func (e *engineContainer) remove(ctx context.Context, imageToo bool) error {
+	defer e.pending.Wait()
 	if e.id != "" {
 		_, err := e.api.ContainerRemove(ctx, e.id, moby.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
 		if err != nil && !cerrdefs.IsNotFound(err) {
@@ -149,17 +150,57 @@ func (e *inEngine) clean(ctx context.Context, imageToo bool) error {
 	if !imageToo {
 		return nil
 	}
-	// By now it may have a name, or another container.
+	// If somebody gave it a name it stays, as it does if another container uses it, which
+	// the Engine itself sees to.
 	if is, err := e.api.ImageInspect(ctx, e.image); err == nil && len(is.RepoTags) == 0 {
 		_, _ = e.api.ImageRemove(ctx, e.image, moby.ImageRemoveOptions{PruneChildren: true})
 	}
 	return nil
 }
 
-func (e *inEngine) start(ctx context.Context) (*Process, error) {
+// start makes the container with the tool in it, and starts the image's program.
+func (e *engineContainer) start(ctx context.Context) (*Process, error) {
+	if err := e.create(ctx); err != nil {
+		return nil, err
+	}
+	if err := e.copyTool(ctx); err != nil {
+		return nil, fmt.Errorf("bring the probe into the container: %w", err)
+	}
+	attached, err := e.api.ContainerAttach(ctx, e.id, moby.ContainerAttachOptions{Stream: true, Stdout: true, Stderr: true})
+	if err != nil {
+		return nil, fmt.Errorf("attach to the container: %w", err)
+	}
+	exited := e.api.ContainerWait(ctx, e.id, moby.ContainerWaitOptions{Condition: container.WaitConditionNextExit})
+	if _, err := e.api.ContainerStart(ctx, e.id, moby.ContainerStartOptions{}); err != nil {
+		attached.Close()
+		e.pending.Go(func() {
+			select { // one of them comes when the container is removed
+			case <-exited.Result:
+			case <-exited.Error: //nolint:errcheck // why it does not run is known
+			}
+		})
+		return nil, notRun(err)
+	}
+	copied := e.copyOutput(ctx, attached.HijackedResponse, e.request.Output, e.request.Output)
+	return e.process(func() (int, error) {
+		select {
+		case is := <-exited.Result:
+			<-copied
+			return int(is.StatusCode), nil
+		case err := <-exited.Error:
+			return 0, notRun(err)
+		}
+	}, func(ctx context.Context, s syscall.Signal) error {
+		_, err := e.api.ContainerKill(ctx, e.id, moby.ContainerKillOptions{Signal: strconv.Itoa(int(s))})
+		return err
+	}), nil
+}
+
+// create makes the container.
+func (e *engineContainer) create(ctx context.Context) error {
 	host := &container.HostConfig{
 		NetworkMode: "none",
-		LogConfig:   container.LogConfig{Type: "none"}, // what it writes is kept nowhere
+		LogConfig:   container.LogConfig{Type: "none"}, // the Engine does not store its output
 	}
 	if e.request.Network {
 		host.NetworkMode = "default"
@@ -169,50 +210,20 @@ func (e *inEngine) start(ctx context.Context) (*Process, error) {
 		Config: &container.Config{
 			Image:  e.image,
 			Labels: map[string]string{untilLabel: strconv.FormatInt(time.Now().Add(e.request.Limit).Unix(), 10)},
-			// The probe runs the image's own check, more often than the image says.
+			// The tool runs the image's health check, more often than the image says.
 			Healthcheck: &container.HealthConfig{Test: []string{"NONE"}},
 		},
 		HostConfig: host,
 	})
 	if err != nil {
-		return nil, notRun(err)
+		return notRun(err)
 	}
 	e.id = made.ID
-	if err := e.bring(ctx); err != nil {
-		return nil, fmt.Errorf("bring the probe into the container: %w", err)
-	}
-	seen, err := e.api.ContainerAttach(ctx, e.id, moby.ContainerAttachOptions{Stream: true, Stdout: true, Stderr: true})
-	if err != nil {
-		return nil, fmt.Errorf("attach to the container: %w", err)
-	}
-	ends := e.api.ContainerWait(ctx, e.id, moby.ContainerWaitOptions{Condition: container.WaitConditionNextExit})
-	if _, err := e.api.ContainerStart(ctx, e.id, moby.ContainerStartOptions{}); err != nil {
-		seen.Close()
-		e.streams.Go(func() {
-			select { // it waits until the container goes
-			case <-ends.Result:
-			case <-ends.Error: //nolint:errcheck // why it does not run is known
-			}
-		})
-		return nil, notRun(err)
-	}
-	written := e.read(ctx, seen.HijackedResponse, e.request.Output, e.request.Output)
-	return e.process(func() (int, error) {
-		select {
-		case is := <-ends.Result:
-			<-written
-			return int(is.StatusCode), nil
-		case err := <-ends.Error:
-			return 0, notRun(err)
-		}
-	}, func(ctx context.Context, s syscall.Signal) error {
-		_, err := e.api.ContainerKill(ctx, e.id, moby.ContainerKillOptions{Signal: strconv.Itoa(int(s))})
-		return err
-	}), nil
+	return nil
 }
 
-// bring copies the tool into the container, before its program starts.
-func (e *inEngine) bring(ctx context.Context) error {
+// copyTool copies the tool into the container, before the image's program starts.
+func (e *engineContainer) copyTool(ctx context.Context) error {
 	f, err := os.Open(e.request.Tool)
 	if err != nil {
 		return err
@@ -223,7 +234,7 @@ func (e *inEngine) bring(ctx context.Context) error {
 		return err
 	}
 	pr, pw := io.Pipe()
-	e.streams.Go(func() {
+	e.pending.Go(func() {
 		w := tar.NewWriter(pw)
 		err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: strings.TrimPrefix(toolDir, "/"), Mode: 0o755, ModTime: info.ModTime()})
 		if err == nil {
@@ -239,23 +250,24 @@ func (e *inEngine) bring(ctx context.Context) error {
 	return err
 }
 
-// toolPath is where the tool lies that was copied.
+// toolPath is the path to which copyTool copies the tool.
 var toolPath = path.Join(toolDir, "stoker")
 
-func (e *inEngine) tool(ctx context.Context, out io.Writer, args []string) (*Process, error) {
+// tool implements runner. It must follow start.
+func (e *engineContainer) tool(ctx context.Context, out io.Writer, args []string) (*Process, error) {
 	made, err := e.api.ExecCreate(ctx, e.id, moby.ExecCreateOptions{
 		User: "0:0", Cmd: append([]string{toolPath}, args...), WorkingDir: e.config.WorkingDir, AttachStdout: true, AttachStderr: true,
 	})
 	if err != nil {
 		return nil, err
 	}
-	seen, err := e.api.ExecAttach(ctx, made.ID, moby.ExecAttachOptions{})
+	attached, err := e.api.ExecAttach(ctx, made.ID, moby.ExecAttachOptions{})
 	if err != nil {
 		return nil, err
 	}
-	written := e.read(ctx, seen.HijackedResponse, out, e.request.Output)
+	copied := e.copyOutput(ctx, attached.HijackedResponse, out, e.request.Output)
 	return e.process(func() (int, error) {
-		<-written
+		<-copied
 		is, err := e.api.ExecInspect(ctx, made.ID, moby.ExecInspectOptions{})
 		if err != nil || is.Running {
 			return 0, errors.Join(errors.New("it was cut off"), err)
@@ -264,24 +276,26 @@ func (e *inEngine) tool(ctx context.Context, out io.Writer, args []string) (*Pro
 	}, func(context.Context, syscall.Signal) error { return errors.ErrUnsupported }), nil
 }
 
-// read hands on what a process writes until it ends, or ctx does.
-func (e *inEngine) read(ctx context.Context, from moby.HijackedResponse, out, problems io.Writer) (done <-chan struct{}) {
-	read := make(chan struct{})
+// copyOutput begins to copy what a process writes to stdout and stderr, until it ends or
+// ctx does. The channel is closed at the end.
+func (e *engineContainer) copyOutput(ctx context.Context, from moby.HijackedResponse, stdout, stderr io.Writer) <-chan struct{} {
+	done := make(chan struct{})
 	stop := context.AfterFunc(ctx, from.Close)
-	e.streams.Go(func() {
-		defer close(read)
+	e.pending.Go(func() {
+		defer close(done)
 		defer from.Close()
 		defer stop()
-		_, _ = stdcopy.StdCopy(out, problems, from.Reader) // cut off by ctx, or by the end of the container
+		// It fails if ctx or the container ends, which whoever waits for the process hears of.
+		_, _ = stdcopy.StdCopy(stdout, stderr, from.Reader)
 	})
-	return read
+	return done
 }
 
-// process is one that clean waits for.
-func (e *inEngine) process(wait func() (int, error), signal func(context.Context, syscall.Signal) error) *Process {
-	e.streams.Add(1)
-	return process(func() (int, error) {
-		defer e.streams.Done()
+// process returns a Process whose end remove waits for.
+func (e *engineContainer) process(wait func() (int, error), signal func(context.Context, syscall.Signal) error) *Process {
+	e.pending.Add(1)
+	return newProcess(func() (int, error) {
+		defer e.pending.Done()
 		return wait()
 	}, signal)
 }

@@ -22,11 +22,11 @@ import (
 	"github.com/tonistiigi/fsutil"
 )
 
-// toolContext is the name under which the tool is sent.
+// toolContext is the name of the local source from which the builder gets the tool.
 const toolContext = "stoker-tool"
 
-// runInGateway runs the result in a container of the builder's own. The tool is mounted
-// read-only; mount points in the image are removed with the container.
+// runInGateway runs the result in a container of the builder's gateway. The tool is mounted
+// read-only; what the container writes, and the mount point, is not in the image.
 func (b *Builder) runInGateway(ctx context.Context, r ContainerRequest, fn func(context.Context, *Container) error) error {
 	opt, err := b.solveOpt(r.Request)
 	if err != nil {
@@ -39,7 +39,7 @@ func (b *Builder) runInGateway(ctx context.Context, r ContainerRequest, fn func(
 	opt.LocalMounts[toolContext] = dir
 	attrs := opt.FrontendAttrs
 	opt.FrontendAttrs = nil
-	var failed error // in our own words, which the way through the gateway would lose
+	var failed error // an error returned through the gateway would lose its text and type
 	err = b.gatewayRun(ctx, opt, Display{}, func(ctx context.Context, c gateway.Client) (*gateway.Result, error) {
 		result, err := c.Solve(ctx, gateway.SolveRequest{Frontend: opt.Frontend, FrontendOpt: attrs, Evaluate: true})
 		if err != nil {
@@ -54,9 +54,9 @@ func (b *Builder) runInGateway(ctx context.Context, r ContainerRequest, fn func(
 		if err != nil {
 			return nil, err
 		}
-		// Release waits for what runs; the build's end stops that where it fails.
+		// Release waits for what still runs. If it fails, the end of the build stops that.
 		defer func() { _ = ctr.Release(context.WithoutCancel(ctx)) }()
-		failed = fn(ctx, &Container{Image: image, in: inGateway{r, image.Config, ctr}})
+		failed = fn(ctx, &Container{Image: image, runner: gatewayContainer{r, image.Config, ctr}})
 		return gateway.NewResult(), nil
 	})
 	if failed != nil {
@@ -65,8 +65,7 @@ func (b *Builder) runInGateway(ctx context.Context, r ContainerRequest, fn func(
 	return err
 }
 
-// pick returns the result for the builder's own platform, and how it wants to
-// be run.
+// pick returns the result for the builder's own platform, and the image's configuration.
 func (b *Builder) pick(result *gateway.Result) (gateway.Reference, dockerspec.DockerOCIImage, error) {
 	var image dockerspec.DockerOCIImage
 	list, err := exptypes.ParsePlatforms(result.Metadata)
@@ -90,16 +89,17 @@ func (b *Builder) pick(result *gateway.Result) (gateway.Reference, dockerspec.Do
 	return nil, image, b.errPlatform()
 }
 
-// runs reports whether the builder's default worker runs programs of a platform
-// without emulation, which tells nothing of start-up time.
+// runs reports whether the builder's default worker runs programs for p without emulation,
+// under which the time that a program takes to start would say nothing.
 func (b *Builder) runs(p ocispec.Platform) bool {
 	own, err := platforms.Parse(b.platform())
 	if err != nil {
-		return true // the builder does not tell
+		return true // the builder does not name its platform
 	}
 	return platforms.NewMatcher(own).Match(p)
 }
 
+// container makes a container with these files and the tool.
 func (r ContainerRequest) container(ctx context.Context, c gateway.Client, root gateway.Reference) (gateway.Container, error) {
 	def, err := llb.Local(toolContext, llb.IncludePatterns([]string{filepath.Base(r.Tool)}), llb.SharedKeyHint(toolContext)).Marshal(ctx)
 	if err != nil {
@@ -126,14 +126,15 @@ func (r ContainerRequest) container(ctx context.Context, c gateway.Client, root 
 	})
 }
 
-// inGateway is a container of the gateway's.
-type inGateway struct {
+// A gatewayContainer runs programs in a container of a builder's gateway.
+type gatewayContainer struct {
 	request ContainerRequest
 	config  dockerspec.DockerOCIImageConfig
 	ctr     gateway.Container
 }
 
-func (g inGateway) start(ctx context.Context) (*Process, error) {
+// start implements runner.
+func (g gatewayContainer) start(ctx context.Context) (*Process, error) {
 	out := shared{g.request.Output}
 	return g.run(ctx, gateway.StartRequest{
 		Args: slices.Concat(g.config.Entrypoint, g.config.Cmd),
@@ -141,14 +142,16 @@ func (g inGateway) start(ctx context.Context) (*Process, error) {
 	})
 }
 
-func (g inGateway) tool(ctx context.Context, out io.Writer, args []string) (*Process, error) {
+// tool implements runner.
+func (g gatewayContainer) tool(ctx context.Context, out io.Writer, args []string) (*Process, error) {
 	return g.run(ctx, gateway.StartRequest{
 		Args: append([]string{path.Join(toolDir, filepath.Base(g.request.Tool))}, args...),
 		Env:  g.config.Env, User: "0:0", Cwd: g.config.WorkingDir, Stdout: shared{out}, Stderr: shared{g.request.Output},
 	})
 }
 
-func (g inGateway) run(ctx context.Context, r gateway.StartRequest) (*Process, error) {
+// run starts a program.
+func (g gatewayContainer) run(ctx context.Context, r gateway.StartRequest) (*Process, error) {
 	proc, err := g.ctr.Start(ctx, r)
 	if err != nil {
 		return nil, err
@@ -164,10 +167,12 @@ func (g inGateway) run(ctx context.Context, r gateway.StartRequest) (*Process, e
 		}
 		return 0, notRun(err)
 	}
-	return process(wait, func(ctx context.Context, s syscall.Signal) error { return proc.Signal(ctx, s) }), nil
+	return newProcess(wait, func(ctx context.Context, s syscall.Signal) error { return proc.Signal(ctx, s) }), nil
 }
 
-// shared is a writer that nobody closes.
+// shared is a writer whose Close leaves it open: the gateway closes what it is given, but
+// several programs write to one writer.
 type shared struct{ io.Writer }
 
+// Close implements [io.Closer].
 func (s shared) Close() error { return nil }
