@@ -10,41 +10,42 @@ import (
 	digest "github.com/opencontainers/go-digest"
 )
 
-// A Trait is one of the things that an operation's digest is made of, so that two
-// digests can be told apart by more than being different.
+// A Trait is one of the values of which an operation's digest is made. Comparing the traits
+// of two operations tells why their digests differ.
 type Trait struct {
 	Kind TraitKind
-	// Name is that of a variable; else it numbers the traits of a kind.
+	// Name is that of the variable for a VariableTrait, else the trait's number
+	// among those of its kind, from 0.
 	Name string
-	// Sum is a plain hash over the value: it must stay in memory.
+	// Sum is a plain hash over the value, which may be a secret: it must stay in
+	// memory.
 	Sum string
 }
 
-// A TraitKind says which part of an instruction, or of what stands above it, a
-// trait comes from.
+// A TraitKind says from which part of an instruction, or of the instructions above it, a
+// trait comes.
 type TraitKind string
 
 // The kinds of traits.
 const (
 	CommandTrait     TraitKind = "command"     // what RUN executes, SHELL included
 	VariableTrait    TraitKind = "variable"    // of the environment of RUN: ENV, or ARG with a value
-	WorkDirTrait     TraitKind = "workdir"     // of RUN; what WORKDIR makes
+	WorkDirTrait     TraitKind = "workdir"     // in which RUN runs, or that WORKDIR makes
 	UserTrait        TraitKind = "user"        // of RUN
 	PlatformTrait    TraitKind = "platform"    // of RUN
 	MountTrait       TraitKind = "mount"       // a bind, cache or tmpfs mount
-	SecretTrait      TraitKind = "secret"      // a secret that is mounted, or given as a variable
+	SecretTrait      TraitKind = "secret"      // a secret that is mounted or is in a variable
 	SSHTrait         TraitKind = "ssh"         // an ssh agent that is mounted
 	OptionTrait      TraitKind = "option"      // network, security, hosts and the like
-	OriginTrait      TraitKind = "source"      // what COPY and ADD copy, as far as its name counts
+	OriginTrait      TraitKind = "source"      // the paths that COPY and ADD copy, as far as they count
 	DestinationTrait TraitKind = "destination" // where COPY and ADD copy to
 	OwnerTrait       TraitKind = "owner"       // --chown
 	PermissionsTrait TraitKind = "permissions" // --chmod
 	TextTrait        TraitKind = "text"        // of a heredoc
 )
 
-// traits returns what op's digest is made of (BuildKit: solver/llbsolver/ops,
-// ExecOp.CacheMap and fileOp.CacheMap); none for what is neither RUN nor a file
-// operation.
+// traits returns the traits of op (BuildKit: solver/llbsolver/ops, ExecOp.CacheMap and
+// fileOp.CacheMap). Only RUN and operations on files have traits.
 func traits(op *pb.Op) []Trait {
 	var list traitList
 	switch {
@@ -61,9 +62,10 @@ func traits(op *pb.Op) []Trait {
 	return list
 }
 
+// A traitList collects the traits of an operation.
 type traitList []Trait
 
-// add notes a trait that has these values; without a name it gets a number.
+// add adds a trait with these values. If name is "" it is numbered.
 func (l *traitList) add(kind TraitKind, name string, values ...any) {
 	if name == "" {
 		n := 0
@@ -81,6 +83,7 @@ func (l *traitList) add(kind TraitKind, name string, values ...any) {
 	*l = append(*l, Trait{Kind: kind, Name: name, Sum: digest.FromBytes(text).String()})
 }
 
+// exec adds the traits of a RUN, apart from its platform.
 func (l *traitList) exec(e *pb.ExecOp) {
 	meta := e.GetMeta()
 	l.add(CommandTrait, "", meta.GetArgs())
@@ -105,6 +108,7 @@ func (l *traitList) exec(e *pb.ExecOp) {
 	}
 }
 
+// mount adds the trait of a mount of RUN.
 func (l *traitList) mount(m *pb.Mount) {
 	switch m.MountType {
 	case pb.MountType_SECRET:
@@ -112,7 +116,8 @@ func (l *traitList) mount(m *pb.Mount) {
 	case pb.MountType_SSH:
 		l.add(SSHTrait, "", m.Dest, m.SSHOpt)
 	case pb.MountType_CACHE:
-		// The id and the sharing of a cache that has its own do not count.
+		// The id and the sharing count only where both are the defaults: the id is that of
+		// the target, maybe in a namespace (ops.checkShouldClearCacheOpts).
 		id, sharing := m.CacheOpt.GetID(), m.CacheOpt.GetSharing()
 		if _, rest, scoped := strings.Cut(id, "/"); sharing != 0 || id != m.Dest && !(scoped && rest == m.Dest) {
 			id, sharing = "", 0
@@ -123,11 +128,12 @@ func (l *traitList) mount(m *pb.Mount) {
 	}
 }
 
+// action adds the traits of one action of an operation on files.
 func (l *traitList) action(action *pb.FileAction) {
 	if cp := action.GetCopy(); cp != nil {
 		src := cp.Src
 		if action.SecondaryInput != -1 {
-			src = path.Base(src)
+			src = path.Base(src) // files of an input count by their content
 		}
 		l.add(OriginTrait, "", src, cp.IncludePatterns, cp.ExcludePatterns, cp.RequiredPaths)
 		l.add(DestinationTrait, "", cp.Dest)
