@@ -15,8 +15,8 @@ import (
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// cacheMap asks BuildKit's own code by what it keys the operation. That code
-// needs nothing of a builder for it.
+// cacheMap returns the cache map of an operation: what BuildKit makes its cache key of,
+// beside its inputs. BuildKit's own code computes it and needs no builder for that.
 func cacheMap(ctx context.Context, v *vertex, platform ocispecs.Platform) (*solver.CacheMap, error) {
 	op, err := newSolverOp(v, pb.PlatformFromSpec(platform))
 	if err != nil {
@@ -26,6 +26,8 @@ func cacheMap(ctx context.Context, v *vertex, platform ocispecs.Platform) (*solv
 	return cm, err
 }
 
+// newSolverOp returns the operation as BuildKit's solver executes it. It has none of what
+// executing it would need.
 func newSolverOp(v *vertex, platform *pb.Platform) (solver.Op, error) {
 	vtx := solverVertex{v}
 	switch op := v.op.Op.(type) {
@@ -41,7 +43,7 @@ func newSolverOp(v *vertex, platform *pb.Platform) (solver.Op, error) {
 	return nil, errors.New("an operation that no Dockerfile has")
 }
 
-// A solverVertex is a vertex as BuildKit's solver sees it.
+// A solverVertex is a vertex in the form that BuildKit's solver wants.
 type solverVertex struct{ *vertex }
 
 var _ solver.Vertex = solverVertex{}
@@ -52,9 +54,9 @@ func (v solverVertex) Options() solver.VertexOptions { return solver.VertexOptio
 func (v solverVertex) Inputs() []solver.Edge         { return make([]solver.Edge, len(v.op.Inputs)) }
 func (v solverVertex) Name() string                  { return v.name }
 
-// selectors returns by which files of an input op is keyed. BuildKit's code has
-// them inside of a function that needs the files, so they are read from op in
-// the same way and order.
+// selectors returns which files of an input are part of op's cache key. BuildKit's cache map
+// hides them in a function that needs the files themselves, so that they are made here of
+// op, in the same order.
 func selectors(op *pb.Op, input int) []Selector {
 	var list []Selector
 	if exec := op.GetExec(); exec != nil {
@@ -68,8 +70,8 @@ func selectors(op *pb.Op, input int) []Selector {
 	return list
 }
 
-// execSelectors returns what RUN mounts of an input (BuildKit:
-// solver/llbsolver/ops, ExecOp.getMountDeps and toSelectors).
+// execSelectors returns the selectors of the files that a RUN mounts from an input
+// (BuildKit: solver/llbsolver/ops, ExecOp.getMountDeps and toSelectors).
 func execSelectors(op *pb.ExecOp, input int) []Selector {
 	var paths []string
 	for _, m := range op.Mounts {
@@ -81,16 +83,16 @@ func execSelectors(op *pb.ExecOp, input int) []Selector {
 	var list []Selector
 	for _, p := range withoutNested(paths) {
 		if p == "/" {
-			return []Selector{{}} // links do not matter
+			return []Selector{{}} // all files, so that no link needs to be followed
 		}
 		list = append(list, Selector{Path: p, FollowLinks: true})
 	}
 	return list
 }
 
-// fileSelectors returns what COPY and ADD take of an input, and where --chown
-// looks up names (BuildKit: solver/llbsolver/ops, fileOp.CacheMap and
-// dedupeSelectors).
+// fileSelectors returns the selectors of the files that COPY and ADD copy from an input, and
+// of those in which --chown looks up names (BuildKit: solver/llbsolver/ops, fileOp.CacheMap
+// and dedupeSelectors).
 func fileSelectors(op *pb.FileOp, input int) []Selector {
 	var plain, followed []string
 	var filtered []Selector
@@ -124,7 +126,8 @@ func fileSelectors(op *pb.FileOp, input int) []Selector {
 	return list
 }
 
-// ownerFiles returns the files of an input that say which number a name has.
+// ownerFiles returns the files of an input in which the numbers of a named owner and group
+// are looked up.
 func ownerFiles(action *pb.FileAction, input int) []string {
 	var owner *pb.ChownOpt
 	switch {
@@ -147,8 +150,8 @@ func ownerFiles(action *pb.FileAction, input int) []string {
 	return files
 }
 
-// withoutNested returns paths sorted, without those below another of them
-// (BuildKit: solver/llbsolver/ops, dedupePaths).
+// withoutNested returns paths sorted, without those that are below another one (BuildKit:
+// solver/llbsolver/ops, dedupePaths).
 func withoutNested(paths []string) []string {
 	if len(paths) <= 1 {
 		return paths
@@ -161,8 +164,8 @@ func withoutNested(paths []string) []string {
 	})
 }
 
-// hasWildcard reports whether a builder on Linux takes name for a pattern
-// (BuildKit: solver/llbsolver/ops, containsWildcards).
+// hasWildcard reports whether a builder on Linux reads name as a pattern (BuildKit:
+// solver/llbsolver/ops, containsWildcards).
 func hasWildcard(name string) bool {
 	for i := 0; i < len(name); i++ {
 		switch name[i] {

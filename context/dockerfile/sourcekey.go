@@ -16,9 +16,8 @@ import (
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// source returns the source that v is and the digest that it is kept under, ""
-// if that is not known. BuildKit's own code is not asked, because it would ask a
-// registry or a server.
+// source describes the source of v and returns the digest of its cache key, "" if that is
+// not known. BuildKit's own code is of no use here, since it would ask a registry or server.
 func (a *assembler) source(v *vertex) (*Source, string) {
 	src := v.op.GetSource()
 	scheme, name, _ := strings.Cut(src.Identifier, "://")
@@ -38,7 +37,8 @@ func (a *assembler) source(v *vertex) (*Source, string) {
 		if !ok {
 			image = a.images[imageID{ref, s.Platform}]
 		}
-		if !pinned && image.Digest != "" { // a named context: the builder looks it up itself
+		if !pinned && image.Digest != "" {
+			// The frontend leaves the look-up of a named context's image to the builder.
 			dgst = image.Digest
 			s.Name += "@" + dgst
 		}
@@ -54,8 +54,8 @@ func (a *assembler) source(v *vertex) (*Source, string) {
 	return s, sourceDigest(key)
 }
 
-// sourceDigest returns the digest under which a source with this key is kept
-// (BuildKit: solver/llbsolver/ops, SourceOp.CacheMap); "" for no key.
+// sourceDigest returns the digest for a source with this key (BuildKit:
+// solver/llbsolver/ops, SourceOp.CacheMap), "" if key is "".
 func sourceDigest(key string) string {
 	if key == "" {
 		return ""
@@ -79,7 +79,7 @@ func imageKey(dgst string, p ocispecs.Platform) string {
 	}{dgst, p.OS, p.Architecture, p.Variant, p.OSVersion, p.OSFeatures})
 }
 
-// layersKey returns the key of an image by its layers; "" for an image without.
+// layersKey returns the key that BuildKit gives an image by its layers, "" if it has none.
 func layersKey(config []byte) string {
 	var image ocispecs.Image
 	if json.Unmarshal(config, &image) != nil || image.RootFS.Type != "layers" || len(image.RootFS.DiffIDs) == 0 {
@@ -88,14 +88,14 @@ func layersKey(config []byte) string {
 	return identity.ChainID(image.RootFS.DiffIDs).String()
 }
 
-// httpKey returns the key of a download whose checksum the Dockerfile gives
-// (BuildKit: source/http, formatCacheKey): nothing is asked of the server then.
+// httpKey returns the key of a download (BuildKit: source/http, formatCacheKey), "" if the
+// Dockerfile gives no checksum, because the key then depends on what the server answers.
 func httpKey(src *pb.SourceOp) string {
 	if src.Attrs[pb.AttrHTTPChecksum] == "" {
 		return ""
 	}
 	number := func(attr string) int64 {
-		n, _ := strconv.ParseInt(src.Attrs[attr], 0, 64) // absent, as from any Dockerfile
+		n, _ := strconv.ParseInt(src.Attrs[attr], 0, 64) // the frontend never sets it
 		return n
 	}
 	return jsonDigest(struct {
@@ -107,8 +107,8 @@ func httpKey(src *pb.SourceOp) string {
 	})
 }
 
-// httpFilename returns the name under which a download is kept (BuildKit:
-// source/http, getFileName).
+// httpFilename returns the name of the file that BuildKit makes of a download (source/http,
+// getFileName). Unlike BuildKit, it does not know the name that a server suggests.
 func httpFilename(src *pb.SourceOp) string {
 	name := src.Attrs[pb.AttrHTTPFilename]
 	if name == "" {
@@ -123,7 +123,7 @@ func httpFilename(src *pb.SourceOp) string {
 	return name
 }
 
-// gitAddress returns the address by which provenance names a repository (BuildKit:
+// gitAddress returns the address of a repository as provenance has it (BuildKit:
 // source/git, GitIdentifier.Capture).
 func gitAddress(src *pb.SourceOp) string {
 	address := src.Attrs[pb.AttrFullRemoteURL]
@@ -134,14 +134,14 @@ func gitAddress(src *pb.SourceOp) string {
 	return address
 }
 
-// commit matches what git names a commit by in full.
-var commit = regexp.MustCompile(`^(?:[0-9a-f]{40}|[0-9a-f]{64})$`)
+// fullCommit matches the full hash of a commit, by SHA-1 or SHA-256.
+var fullCommit = regexp.MustCompile(`^(?:[0-9a-f]{40}|[0-9a-f]{64})$`)
 
-// gitKey returns the key of a repository at a commit that the Dockerfile gives in
-// full (BuildKit: source/git, shaToCacheKey).
+// gitKey returns the key of a repository (BuildKit: source/git, shaToCacheKey), "" if the
+// Dockerfile does not give the full hash of a commit.
 func gitKey(src *pb.SourceOp) string {
 	u, err := gitutil.ParseURL("https://" + strings.TrimPrefix(src.Identifier, "git://"))
-	if err != nil || u.Opts == nil || !commit.MatchString(u.Opts.Ref) {
+	if err != nil || u.Opts == nil || !fullCommit.MatchString(u.Opts.Ref) {
 		return ""
 	}
 	key := u.Opts.Ref
@@ -157,7 +157,7 @@ func gitKey(src *pb.SourceOp) string {
 	return key
 }
 
-// jsonDigest returns the digest of v as JSON. v is a struct of plain fields, which
+// jsonDigest returns the digest of v as JSON. v must be a struct of plain fields, which
 // always marshals.
 func jsonDigest(v any) string {
 	dt, err := json.Marshal(v)
@@ -167,8 +167,8 @@ func jsonDigest(v any) string {
 	return digest.FromBytes(dt).String()
 }
 
-// platform returns what op is for: as written, else what the builder has by
-// itself (BuildKit: solver/llbsolver, NormalizeRuntimePlatforms).
+// platform returns the platform of op, which is the builder's own if op names none
+// (BuildKit: solver/llbsolver, NormalizeRuntimePlatforms).
 func (a *assembler) platform(op *pb.Op) ocispecs.Platform {
 	if op.Platform == nil {
 		return a.native
