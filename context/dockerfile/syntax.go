@@ -12,19 +12,18 @@ import (
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
 )
 
-// A File is a Dockerfile as it is written: its stages and instructions with
-// the lines that each takes, for suggestions and edits. Variables are not
-// expanded.
+// A File is a Dockerfile as it is written: the stages and instructions, without variables
+// expanded, and the lines of each. Suggestions and edits are made by it.
 type File struct {
-	Name    string        // as it should be shown
-	Text    []byte        // not to be changed
+	Name    string        // as it is shown to the user
+	Text    []byte        // must not be changed
 	Escape  byte          // the line continuation and escape character, \ or `
-	Syntax  string        // the frontend that `# syntax=` names; "" without
+	Syntax  string        // the frontend that `# syntax=` names; "" if there is none
 	Globals []Instruction // the ARGs before the first FROM
 	Stages  []Stage
 }
 
-// A Stage is a FROM and what follows it up to the next.
+// A Stage is a FROM and the instructions up to the next one.
 type Stage struct {
 	Index        int
 	Name         string // in lower case, as BuildKit compares it; "" if it has none
@@ -35,21 +34,23 @@ type Stage struct {
 	Lines        Lines         // from FROM to its last instruction
 }
 
-// An Instruction is one instruction and the lines that it takes.
+// An Instruction is one instruction of a Dockerfile.
 type Instruction struct {
 	Keyword string // in capitals
-	// Text is the instruction as BuildKit names it: keyword in capitals,
-	// continuation lines joined, variables as written, a RUN's heredoc by its first line.
+	// Text is the instruction as BuildKit names it: the keyword is in capitals,
+	// continuation lines are joined, variables are not expanded, and of a RUN's
+	// heredoc there is the first line only.
 	Text  string
-	Lines Lines // heredocs included
-	// Comments are the comment lines directly above, which belong to it; the
-	// zero Lines if there are none. Parser directives are not among them.
+	Lines Lines // including heredocs
+	// Comments are the comment lines directly above, which are taken to be about the
+	// instruction. They are the zero Lines if there are none, and never include parser
+	// directives.
 	Comments Lines
-	// Names are the variables that ARG or ENV declares.
+	// Names are the variables that ARG or ENV declares, in order.
 	Names []string
-	// Vars are the same with what is written for them, in order.
+	// Vars are the same variables with their values.
 	Vars []Variable
-	// Flags are written as in the file: "--chown=node:node".
+	// Flags are as written, such as "--chown=node:node".
 	Flags []string
 	// Value is the argument of WORKDIR and USER, "" for others.
 	Value string
@@ -57,24 +58,25 @@ type Instruction struct {
 	Shell []string
 	// Command is what CMD, ENTRYPOINT or HEALTHCHECK starts; nil for others.
 	Command *Command
-	// Ports are those of EXPOSE, sorted, as written.
+	// Ports are those of EXPOSE, as written, sorted.
 	Ports []string
-	Copy  *Copy // of COPY and ADD
-	Run   *Run  // of RUN
+	Copy  *Copy // of COPY and ADD; nil for others
+	Run   *Run  // of RUN; nil for others
 }
 
-// A Variable is one that ARG or ENV declares.
+// A Variable is declared by ARG or ENV.
 type Variable struct {
 	Name string
-	// Value is as written, unexpanded. It may be a secret: never show it.
+	// Value is as written, without variables expanded. It may be a secret and must
+	// never be shown.
 	Value string
-	// Set is false for an ARG that has no default.
+	// Set is false for an ARG without a default.
 	Set bool
 }
 
-// A Command is what an image starts.
+// A Command is what a container of the image runs.
 type Command struct {
-	// Args are the words of the list form; empty in the shell form, and for [].
+	// Args are the words of the list form; empty for the shell form, and for [].
 	Args []string
 	// Script is the command line of the shell form.
 	Script string
@@ -82,7 +84,7 @@ type Command struct {
 	None bool
 }
 
-// Whole returns the instruction's lines with the comments that belong to it.
+// Whole returns the lines of the instruction and of its comments.
 func (i Instruction) Whole() Lines {
 	if i.Comments.From > 0 {
 		return Lines{i.Comments.From, i.Lines.To}
@@ -90,39 +92,38 @@ func (i Instruction) Whole() Lines {
 	return i.Lines
 }
 
-// A Copy is what a COPY or ADD takes and where it puts it, unexpanded.
+// A Copy has the arguments and flags of a COPY or ADD, without variables expanded.
 type Copy struct {
 	Sources  []string // without heredocs
-	Heredocs int
+	Heredocs int      // how many there are
 	Dest     string
-	From     string // of --from; "" takes from the build context
+	From     string // of --from; "" stands for the build context
 	Chown    string
 	Chmod    string
 	Link     bool
 	Parents  bool
 	Exclude  []string
-	JSON     bool // written as a list, ["a", "b"]
+	JSON     bool // the paths are written as a list, ["a", "b"]
 }
 
-// A Run is what a RUN executes.
+// A Run has the command and the mounts of a RUN, without variables expanded.
 type Run struct {
-	// Script is the command line, continuation lines joined, without flags; for
-	// the list form, whose words are Args, it is empty.
+	// Script is the command line of the shell form, without flags, with continuation
+	// lines joined; "" for the list form.
 	Script   string
-	Args     []string
-	Heredocs int
-	// Given is what the shell is given: Script, and with it the text of heredocs;
-	// where a heredoc is all of it, that alone. It is empty for the list form, and
+	Args     []string // the words of the list form
+	Heredocs int      // how many there are
+	// Given is the text that the shell executes: Script and the heredocs that it uses,
+	// or the heredoc alone if Script is nothing else. It is "" for the list form, and
 	// for a heredoc that names its interpreter (BuildKit: dockerfile2llb.dispatchRun).
 	Given  string
 	Mounts []Mount
-	// offsets[i] is where Script[i] stands in the file's text; nil if unknown.
+	// offsets[i] is the offset of Script[i] in the file's text; nil if it is unknown.
 	offsets []int
 }
 
-// Offset returns where byte i of the script stands in the file's text; i may be
-// the script's length. It reports false for a script with a heredoc, or in the
-// list form.
+// Offset returns the offset in the file's text of byte i of the script, where i may be the
+// script's length. It returns false if the script has a heredoc, and for the list form.
 func (r *Run) Offset(i int) (int, bool) {
 	if r.offsets == nil || i < 0 || i > len(r.offsets) || len(r.offsets) == 0 {
 		return 0, false
@@ -133,8 +134,9 @@ func (r *Run) Offset(i int) (int, bool) {
 	return r.offsets[i], true
 }
 
-// A Mount is a --mount of a RUN, unexpanded. Where a variable stands for its
-// type or for a flag it is read as a plain bind mount, which assumes the most.
+// A Mount is a --mount of a RUN, without variables expanded. If one of a RUN's mounts cannot
+// be read without the value of a variable, all of them are taken for bind mounts, of which
+// only From is known.
 type Mount struct {
 	Type   string // bind, cache, tmpfs, secret or ssh
 	From   string
@@ -142,8 +144,8 @@ type Mount struct {
 	Target string
 }
 
-// Parse reads a Dockerfile for its source text. name is used in errors, which
-// are [*Error] with the line: what BuildKit's parser refuses is refused here.
+// Parse returns the Dockerfile with this text. It refuses what BuildKit's parser refuses,
+// with an [*Error] that has the line, and name as the file.
 func Parse(name string, text []byte) (*File, error) {
 	parsed, err := parser.Parse(bytes.NewReader(text))
 	if err != nil {
@@ -163,9 +165,9 @@ func Parse(name string, text []byte) (*File, error) {
 	return f, nil
 }
 
-// add appends what node stands for.
+// add adds the instruction of one node of the syntax tree.
 func (f *File) add(node *parser.Node, src *source) error {
-	// Without a linter of its own BuildKit crashes on a `# check=skip=…` comment
+	// Without a linter, BuildKit crashes on a `# check=skip=…` comment
 	// (linter.WithMergedConfig).
 	cmd, err := instructions.ParseInstructionWithLinter(node, linter.New(&linter.Config{}))
 	if err != nil {
@@ -192,7 +194,7 @@ func (f *File) add(node *parser.Node, src *source) error {
 	return nil
 }
 
-// Args returns the names of all ARG instructions, in their order.
+// Args returns the names that ARG instructions declare, each once, in order.
 func (f *File) Args() []string {
 	var names []string
 	add := func(list []Instruction) {
@@ -211,17 +213,16 @@ func (f *File) Args() []string {
 	return names
 }
 
-// Predefined reports a build arg that has an effect without an ARG: on the network of
-// RUN, or on the frontend (BuildKit: dockerui.Client, llb.ProxyEnv).
+// Predefined reports whether a build arg has an effect without an ARG that declares it: as
+// a proxy for RUN, or on the frontend (BuildKit: dockerui.Client, llb.ProxyEnv).
 func Predefined(arg string) bool {
 	upper := strings.ToUpper(arg)
 	return upper == "ALL_PROXY" || upper == "NO_PROXY" || upper == "HTTP_PROXY" || upper == "HTTPS_PROXY" || upper == "FTP_PROXY" ||
 		strings.HasPrefix(arg, "BUILDKIT_") || arg == "SOURCE_DATE_EPOCH"
 }
 
-// Stage returns the index of the stage of that name, in any case, or -1.
+// Stage returns the index of the last stage with this name, in upper or lower case, or -1.
 func (f *File) Stage(name string) int {
-	// A later stage of the same name hides an earlier one.
 	for i := len(f.Stages) - 1; i >= 0; i-- {
 		if f.Stages[i].Name != "" && strings.EqualFold(f.Stages[i].Name, name) {
 			return i
@@ -230,8 +231,8 @@ func (f *File) Stage(name string) int {
 	return -1
 }
 
-// StageOf resolves the argument of --from and of a mount's from=: a name as for
-// [File.Stage], or a stage's number.
+// StageOf returns the index of the stage that --from or a mount's from= names, by its name
+// or number, or -1.
 func (f *File) StageOf(from string) int {
 	if n, err := strconv.Atoi(from); err == nil {
 		if n >= 0 && n < len(f.Stages) {
@@ -242,7 +243,8 @@ func (f *File) StageOf(from string) int {
 	return f.Stage(from)
 }
 
-// instruction describes one node of the syntax tree.
+// instruction returns the Instruction of a node of the syntax tree, which BuildKit parses
+// as cmd.
 func (f *File) instruction(node *parser.Node, cmd any, src *source) Instruction {
 	in := Instruction{
 		Keyword: strings.ToUpper(node.Value),
@@ -272,17 +274,15 @@ func (f *File) instruction(node *parser.Node, cmd any, src *source) Instruction 
 		in.Shell = c.Shell
 	case *instructions.ArgCommand:
 		for _, a := range c.Args {
-			in.Names = append(in.Names, a.Key)
 			v := Variable{Name: a.Key, Set: a.Value != nil}
 			if v.Set {
 				v.Value = *a.Value
 			}
-			in.Vars = append(in.Vars, v)
+			in.declare(v)
 		}
 	case *instructions.EnvCommand:
 		for _, e := range c.Env {
-			in.Names = append(in.Names, e.Key)
-			in.Vars = append(in.Vars, Variable{e.Key, e.Value, true})
+			in.declare(Variable{e.Key, e.Value, true})
 		}
 	case *instructions.CmdCommand:
 		in.Command = command(c.ShellDependantCmdLine)
@@ -296,7 +296,12 @@ func (f *File) instruction(node *parser.Node, cmd any, src *source) Instruction 
 	return in
 }
 
-// command describes what CMD or ENTRYPOINT starts.
+// declare adds a variable that the instruction declares.
+func (i *Instruction) declare(v Variable) {
+	i.Names, i.Vars = append(i.Names, v.Name), append(i.Vars, v)
+}
+
+// command returns the Command of a CMD or ENTRYPOINT.
 func command(c instructions.ShellDependantCmdLine) *Command {
 	if c.PrependShell {
 		return &Command{Script: strings.Join(c.CmdLine, " ")}
@@ -304,7 +309,7 @@ func command(c instructions.ShellDependantCmdLine) *Command {
 	return &Command{Args: c.CmdLine}
 }
 
-// health describes a HEALTHCHECK, whose first word says how the rest is run.
+// health returns the Command of a HEALTHCHECK. Its first word says how the rest is run.
 func health(c *instructions.HealthCheckCommand) *Command {
 	if c.Health == nil || len(c.Health.Test) == 0 {
 		return &Command{}
@@ -319,11 +324,11 @@ func health(c *instructions.HealthCheckCommand) *Command {
 	}
 }
 
-// run describes a RUN.
+// run returns the Run of a RUN.
 func (f *File) run(node *parser.Node, c *instructions.RunCommand, src *source) *Run {
 	r := &Run{Heredocs: len(node.Heredocs)}
-	// BuildKit reads mounts only when it expands variables; one that hangs on
-	// them keeps its default type.
+	// BuildKit reads mounts when it expands variables. If that fails, because the name of a
+	// variable is no such type or option as its value is, all keep the default type.
 	_ = c.Expand(func(word string) (string, error) { return word, nil })
 	for _, m := range instructions.GetMounts(c) {
 		r.Mounts = append(r.Mounts, Mount{Type: string(m.Type), From: m.From, Source: m.Source, Target: m.Target})
@@ -342,7 +347,7 @@ func (f *File) run(node *parser.Node, c *instructions.RunCommand, src *source) *
 	return r
 }
 
-// given joins a command line and its heredocs.
+// given returns Run.Given for a command line and its heredocs.
 func given(script string, docs []instructions.ShellInlineFile) string {
 	if len(docs) > 0 && parser.MustParseHeredoc(script) != nil {
 		text := docs[0].Data
@@ -360,7 +365,7 @@ func given(script string, docs []instructions.ShellInlineFile) string {
 	return script
 }
 
-// syntaxError gives a parse error the shape that users see.
+// syntaxError returns the Error for an error of BuildKit's parser.
 func syntaxError(name string, err error) error {
 	e := &Error{File: name}
 	var located *parser.LocationError
