@@ -9,20 +9,21 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// A form is what the name that a builder shows of an operation can be held against, in
-// plain hashes over values, which stay in memory.
+// A form has what is known, from an operation, of the names that a builder may show for it:
+// see [Op.MayGoBy]. Its hashes are plain ones over values of args, and must stay in memory.
 type form struct {
-	keywords []string // of the steps that make such operations; nil if any name may be one's
-	// end stands for that of the name of a RUN, in whatever way it is written as a
-	// command, and size is how long that is.
+	keywords []string // of the steps that make such an operation; nil allows any name
+	// end is the hash of what follows the last variable in a RUN's command, and size its
+	// length in bytes. All names of the RUN end with it, whatever the variables hold.
 	end  string
 	size int
-	// dest stands for the last word of the path that is written to, and sources for those
+	// dest is the lastWord of the path to which files are written, and sources are those
 	// of the paths that are copied.
 	dest    string
 	sources []string
 }
 
+// formOf returns the form of op.
 func formOf(op *pb.Op) form {
 	switch {
 	case op.GetExec() != nil:
@@ -53,8 +54,8 @@ func formOf(op *pb.Op) form {
 	return f
 }
 
-// unexpanded returns the end of a command that is the same whatever its variables stand
-// for.
+// unexpanded returns what follows the last variable in a command, or all of a command
+// without variables.
 func unexpanded(command string) string {
 	if at := strings.LastIndex(command, "$"); at >= 0 {
 		command = command[at:]
@@ -69,10 +70,10 @@ func unexpanded(command string) string {
 	return strings.TrimSpace(command)
 }
 
-// MayGoBy reports whether an operation with the digest of op may go by a name that a
-// builder shows. One digest has many names: a step has others in other Dockerfiles, and
-// can be written in several ways. It is true wherever the name alone does not rule it
-// out. It is not for sources, whose digests names do not tell.
+// MayGoBy reports whether a builder may show name for an operation that has the digest of
+// op. Many names have one digest: the step can be in another Dockerfile, and be written in
+// another way. It returns false only if the name alone excludes the digest. op must not be
+// a source, whose digest does not depend on its name.
 func (op Op) MayGoBy(name string) bool {
 	prefix := stepPrefix.FindString(name)
 	if prefix == "" || op.form.keywords == nil {
@@ -82,8 +83,8 @@ func (op Op) MayGoBy(name string) bool {
 	if rest = strings.TrimSpace(rest); !slices.Contains(op.form.keywords, keyword) {
 		return false
 	}
-	if strings.Contains(rest, "<<") || strings.HasSuffix(rest, "]") { // a heredoc, or the words one by one
-		return true
+	if strings.Contains(rest, "<<") || strings.HasSuffix(rest, "]") {
+		return true // a heredoc or a list of words, which op has in another form
 	}
 	switch keyword {
 	case "RUN":
@@ -91,27 +92,37 @@ func (op Op) MayGoBy(name string) bool {
 	case "LINK":
 		return true
 	}
-	words := strings.Fields(rest)
-	parents := strings.Contains(rest, "--parents")
+	return op.form.allowsPaths(rest)
+}
+
+// allowsPaths reports whether the arguments of a COPY, ADD or WORKDIR, as a name has them,
+// may stand for the paths of the operation.
+func (f form) allowsPaths(arguments string) bool {
+	words := strings.Fields(arguments)
 	for len(words) > 0 && strings.HasPrefix(words[0], "--") {
 		words = words[1:]
 	}
-	if len(words) == 0 || strings.ContainsAny(rest, "$\"'`\\") {
-		return true // not as it was when the paths were read
+	if len(words) == 0 || strings.ContainsAny(arguments, "$\"'`\\") {
+		return true // variables and quotes hide the paths
 	}
 	last := len(words) - 1
-	if !endsAs(op.form.dest, words[last]) {
+	if !endsAs(f.dest, words[last]) {
 		return false
 	}
-	return parents || !slices.ContainsFunc(op.form.sources, func(source string) bool {
+	if strings.Contains(arguments, "--parents") {
+		return true
+	}
+	// Each source must be among the words. One that is an address can stand for any, as
+	// what comes from it has a name of its own.
+	return !slices.ContainsFunc(f.sources, func(source string) bool {
 		return !slices.ContainsFunc(words[:last], func(word string) bool {
 			return strings.Contains(word, ":") || strings.HasSuffix(word, ".git") || endsAs(source, word)
 		})
 	})
 }
 
-// lastWord returns what stands for the last word of a path: one with spaces is several
-// words of a name.
+// lastWord returns the hash of the last word of p's last element, "" if there is none. A
+// path with spaces makes several words of a name.
 func lastWord(p string) string {
 	words := strings.Fields(path.Base(p))
 	if len(words) == 0 {
@@ -120,11 +131,12 @@ func lastWord(p string) string {
 	return hashOf(words[len(words)-1])
 }
 
-// endsAs reports whether a path of which last is the [lastWord] may be what word is the
-// end of: one that is told from where the step stands can be any.
+// endsAs reports whether a path with this [lastWord] may end with word. A word such as "."
+// may stand for any path, as it is relative to the working directory.
 func endsAs(last, word string) bool {
 	base := path.Base(word)
 	return last == "" || base == "." || base == ".." || base == "/" || last == hashOf(base)
 }
 
+// hashOf returns a plain hash over text.
 func hashOf(text string) string { return digest.FromString(text).String() }
