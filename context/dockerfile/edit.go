@@ -8,23 +8,23 @@ import (
 	"strings"
 )
 
-// An Edit replaces whole lines of a text. Lines count in the text as it was
-// before any edit, so that edits made apart from each other can be applied
-// together.
+// An Edit replaces whole lines of a text. Lines are numbered as in the text before any
+// edit, so that edits which were made separately can be applied together.
 type Edit struct {
-	// Lines are replaced; an empty range, To being From-1, inserts before line
-	// From, which may be one past the last.
+	// Lines are replaced. If the range is empty, which means that To is From-1, Text is
+	// inserted before line From, which may be one past the last line.
 	Lines Lines
-	// Text is what stands there afterwards: "" or whole lines.
+	// Text is "" or whole lines.
 	Text string
 }
 
-// Insert returns the edit that puts text before a line.
+// Insert returns the edit that inserts text before a line.
 func Insert(line int, text string) Edit {
 	return Edit{Lines: Lines{line, line - 1}, Text: text}
 }
 
-// Source returns lines of the file as they are written, line breaks included.
+// Source returns lines of the file as they are written, with their line breaks, or "" if
+// the file does not have all of them.
 func (f *File) Source(l Lines) string {
 	src := newSource(f.Text)
 	if l.From < 1 || l.To < l.From || l.To >= len(src.starts) {
@@ -33,10 +33,10 @@ func (f *File) Source(l Lines) string {
 	return string(f.Text[src.starts[l.From-1]:src.starts[l.To]])
 }
 
-// Apply makes the edits. Everything outside their lines stays byte for byte;
-// their own lines take the line ending of the file where it has only one.
-// Insertions before the same line keep their order. Edits that touch the same
-// line are an error, and nothing is changed.
+// Apply returns the text with the edits made. Lines that no edit replaces stay the same
+// byte for byte. Those of edits end with CRLF if all lines of the text do. Insertions
+// before the same line are made in their order in edits. Edits of the same line are an
+// error.
 func Apply(text []byte, edits []Edit) ([]byte, error) {
 	src := newSource(text)
 	last := len(src.starts) - 1 // number of lines
@@ -49,7 +49,7 @@ func Apply(text []byte, edits []Edit) ([]byte, error) {
 	})
 	crlf := onlyCRLF(text)
 	var out bytes.Buffer
-	done := 0 // lines already written or replaced
+	done := 0 // number of lines of text that are written or replaced
 	for _, e := range sorted {
 		if e.Lines.From < 1 || e.Lines.To < e.Lines.From-1 || e.Lines.To > last || e.Lines.From > last+1 {
 			return nil, fmt.Errorf("edit lines %d-%d: the file has %d lines", e.Lines.From, e.Lines.To, last)
@@ -74,7 +74,7 @@ func onlyCRLF(text []byte) bool {
 	return n > 0 && n == bytes.Count(text, []byte("\r\n"))
 }
 
-// writeLines appends text, which is whole lines.
+// writeLines appends whole lines, with CRLF instead of LF if crlf is true.
 func writeLines(out *bytes.Buffer, text string, crlf bool) {
 	if text == "" {
 		return
@@ -88,7 +88,7 @@ func writeLines(out *bytes.Buffer, text string, crlf bool) {
 	}
 }
 
-// endLine ends a last line that had no line break, now that more follows.
+// endLine appends a line break if out ends without one, since more lines follow.
 func endLine(out *bytes.Buffer, crlf bool) {
 	if b := out.Bytes(); len(b) == 0 || b[len(b)-1] == '\n' {
 		return

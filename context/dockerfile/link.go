@@ -14,15 +14,17 @@ import (
 )
 
 const (
+	// targetPrefix begins the address of a named context that is the result of another
+	// target.
 	targetPrefix = "target:"
-	// targetSource is what a linked build's result is to this one: a source
-	// that no builder knows, since a plan is not solved.
+	// targetSource begins the source that stands for such a result. No builder knows this
+	// kind of source, but a plan is never solved.
 	targetSource = "target://"
 )
 
-// link gives the frontend the results of linked builds, as buildx does, which
-// builds them first: their image's configuration counts, and their steps and
-// files are their own (buildx: build.waitContextDeps).
+// link gives the frontend the results of the builds that named contexts refer to. buildx
+// builds those first (build.waitContextDeps), so that of each only the configuration of its
+// image matters here; its steps and files belong to its own plan.
 func (g *gateway) link(ctx context.Context, in Input) error {
 	for _, name := range slices.Sorted(maps.Keys(in.NamedContexts)) {
 		target, ok := strings.CutPrefix(in.NamedContexts[name], targetPrefix)
@@ -44,6 +46,8 @@ func (g *gateway) link(ctx context.Context, in Input) error {
 	return nil
 }
 
+// linkOne converts the build of target and gives its result to the frontend as the named
+// context name.
 func (g *gateway) linkOne(ctx context.Context, name, target string, in Input) error {
 	text, err := in.text()
 	if err != nil {
