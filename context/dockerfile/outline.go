@@ -11,30 +11,31 @@ import (
 	digest "github.com/opencontainers/go-digest"
 )
 
-// A Line is an instruction of a Dockerfile that decides about operations, for
-// comparing two versions of the file.
+// A Line is an instruction of a Dockerfile on which operations can depend. Two versions of
+// a file are compared by their Lines.
 type Line struct {
-	Number  int    // where it starts, counting from 1
+	Number  int    // of its first line in the file, from 1
 	Keyword string // in capitals
-	Stage   int    // number of the stage, from 0; -1 above the first FROM
-	// Text is the instruction as the Dockerfile writes it (see [Instructions]), for
-	// ARG and ENV their names alone: what they say may be a secret.
+	Stage   int    // index of the stage, from 0; -1 above the first FROM
+	// Text is the instruction as the Dockerfile writes it (see [Instructions]), but of
+	// ARG and ENV only the names, since the values may be secrets.
 	Text string
-	// Name is the name that FROM gives to the stage, in lower case, and Base what
-	// it starts from, as written; empty for others.
+	// Name is the name that FROM gives to the stage, in lower case, and Base the image
+	// or stage that it names, as written; "" for other instructions.
 	Name, Base string
-	// Defines are the variables of ARG and ENV, Uses those whose values BuildKit
-	// puts into the instruction; each as written.
+	// Defines are the names that ARG and ENV set, Uses those of the variables that
+	// BuildKit expands in the instruction; both as written.
 	Defines, Uses []string
-	// Sum is a plain hash over all of the text, which stays in memory.
+	// Sum is a plain hash over the text with its heredocs. It must stay in memory.
 	Sum string
 }
 
-// outlined are the keywords of instructions that operations depend on; what the
-// others say stands in the image's configuration alone.
+// outlined are the keywords of instructions on which operations can depend. What the
+// others set is in the image's configuration only.
 var outlined = []string{"FROM", "ARG", "ENV", "RUN", "COPY", "ADD", "WORKDIR", "USER", "SHELL", "ONBUILD"}
 
-// Outline returns the instructions of a Dockerfile that decide about operations.
+// Outline returns the instructions of a Dockerfile on which operations can depend. It fails
+// if the text cannot be parsed.
 func Outline(text []byte) ([]Line, error) {
 	parsed, err := parser.Parse(bytes.NewReader(text))
 	if err != nil {
@@ -52,18 +53,18 @@ func Outline(text []byte) ([]Line, error) {
 			l.Base, l.Name = stageOf(node)
 		}
 		l.Stage = stage
-		raw := node.Original
-		uses := raw
+		written := node.Original
+		expanded := written
 		if l.Keyword == "RUN" {
-			uses = strings.Join(node.Flags, " ") // the rest is the shell's
+			expanded = strings.Join(node.Flags, " ") // the shell expands the rest
 		}
 		for _, h := range node.Heredocs {
-			raw += "\n" + h.Content
+			written += "\n" + h.Content
 			if h.Expand && l.Keyword != "RUN" {
-				uses += "\n" + h.Content
+				expanded += "\n" + h.Content
 			}
 		}
-		l.Uses, l.Sum = variables(uses), digest.FromString(raw).String()
+		l.Uses, l.Sum = variables(expanded), digest.FromString(written).String()
 		if l.Keyword == "ARG" || l.Keyword == "ENV" {
 			l.Defines = defined(node)
 			l.Text = strings.Join(append([]string{l.Keyword}, l.Defines...), " ")
@@ -73,7 +74,8 @@ func Outline(text []byte) ([]Line, error) {
 	return lines, nil
 }
 
-// stageOf returns what FROM starts from and the name that it gives.
+// stageOf returns the image or stage that a FROM names, and the name that it gives to its
+// own stage.
 func stageOf(node *parser.Node) (base, name string) {
 	if node.Next == nil {
 		return "", ""
@@ -85,7 +87,7 @@ func stageOf(node *parser.Node) (base, name string) {
 	return base, name
 }
 
-// defined returns the names that ARG or ENV gives values to.
+// defined returns the names of the variables that ARG or ENV sets.
 func defined(node *parser.Node) []string {
 	command, err := instructions.ParseCommand(node)
 	if err != nil {
@@ -105,9 +107,10 @@ func defined(node *parser.Node) []string {
 	return names
 }
 
+// variable matches the beginning of a variable in a Dockerfile, up to the end of its name.
 var variable = regexp.MustCompile(`\$\{?([A-Za-z_][A-Za-z0-9_]*)`)
 
-// variables returns the names of the variables in text.
+// variables returns the names of the variables in text, each once.
 func variables(text string) []string {
 	var names []string
 	for _, m := range variable.FindAllStringSubmatch(text, -1) {

@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// Ships reports whether a file that step puts at dest ends up in the image:
-// because the step is part of it, or because a later COPY --from carries the
-// path over. What a RUN does with the file is not known and not guessed; a file
-// that a later step deletes still is in the layer that brought it.
+// Ships reports whether a file that step puts at dest ends up in the image, because the step
+// belongs to the image itself or because a later COPY --from copies the file. What a RUN does
+// with the file is not known, and is not guessed. A file that a later step deletes does
+// end up in the image, as it still is in the layer of the step that put it there.
 func (p *Plan) Ships(step int, dest string) bool {
 	return p.ships(step, path.Clean("/"+dest), map[shipment]bool{})
 }
@@ -19,6 +19,8 @@ type shipment struct {
 	path string
 }
 
+// ships is Ships for a clean path. It adds what it looks into to seen, and does not look into
+// it again.
 func (p *Plan) ships(step int, dest string, seen map[shipment]bool) bool {
 	if seen[shipment{step, dest}] {
 		return false
@@ -46,7 +48,7 @@ func (p *Plan) ships(step int, dest string, seen map[shipment]bool) bool {
 	return false
 }
 
-// extends reports whether the result of step holds the layers of base.
+// extends reports whether the result of step has the layers of base.
 func (p *Plan) extends(step, base int) bool {
 	for ; step >= 0; step = p.Steps[step].Base {
 		if step == base {
@@ -56,9 +58,9 @@ func (p *Plan) extends(step, base int) bool {
 	return false
 }
 
-// Landings returns where COPY may put what lies at rest below source, rest being
-// "" for the source itself: at dest, or below it should dest happen to be a
-// directory, which only a builder knows. At most one of them comes to be.
+// Landings returns the paths to which a COPY of source to dest may copy the file at
+// source/rest, where rest is "" for source itself. There are two if only the builder knows
+// whether dest is a directory, into which source would be copied.
 func Landings(dest, source, rest string) []string {
 	if rest != "" {
 		return []string{path.Join("/", dest, rest)}
@@ -70,8 +72,8 @@ func Landings(dest, source, rest string) []string {
 	return []string{path.Join("/", dest), inside}
 }
 
-// below reports whether name is pattern, or lies below it, and returns the rest.
-// Wildcards match within a component, as they do in COPY.
+// below reports whether name matches pattern or lies below a match, and returns the rest of
+// name. As in COPY, wildcards do not match a slash.
 func below(pattern, name string) (rest string, ok bool) {
 	p, n := split(pattern), split(name)
 	if len(n) < len(p) {
@@ -85,6 +87,7 @@ func below(pattern, name string) (rest string, ok bool) {
 	return strings.Join(n[len(p):], "/"), true
 }
 
+// split returns the elements of a path, none for the root.
 func split(name string) []string {
 	name = strings.Trim(path.Clean("/"+name), "/")
 	if name == "" {
