@@ -25,45 +25,57 @@ const (
 // a key that begins with a zero byte.
 var writtenKey = []byte("\x00written")
 
-// PutLedger changes a ledger in one transaction. Each change is the key of an entry and
-// its value; a nil value deletes it. If anew is set, all existing entries are deleted
-// first. name identifies the ledger, and is not stored.
-func (s *Store) PutLedger(name string, now time.Time, anew bool, changes iter.Seq2[string, []byte]) error {
+// UpdateLedger makes changes to a ledger, which is created if there is none, in one
+// transaction. Each change is the key of an entry and its new value; nil deletes the entry.
+// name identifies the ledger, and is not stored.
+func (s *Store) UpdateLedger(name string, now time.Time, changes iter.Seq2[string, []byte]) error {
 	return s.update("a ledger", func(tx *bbolt.Tx) error {
-		all, err := tx.CreateBucketIfNotExists(ledgerBucket)
-		if err != nil {
-			return err
-		}
-		id := s.ledgerID(name)
-		if anew {
-			if err := dropNested(tx, ledgerBucket, id); err != nil {
-				return err
-			}
-		}
-		if all.Bucket(id) == nil {
-			if err := dropOldLedgers(all, now); err != nil {
-				return err
-			}
-		}
-		b, err := all.CreateBucketIfNotExists(id)
-		if err != nil {
-			return err
-		}
-		if err := b.Put(writtenKey, timeKey(now)); err != nil {
-			return err
-		}
-		for key, value := range changes {
-			if value == nil {
-				err = b.Delete([]byte(key))
-			} else {
-				err = b.Put([]byte(key), value)
-			}
-			if err != nil {
-				return err
-			}
-		}
-		return nil
+		return s.updateLedger(tx, name, now, changes)
 	})
+}
+
+// ReplaceLedger deletes all entries of a ledger and then updates it, as [Store.UpdateLedger]
+// does, in one transaction.
+func (s *Store) ReplaceLedger(name string, now time.Time, changes iter.Seq2[string, []byte]) error {
+	return s.update("a ledger", func(tx *bbolt.Tx) error {
+		if err := dropNested(tx, ledgerBucket, s.ledgerID(name)); err != nil {
+			return err
+		}
+		return s.updateLedger(tx, name, now, changes)
+	})
+}
+
+// updateLedger is UpdateLedger within a transaction. When it creates a ledger it deletes
+// old ones.
+func (s *Store) updateLedger(tx *bbolt.Tx, name string, now time.Time, changes iter.Seq2[string, []byte]) error {
+	all, err := tx.CreateBucketIfNotExists(ledgerBucket)
+	if err != nil {
+		return err
+	}
+	id := s.ledgerID(name)
+	if all.Bucket(id) == nil {
+		if err := dropOldLedgers(all, now); err != nil {
+			return err
+		}
+	}
+	b, err := all.CreateBucketIfNotExists(id)
+	if err != nil {
+		return err
+	}
+	if err := b.Put(writtenKey, timeKey(now)); err != nil {
+		return err
+	}
+	for key, value := range changes {
+		if value == nil {
+			err = b.Delete([]byte(key))
+		} else {
+			err = b.Put([]byte(key), value)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Ledger returns the entries of a ledger by key. If there is no such ledger the map is
@@ -92,7 +104,7 @@ func (s *Store) Ledger(name string) (entries map[string][]byte, err error) {
 // builder, cannot be told.
 func (s *Store) ledgerID(name string) []byte { return []byte(ledgerFormat + s.Digest(name)) }
 
-// dropOldLedgers deletes the ledgers that were not written to for long.
+// dropOldLedgers deletes the ledgers that were not written to for ledgerFor.
 func dropOldLedgers(all *bbolt.Bucket, now time.Time) error {
 	var old [][]byte
 	oldest := timeKey(now.Add(-ledgerFor))

@@ -18,9 +18,9 @@ func TestLedgers(t *testing.T) {
 	file := path(t)
 	s := open(t, file)
 	now := time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
-	put := func(name string, at time.Time, anew bool, changes map[string][]byte) {
+	update := func(name string, at time.Time, changes map[string][]byte) {
 		t.Helper()
-		if err := s.PutLedger(name, at, anew, maps.All(changes)); err != nil {
+		if err := s.UpdateLedger(name, at, maps.All(changes)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -36,9 +36,9 @@ func TestLedgers(t *testing.T) {
 	}
 	const canary = "builder at tcp://canary.example.com"
 	check(canary, map[string][]byte{})
-	put(canary, now, false, map[string][]byte{"a": {1}, "b": {2}})
-	put(canary, now, false, map[string][]byte{"a": nil, "b": {3}, "c": {}})
-	put("other", now, false, map[string][]byte{"a": {9}})
+	update(canary, now, map[string][]byte{"a": {1}, "b": {2}})
+	update(canary, now, map[string][]byte{"a": nil, "b": {3}, "c": {}})
+	update("other", now, map[string][]byte{"a": {9}})
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -48,12 +48,14 @@ func TestLedgers(t *testing.T) {
 	}
 	s = open(t, file)
 	check(canary, map[string][]byte{"b": {3}, "c": {}})
-	put(canary, now.Add(50*24*time.Hour), true, map[string][]byte{"d": {4}})
+	if err := s.ReplaceLedger(canary, now.Add(50*24*time.Hour), maps.All(map[string][]byte{"d": {4}})); err != nil {
+		t.Fatal(err)
+	}
 	check(canary, map[string][]byte{"d": {4}})
 	check("other", map[string][]byte{"a": {9}})
 
 	// A ledger that was not written to is deleted when another one is created.
-	put("third", now.Add(70*24*time.Hour), false, map[string][]byte{"e": {5}})
+	update("third", now.Add(70*24*time.Hour), map[string][]byte{"e": {5}})
 	check("other", map[string][]byte{})
 	check(canary, map[string][]byte{"d": {4}})
 }

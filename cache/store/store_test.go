@@ -278,7 +278,7 @@ func TestPrune(t *testing.T) {
 func TestPruneOfNothingDoesNotWait(t *testing.T) {
 	s := open(t, path(t))
 	put(t, s, build(0, "api"))
-	err := s.PutLedger("b", epoch, false, func(yield func(string, []byte) bool) {
+	err := s.UpdateLedger("b", epoch, func(yield func(string, []byte) bool) {
 		pruned := make(chan error, 1)
 		go func() {
 			_, err := s.Prune(build(1, "").Completed, store.Retention{Age: 40 * time.Hour})

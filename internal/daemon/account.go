@@ -101,8 +101,12 @@ func (d *Daemon) account(node *buildkit.Builder) account {
 // save stores it.
 func (d *Daemon) save(a account) {
 	err := a.Save(func(anew bool, changes iter.Seq2[string, []byte]) error {
+		write := d.store.UpdateLedger
+		if anew {
+			write = d.store.ReplaceLedger
+		}
 		return a.copies.Save(anew, func(more iter.Seq2[string, []byte]) error {
-			return d.store.PutLedger(a.name, time.Now(), anew, concat(changes, more))
+			return write(a.name, time.Now(), concat(changes, more))
 		})
 	})
 	if err != nil {

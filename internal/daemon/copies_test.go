@@ -157,7 +157,7 @@ func TestKilledBeforeTheLedgerWasKept(t *testing.T) {
 	waitForClock(t)
 	build("1")
 	kept(func(s *store.Store) {
-		if err := s.PutLedger(name, time.Now(), true, maps.All(before)); err != nil {
+		if err := s.ReplaceLedger(name, time.Now(), maps.All(before)); err != nil {
 			t.Fatal(err)
 		}
 		editUnseen(t, filepath.Join(w.dir, "file"), nonce+"0")
