@@ -85,44 +85,8 @@ func (w *walk) install(c command) (install, bool) {
 // that may do anything.
 func (w *walk) follow(c command) bool {
 	c.words = w.split(c.words)
-	switch {
-	case (c.starts(".") || c.starts("source")) && len(c.words) == 2 && !c.moves():
-		if assigns, file, ok := w.sourced(c.words[1]); ok {
-			w.touch.reads = append(w.touch.reads, file)
-			return w.set(command{assigns: assigns})
-		}
-		venv, ok := w.environment(c.words[1], "activate")
-		if !ok || editsActivation(w.view.stage.Instructions[w.at].Run) {
-			return false
-		}
-		w.venv, w.state = venv, "a virtual environment"
-		w.touch.reads = append(w.touch.reads, path.Join(venv, "bin", "activate"))
-		return true
-	case c.starts("deactivate") && len(c.words) == 1 && !c.moves() && w.venv != "":
-		w.venv, w.state = "", "a virtual environment"
-		return true
-	case c.starts("cd") && len(c.words) == 2 && !c.moves():
-		to, ok := w.place(c.words[1])
-		if !ok || c.words[1] == "-" {
-			return false
-		}
-		if !w.exists(to) {
-			if c.loose && !w.strict && !w.view.copied(w.at, to) {
-				return false // if there is no such folder, the rest runs where it was
-			}
-			w.entered = append(w.entered, to)
-		}
-		w.dir, w.state = to, "`cd`"
-		w.touch.enters = append(w.touch.enters, w.dir)
-		return true
-	case c.starts("set") && len(c.words) == 1: // it lists all variables
-		return false
-	case c.starts("set") && len(c.writes) == 0:
-		w.state = "a shell setting"
-		w.strict = w.strict || stops(c.words[1:])
-		return true
-	case len(c.words) == 0 && len(c.assigns) > 0 && len(c.reads)+len(c.writes) == 0:
-		return w.set(c)
+	if known, isState := w.shellState(c); isState {
+		return known
 	}
 	led, ok := w.led(c.assigns)
 	if !ok {
@@ -134,39 +98,11 @@ func (w *walk) follow(c command) bool {
 	}
 	reads, writes := append(led, c.reads...), append(slices.Clone(led), c.writes...)
 	for _, c := range executing(c) {
-		if len(c.words) == 0 {
-			if len(c.inner) == 0 {
-				return false
-			}
-			continue
-		}
-		if lists, ok := c.sums(); ok {
-			// A list that was downloaded names files beside it; another one may name any.
-			if !w.downloaded(lists) {
-				return false
-			}
-			reads = append(append(reads, "."), lists...)
-			continue
-		}
-		e, ok := effects.Of(c.words)
-		if !ok || e.Install != nil || w.view.replaced(w.at, c.words) {
+		read, written, ok := w.program(c, venv)
+		if !ok {
 			return false
 		}
-		led := w.view.arranged(w.at, effects.Called(c.words))
-		e.Reads, e.Writes = append(e.Reads, led.paths...), append(e.Writes, led.filled()...)
-		for _, name := range e.Writes {
-			if made, ok := w.place(name); ok && makesEnvironment(c) {
-				w.made = append(w.made, made)
-			}
-		}
-		if _, isPip := pipArgs(c); isPip && venv != "" {
-			// It installs into the environment.
-			e.Writes = slices.DeleteFunc(e.Writes, func(p string) bool { return p[0] != '~' })
-			e.Writes = append(e.Writes, venv)
-		} else if venv != "" {
-			e.Writes = append(e.Writes, venv)
-		}
-		reads, writes = append(reads, e.Reads...), append(writes, e.Writes...)
+		reads, writes = append(reads, read...), append(writes, written...)
 	}
 	t, ok := w.view.touches(w.at, w.dir, w.vars, reads, writes)
 	w.touch.add(t)
@@ -174,6 +110,94 @@ func (w *walk) follow(c command) bool {
 		w.fetched = append(w.fetched, t.writes...)
 	}
 	return ok
+}
+
+// shellState follows a command that only changes the state of the shell, such as cd. isState
+// is false for any other command; known is what follow is to report.
+func (w *walk) shellState(c command) (known, isState bool) {
+	switch {
+	case (c.starts(".") || c.starts("source")) && len(c.words) == 2 && !c.moves():
+		return w.source(c.words[1]), true
+	case c.starts("deactivate") && len(c.words) == 1 && !c.moves() && w.venv != "":
+		w.venv, w.state = "", "a virtual environment"
+		return true, true
+	case c.starts("cd") && len(c.words) == 2 && !c.moves():
+		return w.enter(c), true
+	case c.starts("set") && len(c.words) == 1: // it lists all variables
+		return false, true
+	case c.starts("set") && len(c.writes) == 0:
+		w.state = "a shell setting"
+		w.strict = w.strict || stops(c.words[1:])
+		return true, true
+	case len(c.words) == 0 && len(c.assigns) > 0 && len(c.reads)+len(c.writes) == 0:
+		return w.set(c), true
+	}
+	return false, false
+}
+
+// source follows the sourcing of a file: one of settings, or the activation script of a virtual
+// environment. It reports false for any other file.
+func (w *walk) source(file string) bool {
+	if assigns, settings, ok := w.sourced(file); ok {
+		w.touch.reads = append(w.touch.reads, settings)
+		return w.set(command{assigns: assigns})
+	}
+	venv, ok := w.environment(file, "activate")
+	if !ok || editsActivation(w.view.stage.Instructions[w.at].Run) {
+		return false
+	}
+	w.venv, w.state = venv, "a virtual environment"
+	w.touch.reads = append(w.touch.reads, path.Join(venv, "bin", "activate"))
+	return true
+}
+
+// enter follows a cd. It reports false if it is not known where later commands run.
+func (w *walk) enter(c command) bool {
+	to, ok := w.place(c.words[1])
+	if !ok || c.words[1] == "-" {
+		return false
+	}
+	if !w.exists(to) {
+		if c.loose && !w.strict && !w.view.copied(w.at, to) {
+			return false // if there is no such folder, the rest runs where it was
+		}
+		w.entered = append(w.entered, to)
+	}
+	w.dir, w.state = to, "`cd`"
+	w.touch.enters = append(w.touch.enters, w.dir)
+	return true
+}
+
+// program returns what a command reads and writes by itself, apart from redirections and paths
+// in variables, if it works in this virtual environment. It reports false for a command that
+// may do anything.
+func (w *walk) program(c command, venv string) (reads, writes []string, ok bool) {
+	if len(c.words) == 0 {
+		return nil, nil, len(c.inner) > 0
+	}
+	if lists, ok := c.sums(); ok {
+		// A list that was downloaded names files beside it; another one may name any.
+		return append([]string{"."}, lists...), nil, w.downloaded(lists)
+	}
+	e, ok := effects.Of(c.words)
+	if !ok || e.Install != nil || w.view.replaced(w.at, c.words) {
+		return nil, nil, false
+	}
+	led := w.view.arranged(w.at, effects.Called(c.words))
+	e.Reads, e.Writes = append(e.Reads, led.paths...), append(e.Writes, led.filled()...)
+	for _, name := range e.Writes {
+		if made, ok := w.place(name); ok && makesEnvironment(c) {
+			w.made = append(w.made, made)
+		}
+	}
+	if venv == "" {
+		return e.Reads, e.Writes, true
+	}
+	if _, isPip := pipArgs(c); isPip {
+		// It installs into the environment instead.
+		e.Writes = slices.DeleteFunc(e.Writes, func(p string) bool { return p[0] != '~' })
+	}
+	return e.Reads, append(e.Writes, venv), true
 }
 
 // downloaded reports whether the script has downloaded all of these files.
