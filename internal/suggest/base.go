@@ -8,6 +8,36 @@ import (
 	"github.com/stokerd/stoker/internal/effects"
 )
 
+// rootImages returns the names of images that are known to run as root.
+func rootImages() []string {
+	return []string{
+		"node", "python", "golang", "rust", "ruby", "php", "composer", "maven", "gradle", "eclipse-temurin", "amazoncorretto", "openjdk",
+		"alpine", "debian", "ubuntu", "fedora", "rockylinux", "almalinux", "amazonlinux", "buildpack-deps", "oven/bun", "ghcr.io/astral-sh/uv",
+		"mcr.microsoft.com/dotnet/sdk", "rustlang/rust", "lukemathwalker/cargo-chef",
+	}
+}
+
+// imageName returns an image reference without tag and digest. Of an image of Docker's library
+// it is the short name, also if the reference names the registry or a known mirror.
+func imageName(ref string) string {
+	name, _, _ := strings.Cut(ref, "@")
+	if i := strings.LastIndex(name, ":"); i > strings.LastIndex(name, "/") {
+		name = name[:i]
+	}
+	for _, host := range []string{"docker.io/", "registry.docker.com/", "index.docker.io/", "registry-1.docker.io/", "mirror.gcr.io/", "public.ecr.aws/docker/"} {
+		name = strings.TrimPrefix(name, host)
+	}
+	return strings.TrimPrefix(name, "library/")
+}
+
+// rootStage returns the lowest base stage of a stage, which starts from an image.
+func rootStage(f *dockerfile.File, stage int) dockerfile.Stage {
+	for f.Stages[stage].BaseStage >= 0 {
+		stage = f.Stages[stage].BaseStage
+	}
+	return f.Stages[stage]
+}
+
 // byRoot reports whether what runs at instruction t is known to be root's, and so the
 // folder that a WORKDIR makes there (BuildKit: dockerfile2llb.dispatchWorkdir): neither
 // the file nor the image that it starts from names another user.

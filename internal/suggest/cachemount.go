@@ -11,18 +11,18 @@ import (
 	"github.com/stokerd/stoker/internal/effects"
 )
 
-// cacheMount proposes to keep a package manager's downloads in a cache mount,
-// so that a step that runs again does not fetch everything again. See
-// docs/rules/cache-mount.md.
+// cacheMount proposes to keep what package managers download in cache mounts, so that a step
+// that runs again does not download everything again. See docs/rules/cache-mount.md.
 func cacheMount(in Input) []Suggestion {
 	var list []Suggestion
 	for _, tool := range effects.Caches() {
 		for _, st := range in.File.Stages {
 			if !neededByAny(in, st.Index) || !ownUse(in.File, st, tool) || usesTool(in.File, st.BaseStage, tool) {
-				continue // nothing to tell, or told with the stage that it starts from
+				continue // the tool is not used, or its mounts are proposed with a base stage
 			}
 			s, ok := mountFor(in, st, tool)
-			if ok && !slices.ContainsFunc(list, func(o Suggestion) bool { return o.Title == s.Title && o.Lines == s.Lines }) {
+			told := slices.ContainsFunc(list, func(o Suggestion) bool { return o.Title == s.Title && o.Lines == s.Lines })
+			if ok && !told {
 				list = append(list, s)
 			}
 		}
@@ -33,43 +33,12 @@ func cacheMount(in Input) []Suggestion {
 	return list
 }
 
-// rootImages are images that are known to run as root, by name.
-func rootImages() []string {
-	return []string{
-		"node", "python", "golang", "rust", "ruby", "php", "composer", "maven", "gradle", "eclipse-temurin", "amazoncorretto", "openjdk",
-		"alpine", "debian", "ubuntu", "fedora", "rockylinux", "almalinux", "amazonlinux", "buildpack-deps", "oven/bun", "ghcr.io/astral-sh/uv",
-		"mcr.microsoft.com/dotnet/sdk", "rustlang/rust", "lukemathwalker/cargo-chef",
-	}
-}
-
-// imageName returns an image reference without tag and digest, and without what
-// stands for Docker's own library.
-func imageName(ref string) string {
-	name, _, _ := strings.Cut(ref, "@")
-	if i := strings.LastIndex(name, ":"); i > strings.LastIndex(name, "/") {
-		name = name[:i]
-	}
-	// The registry's own names, and copies of Docker's library that others keep.
-	for _, host := range []string{"docker.io/", "registry.docker.com/", "index.docker.io/", "registry-1.docker.io/", "mirror.gcr.io/", "public.ecr.aws/docker/"} {
-		name = strings.TrimPrefix(name, host)
-	}
-	return strings.TrimPrefix(name, "library/")
-}
-
-// rootStage returns the stage at the bottom of the chain that a stage starts from.
-func rootStage(f *dockerfile.File, stage int) dockerfile.Stage {
-	for f.Stages[stage].BaseStage >= 0 {
-		stage = f.Stages[stage].BaseStage
-	}
-	return f.Stages[stage]
-}
-
-// neededByAny reports a stage that one of the builds needs.
+// neededByAny reports whether one of the builds needs a stage.
 func neededByAny(in Input, stage int) bool {
 	return slices.ContainsFunc(in.Builds, func(b Build) bool { return reachable(in.File, b.Target)[stage] })
 }
 
-// extends reports a stage that starts from another, at whatever distance.
+// extends reports whether a stage is base or has it among its base stages.
 func extends(f *dockerfile.File, stage, base int) bool {
 	for ; stage >= 0; stage = f.Stages[stage].BaseStage {
 		if stage == base {
@@ -79,7 +48,7 @@ func extends(f *dockerfile.File, stage, base int) bool {
 	return false
 }
 
-// usesTool reports a stage, or one below it, with a RUN that uses the tool.
+// usesTool reports whether a stage or one of its base stages has a RUN that uses the tool.
 func usesTool(f *dockerfile.File, stage int, tool *effects.Cache) bool {
 	for ; stage >= 0; stage = f.Stages[stage].BaseStage {
 		if ownUse(f, f.Stages[stage], tool) {
@@ -89,7 +58,7 @@ func usesTool(f *dockerfile.File, stage int, tool *effects.Cache) bool {
 	return false
 }
 
-// ownUse reports a stage with a RUN of its own that uses the tool.
+// ownUse reports whether a stage itself has a RUN that uses the tool.
 func ownUse(f *dockerfile.File, st dockerfile.Stage, tool *effects.Cache) bool {
 	v := newStageView(f, st)
 	for i, ins := range st.Instructions {
@@ -103,29 +72,29 @@ func ownUse(f *dockerfile.File, st dockerfile.Stage, tool *effects.Cache) bool {
 	return false
 }
 
+// is reports whether the command fills or reads the cache of the tool.
 func (c command) is(tool *effects.Cache) bool { return tool.Uses(c.words) }
 
-// mayBe is is, also for a program of the repository's folders that only has the
-// tool's name.
+// mayBe is like is, but also reports true for a program of the repository with the tool's name.
 func (c command) mayBe(tool *effects.Cache) bool {
 	return len(c.words) > 0 && tool.Uses(append([]string{path.Base(c.words[0])}, c.words[1:]...))
 }
 
-// A mountPlan is where a tool's mounts would go.
+// A mountPlan says which RUNs get the mounts of a tool, and which mounts these are.
 type mountPlan struct {
 	tool  *effects.Cache
-	image string
-	runs  []dockerfile.Instruction // get the mounts
-	own   map[string]float64       // the part of each, by its text, that the tool's commands have in its time
-	dirs  []string
-	owner string // ",uid=…" for a cache that is not root's
-	home  string
-	// leaves reports that one of the runs puts there what it made, and no registry has:
-	// another needs it, and a builder may drop a cache mount between the two.
+	image string                   // name of the base image
+	runs  []dockerfile.Instruction // they get the mounts
+	own   map[string]float64       // share of a RUN's time, by its text, that commands of the tool take
+	dirs  []string                 // image folders of the cache: one mount each
+	owner string                   // flags of the mounts of a user other than root: ",uid=…,gid=…"
+	home  string                   // home folder of the user
+	// leaves says that the last of the runs puts into the cache what it built itself. Later
+	// runs need that, and a builder may drop a cache mount between the two.
 	leaves bool
 }
 
-// mountFor proposes a tool's mounts for a stage and those that start from it.
+// mountFor proposes the mounts of a tool for a stage and those that start from it.
 func mountFor(in Input, st dockerfile.Stage, tool *effects.Cache) (Suggestion, bool) {
 	f := in.File
 	p := mountPlan{tool: tool, image: imageName(rootStage(f, st.Index).Base), own: map[string]float64{}}
@@ -169,8 +138,8 @@ func mountFor(in Input, st dockerfile.Stage, tool *effects.Cache) (Suggestion, b
 	return s, true
 }
 
-// cut reports a RUN of which manifests-first makes two, or above which it puts a
-// download: what has which mounts is told once that is done.
+// cut reports whether manifests-first cuts one of the RUNs in two, or puts a download above it.
+// Which part gets which mounts can be proposed once that is done.
 func (p *mountPlan) cut(in Input) bool {
 	return in.asks("manifests-first") && slices.ContainsFunc(manifestsFirst(in), func(s Suggestion) bool {
 		return s.Proof == ByConstruction && slices.ContainsFunc(p.runs, func(run dockerfile.Instruction) bool {
@@ -179,28 +148,39 @@ func (p *mountPlan) cut(in Input) bool {
 	})
 }
 
-// used reports that the context has a manifest for a tool. A RUN may name several
-// tools for the one that the lock file tells.
+// used reports whether the context has a manifest of the tool. A RUN may name several tools,
+// and run the one whose lock file it finds.
 func used(in Input, tool *effects.Cache) bool {
+	context := in.Builds[0].Context
 	found, loose, rival := len(tool.Manifests) == 0, false, false
-	for name := range in.Builds[0].Context.Files() {
+	for name := range context.Files() {
 		if tool.Name == "go modules" && strings.HasSuffix("/"+name, "/vendor/modules.txt") {
 			return false // the modules come with the sources
 		}
 		base := path.Base(name)
-		if tool.Holding != "" && slices.Contains(tool.Manifests, base) {
-			data, err := in.Builds[0].Context.Read(name)
-			settings := path.Join(path.Dir(name), ".yarnrc.yml")
-			if err != nil || !bytes.Contains(data, []byte(tool.Holding)) || in.Builds[0].Context.Exists(settings) {
+		if slices.Contains(tool.Manifests, base) {
+			if !writtenBy(context, name, tool) {
 				return false
 			}
+			found = true
 		}
-		found = found || slices.Contains(tool.Manifests, base)
-		loose, rival = loose || slices.Contains(tool.Loose, base), rival || slices.Contains(tool.Rivals, base)
+		loose = loose || slices.Contains(tool.Loose, base)
+		rival = rival || slices.Contains(tool.Rivals, base)
 	}
 	return found || loose && !rival
 }
 
+// writtenBy reports whether a manifest is of the version of the tool that the cache belongs to:
+// yarn 2 and later call their lock file like yarn 1 does, and keep downloads elsewhere.
+func writtenBy(c Context, manifest string, tool *effects.Cache) bool {
+	if tool.Holding == "" {
+		return true
+	}
+	text, err := c.Read(manifest)
+	return err == nil && bytes.Contains(text, []byte(tool.Holding)) && !c.Exists(path.Join(path.Dir(manifest), ".yarnrc.yml"))
+}
+
+// mounts returns the flags that a RUN gets.
 func (p *mountPlan) mounts() []string {
 	var flags []string
 	for _, dir := range p.dirs {
@@ -213,22 +193,21 @@ func (p *mountPlan) mounts() []string {
 	return flags
 }
 
-// collect notes the RUNs of a stage that use the tool. It reports false where a
-// mount would be wrong or could not be told to be right.
+// collect adds the RUNs of a stage that use the tool to the plan. It reports false if a mount
+// would be wrong, or is not known to be right.
 func (p *mountPlan) collect(in Input, st dockerfile.Stage) bool {
-	f := in.File
 	v := in.view(st)
 	at := whereabouts{home: "/root", known: true}
-	for _, ins := range instructionsOf(f, st.BaseStage) {
+	for _, ins := range instructionsOf(in.File, st.BaseStage) {
 		at = p.follow(at, ins)
 	}
 	for i, ins := range st.Instructions {
 		at = p.follow(at, ins)
-		if !at.known && ins.Run != nil {
-			return false
-		}
 		if ins.Run == nil {
 			continue
+		}
+		if !at.known {
+			return false
 		}
 		commands, ok := everyCommand(ins.Run, v.shell[i])
 		if !ok {
@@ -238,35 +217,48 @@ func (p *mountPlan) collect(in Input, st dockerfile.Stage) bool {
 			continue
 		}
 		commands = in.running(v, i, commands)
-		if !slices.ContainsFunc(commands, func(c command) bool { return c.is(p.tool) }) {
-			if p.tool.Needed && len(p.runs) > 0 && slices.ContainsFunc(commands, mayRun) {
-				return false // it may use the tool by itself
+		if slices.ContainsFunc(commands, func(c command) bool { return c.is(p.tool) }) {
+			if !p.add(v, i, commands, at) {
+				return false
 			}
 			continue
 		}
-		if v.arranged(i, p.tool.Program()).cache || slices.ContainsFunc(commands, func(c command) bool { return c.is(p.tool) && v.replaced(i, c.words) }) {
-			return false
+		if p.tool.Needed && len(p.runs) > 0 && slices.ContainsFunc(commands, mayRun) {
+			return false // one of the commands may use the tool, and would need the mounts
 		}
-		dirs := p.tool.At(p.image, at.home)
-		if at.below != "" {
-			dirs = []string{path.Join(at.below, p.tool.Below[1])}
-		}
-		if len(dirs) == 0 || len(p.runs) > 0 && (p.leaves || !slices.Equal(dirs, p.dirs) || at.owner != p.owner) || p.contradicted(ins, commands, dirs) {
-			return false
-		}
-		p.leaves = slices.ContainsFunc(commands, func(c command) bool {
-			return c.is(p.tool) && slices.ContainsFunc(c.words, func(w string) bool { return slices.Contains(p.tool.Leaves, w) })
-		})
-		p.dirs, p.owner, p.home = dirs, at.owner, at.home
-		p.runs = append(p.runs, ins)
-		p.own[ins.Text] = p.part(ins.Run, commands)
 	}
 	return true
 }
 
-// part says how much of a RUN's time its commands of the tool take, by the table: the
-// mount spares the others nothing.
-func (p *mountPlan) part(run *dockerfile.Run, commands []command) float64 {
+// add adds instruction i, a RUN with these commands, to the plan. It reports false if a mount
+// would be wrong for it, or if it needs other mounts than the RUNs that are in the plan.
+func (p *mountPlan) add(v *stageView, i int, commands []command, at whereabouts) bool {
+	if v.arranged(i, p.tool.Program()).cache || slices.ContainsFunc(commands, func(c command) bool { return c.is(p.tool) && v.replaced(i, c.words) }) {
+		return false
+	}
+	dirs := p.tool.At(p.image, at.home)
+	if at.below != "" {
+		dirs = []string{path.Join(at.below, p.tool.Below[1])}
+	}
+	ins := v.stage.Instructions[i]
+	if len(dirs) == 0 || p.contradicted(ins, commands, dirs) {
+		return false
+	}
+	if len(p.runs) > 0 && (p.leaves || !slices.Equal(dirs, p.dirs) || at.owner != p.owner) {
+		return false
+	}
+	p.leaves = slices.ContainsFunc(commands, func(c command) bool {
+		return c.is(p.tool) && slices.ContainsFunc(c.words, func(w string) bool { return slices.Contains(p.tool.Leaves, w) })
+	})
+	p.dirs, p.owner, p.home = dirs, at.owner, at.home
+	p.runs = append(p.runs, ins)
+	p.own[ins.Text] = p.share(ins.Run, commands)
+	return true
+}
+
+// share returns the share of a RUN's time, 0..1, that its commands of the tool take, by the
+// built-in costs: only that part can get faster by the mounts.
+func (p *mountPlan) share(run *dockerfile.Run, commands []command) float64 {
 	var own []string
 	for _, c := range commands {
 		if c.is(p.tool) {
@@ -276,17 +268,17 @@ func (p *mountPlan) part(run *dockerfile.Run, commands []command) float64 {
 	return min(prior(strings.Join(own, " && "))/prior(run.Given+strings.Join(run.Args, " ")), 1)
 }
 
-// mayRun reports a command that may run others.
+// mayRun reports whether a command may run other programs.
 func mayRun(c command) bool { return !slices.Contains(blindCommands(), c.words[0]) && !isFree(c) }
 
-// A whereabouts is what decides where a cache lies.
+// A whereabouts is the state of a stage that decides where a tool keeps its cache.
 type whereabouts struct {
-	home, owner string
-	below       string // the value of the tool's variable, "" if it has none
-	known       bool
+	home, owner string // of the user: see mountPlan
+	below       string // value of the variable tool.Below[0]; "" if it is not set
+	known       bool   // false if the cache may be elsewhere, or turned off
 }
 
-// follow takes in an instruction.
+// follow returns at as it is after an instruction.
 func (p *mountPlan) follow(at whereabouts, ins dockerfile.Instruction) whereabouts {
 	switch ins.Keyword {
 	case "USER":
@@ -314,65 +306,69 @@ func (p *mountPlan) follow(at whereabouts, ins dockerfile.Instruction) whereabou
 	return at
 }
 
-// contradicted reports a RUN that has a mount there, or that says by a flag, an
-// assignment or a removal that it wants no cache.
+// contradicted reports whether a RUN already mounts something at one of the folders, or shows
+// by a flag, a variable or a command that a cache mount there would be wrong.
 func (p *mountPlan) contradicted(ins dockerfile.Instruction, commands []command, dirs []string) bool {
 	for _, m := range ins.Run.Mounts {
-		unread := m.Target == "" && m.Type != "secret" && m.Type != "ssh" // it may be this one
-		if unread || strings.Contains(m.Target, "$") || slices.ContainsFunc(dirs, func(d string) bool { return m.Target != "" && path.IsAbs(m.Target) && overlap(d, m.Target) }) {
+		// The target of a cache or bind mount may be given in a way that is not understood.
+		unknown := m.Target == "" && m.Type != "secret" && m.Type != "ssh" || strings.Contains(m.Target, "$")
+		if unknown || path.IsAbs(m.Target) && overlapsAny(dirs, m.Target) {
 			return true
 		}
 	}
-	called := p.tool.Program()
-	for _, c := range commands {
-		switch {
-		case c.mayBe(p.tool) && slices.ContainsFunc(c.words, func(w string) bool {
-			// Without a network, or told not to fetch, the step relies on files that
-			// an earlier one left; a builder may drop a cache mount between the two.
-			name, _, _ := strings.Cut(w, "=")
-			return slices.Contains(p.tool.Against, name) || name == "--offline" || name == "--prefer-offline"
-		}), slices.Contains(ins.Flags, "--network=none"):
-			return true
-		case c.words[0] == called && slices.ContainsFunc(c.words, func(w string) bool { return slices.Contains([]string{"cache", "store", "clean", "purge"}, w) }):
-			return true
-		case c.words[0] == "rm" && slices.ContainsFunc(c.words, func(w string) bool {
-			return strings.HasPrefix(w, "~") || strings.HasPrefix(w, "$") || path.IsAbs(w) &&
-				slices.ContainsFunc(dirs, func(d string) bool { return overlap(d, path.Clean(strings.TrimRight(w, "*"))) })
-		}):
-			return true
-		case slices.Contains([]string{"su", "sudo", "gosu", "runuser", "chroot"}, c.words[0]):
-			return true
-		}
+	if slices.ContainsFunc(commands, func(c command) bool { return p.contradicts(c, dirs) }) {
+		return true
 	}
-	return slices.ContainsFunc(p.tool.Env, func(e string) bool { return strings.Contains(ins.Text, e) }) || strings.Contains(ins.Text, "HOME=")
+	return slices.Contains(ins.Flags, "--network=none") || strings.Contains(ins.Text, "HOME=") ||
+		slices.ContainsFunc(p.tool.Env, func(e string) bool { return strings.Contains(ins.Text, e) })
 }
 
-// taken reports that another step reads the cache's folder of the stage.
+// contradicts reports whether a command works without a network, works on the cache itself,
+// empties one of its folders or runs others as another user.
+func (p *mountPlan) contradicts(c command, dirs []string) bool {
+	// Without a network, or told not to download, the tool relies on files that an earlier
+	// step left; a builder may drop a cache mount between the two.
+	offline := func(word string) bool {
+		name, _, _ := strings.Cut(word, "=")
+		return slices.Contains(p.tool.Against, name) || name == "--offline" || name == "--prefer-offline"
+	}
+	if c.mayBe(p.tool) && slices.ContainsFunc(c.words, offline) {
+		return true
+	}
+	switch c.words[0] {
+	case p.tool.Program():
+		return slices.ContainsFunc(c.words, func(w string) bool { return slices.Contains([]string{"cache", "store", "clean", "purge"}, w) })
+	case "rm":
+		return slices.ContainsFunc(c.words, func(w string) bool {
+			return strings.HasPrefix(w, "~") || strings.HasPrefix(w, "$") || path.IsAbs(w) && overlapsAny(dirs, path.Clean(strings.TrimRight(w, "*")))
+		})
+	case "su", "sudo", "gosu", "runuser", "chroot":
+		return true
+	}
+	return false
+}
+
+// overlapsAny reports whether an image path may be one of the folders, or above or below one.
+func overlapsAny(dirs []string, name string) bool {
+	return slices.ContainsFunc(dirs, func(dir string) bool { return overlap(dir, name) })
+}
+
+// taken reports whether an instruction without the mounts takes something from the folders of
+// the cache as the stage leaves them. With the mounts, nothing would be there.
 func (p *mountPlan) taken(in Input, stage int) bool {
 	f := in.File
 	for _, st := range f.Stages {
 		args, v := map[string]string{}, newStageView(f, st)
+		related := extends(f, st.Index, stage) || extends(f, stage, st.Index)
 		for i, ins := range st.Instructions {
 			in.defaults(args, ins)
-			var paths []string
-			if ins.Copy != nil && ins.Copy.From != "" && extends(f, f.StageOf(ins.Copy.From), stage) {
-				paths = ins.Copy.Sources
+			mounted := slices.ContainsFunc(p.runs, func(r dockerfile.Instruction) bool { return r.Lines == ins.Lines })
+			if ins.Run != nil && related && !mounted && p.names(f.Source(ins.Lines)) {
+				return true
 			}
-			if ins.Run != nil {
-				// A RUN that has no mount finds nothing there, nor does one that has it find what
-				// another left; what it names is what it wants.
-				mounts := slices.ContainsFunc(p.runs, func(r dockerfile.Instruction) bool { return r.Lines == ins.Lines })
-				if !mounts && (extends(f, st.Index, stage) || extends(f, stage, st.Index)) && p.names(f.Source(ins.Lines)) {
-					return true
-				}
-				for _, m := range ins.Run.Mounts {
-					if m.From != "" && extends(f, f.StageOf(m.From), stage) {
-						paths = append(paths, m.Source)
-					}
-				}
-			}
-			for _, name := range paths {
-				if name = expand(expand(name, v.env[i]), args); strings.Contains(name, "$") || slices.ContainsFunc(p.dirs, func(d string) bool { return overlap(d, path.Clean("/"+strings.TrimRight(name, "*"))) }) {
+			for _, name := range takenFrom(f, ins, stage) {
+				name = expand(expand(name, v.env[i]), args)
+				if strings.Contains(name, "$") || overlapsAny(p.dirs, path.Clean("/"+strings.TrimRight(name, "*"))) {
 					return true
 				}
 			}
@@ -381,14 +377,32 @@ func (p *mountPlan) taken(in Input, stage int) bool {
 	return false
 }
 
-// defaults notes the values that an ARG declares, where no build gives another.
+// takenFrom returns the paths that an instruction copies or mounts from a stage, or from one
+// that starts from it.
+func takenFrom(f *dockerfile.File, ins dockerfile.Instruction, stage int) []string {
+	var paths []string
+	if ins.Copy != nil && ins.Copy.From != "" && extends(f, f.StageOf(ins.Copy.From), stage) {
+		paths = append(paths, ins.Copy.Sources...)
+	}
+	if ins.Run != nil {
+		for _, m := range ins.Run.Mounts {
+			if m.From != "" && extends(f, f.StageOf(m.From), stage) {
+				paths = append(paths, m.Source)
+			}
+		}
+	}
+	return paths
+}
+
+// defaults adds to args the default values of an ARG that are known, and that no build
+// overrides. An ENV hides an ARG of its name for good: its value becomes "$", not known.
 func (in Input) defaults(args map[string]string, ins dockerfile.Instruction) {
 	if ins.Keyword != "ARG" && ins.Keyword != "ENV" {
 		return
 	}
 	for _, a := range ins.Vars {
 		if ins.Keyword == "ENV" || args[a.Name] == "$" {
-			args[a.Name] = "$" // an ENV beats an ARG, and is not followed
+			args[a.Name] = "$"
 			continue
 		}
 		delete(args, a.Name)
@@ -399,8 +413,8 @@ func (in Input) defaults(args map[string]string, ins dockerfile.Instruction) {
 	}
 }
 
-// names reports whether a text has the path of one of the folders, or of something in
-// it, in one of its spellings.
+// names reports whether a text has the path of one of the folders, or of something in it: in
+// full, or from the home folder on.
 func (p *mountPlan) names(text string) bool {
 	return slices.ContainsFunc(p.dirs, func(d string) bool {
 		inHome, ok := strings.CutPrefix(d, p.home)
@@ -410,8 +424,8 @@ func (p *mountPlan) names(text string) bool {
 	})
 }
 
-// hides reports that a COPY or ADD puts something into one of the folders, which a
-// mount would lie on top of.
+// hides reports whether a mount would hide something that a COPY or ADD puts into one of the
+// folders.
 func (p *mountPlan) hides(in Input, stage int) bool {
 	for _, st := range in.File.Stages {
 		if !extends(in.File, st.Index, stage) && !extends(in.File, stage, st.Index) {
@@ -427,8 +441,8 @@ func (p *mountPlan) hides(in Input, stage int) bool {
 	return false
 }
 
-// evidence says how often the first of the steps that do so runs again; false where
-// the history shows that none does.
+// evidence says how often the first RUN that a warm cache makes faster ran again in the
+// history. It reports false if there is a history in which none did.
 func (p *mountPlan) evidence(in Input, st dockerfile.Stage) (string, bool) {
 	what := p.elsewhere() + "`%s` starts from nothing each time it runs"
 	if in.Commits.Len() == 0 {
@@ -442,8 +456,8 @@ func (p *mountPlan) evidence(in Input, st dockerfile.Stage) (string, bool) {
 	return "", false
 }
 
-// elsewhere tells of a cache mount that is there, bears the program's name, and is none
-// that it uses; "" without one.
+// elsewhere tells of a cache mount that is named after the program, but is at a folder which
+// the program does not use. It returns "" if there is none.
 func (p *mountPlan) elsewhere() string {
 	for _, run := range p.runs {
 		for _, m := range run.Run.Mounts {
@@ -461,7 +475,8 @@ func (p *mountPlan) elsewhere() string {
 	return ""
 }
 
-// fetching are the RUNs that a warm cache spares something.
+// fetching returns the RUNs that a warm cache makes faster: if the others read what the first
+// one downloaded, only that.
 func (p *mountPlan) fetching() []dockerfile.Instruction {
 	if p.tool.Needed {
 		return p.runs[:1]
