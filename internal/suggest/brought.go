@@ -7,8 +7,8 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
-// brought reports that the RUNs find what they would download: a COPY above each brings
-// the folder that the tool has filled in another stage.
+// brought reports whether the RUNs have nothing to download, because above each a COPY brings
+// the folder into which the tool has installed in another stage.
 func (p *mountPlan) brought(f *dockerfile.File) bool {
 	found := 0
 	for _, st := range f.Stages {
@@ -23,8 +23,9 @@ func (p *mountPlan) brought(f *dockerfile.File) bool {
 	return found == len(p.runs)
 }
 
-// filled reports a COPY of a folder of another stage in which the tool ran, or of what it
-// installs there. One that empties that first downloads it again.
+// filled reports whether instruction i, a COPY, takes from another stage the folder in which
+// the tool ran, or the one into which it installed there. An install that empties its folder
+// first does not count: run again, it downloads everything again.
 func (p *mountPlan) filled(f *dockerfile.File, v *stageView, i int) bool {
 	c := v.stage.Instructions[i].Copy
 	from := f.StageOf(c.From)

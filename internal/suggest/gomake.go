@@ -9,11 +9,11 @@ import (
 	"github.com/stokerd/stoker/internal/effects"
 )
 
-// callsGo matches what in a Makefile has Go compile.
+// callsGo matches a command of a Makefile with which Go compiles.
 var callsGo = regexp.MustCompile(`(?m)(^|[\s@;&])(go|\$[({]GO(CMD)?[)}]) (build|install)\b`)
 
-// goMake proposes Go's caches for a stage whose make has Go compile, by what the Makefile
-// says. It is advice: what else make runs is not followed.
+// goMake proposes mounts of Go's caches for a stage in which make compiles with Go, as the
+// Makefile says. It is advice, because what else make runs is not followed.
 func goMake(in Input) []Suggestion {
 	var list []Suggestion
 	for _, st := range in.File.Stages {
@@ -29,7 +29,7 @@ func goMake(in Input) []Suggestion {
 	return list
 }
 
-// makesWithGo reports a context of a Go module whose Makefile has Go compile.
+// makesWithGo reports whether the context is a Go module with a Makefile that compiles with Go.
 func (in Input) makesWithGo() bool {
 	context := in.Builds[0].Context
 	return context.Exists("go.mod") && slices.ContainsFunc([]string{"GNUmakefile", "makefile", "Makefile"}, func(name string) bool {
@@ -40,54 +40,19 @@ func (in Input) makesWithGo() bool {
 
 // mountForMake proposes the mounts for the RUNs of a stage that call make or Go.
 func (in Input) mountForMake(st dockerfile.Stage) (Suggestion, bool) {
-	tools := slices.DeleteFunc(slices.Clone(effects.Caches()), func(c *effects.Cache) bool { return c.Name != "go build" && c.Name != "go modules" })
 	p := mountPlan{image: "golang", home: "/root"}
-	v, made := newStageView(in.File, st), ""
-	for _, tool := range tools {
-		p.tool = tool
-		at := whereabouts{home: "/root", known: true}
-		for _, ins := range st.Instructions {
-			at = p.follow(at, ins)
-		}
-		if !at.known || at.home != "/root" {
-			return Suggestion{}, false
-		}
-		if tool.Name == "go build" || used(in, tool) { // vendored modules are not downloaded
-			p.dirs = append(p.dirs, tool.At(p.image, at.home)...)
-		}
+	var made string
+	tools := slices.DeleteFunc(slices.Clone(effects.Caches()), func(c *effects.Cache) bool { return c.Name != "go build" && c.Name != "go modules" })
+	ok := p.addFolders(in, st, tools)
+	if ok {
+		made, ok = p.addMakes(in, st, tools)
 	}
-	module := false // the stage has the module
-	for i, ins := range st.Instructions {
-		module = module || ins.Copy != nil && in.Builds[0].Context.Takes(ins.Lines.From, "go.mod")
-		if ins.Run == nil || !module {
-			continue // what make does by now is no matter of Go's
-		}
-		commands, ok := everyCommand(ins.Run, v.shell[i])
-		if !ok {
-			return Suggestion{}, false
-		}
-		commands = in.running(v, i, commands)
-		makes := slices.ContainsFunc(commands, func(c command) bool { return c.starts("make") })
-		if !makes && !slices.ContainsFunc(commands, func(c command) bool { return c.is(tools[0]) || c.is(tools[1]) }) {
-			continue
-		}
-		for _, p.tool = range tools {
-			if p.contradicted(ins, commands, p.dirs) {
-				return Suggestion{}, false
-			}
-		}
-		if makes {
-			made = ins.Text
-		}
-		p.runs = append(p.runs, ins)
-	}
-	if made == "" || p.taken(in, st.Index) || p.hides(in, st.Index) {
+	if !ok || p.taken(in, st.Index) || p.hides(in, st.Index) {
 		return Suggestion{}, false
 	}
 	last := p.runs[len(p.runs)-1]
-	n := in.repeated(st, last)
 	evidence := fmt.Sprintf("The Makefile has Go compile, and `%s` starts from nothing each time it runs", short(made))
-	switch {
+	switch n := in.repeated(st, last); {
 	case in.Commits.Len() == 0:
 		evidence += "; there is no history to count changes in."
 	case n == 0:
@@ -111,11 +76,62 @@ func (in Input) mountForMake(st dockerfile.Stage) (Suggestion, bool) {
 	if len(p.dirs) == 1 {
 		s.Title = "keep what go compiles in a cache mount"
 	}
-	// Of several, one compiles.
+	// Only the last RUN is taken to get faster: by most of what a go build costs, but by no
+	// more than half of its time.
 	whole := (&pricer{seconds: in.Seconds}).cost(last)
 	in.price(&s, variant{}, variant{costs: map[string]float64{last.Text: whole - min(whole/2, prior("go build")*0.8)}})
 	if s.SavesSeconds > 0 {
 		s.Costs = Prior
 	}
 	return s, true
+}
+
+// addFolders adds the folders of Go's caches to the plan. It reports false if the stage may
+// have moved one of them.
+func (p *mountPlan) addFolders(in Input, st dockerfile.Stage, tools []*effects.Cache) bool {
+	for _, p.tool = range tools {
+		at := whereabouts{home: "/root", known: true}
+		for _, ins := range st.Instructions {
+			at = p.follow(at, ins)
+		}
+		if !at.known || at.home != "/root" {
+			return false
+		}
+		if p.tool.Name == "go build" || used(in, p.tool) { // vendored modules are not downloaded
+			p.dirs = append(p.dirs, p.tool.At(p.image, at.home)...)
+		}
+	}
+	return true
+}
+
+// addMakes adds the RUNs of a stage that call make or Go to the plan, and returns the text of
+// the last with make. It reports false if there is none, or if a mount would be wrong for a RUN.
+func (p *mountPlan) addMakes(in Input, st dockerfile.Stage, tools []*effects.Cache) (made string, ok bool) {
+	v := newStageView(in.File, st)
+	module := false // a COPY brought the module: before that, make cannot compile it
+	for i, ins := range st.Instructions {
+		module = module || ins.Copy != nil && in.Builds[0].Context.Takes(ins.Lines.From, "go.mod")
+		if ins.Run == nil || !module {
+			continue
+		}
+		commands, ok := everyCommand(ins.Run, v.shell[i])
+		if !ok {
+			return "", false
+		}
+		commands = in.running(v, i, commands)
+		makes := slices.ContainsFunc(commands, func(c command) bool { return c.starts("make") })
+		if !makes && !slices.ContainsFunc(commands, func(c command) bool { return c.is(tools[0]) || c.is(tools[1]) }) {
+			continue
+		}
+		for _, p.tool = range tools {
+			if p.contradicted(ins, commands, p.dirs) {
+				return "", false
+			}
+		}
+		if makes {
+			made = ins.Text
+		}
+		p.runs = append(p.runs, ins)
+	}
+	return made, made != ""
 }

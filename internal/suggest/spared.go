@@ -4,9 +4,9 @@ package suggest
 // over all builds of a week: less than that nobody notices.
 const leastSpared = 1.0
 
-// price says what a warm cache spares the steps that run again: the share of their
-// part of their cost that is the tool's which the table gives for it. Of those that read what the first one
-// fetched only that one is spared anything. It reports false for what nobody would notice.
+// price sets what s saves: a warm cache saves a RUN, of the part of its time that commands of
+// the tool take, the share that the table of tools gives. It reports false if that is less than
+// leastSpared.
 func (p *mountPlan) price(in Input, s *Suggestion) bool {
 	price := &pricer{seconds: in.Seconds}
 	costs, most := map[string]float64{}, 0.0
