@@ -13,30 +13,31 @@ import (
 	"strings"
 )
 
-// nodeScripts are the package.json scripts that an install without arguments
-// runs in the project itself (npm: docs, "scripts", life cycle operation order).
+// nodeScripts are the scripts of package.json that an install without arguments runs for the
+// project itself (npm: docs, "scripts", life cycle operation order).
 var nodeScripts = []string{
 	"pnpm:devPreinstall", "preinstall", "install", "postinstall", "prepublish", "preprepare", "prepare", "postprepare", "dependencies",
 }
 
-// berryScripts are those that yarn 2 and later run (yarn: docs, "Lifecycle Scripts").
+// berryScripts are the scripts that yarn 2 and later run (yarn: docs, "Lifecycle Scripts").
 var berryScripts = []string{"preinstall", "install", "postinstall"}
 
-// curious are packages whose own install scripts look into the project that
-// installs them: for a schema, a configuration file or hooks.
+// curious are packages whose own install scripts read files of the project that installs them:
+// a schema, a configuration file or hooks.
 var curious = []string{
 	"@prisma/client", "@sveltejs/kit", "puppeteer", "msw", "nx", "lefthook", "@evilmartians/lefthook", "simple-git-hooks", "pre-commit", "yorkie", "ghooks",
 }
 
-// puppeteerSettings are where its install script, wherever it comes from, is told what
-// to fetch and where to put it (puppeteer: Configuration).
+// puppeteerSettings are files that tell puppeteer's install script what to download and where
+// to put it (puppeteer: Configuration). It may run although the project does not name puppeteer.
 var puppeteerSettings = []string{
 	".puppeteerrc", ".puppeteerrc.json", ".puppeteerrc.yaml", ".puppeteerrc.yml", ".puppeteerrc.js", ".puppeteerrc.ts", ".puppeteerrc.cjs",
 	".config/puppeteerrc", ".config/puppeteerrc.json", ".config/puppeteerrc.yaml", ".config/puppeteerrc.yml", ".config/puppeteerrc.js", ".config/puppeteerrc.ts",
 	".config/puppeteerrc.cjs", "puppeteer.config.js", "puppeteer.config.ts", "puppeteer.config.cjs",
 }
 
-// npmWiden looks at what npm reads beside the manifests.
+// npmWiden returns what npm reads beside the manifests of the project: see install.widen. ci
+// says that the command is npm ci.
 func npmWiden(r reader, ci bool, has func(...string) bool) ([]string, string) {
 	locked := r.any("package-lock.json", "npm-shrinkwrap.json") != ""
 	if ci && !locked {
@@ -70,9 +71,9 @@ func writesOldLock(base string) bool {
 
 var leading = regexp.MustCompile(`^\d+`)
 
-// yarnWiden is npmWiden for yarn: classic, or where .yarnrc.yml is there, yarn 2
-// and later, whose program and plugins lie in .yarn. keeps says that the command leaves
-// the lock file alone.
+// yarnWiden is npmWiden for yarn: for yarn 1 or, if there is a .yarnrc.yml, for yarn 2 and
+// later, whose program and plugins lie in .yarn. keeps says that the command does not write to
+// the lock file.
 func yarnWiden(r reader, keeps bool, has func(...string) bool) ([]string, string) {
 	for _, name := range []string{".pnp.js", ".pnp.cjs", ".pnp.loader.mjs", ".pnp.data.json", ".yarn/cache", ".yarn/unplugged", ".yarn/install-state.gz", ".yarn/build-state.yml"} {
 		if r.exists(name) {
@@ -95,7 +96,7 @@ func yarnWiden(r reader, keeps bool, has func(...string) bool) ([]string, string
 	return slices.Concat(more, above, files), obstacle
 }
 
-// pnpmWiden is npmWiden for pnpm, whose workspaces stand in a file of their own.
+// pnpmWiden is npmWiden for pnpm, which lists the workspaces in a file of its own.
 func pnpmWiden(r reader, has func(...string) bool) ([]string, string) {
 	if name := r.any(".pnpmfile.cjs", ".pnpmfile.mjs", "pnpmfile.js"); name != "" {
 		return nil, "pnpm runs " + name + ", which may read anything"
@@ -125,16 +126,18 @@ func pnpmWiden(r reader, has func(...string) bool) ([]string, string) {
 		more = append(more, path.Join(r.dir, "pnpm-workspace.yaml"))
 	}
 	files, obstacle := nodeWiden(r, lifecycle{ignored: has("--ignore-scripts"), only: w.builds}, w.packages)
-	if obstacle == "" && (w.injects || pnpmInjects.Match(r.local(".npmrc")) || slices.ContainsFunc(append(files, path.Join(r.dir, "package.json")), func(name string) bool {
-		return path.Base(name) == "package.json" && injected.Match(r.file(name))
-	})) {
+	injects := w.injects || pnpmInjects.Match(r.local(".npmrc")) ||
+		slices.ContainsFunc(append(files, path.Join(r.dir, "package.json")), func(name string) bool {
+			return path.Base(name) == "package.json" && injected.Match(r.file(name))
+		})
+	if obstacle == "" && injects {
 		obstacle = "pnpm copies packages of the workspace into node_modules, sources and all"
 	}
 	return append(more, files...), obstacle
 }
 
-// injected and pnpmInjects find members of a workspace that pnpm does not link but
-// copies, in a package.json and an .npmrc.
+// injected matches in a package.json, and pnpmInjects in an .npmrc, the setting by which pnpm
+// copies members of the workspace into node_modules instead of linking them.
 var (
 	injected    = regexp.MustCompile(`"injected"\s*:\s*true`)
 	pnpmInjects = regexp.MustCompile(`(?m)^\s*inject-workspace-packages\s*=\s*true`)
@@ -148,7 +151,7 @@ func bunWiden(r reader, has func(...string) bool) ([]string, string) {
 	return nodeWiden(r, lifecycle{ignored: has("--ignore-scripts")}, nil)
 }
 
-// A packageJSON is what of a package.json widens what an install reads.
+// A packageJSON holds the fields of a package.json that may make an install read more files.
 type packageJSON struct {
 	Name, Version  string
 	Engines        any
@@ -165,7 +168,7 @@ type packageJSON struct {
 	dependencies
 }
 
-// dependencies are the sections that name packages.
+// dependencies are the fields of a package.json that name packages, with their versions.
 type dependencies struct {
 	Dependencies         map[string]string
 	DevDependencies      map[string]string
@@ -173,9 +176,9 @@ type dependencies struct {
 	PeerDependencies     map[string]string
 }
 
-// nodeWiden looks in package.json, and in those of the workspaces, for what makes
-// an install read more than the manifests. scripts says what its command and other
-// files decide about them, and patterns are workspaces that another file names.
+// nodeWiden returns what an install reads beside the manifests of the project: those of the
+// workspaces, settings and patches. scripts says what the command and other files decide about
+// scripts; patterns are workspaces that another file names.
 func nodeWiden(r reader, scripts lifecycle, patterns []string) ([]string, string) {
 	var pkg packageJSON
 	if err := json.Unmarshal(r.local("package.json"), &pkg); err != nil {
@@ -212,18 +215,8 @@ func nodeWiden(r reader, scripts lifecycle, patterns []string) ([]string, string
 	}
 	scripts.patches = false
 	for _, name := range members {
-		var member packageJSON
-		if err := json.Unmarshal(r.file(name), &member); err != nil {
-			return read, fmt.Sprintf("%s cannot be read: %v", name, err)
-		}
-		shown := strings.TrimPrefix(name, r.dir+"/")
-		_, scripts.gyp = r.find(path.Join(path.Dir(name), "binding.gyp"))
-		scripts.git = r.git(path.Dir(name))
-		if obstacle := member.obstacle(shown, scripts, true); obstacle != "" {
+		if obstacle := memberObstacle(r, name, scripts); obstacle != "" {
 			return read, obstacle
-		}
-		if len(member.Bin) > 0 || member.Directories.Bin != "" {
-			return read, shown + " has commands (bin), which the install links only if their files are there"
 		}
 	}
 	if !scripts.ignored && pkg.patched() {
@@ -249,7 +242,27 @@ func locks(r reader, name string) bool {
 	return false
 }
 
-// patchFiles returns the patches that pnpm and bun apply, and takes them from p.
+// memberObstacle says why an install may read more of a workspace than its package.json, which
+// is at the image path name. It returns "" if it does not.
+func memberObstacle(r reader, name string, scripts lifecycle) string {
+	var member packageJSON
+	if err := json.Unmarshal(r.file(name), &member); err != nil {
+		return fmt.Sprintf("%s cannot be read: %v", name, err)
+	}
+	shown := strings.TrimPrefix(name, r.dir+"/")
+	_, scripts.gyp = r.find(path.Join(path.Dir(name), "binding.gyp"))
+	scripts.git = r.git(path.Dir(name))
+	if obstacle := member.obstacle(shown, scripts, true); obstacle != "" {
+		return obstacle
+	}
+	if len(member.Bin) > 0 || member.Directories.Bin != "" {
+		return shown + " has commands (bin), which the install links only if their files are there"
+	}
+	return ""
+}
+
+// patchFiles returns the patches that pnpm and bun apply, as image paths, and removes those of
+// pnpm from p, whose other settings must not name paths.
 func (p *packageJSON) patchFiles(r reader) (files []string, obstacle string) {
 	var patches map[string]string
 	if raw := p.PNPM["patchedDependencies"]; raw != nil {
@@ -263,8 +276,9 @@ func (p *packageJSON) patchFiles(r reader) (files []string, obstacle string) {
 	return patchFiles(r, all)
 }
 
-// workspaces returns the package.json of each workspace, as image paths. Those that a
-// pattern takes out again are among them, which does no harm: nobody reads them.
+// workspaces returns the package.json of each workspace that the patterns match, as image
+// paths. Patterns that exclude workspaces are left out: to copy a file that nobody reads does
+// no harm.
 func workspaces(r reader, patterns []string) (files []string, obstacle string) {
 	return membersBy(r, patterns, "package.json")
 }
@@ -290,7 +304,7 @@ func membersBy(r reader, patterns []string, manifest string) (files []string, ob
 	return files, ""
 }
 
-// alternatives writes out the braces of a pattern: {a,b}/* is a/* and b/*.
+// alternatives expands the braces of a pattern: {a,b}/* becomes a/* and b/*.
 func alternatives(pattern string) []string {
 	from := strings.LastIndex(pattern, "{")
 	if from < 0 {
@@ -307,7 +321,8 @@ func alternatives(pattern string) []string {
 	return list
 }
 
-// workspaces returns the patterns of the field, in either of its forms.
+// workspaces returns the patterns of the field workspaces, in either of its forms; "!" stands
+// for what is not understood.
 func (p packageJSON) workspaces() []string {
 	var list []string
 	if json.Unmarshal(p.Workspaces, &list) == nil {
@@ -318,25 +333,25 @@ func (p packageJSON) workspaces() []string {
 		return object.Packages
 	}
 	if len(p.Workspaces) > 0 && string(p.Workspaces) != "null" {
-		return []string{"!"} // not understood
+		return []string{"!"}
 	}
 	return nil
 }
 
-// A lifecycle is what decides about the scripts that an install runs.
+// A lifecycle is what decides which scripts an install runs, and what these read.
 type lifecycle struct {
-	ignored bool // --ignore-scripts
-	// only are the packages whose own scripts run, with a version perhaps, where the
-	// project lists them; nil for all.
+	ignored bool // the command runs none: --ignore-scripts
+	// only are the packages whose own scripts run, perhaps with a version, if the project
+	// lists them; nil if those of all packages run.
 	only    []string
-	gyp     bool // the project has an add-on to compile
-	berry   bool // yarn 2 and later, whose folder of patches is read
-	git     bool // a .git would be there
-	patches bool // patch-package may run, and what it reads is known
+	gyp     bool // there is a binding.gyp, so that the install compiles an add-on
+	berry   bool // the program is yarn 2 or later, and its folder of patches is read
+	git     bool // the folder may contain .git
+	patches bool // patch-package may run: what it reads is returned as well
 }
 
-// Scripts that read nothing of the project: only-allow asks which package manager
-// runs it, and husky does nothing where there is no .git to put hooks into.
+// Scripts that read no file of the project: only-allow asks which package manager runs it, and
+// husky does nothing if there is no .git to install hooks in.
 var (
 	asksManager = regexp.MustCompile(`^(?:npx (?:-y |--yes )?|pnpm dlx )?only-allow (?:npm|pnpm|yarn|bun)$`)
 	putsHooks   = regexp.MustCompile(`^(?:is-ci \|\| )?husky(?: install)?(?: \.husky)?(?: && husky install)?(?: \|\| (?:true|:|exit 0))?$`)
@@ -355,16 +370,17 @@ func (l lifecycle) runs(name string) bool {
 	}))
 }
 
-// patches matches what applies the files in the folder patches to what was installed.
+// patches matches a script that applies the files in the folder patches to installed packages.
 var patches = regexp.MustCompile(`^(?:yarn |npx |pnpm (?:exec )?)?patch-package(?: --error-on-fail)?$`)
 
-// patched reports whether the install runs it.
+// patched reports whether the install runs such a script.
 func (p packageJSON) patched() bool {
 	return slices.ContainsFunc(nodeScripts, func(name string) bool { return patches.MatchString(strings.TrimSpace(p.Scripts[name])) })
 }
 
-// obstacle says what makes an install read more than this file, of a project or
-// a workspace.
+// obstacle says why an install may read more than this package.json and the files that are
+// known, or returns "". shown is its name in messages; member says that there are workspaces,
+// so that it may depend on other members.
 func (p packageJSON) obstacle(shown string, scripts lifecycle, member bool) string {
 	if !scripts.ignored {
 		run := nodeScripts
@@ -385,10 +401,12 @@ func (p packageJSON) obstacle(shown string, scripts lifecycle, member bool) stri
 			if slices.Contains(curious, name) && scripts.runs(name) {
 				return fmt.Sprintf("the install script of %s reads files of the project", name)
 			}
-			if scripts.berry && yarnPatch.MatchString(set[name]) && !relativePatch.MatchString(set[name]) {
+			spec := set[name]
+			if scripts.berry && yarnPatch.MatchString(spec) && !relativePatch.MatchString(spec) {
 				continue
 			}
-			if localSpec(set[name]) && !(member && strings.HasPrefix(set[name], "workspace:") && !strings.Contains(set[name], "/")) {
+			sibling := member && strings.HasPrefix(spec, "workspace:") && !strings.Contains(spec, "/")
+			if localSpec(spec) && !sibling {
 				return fmt.Sprintf("%s is installed from a path of the sources", name)
 			}
 		}
@@ -406,22 +424,22 @@ func (p packageJSON) obstacle(shown string, scripts lifecycle, member bool) stri
 	return ""
 }
 
-// yarnPatch matches a package of the registry with patches out of yarn's own folder.
+// yarnPatch matches the version of a package from the registry with patches of yarn's own
+// folder, .yarn/patches.
 var yarnPatch = regexp.MustCompile(`^patch:[^#]+@npm(?::|%3A)[^#/]+#(?:(?:optional!)?(?:~/|\./)?\.yarn/patches/[^/&]+(?:&|$))+$`)
 
-// relativePatch matches one whose folder is that beside the very package.json, which
-// need not be the project's.
+// relativePatch matches such a version if the folder is the one beside the package.json, which
+// may be that of a workspace.
 var relativePatch = regexp.MustCompile(`[#&!](?:\./)?\.yarn/`)
 
-// localMarks are what a package from a path is named with; a scheme is no part of
-// another word, as in "sharedWorkspaceLockfile: true".
+// localMarks matches what the version of a package from a path contains. A scheme begins at a
+// word boundary: there is none in "sharedWorkspaceLockfile: true".
 var localMarks = regexp.MustCompile(`\b(?:file|link|portal|patch):|["']\.\.?/|patches/`)
 
-// localMark returns what in a text looks like a package from a path; "" for
-// nothing.
+// localMark returns what in a text looks like a package from a path, or "".
 func localMark(text string) string { return localMarks.FindString(text) }
 
-// localSpec reports a version that names a path.
+// localSpec reports whether the version of a package names a path.
 func localSpec(spec string) bool {
 	for _, p := range []string{"file:", "link:", "portal:", "workspace:", "patch:", "./", "../", "/", "~/"} {
 		if strings.HasPrefix(spec, p) {
@@ -436,8 +454,8 @@ func localSpec(spec string) bool {
 // package-lock.json as well (Arborist: Shrinkwrap, pkgMetaKeys).
 var described = []string{"version", "engines", "os", "cpu", "libc", "license", "funding", "workspaces", "bundleDependencies", "peerDependenciesMeta", "deprecated"}
 
-// inStep reports whether package-lock.json describes package.json as it is, in
-// which case npm install leaves it alone.
+// inStep reports whether the lock file agrees with package.json, so that npm install does not
+// rewrite it.
 func inStep(r reader) bool {
 	name := path.Join(r.dir, "npm-shrinkwrap.json")
 	if r.file(name) == nil {
@@ -500,7 +518,7 @@ func describes(text, locked []byte, root bool) bool {
 		!slices.ContainsFunc(described, func(key string) bool { return !reflect.DeepEqual(fields[key], kept[key]) })
 }
 
-// equal reports whether two packages depend on the same.
+// equal reports whether two packages have the same dependencies.
 func (a dependencies) equal(b dependencies) bool {
 	return maps.Equal(a.Dependencies, b.Dependencies) && maps.Equal(a.DevDependencies, b.DevDependencies) &&
 		maps.Equal(a.OptionalDependencies, b.OptionalDependencies) && maps.Equal(a.PeerDependencies, b.PeerDependencies)
