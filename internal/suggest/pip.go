@@ -12,30 +12,31 @@ import (
 	"github.com/pelletier/go-toml/v2"
 )
 
-// pipInstall reads the arguments of `pip install -r FILE`.
+// pipInstall sets main and widen by the arguments of `pip install -r FILE`. It reports false if
+// they name no file of requirements, or one that is not known.
 func pipInstall(in *install, all []string) bool {
-	args, dir := spread(all), in.dir
-	obstacle := ""
+	args, obstacle := spread(all), ""
 	for i := 0; i < len(args); i++ {
 		flag, value, joined := strings.Cut(args[i], "=")
+		// argument sets value to the next argument unless it is joined to the flag.
+		argument := func() bool {
+			if !joined {
+				if i++; i == len(args) {
+					return false
+				}
+				value = args[i]
+			}
+			return true
+		}
 		switch {
 		case slices.Contains([]string{"-r", "--requirement", "--requirements", "-c", "--constraint", "--constraints"}, flag):
-			if !joined {
-				if i++; i == len(args) {
-					return false
-				}
-				value = args[i]
-			}
-			if strings.Contains(value, "$") || strings.Contains(value, "://") {
+			if !argument() || strings.Contains(value, "$") || strings.Contains(value, "://") {
 				return false
 			}
-			in.main = append(in.main, resolve(dir, value, 0))
+			in.main = append(in.main, resolve(in.dir, value, 0))
 		case slices.Contains([]string{"-i", "--index-url", "--extra-index-url", "--index", "--default-index"}, flag):
-			if !joined {
-				if i++; i == len(args) {
-					return false
-				}
-				value = args[i]
+			if !argument() {
+				return false
 			}
 			if !strings.Contains(value, "://") && !strings.HasPrefix(value, "$") || strings.Contains(value, "file:") {
 				obstacle = "pip looks for packages in " + value + ", which may be a path of the sources"
@@ -44,8 +45,7 @@ func pipInstall(in *install, all []string) bool {
 			if !joined {
 				i++
 			}
-		case flag == "-e" || flag == "--editable" || flag == "-t" || flag == "--target" || flag == "--prefix" || flag == "--src" ||
-			flag == "-f" || flag == "--find-links" || flag == "--root":
+		case slices.Contains([]string{"-e", "--editable", "-t", "--target", "--prefix", "--src", "-f", "--find-links", "--root"}, flag):
 			obstacle = "pip is called with " + flag + ", which works on paths"
 			i++
 		case slices.Contains(pipSwitches, flag) && !joined:
@@ -74,8 +74,8 @@ func pipInstall(in *install, all []string) bool {
 	return true
 }
 
-// uvPipInstall reads the arguments of `uv pip install -r FILE`, which are pip's and some
-// of its own.
+// uvPipInstall is pipInstall for `uv pip install -r FILE`, which takes the arguments of pip and
+// some of its own, and reads the settings of uv.
 func uvPipInstall(in *install, all []string) bool {
 	in.tool = "uv"
 	if slices.Contains(all, "--system") {
@@ -84,7 +84,7 @@ func uvPipInstall(in *install, all []string) bool {
 	if !pipInstall(in, all) {
 		return false
 	}
-	of := in.widen
+	asPip := in.widen
 	in.widen = func(r reader) ([]string, string) {
 		for _, name := range []string{"pyproject.toml", "uv.toml"} {
 			var m map[string]any
@@ -104,13 +104,12 @@ func uvPipInstall(in *install, all []string) bool {
 				return nil, "uv takes the packages from " + path.Base(file) + ", and may build the project to know them"
 			}
 		}
-		return of(r)
+		return asPip(r)
 	}
 	return true
 }
 
-// Flags of pip's and uv's that name no file of the sources: those that take a value, and those
-// that take none.
+// Flags of pip and uv that name no file of the sources: those with a value, and those without.
 var (
 	pipValues = []string{
 		"--trusted-host", "--timeout", "--default-timeout", "--retries", "--progress-bar", "--only-binary", "--no-binary", "--root-user-action",
@@ -127,33 +126,32 @@ var (
 	}
 )
 
-// pipFlag reports a word that is a flag of pip's, which takes the beginning of one for
-// it: --no-cache. Of those about the cache this is enough of the name.
+// pipFlag reports whether a word is the given flag of pip or an abbreviation of it, such as
+// --no-cache, that is long enough to tell the flags about the cache from others.
 func pipFlag(word, flag string) bool {
 	name, _, _ := strings.Cut(word, "=")
 	return len(name) >= len("--ca") && strings.HasPrefix(flag, name) && name != "--no" && name != "--no-" && name != "--no-c"
 }
 
-// What an install of pip may fetch.
+// What an install with pip may download.
 const (
-	packages       = iota // by name, or by a file of names
-	ownSources            // what the project's own packages need, of which they may have all
+	packages       = iota // packages that are named by the command or a file
+	ownSources            // what packages of the project need, which may be installed already
 	ownTools              // a newer version of pip itself, or of what it builds with
-	nothingFetched        // it has all that it installs
+	nothingFetched        // nothing: all that it installs is there
 )
 
-// pipSources says what an install with these arguments may fetch.
+// pipSources says what an install with these arguments may download.
 func pipSources(all []string) int {
-	args := spread(all)
-	wheels, paths, tools := 0, 0, 0
+	args, line := spread(all), strings.Join(all, " ")
+	wheels, paths, tools := 0, 0, 0 // counts of arguments
 	for i := 0; i < len(args); i++ {
 		flag, value, joined := strings.Cut(args[i], "=")
 		switch {
 		case strings.Contains(args[i], "://"), strings.Contains(args[i], "$"):
 			return packages
 		case flag == "--no-index":
-			// What is looked for elsewhere would have an address.
-			if !strings.Contains(strings.Join(all, " "), "://") && !strings.Contains(strings.Join(all, " "), "$") {
+			if !strings.Contains(line, "://") && !strings.Contains(line, "$") {
 				return nothingFetched
 			}
 		case flag == "-r" || flag == "--requirement":
@@ -179,14 +177,15 @@ func pipSources(all []string) int {
 			wheels++
 		default:
 			name, _, _ := strings.Cut(flag, "[")
-			if of, _, _ := strings.Cut(strings.NewReplacer("<", " ", ">", " ", "!", " ", "~", " ").Replace(name), " "); slices.Contains([]string{"pip", "setuptools", "wheel"}, of) {
+			project, _, _ := strings.Cut(strings.NewReplacer("<", " ", ">", " ", "!", " ", "~", " ").Replace(name), " ")
+			switch {
+			case slices.Contains([]string{"pip", "setuptools", "wheel"}, project):
 				tools++
-				continue
-			}
-			if name != "." && name != ".." && !strings.HasPrefix(name, "./") && !strings.HasPrefix(name, "../") && !path.IsAbs(name) {
+			case name == ".", name == "..", strings.HasPrefix(name, "./"), strings.HasPrefix(name, "../"), path.IsAbs(name):
+				paths++
+			default:
 				return packages
 			}
-			paths++
 		}
 	}
 	switch {
@@ -200,11 +199,11 @@ func pipSources(all []string) int {
 	return packages
 }
 
-// packed matches names of files that pip installs.
+// packed matches names of files with a package that pip can install.
 var packed = regexp.MustCompile(`\.(whl|zip|tar|tgz|tar\.\w+)$`)
 
-// spread takes one-letter flags apart that are written together, or with their value:
-// -qr FILE, -rFILE.
+// spread splits one-letter flags that are joined with each other or with their value: -qr FILE
+// and -rFILE become -q -r FILE and -r FILE.
 func spread(args []string) []string {
 	var list []string
 	for _, a := range args {
@@ -221,8 +220,8 @@ func spread(args []string) []string {
 	return list
 }
 
-// requirements follows -r and -c through requirements files and returns the
-// files that they name, as image paths.
+// requirements returns files of requirements and those that they refer to with -r and -c, as
+// image paths. If a line leads to other files of the sources, it returns an obstacle.
 func requirements(r reader, files []string) (more []string, obstacle string) {
 	seen := map[string]bool{}
 	for len(files) > 0 {
@@ -271,8 +270,8 @@ func decoded(text []byte) string {
 	return string(utf16.Decode(units))
 }
 
-// requirement reads one line of a requirements file: the file that it names, or
-// what makes it reach into the sources.
+// requirement reads a line of a file of requirements: next is the file that it refers to, if
+// any, and obstacle says how it leads to files of the sources.
 func requirement(line string) (next, obstacle string) {
 	line = strings.TrimSpace(line)
 	if at := strings.Index(line, " #"); at >= 0 {
@@ -312,6 +311,15 @@ func requirement(line string) (next, obstacle string) {
 		}
 		return "", ""
 	}
+	if isPathRequirement(line) {
+		return "", "installs a path of the sources"
+	}
+	return "", ""
+}
+
+// isPathRequirement reports whether a line of a file of requirements names a path, and not a
+// package or an address.
+func isPathRequirement(line string) bool {
 	spec, _, _ := strings.Cut(line, ";")
 	spec = strings.TrimSpace(spec)
 	if name, url, ok := strings.Cut(spec, "@"); ok && !strings.ContainsAny(name, "/\\") {
@@ -319,10 +327,10 @@ func requirement(line string) (next, obstacle string) {
 	}
 	switch {
 	case strings.HasPrefix(spec, "file:"), strings.Contains(spec, "+file:"):
+		return true
 	case strings.Contains(spec, "://"):
-		return "", ""
-	case !strings.ContainsAny(strings.Fields(spec + " .")[0], "/\\") && !strings.HasPrefix(spec, ".") && !packed.MatchString(strings.SplitN(spec, "[", 2)[0]):
-		return "", ""
+		return false
 	}
-	return "", "installs a path of the sources"
+	name, _, _ := strings.Cut(spec, "[")
+	return strings.ContainsAny(strings.Fields(spec + " .")[0], "/\\") || strings.HasPrefix(spec, ".") || packed.MatchString(name)
 }

@@ -7,9 +7,9 @@ import (
 	"github.com/pelletier/go-toml/v2"
 )
 
-// pythonWiden looks in the project's file for what makes an install by uv,
-// poetry, pipenv or pdm read more than it and the lock file: packages from a path,
-// and the project itself.
+// pythonWiden is install.widen for uv, poetry, pipenv and pdm. An install with these reads the
+// project's file and its lock file; packages from a path, or the project itself if it is
+// installed as well, are obstacles.
 func pythonWiden(r reader, tool string, has func(...string) bool) ([]string, string) {
 	name, lock := "pyproject.toml", tool+".lock"
 	if tool == "pipenv" {
@@ -46,10 +46,10 @@ func pythonWiden(r reader, tool string, has func(...string) bool) ([]string, str
 			return nil, name + " has its dependencies computed"
 		}
 	}
-	return nil, tools(m, tool, has)
+	return nil, lockObstacle(m, tool, has)
 }
 
-// uvPlace returns a setting of uv's that names a folder of packages, or a file.
+// uvPlace returns the key of a setting of uv that names a folder or file of packages, or "".
 func uvPlace(settings map[string]any) string {
 	for _, key := range []string{"find-links", "index", "index-url", "extra-index-url", "pip", "cache-dir"} {
 		value := settings[key]
@@ -71,7 +71,7 @@ func uvPlace(settings map[string]any) string {
 	return ""
 }
 
-// textsIn returns all texts below v.
+// textsIn returns all strings in v, at any depth.
 func textsIn(v any) (list []string) {
 	switch v := v.(type) {
 	case string:
@@ -88,8 +88,9 @@ func textsIn(v any) (list []string) {
 	return list
 }
 
-// tools says what a tool does beside installing what the lock file names.
-func tools(m map[string]any, tool string, has func(...string) bool) string {
+// lockObstacle says how an install with the tool does more than to install the packages of the
+// lock file: it may rewrite that, or install the project. It returns "" if it does not.
+func lockObstacle(m map[string]any, tool string, has func(...string) bool) string {
 	_, builds := m["build-system"]
 	switch tool {
 	case "uv":
@@ -125,14 +126,15 @@ func tools(m map[string]any, tool string, has func(...string) bool) string {
 	return ""
 }
 
-// dependencyTables returns what of a project's file names packages.
+// dependencyTables returns the values of all keys in a project's file that name packages.
 func dependencyTables(m map[string]any) []any {
 	var list []any
 	var visit func(t map[string]any)
 	visit = func(t map[string]any) {
 		for name, value := range t {
 			if strings.HasSuffix(name, "dependencies") || name == "sources" || name == "source" || name == "requires-plugins" || name == "packages" || name == "dev-packages" || name == "dependency-groups" {
-				if _, poetry := value.([]any); name != "packages" || !poetry { // poetry: folders of the project itself
+				// In poetry's table, packages is a list of folders of the project itself.
+				if _, folders := value.([]any); name != "packages" || !folders {
 					list = append(list, value)
 				}
 			} else if sub, ok := value.(map[string]any); ok {
@@ -144,7 +146,7 @@ func dependencyTables(m map[string]any) []any {
 	return list
 }
 
-// section returns a table by its path; nil if it is not there.
+// section returns the table at a path of keys, or nil if there is none.
 func section(m map[string]any, names ...string) map[string]any {
 	for _, name := range names {
 		m, _ = m[name].(map[string]any)
