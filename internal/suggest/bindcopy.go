@@ -10,11 +10,11 @@ import (
 	"github.com/stokerd/stoker/internal/effects"
 )
 
-// mostMounts is how many files a RUN is given one by one.
+// mostMounts is how many sources of a COPY may become mounts, one each.
 const mostMounts = 4
 
-// bindInsteadOfCopy proposes to mount what a COPY brings for one RUN alone: a file
-// that is deleted afterwards stays in the layer of the COPY for good. See
+// bindInsteadOfCopy proposes to mount what a COPY brings for a single RUN, instead of copying
+// it: a file that the RUN deletes afterwards stays in the layer of the COPY. See
 // docs/rules/bind-instead-of-copy.md.
 func bindInsteadOfCopy(in Input) []Suggestion {
 	var list []Suggestion
@@ -25,7 +25,7 @@ func bindInsteadOfCopy(in Input) []Suggestion {
 		v := in.view(st)
 		for i, ins := range st.Instructions {
 			if ins.Keyword == "ONBUILD" {
-				break // what it brings and runs is another Dockerfile's
+				break // it makes other Dockerfiles run what uses the files
 			}
 			if !takesContext(ins) || ins.Copy.Chown != "" || ins.Copy.Chmod != "" || ins.Copy.Link || len(ins.Copy.Exclude) > 0 {
 				continue
@@ -40,19 +40,18 @@ func bindInsteadOfCopy(in Input) []Suggestion {
 	return list
 }
 
-// A loan is a COPY whose files one RUN needs, and nobody else.
+// A loan is a COPY of files that only one RUN needs.
 type loan struct {
 	view    *stageView
-	from    int      // the COPY
-	run     int      // the RUN
+	from    int      // index of the COPY
+	run     int      // index of the RUN; -1 while it is not found
 	sources []string // context paths
-	files   []string // image paths that they land at, in the same order
-	// cuts are the places of the RUN's script that delete the files again.
-	cuts [][2]int
+	files   []string // image paths of the sources, in the same order
+	cuts    [][2]int // ranges of the Dockerfile, in bytes, in which the RUN deletes the files
 }
 
-// loanOf finds who needs what a COPY brings; false where that is not one RUN, or
-// cannot be told.
+// loanOf returns the loan that instruction i, a COPY, is. It reports false if not exactly one
+// RUN uses the files, or if that is not known.
 func (in Input) loanOf(v *stageView, i int) (loan, bool) {
 	m := loan{view: v, from: i, run: -1}
 	if !m.place(in) || !m.fresh(in) {
@@ -74,7 +73,7 @@ func (in Input) loanOf(v *stageView, i int) (loan, bool) {
 			}
 			if use {
 				m.run = k
-				if ok := m.returned(k); !ok {
+				if !m.returned(k) {
 					return m, false
 				}
 			}
@@ -83,8 +82,8 @@ func (in Input) loanOf(v *stageView, i int) (loan, bool) {
 	return m, m.run >= 0
 }
 
-// place fills in where the files come from and land; false for anything but a few
-// files, or one folder, by name.
+// place sets sources and files. It reports false unless the COPY names a few files, or one
+// folder, and it is known where they land.
 func (m *loan) place(in Input) bool {
 	ins := m.view.stage.Instructions[m.from]
 	dest := m.view.dest(m.from)
@@ -101,10 +100,11 @@ func (m *loan) place(in Input) bool {
 		for _, b := range in.Builds {
 			file, folder = file && b.Context.IsFile(src), folder && b.Context.Exists(src) && !b.Context.IsFile(src)
 		}
+		alone := file || folder && len(ins.Copy.Sources) == 1
 		switch {
 		case file && into:
 			m.files = append(m.files, path.Join(dest, path.Base(src)))
-		case file && !m.made(dest, m.from), folder && len(ins.Copy.Sources) == 1 && !m.made(dest, m.from):
+		case alone && !m.made(dest, m.from):
 			m.files = append(m.files, dest)
 		default:
 			return false
@@ -114,8 +114,8 @@ func (m *loan) place(in Input) bool {
 	return true
 }
 
-// made reports whether a folder is there before instruction at, in most images or
-// by what stands above.
+// made reports whether a folder exists before instruction at: most images have it, or it is
+// part of a working folder above.
 func (m *loan) made(dir string, at int) bool {
 	if usual(rooted(dir)) {
 		return true
@@ -123,8 +123,8 @@ func (m *loan) made(dir string, at int) bool {
 	return slices.ContainsFunc(m.view.dirs[:at+1], func(d string) bool { _, ok := below(dir, d); return ok })
 }
 
-// fresh reports whether nothing above brings the same files, and whether the folder
-// that they land in would be there without the COPY.
+// fresh reports whether no COPY above brings the same files, and whether the folder that they
+// land in would exist without this one.
 func (m *loan) fresh(in Input) bool {
 	for _, f := range m.files {
 		if !m.made(path.Dir(f), m.from) {
@@ -139,14 +139,14 @@ func (m *loan) fresh(in Input) bool {
 	return true
 }
 
-// landed reports whether instruction k, a COPY or ADD, may put something at or
-// below an image path.
+// landed reports whether instruction k, a COPY or ADD, may put something at an image path or
+// below it.
 func (m *loan) landed(in Input, k int, name string) bool {
 	return slices.ContainsFunc(in.Builds, func(b Build) bool { return m.view.lands(b, k, rooted(name)) })
 }
 
-// uses reports whether RUN k reads one of the files; false as well where it may
-// write to them, or cannot be told.
+// uses reports whether instruction k, a RUN, reads or deletes one of the files. ok is false if
+// that is not known, if it may write to one of them, or if it may list a folder with them.
 func (m *loan) uses(in Input, k int) (use, ok bool) {
 	run := viewRun(m.view, k)
 	if !run.known || len(m.view.stage.Instructions[k].Run.Mounts) > 0 && contextMount(m.view, k) {
@@ -176,7 +176,7 @@ func (m *loan) uses(in Input, k int) (use, ok bool) {
 		for _, p := range reads {
 			at, above := m.view.relation(p, f)
 			if above {
-				return false, false // it may look at all that is there
+				return false, false // it may read all that is in the folder
 			}
 			use = use || at && !gone
 		}
@@ -188,8 +188,8 @@ func (m *loan) uses(in Input, k int) (use, ok bool) {
 	return use, true
 }
 
-// relation reports whether a place that a command works on is the file or lies
-// below it, or whether it is one that holds the file.
+// relation reports how a path or place that a command works on lies to an image path: whether
+// it is the file itself or below it, or else whether it contains the file.
 func (v *stageView) relation(place, file string) (at, above bool) {
 	file = rooted(file)
 	if places, ok := effects.PlacesOf(place); ok {
@@ -202,8 +202,8 @@ func (v *stageView) relation(place, file string) (at, above bool) {
 	return at, above && !at
 }
 
-// returned notes where the RUN deletes the files again; false where it does so in
-// a way that a mount would be in the way of.
+// returned sets cuts. It reports false if the RUN deletes some of the files but not all: those
+// could not be deleted from a mount.
 func (m *loan) returned(k int) bool {
 	cuts, deleted := m.deletions(k)
 	if len(cuts) == 0 {
@@ -213,8 +213,8 @@ func (m *loan) returned(k int) bool {
 	return !slices.ContainsFunc(m.files, func(f string) bool { return !slices.Contains(deleted, f) })
 }
 
-// deletions returns the `rm`s of RUN k that name nothing but the files, as places
-// in its script from the end of the command before, and what they name.
+// deletions returns the rm commands of instruction k, a RUN, that name only files of the loan:
+// their ranges in the Dockerfile, from the end of the command before, and the files.
 func (m *loan) deletions(k int) (cuts [][2]int, deleted []string) {
 	run := m.view.stage.Instructions[k].Run
 	s := parseRun(run, m.view.shell[k])
@@ -247,8 +247,8 @@ func (m *loan) deletions(k int) (cuts [][2]int, deleted []string) {
 	return cuts, deleted
 }
 
-// seenElsewhere reports whether another stage may look at one of the files, or
-// starts from a stage that still has them.
+// seenElsewhere reports whether another stage may read one of the files, or starts from a stage
+// that contains them.
 func (m *loan) seenElsewhere(in Input) bool {
 	n := narrowing{move: move{view: m.view}, stage: m.view.stage.Index}
 	seen, ok := n.seen(in)
@@ -257,6 +257,8 @@ func (m *loan) seenElsewhere(in Input) bool {
 	})
 }
 
+// suggestion returns the suggestion to mount the files. It reports false if they are used
+// elsewhere, or if it is not worth it.
 func (m *loan) suggestion(in Input) (Suggestion, bool) {
 	copied, run := m.view.stage.Instructions[m.from], m.view.stage.Instructions[m.run]
 	change, after, err := m.change(in)
@@ -296,10 +298,11 @@ func (m *loan) suggestion(in Input) (Suggestion, bool) {
 	return s, worth
 }
 
-// littleToMount is how many bytes an image may carry without a word because a
-// build needed them.
+// littleToMount is how many bytes have to stay in an image, only because its build needed them,
+// for a suggestion.
 const littleToMount = 100 << 10
 
+// needs returns the end of "the one RUN that" for n things.
 func needs(n int) string {
 	if n == 1 {
 		return "needs it"
@@ -307,6 +310,7 @@ func needs(n int) string {
 	return "needs them"
 }
 
+// pronounOf returns the pronoun for n things.
 func pronounOf(n int) string {
 	if n == 1 {
 		return "it"
@@ -314,8 +318,8 @@ func pronounOf(n int) string {
 	return "them"
 }
 
-// change takes the COPY out and gives the RUN its mounts; it returns the RUN as it
-// will be named as well.
+// change removes the COPY and gives the RUN its mounts. It also returns the text that the RUN
+// then has.
 func (m *loan) change(in Input) (Change, string, error) {
 	f, ins := in.File, m.view.stage.Instructions
 	run := ins[m.run]
