@@ -9,10 +9,9 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
-// linkCopy says where --link has no effect because --chmod is given too
-// (BuildKit: dockerfile2llb.dispatchCopy takes the linked form only without a
-// mode), and proposes --link where a COPY repeats what it need not. See
-// docs/rules/link-copy.md.
+// linkCopy tells of a --link without effect, because BuildKit ignores it beside --chmod
+// (dockerfile2llb.dispatchCopy), and proposes --link for COPYs that are repeated only because
+// something above them changed. See docs/rules/link-copy.md.
 func linkCopy(in Input) []Suggestion {
 	var list []Suggestion
 	for _, st := range in.File.Stages {
@@ -38,15 +37,18 @@ func linkCopy(in Input) []Suggestion {
 	return list
 }
 
-// worthLinking is the least that a build has to be shorter by: less is within what
-// the merging of layers takes.
+// worthLinking is how many seconds sooner a build has to be done, on average, for a suggestion:
+// the merging of layers may take as long.
 const worthLinking = 0.5
 
-// mostLinks bounds how many COPYs of a stage are priced.
+// mostLinks bounds how many COPYs of a stage are priced, each with a replay of the history.
 const mostLinks = 40
 
-// linked proposes to link the COPYs of a stage that then run less often, or sooner,
-// where the image stays what it is.
+// leastGained is how many seconds sooner a build has to be done for a COPY to be linked.
+const leastGained = 0.05
+
+// linked proposes to link the COPYs of a stage that then run less often, or sooner. Only those
+// count for which the image stays the same.
 func linked(in Input, st dockerfile.Stage) (Suggestion, bool) {
 	b := in.Builds[0]
 	if b.Convert == nil || b.Takers == nil || in.Commits.Len() == 0 || !newSyntax(in.File.Syntax) || !neededByAny(in, st.Index) || in.rearranged(st) {
@@ -57,7 +59,7 @@ func linked(in Input, st dockerfile.Stage) (Suggestion, bool) {
 	if err != nil {
 		return Suggestion{}, false
 	}
-	var gain []int
+	var gain []int // COPYs
 	tried := 0
 	for i := range st.Instructions {
 		if !l.allows(i) {
@@ -66,7 +68,7 @@ func linked(in Input, st dockerfile.Stage) (Suggestion, bool) {
 		if tried++; tried > mostLinks {
 			break
 		}
-		if _, then, ok := l.try([]int{i}); ok && now.Wall-then.Wall >= 0.05 {
+		if _, then, ok := l.try([]int{i}); ok && now.Wall-then.Wall >= leastGained {
 			gain = append(gain, i)
 		}
 	}
@@ -81,27 +83,29 @@ func linked(in Input, st dockerfile.Stage) (Suggestion, bool) {
 		Rule: "link-copy", Proof: ByConstruction, Changes: []Change{change}, Costs: then.Costs, SavesSeconds: now.Wall - then.Wall,
 		Lines: dockerfile.Lines{From: st.Instructions[gain[0]].Lines.From, To: st.Instructions[gain[len(gain)-1]].Lines.To},
 	}
+	s.HitRate.Before, s.HitRate.After = now.HitRate, then.HitRate
 	var names []string
-	again := 0
+	again := 0 // runs that linking saves
 	for _, i := range gain {
-		names = append(names, "`"+short(st.Instructions[i].Text)+"`")
 		text := st.Instructions[i].Text
+		names = append(names, "`"+short(text)+"`")
 		again += runsOf(now, text) - runsOf(then, "COPY --link"+strings.TrimPrefix(text, "COPY"))
 	}
-	s.HitRate.Before, s.HitRate.After = now.HitRate, then.HitRate
 	s.Title = "link " + list(names, "and") + ", which " + looks(len(names)) + " at nothing that stands above"
-	s.Evidence = fmt.Sprintf("In %d of the last %s %s would be copied again only because something above it changed; linked, it is laid on top of whatever that is.",
-		again, in.Commits.Counted(), list(names, "or"))
 	switch {
 	case again > 0 && len(names) > 1:
 		s.Evidence = fmt.Sprintf("Over the last %s %s would be copied again %d times in all only because something above them changed; linked, they are laid on top of whatever that is.",
 			in.Commits.Counted(), list(names, "and"), again)
 	case again == 0:
 		s.Evidence = fmt.Sprintf("Over the last %s %s would wait for what stands above; linked, it runs beside that.", in.Commits.Counted(), list(names, "or"))
+	default:
+		s.Evidence = fmt.Sprintf("In %d of the last %s %s would be copied again only because something above it changed; linked, it is laid on top of whatever that is.",
+			again, in.Commits.Counted(), list(names, "or"))
 	}
 	return s, true
 }
 
+// looks returns the verb for n things.
 func looks(n int) string {
 	if n == 1 {
 		return "looks"
@@ -109,7 +113,7 @@ func looks(n int) string {
 	return "look"
 }
 
-// rearranged reports a stage for which another rule has an order that serves better.
+// rearranged reports whether another rule proposes a better order for a stage.
 func (in Input) rearranged(st dockerfile.Stage) bool {
 	others := manifestsFirst(in)
 	if in.asks("reorder") {
@@ -120,13 +124,13 @@ func (in Input) rearranged(st dockerfile.Stage) bool {
 	})
 }
 
-// A linking is a stage whose COPYs may be linked.
+// A linking decides which COPYs of a stage may be linked.
 type linking struct {
 	in   Input
 	view *stageView
 }
 
-// try returns the Dockerfile with COPYs linked, and what that comes to.
+// try returns the change that links some COPYs, and the replay of the history with it.
 func (l linking) try(which []int) (Change, Replayed, bool) {
 	in, ins := l.in, l.view.stage.Instructions
 	price := &pricer{seconds: in.Seconds}
@@ -150,11 +154,12 @@ func (l linking) try(which []int) (Change, Replayed, bool) {
 	return change, r, err == nil
 }
 
-// allows reports a COPY that gives the same files on its own as on top of what
-// stands above. A linked COPY makes the folders on its way anew, root's and open to
-// all to read, does not follow links among them, and does not see whether its
-// destination is a folder (Dockerfile reference: COPY --link). So those folders
-// have to be known to be just that, and the destination to be new.
+// allows reports whether instruction i is a COPY that makes the same image if it is linked.
+//
+// A linked COPY does not see what is above it: it makes the folders on the way to its
+// destination, owned by root and readable for all, does not follow links among them, and does
+// not know whether the destination is a folder (Dockerfile reference: COPY --link). So these
+// folders have to be known to look just like that, and there must be nothing at the destination.
 func (l linking) allows(i int) bool {
 	v := l.view
 	ins := v.stage.Instructions[i]
@@ -164,7 +169,7 @@ func (l linking) allows(i int) bool {
 	}
 	image := imageName(v.stage.Base)
 	if image != "scratch" && (!slices.Contains(rootImages(), image) || slices.Contains([]string{"composer", "gradle", "oven/bun"}, image)) {
-		return false // what it has, and who it runs as, is not known
+		return false // its folders and its user are not known
 	}
 	dest := v.dest(i)
 	if !strings.HasPrefix(dest, "/") || strings.ContainsAny(c.Dest+c.Sources[0], "$*?[") {
@@ -174,7 +179,7 @@ func (l linking) allows(i int) bool {
 	if strings.HasSuffix(c.Dest, "/") || c.Dest == "." {
 		src := strings.TrimPrefix(path.Clean("/"+c.Sources[0]), "/")
 		if c.From != "" || slices.ContainsFunc(l.in.Builds, func(b Build) bool { return !b.Context.IsFile(src) }) {
-			return false // of a folder the content would land beside what is there
+			return false // the content of a folder would land among what is there
 		}
 		target = path.Join(dest, path.Base(src))
 	}
@@ -186,8 +191,8 @@ func (l linking) allows(i int) bool {
 	return plainFolder(target) && l.untouched(i, target)
 }
 
-// plainFolder reports a path that the usual images either do not have, or have as a
-// folder of root's with the usual mode, and as no link.
+// plainFolder reports whether an image path is known either not to exist in the usual images,
+// or to be a folder there, not a link, that root owns and all may read.
 func plainFolder(dir string) bool {
 	first, rest, _ := strings.Cut(strings.TrimPrefix(dir, "/"), "/")
 	switch first {
@@ -202,8 +207,8 @@ func plainFolder(dir string) bool {
 	}, first)
 }
 
-// untouched reports whether nothing above instruction i puts anything at its target,
-// or makes or changes a folder on the way to it other than as a WORKDIR of root's.
+// untouched reports whether no instruction above instruction i writes to its target, or makes or
+// changes a folder on the way to it in another way than a WORKDIR of root does.
 func (l linking) untouched(i int, target string) bool {
 	v := l.view
 	for k, ins := range v.stage.Instructions[:i] {
@@ -237,8 +242,8 @@ func (l linking) untouched(i int, target string) bool {
 	return true
 }
 
-// beside reports whether instruction k, a COPY or ADD, leaves the target and the
-// folders on the way to it as a linked COPY would make them.
+// beside reports whether instruction k, a COPY or ADD, writes nothing to the target, and makes
+// folders on the way to it only as a linked COPY would.
 func (l linking) beside(k int, target string) bool {
 	v := l.view
 	ins := v.stage.Instructions[k]
@@ -248,13 +253,13 @@ func (l linking) beside(k int, target string) bool {
 	}
 	dir := path.Dir(target)
 	if ins.Copy.Chown != "" || ins.Copy.Chmod != "" || ins.Copy.Parents || ins.Keyword == "ADD" {
-		// The folders that it makes are its owner's.
+		// It may make folders with another owner or mode.
 		return !slices.Contains(append(ancestors(dir), dir), topOf(dest))
 	}
 	if _, holds := below(dest, dir); !holds || dest == "/" {
-		return true // folders that it makes on the way are as a linked one's
+		return true // it makes folders just like a linked COPY
 	}
-	// Where it makes the folder, that has the mode of its source.
+	// If the folder does not exist yet, the COPY makes it with the mode of its source.
 	return slices.ContainsFunc(v.dirs[:k+1], func(d string) bool { _, ok := below(dest, d); return ok })
 }
 
@@ -264,7 +269,7 @@ func topOf(name string) string {
 	return "/" + first
 }
 
-// ancestors returns the folders above an absolute path, without the root.
+// ancestors returns the folders above an absolute path, the lowest first, without the root.
 func ancestors(name string) (list []string) {
 	for dir := path.Dir(name); dir != "/"; dir = path.Dir(dir) {
 		list = append(list, dir)
