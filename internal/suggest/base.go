@@ -38,9 +38,9 @@ func rootStage(f *dockerfile.File, stage int) dockerfile.Stage {
 	return f.Stages[stage]
 }
 
-// byRoot reports whether what runs at instruction t is known to be root's, and so the
-// folder that a WORKDIR makes there (BuildKit: dockerfile2llb.dispatchWorkdir): neither
-// the file nor the image that it starts from names another user.
+// byRoot reports whether the user at instruction t is known to be root, since neither the
+// Dockerfile nor the image that it starts from sets another. A WORKDIR there makes a folder that
+// root owns (BuildKit: dockerfile2llb.dispatchWorkdir).
 func (v *stageView) byRoot(t int) bool {
 	if base := imageName(rootStage(v.file, v.stage.Index).Base); base != "scratch" && !slices.Contains(rootImages(), base) {
 		return false
@@ -54,8 +54,8 @@ func (v *stageView) byRoot(t int) bool {
 	return !slices.ContainsFunc(v.stage.Instructions[:t], isUser)
 }
 
-// startsAtRoot reports whether the image that the stage starts from is known to start in
-// the root: others start among their own files, as php does in /var/www/html.
+// startsAtRoot reports whether / is known to be the working folder of the image that the stage
+// starts from. Others start among files of their own: php in /var/www/html.
 func (v *stageView) startsAtRoot() bool {
 	return slices.Contains([]string{
 		"node", "python", "rust", "ruby", "maven", "eclipse-temurin", "amazoncorretto", "openjdk", "alpine", "debian", "ubuntu", "fedora",
@@ -63,21 +63,22 @@ func (v *stageView) startsAtRoot() bool {
 	}, imageName(rootStage(v.file, v.stage.Index).Base))
 }
 
-// ownerByName reports a COPY or ADD that looks its owner up in the image's accounts.
+// ownerByName reports whether instruction i, a COPY or ADD, names its owner, so that the builder
+// looks it up in the accounts of the image.
 func (v *stageView) ownerByName(i int) bool {
 	return strings.ContainsFunc(strings.ReplaceAll(v.stage.Instructions[i].Copy.Chown, "root", "0"), func(c rune) bool {
 		return c != ':' && (c < '0' || c > '9')
 	})
 }
 
-// mayName returns whether a command of instruction t that writes to a path, or to places,
-// may be what gives the owner of instruction i its name.
+// mayName returns a function that reports whether instruction t, by writing to a path or place,
+// may decide what the name of an owner stands for in instruction i, a COPY or ADD.
 func (v *stageView) mayName(i, t int) func(written string) bool {
 	name, group, _ := strings.Cut(v.stage.Instructions[i].Copy.Chown, ":")
 	inBase := imageName(rootStage(v.file, v.stage.Index).Base) == "node" && name == "node" && (group == "" || group == "node")
 	return func(written string) bool {
 		if _, ok := effects.PlacesOf(written); ok {
-			return i > t && !inBase // packages bring users of their own, and leave those alone that are there
+			return i > t && !inBase // packages add users, but do not change those that exist
 		}
 		return slices.ContainsFunc(accounts, func(a string) bool { return overlap(a, folderOf(written)) })
 	}

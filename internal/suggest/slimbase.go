@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// slimBase proposes the smaller variant of a base image where the steps of the
-// image need nothing that it lacks. See docs/rules/slim-base.md.
+// slimBase proposes the slim variant of a base image if no step of the image needs what that
+// lacks. See docs/rules/slim-base.md.
 func slimBase(in Input) []Suggestion {
 	var list []Suggestion
 	for _, b := range in.Builds {
@@ -17,12 +17,12 @@ func slimBase(in Input) []Suggestion {
 			continue
 		}
 		root := rootStage(in.File, target)
+		from := root.From
+		told := slices.ContainsFunc(list, func(s Suggestion) bool { return s.Lines == from.Lines })
 		slim, ok := slimTag(root.Base)
-		if _, starts := lastStart(instructionsOf(in.File, target)); !ok || !starts || !in.fitsSlim(b, target) ||
-			slices.ContainsFunc(list, func(s Suggestion) bool { return s.Lines == root.From.Lines }) {
+		if _, starts := lastStart(instructionsOf(in.File, target)); !ok || !starts || told || !in.fitsSlim(b, target) {
 			continue
 		}
-		from := root.From
 		start := lineStart(in.File, from.Lines.From)
 		at := strings.Index(in.File.Source(from.Lines), root.Base)
 		if at < 0 {
@@ -43,14 +43,14 @@ func slimBase(in Input) []Suggestion {
 	return list
 }
 
-// overSlim returns about how many bytes an image has over its slim variant,
-// unpacked, on amd64.
+// overSlim returns how many bytes an image has more than its slim variant: about, unpacked and on
+// amd64.
 func overSlim(name string) int64 {
 	return map[string]int64{"node": 890e6, "python": 920e6, "ruby": 820e6}[name]
 }
 
-// slimTag returns the slim variant of an image that has one under its tag's
-// name.
+// slimTag returns the reference of the slim variant of an image, or false if it is not known to
+// have one.
 func slimTag(ref string) (string, bool) {
 	name := imageName(ref)
 	_, tag, ok := strings.Cut(path.Base(ref), ":")
@@ -64,8 +64,13 @@ func slimTag(ref string) (string, bool) {
 	return ref + "-slim", true
 }
 
-// fitsSlim reports an image whose steps are known to need no compiler and none
-// of the tools that slim variants lack.
+// plainTools are commands that need no more than a slim variant has.
+var plainTools = []string{
+	"mkdir", "chown", "chmod", "useradd", "groupadd", "addgroup", "adduser", "ln", "rm", "cp", "mv", "true", "echo", "touch", "set",
+}
+
+// fitsSlim reports whether the steps and containers of an image are known to need no compiler
+// and no other tool that slim variants lack.
 func (in Input) fitsSlim(b Build, target int) bool {
 	lacking := []string{"curl", "wget", "git", "gpg", "gcc", "make", "unzip", "ps", "apt", "ssh", "perl"}
 	if imageName(rootStage(in.File, target).Base) != "python" {
@@ -89,7 +94,7 @@ func (in Input) fitsSlim(b Build, target int) bool {
 			}
 			for _, c := range commands {
 				install := c.starts("npm", "ci") && !in.compiles(b)
-				if !install && !slices.Contains([]string{"mkdir", "chown", "chmod", "useradd", "groupadd", "addgroup", "adduser", "ln", "rm", "cp", "mv", "true", "echo", "touch", "set"}, c.words[0]) {
+				if !install && !slices.Contains(plainTools, c.words[0]) {
 					return false
 				}
 			}
@@ -98,8 +103,8 @@ func (in Input) fitsSlim(b Build, target int) bool {
 	return true
 }
 
-// compiles reports a lock file with packages that run scripts when they are
-// installed, or one that does not tell.
+// compiles reports whether an install of the packages in package-lock.json may compile one: some
+// have install scripts, or the lock file is missing or too old to tell.
 func (in Input) compiles(b Build) bool {
 	text, err := b.Context.Read("package-lock.json")
 	return err != nil || !strings.Contains(string(text), `"lockfileVersion"`) || strings.Contains(string(text), `"hasInstallScript"`) ||
