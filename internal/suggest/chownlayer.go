@@ -9,9 +9,8 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
-// chownLayer says where a RUN rewrites the owner or mode of all that a COPY
-// brought: a layer holds whole files, so the image carries them twice. See
-// docs/rules/chown-layer.md.
+// chownLayer tells of RUNs that change the owner or mode of all that a COPY brought: a layer
+// holds whole files, so the image contains them twice. See docs/rules/chown-layer.md.
 func chownLayer(in Input) []Suggestion {
 	var list []Suggestion
 	for _, st := range in.File.Stages {
@@ -38,30 +37,21 @@ func chownLayer(in Input) []Suggestion {
 	return list
 }
 
-// rewritten looks at one recursive chown or chmod of a RUN's commands.
+// rewritten returns the suggestion for c, one of the commands of instruction k. It reports false
+// unless c is a recursive chown or chmod of a folder to which COPYs bring much.
 func rewritten(in Input, v *stageView, k int, c command, commands []command) (Suggestion, bool) {
 	flag, value, target, ok := recursive(c)
 	if !ok {
 		return Suggestion{}, false
 	}
 	dir := resolve(v.dirs[k], target, v.vars(k))
-	var copies []int
-	for i, ins := range v.stage.Instructions[:k] {
-		if ins.Copy == nil || ins.Copy.Heredocs > 0 && len(ins.Copy.Sources) == 0 {
-			continue
-		}
-		dest := v.dest(i)
-		if _, in := below(dir, dest); in || dest == dir || strings.HasSuffix(dest, "/") && dest == dir+"/" {
-			copies = append(copies, i)
-		}
-	}
+	copies := v.copiesInto(k, dir)
 	if len(copies) == 0 || !slices.ContainsFunc(copies, func(i int) bool { return in.weighs(v.stage.Instructions[i].Copy) }) {
 		return Suggestion{}, false
 	}
 	last := v.stage.Instructions[copies[len(copies)-1]]
-	ins := v.stage.Instructions[k]
 	s := Suggestion{
-		Rule: "chown-layer", Lines: ins.Lines, Proof: Advice,
+		Rule: "chown-layer", Lines: v.stage.Instructions[k].Lines, Proof: Advice,
 		Title:    fmt.Sprintf("set the %s with COPY --%s", property(flag), flag),
 		Evidence: fmt.Sprintf("`%s` rewrites every file that `%s` brought: the image carries them twice.", short(c.text()), short(last.Text)),
 		Obstacle: fmt.Sprintf("%s reaches files that no COPY brought as well", flag),
@@ -81,16 +71,31 @@ func rewritten(in Input, v *stageView, k int, c command, commands []command) (Su
 	return s, len(s.Changes) > 0 || size == 0 || size >= littleToMount
 }
 
-// makesOwner reports a command that makes a user or a group.
+// copiesInto returns the COPYs and ADDs above instruction k with destinations in an image folder.
+func (v *stageView) copiesInto(k int, dir string) []int {
+	var copies []int
+	for i, ins := range v.stage.Instructions[:k] {
+		if ins.Copy == nil || ins.Copy.Heredocs > 0 && len(ins.Copy.Sources) == 0 {
+			continue
+		}
+		dest := v.dest(i)
+		if _, in := below(dir, dest); in || dest == dir || strings.HasSuffix(dest, "/") && dest == dir+"/" {
+			copies = append(copies, i)
+		}
+	}
+	return copies
+}
+
+// makesOwner reports whether a command makes a user or a group.
 func makesOwner(c command) bool {
 	return slices.Contains([]string{"adduser", "useradd", "addgroup", "groupadd"}, c.words[0])
 }
 
-// littleEnough is how many bytes a layer may hold twice without a word.
+// littleEnough is how many bytes an image may contain twice without a suggestion.
 const littleEnough = 1 << 20
 
-// weighs reports a COPY that may bring much: folders, files of other stages, or
-// more than a few scripts.
+// weighs reports whether a COPY may bring much: folders, files of other stages, or files of the
+// context that are more than littleEnough in all.
 func (in Input) weighs(c *dockerfile.Copy) bool {
 	total := 0
 	for _, s := range c.Sources {
@@ -102,8 +107,7 @@ func (in Input) weighs(c *dockerfile.Copy) bool {
 	return false
 }
 
-// copied returns the bytes that COPYs bring of the context; 0 where one of them
-// brings what cannot be counted.
+// copied returns how many bytes COPYs bring from the context, or 0 if that is not known of one.
 func (in Input) copied(v *stageView, copies []int) (total int64) {
 	for _, i := range copies {
 		ins := v.stage.Instructions[i]
@@ -124,7 +128,7 @@ func (in Input) copied(v *stageView, copies []int) (total int64) {
 	return total
 }
 
-// property is what chown or chmod sets.
+// property returns what chown or chmod sets.
 func property(flag string) string {
 	if flag == "chown" {
 		return "owner"
@@ -132,23 +136,25 @@ func property(flag string) string {
 	return "mode"
 }
 
-// recursive reads `chown -R OWNER DIR` and `chmod -R MODE DIR`.
+// recursive returns the parts of `chown -R OWNER DIR` or `chmod -R MODE DIR`. It reports false
+// for other commands.
 func recursive(c command) (flag, value, target string, ok bool) {
 	if len(c.words) == 0 || c.words[0] != "chown" && c.words[0] != "chmod" {
 		return "", "", "", false
 	}
 	flags, rest := c.args(1)
-	if len(rest) != 2 || !slices.ContainsFunc(flags, func(f string) bool {
+	deep := slices.ContainsFunc(flags, func(f string) bool {
 		return f == "--recursive" || !strings.HasPrefix(f, "--") && strings.Contains(f, "R")
-	}) ||
-		strings.ContainsAny(rest[1], "*?[") {
+	})
+	if !deep || len(rest) != 2 || strings.ContainsAny(rest[1], "*?[") {
 		return "", "", "", false
 	}
 	return c.words[0], rest[0], rest[1], true
 }
 
-// flagged writes the owner or mode into the COPY right above, and takes the RUN
-// out, where the folder is the COPY's alone as far as the Dockerfile tells.
+// flagged returns the change that sets the owner or mode in the COPY, and removes the RUN. It
+// reports false if that is not the only COPY into the folder, or if the Dockerfile says that
+// something else may be in the folder, or uses it before the RUN.
 func flagged(in Input, v *stageView, k int, copies []int, flag, value, dir string) (Change, bool) {
 	ins := v.stage.Instructions
 	i := copies[0]
@@ -167,7 +173,7 @@ func flagged(in Input, v *stageView, k int, copies []int, flag, value, dir strin
 	for _, before := range append(instructionsOf(in.File, v.stage.BaseStage), ins[:i]...) {
 		above := before.Keyword == "WORKDIR" && path.IsAbs(before.Value) && !strings.HasPrefix(before.Value+"/", dir+"/")
 		if !above && (before.Keyword == "WORKDIR" || (before.Run != nil || before.Copy != nil) && strings.Contains(before.Text, dir)) {
-			return Change{}, false // the folder is there already
+			return Change{}, false // the folder exists before the COPY
 		}
 	}
 	edits := append(removeAll(in.File, []dockerfile.Instruction{ins[k]}), spliced(in.File, ins[i], addFlag(in.File, ins[i], "--"+flag+"="+value)))
