@@ -9,8 +9,8 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
-// multiStage says where an image ships what only its build needed: a compiler,
-// or dependencies for development. See docs/rules/multi-stage.md.
+// multiStage tells of images that contain what only their build needs: a compiler, or
+// dependencies for development. See docs/rules/multi-stage.md.
 func multiStage(in Input) []Suggestion {
 	var list []Suggestion
 	for _, b := range in.Builds {
@@ -38,8 +38,8 @@ func multiStage(in Input) []Suggestion {
 	return list
 }
 
-// developing reports an image that starts a tool of development: there the tools
-// are meant.
+// developing reports whether an image starts a tool for development, so that it contains such
+// tools on purpose.
 func developing(list []dockerfile.Instruction) bool {
 	for _, ins := range list {
 		if ins.Keyword != "CMD" && ins.Keyword != "ENTRYPOINT" {
@@ -52,60 +52,71 @@ func developing(list []dockerfile.Instruction) bool {
 	return false
 }
 
-// developed reports a build whose containers compose starts with such a tool, all of
-// them.
+// developed reports whether compose files start all containers of a build with tools for
+// development.
 func (b Build) developed() bool {
 	return len(b.Services) > 0 && !slices.ContainsFunc(b.Services, func(s Service) bool { return !develops(s.Command) })
 }
 
-// develops reports a command line of a tool of development.
+// develops reports whether a command line starts a tool for development.
 func develops(words []string) bool {
 	tools := []string{"sh", "bash", "/bin/sh", "/bin/bash", "npm", "npx", "yarn", "pnpm", "bun", "go", "cargo", "mvn", "gradle", "dotnet", "make", "sleep", "air", "nodemon", "./mvnw", "./gradlew"}
 	return len(words) > 0 && slices.Contains(tools, words[0]) && (words[0] != "dotnet" || len(words) < 2 || !strings.HasSuffix(words[1], ".dll"))
 }
 
-// shipsTools returns what the image of a build carries too much, about how many
-// bytes that is as the images are published, 0 where nothing tells, and the RUN
-// that shows it.
-func (in Input) shipsTools(b Build, target int) (what string, bytes int64, run dockerfile.Instruction, ok bool) {
-	builders := map[string]struct {
-		verb  func(command) bool
-		ships string
-		bytes int64
-	}{
+// A toolchain is what a base image for builds has, and a program that runs does not need.
+type toolchain struct {
+	builds func(command) bool // whether a command builds a program with it
+	what   string
+	bytes  int64 // about, as the image is published
+}
+
+// toolchains returns the toolchains of base images, by name.
+func toolchains() map[string]toolchain {
+	return map[string]toolchain{
 		"golang":                       {verb("go", "build"), "the Go toolchain", 260e6},
 		"rust":                         {verb("cargo", "build"), "the Rust toolchain", 630e6},
 		"maven":                        {verb("mvn", "package", "install", "verify"), "Maven, the JDK and what Maven downloaded", 370e6},
 		"gradle":                       {verb("gradle", "build", "assemble", "bootJar", "shadowJar"), "Gradle, the JDK and what Gradle downloaded", 420e6},
 		"mcr.microsoft.com/dotnet/sdk": {verb("dotnet", "publish"), "the .NET SDK", 630e6},
 	}
-	image := imageName(rootStage(in.File, target).Base)
+}
+
+// shipsTools returns what the image of a build contains without need, its size in bytes (about,
+// 0 if it is not known) and the RUN that builds with it. It reports false if there is nothing.
+func (in Input) shipsTools(b Build, target int) (what string, bytes int64, run dockerfile.Instruction, ok bool) {
+	tools, known := toolchains()[imageName(rootStage(in.File, target).Base)]
 	for _, i := range chainOf(in.File, target) {
 		v := newStageView(in.File, in.File.Stages[i])
 		for k, ins := range v.stage.Instructions {
 			if ins.Run == nil {
 				continue
 			}
-			commands, known := everyCommand(ins.Run, v.shell[k])
-			if !known {
+			commands, ok := everyCommand(ins.Run, v.shell[k])
+			if !ok {
 				continue
 			}
-			if builder, has := builders[image]; has && slices.ContainsFunc(commands, func(c command) bool { return len(c.words) > 0 && builder.verb(c) }) {
-				return builder.ships, builder.bytes, ins, true
+			if known && slices.ContainsFunc(commands, func(c command) bool { return len(c.words) > 0 && tools.builds(c) }) {
+				return tools.what, tools.bytes, ins, true
 			}
-			if slices.ContainsFunc(commands, func(c command) bool {
-				return c.starts("npm", "run", "build") || c.starts("yarn", "build") || c.starts("pnpm", "build")
-			}) {
-				if n := in.devDependencies(b); n > 0 && !in.prunes(target) {
-					return fmt.Sprintf("the %d packages of devDependencies and what they bring", n), 0, ins, true
-				}
+			if !slices.ContainsFunc(commands, buildsNode) {
+				continue
+			}
+			if n := in.devDependencies(b); n > 0 && !in.prunes(target) {
+				return fmt.Sprintf("the %d packages of devDependencies and what they bring", n), 0, ins, true
 			}
 		}
 	}
 	return "", 0, dockerfile.Instruction{}, false
 }
 
-// devDependencies returns how many package.json at the context's root names.
+// buildsNode reports whether a command runs the script build of a package.json.
+func buildsNode(c command) bool {
+	return c.starts("npm", "run", "build") || c.starts("yarn", "build") || c.starts("pnpm", "build")
+}
+
+// devDependencies returns how many devDependencies the package.json at the root of the context
+// has.
 func (in Input) devDependencies(b Build) int {
 	text, err := b.Context.Read("package.json")
 	if err != nil || !b.Context.Exists("package.json") {
@@ -120,8 +131,8 @@ func (in Input) devDependencies(b Build) int {
 	return len(manifest.Dev)
 }
 
-// prunes reports an image that does not install dependencies for development, or
-// drops them.
+// prunes reports whether an image may contain no dependencies for development, because its steps
+// do not install them, or remove them.
 func (in Input) prunes(target int) bool {
 	text := ""
 	for _, ins := range instructionsOf(in.File, target) {

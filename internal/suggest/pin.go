@@ -9,11 +9,10 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
-// versionedName matches images whose name says which they are.
+// versionedName matches names of images that contain their version.
 var versionedName = regexp.MustCompile(`[-_]?(debian|alpine|ubuntu|ubi|rhel|bookworm|trixie)?\d+$`)
 
-// pin says where a base image is whatever its newest version is. See
-// docs/rules/pin.md.
+// pin tells of images that are used in whatever version is the newest. See docs/rules/pin.md.
 func pin(in Input) []Suggestion {
 	var list []Suggestion
 	add := func(ins dockerfile.Instruction, ref string) {
@@ -50,11 +49,11 @@ func pin(in Input) []Suggestion {
 	return list
 }
 
-// floats reports an image that is written without a version and that the build
-// takes from a registry.
+// floats reports whether an image is written without a version, and a build takes it from a
+// registry.
 func floats(b Build, ref string) bool {
 	if !strings.Contains(ref, "/") && !slices.Contains(officialImages(), imageName(ref)) {
-		return false // no registry has it: it was built here, or a named context stands for it
+		return false // not in a registry: it was built here, or is a named context
 	}
 	if strings.ContainsAny(ref, "$@") || ref == "scratch" || versionedName.MatchString(imageName(ref)) {
 		return false
@@ -67,8 +66,8 @@ func floats(b Build, ref string) bool {
 	})
 }
 
-// officialImages are those of Docker Hub that are named without an owner; nobody else can
-// publish such a name there.
+// officialImages returns the names of the images in Docker's own library. Only Docker publishes
+// names without an owner at Docker Hub.
 func officialImages() []string {
 	return strings.Fields(`
 		adminer aerospike almalinux alpine alt amazoncorretto amazonlinux api-firewall arangodb archlinux backdrop bash bonita buildpack-deps
