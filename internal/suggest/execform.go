@@ -39,11 +39,7 @@ func execForm(in Input) []Suggestion {
 			list = append(list, s)
 			continue
 		}
-		at := afterKeyword(in.File, ins)
-		from := in.File.Source(ins.Lines)
-		ending := from[len(strings.TrimRight(from, "\r\n")):]
-		edit := spliced(in.File, ins, splice{at, lineStart(in.File, ins.Lines.To+1), text + ending})
-		if change, err := rewrite(in, 0, edit); err == nil {
+		if change, err := rewrite(in, 0, withArguments(in.File, ins, text)); err == nil {
 			s.Changes = []Change{change}
 			list = append(list, s)
 		}
@@ -51,16 +47,23 @@ func execForm(in Input) []Suggestion {
 	return list
 }
 
-// A start is a CMD or ENTRYPOINT that an image ends up with.
+// withArguments returns the edit that replaces all that follows the keyword of an instruction.
+func withArguments(f *dockerfile.File, ins dockerfile.Instruction, text string) dockerfile.Edit {
+	source := f.Source(ins.Lines)
+	ending := source[len(strings.TrimRight(source, "\r\n")):]
+	return spliced(f, ins, splice{afterKeyword(f, ins), lineStart(f, ins.Lines.To+1), text + ending})
+}
+
+// A start is a CMD, ENTRYPOINT or HEALTHCHECK in force in an image.
 type start struct {
 	instruction dockerfile.Instruction
-	stage       int
-	shell       []string // that SHELL set before it
+	stage       int      // index of the stage that it stands in
+	shell       []string // of the last SHELL above it, nil for the default
 	both        bool     // the image has a CMD and an ENTRYPOINT
 	health      bool     // it is a HEALTHCHECK
 }
 
-// startedBy returns what the images of the builds start, each place once.
+// startedBy returns what the images of the builds start, each instruction once.
 func startedBy(in Input) []start {
 	var list []start
 	for _, b := range in.Builds {
@@ -92,7 +95,7 @@ func startedBy(in Input) []start {
 	return list
 }
 
-// chainOf returns a stage and those that it starts from, lowest first.
+// chainOf returns the indices of a stage and its base stages, the lowest first.
 func chainOf(f *dockerfile.File, stage int) []int {
 	var chain []int
 	for ; stage >= 0; stage = f.Stages[stage].BaseStage {
@@ -101,8 +104,8 @@ func chainOf(f *dockerfile.File, stage int) []int {
 	return chain
 }
 
-// plainWords returns the words of a command line that needs no shell: one
-// command without variables, patterns, redirections or assignments.
+// plainWords returns the words of a command line that needs no shell: a single command without
+// variables, patterns, redirections or assignments. It reports false for others.
 func plainWords(script string) ([]string, bool) {
 	f, err := syntax.NewParser(syntax.Variant(syntax.LangPOSIX)).Parse(strings.NewReader(script), "")
 	if err != nil || len(f.Stmts) != 1 {
@@ -115,20 +118,8 @@ func plainWords(script string) ([]string, bool) {
 	}
 	var words []string
 	for _, w := range call.Args {
-		for _, part := range w.Parts {
-			lit, bare := part.(*syntax.Lit)
-			if bare && (strings.ContainsAny(lit.Value, "*?[~\\{}$`") || strings.HasPrefix(lit.Value, "#")) {
-				return nil, false
-			}
-			if quoted, ok := part.(*syntax.DblQuoted); ok {
-				for _, inner := range quoted.Parts {
-					if lit, ok := inner.(*syntax.Lit); !ok || strings.Contains(lit.Value, `\`) {
-						return nil, false
-					}
-				}
-			} else if _, single := part.(*syntax.SglQuoted); !bare && !single {
-				return nil, false
-			}
+		if slices.ContainsFunc(w.Parts, needsShell) {
+			return nil, false
 		}
 		text, ok := plainText(w)
 		if !ok {
@@ -139,7 +130,23 @@ func plainWords(script string) ([]string, bool) {
 	return words, true
 }
 
-// jsonList writes words as the list form has them.
+// needsShell reports whether the shell does more with a part of a word than to remove its quotes.
+func needsShell(part syntax.WordPart) bool {
+	switch part := part.(type) {
+	case *syntax.Lit:
+		return strings.ContainsAny(part.Value, "*?[~\\{}$`") || strings.HasPrefix(part.Value, "#")
+	case *syntax.SglQuoted:
+		return false
+	case *syntax.DblQuoted:
+		return slices.ContainsFunc(part.Parts, func(inner syntax.WordPart) bool {
+			lit, ok := inner.(*syntax.Lit)
+			return !ok || strings.Contains(lit.Value, `\`)
+		})
+	}
+	return true
+}
+
+// jsonList returns words as a JSON list, as instructions in the exec form have it.
 func jsonList(words []string) (string, error) {
 	var out []string
 	for _, w := range words {

@@ -10,9 +10,9 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
-// initProcess says where the first process of a container is a package manager,
-// which neither reaps children nor passes every signal on, and proposes to start
-// the program itself. See docs/rules/init.md.
+// initProcess tells of images whose first process is a package manager, which neither reaps
+// child processes nor passes on all signals, and proposes to start the program itself. See
+// docs/rules/init.md.
 func initProcess(in Input) []Suggestion {
 	var list []Suggestion
 	for _, started := range startedBy(in) {
@@ -23,20 +23,17 @@ func initProcess(in Input) []Suggestion {
 		}
 		script, ok := packageScript(words)
 		if !ok || started.health || ins.Keyword == "CMD" && started.both {
-			continue // an entrypoint decides what is first
+			continue // with both, the ENTRYPOINT is the first process
 		}
 		command, ok := in.script(started.stage, script)
 		if !ok {
-			continue // a server for development, or more than one program
+			continue // more than one program, or not known
 		}
 		text, err := jsonList(command)
 		if err != nil {
 			continue
 		}
-		at := afterKeyword(in.File, ins)
-		source := in.File.Source(ins.Lines)
-		ending := source[len(strings.TrimRight(source, "\r\n")):]
-		change, err := rewrite(in, 0, spliced(in.File, ins, splice{at, lineStart(in.File, ins.Lines.To+1), text + ending}))
+		change, err := rewrite(in, 0, withArguments(in.File, ins, text))
 		if err != nil {
 			continue
 		}
@@ -49,7 +46,8 @@ func initProcess(in Input) []Suggestion {
 	return list
 }
 
-// packageScript returns the script of package.json that a command runs.
+// packageScript returns the name of the script of package.json that a command runs. It reports
+// false for other commands, and for scripts that are meant for development.
 func packageScript(words []string) (string, bool) {
 	if len(words) < 2 || !slices.Contains([]string{"npm", "yarn", "pnpm"}, words[0]) {
 		return "", false
@@ -61,14 +59,14 @@ func packageScript(words []string) (string, bool) {
 		return "", false
 	}
 	if len(rest) != 1 || strings.HasPrefix(rest[0], "-") || rest[0] == "dev" || strings.Contains(rest[0], "watch") {
-		return "", false // options of its own, or no image to run in earnest
+		return "", false
 	}
 	return rest[0], true
 }
 
-// script returns what a script of package.json starts, if it is node with plain
-// words, nothing runs before or after it, and the file lies where the image
-// starts.
+// script returns the command that a script of package.json runs. It reports false unless that is
+// a single node, the same in all builds, with nothing before or after it, and package.json is
+// copied into the folder in which the image starts.
 func (in Input) script(stage int, name string) ([]string, bool) {
 	var want []string
 	for _, b := range in.Builds {
@@ -96,8 +94,8 @@ func (in Input) script(stage int, name string) ([]string, bool) {
 	return want, want != nil && bringsManifest(in.File, stage)
 }
 
-// bringsManifest reports a stage that gets package.json into its last folder by
-// a COPY of the context's root, or of the file.
+// bringsManifest reports whether a stage copies package.json, alone or with all of the context,
+// into its last working folder.
 func bringsManifest(f *dockerfile.File, stage int) bool {
 	v := newStageView(f, f.Stages[stage])
 	dir := baseDir
