@@ -9,9 +9,8 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
-// healthCheck says where a HEALTHCHECK calls a program that the image does not
-// have, so that every container of it counts as unhealthy. See
-// docs/rules/healthcheck.md.
+// healthCheck tells of a HEALTHCHECK that calls a program which the image does not have, so that
+// all its containers count as unhealthy. See docs/rules/healthcheck.md.
 func healthCheck(in Input) []Suggestion {
 	var list []Suggestion
 	for _, b := range in.Builds {
@@ -20,7 +19,7 @@ func healthCheck(in Input) []Suggestion {
 			continue
 		}
 		chain := instructionsOf(in.File, target)
-		var check *dockerfile.Instruction
+		var check *dockerfile.Instruction // the last, which is in force
 		for i, ins := range chain {
 			if ins.Keyword == "HEALTHCHECK" {
 				check = &chain[i]
@@ -29,21 +28,22 @@ func healthCheck(in Input) []Suggestion {
 		if check == nil || check.Command.None || slices.ContainsFunc(list, func(s Suggestion) bool { return s.Lines == check.Lines }) {
 			continue
 		}
-		missing := lacks(rootStage(in.File, target).Base, check.Command)
+		root := rootStage(in.File, target)
+		missing := lacks(root.Base, check.Command)
 		if missing == "" || in.mayBring(target, missing) {
 			continue
 		}
 		list = append(list, Suggestion{
 			Rule: "healthcheck", Title: "the health check calls " + missing + ", which the image does not have", Lines: check.Lines, Proof: Advice,
-			Evidence: fmt.Sprintf("`%s` has no %s, and no step brings it: each check fails, and the container counts as unhealthy.", rootStage(in.File, target).From.Text, missing),
+			Evidence: fmt.Sprintf("`%s` has no %s, and no step brings it: each check fails, and the container counts as unhealthy.", root.From.Text, missing),
 			Obstacle: "whether to install it, or to ask with what the program's own language has, is yours to say",
 		})
 	}
 	return list
 }
 
-// lacks returns the program of a check that the base image is known not to
-// have; "" if it has it, or may have it.
+// lacks returns the program that a health check calls if the base image is known not to have it,
+// and "" otherwise.
 func lacks(ref string, c *dockerfile.Command) string {
 	name := imageName(ref)
 	_, tag, _ := strings.Cut(path.Base(ref), ":")
@@ -55,14 +55,11 @@ func lacks(ref string, c *dockerfile.Command) string {
 	}
 	words := c.Args
 	if c.Script != "" {
-		var script strings.Builder
-		for _, r := range c.Script {
-			if r == '|' || r == ';' || r == '&' {
-				break
-			}
-			script.WriteRune(r)
+		first := c.Script
+		if end := strings.IndexAny(first, "|;&"); end >= 0 {
+			first = first[:end]
 		}
-		words = strings.Fields(script.String())
+		words = strings.Fields(first)
 	}
 	if len(words) == 0 || words[0] != "curl" && words[0] != "wget" {
 		return ""
@@ -76,8 +73,8 @@ func lacks(ref string, c *dockerfile.Command) string {
 	return ""
 }
 
-// mayBring reports an image with a step that names the program, or of which not
-// every command is known.
+// mayBring reports whether a step of an image may bring a program: it names it, copies a folder
+// of programs or runs a command that is not known.
 func (in Input) mayBring(target int, program string) bool {
 	known := append(blindCommands(), "npm", "yarn", "pnpm", "pip", "pip3", "python", "node", "go", "bundle", "gem", "next", "uv", "poetry")
 	for _, i := range chainOf(in.File, target) {

@@ -9,8 +9,8 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
-// staticGo says where a Go program may want a C library that the image it goes
-// to does not have. See docs/rules/static-go.md.
+// staticGo tells of Go programs that may be linked to a C library, and are copied into an image
+// without one. See docs/rules/static-go.md.
 func staticGo(in Input) []Suggestion {
 	var list []Suggestion
 	for _, b := range in.Builds {
@@ -36,20 +36,20 @@ func staticGo(in Input) []Suggestion {
 	return list
 }
 
-// dynamicBuild looks for the go build that makes what a COPY takes of a stage.
+// dynamicBuild returns the suggestion for the first go build of a stage whose program a COPY takes.
+// It reports false if there is none, or if the program seems to be built without C.
 func dynamicBuild(in Input, stage int, taken dockerfile.Instruction) (Suggestion, bool) {
 	root := rootStage(in.File, stage)
 	if imageName(root.Base) != "golang" || strings.Contains(root.Base, "alpine") || strings.Contains(root.Base, "$") {
-		return Suggestion{}, false // without a C compiler Go links statically by itself
+		return Suggestion{}, false // alpine has no C compiler, without which Go links statically
 	}
 	for _, ins := range instructionsOf(in.File, stage) {
 		if mentions(ins.Text, []string{"CGO_ENABLED", "netgo", "static", "extldflags"}) {
 			return Suggestion{}, false
 		}
 	}
-	st := in.File.Stages[stage]
-	v := newStageView(in.File, st)
-	for k, ins := range st.Instructions {
+	v := newStageView(in.File, in.File.Stages[stage])
+	for k, ins := range v.stage.Instructions {
 		if ins.Run == nil {
 			continue
 		}
@@ -58,10 +58,7 @@ func dynamicBuild(in Input, stage int, taken dockerfile.Instruction) (Suggestion
 			continue
 		}
 		for _, c := range commands {
-			out := slices.Index(c.words, "-o")
-			if !c.starts("go", "build") || out < 0 || out+1 >= len(c.words) || !slices.ContainsFunc(taken.Copy.Sources, func(s string) bool {
-				return overlap(path.Clean(s), resolve(v.dirs[k], c.words[out+1], v.vars(k))) && path.IsAbs(s)
-			}) {
+			if !v.builds(k, c, taken) {
 				continue
 			}
 			at, ok := ins.Run.Offset(c.from)
@@ -80,4 +77,14 @@ func dynamicBuild(in Input, stage int, taken dockerfile.Instruction) (Suggestion
 		}
 	}
 	return Suggestion{}, false
+}
+
+// builds reports whether c, a command of instruction k, is a go build whose output a COPY takes.
+func (v *stageView) builds(k int, c command, taken dockerfile.Instruction) bool {
+	out := slices.Index(c.words, "-o")
+	if !c.starts("go", "build") || out < 0 || out+1 >= len(c.words) {
+		return false
+	}
+	program := resolve(v.dirs[k], c.words[out+1], v.vars(k))
+	return slices.ContainsFunc(taken.Copy.Sources, func(s string) bool { return path.IsAbs(s) && overlap(path.Clean(s), program) })
 }
