@@ -10,14 +10,15 @@ import (
 	"github.com/stokerd/stoker/internal/config"
 )
 
-// buildkitChecks shows what BuildKit's own checks of the Dockerfile say. See
-// docs/rules/buildkit.md.
+// buildkitChecks passes on what BuildKit's own checks of the Dockerfile say: one suggestion for
+// all lines with the same warning, or one for each line if a rule of ours may tell the same of
+// some of them. See docs/rules/buildkit.md.
 func buildkitChecks(in Input) []Suggestion {
 	if in.Builds[0].Plan == nil {
 		return nil
 	}
 	var found []Suggestion
-	lines := map[string][]int{} // on which the same is said, by rule and title
+	lines := map[string][]int{} // of all warnings with a rule and title
 	for _, w := range in.Builds[0].Plan.Warnings {
 		text := strings.TrimPrefix(w.Message, w.Rule+": ")
 		text = strings.TrimSuffix(text, fmt.Sprintf(" (line %d)", w.Line))
@@ -26,14 +27,15 @@ func buildkitChecks(in Input) []Suggestion {
 			Evidence: "Each build prints it as a warning of the check " + w.Rule + ".",
 			Obstacle: "the check does not say what to write instead; its page does",
 		}
+		same := s.Rule + s.Title
+		lines[same] = append(lines[same], w.Line)
 		_, told := toldBy(s.Rule)
 		at := slices.IndexFunc(found, func(o Suggestion) bool { return !told && o.Rule == s.Rule && o.Title == s.Title })
-		lines[s.Rule+s.Title] = append(lines[s.Rule+s.Title], w.Line)
 		if at < 0 {
 			found = append(found, s)
 			continue
 		}
-		found[at].Evidence = fmt.Sprintf("Each build prints it as a warning of the check %s, for lines %s.", w.Rule, numbers(lines[s.Rule+s.Title]))
+		found[at].Evidence = fmt.Sprintf("Each build prints it as a warning of the check %s, for lines %s.", w.Rule, numbers(lines[same]))
 	}
 	for i, s := range found {
 		if change, ok := in.checked(s.Rule, s.Title, lines[s.Rule+s.Title]); ok {
@@ -43,6 +45,7 @@ func buildkitChecks(in Input) []Suggestion {
 	return found
 }
 
+// numbers returns line numbers as an enumeration.
 func numbers(lines []int) string {
 	var words []string
 	for _, n := range lines {
@@ -51,8 +54,8 @@ func numbers(lines []int) string {
 	return list(words, "and")
 }
 
-// checked returns the Dockerfile with these lines as a check wants them, where that
-// is only another way to write the same.
+// checked returns the change of some lines to what a check wants. It reports false unless that is
+// only another spelling, by which no build changes.
 func (in Input) checked(check, title string, lines []int) (Change, bool) {
 	var edits []dockerfile.Edit
 	for _, line := range lines {
@@ -74,9 +77,9 @@ var (
 	keyword    = regexp.MustCompile(`^(\s*)([A-Za-z]+)(\s[\s\S]*)$`)
 )
 
-// asChecked writes a line of a Dockerfile as a check wants it; false for a check that
-// asks for more than another spelling, and for a line that is not all of its
-// instruction where that matters.
+// asChecked returns a line of a Dockerfile as a check wants it. It reports false if the check
+// wants more than another spelling, or if the line is not understood: it may be only a part of
+// its instruction.
 func asChecked(check, title, line string) (string, bool) {
 	switch check {
 	case "FromAsCasing":
@@ -111,8 +114,8 @@ func asChecked(check, title, line string) (string, bool) {
 	return "", false
 }
 
-// sameImages holds that every build that takes the file as it is has the very same
-// steps and images with another text.
+// sameImages reports whether each build that converts as the Dockerfile is has the same operations
+// and image configurations with another text.
 func (in Input) sameImages(text []byte) bool {
 	for _, b := range in.Builds {
 		if b.Convert == nil {
@@ -130,7 +133,7 @@ func (in Input) sameImages(text []byte) bool {
 	return true
 }
 
-// toldBy returns the rule of ours that says the same as a check, with more.
+// toldBy returns the rule of ours that says the same as a check, in more detail.
 func toldBy(check string) (rule string, ok bool) {
 	switch check {
 	case config.BuildKitRules + "JSONArgsRecommended":
@@ -141,8 +144,8 @@ func toldBy(check string) (rule string, ok bool) {
 	return "", false
 }
 
-// repeats reports a check of BuildKit's on lines of which a rule of ours, whose
-// suggestion is in the list, says the same.
+// repeats reports whether s is of a check of BuildKit, and the list has a suggestion of ours that
+// says the same of its lines.
 func (s Suggestion) repeats(list []Suggestion) bool {
 	rule, ok := toldBy(s.Rule)
 	return ok && slices.ContainsFunc(list, func(o Suggestion) bool {

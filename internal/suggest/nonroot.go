@@ -9,8 +9,8 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
-// nonRoot says where an image starts its program as root although nothing tells
-// that it has to. See docs/rules/non-root.md.
+// nonRoot tells of images that start their program as root although nothing shows that it has to
+// be. See docs/rules/non-root.md.
 func nonRoot(in Input) []Suggestion {
 	var found []Suggestion
 	for _, b := range in.Builds {
@@ -20,11 +20,12 @@ func nonRoot(in Input) []Suggestion {
 		}
 		root := rootStage(in.File, target)
 		ins := instructionsOf(in.File, target)
-		if !runsAsRoot(root.Base) || dropsPrivileges(in, b, ins) || len(b.Services) > 0 && !slices.ContainsFunc(b.Services, Service.asRoot) {
+		otherUser := len(b.Services) > 0 && !slices.ContainsFunc(b.Services, Service.asRoot)
+		if !runsAsRoot(root.Base) || dropsPrivileges(in, b, ins) || otherUser {
 			continue
 		}
 		first, ok := lastStart(ins)
-		if !ok {
+		if !ok || slices.ContainsFunc(found, func(o Suggestion) bool { return o.Lines == first.Lines }) {
 			continue
 		}
 		s := Suggestion{
@@ -47,15 +48,14 @@ func nonRoot(in Input) []Suggestion {
 				s.Changes = []Change{change}
 			}
 		}
-		if !slices.ContainsFunc(found, func(o Suggestion) bool { return o.Lines == s.Lines }) {
-			found = append(found, s)
-		}
+		found = append(found, s)
 	}
 	return found
 }
 
-// lastStart returns the first of the instructions that say what the image
-// starts; false for an image that only others build on.
+// lastStart returns the instruction that says what the image starts: the CMD or ENTRYPOINT in
+// force, and the one that comes first if there are both. It reports false for an image that
+// starts nothing, and so serves only as a base of others.
 func lastStart(list []dockerfile.Instruction) (dockerfile.Instruction, bool) {
 	at := -1
 	for i, ins := range list {
@@ -71,8 +71,8 @@ func lastStart(list []dockerfile.Instruction) (dockerfile.Instruction, bool) {
 	return list[at], true
 }
 
-// runsAsRoot reports a base image that is known to leave root as the user, and
-// not to be made for a service that gives the rights up by itself.
+// runsAsRoot reports whether a base image is known to run as root, and not to contain a service
+// that switches to another user itself.
 func runsAsRoot(ref string) bool {
 	name := imageName(ref)
 	switch {
@@ -83,18 +83,18 @@ func runsAsRoot(ref string) bool {
 	case name == "mcr.microsoft.com/dotnet/aspnet" || name == "mcr.microsoft.com/dotnet/runtime" || name == "mcr.microsoft.com/dotnet/runtime-deps":
 		return !strings.Contains(ref, "chiseled")
 	case name == "php":
-		return !strings.Contains(ref, "fpm") && !strings.Contains(ref, "apache") // which give them up for what they run
+		return !strings.Contains(ref, "fpm") && !strings.Contains(ref, "apache") // both serve as another user
 	}
 	return slices.Contains(rootImages(), name)
 }
 
-// asRoot reports a service that may run as root: it names no other user.
+// asRoot reports whether a service may run as root, since it names no other user.
 func (s Service) asRoot() bool {
 	user, _, _ := strings.Cut(s.User, ":")
 	return user == "" || user == "root" || user == "0"
 }
 
-// knownUser returns a user that the image has for the purpose.
+// knownUser returns the user that a base image has for programs, or "" if none is known.
 func knownUser(ref string) string {
 	name := imageName(ref)
 	switch {
@@ -110,8 +110,8 @@ func knownUser(ref string) string {
 	return ""
 }
 
-// last reports an instruction of a stage below which no step runs: one that needs to be
-// root would not be it any more.
+// last reports whether no RUN follows an instruction of a stage: it might need to be root, and
+// would no longer be that.
 func last(st dockerfile.Stage, ins dockerfile.Instruction) bool {
 	at := slices.IndexFunc(st.Instructions, func(o dockerfile.Instruction) bool { return o.Lines == ins.Lines })
 	return at >= 0 && !slices.ContainsFunc(st.Instructions[at:], func(o dockerfile.Instruction) bool { return o.Run != nil })
@@ -139,8 +139,8 @@ func madeUsers(f *dockerfile.File, target int) (users []string) {
 	return users
 }
 
-// operand returns the first word for adduser or useradd that belongs to no flag: the
-// name of the user.
+// operand returns the first argument of adduser or useradd that is neither a flag nor the value of
+// one, which is the name of the user; "" if there is none.
 func operand(words []string) string {
 	for i := 0; i < len(words); i++ {
 		w := words[i]
@@ -149,13 +149,13 @@ func operand(words []string) string {
 		case !strings.HasPrefix(w, "-"):
 			return w
 		case long || !strings.HasPrefix(w, "--") && strings.ContainsAny(w[len(w)-1:], "hgsGukdcbefpK"):
-			i++ // its value
+			i++ // skip its value
 		}
 	}
 	return ""
 }
 
-// maker is the command that makes a user in an image.
+// maker returns the command that makes a user in an image.
 func maker(ref string) string {
 	if strings.Contains(ref, "alpine") {
 		return "adduser -S app"
@@ -163,8 +163,9 @@ func maker(ref string) string {
 	return "useradd --system app"
 }
 
-// dropsPrivileges reports a USER, a program that changes to one when the
-// container starts, or a port that only root may have been meant to open.
+// dropsPrivileges reports whether an image with these instructions does not run as root, or seems
+// to need that: it has a USER, a program that switches to another user when the container starts,
+// or a port that traditionally only root may open.
 func dropsPrivileges(in Input, b Build, list []dockerfile.Instruction) bool {
 	droppers := []string{"gosu", "su-exec", "setpriv", "runuser", "s6-setuidgid", "s6-overlay", "setuidgid", "chpst", "supervisor", "systemd", "sshd", "dockerd", "cron"}
 	names := func(text string) bool {
@@ -196,7 +197,7 @@ func dropsPrivileges(in Input, b Build, list []dockerfile.Instruction) bool {
 	return false
 }
 
-// text returns what a script of the context says; "" for what is none.
+// text returns the content of a file of the context, or "" if it is too large for a script.
 func (b Build) text(name string) string {
 	text, err := b.Context.Read(name)
 	if err != nil || len(text) >= 1<<16 {
@@ -205,8 +206,8 @@ func (b Build) text(name string) string {
 	return string(text)
 }
 
-// startScripts returns the files of the context that a CMD or ENTRYPOINT may start, by
-// their names.
+// startScripts returns the files of the context that a CMD or ENTRYPOINT may start, since they are
+// copied to a path with the same last element as one of its words.
 func startScripts(f *dockerfile.File, b Build, start dockerfile.Instruction) (list []string) {
 	for _, word := range append(strings.Fields(start.Command.Script), start.Command.Args...) {
 		base := path.Base(word)
@@ -228,7 +229,7 @@ func startScripts(f *dockerfile.File, b Build, start dockerfile.Instruction) (li
 	return list
 }
 
-// privileged reports a port below 1024.
+// privileged reports whether a port is below 1024, or not known.
 func privileged(port string) bool {
 	number, _, _ := strings.Cut(port, "/")
 	return len(number) < 4 || len(number) == 4 && number < "1024" || strings.Contains(number, "$")
