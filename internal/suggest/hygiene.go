@@ -9,12 +9,12 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
-// packageHygiene says what package managers leave in an image that nobody
-// needs there, and where an index may be older than the packages asked for. See
+// packageHygiene tells of files that package managers leave in an image without need, and of
+// package indices that may be older than what is to be installed. See
 // docs/rules/package-hygiene.md.
 func packageHygiene(in Input) []Suggestion {
 	var list []Suggestion
-	var mounted []Suggestion // what a cache mount would keep out of the image
+	var mounted []Suggestion // cache mounts that are proposed, and keep downloads out of the image
 	if !slices.Contains(in.Silenced, "cache-mount") {
 		mounted = cacheMount(in)
 	}
@@ -31,8 +31,8 @@ func packageHygiene(in Input) []Suggestion {
 			if s, ok := staleIndex(in, v, k); ok {
 				list = append(list, s)
 			}
-			other := slices.ContainsFunc(mounted, func(s Suggestion) bool { return s.Lines.From <= ins.Lines.From && ins.Lines.To <= s.Lines.To })
-			if s, ok := leftovers(in, v, k, other); ok && shipped {
+			mounts := slices.ContainsFunc(mounted, func(s Suggestion) bool { return s.Lines.From <= ins.Lines.From && ins.Lines.To <= s.Lines.To })
+			if s, ok := leftovers(in, v, k, mounts); ok && shipped {
 				list = append(list, s)
 			}
 		}
@@ -40,8 +40,8 @@ func packageHygiene(in Input) []Suggestion {
 	return list
 }
 
-// staleIndex finds an `apt-get update` alone in its RUN, above an install that
-// relies on it: the index is as old as the cached step.
+// staleIndex tells of an `apt-get update` that is alone in its RUN, instruction k, above an install
+// that relies on it: the index is as old as the result of that step.
 func staleIndex(in Input, v *stageView, k int) (Suggestion, bool) {
 	ins := v.stage.Instructions
 	update, ok := everyCommand(ins[k].Run, v.shell[k])
@@ -56,7 +56,7 @@ func staleIndex(in Input, v *stageView, k int) (Suggestion, bool) {
 	if !ok || ins[k].Run.Heredocs > 0 || ins[k].Run.Script == "" || strings.ContainsAny(ins[k].Run.Script, "\\\n;&|#") || install[0].from != 0 {
 		return Suggestion{}, false
 	}
-	// What is said of the update stays where it is, above the one that does both.
+	// Comments above the update stay, and so end up above the RUN that does both.
 	edits := append(removeLines(in.File, []dockerfile.Lines{ins[k].Lines}), spliced(in.File, ins[k+1], splice{at, at, ins[k].Run.Script + " && "}))
 	change, err := rewrite(in, -1, edits...)
 	if err != nil {
@@ -69,9 +69,10 @@ func staleIndex(in Input, v *stageView, k int) (Suggestion, bool) {
 	}, true
 }
 
-// aptVerb recognises `apt-get VERB`, with flags between.
+// aptVerb reports whether a command is `apt-get VERB`, perhaps with flags between.
 func aptVerb(c command, verb string) bool { return verbOf(c, verb, "apt-get", "apt") }
 
+// verbOf is aptVerb for other tools.
 func verbOf(c command, verb string, tools ...string) bool {
 	if len(c.words) == 0 || !slices.Contains(tools, c.words[0]) {
 		return false
@@ -80,23 +81,23 @@ func verbOf(c command, verb string, tools ...string) bool {
 	return len(rest) > 0 && rest[0] == verb
 }
 
-// A leftover is what a RUN leaves in its layer, with the mend.
+// A leftover is something that a RUN leaves in its layer without need, and how to avoid that: by
+// one of insert, tail and gone.
 type leftover struct {
-	what    string // that the image loses
-	insert  string // after the word, or "" to append
-	word    string
-	command int    // in the RUN
-	tail    string // a command at the end of the RUN
-	gone    bool   // the command itself goes: with the flags of the others, it does nothing
-	bytes   int64  // a round guess; 0 where even that cannot be made
-	unsure  bool   // there may be none of it
+	what         string // what the image loses
+	command      int    // index of the command that leaves it
+	insert, word string // insert is a flag that belongs behind word
+	tail         string // a command that belongs at the end of the RUN
+	gone         bool   // the command is to be removed: other commands get flags that make it useless
+	bytes        int64  // a rough guess; 0 if there is none
+	unsure       bool   // there may be nothing left
 }
 
-// recommended is what an install brings that nothing asked for depends on.
+// recommended is the leftover of packages that no package depends on.
 const recommended = "merely recommended packages"
 
-// leftovers proposes to take what a RUN leaves behind away in the same RUN: a
-// later layer would not make the image smaller.
+// leftovers proposes to have instruction k, a RUN, leave nothing in its layer without need: what a
+// later step deletes stays in the image. mounted says that a cache mount takes the downloads.
 func leftovers(in Input, v *stageView, k int, mounted bool) (Suggestion, bool) {
 	run := v.stage.Instructions[k]
 	commands, ok := everyCommand(run.Run, v.shell[k])
@@ -120,8 +121,8 @@ func leftovers(in Input, v *stageView, k int, mounted bool) (Suggestion, bool) {
 		return Suggestion{}, false
 	}
 	var what []string
-	var bytes int64
-	most, leave := map[string]int64{}, "may leave"
+	bytes := map[string]int64{} // several commands that leave the same count once
+	leave := "may leave"
 	for _, l := range found {
 		if !slices.Contains(what, l.what) {
 			what = append(what, l.what)
@@ -129,8 +130,11 @@ func leftovers(in Input, v *stageView, k int, mounted bool) (Suggestion, bool) {
 		if !l.unsure {
 			leave = "leaves"
 		}
-		bytes += max(l.bytes-most[l.what], 0)
-		most[l.what] = max(l.bytes, most[l.what])
+		bytes[l.what] = max(l.bytes, bytes[l.what])
+	}
+	var total int64
+	for _, n := range bytes {
+		total += n
 	}
 	s := Suggestion{
 		Rule: "package-hygiene", Title: "leave no " + list(what, "or") + " in the image", Lines: run.Lines, Proof: Advice,
@@ -140,7 +144,7 @@ func leftovers(in Input, v *stageView, k int, mounted bool) (Suggestion, bool) {
 	if slices.Contains(what, recommended) {
 		s.Obstacle += ", and what it runs may need a package that is only recommended"
 	}
-	s.spares(bytes, Image, Prior)
+	s.spares(total, Image, Prior)
 	if change, ok := tidied(in, v, k, commands, found); ok {
 		s.Changes = []Change{change}
 	} else {
@@ -149,42 +153,66 @@ func leftovers(in Input, v *stageView, k int, mounted bool) (Suggestion, bool) {
 	return s, true
 }
 
-// leaves says what a system package manager leaves behind.
+// leaves returns what command i of instruction k leaves behind if it is one of a system's package
+// manager.
 func leaves(in Input, v *stageView, k int, commands []command, i int) []leftover {
 	c, run := commands[i], v.stage.Instructions[k].Run
-	var found []leftover
 	switch {
 	case aptVerb(c, "install"):
-		if !mountedAt(run, "/var/lib/apt") && !removes(commands, "/var/lib/apt/lists") && !slices.ContainsFunc(commands, func(c command) bool {
-			return aptVerb(c, "dist-clean") || aptVerb(c, "distclean")
-		}) && !laterInstall(v, k) && slices.ContainsFunc(commands, func(c command) bool { return aptVerb(c, "update") }) {
-			found = append(found, leftover{what: "lists of packages", bytes: 20e6, tail: "rm -rf /var/lib/apt/lists/*"})
+		return aptLeaves(in, v, k, commands, i)
+	case isApk(c):
+		return apkLeaves(run, commands, i)
+	case verbOf(c, "install", "dnf", "yum", "microdnf"):
+		cleans := slices.ContainsFunc(commands, func(c command) bool { return verbOf(c, "clean", "dnf", "yum", "microdnf") })
+		if !cleans && !mountedAt(run, "/var/cache/dnf") && !mountedAt(run, "/var/cache/yum") && !removes(commands, "/var/cache") {
+			return []leftover{{what: "downloaded packages", bytes: 100e6, tail: c.words[0] + " clean all"}}
 		}
-		if !slices.ContainsFunc(c.words, func(w string) bool {
+	}
+	return nil
+}
+
+// aptLeaves is leaves for an `apt-get install`.
+func aptLeaves(in Input, v *stageView, k int, commands []command, i int) []leftover {
+	c, run := commands[i], v.stage.Instructions[k].Run
+	var found []leftover
+	updates := slices.ContainsFunc(commands, func(c command) bool { return aptVerb(c, "update") })
+	cleans := removes(commands, "/var/lib/apt/lists") || slices.ContainsFunc(commands, func(c command) bool {
+		return aptVerb(c, "dist-clean") || aptVerb(c, "distclean")
+	})
+	if updates && !cleans && !mountedAt(run, "/var/lib/apt") && !laterInstall(v, k) {
+		found = append(found, leftover{what: "lists of packages", bytes: 20e6, tail: "rm -rf /var/lib/apt/lists/*"})
+	}
+	decided := strings.Contains(string(in.File.Text), "APT::Install-Recommends") || slices.Contains(c.words, "--install-recommends") ||
+		slices.ContainsFunc(c.words, func(w string) bool {
 			return strings.Contains(w, "no-install-recommends") || strings.Contains(w, "Install-Recommends") || strings.Contains(w, "no-install-suggests")
-		}) &&
-			!strings.Contains(string(in.File.Text), "APT::Install-Recommends") && !slices.Contains(c.words, "--install-recommends") {
-			found = append(found, leftover{what: recommended, insert: " --no-install-recommends", word: "install", command: i})
-		}
-	case isApk(c) && !slices.Contains(c.words, "--no-cache") && !mountedAt(run, "/var/cache/apk") && !mountedAt(run, "/etc/apk/cache") && !removes(commands, "/var/cache/apk"):
-		l := leftover{what: "lists of packages", bytes: 2e6, command: i}
-		_, rest := c.args(1)
-		switch verb := rest[0]; {
-		case verb == "add" || verb == "upgrade":
-			l.insert, l.word = " --no-cache", verb
-			found = append(found, l)
-		case verb == "update" && i+1 < len(commands) && !slices.ContainsFunc(commands, readsIndex):
-			l.gone = true
-			found = append(found, l)
-		}
-	case verbOf(c, "install", "dnf", "yum", "microdnf") && !mountedAt(run, "/var/cache/dnf") && !mountedAt(run, "/var/cache/yum") && !removes(commands, "/var/cache") &&
-		!slices.ContainsFunc(commands, func(c command) bool { return verbOf(c, "clean", "dnf", "yum", "microdnf") }):
-		found = append(found, leftover{what: "downloaded packages", bytes: 100e6, tail: c.words[0] + " clean all"})
+		})
+	if !decided {
+		found = append(found, leftover{what: recommended, insert: " --no-install-recommends", word: "install", command: i})
 	}
 	return found
 }
 
-// cached says what a language's package manager leaves behind.
+// apkLeaves is leaves for a command of apk.
+func apkLeaves(run *dockerfile.Run, commands []command, i int) []leftover {
+	c := commands[i]
+	if slices.Contains(c.words, "--no-cache") || mountedAt(run, "/var/cache/apk") || mountedAt(run, "/etc/apk/cache") || removes(commands, "/var/cache/apk") {
+		return nil
+	}
+	left := leftover{what: "lists of packages", bytes: 2e6, command: i}
+	_, rest := c.args(1)
+	switch verb := rest[0]; {
+	case verb == "add" || verb == "upgrade":
+		left.insert, left.word = " --no-cache", verb
+	case verb == "update" && i+1 < len(commands) && !slices.ContainsFunc(commands, readsIndex):
+		left.gone = true
+	default:
+		return nil
+	}
+	return []leftover{left}
+}
+
+// cached returns what command i of instruction k leaves in the cache of pip, or false if that is
+// nothing.
 func cached(v *stageView, k int, commands []command, i int) (leftover, bool) {
 	c := commands[i]
 	if len(c.words) == 0 {
@@ -204,8 +232,9 @@ func cached(v *stageView, k int, commands []command, i int) (leftover, bool) {
 		}
 	}
 	run := v.stage.Instructions[k]
-	if strings.Contains(run.Text, "PIP_") || slices.ContainsFunc(run.Run.Mounts, func(m dockerfile.Mount) bool { return m.Type == "cache" }) ||
-		strings.Contains(run.Text, ".cache") || slices.ContainsFunc(commands, func(c command) bool { return slices.Contains(c.words, "purge") }) {
+	mounts := slices.ContainsFunc(run.Run.Mounts, func(m dockerfile.Mount) bool { return m.Type == "cache" })
+	purges := slices.ContainsFunc(commands, func(c command) bool { return slices.Contains(c.words, "purge") })
+	if mounts || purges || strings.Contains(run.Text, "PIP_") || strings.Contains(run.Text, ".cache") {
 		return leftover{}, false
 	}
 	l := leftover{what: "downloads of pip", bytes: 50e6, insert: " --no-cache-dir", word: "install", command: i}
@@ -218,22 +247,24 @@ func cached(v *stageView, k int, commands []command, i int) (leftover, bool) {
 	return l, true
 }
 
-// laterInstall reports an apt-get install below instruction k, in the stage or in
-// one that starts from it, that has no update of its own and so needs the lists.
+// laterInstall reports whether an apt-get install below instruction k, in the stage or one that
+// starts from it, may need the lists of packages, because it has no update before it.
 func laterInstall(v *stageView, k int) bool {
 	for n := k + 1; n < len(v.stage.Instructions); n++ {
-		if run := v.stage.Instructions[n].Run; run != nil {
-			commands, ok := everyCommand(run, v.shell[n])
-			if !ok {
-				return true
+		run := v.stage.Instructions[n].Run
+		if run == nil {
+			continue
+		}
+		commands, ok := everyCommand(run, v.shell[n])
+		if !ok {
+			return true
+		}
+		for _, c := range commands {
+			if aptVerb(c, "update") {
+				return false
 			}
-			for _, c := range commands {
-				if aptVerb(c, "update") {
-					return false
-				}
-				if aptVerb(c, "install") || path.Ext(c.words[0]) == ".sh" {
-					return true
-				}
+			if aptVerb(c, "install") || path.Ext(c.words[0]) == ".sh" {
+				return true
 			}
 		}
 	}
@@ -242,7 +273,7 @@ func laterInstall(v *stageView, k int) bool {
 	})
 }
 
-// isApk recognises apk with a command of its own, with flags between.
+// isApk reports whether a command is apk with a verb, perhaps with flags between.
 func isApk(c command) bool {
 	if len(c.words) == 0 || c.words[0] != "apk" {
 		return false
@@ -251,19 +282,20 @@ func isApk(c command) bool {
 	return len(rest) > 0
 }
 
-// readsIndex reports a command of apk that reads the index that an update fetched, and
-// fetches none itself.
+// readsIndex reports whether a command of apk reads the index that an update downloaded, and
+// downloads none itself.
 func readsIndex(c command) bool {
 	return isApk(c) && !slices.ContainsFunc([]string{"add", "upgrade", "update", "del"}, func(verb string) bool { return verbOf(c, verb, "apk") })
 }
 
+// mountedAt reports whether a RUN may have a mount at a folder, above it or below it.
 func mountedAt(run *dockerfile.Run, dir string) bool {
 	return slices.ContainsFunc(run.Mounts, func(m dockerfile.Mount) bool {
 		return strings.Contains(m.Target, "$") || path.IsAbs(m.Target) && overlap(dir, path.Clean(m.Target))
 	})
 }
 
-// removes reports an rm of a folder, or of what is in it.
+// removes reports whether a command deletes a folder, or something in it.
 func removes(commands []command, dir string) bool {
 	return slices.ContainsFunc(commands, func(c command) bool {
 		return (c.words[0] == "rm" || c.words[0] == "find") && slices.ContainsFunc(c.words[1:], func(w string) bool {
@@ -272,7 +304,8 @@ func removes(commands []command, dir string) bool {
 	})
 }
 
-// tidied writes the mends into the RUN.
+// tidied returns the change by which instruction k, a RUN, leaves nothing of found. It reports
+// false if the RUN is not a plain list of commands joined by &&.
 func tidied(in Input, v *stageView, k int, commands []command, found []leftover) (Change, bool) {
 	run := v.stage.Instructions[k]
 	end, ok := run.Run.Offset(len(run.Run.Script))
@@ -316,7 +349,7 @@ func tidied(in Input, v *stageView, k int, commands []command, found []leftover)
 	return change, err == nil
 }
 
-// anded reports whether nothing but && stands between two places of a script.
+// anded reports whether nothing but && stands between two offsets in the script of instruction k.
 func anded(v *stageView, k, from, to int) bool {
 	run := v.stage.Instructions[k].Run
 	start, here := run.Offset(from - 1)
@@ -324,8 +357,8 @@ func anded(v *stageView, k, from, to int) bool {
 	return from < to && here && there && strings.Trim(string(v.file.Text[start+1:end]), " \t\r\n"+string(v.file.Escape)) == "&&"
 }
 
-// joint is what goes between the last command of a RUN and one more: on a line
-// of its own where the RUN has several, with the && where the others have it.
+// joint returns the text between the last command of instruction k, a RUN, and one more, which
+// gets a line of its own if the RUN has several. The && stands where it does in the other lines.
 func (v *stageView) joint(k int) string {
 	run := v.stage.Instructions[k]
 	if run.Lines.From == run.Lines.To {
@@ -338,7 +371,7 @@ func (v *stageView) joint(k int) string {
 	return " " + end + white + "&& "
 }
 
-// trails reports an instruction whose lines end with && rather than begin with it.
+// trails reports whether more lines of an instruction end with && than begin with it.
 func trails(source, escape string) bool {
 	trailing, leading := 0, 0
 	for line := range strings.Lines(source) {
