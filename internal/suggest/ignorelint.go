@@ -10,8 +10,8 @@ import (
 	"github.com/stokerd/stoker/context/ignore"
 )
 
-// ignoreLint says where a line of the ignore file cannot mean what was meant.
-// See docs/rules/ignore-lint.md.
+// ignoreLint tells of lines of the ignore file that surely do not mean what was meant. See
+// docs/rules/ignore-lint.md.
 func ignoreLint(in Input) []Suggestion {
 	b := in.Builds[0]
 	if b.Ignore.Text == nil {
@@ -27,9 +27,9 @@ func ignoreLint(in Input) []Suggestion {
 	}
 	l := linter{in: in, file: f, matcher: m, lines: strings.Split(strings.TrimPrefix(string(b.Ignore.Text), "\ufeff"), "\n")}
 	var list []Suggestion
-	for i, line := range f.Lines {
-		for _, check := range []func(int, ignore.Line) (Suggestion, bool){l.comment, l.anyDepth, l.overruled} {
-			if s, ok := check(i, line); ok {
+	for _, line := range f.Lines {
+		for _, check := range []func(ignore.Line) (Suggestion, bool){l.comment, l.anyDepth, l.overruled} {
+			if s, ok := check(line); ok {
 				s.Rule, s.File, s.Proof = "ignore-lint", b.Ignore.Path, Advice
 				s.Lines = dockerfile.Lines{From: line.Number, To: line.Number}
 				list = append(list, s)
@@ -40,48 +40,49 @@ func ignoreLint(in Input) []Suggestion {
 	return list
 }
 
-// A linter looks at the lines of one ignore file.
+// A linter checks the lines of the ignore file of the first build.
 type linter struct {
 	in      Input
 	file    *ignore.File
 	matcher *ignore.Matcher
-	lines   []string
+	lines   []string // of the text, without a byte order mark
 }
 
-// replaced is the ignore file with other lines in place of one.
-func (l linter) replaced(number int, lines ...string) []Change {
+// change returns the change of the ignore file to these lines.
+func (l linter) change(lines []string) []Change {
 	old := l.in.Builds[0].Ignore
-	out := append([]string{}, l.lines[:number-1]...)
-	ending := ""
-	if strings.HasSuffix(l.lines[number-1], "\r") {
-		ending = "\r"
-	}
-	for _, text := range lines {
-		out = append(out, text+ending)
-	}
-	text := strings.Join(append(out, l.lines[number:]...), "\n")
+	text := strings.Join(lines, "\n")
 	if strings.HasPrefix(string(old.Text), "\ufeff") {
 		text = "\ufeff" + text
 	}
 	return []Change{{Path: old.Path, Old: old.Text, New: []byte(text)}}
 }
 
-// comment finds a comment behind a pattern: only a # in the first column begins
-// one (patternmatcher: ignorefile.ReadAll).
-func (l linter) comment(_ int, line ignore.Line) (Suggestion, bool) {
+// replaced returns the change that puts other lines in place of one, by its number.
+func (l linter) replaced(number int, lines ...string) []Change {
+	ending := ""
+	if strings.HasSuffix(l.lines[number-1], "\r") {
+		ending = "\r"
+	}
+	out := slices.Clone(l.lines[:number-1])
+	for _, text := range lines {
+		out = append(out, text+ending)
+	}
+	return l.change(append(out, l.lines[number:]...))
+}
+
+// comment tells of a comment behind a pattern, of which it is a part: only a # in the first column
+// begins a comment (patternmatcher: ignorefile.ReadAll).
+func (l linter) comment(line ignore.Line) (Suggestion, bool) {
 	text := strings.TrimRight(l.lines[line.Number-1], "\r")
 	at := strings.Index(text, " #")
 	if tab := strings.Index(text, "\t#"); at < 0 || tab >= 0 && tab < at {
 		at = tab
 	}
-	pattern := ""
-	if at >= 0 {
-		pattern = strings.TrimSpace(text[:at])
-	}
 	if at < 0 || l.matchesSomething(line) {
 		return Suggestion{}, false
 	}
-	comment := strings.TrimSpace(text[at:])
+	pattern, comment := strings.TrimSpace(text[:at]), strings.TrimSpace(text[at:])
 	s := Suggestion{
 		Title:    "put the comment on a line of its own",
 		Evidence: fmt.Sprintf("A # begins a comment in the first column only: `%s` is one long name, and ignores nothing.", strings.TrimSpace(text)),
@@ -95,32 +96,36 @@ func (l linter) comment(_ int, line ignore.Line) (Suggestion, bool) {
 	return s, true
 }
 
-// matchesSomething reports a pattern that a file of the context bears as its
-// name, odd as it is.
+// matchesSomething reports whether a file of the context has the pattern of a line as its name.
 func (l linter) matchesSomething(line ignore.Line) bool {
 	return l.in.Builds[0].Context.Exists(strings.TrimPrefix(line.Pattern, "!"))
 }
 
-// anyDepth finds gitignore's habit: a name without a slash means one at the
-// root here, and there are others further down.
-func (l linter) anyDepth(_ int, line ignore.Line) (Suggestion, bool) {
+// anyDepth tells of a name without a slash, which in a .gitignore means a file at any depth, but here
+// only the one at the root, and of which there are others further down.
+func (l linter) anyDepth(line ignore.Line) (Suggestion, bool) {
 	p := line.Pattern
 	written := strings.TrimSpace(strings.TrimRight(l.lines[line.Number-1], "\r"))
-	if strings.HasPrefix(p, "!") || strings.HasPrefix(written, "/") || strings.HasPrefix(written, "./") || strings.ContainsAny(p, "/\\") || strings.HasPrefix(p, "**") || !anywhere(p) {
+	placed := strings.HasPrefix(written, "/") || strings.HasPrefix(written, "./") || strings.ContainsAny(p, "/\\") || strings.HasPrefix(p, "**")
+	if placed || strings.HasPrefix(p, "!") || !anywhere(p) {
 		return Suggestion{}, false
 	}
 	b := l.in.Builds[0]
-	found, n := "", 0
+	found, n := "", 0 // the first of the files, and how many there are
 	for name := range b.Context.Files() {
-		if dir := path.Dir(name); dir == "." {
-			continue // the line is about that one
-		} else if ok, err := path.Match(p, path.Base(name)); (err == nil && ok || matchesFolder(p, dir)) && l.in.taken(b, name) {
-			if l.in.asksFor(name) {
-				return Suggestion{}, false // the build would fail
-			}
-			if n++; found == "" {
-				found = name
-			}
+		dir := path.Dir(name)
+		if dir == "." {
+			continue // that is the one which the line means
+		}
+		ok, err := path.Match(p, path.Base(name))
+		if matched := err == nil && ok || matchesFolder(p, dir); !matched || !l.in.taken(b, name) {
+			continue
+		}
+		if l.in.asksFor(name) {
+			return Suggestion{}, false // the build would fail
+		}
+		if n++; found == "" {
+			found = name
 		}
 	}
 	if n == 0 {
@@ -134,7 +139,7 @@ func (l linter) anyDepth(_ int, line ignore.Line) (Suggestion, bool) {
 	}, true
 }
 
-// taken reports a file that a step of the build takes.
+// taken reports whether a step of a build takes a file.
 func (in Input) taken(b Build, name string) bool {
 	needed := reachable(in.File, b.Target)
 	return slices.ContainsFunc(in.File.Stages, func(st dockerfile.Stage) bool {
@@ -144,7 +149,7 @@ func (in Input) taken(b Build, name string) bool {
 	})
 }
 
-// asksFor reports a file that an instruction takes by its full name.
+// asksFor reports whether an instruction names a file of the context by its full path.
 func (in Input) asksFor(name string) bool {
 	return slices.ContainsFunc(in.File.Stages, func(st dockerfile.Stage) bool {
 		return slices.ContainsFunc(st.Instructions, func(ins dockerfile.Instruction) bool {
@@ -153,8 +158,8 @@ func (in Input) asksFor(name string) bool {
 	})
 }
 
-// partOfPrograms are endings of files that programs are made of and set up with: at the
-// root of a project they belong to its tools, and further down to what it is.
+// partOfPrograms returns the extensions of files with source code, settings and resources. At the
+// root of a project such files may belong to its tools, but further down they are the project.
 func partOfPrograms() []string {
 	return []string{
 		".bash", ".c", ".cfg", ".cjs", ".conf", ".cpp", ".cs", ".css", ".ex", ".exs", ".go", ".h", ".html", ".ico", ".ini", ".java", ".jpg", ".js",
@@ -163,8 +168,8 @@ func partOfPrograms() []string {
 	}
 }
 
-// anywhere reports a name that is known to occur at any depth: what tools make
-// in each project, and patterns by ending.
+// anywhere reports whether a pattern is likely to be meant at any depth: it names what tools make
+// wherever they run, or it is an extension.
 func anywhere(pattern string) bool {
 	switch pattern {
 	case "node_modules", "__pycache__", ".DS_Store", "Thumbs.db", ".venv", "venv", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".tox", "coverage",
@@ -177,8 +182,8 @@ func anywhere(pattern string) bool {
 	return strings.HasPrefix(pattern, "*.") || strings.HasPrefix(pattern, ".env")
 }
 
-// matchesFolder reports whether a folder below the first level, or one that
-// holds it, matches.
+// matchesFolder reports whether the name of a folder, or of one of those above it, matches a
+// pattern. Folders at the root of the context do not count.
 func matchesFolder(pattern, dir string) bool {
 	for ; dir != "." && path.Dir(dir) != "."; dir = path.Dir(dir) {
 		if ok, err := path.Match(pattern, path.Base(dir)); err == nil && ok {
@@ -188,6 +193,7 @@ func matchesFolder(pattern, dir string) bool {
 	return false
 }
 
+// others returns words for n other files.
 func others(n int) string {
 	switch n {
 	case 0:
@@ -198,9 +204,9 @@ func others(n int) string {
 	return fmt.Sprintf(", and %d other files", n)
 }
 
-// overruled finds an exception that a later line takes back: the last line that
-// matches decides (patternmatcher: MatchesUsingParentResults).
-func (l linter) overruled(_ int, line ignore.Line) (Suggestion, bool) {
+// overruled tells of an exception without effect, because a later line ignores its file again: the
+// last line that matches decides (patternmatcher: MatchesUsingParentResults).
+func (l linter) overruled(line ignore.Line) (Suggestion, bool) {
 	name, ok := strings.CutPrefix(line.Pattern, "!")
 	if !ok || strings.ContainsAny(name, "*?[\\") || name == "" {
 		return Suggestion{}, false
@@ -218,16 +224,7 @@ func (l linter) overruled(_ int, line ignore.Line) (Suggestion, bool) {
 	}, true
 }
 
-// moved is the ignore file with a line moved below another one.
+// moved returns the change that moves a line below another one, by their numbers.
 func (l linter) moved(from, to int) []Change {
-	old := l.in.Builds[0].Ignore
-	out := append([]string{}, l.lines[:from-1]...)
-	out = append(out, l.lines[from:to]...)
-	out = append(out, l.lines[from-1])
-	out = append(out, l.lines[to:]...)
-	text := strings.Join(out, "\n")
-	if strings.HasPrefix(string(old.Text), "\ufeff") {
-		text = "\ufeff" + text
-	}
-	return []Change{{Path: old.Path, Old: old.Text, New: []byte(text)}}
+	return l.change(slices.Concat(l.lines[:from-1], l.lines[from:to], l.lines[from-1:from], l.lines[to:]))
 }
