@@ -9,9 +9,8 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
-// ignoreRule proposes lines for the ignore file: for what no build needs and
-// what makes a COPY of the whole context miss in every build. See
-// docs/rules/ignore.md.
+// ignoreRule proposes lines for the ignore file: for files that no build needs, and that make a
+// COPY of the whole context run again in every build. See docs/rules/ignore.md.
 func ignoreRule(in Input) []Suggestion {
 	b := in.Builds[0]
 	if b.Ignore.Path == "" {
@@ -23,7 +22,8 @@ func ignoreRule(in Input) []Suggestion {
 	}
 	found := slices.DeleteFunc(in.candidates(b), func(c candidate) bool { return !in.everyBuildTakes(c.example) || c.wanted(in.File) })
 	if len(found) > 0 && b.Ignore.Shared {
-		// Asked for no sooner: an answer that looked at others is given anew when they change.
+		// They are looked up only if they matter: an answer that used them has to be made anew
+		// whenever they change.
 		sharers := b.Ignore.sharers()
 		found = slices.DeleteFunc(found, func(c candidate) bool {
 			return len(sharers) == 0 || slices.ContainsFunc(sharers, func(s Sharer) bool { return c.wanted(s.File) })
@@ -55,6 +55,7 @@ func ignoreRule(in Input) []Suggestion {
 	return []Suggestion{s}
 }
 
+// takenNot returns the verb for n programs that are not expected to do something.
 func takenNot(n int) string {
 	if n == 1 {
 		return " is taken not"
@@ -62,7 +63,7 @@ func takenNot(n int) string {
 	return " are taken not"
 }
 
-// droppedBytes returns the size of what lines of candidates leave out.
+// droppedBytes returns the size of all files that lines of candidates would ignore.
 func (in Input) droppedBytes(b Build, lines []string) (total int64) {
 	for _, line := range lines {
 		name, deep := strings.CutPrefix(line, "**/")
@@ -79,8 +80,7 @@ func (in Input) droppedBytes(b Build, lines []string) (total int64) {
 	return total
 }
 
-// wholeCopy returns the first instruction of the build that copies the root of
-// the context.
+// wholeCopy returns the first instruction of a build that copies the root of its context.
 func (in Input) wholeCopy(b Build) (dockerfile.Instruction, bool) {
 	needed := reachable(in.File, b.Target)
 	for _, st := range in.File.Stages {
@@ -93,26 +93,26 @@ func (in Input) wholeCopy(b Build) (dockerfile.Instruction, bool) {
 	return dockerfile.Instruction{}, false
 }
 
-// everyBuildTakes reports a file that some step of each build takes.
+// everyBuildTakes reports whether each build has a step that takes a file.
 func (in Input) everyBuildTakes(name string) bool {
 	return !slices.ContainsFunc(in.Builds, func(b Build) bool { return !in.taken(b, name) })
 }
 
-// A candidate is something that hardly any image needs.
+// A candidate is a line for the ignore file, for files that hardly any image needs.
 type candidate struct {
-	line    string // for the ignore file
-	example string // a file of it that is in the context
-	why     string
-	wanted  func(*dockerfile.File) bool // a step may need it after all
+	line    string
+	example string                      // one of the files
+	why     string                      // why it should be ignored
+	wanted  func(*dockerfile.File) bool // whether a Dockerfile may need the files all the same
 }
 
-// candidates returns what of the context hardly any image needs.
+// candidates returns the lines for files that are in the context.
 func (in Input) candidates(b Build) []candidate {
 	var list []candidate
 	if b.Context.Exists(".git") {
 		list = append(list, candidate{".git", ".git/HEAD", ".git changes with each commit, and so each build copies again", usesGit})
 	}
-	// What tools of the desk leave lying about, at any depth.
+	// Files and folders that tools of a developer leave behind, at any depth.
 	droppings := []struct{ name, line, why string }{
 		{".DS_Store", "**/.DS_Store", "the Finder writes .DS_Store"},
 		{"__pycache__", "**/__pycache__", "Python on this machine writes __pycache__"},
@@ -139,10 +139,10 @@ func (in Input) candidates(b Build) []candidate {
 	return list
 }
 
-// usesGit reports a step that may read the repository: git itself, tools that
-// take a version from it, or a command that is not known, where .git may be.
+// usesGit reports whether a step may read the repository: git itself, a tool that takes a version
+// from it, or a command that is not known. Only steps that may have .git count.
 func usesGit(f *dockerfile.File) bool {
-	has := make([]bool, len(f.Stages))
+	has := make([]bool, len(f.Stages)) // whether a stage may end up with .git
 	for _, st := range f.Stages {
 		v, here := newStageView(f, st), st.BaseStage >= 0 && has[st.BaseStage]
 		for k, ins := range st.Instructions {
@@ -156,20 +156,9 @@ func usesGit(f *dockerfile.File) bool {
 				from := f.StageOf(ins.Copy.From)
 				here = here || from >= 0 && has[from]
 			case ins.Run != nil:
-				mounted := slices.ContainsFunc(ins.Run.Mounts, func(m dockerfile.Mount) bool { return m.Type == "bind" || m.Type == "" })
-				if !here && !mounted {
-					continue
-				}
-				commands, ok := everyCommand(ins.Run, v.shell[k])
-				if !ok {
+				var uses bool
+				if here, uses = v.runWithGit(k, here); uses {
 					return true
-				}
-				for _, c := range commands {
-					if c.removesGit() {
-						here = false
-					} else if (here || mounted) && mayReadGit(c) {
-						return true
-					}
 				}
 			}
 		}
@@ -178,14 +167,35 @@ func usesGit(f *dockerfile.File) bool {
 	return false
 }
 
-// removesGit reports a command that takes the repository away, whose image was to be
-// without it all along.
+// runWithGit reports whether instruction k, a RUN, may read .git, and whether that is still there
+// after it. here says whether it may be there before.
+func (v *stageView) runWithGit(k int, here bool) (stays, uses bool) {
+	run := v.stage.Instructions[k].Run
+	mounted := slices.ContainsFunc(run.Mounts, func(m dockerfile.Mount) bool { return m.Type == "bind" || m.Type == "" })
+	if !here && !mounted {
+		return false, false
+	}
+	commands, ok := everyCommand(run, v.shell[k])
+	if !ok {
+		return here, true
+	}
+	for _, c := range commands {
+		if c.removesGit() {
+			here = false
+		} else if (here || mounted) && mayReadGit(c) {
+			return here, true
+		}
+	}
+	return here, false
+}
+
+// removesGit reports whether a command deletes .git, so that the image is meant to be without it.
 func (c command) removesGit() bool {
 	return c.words[0] == "rm" && len(c.asked) == 0 && slices.ContainsFunc(c.words, func(w string) bool { return path.Base(w) == ".git" })
 }
 
-// ownProgram reports a command that runs a program of the project's own, few of which
-// look at their repository.
+// ownProgram reports whether a command runs a program of the project itself. Few of these read
+// their repository.
 func (c command) ownProgram() bool {
 	words := c.words
 	if len(words) > 2 && words[0] == "bundle" && words[1] == "exec" {
@@ -195,7 +205,7 @@ func (c command) ownProgram() bool {
 		!slices.Contains(words, "-m") && !slices.Contains(words, "setup.py")
 }
 
-// programs returns what of the project's own a build runs.
+// programs returns the commands of a Dockerfile that run programs of the project itself.
 func programs(f *dockerfile.File) (list []string) {
 	for _, st := range f.Stages {
 		v := newStageView(f, st)
@@ -214,9 +224,8 @@ func programs(f *dockerfile.File) (list []string) {
 	return list
 }
 
-// mayReadGit reports a command that may read the repository. A Go build stamps
-// the commit into the program; package managers for Python may take a version
-// from a tag.
+// mayReadGit reports whether a command may read the repository. A Go build writes the commit into
+// the program, and Python's package managers may take the version of the project from a tag.
 func mayReadGit(c command) bool {
 	if c.ownProgram() || slices.Contains(c.words, "-buildvcs=false") || c.starts("go", "mod", "download") {
 		return false
