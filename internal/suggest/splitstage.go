@@ -9,8 +9,8 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
-// splitStage proposes to give one of two installs of a stage a stage of its own:
-// they run at once, and what one reads no longer repeats the other. See
+// splitStage proposes to move one of two installs of a stage into a stage of its own: then both
+// run at the same time, and a change of what one reads no longer repeats the other. See
 // docs/rules/split-stage.md.
 func splitStage(in Input) []Suggestion {
 	b := in.Builds[0]
@@ -31,7 +31,8 @@ func splitStage(in Input) []Suggestion {
 	return list
 }
 
-// numbered reports a Dockerfile that names stages by number: one more would shift them.
+// numbered reports whether a Dockerfile may refer to stages by number, which a new stage would
+// change.
 func numbered(f *dockerfile.File) bool {
 	return slices.ContainsFunc(f.Stages, func(st dockerfile.Stage) bool {
 		return slices.ContainsFunc(append(references(st), st.Base), func(ref string) bool {
@@ -40,20 +41,19 @@ func numbered(f *dockerfile.File) bool {
 	})
 }
 
-// A split is a stage with two installs that need nothing of each other.
+// A split is a stage with two installs that do not need each other.
 type split struct {
-	view  *stageView
-	cut   int // what stands above is shared by both
-	upper int // RUNs
-	lower int
-	moved int     // the one of the two that gets a stage
-	out   install // what it is
-	needs []int   // COPYs that bring what it reads
-	// obstacle is why the image may be another one.
-	obstacle string
+	view         *stageView
+	cut          int     // index of the first instruction that the two stages do not share
+	upper, lower int     // the RUNs with the installs
+	moved        int     // the one of the two that gets a stage of its own
+	out          install // the install of moved
+	needs        []int   // COPYs that bring what it reads, and are not shared
+	obstacle     string  // why the image may change
 }
 
-// findSplit looks for two installs of a stage, with nothing but COPYs between them.
+// findSplit returns the split at the first two installs of a stage with only COPYs between them,
+// or false if there is none.
 func findSplit(v *stageView, b Build) (split, bool) {
 	ins := v.stage.Instructions
 	p := split{view: v, upper: -1}
@@ -79,8 +79,8 @@ func findSplit(v *stageView, b Build) (split, bool) {
 	return p, false
 }
 
-// soleInstall returns the install that a RUN is, and the files that it reads, as
-// image paths; false for one that does more, or reads more than is known.
+// soleInstall returns the install that instruction k is, and the files that it reads, as image
+// paths. It reports false if the instruction does more, or if more may be read.
 func soleInstall(v *stageView, k int, b Build) (install, []string, bool) {
 	if v.stage.Instructions[k].Run == nil || contextMount(v, k) {
 		return install{}, nil, false
@@ -98,7 +98,9 @@ func soleInstall(v *stageView, k int, b Build) (install, []string, bool) {
 	return inst, files, obstacle == "" && len(files) > 0
 }
 
-// choose picks the install that gets a stage, and says what is against it.
+// choose sets which install gets a stage of its own, what that needs and the obstacle. It reports
+// false if one install may use what the other makes, or if it is not known where the files come
+// from.
 func (p *split) choose(b Build, above, below install, aboveReads, belowReads []string) bool {
 	v := p.view
 	reads := belowReads
@@ -129,7 +131,7 @@ func (p *split) choose(b Build, above, below install, aboveReads, belowReads []s
 			p.needs = append(p.needs, from)
 		}
 	}
-	// What else is copied between may be read as well, by what an install runs.
+	// A program that the install runs may read other files that are copied before it.
 	for i := p.cut; i < p.moved; i++ {
 		if c := v.stage.Instructions[i]; c.Copy != nil && !slices.Contains(p.needs, i) && overlap(v.dest(i), path.Join(p.out.dir, p.out.output)) && !takesContext(c) {
 			return false
@@ -140,6 +142,7 @@ func (p *split) choose(b Build, above, below install, aboveReads, belowReads []s
 	return true
 }
 
+// suggestion returns the suggestion to split the stage, or false if that saves too little.
 func (p *split) suggestion(in Input) (Suggestion, bool) {
 	ins := p.view.stage.Instructions
 	change, copied, err := p.change(in)
@@ -151,7 +154,7 @@ func (p *split) suggestion(in Input) (Suggestion, bool) {
 	if err != nil {
 		return Suggestion{}, false
 	}
-	price.guessed = true // what it takes to copy what was installed was never seen
+	price.guessed = true // the time to copy what was installed was never observed
 	then, err := in.replay(in.Builds[0], variant{text: change.New, costs: map[string]float64{copied: max(priorCopy, price.cost(ins[p.moved])/10)}}, price)
 	if err != nil || !worthwhile(now.Wall, then.Wall, price) {
 		return Suggestion{}, false
@@ -171,7 +174,7 @@ func (p *split) suggestion(in Input) (Suggestion, bool) {
 	return s, true
 }
 
-// runsOf is in how many builds an instruction runs.
+// runsOf returns in how many builds of a replay an instruction runs.
 func runsOf(r Replayed, instruction string) (n int) {
 	for i, s := range r.Plan.Steps {
 		if s.Instruction == instruction {
@@ -181,8 +184,9 @@ func runsOf(r Replayed, instruction string) (n int) {
 	return n
 }
 
-// change writes the stages; it returns the COPY that takes what was installed as
-// well, as it will be named.
+// change returns the change that adds the stage, and the text of the new COPY from it. If nothing
+// is shared, the new stage starts from the same image as the old one. Else the shared instructions
+// become a third stage, from which both start.
 func (p *split) change(in Input) (Change, string, error) {
 	f, st := in.File, p.view.stage
 	ins := st.Instructions
@@ -191,55 +195,68 @@ func (p *split) change(in Input) (Change, string, error) {
 		name = "app"
 	}
 	base, own := p.fresh(name+"-base"), p.fresh(name+"-"+p.out.tool)
-	var stage strings.Builder
-	from, added := "FROM "+base, len(p.needs)+2
+	added := len(p.needs) + 2 // FROM and the COPY of the result, as the RUN only moves
+	var edits []dockerfile.Edit
 	if p.cut == 0 {
-		source := strings.Fields(st.From.Text)
-		from = "FROM " + strings.Join(slices.DeleteFunc(source[1:], func(w string) bool {
-			return strings.EqualFold(w, "AS") || strings.EqualFold(w, st.Name) && st.Name != ""
-		}), " ")
-	}
-	stage.WriteString(spelt(f, st.From, "FROM") + from[len("FROM"):] + " " + spelt(f, st.From, "AS") + " " + own + "\n")
-	for _, i := range p.needs {
-		stage.WriteString(endLine(f.Source(ins[i].Lines)))
-	}
-	stage.WriteString(endLine(f.Source(ins[p.moved].Whole())) + "\n")
-	out := path.Join(p.out.dir, p.out.output)
-	line := spelt(f, ins[p.moved], "COPY") + " --from=" + own + " " + out + " " + out
-	edits := []dockerfile.Edit{}
-	if p.cut == 0 {
-		edits = append(edits, dockerfile.Insert(st.From.Whole().From, stage.String()))
+		edits = append(edits, dockerfile.Insert(st.From.Whole().From, p.stage(f, startOf(st), own)))
 	} else {
 		added++
-		head := endLine(f.Source(st.From.Lines))
-		renamed := strings.TrimRight(head, "\n")
-		if st.Name != "" {
-			words := strings.Fields(renamed)
-			renamed = strings.Join(words[:len(words)-2], " ")
-		}
-		edits = append(edits, dockerfile.Edit{Lines: st.From.Lines, Text: renamed + " " + spelt(f, st.From, "AS") + " " + base + "\n"})
-		mine := spelt(f, st.From, "FROM") + " " + base
-		if st.Name != "" {
-			words := strings.Fields(head)
-			mine += " " + strings.Join(words[len(words)-2:], " ")
-		}
+		renamed, mine := p.rebased(f, base)
 		at, gap := ins[p.cut].Whole().From, "\n"
 		if blank(f, at-1) {
 			gap = ""
 		}
-		edits = append(edits, dockerfile.Insert(at, gap+stage.String()+mine+"\n"))
+		edits = append(edits, dockerfile.Edit{Lines: st.From.Lines, Text: renamed}, dockerfile.Insert(at, gap+p.stage(f, base, own)+mine))
 	}
+	out := path.Join(p.out.dir, p.out.output)
+	line := lead(f, ins[p.moved]) + spelt(f, ins[p.moved], "COPY") + " --from=" + own + " " + out + " " + out + "\n"
 	if p.moved == p.lower {
-		edits = append(edits, dockerfile.Edit{Lines: ins[p.moved].Whole(), Text: lead(f, ins[p.moved]) + line + "\n"})
+		edits = append(edits, dockerfile.Edit{Lines: ins[p.moved].Whole(), Text: line})
 	} else {
 		edits = append(edits, removeAll(f, []dockerfile.Instruction{ins[p.moved]})...)
-		edits = append(edits, dockerfile.Insert(ins[p.lower].Lines.To+1, lead(f, ins[p.moved])+line+"\n"))
+		edits = append(edits, dockerfile.Insert(ins[p.lower].Lines.To+1, line))
 	}
 	change, err := rewrite(in, added, edits...)
 	return change, "COPY --from=" + own + " " + out + " " + out, err
 }
 
-// fresh returns a name that no stage has.
+// startOf returns what stands between FROM and AS in the FROM of a stage.
+func startOf(st dockerfile.Stage) string {
+	words := strings.Fields(st.From.Text)[1:]
+	return strings.Join(slices.DeleteFunc(words, func(w string) bool {
+		return strings.EqualFold(w, "AS") || strings.EqualFold(w, st.Name) && st.Name != ""
+	}), " ")
+}
+
+// stage returns the text of the new stage, which starts from base and is called own.
+func (p *split) stage(f *dockerfile.File, base, own string) string {
+	from, ins := p.view.stage.From, p.view.stage.Instructions
+	var text strings.Builder
+	text.WriteString(spelt(f, from, "FROM") + " " + base + " " + spelt(f, from, "AS") + " " + own + "\n")
+	for _, i := range p.needs {
+		text.WriteString(endLine(f.Source(ins[i].Lines)))
+	}
+	text.WriteString(endLine(f.Source(ins[p.moved].Whole())) + "\n")
+	return text.String()
+}
+
+// rebased returns the FROM of the stage with the name base, for the shared instructions, and a FROM
+// that starts from it and has the name of the stage, for the others.
+func (p *split) rebased(f *dockerfile.File, base string) (renamed, mine string) {
+	st := p.view.stage
+	head := endLine(f.Source(st.From.Lines))
+	renamed = strings.TrimRight(head, "\n")
+	mine = spelt(f, st.From, "FROM") + " " + base
+	if st.Name != "" {
+		words := strings.Fields(head)
+		named := len(words) - 2 // AS NAME
+		renamed = strings.Join(words[:named], " ")
+		mine += " " + strings.Join(words[named:], " ")
+	}
+	return renamed + " " + spelt(f, st.From, "AS") + " " + base + "\n", mine + "\n"
+}
+
+// fresh returns a name that no stage has: the given one, perhaps with a number.
 func (p *split) fresh(name string) string {
 	for n, want := 2, name; ; n++ {
 		if p.view.file.Stage(want) < 0 {
