@@ -9,16 +9,16 @@ import (
 	"github.com/stokerd/stoker/internal/effects"
 )
 
-// runtimes are the programs that run those which are scripts.
+// runtimes lists, for programs that are scripts, the programs that run these.
 var runtimes = map[string][]string{
 	"npm": {"node"}, "npx": {"node"}, "yarn": {"node"}, "pnpm": {"node"},
 	"pip": {"python", "python3", "pip3"}, "pipenv": {"python", "python3"}, "poetry": {"python", "python3"}, "pdm": {"python", "python3"},
 	"composer": {"php"}, "bundle": {"ruby"}, "gem": {"ruby"}, "mvn": {"java"}, "gradle": {"java"},
 }
 
-// replaced reports whether the program that a command of instruction i runs, or what runs
-// it, is one that the file puts there by itself, under a name that is known: what it does
-// is not what the tool does.
+// replaced reports whether the Dockerfile itself brings the program that a command of instruction i
+// runs, or the one that runs that. Such a program has the name of a known tool, but may do
+// something else.
 func (v *stageView) replaced(i int, words []string) bool {
 	called := effects.Called(words)
 	if called == "" {
@@ -27,8 +27,8 @@ func (v *stageView) replaced(i int, words []string) bool {
 	return slices.ContainsFunc(append([]string{called}, runtimes[called]...), func(name string) bool { return v.shadows(i, name) })
 }
 
-// shadows reports whether instruction i or one above it, also of a stage below, puts a program
-// of its own under this name.
+// shadows reports whether instruction i, one above it or one of a base stage brings a program with
+// this name.
 func (v *stageView) shadows(i int, name string) bool {
 	at, ok := v.programs[name]
 	if !ok {
@@ -41,8 +41,8 @@ func (v *stageView) shadows(i int, name string) bool {
 	return at <= i
 }
 
-// shadowed returns the first instruction that does, -1 for one of a stage below, and one past
-// the last for none.
+// shadowed returns the index of the first instruction that brings a program with this name: -1 for
+// one of a base stage, and one past the last if there is none.
 func (v *stageView) shadowed(name string) int {
 	last := len(v.stage.Instructions) - 1
 	folders := binFolders
@@ -69,8 +69,9 @@ func (v *stageView) shadowed(name string) int {
 	return last + 1
 }
 
-// copiesOver reports whether instruction k, a COPY or ADD, brings a program that is not
-// known to be the tool itself: as one of an image, or one that is where an image has it.
+// copiesOver reports whether instruction k, a COPY or ADD, brings a program, as an image path, that
+// is not known to be the tool itself. It is known to be that if it comes from another image, or
+// from a place where images have such programs.
 func (v *stageView) copiesOver(k int, program string) bool {
 	c := v.stage.Instructions[k].Copy
 	dest, from := rooted(v.dest(k)), v.file.StageOf(c.From)
@@ -82,13 +83,13 @@ func (v *stageView) copiesOver(k int, program string) bool {
 		return rel == "." && !strings.HasSuffix(c.Dest, "/") || slices.ContainsFunc(c.Sources, func(s string) bool { return path.Base(s) == rel }) ||
 			v.context != nil && slices.ContainsFunc(v.sources(v.context, k, rooted(program)), v.context.IsFile)
 	case c.From == "":
-		return c.Heredocs > 0 // or else it is downloaded
+		return c.Heredocs > 0 // otherwise it is downloaded
 	}
 	there := newStageView(v.file, v.file.Stages[from])
 	last := len(there.stage.Instructions) - 1
 	runs := slices.ContainsFunc(instructionsOf(v.file, from), func(in dockerfile.Instruction) bool { return in.Run != nil || in.Copy != nil })
 	return runs && slices.ContainsFunc(c.Sources, func(s string) bool {
-		whole := strings.HasSuffix(s, "/") || strings.ContainsAny(s, "*?[") // or else it is taken for a file
+		whole := strings.HasSuffix(s, "/") || strings.ContainsAny(s, "*?[") // a folder, and not a file
 		s = path.Clean("/" + expand(s, v.env[k]))
 		folder, base := path.Base(path.Dir(s)), path.Base(s)
 		switch {
@@ -101,8 +102,8 @@ func (v *stageView) copiesOver(k int, program string) bool {
 	})
 }
 
-// bringsTo reports whether a COPY or ADD of the context up to instruction i, also of a stage
-// below, may bring what is at an image path.
+// bringsTo reports whether a COPY or ADD of the context, up to instruction i or in a base stage, may
+// bring what is at an image path.
 func (v *stageView) bringsTo(i int, name string) bool {
 	name, _, _ = strings.Cut(name, "$")
 	if base := v.stage.BaseStage; base >= 0 {
@@ -121,8 +122,9 @@ func (v *stageView) bringsTo(i int, name string) bool {
 	return false
 }
 
-// writesOver reports whether RUN k writes a program, or links one to the name, that is not
-// known to be the tool itself: as one that is downloaded, or is called alike.
+// writesOver reports whether instruction k, a RUN, writes or links a program, as an image path, that
+// is not known to be the tool itself. It is known to be that if it is downloaded, or made from a
+// program with a similar name.
 func (v *stageView) writesOver(k int, program string) bool {
 	dir, name := v.dirs[k], path.Base(program)
 	at := func(word string) string {
@@ -158,7 +160,7 @@ func (v *stageView) writesOver(k int, program string) bool {
 	return false
 }
 
-// everyInner returns commands with those that they are made of, in order.
+// everyInner returns commands and all that are inside of them, in order.
 func everyInner(commands []command) (list []command) {
 	for _, c := range commands {
 		list = append(append(list, everyInner(c.inner)...), c)

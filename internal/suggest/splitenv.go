@@ -8,17 +8,16 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
-// An envSplit is an ENV of several variables, made two: those in front, and from the
-// first one that hangs on a variable that is moved on the rest.
+// An envSplit is an ENV of several variables as two: the first sets the variables before the one
+// that depends on something that late-arg moves, the second sets that one and those after it.
 type envSplit struct {
-	head, tail string   // the instructions
-	front      []string // the variables of head
-	rest       []string // and of tail
+	head, tail  string   // text of the two instructions
+	front, rest []string // names of their variables
 }
 
-// splitEnv divides an ENV before its first variable that mentions names. All values of
-// one ENV are expanded before the first of them is set; that these are two instructions
-// may not be seen. It reports false where it would, or where the text is not plain.
+// splitEnv splits an ENV before its first variable that mentions one of names. An ENV expands all
+// its values before it sets the first variable. So it reports false if a value in the second part
+// depends on the first part, and if the text is not plain enough to cut.
 func splitEnv(f *dockerfile.File, ins dockerfile.Instruction, names []string) (envSplit, bool) {
 	at := slices.IndexFunc(ins.Vars, func(a dockerfile.Variable) bool {
 		return mentions(a.Value, names) || slices.Contains(names, a.Name)
@@ -44,7 +43,7 @@ func splitEnv(f *dockerfile.File, ins dockerfile.Instruction, names []string) (e
 	return s, s.means(f, ins)
 }
 
-// means reports whether the two instructions set what the one does.
+// means reports whether the two instructions set the same as ins.
 func (s envSplit) means(f *dockerfile.File, ins dockerfile.Instruction) bool {
 	text := "FROM scratch\n" + s.head + s.tail
 	if f.Escape != '\\' {
@@ -59,14 +58,16 @@ func (s envSplit) means(f *dockerfile.File, ins dockerfile.Instruction) bool {
 		slices.Equal(parts[1].Names, s.rest)
 }
 
-// A carried is what late-arg moves: instructions of one stage, some of them only in part.
+// A carried is what late-arg moves: instructions of one stage, and the second part of ENVs that it
+// splits.
 type carried struct {
 	view  *stageView
-	group []int // in order
-	split map[int]envSplit
+	group []int            // indices of the instructions, in order
+	split map[int]envSplit // of those in group of which only a part moves
 }
 
-// insert writes it above instruction k of a stage, which may be one past the last.
+// insert returns the edit that writes it above instruction k of a stage, or at its end if k is one
+// past the last.
 func (c carried) insert(st dockerfile.Stage, k int) dockerfile.Edit {
 	var out strings.Builder
 	for _, i := range c.group {
@@ -81,14 +82,14 @@ func (c carried) insert(st dockerfile.Stage, k int) dockerfile.Edit {
 		line = st.Instructions[k].Whole().From
 		if st.Instructions[k].Comments.From > 0 && blank(c.view.file, line-1) {
 			_, ending := ended(out.String())
-			out.WriteString(ending) // the comment begins a paragraph
+			out.WriteString(ending) // keep the comment a paragraph of its own
 		}
 	}
 	return dockerfile.Insert(line, out.String())
 }
 
-// lines returns those of an instruction that goes as a whole. A comment above it stays
-// if it heads a paragraph of which a part stays.
+// lines returns the lines of instruction i, which moves as a whole. A comment above it stays if
+// it may also be about instructions right below, of which a part stays.
 func (c carried) lines(i int) dockerfile.Lines {
 	ins := c.view.stage.Instructions
 	for k := i + 1; k < len(ins) && ins[k].Whole().From == ins[k-1].Lines.To+1 && ins[k].Comments.From == 0; k++ {
@@ -99,7 +100,7 @@ func (c carried) lines(i int) dockerfile.Lines {
 	return ins[i].Whole()
 }
 
-// leave returns the edits that take it away from where it is.
+// leave returns the edits that remove it from where it is.
 func (c carried) leave() []dockerfile.Edit {
 	var whole []dockerfile.Lines
 	var edits []dockerfile.Edit
@@ -114,8 +115,8 @@ func (c carried) leave() []dockerfile.Edit {
 	return append(edits, removeLines(c.view.file, whole)...)
 }
 
-// add takes instruction i along, or, where an ENV may be made two, the part of it that
-// hangs on names.
+// add adds instruction i: if apart allows it, and the instruction is an ENV that can be split, only
+// the part that depends on names.
 func (c *carried) add(i int, names []string, apart bool) {
 	s, ok := splitEnv(c.view.file, c.view.stage.Instructions[i], names)
 	if apart && ok && !c.uses(s.front) {
@@ -127,7 +128,7 @@ func (c *carried) add(i int, names []string, apart bool) {
 	c.group = append(c.group, i)
 }
 
-// parts is how many instructions more there are with those that are made two.
+// parts returns how many ENVs are split, each of which adds an instruction.
 func (c carried) parts() (n int) {
 	for _, i := range c.group {
 		if _, ok := c.split[i]; ok {
@@ -137,7 +138,7 @@ func (c carried) parts() (n int) {
 	return n
 }
 
-// uses reports whether something that is moved mentions one of the variables.
+// uses reports whether something that moves mentions one of the variables.
 func (c carried) uses(names []string) bool {
 	return slices.ContainsFunc(c.group, func(i int) bool {
 		text := c.view.file.Source(c.view.stage.Instructions[i].Lines)
@@ -148,7 +149,7 @@ func (c carried) uses(names []string) bool {
 	})
 }
 
-// namesOf returns the variables of an instruction that is moved.
+// namesOf returns the variables that instruction i sets where it moves to.
 func (c carried) namesOf(i int) []string {
 	if s, ok := c.split[i]; ok {
 		return s.rest
