@@ -9,8 +9,8 @@ import (
 	"github.com/aymanbagabas/go-udiff"
 )
 
-// Diff returns the suggestion's changes as one unified diff that `git apply`
-// takes; "" if there are none.
+// Diff returns the changes of the suggestion as a unified diff that `git apply` accepts, or "" if
+// there are none.
 func (s Suggestion) Diff() string {
 	var b strings.Builder
 	for _, c := range s.Changes {
@@ -23,13 +23,14 @@ func (s Suggestion) Diff() string {
 	return b.String()
 }
 
-// hunkHead matches the line above a hunk; lines of the files have a mark in front.
+// hunkHead matches the line above a hunk. Lines of the files do not match: they begin with a blank,
+// a plus or a minus.
 var hunkHead = regexp.MustCompile(`(?m)^@@ -(\d+)(,\d+)? \+\d+(,\d+)? @@$`)
 
-// renumbered gives each hunk of a file's diff its first line in the new text: go-udiff
-// v0.4.1 forgets the lines between two changes of one hunk in those below it.
+// renumbered corrects in which line of the new text each hunk of a diff begins: go-udiff v0.4.1 gets
+// it wrong below a hunk with two changes, as it does not count the lines between these.
 func renumbered(diff string) string {
-	longer := 0
+	longer := 0 // how many lines more the new text has so far
 	return hunkHead.ReplaceAllStringFunc(diff, func(head string) string {
 		m := hunkHead.FindStringSubmatch(head)
 		first, err := strconv.Atoi(m[1])
@@ -38,7 +39,7 @@ func renumbered(diff string) string {
 		}
 		removed, added := hunkLines(m[2]), hunkLines(m[3])
 		if removed == 0 || added == 0 {
-			return head // of a file that begins or ends to be
+			return head // the file is new or deleted
 		}
 		at := first + longer
 		longer += added - removed
@@ -46,7 +47,7 @@ func renumbered(diff string) string {
 	})
 }
 
-// hunkLines reads the count of a hunk's lines, which is left out where it is one.
+// hunkLines reads the number of lines of a hunk, which a diff leaves out if it is 1.
 func hunkLines(count string) int {
 	n, err := strconv.Atoi(strings.TrimPrefix(count, ","))
 	if err != nil {

@@ -8,13 +8,12 @@ import (
 	"syscall"
 )
 
-// keepOwner gives f the owner of the file at name, where there is one. A user
-// who may not do so may write the file only through a group: then the owner
-// would change, and the edit is refused.
+// keepOwner gives f the owner and group of the file at name, if there is one. It fails for a user
+// who may write the file, but is not its owner: the edit would change that.
 func keepOwner(f *os.File, name string) error {
 	old, err := os.Stat(name)
 	if err != nil {
-		return nil // a new file is the caller's own
+		return nil // a new file belongs to the user
 	}
 	now, err := f.Stat()
 	if err != nil {
@@ -28,6 +27,6 @@ func keepOwner(f *os.File, name string) error {
 	if err := f.Chown(int(a.Uid), int(a.Gid)); err != nil {
 		return fmt.Errorf("keep its owner: %w", err)
 	}
-	// A change of owner clears the set-id bits; a mode is given again.
+	// Changing the owner may change the mode.
 	return f.Chmod(old.Mode().Perm())
 }

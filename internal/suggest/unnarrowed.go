@@ -10,10 +10,9 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
-// unnarrowed proposes to mend a mount that makes the whole build context travel:
-// a tmpfs that names no from counts as a use of the context's root (BuildKit:
-// dockerfile2llb.dispatchRunMounts), and a bind mount without a source is one.
-// See docs/rules/unnarrowed.md.
+// unnarrowed proposes to narrow mounts for which a build sends its whole context: bind mounts
+// without a source, and tmpfs mounts, which count as a use of the context's root unless they have
+// a from (BuildKit: dockerfile2llb.dispatchRunMounts). See docs/rules/unnarrowed.md.
 func unnarrowed(in Input) []Suggestion {
 	var list []Suggestion
 	for _, st := range in.File.Stages {
@@ -38,8 +37,8 @@ func unnarrowed(in Input) []Suggestion {
 	return list
 }
 
-// tmpfsFrom proposes to give a tmpfs an empty from, which changes nothing but
-// what is asked of the context.
+// tmpfsFrom proposes to give mount n of a RUN, a tmpfs, from=scratch: that changes only what the
+// build asks of its context. It reports false unless some build asks for less then.
 func tmpfsFrom(in Input, ins dockerfile.Instruction, n int) (Suggestion, bool) {
 	flag, ok := mountFlag(in.File, ins, n)
 	if !ok {
@@ -79,14 +78,15 @@ func tmpfsFrom(in Input, ins dockerfile.Instruction, n int) (Suggestion, bool) {
 	return s, narrower
 }
 
-// wholeContext reports a build that asks for all of its context.
+// wholeContext reports whether a build asks for all of its context.
 func wholeContext(p *dockerfile.Plan) bool {
 	return slices.ContainsFunc(p.Requests, func(r dockerfile.Request) bool {
 		return r.Local == dockerfile.MainContext && len(r.FollowPaths) == 0
 	})
 }
 
-// bindSource proposes to mount just the files that a download reads.
+// bindSource proposes to mount, in place of mount n of instruction k, only the files that the
+// downloads in the RUN read. It reports false if the RUN does something else.
 func bindSource(in Input, v *stageView, k, n int) (Suggestion, bool) {
 	ins := v.stage.Instructions[k]
 	mount := ins.Run.Mounts[n]
@@ -125,8 +125,8 @@ func bindSource(in Input, v *stageView, k, n int) (Suggestion, bool) {
 	return s, true
 }
 
-// downloadReads returns the files, relative to the mount at target, that
-// commands read if all of them are downloads of Go modules.
+// downloadReads returns the files that commands read, relative to the mount at target. It reports
+// false unless all are downloads of Go modules, in the folder dir.
 func downloadReads(b Build, commands []command, dir, target string) ([]string, bool) {
 	var files []string
 	for _, c := range commands {
@@ -154,7 +154,8 @@ func downloadReads(b Build, commands []command, dir, target string) ([]string, b
 	return files, len(files) > 0 && !slices.ContainsFunc(files, func(f string) bool { return strings.ContainsAny(f, " ,\"'$") })
 }
 
-// mountFlag returns where the n-th mount of a RUN stands in the text.
+// mountFlag returns the range of the n-th mount of a RUN in the text, counted from 0, as a splice
+// that removes it.
 func mountFlag(f *dockerfile.File, ins dockerfile.Instruction, n int) (splice, bool) {
 	for _, flag := range ins.Flags {
 		if !strings.HasPrefix(flag, "--mount=") {
