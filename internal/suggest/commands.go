@@ -10,9 +10,9 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
-// everyCommand returns the simple commands of a RUN wherever they stand: in
-// lists, pipes, conditions and loops. It reports false if the RUN cannot be
-// read, or if what a command is hangs on what would have to be executed.
+// everyCommand returns the simple commands of a RUN wherever they stand: in lists, pipes,
+// conditions and loops. It reports false if the RUN cannot be parsed, or if only running it tells
+// which commands these are.
 func everyCommand(r *dockerfile.Run, shell []string) ([]command, bool) {
 	if len(r.Args) > 0 {
 		return []command{listForm(r)}, true
@@ -21,79 +21,98 @@ func everyCommand(r *dockerfile.Run, shell []string) ([]command, bool) {
 	if !ok {
 		return nil, false
 	}
-	var list []command
-	conditions := 0 // that what is visited hangs on
-	var asked []condition
-	var visit func(n syntax.Node) bool
-	perhaps := func(n syntax.Node) {
-		conditions++
-		syntax.Walk(n, visit)
-		conditions--
-	}
-	visit = func(n syntax.Node) bool {
-		switch n := n.(type) {
-		case *syntax.Stmt:
-			if inner := piped(n); inner != nil {
-				syntax.Walk(inner, visit)
-				return false
-			}
-		case *syntax.FuncDecl:
-			ok = false
-		case *syntax.IfClause:
-			for _, s := range n.Cond {
-				syntax.Walk(s, visit)
-			}
-			test, known := testOf(n.Cond)
-			if known {
-				asked = append(asked, test)
-			}
-			for _, s := range n.Then {
-				perhaps(s)
-			}
-			if known {
-				asked[len(asked)-1].not = !test.not
-			}
-			if n.Else != nil {
-				perhaps(n.Else)
-			}
-			if known {
-				asked = asked[:len(asked)-1]
-			}
-			return false
-		case *syntax.CaseClause:
-			syntax.Walk(n.Word, visit)
-			for _, item := range n.Items {
-				perhaps(item)
-			}
-			return false
-		case *syntax.BinaryCmd:
-			if n.Op == syntax.OrStmt {
-				syntax.Walk(n.X, visit)
-				perhaps(n.Y)
-				return false
-			}
-		case *syntax.CallExpr:
-			c := command{from: int(n.Pos().Offset()), to: int(n.End().Offset()), perhaps: conditions > 0, asked: slices.Clone(asked)}
-			for _, w := range n.Args {
-				text, known := wordText(w, nil)
-				if !known && len(c.words) == 0 {
-					ok = false
-				}
-				c.words = append(c.words, text)
-				c.ends = append(c.ends, int(w.End().Offset()))
-			}
-			if len(c.words) > 0 {
-				ok = ok && !strings.Contains(c.words[0], "$")
-				list = append(list, c)
-			}
-		}
-		return true
-	}
-	syntax.Walk(f, visit)
-	return list, ok
+	var c collector
+	syntax.Walk(f, c.visit)
+	return c.list, !c.unknown
 }
 
-// shellScript parses a RUN in the shell form; false for shells other than sh and its kin.
+// A collector collects the commands of a script for everyCommand.
+type collector struct {
+	list       []command
+	conditions int         // how many conditions decide whether the node that is visited runs
+	asked      []condition // those of them that compare values
+	unknown    bool        // some command is not known
+}
+
+// visit is called by syntax.Walk for each node. It returns whether Walk is to visit the children.
+func (c *collector) visit(n syntax.Node) bool {
+	switch n := n.(type) {
+	case *syntax.Stmt:
+		if inner := piped(n); inner != nil {
+			syntax.Walk(inner, c.visit)
+			return false
+		}
+	case *syntax.FuncDecl:
+		c.unknown = true
+	case *syntax.IfClause:
+		c.branches(n)
+		return false
+	case *syntax.CaseClause:
+		syntax.Walk(n.Word, c.visit)
+		for _, item := range n.Items {
+			c.perhaps(item)
+		}
+		return false
+	case *syntax.BinaryCmd:
+		if n.Op == syntax.OrStmt {
+			syntax.Walk(n.X, c.visit)
+			c.perhaps(n.Y)
+			return false
+		}
+	case *syntax.CallExpr:
+		c.add(n)
+	}
+	return true
+}
+
+// perhaps visits a node that runs only under some condition.
+func (c *collector) perhaps(n syntax.Node) {
+	c.conditions++
+	syntax.Walk(n, c.visit)
+	c.conditions--
+}
+
+// branches visits the condition and the branches of an if.
+func (c *collector) branches(n *syntax.IfClause) {
+	for _, s := range n.Cond {
+		syntax.Walk(s, c.visit)
+	}
+	test, known := testOf(n.Cond)
+	if known {
+		c.asked = append(c.asked, test)
+	}
+	for _, s := range n.Then {
+		c.perhaps(s)
+	}
+	if known {
+		c.asked[len(c.asked)-1].not = !test.not
+	}
+	if n.Else != nil {
+		c.perhaps(n.Else)
+	}
+	if known {
+		c.asked = c.asked[:len(c.asked)-1]
+	}
+}
+
+// add adds a command, unless it only sets variables.
+func (c *collector) add(n *syntax.CallExpr) {
+	one := command{from: int(n.Pos().Offset()), to: int(n.End().Offset()), perhaps: c.conditions > 0, asked: slices.Clone(c.asked)}
+	for _, w := range n.Args {
+		text, known := wordText(w, nil)
+		if !known && len(one.words) == 0 {
+			c.unknown = true
+		}
+		one.words = append(one.words, text)
+		one.ends = append(one.ends, int(w.End().Offset()))
+	}
+	if len(one.words) > 0 {
+		c.unknown = c.unknown || strings.Contains(one.words[0], "$")
+		c.list = append(c.list, one)
+	}
+}
+
+// shellScript parses the script of a RUN, or reports false if its shell is not like sh.
 func shellScript(r *dockerfile.Run, shell []string) (*syntax.File, bool) {
 	if r.Given == "" || !posix(shell) {
 		return nil, false
@@ -102,12 +121,13 @@ func shellScript(r *dockerfile.Run, shell []string) (*syntax.File, bool) {
 	return f, err == nil
 }
 
-// posix reports a shell that reads what sh reads; none set is sh.
+// posix reports whether a shell, as set by SHELL, understands the language of sh. None is the
+// default, which does.
 func posix(shell []string) bool {
 	return len(shell) == 0 || slices.Contains([]string{"sh", "bash", "ash", "dash"}, path.Base(shell[0]))
 }
 
-// short cuts the text of an instruction for a message.
+// short returns the text of an instruction, shortened for a message.
 func short(text string) string {
 	if len(text) > 60 {
 		return strings.ToValidUTF8(text[:57], "") + "..."
