@@ -286,7 +286,7 @@ func (m *move) later() string {
 		if path.Ext(name) == ".csproj" || path.Ext(name) == ".fsproj" {
 			name = path.Ext(name)
 		}
-		if dir, is := folders[name]; is && dir != path.Dir(f) && m.obstacle == "" && !strings.Contains(m.text0(), "*") {
+		if dir, is := folders[name]; is && dir != path.Dir(f) && m.obstacle == "" && !strings.Contains(m.firstCopies(), "*") {
 			return " One that is added in a new folder needs a COPY here, too."
 		}
 		folders[name] = path.Dir(f)

@@ -13,40 +13,26 @@ import (
 func (m *move) edits() []dockerfile.Edit {
 	f, ins := m.view.file, m.view.stage.Instructions
 	last := ins[m.last]
-	var edits []dockerfile.Edit
-	// Where nothing runs between, the manifests take the place of the sources.
+	// If nothing runs between, the manifests take the place of the sources.
 	inPlace := m.inPlace || !slices.ContainsFunc(ins[m.moved[0]+1:m.last], func(in dockerfile.Instruction) bool { return in.Run != nil })
-	first := ins[m.moved[0]]
-	var moved strings.Builder
-	for n, i := range m.moved {
-		whole := ins[i].Whole()
-		moved.WriteString(f.Source(dockerfile.Lines{From: whole.From, To: ins[i].Lines.From - 1}))
-		moved.WriteString(endLine(m.movedText(i)))
-		if n > 0 || !inPlace || m.text0() == "" {
-			whole = m.withBlank(whole)
-		}
-		e := dockerfile.Edit{Lines: whole}
-		if n == 0 && inPlace {
-			e.Text = m.text0()
-		}
-		edits = append(edits, e)
-	}
+	edits, moved := m.takeOut(inPlace)
 	for _, list := range m.groups() {
 		if inPlace && list[0].install == m.needs[0].install {
 			continue
 		}
 		edits = append(edits, dockerfile.Insert(ins[list[0].install].Whole().From, m.copies(list, true)))
 	}
-	text := moved.String()
-	if blank(f, last.Whole().From-1) && inPlace && first.Lines.To < last.Whole().From-1 {
+	top, text := last.Whole().From, moved
+	if blank(f, top-1) && inPlace && ins[m.moved[0]].Lines.To < top-1 {
 		text = "\n" + text
 	}
 	switch {
 	case m.download:
-		if blank(f, last.Whole().From-1) {
-			moved.WriteString("\n")
+		if blank(f, top-1) {
+			moved += "\n"
 		}
-		edits = append(edits, dockerfile.Insert(last.Whole().From, m.indent(m.moved[0])+m.keyword(m.moved[0], "RUN")+" go mod download\n"+moved.String()))
+		run := m.indent(m.moved[0]) + m.keyword(m.moved[0], "RUN") + " go mod download\n"
+		edits = append(edits, dockerfile.Insert(top, run+moved))
 	case m.run.tail:
 		head, tail := m.cut()
 		edits = append(edits, dockerfile.Edit{Lines: last.Lines, Text: head + text + tail})
@@ -56,7 +42,26 @@ func (m *move) edits() []dockerfile.Edit {
 	return edits
 }
 
-// groups returns the needs by install, in order.
+// takeOut returns the edits that remove the moved COPYs, with the COPYs of the first manifests in
+// the place of the first one if inPlace says so, and the text of what they remove.
+func (m *move) takeOut(inPlace bool) (edits []dockerfile.Edit, moved string) {
+	f, ins := m.view.file, m.view.stage.Instructions
+	for n, i := range m.moved {
+		whole := ins[i].Whole()
+		moved += f.Source(dockerfile.Lines{From: whole.From, To: ins[i].Lines.From - 1}) + endLine(m.movedText(i))
+		text := ""
+		if n == 0 && inPlace {
+			text = m.firstCopies()
+		}
+		if text == "" {
+			whole = m.withBlank(whole)
+		}
+		edits = append(edits, dockerfile.Edit{Lines: whole, Text: text})
+	}
+	return edits, moved
+}
+
+// groups returns the needs, grouped by install.
 func (m *move) groups() [][]need {
 	var list [][]need
 	for _, n := range m.needs {
@@ -69,15 +74,15 @@ func (m *move) groups() [][]need {
 	return list
 }
 
-// text0 returns the COPYs of the manifests of the first install.
-func (m *move) text0() string {
+// firstCopies returns the COPYs of the manifests of the first install, or "" if there are none.
+func (m *move) firstCopies() string {
 	if len(m.needs) == 0 {
 		return ""
 	}
 	return m.copies(m.groups()[0], false)
 }
 
-// movedText returns a moved COPY as it stands where it goes to.
+// movedText returns the text of a moved COPY at its new place.
 func (m *move) movedText(i int) string {
 	if slices.Contains(m.absolute, i) {
 		text, _ := m.inFull(i)
@@ -86,30 +91,33 @@ func (m *move) movedText(i int) string {
 	return m.view.file.Source(m.view.stage.Instructions[i].Lines)
 }
 
-// inFull returns the text of a COPY with its whole destination, if that is known and
-// the text ends in what it names today.
+// inFull returns the text of a COPY with its destination as an absolute path. It reports false if
+// that is not known, or if the text does not end with the destination as it is.
 func (m *move) inFull(i int) (string, bool) {
 	ins := m.view.stage.Instructions[i]
 	dest := m.view.dest(i)
 	if !path.IsAbs(dest) || strings.Contains(ins.Copy.Dest, "$") {
 		return "", false
 	}
-	text := strings.TrimRight(m.view.file.Source(ins.Lines), " \t\r\n")
-	list, closed := strings.CutSuffix(text, `"]`)
+	source := m.view.file.Source(ins.Lines)
+	list, closed := strings.CutSuffix(strings.TrimRight(source, " \t\r\n"), `"]`) // of a list of words
 	before, ok := strings.CutSuffix(list, ins.Copy.Dest)
-	if !ok || !closed && !strings.HasSuffix(before, " ") && !strings.HasSuffix(before, "\t") || closed && !strings.HasSuffix(before, `"`) {
+	apart := strings.HasSuffix(before, " ") || strings.HasSuffix(before, "\t")
+	if closed {
+		apart = strings.HasSuffix(before, `"`)
+	}
+	if !ok || !apart {
 		return "", false
 	}
 	if base := path.Base(ins.Copy.Dest); strings.HasSuffix(ins.Copy.Dest, "/") || base == "." || base == ".." {
 		dest = strings.TrimSuffix(dest, "/") + "/"
 	}
-	return before + dest + m.view.file.Source(ins.Lines)[len(list):], true
+	return before + dest + source[len(list):], true
 }
 
-// copies writes the COPYs of an install's manifests: one for each folder, or a
-// single one with --parents where the frontend that the file names has that
-// (docker/dockerfile 1.20). further says that they do not stand where today's COPY
-// does.
+// copies returns the COPYs of the manifests of an install: one for each folder, or a single one with
+// --parents if the frontend is recent enough (docker/dockerfile 1.20). further says that they do not
+// take the place of the COPY that brings the manifests today.
 func (m *move) copies(list []need, further bool) string {
 	if len(list) > 2 && (m.view.file.Syntax == "docker/dockerfile:1" || m.view.file.Syntax == "docker/dockerfile:latest") {
 		if text, ok := m.parents(list, further); ok {
@@ -123,8 +131,8 @@ func (m *move) copies(list []need, further bool) string {
 	return b.String()
 }
 
-// destination returns what a COPY of the manifests that instruction i brings today
-// names as its destination, without a slash at the end.
+// destination returns the destination for a COPY of manifests that instruction i brings today,
+// without a slash at the end.
 func (m *move) destination(i int, further bool) string {
 	if further && slices.Contains(m.absolute, i) {
 		return strings.TrimRight(m.view.dest(i), "/")
@@ -132,9 +140,9 @@ func (m *move) destination(i int, further bool) string {
 	return strings.TrimRight(m.view.stage.Instructions[i].Copy.Dest, "/")
 }
 
-// parents writes one COPY --parents for the manifests of several folders that one
-// COPY of a whole folder brings. Files of one name in all folders beside each
-// other are written as a pattern, so that a new one is taken along.
+// parents returns a COPY --parents of manifests in several folders, or false if they are not all
+// brought by one COPY of the whole context. Files of the same name in all folders beside each other
+// become a pattern, so that it also copies that of a new folder.
 func (m *move) parents(list []need, further bool) (string, bool) {
 	from := m.view.stage.Instructions[list[0].from]
 	if len(from.Copy.Sources) != 1 || path.Clean(from.Copy.Sources[0]) != "." {
@@ -166,7 +174,7 @@ func (m *move) parents(list []need, further bool) (string, bool) {
 	return m.indent(list[0].from) + strings.Join(words, " ") + "\n", true
 }
 
-// bringsAll reports whether a pattern stands for files of needs, and for no other.
+// bringsAll reports whether a pattern matches several files of needs, and no other file.
 func (m *move) bringsAll(list []need, pattern string) bool {
 	found := glob(m.context, pattern)
 	return len(found) > 1 && !slices.ContainsFunc(found, func(p string) bool {
@@ -174,8 +182,8 @@ func (m *move) bringsAll(list []need, pattern string) bool {
 	})
 }
 
-// withBlank adds the blank line below to lines that are deleted from between
-// two blank ones.
+// withBlank returns lines that are to be removed: if they stand between two blank lines, with the
+// one below.
 func (m *move) withBlank(l dockerfile.Lines) dockerfile.Lines {
 	if blank(m.view.file, l.From-1) && blank(m.view.file, l.To+1) {
 		l.To++
@@ -183,13 +191,14 @@ func (m *move) withBlank(l dockerfile.Lines) dockerfile.Lines {
 	return l
 }
 
+// blank reports whether there is a line with this number, and it is blank.
 func blank(f *dockerfile.File, line int) bool {
 	text := f.Source(dockerfile.Lines{From: line, To: line})
 	return text != "" && strings.TrimSpace(text) == ""
 }
 
-// cut returns the last instruction in two: up to the installs, and the rest,
-// with the same flags, in the same folder and with the same settings of the shell.
+// cut returns the last instruction as two: the RUN up to its installs and a RUN of the rest, which
+// has the same flags and first repeats the commands that set its folder and the shell.
 func (m *move) cut() (head, tail string) {
 	in, text := m.view.stage.Instructions[m.last], m.view.file.Text
 	start := m.offset(in.Lines.From)
@@ -219,15 +228,15 @@ func (m *move) offset(line int) int {
 	return at
 }
 
-// copyText writes the COPY of some manifests: with the owner, mode and link of
-// the COPY that brought them.
+// copyText returns the COPY of some manifests, with the owner, mode and link of the COPY that brings
+// them today.
 func (m *move) copyText(n need, further bool) string {
 	words := append([]string{m.keyword(n.from, "COPY")}, m.copyFlags(n.from)...)
 	dest := m.destination(n.from, further)
 	if rel, ok := below(m.view.dest(n.from), n.dir); ok && rel != "." {
 		dest += "/" + rel
 	} else if !ok {
-		// A COPY of single files names the folder or the file itself.
+		// The destination of a COPY of single files may be the file itself.
 		dest = path.Dir(dest)
 	}
 	dest += "/"
@@ -243,7 +252,7 @@ func (m *move) copyText(n need, further bool) string {
 	return m.indent(n.from) + strings.Join(words, " ") + "\n"
 }
 
-// copyFlags returns the flags of a COPY that hold for each of its files.
+// copyFlags returns the flags of a COPY that apply to each of its files.
 func (m *move) copyFlags(i int) []string {
 	var flags []string
 	for _, flag := range m.view.stage.Instructions[i].Flags {
@@ -254,7 +263,7 @@ func (m *move) copyFlags(i int) []string {
 	return flags
 }
 
-// keyword writes a keyword in the case that an instruction uses.
+// keyword returns a keyword in the case that an instruction uses.
 func (m *move) keyword(i int, word string) string {
 	if isLower(m.view.file.Source(m.view.stage.Instructions[i].Lines)) {
 		return strings.ToLower(word)
@@ -262,17 +271,19 @@ func (m *move) keyword(i int, word string) string {
 	return word
 }
 
+// isLower reports whether the keyword of an instruction is in lower case.
 func isLower(source string) bool {
 	word, _, _ := strings.Cut(strings.TrimSpace(source), " ")
 	return word == strings.ToLower(word)
 }
 
-// indent returns the white space that an instruction's line begins with.
+// indent returns the indentation of an instruction.
 func (m *move) indent(i int) string {
 	line := m.view.file.Source(m.view.stage.Instructions[i].Lines)
 	return line[:len(line)-len(strings.TrimLeft(line, " \t"))]
 }
 
+// endLine returns text with a line break at its end.
 func endLine(text string) string {
 	if strings.HasSuffix(text, "\n") {
 		return text
