@@ -11,12 +11,12 @@ import (
 	"github.com/goccy/go-yaml"
 )
 
-// nodeSettings looks in the settings files that an install of Node's reads in its own
-// folder. What they name of the sources is read as well: files are of it what is known
-// to be all of that, as image paths.
+// nodeSettings reads the files of settings that an install of Node packages finds in its working
+// folder. It returns the programs that they name, as image paths, or an obstacle if they lead to
+// other files of the sources.
 func nodeSettings(r reader) (files []string, obstacle string) {
 	for _, name := range []string{".npmrc", ".yarnrc", ".yarnrc.yml", "bunfig.toml"} {
-		install := name != "bunfig.toml" // its other sections are of bun's runtime
+		install := name != "bunfig.toml" // of that, only the sections about installs matter
 		for line := range strings.Lines(string(r.local(name))) {
 			line = strings.TrimSpace(line)
 			if section, ok := strings.CutPrefix(line, "["); ok && name == "bunfig.toml" {
@@ -30,7 +30,7 @@ func nodeSettings(r reader) (files []string, obstacle string) {
 			case (key == "yarn-path" || key == "yarnPath") && r.exists(value):
 				files = append(files, path.Join(r.dir, value))
 			case strings.HasPrefix(value, ".yarn/") && yarnOwn.MatchString(value):
-				// The program, plugins and patches of yarn 2 are read by their folders.
+				// yarnWiden adds these folders as a whole.
 			case namesPath(key, value):
 				return nil, fmt.Sprintf("%s says where something lies (%s), which may be among the sources", name, key)
 			case key == "shared-workspace-lockfile" && value == "false":
@@ -86,10 +86,11 @@ func berryFiles(r reader) (files []string) {
 	return files
 }
 
+// yarnOwn matches the program, plugins and patches of yarn 2 and later.
 var yarnOwn = regexp.MustCompile(`^\.yarn/(releases/[^/]+|plugins/[^/]+(/[^/]+)?|patches/[^/]+)$`)
 
-// setting splits a line of any of these files: key=value, key "value" or key: value,
-// an item of a list having no key.
+// setting splits a line of one of these files into key and value: key=value, key "value" or
+// key: value. An item of a list has no key.
 func setting(line string) (key, value string) {
 	item := strings.TrimPrefix(line, "- ")
 	at := strings.IndexAny(item, "=: \t")
@@ -104,12 +105,12 @@ func setting(line string) (key, value string) {
 	return strings.Trim(item[:at], `"' `), strings.Trim(item[at:], `"'=: `+"\t")
 }
 
-// pathSettings match settings whose values are paths, however they look.
+// pathSettings matches the keys of settings whose values are paths.
 var pathSettings = regexp.MustCompile(`(?i)(cafile|certfile|keyfile|ca-?file-?path|cert-?file-?path|key-?file-?path|pnpmfile|node-?options|script-shell|` +
 	`(cache|modules|global|store|lockfile|virtual-store|link)-?(folder|dir)|(^|[-.])(cwd|dir)|(^|:)(prefix|cache|userconfig|globalconfig|yarn-path|yarnpath)|offline-mirror|` +
 	`installstatepath|lockfilefilename)$`)
 
-// namesPath reports a setting that leads to files.
+// namesPath reports whether a setting seems to name a path.
 func namesPath(key, value string) bool {
 	switch {
 	case value == "" || value == "true" || value == "false":
@@ -117,20 +118,20 @@ func namesPath(key, value string) bool {
 	case pathSettings.MatchString(key):
 		return true
 	}
-	// Packages have names with slashes, too, and registries are URLs.
+	// Names of packages and addresses of registries have slashes, too.
 	return strings.Contains(value, "/") && !strings.Contains(value, "://") && !strings.HasPrefix(value, "@") && !strings.HasPrefix(key, "//")
 }
 
-// A pnpmWorkspace is what of pnpm-workspace.yaml widens what an install reads.
+// A pnpmWorkspace holds the settings of a pnpm-workspace.yaml that make an install read more files.
 type pnpmWorkspace struct {
-	packages []string
-	patches  []string
-	builds   []string // packages whose scripts may run; nil where none are listed
-	injects  bool     // members are copied, not linked
+	packages []string // patterns of the workspaces
+	patches  []string // files
+	builds   []string // packages whose scripts may run; nil if none are listed
+	injects  bool     // members are copied into node_modules, not linked
 }
 
-// readPnpmWorkspace reads a pnpm-workspace.yaml, or says why what it leads to is not
-// known.
+// readPnpmWorkspace reads a pnpm-workspace.yaml. If it leads to files that are not known, it returns
+// an obstacle.
 func readPnpmWorkspace(text []byte) (w pnpmWorkspace, obstacle string) {
 	var all map[string]any
 	if err := yaml.Unmarshal(text, &all); err != nil {
@@ -140,15 +141,7 @@ func readPnpmWorkspace(text []byte) (w pnpmWorkspace, obstacle string) {
 	if w.packages, ok = texts(all["packages"]); !ok {
 		return w, "the packages of pnpm-workspace.yaml cannot be listed for sure"
 	}
-	if patched, is := all["patchedDependencies"].(map[string]any); is {
-		for _, name := range slices.Sorted(maps.Keys(patched)) {
-			file, is := patched[name].(string)
-			if !is {
-				return w, "the patches of pnpm-workspace.yaml cannot be listed for sure"
-			}
-			w.patches = append(w.patches, file)
-		}
-	} else if all["patchedDependencies"] != nil {
+	if w.patches, ok = patchesOf(all["patchedDependencies"]); !ok {
 		return w, "the patches of pnpm-workspace.yaml cannot be listed for sure"
 	}
 	w.builds = allowedBuilds(all)
@@ -167,16 +160,30 @@ func readPnpmWorkspace(text []byte) (w pnpmWorkspace, obstacle string) {
 	return w, ""
 }
 
-// allowedBuilds returns the packages whose scripts pnpm runs by these settings; nil
-// for all that it would run without them.
+// patchesOf returns the files in a setting that maps packages to patches, in the order of the
+// packages. It reports false if the setting is not understood.
+func patchesOf(setting any) (files []string, ok bool) {
+	patched, ok := setting.(map[string]any)
+	for _, name := range slices.Sorted(maps.Keys(patched)) {
+		file, isText := patched[name].(string)
+		if !isText {
+			return nil, false
+		}
+		files = append(files, file)
+	}
+	return files, ok || setting == nil
+}
+
+// allowedBuilds returns the packages whose scripts pnpm runs by these settings, or nil if they do
+// not restrict that.
 func allowedBuilds(settings map[string]any) []string {
 	if settings["dangerouslyAllowAllBuilds"] == true {
 		return nil
 	}
 	if allow, ok := settings["allowBuilds"].(map[string]any); ok {
 		names := []string{}
-		for name, may := range allow {
-			if may != false {
+		for name, allowed := range allow {
+			if allowed != false {
 				names = append(names, name)
 			}
 		}
@@ -186,7 +193,7 @@ func allowedBuilds(settings map[string]any) []string {
 	return names
 }
 
-// texts returns a list of texts; none is an empty one.
+// texts returns the strings of a list, which may be missing. It reports false if v is something else.
 func texts(v any) (list []string, ok bool) {
 	items, ok := v.([]any)
 	for _, item := range items {
@@ -199,7 +206,7 @@ func texts(v any) (list []string, ok bool) {
 	return list, ok || v == nil
 }
 
-// localIn returns a value, of what is below v, that names a package from a path.
+// localIn returns a string in v, at any depth, that seems to name a package from a path, or "".
 func localIn(v any) string {
 	switch v := v.(type) {
 	case string:
@@ -222,8 +229,8 @@ func localIn(v any) string {
 	return ""
 }
 
-// patchFiles returns the patches that an install applies, by their paths in its folder,
-// as image paths. A folder of nothing else is read whole: others will come into it.
+// patchFiles returns the files of patches, given relative to the working folder, as image paths. Of a
+// folder that is meant for patches it returns all files, as more will be added.
 func patchFiles(r reader, patches []string) (files []string, obstacle string) {
 	for _, name := range patches {
 		name = path.Clean(name)
