@@ -10,7 +10,7 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
-// steering matches, by tool, the variables by which an install takes settings.
+// steering matches, by tool, variables that are settings of an install.
 var steering = map[string]*regexp.Regexp{
 	"npm":      regexp.MustCompile(`(?i)^npm_config_|^NODE_OPTIONS$`),
 	"yarn":     regexp.MustCompile(`(?i)^(npm_config|yarn)_|^NODE_OPTIONS$`),
@@ -31,13 +31,13 @@ var steering = map[string]*regexp.Regexp{
 	"mix":      regexp.MustCompile(`^(MIX|HEX)_`),
 }
 
-// anyTools matches variables that programs of many kinds take files from: certificates
-// above all, and code that an interpreter runs first.
+// anyTools matches variables that name files for programs of many kinds: certificates, settings, and
+// code that an interpreter runs first.
 var anyTools = regexp.MustCompile(`^(NODE_EXTRA_CA_CERTS|OPENSSL_CONF|CURL_HOME|WGETRC|AWS_CA_BUNDLE|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|NETRC|GIT_\w+|BASH_ENV|ENV|LD_\w+|` +
 	`JAVA_TOOL_OPTIONS|RUBYOPT|RUBYLIB|PYTHON(PATH|STARTUP|HOME)|PHPRC|PHP_INI_SCAN_DIR|ERL_\w+|ELIXIR_\w+)$`)
 
-// known matches values with which such a variable changes nothing of what is read.
-// Others have a tool take other manifests, or run code.
+// known matches, by variable, the values that do not change which files an install reads. With other
+// values it would read other manifests, or run code.
 var known = map[string]*regexp.Regexp{
 	"COMPOSER":       regexp.MustCompile(`^(\./)?composer\.json$`),
 	"BUNDLE_GEMFILE": regexp.MustCompile(`(^|/)Gemfile$`),
@@ -53,8 +53,8 @@ var known = map[string]*regexp.Regexp{
 	"PIP_CONFIG_FILE":      regexp.MustCompile(`^/dev/null$`),
 }
 
-// written returns what ENV and ARG write for the variables that instruction i sees,
-// with what other ENVs say put in place: an ARG may be given another value.
+// written returns the values of the variables that instruction i sees, as ENVs and ARGs write them.
+// Variables of other ENVs are expanded; those of ARGs are not, as a build may set another value.
 func (v *stageView) written(i int) map[string]string {
 	env, all := map[string]string{}, map[string]string{}
 	add := func(in dockerfile.Instruction) {
@@ -80,12 +80,13 @@ func (v *stageView) written(i int) map[string]string {
 	return all
 }
 
-// folders matches variables that say where programs put what they fetch.
+// folders matches variables that name folders in which programs keep files or find tools and
+// libraries.
 var folders = regexp.MustCompile(`^(GOBIN|GOCACHE|RUSTUP_HOME|PLAYWRIGHT_BROWSERS_PATH|PUPPETEER_\w+|CYPRESS_\w+|PYTHONUSERBASE|PIPX_\w+|GEM_(HOME|PATH)|PNPM_HOME|` +
 	`NVM_DIR|COREPACK_HOME|XDG_\w+|GNUPGHOME|TMPDIR|CC|CXX|CPP|LD|AR|CPATH|LIBRARY_PATH|\w+_INCLUDE_PATH|PKG_CONFIG\w*|CMAKE_\w+|RUSTC_\w+|PERL5LIB|` +
 	`(JAVA|ORACLE|CUDA|LLVM|GDAL|MKL)_HOME|(HDF5|NETCDF4|OPENSSL|BLAS|GEOS|PROJ|OPENBLAS|NCCL)_\w+)$`)
 
-// steers reports a variable by which some program takes settings.
+// steers reports whether a variable is a setting of some program.
 func steers(name string) bool {
 	if anyTools.MatchString(name) || folders.MatchString(name) {
 		return true
@@ -98,18 +99,18 @@ func steers(name string) bool {
 	return false
 }
 
-// binFolders are those in which a shell looks for programs.
+// binFolders are the folders in which a shell looks for programs by default.
 var binFolders = []string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"}
 
-// led returns the folders, as image paths, that variables have programs of instruction i
-// work in, and those in which its shell looks for programs.
+// led returns the folders, as image paths, that variables name for programs of instruction i, and
+// further folders in which its shell looks for programs.
 func (v *stageView) led(i int) (folders, programs []string) {
 	for name, value := range v.written(i) {
 		value = expand(value, v.env[i])
 		for _, word := range strings.FieldsFunc(value, separates) {
 			switch {
 			case name == "PATH" && strings.Contains(word, "$") && word != "$PATH" && word != "${PATH}":
-				programs = append(programs, "/") // anywhere
+				programs = append(programs, "/") // it may be any folder
 			case !path.IsAbs(word) || strings.Contains(word, "$") || strings.Contains(value, "://"):
 			case name == "PATH" && slices.Contains(binFolders, path.Clean(word)):
 			case name == "PATH":
@@ -124,9 +125,8 @@ func (v *stageView) led(i int) (folders, programs []string) {
 	return folders, programs
 }
 
-// named returns the files, as image paths, that variables name which any program may
-// take settings or certificates from, for one that runs in instruction i. Of an install
-// fromEnvironment tells more.
+// named returns the files, as image paths, that variables name for programs of instruction i. For an
+// install, fromEnvironment says more.
 func (v *stageView) named(i int) (files []string) {
 	for name, value := range v.written(i) {
 		if !steers(name) || strings.Contains(value, "://") {
@@ -142,18 +142,18 @@ func (v *stageView) named(i int) (files []string) {
 	return files
 }
 
-// separates reports what stands between the words of a variable's value.
+// separates reports whether a character stands between the words in the value of a variable.
 func separates(c rune) bool { return strings.ContainsRune(" \t:;,=\"'", c) }
 
-// fromEnvironment returns files, as image paths, that variables of the environment
-// lead an install to, or says why what they lead it to is not known.
+// fromEnvironment returns the files, as image paths, that an install reads because of variables, or an
+// obstacle if that is not known.
 func fromEnvironment(r reader, tool string) (files []string, obstacle string) {
 	own := steering[tool]
 	for _, name := range slices.Sorted(maps.Keys(r.env)) {
 		value := r.env[name]
 		mine := own != nil && own.MatchString(name)
 		if !mine && !anyTools.MatchString(name) {
-			continue // the program's own, as FLASK_APP
+			continue // it is for the project's program, like FLASK_APP
 		}
 		if strings.Contains(value, "://") && !strings.Contains(value, "file:") {
 			continue // an index or a proxy

@@ -8,14 +8,14 @@ import (
 	"github.com/stokerd/stoker/internal/effects"
 )
 
-// linked reports whether one of the image paths, which RUN t touches or which a COPY that
-// changes places with it writes, may be another name of what lies elsewhere: by a link that
-// a RUN of the stage makes, or of one that it starts from.
+// linked reports whether one of the image paths may lead elsewhere, through a symbolic link that a
+// RUN of the stage or its base stages makes. The paths are those that instruction t, a RUN, touches,
+// or that a COPY writes which is to change places with it.
 func (v *stageView) linked(t int, paths []string) bool {
 	through := func(link string, own bool) bool {
 		return slices.ContainsFunc(paths, func(p string) bool {
 			if !notPlace(p) {
-				return false // packages are not installed through it
+				return false // packages of the system are not installed through links
 			}
 			rest, in := below(link, folderOf(rooted(p)))
 			return in && !(own && rest == ".") || strings.Contains(link, "$")
@@ -37,8 +37,8 @@ func (v *stageView) linked(t int, paths []string) bool {
 	return false
 }
 
-// madeLinks returns where instruction k makes symbolic links, if it is a RUN: a path with a
-// $ where that is not known.
+// madeLinks returns the image paths at which instruction k makes symbolic links, with a $ in place of
+// one that is not known.
 func (v *stageView) madeLinks(k int) (links []string) {
 	in := v.stage.Instructions[k]
 	if in.Run == nil || !strings.Contains(in.Run.Given+strings.Join(in.Run.Args, " "), "ln") {
@@ -58,7 +58,8 @@ func (v *stageView) madeLinks(k int) (links []string) {
 	return links
 }
 
-// links reports an ln that makes symbolic links, and where.
+// links returns the path at which a command makes a symbolic link, or the folder in which it makes
+// several, as the command names it. It reports false if it makes none.
 func (c command) links() (string, bool) {
 	if !c.starts("ln") {
 		return "", false
@@ -83,7 +84,7 @@ func (c command) links() (string, bool) {
 	}
 	target, link := names[0], names[1]
 	if strings.HasSuffix(link, "/") || usual(path.Clean(link)) {
-		link = path.Join(link, path.Base(target)) // it is made in that folder
+		link = path.Join(link, path.Base(target)) // link is a folder
 	}
 	return link, true
 }
