@@ -8,9 +8,8 @@ import (
 	"golang.org/x/mod/modfile"
 )
 
-// goWiden looks in go.mod, and in the go.work that it is part of, for the files of
-// other modules that a download reads: the go.mod of each that is used, or that
-// replaces another.
+// goWiden returns what a download of Go modules reads beside go.mod and go.sum: the go.mod of modules
+// in the context that replace others, and the go.work above with the modules that it uses.
 func goWiden(r reader) ([]string, string) {
 	work := ""
 	for dir := r.dir; ; dir = path.Dir(dir) {
@@ -44,10 +43,10 @@ func goWiden(r reader) ([]string, string) {
 	return append(more, replaced...), obstacle
 }
 
-// goReplaced returns the go.mod of each folder by which one replaces a module. What
-// those replace in turn does not count (Go: modules reference, "replace directive").
+// goReplaced returns the go.mod of each folder with which the go.mod at an image path replaces a
+// module. Replacements in those do not count (Go: modules reference, "replace directive").
 func goReplaced(r reader, image string) ([]string, string) {
-	// Not the lax form: that leaves out what dependencies must not say, replace.
+	// ParseLax would skip replacements.
 	mod, err := modfile.Parse("go.mod", r.file(image), nil)
 	if err != nil {
 		return nil, "go.mod cannot be read"
@@ -55,6 +54,7 @@ func goReplaced(r reader, image string) ([]string, string) {
 	return replacedBy(r, "go.mod", path.Dir(image), mod.Replace)
 }
 
+// replacedBy is goReplaced for the replacements of a go.mod or go.work in the image folder base.
 func replacedBy(r reader, by, base string, list []*modfile.Replace) (more []string, obstacle string) {
 	for _, rep := range list {
 		if rep.New.Version != "" {
@@ -69,51 +69,53 @@ func replacedBy(r reader, by, base string, list []*modfile.Replace) (more []stri
 	return more, ""
 }
 
-// goFolder returns the image folder that a path in go.mod or go.work means; false
-// for one that leaves what is known of the image.
+// goFolder returns the image folder that a path in a go.mod or go.work means. It reports false for one
+// above the base image's working folder, if that is not known.
 func goFolder(base, name string) (string, bool) {
 	dir := resolve(base, name, 0)
 	return dir, strings.HasPrefix(dir, "/") || dir == baseDir || strings.HasPrefix(dir, baseDir+"/")
 }
 
-// goBuild reports whether a RUN builds Go code without a download of its own
-// before it: then a download can be put in front.
+// goBuild returns the `go mod download` that can be inserted above instruction i, a RUN that compiles
+// with Go and so downloads modules as well. It reports false if the RUN does not, or if the download
+// might fetch other modules.
 func goBuild(v *stageView, i int) (install, bool) {
-	run := v.stage.Instructions[i].Run
-	s := parseRun(run, v.shell[i])
-	dir := v.dirs[i]
+	ins := v.stage.Instructions[i]
 	if v.shadows(i, "go") {
 		return install{}, false
 	}
-	for _, m := range run.Mounts {
-		// Modules that lie in a cache mount are not downloaded again.
+	for _, m := range ins.Run.Mounts {
+		// With a cache mount for modules, they are not downloaded again anyway.
 		if m.Type != "cache" || !strings.Contains(m.Target, "go-build") {
 			return install{}, false
 		}
 	}
-	if slices.ContainsFunc(v.stage.Instructions[i].Flags, func(f string) bool { return !strings.HasPrefix(f, "--mount=") }) {
+	if slices.ContainsFunc(ins.Flags, func(f string) bool { return !strings.HasPrefix(f, "--mount=") }) {
 		return install{}, false
 	}
-	for _, c := range s.commands {
-		if c.starts("go", "build") || c.starts("go", "test") || c.starts("go", "vet") {
-			if slices.ContainsFunc(c.words, func(w string) bool { return strings.HasPrefix(w, "-mod") || w == "-C" }) ||
-				slices.ContainsFunc(c.assigns, func(a assign) bool { return a.name != "CGO_ENABLED" && a.name != "GOOS" && a.name != "GOARCH" }) {
-				return install{}, false
-			}
-			in, ok := recognise(command{words: []string{"go", "mod", "download"}}, dir)
-			in.insert = true
-			in.lead(v, i, "go")
-			return in, ok
-		}
-		if !isFree(c) {
-			break
-		}
+	commands := parseRun(ins.Run, v.shell[i]).commands
+	n := slices.IndexFunc(commands, func(c command) bool { return !isFree(c) })
+	if n < 0 || !compiles(commands[n]) {
+		return install{}, false
 	}
-	return install{}, false
+	c := commands[n]
+	if slices.ContainsFunc(c.words, func(w string) bool { return strings.HasPrefix(w, "-mod") || w == "-C" }) ||
+		slices.ContainsFunc(c.assigns, func(a assign) bool { return a.name != "CGO_ENABLED" && a.name != "GOOS" && a.name != "GOARCH" }) {
+		return install{}, false
+	}
+	in, ok := recognise(command{words: []string{"go", "mod", "download"}}, v.dirs[i])
+	in.insert = true
+	in.lead(v, i, "go")
+	return in, ok
 }
 
-// goNeeds reports whether a download in front of a build would fetch anything:
-// the module has requirements with checksums and no vendor folder.
+// compiles reports whether Go compiles in a command, for which it downloads modules.
+func compiles(c command) bool {
+	return c.starts("go", "build") || c.starts("go", "test") || c.starts("go", "vet")
+}
+
+// goNeeds reports whether a download above a build would fetch anything: the module has requirements
+// and checksums of them, and no vendor folder.
 func goNeeds(r reader) bool {
 	mod, err := modfile.ParseLax("go.mod", r.file(path.Join(r.dir, "go.mod")), nil)
 	return err == nil && len(mod.Require) > 0 && r.exists("go.sum") && !r.exists("vendor/modules.txt")
