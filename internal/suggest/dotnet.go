@@ -7,28 +7,34 @@ import (
 	"strings"
 )
 
+// These match references in files of .NET.
 var (
+	// dotnetProject matches a project in a .sln file, dotnetListed one in a .slnx file, and
+	// dotnetReference one that another project refers to.
 	dotnetProject   = regexp.MustCompile(`(?m)^Project\("[^"]*"\)\s*=\s*"[^"]*",\s*"([^"]+\.[a-z]+proj)"`)
 	dotnetReference = regexp.MustCompile(`<ProjectReference\s(?:[^>]*\s)?Include\s*=\s*"([^"]+)"`)
 	dotnetListed    = regexp.MustCompile(`<Project\s(?:[^>]*\s)?Path\s*=\s*"([^"]+)"`)
-	dotnetImport    = regexp.MustCompile(`<Import\s|<Reference\s[^>]*HintPath|Exists\(|\[System\.IO\.|<Restore\w*(Sources|Folders|ConfigFile|ProjectStyle)\b`)
-	dotnetSource    = regexp.MustCompile(`<add\s+key="[^"]*"\s+value="([^"]+)"`)
+	// dotnetImport matches what makes a project read other files, or depend on which there are.
+	dotnetImport = regexp.MustCompile(`<Import\s|<Reference\s[^>]*HintPath|Exists\(|\[System\.IO\.|<Restore\w*(Sources|Folders|ConfigFile|ProjectStyle)\b`)
+	// dotnetSource matches a source of packages in a NuGet.config.
+	dotnetSource = regexp.MustCompile(`<add\s+key="[^"]*"\s+value="([^"]+)"`)
 )
 
-// dotnetShared are files that hold for all projects below their folder.
+// dotnetShared are files that apply to all projects in their folder and below.
 var dotnetShared = []string{
 	"Directory.Build.props", "Directory.Build.targets", "Directory.Packages.props", "NuGet.config", "nuget.config", "NuGet.Config", "packages.lock.json",
 	"global.json", "Directory.Build.rsp", "Directory.Solution.props", "Directory.Solution.targets",
 }
 
-// dotnetRestore reads the arguments of `dotnet restore`: the project or solution.
+// dotnetRestore sets discover and widen by the arguments of `dotnet restore`. It reports false if they
+// are not understood, or may name a folder of packages.
 func dotnetRestore(in *install, args []string) bool {
 	var names []string
 	for i := 0; i < len(args); i++ {
 		switch a := args[i]; {
 		case a == "-s" || a == "--source":
 			if i++; i == len(args) || !strings.Contains(args[i], "://") {
-				return false // a folder of packages perhaps
+				return false // it may be a folder of packages
 			}
 		case strings.HasPrefix(a, "--source") && !strings.Contains(a, "://"):
 			return false
@@ -60,13 +66,14 @@ func dotnetRestore(in *install, args []string) bool {
 	return true
 }
 
-// dotnetWiden follows a solution to its projects, and these to each other.
+// dotnetWiden returns what a restore of a project or solution reads: the projects that it refers to, at
+// any distance, and the settings that apply to them.
 func dotnetWiden(r reader, files []string) (more []string, obstacle string) {
 	if len(files) != 1 {
 		return nil, "which project `dotnet restore` takes cannot be told"
 	}
 	seen := map[string]bool{}
-	var shared []string // files that projects take settings from
+	var shared []string // files of settings
 	for len(files) > 0 {
 		name := files[0]
 		files = files[1:]
@@ -74,32 +81,13 @@ func dotnetWiden(r reader, files []string) (more []string, obstacle string) {
 			continue
 		}
 		seen[name] = true
-		text := string(r.file(name))
-		if text == "" {
-			return nil, path.Base(name) + " is named by a project, but the context has none"
-		}
 		more = append(more, name)
-		references := dotnetReference
-		switch ext := path.Ext(name); {
-		case ext == ".sln":
-			references = dotnetProject
-		case ext == ".slnx":
-			references = dotnetListed
-		case !strings.HasSuffix(ext, "proj"):
-			return nil, path.Base(name) + " is no project and no solution"
-		default:
-			var imported []string
-			if text, imported = dotnetImports(r, name, text); dotnetImport.MatchString(text) {
-				return nil, path.Base(name) + " imports further files"
-			}
-			shared = append(shared, imported...)
+		projects, imported, obstacle := dotnetReferences(r, name)
+		if obstacle != "" {
+			return nil, obstacle
 		}
-		for _, m := range references.FindAllStringSubmatch(text, -1) {
-			if strings.ContainsAny(m[1], "$*;@%") {
-				return nil, path.Base(name) + " names a project that cannot be followed: " + m[1]
-			}
-			files = append(files, resolve(path.Dir(name), slashed(m[1]), 0))
-		}
+		files = append(files, projects...)
+		shared = append(shared, imported...)
 		for dir := path.Dir(name); ; dir = path.Dir(dir) {
 			for _, name := range dotnetShared {
 				shared = append(shared, path.Join(dir, name))
@@ -113,8 +101,37 @@ func dotnetWiden(r reader, files []string) (more []string, obstacle string) {
 	return append(more, settings...), obstacle
 }
 
-// dotnetSettings follows files that projects take settings from to those that they
-// import in turn. Not all of them need be there.
+// dotnetReferences returns the projects that a project or solution refers to, and the files of settings
+// that it imports.
+func dotnetReferences(r reader, image string) (projects, imported []string, obstacle string) {
+	text := string(r.file(image))
+	if text == "" {
+		return nil, nil, path.Base(image) + " is named by a project, but the context has none"
+	}
+	references := dotnetReference
+	switch ext := path.Ext(image); {
+	case ext == ".sln":
+		references = dotnetProject
+	case ext == ".slnx":
+		references = dotnetListed
+	case !strings.HasSuffix(ext, "proj"):
+		return nil, nil, path.Base(image) + " is no project and no solution"
+	default:
+		if text, imported = dotnetImports(r, image, text); dotnetImport.MatchString(text) {
+			return nil, nil, path.Base(image) + " imports further files"
+		}
+	}
+	for _, m := range references.FindAllStringSubmatch(text, -1) {
+		if strings.ContainsAny(m[1], "$*;@%") {
+			return nil, nil, path.Base(image) + " names a project that cannot be followed: " + m[1]
+		}
+		projects = append(projects, resolve(path.Dir(image), slashed(m[1]), 0))
+	}
+	return projects, imported, ""
+}
+
+// dotnetSettings returns those files of settings that exist, and the files that they import, at any
+// distance.
 func dotnetSettings(r reader, shared []string) (more []string, obstacle string) {
 	for len(shared) > 0 {
 		image := shared[0]
@@ -140,23 +157,22 @@ func dotnetSettings(r reader, shared []string) (more []string, obstacle string) 
 
 var (
 	xmlComment = regexp.MustCompile(`(?s)<!--.*?-->`)
-	// dotnetImported matches an import, with a condition before or behind or without one.
+	// dotnetImported matches an import, with or without a condition before or behind.
 	dotnetImported = regexp.MustCompile(`<Import(?:\s+Condition="([^"]*)")?\s+Project="([^"]*)"(?:\s+Condition="([^"]*)")?\s*(?:/>|>\s*</Import>)`)
-	// dotnetAbove matches MSBuild's search for a file in a folder and all above it, and
-	// dotnetBeside a path that begins where the file lies.
+	// dotnetAbove and dotnetFolder match MSBuild's searches for a file in a folder and those above it;
+	// dotnetBeside matches a path relative to the folder of the importing file.
 	dotnetAbove  = regexp.MustCompile(`^\$\(\[MSBuild\]::GetPathOfFileAbove\(\s*'?([\w.$()-]+?)'?\s*(?:,\s*'?(?:\$\(MSBuildThisFileDirectory\))?([./\\]*)'?\s*)?\)\)$`)
 	dotnetFolder = regexp.MustCompile(`^\$\(\[MSBuild\]::GetDirectoryNameOfFileAbove\(\s*'?\$\(MSBuildThisFileDirectory\)([./\\]*)'?\s*,\s*'?([\w.-]+)'?\s*\)\)[/\\]([\w.-]+)$`)
 	dotnetBeside = regexp.MustCompile(`^(?:\$\(MSBuildThisFileDirectory\))?([\w./\\ -]+)$`)
 )
 
-// dotnetImports returns the files of the context that a project, or a file of settings,
-// imports, and the text without what says so: what is left in it of imports cannot be
-// followed.
+// dotnetImports returns the files of the context that a project or file of settings imports, and its
+// text without these imports. Imports that are left in the text cannot be followed.
 func dotnetImports(r reader, image, text string) (rest string, files []string) {
 	rest = dotnetImported.ReplaceAllStringFunc(xmlComment.ReplaceAllString(text, ""), func(element string) string {
 		m := dotnetImported.FindStringSubmatch(element)
 		project, condition := m[2], m[1]+m[3]
-		// That the file is there may be asked first; other conditions choose.
+		// A condition may ask whether the imported file exists, but not whether others do.
 		if strings.Count(condition, "Exists(") > strings.Count(condition, project) || strings.Contains(condition, "[System.IO.") {
 			return element
 		}
@@ -172,8 +188,8 @@ func dotnetImports(r reader, image, text string) (rest string, files []string) {
 	return rest, files
 }
 
-// dotnetFile returns the file of the context that an import of the file at image leads
-// to; "" where a search finds none. It reports false for what cannot be told.
+// dotnetFile returns the image path of the file that an import in the file at image leads to, or "" if
+// a search finds none. It reports false if that is not known.
 func dotnetFile(r reader, image, project string) (string, bool) {
 	name, from, search := "", "", true
 	switch above, folder, beside := dotnetAbove.FindStringSubmatch(project), dotnetFolder.FindStringSubmatch(project), dotnetBeside.FindStringSubmatch(project); {
@@ -198,5 +214,5 @@ func dotnetFile(r reader, image, project string) (string, bool) {
 	}
 }
 
-// slashed writes a path of MSBuild's with slashes.
+// slashed returns a path of MSBuild with slashes.
 func slashed(name string) string { return strings.ReplaceAll(name, `\`, "/") }
