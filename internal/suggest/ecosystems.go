@@ -12,9 +12,10 @@ import (
 	"github.com/pelletier/go-toml/v2"
 )
 
-// cargoWiden: cargo reads the manifest of every path dependency and workspace
-// member. It looks for each target whose path is not written down, and takes a
-// package for empty if there is none (cargo: util/toml/targets.rs).
+// cargoWiden is install.widen for cargo, which reads no further files, or there is an obstacle: it
+// reads the manifests of workspace members and of dependencies with a path, and looks for the file of
+// each target that has no path. A package without targets is an error (cargo:
+// util/toml/targets.rs).
 func cargoWiden(r reader) ([]string, string) {
 	var m struct {
 		Workspace map[string]any
@@ -33,12 +34,13 @@ func cargoWiden(r reader) ([]string, string) {
 	if err := toml.Unmarshal(r.local("Cargo.toml"), &m); err != nil {
 		return nil, "Cargo.toml cannot be read"
 	}
+	noPath := func(target map[string]any) bool { return target["path"] == nil }
 	switch {
 	case m.Workspace != nil:
 		return nil, "Cargo.toml is of a workspace: cargo reads the manifest, and the targets, of each member"
 	case m.Lib == nil && len(m.Bin) == 0:
 		return nil, "cargo takes the package for empty without src/main.rs or src/lib.rs: name the target in Cargo.toml, or use cargo-chef"
-	case m.Lib != nil && m.Lib["path"] == nil || slices.ContainsFunc(slices.Concat(m.Bin, m.Example, m.Test, m.Bench), func(t map[string]any) bool { return t["path"] == nil }):
+	case m.Lib != nil && noPath(m.Lib) || slices.ContainsFunc(slices.Concat(m.Bin, m.Example, m.Test, m.Bench), noPath):
 		return nil, "cargo looks for the file of each target in Cargo.toml that has no path: write the path down, or use cargo-chef"
 	case !r.exists("Cargo.lock"):
 		return nil, "cargo would write a Cargo.lock, and the context has none"
@@ -56,10 +58,11 @@ func cargoWiden(r reader) ([]string, string) {
 	return nil, ""
 }
 
-// cargoPlace finds what in cargo's settings names a folder of packages.
+// cargoPlace matches a setting of cargo that names a file or folder.
 var cargoPlace = regexp.MustCompile(`(?m)^[^#\n]*(\b(?:directory|local-registry|paths|path|include)\s*=|file://)`)
 
-// pathIn returns the name under which a table, at any depth, names a path.
+// pathIn returns the key by which a table, of dependencies at any depth, names a path: the topmost key
+// above it. It returns "" if there is none.
 func pathIn(table any) string {
 	switch t := table.(type) {
 	case map[string]any:
@@ -88,18 +91,20 @@ func pathIn(table any) string {
 	return ""
 }
 
+// These match elements of a pom and settings of Maven.
 var (
 	mavenParent   = regexp.MustCompile(`(?s)<parent>(.*?)</parent>`)
 	mavenRelative = regexp.MustCompile(`<relativePath>\s*([^<]*?)\s*</relativePath>`)
 	mavenModule   = regexp.MustCompile(`<module>\s*([^<]+?)\s*</module>`)
-	// mavenOpen finds what leads to files other than poms: of packages, and those
-	// whose presence decides.
+	// mavenPlace matches flags that name a file or folder.
 	mavenPlace = regexp.MustCompile(`(?m)(?:^|\s)(-s|--settings|-gs|--global-settings|-f|--file|-t|--toolchains|-gt|--global-toolchains|-Dmaven\.repo\.local)\S*`)
-	mavenOpen  = regexp.MustCompile(`<systemPath>|<exists>|<missing>|\$\{(?:project\.)?basedir\}|\$\{maven\.multiModuleProjectDirectory\}|file:`)
+	// mavenOpen matches what leads to files other than poms: to packages, and to files whose existence
+	// decides something.
+	mavenOpen = regexp.MustCompile(`<systemPath>|<exists>|<missing>|\$\{(?:project\.)?basedir\}|\$\{maven\.multiModuleProjectDirectory\}|file:`)
 )
 
-// mavenWiden: a pom reads its modules' and, through relativePath, its parent's, and
-// so do these; a parent's modules are its own affair.
+// mavenWiden is install.widen for Maven. A pom reads those of its modules and, through relativePath, of
+// its parent, and these do the same; but the modules of a parent are not read.
 func mavenWiden(r reader, launcher string) ([]string, string) {
 	if at := mavenPlace.FindString(string(r.local(".mvn/maven.config"))); at != "" {
 		return nil, ".mvn/maven.config leads to other files: " + strings.TrimSpace(at)
@@ -107,7 +112,7 @@ func mavenWiden(r reader, launcher string) ([]string, string) {
 	more := launched(r, launcher, ".mvn/wrapper/*")
 	type pom struct {
 		image  string
-		parent bool
+		parent bool // it is read as the parent of another one
 	}
 	seen := map[pom]bool{}
 	for queue := []pom{{image: path.Join(r.dir, "pom.xml")}}; len(queue) > 0; {
@@ -130,22 +135,22 @@ func mavenWiden(r reader, launcher string) ([]string, string) {
 				return nil, "pom.xml has a parent at " + parent + ", where the context has none"
 			}
 		}
+		if p.parent {
+			continue
+		}
 		for _, m := range mavenModule.FindAllStringSubmatch(text, -1) {
 			image := pomAt(p.image, m[1])
-			switch {
-			case p.parent:
-			case strings.Contains(m[1], "$") || r.file(image) == nil:
+			if strings.Contains(m[1], "$") || r.file(image) == nil {
 				return nil, "pom.xml names the module " + m[1] + ", where the context has no pom.xml"
-			default:
-				queue = append(queue, pom{image: image})
 			}
+			queue = append(queue, pom{image: image})
 		}
 	}
 	return more, ""
 }
 
-// parentPom returns where a pom looks for its parent before it asks a repository
-// (Maven: POM reference, "relativePath"); false for nowhere.
+// parentPom returns the path at which Maven looks for the parent of a pom before it asks a repository
+// (Maven: POM reference, "relativePath"). It reports false if it looks at none.
 func parentPom(text string) (string, bool) {
 	parent := mavenParent.FindString(text)
 	if parent == "" || strings.Contains(parent, "<relativePath/>") {
@@ -157,8 +162,7 @@ func parentPom(text string) (string, bool) {
 	return "../pom.xml", true
 }
 
-// pomAt returns the image path of the pom that another one names by its file or
-// folder.
+// pomAt returns the image path of the pom that another one names, by its file or its folder.
 func pomAt(from, name string) string {
 	image := resolve(path.Dir(from), name, 0)
 	if path.Ext(image) != ".xml" {
@@ -167,7 +171,8 @@ func pomAt(from, name string) string {
 	return image
 }
 
-// launched returns the files of a script that brings the build tool along.
+// launched returns the files of a launcher: a script of the project that downloads and runs the build
+// tool. Without a script it returns none.
 func launched(r reader, script, pattern string) []string {
 	if script == "" {
 		return nil
@@ -175,17 +180,18 @@ func launched(r reader, script, pattern string) []string {
 	return append([]string{path.Join(r.dir, script)}, r.matching(pattern)...)
 }
 
-// gradleOpen finds what in a build script, which is a program, may read files.
+// gradleOpen matches what in a build script, which is a program, may read files.
 var gradleOpen = regexp.MustCompile(`\b(files?|fileTree|includeBuild|include|includeFlat|apply\s*\(?\s*from|buildFileName|File(?:InputStream|Reader)?|exec|rootDir|projectDir|rootProject\.file|new\s+File|readText|providers|git|gitVersion|grgit|jgit|axion-release|reckon)\b\s*[\(:'"{.]?|git-version`)
 
-// gradleInclude is a line of a settings script that names projects, and no more.
+// gradleInclude matches a line of a settings script that only names projects, and gradleName each of
+// these.
 var (
 	gradleInclude = regexp.MustCompile(`(?m)^[ \t]*include[ \t]*\(?((?:[ \t]*["'][\w:.-]+["'][ \t]*,?)+)\)?[ \t]*;?[ \t]*$`)
 	gradleName    = regexp.MustCompile(`["']([\w:.-]+)["']`)
 )
 
-// gradleWiden: the scripts of all projects are read, and each is a program that may
-// read anything; those of plain lines do not.
+// gradleWiden is install.widen for Gradle, which reads the scripts of all projects. Each is a program,
+// and an obstacle if it may read files.
 func gradleWiden(r reader, launcher string) ([]string, string) {
 	if r.exists("buildSrc") {
 		return nil, "gradle compiles buildSrc before anything else"
@@ -224,17 +230,19 @@ func gradleWiden(r reader, launcher string) ([]string, string) {
 	return more, ""
 }
 
+// These match lines of a Gemfile.
 var (
+	// gemfileOpen matches what may read files, since a Gemfile is a program.
 	gemfileOpen = regexp.MustCompile(`(?m)^[^#\n]*(\bpath\b\s*(:|=>|\s+["'])|:path\s*=>|\bgemspec\b|eval_gemfile|require_relative|\brequire\s*\(?["']\.|\bload\b|\bruby\s+file:|File\.|IO\.|Dir\.|%x|` + "`" + `|instance_eval)`)
-	// gemRuby is a line that takes the version of Ruby from a file (bundler: Bundler::RubyDsl).
+	// gemRuby matches a line that takes the version of Ruby from a file (bundler: Bundler::RubyDsl).
 	gemRuby = regexp.MustCompile(`(?m)^[ \t]*ruby[ \t]*\(?[ \t]*file:[ \t]*["']([\w.][\w./-]*)["'][ \t]*\)?[ \t]*(?:#.*)?$`)
-	// gemVersion is a gem with one requirement.
+	// gemVersion matches a gem with one requirement, and gemName any gem.
 	gemVersion = regexp.MustCompile(`(?m)^\s*gem\s*\(?\s*["']([^"']+)["']\s*,\s*["']((?:[~<>=!]+ )?\d[\w.]*)["']\s*\)?\s*(?:,\s*\w+:.*)?(?:#.*)?$`)
 	gemName    = regexp.MustCompile(`(?m)^\s*gem\s*\(?\s*["']([^"']+)["']`)
 )
 
-// bundlerWiden: a Gemfile is a program as well; one of plain lines reads nothing.
-// Bundler writes Gemfile.lock anew where that does not say enough.
+// bundlerWiden is install.widen for Bundler. It is an obstacle if the Gemfile may read files, and if
+// Bundler would rewrite Gemfile.lock.
 func bundlerWiden(r reader) ([]string, string) {
 	text, lock := string(r.local("Gemfile")), string(r.local("Gemfile.lock"))
 	var more []string
@@ -250,40 +258,50 @@ func bundlerWiden(r reader) ([]string, string) {
 	if lock == "" {
 		return nil, "bundler would write a Gemfile.lock, and the context has none"
 	}
-	_, platforms, _ := strings.Cut(lock, "\nPLATFORMS\n")
-	platforms, _, _ = strings.Cut(platforms, "\n\n")
-	_, direct, _ := strings.Cut(lock, "\nDEPENDENCIES")
-	direct, _, _ = strings.Cut(direct, "\n\n")
-	// Of which architecture the builder is nobody says; most are of this one.
-	stale := !strings.Contains(platforms, "x86_64-linux") && !strings.Contains(platforms+"\n", "  ruby\n")
-	for _, m := range gemVersion.FindAllStringSubmatch(text, -1) {
-		if m[2][0] >= '0' && m[2][0] <= '9' {
-			m[2] = "= " + m[2]
-		}
-		stale = stale || !strings.Contains(direct, "\n  "+m[1]+" ("+m[2]+")")
-	}
-	for _, m := range gemName.FindAllStringSubmatch(text, -1) {
-		stale = stale || !slices.ContainsFunc(strings.Split(direct, "\n"), func(line string) bool {
-			name, _, _ := strings.Cut(strings.TrimSpace(line), " ")
-			return strings.TrimSuffix(name, "!") == m[1]
-		})
-	}
-	if stale {
+	if staleLock(text, lock) {
 		return nil, "bundler would rewrite Gemfile.lock, which lacks a gem of the Gemfile or the platform: update it"
 	}
 	return more, ""
 }
 
-// composerElsewhere are events of other commands, and of an install without a lock
-// file (Composer: articles/scripts, Command Events).
+// staleLock reports whether a Gemfile.lock lacks a gem of the Gemfile, one of its requirements or the
+// platform. The platform of the builder is not known; most are x86_64-linux.
+func staleLock(gemfile, lock string) bool {
+	_, platforms, _ := strings.Cut(lock, "\nPLATFORMS\n")
+	platforms, _, _ = strings.Cut(platforms, "\n\n")
+	_, direct, _ := strings.Cut(lock, "\nDEPENDENCIES")
+	direct, _, _ = strings.Cut(direct, "\n\n")
+	if !strings.Contains(platforms, "x86_64-linux") && !strings.Contains(platforms+"\n", "  ruby\n") {
+		return true
+	}
+	for _, m := range gemVersion.FindAllStringSubmatch(gemfile, -1) {
+		name, requirement := m[1], m[2]
+		if requirement[0] >= '0' && requirement[0] <= '9' {
+			requirement = "= " + requirement
+		}
+		if !strings.Contains(direct, "\n  "+name+" ("+requirement+")") {
+			return true
+		}
+	}
+	var locked []string // names of gems
+	for line := range strings.SplitSeq(direct, "\n") {
+		name, _, _ := strings.Cut(strings.TrimSpace(line), " ")
+		locked = append(locked, strings.TrimSuffix(name, "!"))
+	}
+	return slices.ContainsFunc(gemName.FindAllStringSubmatch(gemfile, -1), func(m []string) bool { return !slices.Contains(locked, m[1]) })
+}
+
+// composerElsewhere are the events of scripts that an install from a lock file does not run (Composer:
+// articles/scripts, Command Events).
 var composerElsewhere = []string{
 	"update-cmd", "status-cmd", "archive-cmd", "root-package-install", "create-project-cmd", "package-update", "package-uninstall",
 }
 
-// composerWiden: composer runs scripts and plugins, and looks through the sources
-// for classes unless they are found by their names.
+// composerURL matches the address of a repository of packages.
 var composerURL = regexp.MustCompile(`"url"\s*:\s*"([^"]*)"`)
 
+// composerWiden is install.widen for Composer. Scripts, plugins and packages from a path are obstacles,
+// and a search for classes in the sources, unless their names say where they are.
 func composerWiden(r reader, has func(...string) bool) ([]string, string) {
 	type autoload struct {
 		Classmap []string `json:"classmap"`
@@ -309,9 +327,9 @@ func composerWiden(r reader, has func(...string) bool) ([]string, string) {
 	}
 	if !has("--no-scripts") {
 		for _, name := range slices.Sorted(maps.Keys(m.Scripts)) {
-			event, is := strings.CutPrefix(strings.TrimPrefix(name, "pre-"), "post-")
-			is = is || strings.HasPrefix(name, "pre-")
-			if is && !slices.Contains(composerElsewhere, event) {
+			event, isEvent := strings.CutPrefix(strings.TrimPrefix(name, "pre-"), "post-")
+			isEvent = isEvent || strings.HasPrefix(name, "pre-")
+			if isEvent && !slices.Contains(composerElsewhere, event) {
 				return nil, "composer.json has " + name + " scripts, which the install runs and which may read the sources"
 			}
 		}
@@ -344,18 +362,18 @@ func composerWiden(r reader, has func(...string) bool) ([]string, string) {
 	return nil, ""
 }
 
-// readsMore says that a file which is a program has words with which it may read others.
+// readsMore returns the obstacle that a file is a program, with words by which it may read others.
 func readsMore(name, words string) string {
 	return fmt.Sprintf("%s is a program that may read further files: it has `%s`", name, strings.TrimSpace(words))
 }
 
-// mixOpen finds what in mix.exs, which is a program, may read files.
+// mixOpen matches what in a script of Elixir may read files.
 var mixOpen = regexp.MustCompile(`(?m)^[^#\n]*(\bpath:|apps_path|File\.|Code\.|System\.cmd|Path\.)`)
 
-// mixAlias is a task of the project's own in place of one that fetches or compiles
-// dependencies.
+// mixAlias matches a task of the project that replaces the one which fetches or compiles dependencies.
 var mixAlias = regexp.MustCompile(`["'](deps\.(?:get|compile))["']\s*:`)
 
+// mixWiden is install.widen for mix, which runs mix.exs and the scripts in config.
 func mixWiden(r reader) ([]string, string) {
 	if at := mixOpen.FindStringSubmatch(string(r.local("mix.exs"))); at != nil {
 		return nil, readsMore("mix.exs", at[1])
