@@ -4,5 +4,5 @@ package suggest
 
 import "os"
 
-// keepOwner does nothing where files have no numeric owner.
+// keepOwner does nothing: files have no numeric owner here.
 func keepOwner(*os.File, string) error { return nil }

@@ -10,9 +10,9 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
-// secretInLayer says where a secret would stay in the image or its history, and
-// proposes a secret mount, which does not. It names variables and files and
-// shows no value. See docs/rules/secret-in-layer.md.
+// secretInLayer tells of secrets that stay in the image or its history, and proposes secret mounts
+// instead, which leave nothing. It names variables and files, but never shows a value. See
+// docs/rules/secret-in-layer.md.
 func secretInLayer(in Input) []Suggestion {
 	var list []Suggestion
 	for _, st := range in.File.Stages {
@@ -37,8 +37,8 @@ func secretInLayer(in Input) []Suggestion {
 	return list
 }
 
-// handedOn reports an ARG that an ENV below it, of which the same is said, writes
-// into the image.
+// handedOn reports whether instruction i is an ARG that an ENV below writes into the image: the
+// suggestion for the ENV is about both.
 func (in Input) handedOn(st dockerfile.Stage, i int, name string) bool {
 	return st.Instructions[i].Keyword == "ARG" && slices.ContainsFunc(st.Instructions[i+1:], func(ins dockerfile.Instruction) bool {
 		return ins.Keyword == "ENV" && slices.ContainsFunc(ins.Vars, func(v dockerfile.Variable) bool {
@@ -47,9 +47,9 @@ func (in Input) handedOn(st dockerfile.Stage, i int, name string) bool {
 	})
 }
 
-// checkedSecret reports a variable that BuildKit's check takes for a secret by
-// its name, and that may hold one: not an address or a file's name, and not an
-// ENV that is empty, says yes or no, or stands for nothing but the ARG above it.
+// checkedSecret reports whether BuildKit's check takes a variable of an instruction for a secret, by
+// its name, and it may be one. It is none if the name says that it is an address or the name of a
+// file, or if an ENV sets it to nothing or to yes or no.
 func (in Input) checkedSecret(ins dockerfile.Instruction, v dockerfile.Variable) bool {
 	if harmless.MatchString(v.Name) || ins.Keyword == "ENV" && yesOrNo.MatchString(strings.Trim(v.Value, `"'`)) {
 		return false
@@ -67,13 +67,13 @@ func (in Input) checkedSecret(ins dockerfile.Instruction, v dockerfile.Variable)
 	return false
 }
 
-// yesOrNo matches values of switches.
+// yesOrNo matches values of switches, and the empty value.
 var yesOrNo = regexp.MustCompile(`^(?i:[01]|true|false|yes|no|on|off|none)?$`)
 
-// harmless matches names of things about secrets that are none.
+// harmless matches names of variables that say something about a secret, but hold none.
 var harmless = regexp.MustCompile(`(?i)_(URL|URI|HOST|ENDPOINT|FILE|PATH|DIR|NAME|ID|TYPE|TTL|EXPIRY|LENGTH|ENABLED|METHOD|MODE|ALGORITHM|ISSUER)$|^(KEY_|AUTH_(URL|MODE))`)
 
-// secretVariable is about one ARG or ENV.
+// secretVariable returns the suggestion for a variable of instruction i, an ARG or ENV.
 func secretVariable(in Input, st dockerfile.Stage, i int, v dockerfile.Variable) Suggestion {
 	ins := st.Instructions[i]
 	mount := "`--mount=type=secret,id=" + secretID(v.Name) + ",env=" + v.Name + "`"
@@ -97,10 +97,11 @@ func secretVariable(in Input, st dockerfile.Stage, i int, v dockerfile.Variable)
 			}
 		}
 	}
-	if at := slices.IndexFunc(st.Instructions[:i], func(a dockerfile.Instruction) bool {
+	at := slices.IndexFunc(st.Instructions[:i], func(a dockerfile.Instruction) bool {
 		return a.Keyword == "ARG" && slices.Contains(a.Names, v.Name)
-	}); ins.Keyword == "ENV" && at >= 0 {
-		s.Lines.From = st.Instructions[at].Lines.From
+	})
+	if ins.Keyword == "ENV" && at >= 0 {
+		s.Lines.From = st.Instructions[at].Lines.From // of the ARG that is handed on
 	}
 	if change, ok := mountedSecret(in, st, i, v.Name); ok {
 		s.Changes = []Change{change}
@@ -109,9 +110,8 @@ func secretVariable(in Input, st dockerfile.Stage, i int, v dockerfile.Variable)
 	return s
 }
 
-// stepsWith reports whether there are RUNs that have a variable of instruction i in
-// their environment, in the stage and those that start from it, and whether one of
-// them names it.
+// stepsWith reports whether any RUN has a variable of instruction i in its environment, in the stage
+// or one that starts from it, and whether one of these RUNs names it.
 func (in Input) stepsWith(st dockerfile.Stage, i int, name string) (steps, named bool) {
 	for _, other := range in.File.Stages {
 		list := other.Instructions
@@ -129,11 +129,11 @@ func (in Input) stepsWith(st dockerfile.Stage, i int, name string) (steps, named
 	return steps, named
 }
 
-// secretID names a secret after a variable.
+// secretID returns the name of the secret for a variable.
 func secretID(name string) string { return strings.ReplaceAll(strings.ToLower(name), "_", "-") }
 
-// mountedSecret takes an ARG away and gives each RUN that mentions it a mount,
-// where nothing else does.
+// mountedSecret returns the change that removes instruction i, an ARG, and gives each RUN that mentions
+// it a secret mount. It reports false if something else mentions the ARG, or may use it.
 func mountedSecret(in Input, st dockerfile.Stage, i int, name string) (Change, bool) {
 	ins := st.Instructions[i]
 	if ins.Keyword != "ARG" || len(ins.Names) != 1 || ins.Vars[0].Set || !newSyntax(in.File.Syntax) {
@@ -154,7 +154,7 @@ func mountedSecret(in Input, st dockerfile.Stage, i int, name string) (Change, b
 	}
 	for _, other := range in.File.Stages {
 		if other.Index != st.Index && extends(in.File, other.Index, st.Index) {
-			return Change{}, false // it may be read there
+			return Change{}, false // that stage may use it
 		}
 	}
 	if runs == 0 {
@@ -164,8 +164,8 @@ func mountedSecret(in Input, st dockerfile.Stage, i int, name string) (Change, b
 	return change, err == nil
 }
 
-// newSyntax reports a frontend that knows env= of secret mounts, which came
-// with docker/dockerfile 1.10.
+// newSyntax reports whether a frontend, as a Dockerfile names it, has env= of secret mounts:
+// docker/dockerfile 1.10 or later, or that of the builder if it names none.
 func newSyntax(ref string) bool {
 	name, tag, _ := strings.Cut(strings.TrimPrefix(ref, "docker.io/"), ":")
 	if ref == "" || name == "docker/dockerfile" && (tag == "1" || tag == "latest" || tag == "") {
@@ -176,7 +176,8 @@ func newSyntax(ref string) bool {
 	return name == "docker/dockerfile" && err == nil && n == 1 && minor >= 10
 }
 
-// secretFile is about a COPY that names a file which is a secret.
+// secretFile returns the suggestion for a COPY that names a file with secrets, or false if it names
+// none.
 func secretFile(in Input, ins dockerfile.Instruction) (Suggestion, bool) {
 	for _, b := range in.Builds {
 		for _, name := range b.Secrets {
