@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"iter"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/stokerd/stoker/context/dockerfile"
@@ -14,7 +13,11 @@ import (
 )
 
 // A SentDir is a directory as it is sent to the builder. The zero SentDir is empty.
-type SentDir struct {
+type SentDir struct{ *sentDir }
+
+// A sentDir is what a [SentDir] points to, so that a [SentFile], of which few are
+// directories, is small.
+type sentDir struct {
 	path    string // absolute
 	summary *summary
 	filter  *filter
@@ -31,9 +34,25 @@ type SentFile struct {
 	Linked       bool   // the file had several names when it was looked at
 	Stamp        Stamp
 	Dir          SentDir // its contents, if it is a directory
+	Handle
+}
 
+// A Handle is a [SentFile] in a compact form, without its Dir.
+type Handle struct {
 	in *directory
 	at int // index into in.entries
+}
+
+// File returns the file. Its Dir is zero.
+func (h Handle) File() SentFile {
+	it := h.in.item(h.at)
+	f := SentFile{
+		Name: it.name, Mode: it.mode, Size: it.size, Link: it.odd.link, Linked: it.linked, Stamp: it.stamp(), Handle: h,
+	}
+	if it.mode&fs.ModeDevice != 0 {
+		f.Major, f.Minor = deviceNumbers(it.odd.device)
+	}
+	return f
 }
 
 // Top returns the context's root as it is sent. That of a remote context is empty.
@@ -41,7 +60,7 @@ func (l Local) Top() SentDir {
 	if l.top == nil {
 		return SentDir{}
 	}
-	return SentDir{path: l.Root, summary: l.top, filter: l.filter, place: l.filter.root()}
+	return SentDir{&sentDir{path: l.Root, summary: l.top, filter: l.filter, place: l.filter.root()}}
 }
 
 // Sent returns what the request r would have sent of t. Links in the paths of r are
@@ -62,45 +81,60 @@ func (t *Tree) Sent(ctx context.Context, r dockerfile.Request) (SentDir, error) 
 	}
 	s := summarizer{ctx: ctx, filter: f}
 	sum, err := s.directory(t.top, f.root(), nil)
-	return SentDir{path: t.root, summary: sum, filter: f, place: f.root()}, err
+	if err != nil {
+		return SentDir{}, err
+	}
+	return SentDir{&sentDir{path: t.root, summary: sum, filter: f, place: f.root()}}, nil
 }
 
 // AtMost returns how many files [SentDir.All] yields at most.
 func (d SentDir) AtMost() int {
-	if d.summary == nil {
+	if d.sentDir == nil {
 		return 0
 	}
 	return len(d.summary.dir.entries)
 }
 
 // Path returns the absolute path of the directory.
-func (d SentDir) Path() string { return d.path }
+func (d SentDir) Path() string {
+	if d.sentDir == nil {
+		return ""
+	}
+	return d.path
+}
 
 // All yields the entries that are sent, by name in byte order.
 func (d SentDir) All() iter.Seq[SentFile] {
 	return func(yield func(SentFile) bool) {
-		if d.summary == nil {
-			return
-		}
-		for i := range d.summary.dir.entries {
-			it := d.summary.dir.item(i)
-			if it.dir == nil {
-				if d.filter.file(d.place, it.name).sent && !yield(d.file(i, it)) {
-					return
-				}
+		for i := range d.AtMost() {
+			if !d.sends(i) {
 				continue
 			}
-			kid := d.summary.child(it)
-			if kid == nil || !kid.in || !kid.asked {
-				continue
+			f := Handle{d.summary.dir, i}.File()
+			if f.Mode.IsDir() {
+				f.Dir = d.below(i, f.Name)
 			}
-			f := d.file(i, it)
-			f.Dir = SentDir{filepath.Join(d.path, it.name), kid, d.filter, d.filter.enter(d.place, it.name)}
 			if !yield(f) {
 				return
 			}
 		}
 	}
+}
+
+// sends reports whether the entry at i of the directory is sent.
+func (d *sentDir) sends(i int) bool {
+	dir := d.summary.dir
+	if !dir.entries[i].mode.IsDir() {
+		return d.filter.file(d.place, dir.name(i)).sent
+	}
+	kid := d.summary.child(dir.item(i))
+	return kid != nil && kid.in && kid.asked
+}
+
+// below returns the contents of the directory name, which is the entry at i.
+func (d *sentDir) below(i int, name string) SentDir {
+	kid := d.summary.child(d.summary.dir.item(i))
+	return SentDir{&sentDir{filepath.Join(d.path, name), kid, d.filter, d.filter.enter(d.place, name)}}
 }
 
 // A Listing is a compact form of what is sent of one directory, without the contents
@@ -111,18 +145,19 @@ type Listing struct {
 	at      *[]uint32 // which of the directory's entries are sent; nil for all
 }
 
-// Listing returns the entries that [SentDir.All] yields.
-func (d SentDir) Listing() Listing {
-	if d.summary == nil {
+// Listing returns the entries that [SentDir.All] yields; sent is how many these are.
+func (d SentDir) Listing(sent int) Listing {
+	if d.sentDir == nil {
 		return Listing{summary: &summary{dir: &directory{}}}
 	}
 	l := Listing{summary: d.summary}
-	var at []uint32
-	for f := range d.All() {
-		at = append(at, uint32(f.at))
-	}
-	if len(at) < len(d.summary.dir.entries) {
-		at = slices.Clip(at)
+	if sent < d.AtMost() {
+		at := make([]uint32, 0, sent)
+		for i := range d.AtMost() {
+			if d.sends(i) {
+				at = append(at, uint32(i))
+			}
+		}
 		l.at = &at
 	}
 	return l
@@ -130,7 +165,7 @@ func (d SentDir) Listing() Listing {
 
 // Of reports whether l still describes d: the same names with the same stamps are
 // sent. It stays true for later selections as long as nothing in d changes.
-func (l Listing) Of(d SentDir) bool { return l.summary == d.summary }
+func (l Listing) Of(d SentDir) bool { return d.sentDir != nil && l.summary == d.summary }
 
 // Len returns the number of entries.
 func (l Listing) Len() int {
@@ -159,24 +194,11 @@ func (l Listing) All() iter.Seq[SentFile] {
 			if l.at != nil {
 				i = int((*l.at)[i])
 			}
-			if dir := l.summary.dir; !yield(sentFile(dir, i, dir.item(i))) {
+			if !yield(Handle{l.summary.dir, i}.File()) {
 				return
 			}
 		}
 	}
-}
-
-func (d SentDir) file(i int, it item) SentFile { return sentFile(d.summary.dir, i, it) }
-
-func sentFile(dir *directory, i int, it item) SentFile {
-	f := SentFile{
-		Name: it.name, Mode: it.mode, Size: it.size, Link: it.odd.link, Linked: it.linked, Stamp: it.stamp(),
-		in: dir, at: i,
-	}
-	if it.mode&fs.ModeDevice != 0 {
-		f.Major, f.Minor = deviceNumbers(it.odd.device)
-	}
-	return f
 }
 
 // deviceNumbers splits the number of a device as fsutil does (fsutil: major, minor).

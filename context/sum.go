@@ -23,14 +23,14 @@ type sums struct {
 	kept bool       // nothing was set since Tree.Sums or Tree.LoadSums
 }
 
-// Sum returns the sum that was set for f with [SentFile.SetSum], in its tree or in
-// an earlier one that it comes from. It returns false if there is none, or if f has
-// changed since. It is safe for concurrent use.
-func (f SentFile) Sum() (Sum, bool) { return f.in.sum(f.at) }
+// Sum returns the sum that was set for the file with [Handle.SetSum], in its tree or in
+// an earlier one that it comes from. It returns false if there is none, or if the file
+// has changed since. It is safe for concurrent use.
+func (h Handle) Sum() (Sum, bool) { return h.in.sum(h.at) }
 
-// SetSum sets what was computed from the file's content while it had f's stamp. It
+// SetSum sets what was computed from the file's content while it had its stamp. It
 // is safe for concurrent use, and does not count as a change of the tree.
-func (f SentFile) SetSum(s Sum) { f.in.setSum(f.at, s) }
+func (h Handle) SetSum(s Sum) { h.in.setSum(h.at, s) }
 
 func (d *directory) sum(i int) (Sum, bool) {
 	s := d.sums.Load()

@@ -116,7 +116,7 @@ type draft struct {
 
 // An unread is a file whose sum is not known, and the entry that gets it.
 type unread struct {
-	buildctx.SentFile
+	file  buildctx.Handle
 	entry *Entry
 }
 
@@ -147,7 +147,7 @@ func (b *builder) list(d *draft) error {
 		switch {
 		case f.Mode.IsDir():
 			if !known { // hashing the subdirectory needs its sum
-				if err := b.read(d, []unread{{f, entry}}); err != nil {
+				if err := b.read(d, []unread{{f.Handle, entry}}); err != nil {
 					return err
 				}
 			}
@@ -159,7 +159,7 @@ func (b *builder) list(d *draft) error {
 			if files == nil {
 				files = make([]unread, 0, min(most, batchSize))
 			}
-			if files = append(files, unread{f, entry}); len(files) < batchSize {
+			if files = append(files, unread{f.Handle, entry}); len(files) < batchSize {
 				continue
 			}
 			full := files
@@ -229,15 +229,15 @@ func (b *builder) read(d *draft, files []unread) error {
 	r := newReader(d.dir.Path())
 	defer r.close()
 	for i := range files {
-		f := &files[i]
 		if err := b.ctx.Err(); err != nil {
 			return err
 		}
-		s, n, err := r.sum(&f.SentFile)
+		f := files[i].file.File()
+		s, n, err := r.sum(&f)
 		if err != nil {
 			return err
 		}
-		f.entry.set(s)
+		files[i].entry.set(s)
 		if f.Stamp.Settled(b.start) {
 			f.SetSum(s)
 		}
@@ -301,7 +301,7 @@ type listed struct {
 }
 
 func newListed(d *draft) *listed {
-	l := &listed{of: d.dir.Listing(), hasLinks: entries(d.entries).linked()}
+	l := &listed{of: d.dir.Listing(len(d.entries)), hasLinks: entries(d.entries).linked()}
 	var dirs []*Dir
 	for i := range d.entries {
 		if dir := d.entries[i].Dir; dir != nil {
@@ -309,8 +309,8 @@ func newListed(d *draft) *listed {
 		}
 	}
 	if dirs != nil {
-		dirs = slices.Clip(dirs)
-		l.dirs = &dirs
+		kept := slices.Clip(dirs)
+		l.dirs = &kept
 	}
 	return l
 }

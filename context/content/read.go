@@ -49,9 +49,7 @@ func (s *scratch) write(data []byte) {
 
 // end returns the sum of the file.
 func (s *scratch) end() buildctx.Sum {
-	out := buildctx.Sum{Data: s.data}
-	s.sha.Sum(out.Digest[:0])
-	return out
+	return buildctx.Sum{Data: s.data, Digest: Digest(s.sha.Sum(s.header[:0]))}
 }
 
 // header returns what of f counts beside its content.
