@@ -89,7 +89,7 @@ func stageOf(node *parser.Node) (base, name string) {
 
 // defined returns the names of the variables that ARG or ENV sets.
 func defined(node *parser.Node) []string {
-	command, err := instructions.ParseCommand(node)
+	command, err := parseInstruction(node)
 	if err != nil {
 		return nil
 	}

@@ -16,6 +16,7 @@ FROM node:${V} AS Build
 LABEL a=b
 ENV TOKEN=hunter2 OTHER="$V" \
     THIRD=$OTHER
+# check=skip=SecretsUsedInArgOrEnv
 ARG A B=2
 RUN --mount=type=bind,source=$DIR,target=/x echo $HOME \
     && true
@@ -35,12 +36,12 @@ CMD ["x"]
 		{Number: 2, Keyword: "ARG", Stage: -1, Text: "ARG V", Defines: []string{"V"}},
 		{Number: 3, Keyword: "FROM", Text: "FROM node:${V} AS Build", Name: "build", Base: "node:${V}", Uses: []string{"V"}},
 		{Number: 5, Keyword: "ENV", Text: "ENV TOKEN OTHER THIRD", Defines: []string{"TOKEN", "OTHER", "THIRD"}, Uses: []string{"V", "OTHER"}},
-		{Number: 7, Keyword: "ARG", Text: "ARG A B", Defines: []string{"A", "B"}},
-		{Number: 8, Keyword: "RUN", Text: "RUN --mount=type=bind,source=$DIR,target=/x echo $HOME     && true", Uses: []string{"DIR"}},
-		{Number: 10, Keyword: "COPY", Text: "COPY --chown=${U:-root} $A /b", Uses: []string{"U", "A"}},
-		{Number: 11, Keyword: "COPY", Text: "COPY <<EOF /here", Uses: []string{"NAME"}},
-		{Number: 14, Keyword: "FROM", Stage: 1, Text: "FROM build", Base: "build"},
-		{Number: 15, Keyword: "USER", Stage: 1, Text: "USER $U", Uses: []string{"U"}},
+		{Number: 8, Keyword: "ARG", Text: "ARG A B", Defines: []string{"A", "B"}},
+		{Number: 9, Keyword: "RUN", Text: "RUN --mount=type=bind,source=$DIR,target=/x echo $HOME     && true", Uses: []string{"DIR"}},
+		{Number: 11, Keyword: "COPY", Text: "COPY --chown=${U:-root} $A /b", Uses: []string{"U", "A"}},
+		{Number: 12, Keyword: "COPY", Text: "COPY <<EOF /here", Uses: []string{"NAME"}},
+		{Number: 15, Keyword: "FROM", Stage: 1, Text: "FROM build", Base: "build"},
+		{Number: 16, Keyword: "USER", Stage: 1, Text: "USER $U", Uses: []string{"U"}},
 	}
 	if d := cmp.Diff(want, got, cmpopts.IgnoreFields(dockerfile.Line{}, "Sum")); d != "" {
 		t.Errorf("(-want +got):\n%s", d)

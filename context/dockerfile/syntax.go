@@ -165,11 +165,15 @@ func Parse(name string, text []byte) (*File, error) {
 	return f, nil
 }
 
+// parseInstruction returns the instruction of a node. Without a linter, BuildKit crashes on
+// a `# check=skip=…` comment above it (linter.WithMergedConfig).
+func parseInstruction(node *parser.Node) (any, error) {
+	return instructions.ParseInstructionWithLinter(node, linter.New(&linter.Config{}))
+}
+
 // add adds the instruction of one node of the syntax tree.
 func (f *File) add(node *parser.Node, src *source) error {
-	// Without a linter, BuildKit crashes on a `# check=skip=…` comment
-	// (linter.WithMergedConfig).
-	cmd, err := instructions.ParseInstructionWithLinter(node, linter.New(&linter.Config{}))
+	cmd, err := parseInstruction(node)
 	if err != nil {
 		return err
 	}
