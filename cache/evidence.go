@@ -100,6 +100,9 @@ type Gap string
 const (
 	// Unwatched: nobody saw what the files were while the build ran.
 	Unwatched Gap = "unwatched"
+	// Undeclared: the client gave a folder as a named context that no definition declares,
+	// and the builder does not tell which folder that was.
+	Undeclared Gap = "undeclared"
 	// Moving: the files changed while they were sent.
 	Moving Gap = "moving"
 	// Unseen: files changed in a way that the builder does not look for, so that it

@@ -56,8 +56,8 @@ type WhyCause struct {
 	// Before and After are texts of an instruction, digests of an image, or platforms.
 	Before string `json:"before,omitempty"`
 	After  string `json:"after,omitempty"`
-	// Reason says why the reason is unknown, for that kind: unwatched, moving, unseen,
-	// unreadable, no-evidence, unmatched or download.
+	// Reason says why the reason is unknown, for that kind: unwatched, undeclared, moving,
+	// unseen, unreadable, no-evidence, unmatched or download.
 	Reason string    `json:"reason,omitempty"`
 	Paths  []WhyPath `json:"paths,omitempty"` // for kind files, the most important first
 }

@@ -153,6 +153,8 @@ func gapOf(err error) cache.Gap {
 	switch {
 	case errors.Is(err, ledger.ErrUnseen):
 		return cache.Unwatched
+	case errors.Is(err, ledger.ErrUndeclared):
+		return cache.Undeclared
 	case errors.Is(err, cache.ErrStale):
 		return cache.Unseen
 	case errors.Is(err, ledger.ErrMoving), errors.As(err, &unstable):

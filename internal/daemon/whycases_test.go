@@ -10,8 +10,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/moby/buildkit/client"
+	"github.com/tonistiigi/fsutil"
+
 	"github.com/stokerd/stoker/internal/api"
 	"github.com/stokerd/stoker/internal/daemon"
+	"github.com/stokerd/stoker/internal/lab"
 )
 
 // why returns what is said of the n-th build of a repository, once it was recorded.
@@ -208,5 +212,45 @@ func TestWhyAfterRestart(t *testing.T) {
 		if _, err := r.Why(t.Context(), bad); err == nil {
 			t.Errorf("%+v is answered", bad)
 		}
+	}
+}
+
+// TestWhyUndeclaredContext: a folder that only the client names is not looked for, and it
+// is said that nothing tells which one it was. What the steps take of it is not known.
+func TestWhyUndeclaredContext(t *testing.T) {
+	nonce := strings.ToLower(rand.Text())
+	root := repository(t, map[string]string{
+		"Dockerfile": "FROM busybox\nCOPY src /src\nCOPY --from=lib file /" + nonce + "\n", "src/a": nonce,
+	})
+	env, change := onLab(t, "prewarm: {level: off}\n", &logbook{})
+	r := start(t, t.TempDir(), env, change)
+	r.up(root, false)
+	r.connected()
+	lib := t.TempDir()
+	mounts := map[string]fsutil.FS{}
+	for name, folder := range map[string]string{"context": root, "dockerfile": root, "lib": lib} {
+		fs, err := fsutil.NewFS(folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mounts[name] = fs
+	}
+	c := dial(t, lab.For(t).Address())
+	var last api.Why
+	for n, text := range []string{"one", "another"} {
+		write(t, filepath.Join(lib, "file"), text)
+		_, err := c.Solve(t.Context(), nil, client.SolveOpt{
+			Ref: "lib" + rand.Text(), Frontend: "dockerfile.v0", LocalMounts: mounts,
+			FrontendAttrs: map[string]string{"filename": "Dockerfile", "context:lib": "local:lib"},
+		}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		last = r.why(root, n+1, api.WhyRequest{})
+	}
+	step := last.Steps[1]
+	const want = "not known: this build was given the folder of context lib by its client, which tells nobody which one that is (declare it in a compose or bake file)"
+	if step.Outcome != "executed" || step.Cause == nil || step.Cause.Reason != "undeclared" || step.Cause.Text != want {
+		t.Errorf("%s: %s because of %+v, want it executed, and %q", step.Name, step.Outcome, step.Cause, want)
 	}
 }

@@ -115,6 +115,9 @@ func (r *readings) keep(key string, m *content.Manifest, p *project.Picture) {
 var (
 	// ErrUnseen is returned where no picture shows the files as they were.
 	ErrUnseen = errors.New("nobody saw what was sent")
+	// ErrUndeclared is returned of a folder that the client gave as a named context, and
+	// the definition does not.
+	ErrUndeclared = errors.New("nothing tells which folder was sent")
 	// ErrMoving is returned where the files changed while they were sent.
 	ErrMoving = errors.New("it is not known which state of the files was sent")
 )
@@ -242,6 +245,9 @@ func (r *Reader) manifest(ctx context.Context, p *project.Picture, name string, 
 	b, ok := p.Find(name)
 	if !ok || b.Selection == nil {
 		return nil, none, ErrUnseen
+	}
+	if _, declared := b.Definition.NamedContexts[request.Local]; request.Local != dockerfile.MainContext && !declared {
+		return nil, none, ErrUndeclared
 	}
 	// With other ignore patterns, the picture may lack what is asked for.
 	asked := slices.ContainsFunc(b.Selection.Plan.Requests, func(own dockerfile.Request) bool {

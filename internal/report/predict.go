@@ -144,7 +144,7 @@ func unknownText(u cache.Uncertainty) string {
 	case cache.ByStageContent:
 		return "depends on what another stage gives, which only the build shows"
 	case cache.NotObserved:
-		return "the builder may have results of builds that stoker did not see"
+		return "the builder may have results of builds that stoker did not see, or not all of"
 	case cache.PerhapsGone:
 		return "the builder may have dropped the result"
 	case cache.NotRead:

@@ -263,7 +263,7 @@ func TestPredictionWhileReading(t *testing.T) {
 	}
 	predicted := report.Predicted{Build: b, Graph: cache.Graph{Nodes: nodes}, Nodes: forecasts, Luck: make([]cache.Luck, len(nodes))}
 	for reading, want := range map[bool]string{
-		true: "the builder may have its result: what was built before is still being read", false: "the builder may have results of builds that stoker did not see",
+		true: "the builder may have its result: what was built before is still being read", false: "the builder may have results of builds that stoker did not see, or not all of",
 	} {
 		predicted.Reading = reading
 		for _, s := range report.Prediction(predicted).Steps {

@@ -257,6 +257,8 @@ func gapText(b cache.Build, c cache.Cause) string {
 	switch c.Gap {
 	case cache.Unwatched:
 		return "not known: nobody watched its files while " + whose + " ran (the daemon was off, or had just met this build)"
+	case cache.Undeclared:
+		return "not known: " + whose + " was given the folder of context " + c.Name + " by its client, which tells nobody which one that is (declare it in a compose or bake file)"
 	case cache.Moving:
 		return "not known: its files changed while " + whose + " sent them"
 	case cache.Unseen:
