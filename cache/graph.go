@@ -66,6 +66,9 @@ const (
 	PerhapsGone Uncertainty = "liveness"
 	// NotRead: what the step takes of local files could not be read.
 	NotRead Uncertainty = "unread"
+	// NotThere: the step takes a path that is not in its context, and so the build fails
+	// when it comes to it.
+	NotThere Uncertainty = "absent"
 	// NotSeen: the builder may have an older state of what the step takes of local files,
 	// because it does not see that they changed: see ErrStale.
 	NotSeen Uncertainty = "stale-stat"
@@ -99,6 +102,8 @@ func newNode(i int, op dockerfile.Op, key Key, layered bool) Node {
 	case key.Cause != i: // what is not known is of an input
 	case key.Reason == Unread:
 		n.Unknown = NotRead
+	case key.Reason == Absent:
+		n.Unknown = NotThere
 	case key.Reason == Stale:
 		n.Unknown = NotSeen
 	}

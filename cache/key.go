@@ -67,13 +67,14 @@ const (
 	Known      Reason = iota
 	Unresolved        // an image or a download of which the digest was not looked up
 	Unread            // local files whose digest could not be computed
+	Absent            // local files that are not sent, on which the build fails: see ErrAbsent
 	Stale             // local files of which the builder may have another state: see ErrStale
 	PerBuild          // BuildKit makes the key for one build: no look-up by it succeeds
 )
 
 // String returns r in words.
 func (r Reason) String() string {
-	return [...]string{"known", "not resolved", "not read", "not seen", "made for one build"}[r]
+	return [...]string{"known", "not resolved", "not read", "not there", "not seen", "made for one build"}[r]
 }
 
 // ErrStale is what a [ContentFunc] gives for files of which the builder may have
@@ -81,6 +82,10 @@ func (r Reason) String() string {
 // its size, time, mode or link target changed, and never looks again at a
 // directory's mode (fsutil: sameFile, DiskWriter.HandleChange).
 var ErrStale = errors.New("the builder may not see that files changed")
+
+// ErrAbsent is what a [ContentFunc] gives for a path that must be there, and is not sent.
+// The build fails on it.
+var ErrAbsent = errors.New("a path is not in the context")
 
 // A ContentFunc returns the digest by which BuildKit keys what of the files of
 // a request (an index into Plan.Requests) is selected.
@@ -116,9 +121,11 @@ func derive(i int, ops []dockerfile.Op, keys []Key, content ContentFunc) Key {
 		reason, cause := from.Reason, from.Cause
 		if src := ops[in.Op].Source; in.Content != nil && src != nil && src.Kind == dockerfile.LocalSource {
 			if digest, err := content(src.Request, in.Content); err != nil {
-				reason, cause = Unread, i
-				if errors.Is(err, ErrStale) {
+				switch reason, cause = Unread, i; {
+				case errors.Is(err, ErrStale):
 					reason = Stale
+				case errors.Is(err, ErrAbsent):
+					reason = Absent
 				}
 			} else {
 				reason = Known

@@ -116,7 +116,9 @@ func findable(n Node, found []sighting) bool {
 
 // atSource reports whether u is about something from outside of the build, which no
 // observed build would have told.
-func (u Uncertainty) atSource() bool { return u == NotRead || u == NotSeen || u == NotResolved }
+func (u Uncertainty) atSource() bool {
+	return u == NotRead || u == NotThere || u == NotSeen || u == NotResolved
+}
 
 // settles reports whether the solver looks for no more keys of n when it has those in
 // sure (BuildKit: edge.recalcCurrentState): firmly, if that is so whichever of the guesses

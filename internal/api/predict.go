@@ -60,9 +60,10 @@ type PredictedCause struct {
 	// and so on; or "new" if there is no build to compare with.
 	//
 	// If it is unknown whether the step runs, Kind is "stage-content", "unobserved",
-	// "liveness", "unread", "stale-stat" (the builder may not notice that files changed),
-	// "unresolved", "import" (a cache outside may have the result), "run-anew" (a build
-	// that ignores the cache is running) or "external-frontend".
+	// "liveness", "unread", "absent" (the build fails on a path that is not there),
+	// "stale-stat" (the builder may not notice that files changed), "unresolved",
+	// "import" (a cache outside may have the result), "run-anew" (a build that ignores
+	// the cache is running) or "external-frontend".
 	Kind string `json:"kind"`
 	Text string `json:"text"`
 	// Name, Line, Before, After and Paths have the meaning that they have in [WhyCause].

@@ -215,3 +215,31 @@ func TestPredictBesideVerification(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestPredictAbsent: of a path that is missing, or ignored, it is said that the build fails
+// on it, at which step, and nothing of steps apart from it changes. A wildcard that matches
+// nothing beside one that does fails no build.
+func TestPredictAbsent(t *testing.T) {
+	r := start(t, t.TempDir(), map[string]string{"BUILDKIT_HOST": lab.For(t).Address()})
+	r.connected()
+	dir, nonce := lab.Dir(t), strings.ToLower(rand.Text())
+	write(t, filepath.Join(dir, "Dockerfile"), "FROM busybox AS other\nCOPY src /"+nonce+"\nFROM busybox\nCOPY src/a nothing* /a"+nonce+"/\nCOPY src/b /b"+nonce+"\nRUN echo "+nonce+
+		"\nCOPY --from=other /"+nonce+" /o"+nonce+"\n")
+	write(t, filepath.Join(dir, "src", "a"), nonce)
+	write(t, filepath.Join(dir, "src", "b"), nonce)
+	if _, err := r.Up(t.Context(), api.UpRequest{Dir: dir}); err != nil {
+		t.Fatal(err)
+	}
+	other := walk{t: t, dir: dir, builder: dial(t, lab.For(t).Address())}
+	other.build()
+	name := r.recorded(dir, &other).Definitions[0].Name
+	write(t, filepath.Join(dir, ".dockerignore"), "src/b\n")
+	const before = "unknown: absent: the build fails before it: another step takes a path that is not in its context"
+	const want = "miss\nhit\nunknown: absent: the build fails when it comes to this step: a path that it takes is not in its context\n" + before + "\n" + before
+	if got := outlook(r.foretold(api.Query{Dir: dir, Names: []string{name}})); got != want {
+		t.Errorf("predicted:\n%s", got)
+	}
+	if err := build(t, dir, "", nil); err == nil || !strings.Contains(err.Error(), `"/src/b": not found`) {
+		t.Errorf("the build ended with %v", err)
+	}
+}

@@ -217,6 +217,9 @@ func (s *Sent) Digest(request int, selected []dockerfile.Selector) (string, erro
 	digest := ""
 	for _, m := range manifests {
 		d, err := m.Content(selected)
+		if missing := (*content.NotFoundError)(nil); errors.As(err, &missing) {
+			err = fmt.Errorf("%w: %w", cache.ErrAbsent, err)
+		}
 		if err != nil {
 			return "", err
 		}

@@ -76,6 +76,11 @@ func (p Predicted) any(marked []bool, step int) bool {
 	return false
 }
 
+// fails reports whether the build fails at a step, because what that takes is not there.
+func (p Predicted) fails(step int) bool {
+	return slices.ContainsFunc(p.Graph.Nodes, func(n cache.Node) bool { return n.Unknown == cache.NotThere && slices.Contains(n.Steps, step) })
+}
+
 // missCause returns why a step will run. p.Explain knows it from a comparison with earlier
 // builds; without that, it can only be said what the builder's cache lacks.
 func missCause(p Predicted, step int, cause cache.MissCause) *api.PredictedCause {
@@ -93,6 +98,8 @@ func unknownCause(p Predicted, step int, reason cache.Uncertainty, luck cache.Lu
 	switch {
 	case reason == cache.NotObserved && p.Reading:
 		c.Text = "the builder may have its result: what was built before is still being read"
+	case reason == cache.NotThere && !p.fails(step):
+		c.Text = "the build fails before it: another step takes a path that is not in its context"
 	case reason == cache.NotResolved && p.any(p.Withheld, step):
 		c.Text = "an image is not looked up until " + p.Until
 	case reason == cache.ByImport && p.Until != "":
@@ -149,6 +156,8 @@ func unknownText(u cache.Uncertainty) string {
 		return "the builder may have dropped the result"
 	case cache.NotRead:
 		return "files that it takes could not be read"
+	case cache.NotThere:
+		return "the build fails when it comes to this step: a path that it takes is not in its context"
 	case cache.NotSeen:
 		return "files changed in a way that the builder may not see: stoker status names them"
 	case cache.NotResolved:
