@@ -378,3 +378,37 @@ func TestExplainReadsWhatItCompares(t *testing.T) {
 		t.Errorf("read the evidence of %d builds, want 10; explained %+v, want it against build98", len(earlier.asked), got[0])
 	}
 }
+
+// TestExplainOtherShape: the Dockerfile is not blamed where it has not changed, although the
+// steps of two builds are made of each other in other ways.
+func TestExplainOtherShape(t *testing.T) {
+	shape := func(text string, args map[string]string, n int, onBase bool) cache.Build {
+		b := made{dockerfile: text, args: args, image: "a", outcomes: "he"}.build(t, n)
+		if onBase { // the last step works on the image that the stage starts from
+			b.Evidence.Operations[2].Inputs[0].Operation = 0
+		}
+		b.Evidence.Operations[2].Key = fmt.Sprint("key", n)
+		return b
+	}
+	for _, tt := range []struct {
+		name, text string
+		args       [2]map[string]string
+		want       cache.Cause
+	}{
+		{
+			"what was worked out does not fit", "FROM node:20\nCOPY src /src\nRUN make\n", [2]map[string]string{},
+			cache.Cause{Kind: cache.ByUnknown, Step: 1, Gap: cache.Unmatched, Earlier: true},
+		}, {
+			"an ARG says what FROM names", "ARG B=node\nFROM $B\nCOPY src /src\nRUN make\n", [2]map[string]string{{"B": "one"}, {"B": "two"}},
+			cache.Cause{Kind: cache.ByArg, Step: 1, Name: "B", Line: 1, How: cache.GivenOther},
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			before, after := shape(tt.text, tt.args[0], 1, true), shape(tt.text, tt.args[1], 2, false)
+			got := cache.Explain(after, cache.Builds{before}, nil)[1].Causes
+			if d := cmp.Diff([]cache.Cause{tt.want}, got); d != "" {
+				t.Errorf("(-want +got):\n%s", d)
+			}
+		})
+	}
+}

@@ -350,8 +350,10 @@ func (c *comparison) structure(step int) {
 		return list
 	}
 	matchedAfter, matchedBefore := map[int]bool{}, map[int]bool{}
+	same := [][2]*Line{}
 	matches(digests(after), digests(before), func(i, j int) {
 		matchedAfter[i], matchedBefore[j] = true, true
+		same = append(same, [2]*Line{&after[i], &before[j]})
 		if after[i].Digest != before[j].Digest {
 			c.add(Cause{Kind: ByDockerfile, Step: step, Line: after[i].Number, Before: before[j].Text, After: after[i].Text})
 		}
@@ -366,9 +368,24 @@ func (c *comparison) structure(step int) {
 			c.add(Cause{Kind: ByDockerfile, Step: step, Before: l.Text})
 		}
 	}
-	if len(c.causes) == 0 {
+	if len(c.causes) > 0 {
+		return
+	}
+	for _, l := range same { // FROM may name another stage now
+		c.variables(l[0].Uses, l[0], l[1], step)
+	}
+	switch {
+	case len(c.causes) > 0:
+	case c.sameDockerfile(): // what was worked out of one of the builds is not what was built
+		c.add(Cause{Kind: ByUnknown, Step: step, Gap: Unmatched, Earlier: !c.build.Evidence.Presumed})
+	default:
 		c.add(Cause{Kind: ByDockerfile, Step: step, Line: mine.Number})
 	}
+}
+
+// sameDockerfile reports whether both builds were of the same instructions.
+func (c *comparison) sameDockerfile() bool {
+	return slices.EqualFunc(c.build.Evidence.Dockerfile, c.other.Evidence.Dockerfile, func(a, b Line) bool { return a.Digest == b.Digest })
 }
 
 // executed returns the instructions above at that make up the files that it works on.

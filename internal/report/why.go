@@ -265,6 +265,8 @@ func gapText(b cache.Build, c cache.Cause) string {
 		return "not known: files had changed in a way that the builder does not see when " + whose + " ran (touch them)"
 	case cache.Unreadable:
 		return "not known: files that it takes could not be read when " + whose + " ran"
+	case cache.Unmatched:
+		return "not known: what stoker works out of the files is not for sure what " + whose + " was made of"
 	case cache.Remote:
 		return "not known: the builder does not tell what a download gave"
 	}
