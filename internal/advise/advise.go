@@ -141,7 +141,7 @@ func build(ctx context.Context, p *project.Picture, b *project.Build, sharers []
 	main := b.Selection.Main
 	def := b.Definition
 	out := suggest.Build{
-		Name: def.Name, Target: def.Target, Args: def.Args, Context: buildContext{b.Selection}, Plan: b.Selection.Plan,
+		Name: def.Name, Target: def.Target, Args: def.Args, Context: newContext(b.Selection), Plan: b.Selection.Plan,
 		Convert: func(text []byte) (*dockerfile.Plan, error) { return def.Convert(ctx, text) },
 	}
 	out.Takers = func(plan *dockerfile.Plan, rules []byte) (func(string) []int, error) {
@@ -214,7 +214,7 @@ func sharer(p *project.Picture, o *project.Build, root string) (suggest.Sharer, 
 		return suggest.Sharer{}, false
 	}
 	file, err := dockerfile.Parse(p.Relative(o.Definition.Dockerfile), text)
-	return suggest.Sharer{File: file, Context: buildContext{o.Selection}}, err == nil
+	return suggest.Sharer{File: file, Context: newContext(o.Selection)}, err == nil
 }
 
 // reads reports whether o is a build of another Dockerfile that reads the ignore file of the
@@ -276,9 +276,23 @@ func takers(p *project.Picture, s *buildctx.Selection, plan *dockerfile.Plan, ru
 }
 
 // A buildContext implements suggest.Context with a selection.
-type buildContext struct{ *buildctx.Selection }
+type buildContext struct {
+	*buildctx.Selection
+	files func() []string // its files, which rules go through again and again
+}
 
 var _ suggest.Context = buildContext{}
+
+func newContext(s *buildctx.Selection) buildContext {
+	return buildContext{s, sync.OnceValue(func() (list []string) {
+		for f := range s.Main.All() {
+			if !f.Mode.IsDir() {
+				list = append(list, f.Path)
+			}
+		}
+		return list
+	})}
+}
 
 func (c buildContext) Takes(line int, name string) bool {
 	for i, step := range c.Plan.Steps {
@@ -311,15 +325,7 @@ func (c buildContext) Size(name string) (total int64) {
 	return total
 }
 
-func (c buildContext) Files() iter.Seq[string] {
-	return func(yield func(string) bool) {
-		for f := range c.Main.All() {
-			if !f.Mode.IsDir() && !yield(f.Path) {
-				return
-			}
-		}
-	}
-}
+func (c buildContext) Files() iter.Seq[string] { return slices.Values(c.files()) }
 
 func (c buildContext) Read(name string) ([]byte, error) {
 	return os.ReadFile(filepath.Join(c.Main.Root, filepath.FromSlash(name)))

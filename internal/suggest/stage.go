@@ -342,8 +342,12 @@ func ships(f *dockerfile.File, target string, stage int) bool {
 func glob(c Context, pattern string) []string {
 	var list []string
 	parts := strings.Split(pattern, "/")
+	within := "" // what all names begin with
+	if fixed, _, _ := strings.Cut(pattern, "*"); !strings.ContainsAny(fixed, `?[\`) {
+		within = fixed
+	}
 	for f := range c.Files() {
-		if matches(parts, strings.Split(f, "/")) {
+		if strings.HasPrefix(f, within) && matches(parts, strings.Split(f, "/")) {
 			list = append(list, f)
 		}
 	}
