@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/stokerd/stoker/context/dockerfile"
+	"github.com/stokerd/stoker/internal/effects"
 )
 
 // ignoreRule proposes lines for the ignore file: for files that no build needs, and that make a
@@ -145,6 +146,7 @@ func usesGit(f *dockerfile.File) bool {
 	has := make([]bool, len(f.Stages)) // whether a stage may end up with .git
 	for _, st := range f.Stages {
 		v, here := newStageView(f, st), st.BaseStage >= 0 && has[st.BaseStage]
+		git := v.installsGit()
 		for k, ins := range st.Instructions {
 			switch {
 			case ins.Copy != nil && ins.Copy.From == "":
@@ -157,7 +159,7 @@ func usesGit(f *dockerfile.File) bool {
 				here = here || from >= 0 && has[from]
 			case ins.Run != nil:
 				var uses bool
-				if here, uses = v.runWithGit(k, here); uses {
+				if here, uses = v.runWithGit(k, here, git); uses {
 					return true
 				}
 			}
@@ -168,8 +170,8 @@ func usesGit(f *dockerfile.File) bool {
 }
 
 // runWithGit reports whether instruction k, a RUN, may read .git, and whether that is still there
-// after it. here says whether it may be there before.
-func (v *stageView) runWithGit(k int, here bool) (stays, uses bool) {
+// after it. here says whether it may be there before, and git whether the stage installs git.
+func (v *stageView) runWithGit(k int, here, git bool) (stays, uses bool) {
 	run := v.stage.Instructions[k].Run
 	mounted := slices.ContainsFunc(run.Mounts, func(m dockerfile.Mount) bool { return m.Type == "bind" || m.Type == "" })
 	if !here && !mounted {
@@ -182,7 +184,7 @@ func (v *stageView) runWithGit(k int, here bool) (stays, uses bool) {
 	for _, c := range commands {
 		if c.removesGit() {
 			here = false
-		} else if (here || mounted) && mayReadGit(c) {
+		} else if (here || mounted) && (mayReadGit(c) || git && c.ownScript()) {
 			return here, true
 		}
 	}
@@ -192,6 +194,38 @@ func (v *stageView) runWithGit(k int, here bool) (stays, uses bool) {
 // removesGit reports whether a command deletes .git, so that the image is meant to be without it.
 func (c command) removesGit() bool {
 	return c.words[0] == "rm" && len(c.asked) == 0 && slices.ContainsFunc(c.words, func(w string) bool { return path.Base(w) == ".git" })
+}
+
+// installsGit reports whether the stage itself installs git. A script of the project that it
+// runs is then likely to ask git for the commit.
+func (v *stageView) installsGit() bool {
+	for k, ins := range v.stage.Instructions {
+		if ins.Run == nil {
+			continue
+		}
+		commands, _ := everyCommand(ins.Run, v.shell[k])
+		if slices.ContainsFunc(commands, func(c command) bool {
+			return len(c.words) > 2 && slices.Contains([]string{"apk", "apt-get", "apt", "dnf", "yum", "microdnf", "zypper"}, c.words[0]) && slices.Contains(c.words, "git")
+		}) {
+			return true
+		}
+	}
+	return false
+}
+
+// ownScript reports whether a command runs a script of the project by a tool of Node.js.
+func (c command) ownScript() bool {
+	if len(c.words) < 2 || !slices.Contains(scriptRunners(), c.words[0]) {
+		return false
+	}
+	_, known := effects.Of(c.words)
+	return !known
+}
+
+// scriptRunners returns the tools of Node.js that run what a project says, and do not read the
+// repository themselves.
+func scriptRunners() []string {
+	return []string{"npm", "yarn", "pnpm", "bun", "node", "next", "vite", "tsc"}
 }
 
 // ownProgram reports whether a command runs a program of the project itself. Few of these read
@@ -215,7 +249,7 @@ func programs(f *dockerfile.File) (list []string) {
 			}
 			commands, _ := everyCommand(ins.Run, v.shell[k])
 			for _, c := range commands {
-				if text := "`" + short(strings.Join(c.words, " ")) + "`"; c.ownProgram() && !slices.Contains(list, text) {
+				if text := "`" + short(strings.Join(c.words, " ")) + "`"; (c.ownProgram() || c.ownScript()) && !slices.Contains(list, text) {
 					list = append(list, text)
 				}
 			}
@@ -233,7 +267,7 @@ func mayReadGit(c command) bool {
 	if _, ok := pipArgs(c); ok {
 		return slices.Contains(c.words, ".") || slices.Contains(c.words, "-e")
 	}
-	if slices.Contains([]string{"npm", "yarn", "pnpm", "bun", "node", "next", "vite", "tsc"}, c.words[0]) {
+	if slices.Contains(scriptRunners(), c.words[0]) {
 		return false
 	}
 	return !slices.Contains(blindCommands(), c.words[0]) && !isFree(c)
