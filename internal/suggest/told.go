@@ -108,7 +108,32 @@ func (t *teller) mayWrite(o *ordering, i int, name string) bool {
 	case ins.Copy != nil:
 		return o.view.lands(t.in.Builds[t.n], i, rooted(name))
 	case ins.Run != nil:
-		return len(o.view.madeLinks(i)) > 0 || o.mayChange(t.n, i, name)
+		return len(o.view.madeLinks(i)) > 0 || o.mayChange(t.n, i, name) && !o.leavesAlone(i, name)
+	}
+	return false
+}
+
+// ofSystem are paths that come with packages and that images take from a stage which builds,
+// with words that a script which changes them is likely to have.
+var ofSystem = map[string][]string{
+	"/etc/ssl":               {"ssl", "cert"},
+	"/etc/pki":               {"pki", "cert"},
+	"/etc/ca-certificates":   {"cert"},
+	"/usr/share/zoneinfo":    {"zoneinfo", "tzdata"},
+	"/usr/local/go/lib/time": {"zoneinfo"},
+	"/etc/passwd":            {"passwd", "user"},
+	"/etc/group":             {"group", "user"},
+}
+
+// leavesAlone reports whether RUN i, of whose commands one is not known, hardly changes what
+// lies at a path: this belongs to the system, and nothing of the kind is in the script. Even
+// if it is made anew, it has the same content, by which BuildKit keys the copy of it.
+func (o *ordering) leavesAlone(i int, name string) bool {
+	script := strings.ToLower(o.view.stage.Instructions[i].Run.Given)
+	for folder, words := range ofSystem {
+		if _, in := below(folder, path.Clean("/"+name)); in && !o.run(i).known {
+			return !slices.ContainsFunc(words, func(w string) bool { return strings.Contains(script, w) })
+		}
 	}
 	return false
 }
