@@ -25,7 +25,7 @@ func nonRoot(in Input) []Suggestion {
 			continue
 		}
 		first, ok := lastStart(ins)
-		if !ok || slices.ContainsFunc(found, func(o Suggestion) bool { return o.Lines == first.Lines }) {
+		if !ok || !serves(ins) || slices.ContainsFunc(found, func(o Suggestion) bool { return o.Lines == first.Lines }) {
 			continue
 		}
 		s := Suggestion{
@@ -69,6 +69,26 @@ func lastStart(list []dockerfile.Instruction) (dockerfile.Instruction, bool) {
 		return dockerfile.Instruction{}, false
 	}
 	return list[at], true
+}
+
+// serves reports whether an image starts a program: not nothing at all, and not just a shell,
+// as one does that people work in, or whose files are taken.
+func serves(list []dockerfile.Instruction) bool {
+	var words []string
+	for _, keyword := range []string{"ENTRYPOINT", "CMD"} {
+		for _, ins := range slices.Backward(list) {
+			if ins.Keyword == keyword {
+				words = append(append(words, strings.Fields(ins.Command.Script)...), ins.Command.Args...)
+				break
+			}
+		}
+	}
+	words = slices.DeleteFunc(words, func(w string) bool { return w == "" })
+	if len(words) == 0 {
+		return false
+	}
+	shell := slices.Contains([]string{"sh", "bash", "ash", "zsh"}, path.Base(words[0]))
+	return !shell || slices.ContainsFunc(words[1:], func(w string) bool { return w[0] != '-' || w == "-c" })
 }
 
 // runsAsRoot reports whether a base image is known to run as root, and not to contain a service
