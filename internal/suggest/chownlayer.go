@@ -49,15 +49,23 @@ func rewritten(in Input, v *stageView, k int, c command, commands []command) (Su
 	if len(copies) == 0 || !slices.ContainsFunc(copies, func(i int) bool { return in.weighs(v.stage.Instructions[i].Copy) }) {
 		return Suggestion{}, false
 	}
-	last := v.stage.Instructions[copies[len(copies)-1]]
+	var brought []string // those that may bring much
+	for _, i := range copies {
+		if text := "`" + short(v.stage.Instructions[i].Text) + "`"; in.weighs(v.stage.Instructions[i].Copy) {
+			brought = append(brought, text)
+		}
+	}
 	s := Suggestion{
 		Rule: "chown-layer", Lines: v.stage.Instructions[k].Lines, Proof: Advice,
 		Title:    fmt.Sprintf("set the %s with COPY --%s", property(flag), flag),
-		Evidence: fmt.Sprintf("`%s` rewrites every file that `%s` brought: the image carries them twice.", short(c.text()), short(last.Text)),
+		Evidence: fmt.Sprintf("`%s` rewrites every file that %s brought: the image carries them twice.", short(c.text()), list(few(brought), "and")),
 		Obstacle: fmt.Sprintf("%s reaches files that no COPY brought as well", flag),
 	}
 	change, ok := flagged(in, v, k, copies, flag, value, dir)
 	switch {
+	case flag == "chown" && isRoot(value) && !slices.ContainsFunc(copies, func(i int) bool { return v.stage.Instructions[i].Copy.Chown != "" }):
+		s.Title = "do not make root's what COPY makes root's"
+		s.Obstacle = "a COPY without --chown makes its files root's: name only what other steps made, if that is not root's yet"
 	case ok && flag == "chown" && slices.ContainsFunc(commands, makesOwner):
 		s.Obstacle = fmt.Sprintf("the RUN makes the owner, too: do that above the COPY, take the chown out, and give the COPY --chown=%s", value)
 	case ok && len(commands) > 1:
@@ -84,6 +92,11 @@ func (v *stageView) copiesInto(k int, dir string) []int {
 		}
 	}
 	return copies
+}
+
+// isRoot reports whether an owner is root, with its group or without one.
+func isRoot(owner string) bool {
+	return slices.Contains([]string{"root", "0", "root:", "0:", "root:root", "0:0", "root:0", "0:root"}, owner)
 }
 
 // makesOwner reports whether a command makes a user or a group.

@@ -255,6 +255,7 @@ func (m *move) evidence(in Input, sources, manifests int) string {
 		take = "take"
 	}
 	files := m.named()
+	copies = few(copies)
 	if in.Commits.Len() == 0 {
 		return fmt.Sprintf("What %s %s is more than %s; there is no history to count changes in.", list(copies, "and"), take, list(files, "and"))
 	}
@@ -299,6 +300,14 @@ func change(n int) string {
 		return "changes"
 	}
 	return "change"
+}
+
+// few returns instructions for a sentence; of more than three, two and the number of the rest.
+func few(instructions []string) []string {
+	if n := len(instructions); n > 3 {
+		return []string{instructions[0], instructions[1], fmt.Sprint(n-2, " other instructions")}
+	}
+	return instructions
 }
 
 func list(words []string, conjunction string) string {
