@@ -91,16 +91,16 @@ func linked(in Input, st dockerfile.Stage) (Suggestion, bool) {
 		names = append(names, "`"+short(text)+"`")
 		again += runsOf(now, text) - runsOf(then, "COPY --link"+strings.TrimPrefix(text, "COPY"))
 	}
-	s.Title = "link " + list(names, "and") + ", which " + looks(len(names)) + " at nothing that stands above"
+	s.Title = "link " + list(few(names), "and") + ", which " + looks(len(names)) + " at nothing that stands above"
 	switch {
 	case again > 0 && len(names) > 1:
 		s.Evidence = fmt.Sprintf("Over the last %s %s would be copied again %d times in all only because something above them changed; linked, they are laid on top of whatever that is.",
 			in.Commits.Counted(), list(names, "and"), again)
 	case again == 0:
-		s.Evidence = fmt.Sprintf("Over the last %s %s would wait for what stands above; linked, it runs beside that.", in.Commits.Counted(), list(names, "or"))
+		s.Evidence = fmt.Sprintf("Over the last %s %s would wait for what stands above; linked, it runs beside that.", in.Commits.Counted(), list(few(names), "or"))
 	default:
 		s.Evidence = fmt.Sprintf("In %d of the last %s %s would be copied again only because something above it changed; linked, it is laid on top of whatever that is.",
-			again, in.Commits.Counted(), list(names, "or"))
+			again, in.Commits.Counted(), list(few(names), "or"))
 	}
 	return s, true
 }

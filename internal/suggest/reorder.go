@@ -179,7 +179,7 @@ func (o *ordering) explain(s *Suggestion, moved []int, now, then Replayed) {
 	for _, i := range moved {
 		names = append(names, "`"+short(ins[i].Text)+"`")
 	}
-	s.Title = "put " + list(names, "and") + " where " + pronoun(len(names)) + " less to run again"
+	s.Title = "put " + list(few(names), "and") + " where " + pronoun(len(names)) + " less to run again"
 	s.Evidence = o.evidence(moved, names)
 }
 
@@ -236,10 +236,10 @@ func (o *ordering) evidence(moved []int, names []string) string {
 		return ok && slices.ContainsFunc(moved, func(i int) bool { return b.Context.Takes(o.view.stage.Instructions[i].Lines.From, rel) })
 	})
 	if n == 0 {
-		return fmt.Sprintf("Over the last %s %s would have stood in the way of what changes less.", o.in.Commits.Counted(), list(names, "and"))
+		return fmt.Sprintf("Over the last %s %s would have stood in the way of what changes less.", o.in.Commits.Counted(), list(few(names), "and"))
 	}
 	return fmt.Sprintf("%d of the last %s %s what %s %s; what stands above is not repeated for it.",
-		n, o.in.Commits.Counted(), change(n), list(names, "and"), takes(len(names)))
+		n, o.in.Commits.Counted(), change(n), list(few(names), "and"), takes(len(names)))
 }
 
 func takes(n int) string {
@@ -279,7 +279,11 @@ func (o *ordering) edits(order, kept []int) (edits []dockerfile.Edit, moved []in
 			line = ins[last].Lines.To + 1
 		}
 		next := strings.TrimSpace(f.Source(dockerfile.Lines{From: line, To: line}))
-		if next != "" && blank(f, line-1) && (next[0] == '#' || blank(f, ins[goes[0]].Whole().From-1)) {
+		apart := down && o.opens(goes[0], last) && ins[last].Lines.To == line-1 // a paragraph in the middle of another
+		if apart {
+			text = "\n" + text
+		}
+		if next != "" && (apart || blank(f, line-1) && (next[0] == '#' || blank(f, ins[goes[0]].Whole().From-1))) {
 			text += "\n"
 		}
 		edits = append(edits, dockerfile.Insert(line, text))
