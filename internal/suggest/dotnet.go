@@ -1,6 +1,7 @@
 package suggest
 
 import (
+	"encoding/json"
 	"path"
 	"regexp"
 	"slices"
@@ -15,9 +16,11 @@ var (
 	dotnetReference = regexp.MustCompile(`<ProjectReference\s(?:[^>]*\s)?Include\s*=\s*"([^"]+)"`)
 	dotnetListed    = regexp.MustCompile(`<Project\s(?:[^>]*\s)?Path\s*=\s*"([^"]+)"`)
 	// dotnetImport matches what makes a project read other files, or depend on which there are.
-	dotnetImport = regexp.MustCompile(`<Import\s|<Reference\s[^>]*HintPath|Exists\(|\[System\.IO\.|<Restore\w*(Sources|Folders|ConfigFile|ProjectStyle)\b`)
+	dotnetImport = regexp.MustCompile(`<Import\s|<Reference\s[^>]*HintPath|Exists\(|\[System\.IO\.|<Restore\w*(Sources|Folders|ConfigFile|ProjectStyle)\b|<(BaseIntermediateOutputPath|MSBuildProjectExtensionsPath|NuGetLockFilePath)\b`)
 	// dotnetSource matches a source of packages in a NuGet.config.
-	dotnetSource = regexp.MustCompile(`<add\s+key="[^"]*"\s+value="([^"]+)"`)
+	dotnetSource = regexp.MustCompile(`<add\s[^>]*\bvalue\s*=\s*["']([^"']+)["']`)
+	// dotnetPackage matches a package that a project asks for, with its version if there is one.
+	dotnetPackage = regexp.MustCompile(`<PackageReference\s(?:[^>]*\s)?Include\s*=\s*"([^"]+)"(?:\s+Version\s*=\s*"([^"]+)")?`)
 )
 
 // dotnetShared are files that apply to all projects in their folder and below.
@@ -62,7 +65,19 @@ func dotnetRestore(in *install, args []string) bool {
 		}
 		return list
 	}
-	in.widen = func(r reader) ([]string, string) { return dotnetWiden(r, in.discover(r)) }
+	locked := slices.Contains(args, "--locked-mode") && !slices.Contains(args, "--force-evaluate")
+	in.widen = func(r reader) ([]string, string) {
+		more, obstacle := dotnetWiden(r, in.discover(r))
+		for _, image := range more {
+			if obstacle == "" && !locked && strings.HasSuffix(image, "proj") && !dotnetInStep(r, image) {
+				obstacle = "`dotnet restore` would rewrite packages.lock.json, which lacks what " + path.Base(image) + " asks for: update it, or use --locked-mode"
+			}
+			if obstacle == "" && strings.Contains(string(r.file(image)), "<UseArtifactsOutput>true") && len(r.list(path.Join(path.Dir(image), "artifacts"), "**/*")) > 0 {
+				obstacle = "`dotnet restore` writes to artifacts, which the context brings as well: ignore it first"
+			}
+		}
+		return more, obstacle
+	}
 	return true
 }
 
@@ -88,6 +103,12 @@ func dotnetWiden(r reader, files []string) (more []string, obstacle string) {
 		}
 		files = append(files, projects...)
 		shared = append(shared, imported...)
+		// MSBuild imports these beside a project and a solution.
+		base := path.Base(name)
+		shared = append(shared, name+".user")
+		for _, when := range []string{"before.", "after."} {
+			shared = append(shared, path.Join(path.Dir(name), when+base+".targets"))
+		}
 		for dir := path.Dir(name); ; dir = path.Dir(dir) {
 			for _, name := range dotnetShared {
 				shared = append(shared, path.Join(dir, name))
@@ -99,6 +120,33 @@ func dotnetWiden(r reader, files []string) (more []string, obstacle string) {
 	}
 	settings, obstacle := dotnetSettings(r, shared)
 	return append(more, settings...), obstacle
+}
+
+// dotnetInStep reports whether the lock file beside a project, if there is one, has the
+// packages that the project asks for: if not, a restore writes it anew.
+func dotnetInStep(r reader, project string) bool {
+	text := r.file(path.Join(path.Dir(project), "packages.lock.json"))
+	if text == nil {
+		return true
+	}
+	var lock struct {
+		Dependencies map[string]map[string]struct{ Type, Requested string }
+	}
+	if json.Unmarshal(text, &lock) != nil || len(lock.Dependencies) == 0 {
+		return false
+	}
+	for _, m := range dotnetPackage.FindAllStringSubmatch(xmlComment.ReplaceAllString(string(r.file(project)), ""), -1) {
+		found := false
+		for _, packages := range lock.Dependencies {
+			one, ok := packages[m[1]]
+			plain := m[2] != "" && strings.Trim(m[2], "0123456789.") == ""
+			found = found || ok && one.Type == "Direct" && (!plain || strings.HasPrefix(one.Requested, "["+m[2]))
+		}
+		if !found {
+			return false
+		}
+	}
+	return true
 }
 
 // dotnetReferences returns the projects that a project or solution refers to, and the files of settings

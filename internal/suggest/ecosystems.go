@@ -7,6 +7,7 @@ import (
 	"path"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
@@ -16,7 +17,7 @@ import (
 // reads the manifests of workspace members and of dependencies with a path, and looks for the file of
 // each target that has no path. A package without targets is an error (cargo:
 // util/toml/targets.rs).
-func cargoWiden(r reader) ([]string, string) {
+func cargoWiden(r reader, has func(...string) bool) ([]string, string) {
 	var m struct {
 		Workspace map[string]any
 		Lib       map[string]any
@@ -44,6 +45,8 @@ func cargoWiden(r reader) ([]string, string) {
 		return nil, "cargo looks for the file of each target in Cargo.toml that has no path: write the path down, or use cargo-chef"
 	case !r.exists("Cargo.lock"):
 		return nil, "cargo would write a Cargo.lock, and the context has none"
+	case !has("--locked", "--frozen") && !cargoInStep(r, m.Package, slices.Concat([]any{m.Deps, m.DevDeps, m.BuildDeps}, targets(m.Target))):
+		return nil, "cargo would rewrite Cargo.lock, which does not agree with Cargo.toml: update it, or fetch with --locked"
 	}
 	for _, set := range []map[string]any{m.Deps, m.DevDeps, m.BuildDeps, m.Target, m.Patch} {
 		if name := pathIn(set); name != "" {
@@ -54,8 +57,102 @@ func cargoWiden(r reader) ([]string, string) {
 		if at := cargoPlace.FindStringSubmatch(string(r.local(name))); at != nil {
 			return nil, name + " leads to packages among the sources: " + at[1]
 		}
+		for _, image := range namedFiles(r, string(r.local(name))) {
+			return nil, name + " leads to a file of the sources: " + image
+		}
 	}
 	return nil, ""
+}
+
+// cargoInStep reports whether Cargo.lock has just the dependencies of Cargo.toml, given
+// by its tables, with versions that fit: if not, cargo writes it anew.
+func cargoInStep(r reader, pkg map[string]any, tables []any) bool {
+	var lock struct {
+		Package []struct {
+			Name, Version string
+			Dependencies  []string
+		}
+	}
+	if toml.Unmarshal(r.local("Cargo.lock"), &lock) != nil {
+		return false
+	}
+	versions := map[string][]string{}
+	locked, found := map[string]bool{}, false
+	for _, one := range lock.Package {
+		versions[one.Name] = append(versions[one.Name], one.Version)
+		if one.Name == pkg["name"] && (one.Version == pkg["version"] || pkg["version"] == nil && one.Version == "0.0.0") {
+			found = true
+			for _, d := range one.Dependencies {
+				locked[strings.Fields(d + " ")[0]] = true
+			}
+		}
+	}
+	wanted := map[string]bool{}
+	var visit func(table any) bool
+	visit = func(table any) bool {
+		deps, _ := table.(map[string]any)
+		for name, spec := range deps {
+			if name == "dependencies" || name == "dev-dependencies" || name == "build-dependencies" { // of a target
+				if !visit(spec) {
+					return false
+				}
+				continue
+			}
+			version, _ := spec.(string)
+			if more, ok := spec.(map[string]any); ok {
+				version, _ = more["version"].(string)
+				if other, ok := more["package"].(string); ok {
+					name = other
+				}
+			}
+			wanted[name] = true
+			if !slices.ContainsFunc(versions[name], func(v string) bool { return fits(version, v) }) {
+				return false
+			}
+		}
+		return true
+	}
+	return found && !slices.ContainsFunc(tables, func(t any) bool { return !visit(t) }) && maps.Equal(wanted, locked)
+}
+
+// plainVersion matches a requirement of cargo that is a version with no operator but "^".
+var plainVersion = regexp.MustCompile(`^\^?\d+(\.\d+){0,2}$`)
+
+// fits reports whether a version may meet a requirement of cargo. It returns true for
+// requirements that are more than a version.
+func fits(requirement, version string) bool {
+	requirement = strings.ReplaceAll(requirement, " ", "")
+	if exact, ok := strings.CutPrefix(requirement, "="); ok {
+		return version == exact || strings.HasPrefix(version, exact+".") || strings.HasPrefix(version, exact+"+")
+	}
+	if !plainVersion.MatchString(requirement) {
+		return true
+	}
+	want, have := strings.Split(strings.TrimPrefix(requirement, "^"), "."), strings.FieldsFunc(version, func(c rune) bool { return c == '.' || c == '-' || c == '+' })
+	significant := false // a part that must not differ was seen
+	for i, text := range want {
+		if i >= len(have) {
+			return false
+		}
+		a, errA := strconv.Atoi(text)
+		b, errB := strconv.Atoi(have[i])
+		switch {
+		case errA != nil || errB != nil:
+			return false
+		case a != b:
+			return significant && b > a
+		}
+		significant = significant || a != 0
+	}
+	return true
+}
+
+// targets returns the tables of the targets of Cargo.toml.
+func targets(table map[string]any) (list []any) {
+	for _, value := range table {
+		list = append(list, value)
+	}
+	return list
 }
 
 // cargoPlace matches a setting of cargo that names a file or folder.
@@ -100,7 +197,14 @@ var (
 	mavenPlace = regexp.MustCompile(`(?m)(?:^|\s)(-s|--settings|-gs|--global-settings|-f|--file|-t|--toolchains|-gt|--global-toolchains|-Dmaven\.repo\.local)\S*`)
 	// mavenOpen matches what leads to files other than poms: to packages, and to files whose existence
 	// decides something.
-	mavenOpen = regexp.MustCompile(`<systemPath>|<exists>|<missing>|\$\{(?:project\.)?basedir\}|\$\{maven\.multiModuleProjectDirectory\}|file:`)
+	mavenOpen = regexp.MustCompile(`<systemPath>|<exists>|<missing>|\$\{(?:project\.)?basedir\}|\$\{maven\.multiModuleProjectDirectory\}|file:|tycho-maven-plugin|jgitver-maven-plugin|maven-git-versioning-extension`)
+)
+
+var (
+	// mavenArtifact matches an extension that an extensions.xml names.
+	mavenArtifact = regexp.MustCompile(`<artifactId>\s*([^<]+?)\s*</artifactId>`)
+	// mavenExtensions are those that read nothing of the project but poms.
+	mavenExtensions = []string{"os-maven-plugin", "takari-smart-builder", "wagon-ssh", "wagon-webdav-jackrabbit", "s3-wagon", "maven-profiler", "opentelemetry-maven-extension"}
 )
 
 // mavenWiden is install.widen for Maven. A pom reads those of its modules and, through relativePath, of
@@ -109,7 +213,13 @@ func mavenWiden(r reader, launcher string) ([]string, string) {
 	if at := mavenPlace.FindString(string(r.local(".mvn/maven.config"))); at != "" {
 		return nil, ".mvn/maven.config leads to other files: " + strings.TrimSpace(at)
 	}
-	more := launched(r, launcher, ".mvn/wrapper/*")
+	more := slices.Concat(launched(r, launcher, ".mvn/wrapper/*"), r.matching(".mvn/*"),
+		namedFiles(r, string(r.local(".mvn/maven.config"))), namedFiles(r, string(r.local(".mvn/jvm.config"))))
+	for _, m := range mavenArtifact.FindAllStringSubmatch(string(r.local(".mvn/extensions.xml")), -1) {
+		if !slices.Contains(mavenExtensions, m[1]) {
+			return nil, ".mvn/extensions.xml has " + m[1] + " run, which may read the sources"
+		}
+	}
 	type pom struct {
 		image  string
 		parent bool // it is read as the parent of another one
@@ -183,6 +293,9 @@ func launched(r reader, script, pattern string) []string {
 // gradleOpen matches what in a build script, which is a program, may read files.
 var gradleOpen = regexp.MustCompile(`\b(files?|fileTree|includeBuild|include|includeFlat|apply\s*\(?\s*from|buildFileName|File(?:InputStream|Reader)?|exec|rootDir|projectDir|rootProject\.file|new\s+File|readText|providers|git|gitVersion|grgit|jgit|axion-release|reckon)\b\s*[\(:'"{.]?|git-version`)
 
+// gradleFolder matches a setting that names a Java of the project itself.
+var gradleFolder = regexp.MustCompile(`(?m)^\s*(org\.gradle\.java\.home|org\.gradle\.java\.installations\.paths)\s*[=:]\s*[^/\s]`)
+
 // gradleInclude matches a line of a settings script that only names projects, and gradleName each of
 // these.
 var (
@@ -196,7 +309,13 @@ func gradleWiden(r reader, launcher string) ([]string, string) {
 	if r.exists("buildSrc") {
 		return nil, "gradle compiles buildSrc before anything else"
 	}
-	more := launched(r, launcher, "gradle/wrapper/*")
+	more := append(launched(r, launcher, "gradle/wrapper/*"), namedFiles(r, string(r.local("gradle.properties")))...)
+	wrapper := r
+	wrapper.dir = path.Join(r.dir, "gradle/wrapper")
+	more = append(more, namedFiles(wrapper, string(wrapper.local("gradle-wrapper.properties")))...)
+	if at := gradleFolder.FindStringSubmatch(string(r.local("gradle.properties"))); at != nil {
+		return nil, "gradle.properties says where something lies (" + at[1] + "), which may be among the sources"
+	}
 	folders := []string{"."}
 	for _, name := range []string{"settings.gradle", "settings.gradle.kts"} {
 		text := string(r.local(name))
@@ -241,6 +360,17 @@ var (
 	gemName    = regexp.MustCompile(`(?m)^\s*gem\s*\(?\s*["']([^"']+)["']`)
 )
 
+var (
+	// gemfileFar matches repositories and indexes that are among the sources, plugins of Bundler,
+	// and gems whose names the text does not say.
+	gemfileFar = regexp.MustCompile(`(?m)^[^#\n]*(["']file:|\bgit(?::|\s*=>)\s*["']\.?\.?/)|^\s*plugin\b.*|(?:^|[\s{;|])gem\s*\(?\s*[a-z_@:#{].*`)
+	// gemVersions matches a gem with several requirements, and gemRequirement each of these.
+	gemVersions    = regexp.MustCompile(`(?m)^\s*gem\s*\(?\s*["']([^"']+)["']((?:\s*,\s*["'](?:[~<>=!]+ )\d[\w.]*["']){2,})`)
+	gemRequirement = regexp.MustCompile(`["']([^"']+)["']`)
+	// gemBundled matches the version of Bundler that wrote a Gemfile.lock.
+	gemBundled = regexp.MustCompile(`BUNDLED WITH\s+(\d+)`)
+)
+
 // bundlerWiden is install.widen for Bundler. It is an obstacle if the Gemfile may read files, and if
 // Bundler would rewrite Gemfile.lock.
 func bundlerWiden(r reader) ([]string, string) {
@@ -255,8 +385,15 @@ func bundlerWiden(r reader) ([]string, string) {
 	if at := gemfileOpen.FindStringSubmatch(gemRuby.ReplaceAllString(text, "")); at != nil {
 		return nil, "the Gemfile leads to other files of the sources: " + strings.TrimSpace(at[1])
 	}
+	if at := gemfileFar.FindString(text); at != "" {
+		return nil, "the Gemfile leads to other files of the sources: " + strings.TrimSpace(at)
+	}
 	if lock == "" {
 		return nil, "bundler would write a Gemfile.lock, and the context has none"
+	}
+	frozen := slices.ContainsFunc([]string{"BUNDLE_FROZEN", "BUNDLE_DEPLOYMENT"}, func(name string) bool { v := r.env[name]; return v != "" && v != "0" && v != "false" })
+	if bundled := gemBundled.FindStringSubmatch(lock); !frozen && (bundled == nil || bundled[1] == "1") {
+		return nil, "bundler would rewrite Gemfile.lock, which does not say that bundler 2 or later wrote it: update it"
 	}
 	if staleLock(text, lock) {
 		return nil, "bundler would rewrite Gemfile.lock, which lacks a gem of the Gemfile or the platform: update it"
@@ -273,6 +410,11 @@ func staleLock(gemfile, lock string) bool {
 	direct, _, _ = strings.Cut(direct, "\n\n")
 	if !strings.Contains(platforms, "x86_64-linux") && !strings.Contains(platforms+"\n", "  ruby\n") {
 		return true
+	}
+	for _, m := range gemVersions.FindAllStringSubmatch(gemfile, -1) {
+		if !slices.Equal(requirementsIn(m[2]), lockedRequirements(direct, m[1])) {
+			return true
+		}
 	}
 	for _, m := range gemVersion.FindAllStringSubmatch(gemfile, -1) {
 		name, requirement := m[1], m[2]
@@ -291,11 +433,35 @@ func staleLock(gemfile, lock string) bool {
 	return slices.ContainsFunc(gemName.FindAllStringSubmatch(gemfile, -1), func(m []string) bool { return !slices.Contains(locked, m[1]) })
 }
 
+// requirementsIn returns the requirements in a line of a Gemfile, sorted.
+func requirementsIn(line string) (list []string) {
+	for _, m := range gemRequirement.FindAllStringSubmatch(line, -1) {
+		list = append(list, m[1])
+	}
+	slices.Sort(list)
+	return list
+}
+
+// lockedRequirements returns the requirements of a gem in the section DEPENDENCIES of a
+// Gemfile.lock, sorted; nil if the gem has none there.
+func lockedRequirements(section, gem string) []string {
+	m := regexp.MustCompile(`\n  ` + regexp.QuoteMeta(gem) + ` \(([^)\n]*)\)`).FindStringSubmatch(section)
+	if m == nil {
+		return nil
+	}
+	list := strings.Split(m[1], ", ")
+	slices.Sort(list)
+	return list
+}
+
 // composerElsewhere are the events of scripts that an install from a lock file does not run (Composer:
 // articles/scripts, Command Events).
 var composerElsewhere = []string{
 	"update-cmd", "status-cmd", "archive-cmd", "root-package-install", "create-project-cmd", "package-update", "package-uninstall",
 }
+
+// composerPath matches a repository of packages that is a path.
+var composerPath = regexp.MustCompile(`"type"\s*:\s*"path"`)
 
 // composerURL matches the address of a repository of packages.
 var composerURL = regexp.MustCompile(`"url"\s*:\s*"([^"]*)"`)
@@ -333,6 +499,13 @@ func composerWiden(r reader, has func(...string) bool) ([]string, string) {
 				return nil, "composer.json has " + name + " scripts, which the install runs and which may read the sources"
 			}
 		}
+	}
+	lock := string(r.local("composer.lock"))
+	if at := composerPath.FindString(lock); at != "" {
+		return nil, "composer.lock has a package from a path of the sources"
+	}
+	if m.Config.Plugins == nil && strings.Contains(lock, `"composer-plugin"`) && !has("--no-plugins") {
+		return nil, "composer runs plugins where it is not told which, and these may read the sources"
 	}
 	if m.Version == "" && r.git(r.dir) {
 		return nil, "composer writes down which version it finds in .git"
@@ -373,6 +546,13 @@ var mixOpen = regexp.MustCompile(`(?m)^[^#\n]*(\bpath:|apps_path|File\.|Code\.|S
 // mixAlias matches a task of the project that replaces the one which fetches or compiles dependencies.
 var mixAlias = regexp.MustCompile(`["'](deps\.(?:get|compile))["']\s*:`)
 
+var (
+	// mixPlace matches a setting of a project that says where its files and folders are.
+	mixPlace = regexp.MustCompile(`\b(config_path|lockfile|deps_path|build_path)\s*:`)
+	// mixDependency matches a dependency.
+	mixDependency = regexp.MustCompile(`\{\s*:(\w+)\s*,\s*(?:"|git:|github:|hex:|\[)`)
+)
+
 // mixWiden is install.widen for mix, which runs mix.exs and the scripts in config.
 func mixWiden(r reader) ([]string, string) {
 	if at := mixOpen.FindStringSubmatch(string(r.local("mix.exs"))); at != nil {
@@ -383,6 +563,14 @@ func mixWiden(r reader) ([]string, string) {
 	}
 	if at := mixAlias.FindSubmatch(r.local("mix.exs")); at != nil {
 		return nil, "mix.exs gives " + string(at[1]) + " another meaning"
+	}
+	if at := mixPlace.FindSubmatch(r.local("mix.exs")); at != nil {
+		return nil, "mix.exs says where something lies (" + string(at[1]) + ")"
+	}
+	for _, m := range mixDependency.FindAllSubmatch(r.local("mix.exs"), -1) {
+		if !strings.Contains(string(r.local("mix.lock")), `"`+string(m[1])+`":`) {
+			return nil, "mix would rewrite mix.lock, which lacks " + string(m[1]) + ": update it"
+		}
 	}
 	files := r.matching("config/*.exs")
 	for _, name := range files {

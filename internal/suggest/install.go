@@ -155,7 +155,7 @@ func widened(in *install, i effects.Install) bool {
 	case "go":
 		in.widen = goWiden
 	case "cargo":
-		in.widen = cargoWiden
+		in.widen = func(r reader) ([]string, string) { return cargoWiden(r, has) }
 	case "maven":
 		in.widen = func(r reader) ([]string, string) { return mavenWiden(r, i.Launcher) }
 	case "gradle":
