@@ -29,6 +29,8 @@ type Cache struct {
 	Holding   string              `toml:"holding"`
 	Loose     []string            `toml:"loose"`
 	Rivals    []string            `toml:"rivals"`
+	Linked    string              `toml:"linked"`
+	Compiled  bool                `toml:"compiled"`
 }
 
 // Caches returns the caches that some command fills or reads, in the order of the table.
