@@ -170,6 +170,9 @@ func (m *loan) uses(in Input, k int) (use, ok bool) {
 			return false, false
 		}
 	}
+	if commands, ok := everyCommand(m.view.stage.Instructions[k].Run, m.view.shell[k]); !ok || slices.ContainsFunc(commands, command.linksHard) {
+		return false, false
+	}
 	cuts, deleted := m.deletions(k)
 	for _, f := range m.files {
 		gone := len(cuts) > 0 && slices.Contains(deleted, f)
@@ -186,6 +189,17 @@ func (m *loan) uses(in Input, k int) (use, ok bool) {
 		use = use || gone
 	}
 	return use, true
+}
+
+// linksHard reports whether a command makes hard links, which cannot leave a mount.
+func (c command) linksHard() bool {
+	if !c.starts("ln") && !c.starts("cp") {
+		return false
+	}
+	_, symbolic := c.links()
+	return c.starts("ln") && !symbolic || c.starts("cp") && slices.ContainsFunc(c.words, func(w string) bool {
+		return w == "--link" || strings.HasPrefix(w, "-") && !strings.HasPrefix(w, "--") && strings.Contains(w, "l")
+	})
 }
 
 // relation reports how a path or place that a command works on lies to an image path: whether

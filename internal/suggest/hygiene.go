@@ -52,6 +52,10 @@ func staleIndex(in Input, v *stageView, k int) (Suggestion, bool) {
 	if !ok || len(install) == 0 || !aptVerb(install[0], "install") || slices.ContainsFunc(install, func(c command) bool { return aptVerb(c, "update") }) {
 		return Suggestion{}, false
 	}
+	// Of what follows a failure the update must not become a part.
+	if strings.Contains(ins[k+1].Run.Given, "||") || !parseRun(ins[k+1].Run, v.shell[k+1]).chain || !servesUpdate(ins[k+1]) {
+		return Suggestion{}, false
+	}
 	at, ok := ins[k+1].Run.Offset(install[0].from)
 	if !ok || ins[k].Run.Heredocs > 0 || ins[k].Run.Script == "" || strings.ContainsAny(ins[k].Run.Script, "\\\n;&|#") || install[0].from != 0 {
 		return Suggestion{}, false
@@ -67,6 +71,18 @@ func staleIndex(in Input, v *stageView, k int) (Suggestion, bool) {
 		Lines:    dockerfile.Lines{From: ins[k].Lines.From, To: ins[k+1].Lines.To},
 		Evidence: fmt.Sprintf("`%s` stays in the cache when `%s` changes: a new package is then looked for in an old index, and may be gone.", short(ins[k].Text), short(ins[k+1].Text)),
 	}, true
+}
+
+// servesUpdate reports whether an update of the index does in this RUN what it does in
+// one without flags: it has the network, and no mount is where apt reads and writes.
+func servesUpdate(ins dockerfile.Instruction) bool {
+	return !slices.ContainsFunc(ins.Flags, func(f string) bool { return !strings.HasPrefix(f, "--mount=") }) &&
+		!slices.ContainsFunc(ins.Run.Mounts, func(m mount) bool {
+			secret := m.Target == "" && (m.Type == "secret" || m.Type == "ssh") // below /run
+			return !secret && (!path.IsAbs(m.Target) || slices.ContainsFunc([]string{"/var/lib/apt", "/var/cache/apt", "/etc", "/tmp"}, func(dir string) bool {
+				return overlap(dir, path.Clean(m.Target))
+			}))
+		})
 }
 
 // aptVerb reports whether a command is `apt-get VERB`, perhaps with flags between.

@@ -97,7 +97,7 @@ func bindSource(in Input, v *stageView, k, n int) (Suggestion, bool) {
 	}
 	var want []string
 	for i, b := range in.Builds {
-		files, ok := downloadReads(b, commands, v.dirs[k], target)
+		files, ok := downloadReads(b, v, k, commands, target)
 		if !ok || i > 0 && !slices.Equal(files, want) {
 			return Suggestion{}, false
 		}
@@ -125,19 +125,30 @@ func bindSource(in Input, v *stageView, k, n int) (Suggestion, bool) {
 	return s, true
 }
 
-// downloadReads returns the files that commands read, relative to the mount at target. It reports
-// false unless all are downloads of Go modules, in the folder dir.
-func downloadReads(b Build, commands []command, dir, target string) ([]string, bool) {
+// downloadReads returns the files that the commands of instruction k read, relative to the mount
+// at target. It reports false unless all are downloads of Go modules.
+func downloadReads(b Build, v *stageView, k int, commands []command, target string) ([]string, bool) {
 	var files []string
+	w := newWalk(v, k)
 	for _, c := range commands {
-		inst, ok := recognise(c, dir)
+		inst, ok := w.install(c)
 		if !ok || inst.tool != "go" {
 			return nil, false
 		}
-		r := reader{dir: dir, read: b.Context.Read, find: func(image string) (string, bool) {
+		r := reader{dir: v.dirs[k], read: b.Context.Read, env: v.written(k), find: func(image string) (string, bool) {
 			rel, ok := below(target, image)
 			return rel, ok && b.Context.Exists(rel)
 		}}
+		r.takes = func(image string) bool { _, ok := below(target, image); return ok }
+		r.list = func(dir, pattern string) (list []string) {
+			for f := range b.Context.Files() {
+				image := path.Join(target, f)
+				if rel, ok := below(dir, image); ok && matches(strings.Split(pattern, "/"), strings.Split(rel, "/")) {
+					list = append(list, image)
+				}
+			}
+			return list
+		}
 		more, obstacle := inst.widen(r)
 		if obstacle != "" {
 			return nil, false
