@@ -313,6 +313,11 @@ func (c buildContext) IsFile(name string) bool {
 	return ok && !f.Mode.IsDir()
 }
 
+func (c buildContext) IsLink(name string) bool {
+	f, ok := c.Main.Lookup(name)
+	return ok && f.Mode&os.ModeSymlink != 0
+}
+
 func (c buildContext) Size(name string) (total int64) {
 	if f, ok := c.Main.Lookup(name); ok && !f.Mode.IsDir() {
 		return f.Bytes

@@ -28,6 +28,10 @@ type move struct {
 	download bool      // a new `go mod download` goes above last, and moved COPYs between the two
 	ignore   []string  // new lines for the ignore file
 	obstacle string    // why the move is only advice; "" if it can be made
+
+	links  []string // symbolic links of the context, once listed is set
+	listed bool
+	link   string // one on the way to what an install looks for; "" for none
 }
 
 // A need is a set of manifests in one image folder that has to be copied above an install.
@@ -171,8 +175,12 @@ func without(t touch, files []string) touch {
 func (m *move) reader(b Build, inst install) reader {
 	return reader{
 		dir: inst.dir, read: b.Context.Read,
-		list: func(dir, pattern string) []string { return m.matching(b, dir, pattern) },
+		list: func(dir, pattern string) []string {
+			m.trace(b, path.Join(dir, pattern))
+			return m.matching(b, dir, pattern)
+		},
 		find: func(image string) (string, bool) {
+			m.trace(b, image)
 			p, _, ok := m.provider(b, m.last, image)
 			return p, ok
 		},
@@ -185,6 +193,37 @@ func (m *move) reader(b Build, inst install) reader {
 			return false
 		},
 		env: m.view.written(m.last),
+	}
+}
+
+// trace notes a symbolic link on the way to an image path, which may be a pattern: a COPY
+// of a file behind it brings what it leads to, of which the image may have nothing.
+func (m *move) trace(b Build, image string) {
+	if !m.listed {
+		m.listed = true
+		for f := range b.Context.Files() {
+			if b.Context.IsLink(f) {
+				m.links = append(m.links, f)
+			}
+		}
+	}
+	if len(m.links) == 0 || m.link != "" {
+		return
+	}
+	for i := range m.last {
+		in := m.view.stage.Instructions[i]
+		if !takesContext(in) {
+			continue
+		}
+		for _, p := range m.view.sources(b.Context, i, image) {
+			for at := p; at != "." && at != "/"; at = path.Dir(at) {
+				for _, link := range m.links {
+					if match, err := path.Match(at, link); err == nil && match && b.Context.Takes(in.Lines.From, link) {
+						m.link = link
+					}
+				}
+			}
+		}
 	}
 }
 
@@ -238,6 +277,9 @@ func (m *move) reads(b Build, k int, installs []install) (files []string, obstac
 		if obstacle == "" {
 			obstacle = why
 		}
+		for _, name := range slices.Concat(inst.main, inst.extra, more) {
+			m.trace(b, name)
+		}
 		for _, name := range append(append(slices.Clone(inst.main), inst.extra...), more...) {
 			p, _, ok := m.provider(b, k, name)
 			if !ok || slices.Contains(files, name) {
@@ -247,6 +289,9 @@ func (m *move) reads(b Build, k int, installs []install) (files []string, obstac
 				obstacle = p + " would be a pattern in a COPY"
 			}
 		}
+	}
+	if obstacle == "" && m.link != "" {
+		obstacle = m.link + " is a symbolic link, and what it leads to may be another file in the image"
 	}
 	return files, obstacle
 }

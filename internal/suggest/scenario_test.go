@@ -29,6 +29,7 @@ import (
 //	history          commits, oldest first: [COUNT] PATH... ; PATH=ID gives content, else it is new
 //	days             that the history takes; else all of it is of one moment
 //	seconds          observed medians: SECONDS INSTRUCTION
+//	links            files that are symbolic links, one a line; their text is what is read through them
 //	beside           definitions that share a copy of the context, one a line: NAME FILES BYTES [elsewhere]
 //	secrets          files of the context that hold secrets, one a line
 //	services         how compose starts the image, one a line: USER [COMMAND]; "-" is none
@@ -49,7 +50,7 @@ type scenario struct {
 	files    map[string]string
 }
 
-var special = []string{"builds", "history", "days", "seconds", "secrets", "services", "beside", "advice", "none", "as-is", "title", "evidence", "saves", "bytes", "rates", "diff"}
+var special = []string{"builds", "history", "days", "seconds", "secrets", "services", "beside", "links", "advice", "none", "as-is", "title", "evidence", "saves", "bytes", "rates", "diff"}
 
 func load(t *testing.T, name string) scenario {
 	t.Helper()
@@ -87,6 +88,7 @@ type fakeContext struct {
 	files   map[string]string
 	dir     string
 	matcher *ignore.Matcher
+	links   []string
 }
 
 func newContext(t *testing.T, f *dockerfile.File, files map[string]string, dir string) *fakeContext {
@@ -170,6 +172,10 @@ func (c *fakeContext) Exists(name string) bool {
 func (c *fakeContext) IsFile(name string) bool {
 	_, ok := c.files[path.Join(c.dir, name)]
 	return ok && !c.matcher.Ignored(name)
+}
+
+func (c *fakeContext) IsLink(name string) bool {
+	return slices.Contains(c.links, path.Join(c.dir, name))
 }
 
 func (c *fakeContext) Size(name string) (total int64) {
@@ -267,6 +273,7 @@ func (s scenario) input(t *testing.T, files map[string]string) suggest.Input {
 		w = append(w, "", "")
 		b := suggest.Build{Name: w[0], Target: strings.Trim(w[1], "-"), Dir: strings.Trim(w[2], "-"), Args: args}
 		shown := newContext(t, f, files, b.Dir)
+		shown.links = strings.Fields(s.sections["links"])
 		b.Context, b.Takers = shown, shown.takers
 		dir := t.TempDir()
 		b.Convert = func(text []byte) (*dockerfile.Plan, error) {

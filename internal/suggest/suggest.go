@@ -119,6 +119,8 @@ type Context interface {
 	Exists(path string) bool
 	// IsFile reports whether there is something at path that is not a directory.
 	IsFile(path string) bool
+	// IsLink reports whether there is a symbolic link at path.
+	IsLink(path string) bool
 	// Size returns the size in bytes of a file, or of all files below a directory; 0
 	// if there are none.
 	Size(path string) int64
