@@ -43,6 +43,9 @@ func (m *move) writesOver(b Build, i int, inst install) string {
 func (m *move) bringsOutput(b Build, i int, inst install) string {
 	own := resolve(inst.dir, inst.output, 0)
 	for _, image := range m.outputs(inst) {
+		if mountedOver(m.view, m.last, image) {
+			inst.wipes = false // what it empties is the mount, and not what lies below
+		}
 		if !takesContext(m.view.stage.Instructions[i]) {
 			if m.view.lands(b, i, image) {
 				return fmt.Sprintf("`%s` may write over what %s installed", m.text(i), inst.tool)
@@ -59,6 +62,17 @@ func (m *move) bringsOutput(b Build, i int, inst install) string {
 		}
 	}
 	return ""
+}
+
+// mountedOver reports whether a mount of instruction k, a RUN, may lie over an image folder,
+// or in it.
+func mountedOver(v *stageView, k int, folder string) bool {
+	return slices.ContainsFunc(v.stage.Instructions[k].Run.Mounts, func(m mount) bool {
+		if m.Target == "" {
+			return m.Type != "secret" && m.Type != "ssh"
+		}
+		return overlap(rooted(resolve(v.dirs[k], m.Target, v.vars(k))), rooted(folder))
+	})
 }
 
 // outputs returns the image folders that an install fills: its own and, if it installs for

@@ -367,6 +367,8 @@ var (
 	// gemVersions matches a gem with several requirements, and gemRequirement each of these.
 	gemVersions    = regexp.MustCompile(`(?m)^\s*gem\s*\(?\s*["']([^"']+)["']((?:\s*,\s*["'](?:[~<>=!]+ )\d[\w.]*["']){2,})`)
 	gemRequirement = regexp.MustCompile(`["']([^"']+)["']`)
+	// gemPlace matches a setting of Bundler that names a file or folder.
+	gemPlace = regexp.MustCompile(`(?m)^(BUNDLE_(?:PATH|GEMFILE|LOCAL__\w+|CACHE_PATH|BIN|APP_CONFIG))\s*:\s*["']?([^"'\n]+)`)
 	// gemBundled matches the version of Bundler that wrote a Gemfile.lock.
 	gemBundled = regexp.MustCompile(`BUNDLED WITH\s+(\d+)`)
 )
@@ -384,6 +386,9 @@ func bundlerWiden(r reader) ([]string, string) {
 	}
 	if at := gemfileOpen.FindStringSubmatch(gemRuby.ReplaceAllString(text, "")); at != nil {
 		return nil, "the Gemfile leads to other files of the sources: " + strings.TrimSpace(at[1])
+	}
+	if at := gemPlace.FindSubmatch(r.local(".bundle/config")); at != nil && string(at[2]) != "vendor/bundle" && string(at[2]) != "/usr/local/bundle" {
+		return nil, ".bundle/config says where something lies (" + string(at[1]) + "), which may be among the sources"
 	}
 	if at := gemfileFar.FindString(text); at != "" {
 		return nil, "the Gemfile leads to other files of the sources: " + strings.TrimSpace(at)

@@ -125,6 +125,9 @@ func (v *stageView) led(i int) (folders, programs []string) {
 	return folders, programs
 }
 
+// namesInputs matches variables whose values are files or folders, however they look.
+var namesInputs = regexp.MustCompile(`(?i)_(FIND_LINKS|(BUILD_)?CONSTRAINTS?|REQUIREMENTS?|OVERRIDES?|CERT|CAFILE|CONFIG_FILE)$`)
+
 // named returns the files, as image paths, that variables name for programs of instruction i. For an
 // install, fromEnvironment says more.
 func (v *stageView) named(i int) (files []string) {
@@ -133,7 +136,7 @@ func (v *stageView) named(i int) (files []string) {
 			continue
 		}
 		for _, word := range strings.FieldsFunc(expand(value, v.env[i]), separates) {
-			if !strings.Contains(word, "$") && (path.Ext(word) != "" || anyTools.MatchString(name) && path.IsAbs(word)) {
+			if !strings.Contains(word, "$") && (path.Ext(word) != "" || anyTools.MatchString(name) && path.IsAbs(word) || namesInputs.MatchString(name)) {
 				files = append(files, resolve(v.dirs[i], word, 0))
 			}
 		}

@@ -69,9 +69,22 @@ func pipInstall(in *install, all []string) bool {
 				return nil, "the virtual environment " + venv + " is in the build context: ignore it"
 			}
 		}
-		return requirements(r, in.main)
+		files := slices.Clone(in.main)
+		for _, name := range requirementVariables {
+			for _, word := range strings.FieldsFunc(r.env[name], separates) {
+				if image := resolve(r.dir, word, 0); !strings.Contains(word, "$") && r.file(image) != nil {
+					files = append(files, image)
+				}
+			}
+		}
+		return requirements(r, files)
 	}
 	return true
+}
+
+// requirementVariables are variables that name files of requirements.
+var requirementVariables = []string{
+	"PIP_REQUIREMENT", "PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT", "UV_CONSTRAINT", "UV_BUILD_CONSTRAINT", "UV_OVERRIDE",
 }
 
 // uvPipInstall is pipInstall for `uv pip install -r FILE`, which takes the arguments of pip and

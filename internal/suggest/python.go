@@ -1,6 +1,7 @@
 package suggest
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 
@@ -46,7 +47,7 @@ func pythonWiden(r reader, tool string, has func(...string) bool) ([]string, str
 			return nil, name + " has its dependencies computed"
 		}
 	}
-	return nil, lockObstacle(m, tool, has)
+	return nil, lockObstacle(m, string(r.local("poetry.toml")), tool, has)
 }
 
 // uvPlace returns the key of a setting of uv that names a folder or file of packages, or "".
@@ -88,9 +89,13 @@ func textsIn(v any) (list []string) {
 	return list
 }
 
+// poetryPlace matches a setting in poetry.toml that names a folder.
+var poetryPlace = regexp.MustCompile(`(?m)^[ \t]*(?:virtualenvs\.)?(?:path|cache-dir|data-dir|config-dir)[ \t]*=`)
+
 // lockObstacle says how an install with the tool does more than to install the packages of the
-// lock file: it may rewrite that, or install the project. It returns "" if it does not.
-func lockObstacle(m map[string]any, tool string, has func(...string) bool) string {
+// lock file: it may rewrite that, or install the project. It returns "" if it does not. settings
+// is the text of poetry.toml.
+func lockObstacle(m map[string]any, settings, tool string, has func(...string) bool) string {
 	_, builds := m["build-system"]
 	switch tool {
 	case "uv":
@@ -105,6 +110,9 @@ func lockObstacle(m map[string]any, tool string, has func(...string) bool) strin
 			return "`uv sync` also installs the project itself: install its dependencies alone first, with --no-install-project"
 		}
 	case "poetry":
+		if at := poetryPlace.FindString(settings); at != "" {
+			return "poetry.toml says where something lies (" + strings.Trim(at, " \t=\n") + "), which may be among the sources"
+		}
 		if section(m, "tool", "poetry")["package-mode"] != false && !has("--no-root", "--only-root") {
 			return "`poetry install` also installs the project itself: install its dependencies alone first, with --no-root"
 		}

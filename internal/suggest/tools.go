@@ -60,8 +60,9 @@ func deletes(c command) bool {
 	if len(c.words) == 0 {
 		return false
 	}
-	return c.words[0] == "rm" || slices.Contains(c.words, "prune") || slices.Contains(c.words, "clean") ||
-		slices.Contains(c.words, "autoclean") || slices.Contains(c.words, "uninstall")
+	return c.words[0] == "rm" || slices.ContainsFunc(c.words[1:], func(w string) bool {
+		return slices.Contains([]string{"prune", "clean", "autoclean", "uninstall", "clear", "clear-cache", "clearcache", "purge"}, w)
+	})
 }
 
 // verb returns a function that reports whether a command is `tool VERB`, with flags between.
