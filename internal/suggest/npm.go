@@ -1,15 +1,12 @@
 package suggest
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"path"
-	"reflect"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -57,19 +54,6 @@ func npmWiden(r reader, ci bool, has func(...string) bool) ([]string, string) {
 	}
 	return more, ""
 }
-
-// convertsLock finds, in an .npmrc, the form that package-lock.json is to have.
-var convertsLock = regexp.MustCompile(`(?m)^\s*lockfile-version\s*=`)
-
-// writesOldLock reports an image whose npm, before 7, writes package-lock.json in the
-// form that inStep does not read.
-func writesOldLock(base string) bool {
-	_, tag, _ := strings.Cut(base, ":")
-	major, err := strconv.Atoi(leading.FindString(tag))
-	return imageName(base) == "node" && err == nil && major < 15
-}
-
-var leading = regexp.MustCompile(`^\d+`)
 
 // yarnWiden is npmWiden for yarn: for yarn 1 or, if there is a .yarnrc.yml, for yarn 2 and
 // later, whose program and plugins lie in .yarn. keeps says that the command does not write to
@@ -208,10 +192,9 @@ func nodeWiden(r reader, scripts lifecycle, patterns []string) ([]string, string
 	if obstacle := pkg.obstacle("package.json", scripts, len(members) > 0); obstacle != "" {
 		return read, obstacle
 	}
-	for _, name := range curious {
-		if scripts.runs(name) && name != "puppeteer" && name != "msw" && locks(r, name) { // whose settings are known
-			return read, fmt.Sprintf("the install script of %s, which another package brings, reads files of the project", name)
-		}
+	// Of puppeteer and msw the settings are known, wherever they come from.
+	if name := locked(r, slices.DeleteFunc(slices.Clone(curious), func(name string) bool { return name == "puppeteer" || name == "msw" || !scripts.runs(name) })); name != "" {
+		return read, fmt.Sprintf("the install script of %s, which another package brings, reads files of the project", name)
 	}
 	scripts.patches = false
 	for _, name := range members {
@@ -223,23 +206,6 @@ func nodeWiden(r reader, scripts lifecycle, patterns []string) ([]string, string
 		read = append(read, r.matching("patches/**/*")...)
 	}
 	return read, ""
-}
-
-// locks reports whether a lock file names a package among those that are installed.
-func locks(r reader, name string) bool {
-	name = regexp.QuoteMeta(name)
-	for file, pattern := range map[string]string{
-		"package-lock.json":   `node_modules/` + name + `"\s*:\s*\{|"` + name + `"\s*:\s*\{\s*"version"`,
-		"npm-shrinkwrap.json": `node_modules/` + name + `"\s*:\s*\{|"` + name + `"\s*:\s*\{\s*"version"`,
-		"yarn.lock":           `(?m)^"?` + name + `@`,
-		"pnpm-lock.yaml":      `(?m)^  ['"]?/?` + name + `[@/]\d`,
-		"bun.lock":            `"(?:[^"]*/)?` + name + `"\s*:\s*\[`,
-	} {
-		if text := r.local(file); text != nil && regexp.MustCompile(pattern).Match(text) {
-			return true
-		}
-	}
-	return false
 }
 
 // memberObstacle says why an install may read more of a workspace than its package.json, which
@@ -450,75 +416,6 @@ func localSpec(spec string) bool {
 	return archive && !strings.Contains(spec, "://")
 }
 
-// described are the fields of a package.json, beside its dependencies, that npm keeps in
-// package-lock.json as well (Arborist: Shrinkwrap, pkgMetaKeys).
-var described = []string{"version", "engines", "os", "cpu", "libc", "license", "funding", "workspaces", "bundleDependencies", "peerDependenciesMeta", "deprecated"}
-
-// inStep reports whether the lock file agrees with package.json, so that npm install does not
-// rewrite it.
-func inStep(r reader) bool {
-	name := path.Join(r.dir, "npm-shrinkwrap.json")
-	if r.file(name) == nil {
-		name = path.Join(r.dir, "package-lock.json")
-	}
-	var pkg packageJSON
-	var lock struct {
-		Name            string
-		LockfileVersion int
-		Requires        bool
-		Packages        map[string]json.RawMessage
-	}
-	if json.Unmarshal(r.local("package.json"), &pkg) != nil || json.Unmarshal(r.file(name), &lock) != nil {
-		return false
-	}
-	// One without a name is called like its folder.
-	if lock.LockfileVersion < 2 || !lock.Requires || lock.Packages[""] == nil || lock.Name != cmp.Or(pkg.Name, path.Base(r.dir)) {
-		return false
-	}
-	for member, locked := range lock.Packages {
-		if strings.HasPrefix(member, "node_modules/") || strings.Contains(member, "/node_modules/") {
-			continue
-		}
-		if !describes(r.file(resolve(r.dir, path.Join(member, "package.json"), 0)), locked, member == "") {
-			return false
-		}
-	}
-	return true
-}
-
-// describes reports whether an entry of package-lock.json is what npm makes of a
-// package.json; that of the root has its name.
-func describes(text, locked []byte, root bool) bool {
-	var pkg, entry packageJSON
-	var fields, kept map[string]any
-	for _, v := range []any{&pkg, &fields} {
-		if json.Unmarshal(text, v) != nil {
-			return false
-		}
-	}
-	for _, v := range []any{&entry, &kept} {
-		if json.Unmarshal(locked, v) != nil {
-			return false
-		}
-	}
-	bin := fields["bin"]
-	if file, ok := bin.(string); ok {
-		bin = map[string]any{path.Base(pkg.Name): file}
-	}
-	if commands, ok := bin.(map[string]any); ok {
-		for name, file := range commands {
-			if file, ok := file.(string); ok {
-				commands[name] = path.Clean(file)
-			}
-		}
-	}
-	runs := fields["hasInstallScript"] == true || slices.ContainsFunc([]string{"preinstall", "install", "postinstall"}, func(s string) bool { return pkg.Scripts[s] != "" })
-	return pkg.equal(entry.dependencies) && reflect.DeepEqual(bin, kept["bin"]) && runs == (kept["hasInstallScript"] == true) &&
-		(pkg.Name == entry.Name || entry.Name == "" && !root) &&
-		!slices.ContainsFunc(described, func(key string) bool { return !reflect.DeepEqual(fields[key], kept[key]) })
-}
-
-// equal reports whether two packages have the same dependencies.
 func (a dependencies) equal(b dependencies) bool {
 	return maps.Equal(a.Dependencies, b.Dependencies) && maps.Equal(a.DevDependencies, b.DevDependencies) &&
 		maps.Equal(a.OptionalDependencies, b.OptionalDependencies) && maps.Equal(a.PeerDependencies, b.PeerDependencies)
