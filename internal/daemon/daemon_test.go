@@ -103,6 +103,15 @@ func start(t *testing.T, home string, env map[string]string, change ...func(*dae
 	return r
 }
 
+// startOn runs a daemon, as start does with a new home, that uses the builder at address. It
+// returns once they are connected.
+func startOn(t *testing.T, address string) *running {
+	t.Helper()
+	r := start(t, t.TempDir(), map[string]string{"BUILDKIT_HOST": address})
+	r.connected()
+	return r
+}
+
 // A testWriter writes to the test's log, and nothing once the test has ended.
 type testWriter struct{ t *testing.T }
 

@@ -18,31 +18,31 @@ import (
 	"github.com/stokerd/stoker/internal/randtest"
 )
 
-// TestPredictWalk changes a repository in random ways, predicts, and has another
-// client build it: no step that was predicted to hit runs, and none that was
-// predicted to run does not. Now and then the daemon is started anew or killed,
-// also while builds run, and builds are made that it does not see.
+// TestPredictWalk changes a repository in random ways and predicts the next build, which
+// another client then makes. No step that was predicted to hit may run, and each that was
+// predicted to run must. Now and then the daemon is restarted or killed, sometimes while a
+// build runs, and some builds are made while no daemon watches.
 func TestPredictWalk(t *testing.T) { walks(t, walk{}, 3, 170) }
 
-// TestPredictWalkBuildx is that with `docker buildx build` as the client.
+// TestPredictWalkBuildx is TestPredictWalk with `docker buildx build` as the other client.
 func TestPredictWalkBuildx(t *testing.T) { walks(t, walk{buildx: &buildx{}}, 1, 85) }
 
-// TestPredictWalkEngine is that with `docker build` on a Docker Engine.
+// TestPredictWalkEngine is TestPredictWalk with `docker build` on a Docker Engine.
 func TestPredictWalkEngine(t *testing.T) { walks(t, walk{engine: lab.OwnEngine}, 2, 85) }
 
-// TestPredictWalkOldEngine is that on one that keeps images as those before Docker 29 do.
+// TestPredictWalkOldEngine is TestPredictWalk with `docker build` on a Docker Engine that
+// keeps images with a graph driver, as those before Docker 29 do.
 func TestPredictWalkOldEngine(t *testing.T) { walks(t, walk{engine: lab.OwnOldEngine}, 2, 85) }
 
-// TestPredictUnseen walks with changes that the builder does not see among the
-// others, also while the daemon is off: what depends on one is unknown, and never
-// wrong.
+// TestPredictUnseen is TestPredictWalk with changes of files that the builder does not
+// notice, some of them made while the daemon is off. Steps that depend on one may be
+// unknown, but no prediction may be wrong.
 func TestPredictUnseen(t *testing.T) { walks(t, walk{blind: true}, 2, 60) }
 
-// TestPredictWalkImports is that with builds among the others that look into caches in a
-// registry.
+// TestPredictWalkImports is TestPredictWalk with builds that import caches from a registry.
 func TestPredictWalkImports(t *testing.T) { walks(t, walk{imports: true}, 2, 85) }
 
-// walks takes some walks of a kind.
+// walks takes walks of a kind: share of them in an ordinary run, full if all are asked for.
 func walks(t *testing.T, kind walk, share, full int) {
 	var r *process
 	var address string
@@ -58,46 +58,54 @@ func walks(t *testing.T, kind walk, share, full int) {
 	if kind.buildx != nil && kind.engine == nil {
 		kind.buildx = newBuildx(t, r.home, address)
 	}
-	other := dial(t, address)
+	kind.t, kind.daemon, kind.builder = t, r, dial(t, address)
 	var steps, unknown int
 	for seed := range randtest.Seeds(t, share, full) {
 		w := kind
-		w.Rand, w.t, w.seed, w.dir = mathrand.New(mathrand.NewPCG(seed, 7)), t, seed, t.TempDir()
-		w.daemon, w.builder, w.nonce = r, other, strings.ToLower(rand.Text())
-		w.draw()
-		if w.imports {
-			w.write("stoker.yaml", "prewarm: {level: off}\n")
-		}
-		if _, err := r.Up(t.Context(), api.UpRequest{Dir: w.dir, Allow: w.imports}); err != nil {
-			t.Fatal(err)
-		}
-		for n := range 12 {
-			w.step(n)
-			if t.Failed() {
-				return
-			}
-		}
-		if _, err := r.Down(t.Context(), api.DownRequest{Dir: w.dir}); err != nil {
-			t.Fatal(err)
+		w.take(seed)
+		if t.Failed() {
+			return
 		}
 		steps, unknown = steps+w.steps, unknown+w.unknown
 	}
-	t.Logf("%d of %d predictions are no prediction", unknown, steps)
-	// A few walks may have more of what depends on another stage's content.
+	t.Logf("%d of %d predictions say that an outcome is unknown", unknown, steps)
+	// More steps than usual may depend on the content of another stage in a single walk, but
+	// not in many.
 	most := steps / 4
 	if steps > 5000 {
 		most = steps / 20
 	}
 	if unknown > most && !kind.blind {
-		t.Errorf("%d of %d predictions are no prediction", unknown, steps)
+		t.Errorf("%d of %d predictions say that an outcome is unknown, want at most %d", unknown, steps, most)
 	}
 }
 
-// What stoker itself warmed is known to hit, up to the step that it was warmed
-// to.
+// take takes the walk that follows from seed, in a new repository. It stops at a failure.
+func (w *walk) take(seed uint64) {
+	w.Rand, w.seed, w.dir = mathrand.New(mathrand.NewPCG(seed, 7)), seed, w.t.TempDir()
+	w.nonce = strings.ToLower(rand.Text())
+	w.draw()
+	if w.imports {
+		w.write("stoker.yaml", "prewarm: {level: off}\n")
+	}
+	if _, err := w.daemon.Up(w.t.Context(), api.UpRequest{Dir: w.dir, Allow: w.imports}); err != nil {
+		w.t.Fatal(err)
+	}
+	for n := range 12 {
+		w.step(n)
+		if w.t.Failed() {
+			return
+		}
+	}
+	if _, err := w.daemon.Down(w.t.Context(), api.DownRequest{Dir: w.dir}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// TestPredictAfterWarm: steps that stoker itself has warmed are predicted to hit, and later
+// ones to run.
 func TestPredictAfterWarm(t *testing.T) {
-	r := start(t, t.TempDir(), map[string]string{"BUILDKIT_HOST": lab.For(t).Address()})
-	r.connected()
+	r := startOn(t, lab.For(t).Address())
 	dir, nonce := lab.Dir(t), strings.ToLower(rand.Text())
 	write(t, filepath.Join(dir, "Dockerfile"), `FROM node:20
 WORKDIR /app
@@ -116,7 +124,8 @@ RUN echo `+nonce+` > built
 		level string
 		want  []string
 	}{
-		// The folder and the copy are of a shared builder, whose other results may be listed alike.
+		// Other tests use the same builder, and may have it list results alike for the
+		// first two steps. Then their outcomes are unknown.
 		{"deps", []string{"", "", "hit", "miss", "miss"}},
 		{"all", []string{"hit", "hit", "hit", "hit", "hit"}},
 	} {
@@ -126,21 +135,21 @@ RUN echo `+nonce+` > built
 		}
 		for i, s := range r.foretold(query) {
 			if tt.want[i] != "" && s.Outcome != tt.want[i] {
-				t.Errorf("warmed to %s, %s is predicted to be a %s: %+v", tt.level, s.Name, s.Outcome, s.Cause)
+				t.Errorf("warmed to %s, %s is predicted to be a %s, want %s: %+v", tt.level, s.Name, s.Outcome, tt.want[i], s.Cause)
 			}
 		}
 	}
 }
 
-// TestPredictAfterFailure: what a build made before it failed is known to hit, the
-// step that failed to run again, and other files to be new, whoever built.
+// TestPredictAfterFailure: after a build that failed, the steps that it made are predicted to
+// hit and the one that failed to run again, whoever made the build. With other files the
+// steps that take them run.
 func TestPredictAfterFailure(t *testing.T) {
-	r := start(t, t.TempDir(), map[string]string{"BUILDKIT_HOST": lab.For(t).Address()})
-	r.connected()
+	r := startOn(t, lab.For(t).Address())
 	for _, who := range []string{"a warm-up", "another client"} {
 		dir, nonce := lab.Dir(t), strings.ToLower(rand.Text())
 		query := api.Query{Dir: dir}
-		// Each name is of this test alone: the builder lists others' results as well.
+		// The nonce is in each step, since the builder lists results of other tests, too.
 		write(t, filepath.Join(dir, "Dockerfile"), "FROM node:20\nCOPY src /"+nonce+"/\nRUN sh /"+nonce+"/check\nRUN echo "+nonce+"\n")
 		write(t, filepath.Join(dir, "src", "check"), "exit 0")
 		if _, err := r.Up(t.Context(), api.UpRequest{Dir: dir}); err != nil {
@@ -152,9 +161,7 @@ func TestPredictAfterFailure(t *testing.T) {
 				return r.Warm(t.Context(), api.WarmRequest{Query: query, Level: "all"}, func(api.WarmEvent) {})
 			}
 			_, err := other.try(client.SolveOpt{})
-			r.wait(dir, "the build", func(repo api.Repository) bool {
-				return len(repo.Definitions) == 1 && repo.Definitions[0].Last != nil && repo.Definitions[0].Last.Ref == other.last
-			})
+			r.recorded(dir, &other)
 			return err
 		}
 		predicted := func(when, want string) { t.Helper(); r.predicts(dir, when+", after "+who, want) }
@@ -164,7 +171,7 @@ func TestPredictAfterFailure(t *testing.T) {
 		predicted("as built", "hit hit hit")
 		write(t, filepath.Join(dir, "src", "check"), "exit 1")
 		if err := build(); err == nil {
-			t.Fatal("a build succeeded that has to fail")
+			t.Fatal("the build with a failing check succeeded")
 		}
 		predicted("as failed", "hit miss miss")
 		write(t, filepath.Join(dir, "src", "check"), "exit 0 # mended")
@@ -174,11 +181,11 @@ func TestPredictAfterFailure(t *testing.T) {
 	}
 }
 
-// TestPredictRepeat: a build that was just made hits as a whole, also where a step takes
-// of a stage what it took of two others before, and nobody knows of which.
+// TestPredictRepeat: all steps of a build that was just made are predicted to hit, even if a
+// step copies the same files from a stage as it did from two earlier versions of it, so that
+// nobody knows whose result it has reused.
 func TestPredictRepeat(t *testing.T) {
-	r := start(t, t.TempDir(), map[string]string{"BUILDKIT_HOST": lab.For(t).Address()})
-	r.connected()
+	r := startOn(t, lab.For(t).Address())
 	dir, nonce := lab.Dir(t), strings.ToLower(rand.Text())
 	other := walk{t: t, dir: dir, builder: dial(t, lab.For(t).Address())}
 	for i, step := range []struct{ command, file string }{{"one", "1"}, {"two", "1"}, {"two", "2"}, {"three", "2"}} {
@@ -191,14 +198,12 @@ func TestPredictRepeat(t *testing.T) {
 			}
 		}
 		other.build()
-		r.wait(dir, "the build", func(repo api.Repository) bool {
-			return len(repo.Definitions) == 1 && repo.Definitions[0].Last != nil && repo.Definitions[0].Last.Ref == other.last
-		})
+		r.recorded(dir, &other)
 		r.predicts(dir, "as built with "+step.command, "hit hit hit hit")
 	}
 }
 
-// ask returns what is predicted of the one definition that is asked about.
+// ask returns the predicted steps of the first definition that query selects.
 func (r *running) ask(query api.Query) []api.StepPrediction {
 	r.t.Helper()
 	answer, err := r.Predict(r.t.Context(), api.PredictRequest{Query: query})
@@ -208,8 +213,8 @@ func (r *running) ask(query api.Query) []api.StepPrediction {
 	return answer.Definitions[0].Steps
 }
 
-// foretold is ask where others build on the same builder: it waits for those of their
-// builds to end that ignore the cache.
+// foretold is ask for a builder that other tests use, too. It waits until none of their
+// builds without cache makes a step unknown.
 func (r *running) foretold(query api.Query) []api.StepPrediction {
 	r.t.Helper()
 	for deadline := time.Now().Add(time.Minute); ; {
@@ -220,11 +225,12 @@ func (r *running) foretold(query api.Query) []api.StepPrediction {
 	}
 }
 
-// predicts holds what the next build of the only definition of dir is predicted to do.
+// predicts checks the predicted outcomes of the only definition of dir, which are separated
+// by spaces in want. when says in a failure what was done before.
 func (r *running) predicts(dir, when, want string) {
 	r.t.Helper()
 	var steps []api.StepPrediction
-	for range 10 { // each waits, for a while, for what the builder lists and has built
+	for range 10 { // each question waits a while for the daemon to know of all builds and results
 		steps = r.foretold(api.Query{Dir: dir})
 		if !slices.ContainsFunc(steps, func(s api.StepPrediction) bool { return s.Outcome == "unknown" }) {
 			break
@@ -245,11 +251,10 @@ func (r *running) predicts(dir, when, want string) {
 	}
 }
 
-// TestPredictAfterVerify: what the builds of a verification made is known, also of the
-// files as they were proposed, which the images hold.
+// TestPredictAfterVerify: the steps that the builds of a verification made are predicted to
+// hit, with the files as they are and as the verified proposal has them.
 func TestPredictAfterVerify(t *testing.T) {
-	r := start(t, t.TempDir(), map[string]string{"BUILDKIT_HOST": lab.For(t).Address()})
-	r.connected()
+	r := startOn(t, lab.For(t).Address())
 	for name, ignore := range map[string]string{"no ignore file": "", "one that grows": "*.log\n"} {
 		dir, nonce := lab.Dir(t), strings.ToLower(rand.Text())
 		text := "FROM node:20\nCOPY . /" + nonce + "/\nRUN echo " + nonce + "\n"
@@ -268,20 +273,7 @@ func TestPredictAfterVerify(t *testing.T) {
 		if _, err := r.Up(t.Context(), api.UpRequest{Dir: dir}); err != nil {
 			t.Fatal(err)
 		}
-		var changes []api.FileChange
-		for name, text := range proposed {
-			c := api.FileChange{Path: name, New: []byte(text)}
-			if was, ok := now[name]; ok {
-				c.Old = []byte(was)
-			}
-			changes = append(changes, c)
-		}
-		var verdict *api.Verification
-		req := api.VerifyRequest{Query: api.Query{Dir: dir}, Candidates: [][]api.FileChange{changes}}
-		if err := r.Verify(t.Context(), req, func(e api.VerifyEvent) { verdict = e.Verification }); err != nil {
-			t.Fatal(err)
-		}
-		if verdict == nil || verdict.Outcome == api.VerifiedFailed {
+		if verdict := r.verify(dir, now, proposed); verdict == nil || verdict.Outcome == api.VerifiedFailed {
 			t.Fatalf("%s: verified: %+v", name, verdict)
 		}
 		r.predicts(dir, name+", as it is", "hit hit")
@@ -295,23 +287,42 @@ func TestPredictAfterVerify(t *testing.T) {
 		ran := other.build()
 		for _, step := range []string{"[2/3]", "[3/3]"} {
 			if again, told := ran[step]; again || !told {
-				t.Errorf("%s: another client's build runs %s: %v", name, step, ran)
+				t.Errorf("%s: another client's build should reuse %s; it ran: %v", name, step, ran)
 			}
 		}
 		if t.Failed() {
-			r.tells(dir, nonce, &other)
+			r.logBuild(dir, nonce, &other)
 			return
 		}
 	}
 }
 
-// tells logs what there is to see of a build that another client just made: its causes,
-// what the builder lists of those steps, and the keys by which it finds them.
-func (r *running) tells(dir, nonce string, other *walk) {
+// verify has the daemon verify the proposal to change the files of dir that are now as given,
+// and returns its verdict, nil if there was none.
+func (r *running) verify(dir string, now, proposed map[string]string) *api.Verification {
 	r.t.Helper()
-	r.wait(dir, "the build", func(repo api.Repository) bool {
-		return len(repo.Definitions) == 1 && repo.Definitions[0].Last != nil && repo.Definitions[0].Last.Ref == other.last
-	})
+	var changes []api.FileChange
+	for name, text := range proposed {
+		c := api.FileChange{Path: name, New: []byte(text)}
+		if was, ok := now[name]; ok {
+			c.Old = []byte(was)
+		}
+		changes = append(changes, c)
+	}
+	var verdict *api.Verification
+	req := api.VerifyRequest{Query: api.Query{Dir: dir}, Candidates: [][]api.FileChange{changes}}
+	if err := r.Verify(r.t.Context(), req, func(e api.VerifyEvent) { verdict = e.Verification }); err != nil {
+		r.t.Fatal(err)
+	}
+	return verdict
+}
+
+// logBuild logs, to explain a failure, the outcomes and causes of the steps of a build that
+// another client just made, and the results with nonce that the builder lists, with the keys
+// by which it finds them.
+func (r *running) logBuild(dir, nonce string, other *walk) {
+	r.t.Helper()
+	r.recorded(dir, other)
 	why, err := r.Why(r.t.Context(), api.WhyRequest{Dir: dir})
 	if err != nil {
 		r.t.Error(err)
@@ -329,14 +340,14 @@ func (r *running) tells(dir, nonce string, other *walk) {
 	for _, u := range usage {
 		if strings.Contains(u.Description, nonce) {
 			r.t.Logf("listed: %+v", *u)
-			r.tellsKeys(lab.For(r.t).CacheDB(), u.ID)
+			r.logKeys(lab.For(r.t).CacheDB(), u.ID)
 		}
 	}
 }
 
-// tellsKeys logs the keys of a result in a copy of the builder's cache, and what leads to
+// logKeys logs the keys of a result in a copy of the builder's cache, and what leads to
 // each of them. It logs none if the builder lost the keys of a result that it lists.
-func (r *running) tellsKeys(name, result string) {
+func (r *running) logKeys(name, result string) {
 	r.t.Helper()
 	data, err := os.ReadFile(name)
 	if err != nil {
