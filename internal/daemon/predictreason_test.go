@@ -16,7 +16,7 @@ import (
 	"github.com/stokerd/stoker/internal/lab"
 )
 
-// outlook writes what is predicted of the next build of a definition.
+// outlook returns a line for each predicted step: its outcome and, if that is unknown, why.
 func outlook(steps []api.StepPrediction) string {
 	var list []string
 	for _, s := range steps {
@@ -29,11 +29,10 @@ func outlook(steps []api.StepPrediction) string {
 	return strings.Join(list, "\n")
 }
 
-// TestPredictDownload: what an address gives now is not known before a build asks it,
-// and that is what is said, not that a build was missed.
+// TestPredictDownload: nobody knows what a URL gives before a build asks for it, so the
+// outcome of an ADD is unknown for that reason, and not because a build was missed.
 func TestPredictDownload(t *testing.T) {
-	r := start(t, t.TempDir(), map[string]string{"BUILDKIT_HOST": lab.For(t).Address()})
-	r.connected()
+	r := startOn(t, lab.For(t).Address())
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "one") }))
 	defer server.Close()
 	dir, nonce := lab.Dir(t), strings.ToLower(rand.Text())
@@ -51,7 +50,7 @@ func TestPredictDownload(t *testing.T) {
 	}
 }
 
-// recorded waits for the last build of another client.
+// recorded waits until the daemon has recorded the last build of another client.
 func (r *running) recorded(dir string, other *walk) api.Repository {
 	r.t.Helper()
 	return r.wait(dir, "the build", func(repo api.Repository) bool {
@@ -64,8 +63,8 @@ func (r *running) recorded(dir string, other *walk) api.Repository {
 	})
 }
 
-// TestPredictWithheld: an image whose name build args are part of is not looked up in
-// a repository that is not allowed, and it is said what mends that.
+// TestPredictWithheld: without the user's consent, an image is not looked up if its name has
+// the value of a build arg. The prediction says so, and how to give consent.
 func TestPredictWithheld(t *testing.T) {
 	env, change := onLab(t, "prewarm: {level: off}\n", &logbook{})
 	r := start(t, t.TempDir(), env, change)
@@ -91,72 +90,74 @@ func TestPredictWithheld(t *testing.T) {
 	}
 }
 
-// TestPredictRunAnew: while a build ignores the cache, one that needs what it runs waits
-// for that, whatever the builder lists. Nothing is promised to hit until it ends.
+// TestPredictRunAnew: BuildKit has a build that needs a step wait for another one that runs
+// the step without cache, even if there is a result. So as long as that runs, no hit is
+// predicted.
 func TestPredictRunAnew(t *testing.T) {
 	own := lab.Own(t)
-	r := start(t, t.TempDir(), map[string]string{"BUILDKIT_HOST": own.Address()})
-	r.connected()
+	r := startOn(t, own.Address())
 	dir, nonce := lab.Dir(t), strings.ToLower(rand.Text())
 	write(t, filepath.Join(dir, "Dockerfile"), "FROM node:20\nCOPY src /"+nonce+"/\nRUN echo "+nonce+" && sleep 8\n")
 	write(t, filepath.Join(dir, "src", "a"), nonce)
 	if _, err := r.Up(t.Context(), api.UpRequest{Dir: dir}); err != nil {
 		t.Fatal(err)
 	}
-	other := walk{t: t, dir: dir, builder: dial(t, own.Address())}
-	other.build()
-	name := r.recorded(dir, &other).Definitions[0].Name
-	if got := outlook(r.ask(api.Query{Dir: dir, Names: []string{name}})); got != "hit\nhit" {
+	first := walk{t: t, dir: dir, builder: dial(t, own.Address())}
+	first.build()
+	query := api.Query{Dir: dir, Names: []string{r.recorded(dir, &first).Definitions[0].Name}}
+	if got := outlook(r.ask(query)); got != "hit\nhit" {
 		t.Fatalf("as built, predicted:\n%s", got)
 	}
-	begun, running := make(chan struct{}), make(chan error, 1)
-	anew := walk{t: t, dir: dir, builder: dial(t, own.Address()), begun: begun}
+	begun, ended := make(chan struct{}), make(chan error, 1)
+	uncached := walk{t: t, dir: dir, builder: dial(t, own.Address()), begun: begun}
 	go func() {
-		_, err := anew.try(client.SolveOpt{FrontendAttrs: map[string]string{"no-cache": ""}})
-		running <- err
+		_, err := uncached.try(client.SolveOpt{FrontendAttrs: map[string]string{"no-cache": ""}})
+		ended <- err
 	}()
-	for outlook(r.ask(api.Query{Dir: dir, Names: []string{name}})) == "hit\nhit" {
+	for outlook(r.ask(query)) == "hit\nhit" {
 		select {
-		case err := <-running:
-			t.Fatalf("the build ran to its end (%v), and nothing else was predicted meanwhile", err)
+		case err := <-ended:
+			t.Fatalf("the build without cache has ended (%v), and hits were predicted all the time", err)
 		default:
 		}
 	}
-	if got := outlook(r.ask(api.Query{Dir: dir, Names: []string{name}})); !strings.HasPrefix(got, "unknown: run-anew: ") || strings.Count(got, "run-anew") != 2 {
-		t.Errorf("while it runs, predicted:\n%s", got)
+	if got := outlook(r.ask(query)); !strings.HasPrefix(got, "unknown: run-anew: ") || strings.Count(got, "run-anew") != 2 {
+		t.Errorf("during the build without cache, predicted:\n%s\nwant run-anew for both steps", got)
 	}
 	third := walk{t: t, dir: dir, builder: dial(t, own.Address())}
 	select {
 	case <-begun:
-	case err := <-running:
-		t.Fatalf("the build ran to its end (%v), and its RUN did not begin", err)
+	case err := <-ended:
+		t.Fatalf("the build without cache has ended (%v), and its RUN did not begin", err)
 	}
 	if !third.build()["[3/3]"] {
-		t.Error("a build meanwhile did not wait for the run")
+		t.Error("a build during the one without cache reused a result, want that it waits for the RUN")
 	}
-	if err := <-running; err != nil {
+	if err := <-ended; err != nil {
 		t.Fatal(err)
 	}
-	r.wait(dir, "all builds", func(repo api.Repository) bool { return repo.Definitions[0].Builds == 3 }) // two end at once
-	r.predicts(dir, "once it has ended", "hit hit")
+	r.wait(dir, "all builds", func(repo api.Repository) bool { return repo.Definitions[0].Builds == 3 }) // two end together
+	r.predicts(dir, "after the build without cache", "hit hit")
 }
 
+// runAnew matches the reason run-anew in an outlook, with its text.
 var runAnew = regexp.MustCompile("run-anew: .*")
 
-// TestPredictBesideVerification: a verification runs without cache, and what it runs is
-// known. What does not need that hits meanwhile, in another repository, too.
+// TestPredictBesideVerification: a verification builds without cache, and it is known which
+// steps it runs. While it does, steps of other repositories are predicted to hit unless they
+// need one of those.
 func TestPredictBesideVerification(t *testing.T) {
 	own := lab.Own(t)
-	r := start(t, t.TempDir(), map[string]string{"BUILDKIT_HOST": own.Address()})
-	r.connected()
+	r := startOn(t, own.Address())
 	nonce := strings.ToLower(rand.Text())
-	repos := map[string]string{
-		"verified": "FROM node:20\nWORKDIR /app\nRUN echo " + nonce + "\nRUN echo last " + nonce + " && sleep 8\n",
+	verified := "FROM node:20\nWORKDIR /app\nRUN echo " + nonce + "\nRUN echo last " + nonce + " && sleep 8\n"
+	repos := map[string]string{} // directories by name
+	for name, text := range map[string]string{
+		"verified": verified,
 		"apart":    "FROM node:20\nWORKDIR /app\nCOPY src /src\nRUN echo apart " + nonce + "\n",
-		// It begins as the one that is verified, and what is made of that is needed again.
+		// A stage begins as the build that is verified, and a step copies from it.
 		"alike": "FROM node:20 AS made\nWORKDIR /app\nRUN echo " + nonce + "\nFROM node:20\nRUN echo alike " + nonce + "\nCOPY --from=made /app /made\n",
-	}
-	for name, text := range repos {
+	} {
 		dir := lab.Dir(t)
 		repos[name] = dir
 		write(t, filepath.Join(dir, "Dockerfile"), text)
@@ -170,45 +171,26 @@ func TestPredictBesideVerification(t *testing.T) {
 	}
 	r.predicts(repos["apart"], "before", "hit hit hit")
 	r.predicts(repos["alike"], "before", "hit hit hit hit")
-	text := "FROM node:20\nWORKDIR /app\nRUN echo " + nonce + "\nRUN echo last " + nonce + " && sleep 8\n"
-	begun, ended := make(chan struct{}), make(chan error, 1)
-	go func() {
-		began := false
-		ended <- r.Verify(t.Context(), api.VerifyRequest{
-			Query:      api.Query{Dir: repos["verified"]},
-			Candidates: [][]api.FileChange{{{Path: "Dockerfile", Old: []byte(text), New: []byte("# " + nonce + "\n" + text)}}},
-		}, func(e api.VerifyEvent) {
-			if e.State == api.VerifyBuild && !began {
-				began = true
-				close(begun)
-			}
-		})
-	}()
-	select {
-	case <-begun:
-	case err := <-ended:
-		t.Fatalf("the verification ended before it built: %v", err)
-	}
+	ended := r.beginVerification(repos["verified"], verified, "# "+nonce+"\n"+verified)
 	for name, want := range map[string]string{
-		"verified": "unknown: run-anew\nunknown: run-anew", "apart": "hit\nhit\nhit", "alike": "hit\nunknown: run-anew\nhit\nunknown: run-anew",
+		"verified": "hit\nunknown: run-anew\nunknown: run-anew", // WORKDIR uses the cache even there
+		"apart":    "hit\nhit\nhit",
+		"alike":    "hit\nunknown: run-anew\nhit\nunknown: run-anew",
 	} {
-		got := outlook(r.ask(api.Query{Dir: repos[name]}))
-		if name == "verified" { // its WORKDIR asks the cache
-			want = "hit\n" + want
-		}
-		if got = runAnew.ReplaceAllString(got, "run-anew"); got != want {
+		got := runAnew.ReplaceAllString(outlook(r.ask(api.Query{Dir: repos[name]})), "run-anew")
+		if got != want {
 			t.Errorf("%s, predicted:\n%s\nwant:\n%s", name, got, want)
 		}
 	}
 	other := walk{t: t, dir: repos["apart"], builder: dial(t, own.Address())}
 	for step, executed := range other.build() {
 		if executed && step != "[1/4]" {
-			t.Errorf("beside the verification %s ran", step)
+			t.Errorf("during the verification, a build of another repository ran %s", step)
 		}
 	}
 	select {
 	case err := <-ended:
-		t.Fatalf("the verification has ended (%v), and nothing was tried beside it", err)
+		t.Fatalf("the verification has ended (%v) too early for this test", err)
 	default:
 	}
 	if err := <-ended; err != nil {
@@ -216,12 +198,36 @@ func TestPredictBesideVerification(t *testing.T) {
 	}
 }
 
-// TestPredictAbsent: of a path that is missing, or ignored, it is said that the build fails
-// on it, at which step, and nothing of steps apart from it changes. A wildcard that matches
-// nothing beside one that does fails no build.
+// beginVerification has the daemon verify a change of dir's Dockerfile, and returns once it
+// builds. The channel receives its error at the end.
+func (r *running) beginVerification(dir, before, after string) <-chan error {
+	r.t.Helper()
+	builds, ended := make(chan struct{}), make(chan error, 1)
+	go func() {
+		told := false
+		ended <- r.Verify(r.t.Context(), api.VerifyRequest{
+			Query:      api.Query{Dir: dir},
+			Candidates: [][]api.FileChange{{{Path: "Dockerfile", Old: []byte(before), New: []byte(after)}}},
+		}, func(e api.VerifyEvent) {
+			if e.State == api.VerifyBuild && !told {
+				told = true
+				close(builds)
+			}
+		})
+	}()
+	select {
+	case <-builds:
+	case err := <-ended:
+		r.t.Fatalf("the verification ended before it built: %v", err)
+	}
+	return ended
+}
+
+// TestPredictAbsent: if a path that a step takes is missing or ignored, the prediction says that
+// the build fails at this step, and nothing of steps that do not depend on it changes. A
+// wildcard that matches nothing, beside a path that does, fails no build.
 func TestPredictAbsent(t *testing.T) {
-	r := start(t, t.TempDir(), map[string]string{"BUILDKIT_HOST": lab.For(t).Address()})
-	r.connected()
+	r := startOn(t, lab.For(t).Address())
 	dir, nonce := lab.Dir(t), strings.ToLower(rand.Text())
 	write(t, filepath.Join(dir, "Dockerfile"), "FROM busybox AS other\nCOPY src /"+nonce+"\nFROM busybox\nCOPY src/a nothing* /a"+nonce+"/\nCOPY src/b /b"+nonce+"\nRUN echo "+nonce+
 		"\nCOPY --from=other /"+nonce+" /o"+nonce+"\n")
@@ -237,9 +243,9 @@ func TestPredictAbsent(t *testing.T) {
 	const before = "unknown: absent: the build fails before it: another step takes a path that is not in its context"
 	const want = "miss\nhit\nunknown: absent: the build fails when it comes to this step: a path that it takes is not in its context\n" + before + "\n" + before
 	if got := outlook(r.foretold(api.Query{Dir: dir, Names: []string{name}})); got != want {
-		t.Errorf("predicted:\n%s", got)
+		t.Errorf("predicted:\n%s\nwant:\n%s", got, want)
 	}
 	if err := build(t, dir, "", nil); err == nil || !strings.Contains(err.Error(), `"/src/b": not found`) {
-		t.Errorf("the build ended with %v", err)
+		t.Errorf("the build ended with %v, want that src/b is not found", err)
 	}
 }
