@@ -18,7 +18,8 @@ import (
 	"github.com/stokerd/stoker/internal/lab"
 )
 
-// why returns what is said of the n-th build of a repository, once it was recorded.
+// why waits until n builds of the repository at root are recorded, and returns the answer to
+// req.
 func (r *running) why(root string, n int, req api.WhyRequest) api.Why {
 	r.t.Helper()
 	r.wait(root, "the build", func(repo api.Repository) bool { return len(repo.Definitions) > 0 && repo.Definitions[0].Builds == n })
@@ -30,7 +31,8 @@ func (r *running) why(root string, n int, req api.WhyRequest) api.Why {
 	return answer
 }
 
-// causes are the kinds of causes of the steps that broke the cache, by instruction.
+// causes returns the kinds of the causes of the steps that broke the cache, by instruction,
+// each with the name of the variable that it is about, if there is one.
 func causes(w api.Why) map[string]string {
 	found := map[string]string{}
 	for _, s := range w.Steps {
@@ -45,8 +47,8 @@ func causes(w api.Why) map[string]string {
 	return found
 }
 
-// TestWhyTellsNoValue builds with args that stand wherever an arg may: none of the
-// values is stored, logged or said, and each arg is named all the same.
+// TestWhyTellsNoValue builds with secret values in all the places where an arg may be used.
+// None of them may be stored, logged or told, and still each arg must be named as a cause.
 func TestWhyTellsNoValue(t *testing.T) {
 	nonce := strings.ToLower(rand.Text())
 	root := repository(t, map[string]string{
@@ -95,7 +97,9 @@ COPY --from=four /etc /four
 	for instruction, want := range map[string]string{
 		"RUN echo " + nonce + " $TOKEN": "arg TOKEN", "WORKDIR /$DEST/" + nonce: "arg DEST", "COPY <<EOF /list": "arg LIST",
 	} {
-		if got := causes(second)[instruction]; !strings.HasPrefix(got, want) && !(want == "arg TOKEN" && got == "env COPY_OF") {
+		got := causes(second)[instruction]
+		copied := want == "arg TOKEN" && got == "env COPY_OF" // a variable with the same value
+		if !strings.HasPrefix(got, want) && !copied {
 			t.Errorf("%s ran because of %q, want %q; all: %v", instruction, got, want, causes(second))
 		}
 	}
@@ -109,8 +113,8 @@ COPY --from=four /etc /four
 	}
 }
 
-// waitForClock waits until files that were written before are older than what a
-// clock may be off by.
+// waitForClock waits until files that were written before are older than a build that begins
+// now, even if a clock is a little wrong.
 func waitForClock(t *testing.T) {
 	t.Helper()
 	probe := filepath.Join(t.TempDir(), "probe")
@@ -130,9 +134,8 @@ func waitForClock(t *testing.T) {
 	}
 }
 
-// TestWhyAfterRestart: what was kept outlives the daemon. Of a build that ran while
-// it was off the operations are known, and those of its files that did not change
-// since it began.
+// TestWhyAfterRestart: stored evidence outlives the daemon. Of a build that ran while the
+// daemon was off, the operations are known, and the files that did not change since.
 func TestWhyAfterRestart(t *testing.T) {
 	nonce := strings.ToLower(rand.Text())
 	root := repository(t, map[string]string{
@@ -140,60 +143,70 @@ func TestWhyAfterRestart(t *testing.T) {
 	})
 	env, change := onLab(t, "prewarm: {level: off}\n", &logbook{})
 	quiet := func(o *daemon.Options) { change(o); o.Env = nil }
-	home := t.TempDir()
-	must := func(err error) {
+	home, file := t.TempDir(), filepath.Join(root, "src", "a")
+	built := func(attrs map[string]string) {
 		t.Helper()
-		if err != nil {
+		if err := build(t, root, "", attrs); err != nil {
 			t.Fatal(err)
 		}
 	}
+	another := map[string]string{"build-arg:V": "1"}
 	r := start(t, home, env, quiet)
 	r.up(root, false)
 	r.connected()
-	must(build(t, root, "", nil))
+	built(nil)
 	r.why(root, 1, api.WhyRequest{})
 	r.end()
 
-	write(t, filepath.Join(root, "src", "a"), nonce+"while off")
+	write(t, file, nonce+"while off")
 	waitForClock(t)
-	must(build(t, root, "", map[string]string{"build-arg:V": "1"}))
+	built(another)
 	r = start(t, home, env, quiet)
 	off := r.why(root, 2, api.WhyRequest{})
 	if got := causes(off); got["RUN echo $V "+nonce] != "arg V" || got["COPY src /src"] != "files" {
-		t.Errorf("a build while the daemon was off, of files that are still there, ran because of %v", got)
+		t.Errorf("a build while the daemon was off, of files that did not change since, ran because of %v, want arg V and files", got)
 	}
 	r.end()
 
-	write(t, filepath.Join(root, "src", "a"), nonce+"while off again")
+	write(t, file, nonce+"while off again")
 	waitForClock(t)
-	must(build(t, root, "", map[string]string{"build-arg:V": "1"}))
-	write(t, filepath.Join(root, "src", "a"), nonce+"and changed since")
+	built(another)
+	write(t, file, nonce+"and changed since")
 	r = start(t, home, env, quiet)
 	off = r.why(root, 3, api.WhyRequest{})
 	if got := causes(off); !strings.HasPrefix(got["COPY src /src"], "unknown") {
-		t.Errorf("a build while the daemon was off ran because of %v", got)
+		t.Errorf("a build while the daemon was off, of a file that changed since, ran because of %v, want unknown", got)
 	}
 	for _, s := range off.Steps {
 		if s.Cause != nil && s.Cause.Kind == "unknown" && (s.Cause.Reason != "unwatched" || !strings.Contains(s.Cause.Text, "daemon was off")) {
-			t.Errorf("%s is not known because of %+v", s.Name, s.Cause)
+			t.Errorf("the cause of %s is unknown because of %+v, want that the daemon was off", s.Name, s.Cause)
 		}
 	}
 
-	write(t, filepath.Join(root, "src", "a"), nonce+"watched again")
-	must(os.Chmod(filepath.Join(root, "src", "a"), 0o664))
-	must(build(t, root, "", map[string]string{"build-arg:V": "1"}))
-	again := r.why(root, 4, api.WhyRequest{Step: "COPY src"})
-	if len(again.Steps) != 1 {
-		t.Fatalf("%d steps are COPY src", len(again.Steps))
+	write(t, file, nonce+"watched again")
+	if err := os.Chmod(file, 0o664); err != nil {
+		t.Fatal(err)
 	}
-	s := again.Steps[0]
+	built(another)
+	r.checkWatchedAgain(root)
+}
+
+// checkWatchedAgain checks the answers about the fourth build of TestWhyAfterRestart, which is
+// compared with the second, as the files of the third are not known.
+func (r *running) checkWatchedAgain(root string) {
+	r.t.Helper()
+	fourth := r.why(root, 4, api.WhyRequest{Step: "COPY src"})
+	if len(fourth.Steps) != 1 {
+		r.t.Fatalf("%d steps are COPY src", len(fourth.Steps))
+	}
+	s := fourth.Steps[0]
 	if s.Cause == nil || s.Cause.Kind != "files" || len(s.Cause.Paths) != 1 || s.Cause.Paths[0].Change != "content" ||
 		s.Cause.Paths[0].Before != "644" || s.Cause.Paths[0].After != "664" {
-		t.Errorf("against the last build whose files are known: %+v", s.Cause)
+		r.t.Errorf("COPY src ran because of %+v, want the content of a file and its mode from 644 to 664", s.Cause)
 	}
-	stats, err := r.Stats(t.Context(), api.StatsRequest{Since: 3600, Dir: root})
+	stats, err := r.Stats(r.t.Context(), api.StatsRequest{Since: 3600, Dir: root})
 	if err != nil {
-		t.Fatal(err)
+		r.t.Fatal(err)
 	}
 	blamed := ""
 	for _, b := range stats.Definitions[0].Breakers {
@@ -202,15 +215,15 @@ func TestWhyAfterRestart(t *testing.T) {
 		}
 	}
 	if strings.Count(blamed, "COPY src /src src/a;") != 1 || strings.Count(blamed, ";") != 2 {
-		t.Errorf("statistics blame %q", blamed)
+		r.t.Errorf("statistics blame %q, want COPY src /src once for src/a, and one more", blamed)
 	}
 	if second := r.why(root, 4, api.WhyRequest{Build: s.Against[:10]}); second.Ref != s.Against || second.Steps[0].Cause.Kind != "arg" {
-		t.Errorf("the beginning of a ref finds %s, whose first step ran because of %+v", second.Ref, second.Steps[0].Cause)
+		r.t.Errorf("the beginning of a ref finds %s, whose first step ran because of %+v, want %s and an arg", second.Ref, second.Steps[0].Cause, s.Against)
 	}
-	for _, bad := range []api.WhyRequest{{Build: "nonsense"}, {Against: "nonsense"}, {Step: "nonsense"}, {Against: again.Ref}} {
+	for _, bad := range []api.WhyRequest{{Build: "nonsense"}, {Against: "nonsense"}, {Step: "nonsense"}, {Against: fourth.Ref}} {
 		bad.Dir = root
-		if _, err := r.Why(t.Context(), bad); err == nil {
-			t.Errorf("%+v is answered", bad)
+		if _, err := r.Why(r.t.Context(), bad); err == nil {
+			r.t.Errorf("%+v is answered, want an error", bad)
 		}
 	}
 }
