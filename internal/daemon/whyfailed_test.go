@@ -17,7 +17,7 @@ import (
 	"github.com/stokerd/stoker/internal/daemon"
 )
 
-// failing is a repository whose tests pass for as long as src/a says so.
+// failing returns a repository whose build fails unless there is "ok" in src/a.
 func failing(t *testing.T, nonce string) string {
 	return repository(t, map[string]string{
 		"Dockerfile": `FROM busybox AS build
@@ -34,7 +34,7 @@ COPY --from=build /` + nonce + ` /app
 	})
 }
 
-// told writes what is said of a build, one line for each step.
+// told returns the answer as text: a line about the build, and one for each step.
 func told(w api.Why) string {
 	text := fmt.Sprintf("%s %d/%d %s\n", w.Status, w.Hits, w.Needed, w.Error)
 	for _, s := range w.Steps {
@@ -56,14 +56,15 @@ func told(w api.Why) string {
 	return text
 }
 
-// TestWhyFailed: a builder keeps nothing of a build that failed. What broke the cache
-// before it did is told all the same where that is sure, whichever client built.
+// TestWhyFailed: a builder does not keep the operations of a build that failed. Still, causes
+// are told of all steps that ran, whichever client built.
 func TestWhyFailed(t *testing.T) {
 	for _, client := range []string{"plain", "buildx"} {
 		t.Run(client, func(t *testing.T) { whyFailed(t, client == "buildx") })
 	}
 }
 
+// whyFailed is TestWhyFailed with a client that keeps buildx's state, or a plain one.
 func whyFailed(t *testing.T, buildx bool) {
 	nonce := strings.ToLower(rand.Text())
 	root, home := failing(t, nonce), t.TempDir()
@@ -74,10 +75,16 @@ func whyFailed(t *testing.T, buildx bool) {
 	env, change := onLab(t, "prewarm: {level: off}\n", &logbook{})
 	r := start(t, home, env, change)
 	r.up(root, false)
-	ends := func(ok bool, attrs map[string]string) {
+	succeeds := func(attrs map[string]string) {
 		t.Helper()
-		if err := build(t, root, state, attrs); (err == nil) != ok {
-			t.Fatalf("the build ended with %v", err)
+		if err := build(t, root, state, attrs); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fails := func(attrs map[string]string) {
+		t.Helper()
+		if build(t, root, state, attrs) == nil {
+			t.Fatal("the build succeeded, want that it fails")
 		}
 	}
 	expect := func(n int, want string) {
@@ -86,10 +93,10 @@ func whyFailed(t *testing.T, buildx bool) {
 			t.Errorf("build %d (-want +got):\n%s", n, d)
 		}
 	}
-	ends(true, nil)
-	r.why(root, 1, api.WhyRequest{}) // what it took is read by then
+	succeeds(nil)
+	r.why(root, 1, api.WhyRequest{}) // so that the files it took are known
 	write(t, filepath.Join(root, "src", "a"), "bad")
-	ends(false, nil)
+	fails(nil)
 	expect(2, `failed 3/5 [build 6/7] RUN failed, exit code 3
 hit WORKDIR /NONCE
 hit COPY lock ./
@@ -99,7 +106,7 @@ failed RUN echo "$MODE"; grep -q ok src/a || exit 3: input [build 5/7] COPY src 
 skipped RUN echo done
 skipped COPY --from=build /NONCE /app
 `)
-	ends(false, nil)
+	fails(nil)
 	const again = `failed 4/5 [build 6/7] RUN failed, exit code 3
 hit WORKDIR /NONCE
 hit COPY lock ./
@@ -110,12 +117,12 @@ skipped RUN echo done
 skipped COPY --from=build /NONCE /app
 `
 	expect(3, again)
-	ends(false, map[string]string{"no-cache": ""})
+	fails(map[string]string{"no-cache": ""})
 	if got := causes(r.why(root, 4, api.WhyRequest{})); len(got) != 1 || got["COPY lock ./"] != "no-cache" {
-		t.Errorf("without the cache, what ran first ran because of %v", got)
+		t.Errorf("without cache, steps ran because of %v, want COPY lock ./ because of no-cache alone", got)
 	}
 	write(t, filepath.Join(root, "src", "a"), "ok")
-	ends(true, nil)
+	succeeds(nil)
 	expect(5, `completed 7/7 
 hit WORKDIR /NONCE
 hit COPY lock ./
@@ -126,12 +133,12 @@ hit RUN echo done
 hit COPY --from=build /NONCE /app
 `)
 	write(t, filepath.Join(root, "src", "a"), "bad")
-	ends(false, map[string]string{"build-arg:OTHER": "which no step sees"})
+	fails(map[string]string{"build-arg:OTHER": "which no step sees"})
 	expect(6, again)
 }
 
-// TestWhyFailedIsUnsure: where what failed is not surely what stoker reads, causes are
-// not known, and how steps hang together is.
+// TestWhyFailedIsUnsure: if the build that failed may have been another one than stoker reads
+// from the files, causes are unknown, but which steps need which is still told.
 func TestWhyFailedIsUnsure(t *testing.T) {
 	nonce := strings.ToLower(rand.Text())
 	root, home := failing(t, nonce), t.TempDir()
@@ -148,17 +155,17 @@ func TestWhyFailedIsUnsure(t *testing.T) {
 	fail := func(attrs map[string]string) {
 		t.Helper()
 		if err := build(t, root, state, attrs); err == nil {
-			t.Fatal("a build that fails did not")
+			t.Fatal("the build succeeded, want that it fails")
 		}
 	}
 	reason := func(n int, breaker, want string) {
 		t.Helper()
 		w := r.why(root, n, api.WhyRequest{Step: breaker})
 		if c := w.Steps[0].Cause; c == nil || c.Kind != "unknown" || c.Reason != want {
-			t.Errorf("%s: the cause is %+v, want that it is not known (%s)", w.Error, c, want)
+			t.Errorf("%s: the cause is %+v, want unknown for the reason %s", w.Error, c, want)
 		}
 		if f := r.why(root, n, api.WhyRequest{Step: "grep"}).Steps[0]; f.Outcome != "failed" || f.Cause.Kind != "input" || !strings.Contains(f.Cause.Step, "COPY src src") {
-			t.Errorf("what failed is said to have %s after %+v", f.Outcome, f.Cause)
+			t.Errorf("the step that failed is told to have %s because of %+v, want failed after COPY src src", f.Outcome, f.Cause)
 		}
 	}
 	if err := build(t, root, state, nil); err != nil {
@@ -177,11 +184,11 @@ func TestWhyFailedIsUnsure(t *testing.T) {
 	awaitProcess(t, nonce)
 	write(t, filepath.Join(root, "Dockerfile"), slow+"\nRUN echo edited\n")
 	if err := <-ended; err == nil {
-		t.Fatal("a build that fails did not")
+		t.Fatal("the build succeeded, want that it fails")
 	}
 	w := r.why(root, 3, api.WhyRequest{Step: "COPY src"})
 	if c := w.Steps[0].Cause; c == nil || c.Reason != "moving" {
-		t.Errorf("the Dockerfile was edited meanwhile, and the cause is %+v", c)
+		t.Errorf("the Dockerfile was edited during the build, and the cause is %+v, want unknown for the reason moving", c)
 	}
 
 	r.end()
@@ -195,19 +202,19 @@ func TestWhyFailedIsUnsure(t *testing.T) {
 	r.wait(root, "the edit", func(repo api.Repository) bool { return repo.Definitions[0].Steps == 1 })
 	fail(nil)
 	if w := r.why(root, 5, api.WhyRequest{}); len(w.Steps) > 0 || w.Error == "" {
-		t.Errorf("before the first step: %+v", w)
+		t.Errorf("of a build that failed before its first step is told: %+v, want an error and no steps", w)
 	}
 }
 
-// TestWhyCanceled: of a build that was given up, what had run by then has a cause.
+// TestWhyCanceled: of a build that was canceled, the steps that had run by then have causes.
 func TestWhyCanceled(t *testing.T) {
 	nonce := strings.ToLower(rand.Text())
 	root := repository(t, map[string]string{"Dockerfile": "FROM busybox\nCOPY src /src\nRUN sleep 600; : " + nonce + "\nRUN true\n", "src/a": nonce})
 	env, change := onLab(t, "prewarm: {level: off}\n", &logbook{})
 	r := start(t, t.TempDir(), env, change)
 	r.up(root, false)
-	// Once the daemon has seen a build it sees the next one begin: a builder that tests
-	// share has a history to be read before.
+	// The daemon first reads the history of a builder that other tests use, too. Once it has
+	// recorded a build, it sees the next one begin.
 	other := repository(t, map[string]string{"Dockerfile": "FROM busybox\nRUN true " + nonce + "\n"})
 	r.up(other, false)
 	if err := build(t, other, "", nil); err != nil {
@@ -220,14 +227,15 @@ func TestWhyCanceled(t *testing.T) {
 	awaitProcess(t, nonce)
 	cancel()
 	if err := <-ended; err == nil {
-		t.Fatal("a build that was given up ended well")
+		t.Fatal("a build that was canceled succeeded")
 	}
-	if d := cmp.Diff("canceled 0/1 \nexecuted COPY src /src: first\nskipped RUN sleep 600; : "+nonce+"\nskipped RUN true\n", told(r.why(root, 1, api.WhyRequest{}))); d != "" {
+	want := "canceled 0/1 \nexecuted COPY src /src: first\nskipped RUN sleep 600; : " + nonce + "\nskipped RUN true\n"
+	if d := cmp.Diff(want, told(r.why(root, 1, api.WhyRequest{}))); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
 }
 
-// awaitProcess returns when a step that has mark in its command runs.
+// awaitProcess waits until a step runs that has mark in its command.
 func awaitProcess(t *testing.T, mark string) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
