@@ -18,27 +18,29 @@ import (
 	"github.com/stokerd/stoker/internal/randtest"
 )
 
-// TestWhyWalk changes a repository in random ways, has another client build each
-// state, and holds what stoker says of each step that broke the cache against what
-// was done to the repository.
+// TestWhyWalk changes a repository in random ways and has another client build each state.
+// The causes that are told of the steps that broke the cache must agree with the changes.
 func TestWhyWalk(t *testing.T) { whyWalks(t, byClient, nil, 3, 170) }
 
-// TestWhyWalkBuildx is that with `docker buildx build` as the client.
+// TestWhyWalkBuildx is TestWhyWalk with `docker buildx build` as the other client.
 func TestWhyWalkBuildx(t *testing.T) { whyWalks(t, byBuildx, nil, 1, 85) }
 
-// TestWhyWalkEngine is that with `docker build` on a Docker Engine.
+// TestWhyWalkEngine is TestWhyWalk with `docker build` on a Docker Engine.
 func TestWhyWalkEngine(t *testing.T) { whyWalks(t, byEngine, lab.OwnEngine, 2, 85) }
 
-// TestWhyWalkOldEngine is that on one that keeps images as those before Docker 29 do.
+// TestWhyWalkOldEngine is TestWhyWalk with `docker build` on a Docker Engine that keeps images
+// with a graph driver, as those before Docker 29 do.
 func TestWhyWalkOldEngine(t *testing.T) { whyWalks(t, byEngine, lab.OwnOldEngine, 2, 85) }
 
-// Who builds in a walk.
+// The client that builds in a walk.
 const (
 	byClient = iota
 	byBuildx
 	byEngine // docker build
 )
 
+// whyWalks takes walks with one client, which for byEngine builds on the Docker Engine that
+// engine starts: share of them in an ordinary run, full if all are asked for.
 func whyWalks(t *testing.T, by int, engine func(testing.TB) *lab.Lab, share, full int) {
 	home := t.TempDir()
 	var (
@@ -61,7 +63,7 @@ func whyWalks(t *testing.T, by int, engine func(testing.TB) *lab.Lab, share, ful
 		r = start(t, home, map[string]string{"BUILDKIT_HOST": address})
 	}
 	other := dial(t, address)
-	breakers, kinds := 0, map[string]int{}
+	kinds := map[string]int{} // how often each kind of cause was told
 	for seed := range randtest.Seeds(t, share, full) {
 		w := newWhyWalk(t, seed, other, builder)
 		w.buildx = cli
@@ -69,28 +71,7 @@ func whyWalks(t *testing.T, by int, engine func(testing.TB) *lab.Lab, share, ful
 			t.Fatal(err)
 		}
 		for n := range 12 {
-			if n > 0 {
-				w.alter()
-			}
-			ref := w.buildAs()
-			r.wait(w.dir, "the build", func(repo api.Repository) bool { return repo.Definitions[0].Builds == n+1 })
-			why, err := r.Why(t.Context(), api.WhyRequest{Dir: w.dir})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if why.Ref != ref {
-				t.Fatalf("the last build is %s, and %s is explained", ref, why.Ref)
-			}
-			t.Logf("build %d after %s", n, w.did.what)
-			for _, s := range why.Steps {
-				if wrong := w.judge(why, s); wrong != "" {
-					t.Errorf("seed %d, build %d after %s: %s is %s because of %+v %+v, against %s: %s\n%s", seed, n, w.did.what, s.Name, s.Outcome, s.Cause, s.More, s.Against, wrong, w.now.dockerfile)
-				}
-				if s.Outcome == "executed" {
-					breakers++
-					kinds[s.Cause.Kind]++
-				}
-			}
+			w.step(r, n, kinds)
 			if t.Failed() {
 				return
 			}
@@ -99,38 +80,66 @@ func whyWalks(t *testing.T, by int, engine func(testing.TB) *lab.Lab, share, ful
 			t.Fatal(err)
 		}
 	}
-	t.Logf("%d breakers, by cause: %v", breakers, kinds)
+	t.Logf("causes of steps that broke the cache: %v", kinds)
 }
 
-// A worldly is the state of a repository that was built: all that decides.
+// A worldly is a state of all that decides which steps of a build run.
 type worldly struct {
 	dockerfile, ignore string
 	files              map[string]string // path → mode and content
 	args               map[string]string
-	base               int
-	prunes             int // that there had been
+	base               int // how often the base image was moved
+	prunes             int // how often results were pruned
 }
 
-// A whyWalk is a walk of which every state is remembered.
+// A whyWalk is a walk that remembers the state of each build.
 type whyWalk struct {
 	*walk
 	lab     *lab.Lab
 	base    string // reference of the base image
 	now     worldly
-	noCache bool
-	did     struct{ kind, what string }
+	noCache bool               // the next build is made without cache
+	did     string             // the last change
 	builds  map[string]worldly // by ref
 	last    string
 }
 
+// step makes build n of the walk, after a change, and checks what r tells of it. It counts the
+// causes that it tells in kinds.
+func (w *whyWalk) step(r *running, n int, kinds map[string]int) {
+	if n > 0 {
+		w.alter()
+	}
+	ref := w.buildAs()
+	r.wait(w.dir, "the build", func(repo api.Repository) bool { return repo.Definitions[0].Builds == n+1 })
+	why, err := r.Why(w.t.Context(), api.WhyRequest{Dir: w.dir})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if why.Ref != ref {
+		w.t.Fatalf("the last build is %s, and %s is explained", ref, why.Ref)
+	}
+	w.t.Logf("build %d after %s", n, w.did)
+	for _, s := range why.Steps {
+		if wrong := w.judge(why, s); wrong != "" {
+			w.t.Errorf("seed %d, build %d after %s: %s is %s because of %+v %+v, against %s: %s\n%s",
+				w.seed, n, w.did, s.Name, s.Outcome, s.Cause, s.More, s.Against, wrong, w.now.dockerfile)
+		}
+		if s.Outcome == "executed" {
+			kinds[s.Cause.Kind]++
+		}
+	}
+}
+
+// newWhyWalk returns the walk that follows from seed, with its repository and base image.
 func newWhyWalk(t *testing.T, seed uint64, builder *client.Client, from *lab.Lab) *whyWalk {
 	nonce := strings.ToLower(rand.Text())
 	w := &whyWalk{
-		walk: &walk{Rand: mathrand.New(mathrand.NewPCG(seed, 8)), t: t, dir: t.TempDir(), builder: builder, nonce: nonce},
+		walk: &walk{Rand: mathrand.New(mathrand.NewPCG(seed, 8)), t: t, seed: seed, dir: t.TempDir(), builder: builder, nonce: nonce},
 		lab:  from, base: "stokertest/why:" + nonce, builds: map[string]worldly{},
 	}
 	w.draw()
-	// Args and variables, and a base image that moves.
+	// The Dockerfile gets args and a variable, and a base image that can be moved.
 	text := strings.ReplaceAll(w.dockerfile, "FROM node:20 AS s0\n", "FROM "+w.base+" AS s0\nARG NAME=one\nENV KIND=a\nRUN echo $NAME "+nonce+"\nCOPY conf/${FILE} /named\n")
 	text = "ARG FILE=one\n" + strings.ReplaceAll(text, "ENV KIND=a\n", "ARG FILE\nENV KIND=a\n")
 	w.dockerfile = text
@@ -142,7 +151,7 @@ func newWhyWalk(t *testing.T, seed uint64, builder *client.Client, from *lab.Lab
 	return w
 }
 
-// push moves the tag of the base image.
+// push moves the tag of the base image to a new image.
 func (w *whyWalk) push() {
 	w.t.Helper()
 	img, err := lab.StandIn("node:20")
@@ -157,7 +166,7 @@ func (w *whyWalk) push() {
 	}
 }
 
-// look reads the state from the disk.
+// look reads the state of the files from the disk.
 func (w *whyWalk) look() {
 	w.t.Helper()
 	read := func(name string) string {
@@ -182,22 +191,22 @@ func (w *whyWalk) look() {
 	}
 }
 
-// alter makes one change, of a kind that why has a word for.
+// alter makes a random change that can be a cause.
 func (w *whyWalk) alter() {
 	w.noCache = false
 	switch w.IntN(8) {
 	case 0:
 		name := []string{"NAME", "FILE"}[w.IntN(2)]
 		value := map[string][]string{"NAME": {"x", "y"}, "FILE": {"one", "three"}}[name][w.IntN(2)]
-		w.did.kind, w.did.what = "arg", "giving "+value+" as "+name
+		w.did = "giving " + value + " as " + name
 		w.now.args = union(w.now.args, map[string]string{name: value})
 	case 1:
 		w.now.base++
 		w.push()
-		w.did.kind, w.did.what = "base", "moving the base image"
+		w.did = "moving the base image"
 	case 2:
 		w.noCache = true
-		w.did.kind, w.did.what = "no-cache", "--no-cache"
+		w.did = "--no-cache"
 	case 3:
 		text := strings.ReplaceAll(w.now.dockerfile, "KIND=a", "KIND=b")
 		if text == w.now.dockerfile {
@@ -205,22 +214,17 @@ func (w *whyWalk) alter() {
 		}
 		w.write("Dockerfile", text)
 		w.dockerfile = text
-		w.did.kind, w.did.what = "env", "editing ENV KIND"
+		w.did = "editing ENV KIND"
 	default:
-		what := w.change()
-		w.did.kind, w.did.what = "files", what
-		switch {
-		case strings.HasPrefix(what, "prune"):
+		w.did = w.change()
+		if strings.HasPrefix(w.did, "prune") {
 			w.now.prunes++
-			w.did.kind = "gone"
-		case strings.HasPrefix(what, "edit RUN"), strings.HasPrefix(what, "take the Dockerfile"):
-			w.did.kind = "dockerfile"
 		}
 	}
 	w.look()
 }
 
-// buildAs has another client build, and returns the ref.
+// buildAs has another client build the state, which it remembers, and returns the build's ref.
 func (w *whyWalk) buildAs() string {
 	w.t.Helper()
 	if w.buildx != nil {
@@ -251,8 +255,8 @@ func (w *whyWalk) buildAs() string {
 	return w.last
 }
 
-// takes reports whether a step of the walk's Dockerfiles takes a file, by a plain
-// reading of the few forms that there are.
+// takes reports whether a step takes a file, in the few forms of steps that the Dockerfiles of
+// walks have.
 func (w *whyWalk) takes(step, path string, at worldly) bool {
 	switch {
 	case strings.HasSuffix(path, ".log"),

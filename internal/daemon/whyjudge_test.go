@@ -9,24 +9,34 @@ import (
 	"github.com/stokerd/stoker/internal/api"
 )
 
-// judge says what is wrong about what was said of a step.
+// judge returns what is wrong with the answer about a step of the last build, "" if it agrees
+// with what the walk did.
 func (w *whyWalk) judge(why api.Why, s api.WhyStep) string {
 	switch s.Outcome {
 	case "cascaded":
-		if s.Cause == nil || s.Cause.Kind != "input" || s.Cause.Step == "" {
-			return "it does not say what it follows"
-		}
-		if i := slices.IndexFunc(why.Steps, func(o api.WhyStep) bool { return o.Name == s.Cause.Step }); i < 0 || why.Steps[i].Outcome == "hit" {
-			return "it follows what did not run"
-		}
-		return ""
+		return judgeCascaded(why, s)
 	case "executed":
-	default:
-		if s.Cause != nil {
-			return "it did not run"
-		}
-		return ""
+		return w.judgeExecuted(s)
 	}
+	if s.Cause != nil {
+		return "it did not run, and has a cause"
+	}
+	return ""
+}
+
+// judgeCascaded is judge for a step that ran because one of its inputs did.
+func judgeCascaded(why api.Why, s api.WhyStep) string {
+	if s.Cause == nil || s.Cause.Kind != "input" || s.Cause.Step == "" {
+		return "the step that it follows is not told"
+	}
+	if i := slices.IndexFunc(why.Steps, func(o api.WhyStep) bool { return o.Name == s.Cause.Step }); i < 0 || why.Steps[i].Outcome == "hit" {
+		return "the step that it is told to follow did not run"
+	}
+	return ""
+}
+
+// judgeExecuted is judge for a step that broke the cache.
+func (w *whyWalk) judgeExecuted(s api.WhyStep) string {
 	if s.Cause == nil {
 		return "it has no cause"
 	}
@@ -34,19 +44,19 @@ func (w *whyWalk) judge(why api.Why, s api.WhyStep) string {
 	if !known && s.Cause.Kind != "first" && s.Cause.Kind != "no-cache" {
 		return "it is compared with no build"
 	}
-	previous := ""
 	for _, c := range append([]api.WhyCause{*s.Cause}, s.More...) {
 		if wrong := w.judgeCause(c, s, before); wrong != "" {
 			return wrong
 		}
-		previous += c.Kind + " "
 	}
 	if len(w.builds) > 1 && w.noCache && s.Cause.Kind != "no-cache" {
-		return "the build had no cache to look into"
+		return "the build was made without cache"
 	}
 	return ""
 }
 
+// judgeCause returns what is wrong with a cause of a step that broke the cache, which was
+// compared with the build of the state before.
 func (w *whyWalk) judgeCause(c api.WhyCause, s api.WhyStep, before worldly) string {
 	switch c.Kind {
 	case "first":
@@ -55,7 +65,7 @@ func (w *whyWalk) judgeCause(c api.WhyCause, s api.WhyStep, before worldly) stri
 		}
 	case "no-cache":
 		if !w.noCache {
-			return "it was not told so"
+			return "the build was made with the cache"
 		}
 	case "gone":
 		if w.now.prunes == before.prunes {
@@ -91,12 +101,12 @@ func (w *whyWalk) judgeCause(c api.WhyCause, s api.WhyStep, before worldly) stri
 			return fmt.Sprintf("the files that differ are %q", want)
 		}
 	default:
-		return "that is no cause"
+		return "no step of a walk has this cause"
 	}
 	return ""
 }
 
-// line returns the line of a text that begins with words.
+// line returns the first line of text that begins with prefix, "" if there is none.
 func line(text, prefix string) string {
 	for l := range strings.Lines(text) {
 		if strings.HasPrefix(l, prefix) {
@@ -106,7 +116,8 @@ func line(text, prefix string) string {
 	return ""
 }
 
-// differ returns how what a step takes differs from what it took before.
+// differ returns how the files that the step with this name takes now differ from those that
+// it took before: a path and a word each, sorted.
 func (w *whyWalk) differ(before worldly, name string) []string {
 	var list []string
 	for _, path := range slices.Sorted(maps.Keys(union(before.files, w.now.files))) {
@@ -123,7 +134,7 @@ func (w *whyWalk) differ(before worldly, name string) []string {
 			list = append(list, path+" added")
 		case b == "":
 			list = append(list, path+" removed")
-		case a[10:] != b[10:]:
+		case a[modeLength:] != b[modeLength:]:
 			list = append(list, path+" content")
 		default:
 			list = append(list, path+" mode")
@@ -133,6 +144,10 @@ func (w *whyWalk) differ(before worldly, name string) []string {
 	return list
 }
 
+// modeLength is the length of the mode before the content of a file in worldly.files.
+const modeLength = len("-rw-r--r--")
+
+// union returns the entries of both maps, of b where both have a key.
 func union(a, b map[string]string) map[string]string {
 	all := maps.Clone(a)
 	maps.Copy(all, b)
