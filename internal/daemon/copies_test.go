@@ -16,7 +16,8 @@ import (
 	"github.com/stokerd/stoker/internal/api"
 )
 
-// editUnseen changes a file's content and nothing that a builder looks at.
+// editUnseen changes a file's content, but neither its size nor its times, so that a builder
+// which has the file does not notice.
 func editUnseen(t *testing.T, path, text string) {
 	t.Helper()
 	fi, err := os.Stat(path)
@@ -32,16 +33,16 @@ func editUnseen(t *testing.T, path, text string) {
 	}
 }
 
-// TestUnseenWhileOff: what a builder does not see to change is known to be so when
-// it changed while the daemon was off, or was killed, and when a build ran
-// meanwhile. A step that takes no such file is predicted as ever.
+// TestUnseenWhileOff: a change that the builder does not notice is known to the daemon, even
+// if it was made while the daemon was off or just before it was killed, and even if a build
+// ran meanwhile. Steps that do not take the file are predicted as usual.
 func TestUnseenWhileOff(t *testing.T) {
 	r, other := startOwn(t)
 	for n, tt := range []struct {
 		name   string
 		kill   bool
-		before bool // the edit is made before the daemon ends, and not built
-		normal bool // the file is edited so that it shows, and built, while the daemon is off
+		before bool // there is such an edit before the daemon ends, too, which is not built
+		normal bool // while the daemon is off, the file is also edited in the usual way, and built
 	}{
 		{name: "off"},
 		{name: "killed", kill: true},
@@ -60,13 +61,8 @@ func TestUnseenWhileOff(t *testing.T) {
 			if _, err := r.Up(t.Context(), api.UpRequest{Dir: w.dir}); err != nil {
 				t.Fatal(err)
 			}
-			seen := func() {
-				r.wait(w.dir, "the build", func(repo api.Repository) bool {
-					return len(repo.Definitions) == 1 && repo.Definitions[0].Last != nil && repo.Definitions[0].Last.Ref == w.last
-				})
-			}
 			w.build()
-			seen()
+			w.seen("the build")
 			if got := outcomes(w.predict()); got != "hit hit" {
 				t.Fatalf("before the daemon stopped, predicted %s; want hit hit", got)
 			}
@@ -87,19 +83,19 @@ func TestUnseenWhileOff(t *testing.T) {
 			if got := outcomes(predicted); got != "hit unknown" {
 				t.Errorf("after it was started again, predicted %s; want hit unknown", got)
 			} else if c := predicted.Steps[1].Cause; c.Kind != "stale-stat" {
-				t.Errorf("unknown because of %+v", c)
+				t.Errorf("unknown because of %+v, want stale-stat", c)
 			}
-			// The builder has what it was sent, and takes it.
+			// The builder uses its copy of the file.
 			for step, executed := range w.build() {
 				if executed && step != "[1/3]" { // the base image
-					t.Errorf("%s ran: the test's edit was seen", step)
+					t.Errorf("%s ran: the builder has noticed the edit", step)
 				}
 			}
-			seen()
+			w.seen("the second build")
 			w.write("same/file", nonce+"seen")
-			// Where the content of a build is not known, a result is that may be of any.
+			// The content of a build that nobody saw is unknown, and may be this one.
 			if got := outcomes(w.predict()); got != "hit miss" && !(tt.normal && got == "hit unknown") {
-				t.Errorf("after an edit that shows, predicted %s", got)
+				t.Errorf("after an edit that the builder notices, predicted %s, want hit miss", got)
 			}
 			if _, err := r.Down(t.Context(), api.DownRequest{Dir: w.dir}); err != nil {
 				t.Fatal(err)
@@ -108,8 +104,8 @@ func TestUnseenWhileOff(t *testing.T) {
 	}
 }
 
-// TestKilledBeforeTheLedgerWasKept: a build that is stored, and that what is kept of
-// the builder knows nothing of, left other files on the builder than that says.
+// TestKilledBeforeTheLedgerWasKept: if the record of a build is stored, but the ledger was not
+// any more, the builder has other files than the ledger says. So nothing is promised.
 func TestKilledBeforeTheLedgerWasKept(t *testing.T) {
 	r, other := startOwn(t)
 	nonce := strings.ToLower(rand.Text())
@@ -121,10 +117,8 @@ func TestKilledBeforeTheLedgerWasKept(t *testing.T) {
 	build := func(text string) {
 		w.write("file", nonce+text)
 		w.build()
-		r.wait(w.dir, "the build", func(repo api.Repository) bool {
-			return len(repo.Definitions) == 1 && repo.Definitions[0].Last != nil && repo.Definitions[0].Last.Ref == w.last
-		})
-		w.predict() // what is kept says what the builder holds
+		w.seen("the build")
+		w.predict() // so that the ledger has what the builder lists
 	}
 	build("0")
 	status, err := r.Status(t.Context())
@@ -136,7 +130,9 @@ func TestKilledBeforeTheLedgerWasKept(t *testing.T) {
 		t.Fatal(workers, err)
 	}
 	name := strings.Join([]string{status.Builder.Name, status.Builder.Address, workers[0].ID}, " ")
-	kept := func(use func(*store.Store)) {
+	// withStore calls use with the daemon's store while the daemon is off.
+	withStore := func(use func(*store.Store)) {
+		t.Helper()
 		r.stop(false)
 		s, err := store.Open(r.paths.Store)
 		if err != nil {
@@ -149,24 +145,25 @@ func TestKilledBeforeTheLedgerWasKept(t *testing.T) {
 		r.start()
 	}
 	var before map[string][]byte
-	kept(func(s *store.Store) {
+	withStore(func(s *store.Store) {
 		if before, err = s.Ledger(name); err != nil || len(before) == 0 {
-			t.Fatalf("of %q nothing is kept (%v)", name, err)
+			t.Fatalf("the ledger of %q has no entries (%v)", name, err)
 		}
 	})
 	waitForClock(t)
 	build("1")
-	kept(func(s *store.Store) {
+	withStore(func(s *store.Store) {
 		if err := s.ReplaceLedger(name, time.Now(), maps.All(before)); err != nil {
 			t.Fatal(err)
 		}
 		editUnseen(t, filepath.Join(w.dir, "file"), nonce+"0")
 	})
 	if got := outcomes(w.predict()); got != "unknown" {
-		t.Errorf("the builder has file as it was built last, and predicted is %s", got)
+		t.Errorf("the builder has the file as it was built last, and predicted is %s, want unknown", got)
 	}
 }
 
+// outcomes returns the predicted outcomes, separated by spaces.
 func outcomes(p api.Prediction) string {
 	var list []string
 	for _, s := range p.Steps {
@@ -175,10 +172,10 @@ func outcomes(p api.Prediction) string {
 	return strings.Join(list, " ")
 }
 
-// TestFolderRemodedWhileOff: the mode of a folder, which a builder never looks at again,
-// is not known where it changed after a build that nobody saw, the first on the builder.
-// Were it taken for what it is now, the result would be promised to hit once the builder
-// dropped its copy and is sent the folder anew.
+// TestFolderRemodedWhileOff: a builder never looks at the mode of a folder again. If the mode
+// changed after the first build, which nobody saw, the builder's is unknown. If the daemon
+// took the present one for it, it would promise a hit once the builder has dropped its copy
+// and is sent the folder anew.
 func TestFolderRemodedWhileOff(t *testing.T) {
 	r, other := startOwn(t)
 	nonce := strings.ToLower(rand.Text())
@@ -210,7 +207,7 @@ func TestFolderRemodedWhileOff(t *testing.T) {
 	}{
 		{when: "after the build that was not seen", want: "unknown: stale-stat"},
 		{when: "after one that was", want: "unknown: stale-stat"},
-		// Of what it holds nobody knows of which files it is.
+		// Nobody knows from which files the result that it has was made.
 		{when: "after the builder dropped its copy", drop: true, want: "unknown: unobserved", executed: true},
 		{when: "once it was sent anew", want: "hit"},
 	} {
@@ -220,13 +217,11 @@ func TestFolderRemodedWhileOff(t *testing.T) {
 			}
 		}
 		if got := outlook(w.predict().Steps[1:]); !strings.HasPrefix(got, tt.want) {
-			t.Errorf("%s, predicted: %s", tt.when, got)
+			t.Errorf("%s, predicted: %s, want %s", tt.when, got, tt.want)
 		}
 		if ran := w.build(); ran["[2/3]"] || ran["[3/3]"] != tt.executed {
-			t.Errorf("%s, built: %v", tt.when, ran)
+			t.Errorf("%s, steps ran: %v, want [2/3] false and [3/3] %v", tt.when, ran, tt.executed)
 		}
-		r.wait(w.dir, "the build", func(repo api.Repository) bool {
-			return len(repo.Definitions) == 1 && repo.Definitions[0].Last != nil && repo.Definitions[0].Last.Ref == w.last
-		})
+		w.seen("the build")
 	}
 }
