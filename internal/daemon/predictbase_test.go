@@ -12,12 +12,11 @@ import (
 	"github.com/stokerd/stoker/internal/lab"
 )
 
-// TestPredictAfterBaseMoved: once a build was seen to start from another image of the tag
-// than the one that was looked up, that one is not predicted with.
+// TestPredictAfterBaseMoved: once a build has used another image than the tag had when it was
+// looked up, predictions go by the image of the build.
 func TestPredictAfterBaseMoved(t *testing.T) {
 	shared := lab.For(t)
-	r := start(t, t.TempDir(), map[string]string{"BUILDKIT_HOST": shared.Address()})
-	r.connected()
+	r := startOn(t, shared.Address())
 	dir, nonce := lab.Dir(t), strings.ToLower(rand.Text())
 	base := "stokertest/moves:" + nonce
 	push := func(text string) {
@@ -43,9 +42,7 @@ func TestPredictAfterBaseMoved(t *testing.T) {
 	built := func(want string) {
 		t.Helper()
 		ran := other.solve(client.SolveOpt{})
-		r.wait(dir, "the build", func(repo api.Repository) bool {
-			return len(repo.Definitions) == 1 && repo.Definitions[0].Last != nil && repo.Definitions[0].Last.Ref == other.last
-		})
+		r.recorded(dir, &other)
 		var got []string
 		for _, step := range []string{"[2/3]", "[3/3]"} {
 			got = append(got, map[bool]string{true: "miss", false: "hit"}[ran[step]])
@@ -58,9 +55,9 @@ func TestPredictAfterBaseMoved(t *testing.T) {
 	built("miss miss")
 	push("two")
 	built("miss miss")
-	r.predicts(dir, "on another image", "hit hit")
+	r.predicts(dir, "as built on another image", "hit hit")
 	write(t, filepath.Join(dir, "src", "a"), "two")
 	r.predicts(dir, "with another file", "hit miss")
 	built("hit miss")
-	r.predicts(dir, "as built with that", "hit hit")
+	r.predicts(dir, "as built with that file", "hit hit")
 }

@@ -13,19 +13,19 @@ import (
 	"github.com/stokerd/stoker/internal/lab"
 )
 
-// TestPredictBrought: what a build brought from a cache in a registry is there for builds
-// that do not look into it, from when its layers are fetched to when it goes, and under
-// the keys that it was brought for.
+// TestPredictBrought: a result that a build has brought from a cache in a registry is reused
+// by builds that do not import the cache, under the keys for which it was brought, from the
+// time when its layers are fetched until it is pruned.
 func TestPredictBrought(t *testing.T) {
 	for _, form := range []string{"a cache of its own", "an image that carries it"} {
 		t.Run(form, func(t *testing.T) { testBrought(t, form == "an image that carries it") })
 	}
 }
 
+// testBrought is TestPredictBrought with a cache that is in an image if inline is true.
 func testBrought(t *testing.T, inline bool) {
 	own := lab.Own(t)
-	r := start(t, t.TempDir(), map[string]string{"BUILDKIT_HOST": own.Address()})
-	r.connected()
+	r := startOn(t, own.Address())
 	dir, nonce := lab.Dir(t), strings.ToLower(rand.Text())
 	lines := []string{"FROM node:20", "COPY src /src", "RUN echo 1 " + nonce + " > /one", "WORKDIR /" + nonce, "RUN echo 2 " + nonce + " > /two"}
 	dockerfile := func(more ...string) {
@@ -54,12 +54,12 @@ func testBrought(t *testing.T, inline bool) {
 	}
 	prune := func() {
 		t.Helper()
-		r.recorded(dir, &other) // it has let go of what it used
+		r.recorded(dir, &other) // by then the build has released its results
 		if err := other.builder.Prune(t.Context(), nil, client.PruneAll); err != nil {
 			t.Fatal(err)
 		}
 	}
-	// build has another client build what is predicted.
+	// build has the other client build, and checks the outcomes of the steps.
 	build := func(when, want string, opt client.SolveOpt) {
 		t.Helper()
 		ran := other.solve(opt)
@@ -76,6 +76,7 @@ func testBrought(t *testing.T, inline bool) {
 		}
 		r.recorded(dir, &other)
 	}
+	// plain checks the predicted outcomes and those of a build without imports.
 	plain := func(when, want string) {
 		t.Helper()
 		r.predicts(dir, when, want)
@@ -84,23 +85,23 @@ func testBrought(t *testing.T, inline bool) {
 	importing := client.SolveOpt{CacheImports: kept}
 
 	prune()
-	r.predicts(dir, "before", "miss miss miss miss")
-	build("brought, and nothing fetched", "hit hit hit hit", importing)
-	if inline { // what of it is still to be fetched the list does not say
-		r.predicts(dir, "of what was not fetched", "unknown unknown unknown unknown")
+	r.predicts(dir, "before the import", "miss miss miss miss")
+	build("importing", "hit hit hit hit", importing)
+	if inline { // the builder's list does not say which layers are not fetched
+		r.predicts(dir, "with nothing fetched", "unknown unknown unknown unknown")
 	} else {
-		plain("of what was not fetched", "miss miss miss miss")
+		plain("with nothing fetched", "miss miss miss miss")
 	}
 	prune()
 	dockerfile("RUN echo 3 " + nonce)
-	other.solve(importing) // a step whose layers it fetches looks like one that runs
+	other.solve(importing) // its outcomes are not checked: a step whose layers are fetched looks as if it ran
 	r.recorded(dir, &other)
-	plain("of what was fetched", "hit hit hit hit hit")
+	plain("with all fetched", "hit hit hit hit hit")
 	dockerfile("RUN echo 4 " + nonce)
-	plain("with another step on it", "hit hit hit hit miss")
+	plain("with another last step", "hit hit hit hit miss")
 	lines = lines[:3]
 	dockerfile("RUN echo 5 " + nonce)
-	plain("with another step in it", "hit hit miss")
+	plain("with another step instead of the last ones", "hit hit miss")
 	prune()
-	plain("once it is gone", "miss miss miss")
+	plain("after the prune", "miss miss miss")
 }
