@@ -13,11 +13,10 @@ import (
 	"github.com/stokerd/stoker/internal/lab"
 )
 
-// TestPredictStageOfFolder: a stage that starts from the files of a named context runs in
-// each build, also in one that was just made.
+// TestPredictStageOfFolder: if a stage is based on the files of a named context, its steps run
+// in each build, even in one that repeats the last.
 func TestPredictStageOfFolder(t *testing.T) {
-	r := start(t, t.TempDir(), map[string]string{"BUILDKIT_HOST": lab.For(t).Address()})
-	r.connected()
+	r := startOn(t, lab.For(t).Address())
 	dir, nonce := lab.Dir(t), strings.ToLower(rand.Text())
 	write(t, filepath.Join(dir, "Dockerfile"), "FROM lib AS files\nCOPY src /"+nonce+"/\nFROM node:20\nRUN echo "+nonce+"\nCOPY --from=files /"+nonce+" /"+nonce+"\n")
 	write(t, filepath.Join(dir, "src", "a"), nonce)
@@ -56,7 +55,7 @@ func TestPredictStageOfFolder(t *testing.T) {
 			return len(repo.Definitions) == 1 && repo.Definitions[0].Last != nil && repo.Definitions[0].Last.Ref == ref
 		})
 		if n > 0 && !(ran["[files 1/2]"] && !ran["[stage-1 2/3]"] && !ran["[stage-1 3/3]"]) {
-			t.Errorf("build %d ran %v", n, ran)
+			t.Errorf("build %d ran %v, want the step of files alone", n, ran)
 		}
 		why, err := r.Why(t.Context(), api.WhyRequest{Dir: dir, Build: ref})
 		if err != nil {

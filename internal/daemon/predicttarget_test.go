@@ -10,9 +10,9 @@ import (
 	"github.com/stokerd/stoker/internal/api"
 )
 
-// TestPredictTarget: a build that names the last stage is one of the definition that
-// does not; one of another stage is of a definition of its own. What either took is
-// known from then on, whether the client tells of what folder it was or not.
+// TestPredictTarget: a build with the last stage as its target counts for the definition
+// without a target; one of another stage gets a definition of its own. After one of either,
+// its steps are predicted to hit, whether or not the client tells which folder it built.
 func TestPredictTarget(t *testing.T) {
 	env, change := onLab(t, "prewarm: {level: off}\n", &logbook{})
 	home := t.TempDir()
@@ -37,7 +37,7 @@ func TestPredictTarget(t *testing.T) {
 		})
 		name := repo.Definitions[0].Name
 		if got := outlook(r.foretold(api.Query{Dir: root, Names: []string{name}})); got != "hit" || len(repo.Definitions) != 1 {
-			t.Errorf("%s: after a build of the last stage by name, of %d definitions:\n%s", client, len(repo.Definitions), got)
+			t.Errorf("%s: after a build of the last stage by name there are %d definitions, want 1, and predicted is:\n%s", client, len(repo.Definitions), got)
 		}
 		if err := build(t, root, state, map[string]string{"target": "test"}); err != nil {
 			t.Fatal(err)
@@ -60,13 +60,13 @@ func TestPredictTarget(t *testing.T) {
 			t.Fatal(err)
 		}
 		if s := why.Steps[0]; s.Cause == nil || s.Cause.Kind != "files" || len(s.Cause.Paths) != 1 || s.Cause.Paths[0].Path != "src/a" {
-			t.Errorf("%s: an edit after the first build of a stage: %+v", client, why.Steps)
+			t.Errorf("%s: after an edit, a stage was built: %+v, want that src/a is the cause", client, why.Steps)
 		}
 	}
 }
 
-// TestPredictTwin: of two services that differ in what no step uses, a build counts for one, and says
-// what to expect of the other.
+// TestPredictTwin: if two services differ only in what no step uses, a build counts for one of
+// them, and the other is predicted by it, too.
 func TestPredictTwin(t *testing.T) {
 	env, change := onLab(t, "prewarm: {level: off}\n", &logbook{})
 	r := start(t, t.TempDir(), env, change)
@@ -91,7 +91,7 @@ func TestPredictTwin(t *testing.T) {
 		}
 		p := answer.Definitions[0]
 		if cause := p.Steps[0].Cause; p.Seconds == nil || p.FixedSeconds == nil || cause == nil || cause.Kind != "files" || len(cause.Paths) != 1 {
-			t.Errorf("%s is predicted %+v, its first step for %+v", name, p, cause)
+			t.Errorf("%s is predicted %+v, its first step for %+v, want times and one file", name, p, cause)
 		}
 	}
 }
