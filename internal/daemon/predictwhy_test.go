@@ -14,10 +14,10 @@ import (
 	"github.com/stokerd/stoker/internal/api"
 )
 
-// What will run is told in the words of why, and how long it will take from what
-// was observed, after a restart, too.
+// TestPredictSaysWhy: a prediction tells the causes of steps that will run, with the same words
+// as why, and how long the build will take, by earlier ones. It does so after a restart, too.
 func TestPredictSaysWhy(t *testing.T) {
-	r, other := startOwn(t) // what others left in one would be in doubt
+	r, other := startOwn(t) // results of other tests could make outcomes unknown
 	nonce := strings.ToLower(rand.Text())
 	w := &walk{Rand: mathrand.New(mathrand.NewPCG(1, 1)), t: t, dir: t.TempDir(), daemon: r, builder: other, nonce: nonce}
 	dockerfile := "FROM node:20 AS made\nARG FLAVOUR=plain\nRUN echo $FLAVOUR " + nonce + " > /made\nCOPY conf /conf\nRUN cat /conf/* > /all\n" +
@@ -32,9 +32,7 @@ func TestPredictSaysWhy(t *testing.T) {
 		t.Helper()
 		w.predict()
 		w.build()
-		r.wait(w.dir, "the build", func(repo api.Repository) bool {
-			return repo.Definitions[0].Last != nil && repo.Definitions[0].Last.Ref == w.last
-		})
+		w.seen("the build")
 	}
 	build()
 	cause := func(p api.Prediction, step string) api.PredictedCause {
@@ -61,24 +59,24 @@ func TestPredictSaysWhy(t *testing.T) {
 		paths = append(paths, d.Path+" "+d.Change)
 	}
 	if c.Kind != "files" || strings.Join(paths, ", ") != "src/new added, src/a mode" {
-		t.Errorf("other files: %+v", c)
+		t.Errorf("with other files, COPY src runs because of %+v, want src/new added and the mode of src/a", c)
 	}
 	if p.FirstMiss != "[stage-1 2/4] COPY src /src" || p.Seconds == nil || p.SecondsLow == nil || p.FixedSeconds == nil ||
 		*p.FixedSeconds <= 0 || *p.SecondsLow > *p.Seconds || *p.Seconds > *p.SecondsHigh || *p.Seconds < *p.FixedSeconds {
-		t.Errorf("how long it takes: %+v", p)
+		t.Errorf("with other files, predicted is %+v, want the first step that runs, and times in order", p)
 	}
 	build()
 
 	w.write("Dockerfile", strings.Replace(dockerfile, "plain", "other", 1))
 	if c := cause(w.predict(), "RUN echo $FLAVOUR"); c.Kind != "arg" || c.Name != "FLAVOUR" {
-		t.Errorf("another arg: %+v", c)
+		t.Errorf("with another arg, RUN echo runs because of %+v, want arg FLAVOUR", c)
 	}
 	w.write("Dockerfile", strings.Replace(dockerfile, "RUN true", "RUN true &&", 1))
 	if c := cause(w.predict(), "RUN true &&"); c.Kind != "dockerfile" || c.Line != 9 {
-		t.Errorf("another instruction: %+v", c)
+		t.Errorf("with another instruction, it runs because of %+v, want line 9 of the Dockerfile", c)
 	}
 
-	// The stage runs, and what is taken of it stays as it is.
+	// Twice the stage runs, but the file that is copied from it stays the same.
 	for _, text := range []string{"1", "2"} {
 		w.write("Dockerfile", dockerfile)
 		w.write("conf/b", text)
@@ -86,12 +84,12 @@ func TestPredictSaysWhy(t *testing.T) {
 	}
 	w.write("conf/b", "3")
 	if c := cause(w.predict(), "COPY --from=made"); c.Kind != "stage-content" || c.Reused != 2 || c.Of != 2 || !strings.Contains(c.Text, "unchanged in 2 of 2 runs") {
-		t.Errorf("what depends on a stage: %+v", c)
+		t.Errorf("the cause of what is copied from a stage is %+v, want stage-content, reused in 2 of 2 runs", c)
 	}
 }
 
-// A change that the builder does not see is found, and makes what depends on it
-// unknown until the file is touched.
+// TestUnseenChange: a change that the builder does not notice is reported as a finding, and
+// steps that take the file are unknown, until the file is touched.
 func TestUnseenChange(t *testing.T) {
 	r, other := startOwn(t)
 	w := &walk{Rand: mathrand.New(mathrand.NewPCG(1, 1)), t: t, dir: t.TempDir(), daemon: r, builder: other}
@@ -122,10 +120,10 @@ func TestUnseenChange(t *testing.T) {
 		t.Errorf("predicted %+v, want a hit and an unknown because of stale-stat", steps)
 	}
 	if ran := w.build(); ran["[3/3]"] {
-		t.Error("the builder saw the change")
+		t.Error("the builder has noticed the change")
 	}
-	// What it took is looked at while the file is as it was: after the touch it would be
-	// unknown for that alone.
+	// The file must not be touched before the daemon has read the build, or its content would
+	// be unknown for the touch alone.
 	r.wait(w.dir, "the build that saw nothing", func(repo api.Repository) bool { return repo.Definitions[0].Builds == 2 })
 	now := fi.ModTime().Add(time.Minute)
 	if err := os.Chtimes(path, now, now); err != nil {
@@ -139,7 +137,7 @@ func TestUnseenChange(t *testing.T) {
 		t.Error("the builder did not see the file after it was touched")
 	}
 	r.wait(w.dir, "the last build", func(repo api.Repository) bool { return repo.Definitions[0].Builds == 3 })
-	// What the build between took is not known: it was not this state.
+	// The last build is compared with the first, as the content of the second is unknown.
 	why, err := r.Why(t.Context(), api.WhyRequest{Dir: w.dir})
 	if err != nil {
 		t.Fatal(err)
@@ -150,9 +148,8 @@ func TestUnseenChange(t *testing.T) {
 	}
 }
 
-// TestAlikeInTwoStages has one of two results go that the builder lists alike: those
-// of one command in two stages, which ran at the same time. Which one it was is not
-// known, and never guessed.
+// TestAlikeInTwoStages: the builder lists the results of one command in two stages alike, which
+// ran at the same time. If one of them is pruned, nobody knows which, so both are unknown.
 func TestAlikeInTwoStages(t *testing.T) {
 	r, other := startOwn(t)
 	for n := range 2 {
@@ -167,27 +164,25 @@ func TestAlikeInTwoStages(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.build()
-		r.wait(w.dir, "the build", func(repo api.Repository) bool {
-			return len(repo.Definitions) == 1 && repo.Definitions[0].Last != nil && repo.Definitions[0].Last.Ref == w.last
-		})
+		w.seen("the build")
 		usage, err := other.DiskUsage(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		// Whatever takes from the stages goes, and of the two the one that is listed first, or last.
-		var alike, all []string
+		// The copies from the stages are pruned, and of the two results the first or the last.
+		var alike, pruned []string
 		for _, u := range usage {
 			switch {
 			case strings.Contains(u.Description, nonce):
 				alike = append(alike, "id=="+u.ID)
 			case strings.Contains(u.Description, "COPY --from"):
-				all = append(all, "id=="+u.ID)
+				pruned = append(pruned, "id=="+u.ID)
 			}
 		}
 		if len(alike) != 2 {
-			t.Fatalf("%d results are listed alike: %+v", len(alike), usage)
+			t.Fatalf("%d results are listed alike, want 2: %+v", len(alike), usage)
 		}
-		if err := other.Prune(t.Context(), nil, client.WithFilter(append(all, alike[n]))); err != nil {
+		if err := other.Prune(t.Context(), nil, client.WithFilter(append(pruned, alike[n]))); err != nil {
 			t.Fatal(err)
 		}
 		predicted := w.predict()
@@ -199,7 +194,7 @@ func TestAlikeInTwoStages(t *testing.T) {
 				t.Errorf("%s was predicted to be a %s (%v), and executed: %v", s.Name, s.Outcome, s.Cause, executed)
 			}
 			if strings.Contains(s.Name, "RUN") && s.Outcome != "unknown" {
-				t.Errorf("%s was predicted to be a %s", s.Name, s.Outcome)
+				t.Errorf("%s was predicted to be a %s, want unknown", s.Name, s.Outcome)
 			}
 		}
 	}
