@@ -12,9 +12,9 @@ import (
 	"github.com/stokerd/stoker/internal/lab"
 )
 
-// TestSelfReport: what a builder asked for is held against what stoker works out. A
-// plain client builds the Dockerfile that is watched, of a folder with another ignore
-// file; nothing but that comparison tells.
+// TestSelfReport: if a builder asks for other files than stoker has worked out, status and why
+// say so. Here a plain client builds the Dockerfile that is watched, but of another folder with
+// another ignore file, which only the files that it asks for tell.
 func TestSelfReport(t *testing.T) {
 	nonce := strings.ToLower(rand.Text())
 	files := map[string]string{"Dockerfile": "FROM busybox\nCOPY src /src\n# " + nonce + "\n", "src/a": nonce, ".dockerignore": "*.log\n"}
@@ -26,7 +26,7 @@ func TestSelfReport(t *testing.T) {
 	r.up(root, false)
 	r.connected()
 	if _, err := r.Predict(t.Context(), api.PredictRequest{Query: api.Query{Dir: root}}); err != nil {
-		t.Fatal(err) // the base image is looked up by then
+		t.Fatal(err) // it waits until the base image is looked up
 	}
 	c := dial(t, lab.For(t).Address())
 	buildOf := func(context string) {
@@ -51,7 +51,7 @@ func TestSelfReport(t *testing.T) {
 	}
 	buildOf(root)
 	if status, why := said(1); status != "" || why != "" {
-		t.Errorf("of a build that is as worked out it is said %q and %q", status, why)
+		t.Errorf("after a build of the folder itself, status says %q and why says %q, want nothing", status, why)
 	}
 	buildOf(other)
 	status, why := said(2)
@@ -60,6 +60,6 @@ func TestSelfReport(t *testing.T) {
 	}
 	buildOf(root)
 	if status, _ := said(3); status != "" {
-		t.Errorf("after a build that is as worked out, status still says %q", status)
+		t.Errorf("after another build of the folder itself, status still says %q", status)
 	}
 }
