@@ -17,14 +17,15 @@ import (
 	"github.com/stokerd/stoker/internal/lab"
 )
 
-// A buildx is `docker buildx build` of a user whose home is given, on the builder under
-// test: with its own refs, its own key of what it sends, and its own attributes.
+// A buildx runs `docker buildx build` for a user with a home of their own, on the builder under
+// test. Unlike BuildKit's plain client, it chooses refs, keys for what it sends and attributes.
 type buildx struct {
 	t       *testing.T
 	program string
 	env     []string
 }
 
+// newBuildx returns a buildx with a remote builder at address, which is chosen.
 func newBuildx(t *testing.T, home, address string) *buildx {
 	t.Helper()
 	x := newDockerBuild(t, home, "")
@@ -34,7 +35,8 @@ func newBuildx(t *testing.T, home, address string) *buildx {
 	return x
 }
 
-// newDockerBuild is what a user has who never chose a builder: `docker build`, on the Engine.
+// newDockerBuild returns a buildx for which no builder is chosen, so that it builds on the
+// Engine, as `docker build` does.
 func newDockerBuild(t *testing.T, home, engine string) *buildx {
 	t.Helper()
 	program, err := lab.Buildx(t.Context())
@@ -46,39 +48,39 @@ func newDockerBuild(t *testing.T, home, engine string) *buildx {
 	}}
 }
 
-// run runs a command of buildx, and returns what it says beside its result.
+// run runs a command of buildx, and returns what it writes to stderr.
 func (x *buildx) run(args ...string) ([]byte, error) { return x.runIn("", args...) }
 
-// runIn is run in a folder.
+// runIn is run with dir as the working directory.
 func (x *buildx) runIn(dir string, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(context.WithoutCancel(x.t.Context()), x.program, args...)
 	cmd.Env, cmd.Dir = x.env, dir
-	var said bytes.Buffer
-	cmd.Stderr = &said
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
 	err := cmd.Run()
-	return said.Bytes(), err
+	return stderr.Bytes(), err
 }
 
-// build builds dir, and returns the ref and which steps buildx showed to run, by their
-// place.
+// build builds dir, and returns the build's ref and which steps buildx showed to run, as
+// sawRun notes them.
 func (x *buildx) build(dir string, args map[string]string, noCache bool) (ref string, ran map[string]bool) {
 	x.t.Helper()
-	about := filepath.Join(x.t.TempDir(), "metadata.json")
-	command := []string{"build", "--progress", "rawjson", "--metadata-file", about}
+	metadataFile := filepath.Join(x.t.TempDir(), "metadata.json")
+	command := []string{"build", "--progress", "rawjson", "--metadata-file", metadataFile}
 	for name, value := range args {
 		command = append(command, "--build-arg", name+"="+value)
 	}
 	if noCache {
 		command = append(command, "--no-cache")
 	}
-	said, err := x.run(append(command, dir)...)
+	progress, err := x.run(append(command, dir)...)
 	if err != nil {
-		x.t.Fatalf("buildx: %v\n%s", err, said)
+		x.t.Fatalf("buildx: %v\n%s", err, progress)
 	}
 	var metadata struct {
 		Ref string `json:"buildx.build.ref"` // builder/node/ref
 	}
-	text, err := os.ReadFile(about)
+	text, err := os.ReadFile(metadataFile)
 	if err == nil {
 		err = json.Unmarshal(text, &metadata)
 	}
@@ -86,7 +88,7 @@ func (x *buildx) build(dir string, args map[string]string, noCache bool) (ref st
 		x.t.Fatal(err)
 	}
 	ran = map[string]bool{}
-	lines := bufio.NewScanner(bytes.NewReader(said))
+	lines := bufio.NewScanner(bytes.NewReader(progress))
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
 		var status client.SolveStatus
@@ -97,7 +99,7 @@ func (x *buildx) build(dir string, args map[string]string, noCache bool) (ref st
 	return path.Base(metadata.Ref), ran
 }
 
-// sawRun notes which steps a client was told to have run, by their place: "[build 3/7]".
+// sawRun notes in ran which steps a client saw run, by their place, such as "[build 3/7]".
 func sawRun(ran map[string]bool, s *client.SolveStatus) {
 	for _, v := range s.Vertexes {
 		if prefix, _, ok := strings.Cut(v.Name, "] "); ok && strings.HasPrefix(prefix, "[") && strings.Contains(prefix, "/") {

@@ -15,8 +15,8 @@ import (
 	"github.com/stokerd/stoker/internal/api"
 )
 
-// An oldBuilder answers what BuildKit v0.8 does, which is in Docker Engine 20.10: it keeps no history, and lists no
-// result by its step.
+// An oldBuilder answers as BuildKit v0.8 does, which is in Docker Engine 20.10: it keeps no
+// history, and does not name the step of a result.
 type oldBuilder struct {
 	controlapi.UnimplementedControlServer
 }
@@ -29,7 +29,8 @@ func (oldBuilder) DiskUsage(context.Context, *controlapi.DiskUsageRequest) (*con
 	return &controlapi.DiskUsageResponse{Record: []*controlapi.UsageRecord{{ID: "a", RecordType: "regular", Description: "fileop target"}}}, nil
 }
 
-// What a builder without a history holds is not known: the status says so, and nothing is predicted.
+// TestOldBuilder: of a builder without a history nobody knows what it has. The status says so,
+// and no outcome is predicted.
 func TestOldBuilder(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "s")
 	l, err := net.Listen("unix", socket)
@@ -49,7 +50,7 @@ func TestOldBuilder(t *testing.T) {
 	s, err := r.Status(t.Context())
 	const note = "this BuildKit keeps no build history: builds are seen from BuildKit v0.11 and Docker Engine 23 on"
 	if err != nil || s.Builder.Note != note {
-		t.Errorf("%v, the builder is %+v", err, s.Builder)
+		t.Errorf("the builder is %+v (%v), want the note %q", s.Builder, err, note)
 	}
 	p, err := r.Predict(t.Context(), api.PredictRequest{Query: api.Query{Dir: root}})
 	if err != nil {
@@ -62,6 +63,6 @@ func TestOldBuilder(t *testing.T) {
 	}
 	var told *api.Error
 	if _, err := r.Why(t.Context(), api.WhyRequest{Dir: root}); !errors.As(err, &told) || told.Hint != note {
-		t.Errorf("why says %v, %+v", err, told)
+		t.Errorf("why fails with %v, %+v, want the hint %q", err, told, note)
 	}
 }
