@@ -19,7 +19,7 @@ import (
 	"github.com/stokerd/stoker/internal/report"
 )
 
-// oneImage resolves every image to one.
+// oneImage resolves every image to the same one.
 type oneImage struct{}
 
 func (oneImage) Resolve(context.Context, string, string) (dockerfile.Image, error) {
@@ -29,11 +29,11 @@ func (oneImage) Resolve(context.Context, string, string) (dockerfile.Image, erro
 	}, nil
 }
 
-// BenchmarkPredict predicts 40 steps in a repository of 200,000 files after one of
-// them was edited, and reports what that takes from the event on: the picture, and
-// the prediction of it. Asking the builder what it holds comes on top. It is one file
-// that is edited again and again, as people do: what was written within the last two
-// seconds is read each time. Most of the minute that it takes makes the files.
+// BenchmarkPredict measures the prediction of 41 steps in a repository of 200,000 files after an
+// edit, from its event on: a new picture and the prediction itself, without the request for
+// what the builder has. The same file is edited each time, as people do; a file that was
+// written within the last two seconds is read again. Of the minute that it takes, most is spent
+// on making the files.
 func BenchmarkPredict(b *testing.B) {
 	root := largeRepository(b)
 	var text strings.Builder
@@ -104,8 +104,8 @@ func BenchmarkPredict(b *testing.B) {
 	b.ReportMetric(float64(inPicture.Microseconds())/1000/float64(b.N), "ms-picture/op")
 }
 
-// cpuTime is what the process has used: on a machine that does other work too, it tells
-// more than the clock.
+// cpuTime returns the CPU time that the process has used. On a machine that does other work,
+// too, it tells more than the clock.
 func cpuTime(b *testing.B) time.Duration {
 	var used syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {

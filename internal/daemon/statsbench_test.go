@@ -12,8 +12,8 @@ import (
 	"github.com/stokerd/stoker/internal/api"
 )
 
-// BenchmarkStats90Days100k answers `stoker stats --since 90d` from 100,000 builds of
-// ten definitions, each of ten steps, of which a third broke the cache somewhere.
+// BenchmarkStats90Days100k measures the answer to `stoker stats --since 90d` with 100,000
+// stored builds of ten definitions. Each has ten steps, and a third of them broke the cache.
 func BenchmarkStats90Days100k(b *testing.B) {
 	const builds, window = 100_000, 90 * 24 * time.Hour
 	file := filepath.Join(b.TempDir(), "store.db")
@@ -32,7 +32,8 @@ func BenchmarkStats90Days100k(b *testing.B) {
 			b.Fatal(err)
 		}
 		for i, r := range batch {
-			if at := broke(n + i); at > 0 && n%25_000 == 0 { // each waits for the disk: some, of all definitions
+			// Storing blames takes a write to disk for each build, so only a few have them.
+			if at := broke(n + i); at > 0 && n%25_000 == 0 {
 				if err := s.PutBlames(store.BuildID{Builder: r.Builder, Ref: r.Ref}, []cache.Blame{{Step: at, Kind: cache.ByFiles, Name: "src/app.js"}}); err != nil {
 					b.Fatal(err)
 				}
@@ -63,7 +64,7 @@ func BenchmarkStats90Days100k(b *testing.B) {
 	}
 }
 
-// pastBuild is the n-th build, of one of ten definitions.
+// pastBuild returns the record of the n-th build, which is of one of ten definitions.
 func pastBuild(n int, created time.Time) cache.Record {
 	r := cache.Record{
 		Builder: "docker", Ref: fmt.Sprintf("x3k9q2m7p4w8e5r1t6y%06d", n), Generation: 1, Repository: "/home/me/shop",
@@ -83,7 +84,7 @@ func pastBuild(n int, created time.Time) cache.Record {
 	return r
 }
 
-// broke is the step at which the n-th build broke the cache, 0 for none.
+// broke returns the index of the step at which the n-th build broke the cache, 0 for none.
 func broke(n int) int {
 	if n%3 != 0 {
 		return 0
