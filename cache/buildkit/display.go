@@ -14,39 +14,41 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
-// A Display shows a build while it runs, as buildx does: it redraws on a
-// terminal, else it writes lines. Names are shown as the Dockerfile writes them,
-// because BuildKit's own hold values of args.
+// A Display shows a build while it runs, as buildx does: it redraws a terminal, and writes
+// lines to anything else. Steps are named as the Dockerfile writes them, because BuildKit's
+// names hold values of args.
 type Display struct {
-	// W is where to; nil shows nothing.
+	// W is written to; nil shows nothing.
 	W io.Writer
-	// Steps are those of the plan.
+	// Steps are those of the build's plan.
 	Steps []dockerfile.Step
 }
 
-// show returns a function that takes each status, and one that waits for the
-// end. Both are called from one goroutine.
+// show returns a function that shows a status, and one that waits until all is shown, after
+// which update must not be called any more. Both must be called from one goroutine.
 func (d Display) show(ctx context.Context) (update func(*client.SolveStatus), wait func()) {
 	if d.W == nil {
 		return func(*client.SolveStatus) {}, func() {}
 	}
 	ui, err := progressui.NewDisplay(d.W, progressui.AutoMode)
-	if err != nil { // for modes that nobody asks for
+	if err != nil { // AutoMode does not fail
 		return func(*client.SolveStatus) {}, func() {}
 	}
 	names := newShownNames(d.Steps)
 	updates, done := make(chan *client.SolveStatus), make(chan struct{})
 	go func() {
 		defer close(done)
-		// The display ends with its channel: what was cancelled is shown too.
+		// The display ends when updates is closed, so that a build that was cancelled is
+		// shown up to its end.
 		_, _ = ui.UpdateFrom(context.WithoutCancel(ctx), updates)
 	}()
 	return func(s *client.SolveStatus) { updates <- names.status(s) }, func() { close(updates); <-done }
 }
 
-// shownNames are the names of steps by their places.
+// shownNames are the steps that may be shown, by stepKey.
 type shownNames map[string]dockerfile.Step
 
+// newShownNames returns the steps by stepKey.
 func newShownNames(steps []dockerfile.Step) shownNames {
 	names := shownNames{}
 	for _, s := range steps {
@@ -55,10 +57,11 @@ func newShownNames(steps []dockerfile.Step) shownNames {
 	return names
 }
 
+// stepKey identifies a step by its stage and its number there.
 func stepKey(stage string, index int) string { return fmt.Sprintf("%s %d", stage, index) }
 
-// status returns what of a status may be shown. Warnings are left out: they
-// quote expanded instructions.
+// status returns the part of s that may be shown. Warnings may not, as they quote
+// instructions with variables expanded.
 func (n shownNames) status(s *client.SolveStatus) *client.SolveStatus {
 	out := &client.SolveStatus{Logs: s.Logs}
 	for _, v := range s.Vertexes {
@@ -81,7 +84,7 @@ func (n shownNames) status(s *client.SolveStatus) *client.SolveStatus {
 	for _, st := range s.Statuses {
 		shown := *st
 		if strings.HasPrefix(shown.ID, "resolve ") {
-			shown.ID = "resolve image" // a name that args are put into
+			shown.ID = "resolve image" // the name of the image may hold values of args
 		}
 		if shown.Name != "" {
 			shown.Name = shown.ID
@@ -91,8 +94,8 @@ func (n shownNames) status(s *client.SolveStatus) *client.SolveStatus {
 	return out
 }
 
-// ownVertices are BuildKit's own vertices that are known by how their names
-// begin; nothing of the rest is shown.
+// ownVertices are the fixed beginnings of names of BuildKit's own vertices. Only they are
+// shown of such names.
 var ownVertices = []string{
 	"[internal] load build definition", "[internal] load metadata", "[internal] load .dockerignore",
 	"[internal] load build context", "[auth]", "importing cache manifest", "exporting to oci image format",
@@ -100,6 +103,7 @@ var ownVertices = []string{
 	"resolve image config", "sending tarball", "generating sbom",
 }
 
+// name returns the name to show for a vertex with this name.
 func (n shownNames) name(name string) string {
 	l, ok := parseLabel(name)
 	if !ok {

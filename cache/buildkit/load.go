@@ -12,9 +12,9 @@ import (
 	"strings"
 )
 
-// LoadArchive has the user's Docker Engine take an archive of an image (Engine
-// API: POST /images/load). feed is handed what to write it to; the builder
-// closes that. An error of feed's is returned.
+// LoadArchive loads an image into the user's Docker Engine from an archive (Engine API: POST
+// /images/load). It calls feed with a writer for the archive, which the builder closes at the
+// end. It returns feed's error, or else the Engine's.
 func (e Env) LoadArchive(ctx context.Context, feed func(io.WriteCloser) error) error {
 	dial, err := e.Engine()
 	if err != nil {
@@ -22,7 +22,7 @@ func (e Env) LoadArchive(ctx context.Context, feed func(io.WriteCloser) error) e
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	// One that is not there shows before anything is built for it.
+	// If there is no Engine, this fails before feed builds an image.
 	conn, err := dial(ctx)
 	if err != nil {
 		return fmt.Errorf("the Docker Engine does not answer: %w", err)
@@ -36,20 +36,21 @@ func (e Env) LoadArchive(ctx context.Context, feed func(io.WriteCloser) error) e
 	taken := make(chan error, 1)
 	go func() {
 		err := load(ctx, client, pr)
-		pr.CloseWithError(errors.Join(err, io.ErrClosedPipe)) // whoever still writes
+		pr.CloseWithError(errors.Join(err, io.ErrClosedPipe)) // ends feed if it still writes
 		taken <- err
 	}()
 	err = feed(pw)
-	pw.CloseWithError(err) // where the build failed nobody else closes it
+	pw.CloseWithError(err) // the builder does not close it if the build fails
 	if err != nil {
 		cancel(err)
 	}
 	if loadErr := <-taken; loadErr != nil && ctx.Err() == nil {
-		return loadErr // why feed failed, if it did
+		return loadErr
 	}
 	return err
 }
 
+// load posts the archive to the Engine and returns the error that it answers.
 func load(ctx context.Context, client *http.Client, body io.Reader) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://docker/images/load?quiet=1", body)
 	if err != nil {
@@ -61,7 +62,8 @@ func load(ctx context.Context, client *http.Client, body io.Reader) error {
 		return fmt.Errorf("load the image into Docker: %w", err)
 	}
 	defer resp.Body.Close()
-	// Either is JSON: one object with a message, or a line for each event.
+	// The answer is JSON: an object with a message after a failure, or else one for each event,
+	// each on a line.
 	lines := bufio.NewScanner(resp.Body)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
