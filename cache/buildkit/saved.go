@@ -17,18 +17,18 @@ import (
 	"github.com/moby/buildkit/client"
 )
 
-// noLayouts is the kind of failure of a builder that cannot hand out images.
+// noLayouts is the kind of failure of a builder that cannot export in the form asked for.
 const noLayouts = "this builder cannot give an image to stoker: turn on Docker's containerd image store, or use a buildx builder (docker buildx create --use)"
 
-// noPush is that of one that does not push what it builds.
+// noPush is the kind of failure of a builder that was asked to push and cannot.
 const noPush = "this Docker Engine does not push what it builds: use --load, then docker push; or turn on Docker's containerd image store"
 
-// errOldForm is an Engine before 25, whose archives are no OCI layouts.
+// errOldForm says that an archive has no OCI layout, as those of an Engine before 25.
 var errOldForm = errors.New("no OCI layout is in what docker save gives")
 
-// buildSaved makes a build whose result goes into the Engine's store and from there, as
-// `docker save` has it, into a layout: an Engine that keeps images with a graph driver has
-// no other way. There it stays, without a name, as what `docker build` makes without a tag.
+// buildSaved builds an image into the Engine's store, and writes it from there into a layout,
+// as `docker save` does. An Engine that keeps images with a graph driver has no other way.
+// The image stays in the store without a name, as after `docker build` without a tag.
 func (b *Builder) buildSaved(ctx context.Context, opt client.SolveOpt, d Display, layout string) (*replay, *client.SolveResponse, error) {
 	opt.Exports = []client.ExportEntry{{Type: "moby"}}
 	seen, resp, err := b.shown(ctx, d, func(updates chan *client.SolveStatus) (*client.SolveResponse, error) {
@@ -40,12 +40,12 @@ func (b *Builder) buildSaved(ctx context.Context, opt client.SolveOpt, d Display
 	if err = b.save(ctx, resp.ExporterResponse["containerimage.config.digest"], layout); errors.Is(err, errOldForm) {
 		return seen, nil, &SolveError{Kind: noLayouts, cause: err}
 	}
-	// What such a store calls its digest is the image's ID.
+	// Such a store gives the image's ID as its digest.
 	delete(resp.ExporterResponse, "containerimage.digest")
 	return seen, resp, err
 }
 
-// save has the Engine write an image of its store into a folder (Engine API: GET
+// save writes an image of the Engine's store into dir as an OCI layout (Engine API: GET
 // /images/{name}/get).
 func (b *Builder) save(ctx context.Context, id, dir string) error {
 	transport := &http.Transport{
@@ -79,9 +79,11 @@ func (b *Builder) save(ctx context.Context, id, dir string) error {
 	return nil
 }
 
+// layoutFile matches the paths of the files of an OCI layout.
 var layoutFile = regexp.MustCompile(`^(oci-layout|index\.json|blobs/[a-z0-9]+/[0-9a-f]+)$`)
 
-// unpackLayout writes the OCI layout that an archive holds, and nothing else of it.
+// unpackLayout writes the files of the OCI layout that is in an archive into to, or returns
+// errOldForm if there is none.
 func unpackLayout(from io.Reader, to *os.Root) error {
 	archive := tar.NewReader(from)
 	for {
@@ -105,6 +107,7 @@ func unpackLayout(from io.Reader, to *os.Root) error {
 	}
 }
 
+// unpackFile writes a new file, and makes its directory.
 func unpackFile(from io.Reader, to *os.Root, name string) error {
 	if err := to.MkdirAll(path.Dir(name), 0o700); err != nil {
 		return err
