@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 )
 
-// dockerPlace is the engine that the docker command talks to: DOCKER_HOST,
-// else DOCKER_CONTEXT, else the configured context, else the default socket
+// dockerPlace returns the Docker Engine that the docker command talks to: that of DOCKER_HOST,
+// of DOCKER_CONTEXT, of the configured docker context, or at the default socket, in this order
 // (docker/cli: cli/command/cli.go).
 func (e Env) dockerPlace() place {
 	if host := e.Getenv("DOCKER_HOST"); host != "" {
@@ -34,7 +34,7 @@ func (e Env) dockerContext() string {
 		CurrentContext string `json:"currentContext"`
 	}
 	if data, err := os.ReadFile(filepath.Join(e.dockerDir(), "config.json")); err == nil {
-		// A file that does not parse names no context; docker warns of it.
+		// docker ignores a file that does not parse, too, and warns of it.
 		_ = json.Unmarshal(data, &file)
 	}
 	if file.CurrentContext == "" {
@@ -43,6 +43,7 @@ func (e Env) dockerContext() string {
 	return file.CurrentContext
 }
 
+// defaultEngine returns the address at which a Docker Engine listens by default.
 func (e Env) defaultEngine() string {
 	if e.OS == "windows" {
 		return "npipe:////./pipe/docker_engine"
@@ -50,7 +51,7 @@ func (e Env) defaultEngine() string {
 	return "unix:///var/run/docker.sock"
 }
 
-// envTLS is the directory of certificates that goes with DOCKER_HOST.
+// envTLS returns the directory of the certificates for DOCKER_HOST, "" to connect without TLS.
 func (e Env) envTLS() string {
 	if e.Getenv("DOCKER_TLS_VERIFY") == "" && e.Getenv("DOCKER_TLS") == "" {
 		return ""
@@ -61,8 +62,8 @@ func (e Env) envTLS() string {
 	return e.dockerDir()
 }
 
-// contextPlace reads a docker context from where the docker command stores it:
-// under the digest of its name (docker/cli: cli/context/store).
+// contextPlace returns the Docker Engine of a docker context, which the docker command stores
+// in a directory named by the digest of its name (docker/cli: cli/context/store).
 func (e Env) contextPlace(name string) place {
 	sum := sha256.Sum256([]byte(name))
 	id := hex.EncodeToString(sum[:])
@@ -88,6 +89,8 @@ func (e Env) contextPlace(name string) place {
 	return e.enginePlace(title, name, host, tls)
 }
 
+// enginePlace returns the Docker Engine at host, with the certificates in the directory tls
+// unless that is "". title is the place's name, and name that of the builder.
 func (e Env) enginePlace(title, name, host, tls string) place {
 	c, err := addressCandidate(name, host, "docker")
 	if err != nil {

@@ -6,16 +6,16 @@ import (
 	"runtime"
 )
 
-// Env is what discovery knows of the user's surroundings. It is handed in so
-// that nothing here reads the process's own.
+// An Env is the environment in which builders are looked for. It is passed in, so that nothing
+// in this package reads that of the process but [SystemEnv].
 type Env struct {
 	Getenv func(string) string
 	Home   string // the user's home directory; "" if there is none
 	OS     string // as runtime.GOOS
-	UID    int    // -1 where there is none
+	UID    int    // -1 on systems without user IDs
 }
 
-// SystemEnv returns the process's own surroundings.
+// SystemEnv returns the environment of the process.
 func SystemEnv() Env {
 	home, err := os.UserHomeDir()
 	if err != nil {
@@ -24,7 +24,7 @@ func SystemEnv() Env {
 	return Env{Getenv: os.Getenv, Home: home, OS: runtime.GOOS, UID: os.Getuid()}
 }
 
-// dockerDir is the directory of the docker command's configuration.
+// dockerDir returns the directory of the docker command's configuration, "" if there is none.
 func (e Env) dockerDir() string {
 	if dir := e.Getenv("DOCKER_CONFIG"); dir != "" {
 		return dir
@@ -32,7 +32,8 @@ func (e Env) dockerDir() string {
 	return e.inHome(".docker")
 }
 
-// buildxDir is the directory of buildx's state (buildx: util/confutil).
+// buildxDir returns the directory of buildx's state (buildx: util/confutil), "" if there is
+// none.
 func (e Env) buildxDir() string {
 	if dir := e.Getenv("BUILDX_CONFIG"); dir != "" {
 		return dir
@@ -43,7 +44,7 @@ func (e Env) buildxDir() string {
 	return ""
 }
 
-// inHome joins elem to the home directory, and gives "" without one.
+// inHome joins elem to the home directory, and returns "" if there is none.
 func (e Env) inHome(elem ...string) string {
 	if e.Home == "" {
 		return ""
