@@ -15,16 +15,13 @@ import (
 	"github.com/stokerd/stoker/internal/api"
 )
 
-// TestWhyDownload: that an address gives something else is told from what the builder
-// recorded of it, and is no cause where it gives what it did.
-func TestWhyDownload(t *testing.T) {
+// serveDownloads serves text below /files/, and the git repositories in a folder below /git/.
+func serveDownloads(t *testing.T, text *atomic.Value, repositories string) *httptest.Server {
+	t.Helper()
 	execPath, err := exec.Command("git", "--exec-path").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	var text atomic.Value
-	text.Store("one")
-	repositories := t.TempDir()
 	mux := http.NewServeMux()
 	mux.HandleFunc("/files/", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, text.Load()) })
 	mux.Handle("/git/", &cgi.Handler{
@@ -32,7 +29,17 @@ func TestWhyDownload(t *testing.T) {
 		Env: []string{"GIT_PROJECT_ROOT=" + repositories, "GIT_HTTP_EXPORT_ALL=1"},
 	})
 	server := httptest.NewServer(mux)
-	defer server.Close()
+	t.Cleanup(server.Close)
+	return server
+}
+
+// TestWhyDownload: if the file or commit at a URL is another one than before, that is the cause
+// of an ADD. The builder records which one it got, so that equal ones are not blamed.
+func TestWhyDownload(t *testing.T) {
+	var text atomic.Value
+	text.Store("one")
+	repositories := t.TempDir()
+	server := serveDownloads(t, &text, repositories)
 	source := filepath.Join(repositories, "app")
 	commit := func(text string) {
 		t.Helper()
@@ -78,7 +85,7 @@ func TestWhyDownload(t *testing.T) {
 		}, fmt.Sprint(map[string]string{"RUN echo 3 " + nonce: "dockerfile"})},
 	} {
 		if got := fmt.Sprint(built(step.do())); got != step.want {
-			t.Errorf("after %s the cause is %s, want %s", step.what, got, step.want)
+			t.Errorf("after %s the causes are %s, want %s", step.what, got, step.want)
 		}
 	}
 }
