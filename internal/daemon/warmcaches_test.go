@@ -13,8 +13,8 @@ import (
 	"github.com/stokerd/stoker/internal/lab"
 )
 
-// TestWarmCaches: what a warm-up writes to a cache elsewhere, another fetches from there
-// instead of running it, and so that builds find it that know of no such cache.
+// TestWarmCaches: steps whose results a warm-up exports to a remote cache are not run by one
+// that imports it. It fetches them, so that builds reuse them without importing the cache.
 func TestWarmCaches(t *testing.T) {
 	own := lab.Own(t)
 	var book logbook
@@ -53,7 +53,7 @@ func TestWarmCaches(t *testing.T) {
 		prune()
 		last, err := warm([]api.Cache{{Type: kind, Attrs: cached.from}, nowhere}, nil, "all")
 		if err != nil || last.State != "ready" || last.Unread != 1 {
-			t.Errorf("%s: %v, %+v", kind, err, last)
+			t.Errorf("%s: the warm-up from the cache ended with %v and %+v, want ready, with one cache unread", kind, err, last)
 		}
 		if got := outlook(r.foretold(api.Query{Dir: dir})); strings.Contains(got, "miss") {
 			t.Errorf("%s: after a warm-up from the cache, predicted:\n%s", kind, got)
@@ -61,7 +61,7 @@ func TestWarmCaches(t *testing.T) {
 			t.Logf("%s: %s", kind, got)
 		}
 		ran := other.solve(client.SolveOpt{})
-		delete(ran, "[made 1/3]") // the base image, of which nothing is needed
+		delete(ran, "[made 1/3]") // the base image, which is resolved but not needed
 		for step, executed := range ran {
 			if executed {
 				t.Errorf("%s: after a warm-up from the cache, the build ran %s", kind, step)
@@ -75,19 +75,19 @@ func TestWarmCaches(t *testing.T) {
 	} {
 		last, err := warm([]api.Cache{nowhere}, []api.Cache{to}, "all")
 		if err == nil || last.State != "failed" || last.Message != want {
-			t.Errorf("a cache that cannot be written: %v, %+v, want %s", err, last, want)
+			t.Errorf("a warm-up to a cache that cannot be written ended with %v and %+v, want %s", err, last, want)
 		}
 	}
 	for name, tt := range map[string]struct {
 		from, to []api.Cache
 		level    string
 	}{
-		"nothing runs":            {from: []api.Cache{nowhere}, level: "base"},
-		"nothing runs to be kept": {to: []api.Cache{nowhere}, level: "deps"},
+		"an import though no step runs": {from: []api.Cache{nowhere}, level: "base"},
+		"an export of some steps only":  {to: []api.Cache{nowhere}, level: "deps"},
 	} {
 		_, err := warm(tt.from, tt.to, tt.level)
 		if failure := (*api.Error)(nil); !errors.As(err, &failure) || failure.Code != api.BadInput || failure.Hint == "" {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: the error is %v, want one about the request, with a hint", name, err)
 		}
 	}
 	r.noCanary(&book, nil)
