@@ -26,9 +26,9 @@ import (
 	"github.com/stokerd/stoker/internal/report"
 )
 
-// TestFollowsAnything changes repositories on disk at random, while the daemon
-// watches them, and holds its answers behind the barrier against those of a
-// fresh look: definitions, problems, totals, files, steps and findings.
+// TestFollowsAnything makes random changes to repositories on disk while the daemon watches
+// them. Its answers, which must not miss a change, have to be those of a newly opened
+// repository: definitions, problems, totals, files, steps and findings.
 func TestFollowsAnything(t *testing.T) {
 	r := start(t, t.TempDir(), nil, func(o *daemon.Options) { o.Log = slog.New(slog.DiscardHandler) })
 	fresh := &project.Opener{Secrets: project.NewSecretCache()}
@@ -51,22 +51,24 @@ func TestFollowsAnything(t *testing.T) {
 	}
 }
 
-// sameText leaves out what BuildKit's parser proposes in place of an unknown
-// instruction: of two that are as near, any one.
+// sameText compares texts without what BuildKit's parser proposes instead of an unknown
+// instruction, as it takes any one of those that are equally similar.
 var sameText = cmp.Comparer(func(a, b string) bool {
 	proposal := regexp.MustCompile(`\(did you mean \w+\?\)`)
 	return a == b || proposal.ReplaceAllString(a, "") == proposal.ReplaceAllString(b, "")
 })
 
-// A followed is a repository that a test changes, with a context beside it and
-// a place where things are put for a while.
+// A followed is a repository that a test changes at random.
 type followed struct {
 	*rand.Rand
-	t                   *testing.T
-	root, beside, apart string
-	log                 []string // what was done
+	t      *testing.T
+	root   string
+	beside string   // a build context that is not in the repository
+	apart  string   // a folder that nobody watches, to and from which things are moved
+	log    []string // what was done
 }
 
+// newFollowed returns the repository that follows from seed.
 func newFollowed(t *testing.T, seed uint64) *followed {
 	t.Helper()
 	base, err := filepath.EvalSymlinks(t.TempDir())
@@ -98,8 +100,8 @@ func newFollowed(t *testing.T, seed uint64) *followed {
 	return f
 }
 
-// meaning gives contents to the files that have one, by name. The secret is put
-// together here, so that no file of ours holds one.
+// meaning returns contents for the files that mean something to stoker, by path. The secret
+// among them is put together here, so that no file of this repository holds one.
 func meaning() map[string][]string {
 	secret := "token = \"ghp_" + strings.Repeat("aB3dE6gH9k", 4)[:36] + "\"\n"
 	dockerfiles := []string{
@@ -124,8 +126,8 @@ func meaning() map[string][]string {
 	}
 }
 
-// change makes some changes; half of the time while the daemon is asked, so
-// that it looks at what is changing.
+// change makes some changes, half of the time while the daemon is asked again and again, so
+// that it reads files which are being changed.
 func (f *followed) change(r *running) {
 	n := 1 + f.IntN(8)
 	if f.IntN(2) == 0 {
@@ -153,9 +155,10 @@ func (f *followed) change(r *running) {
 	asking.Wait()
 }
 
+// pick returns a random element of list.
 func pick[T any](r *rand.Rand, list []T) T { return list[r.IntN(len(list))] }
 
-// place is a path with a meaning, or one of a few others.
+// place returns a random path, often one that means something to stoker.
 func (f *followed) place() string {
 	dir := pick(f.Rand, []string{".", "src", "src/deep", "api", "web", "node_modules", "target", ".git", "../lib", "../lib/sub"})
 	switch f.IntN(5) {
@@ -172,7 +175,7 @@ func (f *followed) place() string {
 	return filepath.Join(f.root, pick(f.Rand, names))
 }
 
-// content is what may stand in the file at name.
+// content returns a random content for the file at name.
 func (f *followed) content(name string) string {
 	rel, _ := filepath.Rel(f.root, name)
 	if texts := meaning()[filepath.ToSlash(rel)]; texts != nil {
@@ -181,11 +184,11 @@ func (f *followed) content(name string) string {
 	return strings.Repeat("x", f.IntN(30))
 }
 
-// step makes one change, as people and tools make them. What the system refuses
-// changes nothing.
+// step makes one random change, such as people and tools make. A change that the system
+// refuses is not made.
 func (f *followed) step() {
 	a, b := f.place(), f.place()
-	longAgo := time.Unix(1_700_000_000, 0) // as unpacking an archive sets times
+	longAgo := time.Unix(1_700_000_000, 0) // a time such as unpacking an archive sets
 	switch f.IntN(24) {
 	case 0, 1, 2, 3, 4:
 		f.did("write", f.write(a, f.content(a)), a)
@@ -243,7 +246,7 @@ func (f *followed) write(name, text string) error {
 	return os.WriteFile(name, []byte(text), 0o644)
 }
 
-// save writes as editors do: into a new file that then takes the name.
+// save writes a file as editors do: it writes a new one, which it then renames.
 func (f *followed) save(name, text string) error {
 	beside := name + "~"
 	if err := f.write(beside, text); err != nil {
@@ -255,7 +258,7 @@ func (f *followed) save(name, text string) error {
 	return nil
 }
 
-// extend appends a line to a file that is there.
+// extend appends a line to an existing file.
 func (f *followed) extend(name string) error {
 	file, err := os.OpenFile(name, os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
@@ -265,7 +268,7 @@ func (f *followed) extend(name string) error {
 	return errors.Join(err, file.Close())
 }
 
-// remove takes a directory with all that is in it; the repository stays.
+// remove removes a file, or a directory with all that is in it, but not the repository.
 func (f *followed) remove(name string) {
 	if name != f.root {
 		f.did("remove all", os.RemoveAll(name), name)
@@ -283,7 +286,7 @@ func (f *followed) replace(name string) error {
 	return f.write(filepath.Join(name, "a.js"), "new")
 }
 
-// target is what a link at name may lead to.
+// target returns a random target for a symbolic link at name, perhaps the path to.
 func (f *followed) target(name, to string) string {
 	rel, err := filepath.Rel(filepath.Dir(name), to)
 	if err != nil {
@@ -292,7 +295,7 @@ func (f *followed) target(name, to string) string {
 	return pick(f.Rand, []string{rel, to, "a.js", "..", "nowhere"})
 }
 
-// swap replaces a link in one step, as ln -sfn and deployments do.
+// swap replaces the file at name by a symbolic link in one step, as deployments do.
 func (f *followed) swap(target, name string) error {
 	beside := name + ".new"
 	if err := os.Symlink(target, beside); err != nil {
@@ -304,7 +307,7 @@ func (f *followed) swap(target, name string) error {
 	return nil
 }
 
-// flood makes more events than the kernel keeps, if the daemon is slow.
+// flood causes so many events that the kernel drops some if the daemon is slow.
 func (f *followed) flood() error {
 	for i := range 20_000 {
 		name := filepath.Join(f.root, "flood", fmt.Sprint(i%2))
@@ -318,16 +321,16 @@ func (f *followed) flood() error {
 	return nil
 }
 
-// An answer is all that is told of a repository.
+// An answer is all that stoker tells of a repository.
 type answer struct {
-	None     bool  // there is no picture
-	Why      error // in which words is not compared
+	None     bool  // there is no picture of it
+	Why      error // for which reason; the words are not compared
 	Check    api.Check
-	Contexts map[string]api.Context
-	Problems map[string]string // instead of a context
+	Contexts map[string]api.Context // by definition
+	Problems map[string]string      // of definitions that have no context
 }
 
-// watched is what the daemon says.
+// watched returns the daemon's answer.
 func (f *followed) watched(r *running) answer {
 	f.t.Helper()
 	query := func(names ...string) api.Query { return api.Query{Dir: f.root, Names: names} }
@@ -337,7 +340,7 @@ func (f *followed) watched(r *running) answer {
 	})
 }
 
-// fresh is what a fresh look says.
+// fresh returns the answer from a newly opened repository.
 func (f *followed) fresh(o *project.Opener) answer {
 	f.t.Helper()
 	p, err := o.Open(f.t.Context(), f.root, false)
@@ -354,6 +357,8 @@ func (f *followed) fresh(o *project.Opener) answer {
 	})
 }
 
+// answer returns the answer with this check, or with its error, and with the contexts of its
+// definitions.
 func (f *followed) answer(check api.Check, err error, context func(name string) (api.Context, error)) answer {
 	f.t.Helper()
 	if err != nil {
@@ -371,8 +376,8 @@ func (f *followed) answer(check api.Check, err error, context func(name string) 
 	return a
 }
 
-// TestFollowsOtherNames: a file is written by a name that nobody watches, of which no
-// event tells.
+// TestFollowsOtherNames: if a file with two names is written by the one outside of the
+// repository, no event tells. Its size must be told as it is all the same.
 func TestFollowsOtherNames(t *testing.T) {
 	r := start(t, t.TempDir(), nil)
 	root := repository(t, map[string]string{"Dockerfile": "FROM scratch\nCOPY src /src\n", "src/a": "one"})
