@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/moby/buildkit/client"
 	"github.com/tonistiigi/fsutil"
 
@@ -66,8 +65,8 @@ type walk struct {
 	unknown int // of these, unknown ones without an excuse
 }
 
-// step makes build n: it changes the repository, predicts, builds and compares. In between
-// may happen what happens to people: restarts, builds that are not seen, failures.
+// step makes build n: it changes the repository, predicts the build, makes it and compares the
+// two. In between it may do what also happens to people: see disturb.
 func (w *walk) step(n int) {
 	w.t.Helper()
 	defer func() {
@@ -79,70 +78,20 @@ func (w *walk) step(n int) {
 	if n > 0 {
 		what = w.change()
 	}
-	kill, event := w.IntN(2) == 0, w.IntN(8)
-	switch event {
-	case 0:
-		before := w.resolved()
-		w.daemon.stop(kill)
-		w.daemon.start()
-		what += fmt.Sprintf(", and a restart (killed: %v)", kill)
-		// What a step takes comes from builds that may still be on their way in, and while
-		// they are, less is known.
-		diff := "anything"
-		for tries := 0; diff != "" && tries < 10; tries++ {
-			diff = cmp.Diff(before.Steps, w.resolved().Steps, cmpopts.IgnoreFields(api.StepPrediction{}, "Seconds"))
-		}
-		if diff != "" {
-			w.t.Errorf("seed %d, build %d after %s: a restart changed what is predicted:\n%s", w.seed, n, what, diff)
-		}
-	case 1:
-		w.daemon.stop(kill)
-		w.build()
-		what += fmt.Sprintf(", a build that was not seen (killed: %v), and %s", kill, w.change())
-		w.daemon.start()
-		w.missed = true
-	case 3:
-		// As a verification does, and an edit follows what it proposed.
-		for range 1 + w.IntN(2) {
-			w.solve(client.SolveOpt{Internal: true, FrontendAttrs: map[string]string{"no-cache": ""}})
-		}
-		what += ", and builds without cache that are not told of"
-		w.missed = true
-	case 4:
-		what += ", and " + w.aside()
-	}
-	if w.buildx == nil && w.IntN(6) == 0 {
-		what += ", and a build that failed, " + w.fail()
-	}
-	if w.imports && w.IntN(3) == 0 {
-		what += w.bring()
-	}
-	excused := strings.Contains(what, "prune")
+	event := w.drawEvent()
+	what += w.disturb(event)
 	predicted := w.predict()
 	w.note("build %d after %s; the builder lists\n%s", n, what, w.listed())
 	var killed chan struct{}
-	if event == 2 {
-		// Anywhere from before the build begins to after it is entered.
+	if event.kind == killDuring {
+		// The moment may be anywhere from before the build begins to after it is recorded.
 		killed, w.missed = make(chan struct{}), true
 		time.AfterFunc(time.Duration(w.IntN(1500))*time.Millisecond, func() { w.daemon.cmd.Process.Kill(); close(killed) })
 	}
 	ran := w.build()
 	w.t.Logf("seed %d, build %d after %s, killed while it runs: %v", w.seed, n, what, killed != nil)
-	for _, s := range predicted.Steps {
-		prefix, _, _ := strings.Cut(s.Name, "] ")
-		executed, told := ran[prefix+"]"]
-		w.steps++
-		switch {
-		case s.Outcome == "unknown" && s.Cause.Kind == "stale-stat" && !w.blind && !w.missed:
-			w.t.Errorf("seed %d, build %d after %s: the builder sees all changes, and %s is said to depend on one that it does not", w.seed, n, what, s.Name)
-		case s.Outcome == "unknown":
-			if !excused && !w.missed && !w.blind {
-				w.unknown++
-			}
-		case s.Outcome == "hit" && executed, s.Outcome == "miss" && told && !executed:
-			w.t.Errorf("seed %d, build %d after %s: %s was predicted to be a %s (%v), and executed: %v\n%s", w.seed, n, what, s.Name, s.Outcome, s.Cause, executed, w.dockerfile)
-		}
-	}
+	pruned := strings.Contains(what, "prune") // what the builder still has may be unknown
+	w.compare(predicted, ran, fmt.Sprintf("seed %d, build %d after %s", w.seed, n, what), pruned)
 	if killed != nil {
 		<-killed
 		w.daemon.stop(true)
@@ -155,6 +104,27 @@ func (w *walk) step(n int) {
 	}
 	if w.imports && (n == 0 || w.IntN(3) == 0) {
 		w.export()
+	}
+}
+
+// compare checks the steps that ran against those predicted, and counts them. when begins the
+// messages of failures. If excused is true, unknown outcomes do not count.
+func (w *walk) compare(predicted api.Prediction, ran map[string]bool, when string, excused bool) {
+	w.t.Helper()
+	for _, s := range predicted.Steps {
+		prefix, _, _ := strings.Cut(s.Name, "] ")
+		executed, told := ran[prefix+"]"]
+		w.steps++
+		switch {
+		case s.Outcome == "unknown" && s.Cause.Kind == "stale-stat" && !w.blind && !w.missed:
+			w.t.Errorf("%s: %s is told to depend on a change that the builder does not notice, but there was none", when, s.Name)
+		case s.Outcome == "unknown":
+			if !excused && !w.missed && !w.blind {
+				w.unknown++
+			}
+		case s.Outcome == "hit" && executed, s.Outcome == "miss" && told && !executed:
+			w.t.Errorf("%s: %s was predicted to be a %s (%v), and executed: %v\n%s", when, s.Name, s.Outcome, s.Cause, executed, w.dockerfile)
+		}
 	}
 }
 

@@ -8,8 +8,8 @@ import (
 	"github.com/moby/buildkit/client"
 )
 
-// bring has a build look into a cache elsewhere, perhaps on a builder that has nothing,
-// and returns what was done.
+// bring makes a build that imports a cache which the walk has exported, perhaps after all
+// results were pruned. It returns what it did.
 func (w *walk) bring() string {
 	w.t.Helper()
 	if len(w.kept) == 0 {
@@ -20,18 +20,18 @@ func (w *walk) bring() string {
 		if err := w.builder.Prune(context.WithoutCancel(w.t.Context()), nil, client.PruneAll); err != nil {
 			w.t.Fatal(err)
 		}
-		what = ", and all dropped"
+		what = ", and all results removed"
 	}
-	if w.IntN(2) == 0 { // or the daemon finds that together with what follows
+	if w.IntN(2) == 0 { // so that the daemon sees what is gone before the build begins
 		w.predict()
 	}
 	ref := w.kept[w.IntN(len(w.kept))]
 	w.solve(client.SolveOpt{CacheImports: []client.CacheOptionsEntry{{Type: "registry", Attrs: map[string]string{"ref": ref}}}})
 	w.seen("the build")
-	return what + ", and a build that looked into " + ref
+	return what + ", and a build that imported " + ref
 }
 
-// export has a build write a cache in one of the forms that there are.
+// export makes a build that exports a cache, in a random form.
 func (w *walk) export() {
 	w.t.Helper()
 	ref, opt := fmt.Sprint(w.registry, "/", w.nonce, ":", w.IntN(2)), client.SolveOpt{}

@@ -11,12 +11,12 @@ import (
 	"github.com/moby/buildkit/client"
 )
 
-// note adds to the trail.
+// note adds an entry with the time to the trail, which is logged if the walk fails.
 func (w *walk) note(format string, args ...any) {
 	w.trail = append(w.trail, time.Now().UTC().Format("15:04:05.000 ")+fmt.Sprintf(format, args...))
 }
 
-// listed returns what the builder lists, a line for each result.
+// listed returns the results that the builder lists, one a line, for the trail.
 func (w *walk) listed() string {
 	var b strings.Builder
 	for _, u := range w.usage() {
@@ -29,7 +29,7 @@ func (w *walk) listed() string {
 	return b.String()
 }
 
-// usage returns what the builder lists, in the order in which it was made.
+// usage returns the results that the builder lists, in the order in which they were made.
 func (w *walk) usage() []*client.UsageInfo {
 	w.t.Helper()
 	list, err := w.builder.DiskUsage(context.WithoutCancel(w.t.Context()))
