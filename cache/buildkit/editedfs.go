@@ -16,8 +16,8 @@ import (
 	"github.com/tonistiigi/fsutil/types"
 )
 
-// An editedFS shows a directory with other texts in some of its files, and with
-// files that it does not have. The directory on disk is left alone.
+// An editedFS is a directory in which some files have other contents than on disk, and others
+// exist that are not on disk.
 type editedFS struct {
 	fsutil.FS
 	replaced, added map[string][]byte // by path below the directory
@@ -25,7 +25,7 @@ type editedFS struct {
 
 var _ fsutil.FS = editedFS{}
 
-// openContext opens a local context with those of the edits that lie in it. They are
+// openContext opens a local context with those of the edits that are in it. edits has contents
 // by absolute path.
 func openContext(dir string, edits map[string][]byte) (fsutil.FS, error) {
 	fs, err := fsutil.NewFS(dir)
@@ -58,8 +58,8 @@ func openContext(dir string, edits map[string][]byte) (fsutil.FS, error) {
 	return e, nil
 }
 
-// Walk implements [fsutil.FS]. Files that were added come where the walk, which
-// goes by the names in each directory, would have met them.
+// Walk implements [fsutil.FS]. It comes to added files in the order in which a walk would if
+// they were on disk.
 func (e editedFS) Walk(ctx context.Context, target string, fn gofs.WalkDirFunc) error {
 	root := strings.Trim(filepath.Clean(filepath.FromSlash(target)), string(filepath.Separator))
 	if text, ok := e.added[root]; ok {
@@ -72,12 +72,13 @@ func (e editedFS) Walk(ctx context.Context, target string, fn gofs.WalkDirFunc) 
 		}
 	}
 	slices.SortFunc(pending, byWalk)
+	// emit walks the added files that come before this path, or all that are left for "".
 	emit := func(before string) error {
 		for len(pending) > 0 && (before == "" || byWalk(pending[0], before) < 0) {
 			name := pending[0]
 			pending = pending[1:]
-			// SkipDir from a file would be about the directory: there is nothing
-			// to skip for one that was added.
+			// SkipDir for a file would skip the rest of its directory, of which an added file
+			// is no part: it is ignored.
 			if err := fn(name, textEntry(name, e.added[name], nil), nil); err != nil && !errors.Is(err, filepath.SkipDir) {
 				return err
 			}
@@ -119,8 +120,8 @@ func (e editedFS) Open(name string) (io.ReadCloser, error) {
 	return e.FS.Open(name)
 }
 
-// textEntry is the entry of a file with this text, with the mode and owner of the
-// one that it replaces.
+// textEntry returns the entry of a file with this text. It has mode and owner of like, the file
+// that it replaces, or the defaults if that is nil.
 func textEntry(name string, text []byte, like *types.Stat) gofs.DirEntry {
 	stat := &types.Stat{Mode: 0o644}
 	if like != nil {
@@ -131,11 +132,13 @@ func textEntry(name string, text []byte, like *types.Stat) gofs.DirEntry {
 	return &fsutil.DirEntryInfo{Stat: stat}
 }
 
+// below reports whether name is a path below dir.
 func below(name, dir string) bool {
 	return strings.HasPrefix(name, dir+string(os.PathSeparator))
 }
 
-// byWalk orders paths as a walk meets them.
+// byWalk compares paths in the order of a walk, in which the separator comes before all other
+// characters.
 func byWalk(a, b string) int {
 	zero := func(s string) string { return strings.ReplaceAll(s, string(os.PathSeparator), "\x00") }
 	return strings.Compare(zero(a), zero(b))

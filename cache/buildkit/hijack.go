@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// A hijacker turns HTTP requests to a Docker Engine into raw connections: how
-// BuildKit is reached on engines before 29.
+// A hijacker connects to the BuildKit in a Docker Engine, by HTTP requests after which the
+// Engine turns the connection over to it. Engines before 29 can be reached in no other way.
 type hijacker struct {
-	dial func(context.Context) (net.Conn, error)
+	dial func(context.Context) (net.Conn, error) // connects to the Engine
 }
 
-// session opens the connection that a build's session runs over.
+// session opens a connection for the session of a build.
 func (h hijacker) session(ctx context.Context, proto string, meta map[string][]string) (net.Conn, error) {
 	header := http.Header{}
 	for k, vs := range meta {
@@ -31,6 +31,7 @@ func (h hijacker) upgrade(ctx context.Context) (net.Conn, error) {
 	return h.request(ctx, "/grpc", "h2c", nil)
 }
 
+// request opens a connection that speaks proto after a request for path.
 func (h hijacker) request(ctx context.Context, path, proto string, header http.Header) (net.Conn, error) {
 	conn, err := h.dial(ctx)
 	if err != nil {
@@ -44,8 +45,9 @@ func (h hijacker) request(ctx context.Context, path, proto string, header http.H
 	return upgraded, nil
 }
 
+// shakeHands makes the request over conn, and returns the connection to go on with.
 func (h hijacker) shakeHands(ctx context.Context, conn net.Conn, path, proto string, header http.Header) (net.Conn, error) {
-	// The host is of no use on a socket, but HTTP/1.1 wants one.
+	// A socket needs no host, but HTTP/1.1 does.
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://docker"+path, nil)
 	if err != nil {
 		return nil, err
@@ -83,10 +85,11 @@ func (h hijacker) shakeHands(ctx context.Context, conn net.Conn, path, proto str
 	return &bufferedConn{Conn: conn, r: r}, nil
 }
 
-// A bufferedConn reads first what came along with the answer.
+// A bufferedConn is a connection of which r has read ahead.
 type bufferedConn struct {
 	net.Conn
 	r *bufio.Reader
 }
 
+// Read implements [net.Conn].
 func (c *bufferedConn) Read(p []byte) (int, error) { return c.r.Read(p) }

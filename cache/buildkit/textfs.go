@@ -18,13 +18,14 @@ import (
 	"github.com/tonistiigi/fsutil/types"
 )
 
-// textFS is a directory of files in memory, as a client's session serves it.
+// A textFS is a directory of files in memory, which a client can send.
 type textFS struct {
 	files map[string][]byte
 }
 
 var _ fsutil.FS = textFS{}
 
+// newTextFS returns the directory with these files, by name.
 func newTextFS(files map[string][]byte) textFS { return textFS{files} }
 
 // Walk implements [fsutil.FS]. The tree is flat: target is a file, or the root.
