@@ -70,49 +70,11 @@ type imageID struct{ ref, platform string }
 
 var _ client.Client = (*gateway)(nil)
 
+// newGateway returns the gateway for a build of a Dockerfile with this text. It fails if the
+// builder's platform is malformed.
 func newGateway(in Input, text []byte, resolver Resolver) (*gateway, error) {
-	opts := map[string]string{
-		"filename": filepath.Base(in.Dockerfile),
-		"target":   in.Target,
-		"platform": strings.Join(in.Platforms, ","),
-	}
-	for name, value := range in.Args {
-		opts["build-arg:"+name] = value
-	}
-	dirs := map[string]string{localContext: in.Context}
-	if in.Dockerfile == "" { // text only: nothing lies beside it
-		opts["filename"] = "Dockerfile"
-	} else {
-		dirs[localDockerfile] = filepath.Dir(in.Dockerfile)
-	}
-	if in.RemoteContext != "" {
-		opts["context"] = withoutSSH(in.RemoteContext)
-		// buildx sends the Dockerfile beside a remote context only when it is
-		// a local file; that is the only case in which it can be read here.
-		opts["dockerfilekey"] = localDockerfile
-	}
-	for name, value := range in.NamedContexts {
-		if filepath.IsAbs(value) {
-			dirs[name] = value
-			value = "local:" + name
-		}
-		if layout, ok := strings.CutPrefix(value, layoutPrefix); ok {
-			value = layoutPrefix + layoutStore + "@" + string(layoutDigest(layout))
-		}
-		if strings.HasPrefix(value, "git@") { // no other address of a named context is one over ssh
-			value = withoutSSH(value)
-		}
-		if !strings.HasPrefix(value, targetPrefix) { // see link
-			opts["context:"+name] = value
-		}
-	}
-	maps.Copy(opts, in.Options.Attrs())
+	opts, dirs := in.frontendOptions()
 	_, external := in.syntax(text)
-	if in.NoCache {
-		opts["no-cache"] = ""
-	} else if len(in.NoCacheStages) > 0 {
-		opts["no-cache"] = strings.Join(in.NoCacheStages, ",")
-	}
 	platform := defaultPlatform()
 	if in.Worker.Platform != "" {
 		var err error
@@ -140,6 +102,53 @@ func newGateway(in Input, text []byte, resolver Resolver) (*gateway, error) {
 		onBuild:  map[string][]string{},
 		images:   map[imageID]Image{},
 	}, nil
+}
+
+// frontendOptions returns the options that tell the frontend what to build, as buildx gives
+// them, and the directories of local sources by name.
+func (in Input) frontendOptions() (opts, dirs map[string]string) {
+	opts = map[string]string{
+		"filename": filepath.Base(in.Dockerfile),
+		"target":   in.Target,
+		"platform": strings.Join(in.Platforms, ","),
+	}
+	for name, value := range in.Args {
+		opts["build-arg:"+name] = value
+	}
+	dirs = map[string]string{localContext: in.Context}
+	if in.Dockerfile == "" { // a text without a file has no directory
+		opts["filename"] = "Dockerfile"
+	} else {
+		dirs[localDockerfile] = filepath.Dir(in.Dockerfile)
+	}
+	if in.RemoteContext != "" {
+		opts["context"] = withoutSSH(in.RemoteContext)
+		// buildx sends the Dockerfile beside a remote context only when it is
+		// a local file; that is the only case in which it can be read here.
+		opts["dockerfilekey"] = localDockerfile
+	}
+	for name, value := range in.NamedContexts {
+		if filepath.IsAbs(value) {
+			dirs[name] = value
+			value = "local:" + name
+		}
+		if layout, ok := strings.CutPrefix(value, layoutPrefix); ok {
+			value = layoutPrefix + layoutStore + "@" + string(layoutDigest(layout))
+		}
+		if strings.HasPrefix(value, "git@") { // no other address of a named context is one over ssh
+			value = withoutSSH(value)
+		}
+		if !strings.HasPrefix(value, targetPrefix) { // see link
+			opts["context:"+name] = value
+		}
+	}
+	maps.Copy(opts, in.Options.Attrs())
+	if in.NoCache {
+		opts["no-cache"] = ""
+	} else if len(in.NoCacheStages) > 0 {
+		opts["no-cache"] = strings.Join(in.NoCacheStages, ",")
+	}
+	return opts, dirs
 }
 
 // native returns the builder's default platform.
