@@ -136,9 +136,7 @@ func (b *Builder) buildOpt(r BuildRequest) (client.SolveOpt, error) {
 // solveTo solves r and puts the image where its output says, if necessary by way of the
 // image store of the builder's Engine.
 func (b *Builder) solveTo(ctx context.Context, r BuildRequest, opt client.SolveOpt) (*replay, *client.SolveResponse, error) {
-	seen, resp, err := b.shown(ctx, r.Display, func(updates chan *client.SolveStatus) (*client.SolveResponse, error) {
-		return b.client.Solve(ctx, nil, opt, updates)
-	})
+	seen, resp, err := b.shown(ctx, r.Display, b.solving(ctx, nil, opt))
 	if lacksExporter(err) && r.Output.Layout != "" && b.engine != nil {
 		// No step ran, as BuildKit looks for the exporter first (control.Controller.Solve).
 		seen, resp, err = b.buildSaved(ctx, opt, r.Display, r.Output.Layout)

@@ -106,9 +106,7 @@ func (b *Builder) buildIntoEngine(ctx context.Context, api *moby.Client, r Reque
 		opt.FrontendAttrs["platform"] = own
 	}
 	opt.Exports = []client.ExportEntry{{Type: "moby"}}
-	_, resp, err := b.shown(ctx, Display{}, func(updates chan *client.SolveStatus) (*client.SolveResponse, error) {
-		return b.client.Solve(ctx, nil, opt, updates)
-	})
+	_, resp, err := b.shown(ctx, Display{}, b.solving(ctx, nil, opt))
 	if err != nil {
 		return none, fmt.Errorf("run the image: %w", err)
 	}

@@ -97,9 +97,7 @@ func (b *Builder) CanImport(ctx context.Context, ref string) (bool, error) {
 				can = v.Error == ""
 			}
 		}
-	}, func(updates chan *client.SolveStatus) (*client.SolveResponse, error) {
-		return b.client.Solve(ctx, def, opt, updates)
-	})
+	}, b.solving(ctx, def, opt))
 	if err != nil {
 		return false, fmt.Errorf("ask the builder for the cache %s: %w", ref, err)
 	}

@@ -31,9 +31,7 @@ var errOldForm = errors.New("no OCI layout is in what docker save gives")
 // The image stays in the store without a name, as after `docker build` without a tag.
 func (b *Builder) buildSaved(ctx context.Context, opt client.SolveOpt, d Display, layout string) (*replay, *client.SolveResponse, error) {
 	opt.Exports = []client.ExportEntry{{Type: "moby"}}
-	seen, resp, err := b.shown(ctx, d, func(updates chan *client.SolveStatus) (*client.SolveResponse, error) {
-		return b.client.Solve(ctx, nil, opt, updates)
-	})
+	seen, resp, err := b.shown(ctx, d, b.solving(ctx, nil, opt))
 	if err != nil {
 		return seen, resp, err
 	}

@@ -227,9 +227,7 @@ func (b *Builder) session() []session.Attachable {
 
 // solve solves def or, if it is nil, what opt's frontend makes. report may be nil.
 func (b *Builder) solve(ctx context.Context, def *llb.Definition, opt client.SolveOpt, report func(Progress)) (*replay, error) {
-	seen, _, err := b.run(ctx, reportProgress(report), func(updates chan *client.SolveStatus) (*client.SolveResponse, error) {
-		return b.client.Solve(ctx, def, opt, updates)
-	})
+	seen, _, err := b.run(ctx, reportProgress(report), b.solving(ctx, def, opt))
 	return seen, err
 }
 
@@ -246,6 +244,13 @@ func reportProgress(report func(Progress)) func(*replay, *client.SolveStatus) {
 // A solveCall is a call of BuildKit's client that solves. The client sends what happens
 // to updates, and closes it at the end.
 type solveCall func(updates chan *client.SolveStatus) (*client.SolveResponse, error)
+
+// solving returns the call that solves def or, if it is nil, what opt's frontend makes.
+func (b *Builder) solving(ctx context.Context, def *llb.Definition, opt client.SolveOpt) solveCall {
+	return func(updates chan *client.SolveStatus) (*client.SolveResponse, error) {
+		return b.client.Solve(ctx, def, opt, updates)
+	}
+}
 
 // run makes the call and returns what was seen of it, also if it failed. After each
 // status was added to that, onStatus is called with both.
