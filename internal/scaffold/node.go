@@ -78,19 +78,34 @@ func nodeApps(s *survey) []App {
 		if !ok {
 			continue
 		}
-		root := dir
-		for at, members := range spaces {
-			if at != dir && slices.ContainsFunc(members, func(w member) bool { return w.dir == dir }) && len(at) < len(root) {
-				root = at
-			}
-		}
+		root := outermost(spaces, dir)
 		n := &node{s: s, pkg: m}
-		a := App{Dir: dir, Context: root, Language: Node, Name: word(cmp.Or(strings.TrimPrefix(m.Name[strings.LastIndex(m.Name, "/")+1:], "@"), s.folderName(dir))), Health: "/", maker: n}
+		a := App{Dir: dir, Context: root, Language: Node, Name: m.appName(s.folderName(dir)), Health: "/", maker: n}
 		if n.detect(&a, spaces[root]) {
 			apps = append(apps, a)
 		}
 	}
 	return apps
+}
+
+// outermost returns the highest folder with a workspace that the folder dir is a member of, or dir
+// if there is none.
+func outermost(spaces map[string][]member, dir string) string {
+	root := dir
+	for at, members := range spaces {
+		isMember := slices.ContainsFunc(members, func(w member) bool { return w.dir == dir })
+		if isMember && at != dir && len(at) < len(root) {
+			root = at
+		}
+	}
+	return root
+}
+
+// appName returns the name of the package, without its scope, or else that of its folder, as a
+// plain word.
+func (m manifest) appName(folder string) string {
+	own := m.Name[strings.LastIndex(m.Name, "/")+1:]
+	return word(cmp.Or(strings.TrimPrefix(own, "@"), folder))
 }
 
 // folderName returns the name of a folder, which may be the root.
@@ -133,21 +148,13 @@ func address(raw json.RawMessage) string {
 	if strings.HasPrefix(url, "https://") && !strings.ContainsAny(url, "@ ") {
 		return url
 	}
-	return "" // it may have a user name and a password in it
+	return "" // it may contain a user name and a password
 }
 
 // findTool finds the package manager and its version, by the lock file and the field
 // packageManager.
 func (n *node) findTool(a *App) {
-	name, version, _ := strings.Cut(n.pkg.PackageManager, "@")
-	file := path.Join(a.Dir, "package.json")
-	if name == "" && a.Context != a.Dir {
-		if root, ok := readManifest(n.s, a.Context); ok {
-			name, version, _ = strings.Cut(root.PackageManager, "@")
-			file = path.Join(a.Context, "package.json")
-		}
-	}
-	version, _, _ = strings.Cut(version, "+")
+	name, version, file := n.packageManager(a)
 	for _, t := range nodeTools() {
 		if n.lock = n.s.first(a.Context, t.locks...); n.lock != "" && (name == "" || name == t.name) {
 			n.tool = t
@@ -165,10 +172,8 @@ func (n *node) findTool(a *App) {
 		}
 		a.say("", "no lock file: each build may get other versions")
 	}
-	if version != "" && plain.MatchString(version) {
+	if version != "" {
 		a.say(file, "%s %s (packageManager)", name, version)
-	} else {
-		version = ""
 	}
 	n.version = version
 	switch n.tool.name {
@@ -177,27 +182,44 @@ func (n *node) findTool(a *App) {
 	case "yarn":
 		if n.s.has(a.Context, ".yarnrc.yml") || version != "" && major(version) != "1" {
 			n.version = cmp.Or(version, "4")
-			plugin := n.s.has(a.Context, ".yarn/plugins/@yarnpkg/plugin-workspace-tools.cjs")
-			shipped := strings.Contains(string(n.s.read(a.Context, ".yarnrc.yml")), "yarnPath:")
-			lock := n.tool.locks
-			n.tool = berry(major(n.version) >= "4" || plugin, shipped)
-			n.tool.locks = lock
+			n.tool = n.berry(a)
 			a.say(file, "yarn %s, with node_modules in the image", major(n.version))
 		}
 	}
 }
 
+// packageManager returns the name and version of the package manager in the package.json of the app
+// or, if that says nothing, of its context, and which of the two files that is. A version that
+// cannot be written to a Dockerfile is left out.
+func (n *node) packageManager(a *App) (name, version, file string) {
+	name, version, _ = strings.Cut(n.pkg.PackageManager, "@")
+	file = path.Join(a.Dir, "package.json")
+	if name == "" && a.Context != a.Dir {
+		if root, ok := readManifest(n.s, a.Context); ok {
+			name, version, _ = strings.Cut(root.PackageManager, "@")
+			file = path.Join(a.Context, "package.json")
+		}
+	}
+	version, _, _ = strings.Cut(version, "+") // a digest follows
+	if !plain.MatchString(version) {
+		version = ""
+	}
+	return name, version, file
+}
+
+// berry returns the tool for n.version, of yarn 2 or later.
+func (n *node) berry(a *App) nodeTool {
+	plugin := n.s.has(a.Context, ".yarn/plugins/@yarnpkg/plugin-workspace-tools.cjs")
+	shipped := strings.Contains(string(n.s.read(a.Context, ".yarnrc.yml")), "yarnPath:")
+	t := berry(major(n.version) >= "4" || plugin, shipped)
+	t.locks = n.tool.locks
+	return t
+}
+
 // findVersion finds the version of Node, or of bun.
 func (n *node) findVersion(a *App) {
 	if n.tool.name == "bun" {
-		a.Version = "1.3"
-		if v := strings.TrimSpace(string(n.s.read(a.Context, ".bun-version"))); plain.MatchString(v) {
-			a.Version = v
-			a.say(path.Join(a.Context, ".bun-version"), "bun %s", v)
-		} else if n.version != "" {
-			a.Version = n.version
-		}
-		n.released = release{name: a.Version}
+		n.findBun(a)
 		return
 	}
 	list := nodeReleases()
@@ -224,6 +246,16 @@ func (n *node) findVersion(a *App) {
 	n.released = list[0]
 	a.Version = list[0].name
 	a.say("", "Node %s: no version is asked for, this is a long-term one", a.Version)
+}
+
+// findBun finds the version of bun.
+func (n *node) findBun(a *App) {
+	a.Version = cmp.Or(n.version, "1.3")
+	if v := strings.TrimSpace(string(n.s.read(a.Context, ".bun-version"))); plain.MatchString(v) {
+		a.Version = v
+		a.say(path.Join(a.Context, ".bun-version"), "bun %s", v)
+	}
+	n.released = release{name: a.Version}
 }
 
 // findPort finds the port that the app listens on, and the path of its health check.
@@ -256,6 +288,8 @@ func (n *node) findPort(a *App) {
 	}
 }
 
+// nodePort matches the port that a source file listens on, and nodeHealth the path of a health
+// check that it serves.
 var (
 	nodePort   = regexp.MustCompile(`PORT["']?\]?\s*(?:\|\||\?\?)\s*["']?(\d{2,5})|\.listen\(\s*(\d{2,5})|\bport:\s*(\d{4,5})`)
 	nodeHealth = regexp.MustCompile(`["'` + "`" + `](/(?:api/)?(?:healthz?|livez|readyz|health-?check|_health|ping)(?:/(?:live|liveness|ready))?)["'` + "`" + `]`)

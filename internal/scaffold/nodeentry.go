@@ -7,6 +7,8 @@ import (
 	"strings"
 )
 
+// nextOutput and viteOutput match settings in the files of Next.js and Vite. nodeScript matches a
+// script of package.json that only runs a program with Node or bun, and the words of that program.
 var (
 	nextOutput = regexp.MustCompile(`output\s*:\s*["'` + "`" + `](standalone|export)["'` + "`" + `]`)
 	viteOutput = regexp.MustCompile(`outDir\s*:\s*["'` + "`" + `]([A-Za-z0-9._/-]+)["'` + "`" + `]`)
@@ -36,7 +38,7 @@ func (n *node) findEntry(a *App) bool {
 	if n.scripted(a, file) || n.conventional(a, file) {
 		return true
 	}
-	// It may still be started by what a user names; a library is not.
+	// The user may name an entry, unless the package seems to be a library.
 	return a.Dir == a.Context && len(n.pkg.Workspaces) == 0 && !n.s.has(a.Dir, "pnpm-workspace.yaml") && (n.serves() || n.pkg.Scripts["start"] != "")
 }
 
@@ -156,21 +158,9 @@ func (n *node) findOutputs(a *App) {
 func (n *node) findHooks(a *App) {
 	m, _ := readManifest(n.s, a.Context)
 	for _, name := range []string{"preinstall", "install", "postinstall", "prepare"} {
-		if s := m.Scripts[name]; s != "" {
+		if script := m.Scripts[name]; script != "" {
 			n.hooks = append(n.hooks, name)
-			file := path.Join(a.Context, "package.json")
-			switch tool, _, _ := strings.Cut(s, " "); {
-			case tool == "husky" || tool == "lefthook" || tool == "simple-git-hooks" || tool == "is-ci":
-				a.say(file, "%s sets up git hooks, for which there is no git in the image", name)
-			case tool == "patch-package":
-				n.copied = append(n.copied, n.present(a, "patches")...)
-				a.say(file, "%s applies patches", name)
-			case strings.HasPrefix(s, "prisma generate") || strings.HasPrefix(s, "npx prisma generate"):
-				a.say(file, "%s generates prisma's client", name)
-			default:
-				n.early = true
-				a.say(file, "%s runs in the install and may read any file, so the sources are copied before it", name)
-			}
+			n.addHook(a, name, script)
 		}
 	}
 	if n.pkg.uses("@prisma/client") || m.uses("@prisma/client") {
@@ -179,11 +169,31 @@ func (n *node) findHooks(a *App) {
 	}
 	lock := string(n.s.read(a.Context, n.lock))
 	for _, name := range compilers() {
-		if strings.Contains(lock, `node_modules/`+name+`"`) || strings.Contains(lock, "\n"+name+"@") || strings.Contains(lock, "\n  "+name+"@") || strings.Contains(lock, `"`+name+`@`) {
+		// In the notations of npm, yarn and pnpm.
+		notations := []string{`node_modules/` + name + `"`, "\n" + name + "@", "\n  " + name + "@", `"` + name + `@`}
+		if slices.ContainsFunc(notations, func(as string) bool { return strings.Contains(lock, as) }) {
 			n.compiles = name
 			a.say(path.Join(a.Context, n.lock), "an install may compile (%s): the build has a compiler", name)
 			return
 		}
+	}
+}
+
+// addHook adds the files that a script reads which an install runs. If they are not known, all
+// sources have to be there before the install.
+func (n *node) addHook(a *App, name, script string) {
+	file := path.Join(a.Context, "package.json")
+	switch tool, _, _ := strings.Cut(script, " "); {
+	case tool == "husky" || tool == "lefthook" || tool == "simple-git-hooks" || tool == "is-ci":
+		a.say(file, "%s sets up git hooks, for which there is no git in the image", name)
+	case tool == "patch-package":
+		n.copied = append(n.copied, n.present(a, "patches")...)
+		a.say(file, "%s applies patches", name)
+	case strings.HasPrefix(script, "prisma generate") || strings.HasPrefix(script, "npx prisma generate"):
+		a.say(file, "%s generates prisma's client", name)
+	default:
+		n.early = true
+		a.say(file, "%s runs in the install and may read any file, so the sources are copied before it", name)
 	}
 }
 
@@ -198,6 +208,8 @@ func (n *node) present(a *App, names ...string) []string {
 	return list
 }
 
+// asked matches a variable that settings of a package manager refer to, and authToken a setting
+// that contains a token or password itself.
 var (
 	asked     = regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*)[-:}]`)
 	authToken = regexp.MustCompile(`(?m)(_authToken|_password|_auth)\s*=\s*[^$\s]|npm(AuthToken|AuthIdent):\s*["']?[^$\s"']`)
