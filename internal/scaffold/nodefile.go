@@ -53,21 +53,39 @@ func (n *node) write(a *App, base Base, d *page, ignore *ignoreList) {
 	n.ignore(a, ignore)
 	n.writeBase(base, d)
 	if n.build || !n.separate() {
-		d.from("base", "deps", "All dependencies, installed again only when a manifest changes.")
-		if n.early {
-			d.note("stoker ignore=manifests-first")
-			d.note("The install runs this project's own " + strings.Join(n.hooks, " and ") + ", which may read any file: the sources come first.")
-			d.add("COPY . .")
-		} else {
-			n.copyManifests(d)
-		}
-		d.run(n.mounts(), n.installs())
+		n.writeDeps(d)
 	}
 	if n.build {
 		n.writeBuild(a, d)
 	}
+	if n.static {
+		n.writeStatic(a, d)
+		return
+	}
+	if !n.alone && !n.fw.alone {
+		n.writeProduction(d)
+	}
+	n.writeImage(a, base, d)
+}
+
+// writeDeps adds the stage with all dependencies.
+func (n *node) writeDeps(d *page) {
+	d.from("base", "deps", "All dependencies, installed again only when a manifest changes.")
+	if n.early {
+		d.note("stoker ignore=manifests-first")
+		d.note("The install runs this project's own " + strings.Join(n.hooks, " and ") + ", which may read any file: the sources come first.")
+		d.add("COPY . .")
+	} else {
+		n.copyManifests(d)
+	}
+	d.run(n.mounts(), n.installs())
+}
+
+// writeProduction adds the stage with the dependencies for production: they are installed, or what
+// is left of all dependencies without the others. If the tool can do neither, there is no such
+// stage.
+func (n *node) writeProduction(d *page) {
 	switch {
-	case n.static || n.alone || n.fw.alone:
 	case n.separate():
 		d.from("base", "prod-deps", "What the app needs to run, and nothing that only builds it.")
 		n.copyManifests(d)
@@ -81,11 +99,6 @@ func (n *node) write(a *App, base Base, d *page, ignore *ignoreList) {
 		d.from(n.built(), "prod-deps", "Without what only the build needs. An install for production alone would run this project's "+strings.Join(n.hooks, " and ")+" without it.")
 		d.run(n.mounts(), n.tool.prune)
 	}
-	if n.static {
-		n.writeStatic(a, d)
-		return
-	}
-	n.writeImage(a, base, d)
 }
 
 // separate reports whether the dependencies for production can be installed without the sources,
@@ -100,6 +113,7 @@ func (n *node) built() string {
 	return "deps"
 }
 
+// writeBase adds the stage that deps, build and prod-deps start from, with the package manager.
 func (n *node) writeBase(base Base, d *page) {
 	why := "What builds and what runs stand on the same Debian, so that compiled packages find the same C library."
 	switch {
@@ -156,7 +170,8 @@ func (n *node) copyManifests(d *page) {
 	d.add("COPY " + parents + strings.Join(append(files, folders...), " ") + " ./")
 }
 
-// mounts returns the mounts of an install: the cache of downloads, and the secrets that .npmrc needs.
+// mounts returns the mounts of an install: the cache of downloads, and the secrets that .npmrc
+// needs.
 func (n *node) mounts() []string {
 	list := mountsOf(n.tool.cache, "node")
 	for _, v := range n.secrets {
@@ -168,6 +183,7 @@ func (n *node) mounts() []string {
 	return list
 }
 
+// installs returns the command that installs all dependencies.
 func (n *node) installs() string {
 	if n.lock == "" {
 		return n.tool.unlocked
@@ -182,12 +198,12 @@ func (n *node) productionCommand() string {
 	}
 	if len(n.members) > 0 && n.tool.member != "" {
 		own := n.members[len(n.members)-1]
-		command := strings.ReplaceAll(strings.ReplaceAll(n.tool.member, "%[1]s", own.dir), "%[2]s", own.name)
-		return command
+		return strings.NewReplacer("%[1]s", own.dir, "%[2]s", own.name).Replace(n.tool.member)
 	}
 	return n.tool.production
 }
 
+// writeBuild adds the stage that builds the app, after the members of the workspace that it needs.
 func (n *node) writeBuild(a *App, d *page) {
 	d.from("deps", "build", "")
 	if n.fw.output == ".next" {
@@ -230,8 +246,7 @@ func (n *node) writeImage(a *App, base Base, d *page) {
 	d.env(append(pairs, n.fw.env...)...)
 	d.add("WORKDIR /app")
 	entry := n.writeFiles(a, user, d)
-	program, check := "node", "node"
-	entrypoint, cmd := tini, []string{program, entry}
+	check, cmd := "node", []string{"node", entry}
 	switch {
 	case n.tool.name == "bun":
 		check, cmd = "bun", []string{"bun", entry}
@@ -243,7 +258,7 @@ func (n *node) writeImage(a *App, base Base, d *page) {
 	} else if strings.HasPrefix(entry, "node_modules/") {
 		cmd = append(cmd, "build/server/index.js")
 	}
-	d.end(a, user, []string{check, "-e", nodeCheck(a)}, entrypoint, cmd)
+	d.end(a, user, []string{check, "-e", nodeCheck(a)}, tini, cmd)
 }
 
 // nodeCheck returns a script for a health check, which needs nothing but node. It requests the
@@ -252,7 +267,7 @@ func nodeCheck(a *App) string {
 	return fmt.Sprintf("fetch('http://127.0.0.1:%d%s').then(r => process.exit(r.status < 500 ? 0 : 1), () => process.exit(1))", a.Port, a.Health)
 }
 
-// writeRuntime begins the last stage, and returns the init that is the entrypoint.
+// writeRuntime begins the last stage, and returns the command of its init, which is the entrypoint.
 func (n *node) writeRuntime(base Base, d *page) []string {
 	switch base {
 	case Distroless:
@@ -299,21 +314,20 @@ func (n *node) writeFiles(a *App, user string, d *page) string {
 		return a.Entry
 	}
 	d.add(deps + "/app/node_modules ./node_modules")
-	if !n.build || len(n.outputs) == 0 {
-		if n.build {
-			d.add("COPY --from=build --exclude=node_modules /app ./")
-		} else {
-			d.add("COPY . .")
+	switch {
+	case !n.build:
+		d.add("COPY . .")
+	case len(n.outputs) == 0:
+		d.add("COPY --from=build --exclude=node_modules /app ./")
+	default:
+		d.add("COPY package.json ./")
+		for _, name := range n.outputs {
+			chown := ""
+			if name == ".next" {
+				chown = "--chown=" + user + " "
+			}
+			d.add(from + chown + path.Join("/app", name) + " ./" + name)
 		}
-		return a.Entry
-	}
-	d.add("COPY package.json ./")
-	for _, name := range n.outputs {
-		chown := ""
-		if name == ".next" {
-			chown = "--chown=" + user + " "
-		}
-		d.add(from + chown + path.Join("/app", name) + " ./" + name)
 	}
 	return a.Entry
 }
