@@ -119,13 +119,20 @@ func (p *python) findTool(a *App) bool {
 			p.copied = append(p.copied, name)
 		}
 	}
+	p.findProject(a)
+	return true
+}
+
+// findProject finds out whether the package manager installs the project itself, and completes what
+// an install reads.
+func (p *python) findProject(a *App) {
 	switch p.tool.name {
 	case "uv":
 		p.project = p.pkg.Build != nil || p.pkg.Tool.UV.Package != nil && *p.pkg.Tool.UV.Package
 		p.installed = p.project
 		if a.Dir != a.Context {
 			p.members = uvMembers(p.s, a.Context)
-			p.project = true // even if not this one: members that it needs
+			p.project = true // at least the members that the app needs
 		}
 	case "pipenv":
 		if p.manifest == "Pipfile" {
@@ -142,10 +149,9 @@ func (p *python) findTool(a *App) bool {
 			p.copied = requirementFiles(p.s, a.Context, p.manifest)
 		}
 	}
-	return true
 }
 
-// packaged reports that the folder holds the package that poetry would install.
+// packaged reports whether the folder of the app has the package that poetry would install.
 func (p *python) packaged(a *App) bool {
 	name := strings.ReplaceAll(a.Name, "-", "_")
 	if full, ok := p.pkg.Project.Name.(string); ok {
@@ -156,7 +162,8 @@ func (p *python) packaged(a *App) bool {
 	return p.s.isDir(a.Dir, name) || p.s.isDir(a.Dir, "src/"+name)
 }
 
-// requirementFiles follows -r and -c from a requirements file.
+// requirementFiles returns a file with requirements and those that it refers to with -r and -c, at
+// any distance.
 func requirementFiles(s *survey, dir, file string) []string {
 	list := []string{file}
 	for i := 0; i < len(list); i++ {
@@ -173,23 +180,23 @@ func requirementFiles(s *survey, dir, file string) []string {
 	return list
 }
 
-// uvRoot returns the root of the uv workspace that a folder is a member of.
+// uvRoot returns the root of the uv workspace that a folder is a member of, or "" if it is of none.
 func uvRoot(s *survey, dir string) string {
-	for at := path.Dir(dir); dir != "."; at = path.Dir(at) {
-		if rel, ok := below(at, dir); ok && s.has(at, "uv.lock") {
-			var m pyproject
-			if toml.Unmarshal(s.read(at, "pyproject.toml"), &m) == nil && matchesAny(m.Tool.UV.Workspace.Members, rel) {
-				return at
-			}
+	for at := dir; at != "."; {
+		at = path.Dir(at)
+		rel, ok := below(at, dir)
+		if !ok || !s.has(at, "uv.lock") {
+			continue
 		}
-		if at == "." {
-			return ""
+		var m pyproject
+		if toml.Unmarshal(s.read(at, "pyproject.toml"), &m) == nil && matchesAny(m.Tool.UV.Workspace.Members, rel) {
+			return at
 		}
 	}
 	return ""
 }
 
-// uvMembers returns the manifests of a workspace, as patterns.
+// uvMembers returns the manifests of the members of a uv workspace, as patterns.
 func uvMembers(s *survey, root string) []string {
 	var m pyproject
 	if toml.Unmarshal(s.read(root, "pyproject.toml"), &m) != nil {
@@ -204,7 +211,7 @@ func uvMembers(s *survey, root string) []string {
 	return list
 }
 
-// findNeeds gathers what names requirements.
+// findNeeds gathers the texts of the files with requirements.
 func (p *python) findNeeds(a *App) {
 	var b strings.Builder
 	for _, name := range p.copied {
@@ -219,28 +226,12 @@ func (p *python) findNeeds(a *App) {
 	p.needs = b.String()
 }
 
-// findVersion tells the version of Python.
+// findVersion finds the version of Python.
 func (p *python) findVersion(a *App) {
-	poetry, _ := p.pkg.Tool.Poetry.Dependencies["python"].(string)
-	var pipfile struct {
-		Requires struct {
-			Version string `toml:"python_version"`
-			Full    string `toml:"python_full_version"`
-		}
-	}
-	_ = toml.Unmarshal(p.s.read(a.Dir, "Pipfile"), &pipfile) // none says nothing
-	first := func(file string) string {
-		line, _, _ := strings.Cut(strings.TrimSpace(string(p.s.read(a.Dir, file))), "\n")
-		return strings.TrimPrefix(strings.TrimSpace(line), "python-")
-	}
-	for _, try := range []struct{ file, value string }{
-		{".python-version", first(".python-version")}, {"runtime.txt", first("runtime.txt")},
-		{"Pipfile", cmp.Or(pipfile.Requires.Full, pipfile.Requires.Version)},
-		{"pyproject.toml", p.pkg.Project.Requires}, {"pyproject.toml", poetry},
-	} {
-		if r, ok := choose(pythonReleases(), pythonRange(try.value)); ok && try.value != "" {
+	for _, want := range p.versions(a) {
+		if r, ok := choose(pythonReleases(), pythonRange(want.value)); ok && want.value != "" {
 			p.released, a.Version = r, r.name
-			a.say(path.Join(a.Dir, try.file), "Python %s (%s)", r.name, try.value)
+			a.say(path.Join(a.Dir, want.file), "Python %s (%s)", r.name, want.value)
 			return
 		}
 	}
@@ -249,7 +240,31 @@ func (p *python) findVersion(a *App) {
 	a.say("", "Python %s: no version is asked for", a.Version)
 }
 
-// findNative finds the requirements that an install compiles.
+// A versionIn is the version of Python that a file asks for, or "".
+type versionIn struct{ file, value string }
+
+// versions returns the versions that files of the app ask for, the most binding first.
+func (p *python) versions(a *App) []versionIn {
+	poetry, _ := p.pkg.Tool.Poetry.Dependencies["python"].(string)
+	var pipfile struct {
+		Requires struct {
+			Version string `toml:"python_version"`
+			Full    string `toml:"python_full_version"`
+		}
+	}
+	_ = toml.Unmarshal(p.s.read(a.Dir, "Pipfile"), &pipfile) // one that does not parse is ignored
+	first := func(file string) string {
+		line, _, _ := strings.Cut(strings.TrimSpace(string(p.s.read(a.Dir, file))), "\n")
+		return strings.TrimPrefix(strings.TrimSpace(line), "python-")
+	}
+	return []versionIn{
+		{".python-version", first(".python-version")}, {"runtime.txt", first("runtime.txt")},
+		{"Pipfile", cmp.Or(pipfile.Requires.Full, pipfile.Requires.Version)},
+		{"pyproject.toml", p.pkg.Project.Requires}, {"pyproject.toml", poetry},
+	}
+}
+
+// findNative finds the requirements that an install compiles, and the libraries that these need.
 func (p *python) findNative(a *App) {
 	for _, n := range natives() {
 		if requires(p.needs, n.name) {
@@ -262,6 +277,8 @@ func (p *python) findNative(a *App) {
 	}
 }
 
+// pythonPort matches the port that a source file listens on, and pythonHealth the path of a health
+// check that it serves.
 var (
 	pythonPort   = regexp.MustCompile(`\bport\s*=\s*(\d{4,5})|PORT["'],\s*["']?(\d{2,5})|--port[= ](\d{4,5})|\(["'][0-9.]*["'],\s*(\d{4,5})\)`)
 	pythonHealth = regexp.MustCompile(`["'](/?(?:api/)?(?:healthz?|livez|readyz|health-?check|ping)/?)["']`)
@@ -294,7 +311,7 @@ func (p *python) started(a *App, entry string) error {
 		}
 		a.Entry = entry
 		if a.Port == 0 {
-			a.Port = 8000 // as findPort has it for a server
+			a.Port = 8000 // as in findPort
 		}
 		return nil
 	}

@@ -8,12 +8,16 @@ import (
 	"strings"
 )
 
+// These match what source files contain.
 var (
+	// wsgiObject matches an app that is a variable of a module, and appFactory a function that
+	// returns one.
 	wsgiObject = regexp.MustCompile(`(?m)^(\w+)\s*(?::\s*\w+\s*)?=\s*(?:flask\.)?(Flask|Bottle|Falcon|falcon\.App|Quart|Sanic|Starlette|Litestar|FastAPI|fastapi\.FastAPI)\(`)
 	appFactory = regexp.MustCompile(`(?m)^(async )?def (create_app|make_app)\(`)
-	// The extras of FastAPI that bring uvicorn.
+	// fastapiExtra matches a requirement of FastAPI with an extra that contains uvicorn.
 	fastapiExtra = regexp.MustCompile(`(?m)\bfastapi\[[^\]\n]*(standard|all)|^fastapi\b.*"(standard|all)"`)
-	settings     = regexp.MustCompile(`DJANGO_SETTINGS_MODULE["'],\s*["']([\w.]+)\.settings(?:\.\w+)*["']`)
+	// settings matches the module with the settings of an app in Django.
+	settings = regexp.MustCompile(`DJANGO_SETTINGS_MODULE["'],\s*["']([\w.]+)\.settings(?:\.\w+)*["']`)
 )
 
 // asyncFrameworks returns the frameworks that need a server for ASGI.
@@ -63,8 +67,11 @@ func (p *python) django(a *App, module string) bool {
 	a.Framework, p.kind = "Django", "django"
 	object := "wsgi"
 	dir := strings.ReplaceAll(module, ".", "/")
-	if !p.s.has(a.Dir, dir+"/wsgi.py") && p.s.has(a.Dir, dir+"/asgi.py") || requires(p.needs, "uvicorn") && p.s.has(a.Dir, dir+"/asgi.py") && !requires(p.needs, "gunicorn") {
-		object = "asgi"
+	if p.s.has(a.Dir, dir+"/asgi.py") {
+		wanted := requires(p.needs, "uvicorn") && !requires(p.needs, "gunicorn")
+		if wanted || !p.s.has(a.Dir, dir+"/wsgi.py") {
+			object = "asgi"
+		}
 	}
 	a.Entry = module + "." + object + ":application"
 	a.say(path.Join(a.Dir, "manage.py"), "Django, %s", a.Entry)
@@ -78,19 +85,19 @@ func (p *python) django(a *App, module string) bool {
 // findServer finds the server of the app: a requirement, else gunicorn or uvicorn. The server that
 // comes with a framework is for development only.
 func (p *python) findServer(a *App) {
-	want := []string{"gunicorn", "waitress", "uwsgi"}
+	known := []string{"gunicorn", "waitress"}
 	if p.kind == "asgi" {
-		want = []string{"uvicorn", "hypercorn", "fastapi-cli"}
+		known = []string{"uvicorn", "hypercorn"}
 	}
-	for _, name := range want[:2] {
+	for _, name := range known {
 		if requires(p.needs, name) || name == "uvicorn" && fastapiExtra.MatchString(p.needs) {
 			p.server = name
 			a.say(path.Join(a.Context, p.manifest), "served by %s", name)
 			return
 		}
 	}
-	p.server, p.brought = want[0], true
-	a.say("", "served by %s, which the image adds: no server is among the requirements", want[0])
+	p.server, p.brought = known[0], true
+	a.say("", "served by %s, which the image adds: no server is among the requirements", known[0])
 }
 
 // moduleOf returns the module name of a file, as seen from the folder of the app.
