@@ -12,6 +12,7 @@ import (
 // distrolessPython is the only version that distroless images of this Debian have.
 const distrolessPython = "3.13"
 
+// bases implements maker: Python needs a C library, and apps with further libraries need Debian.
 func (p *python) bases(*App) ([]Base, map[Base]string) {
 	why := map[Base]string{
 		Scratch:    "Python needs a C library and its own files",
@@ -31,6 +32,8 @@ func (p *python) bases(*App) ([]Base, map[Base]string) {
 	return can, why
 }
 
+// image returns the image of Python for a base. full asks for the one with a compiler, which only
+// Debian has.
 func (p *python) image(base Base, full bool) string {
 	switch {
 	case base == Alpine:
@@ -102,13 +105,15 @@ func (p *python) writeInstall(a *App, d *page) {
 	}
 	if p.brought {
 		d.note("The framework's own server is for development. Better than here, this one stands among the requirements.")
+		server := p.server + serverPin(p.server)
+		pip := mountsOf(effects.CacheOf("pip"), "python")
 		switch {
 		case p.tool.name == "uv":
-			d.run(mounts, "uv pip install "+p.server+serverPin(p.server))
+			d.run(mounts, "uv pip install "+server)
 		case p.tool.venv:
-			d.run(mountsOf(effects.CacheOf("pip"), "python"), "pip install "+p.server+serverPin(p.server))
+			d.run(pip, "pip install "+server)
 		default:
-			d.run(mountsOf(effects.CacheOf("pip"), "python"), "pip --python /app/.venv/bin/python install "+p.server+serverPin(p.server))
+			d.run(pip, "pip --python /app/.venv/bin/python install "+server)
 		}
 		d.hint("%s is not among the requirements: the image adds it", p.server)
 	}
@@ -149,25 +154,7 @@ func (p *python) copyFiles(d *page) {
 // writeImage adds the last stage.
 func (p *python) writeImage(a *App, base Base, d *page) {
 	user, entrypoint := p.writeRuntime(base, d)
-	pairs := []string{"PYTHONUNBUFFERED=1", "PYTHONDONTWRITEBYTECODE=1"}
-	src := ""
-	if !p.installed && p.s.isDir(a.Dir, "src") && p.kind != "script" {
-		src = path.Join("/app", a.inContext("src"))
-	}
-	if base == Distroless {
-		// The interpreter of the virtual environment is that of the build's image.
-		site := "/app/.venv/lib/python" + p.released.name + "/site-packages"
-		if src != "" {
-			site += ":" + src
-		}
-		pairs = append(pairs, "PYTHONPATH="+site)
-	} else {
-		pairs = append(pairs, "PATH=/app/.venv/bin:$PATH")
-		if src != "" {
-			pairs = append(pairs, "PYTHONPATH="+src)
-		}
-	}
-	d.env(pairs...)
+	d.env(append([]string{"PYTHONUNBUFFERED=1", "PYTHONDONTWRITEBYTECODE=1"}, p.paths(a, base)...)...)
 	d.add("WORKDIR /app", "COPY --from=build /app/.venv ./.venv")
 	p.writeFiles(a, d)
 	if a.Framework == "Django" {
@@ -177,14 +164,33 @@ func (p *python) writeImage(a *App, base Base, d *page) {
 	cmd := p.command(a)
 	if base == Distroless { // its entrypoint is python3
 		check[0] = "/usr/bin/python3"
-		switch cmd[0] {
-		case "python":
+		if cmd[0] == "python" {
 			cmd = cmd[1:]
-		default:
+		} else {
 			cmd = append([]string{"-m"}, cmd...)
 		}
 	}
 	d.end(a, user, check, entrypoint, cmd)
+}
+
+// paths returns the environment variables by which programs and modules are found.
+func (p *python) paths(a *App, base Base) []string {
+	var modules []string
+	if base == Distroless {
+		// The interpreter in the virtual environment is that of the build's image.
+		modules = append(modules, "/app/.venv/lib/python"+p.released.name+"/site-packages")
+	}
+	if !p.installed && p.s.isDir(a.Dir, "src") && p.kind != "script" {
+		modules = append(modules, path.Join("/app", a.inContext("src")))
+	}
+	var pairs []string
+	if base != Distroless {
+		pairs = append(pairs, "PATH=/app/.venv/bin:$PATH")
+	}
+	if len(modules) > 0 {
+		pairs = append(pairs, "PYTHONPATH="+strings.Join(modules, ":"))
+	}
+	return pairs
 }
 
 // writeFiles copies the files of the app that are not in the virtual environment.
