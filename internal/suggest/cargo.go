@@ -10,10 +10,9 @@ import (
 	"github.com/pelletier/go-toml/v2"
 )
 
-// cargoWiden is install.widen for cargo, which reads no further files, or there is an obstacle: it
-// reads the manifests of workspace members and of dependencies with a path, and looks for the file of
-// each target that has no path. A package without targets is an error (cargo:
-// util/toml/targets.rs).
+// cargoWiden is install.widen for cargo. It returns no files, but obstacles: cargo reads the
+// manifests of workspace members and of dependencies with a path, and looks for the file of each
+// target that has no path. It refuses a package without targets (cargo: util/toml/targets.rs).
 func cargoWiden(r reader, has func(...string) bool) ([]string, string) {
 	var m struct {
 		Workspace map[string]any

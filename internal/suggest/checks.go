@@ -114,8 +114,8 @@ func asChecked(check, title, line string) (string, bool) {
 	return "", false
 }
 
-// sameImages reports whether each build that converts as the Dockerfile is has the same operations
-// and image configurations with another text.
+// sameImages reports whether each build that converts as the Dockerfile is has the same
+// operations and image configurations with another text.
 func (in Input) sameImages(text []byte) bool {
 	for _, b := range in.Builds {
 		if b.Convert == nil {

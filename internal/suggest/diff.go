@@ -23,12 +23,12 @@ func (s Suggestion) Diff() string {
 	return b.String()
 }
 
-// hunkHead matches the line above a hunk. Lines of the files do not match: they begin with a blank,
-// a plus or a minus.
+// hunkHead matches the line above a hunk. Lines of the files do not match: they begin with a
+// blank, a plus or a minus.
 var hunkHead = regexp.MustCompile(`(?m)^@@ -(\d+)(,\d+)? \+\d+(,\d+)? @@$`)
 
-// renumbered corrects in which line of the new text each hunk of a diff begins: go-udiff v0.4.1 gets
-// it wrong below a hunk with two changes, as it does not count the lines between these.
+// renumbered corrects in which line of the new text each hunk of a diff begins: go-udiff v0.4.1
+// gets it wrong below a hunk with two changes, as it does not count the lines between these.
 func renumbered(diff string) string {
 	longer := 0 // how many lines more the new text has so far
 	return hunkHead.ReplaceAllStringFunc(diff, func(head string) string {

@@ -29,8 +29,8 @@ var dotnetShared = []string{
 	"global.json", "Directory.Build.rsp", "Directory.Solution.props", "Directory.Solution.targets",
 }
 
-// dotnetRestore sets discover and widen by the arguments of `dotnet restore`. It reports false if they
-// are not understood, or may name a folder of packages.
+// dotnetRestore sets discover and widen by the arguments of `dotnet restore`. It reports false
+// if they are not understood, or may name a folder of packages.
 func dotnetRestore(in *install, args []string) bool {
 	var names []string
 	for i := 0; i < len(args); i++ {
@@ -81,8 +81,8 @@ func dotnetRestore(in *install, args []string) bool {
 	return true
 }
 
-// dotnetWiden returns what a restore of a project or solution reads: the projects that it refers to, at
-// any distance, and the settings that apply to them.
+// dotnetWiden returns what a restore of a project or solution reads: the projects that it
+// refers to, at any distance, and the settings that apply to them.
 func dotnetWiden(r reader, files []string) (more []string, obstacle string) {
 	if len(files) != 1 {
 		return nil, "which project `dotnet restore` takes cannot be told"
@@ -149,8 +149,8 @@ func dotnetInStep(r reader, project string) bool {
 	return true
 }
 
-// dotnetReferences returns the projects that a project or solution refers to, and the files of settings
-// that it imports.
+// dotnetReferences returns the projects that a project or solution refers to, and the files of
+// settings that it imports.
 func dotnetReferences(r reader, image string) (projects, imported []string, obstacle string) {
 	text := string(r.file(image))
 	if text == "" {
@@ -178,8 +178,8 @@ func dotnetReferences(r reader, image string) (projects, imported []string, obst
 	return projects, imported, ""
 }
 
-// dotnetSettings returns those files of settings that exist, and the files that they import, at any
-// distance.
+// dotnetSettings returns those files of settings that exist, and the files that they import, at
+// any distance.
 func dotnetSettings(r reader, shared []string) (more []string, obstacle string) {
 	for len(shared) > 0 {
 		image := shared[0]
@@ -207,15 +207,15 @@ var (
 	xmlComment = regexp.MustCompile(`(?s)<!--.*?-->`)
 	// dotnetImported matches an import, with or without a condition before or behind.
 	dotnetImported = regexp.MustCompile(`<Import(?:\s+Condition="([^"]*)")?\s+Project="([^"]*)"(?:\s+Condition="([^"]*)")?\s*(?:/>|>\s*</Import>)`)
-	// dotnetAbove and dotnetFolder match MSBuild's searches for a file in a folder and those above it;
-	// dotnetBeside matches a path relative to the folder of the importing file.
+	// dotnetAbove and dotnetFolder match MSBuild's searches for a file in a folder and those
+	// above it; dotnetBeside matches a path relative to the folder of the importing file.
 	dotnetAbove  = regexp.MustCompile(`^\$\(\[MSBuild\]::GetPathOfFileAbove\(\s*'?([\w.$()-]+?)'?\s*(?:,\s*'?(?:\$\(MSBuildThisFileDirectory\))?([./\\]*)'?\s*)?\)\)$`)
 	dotnetFolder = regexp.MustCompile(`^\$\(\[MSBuild\]::GetDirectoryNameOfFileAbove\(\s*'?\$\(MSBuildThisFileDirectory\)([./\\]*)'?\s*,\s*'?([\w.-]+)'?\s*\)\)[/\\]([\w.-]+)$`)
 	dotnetBeside = regexp.MustCompile(`^(?:\$\(MSBuildThisFileDirectory\))?([\w./\\ -]+)$`)
 )
 
-// dotnetImports returns the files of the context that a project or file of settings imports, and its
-// text without these imports. Imports that are left in the text cannot be followed.
+// dotnetImports returns the files of the context that a project or file of settings imports,
+// and its text without these imports. Imports that are left in the text cannot be followed.
 func dotnetImports(r reader, image, text string) (rest string, files []string) {
 	rest = dotnetImported.ReplaceAllStringFunc(xmlComment.ReplaceAllString(text, ""), func(element string) string {
 		m := dotnetImported.FindStringSubmatch(element)
@@ -236,8 +236,8 @@ func dotnetImports(r reader, image, text string) (rest string, files []string) {
 	return rest, files
 }
 
-// dotnetFile returns the image path of the file that an import in the file at image leads to, or "" if
-// a search finds none. It reports false if that is not known.
+// dotnetFile returns the image path of the file that an import in the file at image leads to,
+// or "" if a search finds none. It reports false if that is not known.
 func dotnetFile(r reader, image, project string) (string, bool) {
 	name, from, search := "", "", true
 	switch above, folder, beside := dotnetAbove.FindStringSubmatch(project), dotnetFolder.FindStringSubmatch(project), dotnetBeside.FindStringSubmatch(project); {

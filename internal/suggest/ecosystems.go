@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// pathIn returns the key by which a table, of dependencies at any depth, names a path: the topmost key
-// above it. It returns "" if there is none.
+// pathIn returns the topmost key of a table below which a path is named, at any depth. For a text
+// that names a path it returns the text, and "" for a value that names none.
 func pathIn(table any) string {
 	switch t := table.(type) {
 	case map[string]any:
@@ -47,8 +47,8 @@ var (
 	mavenModule   = regexp.MustCompile(`<module>\s*([^<]+?)\s*</module>`)
 	// mavenPlace matches flags that name a file or folder.
 	mavenPlace = regexp.MustCompile(`(?m)(?:^|\s)(-s|--settings|-gs|--global-settings|-f|--file|-t|--toolchains|-gt|--global-toolchains|-Dmaven\.repo\.local)\S*`)
-	// mavenOpen matches what leads to files other than poms: to packages, and to files whose existence
-	// decides something.
+	// mavenOpen matches what leads to files other than poms: to packages, and to files whose
+	// existence decides something.
 	mavenOpen = regexp.MustCompile(`<systemPath>|<exists>|<missing>|\$\{(?:project\.)?basedir\}|\$\{maven\.multiModuleProjectDirectory\}|file:|tycho-maven-plugin|jgitver-maven-plugin|maven-git-versioning-extension`)
 )
 
@@ -59,8 +59,8 @@ var (
 	mavenExtensions = []string{"os-maven-plugin", "takari-smart-builder", "wagon-ssh", "wagon-webdav-jackrabbit", "s3-wagon", "maven-profiler", "opentelemetry-maven-extension"}
 )
 
-// mavenWiden is install.widen for Maven. A pom reads those of its modules and, through relativePath, of
-// its parent, and these do the same; but the modules of a parent are not read.
+// mavenWiden is install.widen for Maven. A pom reads those of its modules and, through
+// relativePath, of its parent, and these do the same; but the modules of a parent are not read.
 func mavenWiden(r reader, launcher string) ([]string, string) {
 	if at := mavenPlace.FindString(string(r.local(".mvn/maven.config"))); at != "" {
 		return nil, ".mvn/maven.config leads to other files: " + strings.TrimSpace(at)
@@ -111,8 +111,8 @@ func mavenWiden(r reader, launcher string) ([]string, string) {
 	return more, ""
 }
 
-// parentPom returns the path at which Maven looks for the parent of a pom before it asks a repository
-// (Maven: POM reference, "relativePath"). It reports false if it looks at none.
+// parentPom returns the path at which Maven looks for the parent of a pom before it asks a
+// repository (Maven: POM reference, "relativePath"). It reports false if it looks at none.
 func parentPom(text string) (string, bool) {
 	parent := mavenParent.FindString(text)
 	if parent == "" || strings.Contains(parent, "<relativePath/>") {
@@ -133,8 +133,8 @@ func pomAt(from, name string) string {
 	return image
 }
 
-// launched returns the files of a launcher: a script of the project that downloads and runs the build
-// tool. Without a script it returns none.
+// launched returns the files of a launcher: a script of the project that downloads and runs the
+// build tool. Without a script it returns none.
 func launched(r reader, script, pattern string) []string {
 	if script == "" {
 		return nil
@@ -148,15 +148,15 @@ var gradleOpen = regexp.MustCompile(`\b(files?|fileTree|includeBuild|include|inc
 // gradleFolder matches a setting that names a Java of the project itself.
 var gradleFolder = regexp.MustCompile(`(?m)^\s*(org\.gradle\.java\.home|org\.gradle\.java\.installations\.paths)\s*[=:]\s*[^/\s]`)
 
-// gradleInclude matches a line of a settings script that only names projects, and gradleName each of
-// these.
+// gradleInclude matches a line of a settings script that only names projects, and gradleName
+// each of these.
 var (
 	gradleInclude = regexp.MustCompile(`(?m)^[ \t]*include[ \t]*\(?((?:[ \t]*["'][\w:.-]+["'][ \t]*,?)+)\)?[ \t]*;?[ \t]*$`)
 	gradleName    = regexp.MustCompile(`["']([\w:.-]+)["']`)
 )
 
-// gradleWiden is install.widen for Gradle, which reads the scripts of all projects. Each is a program,
-// and an obstacle if it may read files.
+// gradleWiden is install.widen for Gradle, which reads the scripts of all projects. Each is a
+// program, and an obstacle if it may read files.
 func gradleWiden(r reader, launcher string) ([]string, string) {
 	if r.exists("buildSrc") {
 		return nil, "gradle compiles buildSrc before anything else"
@@ -205,7 +205,8 @@ func gradleWiden(r reader, launcher string) ([]string, string) {
 var (
 	// gemfileOpen matches what may read files, since a Gemfile is a program.
 	gemfileOpen = regexp.MustCompile(`(?m)^[^#\n]*(\bpath\b\s*(:|=>|\s+["'])|:path\s*=>|\bgemspec\b|eval_gemfile|require_relative|\brequire\s*\(?["']\.|\bload\b|\bruby\s+file:|File\.|IO\.|Dir\.|%x|` + "`" + `|instance_eval)`)
-	// gemRuby matches a line that takes the version of Ruby from a file (bundler: Bundler::RubyDsl).
+	// gemRuby matches a line that takes the version of Ruby from a file (bundler:
+	// Bundler::RubyDsl).
 	gemRuby = regexp.MustCompile(`(?m)^[ \t]*ruby[ \t]*\(?[ \t]*file:[ \t]*["']([\w.][\w./-]*)["'][ \t]*\)?[ \t]*(?:#.*)?$`)
 	// gemVersion matches a gem with one requirement, and gemName any gem.
 	gemVersion = regexp.MustCompile(`(?m)^\s*gem\s*\(?\s*["']([^"']+)["']\s*,\s*["']((?:[~<>=!]+ )?\d[\w.]*)["']\s*\)?\s*(?:,\s*\w+:.*)?(?:#.*)?$`)
@@ -225,8 +226,8 @@ var (
 	gemBundled = regexp.MustCompile(`BUNDLED WITH\s+(\d+)`)
 )
 
-// bundlerWiden is install.widen for Bundler. It is an obstacle if the Gemfile may read files, and if
-// Bundler would rewrite Gemfile.lock.
+// bundlerWiden is install.widen for Bundler. It is an obstacle if the Gemfile may read files,
+// and if Bundler would rewrite Gemfile.lock.
 func bundlerWiden(r reader) ([]string, string) {
 	text, lock := string(r.local("Gemfile")), string(r.local("Gemfile.lock"))
 	var more []string
@@ -258,8 +259,8 @@ func bundlerWiden(r reader) ([]string, string) {
 	return more, ""
 }
 
-// staleLock reports whether a Gemfile.lock lacks a gem of the Gemfile, one of its requirements or the
-// platform. The platform of the builder is not known; most are x86_64-linux.
+// staleLock reports whether a Gemfile.lock lacks a gem of the Gemfile, one of its requirements
+// or the platform. The platform of the builder is not known; most are x86_64-linux.
 func staleLock(gemfile, lock string) bool {
 	_, platforms, _ := strings.Cut(lock, "\nPLATFORMS\n")
 	platforms, _, _ = strings.Cut(platforms, "\n\n")
@@ -311,8 +312,8 @@ func lockedRequirements(section, gem string) []string {
 	return list
 }
 
-// composerElsewhere are the events of scripts that an install from a lock file does not run (Composer:
-// articles/scripts, Command Events).
+// composerElsewhere are the events of scripts that an install from a lock file does not run
+// (Composer: articles/scripts, Command Events).
 var composerElsewhere = []string{
 	"update-cmd", "status-cmd", "archive-cmd", "root-package-install", "create-project-cmd", "package-update", "package-uninstall",
 }
@@ -323,25 +324,10 @@ var composerPath = regexp.MustCompile(`"type"\s*:\s*"path"`)
 // composerURL matches the address of a repository of packages.
 var composerURL = regexp.MustCompile(`"url"\s*:\s*"([^"]*)"`)
 
-// composerWiden is install.widen for Composer. Scripts, plugins and packages from a path are obstacles,
-// and a search for classes in the sources, unless their names say where they are.
+// composerWiden is install.widen for Composer. Scripts, plugins and packages from a path are
+// obstacles, and a search for classes in the sources, unless their names say where they are.
 func composerWiden(r reader, has func(...string) bool) ([]string, string) {
-	type autoload struct {
-		Classmap []string `json:"classmap"`
-	}
-	var m struct {
-		Version      string
-		Scripts      map[string]any
-		Repositories json.RawMessage
-		Autoload     autoload
-		Dev          autoload `json:"autoload-dev"`
-		Config       struct {
-			Optimize      bool   `json:"optimize-autoloader"`
-			Authoritative bool   `json:"classmap-authoritative"`
-			Plugins       any    `json:"allow-plugins"`
-			VendorDir     string `json:"vendor-dir"`
-		}
-	}
+	var m composerJSON
 	if err := json.Unmarshal(r.local("composer.json"), &m); err != nil {
 		return nil, "composer.json cannot be read"
 	}
@@ -367,22 +353,13 @@ func composerWiden(r reader, has func(...string) bool) ([]string, string) {
 	if m.Version == "" && r.git(r.dir) {
 		return nil, "composer writes down which version it finds in .git"
 	}
-	plugins := m.Config.Plugins == true
-	if set, ok := m.Config.Plugins.(map[string]any); ok {
-		for _, allowed := range set {
-			plugins = plugins || allowed == true
-		}
-	}
-	if plugins && !has("--no-plugins") {
+	if m.plugins() && !has("--no-plugins") {
 		return nil, "composer runs plugins, which may read the sources"
 	}
 	if m.Config.VendorDir != "" && m.Config.VendorDir != "vendor" {
 		return nil, "composer installs to " + m.Config.VendorDir
 	}
-	local := slices.ContainsFunc(composerURL.FindAllStringSubmatch(string(m.Repositories), -1), func(u []string) bool {
-		return !strings.Contains(u[1], "://") && !strings.Contains(u[1], ":") || strings.HasPrefix(u[1], "file:")
-	})
-	if local || strings.Contains(string(m.Repositories), `"path"`) || strings.Contains(string(m.Repositories), `"artifact"`) {
+	if m.hasPaths() {
 		return nil, "composer.json has packages from a path of the sources"
 	}
 	scans := has("-o", "--optimize-autoloader", "-a", "--classmap-authoritative", "--apcu-autoloader") || m.Config.Optimize || m.Config.Authoritative
@@ -392,7 +369,49 @@ func composerWiden(r reader, has func(...string) bool) ([]string, string) {
 	return nil, ""
 }
 
-// readsMore returns the obstacle that a file is a program, with words by which it may read others.
+// A composerJSON holds the fields of a composer.json that may make an install read more files.
+type composerJSON struct {
+	Version      string
+	Scripts      map[string]any
+	Repositories json.RawMessage
+	Autoload     composerAutoload
+	Dev          composerAutoload `json:"autoload-dev"`
+	Config       struct {
+		Optimize      bool   `json:"optimize-autoloader"`
+		Authoritative bool   `json:"classmap-authoritative"`
+		Plugins       any    `json:"allow-plugins"`
+		VendorDir     string `json:"vendor-dir"`
+	}
+}
+
+// A composerAutoload says how classes are found; those of Classmap by a search for them.
+type composerAutoload struct {
+	Classmap []string `json:"classmap"`
+}
+
+// plugins reports whether the project allows any plugin to run.
+func (m composerJSON) plugins() bool {
+	if set, ok := m.Config.Plugins.(map[string]any); ok {
+		for _, allowed := range set {
+			if allowed == true {
+				return true
+			}
+		}
+	}
+	return m.Config.Plugins == true
+}
+
+// hasPaths reports whether a repository of packages is, or may be, a path of the sources.
+func (m composerJSON) hasPaths() bool {
+	text := string(m.Repositories)
+	return strings.Contains(text, `"path"`) || strings.Contains(text, `"artifact"`) ||
+		slices.ContainsFunc(composerURL.FindAllStringSubmatch(text, -1), func(u []string) bool {
+			return !strings.Contains(u[1], ":") || strings.HasPrefix(u[1], "file:")
+		})
+}
+
+// readsMore returns the obstacle that a file is a program, with words by which it may read
+// others.
 func readsMore(name, words string) string {
 	return fmt.Sprintf("%s is a program that may read further files: it has `%s`", name, strings.TrimSpace(words))
 }
@@ -400,7 +419,8 @@ func readsMore(name, words string) string {
 // mixOpen matches what in a script of Elixir may read files.
 var mixOpen = regexp.MustCompile(`(?m)^[^#\n]*(\bpath:|apps_path|File\.|Code\.|System\.cmd|Path\.)`)
 
-// mixAlias matches a task of the project that replaces the one which fetches or compiles dependencies.
+// mixAlias matches a task of the project that replaces the one which fetches or compiles
+// dependencies.
 var mixAlias = regexp.MustCompile(`["'](deps\.(?:get|compile))["']\s*:`)
 
 var (

@@ -31,13 +31,13 @@ var steering = map[string]*regexp.Regexp{
 	"mix":      regexp.MustCompile(`^(MIX|HEX)_`),
 }
 
-// anyTools matches variables that name files for programs of many kinds: certificates, settings, and
-// code that an interpreter runs first.
+// anyTools matches variables that name files for programs of many kinds: certificates,
+// settings, and code that an interpreter runs first.
 var anyTools = regexp.MustCompile(`^(NODE_EXTRA_CA_CERTS|OPENSSL_CONF|CURL_HOME|WGETRC|AWS_CA_BUNDLE|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|NETRC|GIT_\w+|BASH_ENV|ENV|LD_\w+|` +
 	`JAVA_TOOL_OPTIONS|RUBYOPT|RUBYLIB|PYTHON(PATH|STARTUP|HOME)|PHPRC|PHP_INI_SCAN_DIR|ERL_\w+|ELIXIR_\w+)$`)
 
-// known matches, by variable, the values that do not change which files an install reads. With other
-// values it would read other manifests, or run code.
+// known matches, by variable, the values that do not change which files an install reads. With
+// other values it would read other manifests, or run code.
 var known = map[string]*regexp.Regexp{
 	"COMPOSER":       regexp.MustCompile(`^(\./)?composer\.json$`),
 	"BUNDLE_GEMFILE": regexp.MustCompile(`(^|/)Gemfile$`),
@@ -53,8 +53,9 @@ var known = map[string]*regexp.Regexp{
 	"PIP_CONFIG_FILE":      regexp.MustCompile(`^/dev/null$`),
 }
 
-// written returns the values of the variables that instruction i sees, as ENVs and ARGs write them.
-// Variables of other ENVs are expanded; those of ARGs are not, as a build may set another value.
+// written returns the values of the variables that instruction i sees, as ENVs and ARGs write
+// them. Variables of other ENVs are expanded; those of ARGs are not, as a build may set another
+// value.
 func (v *stageView) written(i int) map[string]string {
 	env, all := map[string]string{}, map[string]string{}
 	add := func(in dockerfile.Instruction) {
@@ -128,8 +129,8 @@ func (v *stageView) led(i int) (folders, programs []string) {
 // namesInputs matches variables whose values are files or folders, however they look.
 var namesInputs = regexp.MustCompile(`(?i)_(FIND_LINKS|(BUILD_)?CONSTRAINTS?|REQUIREMENTS?|OVERRIDES?|CERT|CAFILE|CONFIG_FILE)$`)
 
-// named returns the files, as image paths, that variables name for programs of instruction i. For an
-// install, fromEnvironment says more.
+// named returns the files, as image paths, that variables name for programs of instruction i.
+// For an install, fromEnvironment says more.
 func (v *stageView) named(i int) (files []string) {
 	for name, value := range v.written(i) {
 		if !steers(name) || strings.Contains(value, "://") {
@@ -148,8 +149,8 @@ func (v *stageView) named(i int) (files []string) {
 // separates reports whether a character stands between the words in the value of a variable.
 func separates(c rune) bool { return strings.ContainsRune(" \t:;,=\"'", c) }
 
-// fromEnvironment returns the files, as image paths, that an install reads because of variables, or an
-// obstacle if that is not known.
+// fromEnvironment returns the files, as image paths, that an install reads because of
+// variables, or an obstacle if that is not known.
 func fromEnvironment(r reader, tool string) (files []string, obstacle string) {
 	own := steering[tool]
 	for _, name := range slices.Sorted(maps.Keys(r.env)) {

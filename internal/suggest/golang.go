@@ -8,8 +8,9 @@ import (
 	"golang.org/x/mod/modfile"
 )
 
-// goWiden returns what a download of Go modules reads beside go.mod and go.sum: the go.mod of modules
-// in the context that replace others, and the go.work above with the modules that it uses.
+// goWiden returns what a download of Go modules reads beside go.mod and go.sum: the go.mod of
+// modules in the context that replace others, and the go.work above with the modules that it
+// uses.
 func goWiden(r reader) ([]string, string) {
 	work := ""
 	for dir := r.dir; ; dir = path.Dir(dir) {
@@ -69,16 +70,16 @@ func replacedBy(r reader, by, base string, list []*modfile.Replace) (more []stri
 	return more, ""
 }
 
-// goFolder returns the image folder that a path in a go.mod or go.work means. It reports false for one
-// above the base image's working folder, if that is not known.
+// goFolder returns the image folder that a path in a go.mod or go.work means. It reports false
+// for one above the base image's working folder, if that is not known.
 func goFolder(base, name string) (string, bool) {
 	dir := resolve(base, name, 0)
 	return dir, strings.HasPrefix(dir, "/") || dir == baseDir || strings.HasPrefix(dir, baseDir+"/")
 }
 
-// goBuild returns the `go mod download` that can be inserted above instruction i, a RUN that compiles
-// with Go and so downloads modules as well. It reports false if the RUN does not, or if the download
-// might fetch other modules.
+// goBuild returns the `go mod download` that can be inserted above instruction i, a RUN that
+// compiles with Go and so downloads modules as well. It reports false if the RUN does not, or
+// if the download might fetch other modules.
 func goBuild(v *stageView, i int) (install, bool) {
 	ins := v.stage.Instructions[i]
 	if v.shadows(i, "go") {
@@ -114,8 +115,8 @@ func compiles(c command) bool {
 	return c.starts("go", "build") || c.starts("go", "test") || c.starts("go", "vet")
 }
 
-// goNeeds reports whether a download above a build would fetch anything: the module has requirements
-// and checksums of them, and no vendor folder.
+// goNeeds reports whether a download above a build would fetch anything: the module has
+// requirements and checksums of them, and no vendor folder.
 func goNeeds(r reader) bool {
 	mod, err := modfile.ParseLax("go.mod", r.file(path.Join(r.dir, "go.mod")), nil)
 	return err == nil && len(mod.Require) > 0 && r.exists("go.sum") && !r.exists("vendor/modules.txt")

@@ -40,8 +40,8 @@ func packageHygiene(in Input) []Suggestion {
 	return list
 }
 
-// staleIndex tells of an `apt-get update` that is alone in its RUN, instruction k, above an install
-// that relies on it: the index is as old as the result of that step.
+// staleIndex tells of an `apt-get update` that is alone in its RUN, instruction k, above an
+// install that relies on it: the index is as old as the result of that step.
 func staleIndex(in Input, v *stageView, k int) (Suggestion, bool) {
 	ins := v.stage.Instructions
 	update, ok := everyCommand(ins[k].Run, v.shell[k])
@@ -112,8 +112,9 @@ type leftover struct {
 // recommended is the leftover of packages that no package depends on.
 const recommended = "merely recommended packages"
 
-// leftovers proposes to have instruction k, a RUN, leave nothing in its layer without need: what a
-// later step deletes stays in the image. mounted says that a cache mount takes the downloads.
+// leftovers proposes to have instruction k, a RUN, leave nothing in its layer without need:
+// what a later step deletes stays in the image. mounted says that a cache mount takes the
+// downloads.
 func leftovers(in Input, v *stageView, k int, mounted bool) (Suggestion, bool) {
 	run := v.stage.Instructions[k]
 	commands, ok := everyCommand(run.Run, v.shell[k])

@@ -71,8 +71,8 @@ func (l linter) replaced(number int, lines ...string) []Change {
 	return l.change(append(out, l.lines[number:]...))
 }
 
-// comment tells of a comment behind a pattern, of which it is a part: only a # in the first column
-// begins a comment (patternmatcher: ignorefile.ReadAll).
+// comment tells of a comment behind a pattern, of which it is a part: only a # in the first
+// column begins a comment (patternmatcher: ignorefile.ReadAll).
 func (l linter) comment(line ignore.Line) (Suggestion, bool) {
 	text := strings.TrimRight(l.lines[line.Number-1], "\r")
 	at := strings.Index(text, " #")
@@ -101,8 +101,8 @@ func (l linter) matchesSomething(line ignore.Line) bool {
 	return l.in.Builds[0].Context.Exists(strings.TrimPrefix(line.Pattern, "!"))
 }
 
-// anyDepth tells of a name without a slash, which in a .gitignore means a file at any depth, but here
-// only the one at the root, and of which there are others further down.
+// anyDepth tells of a name without a slash, which in a .gitignore means a file at any depth,
+// but here only the one at the root, and of which there are others further down.
 func (l linter) anyDepth(line ignore.Line) (Suggestion, bool) {
 	p := line.Pattern
 	written := strings.TrimSpace(strings.TrimRight(l.lines[line.Number-1], "\r"))
@@ -204,8 +204,8 @@ func others(n int) string {
 	return fmt.Sprintf(", and %d other files", n)
 }
 
-// overruled tells of an exception without effect, because a later line ignores its file again: the
-// last line that matches decides (patternmatcher: MatchesUsingParentResults).
+// overruled tells of an exception without effect, because a later line ignores its file again:
+// the last line that matches decides (patternmatcher: MatchesUsingParentResults).
 func (l linter) overruled(line ignore.Line) (Suggestion, bool) {
 	name, ok := strings.CutPrefix(line.Pattern, "!")
 	if !ok || strings.ContainsAny(name, "*?[\\") || name == "" {

@@ -133,14 +133,14 @@ func (d descent) nameBuild(in Input) bool {
 	})
 }
 
-// mayNameBuild reports a variable that says which build it is, by its name alone.
+// mayNameBuild reports whether the name of a variable suggests that it identifies the build.
 func (in Input) mayNameBuild(name string) bool {
 	return identity.MatchString(name) || dated.MatchString(name) || strings.HasSuffix(strings.ToUpper(name), "VERSION") || in.labels(name)
 }
 
-// blindTo reports a RUN that reads none of the variables, and no other but those that
-// tools are known to read. Installs run scripts of packages: others says whether these
-// are blind to them, too.
+// blindTo reports whether instruction k, a RUN, is known to read none of the variables. others
+// says that scripts of packages, which an install may run, and other known commands read none
+// either.
 func blindTo(v *stageView, k int, in Input, names []string, others bool) bool {
 	commands, ok := everyCommand(v.stage.Instructions[k].Run, v.shell[k])
 	if !ok {

@@ -8,9 +8,9 @@ import (
 	"github.com/stokerd/stoker/internal/effects"
 )
 
-// linked reports whether one of the image paths may lead elsewhere, through a symbolic link that a
-// RUN of the stage or its base stages makes. The paths are those that instruction t, a RUN, touches,
-// or that a COPY writes which is to change places with it.
+// linked reports whether one of the image paths may lead elsewhere, through a symbolic link
+// that a RUN of the stage or its base stages makes. The paths are those that instruction t, a
+// RUN, touches, or that a COPY writes which is to change places with it.
 func (v *stageView) linked(t int, paths []string) bool {
 	through := func(link string, own bool) bool {
 		return slices.ContainsFunc(paths, func(p string) bool {
@@ -37,8 +37,8 @@ func (v *stageView) linked(t int, paths []string) bool {
 	return false
 }
 
-// madeLinks returns the image paths at which instruction k makes symbolic links, with a $ in place of
-// one that is not known.
+// madeLinks returns the image paths at which instruction k makes symbolic links, with a $ in
+// place of one that is not known.
 func (v *stageView) madeLinks(k int) (links []string) {
 	in := v.stage.Instructions[k]
 	if in.Run == nil || !strings.Contains(in.Run.Given+strings.Join(in.Run.Args, " "), "ln") {
@@ -58,8 +58,8 @@ func (v *stageView) madeLinks(k int) (links []string) {
 	return links
 }
 
-// links returns the path at which a command makes a symbolic link, or the folder in which it makes
-// several, as the command names it. It reports false if it makes none.
+// links returns the path at which a command makes a symbolic link, or the folder in which it
+// makes several, as the command names it. It reports false if it makes none.
 func (c command) links() (string, bool) {
 	if !c.starts("ln") {
 		return "", false

@@ -159,8 +159,8 @@ func madeUsers(f *dockerfile.File, target int) (users []string) {
 	return users
 }
 
-// operand returns the first argument of adduser or useradd that is neither a flag nor the value of
-// one, which is the name of the user; "" if there is none.
+// operand returns the first argument of adduser or useradd that is neither a flag nor the value
+// of one, which is the name of the user; "" if there is none.
 func operand(words []string) string {
 	for i := 0; i < len(words); i++ {
 		w := words[i]
@@ -226,8 +226,8 @@ func (b Build) text(name string) string {
 	return string(text)
 }
 
-// startScripts returns the files of the context that a CMD or ENTRYPOINT may start, since they are
-// copied to a path with the same last element as one of its words.
+// startScripts returns the files of the context that a CMD or ENTRYPOINT may start, since they
+// are copied to a path with the same last element as one of its words.
 func startScripts(f *dockerfile.File, b Build, start dockerfile.Instruction) (list []string) {
 	for _, word := range append(strings.Fields(start.Command.Script), start.Command.Args...) {
 		base := path.Base(word)

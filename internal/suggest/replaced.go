@@ -16,9 +16,9 @@ var runtimes = map[string][]string{
 	"composer": {"php"}, "bundle": {"ruby"}, "gem": {"ruby"}, "mvn": {"java"}, "gradle": {"java"},
 }
 
-// replaced reports whether the Dockerfile itself brings the program that a command of instruction i
-// runs, or the one that runs that. Such a program has the name of a known tool, but may do
-// something else.
+// replaced reports whether the Dockerfile itself brings the program that a command of
+// instruction i runs, or the one that runs that. Such a program has the name of a known tool,
+// but may do something else.
 func (v *stageView) replaced(i int, words []string) bool {
 	called := effects.Called(words)
 	if called == "" {
@@ -27,8 +27,8 @@ func (v *stageView) replaced(i int, words []string) bool {
 	return slices.ContainsFunc(append([]string{called}, runtimes[called]...), func(name string) bool { return v.shadows(i, name) })
 }
 
-// shadows reports whether instruction i, one above it or one of a base stage brings a program with
-// this name.
+// shadows reports whether instruction i, one above it or one of a base stage brings a program
+// with this name.
 func (v *stageView) shadows(i int, name string) bool {
 	at, ok := v.programs[name]
 	if !ok {
@@ -41,8 +41,8 @@ func (v *stageView) shadows(i int, name string) bool {
 	return at <= i
 }
 
-// shadowed returns the index of the first instruction that brings a program with this name: -1 for
-// one of a base stage, and one past the last if there is none.
+// shadowed returns the index of the first instruction that brings a program with this name: -1
+// for one of a base stage, and one past the last if there is none.
 func (v *stageView) shadowed(name string) int {
 	last := len(v.stage.Instructions) - 1
 	folders := binFolders
@@ -69,9 +69,9 @@ func (v *stageView) shadowed(name string) int {
 	return last + 1
 }
 
-// copiesOver reports whether instruction k, a COPY or ADD, brings a program, as an image path, that
-// is not known to be the tool itself. It is known to be that if it comes from another image, or
-// from a place where images have such programs.
+// copiesOver reports whether instruction k, a COPY or ADD, brings a program, as an image path,
+// that is not known to be the tool itself. It is known to be that if it comes from another
+// image, or from a place where images have such programs.
 func (v *stageView) copiesOver(k int, program string) bool {
 	c := v.stage.Instructions[k].Copy
 	dest, from := rooted(v.dest(k)), v.file.StageOf(c.From)
@@ -102,8 +102,8 @@ func (v *stageView) copiesOver(k int, program string) bool {
 	})
 }
 
-// bringsTo reports whether a COPY or ADD of the context, up to instruction i or in a base stage, may
-// bring what is at an image path.
+// bringsTo reports whether a COPY or ADD of the context, up to instruction i or in a base
+// stage, may bring what is at an image path.
 func (v *stageView) bringsTo(i int, name string) bool {
 	name, _, _ = strings.Cut(name, "$")
 	if base := v.stage.BaseStage; base >= 0 {
@@ -122,9 +122,9 @@ func (v *stageView) bringsTo(i int, name string) bool {
 	return false
 }
 
-// writesOver reports whether instruction k, a RUN, writes or links a program, as an image path, that
-// is not known to be the tool itself. It is known to be that if it is downloaded, or made from a
-// program with a similar name.
+// writesOver reports whether instruction k, a RUN, writes or links a program, as an image path,
+// that is not known to be the tool itself. It is known to be that if it is downloaded, or made
+// from a program with a similar name.
 func (v *stageView) writesOver(k int, program string) bool {
 	dir, name := v.dirs[k], path.Base(program)
 	at := func(word string) string {

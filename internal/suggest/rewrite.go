@@ -115,9 +115,9 @@ func (m *move) inFull(i int) (string, bool) {
 	return before + dest + source[len(list):], true
 }
 
-// copies returns the COPYs of the manifests of an install: one for each folder, or a single one with
-// --parents if the frontend is recent enough (docker/dockerfile 1.20). further says that they do not
-// take the place of the COPY that brings the manifests today.
+// copies returns the COPYs of the manifests of an install: one for each folder, or a single one
+// with --parents if the frontend is recent enough (docker/dockerfile 1.20). further says that
+// they do not take the place of the COPY that brings the manifests today.
 func (m *move) copies(list []need, further bool) string {
 	if len(list) > 2 && (m.view.file.Syntax == "docker/dockerfile:1" || m.view.file.Syntax == "docker/dockerfile:latest") {
 		if text, ok := m.parents(list, further); ok {
@@ -140,9 +140,9 @@ func (m *move) destination(i int, further bool) string {
 	return strings.TrimRight(m.view.stage.Instructions[i].Copy.Dest, "/")
 }
 
-// parents returns a COPY --parents of manifests in several folders, or false if they are not all
-// brought by one COPY of the whole context. Files of the same name in all folders beside each other
-// become a pattern, so that it also copies that of a new folder.
+// parents returns a COPY --parents of manifests in several folders, or false if they are not
+// all brought by one COPY of the whole context. Files of the same name in all folders beside
+// each other become a pattern, so that it also copies that of a new folder.
 func (m *move) parents(list []need, further bool) (string, bool) {
 	from := m.view.stage.Instructions[list[0].from]
 	if len(from.Copy.Sources) != 1 || path.Clean(from.Copy.Sources[0]) != "." {
@@ -197,8 +197,8 @@ func blank(f *dockerfile.File, line int) bool {
 	return text != "" && strings.TrimSpace(text) == ""
 }
 
-// cut returns the last instruction as two: the RUN up to its installs and a RUN of the rest, which
-// has the same flags and first repeats the commands that set its folder and the shell.
+// cut returns the last instruction as two: the RUN up to its installs and a RUN of the rest,
+// which has the same flags and first repeats the commands that set its folder and the shell.
 func (m *move) cut() (head, tail string) {
 	in, text := m.view.stage.Instructions[m.last], m.view.file.Text
 	start := m.offset(in.Lines.From)
@@ -228,8 +228,8 @@ func (m *move) offset(line int) int {
 	return at
 }
 
-// copyText returns the COPY of some manifests, with the owner, mode and link of the COPY that brings
-// them today.
+// copyText returns the COPY of some manifests, with the owner, mode and link of the COPY that
+// brings them today.
 func (m *move) copyText(n need, further bool) string {
 	words := append([]string{m.keyword(n.from, "COPY")}, m.copyFlags(n.from)...)
 	dest := m.destination(n.from, further)

@@ -10,9 +10,9 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
-// secretInLayer tells of secrets that stay in the image or its history, and proposes secret mounts
-// instead, which leave nothing. It names variables and files, but never shows a value. See
-// docs/rules/secret-in-layer.md.
+// secretInLayer tells of secrets that stay in the image or its history, and proposes secret
+// mounts instead, which leave nothing. It names variables and files, but never shows a value.
+// See docs/rules/secret-in-layer.md.
 func secretInLayer(in Input) []Suggestion {
 	var list []Suggestion
 	for _, st := range in.File.Stages {
@@ -47,9 +47,9 @@ func (in Input) handedOn(st dockerfile.Stage, i int, name string) bool {
 	})
 }
 
-// checkedSecret reports whether BuildKit's check takes a variable of an instruction for a secret, by
-// its name, and it may be one. It is none if the name says that it is an address or the name of a
-// file, or if an ENV sets it to nothing or to yes or no.
+// checkedSecret reports whether BuildKit's check takes a variable of an instruction for a
+// secret, by its name, and it may be one. It is none if the name says that it is an address or
+// the name of a file, or if an ENV sets it to nothing or to yes or no.
 func (in Input) checkedSecret(ins dockerfile.Instruction, v dockerfile.Variable) bool {
 	if harmless.MatchString(v.Name) || ins.Keyword == "ENV" && yesOrNo.MatchString(strings.Trim(v.Value, `"'`)) {
 		return false
@@ -110,8 +110,8 @@ func secretVariable(in Input, st dockerfile.Stage, i int, v dockerfile.Variable)
 	return s
 }
 
-// stepsWith reports whether any RUN has a variable of instruction i in its environment, in the stage
-// or one that starts from it, and whether one of these RUNs names it.
+// stepsWith reports whether any RUN has a variable of instruction i in its environment, in the
+// stage or one that starts from it, and whether one of these RUNs names it.
 func (in Input) stepsWith(st dockerfile.Stage, i int, name string) (steps, named bool) {
 	for _, other := range in.File.Stages {
 		list := other.Instructions
@@ -132,8 +132,9 @@ func (in Input) stepsWith(st dockerfile.Stage, i int, name string) (steps, named
 // secretID returns the name of the secret for a variable.
 func secretID(name string) string { return strings.ReplaceAll(strings.ToLower(name), "_", "-") }
 
-// mountedSecret returns the change that removes instruction i, an ARG, and gives each RUN that mentions
-// it a secret mount. It reports false if something else mentions the ARG, or may use it.
+// mountedSecret returns the change that removes instruction i, an ARG, and gives each RUN that
+// mentions it a secret mount. It reports false if something else mentions the ARG, or may use
+// it.
 func mountedSecret(in Input, st dockerfile.Stage, i int, name string) (Change, bool) {
 	ins := st.Instructions[i]
 	if ins.Keyword != "ARG" || len(ins.Names) != 1 || ins.Vars[0].Set || !newSyntax(in.File.Syntax) {
@@ -176,8 +177,8 @@ func newSyntax(ref string) bool {
 	return name == "docker/dockerfile" && err == nil && n == 1 && minor >= 10
 }
 
-// secretFile returns the suggestion for a COPY that names a file with secrets, or false if it names
-// none.
+// secretFile returns the suggestion for a COPY that names a file with secrets, or false if it
+// names none.
 func secretFile(in Input, ins dockerfile.Instruction) (Suggestion, bool) {
 	for _, b := range in.Builds {
 		for _, name := range b.Secrets {

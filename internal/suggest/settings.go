@@ -122,7 +122,8 @@ func namesPath(key, value string) bool {
 	return strings.Contains(value, "/") && !strings.Contains(value, "://") && !strings.HasPrefix(value, "@") && !strings.HasPrefix(key, "//")
 }
 
-// A pnpmWorkspace holds the settings of a pnpm-workspace.yaml that make an install read more files.
+// A pnpmWorkspace holds the settings of a pnpm-workspace.yaml that make an install read more
+// files.
 type pnpmWorkspace struct {
 	packages []string // patterns of the workspaces
 	patches  []string // files
@@ -130,8 +131,8 @@ type pnpmWorkspace struct {
 	injects  bool     // members are copied into node_modules, not linked
 }
 
-// readPnpmWorkspace reads a pnpm-workspace.yaml. If it leads to files that are not known, it returns
-// an obstacle.
+// readPnpmWorkspace reads a pnpm-workspace.yaml. If it leads to files that are not known, it
+// returns an obstacle.
 func readPnpmWorkspace(text []byte) (w pnpmWorkspace, obstacle string) {
 	var all map[string]any
 	if err := yaml.Unmarshal(text, &all); err != nil {
@@ -193,7 +194,8 @@ func allowedBuilds(settings map[string]any) []string {
 	return names
 }
 
-// texts returns the strings of a list, which may be missing. It reports false if v is something else.
+// texts returns the strings of a list, which may be missing. It reports false if v is something
+// else.
 func texts(v any) (list []string, ok bool) {
 	items, ok := v.([]any)
 	for _, item := range items {
@@ -229,8 +231,8 @@ func localIn(v any) string {
 	return ""
 }
 
-// patchFiles returns the files of patches, given relative to the working folder, as image paths. Of a
-// folder that is meant for patches it returns all files, as more will be added.
+// patchFiles returns the files of patches, given relative to the working folder, as image
+// paths. Of a folder that is meant for patches it returns all files, as more will be added.
 func patchFiles(r reader, patches []string) (files []string, obstacle string) {
 	for _, name := range patches {
 		name = path.Clean(name)

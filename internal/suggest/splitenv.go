@@ -58,16 +58,16 @@ func (s envSplit) means(f *dockerfile.File, ins dockerfile.Instruction) bool {
 		slices.Equal(parts[1].Names, s.rest)
 }
 
-// A carried is what late-arg moves: instructions of one stage, and the second part of ENVs that it
-// splits.
+// A carried is what late-arg moves: instructions of one stage, and the second part of ENVs that
+// it splits.
 type carried struct {
 	view  *stageView
 	group []int            // indices of the instructions, in order
 	split map[int]envSplit // of those in group of which only a part moves
 }
 
-// insert returns the edit that writes it above instruction k of a stage, or at its end if k is one
-// past the last.
+// insert returns the edit that writes it above instruction k of a stage, or at its end if k is
+// one past the last.
 func (c carried) insert(st dockerfile.Stage, k int) dockerfile.Edit {
 	var out strings.Builder
 	for _, i := range c.group {
@@ -115,8 +115,8 @@ func (c carried) leave() []dockerfile.Edit {
 	return append(edits, removeLines(c.view.file, whole)...)
 }
 
-// add adds instruction i: if apart allows it, and the instruction is an ENV that can be split, only
-// the part that depends on names.
+// add adds instruction i: if apart allows it, and the instruction is an ENV that can be split,
+// only the part that depends on names.
 func (c *carried) add(i int, names []string, apart bool) {
 	s, ok := splitEnv(c.view.file, c.view.stage.Instructions[i], names)
 	if apart && ok && !c.uses(s.front) {

@@ -184,9 +184,9 @@ func runsOf(r Replayed, instruction string) (n int) {
 	return n
 }
 
-// change returns the change that adds the stage, and the text of the new COPY from it. If nothing
-// is shared, the new stage starts from the same image as the old one. Else the shared instructions
-// become a third stage, from which both start.
+// change returns the change that adds the stage, and the text of the new COPY from it. If
+// nothing is shared, the new stage starts from the same image as the old one. Else the shared
+// instructions become a third stage, from which both start.
 func (p *split) change(in Input) (Change, string, error) {
 	f, st := in.File, p.view.stage
 	ins := st.Instructions
@@ -240,8 +240,8 @@ func (p *split) stage(f *dockerfile.File, base, own string) string {
 	return text.String()
 }
 
-// rebased returns the FROM of the stage with the name base, for the shared instructions, and a FROM
-// that starts from it and has the name of the stage, for the others.
+// rebased returns the FROM of the stage with the name base, for the shared instructions, and a
+// FROM that starts from it and has the name of the stage, for the others.
 func (p *split) rebased(f *dockerfile.File, base string) (renamed, mine string) {
 	st := p.view.stage
 	head := endLine(f.Source(st.From.Lines))

@@ -36,8 +36,8 @@ func staticGo(in Input) []Suggestion {
 	return list
 }
 
-// dynamicBuild returns the suggestion for the first go build of a stage whose program a COPY takes.
-// It reports false if there is none, or if the program seems to be built without C.
+// dynamicBuild returns the suggestion for the first go build of a stage whose program a COPY
+// takes. It reports false if there is none, or if the program seems to be built without C.
 func dynamicBuild(in Input, stage int, taken dockerfile.Instruction) (Suggestion, bool) {
 	root := rootStage(in.File, stage)
 	if imageName(root.Base) != "golang" || strings.Contains(root.Base, "alpine") || strings.Contains(root.Base, "$") {
