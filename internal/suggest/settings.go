@@ -33,6 +33,8 @@ func nodeSettings(r reader) (files []string, obstacle string) {
 				// yarnWiden adds these folders as a whole.
 			case namesPath(key, value):
 				return nil, fmt.Sprintf("%s says where something lies (%s), which may be among the sources", name, key)
+			case name == "bunfig.toml" && key == "print":
+				return nil, name + " has bun write a yarn.lock"
 			case key == "shared-workspace-lockfile" && value == "false":
 				return nil, name + " has each workspace keep a lock file of its own"
 			default:

@@ -44,6 +44,18 @@ func (v *stageView) homes(i int) []string {
 // homeOf matches a command that creates or changes a user, and the home that it sets.
 var homeOf = regexp.MustCompile(`\b(?:useradd|adduser|usermod)\b[^&;|]*?\s-(?:\w*d|h|-home|-home-dir)[ =](\S+)`)
 
+// settingsOfUsers matches what changes where the homes of new users lie.
+var settingsOfUsers = regexp.MustCompile(`\buseradd\s+(-D|--defaults)|/etc/default/useradd|/etc/adduser\.conf|/etc/login\.defs`)
+
+// homesElsewhere reports whether a RUN up to instruction i, or one of a stage below, may
+// have new users get homes outside of /home.
+func (v *stageView) homesElsewhere(i int) bool {
+	above := append(instructionsOf(v.file, v.stage.BaseStage), v.stage.Instructions[:i+1]...)
+	return slices.ContainsFunc(above, func(in dockerfile.Instruction) bool {
+		return in.Run != nil && settingsOfUsers.MatchString(in.Run.Given)
+	})
+}
+
 // touches returns the image paths for the paths of an effects.Effect, of a command that runs
 // in dir as part of instruction i. vars are variables of the script. It reports false if one
 // of the paths cannot be determined.

@@ -180,7 +180,8 @@ func (w *walk) program(c command, venv string) (reads, writes []string, ok bool)
 		return append([]string{"."}, lists...), nil, w.downloaded(lists)
 	}
 	e, ok := effects.Of(c.words)
-	if !ok || e.Install != nil || w.view.replaced(w.at, c.words) {
+	makesUser := c.starts("useradd") || c.starts("adduser")
+	if !ok || e.Install != nil || w.view.replaced(w.at, c.words) || makesUser && w.view.homesElsewhere(w.at) {
 		return nil, nil, false
 	}
 	led := w.view.arranged(w.at, effects.Called(c.words))
