@@ -126,7 +126,7 @@ func recognise(c command, dir string) (install, bool) {
 		more, obstacle := own(r)
 		above, why := upward(r, in.tool)
 		named, whyNamed := fromEnvironment(r, in.tool)
-		return slices.Concat(more, above, named), cmp.Or(obstacle, why, whyNamed)
+		return slices.Concat(more, above, named), cmp.Or(obstacle, why, whyNamed, lockedPath(r, in))
 	}
 	return in, ok
 }

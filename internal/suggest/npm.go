@@ -407,7 +407,7 @@ func localMark(text string) string { return localMarks.FindString(text) }
 
 // localSpec reports whether the version of a package names a path.
 func localSpec(spec string) bool {
-	for _, p := range []string{"file:", "link:", "portal:", "workspace:", "patch:", "./", "../", "/", "~/"} {
+	for _, p := range []string{"file:", "git+file:", "link:", "portal:", "workspace:", "patch:", "./", "../", "/", "~/"} {
 		if strings.HasPrefix(spec, p) {
 			return true
 		}
