@@ -55,7 +55,7 @@ func proposals(t *testing.T) []proposal {
 				said = true
 			case strings.HasPrefix(f.Name, "want/"):
 				p.want[strings.TrimPrefix(f.Name, "want/")] = string(f.Data)
-			case !slices.Contains([]string{"builds", "history", "seconds", "secrets", "title", "evidence", "saves", "rates", "diff"}, f.Name):
+			case !slices.Contains([]string{"builds", "history", "seconds", "secrets", "links", "title", "evidence", "saves", "rates", "diff"}, f.Name):
 				p.files[f.Name] = string(f.Data)
 			case f.Name == "builds":
 				p.define(string(f.Data))
