@@ -12,21 +12,23 @@ import (
 	"strings"
 )
 
-// convertsLock finds, in an .npmrc, the form that package-lock.json is to have.
+// convertsLock matches the setting of an .npmrc by which npm writes package-lock.json in another
+// form than it finds.
 var convertsLock = regexp.MustCompile(`(?m)^\s*lockfile-version\s*=`)
 
-// writesOldLock reports an image whose npm, before 7, writes package-lock.json in the
-// form that inStep does not read.
+// writesOldLock reports whether a base image has an npm before 7, which converts package-lock.json
+// to a form that inStep does not know. Node comes with npm 7 since version 15.
 func writesOldLock(base string) bool {
 	_, tag, _ := strings.Cut(base, ":")
-	major, err := strconv.Atoi(leading.FindString(tag))
+	major, err := strconv.Atoi(majorVersion.FindString(tag))
 	return imageName(base) == "node" && err == nil && major < 15
 }
 
-var leading = regexp.MustCompile(`^\d+`)
+// majorVersion matches the first number of a tag that begins with a version.
+var majorVersion = regexp.MustCompile(`^\d+`)
 
-// lockForms are the patterns of a package among those that are installed, by lock file;
-// NAME is its name.
+// lockForms are patterns that find a package in lock files, among those that get installed. NAME
+// stands for the name of the package.
 var lockForms = []struct{ file, pattern string }{
 	{"package-lock.json", `node_modules/NAME"\s*:\s*\{|"NAME"\s*:\s*\{\s*"version"`},
 	{"npm-shrinkwrap.json", `node_modules/NAME"\s*:\s*\{|"NAME"\s*:\s*\{\s*"version"`},
@@ -35,8 +37,7 @@ var lockForms = []struct{ file, pattern string }{
 	{"bun.lock", `"(?:[^"]*/)?NAME"\s*:\s*\[`},
 }
 
-// locked returns the first of the packages that a lock file names among those that are
-// installed, or "".
+// locked returns the first of these packages that a lock file says to install, or "".
 func locked(r reader, names []string) string {
 	for _, form := range lockForms {
 		text := r.local(form.file)
@@ -53,66 +54,85 @@ func locked(r reader, names []string) string {
 // package-lock.json as well (Arborist: Shrinkwrap, pkgMetaKeys).
 var described = []string{"version", "engines", "os", "cpu", "libc", "license", "funding", "workspaces", "bundleDependencies", "peerDependenciesMeta", "deprecated"}
 
-// inStep reports whether the lock file agrees with package.json, so that npm install does not
-// rewrite it.
+// inStep reports whether the lock file of npm agrees with package.json and those of the workspaces,
+// so that npm install does not rewrite it.
 func inStep(r reader) bool {
-	name := path.Join(r.dir, "npm-shrinkwrap.json")
-	if r.file(name) == nil {
-		name = path.Join(r.dir, "package-lock.json")
+	lockfile := path.Join(r.dir, "npm-shrinkwrap.json")
+	if r.file(lockfile) == nil {
+		lockfile = path.Join(r.dir, "package-lock.json")
 	}
 	var pkg packageJSON
 	var lock struct {
 		Name            string
 		LockfileVersion int
 		Requires        bool
-		Packages        map[string]json.RawMessage
+		Packages        map[string]json.RawMessage // by folder; "" is that of the project
 	}
-	if json.Unmarshal(r.local("package.json"), &pkg) != nil || json.Unmarshal(r.file(name), &lock) != nil {
+	if json.Unmarshal(r.local("package.json"), &pkg) != nil || json.Unmarshal(r.file(lockfile), &lock) != nil {
 		return false
 	}
-	// One without a name is called like its folder.
-	if lock.LockfileVersion < 2 || !lock.Requires || lock.Packages[""] == nil || lock.Name != cmp.Or(pkg.Name, path.Base(r.dir)) {
+	name := cmp.Or(pkg.Name, path.Base(r.dir)) // npm calls a project without a name like its folder
+	if lock.LockfileVersion < 2 || !lock.Requires || lock.Packages[""] == nil || lock.Name != name {
 		return false
 	}
-	for member, locked := range lock.Packages {
-		if strings.HasPrefix(member, "node_modules/") || strings.Contains(member, "/node_modules/") {
-			continue
+	for folder, entry := range lock.Packages {
+		if strings.HasPrefix(folder, "node_modules/") || strings.Contains(folder, "/node_modules/") {
+			continue // not of the project
 		}
-		if !describes(r.file(resolve(r.dir, path.Join(member, "package.json"), 0)), locked, member == "") {
+		manifest := r.file(resolve(r.dir, path.Join(folder, "package.json"), 0))
+		if !describes(manifest, entry, folder == "") {
 			return false
 		}
 	}
 	return true
 }
 
-// describes reports whether an entry of package-lock.json is what npm makes of a
-// package.json; that of the root has its name.
-func describes(text, locked []byte, root bool) bool {
-	var pkg, entry packageJSON
-	var fields, kept map[string]any
+// describes reports whether an entry of package-lock.json is what npm writes there of a package.json.
+// root says that it is the entry of the project, which has its name.
+func describes(manifest, entry []byte, root bool) bool {
+	var pkg, locked packageJSON
+	var fields, kept map[string]any // the same as pkg and locked, with all fields
 	for _, v := range []any{&pkg, &fields} {
-		if json.Unmarshal(text, v) != nil {
+		if json.Unmarshal(manifest, v) != nil {
 			return false
 		}
 	}
-	for _, v := range []any{&entry, &kept} {
-		if json.Unmarshal(locked, v) != nil {
+	for _, v := range []any{&locked, &kept} {
+		if json.Unmarshal(entry, v) != nil {
 			return false
 		}
 	}
-	bin := fields["bin"]
+	switch {
+	case pkg.Name != locked.Name && (locked.Name != "" || root):
+		return false
+	case !pkg.equal(locked.dependencies) || !reflect.DeepEqual(commandsOf(pkg.Name, fields["bin"]), kept["bin"]):
+		return false
+	case pkg.hasInstallScript(fields) != (kept["hasInstallScript"] == true):
+		return false
+	}
+	return !slices.ContainsFunc(described, func(field string) bool { return !reflect.DeepEqual(fields[field], kept[field]) })
+}
+
+// hasInstallScript reports whether npm notes that the package has scripts that an install runs, or
+// that its package.json, given by all fields, says so itself.
+func (p packageJSON) hasInstallScript(fields map[string]any) bool {
+	return fields["hasInstallScript"] == true || p.Scripts["preinstall"] != "" || p.Scripts["install"] != "" || p.Scripts["postinstall"] != ""
+}
+
+// commandsOf returns the field bin of a package.json in the form that npm keeps: a single file, whose
+// command is called like the package, as a map of commands, and all paths clean.
+func commandsOf(name string, bin any) any {
 	if file, ok := bin.(string); ok {
-		bin = map[string]any{path.Base(pkg.Name): file}
+		bin = map[string]any{path.Base(name): file}
 	}
-	if commands, ok := bin.(map[string]any); ok {
-		for name, file := range commands {
-			if file, ok := file.(string); ok {
-				commands[name] = path.Clean(file)
-			}
+	commands, ok := bin.(map[string]any)
+	if !ok {
+		return bin
+	}
+	for command, file := range commands {
+		if file, ok := file.(string); ok {
+			commands[command] = path.Clean(file)
 		}
 	}
-	runs := fields["hasInstallScript"] == true || slices.ContainsFunc([]string{"preinstall", "install", "postinstall"}, func(s string) bool { return pkg.Scripts[s] != "" })
-	return pkg.equal(entry.dependencies) && reflect.DeepEqual(bin, kept["bin"]) && runs == (kept["hasInstallScript"] == true) &&
-		(pkg.Name == entry.Name || entry.Name == "" && !root) &&
-		!slices.ContainsFunc(described, func(key string) bool { return !reflect.DeepEqual(fields[key], kept[key]) })
+	return commands
 }
