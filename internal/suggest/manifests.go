@@ -30,8 +30,8 @@ type move struct {
 	obstacle string    // why the move is only advice; "" if it can be made
 
 	links  []string // symbolic links of the context, once listed is set
-	listed bool
-	link   string // one on the way to what an install looks for; "" for none
+	listed bool     // links was filled
+	link   string   // a symbolic link on the way to what an install looks for; "" if none was met
 }
 
 // A need is a set of manifests in one image folder that has to be copied above an install.
@@ -196,8 +196,9 @@ func (m *move) reader(b Build, inst install) reader {
 	}
 }
 
-// trace notes a symbolic link on the way to an image path, which may be a pattern: a COPY
-// of a file behind it brings what it leads to, of which the image may have nothing.
+// trace sets m.link if a symbolic link is on the way to what an install looks for: an image path,
+// which may be a pattern. A COPY of the file behind the link takes what the link leads to, or brings
+// a link that may lead to another file in the image, or to none.
 func (m *move) trace(b Build, image string) {
 	if !m.listed {
 		m.listed = true
@@ -215,16 +216,27 @@ func (m *move) trace(b Build, image string) {
 		if !takesContext(in) {
 			continue
 		}
-		for _, p := range m.view.sources(b.Context, i, image) {
-			for at := p; at != "." && at != "/"; at = path.Dir(at) {
-				for _, link := range m.links {
-					if match, err := path.Match(at, link); err == nil && match && b.Context.Takes(in.Lines.From, link) {
-						m.link = link
-					}
+		for _, source := range m.view.sources(b.Context, i, image) {
+			for _, link := range m.linksTo(source) {
+				if b.Context.Takes(in.Lines.From, link) {
+					m.link = link
 				}
 			}
 		}
 	}
+}
+
+// linksTo returns the symbolic links of the context that a context path goes through, or ends at.
+// The path may be a pattern.
+func (m *move) linksTo(name string) (list []string) {
+	for ; name != "." && name != "/"; name = path.Dir(name) {
+		for _, link := range m.links {
+			if match, err := path.Match(name, link); err == nil && match {
+				list = append(list, link)
+			}
+		}
+	}
+	return list
 }
 
 // matching returns the image paths of files, copied above instruction m.last, that match a
@@ -272,15 +284,12 @@ func (m *move) provider(b Build, k int, image string) (string, int, bool) {
 // paths, and why these may not be all.
 func (m *move) reads(b Build, k int, installs []install) (files []string, obstacle string) {
 	for _, inst := range installs {
-		r := m.reader(b, inst)
-		more, why := inst.widen(r)
+		more, why := inst.widen(m.reader(b, inst))
 		if obstacle == "" {
 			obstacle = why
 		}
 		for _, name := range slices.Concat(inst.main, inst.extra, more) {
 			m.trace(b, name)
-		}
-		for _, name := range append(append(slices.Clone(inst.main), inst.extra...), more...) {
 			p, _, ok := m.provider(b, k, name)
 			if !ok || slices.Contains(files, name) {
 				continue

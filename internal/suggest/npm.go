@@ -33,8 +33,8 @@ var puppeteerSettings = []string{
 	".config/puppeteerrc.cjs", "puppeteer.config.js", "puppeteer.config.ts", "puppeteer.config.cjs",
 }
 
-// npmWiden returns what npm reads beside the manifests of the project: see install.widen. ci
-// says that the command is npm ci.
+// npmWiden is install.widen for npm: it returns what npm reads beside the manifests of the project.
+// ci says that the command is npm ci.
 func npmWiden(r reader, ci bool, has func(...string) bool) ([]string, string) {
 	locked := r.any("package-lock.json", "npm-shrinkwrap.json") != ""
 	if ci && !locked {
@@ -45,8 +45,9 @@ func npmWiden(r reader, ci bool, has func(...string) bool) ([]string, string) {
 		return more, obstacle
 	}
 	if !ci && locked && !has("--no-package-lock") {
+		form := r.env["npm_config_lockfile_version"] + r.env["NPM_CONFIG_LOCKFILE_VERSION"]
 		switch {
-		case has("--lockfile-version") || convertsLock.Match(r.local(".npmrc")) || r.env["npm_config_lockfile_version"]+r.env["NPM_CONFIG_LOCKFILE_VERSION"] != "":
+		case form != "" || has("--lockfile-version") || convertsLock.Match(r.local(".npmrc")):
 			return nil, "`npm install` may write package-lock.json in another form (lockfile-version): use `npm ci`"
 		case !inStep(r):
 			return nil, "`npm install` would rewrite package-lock.json, which does not agree with package.json: update it, or use `npm ci`"
@@ -55,14 +56,18 @@ func npmWiden(r reader, ci bool, has func(...string) bool) ([]string, string) {
 	return more, ""
 }
 
+// yarnWrites are files and folders that an install with yarn writes beside package.json. A COPY of
+// the sources below the install would overwrite them with those of the context.
+var yarnWrites = []string{
+	".pnp.js", ".pnp.cjs", ".pnp.loader.mjs", ".pnp.data.json", ".yarn/cache", ".yarn/unplugged", ".yarn/install-state.gz", ".yarn/build-state.yml",
+}
+
 // yarnWiden is npmWiden for yarn: for yarn 1 or, if there is a .yarnrc.yml, for yarn 2 and
 // later, whose program and plugins lie in .yarn. keeps says that the command does not write to
 // the lock file.
 func yarnWiden(r reader, keeps bool, has func(...string) bool) ([]string, string) {
-	for _, name := range []string{".pnp.js", ".pnp.cjs", ".pnp.loader.mjs", ".pnp.data.json", ".yarn/cache", ".yarn/unplugged", ".yarn/install-state.gz", ".yarn/build-state.yml"} {
-		if r.exists(name) {
-			return nil, "yarn writes " + name + ", which the context brings as well: ignore it first"
-		}
+	if name := r.any(yarnWrites...); name != "" {
+		return nil, "yarn writes " + name + ", which the context brings as well: ignore it first"
 	}
 	more := berryFiles(r)
 	berry := len(more) > 0
@@ -93,6 +98,7 @@ func pnpmWiden(r reader, has func(...string) bool) ([]string, string) {
 	if obstacle != "" {
 		return nil, obstacle
 	}
+	// pnpm takes these in place of a package.json.
 	for _, name := range []string{"package.yaml", "package.json5"} {
 		if found, _ := membersBy(r, w.packages, name); len(found) > 0 {
 			return nil, "a manifest of the workspace is not looked through: " + found[0]
@@ -110,14 +116,18 @@ func pnpmWiden(r reader, has func(...string) bool) ([]string, string) {
 		more = append(more, path.Join(r.dir, "pnpm-workspace.yaml"))
 	}
 	files, obstacle := nodeWiden(r, lifecycle{ignored: has("--ignore-scripts"), only: w.builds}, w.packages)
-	injects := w.injects || pnpmInjects.Match(r.local(".npmrc")) ||
-		slices.ContainsFunc(append(files, path.Join(r.dir, "package.json")), func(name string) bool {
-			return path.Base(name) == "package.json" && injected.Match(r.file(name))
-		})
-	if obstacle == "" && injects {
+	if obstacle == "" && (w.injects || pnpmInjects.Match(r.local(".npmrc")) || injectsMember(r, files)) {
 		obstacle = "pnpm copies packages of the workspace into node_modules, sources and all"
 	}
 	return append(more, files...), obstacle
+}
+
+// injectsMember reports whether the package.json of the project, or one among these files, asks for
+// a copy of a member of the workspace.
+func injectsMember(r reader, files []string) bool {
+	return slices.ContainsFunc(append(files, path.Join(r.dir, "package.json")), func(name string) bool {
+		return path.Base(name) == "package.json" && injected.Match(r.file(name))
+	})
 }
 
 // injected matches in a package.json, and pnpmInjects in an .npmrc, the setting by which pnpm
@@ -145,7 +155,7 @@ type packageJSON struct {
 	Gypfile        *bool
 	Overrides      json.RawMessage
 	Resolutions    json.RawMessage
-	Patched        map[string]string `json:"patchedDependencies"` // bun's
+	Patched        map[string]string `json:"patchedDependencies"` // patches that bun applies
 	PNPM           map[string]json.RawMessage
 	Bin            json.RawMessage
 	Directories    struct{ Bin string }
@@ -187,13 +197,16 @@ func nodeWiden(r reader, scripts lifecycle, patterns []string) ([]string, string
 	}
 	scripts.gyp, scripts.git, scripts.patches = r.exists("binding.gyp"), r.git(r.dir), true
 	if raw := pkg.PNPM["onlyBuiltDependencies"]; scripts.only == nil && json.Unmarshal(raw, &scripts.only) != nil {
-		scripts.only = nil
+		scripts.only = nil // none are listed, or not as a list
 	}
 	if obstacle := pkg.obstacle("package.json", scripts, len(members) > 0); obstacle != "" {
 		return read, obstacle
 	}
-	// Of puppeteer and msw the settings are known, wherever they come from.
-	if name := locked(r, slices.DeleteFunc(slices.Clone(curious), func(name string) bool { return name == "puppeteer" || name == "msw" || !scripts.runs(name) })); name != "" {
+	suspects := slices.DeleteFunc(slices.Clone(curious), func(name string) bool {
+		// Of puppeteer and msw the settings are known, wherever they come from.
+		return name == "puppeteer" || name == "msw" || !scripts.runs(name)
+	})
+	if name := locked(r, suspects); name != "" {
 		return read, fmt.Sprintf("the install script of %s, which another package brings, reads files of the project", name)
 	}
 	scripts.patches = false
@@ -362,21 +375,10 @@ func (p packageJSON) obstacle(shown string, scripts lifecycle, member bool) stri
 			return "the install compiles the add-on that binding.gyp describes"
 		}
 	}
-	for _, set := range []map[string]string{p.Dependencies, p.DevDependencies, p.OptionalDependencies, p.PeerDependencies} {
-		for _, name := range slices.Sorted(maps.Keys(set)) {
-			if slices.Contains(curious, name) && scripts.runs(name) {
-				return fmt.Sprintf("the install script of %s reads files of the project", name)
-			}
-			spec := set[name]
-			if scripts.berry && yarnPatch.MatchString(spec) && !relativePatch.MatchString(spec) {
-				continue
-			}
-			sibling := member && strings.HasPrefix(spec, "workspace:") && !strings.Contains(spec, "/")
-			if localSpec(spec) && !sibling {
-				return fmt.Sprintf("%s is installed from a path of the sources", name)
-			}
-		}
+	if obstacle := p.dependencyObstacle(scripts, member); obstacle != "" {
+		return obstacle
 	}
+	// Patches of yarn's own folder are read anyway.
 	var resolutions map[string]string
 	if scripts.berry && json.Unmarshal(p.Resolutions, &resolutions) == nil {
 		maps.DeleteFunc(resolutions, func(_, spec string) bool { return yarnPatch.MatchString(spec) })
@@ -385,6 +387,25 @@ func (p packageJSON) obstacle(shown string, scripts lifecycle, member bool) stri
 	for _, raw := range append([]json.RawMessage{p.Overrides, p.Resolutions}, slices.Collect(maps.Values(p.PNPM))...) {
 		if localMark(string(raw)) != "" {
 			return shown + " replaces or patches a package from a path of the sources"
+		}
+	}
+	return ""
+}
+
+// dependencyObstacle says which dependency makes an install read more than is known, or returns "".
+// member has the meaning that it has for obstacle.
+func (p packageJSON) dependencyObstacle(scripts lifecycle, member bool) string {
+	for _, set := range []map[string]string{p.Dependencies, p.DevDependencies, p.OptionalDependencies, p.PeerDependencies} {
+		for _, name := range slices.Sorted(maps.Keys(set)) {
+			if slices.Contains(curious, name) && scripts.runs(name) {
+				return fmt.Sprintf("the install script of %s reads files of the project", name)
+			}
+			spec := set[name]
+			patched := scripts.berry && yarnPatch.MatchString(spec) && !relativePatch.MatchString(spec)
+			sibling := member && strings.HasPrefix(spec, "workspace:") && !strings.Contains(spec, "/")
+			if localSpec(spec) && !patched && !sibling {
+				return fmt.Sprintf("%s is installed from a path of the sources", name)
+			}
 		}
 	}
 	return ""
@@ -416,6 +437,8 @@ func localSpec(spec string) bool {
 	return archive && !strings.Contains(spec, "://")
 }
 
+// equal reports whether two package.json, or entries for them in a lock file, name the same packages
+// with the same versions.
 func (a dependencies) equal(b dependencies) bool {
 	return maps.Equal(a.Dependencies, b.Dependencies) && maps.Equal(a.DevDependencies, b.DevDependencies) &&
 		maps.Equal(a.OptionalDependencies, b.OptionalDependencies) && maps.Equal(a.PeerDependencies, b.PeerDependencies)
