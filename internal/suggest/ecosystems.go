@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// pathIn returns the topmost key of a table below which a path is named, at any depth. For a text
-// that names a path it returns the text, and "" for a value that names none.
+// pathIn looks for a path in a value of a TOML file, at any depth. Of a table it returns the topmost
+// key below which there is one, of a text that names a path the text, and of anything else "".
 func pathIn(table any) string {
 	switch t := table.(type) {
 	case map[string]any:
@@ -45,6 +45,8 @@ var (
 	mavenParent   = regexp.MustCompile(`(?s)<parent>(.*?)</parent>`)
 	mavenRelative = regexp.MustCompile(`<relativePath>\s*([^<]*?)\s*</relativePath>`)
 	mavenModule   = regexp.MustCompile(`<module>\s*([^<]+?)\s*</module>`)
+	// mavenArtifact matches an extension in an extensions.xml.
+	mavenArtifact = regexp.MustCompile(`<artifactId>\s*([^<]+?)\s*</artifactId>`)
 	// mavenPlace matches flags that name a file or folder.
 	mavenPlace = regexp.MustCompile(`(?m)(?:^|\s)(-s|--settings|-gs|--global-settings|-f|--file|-t|--toolchains|-gt|--global-toolchains|-Dmaven\.repo\.local)\S*`)
 	// mavenOpen matches what leads to files other than poms: to packages, and to files whose
@@ -52,12 +54,8 @@ var (
 	mavenOpen = regexp.MustCompile(`<systemPath>|<exists>|<missing>|\$\{(?:project\.)?basedir\}|\$\{maven\.multiModuleProjectDirectory\}|file:|tycho-maven-plugin|jgitver-maven-plugin|maven-git-versioning-extension`)
 )
 
-var (
-	// mavenArtifact matches an extension that an extensions.xml names.
-	mavenArtifact = regexp.MustCompile(`<artifactId>\s*([^<]+?)\s*</artifactId>`)
-	// mavenExtensions are those that read nothing of the project but poms.
-	mavenExtensions = []string{"os-maven-plugin", "takari-smart-builder", "wagon-ssh", "wagon-webdav-jackrabbit", "s3-wagon", "maven-profiler", "opentelemetry-maven-extension"}
-)
+// mavenExtensions are extensions of Maven that read nothing of the project but poms.
+var mavenExtensions = []string{"os-maven-plugin", "takari-smart-builder", "wagon-ssh", "wagon-webdav-jackrabbit", "s3-wagon", "maven-profiler", "opentelemetry-maven-extension"}
 
 // mavenWiden is install.widen for Maven. A pom reads those of its modules and, through
 // relativePath, of its parent, and these do the same; but the modules of a parent are not read.
@@ -65,13 +63,23 @@ func mavenWiden(r reader, launcher string) ([]string, string) {
 	if at := mavenPlace.FindString(string(r.local(".mvn/maven.config"))); at != "" {
 		return nil, ".mvn/maven.config leads to other files: " + strings.TrimSpace(at)
 	}
-	more := slices.Concat(launched(r, launcher, ".mvn/wrapper/*"), r.matching(".mvn/*"),
+	settings := slices.Concat(launched(r, launcher, ".mvn/wrapper/*"), r.matching(".mvn/*"),
 		namedFiles(r, string(r.local(".mvn/maven.config"))), namedFiles(r, string(r.local(".mvn/jvm.config"))))
 	for _, m := range mavenArtifact.FindAllStringSubmatch(string(r.local(".mvn/extensions.xml")), -1) {
 		if !slices.Contains(mavenExtensions, m[1]) {
 			return nil, ".mvn/extensions.xml has " + m[1] + " run, which may read the sources"
 		}
 	}
+	poms, obstacle := mavenPoms(r)
+	if obstacle != "" {
+		return nil, obstacle
+	}
+	return append(settings, poms...), ""
+}
+
+// mavenPoms returns the image paths of the poms that Maven reads, from that of the project on. There
+// is an obstacle if one of them leads to other files, or to a pom that is not there.
+func mavenPoms(r reader) (images []string, obstacle string) {
 	type pom struct {
 		image  string
 		parent bool // it is read as the parent of another one
@@ -84,7 +92,7 @@ func mavenWiden(r reader, launcher string) ([]string, string) {
 			continue
 		}
 		seen[p] = true
-		more = append(more, p.image)
+		images = append(images, p.image)
 		text := string(r.file(p.image))
 		if at := mavenOpen.FindString(text); at != "" {
 			return nil, "pom.xml leads to other files of the sources: " + strings.Trim(at, "<>")
@@ -108,7 +116,7 @@ func mavenWiden(r reader, launcher string) ([]string, string) {
 			queue = append(queue, pom{image: image})
 		}
 	}
-	return more, ""
+	return images, ""
 }
 
 // parentPom returns the path at which Maven looks for the parent of a pom before it asks a
@@ -145,7 +153,7 @@ func launched(r reader, script, pattern string) []string {
 // gradleOpen matches what in a build script, which is a program, may read files.
 var gradleOpen = regexp.MustCompile(`\b(files?|fileTree|includeBuild|include|includeFlat|apply\s*\(?\s*from|buildFileName|File(?:InputStream|Reader)?|exec|rootDir|projectDir|rootProject\.file|new\s+File|readText|providers|git|gitVersion|grgit|jgit|axion-release|reckon)\b\s*[\(:'"{.]?|git-version`)
 
-// gradleFolder matches a setting that names a Java of the project itself.
+// gradleFolder matches a setting that names, by a relative path, a folder of a Java.
 var gradleFolder = regexp.MustCompile(`(?m)^\s*(org\.gradle\.java\.home|org\.gradle\.java\.installations\.paths)\s*[=:]\s*[^/\s]`)
 
 // gradleInclude matches a line of a settings script that only names projects, and gradleName
@@ -161,26 +169,18 @@ func gradleWiden(r reader, launcher string) ([]string, string) {
 	if r.exists("buildSrc") {
 		return nil, "gradle compiles buildSrc before anything else"
 	}
-	more := append(launched(r, launcher, "gradle/wrapper/*"), namedFiles(r, string(r.local("gradle.properties")))...)
 	wrapper := r
 	wrapper.dir = path.Join(r.dir, "gradle/wrapper")
-	more = append(more, namedFiles(wrapper, string(wrapper.local("gradle-wrapper.properties")))...)
+	more := slices.Concat(launched(r, launcher, "gradle/wrapper/*"), namedFiles(r, string(r.local("gradle.properties"))),
+		namedFiles(wrapper, string(wrapper.local("gradle-wrapper.properties"))))
 	if at := gradleFolder.FindStringSubmatch(string(r.local("gradle.properties"))); at != nil {
 		return nil, "gradle.properties says where something lies (" + at[1] + "), which may be among the sources"
 	}
-	folders := []string{"."}
-	for _, name := range []string{"settings.gradle", "settings.gradle.kts"} {
-		text := string(r.local(name))
-		for _, line := range gradleInclude.FindAllStringSubmatch(text, -1) {
-			for _, m := range gradleName.FindAllStringSubmatch(line[1], -1) {
-				folders = append(folders, strings.ReplaceAll(strings.TrimPrefix(m[1], ":"), ":", "/"))
-			}
-		}
-		if at := gradleOpen.FindString(gradleInclude.ReplaceAllString(text, "")); at != "" {
-			return nil, readsMore(name, at)
-		}
+	projects, obstacle := gradleProjects(r)
+	if obstacle != "" {
+		return nil, obstacle
 	}
-	for _, folder := range folders {
+	for _, folder := range projects {
 		found := folder == "."
 		for _, name := range []string{"build.gradle", "build.gradle.kts", "gradle.properties", "gradle.lockfile"} {
 			name = path.Join(folder, name)
@@ -201,115 +201,22 @@ func gradleWiden(r reader, launcher string) ([]string, string) {
 	return more, ""
 }
 
-// These match lines of a Gemfile.
-var (
-	// gemfileOpen matches what may read files, since a Gemfile is a program.
-	gemfileOpen = regexp.MustCompile(`(?m)^[^#\n]*(\bpath\b\s*(:|=>|\s+["'])|:path\s*=>|\bgemspec\b|eval_gemfile|require_relative|\brequire\s*\(?["']\.|\bload\b|\bruby\s+file:|File\.|IO\.|Dir\.|%x|` + "`" + `|instance_eval)`)
-	// gemRuby matches a line that takes the version of Ruby from a file (bundler:
-	// Bundler::RubyDsl).
-	gemRuby = regexp.MustCompile(`(?m)^[ \t]*ruby[ \t]*\(?[ \t]*file:[ \t]*["']([\w.][\w./-]*)["'][ \t]*\)?[ \t]*(?:#.*)?$`)
-	// gemVersion matches a gem with one requirement, and gemName any gem.
-	gemVersion = regexp.MustCompile(`(?m)^\s*gem\s*\(?\s*["']([^"']+)["']\s*,\s*["']((?:[~<>=!]+ )?\d[\w.]*)["']\s*\)?\s*(?:,\s*\w+:.*)?(?:#.*)?$`)
-	gemName    = regexp.MustCompile(`(?m)^\s*gem\s*\(?\s*["']([^"']+)["']`)
-)
-
-var (
-	// gemfileFar matches repositories and indexes that are among the sources, plugins of Bundler,
-	// and gems whose names the text does not say.
-	gemfileFar = regexp.MustCompile(`(?m)^[^#\n]*(["']file:|\bgit(?::|\s*=>)\s*["']\.?\.?/)|^\s*plugin\b.*|(?:^|[\s{;|])gem\s*\(?\s*[a-z_@:#{].*`)
-	// gemVersions matches a gem with several requirements, and gemRequirement each of these.
-	gemVersions    = regexp.MustCompile(`(?m)^\s*gem\s*\(?\s*["']([^"']+)["']((?:\s*,\s*["'](?:[~<>=!]+ )\d[\w.]*["']){2,})`)
-	gemRequirement = regexp.MustCompile(`["']([^"']+)["']`)
-	// gemPlace matches a setting of Bundler that names a file or folder.
-	gemPlace = regexp.MustCompile(`(?m)^(BUNDLE_(?:PATH|GEMFILE|LOCAL__\w+|CACHE_PATH|BIN|APP_CONFIG))\s*:\s*["']?([^"'\n]+)`)
-	// gemBundled matches the version of Bundler that wrote a Gemfile.lock.
-	gemBundled = regexp.MustCompile(`BUNDLED WITH\s+(\d+)`)
-)
-
-// bundlerWiden is install.widen for Bundler. It is an obstacle if the Gemfile may read files,
-// and if Bundler would rewrite Gemfile.lock.
-func bundlerWiden(r reader) ([]string, string) {
-	text, lock := string(r.local("Gemfile")), string(r.local("Gemfile.lock"))
-	var more []string
-	for _, m := range gemRuby.FindAllStringSubmatch(text, -1) {
-		if !r.exists(m[1]) {
-			return nil, "the Gemfile takes the version of Ruby from " + m[1] + ", and the context has none"
+// gradleProjects returns the folders of the projects that the settings script includes, and that of
+// the root project, ".". It is an obstacle if the script may read files.
+func gradleProjects(r reader) (folders []string, obstacle string) {
+	folders = []string{"."}
+	for _, script := range []string{"settings.gradle", "settings.gradle.kts"} {
+		text := string(r.local(script))
+		for _, line := range gradleInclude.FindAllStringSubmatch(text, -1) {
+			for _, m := range gradleName.FindAllStringSubmatch(line[1], -1) {
+				folders = append(folders, strings.ReplaceAll(strings.TrimPrefix(m[1], ":"), ":", "/"))
+			}
 		}
-		more = append(more, path.Join(r.dir, m[1]))
-	}
-	if at := gemfileOpen.FindStringSubmatch(gemRuby.ReplaceAllString(text, "")); at != nil {
-		return nil, "the Gemfile leads to other files of the sources: " + strings.TrimSpace(at[1])
-	}
-	if at := gemPlace.FindSubmatch(r.local(".bundle/config")); at != nil && string(at[2]) != "vendor/bundle" && string(at[2]) != "/usr/local/bundle" {
-		return nil, ".bundle/config says where something lies (" + string(at[1]) + "), which may be among the sources"
-	}
-	if at := gemfileFar.FindString(text); at != "" {
-		return nil, "the Gemfile leads to other files of the sources: " + strings.TrimSpace(at)
-	}
-	if lock == "" {
-		return nil, "bundler would write a Gemfile.lock, and the context has none"
-	}
-	frozen := slices.ContainsFunc([]string{"BUNDLE_FROZEN", "BUNDLE_DEPLOYMENT"}, func(name string) bool { v := r.env[name]; return v != "" && v != "0" && v != "false" })
-	if bundled := gemBundled.FindStringSubmatch(lock); !frozen && (bundled == nil || bundled[1] == "1") {
-		return nil, "bundler would rewrite Gemfile.lock, which does not say that bundler 2 or later wrote it: update it"
-	}
-	if staleLock(text, lock) {
-		return nil, "bundler would rewrite Gemfile.lock, which lacks a gem of the Gemfile or the platform: update it"
-	}
-	return more, ""
-}
-
-// staleLock reports whether a Gemfile.lock lacks a gem of the Gemfile, one of its requirements
-// or the platform. The platform of the builder is not known; most are x86_64-linux.
-func staleLock(gemfile, lock string) bool {
-	_, platforms, _ := strings.Cut(lock, "\nPLATFORMS\n")
-	platforms, _, _ = strings.Cut(platforms, "\n\n")
-	_, direct, _ := strings.Cut(lock, "\nDEPENDENCIES")
-	direct, _, _ = strings.Cut(direct, "\n\n")
-	if !strings.Contains(platforms, "x86_64-linux") && !strings.Contains(platforms+"\n", "  ruby\n") {
-		return true
-	}
-	for _, m := range gemVersions.FindAllStringSubmatch(gemfile, -1) {
-		if !slices.Equal(requirementsIn(m[2]), lockedRequirements(direct, m[1])) {
-			return true
+		if at := gradleOpen.FindString(gradleInclude.ReplaceAllString(text, "")); at != "" {
+			return nil, readsMore(script, at)
 		}
 	}
-	for _, m := range gemVersion.FindAllStringSubmatch(gemfile, -1) {
-		name, requirement := m[1], m[2]
-		if requirement[0] >= '0' && requirement[0] <= '9' {
-			requirement = "= " + requirement
-		}
-		if !strings.Contains(direct, "\n  "+name+" ("+requirement+")") {
-			return true
-		}
-	}
-	var locked []string // names of gems
-	for line := range strings.SplitSeq(direct, "\n") {
-		name, _, _ := strings.Cut(strings.TrimSpace(line), " ")
-		locked = append(locked, strings.TrimSuffix(name, "!"))
-	}
-	return slices.ContainsFunc(gemName.FindAllStringSubmatch(gemfile, -1), func(m []string) bool { return !slices.Contains(locked, m[1]) })
-}
-
-// requirementsIn returns the requirements in a line of a Gemfile, sorted.
-func requirementsIn(line string) (list []string) {
-	for _, m := range gemRequirement.FindAllStringSubmatch(line, -1) {
-		list = append(list, m[1])
-	}
-	slices.Sort(list)
-	return list
-}
-
-// lockedRequirements returns the requirements of a gem in the section DEPENDENCIES of a
-// Gemfile.lock, sorted; nil if the gem has none there.
-func lockedRequirements(section, gem string) []string {
-	m := regexp.MustCompile(`\n  ` + regexp.QuoteMeta(gem) + ` \(([^)\n]*)\)`).FindStringSubmatch(section)
-	if m == nil {
-		return nil
-	}
-	list := strings.Split(m[1], ", ")
-	slices.Sort(list)
-	return list
+	return folders, ""
 }
 
 // composerElsewhere are the events of scripts that an install from a lock file does not run
@@ -318,11 +225,12 @@ var composerElsewhere = []string{
 	"update-cmd", "status-cmd", "archive-cmd", "root-package-install", "create-project-cmd", "package-update", "package-uninstall",
 }
 
-// composerPath matches a repository of packages that is a path.
-var composerPath = regexp.MustCompile(`"type"\s*:\s*"path"`)
-
-// composerURL matches the address of a repository of packages.
-var composerURL = regexp.MustCompile(`"url"\s*:\s*"([^"]*)"`)
+var (
+	// composerPath matches a package of a composer.lock that comes from a path.
+	composerPath = regexp.MustCompile(`"type"\s*:\s*"path"`)
+	// composerURL matches the address of a repository of packages.
+	composerURL = regexp.MustCompile(`"url"\s*:\s*"([^"]*)"`)
+)
 
 // composerWiden is install.widen for Composer. Scripts, plugins and packages from a path are
 // obstacles, and a search for classes in the sources, unless their names say where they are.
@@ -334,14 +242,8 @@ func composerWiden(r reader, has func(...string) bool) ([]string, string) {
 	if !r.exists("composer.lock") {
 		return nil, "composer would write a composer.lock, and the context has none"
 	}
-	if !has("--no-scripts") {
-		for _, name := range slices.Sorted(maps.Keys(m.Scripts)) {
-			event, isEvent := strings.CutPrefix(strings.TrimPrefix(name, "pre-"), "post-")
-			isEvent = isEvent || strings.HasPrefix(name, "pre-")
-			if isEvent && !slices.Contains(composerElsewhere, event) {
-				return nil, "composer.json has " + name + " scripts, which the install runs and which may read the sources"
-			}
-		}
+	if script := m.installScript(); script != "" && !has("--no-scripts") {
+		return nil, "composer.json has " + script + " scripts, which the install runs and which may read the sources"
 	}
 	lock := string(r.local("composer.lock"))
 	if at := composerPath.FindString(lock); at != "" {
@@ -389,6 +291,19 @@ type composerAutoload struct {
 	Classmap []string `json:"classmap"`
 }
 
+// installScript returns the first event for which the project has scripts that an install runs, or
+// "". Other scripts run only when somebody asks for them.
+func (m composerJSON) installScript() string {
+	for _, name := range slices.Sorted(maps.Keys(m.Scripts)) {
+		event, post := strings.CutPrefix(strings.TrimPrefix(name, "pre-"), "post-")
+		isEvent := post || strings.HasPrefix(name, "pre-")
+		if isEvent && !slices.Contains(composerElsewhere, event) {
+			return name
+		}
+	}
+	return ""
+}
+
 // plugins reports whether the project allows any plugin to run.
 func (m composerJSON) plugins() bool {
 	if set, ok := m.Config.Plugins.(map[string]any); ok {
@@ -416,15 +331,14 @@ func readsMore(name, words string) string {
 	return fmt.Sprintf("%s is a program that may read further files: it has `%s`", name, strings.TrimSpace(words))
 }
 
-// mixOpen matches what in a script of Elixir may read files.
-var mixOpen = regexp.MustCompile(`(?m)^[^#\n]*(\bpath:|apps_path|File\.|Code\.|System\.cmd|Path\.)`)
-
-// mixAlias matches a task of the project that replaces the one which fetches or compiles
-// dependencies.
-var mixAlias = regexp.MustCompile(`["'](deps\.(?:get|compile))["']\s*:`)
-
+// These match what is in mix.exs and other scripts of Elixir.
 var (
-	// mixPlace matches a setting of a project that says where its files and folders are.
+	// mixOpen matches what may read files.
+	mixOpen = regexp.MustCompile(`(?m)^[^#\n]*(\bpath:|apps_path|File\.|Code\.|System\.cmd|Path\.)`)
+	// mixAlias matches a task of the project that replaces the one which fetches or compiles
+	// dependencies.
+	mixAlias = regexp.MustCompile(`["'](deps\.(?:get|compile))["']\s*:`)
+	// mixPlace matches a setting that says where the project's files and folders are.
 	mixPlace = regexp.MustCompile(`\b(config_path|lockfile|deps_path|build_path)\s*:`)
 	// mixDependency matches a dependency.
 	mixDependency = regexp.MustCompile(`\{\s*:(\w+)\s*,\s*(?:"|git:|github:|hex:|\[)`)
@@ -432,21 +346,22 @@ var (
 
 // mixWiden is install.widen for mix, which runs mix.exs and the scripts in config.
 func mixWiden(r reader) ([]string, string) {
-	if at := mixOpen.FindStringSubmatch(string(r.local("mix.exs"))); at != nil {
+	project, lock := string(r.local("mix.exs")), string(r.local("mix.lock"))
+	if at := mixOpen.FindStringSubmatch(project); at != nil {
 		return nil, readsMore("mix.exs", at[1])
 	}
 	if !r.exists("mix.lock") {
 		return nil, "mix would write a mix.lock, and the context has none"
 	}
-	if at := mixAlias.FindSubmatch(r.local("mix.exs")); at != nil {
-		return nil, "mix.exs gives " + string(at[1]) + " another meaning"
+	if at := mixAlias.FindStringSubmatch(project); at != nil {
+		return nil, "mix.exs gives " + at[1] + " another meaning"
 	}
-	if at := mixPlace.FindSubmatch(r.local("mix.exs")); at != nil {
-		return nil, "mix.exs says where something lies (" + string(at[1]) + ")"
+	if at := mixPlace.FindStringSubmatch(project); at != nil {
+		return nil, "mix.exs says where something lies (" + at[1] + ")"
 	}
-	for _, m := range mixDependency.FindAllSubmatch(r.local("mix.exs"), -1) {
-		if !strings.Contains(string(r.local("mix.lock")), `"`+string(m[1])+`":`) {
-			return nil, "mix would rewrite mix.lock, which lacks " + string(m[1]) + ": update it"
+	for _, dependency := range mixDependency.FindAllStringSubmatch(project, -1) {
+		if !strings.Contains(lock, `"`+dependency[1]+`":`) {
+			return nil, "mix would rewrite mix.lock, which lacks " + dependency[1] + ": update it"
 		}
 	}
 	files := r.matching("config/*.exs")
