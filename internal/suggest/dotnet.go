@@ -15,7 +15,8 @@ var (
 	dotnetProject   = regexp.MustCompile(`(?m)^Project\("[^"]*"\)\s*=\s*"[^"]*",\s*"([^"]+\.[a-z]+proj)"`)
 	dotnetReference = regexp.MustCompile(`<ProjectReference\s(?:[^>]*\s)?Include\s*=\s*"([^"]+)"`)
 	dotnetListed    = regexp.MustCompile(`<Project\s(?:[^>]*\s)?Path\s*=\s*"([^"]+)"`)
-	// dotnetImport matches what makes a project read other files, or depend on which there are.
+	// dotnetImport matches what makes a project read other files, depend on which there are, or keep
+	// what a restore writes elsewhere.
 	dotnetImport = regexp.MustCompile(`<Import\s|<Reference\s[^>]*HintPath|Exists\(|\[System\.IO\.|<Restore\w*(Sources|Folders|ConfigFile|ProjectStyle)\b|<(BaseIntermediateOutputPath|MSBuildProjectExtensionsPath|NuGetLockFilePath)\b`)
 	// dotnetSource matches a source of packages in a NuGet.config.
 	dotnetSource = regexp.MustCompile(`<add\s[^>]*\bvalue\s*=\s*["']([^"']+)["']`)
@@ -32,53 +33,81 @@ var dotnetShared = []string{
 // dotnetRestore sets discover and widen by the arguments of `dotnet restore`. It reports false
 // if they are not understood, or may name a folder of packages.
 func dotnetRestore(in *install, args []string) bool {
+	name, ok := restored(args)
+	if !ok {
+		return false
+	}
+	in.output = ""
+	in.discover = func(r reader) []string { return restoredFiles(r, in.dir, name) }
+	locked := slices.Contains(args, "--locked-mode") && !slices.Contains(args, "--force-evaluate")
+	in.widen = func(r reader) ([]string, string) {
+		more, obstacle := dotnetWiden(r, in.discover(r))
+		if obstacle == "" {
+			obstacle = restoreWrites(r, more, locked)
+		}
+		return more, obstacle
+	}
+	return true
+}
+
+// restored returns the project, solution or folder that the arguments of `dotnet restore` name, with
+// slashes; "" if they name none. It reports false if they are not understood, or may name a folder of
+// packages.
+func restored(args []string) (string, bool) {
 	var names []string
 	for i := 0; i < len(args); i++ {
 		switch a := args[i]; {
 		case a == "-s" || a == "--source":
 			if i++; i == len(args) || !strings.Contains(args[i], "://") {
-				return false // it may be a folder of packages
+				return "", false // it may be a folder of packages
 			}
 		case strings.HasPrefix(a, "--source") && !strings.Contains(a, "://"):
-			return false
+			return "", false
 		case slices.Contains([]string{"-r", "--runtime", "-v", "--verbosity", "-a", "--arch", "--os"}, a):
 			i++
 		case !strings.HasPrefix(a, "-"):
-			names = append(names, a)
+			names = append(names, slashed(a))
 		}
 	}
-	if len(names) > 1 || len(names) == 1 && strings.ContainsAny(names[0], "$*") {
-		return false
+	switch len(names) {
+	case 0:
+		return "", true
+	case 1:
+		return names[0], !strings.ContainsAny(names[0], "$*")
 	}
-	in.output = ""
-	in.discover = func(r reader) []string {
-		if len(names) == 1 {
-			name := slashed(names[0])
-			if path.Ext(name) != "" {
-				return []string{resolve(in.dir, name, 0)}
-			}
-			return r.list(resolve(in.dir, name, 0), "*.*proj")
+	return "", false
+}
+
+// restoredFiles returns the files that `dotnet restore` may take, in an image folder, as image paths.
+// name is what restored returns. If there is more than one, the restore fails.
+func restoredFiles(r reader, dir, name string) []string {
+	if name != "" {
+		named := resolve(dir, name, 0)
+		if path.Ext(name) != "" {
+			return []string{named}
 		}
-		list := append(r.list(in.dir, "*.sln"), r.list(in.dir, "*.slnx")...)
-		if len(list) == 0 {
-			list = r.list(in.dir, "*.*proj")
-		}
-		return list
+		return r.list(named, "*.*proj")
 	}
-	locked := slices.Contains(args, "--locked-mode") && !slices.Contains(args, "--force-evaluate")
-	in.widen = func(r reader) ([]string, string) {
-		more, obstacle := dotnetWiden(r, in.discover(r))
-		for _, image := range more {
-			if obstacle == "" && !locked && strings.HasSuffix(image, "proj") && !dotnetInStep(r, image) {
-				obstacle = "`dotnet restore` would rewrite packages.lock.json, which lacks what " + path.Base(image) + " asks for: update it, or use --locked-mode"
-			}
-			if obstacle == "" && strings.Contains(string(r.file(image)), "<UseArtifactsOutput>true") && len(r.list(path.Join(path.Dir(image), "artifacts"), "**/*")) > 0 {
-				obstacle = "`dotnet restore` writes to artifacts, which the context brings as well: ignore it first"
-			}
-		}
-		return more, obstacle
+	solutions := append(r.list(dir, "*.sln"), r.list(dir, "*.slnx")...)
+	if len(solutions) == 0 {
+		return r.list(dir, "*.*proj")
 	}
-	return true
+	return solutions
+}
+
+// restoreWrites says which of the files that a restore reads has it write what the context brings
+// as well, or returns "". locked says that the restore does not rewrite lock files.
+func restoreWrites(r reader, files []string, locked bool) string {
+	for _, image := range files {
+		if !locked && strings.HasSuffix(image, "proj") && !dotnetInStep(r, image) {
+			return "`dotnet restore` would rewrite packages.lock.json, which lacks what " + path.Base(image) + " asks for: update it, or use --locked-mode"
+		}
+		artifacts := path.Join(path.Dir(image), "artifacts")
+		if strings.Contains(string(r.file(image)), "<UseArtifactsOutput>true") && len(r.list(artifacts, "**/*")) > 0 {
+			return "`dotnet restore` writes to artifacts, which the context brings as well: ignore it first"
+		}
+	}
+	return ""
 }
 
 // dotnetWiden returns what a restore of a project or solution reads: the projects that it
@@ -102,24 +131,25 @@ func dotnetWiden(r reader, files []string) (more []string, obstacle string) {
 			return nil, obstacle
 		}
 		files = append(files, projects...)
-		shared = append(shared, imported...)
-		// MSBuild imports these beside a project and a solution.
-		base := path.Base(name)
-		shared = append(shared, name+".user")
-		for _, when := range []string{"before.", "after."} {
-			shared = append(shared, path.Join(path.Dir(name), when+base+".targets"))
-		}
-		for dir := path.Dir(name); ; dir = path.Dir(dir) {
-			for _, name := range dotnetShared {
-				shared = append(shared, path.Join(dir, name))
-			}
-			if dir == "/" || dir == "." || dir == baseDir {
-				break // MSBuild and NuGet look all the way up
-			}
-		}
+		shared = slices.Concat(shared, imported, dotnetImplied(name))
 	}
 	settings, obstacle := dotnetSettings(r, shared)
 	return append(more, settings...), obstacle
+}
+
+// dotnetImplied returns the image paths at which MSBuild and NuGet look for settings of a project or
+// solution that does not name them: beside it, and in its folder and all above.
+func dotnetImplied(image string) []string {
+	dir, base := path.Split(image)
+	list := []string{image + ".user", path.Join(dir, "before."+base+".targets"), path.Join(dir, "after."+base+".targets")}
+	for dir := path.Dir(image); ; dir = path.Dir(dir) {
+		for _, name := range dotnetShared {
+			list = append(list, path.Join(dir, name))
+		}
+		if dir == "/" || dir == "." || dir == baseDir {
+			return list
+		}
+	}
 }
 
 // dotnetInStep reports whether the lock file beside a project, if there is one, has the
@@ -130,17 +160,21 @@ func dotnetInStep(r reader, project string) bool {
 		return true
 	}
 	var lock struct {
+		// by target framework and package
 		Dependencies map[string]map[string]struct{ Type, Requested string }
 	}
 	if json.Unmarshal(text, &lock) != nil || len(lock.Dependencies) == 0 {
 		return false
 	}
 	for _, m := range dotnetPackage.FindAllStringSubmatch(xmlComment.ReplaceAllString(string(r.file(project)), ""), -1) {
+		name, version := m[1], m[2]
+		if strings.Trim(version, "0123456789.") != "" {
+			version = "" // a range, or a property of MSBuild: what it asks for is not known
+		}
 		found := false
 		for _, packages := range lock.Dependencies {
-			one, ok := packages[m[1]]
-			plain := m[2] != "" && strings.Trim(m[2], "0123456789.") == ""
-			found = found || ok && one.Type == "Direct" && (!plain || strings.HasPrefix(one.Requested, "["+m[2]))
+			locked, ok := packages[name]
+			found = found || ok && locked.Type == "Direct" && (version == "" || strings.HasPrefix(locked.Requested, "["+version))
 		}
 		if !found {
 			return false
@@ -239,8 +273,9 @@ func dotnetImports(r reader, image, text string) (rest string, files []string) {
 // dotnetFile returns the image path of the file that an import in the file at image leads to,
 // or "" if a search finds none. It reports false if that is not known.
 func dotnetFile(r reader, image, project string) (string, bool) {
-	name, from, search := "", "", true
-	switch above, folder, beside := dotnetAbove.FindStringSubmatch(project), dotnetFolder.FindStringSubmatch(project), dotnetBeside.FindStringSubmatch(project); {
+	name, from, search := "", "", true // the file, where it is looked for first, and whether above that, too
+	above, folder, beside := dotnetAbove.FindStringSubmatch(project), dotnetFolder.FindStringSubmatch(project), dotnetBeside.FindStringSubmatch(project)
+	switch {
 	case above != nil:
 		name, from = strings.ReplaceAll(above[1], "$(MSBuildThisFile)", path.Base(image)), above[2]
 	case folder != nil && folder[2] == folder[3]:
