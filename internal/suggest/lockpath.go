@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// lockPaths finds packages from a path of the sources in lock files, by name. What a
-// match has in its last group, if any, is a path only without a scheme.
+// lockPaths are patterns that find packages from a path of the sources, by the name of the lock file.
+// If a pattern has a group, that matches what is a path or a URL.
 var lockPaths = map[string]*regexp.Regexp{
 	"package-lock.json":   regexp.MustCompile(`"resolved"\s*:\s*"(?:git\+)?file:`),
 	"npm-shrinkwrap.json": regexp.MustCompile(`"resolved"\s*:\s*"(?:git\+)?file:`),
@@ -21,29 +21,38 @@ var lockPaths = map[string]*regexp.Regexp{
 	"pdm.lock":            regexp.MustCompile(`(?m)^path = "|^url = "file:`),
 }
 
-// lockNames are the lock files of a tool.
+// lockNames are the lock files of each tool.
 var lockNames = map[string][]string{
 	"npm": {"npm-shrinkwrap.json", "package-lock.json"}, "yarn": {"yarn.lock"}, "pnpm": {"pnpm-lock.yaml"}, "bun": {"bun.lock"},
 	"uv": {"uv.lock"}, "poetry": {"poetry.lock"}, "pipenv": {"Pipfile.lock"}, "pdm": {"pdm.lock"},
 }
 
 // lockedPath says which lock file of an install has a package from a path of the sources,
-// or returns "". Manifests need not name it: it may be one that a package asks for, and
-// some installs take the lock file's word for what there is.
+// or returns "". No manifest of the project needs to name such a package: another package may ask
+// for it, and some installs trust the lock file, whatever the manifests say.
 func lockedPath(r reader, in install) string {
 	for _, name := range lockNames[in.tool] {
-		if !slices.Contains(in.extra, path.Join(in.dir, name)) {
-			continue // it does not read it
-		}
-		text := string(r.local(name))
-		if !slices.ContainsFunc([]string{"file", "link:", "portal:", "directory", "path", "source"}, func(word string) bool { return strings.Contains(text, word) }) {
-			continue
-		}
-		for _, m := range lockPaths[name].FindAllStringSubmatch(text, -1) {
-			if at := m[len(m)-1]; len(m) == 1 || at != "." && (!strings.Contains(at, "://") || strings.HasPrefix(at, "file:")) {
-				return name + " has a package from a path of the sources"
-			}
+		if slices.Contains(in.extra, path.Join(in.dir, name)) && hasPath(string(r.local(name)), lockPaths[name]) {
+			return name + " has a package from a path of the sources"
 		}
 	}
 	return ""
+}
+
+// hasPath reports whether the text of a lock file has a package from a path, which the pattern finds
+// as lockPaths says.
+func hasPath(text string, pattern *regexp.Regexp) bool {
+	// What a pattern matches contains one of these, which are found faster.
+	words := []string{"file", "link:", "portal:", "directory", "path", "source"}
+	if !slices.ContainsFunc(words, func(word string) bool { return strings.Contains(text, word) }) {
+		return false
+	}
+	return slices.ContainsFunc(pattern.FindAllStringSubmatch(text, -1), func(match []string) bool {
+		if len(match) == 1 {
+			return true
+		}
+		place := match[1]
+		isURL := strings.Contains(place, "://") && !strings.HasPrefix(place, "file:")
+		return !isURL && place != "." // the project itself
+	})
 }

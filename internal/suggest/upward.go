@@ -9,7 +9,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 )
 
-// An above is the files that a tool also looks for in the folders above its working folder.
+// An above says which files a tool also looks for in the folders above its working folder.
 type above struct {
 	settings []string // read in every folder
 	root     []string // read in a folder where one of them is the root of a workspace
@@ -37,7 +37,8 @@ func abovesOf(tool string) above {
 }
 
 // upward returns the files, as image paths, that an install reads in the folders above its
-// own. There is an obstacle if one of them makes it an install of a whole workspace.
+// own. There is an obstacle if one of them makes it an install of a whole workspace, or has uv look
+// for packages in a folder.
 func upward(r reader, tool string) (more []string, obstacle string) {
 	look := abovesOf(tool)
 	there := func(image string) bool {
@@ -45,25 +46,22 @@ func upward(r reader, tool string) (more []string, obstacle string) {
 		return ok
 	}
 	for dir := path.Dir(r.dir); ; dir = path.Dir(dir) {
-		names := look.settings
+		names := slices.Clone(look.settings)
 		if i := slices.IndexFunc(look.root, func(name string) bool {
 			image := path.Join(dir, name)
 			return there(image) && rootOfWorkspace(name, r.file(image))
 		}); i >= 0 {
-			names = slices.Concat(names, look.root)
+			names = append(names, look.root...)
 			obstacle = cmp.Or(obstacle, path.Join(dir, look.root[i])+" is of a workspace: the install looks at the other members as well")
 		}
 		if manifest := path.Join(dir, "package.json"); (tool == "yarn" || tool == "pnpm") && there(manifest) && namesManager(r.file(manifest)) {
-			names = append(slices.Clone(names), "package.json", ".corepack.env")
+			names = append(names, "package.json", ".corepack.env")
 		}
-		// Where uv looks for settings, up to the first file that has some.
-		if image := path.Join(dir, "pyproject.toml"); tool == "uv" && there(image) {
-			var m map[string]any
-			own := toml.Unmarshal(r.file(image), &m) != nil
-			if settings := section(m, "tool", "uv"); settings != nil || own {
-				names = append(slices.Clone(names), "pyproject.toml")
+		if project := path.Join(dir, "pyproject.toml"); tool == "uv" && there(project) {
+			if settings, ok := uvSettings(r.file(project)); settings != nil || !ok {
+				names = append(names, "pyproject.toml")
 				if at := uvPlace(settings); at != "" {
-					obstacle = cmp.Or(obstacle, image+" has uv look for packages in a folder: "+at)
+					obstacle = cmp.Or(obstacle, project+" has uv look for packages in a folder: "+at)
 				}
 			}
 		}
@@ -82,6 +80,14 @@ func upward(r reader, tool string) (more []string, obstacle string) {
 			return more, obstacle
 		}
 	}
+}
+
+// uvSettings returns the settings of uv in a pyproject.toml, or nil if there are none. It reports
+// false if the file cannot be read.
+func uvSettings(text []byte) (map[string]any, bool) {
+	var project map[string]any
+	err := toml.Unmarshal(text, &project)
+	return section(project, "tool", "uv"), err == nil
 }
 
 // namesManager reports whether a package.json selects a version of the package manager, or
