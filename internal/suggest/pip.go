@@ -8,66 +8,22 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf16"
-
-	"github.com/pelletier/go-toml/v2"
 )
 
 // pipInstall sets main and widen by the arguments of `pip install -r FILE`. It reports false if
 // they name no file of requirements, or one that is not known.
 func pipInstall(in *install, all []string) bool {
-	args, obstacle := spread(all), ""
-	for i := 0; i < len(args); i++ {
-		flag, value, joined := strings.Cut(args[i], "=")
-		// argument sets value to the next argument unless it is joined to the flag.
-		argument := func() bool {
-			if !joined {
-				if i++; i == len(args) {
-					return false
-				}
-				value = args[i]
-			}
-			return true
-		}
-		switch {
-		case slices.Contains([]string{"-r", "--requirement", "--requirements", "-c", "--constraint", "--constraints"}, flag):
-			if !argument() || strings.Contains(value, "$") || strings.Contains(value, "://") {
-				return false
-			}
-			in.main = append(in.main, resolve(in.dir, value, 0))
-		case slices.Contains([]string{"-i", "--index-url", "--extra-index-url", "--index", "--default-index"}, flag):
-			if !argument() {
-				return false
-			}
-			if !strings.Contains(value, "://") && !strings.HasPrefix(value, "$") || strings.Contains(value, "file:") {
-				obstacle = "pip looks for packages in " + value + ", which may be a path of the sources"
-			}
-		case slices.Contains(pipValues, flag):
-			if !joined {
-				i++
-			}
-		case slices.Contains([]string{"-e", "--editable", "-t", "--target", "--prefix", "--src", "-f", "--find-links", "--root"}, flag):
-			obstacle = "pip is called with " + flag + ", which works on paths"
-			i++
-		case slices.Contains(pipSwitches, flag) && !joined:
-		case strings.HasPrefix(flag, "-"):
-			obstacle = "pip is called with " + flag + ", which may name a file of the sources"
-		default:
-			if name, _, _ := strings.Cut(args[i], "["); name == "." || name == ".." || strings.ContainsAny(args[i], "/\\") || packed.MatchString(name) {
-				obstacle = "pip also installs " + args[i] + ", which may be a path of the sources"
-			}
-		}
-	}
-	if len(in.main) == 0 {
+	files, obstacle, ok := pipArguments(in.dir, spread(all))
+	in.main = append(in.main, files...)
+	if !ok || len(in.main) == 0 {
 		return false
 	}
 	in.widen = func(r reader) ([]string, string) {
 		if obstacle != "" {
 			return nil, obstacle
 		}
-		for _, venv := range []string{".venv", "venv", "env"} {
-			if r.exists(venv + "/pyvenv.cfg") {
-				return nil, "the virtual environment " + venv + " is in the build context: ignore it"
-			}
+		if obstacle := environmentIn(r); obstacle != "" {
+			return nil, obstacle
 		}
 		files := slices.Clone(in.main)
 		for _, name := range requirementVariables {
@@ -82,7 +38,62 @@ func pipInstall(in *install, all []string) bool {
 	return true
 }
 
-// requirementVariables are variables that name files of requirements.
+// Flags of pip that name files of requirements, addresses of indexes, and paths.
+var (
+	pipFiles   = []string{"-r", "--requirement", "--requirements", "-c", "--constraint", "--constraints"}
+	pipIndexes = []string{"-i", "--index-url", "--extra-index-url", "--index", "--default-index"}
+	pipPaths   = []string{"-e", "--editable", "-t", "--target", "--prefix", "--src", "-f", "--find-links", "--root"}
+)
+
+// pipArguments returns the files of requirements, as image paths, that the arguments of `pip install`
+// name in an image folder, and by what the install may work on other files. It reports false if the
+// files are not known.
+func pipArguments(dir string, args []string) (files []string, obstacle string, ok bool) {
+	for i := 0; i < len(args); i++ {
+		flag, value, joined := strings.Cut(args[i], "=")
+		// argument sets value to the next argument unless it is joined to the flag.
+		argument := func() bool {
+			if !joined {
+				if i++; i == len(args) {
+					return false
+				}
+				value = args[i]
+			}
+			return true
+		}
+		switch {
+		case slices.Contains(pipFiles, flag):
+			if !argument() || strings.Contains(value, "$") || strings.Contains(value, "://") {
+				return files, "", false
+			}
+			files = append(files, resolve(dir, value, 0))
+		case slices.Contains(pipIndexes, flag):
+			if !argument() {
+				return files, "", false
+			}
+			if !strings.Contains(value, "://") && !strings.HasPrefix(value, "$") || strings.Contains(value, "file:") {
+				obstacle = "pip looks for packages in " + value + ", which may be a path of the sources"
+			}
+		case slices.Contains(pipValues, flag):
+			if !joined {
+				i++
+			}
+		case slices.Contains(pipPaths, flag):
+			obstacle = "pip is called with " + flag + ", which works on paths"
+			i++
+		case slices.Contains(pipSwitches, flag) && !joined:
+		case strings.HasPrefix(flag, "-"):
+			obstacle = "pip is called with " + flag + ", which may name a file of the sources"
+		default:
+			if name, _, _ := strings.Cut(args[i], "["); name == "." || name == ".." || strings.ContainsAny(args[i], "/\\") || packed.MatchString(name) {
+				obstacle = "pip also installs " + args[i] + ", which may be a path of the sources"
+			}
+		}
+	}
+	return files, obstacle, true
+}
+
+// requirementVariables are variables that name files of requirements or constraints.
 var requirementVariables = []string{
 	"PIP_REQUIREMENT", "PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT", "UV_CONSTRAINT", "UV_BUILD_CONSTRAINT", "UV_OVERRIDE",
 }
@@ -99,18 +110,8 @@ func uvPipInstall(in *install, all []string) bool {
 	}
 	asPip := in.widen
 	in.widen = func(r reader) ([]string, string) {
-		for _, name := range []string{"pyproject.toml", "uv.toml"} {
-			var m map[string]any
-			if toml.Unmarshal(r.local(name), &m) != nil {
-				return nil, name + " cannot be read"
-			}
-			settings := m
-			if name == "pyproject.toml" {
-				settings = section(m, "tool", "uv")
-			}
-			if at := uvPlace(settings); at != "" {
-				return nil, "uv looks for packages in a folder of the sources: " + at
-			}
+		if obstacle := uvObstacle(r); obstacle != "" {
+			return nil, obstacle
 		}
 		for _, file := range in.main {
 			if slices.Contains([]string{"pyproject.toml", "setup.py", "setup.cfg"}, path.Base(file)) {
@@ -249,7 +250,8 @@ func requirements(r reader, files []string) (more []string, obstacle string) {
 		if text == nil {
 			return nil, path.Base(name) + " is named by a requirements file, but the context has none"
 		}
-		for line := range strings.Lines(strings.ReplaceAll(strings.ReplaceAll(decoded(text), "\r\n", "\n"), "\\\n", " ")) {
+		unix := strings.ReplaceAll(decoded(text), "\r\n", "\n")
+		for line := range strings.Lines(strings.ReplaceAll(unix, "\\\n", " ")) {
 			next, obstacle := requirement(line)
 			if obstacle != "" {
 				return nil, path.Base(name) + " " + obstacle
@@ -262,8 +264,8 @@ func requirements(r reader, files []string) (more []string, obstacle string) {
 	return more, ""
 }
 
-// decoded returns a text that may begin with a byte order mark, by which pip knows UTF-16
-// (pip: utils.encoding, auto_decode).
+// decoded returns a text as UTF-8. A byte order mark at its begin says if it is UTF-16 (pip:
+// utils.encoding, auto_decode).
 func decoded(text []byte) string {
 	var order binary.ByteOrder
 	switch {
@@ -283,8 +285,8 @@ func decoded(text []byte) string {
 	return string(utf16.Decode(units))
 }
 
-// requirement reads a line of a file of requirements: next is the file that it refers to, if
-// any, and obstacle says how it leads to files of the sources.
+// requirement reads a line of a file of requirements: next is the file that it refers to, or "", and
+// obstacle says by what it leads to other files of the sources, or is "".
 func requirement(line string) (next, obstacle string) {
 	line = strings.TrimSpace(line)
 	if at := strings.Index(line, " #"); at >= 0 {

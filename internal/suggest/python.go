@@ -23,48 +23,71 @@ func pythonWiden(r reader, tool string, has func(...string) bool) ([]string, str
 	if !r.exists(lock) {
 		return nil, tool + " would write " + lock + ", and the context has none"
 	}
-	for _, venv := range []string{".venv", "venv", "env"} {
-		if r.exists(venv + "/pyvenv.cfg") {
-			return nil, "the virtual environment " + venv + " is in the build context: ignore it"
-		}
+	if obstacle := environmentIn(r); obstacle != "" {
+		return nil, obstacle
 	}
 	if at := pathIn(dependencyTables(m)); at != "" {
 		return nil, name + " depends on a path of the sources: " + at
 	}
 	if tool == "uv" {
-		var settings map[string]any
-		if text := r.local("uv.toml"); text != nil && toml.Unmarshal(text, &settings) != nil {
-			return nil, "uv.toml cannot be read"
-		}
-		for _, from := range []map[string]any{section(m, "tool", "uv"), settings} {
-			if at := uvPlace(from); at != "" {
-				return nil, "uv looks for packages in a folder of the sources: " + at
-			}
+		if obstacle := uvObstacle(r); obstacle != "" {
+			return nil, obstacle
 		}
 	}
-	if project, ok := m["project"].(map[string]any); ok {
-		if dynamic, ok := project["dynamic"].([]any); ok && slices.ContainsFunc(dynamic, func(d any) bool { return d == "dependencies" || d == "optional-dependencies" }) {
-			return nil, name + " has its dependencies computed"
-		}
+	computed, _ := section(m, "project")["dynamic"].([]any)
+	if slices.Contains(computed, any("dependencies")) || slices.Contains(computed, any("optional-dependencies")) {
+		return nil, name + " has its dependencies computed"
 	}
 	return nil, lockObstacle(m, string(r.local("poetry.toml")), tool, has)
+}
+
+// environmentIn says which virtual environment the context brings into the working folder, or
+// returns "". A COPY of the sources would overwrite there what the install made.
+func environmentIn(r reader) string {
+	for _, venv := range []string{".venv", "venv", "env"} {
+		if r.exists(venv + "/pyvenv.cfg") {
+			return "the virtual environment " + venv + " is in the build context: ignore it"
+		}
+	}
+	return ""
+}
+
+// uvObstacle says which setting has uv look for packages in a folder, or why the settings are not
+// known. It returns "" if uv takes packages from addresses alone.
+func uvObstacle(r reader) string {
+	inProject, ok := uvSettings(r.local("pyproject.toml"))
+	if !ok {
+		return "pyproject.toml cannot be read"
+	}
+	var inFile map[string]any
+	if toml.Unmarshal(r.local("uv.toml"), &inFile) != nil {
+		return "uv.toml cannot be read"
+	}
+	for _, settings := range []map[string]any{inProject, inFile} {
+		if at := uvPlace(settings); at != "" {
+			return "uv looks for packages in a folder of the sources: " + at
+		}
+	}
+	return ""
 }
 
 // uvPlace returns the key of a setting of uv that names a folder or file of packages, or "".
 func uvPlace(settings map[string]any) string {
 	for _, key := range []string{"find-links", "index", "index-url", "extra-index-url", "pip", "cache-dir"} {
 		value := settings[key]
-		if list, ok := value.([]any); ok && key == "index" {
-			var urls []any // a plain name is that of the index
-			for _, one := range list {
+		if indexes, ok := value.([]any); ok && key == "index" {
+			var urls []any // without the names of the indexes
+			for _, one := range indexes {
 				if index, ok := one.(map[string]any); ok {
 					urls = append(urls, index["url"])
 				}
 			}
 			value = urls
 		}
-		if slices.ContainsFunc(textsIn(value), func(s string) bool {
-			return (key != "pip" || strings.ContainsAny(s, "./")) && !strings.Contains(s, "://") || strings.HasPrefix(s, "file:")
+		if slices.ContainsFunc(textsIn(value), func(text string) bool {
+			// In the table of uv pip, texts that do not look like a path are something else.
+			mayBePath := key != "pip" || strings.ContainsAny(text, "./")
+			return mayBePath && !strings.Contains(text, "://") || strings.HasPrefix(text, "file:")
 		}) {
 			return key
 		}
@@ -92,9 +115,9 @@ func textsIn(v any) (list []string) {
 // poetryPlace matches a setting in poetry.toml that names a folder.
 var poetryPlace = regexp.MustCompile(`(?m)^[ \t]*(?:virtualenvs\.)?(?:path|cache-dir|data-dir|config-dir)[ \t]*=`)
 
-// lockObstacle says how an install with the tool does more than to install the packages of the
-// lock file: it may rewrite that, or install the project. It returns "" if it does not. settings
-// is the text of poetry.toml.
+// lockObstacle says what an install with the tool does beside installing the packages of the lock
+// file: it may rewrite that, run scripts or install the project. It returns "" if it does nothing
+// else. m is the project's file, and settings the text of poetry.toml.
 func lockObstacle(m map[string]any, settings, tool string, has func(...string) bool) string {
 	_, builds := m["build-system"]
 	switch tool {
@@ -134,19 +157,23 @@ func lockObstacle(m map[string]any, settings, tool string, has func(...string) b
 	return ""
 }
 
-// dependencyTables returns the values of all keys in a project's file that name packages.
+// dependencyTables returns the values of all keys in a project's file that name packages or where
+// they come from.
 func dependencyTables(m map[string]any) []any {
+	keys := []string{"source", "sources", "packages", "dev-packages", "dependency-groups", "requires-plugins"}
 	var list []any
 	var visit func(t map[string]any)
 	visit = func(t map[string]any) {
 		for name, value := range t {
-			if strings.HasSuffix(name, "dependencies") || name == "sources" || name == "source" || name == "requires-plugins" || name == "packages" || name == "dev-packages" || name == "dependency-groups" {
-				// In poetry's table, packages is a list of folders of the project itself.
-				if _, folders := value.([]any); name != "packages" || !folders {
-					list = append(list, value)
-				}
-			} else if sub, ok := value.(map[string]any); ok {
-				visit(sub)
+			_, isList := value.([]any)
+			table, isTable := value.(map[string]any)
+			switch {
+			case name == "packages" && isList:
+				// In poetry's table, these are folders of the project itself.
+			case slices.Contains(keys, name) || strings.HasSuffix(name, "dependencies"):
+				list = append(list, value)
+			case isTable:
+				visit(table)
 			}
 		}
 	}
