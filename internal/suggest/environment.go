@@ -10,7 +10,7 @@ import (
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
-// steering matches, by tool, variables that are settings of an install.
+// steering matches, by tool, the names of variables that are settings of its installs.
 var steering = map[string]*regexp.Regexp{
 	"npm":      regexp.MustCompile(`(?i)^npm_config_|^NODE_OPTIONS$`),
 	"yarn":     regexp.MustCompile(`(?i)^(npm_config|yarn)_|^NODE_OPTIONS$`),
@@ -36,9 +36,9 @@ var steering = map[string]*regexp.Regexp{
 var anyTools = regexp.MustCompile(`^(NODE_EXTRA_CA_CERTS|OPENSSL_CONF|CURL_HOME|WGETRC|AWS_CA_BUNDLE|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|NETRC|GIT_\w+|BASH_ENV|ENV|LD_\w+|` +
 	`JAVA_TOOL_OPTIONS|RUBYOPT|RUBYLIB|PYTHON(PATH|STARTUP|HOME)|PHPRC|PHP_INI_SCAN_DIR|ERL_\w+|ELIXIR_\w+)$`)
 
-// known matches, by variable, the values that do not change which files an install reads. With
-// other values it would read other manifests, or run code.
-var known = map[string]*regexp.Regexp{
+// harmlessValues matches, by variable, the values that do not change which files an install reads.
+// With other values it would read other manifests, or run code.
+var harmlessValues = map[string]*regexp.Regexp{
 	"COMPOSER":       regexp.MustCompile(`^(\./)?composer\.json$`),
 	"BUNDLE_GEMFILE": regexp.MustCompile(`(^|/)Gemfile$`),
 	"PIPENV_PIPFILE": regexp.MustCompile(`(^|/)Pipfile$`),
@@ -50,20 +50,20 @@ var known = map[string]*regexp.Regexp{
 	"UV_WORKING_DIR": regexp.MustCompile(`^$`),
 
 	"UV_WORKING_DIRECTORY": regexp.MustCompile(`^$`),
-	"PIP_CONFIG_FILE":      regexp.MustCompile(`^/dev/null$`),
+	"PIP_CONFIG_FILE":      regexp.MustCompile(`^/dev/null$`), // pip: reads no file of settings
 }
 
 // written returns the values of the variables that instruction i sees, as ENVs and ARGs write
 // them. Variables of other ENVs are expanded; those of ARGs are not, as a build may set another
 // value.
 func (v *stageView) written(i int) map[string]string {
-	env, all := map[string]string{}, map[string]string{}
+	env, args := map[string]string{}, map[string]string{}
 	add := func(in dockerfile.Instruction) {
 		for _, a := range in.Vars {
 			if in.Keyword == "ENV" {
 				env[a.Name] = expand(a.Value, env)
 			} else {
-				all[a.Name] = a.Value
+				args[a.Name] = a.Value
 			}
 		}
 	}
@@ -77,19 +77,20 @@ func (v *stageView) written(i int) map[string]string {
 	for _, in := range v.stage.Instructions[:i] {
 		add(in)
 	}
-	maps.Copy(all, env)
+	all := args
+	maps.Copy(all, env) // an ENV wins over an ARG
 	return all
 }
 
-// folders matches variables that name folders in which programs keep files or find tools and
+// folderVariables matches variables that name folders in which programs keep files or find tools and
 // libraries.
-var folders = regexp.MustCompile(`^(GOBIN|GOCACHE|RUSTUP_HOME|PLAYWRIGHT_BROWSERS_PATH|PUPPETEER_\w+|CYPRESS_\w+|PYTHONUSERBASE|PIPX_\w+|GEM_(HOME|PATH)|PNPM_HOME|` +
+var folderVariables = regexp.MustCompile(`^(GOBIN|GOCACHE|RUSTUP_HOME|PLAYWRIGHT_BROWSERS_PATH|PUPPETEER_\w+|CYPRESS_\w+|PYTHONUSERBASE|PIPX_\w+|GEM_(HOME|PATH)|PNPM_HOME|` +
 	`NVM_DIR|COREPACK_HOME|XDG_\w+|GNUPGHOME|TMPDIR|CC|CXX|CPP|LD|AR|CPATH|LIBRARY_PATH|\w+_INCLUDE_PATH|PKG_CONFIG\w*|CMAKE_\w+|RUSTC_\w+|PERL5LIB|` +
 	`(JAVA|ORACLE|CUDA|LLVM|GDAL|MKL)_HOME|(HDF5|NETCDF4|OPENSSL|BLAS|GEOS|PROJ|OPENBLAS|NCCL)_\w+)$`)
 
 // steers reports whether a variable is a setting of some program.
 func steers(name string) bool {
-	if anyTools.MatchString(name) || folders.MatchString(name) {
+	if anyTools.MatchString(name) || folderVariables.MatchString(name) {
 		return true
 	}
 	for _, own := range steering {
@@ -126,18 +127,19 @@ func (v *stageView) led(i int) (folders, programs []string) {
 	return folders, programs
 }
 
-// namesInputs matches variables whose values are files or folders, however they look.
+// namesInputs matches variables whose values are files or folders, even if they do not look like it.
 var namesInputs = regexp.MustCompile(`(?i)_(FIND_LINKS|(BUILD_)?CONSTRAINTS?|REQUIREMENTS?|OVERRIDES?|CERT|CAFILE|CONFIG_FILE)$`)
 
-// named returns the files, as image paths, that variables name for programs of instruction i.
-// For an install, fromEnvironment says more.
+// named returns the files, as image paths, that variables name for programs of instruction i, as far
+// as that is known. For an install, fromEnvironment also says what is not known.
 func (v *stageView) named(i int) (files []string) {
 	for name, value := range v.written(i) {
 		if !steers(name) || strings.Contains(value, "://") {
 			continue
 		}
 		for _, word := range strings.FieldsFunc(expand(value, v.env[i]), separates) {
-			if !strings.Contains(word, "$") && (path.Ext(word) != "" || anyTools.MatchString(name) && path.IsAbs(word) || namesInputs.MatchString(name)) {
+			isFile := path.Ext(word) != "" || anyTools.MatchString(name) && path.IsAbs(word) || namesInputs.MatchString(name)
+			if isFile && !strings.Contains(word, "$") {
 				files = append(files, resolve(v.dirs[i], word, 0))
 			}
 		}
@@ -152,40 +154,55 @@ func separates(c rune) bool { return strings.ContainsRune(" \t:;,=\"'", c) }
 // fromEnvironment returns the files, as image paths, that an install reads because of
 // variables, or an obstacle if that is not known.
 func fromEnvironment(r reader, tool string) (files []string, obstacle string) {
-	own := steering[tool]
+	steer := steering[tool]
 	for _, name := range slices.Sorted(maps.Keys(r.env)) {
 		value := r.env[name]
-		mine := own != nil && own.MatchString(name)
-		if !mine && !anyTools.MatchString(name) {
+		own := steer != nil && steer.MatchString(name)
+		switch {
+		case !own && !anyTools.MatchString(name):
 			continue // it is for the project's program, like FLASK_APP
-		}
-		if strings.Contains(value, "://") && !strings.Contains(value, "file:") {
+		case strings.Contains(value, "://") && !strings.Contains(value, "file:"):
 			continue // an index or a proxy
 		}
-		if harmless := known[name]; mine && harmless != nil && !harmless.MatchString(value) {
+		if harmless := harmlessValues[name]; own && harmless != nil && !harmless.MatchString(value) {
 			return nil, name + " has it read what is not known"
 		}
 		for _, word := range strings.FieldsFunc(value, separates) {
-			if strings.Contains(word, "$") {
-				if mine && strings.Contains(word, "/") && !strings.Contains(strings.ToLower(name), "cache") {
-					return nil, name + " says where something lies, which is not known"
-				}
-				continue
+			image, obstacle := namedByVariable(r, name, word, own)
+			if obstacle != "" {
+				return nil, obstacle
 			}
-			if !mine && !strings.ContainsAny(word, "./") {
-				continue
-			}
-			image := resolve(r.dir, word, 0)
-			if _, ok := r.find(image); ok && (mine && r.file(image) == nil) {
-				return nil, name + " names a folder of the sources"
-			} else if ok {
-				if !slices.Contains(files, image) {
-					files = append(files, image)
-				}
-			} else if mine && path.IsAbs(image) && image != r.dir && len(r.list(image, "**/*")) > 0 {
-				return nil, name + " names a folder of the sources"
+			if image != "" && !slices.Contains(files, image) {
+				files = append(files, image)
 			}
 		}
 	}
 	return files, ""
+}
+
+// namedByVariable returns the file, as an image path, that a word in the value of a variable names
+// for an install, or "". own says that the variable is a setting of the install's tool: then it is an
+// obstacle if the word names a folder of the sources, or may name one.
+func namedByVariable(r reader, variable, word string, own bool) (image, obstacle string) {
+	switch {
+	case strings.Contains(word, "$"):
+		if own && strings.Contains(word, "/") && !strings.Contains(strings.ToLower(variable), "cache") {
+			return "", variable + " says where something lies, which is not known"
+		}
+		return "", ""
+	case !own && !strings.ContainsAny(word, "./"):
+		return "", ""
+	}
+	image = resolve(r.dir, word, 0)
+	_, found := r.find(image)
+	if !found {
+		if own && path.IsAbs(image) && image != r.dir && len(r.list(image, "**/*")) > 0 {
+			return "", variable + " names a folder of the sources"
+		}
+		return "", ""
+	}
+	if own && r.file(image) == nil {
+		return "", variable + " names a folder of the sources"
+	}
+	return image, ""
 }

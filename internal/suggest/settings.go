@@ -12,11 +12,11 @@ import (
 )
 
 // nodeSettings reads the files of settings that an install of Node packages finds in its working
-// folder. It returns the programs that they name, as image paths, or an obstacle if they lead to
-// other files of the sources.
+// folder. It returns the files that they name, as image paths, or an obstacle if they may lead to
+// others of the sources.
 func nodeSettings(r reader) (files []string, obstacle string) {
 	for _, name := range []string{".npmrc", ".yarnrc", ".yarnrc.yml", "bunfig.toml"} {
-		install := name != "bunfig.toml" // of that, only the sections about installs matter
+		install := name != "bunfig.toml" // whether a line is about installs; of bunfig.toml, few sections are
 		for line := range strings.Lines(string(r.local(name))) {
 			line = strings.TrimSpace(line)
 			if section, ok := strings.CutPrefix(line, "["); ok && name == "bunfig.toml" {
@@ -45,11 +45,12 @@ func nodeSettings(r reader) (files []string, obstacle string) {
 	return files, ""
 }
 
-// namedFiles returns the files in the working folder of an install that words of its
-// settings name, as image paths.
+// namedFiles returns the files, as image paths, that words in the settings of an install name. They
+// are relative to its working folder.
 func namedFiles(r reader, text string) (files []string) {
-	for _, word := range strings.FieldsFunc(text, func(c rune) bool { return separates(c) || strings.ContainsRune("\r\n[]{}()<>", c) }) {
-		word = strings.TrimSuffix(word, "?") // yarn: need not be there
+	apart := func(c rune) bool { return separates(c) || strings.ContainsRune("\r\n[]{}()<>", c) }
+	for _, word := range strings.FieldsFunc(text, apart) {
+		word = strings.TrimSuffix(word, "?") // yarn's sign of a file that need not be there
 		if image := resolve(r.dir, word, 0); !strings.Contains(word, "$") && image != r.dir && r.file(image) != nil && !slices.Contains(files, image) {
 			files = append(files, image)
 		}
@@ -57,8 +58,8 @@ func namedFiles(r reader, text string) (files []string) {
 	return files
 }
 
-// settingsAbove is nodeSettings for the folders above the install's, in which yarn and
-// pnpm look for settings as well.
+// settingsAbove is nodeSettings for the folders above the working folder, in which yarn and pnpm
+// look for settings as well.
 func settingsAbove(r reader) (files []string, obstacle string) {
 	for r.dir != "/" && r.dir != "." && r.dir != baseDir {
 		r.dir = path.Dir(r.dir)
@@ -71,8 +72,8 @@ func settingsAbove(r reader) (files []string, obstacle string) {
 	return files, ""
 }
 
-// berryFiles returns what yarn 2 and later read of a folder with settings of theirs, as
-// image paths: those, variables, and what lies in the folders of their own.
+// berryFiles returns what yarn 2 and later read of a folder that has a .yarnrc.yml, as image paths:
+// that file, one with variables, and their program, plugins and patches.
 func berryFiles(r reader) (files []string) {
 	if !r.exists(".yarnrc.yml") {
 		return nil
@@ -91,8 +92,8 @@ func berryFiles(r reader) (files []string) {
 // yarnOwn matches the program, plugins and patches of yarn 2 and later.
 var yarnOwn = regexp.MustCompile(`^\.yarn/(releases/[^/]+|plugins/[^/]+(/[^/]+)?|patches/[^/]+)$`)
 
-// setting splits a line of one of these files into key and value: key=value, key "value" or
-// key: value. An item of a list has no key.
+// setting splits a line of a file that nodeSettings reads into key and value: key=value, key "value"
+// or key: value. An item of a list has no key.
 func setting(line string) (key, value string) {
 	item := strings.TrimPrefix(line, "- ")
 	at := strings.IndexAny(item, "=: \t")
@@ -153,7 +154,8 @@ func readPnpmWorkspace(text []byte) (w pnpmWorkspace, obstacle string) {
 	delete(all, "patchedDependencies")
 	for _, key := range slices.Sorted(maps.Keys(all)) {
 		value, isText := all[key].(string)
-		if at := localIn(all[key]); at != "" || isText && namesPath(key, value) || pathSettings.MatchString(key) && len(textsIn(all[key])) > 0 {
+		isPath := isText && namesPath(key, value) || pathSettings.MatchString(key) && len(textsIn(all[key])) > 0
+		if isPath || localIn(all[key]) != "" {
 			return w, fmt.Sprintf("pnpm-workspace.yaml names a path of the sources (%s)", key)
 		}
 		if key == "sharedWorkspaceLockfile" && all[key] == false {
