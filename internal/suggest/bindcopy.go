@@ -170,7 +170,8 @@ func (m *loan) uses(in Input, k int) (use, ok bool) {
 			return false, false
 		}
 	}
-	if commands, ok := everyCommand(m.view.stage.Instructions[k].Run, m.view.shell[k]); !ok || slices.ContainsFunc(commands, command.linksHard) {
+	commands, ok := everyCommand(m.view.stage.Instructions[k].Run, m.view.shell[k])
+	if !ok || slices.ContainsFunc(commands, command.linksHard) {
 		return false, false
 	}
 	cuts, deleted := m.deletions(k)
@@ -191,15 +192,19 @@ func (m *loan) uses(in Input, k int) (use, ok bool) {
 	return use, true
 }
 
-// linksHard reports whether a command makes hard links, which cannot leave a mount.
+// linksHard reports whether a command may make hard links. No such link can lead from a mount to
+// what is outside of it.
 func (c command) linksHard() bool {
-	if !c.starts("ln") && !c.starts("cp") {
-		return false
+	switch {
+	case c.starts("ln"):
+		_, symbolic := c.links()
+		return !symbolic
+	case c.starts("cp"):
+		return slices.ContainsFunc(c.words, func(w string) bool {
+			return w == "--link" || strings.HasPrefix(w, "-") && !strings.HasPrefix(w, "--") && strings.Contains(w, "l")
+		})
 	}
-	_, symbolic := c.links()
-	return c.starts("ln") && !symbolic || c.starts("cp") && slices.ContainsFunc(c.words, func(w string) bool {
-		return w == "--link" || strings.HasPrefix(w, "-") && !strings.HasPrefix(w, "--") && strings.Contains(w, "l")
-	})
+	return false
 }
 
 // relation reports how a path or place that a command works on lies to an image path: whether

@@ -46,24 +46,27 @@ func rewritten(in Input, v *stageView, k int, c command, commands []command) (Su
 	}
 	dir := resolve(v.dirs[k], target, v.vars(k))
 	copies := v.copiesInto(k, dir)
-	if len(copies) == 0 || !slices.ContainsFunc(copies, func(i int) bool { return in.weighs(v.stage.Instructions[i].Copy) }) {
-		return Suggestion{}, false
-	}
-	var brought []string // those that may bring much
+	var heavy []string // texts of the copies that may bring much
+	owned := false     // one of the copies has an owner of its own
 	for _, i := range copies {
-		if text := "`" + short(v.stage.Instructions[i].Text) + "`"; in.weighs(v.stage.Instructions[i].Copy) {
-			brought = append(brought, text)
+		ins := v.stage.Instructions[i]
+		if in.weighs(ins.Copy) {
+			heavy = append(heavy, "`"+short(ins.Text)+"`")
 		}
+		owned = owned || ins.Copy.Chown != ""
+	}
+	if len(heavy) == 0 {
+		return Suggestion{}, false
 	}
 	s := Suggestion{
 		Rule: "chown-layer", Lines: v.stage.Instructions[k].Lines, Proof: Advice,
 		Title:    fmt.Sprintf("set the %s with COPY --%s", property(flag), flag),
-		Evidence: fmt.Sprintf("`%s` rewrites every file that %s brought: the image carries them twice.", short(c.text()), list(few(brought), "and")),
+		Evidence: fmt.Sprintf("`%s` rewrites every file that %s brought: the image carries them twice.", short(c.text()), list(few(heavy), "and")),
 		Obstacle: fmt.Sprintf("%s reaches files that no COPY brought as well", flag),
 	}
 	change, ok := flagged(in, v, k, copies, flag, value, dir)
 	switch {
-	case flag == "chown" && isRoot(value) && !slices.ContainsFunc(copies, func(i int) bool { return v.stage.Instructions[i].Copy.Chown != "" }):
+	case flag == "chown" && isRoot(value) && !owned:
 		s.Title = "do not make root's what COPY makes root's"
 		s.Obstacle = "a COPY without --chown makes its files root's: name only what other steps made, if that is not root's yet"
 	case ok && flag == "chown" && slices.ContainsFunc(commands, makesOwner):

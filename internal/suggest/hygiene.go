@@ -43,46 +43,61 @@ func packageHygiene(in Input) []Suggestion {
 // staleIndex tells of an `apt-get update` that is alone in its RUN, instruction k, above an
 // install that relies on it: the index is as old as the result of that step.
 func staleIndex(in Input, v *stageView, k int) (Suggestion, bool) {
-	ins := v.stage.Instructions
-	update, ok := everyCommand(ins[k].Run, v.shell[k])
-	if !ok || len(update) != 1 || !aptVerb(update[0], "update") || k+1 >= len(ins) || ins[k+1].Run == nil || len(ins[k].Run.Mounts)+len(ins[k].Flags) > 0 {
+	if k+1 >= len(v.stage.Instructions) {
 		return Suggestion{}, false
 	}
-	install, ok := everyCommand(ins[k+1].Run, v.shell[k+1])
-	if !ok || len(install) == 0 || !aptVerb(install[0], "install") || slices.ContainsFunc(install, func(c command) bool { return aptVerb(c, "update") }) {
+	update, install := v.stage.Instructions[k], v.stage.Instructions[k+1]
+	if install.Run == nil || !v.onlyUpdates(k) || !v.installsFirst(k+1) || !servesUpdate(install) {
 		return Suggestion{}, false
 	}
-	// Of what follows a failure the update must not become a part.
-	if strings.Contains(ins[k+1].Run.Given, "||") || !parseRun(ins[k+1].Run, v.shell[k+1]).chain || !servesUpdate(ins[k+1]) {
-		return Suggestion{}, false
-	}
-	at, ok := ins[k+1].Run.Offset(install[0].from)
-	if !ok || ins[k].Run.Heredocs > 0 || ins[k].Run.Script == "" || strings.ContainsAny(ins[k].Run.Script, "\\\n;&|#") || install[0].from != 0 {
+	at, ok := install.Run.Offset(0)
+	if !ok || update.Run.Heredocs > 0 || update.Run.Script == "" || strings.ContainsAny(update.Run.Script, "\\\n;&|#") {
 		return Suggestion{}, false
 	}
 	// Comments above the update stay, and so end up above the RUN that does both.
-	edits := append(removeLines(in.File, []dockerfile.Lines{ins[k].Lines}), spliced(in.File, ins[k+1], splice{at, at, ins[k].Run.Script + " && "}))
+	edits := append(removeLines(in.File, []dockerfile.Lines{update.Lines}), spliced(in.File, install, splice{at, at, update.Run.Script + " && "}))
 	change, err := rewrite(in, -1, edits...)
 	if err != nil {
 		return Suggestion{}, false
 	}
 	return Suggestion{
 		Rule: "package-hygiene", Title: "update the package index in the RUN that installs", Proof: ByConstruction, Changes: []Change{change},
-		Lines:    dockerfile.Lines{From: ins[k].Lines.From, To: ins[k+1].Lines.To},
-		Evidence: fmt.Sprintf("`%s` stays in the cache when `%s` changes: a new package is then looked for in an old index, and may be gone.", short(ins[k].Text), short(ins[k+1].Text)),
+		Lines:    dockerfile.Lines{From: update.Lines.From, To: install.Lines.To},
+		Evidence: fmt.Sprintf("`%s` stays in the cache when `%s` changes: a new package is then looked for in an old index, and may be gone.", short(update.Text), short(install.Text)),
 	}, true
 }
 
-// servesUpdate reports whether an update of the index does in this RUN what it does in
-// one without flags: it has the network, and no mount is where apt reads and writes.
+// onlyUpdates reports whether instruction k, a RUN, only updates the index of apt, without flags.
+func (v *stageView) onlyUpdates(k int) bool {
+	ins := v.stage.Instructions[k]
+	commands, ok := everyCommand(ins.Run, v.shell[k])
+	return ok && len(commands) == 1 && aptVerb(commands[0], "update") && len(ins.Run.Mounts)+len(ins.Flags) == 0
+}
+
+// installsFirst reports whether instruction k, a RUN, begins with an install by apt and does not
+// update the index itself. An update in front of it is then followed by all of its commands, and
+// only if it succeeds.
+func (v *stageView) installsFirst(k int) bool {
+	run := v.stage.Instructions[k].Run
+	commands, ok := everyCommand(run, v.shell[k])
+	if !ok || len(commands) == 0 || commands[0].from != 0 || !aptVerb(commands[0], "install") {
+		return false
+	}
+	updates := slices.ContainsFunc(commands, func(c command) bool { return aptVerb(c, "update") })
+	return !updates && !strings.Contains(run.Given, "||") && parseRun(run, v.shell[k]).chain
+}
+
+// servesUpdate reports whether an update of the index does the same in a RUN as in one without
+// flags: that has the network, and no mount is where apt reads or writes.
 func servesUpdate(ins dockerfile.Instruction) bool {
-	return !slices.ContainsFunc(ins.Flags, func(f string) bool { return !strings.HasPrefix(f, "--mount=") }) &&
-		!slices.ContainsFunc(ins.Run.Mounts, func(m mount) bool {
-			secret := m.Target == "" && (m.Type == "secret" || m.Type == "ssh") // below /run
-			return !secret && (!path.IsAbs(m.Target) || slices.ContainsFunc([]string{"/var/lib/apt", "/var/cache/apt", "/etc", "/tmp"}, func(dir string) bool {
-				return overlap(dir, path.Clean(m.Target))
-			}))
-		})
+	hides := func(m mount) bool {
+		if m.Target == "" && (m.Type == "secret" || m.Type == "ssh") {
+			return false // it is below /run
+		}
+		return !path.IsAbs(m.Target) || overlapsAny([]string{"/var/lib/apt", "/var/cache/apt", "/etc", "/tmp"}, path.Clean(m.Target))
+	}
+	otherFlags := slices.ContainsFunc(ins.Flags, func(f string) bool { return !strings.HasPrefix(f, "--mount=") })
+	return !otherFlags && !slices.ContainsFunc(ins.Run.Mounts, hides)
 }
 
 // aptVerb reports whether a command is `apt-get VERB`, perhaps with flags between.

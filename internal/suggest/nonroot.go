@@ -71,10 +71,10 @@ func lastStart(list []dockerfile.Instruction) (dockerfile.Instruction, bool) {
 	return list[at], true
 }
 
-// serves reports whether an image starts a program: not nothing at all, and not just a shell,
-// as one does that people work in, or whose files are taken.
+// serves reports whether an image starts a program that is more than a shell. Others are made for
+// people to work in, or for the files in them, and nothing tells which user that needs.
 func serves(list []dockerfile.Instruction) bool {
-	var words []string
+	var words []string // of what the image starts
 	for _, keyword := range []string{"ENTRYPOINT", "CMD"} {
 		for _, ins := range slices.Backward(list) {
 			if ins.Keyword == keyword {
@@ -87,8 +87,9 @@ func serves(list []dockerfile.Instruction) bool {
 	if len(words) == 0 {
 		return false
 	}
-	shell := slices.Contains([]string{"sh", "bash", "ash", "zsh"}, path.Base(words[0]))
-	return !shell || slices.ContainsFunc(words[1:], func(w string) bool { return w[0] != '-' || w == "-c" })
+	isShell := slices.Contains([]string{"sh", "bash", "ash", "zsh"}, path.Base(words[0]))
+	runsScript := slices.ContainsFunc(words[1:], func(w string) bool { return w[0] != '-' || w == "-c" })
+	return !isShell || runsScript
 }
 
 // runsAsRoot reports whether a base image is known to run as root, and not to contain a service

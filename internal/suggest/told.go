@@ -113,8 +113,8 @@ func (t *teller) mayWrite(o *ordering, i int, name string) bool {
 	return false
 }
 
-// ofSystem are paths that come with packages and that images take from a stage which builds,
-// with words that a script which changes them is likely to have.
+// ofSystem are paths that come with packages, and that images often take from a stage that builds.
+// Each has words that are likely to be in a script which changes what lies there.
 var ofSystem = map[string][]string{
 	"/etc/ssl":               {"ssl", "cert"},
 	"/etc/pki":               {"pki", "cert"},
@@ -125,9 +125,9 @@ var ofSystem = map[string][]string{
 	"/etc/group":             {"group", "user"},
 }
 
-// leavesAlone reports whether RUN i, of whose commands one is not known, hardly changes what
-// lies at a path: this belongs to the system, and nothing of the kind is in the script. Even
-// if it is made anew, it has the same content, by which BuildKit keys the copy of it.
+// leavesAlone reports whether RUN i, of which not all commands are known, is unlikely to change what
+// lies at a path: that comes with packages, and the script has no word about it. An install may
+// write it anew, but with the same content, and BuildKit keys a copy of it by that.
 func (o *ordering) leavesAlone(i int, name string) bool {
 	script := strings.ToLower(o.view.stage.Instructions[i].Run.Given)
 	for folder, words := range ofSystem {

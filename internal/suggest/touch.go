@@ -44,11 +44,11 @@ func (v *stageView) homes(i int) []string {
 // homeOf matches a command that creates or changes a user, and the home that it sets.
 var homeOf = regexp.MustCompile(`\b(?:useradd|adduser|usermod)\b[^&;|]*?\s-(?:\w*d|h|-home|-home-dir)[ =](\S+)`)
 
-// settingsOfUsers matches what changes where the homes of new users lie.
+// settingsOfUsers matches what may change where new users get their homes.
 var settingsOfUsers = regexp.MustCompile(`\buseradd\s+(-D|--defaults)|/etc/default/useradd|/etc/adduser\.conf|/etc/login\.defs`)
 
-// homesElsewhere reports whether a RUN up to instruction i, or one of a stage below, may
-// have new users get homes outside of /home.
+// homesElsewhere reports whether a RUN up to instruction i, or one of a base stage, may have new
+// users get homes outside of /home.
 func (v *stageView) homesElsewhere(i int) bool {
 	above := append(instructionsOf(v.file, v.stage.BaseStage), v.stage.Instructions[:i+1]...)
 	return slices.ContainsFunc(above, func(in dockerfile.Instruction) bool {

@@ -132,28 +132,19 @@ func bindSource(in Input, v *stageView, k, n int) (Suggestion, bool) {
 // at target. It reports false unless all are downloads of Go modules.
 func downloadReads(b Build, v *stageView, k int, commands []command, target string) ([]string, bool) {
 	var files []string
+	r := mountReader(b, target)
+	r.dir, r.env = v.dirs[k], v.written(k)
 	w := newWalk(v, k)
 	for _, c := range commands {
 		inst, ok := w.install(c)
 		if !ok || inst.tool != "go" {
 			return nil, false
 		}
-		r := reader{dir: v.dirs[k], read: b.Context.Read, env: v.written(k), find: func(image string) (string, bool) {
-			rel, ok := below(target, image)
-			return rel, ok && b.Context.Exists(rel)
-		}}
-		r.takes = func(image string) bool { _, ok := below(target, image); return ok }
-		r.list = func(dir, pattern string) (list []string) {
-			for f := range b.Context.Files() {
-				image := path.Join(target, f)
-				if rel, ok := below(dir, image); ok && matches(strings.Split(pattern, "/"), strings.Split(rel, "/")) {
-					list = append(list, image)
-				}
-			}
-			return list
-		}
 		more, obstacle := inst.widen(r)
 		if obstacle != "" {
+			return nil, false
+		}
+		if !slices.ContainsFunc(inst.main, func(name string) bool { _, ok := r.find(name); return ok }) {
 			return nil, false
 		}
 		for _, name := range slices.Concat(inst.main, inst.extra, more) {
@@ -161,11 +152,35 @@ func downloadReads(b Build, v *stageView, k int, commands []command, target stri
 				files = append(files, rel)
 			}
 		}
-		if !slices.ContainsFunc(inst.main, func(name string) bool { _, ok := r.find(name); return ok }) {
-			return nil, false
-		}
 	}
-	return files, len(files) > 0 && !slices.ContainsFunc(files, func(f string) bool { return strings.ContainsAny(f, " ,\"'$") })
+	// A flag names no file with one of these as it is.
+	special := slices.ContainsFunc(files, func(f string) bool { return strings.ContainsAny(f, " ,\"'$") })
+	return files, len(files) > 0 && !special
+}
+
+// mountReader returns a reader of the context of a build, mounted as a whole at an image path. It has
+// no working folder and no variables.
+func mountReader(b Build, target string) reader {
+	return reader{
+		read: b.Context.Read,
+		find: func(image string) (string, bool) {
+			rel, ok := below(target, image)
+			return rel, ok && b.Context.Exists(rel)
+		},
+		list: func(dir, pattern string) (list []string) {
+			for f := range b.Context.Files() {
+				image := path.Join(target, f)
+				if rel, ok := below(dir, image); ok && matches(strings.Split(pattern, "/"), strings.Split(rel, "/")) {
+					list = append(list, image)
+				}
+			}
+			return list
+		},
+		takes: func(image string) bool {
+			_, ok := below(target, image)
+			return ok
+		},
+	}
 }
 
 // mountFlag returns the range of the n-th mount of a RUN in the text, counted from 0, as a splice

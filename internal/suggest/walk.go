@@ -44,41 +44,43 @@ func (w *walk) install(c command) (install, bool) {
 	c.words = w.split(c.words)
 	c, venv := w.within(c)
 	in, ok := recognise(c, w.dir)
-	if ok && w.view.replaced(w.at, c.words) {
+	if !ok || w.view.replaced(w.at, c.words) {
 		return install{}, false
 	}
-	if ok {
-		in.lead(w.view, w.at, effects.Called(c.words))
-	}
-	if ok && in.tool == "npm" && !in.wipes && writesOldLock(rootStage(w.view.file, w.view.stage.Index).Base) {
-		own := in.widen
-		in.widen = func(r reader) ([]string, string) {
-			more, obstacle := own(r)
-			if obstacle == "" && r.any("package-lock.json", "npm-shrinkwrap.json") != "" {
-				obstacle = "npm before 7 rewrites the lock file of a later one: use `npm ci`"
-			}
-			return more, obstacle
-		}
-	}
-	if ok && in.tool == "uv" && c.starts("uv", "pip") {
+	in.lead(w.view, w.at, effects.Called(c.words))
+	switch {
+	case in.tool == "npm" && !in.wipes && writesOldLock(rootStage(w.view.file, w.view.stage.Index).Base):
+		in.refuseLock()
+	case in.tool == "uv" && c.starts("uv", "pip"):
 		env := w.view.written(w.at)
 		if venv != "" || env["VIRTUAL_ENV"] != "" || env["UV_SYSTEM_PYTHON"] != "" {
-			in.output = ""
+			in.output = "" // not .venv
 		}
-	}
-	if in.tool == "uv" && ok {
-		if dir := w.view.written(w.at)["UV_PROJECT_ENVIRONMENT"]; dir != "" && !c.starts("uv", "pip") {
+	case in.tool == "uv":
+		if dir := w.view.written(w.at)["UV_PROJECT_ENVIRONMENT"]; dir != "" {
 			in.output, in.writes = "", append(slices.Clone(in.writes), strings.Trim(dir, `"'`))
 		}
 	}
-	if !ok || venv == "" || !slices.Contains([]string{"pip", "uv", "poetry", "pipenv", "pdm"}, in.tool) {
-		return in, ok
-	}
-	in.writes = append(slices.Clone(in.writes), venv)
-	if rel, inside := below(in.dir, venv); inside && rel != "." && in.output == "" {
-		in.output = rel
+	if venv != "" && slices.Contains([]string{"pip", "uv", "poetry", "pipenv", "pdm"}, in.tool) {
+		in.writes = append(slices.Clone(in.writes), venv)
+		if rel, inside := below(in.dir, venv); inside && rel != "." && in.output == "" {
+			in.output = rel
+		}
 	}
 	return in, true
+}
+
+// refuseLock adds an obstacle to an install with npm before 7: that there is a lock file, which it
+// writes in the form of its own.
+func (in *install) refuseLock() {
+	own := in.widen
+	in.widen = func(r reader) ([]string, string) {
+		more, obstacle := own(r)
+		if obstacle == "" && r.any("package-lock.json", "npm-shrinkwrap.json") != "" {
+			obstacle = "npm before 7 rewrites the lock file of a later one: use `npm ci`"
+		}
+		return more, obstacle
+	}
 }
 
 // follow adds what a command touches, and updates the state. It reports false for a command
@@ -180,9 +182,11 @@ func (w *walk) program(c command, venv string) (reads, writes []string, ok bool)
 		return append([]string{"."}, lists...), nil, w.downloaded(lists)
 	}
 	e, ok := effects.Of(c.words)
-	makesUser := c.starts("useradd") || c.starts("adduser")
-	if !ok || e.Install != nil || w.view.replaced(w.at, c.words) || makesUser && w.view.homesElsewhere(w.at) {
+	if !ok || e.Install != nil || w.view.replaced(w.at, c.words) {
 		return nil, nil, false
+	}
+	if makesUser := c.starts("useradd") || c.starts("adduser"); makesUser && w.view.homesElsewhere(w.at) {
+		return nil, nil, false // it writes to a home that is not known
 	}
 	led := w.view.arranged(w.at, effects.Called(c.words))
 	e.Reads, e.Writes = append(e.Reads, led.paths...), append(e.Writes, led.filled()...)
