@@ -221,7 +221,8 @@ func (c *comparison) definition(x, y *Operation, step int) {
 		}
 		return
 	}
-	// One that starts from nothing takes in less, which what it takes in will say.
+	// With another number of inputs, what differs is not an option: one of the steps may start from
+	// nothing.
 	if len(names)+len(kinds) == 0 && len(x.Inputs) == len(y.Inputs) {
 		c.add(Cause{Kind: ByOptions, Step: step})
 	}

@@ -100,8 +100,8 @@ type Gap string
 const (
 	// Unwatched: nobody saw what the files were while the build ran.
 	Unwatched Gap = "unwatched"
-	// Undeclared: the client gave a folder as a named context that no definition declares,
-	// and the builder does not tell which folder that was.
+	// Undeclared: the files are from a folder that the client gave as a named context, and
+	// no definition declares that. The builder does not tell which folder it was.
 	Undeclared Gap = "undeclared"
 	// Moving: the files changed while they were sent.
 	Moving Gap = "moving"

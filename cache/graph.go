@@ -66,8 +66,8 @@ const (
 	PerhapsGone Uncertainty = "liveness"
 	// NotRead: what the step takes of local files could not be read.
 	NotRead Uncertainty = "unread"
-	// NotThere: the step takes a path that is not in its context, and so the build fails
-	// when it comes to it.
+	// NotThere: the step takes a path that is not in its context. The build fails when it
+	// comes to this step.
 	NotThere Uncertainty = "absent"
 	// NotSeen: the builder may have an older state of what the step takes of local files,
 	// because it does not see that they changed: see ErrStale.

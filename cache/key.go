@@ -83,8 +83,8 @@ func (r Reason) String() string {
 // directory's mode (fsutil: sameFile, DiskWriter.HandleChange).
 var ErrStale = errors.New("the builder may not see that files changed")
 
-// ErrAbsent is what a [ContentFunc] gives for a path that must be there, and is not sent.
-// The build fails on it.
+// ErrAbsent is what a [ContentFunc] gives for a path that a step needs and that is not
+// sent, so that the build fails.
 var ErrAbsent = errors.New("a path is not in the context")
 
 // A ContentFunc returns the digest by which BuildKit keys what of the files of
@@ -121,11 +121,14 @@ func derive(i int, ops []dockerfile.Op, keys []Key, content ContentFunc) Key {
 		reason, cause := from.Reason, from.Cause
 		if src := ops[in.Op].Source; in.Content != nil && src != nil && src.Kind == dockerfile.LocalSource {
 			if digest, err := content(src.Request, in.Content); err != nil {
-				switch reason, cause = Unread, i; {
+				cause = i
+				switch {
 				case errors.Is(err, ErrStale):
 					reason = Stale
 				case errors.Is(err, ErrAbsent):
 					reason = Absent
+				default:
+					reason = Unread
 				}
 			} else {
 				reason = Known

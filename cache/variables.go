@@ -342,18 +342,40 @@ func (c *comparison) structure(step int) {
 	if mine.Digest != theirs.Digest {
 		c.edit(nil, mine, theirs, step)
 	}
-	after, before := c.build.Evidence.executed(mine), c.other.Evidence.executed(theirs)
+	same := c.instructions(c.build.Evidence.executed(mine), c.other.Evidence.executed(theirs), step)
+	if len(c.causes) > 0 {
+		return
+	}
+	for _, pair := range same { // a FROM may name another stage now
+		c.variables(pair.after.Uses, pair.after, pair.before, step)
+	}
+	switch {
+	case len(c.causes) > 0:
+	case c.sameDockerfile():
+		// Of one of the builds the steps were worked out from its files, and so are not for sure.
+		c.add(Cause{Kind: ByUnknown, Step: step, Gap: Unmatched, Earlier: !c.build.Evidence.Presumed})
+	default:
+		c.add(Cause{Kind: ByDockerfile, Step: step, Line: mine.Number})
+	}
+}
+
+// A linePair is an instruction that both builds have, at its place in each.
+type linePair struct{ after, before *Line }
+
+// instructions adds which of the instructions above a step were added, removed or edited, and
+// returns those that are in both lists.
+func (c *comparison) instructions(after, before []Line, step int) []linePair {
 	digests := func(lines []Line) (list []string) {
 		for _, l := range lines {
 			list = append(list, l.Keyword+" "+l.Digest)
 		}
 		return list
 	}
+	var same []linePair
 	matchedAfter, matchedBefore := map[int]bool{}, map[int]bool{}
-	same := [][2]*Line{}
 	matches(digests(after), digests(before), func(i, j int) {
 		matchedAfter[i], matchedBefore[j] = true, true
-		same = append(same, [2]*Line{&after[i], &before[j]})
+		same = append(same, linePair{&after[i], &before[j]})
 		if after[i].Digest != before[j].Digest {
 			c.add(Cause{Kind: ByDockerfile, Step: step, Line: after[i].Number, Before: before[j].Text, After: after[i].Text})
 		}
@@ -368,22 +390,10 @@ func (c *comparison) structure(step int) {
 			c.add(Cause{Kind: ByDockerfile, Step: step, Before: l.Text})
 		}
 	}
-	if len(c.causes) > 0 {
-		return
-	}
-	for _, l := range same { // FROM may name another stage now
-		c.variables(l[0].Uses, l[0], l[1], step)
-	}
-	switch {
-	case len(c.causes) > 0:
-	case c.sameDockerfile(): // what was worked out of one of the builds is not what was built
-		c.add(Cause{Kind: ByUnknown, Step: step, Gap: Unmatched, Earlier: !c.build.Evidence.Presumed})
-	default:
-		c.add(Cause{Kind: ByDockerfile, Step: step, Line: mine.Number})
-	}
+	return same
 }
 
-// sameDockerfile reports whether both builds were of the same instructions.
+// sameDockerfile reports whether the Dockerfiles of both builds have the same instructions.
 func (c *comparison) sameDockerfile() bool {
 	return slices.EqualFunc(c.build.Evidence.Dockerfile, c.other.Evidence.Dockerfile, func(a, b Line) bool { return a.Digest == b.Digest })
 }
