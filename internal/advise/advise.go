@@ -278,11 +278,13 @@ func takers(p *project.Picture, s *buildctx.Selection, plan *dockerfile.Plan, ru
 // A buildContext implements suggest.Context with a selection.
 type buildContext struct {
 	*buildctx.Selection
-	files func() []string // its files, which rules go through again and again
+	files func() []string // its files, listed once: rules go through them again and again
 }
 
 var _ suggest.Context = buildContext{}
 
+// newContext returns the context of a selection, which lists its files when they are first
+// asked for.
 func newContext(s *buildctx.Selection) buildContext {
 	return buildContext{s, sync.OnceValue(func() (list []string) {
 		for f := range s.Main.All() {

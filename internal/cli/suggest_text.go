@@ -125,17 +125,17 @@ func likewise(a, b api.SuggestDefinition) bool {
 		reflect.DeepEqual(a.Suggestions, b.Suggestions) && reflect.DeepEqual(a.Withdrawn, b.Withdrawn)
 }
 
-// An advice identifies a suggestion to a reader: if two definitions have one with the
-// same fields, it is printed in full only once.
+// An advice is what identifies a suggestion to a reader. One that several definitions have is
+// printed in full only once.
 type advice struct{ rule, title, file, evidence, obstacle string }
 
 func adviceOf(s api.Suggestion) advice {
 	return advice{s.Rule, s.Title, s.File, s.Evidence, s.Obstacle}
 }
 
-// elsewhere returns the advice without its place. Of two that are equal but for the file,
-// why and what to do is printed only once.
-func (a advice) elsewhere() advice {
+// anywhere returns the advice without its file. Of two that differ only in that, the second one
+// is printed with a reference to the first, in place of why and what to do.
+func (a advice) anywhere() advice {
 	a.file = ""
 	return a
 }
@@ -144,6 +144,14 @@ func (a advice) elsewhere() advice {
 type reference struct {
 	definition string
 	number     int
+}
+
+// from returns the reference in words, for the reader of what is printed for a definition.
+func (r reference) from(definition string) string {
+	if r.definition == definition {
+		return fmt.Sprint("as ", r.number)
+	}
+	return fmt.Sprintf("as for %s: %d", r.definition, r.number)
 }
 
 // suggestions prints the suggestions of a definition: those that can be applied, and
@@ -168,22 +176,19 @@ func (p printer) suggestions(d api.SuggestDefinition, told map[advice]reference)
 		}
 		advising = advising || idle(first)
 		n := alikeAdvice(rest)
-		as, same := told[adviceOf(first).elsewhere()]
-		switch {
-		case !same:
-			p.suggestion(number, first, "")
-		case as.definition == d.Name:
-			p.suggestion(number, first, fmt.Sprint("as ", as.number))
-		default:
-			p.suggestion(number, first, fmt.Sprintf("as for %s: %d", as.definition, as.number))
+		like := ""
+		if at, ok := told[adviceOf(first).anywhere()]; ok {
+			like = at.from(d.Name)
 		}
+		p.suggestion(number, first, like)
 		if n > 1 {
 			p.wrapped(fmt.Sprintf("  %d-%d  ", number+1, number+n-1), "likewise on the lines "+firstLines(rest[1:n]))
 		}
 		for i, one := range rest[:n] {
-			told[adviceOf(one)] = reference{d.Name, number + i}
-			if _, ok := told[adviceOf(one).elsewhere()]; !ok {
-				told[adviceOf(one).elsewhere()] = reference{d.Name, number + i}
+			at := reference{d.Name, number + i}
+			told[adviceOf(one)] = at
+			if _, ok := told[adviceOf(one).anywhere()]; !ok {
+				told[adviceOf(one).anywhere()] = at
 			}
 		}
 		number += n
@@ -261,9 +266,10 @@ func (p printer) saving(s api.Suggestion) string {
 	return strings.Join(list, ", ")
 }
 
-// suggestion prints one suggestion, as number n of its definition. as says where the same
-// was printed of another place, to which it then refers; it is "" for one printed in full.
-func (p printer) suggestion(n int, s api.Suggestion, as string) {
+// suggestion prints one suggestion, as number n of its definition. like refers to where the same
+// was printed for another file, and takes the place of why and what to do; it is "" for one that is
+// printed in full.
+func (p printer) suggestion(n int, s api.Suggestion, like string) {
 	saves := p.saving(s)
 	if saves != "" {
 		saves = "  " + saves
@@ -280,13 +286,13 @@ func (p printer) suggestion(n int, s api.Suggestion, as string) {
 		place += ", no predicted saving"
 	}
 	p.wrapped("     ", p.dim(place))
-	p.wrapped("     ", cmp.Or(as, s.Evidence))
+	p.wrapped("     ", cmp.Or(like, s.Evidence))
 	if s.HitRate.Before != s.HitRate.After {
 		p.line(fmt.Sprintf("     hit rate %s → %s", percent(s.HitRate.Before), percent(s.HitRate.After)))
 	}
 	p.verification(s)
 	switch {
-	case as != "":
+	case like != "":
 		return
 	case s.Obstacle != "" && s.Diff != "":
 		p.wrapped("     ", p.warn("not applied: ")+s.Obstacle+"; stoker suggest --rule "+s.Rule+" --diff shows it")
