@@ -196,24 +196,26 @@ func (c command) removesGit() bool {
 	return c.words[0] == "rm" && len(c.asked) == 0 && slices.ContainsFunc(c.words, func(w string) bool { return path.Base(w) == ".git" })
 }
 
-// installsGit reports whether the stage itself installs git. A script of the project that it
-// runs is then likely to ask git for the commit.
+// installsGit reports whether the stage installs git itself. If so, scripts of the project that it
+// runs are likely to ask git for the commit.
 func (v *stageView) installsGit() bool {
+	managers := []string{"apk", "apt-get", "apt", "dnf", "yum", "microdnf", "zypper"}
+	installs := func(c command) bool {
+		return len(c.words) > 2 && slices.Contains(managers, c.words[0]) && slices.Contains(c.words, "git")
+	}
 	for k, ins := range v.stage.Instructions {
 		if ins.Run == nil {
 			continue
 		}
-		commands, _ := everyCommand(ins.Run, v.shell[k])
-		if slices.ContainsFunc(commands, func(c command) bool {
-			return len(c.words) > 2 && slices.Contains([]string{"apk", "apt-get", "apt", "dnf", "yum", "microdnf", "zypper"}, c.words[0]) && slices.Contains(c.words, "git")
-		}) {
+		if commands, _ := everyCommand(ins.Run, v.shell[k]); slices.ContainsFunc(commands, installs) {
 			return true
 		}
 	}
 	return false
 }
 
-// ownScript reports whether a command runs a script of the project by a tool of Node.js.
+// ownScript reports whether a command has a tool of Node.js run a script of the project. Commands of
+// these tools that do something else are known.
 func (c command) ownScript() bool {
 	if len(c.words) < 2 || !slices.Contains(scriptRunners(), c.words[0]) {
 		return false
@@ -222,7 +224,7 @@ func (c command) ownScript() bool {
 	return !known
 }
 
-// scriptRunners returns the tools of Node.js that run what a project says, and do not read the
+// scriptRunners returns the tools of Node.js that run scripts of a project, and do not read its
 // repository themselves.
 func scriptRunners() []string {
 	return []string{"npm", "yarn", "pnpm", "bun", "node", "next", "vite", "tsc"}
