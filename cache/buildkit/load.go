@@ -44,8 +44,8 @@ func (e Env) LoadArchive(ctx context.Context, feed func(io.WriteCloser) error) e
 	if err != nil {
 		cancel(err)
 	}
-	if loadErr := <-taken; loadErr != nil && ctx.Err() == nil {
-		return loadErr
+	if loadErr := <-taken; err == nil {
+		err = loadErr
 	}
 	return err
 }

@@ -106,6 +106,20 @@ func TestLoadArchiveFails(t *testing.T) {
 	}
 }
 
+// TestLoadArchiveInterrupted: the builder is done, and the Engine still takes in what it was
+// sent when the user gives up. Nobody knows then that the image is there.
+func TestLoadArchiveInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	env := loader(t, func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		cancel()
+		<-r.Context().Done()
+	})
+	if err := env.LoadArchive(ctx, feed("archive", nil)); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want that the load was cancelled", err)
+	}
+}
+
 type endless struct{}
 
 func (endless) Read(p []byte) (int, error) { return len(p), nil }
