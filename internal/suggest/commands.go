@@ -106,6 +106,15 @@ func (c *collector) add(n *syntax.CallExpr) {
 		one.words = append(one.words, text)
 		one.ends = append(one.ends, int(w.End().Offset()))
 	}
+	for _, a := range n.Assigns {
+		value, known := valueText(a.Value, nil)
+		if !known || a.Array != nil {
+			value = computed
+		}
+		if a.Name != nil {
+			one.assigns = append(one.assigns, assign{name: a.Name.Value, value: value})
+		}
+	}
 	if len(one.words) > 0 {
 		c.unknown = c.unknown || strings.Contains(one.words[0], "$")
 		c.list = append(c.list, one)
