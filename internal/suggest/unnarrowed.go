@@ -90,8 +90,8 @@ func wholeContext(p *dockerfile.Plan) bool {
 func bindSource(in Input, v *stageView, k, n int) (Suggestion, bool) {
 	ins := v.stage.Instructions[k]
 	mount := ins.Run.Mounts[n]
-	if mount.Target == "" {
-		return Suggestion{}, false // a flag that cannot be read
+	if mount.Source == "" && mount.Target == "" {
+		return Suggestion{}, false // the flag cannot be read
 	}
 	target := resolve(v.dirs[k], mount.Target, v.vars(k))
 	commands, ok := everyCommand(ins.Run, v.shell[k])
