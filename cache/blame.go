@@ -58,25 +58,22 @@ type Behind struct {
 
 // A breaking is one time that a step broke the cache.
 type breaking struct {
-	step    int
-	seconds []float64 // by step: what the step itself and those took that ran because of it
+	step int
+	lost float64 // seconds of the step itself and of those that ran because of it
 }
 
-// charge adds a breaking of the step. ids and blames are of the build's steps.
-func (st *stepTally) charge(b *breaking, ids []StepID, blames []Blame) {
-	st.broke.Times++
-	lost := 0.0
-	for i, seconds := range b.seconds {
-		if seconds == 0 {
-			continue
-		}
-		lost += seconds
-		if st.costs == nil {
-			st.costs = map[StepID]float64{}
-		}
-		st.costs[ids[i]] += seconds
+// cost adds the seconds of a step that ran because st did.
+func (st *stepTally) cost(of *stepTally, seconds float64) {
+	if st.costs == nil {
+		st.costs = map[*stepTally]float64{}
 	}
-	st.broke.SecondsLost += lost
+	st.costs[of] += seconds
+}
+
+// charge adds a breaking of the step. blames are those of the build.
+func (st *stepTally) charge(b breaking, blames []Blame) {
+	st.broke.Times++
+	st.broke.SecondsLost += b.lost
 	for _, blame := range blames {
 		if blame.Step != b.step {
 			continue
@@ -89,18 +86,19 @@ func (st *stepTally) charge(b *breaking, ids []StepID, blames []Blame) {
 			st.behind[what] = &Behind{Kind: blame.Kind, Name: blame.Name}
 		}
 		st.behind[what].Times++
-		st.behind[what].SecondsLost += lost
+		st.behind[what].SecondsLost += b.lost
 	}
 }
 
-// breaker sums up how the step broke the cache. names has the name of each step.
-func (st *stepTally) breaker(names map[StepID]string) Breaker {
+// breaker sums up how the step broke the cache.
+func (st *stepTally) breaker() Breaker {
 	b := st.broke
 	b.Name = st.stats.Name
 	most := 0.0
-	for _, id := range slices.SortedFunc(maps.Keys(st.costs), compareIDs) {
-		if seconds := st.costs[id]; seconds > most {
-			most, b.Costliest = seconds, names[id]
+	byID := func(a, b *stepTally) int { return compareIDs(a.stats.ID, b.stats.ID) }
+	for _, of := range slices.SortedFunc(maps.Keys(st.costs), byID) {
+		if seconds := st.costs[of]; seconds > most {
+			most, b.Costliest = seconds, of.stats.Name
 		}
 	}
 	for _, what := range st.behind {

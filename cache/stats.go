@@ -134,8 +134,12 @@ type tally struct {
 	// The steps of the last record, with their identities and tallies. They are kept
 	// because most builds of a definition have the same steps as the one before.
 	shape   []Step
-	ids     []StepID
 	tallies []*stepTally
+	lanes   []int  // by step: the same number for those of the same stage and platform
+	newest  moment // of the records with these steps since there was another one
+
+	breakings []breaking // of the last record
+	nearest   []int      // by lane: the index in breakings of the nearest breaker above, -1 for none
 
 	blames func(Record) []Blame
 }
@@ -147,8 +151,8 @@ type stepTally struct {
 	stats    StepStats
 	times    []float64 // seconds of the executions that succeeded
 	broke    Breaker
-	costs    map[StepID]float64 // as a breaker: seconds of each step that ran because of it
-	behind   map[Behind]*Behind // as a breaker: by Kind and Name alone
+	costs    map[*stepTally]float64 // as a breaker: seconds of each step that ran because of it
+	behind   map[Behind]*Behind     // as a breaker: by Kind and Name alone
 }
 
 // add adds a record.
@@ -165,25 +169,24 @@ func (t *tally) add(r Record) {
 	t.out.Hits += hits
 	t.out.Needed += needed
 	t.identify(r.Steps)
-	at := moment{r.Completed, r.Ref}
+	if at := (moment{r.Completed, r.Ref}); at.after(t.newest) {
+		t.newest = at
+	}
 	for i := range r.Steps {
-		s, st := &r.Steps[i], t.tallies[i]
-		if at.after(st.last) {
-			st.last, st.position, st.stats.Name = at, i, s.Name
-		}
-		st.add(s)
+		t.tallies[i].add(&r.Steps[i])
 	}
 	t.blame(r)
 }
 
-// identify sets t.ids and t.tallies to those of steps.
+// identify sets t.tallies and t.lanes to those of steps.
 func (t *tally) identify(steps []Step) {
-	same := slices.EqualFunc(steps, t.shape, func(a, b Step) bool { return a.Name == b.Name && a.Stage == b.Stage && a.Platform == b.Platform })
-	if same && t.ids != nil {
+	if t.sameShape(steps) {
 		return
 	}
-	t.shape, t.ids, t.tallies = slices.Clone(steps), Identify(steps), make([]*stepTally, len(steps))
-	for i, id := range t.ids {
+	t.settle()
+	t.shape, t.tallies, t.lanes = slices.Clone(steps), make([]*stepTally, len(steps)), make([]int, len(steps))
+	lanes := map[[2]string]int{}
+	for i, id := range Identify(steps) {
 		st := t.steps[id]
 		if st == nil {
 			st = &stepTally{}
@@ -191,7 +194,36 @@ func (t *tally) identify(steps []Step) {
 			t.steps[id] = st
 		}
 		t.tallies[i] = st
+		own := [2]string{id.Platform, id.Stage}
+		if _, ok := lanes[own]; !ok {
+			lanes[own] = len(lanes)
+		}
+		t.lanes[i] = lanes[own]
 	}
+	t.nearest = make([]int, len(lanes))
+}
+
+// settle has the steps know of t.newest, and forgets it.
+func (t *tally) settle() {
+	for i, st := range t.tallies {
+		if t.newest.after(st.last) {
+			st.last, st.position, st.stats.Name = t.newest, i, t.shape[i].Name
+		}
+	}
+	t.newest = moment{}
+}
+
+// sameShape reports whether steps are those of the last record, by all that identifies them.
+func (t *tally) sameShape(steps []Step) bool {
+	if len(steps) != len(t.shape) {
+		return false
+	}
+	for i := range steps {
+		if a, b := &steps[i], &t.shape[i]; a.Name != b.Name || a.Stage != b.Stage || a.Platform != b.Platform {
+			return false
+		}
+	}
+	return true
 }
 
 // A moment orders records by completion, then by ref, so that the order in which they are
@@ -203,7 +235,10 @@ type moment struct {
 
 // after reports whether m is after o.
 func (m moment) after(o moment) bool {
-	return o.ref == "" || cmp.Or(m.completed.Compare(o.completed), cmp.Compare(m.ref, o.ref)) > 0
+	if c := m.completed.Compare(o.completed); c != 0 || o.ref == "" {
+		return c > 0 || o.ref == ""
+	}
+	return m.ref > o.ref
 }
 
 // add adds the step of one build.
@@ -224,42 +259,43 @@ func (st *stepTally) add(s *Step) {
 // not say because of which breaker a step ran. It is taken to be the nearest one above in
 // the same stage and platform, else the nearest one above at all.
 func (t *tally) blame(r Record) {
-	if !slices.ContainsFunc(r.Steps, func(s Step) bool { return s.Outcome == Executed }) {
-		return
+	t.breakings = t.breakings[:0]
+	for i := range t.nearest {
+		t.nearest[i] = -1
 	}
-	nearest := map[[2]string]*breaking{}
-	var last *breaking
-	var all []*breaking
-	for i, s := range r.Steps {
-		own := [2]string{s.Platform, s.Stage}
+	for i := range r.Steps {
+		s, lane := &r.Steps[i], t.lanes[i]
 		switch s.Outcome {
 		case Executed:
-			last = &breaking{step: i, seconds: make([]float64, len(r.Steps))}
-			last.seconds[i] = s.Seconds
-			all = append(all, last)
-			nearest[own] = last
+			t.nearest[lane] = len(t.breakings)
+			t.breakings = append(t.breakings, breaking{step: i})
 		case Cascaded, Failed:
-			if b := cmp.Or(nearest[own], last); b != nil {
-				b.seconds[i] += s.Seconds
-				nearest[own] = b
+			if t.nearest[lane] < 0 {
+				t.nearest[lane] = len(t.breakings) - 1
 			}
+		default:
+			continue
+		}
+		if n := t.nearest[lane]; n >= 0 && s.Seconds != 0 {
+			t.breakings[n].lost += s.Seconds
+			t.tallies[t.breakings[n].step].cost(t.tallies[i], s.Seconds)
 		}
 	}
+	if len(t.breakings) == 0 {
+		return
+	}
 	blames := t.blames(r)
-	for _, b := range all {
-		t.tallies[b.step].charge(b, t.ids, blames)
+	for _, b := range t.breakings {
+		t.tallies[b.step].charge(b, blames)
 	}
 }
 
 // sum returns the statistics of all that was added.
 func (t *tally) sum(repository, name string) DefinitionStats {
+	t.settle()
 	out := t.out
 	out.Repository, out.Name = repository, name
 	out.MeanSeconds = t.wall / float64(out.Builds)
-	names := map[StepID]string{}
-	for id, st := range t.steps {
-		names[id] = st.stats.Name
-	}
 	for _, st := range t.ordered() {
 		s := st.stats
 		s.MedianSeconds = median(st.times)
@@ -268,7 +304,7 @@ func (t *tally) sum(repository, name string) DefinitionStats {
 		out.SecondsLost += s.SecondsLost
 		out.Steps = append(out.Steps, s)
 		if st.broke.Times > 0 {
-			out.Breakers = append(out.Breakers, st.breaker(names))
+			out.Breakers = append(out.Breakers, st.breaker())
 		}
 	}
 	slices.SortStableFunc(out.Breakers, func(a, b Breaker) int {
