@@ -67,15 +67,21 @@ func tuples(steps []Step) (own, all [][]uint32) {
 	own, all = make([][]uint32, len(steps)), make([][]uint32, len(steps))
 	for i, s := range steps {
 		for _, p := range s.Parents {
-			if slices.Contains(s.Waits, p) {
-				continue
-			}
-			all[i] = Join(all[i], all[p])
-			if !slices.Contains(s.Apart, p) {
-				own[i] = Join(own[i], all[p])
+			if !slices.Contains(s.Waits, p) {
+				all[i] = Join(all[i], all[p])
 			}
 		}
 		all[i] = Join(all[i], s.States)
+		own[i] = all[i]
+		if len(s.Apart) == 0 {
+			continue
+		}
+		own[i] = nil
+		for _, p := range s.Parents {
+			if !slices.Contains(s.Waits, p) && !slices.Contains(s.Apart, p) {
+				own[i] = Join(own[i], all[p])
+			}
+		}
 		own[i] = Join(own[i], s.States)
 	}
 	return own, all

@@ -105,8 +105,17 @@ func (in Input) replay(b Build, v variant, price *pricer) (Replayed, error) {
 // A shared holds results that several rules need, for one call of [Suggest].
 type shared struct {
 	replays   map[string]Replayed // of the files as they are, by name of the build
+	history   *replay.History     // of Input.Commits
 	manifests func() []Suggestion // of rule manifests-first
 	orders    func() []Suggestion // of rule reorder
+}
+
+// history returns what works out the states of steps over the commits.
+func (in Input) history() *replay.History {
+	if in.shared != nil {
+		return in.shared.history
+	}
+	return replay.NewHistory(in.Commits)
 }
 
 // today returns the replay of the files as they are, if it was computed already.
@@ -121,7 +130,7 @@ func (s *shared) today(b Build) (Replayed, bool) {
 // steps returns the steps of plan, which was made from text, in the form that package
 // replay works on: with the state of their inputs in each build, their cost and parents.
 func (in Input) steps(b Build, plan *dockerfile.Plan, text []byte, takers func(string) []int, price *pricer, v variant) []replay.Step {
-	states := replay.States(in.Commits, len(plan.Steps), takers)
+	states := in.history().States(len(plan.Steps), takers)
 	if b.Context.Exists(gitHead) {
 		// Every commit changes it, although no commit lists it.
 		for _, i := range takers(path.Join(b.Dir, gitHead)) {

@@ -24,6 +24,7 @@ import (
 
 	"github.com/stokerd/stoker/context/dockerfile"
 	"github.com/stokerd/stoker/internal/changes"
+	"github.com/stokerd/stoker/internal/replay"
 )
 
 // A Proof says how far a suggestion is known to leave the image as it is.
@@ -244,7 +245,7 @@ func Suggest(in Input) []Suggestion {
 	if in.File == nil || len(in.Builds) == 0 || TooLarge(in.File) != "" {
 		return nil
 	}
-	in.shared = &shared{replays: map[string]Replayed{}}
+	in.shared = &shared{replays: map[string]Replayed{}, history: replay.NewHistory(in.Commits)}
 	in.Builds = slices.Clone(in.Builds)
 	for i, b := range in.Builds {
 		in.Builds[i].Convert = remembered(b.Convert)

@@ -39,7 +39,7 @@ func (in Input) told(b Build, plan *dockerfile.Plan, text []byte, takers func(st
 			switch {
 			case names != nil:
 				feeds := t.above(k)
-				state := replay.States(in.Commits, 1, func(p string) []int {
+				state := in.history().States(1, func(p string) []int {
 					if names[path.Base(p)] && slices.ContainsFunc(takers(p), func(s int) bool { return feeds[s] }) {
 						return []int{0}
 					}
