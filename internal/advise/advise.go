@@ -297,8 +297,8 @@ func newContext(s *buildctx.Selection) buildContext {
 }
 
 func (c buildContext) Takes(line int, name string) bool {
-	for i, step := range c.Plan.Steps {
-		if step.Lines.From == line && c.Main.WouldTake(i, name) {
+	for i := range c.Plan.Steps { // no copies: it is called for each path of the history
+		if c.Plan.Steps[i].Lines.From == line && c.Main.WouldTake(i, name) {
 			return true
 		}
 	}
