@@ -127,6 +127,7 @@ var unbuilt = map[string]string{
 	"late-arg/builds-differ":            "it copies programs that it does not hold",
 	"manifests-first/npm-copied-over":   "it copies from an image that is not there",
 	"manifests-first/pip-upgrade-first": "the python image has no npm and no make",
+	"reorder/download-of-any-name":      "it downloads from an address that is not there",
 	"reorder/down-to-start":             "the stand-in for npx writes dist, and not what is asked for",
 }
 
