@@ -121,7 +121,7 @@ func (l *learner) learn(n int) {
 	case fate == Made:
 		l.result[n] = l.madeKeys(node)
 	default:
-		l.result[n] = l.reusedKeys(node, s, fate)
+		l.result[n] = l.reusedKeys(node, &s, fate)
 	}
 	s.sure, s.might = union(s.sure, l.result[n]), union(s.might, l.result[n])
 	s.result = l.result[n]
@@ -180,8 +180,9 @@ func (l *learner) madeKeys(node Node) []KeyID {
 
 // reusedKeys returns the keys of a node that was not executed: those of its result where
 // it was loaded, else those by which what takes it in may have been found. There is none
-// where it is one of several, or one that nobody knows.
-func (l *learner) reusedKeys(node Node, s sighting, fate Fate) []KeyID {
+// where it is one of several, or one that nobody knows. Among s.might is then what it may
+// be beside those that were known.
+func (l *learner) reusedKeys(node Node, s *sighting, fate Fate) []KeyID {
 	held := func(keys []KeyID) []KeyID { // those that may have a result, if one was loaded
 		if fate != Loaded {
 			return keys
@@ -203,6 +204,12 @@ func (l *learner) reusedKeys(node Node, s sighting, fate Fate) []KeyID {
 		}
 		return added
 	case node.Doubted:
+	case l.imports:
+		// Or it was found elsewhere, and is new to the builder: what led to the known ones
+		// there may not lead to them here.
+		if key, known := l.nameKey(node); known {
+			s.might = union(s.might, []KeyID{key})
+		}
 	case len(keys) == 1:
 		l.renewUnseen(keys, fate)
 		l.linkInputs(node, keys[0])
@@ -282,12 +289,27 @@ func (l *learner) guessContents(node Node, to KeyID) {
 	}
 }
 
-// newKey returns a new key of node, linked with its inputs. It is a digest of all that
-// leads to it. Where nothing is known to lead there from some input, there is no key, and
-// the operation is doubted from then on.
+// newKey returns a new key of node, linked with its inputs. Where nothing is known to lead
+// there from some input, there is no key, and the operation is doubted from then on.
 func (l *learner) newKey(node Node) []KeyID {
-	known, h := true, sha256.New()
+	key, known := l.nameKey(node)
+	if !known {
+		l.mirror.doubted[node.Digests[0]] = true
+		return nil
+	}
+	if _, known := l.mirror.results[key]; known {
+		l.renew(key)
+	}
+	l.linkInputs(node, key)
+	return []KeyID{key}
+}
+
+// nameKey returns what a new key of node is called: it is a digest of all that leads to
+// it. known reports whether something does from every input.
+func (l *learner) nameKey(node Node) (key KeyID, known bool) {
+	h := sha256.New()
 	fmt.Fprintf(h, "%s@%d", node.Digests[0], node.Output)
+	known = true
 	for i, in := range node.Inputs {
 		origins := l.shown(in).origins(union(l.result[in.Node], l.sights[in.Node].oneOf))
 		known = known && len(origins) > 0
@@ -295,14 +317,5 @@ func (l *learner) newKey(node Node) []KeyID {
 			fmt.Fprintf(h, "|%d %s %s", i, f.key, f.selector)
 		}
 	}
-	if !known {
-		l.mirror.doubted[node.Digests[0]] = true
-		return nil
-	}
-	key := KeyID(h.Sum(nil)[:16])
-	if _, known := l.mirror.results[key]; known {
-		l.renew(key)
-	}
-	l.linkInputs(node, key)
-	return []KeyID{key}
+	return KeyID(h.Sum(nil)[:16]), known
 }

@@ -46,6 +46,19 @@ func TestPredictCases(t *testing.T) {
 			c a b:y
 			d c`,
 		steps: "build, prune d, files files2, effect b 1, build, effect b 13, no-cache a, build",
+	}, {
+		// What is brought of a is found by its definition: only elsewhere does the content of
+		// base lead to it. So with the other base it is found there, and is new here.
+		name: "what was found by content elsewhere is another one here",
+		ops: `
+			base
+			files
+			text
+			a text base:x
+			b a files:x
+			c b`,
+		steps: "build and export, prune all, build elsewhere, files files2, build, " +
+			"edit base, files files, build elsewhere, files files2, build",
 	}} {
 		t.Run(tt.name, func(t *testing.T) {
 			for range 20 { // the solver's goroutines race
@@ -80,8 +93,8 @@ func (w *walk) read(ops string) {
 	}
 }
 
-// do does one step: build [elsewhere] [and export], prune OP, no-cache OP, files CONTENT,
-// or effect OP NUMBER.
+// do does one step: build [elsewhere] [and export [the last]], prune OP, prune all, no-cache OP,
+// files CONTENT, edit OP, or effect OP NUMBER.
 func (w *walk) do(t *testing.T, step string) {
 	t.Helper()
 	fields := strings.Fields(step)
@@ -99,19 +112,29 @@ func (w *walk) do(t *testing.T, step string) {
 			from = w.exports
 		}
 		w.build(t, step, from, func(built solver.CachedResult) {
-			if slices.Contains(fields, "export") {
+			switch fields[len(fields)-1] {
+			case "export":
 				w.export(t, built, solver.CacheExportModeMax)
+			case "last":
+				w.export(t, built, solver.CacheExportModeMin)
 			}
 		})
 		for i := range w.ops {
 			w.ops[i].ignore = false
 		}
 	case "prune":
+		if fields[1] == "all" {
+			w.prune(1)
+			w.release(t)
+			return
+		}
 		w.mirror = w.mirror.Mark(w.drop(w.stored[fields[1]]))
 	case "no-cache":
 		at(fields[1]).ignore = true
 	case "files":
 		w.ops[slices.IndexFunc(w.ops, func(o operation) bool { return o.local != "" })].local = fields[1]
+	case "edit":
+		at(fields[1]).does += "'"
 	case "effect": // what it does comes out as something else, as where it takes from the network
 		effect, err := strconv.Atoi(fields[2])
 		if err != nil {
