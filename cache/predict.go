@@ -224,11 +224,11 @@ func (p *predictor) lookFurther(n int, c certainty, reason Uncertainty) {
 	}
 	p.lookForMissing(n, c, reason)
 	switch {
-	case s.settled && len(s.sure) > 0, p.hopeless(n):
+	case s.firm && len(s.sure) > 0, p.hopeless(n):
 		return
 	case len(s.sure) == 0:
 		c, reason = possible, s.reason
-	case len(s.fast) == 0 && p.mirror.life(s.sure) == Live:
+	case s.settled, len(s.fast) == 0 && p.mirror.life(s.sure) == Live:
 		// Whoever asks sees the first key, and may then take the result.
 		c, reason = possible, PerhapsGone
 	}

@@ -42,6 +42,8 @@ type sighting struct {
 	// in sure, although content could lead to others; firm that this is so whichever of
 	// the guesses are links.
 	settled, firm bool
+	// restless says that there surely is no such moment before its own result is there.
+	restless bool
 	// source says that the node has no inputs: its keys are the same in all caches.
 	source bool
 }
@@ -87,6 +89,9 @@ func (m *Mirror) sight(n Node, found []sighting) sighting {
 	}
 	m.complete(n, found, &s)
 	s.settled, s.firm = m.settles(n, found, s.sure, false), m.settles(n, found, s.sure, true)
+	s.restless = m.life(s.might) == Gone && !s.unbounded && slices.ContainsFunc(n.Inputs, func(in Input) bool {
+		return in.ofStage() || found[in.Node].restless
+	})
 	return s
 }
 
@@ -126,7 +131,8 @@ func (u Uncertainty) atSource() bool {
 //
 // It does where no input can get more keys and none counts by the content of a stage. It
 // also does where a result is found, unless the inputs that can still get more keys all
-// lead to one and the same other key.
+// lead to one and the same other key. An input that counts by the content of a stage is
+// none of these once it has settled itself.
 func (m *Mirror) settles(n Node, found []sighting, sure []KeyID, firmly bool) bool {
 	settled := func(s sighting) bool { return s.settled && (s.firm || !firmly) }
 	complete := true // all inputs have all their keys
@@ -138,7 +144,7 @@ func (m *Mirror) settles(n Node, found []sighting, sure []KeyID, firmly bool) bo
 	}
 	var others []KeyID // keys not in sure to which all inputs looked at so far lead
 	for i, in := range n.Inputs {
-		if in.ofStage() && settled(found[in.Node]) {
+		if from := found[in.Node]; in.ofStage() && (from.settled || firmly && !from.restless) {
 			continue
 		}
 		reached, _, _ := m.through(n, i, found[in.Node])

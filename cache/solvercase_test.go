@@ -59,6 +59,22 @@ func TestPredictCases(t *testing.T) {
 			c b`,
 		steps: "build and export, prune all, build elsewhere, files files2, build, " +
 			"edit base, files files, build elsewhere, files files2, build",
+	}, {
+		// Whether d is made, so that its content leads to more keys of e, hangs on which of
+		// the two caches answers first for c.
+		name: "what has a result may still look at content",
+		ops: `
+			base
+			files
+			text
+			a text
+			b a text:y
+			c b
+			d c files:y
+			e c d:x
+			f e text:x`,
+		steps: "build and export the last, build and export, files files2, build, " +
+			"prune a, prune b, prune c, prune d, prune f, build elsewhere",
 	}} {
 		t.Run(tt.name, func(t *testing.T) {
 			for range 20 { // the solver's goroutines race
