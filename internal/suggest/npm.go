@@ -78,6 +78,9 @@ func yarnWiden(r reader, keeps bool, has func(...string) bool) ([]string, string
 	if obstacle != "" {
 		return nil, obstacle
 	}
+	if at := hookOfPlugin(r, slices.Concat(more, above)); at != "" {
+		return nil, at + " is a plugin that runs after an install, and may read the sources"
+	}
 	if r.exists("yarn.lock") && !keeps {
 		return nil, "`yarn install` may rewrite yarn.lock: use --frozen-lockfile"
 	}

@@ -35,6 +35,10 @@ func nodeSettings(r reader) (files []string, obstacle string) {
 				return nil, fmt.Sprintf("%s says where something lies (%s), which may be among the sources", name, key)
 			case name == "bunfig.toml" && key == "print":
 				return nil, name + " has bun write a yarn.lock"
+			case key == "enableConstraintsChecks" && value == "true":
+				return nil, name + " has yarn check the constraints of the project, which are a program"
+			case key == "git-branch-lockfile" && value == "true":
+				return nil, name + " has pnpm look in .git for the name of the lock file"
 			case key == "shared-workspace-lockfile" && value == "false":
 				return nil, name + " has each workspace keep a lock file of its own"
 			default:
@@ -88,6 +92,21 @@ func berryFiles(r reader) (files []string) {
 	}
 	return files
 }
+
+// hookOfPlugin returns the first of these files, image paths, that is a plugin of yarn with a hook
+// which an install calls once the packages are there, or "". Such hooks check or generate what they
+// like; those that an install calls before work on versions of packages.
+func hookOfPlugin(r reader, files []string) string {
+	for _, image := range files {
+		if strings.Contains(image, "/.yarn/plugins/") && yarnHook.Match(r.file(image)) {
+			return strings.TrimPrefix(image, r.dir+"/")
+		}
+	}
+	return ""
+}
+
+// yarnHook matches the name of such a hook in a plugin (yarn: plugin tutorial, "Hooks").
+var yarnHook = regexp.MustCompile(`\b(afterAllInstalled|validateProject(AfterInstall)?)\b`)
 
 // yarnOwn matches the program, plugins and patches of yarn 2 and later.
 var yarnOwn = regexp.MustCompile(`^\.yarn/(releases/[^/]+|plugins/[^/]+(/[^/]+)?|patches/[^/]+)$`)
@@ -157,6 +176,9 @@ func readPnpmWorkspace(text []byte) (w pnpmWorkspace, obstacle string) {
 		isPath := isText && namesPath(key, value) || pathSettings.MatchString(key) && len(textsIn(all[key])) > 0
 		if isPath || localIn(all[key]) != "" {
 			return w, fmt.Sprintf("pnpm-workspace.yaml names a path of the sources (%s)", key)
+		}
+		if key == "gitBranchLockfile" && all[key] == true {
+			return w, "pnpm-workspace.yaml has pnpm look in .git for the name of the lock file"
 		}
 		if key == "sharedWorkspaceLockfile" && all[key] == false {
 			return w, "pnpm-workspace.yaml has each workspace keep a lock file of its own"
