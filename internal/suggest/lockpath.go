@@ -43,7 +43,7 @@ func lockedPath(r reader, in install) string {
 // as lockPaths says.
 func hasPath(text string, pattern *regexp.Regexp) bool {
 	// What a pattern matches contains one of these, which are found faster.
-	words := []string{"file", "link:", "portal:", "directory", "path", "source"}
+	words := []string{"file", "link:", "portal:", "exec:", "directory", "path", "source"}
 	if !slices.ContainsFunc(words, func(word string) bool { return strings.Contains(text, word) }) {
 		return false
 	}

@@ -424,14 +424,14 @@ var relativePatch = regexp.MustCompile(`[#&!](?:\./)?\.yarn/`)
 
 // localMarks matches what the version of a package from a path contains. A scheme begins at a
 // word boundary: there is none in "sharedWorkspaceLockfile: true".
-var localMarks = regexp.MustCompile(`\b(?:file|link|portal|patch):|["']\.\.?/|patches/`)
+var localMarks = regexp.MustCompile(`\b(?:file|link|portal|exec|patch):|["']\.\.?/|patches/`)
 
 // localMark returns what in a text looks like a package from a path, or "".
 func localMark(text string) string { return localMarks.FindString(text) }
 
 // localSpec reports whether the version of a package names a path.
 func localSpec(spec string) bool {
-	for _, p := range []string{"file:", "git+file:", "link:", "portal:", "workspace:", "patch:", "./", "../", "/", "~/"} {
+	for _, p := range []string{"file:", "git+file:", "link:", "portal:", "exec:", "workspace:", "patch:", "./", "../", "/", "~/"} {
 		if strings.HasPrefix(spec, p) {
 			return true
 		}
