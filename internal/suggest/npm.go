@@ -44,6 +44,9 @@ func npmWiden(r reader, ci bool, has func(...string) bool) ([]string, string) {
 	if obstacle != "" {
 		return more, obstacle
 	}
+	if !ci && r.exists("yarn.lock") && !has("--no-package-lock") {
+		return nil, "`npm install` also reads yarn.lock and writes it anew, if there is one: remove it, or use `npm ci`"
+	}
 	if !ci && locked && !has("--no-package-lock") {
 		form := r.env["npm_config_lockfile_version"] + r.env["NPM_CONFIG_LOCKFILE_VERSION"]
 		switch {
