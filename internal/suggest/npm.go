@@ -122,6 +122,11 @@ func pnpmWiden(r reader, has func(...string) bool) ([]string, string) {
 		more = append(more, path.Join(r.dir, "pnpm-workspace.yaml"))
 	}
 	files, obstacle := nodeWiden(r, lifecycle{ignored: has("--ignore-scripts"), only: w.builds}, w.packages)
+	for _, name := range files {
+		if settings := path.Join(path.Dir(name), ".npmrc"); path.Base(name) == "package.json" && r.file(settings) != nil {
+			more = append(more, settings)
+		}
+	}
 	if obstacle == "" && (w.injects || pnpmInjects.Match(r.local(".npmrc")) || injectsMember(r, files)) {
 		obstacle = "pnpm copies packages of the workspace into node_modules, sources and all"
 	}
