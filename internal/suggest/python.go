@@ -136,7 +136,7 @@ func lockObstacle(m map[string]any, settings, tool string, has func(...string) b
 		if at := poetryPlace.FindString(settings); at != "" {
 			return "poetry.toml says where something lies (" + strings.Trim(at, " \t=\n") + "), which may be among the sources"
 		}
-		if section(m, "tool", "poetry")["package-mode"] != false && !has("--no-root", "--only-root") {
+		if section(m, "tool", "poetry")["package-mode"] != false && (!has("--no-root") || has("--only-root")) {
 			return "`poetry install` also installs the project itself: install its dependencies alone first, with --no-root"
 		}
 	case "pipenv":
