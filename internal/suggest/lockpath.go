@@ -12,9 +12,10 @@ import (
 var lockPaths = map[string]*regexp.Regexp{
 	"package-lock.json":   regexp.MustCompile(`"resolved"\s*:\s*"(?:git\+)?file:`),
 	"npm-shrinkwrap.json": regexp.MustCompile(`"resolved"\s*:\s*"(?:git\+)?file:`),
-	"yarn.lock":           regexp.MustCompile(`(?m)^\s+resolved "?(?:git\+)?file:|^\s+resolution: ".*@(?:file|portal|link):`),
+	"yarn.lock":           regexp.MustCompile(`(?m)^\s+resolved "?(?:git\+)?file:|^\s+resolution: ".*@(?:file|portal|link|exec):`),
 	"pnpm-lock.yaml":      regexp.MustCompile(`tarball: ['"]?file:|\btype: directory\b`),
 	"bun.lock":            regexp.MustCompile(`"[^"]+@(?:file|link):`),
+	"bun.lockb":           regexp.MustCompile(`(?:file|link):`), // strings stand in it one behind the other
 	"uv.lock":             regexp.MustCompile(`(?m)^source = \{ (?:path|directory|editable|virtual|registry) = "([^"]*)"`),
 	"poetry.lock":         regexp.MustCompile(`(?m)^type = "(?:directory|file)"$|^url = "file:`),
 	"Pipfile.lock":        regexp.MustCompile(`"(?:path|file)"\s*:\s*"([^"]*)"`),
@@ -23,7 +24,7 @@ var lockPaths = map[string]*regexp.Regexp{
 
 // lockNames are the lock files of each tool.
 var lockNames = map[string][]string{
-	"npm": {"npm-shrinkwrap.json", "package-lock.json"}, "yarn": {"yarn.lock"}, "pnpm": {"pnpm-lock.yaml"}, "bun": {"bun.lock"},
+	"npm": {"npm-shrinkwrap.json", "package-lock.json"}, "yarn": {"yarn.lock"}, "pnpm": {"pnpm-lock.yaml"}, "bun": {"bun.lock", "bun.lockb"},
 	"uv": {"uv.lock"}, "poetry": {"poetry.lock"}, "pipenv": {"Pipfile.lock"}, "pdm": {"pdm.lock"},
 }
 

@@ -153,6 +153,9 @@ func bunWiden(r reader, has func(...string) bool) ([]string, string) {
 	if r.any("bun.lock", "bun.lockb") != "" && !has("--frozen-lockfile") {
 		return nil, "`bun install` may rewrite the lock file: use --frozen-lockfile"
 	}
+	if name := r.any("package-lock.json", "yarn.lock", "pnpm-lock.yaml"); name != "" && r.any("bun.lock", "bun.lockb") == "" {
+		return nil, "`bun install` takes the versions from " + name + " where it has no lock file of its own"
+	}
 	return nodeWiden(r, lifecycle{ignored: has("--ignore-scripts")}, nil)
 }
 
