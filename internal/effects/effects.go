@@ -98,6 +98,9 @@ type table struct {
 	Others struct {
 		Names []string `toml:"names"`
 	} `toml:"programs"`
+	Modules struct {
+		Names []string `toml:"names"`
+	} `toml:"modules"`
 	Forms    []form     `toml:"form"`
 	Caches   []Cache    `toml:"cache"`
 	Settings []Settings `toml:"settings"`
@@ -167,6 +170,13 @@ func Program(name string) bool {
 		ok, err := path.Match(pattern, name)
 		return ok || err != nil
 	})
+}
+
+// Module reports whether a file of this name, in the working folder, takes the place of a module that
+// a program started by "python -m" may load.
+func Module(name string) bool {
+	module, ok := strings.CutSuffix(name, ".py")
+	return ok && slices.Contains(read().Modules.Names, module)
 }
 
 // Manifest reports whether name is that of a file which tells a command of the table what

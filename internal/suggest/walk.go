@@ -48,6 +48,7 @@ func (w *walk) install(c command) (install, bool) {
 		return install{}, false
 	}
 	in.lead(w.view, w.at, effects.Called(c.words))
+	in.reads = slices.Concat(in.reads, w.view.modules(c))
 	switch {
 	case in.tool == "npm" && !in.wipes && writesOldLock(rootStage(w.view.file, w.view.stage.Index).Base):
 		in.refuseLock()
@@ -188,6 +189,7 @@ func (w *walk) program(c command, venv string) (reads, writes []string, ok bool)
 	if makesUser := c.starts("useradd") || c.starts("adduser"); makesUser && w.view.homesElsewhere(w.at) {
 		return nil, nil, false // it writes to a home that is not known
 	}
+	e.Reads = slices.Concat(e.Reads, w.view.modules(c))
 	led := w.view.arranged(w.at, effects.Called(c.words))
 	e.Reads, e.Writes = append(e.Reads, led.paths...), append(e.Writes, led.filled()...)
 	for _, name := range e.Writes {
@@ -203,6 +205,25 @@ func (w *walk) program(c command, venv string) (reads, writes []string, ok bool)
 		e.Writes = slices.DeleteFunc(e.Writes, func(p string) bool { return p[0] != '~' })
 	}
 	return e.Reads, append(e.Writes, venv), true
+}
+
+// modules returns the files of the working folder that take the place of modules which the command
+// loads: "python -m" looks there first. Without a context, none are known.
+func (v *stageView) modules(c command) (files []string) {
+	if len(c.words) < 2 || c.words[1] != "-m" || !strings.HasPrefix(path.Base(c.words[0]), "python") || v.context == nil {
+		return nil
+	}
+	for f := range v.context.Files() {
+		dir, base := path.Split(f)
+		if base == "__init__.py" { // of a package
+			base = path.Base(dir) + ".py"
+		}
+		if effects.Module(base) && !slices.Contains(files, base) {
+			files = append(files, base, strings.TrimSuffix(base, ".py")+"/__init__.py")
+		}
+	}
+	slices.Sort(files)
+	return files
 }
 
 // downloaded reports whether the script has downloaded all of these files.
