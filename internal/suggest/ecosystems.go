@@ -261,6 +261,12 @@ func composerWiden(r reader, has func(...string) bool) ([]string, string) {
 	if m.Config.VendorDir != "" && m.Config.VendorDir != "vendor" {
 		return nil, "composer installs to " + m.Config.VendorDir
 	}
+	if m.Config.CAFile+m.Config.CAPath != "" {
+		return nil, "composer.json says where certificates lie, which may be among the sources"
+	}
+	if bin := m.Config.BinDir; bin != "" && len(r.matching(path.Clean(bin)+"/**/*")) > 0 {
+		return nil, "composer puts the commands of packages into " + bin + ", which the context brings as well"
+	}
 	if m.hasPaths() {
 		return nil, "composer.json has packages from a path of the sources"
 	}
@@ -283,6 +289,9 @@ type composerJSON struct {
 		Authoritative bool   `json:"classmap-authoritative"`
 		Plugins       any    `json:"allow-plugins"`
 		VendorDir     string `json:"vendor-dir"`
+		BinDir        string `json:"bin-dir"`
+		CAFile        string
+		CAPath        string
 	}
 }
 
