@@ -47,6 +47,8 @@ var (
 	mavenModule   = regexp.MustCompile(`<module>\s*([^<]+?)\s*</module>`)
 	// mavenArtifact matches an extension in an extensions.xml.
 	mavenArtifact = regexp.MustCompile(`<artifactId>\s*([^<]+?)\s*</artifactId>`)
+	// mavenExtension matches an extension in a pom.
+	mavenExtension = regexp.MustCompile(`(?s)<extension>.*?</extension>`)
 	// mavenPlace matches flags that name a file or folder.
 	mavenPlace = regexp.MustCompile(`(?m)(?:^|\s)(-s|--settings|-gs|--global-settings|-f|--file|-t|--toolchains|-gt|--global-toolchains|-Dmaven\.repo\.local)\S*`)
 	// mavenOpen matches what leads to files other than poms: to packages, and to files whose
@@ -55,7 +57,9 @@ var (
 )
 
 // mavenExtensions are extensions of Maven that read nothing of the project but poms.
-var mavenExtensions = []string{"os-maven-plugin", "takari-smart-builder", "wagon-ssh", "wagon-webdav-jackrabbit", "s3-wagon", "maven-profiler", "opentelemetry-maven-extension"}
+var mavenExtensions = []string{"os-maven-plugin", "takari-smart-builder", "wagon-ssh", "wagon-webdav-jackrabbit", "s3-wagon", "maven-profiler", "opentelemetry-maven-extension",
+	"wagon-http", "wagon-file", "wagon-ftp", "wagon-ssh-external", "wagon-git", "google-storage-wagon", "artifactregistry-maven-wagon", "azure-storage-wagon",
+}
 
 // mavenWiden is install.widen for Maven. A pom reads those of its modules and, through
 // relativePath, of its parent, and these do the same; but the modules of a parent are not read.
@@ -63,18 +67,30 @@ func mavenWiden(r reader, launcher string) ([]string, string) {
 	if at := mavenPlace.FindString(string(r.local(".mvn/maven.config"))); at != "" {
 		return nil, ".mvn/maven.config leads to other files: " + strings.TrimSpace(at)
 	}
-	settings := slices.Concat(launched(r, launcher, ".mvn/wrapper/*"), r.matching(".mvn/*"),
+	wrapper := ""
+	if launcher != "" {
+		wrapper = string(r.local(".mvn/wrapper/maven-wrapper.properties"))
+	}
+	settings := slices.Concat(launched(r, launcher, ".mvn/wrapper/*"), r.matching(".mvn/*"), namedFiles(r, wrapper),
 		namedFiles(r, string(r.local(".mvn/maven.config"))), namedFiles(r, string(r.local(".mvn/jvm.config"))))
-	for _, m := range mavenArtifact.FindAllStringSubmatch(string(r.local(".mvn/extensions.xml")), -1) {
-		if !slices.Contains(mavenExtensions, m[1]) {
-			return nil, ".mvn/extensions.xml has " + m[1] + " run, which may read the sources"
-		}
+	if name := unknownExtension(xmlComment.ReplaceAllString(string(r.local(".mvn/extensions.xml")), "")); name != "" {
+		return nil, ".mvn/extensions.xml has " + name + " run, which may read the sources"
 	}
 	poms, obstacle := mavenPoms(r)
 	if obstacle != "" {
 		return nil, obstacle
 	}
 	return append(settings, poms...), ""
+}
+
+// unknownExtension returns the first extension in a text that may read other files than poms, or "".
+func unknownExtension(text string) string {
+	for _, m := range mavenArtifact.FindAllStringSubmatch(text, -1) {
+		if !slices.Contains(mavenExtensions, m[1]) {
+			return m[1]
+		}
+	}
+	return ""
 }
 
 // mavenPoms returns the image paths of the poms that Maven reads, from that of the project on. There
@@ -93,7 +109,10 @@ func mavenPoms(r reader) (images []string, obstacle string) {
 		}
 		seen[p] = true
 		images = append(images, p.image)
-		text := string(r.file(p.image))
+		text := xmlComment.ReplaceAllString(string(r.file(p.image)), "")
+		if name := unknownExtension(strings.Join(mavenExtension.FindAllString(text, -1), "")); name != "" {
+			return nil, "pom.xml has the extension " + name + " run, which may read the sources"
+		}
 		if at := mavenOpen.FindString(text); at != "" {
 			return nil, "pom.xml leads to other files of the sources: " + strings.Trim(at, "<>")
 		}

@@ -34,7 +34,7 @@ var steering = map[string]*regexp.Regexp{
 // anyTools matches variables that name files for programs of many kinds: certificates,
 // settings, and code that an interpreter runs first.
 var anyTools = regexp.MustCompile(`^(NODE_EXTRA_CA_CERTS|OPENSSL_CONF|CURL_HOME|WGETRC|AWS_CA_BUNDLE|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|NETRC|GIT_\w+|BASH_ENV|ENV|LD_\w+|` +
-	`JAVA_TOOL_OPTIONS|RUBYOPT|RUBYLIB|PYTHON(PATH|STARTUP|HOME)|PHPRC|PHP_INI_SCAN_DIR|ERL_\w+|ELIXIR_\w+)$`)
+	`JAVA_TOOL_OPTIONS|JDK_JAVA_OPTIONS|_JAVA_OPTIONS|JAVA_OPTS|RUBYOPT|RUBYLIB|PYTHON(PATH|STARTUP|HOME)|PHPRC|PHP_INI_SCAN_DIR|ERL_\w+|ELIXIR_\w+)$`)
 
 // harmlessValues matches, by variable, the values that do not change which files an install reads.
 // With other values it would read other manifests, or run code.
@@ -168,12 +168,16 @@ func fromEnvironment(r reader, tool string) (files []string, obstacle string) {
 			return nil, name + " has it read what is not known"
 		}
 		for _, word := range strings.FieldsFunc(value, separates) {
+			word, options := strings.CutPrefix(word, "@") // java reads further options from such a file
 			image, obstacle := namedByVariable(r, name, word, own)
 			if obstacle != "" {
 				return nil, obstacle
 			}
 			if image != "" && !slices.Contains(files, image) {
 				files = append(files, image)
+			}
+			if options && image != "" {
+				files = append(files, namedFiles(r, string(r.file(image)))...)
 			}
 		}
 	}
