@@ -1,6 +1,7 @@
 package suggest
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -170,7 +171,11 @@ func launched(r reader, script, pattern string) []string {
 }
 
 // gradleOpen matches what in a build script, which is a program, may read files.
-var gradleOpen = regexp.MustCompile(`\b(files?|fileTree|includeBuild|include|includeFlat|apply\s*\(?\s*from|buildFileName|File(?:InputStream|Reader)?|exec|rootDir|projectDir|rootProject\.file|new\s+File|readText|providers|git|gitVersion|grgit|jgit|axion-release|reckon)\b\s*[\(:'"{.]?|git-version`)
+var gradleOpen = regexp.MustCompile(`\b(files?|fileTree|includeBuild|include|includeFlat|apply\s*\(?\s*from|buildFileName|File(?:InputStream|Reader)?|exec|rootDir|projectDir|rootProject\.file|new\s+File|readText|providers|git|gitVersion|grgit|jgit|axion-release|reckon|flatDir|fromFile|execute|Files|Paths|ProcessBuilder|Runtime)\b\s*[\(:'"{.]?|git-version`)
+
+// gradleRepository matches the address of a repository of packages: a path if it has no scheme and
+// does not begin with a variable.
+var gradleRepository = regexp.MustCompile(`\burl\s*=?\s*\(?\s*(?:uri\s*\(\s*)?["']([^"'$:][^"':]*)["']`)
 
 // gradleFolder matches a setting that names, by a relative path, a folder of a Java.
 var gradleFolder = regexp.MustCompile(`(?m)^\s*(org\.gradle\.java\.home|org\.gradle\.java\.installations\.paths)\s*[=:]\s*[^/\s]`)
@@ -195,11 +200,11 @@ func gradleWiden(r reader, launcher string) ([]string, string) {
 	if at := gradleFolder.FindStringSubmatch(string(r.local("gradle.properties"))); at != nil {
 		return nil, "gradle.properties says where something lies (" + at[1] + "), which may be among the sources"
 	}
-	projects, obstacle := gradleProjects(r)
+	included, obstacle := gradleProjects(r)
 	if obstacle != "" {
 		return nil, obstacle
 	}
-	for _, folder := range projects {
+	for _, folder := range withParents(included) {
 		found := folder == "."
 		for _, name := range []string{"build.gradle", "build.gradle.kts", "gradle.properties", "gradle.lockfile"} {
 			name = path.Join(folder, name)
@@ -207,17 +212,29 @@ func gradleWiden(r reader, launcher string) ([]string, string) {
 			if text == nil {
 				continue
 			}
-			if at := gradleOpen.FindString(string(text)); at != "" && strings.Contains(name, "build.gradle") {
+			if at := cmp.Or(gradleOpen.FindString(string(text)), gradleRepository.FindString(string(text))); at != "" && strings.Contains(name, "build.gradle") {
 				return nil, readsMore(name, at)
 			}
 			found = true
 			more = append(more, path.Join(r.dir, name))
 		}
-		if !found {
+		more = append(more, r.matching(path.Join(folder, "gradle/dependency-locks/*"))...) // of Gradle before 7
+		if !found && slices.Contains(included, folder) {
 			return nil, "settings.gradle includes " + folder + ", where the context has no script"
 		}
 	}
 	return more, ""
+}
+
+// withParents returns folders with all that contain them: "libs:core" is a project of the project
+// "libs", which need not be there.
+func withParents(folders []string) (list []string) {
+	for _, folder := range folders {
+		for ; !slices.Contains(list, folder); folder = path.Dir(folder) {
+			list = append(list, folder)
+		}
+	}
+	return list
 }
 
 // gradleProjects returns the folders of the projects that the settings script includes, and that of
@@ -231,7 +248,8 @@ func gradleProjects(r reader) (folders []string, obstacle string) {
 				folders = append(folders, strings.ReplaceAll(strings.TrimPrefix(m[1], ":"), ":", "/"))
 			}
 		}
-		if at := gradleOpen.FindString(gradleInclude.ReplaceAllString(text, "")); at != "" {
+		rest := gradleInclude.ReplaceAllString(text, "")
+		if at := cmp.Or(gradleOpen.FindString(rest), gradleRepository.FindString(rest)); at != "" {
 			return nil, readsMore(script, at)
 		}
 	}
