@@ -121,13 +121,13 @@ type cargoDependency struct {
 // platforms among them.
 func (m cargoManifest) dependencies() (list []cargoDependency) {
 	tables := []any{m.Deps, m.DevDeps, m.BuildDeps}
-	for _, platform := range m.Target {
+	for _, platform := range byName(m.Target) {
 		tables = append(tables, platform)
 	}
 	for len(tables) > 0 {
 		table, _ := tables[0].(map[string]any)
 		tables = tables[1:]
-		for name, value := range table {
+		for name, value := range byName(table) {
 			switch name {
 			case "dependencies", "dev-dependencies", "build-dependencies": // for a platform
 				tables = append(tables, value)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"maps"
 	"path"
 	"regexp"
@@ -16,7 +17,7 @@ import (
 func pathIn(table any) string {
 	switch t := table.(type) {
 	case map[string]any:
-		for name, value := range t {
+		for name, value := range byName(t) {
 			switch name {
 			case "path", "file", "editable", "workspace", "develop":
 				if value != false {
@@ -39,6 +40,18 @@ func pathIn(table any) string {
 		}
 	}
 	return ""
+}
+
+// byName yields the keys of a map in alphabetical order, with their values: a message about the first
+// of several has to be the same every time.
+func byName[V any](m map[string]V) iter.Seq2[string, V] {
+	return func(yield func(string, V) bool) {
+		for _, name := range slices.Sorted(maps.Keys(m)) {
+			if !yield(name, m[name]) {
+				return
+			}
+		}
+	}
 }
 
 // These match elements of a pom and settings of Maven.

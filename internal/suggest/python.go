@@ -105,7 +105,7 @@ func textsIn(v any) (list []string) {
 			list = append(list, textsIn(one)...)
 		}
 	case map[string]any:
-		for _, one := range v {
+		for _, one := range byName(v) {
 			list = append(list, textsIn(one)...)
 		}
 	}
@@ -164,7 +164,7 @@ func dependencyTables(m map[string]any) []any {
 	var list []any
 	var visit func(t map[string]any)
 	visit = func(t map[string]any) {
-		for name, value := range t {
+		for name, value := range byName(t) {
 			_, isList := value.([]any)
 			table, isTable := value.(map[string]any)
 			switch {

@@ -209,7 +209,7 @@ func allowedBuilds(settings map[string]any) []string {
 	}
 	if allow, ok := settings["allowBuilds"].(map[string]any); ok {
 		names := []string{}
-		for name, allowed := range allow {
+		for name, allowed := range byName(allow) {
 			if allowed != false {
 				names = append(names, name)
 			}
@@ -248,7 +248,7 @@ func localIn(v any) string {
 			}
 		}
 	case map[string]any:
-		for _, one := range v {
+		for _, one := range byName(v) {
 			if at := localIn(one); at != "" {
 				return at
 			}
