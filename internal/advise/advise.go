@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"iter"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -278,7 +279,19 @@ func takers(p *project.Picture, s *buildctx.Selection, plan *dockerfile.Plan, ru
 // A buildContext implements suggest.Context with a selection.
 type buildContext struct {
 	*buildctx.Selection
-	files func() []string // its files, listed once: rules go through them again and again
+	files func() listing // listed once: rules go through them again and again
+}
+
+// A listing lists the files of a context.
+type listing struct {
+	names []string
+	below map[string]total // by directory, "." for all
+}
+
+// A total is a number of files and their size.
+type total struct {
+	files int
+	bytes int64
 }
 
 var _ suggest.Context = buildContext{}
@@ -286,10 +299,19 @@ var _ suggest.Context = buildContext{}
 // newContext returns the context of a selection, which lists its files when they are first
 // asked for.
 func newContext(s *buildctx.Selection) buildContext {
-	return buildContext{s, sync.OnceValue(func() (list []string) {
+	return buildContext{s, sync.OnceValue(func() listing {
+		list := listing{below: map[string]total{}}
 		for f := range s.Main.All() {
-			if !f.Mode.IsDir() {
-				list = append(list, f.Path)
+			if f.Mode.IsDir() {
+				continue
+			}
+			list.names = append(list.names, f.Path)
+			for dir := path.Dir(f.Path); ; dir = path.Dir(dir) {
+				sum := list.below[dir]
+				list.below[dir] = total{sum.files + 1, sum.bytes + f.Bytes}
+				if dir == "." {
+					break
+				}
 			}
 		}
 		return list
@@ -320,19 +342,20 @@ func (c buildContext) IsLink(name string) bool {
 	return ok && f.Mode&os.ModeSymlink != 0
 }
 
-func (c buildContext) Size(name string) (total int64) {
-	if f, ok := c.Main.Lookup(name); ok && !f.Mode.IsDir() {
-		return f.Bytes
-	}
-	for f := range c.Main.All() {
-		if name == "." || strings.HasPrefix(f.Path, name+"/") {
-			total += f.Bytes
-		}
-	}
-	return total
+func (c buildContext) Size(name string) int64 {
+	_, bytes := c.Below(name)
+	return bytes
 }
 
-func (c buildContext) Files() iter.Seq[string] { return slices.Values(c.files()) }
+func (c buildContext) Below(name string) (files int, bytes int64) {
+	if f, ok := c.Main.Lookup(name); ok && !f.Mode.IsDir() {
+		return 1, f.Bytes
+	}
+	sum := c.files().below[name]
+	return sum.files, sum.bytes
+}
+
+func (c buildContext) Files() iter.Seq[string] { return slices.Values(c.files().names) }
 
 func (c buildContext) Read(name string) ([]byte, error) {
 	return os.ReadFile(filepath.Join(c.Main.Root, filepath.FromSlash(name)))

@@ -12,7 +12,7 @@ import (
 // to say: in the stage below, which others may start from, or in one without the sources.
 func belowBase(in Input) (list []Suggestion) {
 	b := in.Builds[0]
-	needed, price := reachable(in.File, b.Target), &pricer{seconds: in.Seconds}
+	needed, price := reachable(in.File, b.Target), in.pricer()
 	for _, st := range in.File.Stages {
 		if st.BaseStage < 0 || !needed[st.Index] || triggers(in.File, st) {
 			continue

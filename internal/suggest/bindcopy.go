@@ -307,7 +307,7 @@ func (m *loan) suggestion(in Input) (Suggestion, bool) {
 	default:
 		s.Evidence = what + ", in a stage that is thrown away."
 	}
-	price := &pricer{seconds: in.Seconds}
+	price := in.pricer()
 	in.price(&s, variant{}, variant{text: change.New, costs: map[string]float64{after: price.cost(run)}})
 	if shipped {
 		s.spares(size, Image, Observed)

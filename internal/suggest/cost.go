@@ -36,7 +36,6 @@ var priors = []struct {
 const (
 	priorRun  = 3.0
 	priorMove = 0.4 // a RUN of quick commands: the start of a container
-	priorCopy = 0.3
 	priorDir  = 0.1 // a WORKDIR
 )
 
@@ -125,7 +124,11 @@ func light(script string) bool {
 type pricer struct {
 	seconds map[string]float64 // observed costs: Input.Seconds
 	guessed bool
+	loadOf  func(line int) load // what the COPY or ADD on a line of today's Dockerfile takes
 }
+
+// pricer returns a pricer with the observed costs.
+func (in Input) pricer() *pricer { return &pricer{seconds: in.Seconds, loadOf: in.loadOf} }
 
 // cost returns the cost of an instruction in seconds.
 func (p *pricer) cost(in dockerfile.Instruction) float64 {
@@ -138,7 +141,7 @@ func (p *pricer) cost(in dockerfile.Instruction) float64 {
 		script := in.Run.Given + strings.Join(in.Run.Args, " ")
 		return prior(script) * left(in.Text, script)
 	case in.Copy != nil:
-		return priorCopy
+		return p.loadOf(in.Lines.From).seconds()
 	}
 	return priorDir
 }
@@ -161,9 +164,10 @@ func scripts(name string, text []byte) map[int]string {
 	return found
 }
 
-// step returns the cost of a step in seconds. script is that of a RUN with a heredoc: see
-// scripts.
-func (p *pricer) step(s dockerfile.Step, script string) float64 {
+// step returns the cost of step i of the plan that is weighed, in seconds. script is that of a RUN
+// with a heredoc: see scripts.
+func (p *pricer) step(plan scale, i int, script string) float64 {
+	s := plan.plan.Steps[i]
 	if known, ok := p.seconds[s.Instruction]; ok {
 		return known
 	}
@@ -173,7 +177,7 @@ func (p *pricer) step(s dockerfile.Step, script string) float64 {
 		script = cmp.Or(script, bare(s.Instruction))
 		return prior(script) * left(s.Instruction, script)
 	case "COPY", "ADD":
-		return priorCopy
+		return plan.load(i).seconds()
 	}
 	return priorDir
 }

@@ -78,7 +78,7 @@ func (in Input) mountForMake(st dockerfile.Stage) (Suggestion, bool) {
 	}
 	// Only the last RUN is taken to get faster: by most of what a go build costs, but by no
 	// more than half of its time.
-	whole := (&pricer{seconds: in.Seconds}).cost(last)
+	whole := in.pricer().cost(last)
 	in.price(&s, variant{}, variant{costs: map[string]float64{last.Text: whole - min(whole/2, prior("go build")*0.8)}})
 	if s.SavesSeconds > 0 {
 		s.Costs = Prior

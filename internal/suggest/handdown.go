@@ -174,7 +174,7 @@ func (h *handDown) shows(st dockerfile.Stage, in Input) bool {
 // suggestion writes the edit and checks it with BuildKit's frontend: see keeps. It returns
 // false if the edit is not allowed or saves too little.
 func (h *handDown) suggestion(in Input, why string) (Suggestion, bool) {
-	price := &pricer{seconds: in.Seconds}
+	price := in.pricer()
 	s, ok := h.advice(in, why, price)
 	if !ok {
 		return s, false

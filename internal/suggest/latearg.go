@@ -271,7 +271,7 @@ func (in Input) differs(a dockerfile.Variable) string {
 // saves too little. why says what makes the variables differ between builds.
 func (d descent) suggestion(in Input, why string) (Suggestion, bool) {
 	ins := d.view.stage.Instructions
-	price := &pricer{seconds: in.Seconds}
+	price := in.pricer()
 	var steps []string
 	total := 0.0
 	for _, k := range d.passed {

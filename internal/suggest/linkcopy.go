@@ -55,7 +55,7 @@ func linked(in Input, st dockerfile.Stage) (Suggestion, bool) {
 		return Suggestion{}, false
 	}
 	l := linking{in: in, view: newStageView(in.File, st)}
-	now, err := in.replay(b, variant{}, &pricer{seconds: in.Seconds})
+	now, err := in.replay(b, variant{}, in.pricer())
 	if err != nil {
 		return Suggestion{}, false
 	}
@@ -95,14 +95,40 @@ func linked(in Input, st dockerfile.Stage) (Suggestion, bool) {
 	switch {
 	case again > 0 && len(names) > 1:
 		s.Evidence = fmt.Sprintf("Over the last %s %s would be copied again %d times in all only because something above them changed; linked, they are laid on top of whatever that is.",
-			in.Commits.Counted(), list(names, "and"), again)
+			in.Commits.Counted(), list(few(names), "and"), again)
 	case again == 0:
 		s.Evidence = fmt.Sprintf("Over the last %s %s would wait for what stands above; linked, it runs beside that.", in.Commits.Counted(), list(few(names), "or"))
 	default:
 		s.Evidence = fmt.Sprintf("In %d of the last %s %s would be copied again only because something above it changed; linked, it is laid on top of whatever that is.",
 			again, in.Commits.Counted(), list(few(names), "or"))
 	}
+	if again > 0 {
+		s.Evidence += in.guessedCopies(st, gain)
+	}
 	return s, true
+}
+
+// guessedCopies says what the seconds of COPYs are worth that were never observed, or returns "".
+func (in Input) guessedCopies(st dockerfile.Stage, copies []int) string {
+	sum, n, unknown := load{known: true}, 0, 0
+	for _, i := range copies {
+		if _, seen := in.Seconds[st.Instructions[i].Text]; seen {
+			continue
+		}
+		n++
+		l := in.loadOf(st.Instructions[i].Lines.From)
+		if !l.known {
+			unknown++
+		}
+		sum.files, sum.bytes = sum.files+l.files, sum.bytes+l.bytes
+	}
+	switch {
+	case n == 0:
+		return ""
+	case unknown > 0:
+		return " How long copying takes was never observed, nor is it known how much that is: the seconds are a guess."
+	}
+	return " How long copying takes was never observed: the seconds are an estimate from what is copied, " + sum.String() + "."
 }
 
 // looks returns the verb for n things.
@@ -133,7 +159,7 @@ type linking struct {
 // try returns the change that links some COPYs, and the replay of the history with it.
 func (l linking) try(which []int) (Change, Replayed, bool) {
 	in, ins := l.in, l.view.stage.Instructions
-	price := &pricer{seconds: in.Seconds}
+	price := in.pricer()
 	var edits []dockerfile.Edit
 	for _, i := range which {
 		edits = append(edits, spliced(in.File, ins[i], addFlag(in.File, ins[i], "--link")))

@@ -22,7 +22,7 @@ type Replayed struct {
 // with this text of the Dockerfile; nil is the text as it is. An error says why BuildKit's
 // frontend rejects the text.
 func (in Input) Replay(b Build, text []byte) (Replayed, error) {
-	return in.replay(b, variant{text: text, declared: true}, &pricer{seconds: in.Seconds})
+	return in.replay(b, variant{text: text, declared: true}, in.pricer())
 }
 
 // runsOf returns the number of builds in which an instruction ran.
@@ -63,7 +63,7 @@ type variant struct {
 // compare computes what builds of the first definition cost with the current Dockerfile and
 // would have with another text of it, at the same costs.
 func (in Input) compare(text []byte) (now, then Replayed, price *pricer, err error) {
-	price = &pricer{seconds: in.Seconds}
+	price = in.pricer()
 	if now, err = in.replay(in.Builds[0], variant{}, price); err != nil {
 		return now, then, price, err
 	}
@@ -105,6 +105,7 @@ func (in Input) replay(b Build, v variant, price *pricer) (Replayed, error) {
 // A shared holds results that several rules need, for one call of [Suggest].
 type shared struct {
 	replays   map[string]Replayed // of the files as they are, by name of the build
+	loads     map[string]load     // what COPYs take: see scale.load
 	history   *replay.History     // of Input.Commits
 	manifests func() []Suggestion // of rule manifests-first
 	orders    func() []Suggestion // of rule reorder
@@ -139,10 +140,11 @@ func (in Input) steps(b Build, plan *dockerfile.Plan, text []byte, takers func(s
 	}
 	in.unsettle(plan, text, v.declared, states)
 	steps, given := make([]replay.Step, len(plan.Steps)), scripts(in.File.Name, text)
+	weighs := scale{in: in, build: b, plan: plan, takers: takers, ignore: v.ignore}
 	for i, s := range plan.Steps {
 		seconds, ok := v.costs[s.Instruction]
 		if !ok {
-			seconds = price.step(s, given[s.Lines.From])
+			seconds = price.step(weighs, i, given[s.Lines.From])
 		}
 		steps[i] = replay.Step{States: states[i], Seconds: seconds, Parents: s.Parents}
 		if s.Base >= 0 && standsAlone(s) {

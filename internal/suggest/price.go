@@ -21,7 +21,7 @@ func (m *move) suggestion(in Input) (Suggestion, bool) {
 	takes := func(p string) bool { return m.movedTakes(b, p) }
 	manifest := func(p string) bool { rel, ok := b.inside(p); return ok && slices.Contains(m.files, rel) }
 	s.Evidence = m.evidence(in, in.Commits.Touching(takes), in.Commits.Touching(manifest))
-	price := &pricer{seconds: in.Seconds}
+	price := in.pricer()
 	if m.obstacle == "" {
 		m.obstacle = m.disagreement(in)
 	}
@@ -81,7 +81,7 @@ func (m *move) wish(in Input, s *Suggestion) bool {
 	if _, err := b.Convert(after.Text); err != nil {
 		return false
 	}
-	in.price(s, variant{}, variant{text: after.Text, costs: free.costs(after, &pricer{seconds: in.Seconds})})
+	in.price(s, variant{}, variant{text: after.Text, costs: free.costs(after, in.pricer())})
 	return true
 }
 
@@ -106,8 +106,8 @@ func (m *move) gains(in Input, takes, manifest func(path string) bool) bool {
 }
 
 // costs returns the seconds of the instructions that the move adds, by their text. A COPY
-// of manifests costs at most what the COPY does that brings them today. The two parts of
-// a RUN that is cut share its cost in proportion to their priors.
+// of manifests costs at most what the COPY was seen to take that brings them today. The two
+// parts of a RUN that is cut share its cost in proportion to their priors.
 func (m *move) costs(after *dockerfile.File, price *pricer) map[string]float64 {
 	ins := m.view.stage.Instructions
 	last := ins[m.last]
@@ -125,7 +125,9 @@ func (m *move) costs(after *dockerfile.File, price *pricer) map[string]float64 {
 		switch {
 		case old[in.Text]:
 		case in.Copy != nil:
-			costs[in.Text] = price.cost(ins[m.needs[0].from])
+			if s, ok := price.seconds[ins[m.needs[0].from].Text]; ok {
+				costs[in.Text] = s
+			}
 		case m.download:
 			price.guessed = true
 			fetch := prior("go mod download") * left(last.Text, "go mod download")

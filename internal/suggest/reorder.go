@@ -35,7 +35,7 @@ func findOrders(in Input) []Suggestion {
 	if b.Convert == nil || b.Takers == nil || in.Commits.Len() == 0 {
 		return nil
 	}
-	price := &pricer{seconds: in.Seconds}
+	price := in.pricer()
 	plan, err := b.Convert(in.File.Text)
 	if err != nil {
 		return nil

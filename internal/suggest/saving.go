@@ -21,7 +21,7 @@ func (in Input) price(s *Suggestion, now, then variant) (spares float64, ok bool
 	if b.Convert == nil || b.Takers == nil || in.Commits.Len() == 0 {
 		return 0, false
 	}
-	price := &pricer{seconds: in.Seconds}
+	price := in.pricer()
 	before, err := in.replay(b, now, price)
 	if err != nil {
 		return 0, false

@@ -187,6 +187,15 @@ func (c *fakeContext) Size(name string) (total int64) {
 	return total
 }
 
+func (c *fakeContext) Below(name string) (files int, bytes int64) {
+	for f := range c.Files() {
+		if name == "." || f == name || strings.HasPrefix(f, name+"/") {
+			files++
+		}
+	}
+	return files, c.Size(name)
+}
+
 func (c *fakeContext) Files() iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for _, f := range slices.Sorted(maps.Keys(c.files)) {

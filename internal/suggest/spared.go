@@ -8,7 +8,7 @@ const leastSpared = 1.0
 // the tool take, the share that the table of tools gives. It reports false if that is less than
 // leastSpared.
 func (p *mountPlan) price(in Input, s *Suggestion) bool {
-	price := &pricer{seconds: in.Seconds}
+	price := in.pricer()
 	costs, most := map[string]float64{}, 0.0
 	for _, run := range p.fetching() {
 		cost := price.cost(run)

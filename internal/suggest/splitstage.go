@@ -149,13 +149,13 @@ func (p *split) suggestion(in Input) (Suggestion, bool) {
 	if err != nil {
 		return Suggestion{}, false
 	}
-	price := &pricer{seconds: in.Seconds}
+	price := in.pricer()
 	now, err := in.replay(in.Builds[0], variant{}, price)
 	if err != nil {
 		return Suggestion{}, false
 	}
 	price.guessed = true // the time to copy what was installed was never observed
-	then, err := in.replay(in.Builds[0], variant{text: change.New, costs: map[string]float64{copied: max(priorCopy, price.cost(ins[p.moved])/10)}}, price)
+	then, err := in.replay(in.Builds[0], variant{text: change.New, costs: map[string]float64{copied: max(copyUnknown, price.cost(ins[p.moved])/10)}}, price)
 	if err != nil || !worthwhile(now.Wall, then.Wall, price) {
 		return Suggestion{}, false
 	}

@@ -125,6 +125,8 @@ type Context interface {
 	// Size returns the size in bytes of a file, or of all files below a directory; 0
 	// if there are none.
 	Size(path string) int64
+	// Below returns the number of files at or below path, and their size as of Size.
+	Below(path string) (files int, bytes int64)
 	// Read returns the content of a file.
 	Read(path string) ([]byte, error)
 	// Files yields the paths of all files.
@@ -245,7 +247,7 @@ func Suggest(in Input) []Suggestion {
 	if in.File == nil || len(in.Builds) == 0 || TooLarge(in.File) != "" {
 		return nil
 	}
-	in.shared = &shared{replays: map[string]Replayed{}, history: replay.NewHistory(in.Commits)}
+	in.shared = &shared{replays: map[string]Replayed{}, loads: map[string]load{}, history: replay.NewHistory(in.Commits)}
 	in.Builds = slices.Clone(in.Builds)
 	for i, b := range in.Builds {
 		in.Builds[i].Convert = remembered(b.Convert)

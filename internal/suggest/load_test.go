@@ -1,0 +1,72 @@
+package suggest_test
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/stokerd/stoker/internal/suggest"
+)
+
+// TestCopyCosts holds that a COPY that was never observed costs by what it takes (docs/costs.md).
+func TestCopyCosts(t *testing.T) {
+	files := map[string]string{
+		"Dockerfile": `FROM alpine AS build
+FROM alpine
+COPY one.txt /a/
+COPY web /web
+COPY *.bin /b/
+COPY . /d/
+COPY --from=build /bin/sh /e/
+COPY one.txt /f/
+COPY <<x /g
+text
+x
+ADD https://example.com/x.txt one.txt /h/
+`,
+		".dockerignore": "Dockerfile\n.dockerignore\nleft/\n",
+		"one.txt":       "x\n",
+		"left/out.bin":  strings.Repeat("x", 1e6),
+		"a.bin":         strings.Repeat("x", 20e6),
+		"b.bin":         strings.Repeat("x", 20e6),
+	}
+	for i := range 500 {
+		files[fmt.Sprintf("web/%d.js", i)] = "x\n"
+	}
+	s := scenario{sections: map[string]string{"history": "2 one.txt\n", "seconds": "7 COPY one.txt /f/\n"}, files: files}
+	in := s.input(t, files)
+	r, err := in.Replay(in.Builds[0], nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// 0.05 s for any, 1.2 s for 1 GB, 0.15 s for 1,000 files.
+	for i, want := range []float64{0.05, 0.05 + 0.075, 0.05 + 0.048, 0.05 + 0.048 + 0.075, 0.1, 7, 0.05, 0.1} {
+		if math.Abs(r.Seconds[i]-want) > 0.006 {
+			t.Errorf("%s costs %.3f s, want %.3f", r.Plan.Steps[i].Instruction, r.Seconds[i], want)
+		}
+	}
+	if r.Costs != suggest.Prior {
+		t.Errorf("costs = %s", r.Costs)
+	}
+}
+
+// TestLinkedCopyIsEstimated holds that link-copy says what its seconds come from where no copy was
+// observed.
+func TestLinkedCopyIsEstimated(t *testing.T) {
+	files := map[string]string{
+		"Dockerfile":       "FROM python:3.12-slim\nWORKDIR /app\nCOPY requirements.txt ./\nRUN pip install -r requirements.txt\nRUN cp requirements.txt /installed.txt\nCOPY web /static\n",
+		"requirements.txt": "flask==3\n",
+	}
+	for i := range 6000 {
+		files[fmt.Sprintf("web/%d.js", i)] = "x\n"
+	}
+	s := scenario{rule: suggest.Rule{Name: "link-copy"}, files: files, sections: map[string]string{
+		"history": "1 web/1.js requirements.txt\n4 requirements.txt\n4 web/1.js\n4 requirements.txt web/1.js\n",
+	}}
+	list := s.suggestions(t, files)
+	const want = "the seconds are an estimate from what is copied, 6000 files with 12kB."
+	if len(list) != 1 || !strings.HasSuffix(list[0].Evidence, want) {
+		t.Errorf("%+v\nwant one whose evidence ends with %q", list, want)
+	}
+}
