@@ -77,7 +77,7 @@ func handedOn(b api.BuildReport) string {
 
 func saves(s api.BuildAdvice) string {
 	var words []string
-	if s.SavesSeconds >= 0.05 {
+	if s.SavesSeconds >= 0.5 { // see suggest.Little
 		words = append(words, "saves "+seconds(s.SavesSeconds)+" per build")
 	}
 	if s.SavesBytes > 0 {

@@ -234,8 +234,10 @@ func series(words []string) string {
 	return strings.Join(words[:len(words)-1], ", ") + " and " + words[len(words)-1]
 }
 
-// idle reports whether s is advice that saves no time, so that its rank says nothing.
-func idle(s api.Suggestion) bool { return s.Proof == string(suggest.Advice) && s.SavesSeconds == 0 }
+// idle reports whether s is advice that saves no time to speak of, so that its rank says nothing.
+func idle(s api.Suggestion) bool {
+	return s.Proof == string(suggest.Advice) && suggest.Little(s.SavesSeconds, s.SavesSecondsPerWeek)
+}
 
 // about writes bytes, which are a guess from a table where nothing else of the
 // suggestion has its costs from one.
@@ -249,7 +251,10 @@ func about(n int64, saved float64, costs string) string {
 // saving says what a suggestion saves, or that nothing can be told.
 func (p printer) saving(s api.Suggestion) string {
 	var list []string
-	if s.SavesSeconds > 0 {
+	switch little := suggest.Little(s.SavesSeconds, s.SavesSecondsPerWeek); {
+	case little && s.SavesSeconds > 0 && s.SavesBytes == 0:
+		list = append(list, p.dim("saves little time"))
+	case !little:
 		text := p.good("saves " + seconds(s.SavesSeconds) + " per build")
 		if s.SavesSecondsPerWeek >= 60 {
 			text += p.dim(", " + age(time.Duration(s.SavesSecondsPerWeek*float64(time.Second))) + " a week")

@@ -72,6 +72,7 @@ var renderers = map[string]func(*testing.T, *options, []byte){
 	"predict": rendered(func(o *options, a api.Predict) { (&predictOptions{options: o}).print(a) }),
 	"replay":  rendered(func(o *options, a api.Replay) { (&replayOptions{options: o}).print(a) }),
 	"stats":   rendered(func(o *options, a api.Stats) { (&statsOptions{options: o}).print(a) }),
+	"suggest": rendered(func(o *options, a api.Suggest) { (&suggestOptions{options: o}).print(a) }),
 	"status":  rendered(func(o *options, a api.Status) { o.out.status(a) }),
 	"ls":      rendered(func(o *options, a api.Context) { (&lsOptions{options: o}).print(a) }),
 	"steps":   rendered(func(o *options, a api.Context) { (&stepsOptions{options: o}).print(a) }),

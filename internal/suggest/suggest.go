@@ -241,8 +241,8 @@ func TooLarge(f *dockerfile.File) string {
 }
 
 // Suggest runs the rules and returns what they propose. Suggestions are sorted by
-// seconds saved, most first; those that can be applied go before advice, then by bytes
-// saved, then in the order of the rules.
+// seconds saved, most first, of which a few count as none (see Little); those that can be
+// applied go before advice, then by bytes saved, then in the order of the rules.
 func Suggest(in Input) []Suggestion {
 	if in.File == nil || len(in.Builds) == 0 || TooLarge(in.File) != "" {
 		return nil
@@ -267,7 +267,7 @@ func Suggest(in Input) []Suggestion {
 		}
 	}
 	slices.SortStableFunc(list, func(a, b Suggestion) int {
-		return cmp.Or(cmp.Compare(b.SavesSeconds, a.SavesSeconds), cmp.Compare(a.rank(), b.rank()), cmp.Compare(b.SavesBytes, a.SavesBytes))
+		return cmp.Or(cmp.Compare(in.felt(b), in.felt(a)), cmp.Compare(a.rank(), b.rank()), cmp.Compare(b.SavesBytes, a.SavesBytes))
 	})
 	return list
 }

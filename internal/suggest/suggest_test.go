@@ -209,3 +209,25 @@ func TestTooLarge(t *testing.T) {
 		}
 	}
 }
+
+// TestLittleTime holds that a time which nobody notices does not put advice before an edit.
+func TestLittleTime(t *testing.T) {
+	files := map[string]string{
+		"Dockerfile":       "FROM python:3.12-slim\nENV MODE fast\nCOPY requirements.txt /tmp/\nRUN pip install --no-cache-dir -r /tmp/requirements.txt\n",
+		"requirements.txt": "flask==3\n",
+	}
+	for cost, want := range map[string]string{"0.4": "buildkit/LegacyKeyValueFormat", "0.6": "bind-instead-of-copy"} {
+		s := scenario{files: files, sections: map[string]string{
+			"history": "9 requirements.txt\n", "seconds": cost + " COPY requirements.txt /tmp/\n",
+		}}
+		in := s.input(t, files)
+		in.Only = []string{"bind-instead-of-copy", "buildkit/LegacyKeyValueFormat"}
+		var rules []string
+		for _, one := range suggest.Suggest(in) {
+			rules = append(rules, fmt.Sprintf("%s %.1f", one.Rule, one.SavesSeconds))
+		}
+		if len(rules) != 2 || !strings.HasPrefix(rules[0], want) || !strings.Contains(fmt.Sprint(rules), "bind-instead-of-copy "+cost) {
+			t.Errorf("a COPY of %s s: %v, want %s first", cost, rules, want)
+		}
+	}
+}
