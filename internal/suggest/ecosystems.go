@@ -9,6 +9,7 @@ import (
 	"path"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -393,12 +394,19 @@ func readsMore(name, words string) string {
 // These match what is in mix.exs and other scripts of Elixir.
 var (
 	// mixOpen matches what may read files.
-	mixOpen = regexp.MustCompile(`(?m)^[^#\n]*(\bpath:|apps_path|File\.|Code\.|System\.cmd|Path\.)`)
+	mixOpen = regexp.MustCompile(`(?m)^[^#\n]*(\bpath:|apps_path|in_umbrella|File\.|Code\.|System\.(?:cmd|shell)|Path\.|:os\.|:file\.|Port\.|EEx\.)`)
 	// mixAlias matches a task of the project that replaces the one which fetches or compiles
 	// dependencies.
 	mixAlias = regexp.MustCompile(`["'](deps\.(?:get|compile))["']\s*:`)
 	// mixPlace matches a setting that says where the project's files and folders are.
 	mixPlace = regexp.MustCompile(`\b(config_path|lockfile|deps_path|build_path)\s*:`)
+	// mixImport matches an import of a script of settings, mixImported one whose argument is a text,
+	// and mixComputed what is computed in that.
+	mixImport   = regexp.MustCompile(`(?m)^[^#\n]*\bimport_config\b.*`)
+	mixImported = regexp.MustCompile(`import_config[\s(]+"([^"]+)"`)
+	mixComputed = regexp.MustCompile(`#\{[^}]*\}`)
+	// mixRequirement matches a dependency of a single requirement.
+	mixRequirement = regexp.MustCompile(`\{\s*:(\w+)\s*,\s*"\s*(~>|==|)\s*(\d+(?:\.\d+){1,2})\s*"`)
 	// mixDependency matches a dependency.
 	mixDependency = regexp.MustCompile(`\{\s*:(\w+)\s*,\s*(?:"|git:|github:|hex:|\[)`)
 )
@@ -423,11 +431,62 @@ func mixWiden(r reader) ([]string, string) {
 			return nil, "mix would rewrite mix.lock, which lacks " + dependency[1] + ": update it"
 		}
 	}
-	files := r.matching("config/*.exs")
-	for _, name := range files {
-		if at := mixOpen.FindSubmatch(r.file(name)); at != nil {
+	if at := staleHex(project, lock); at != "" {
+		return nil, "mix would rewrite mix.lock, where the version of " + at + " is not one that mix.exs asks for: update it"
+	}
+	return mixConfig(r)
+}
+
+// mixConfig returns the scripts in config, and those that they import, as image paths.
+func mixConfig(r reader) (files []string, obstacle string) {
+	files = r.matching("config/*.exs")
+	for i := 0; i < len(files); i++ {
+		name := files[i]
+		text := r.file(name)
+		if at := mixOpen.FindSubmatch(text); at != nil {
 			return nil, readsMore(path.Base(name), string(at[1]))
+		}
+		for _, line := range mixImport.FindAllSubmatch(text, -1) {
+			m := mixImported.FindSubmatch(line[0])
+			if m == nil || strings.Contains(string(m[1]), "..") {
+				return nil, readsMore(path.Base(name), string(line[0]))
+			}
+			pattern := mixComputed.ReplaceAllString(string(m[1]), "*")
+			for _, imported := range r.list(path.Dir(name), pattern) {
+				if !slices.Contains(files, imported) {
+					files = append(files, imported)
+				}
+			}
 		}
 	}
 	return files, ""
+}
+
+// staleHex returns the first package of hex.pm for which mix.lock has a version that does not meet
+// the requirement in mix.exs, or "". Of requirements that are more than one version it says nothing.
+func staleHex(project, lock string) string {
+	for _, m := range mixRequirement.FindAllStringSubmatch(project, -1) {
+		name, sign, want := m[1], m[2], strings.Split(m[3], ".")
+		locked := regexp.MustCompile(`"` + name + `":\s*\{:hex,\s*:\w+,\s*"([^"]*)"`).FindStringSubmatch(lock)
+		if locked == nil {
+			continue
+		}
+		have := strings.FieldsFunc(locked[1], func(c rune) bool { return c == '.' || c == '-' || c == '+' })
+		fixed := len(want) // so many parts have to be the same
+		if sign == "~>" {
+			fixed--
+		}
+		switch {
+		case len(have) < len(want) || !slices.Equal(have[:fixed], want[:fixed]):
+			return name
+		case fixed == len(want):
+			continue
+		}
+		least, errLeast := strconv.Atoi(want[fixed])
+		is, err := strconv.Atoi(have[fixed])
+		if errLeast != nil || err != nil || is < least {
+			return name
+		}
+	}
+	return ""
 }

@@ -41,6 +41,7 @@ var anyTools = regexp.MustCompile(`^(NODE_EXTRA_CA_CERTS|OPENSSL_CONF|CURL_HOME|
 var harmlessValues = map[string]*regexp.Regexp{
 	"COMPOSER":       regexp.MustCompile(`^(\./)?composer\.json$`),
 	"BUNDLE_GEMFILE": regexp.MustCompile(`(^|/)Gemfile$`),
+	"MIX_EXS":        regexp.MustCompile(`^(\./)?mix\.exs$`),
 	"PIPENV_PIPFILE": regexp.MustCompile(`(^|/)Pipfile$`),
 	"GOFLAGS":        regexp.MustCompile(`^(-(trimpath|buildvcs=\w+|mod=(mod|readonly)|v|x|p=\d+|modcacherw)( |$))*$`),
 	"GOWORK":         regexp.MustCompile(`^off$`),
