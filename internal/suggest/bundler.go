@@ -10,7 +10,7 @@ import (
 // These match lines of a Gemfile, which is a program.
 var (
 	// gemfileOpen matches what may read other files.
-	gemfileOpen = regexp.MustCompile(`(?m)^[^#\n]*(\bpath\b\s*(:|=>|\s+["'])|:path\s*=>|\bgemspec\b|eval_gemfile|require_relative|\brequire\s*\(?["']\.|\bload\b|\bruby\s+file:|File\.|IO\.|Dir\.|%x|` + "`" + `|instance_eval)`)
+	gemfileOpen = regexp.MustCompile(`(?m)^[^#\n]*(\bpath\b\s*(:|=>|\s+["'])|:path\s*=>|\bgemspec\b|eval_gemfile|require_relative|\brequire\s*\(?["']\.|\bload\b|\bload_\w+|\bruby\s+file:|\b(?:File|IO|Dir|Pathname|YAML|Psych|Open3|Kernel|Process)\b|\b(?:open|eval|system|spawn|exec|popen)\b\s*[\s("']|%x|` + "`" + `|instance_eval)`)
 	// gemfileFar matches repositories and indexes that are among the sources, plugins of Bundler,
 	// and gems whose names the text does not say.
 	gemfileFar = regexp.MustCompile(`(?m)^[^#\n]*(["']file:|\bgit(?::|\s*=>)\s*["']\.?\.?/)|^\s*plugin\b.*|(?:^|[\s{;|])gem\s*\(?\s*[a-z_@:#{].*`)

@@ -25,7 +25,7 @@ var steering = map[string]*regexp.Regexp{
 	"cargo":    regexp.MustCompile(`^CARGO_`),
 	"maven":    regexp.MustCompile(`^(MAVEN|MVNW?)_`),
 	"gradle":   regexp.MustCompile(`^GRADLE_`),
-	"bundler":  regexp.MustCompile(`^BUNDLE_`),
+	"bundler":  regexp.MustCompile(`^BUNDLE_|^RUBY(OPT|LIB)$`),
 	"composer": regexp.MustCompile(`^COMPOSER(_|$)`),
 	"dotnet":   regexp.MustCompile(`^NUGET_`),
 	"mix":      regexp.MustCompile(`^(MIX|HEX)_`),
@@ -42,6 +42,7 @@ var harmlessValues = map[string]*regexp.Regexp{
 	"COMPOSER":       regexp.MustCompile(`^(\./)?composer\.json$`),
 	"BUNDLE_GEMFILE": regexp.MustCompile(`(^|/)Gemfile$`),
 	"MIX_EXS":        regexp.MustCompile(`^(\./)?mix\.exs$`),
+	"RUBYOPT":        regexp.MustCompile(`^(-[wWEK]\S*|--(yjit|jit|disable|enable|encoding)\S*|\s)*$`), // others load code
 	"PIPENV_PIPFILE": regexp.MustCompile(`(^|/)Pipfile$`),
 	"GOFLAGS":        regexp.MustCompile(`^(-(trimpath|buildvcs=\w+|mod=(mod|readonly)|v|x|p=\d+|modcacherw)( |$))*$`),
 	"GOWORK":         regexp.MustCompile(`^off$`),
@@ -165,7 +166,7 @@ func fromEnvironment(r reader, tool string) (files []string, obstacle string) {
 		case strings.Contains(value, "://") && !strings.Contains(value, "file:"):
 			continue // an index or a proxy
 		}
-		if harmless := harmlessValues[name]; own && harmless != nil && !harmless.MatchString(value) {
+		if harmless := harmlessValues[name]; own && harmless != nil && !harmless.MatchString(strings.Trim(value, `"'`)) {
 			return nil, name + " has it read what is not known"
 		}
 		for _, word := range strings.FieldsFunc(value, separates) {
