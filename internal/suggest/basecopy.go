@@ -76,8 +76,8 @@ func (o *ordering) lift(st dockerfile.Stage, from, t int) (Suggestion, bool) {
 	s := Suggestion{
 		Rule: "reorder", Title: "put `" + short(run.Text) + "` above the sources that the stage below it copies", Lines: run.Lines,
 		Proof: Advice, Costs: price.source(), SavesSeconds: now.Wall - then.Wall,
-		Evidence: fmt.Sprintf("Over the last %s it would have run %s, and above `%s` %s: what that copies does not concern it.",
-			in.Commits.Counted(), times(now.runsOf(run.Text)), short(above.Text), times(then.runsOf(run.Text))),
+		Evidence: fmt.Sprintf("It would have run %s over the last %s, and %s above `%s`: it does not use what that copies.",
+			times(now.runsOf(run.Text)), in.Commits.Counted(), times(then.runsOf(run.Text)), short(above.Text)),
 		Obstacle: fmt.Sprintf("`%s` on line %s is of the stage %s, which %s starts from: the RUN would stand in that, or %s start from a stage without the sources",
 			short(above.Text), above.Lines, stageName(base), stageName(st), stageName(st)),
 	}

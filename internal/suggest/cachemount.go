@@ -447,13 +447,17 @@ func (p *mountPlan) hides(in Input, stage int) bool {
 // evidence says how often the first RUN that a warm cache makes faster ran again in the
 // history. It reports false if there is a history in which none did.
 func (p *mountPlan) evidence(in Input, st dockerfile.Stage) (string, bool) {
-	what := p.elsewhere() + "`%s` starts from nothing each time it runs"
+	anew := "downloads everything anew"
+	if strings.HasSuffix(p.tool.Name, " build") {
+		anew = "compiles everything anew"
+	}
 	if in.Commits.Len() == 0 {
-		return fmt.Sprintf(what, short(p.runs[0].Text)) + "; there is no history to count changes in.", true
+		return fmt.Sprintf("%s`%s` %s each time it runs; there is no history to count changes in.", p.elsewhere(), short(p.runs[0].Text), anew), true
 	}
 	for _, run := range p.fetching() {
 		if n := in.repeated(st, run); n > 0 {
-			return fmt.Sprintf(what+": for %d of the last %s, which change files that it or a step above it takes.", short(run.Text), n, in.Commits.Counted()), true
+			return fmt.Sprintf("%s%d of the last %s %s files that `%s` or a step above it takes: each time it %s.",
+				p.elsewhere(), n, in.Commits.Counted(), change(n), short(run.Text), anew), true
 		}
 	}
 	return "", false

@@ -51,14 +51,14 @@ func (in Input) mountForMake(st dockerfile.Stage) (Suggestion, bool) {
 		return Suggestion{}, false
 	}
 	last := p.runs[len(p.runs)-1]
-	evidence := fmt.Sprintf("The Makefile has Go compile, and `%s` starts from nothing each time it runs", short(made))
+	evidence := fmt.Sprintf("The Makefile has Go compile, and `%s` compiles everything anew each time it runs", short(made))
 	switch n := in.repeated(st, last); {
 	case in.Commits.Len() == 0:
 		evidence += "; there is no history to count changes in."
 	case n == 0:
 		return Suggestion{}, false
 	default:
-		evidence += fmt.Sprintf(": for %d of the last %s, which change files that it or a step above it takes.", n, in.Commits.Counted())
+		evidence += fmt.Sprintf("; %d of the last %s %s files that it or a step above it takes.", n, in.Commits.Counted(), change(n))
 	}
 	var edits []dockerfile.Edit
 	for _, run := range p.runs {

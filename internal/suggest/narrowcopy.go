@@ -261,19 +261,19 @@ func (n *narrowing) evidence(in Input, names []string) string {
 	for _, one := range n.needs {
 		files = append(files, one.files...)
 	}
-	what, former := fmt.Sprintf("Nothing of what %s %s is looked at", list(names, "and"), takes(len(names))), "it"
-	if len(files) > 0 {
-		former = "the former"
-		what = fmt.Sprintf("Of what %s %s only %s %s looked at", list(names, "and"), takes(len(names)), list(files, "and"), are(len(files)))
-	}
+	takes := list(names, "and") + " " + takes(len(names))
 	if in.Commits.Len() == 0 {
+		what := "Nothing of what " + takes + " is looked at"
+		if len(files) > 0 {
+			what = fmt.Sprintf("Of what %s only %s %s looked at", takes, list(files, "and"), are(len(files)))
+		}
 		return what + "; there is no history to count changes in."
 	}
 	all := in.Commits.Touching(func(p string) bool { return n.movedTakes(b, p) })
-	counted := fmt.Sprintf("%s: %d of the last %s %s %s", what, all, in.Commits.Counted(), change(all), former)
+	counted := fmt.Sprintf("%d of the last %s %s what %s", all, in.Commits.Counted(), change(all), takes)
 	if len(files) == 0 {
-		return counted + "."
+		return counted + ", and nothing of it is looked at."
 	}
 	few := in.Commits.Touching(func(p string) bool { rel, ok := b.inside(p); return ok && slices.Contains(files, rel) })
-	return fmt.Sprintf("%s, %d the latter.", counted, few)
+	return fmt.Sprintf("%s, %d %s %s: nothing else of it is looked at.", counted, few, change(few), list(files, "or"))
 }

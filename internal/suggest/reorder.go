@@ -171,8 +171,8 @@ func (o *ordering) explain(s *Suggestion, moved []int, now, then Replayed) {
 	runMoves := slices.ContainsFunc(moved, func(i int) bool { return ins[i].Run != nil })
 	if up := o.spared(now, then); up >= 0 && (len(moved) > 2 || runMoves) {
 		s.Title = "put `" + short(ins[up].Text) + "` above what has it run again"
-		s.Evidence = fmt.Sprintf("Over the last %s it would have run %s, and there %s: what changes above it today does not concern it.",
-			o.in.Commits.Counted(), times(now.runsOf(ins[up].Text)), times(then.runsOf(ins[up].Text)))
+		s.Evidence = fmt.Sprintf("It would have run %s over the last %s, and %s further up: it does not use what changes above it today.",
+			times(now.runsOf(ins[up].Text)), o.in.Commits.Counted(), times(then.runsOf(ins[up].Text)))
 		return
 	}
 	var names []string
@@ -180,14 +180,20 @@ func (o *ordering) explain(s *Suggestion, moved []int, now, then Replayed) {
 		names = append(names, "`"+short(ins[i].Text)+"`")
 	}
 	s.Title = "put " + list(few(names), "and") + " where " + pronoun(len(names)) + " less to run again"
-	s.Evidence = o.evidence(moved, names)
+	s.Evidence = o.evidence(moved, names, now, then)
 }
 
 // spared returns the RUN for which another order saves most seconds, or -1.
 func (o *ordering) spared(now, then Replayed) int {
+	return o.mostSpared(now, then, func(i int) bool { return o.view.stage.Instructions[i].Run != nil })
+}
+
+// mostSpared returns the instruction for which another order saves most seconds, of those that
+// count, or -1.
+func (o *ordering) mostSpared(now, then Replayed, counts func(i int) bool) int {
 	best, most := -1, 0.0
 	for i, in := range o.view.stage.Instructions {
-		if in.Run == nil {
+		if !counts(i) {
 			continue
 		}
 		if saved := now.secondsOf(in.Text) - then.secondsOf(in.Text); saved > most {
@@ -228,18 +234,28 @@ func pronoun(n int) string {
 }
 
 // evidence returns the sentence that counts the commits which change what the moved
-// instructions, called names, take.
-func (o *ordering) evidence(moved []int, names []string) string {
+// instructions, called names, take, and how often one that gains by it runs below and above them.
+func (o *ordering) evidence(moved []int, names []string, now, then Replayed) string {
 	b := o.in.Builds[0]
 	n := o.in.Commits.Touching(func(p string) bool {
 		rel, ok := b.inside(p)
 		return ok && slices.ContainsFunc(moved, func(i int) bool { return b.Context.Takes(o.view.stage.Instructions[i].Lines.From, rel) })
 	})
-	if n == 0 {
-		return fmt.Sprintf("Over the last %s %s would have stood in the way of what changes less.", o.in.Commits.Counted(), list(few(names), "and"))
+	what, them := list(few(names), "and"), "it"
+	if len(names) > 1 {
+		them = "them"
 	}
-	return fmt.Sprintf("%d of the last %s %s what %s %s; what stands above is not repeated for it.",
-		n, o.in.Commits.Counted(), change(n), list(few(names), "and"), takes(len(names)))
+	counted := fmt.Sprintf("%d of the last %s %s what %s %s", n, o.in.Commits.Counted(), change(n), what, takes(len(names)))
+	gains := o.mostSpared(now, then, func(i int) bool { return !slices.Contains(moved, i) })
+	if gains < 0 {
+		return counted + "."
+	}
+	text := o.view.stage.Instructions[gains].Text
+	runs, left := times(now.runsOf(text)), times(then.runsOf(text))
+	if n == 0 {
+		return fmt.Sprintf("Over the last %s `%s` would have run %s below %s, and %s above %s.", o.in.Commits.Counted(), short(text), runs, what, left, them)
+	}
+	return fmt.Sprintf("%s: below %s `%s` would have run %s, and above %s %s.", counted, them, short(text), runs, them, left)
 }
 
 func takes(n int) string {

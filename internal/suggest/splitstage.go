@@ -169,8 +169,8 @@ func (p *split) suggestion(in Input) (Suggestion, bool) {
 	}
 	s.HitRate.Before, s.HitRate.After = now.HitRate, then.HitRate
 	lower := ins[p.lower].Text
-	s.Evidence = fmt.Sprintf("`%s` and `%s` need nothing of each other: in stages of their own they run at once, and `%s` in %d instead of %d of the last %s.",
-		short(ins[p.moved].Text), short(ins[other].Text), short(lower), runsOf(then, lower), runsOf(now, lower), in.Commits.Counted())
+	s.Evidence = fmt.Sprintf("`%s` and `%s` need nothing of each other: in stages of their own they run at the same time, and `%s` runs for %d of the last %s instead of %d.",
+		short(ins[p.moved].Text), short(ins[other].Text), short(lower), runsOf(then, lower), in.Commits.Counted(), runsOf(now, lower))
 	return s, true
 }
 
