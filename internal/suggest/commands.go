@@ -61,6 +61,10 @@ func (c *collector) visit(n syntax.Node) bool {
 		}
 	case *syntax.CallExpr:
 		c.add(n)
+	case *syntax.DeclClause:
+		if named := func(a *syntax.Assign) bool { return a.Name != nil }; !slices.ContainsFunc(n.Args, named) {
+			c.add(&syntax.CallExpr{Args: []*syntax.Word{{Parts: []syntax.WordPart{n.Variant}}}}) // it lists variables
+		}
 	}
 	return true
 }

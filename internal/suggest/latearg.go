@@ -142,8 +142,9 @@ func (in Input) mayNameBuild(name string) bool {
 // says that scripts of packages, which an install may run, and other known commands read none
 // either.
 func blindTo(v *stageView, k int, in Input, names []string, others bool) bool {
-	commands, ok := everyCommand(v.stage.Instructions[k].Run, v.shell[k])
-	if !ok {
+	run := v.stage.Instructions[k].Run
+	commands, ok := everyCommand(run, v.shell[k])
+	if !ok || readsNames.MatchString(run.Given) {
 		return false
 	}
 	for _, c := range commands {
@@ -161,12 +162,25 @@ func blindTo(v *stageView, k int, in Input, names []string, others bool) bool {
 			}
 			continue
 		}
+		if listsVariables(c) {
+			return false
+		}
 		if runsOthers := slices.Contains(c.words, "-exec") || slices.Contains(c.words, "-execdir"); runsOthers ||
 			!slices.Contains(blindCommands(), c.words[0]) && !(others && isFree(c)) {
 			return false
 		}
 	}
 	return true
+}
+
+// readsNames matches what may read variables that it does not name as a whole: "${!NAME}" has the
+// shell look for a name in another variable, and /proc has a file of those of a process.
+var readsNames = regexp.MustCompile(`\$\{!|/environ\b`)
+
+// listsVariables reports whether a command prints all variables. An export with a name in it is none
+// of those of everyCommand.
+func listsVariables(c command) bool {
+	return c.starts("export") || c.starts("set") && len(c.words) == 1
 }
 
 // expands reports whether variables may be expanded in a manifest: in pure data they are
