@@ -117,7 +117,7 @@ func (m *loan) place(in Input) bool {
 // made reports whether a folder exists before instruction at: most images have it, or it is
 // part of a working folder above.
 func (m *loan) made(dir string, at int) bool {
-	if usual(rooted(dir)) {
+	if m.view.usual(rooted(dir)) {
 		return true
 	}
 	return slices.ContainsFunc(m.view.dirs[:at+1], func(d string) bool { _, ok := below(dir, d); return ok })

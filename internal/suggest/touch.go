@@ -362,7 +362,19 @@ func values(env map[string]string, in dockerfile.Instruction) map[string]string 
 	return next
 }
 
-// usual reports whether nearly every image has the folder.
+// usual reports whether the image that the stage starts from is known to have the folder: nearly
+// every one has those of usual, and those without a distribution only some of them.
+func (v *stageView) usual(dir string) bool {
+	switch base := imageName(rootStage(v.file, v.stage.Index).Base); {
+	case base == "scratch":
+		return dir == "/"
+	case base == "busybox", strings.HasPrefix(base, "gcr.io/distroless/"), strings.HasPrefix(base, "cgr.dev/"):
+		return slices.Contains([]string{"/", "/bin", "/etc", "/home", "/root", "/tmp", "/usr", "/usr/bin", "/var"}, dir)
+	}
+	return usual(dir)
+}
+
+// usual reports whether nearly every image of a distribution has the folder.
 func usual(dir string) bool {
 	return slices.Contains([]string{
 		"/", "/bin", "/etc", "/home", "/lib", "/opt", "/root", "/srv", "/tmp", "/usr", "/usr/bin", "/usr/lib", "/usr/local",
@@ -400,5 +412,5 @@ func inCommon(a, b string) string {
 // isMade reports whether a folder is known to exist before instruction at: nearly every image
 // has it, or a WORKDIR makes it.
 func (v *stageView) isMade(folder string, at int) bool {
-	return usual(folder) || slices.ContainsFunc(v.dirs[:at+1], func(dir string) bool { _, ok := below(folder, dir); return ok })
+	return v.usual(folder) || slices.ContainsFunc(v.dirs[:at+1], func(dir string) bool { _, ok := below(folder, dir); return ok })
 }

@@ -247,7 +247,7 @@ func stops(flags []string) bool {
 // exists reports whether a folder is known to exist: most images have it, or a WORKDIR above or
 // the script makes it.
 func (w *walk) exists(dir string) bool {
-	return usual(dir) || slices.ContainsFunc(slices.Concat(w.view.dirs[:w.at+1], w.touch.writes), func(d string) bool { _, ok := below(dir, d); return ok })
+	return w.view.usual(dir) || slices.ContainsFunc(slices.Concat(w.view.dirs[:w.at+1], w.touch.writes), func(d string) bool { _, ok := below(dir, d); return ok })
 }
 
 // copied reports whether a COPY or ADD above instruction i may have brought a folder.
