@@ -109,6 +109,7 @@ type shared struct {
 	history   *replay.History     // of Input.Commits
 	manifests func() []Suggestion // of rule manifests-first
 	orders    func() []Suggestion // of rule reorder
+	links     map[int][]string    // symbolic links in the context, by build
 }
 
 // history returns what works out the states of steps over the commits.

@@ -89,6 +89,7 @@ type ordering struct {
 	pairs  map[[2]int]bool  // of independent
 	below  map[[2]int]bool  // of held
 	sights map[[2]int]sight // of look, by build and instruction
+	ways   map[int][]way    // of waysOf, by build
 }
 
 // proving returns an ordering in which only COPYs move, and only past instructions that

@@ -247,7 +247,10 @@ func Suggest(in Input) []Suggestion {
 	if in.File == nil || len(in.Builds) == 0 || TooLarge(in.File) != "" {
 		return nil
 	}
-	in.shared = &shared{replays: map[string]Replayed{}, loads: map[string]load{}, history: replay.NewHistory(in.Commits)}
+	in.shared = &shared{
+		replays: map[string]Replayed{}, loads: map[string]load{}, links: map[int][]string{},
+		history: replay.NewHistory(in.Commits),
+	}
 	in.Builds = slices.Clone(in.Builds)
 	for i, b := range in.Builds {
 		in.Builds[i].Convert = remembered(b.Convert)
