@@ -14,19 +14,14 @@ import (
 // without a source, and tmpfs mounts, which count as a use of the context's root unless they have
 // a from (BuildKit: dockerfile2llb.dispatchRunMounts). See docs/rules/unnarrowed.md.
 func unnarrowed(in Input) []Suggestion {
-	var list []Suggestion
+	list := tmpfsFrom(in)
 	for _, st := range in.File.Stages {
 		for k, ins := range st.Instructions {
 			if ins.Run == nil {
 				continue
 			}
 			for n, m := range ins.Run.Mounts {
-				switch {
-				case m.Type == "tmpfs" && m.From == "":
-					if s, ok := tmpfsFrom(in, ins, n); ok {
-						list = append(list, s)
-					}
-				case m.Type == "bind" && m.From == "" && slices.Contains([]string{"", ".", "/", "./"}, m.Source):
+				if m.Type == "bind" && m.From == "" && slices.Contains([]string{"", ".", "/", "./"}, m.Source) {
 					if s, ok := bindSource(in, newStageView(in.File, st), k, n); ok {
 						list = append(list, s)
 					}
@@ -37,17 +32,36 @@ func unnarrowed(in Input) []Suggestion {
 	return list
 }
 
-// tmpfsFrom proposes to give mount n of a RUN, a tmpfs, from=scratch: that changes only what the
-// build asks of its context. It reports false unless some build asks for less then.
-func tmpfsFrom(in Input, ins dockerfile.Instruction, n int) (Suggestion, bool) {
-	flag, ok := mountFlag(in.File, ins, n)
-	if !ok {
-		return Suggestion{}, false
+// tmpfsFrom proposes to give all tmpfs mounts from=scratch, as one that is left is enough to have
+// the context sent: that changes only what the build asks of its context. It proposes nothing unless
+// some build asks for less then.
+func tmpfsFrom(in Input) []Suggestion {
+	if !slices.ContainsFunc(in.Builds, func(b Build) bool { return b.Convert != nil && b.Plan != nil && wholeContext(b.Plan) }) {
+		return nil
 	}
-	at := flag.to
-	change, err := rewrite(in, 0, spliced(in.File, ins, splice{at, at, ",from=scratch"}))
+	var (
+		edits []dockerfile.Edit
+		lines []int
+		first dockerfile.Lines
+	)
+	for _, st := range in.File.Stages {
+		for _, ins := range st.Instructions {
+			splices := tmpfsFlags(in.File, ins)
+			if len(splices) == 0 {
+				continue
+			}
+			if len(edits) == 0 {
+				first = ins.Lines
+			}
+			edits, lines = append(edits, spliced(in.File, ins, splices...)), append(lines, ins.Lines.From)
+		}
+	}
+	if len(edits) == 0 {
+		return nil
+	}
+	change, err := rewrite(in, 0, edits...)
 	if err != nil {
-		return Suggestion{}, false
+		return nil
 	}
 	narrower, spared := false, int64(0)
 	for i, b := range in.Builds {
@@ -60,7 +74,7 @@ func tmpfsFrom(in Input, ins dockerfile.Instruction, n int) (Suggestion, bool) {
 		}
 		after, err := b.Convert(change.New)
 		if err != nil || !slices.EqualFunc(before.Steps, after.Steps, func(x, y dockerfile.Step) bool { return x.Definition == y.Definition }) {
-			return Suggestion{}, false
+			return nil
 		}
 		narrower = narrower || wholeContext(before) && !wholeContext(after)
 		if now, ok := b.travels(before); ok && i == 0 {
@@ -69,13 +83,37 @@ func tmpfsFrom(in Input, ins dockerfile.Instruction, n int) (Suggestion, bool) {
 			}
 		}
 	}
+	if !narrower {
+		return nil
+	}
 	s := Suggestion{
-		Rule: "unnarrowed", Title: "keep the tmpfs mount from sending the whole context", Lines: ins.Lines, Proof: ByConstruction,
+		Rule: "unnarrowed", Title: "keep the tmpfs mount from sending the whole context", Lines: first, Proof: ByConstruction,
 		Evidence: "A tmpfs mount without from= counts as a use of the whole build context: every build sends all of it, although no step takes more than a part.",
 		Changes:  []Change{change},
 	}
+	if len(lines) > 1 {
+		s.Title = "keep the tmpfs mounts from sending the whole context"
+		s.Evidence = fmt.Sprintf("A tmpfs mount without from=, as in lines %s, counts as a use of the whole build context: every build sends all of it, although no step takes more than a part.", numbers(lines))
+	}
 	s.spares(spared, Transfer, Observed)
-	return s, narrower
+	return []Suggestion{s}
+}
+
+// tmpfsFlags returns what gives each tmpfs mount of an instruction that has no from one.
+func tmpfsFlags(f *dockerfile.File, ins dockerfile.Instruction) []splice {
+	if ins.Run == nil {
+		return nil
+	}
+	var list []splice
+	for n, m := range ins.Run.Mounts {
+		if m.Type != "tmpfs" || m.From != "" {
+			continue
+		}
+		if flag, ok := mountFlag(f, ins, n); ok {
+			list = append(list, splice{flag.to, flag.to, ",from=scratch"})
+		}
+	}
+	return list
 }
 
 // wholeContext reports whether a build asks for all of its context.
@@ -186,19 +224,21 @@ func mountReader(b Build, target string) reader {
 // mountFlag returns the range of the n-th mount of a RUN in the text, counted from 0, as a splice
 // that removes it.
 func mountFlag(f *dockerfile.File, ins dockerfile.Instruction, n int) (splice, bool) {
+	at, end := lineStart(f, ins.Lines.From), lineStart(f, ins.Lines.To+1)
 	for _, flag := range ins.Flags {
+		// Each is looked for behind the one before: it may begin as that does.
+		next := bytes.Index(f.Text[at:end], []byte(flag))
+		if next < 0 {
+			return splice{}, false
+		}
+		at += next + len(flag)
 		if !strings.HasPrefix(flag, "--mount=") {
 			continue
 		}
 		if n--; n >= 0 {
 			continue
 		}
-		start := lineStart(f, ins.Lines.From)
-		at := bytes.Index(f.Text[start:lineStart(f, ins.Lines.To+1)], []byte(flag))
-		if at < 0 || strings.ContainsAny(flag, "\"'") {
-			return splice{}, false
-		}
-		return splice{from: start + at, to: start + at + len(flag)}, true
+		return splice{from: at - len(flag), to: at}, !strings.ContainsAny(flag, "\"'")
 	}
 	return splice{}, false
 }
