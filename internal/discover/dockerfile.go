@@ -72,10 +72,12 @@ func sameFile(a, b string) bool {
 }
 
 // isTemplate reports whether a file is a template for a Dockerfile: BuildKit rejects it at a
-// line with the delimiters of a template language.
+// line with the delimiters of a template language, or it begins with one, which no Dockerfile
+// does. The line alone would not do: what BuildKit's parser rejects it finds before that.
 func isTemplate(ctx context.Context, name string, text []byte) bool {
+	marks := []string{"{{", "{%", "<%", "%%", "@@"}
 	marked := func(text string) bool {
-		return slices.ContainsFunc([]string{"{{", "{%", "<%", "%%", "@@"}, func(mark string) bool { return strings.Contains(text, mark) })
+		return slices.ContainsFunc(marks, func(mark string) bool { return strings.Contains(text, mark) })
 	}
 	if !marked(string(text)) {
 		return false
@@ -86,6 +88,13 @@ func isTemplate(ctx context.Context, name string, text []byte) bool {
 		return false
 	}
 	lines := strings.Split(string(text), "\n")
+	first := slices.IndexFunc(lines, func(line string) bool {
+		line = strings.TrimSpace(line)
+		return line != "" && line[0] != '#'
+	})
+	if first >= 0 && slices.ContainsFunc(marks, func(mark string) bool { return strings.HasPrefix(strings.TrimSpace(lines[first]), mark) }) {
+		return true
+	}
 	return refused.Line < 1 || refused.Line > len(lines) || marked(lines[refused.Line-1])
 }
 

@@ -86,7 +86,7 @@ func otherSuffix(ext string) bool {
 		".m4", ".mako", ".mustache", ".njk", ".template", ".tera", ".tmpl", ".tpl", ".twig", ".vm",
 		".bak", ".backup", ".orig", ".patch", ".diff", ".rej", ".swp",
 		".adoc", ".html", ".md", ".rst",
-		".go", ".java", ".js", ".json", ".kt", ".php", ".pl", ".py", ".rb", ".rs", ".sh", ".toml", ".ts", ".yaml", ".yml":
+		".go", ".java", ".js", ".json", ".kt", ".php", ".pl", ".py", ".rb", ".rego", ".rs", ".sh", ".toml", ".ts", ".yaml", ".yml":
 		return true
 	}
 	return strings.HasSuffix(ext, "~")
