@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/containerd/platforms"
+
 	"github.com/stokerd/stoker/context/dockerfile"
 )
 
@@ -90,6 +92,22 @@ func (d Definition) Remote() bool { return isRemote(d.Context) }
 func (d Definition) Describes(other Definition) bool {
 	return d.Context == other.Context && d.Dockerfile == other.Dockerfile && d.Target == other.Target &&
 		(len(d.Platforms) == 0 || len(other.Platforms) == 0 || slices.Equal(d.Platforms, other.Platforms))
+}
+
+// Platforms returns platforms as clients name them, as BuildKit knows them: "local" is that of the
+// machine on which the client runs, also where its builder has another one (buildx:
+// platformutil.Parse). Each is returned once. Other names are kept as they are, right or wrong.
+func Platforms(named []string) []string {
+	var list []string
+	for _, name := range named {
+		if strings.EqualFold(name, "local") {
+			name = platforms.Format(platforms.DefaultSpec())
+		}
+		if !slices.Contains(list, name) {
+			list = append(list, name)
+		}
+	}
+	return list
 }
 
 // ArgNames returns the names of the build args, sorted.

@@ -77,7 +77,7 @@ func (a *adHoc) query(o *options, args []string) (api.Query, error) {
 	if len(args) > 1 {
 		return q, usage("as docker build, give one directory", "a build has one context directory, and %d were given", len(args))
 	}
-	spec := api.AdHoc{Target: a.target, Platforms: a.platforms, NoCache: a.reuseNone, NoCacheStages: a.noStages}
+	spec := api.AdHoc{Target: a.target, Platforms: buildctx.Platforms(a.platforms), NoCache: a.reuseNone, NoCacheStages: a.noStages}
 	var err error
 	if spec.Context, spec.Dockerfile, err = a.locate(o, strings.Join(args, "")); err != nil {
 		return q, err

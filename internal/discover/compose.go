@@ -66,7 +66,7 @@ func (f *finder) services(ctx context.Context, dir string, files []string) (*com
 			d := service(name, files[0], *s.Build, f.options.Env)
 			// It is built for the platform that it runs on (compose: applyPlatforms).
 			if runs := cmp.Or(s.Platform, project.Environment["DOCKER_DEFAULT_PLATFORM"]); runs != "" && len(d.Platforms) == 0 {
-				d.Platforms = []string{runs}
+				d.Platforms = buildctx.Platforms([]string{runs})
 			}
 			if d.Inline != "" {
 				d.Shown = in.written[d.Inline]
@@ -213,7 +213,7 @@ func (f *finder) chosen(dir string, files []string) []string {
 func service(name, origin string, build types.BuildConfig, env map[string]string) buildctx.Definition {
 	d := buildctx.Definition{
 		Name: name, Origin: origin, Context: build.Context, Dockerfile: build.Dockerfile, Inline: build.DockerfileInline,
-		Target: build.Target, Platforms: build.Platforms,
+		Target: build.Target, Platforms: buildctx.Platforms(build.Platforms),
 	}
 	if d.Inline == "" && d.Dockerfile == "" {
 		d.Dockerfile = "Dockerfile"

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/containerd/platforms"
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/tools/txtar"
 
@@ -198,6 +199,33 @@ func TestConcerns(t *testing.T) {
 		if got := result.Concerns(filepath.Join(root, path)); got != want {
 			t.Errorf("%s: %v", path, got)
 		}
+	}
+}
+
+// TestLocalPlatform: "local" is the platform of this machine, in a bake and in a compose file, and
+// is no second one beside that.
+func TestLocalPlatform(t *testing.T) {
+	here := platforms.Format(platforms.DefaultSpec())
+	root := t.TempDir()
+	for name, text := range map[string]string{
+		"Dockerfile":      "FROM scratch\n",
+		"docker-bake.hcl": "target \"binaries\" {\n platforms = [\"local\", \"" + here + "\", \"linux/riscv64\"]\n}\n",
+		"compose.yaml":    "services:\n  web: {build: {context: ., platforms: [Local]}}\n",
+	} {
+		if err := os.WriteFile(filepath.Join(root, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	result, err := discover.Discover(t.Context(), root, config.Config{}, discover.Options{Env: map[string]string{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string][]string{}
+	for _, d := range result.Definitions {
+		got[d.Name] = d.Platforms
+	}
+	if diff := cmp.Diff(map[string][]string{"binaries": {here, "linux/riscv64"}, "web": {here}}, got); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -185,12 +185,7 @@ func (t *bakeTarget) definition(origin, dir string, env map[string]string) build
 	}
 	d := buildctx.Definition{
 		Name: t.Name, Origin: origin, Context: localPath(text(t.Context, "."), dir), Inline: text(t.Inline, ""),
-		Target: text(t.Target, ""),
-	}
-	for _, p := range t.Platforms {
-		if !slices.Contains(d.Platforms, p) {
-			d.Platforms = append(d.Platforms, p)
-		}
+		Target: text(t.Target, ""), Platforms: buildctx.Platforms(t.Platforms),
 	}
 	if d.Inline == "" {
 		d.Dockerfile = text(t.Dockerfile, "Dockerfile")
