@@ -131,11 +131,20 @@ func (w *walk) shellState(c command) (known, isState bool) {
 	case c.starts("set") && len(c.writes) == 0:
 		w.state = "a shell setting"
 		w.strict = w.strict || stops(c.words[1:])
-		return true, true
+		return w.given(c), true
 	case len(c.words) == 0 && len(c.assigns) > 0 && len(c.reads)+len(c.writes) == 0:
 		return w.set(c), true
 	}
 	return false, false
+}
+
+// given follows what makes the arguments that a set gives to the shell: commands, and patterns,
+// which read what files there are. It reports false if that may be anything.
+func (w *walk) given(c command) bool {
+	patterns := slices.DeleteFunc(slices.Clone(c.words[1:]), func(word string) bool { return !strings.ContainsAny(word, "*?[") })
+	t, ok := w.view.touches(w.at, w.dir, w.vars, append(patterns, c.reads...), nil)
+	w.touch.add(t)
+	return ok && w.inside(command{inner: c.inner, subshell: true})
 }
 
 // source follows the sourcing of a file: one of settings, or the activation script of a virtual
