@@ -140,6 +140,16 @@ func posix(shell []string) bool {
 	return len(shell) == 0 || slices.Contains([]string{"sh", "bash", "ash", "dash"}, path.Base(shell[0]))
 }
 
+// alone reports whether a shell, as set by SHELL, runs nothing but the script: a login shell and an
+// interactive one run files of settings first, and one with a script of its own may run anything.
+func alone(shell []string) bool {
+	return len(shell) == 0 || !slices.ContainsFunc(shell[1:], func(word string) bool {
+		letters, short := strings.CutPrefix(word, "-")
+		short = short && !strings.ContainsAny(letters, "-li")
+		return !short && !slices.Contains([]string{"pipefail", "errexit", "nounset", "xtrace", "noglob", "--noprofile", "--norc"}, word)
+	})
+}
+
 // short returns the text of an instruction, shortened for a message.
 func short(text string) string {
 	if len(text) > 60 {

@@ -144,7 +144,7 @@ func (in Input) mayNameBuild(name string) bool {
 func blindTo(v *stageView, k int, in Input, names []string, others bool) bool {
 	run := v.stage.Instructions[k].Run
 	commands, ok := everyCommand(run, v.shell[k])
-	if !ok || readsNames.MatchString(run.Given) {
+	if !ok || !alone(v.shell[k]) || readsNames.MatchString(run.Given) {
 		return false
 	}
 	for _, c := range commands {

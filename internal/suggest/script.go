@@ -1,7 +1,6 @@
 package suggest
 
 import (
-	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -72,7 +71,7 @@ func parseRun(r *dockerfile.Run, shell []string) script {
 		}
 		return script{commands: []command{listForm(r)}}
 	}
-	if len(shell) > 0 && !slices.Contains([]string{"sh", "bash", "ash", "dash"}, path.Base(shell[0])) {
+	if !posix(shell) || !alone(shell) {
 		return opaque
 	}
 	f, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(r.Given), "")
