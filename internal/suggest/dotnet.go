@@ -13,15 +13,17 @@ var (
 	// dotnetProject matches a project in a .sln file, dotnetListed one in a .slnx file, and
 	// dotnetReference one that another project refers to.
 	dotnetProject   = regexp.MustCompile(`(?m)^Project\("[^"]*"\)\s*=\s*"[^"]*",\s*"([^"]+\.[a-z]+proj)"`)
-	dotnetReference = regexp.MustCompile(`<ProjectReference\s(?:[^>]*\s)?Include\s*=\s*"([^"]+)"`)
-	dotnetListed    = regexp.MustCompile(`<Project\s(?:[^>]*\s)?Path\s*=\s*"([^"]+)"`)
+	dotnetReference = regexp.MustCompile(`<ProjectReference\s(?:[^>]*\s)?Include\s*=\s*["']([^"']+)["']`)
+	dotnetListed    = regexp.MustCompile(`<Project\s(?:[^>]*\s)?Path\s*=\s*["']([^"']+)["']`)
 	// dotnetImport matches what makes a project read other files, depend on which there are, or keep
 	// what a restore writes elsewhere.
 	dotnetImport = regexp.MustCompile(`<Import\s|<Reference\s[^>]*HintPath|Exists\(|\[System\.IO\.|<Restore\w*(Sources|Folders|ConfigFile|ProjectStyle)\b|<(BaseIntermediateOutputPath|MSBuildProjectExtensionsPath|NuGetLockFilePath)\b`)
+	// dotnetHook matches a target that runs in a restore. It may read any file.
+	dotnetHook = regexp.MustCompile(`(?i)<Target\s[^>]*\b(?:Before|After)Targets\s*=\s*["'][^"']*(?:restore|collect(?:package|central|framework))|<Project\s[^>]*\bInitialTargets\s*=`)
 	// dotnetSource matches a source of packages in a NuGet.config.
 	dotnetSource = regexp.MustCompile(`<add\s[^>]*\bvalue\s*=\s*["']([^"']+)["']`)
 	// dotnetPackage matches a package that a project asks for, with its version if there is one.
-	dotnetPackage = regexp.MustCompile(`<PackageReference\s(?:[^>]*\s)?Include\s*=\s*"([^"]+)"(?:\s+Version\s*=\s*"([^"]+)")?`)
+	dotnetPackage = regexp.MustCompile(`<PackageReference\s(?:[^>]*\s)?Include\s*=\s*["']([^"']+)["'](?:\s+Version\s*=\s*["']([^"']+)["'])?`)
 )
 
 // dotnetShared are files that apply to all projects in their folder and below.
@@ -199,8 +201,11 @@ func dotnetReferences(r reader, image string) (projects, imported []string, obst
 	case !strings.HasSuffix(ext, "proj"):
 		return nil, nil, path.Base(image) + " is no project and no solution"
 	default:
-		if text, imported = dotnetImports(r, image, text); dotnetImport.MatchString(text) {
+		switch text, imported = dotnetImports(r, image, text); {
+		case dotnetImport.MatchString(text):
 			return nil, nil, path.Base(image) + " imports further files"
+		case dotnetHook.MatchString(text):
+			return nil, nil, path.Base(image) + " has a target run in the restore, which may read the sources"
 		}
 	}
 	for _, m := range references.FindAllStringSubmatch(text, -1) {
@@ -226,6 +231,9 @@ func dotnetSettings(r reader, shared []string) (more []string, obstacle string) 
 		text, imported := dotnetImports(r, image, text)
 		if dotnetImport.MatchString(text) || dotnetReference.MatchString(text) {
 			return nil, path.Base(image) + " names further files"
+		}
+		if dotnetHook.MatchString(text) {
+			return nil, path.Base(image) + " has a target run in the restore, which may read the sources"
 		}
 		shared = append(shared, imported...)
 		for _, m := range dotnetSource.FindAllStringSubmatch(text, -1) {

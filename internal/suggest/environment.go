@@ -27,7 +27,7 @@ var steering = map[string]*regexp.Regexp{
 	"gradle":   regexp.MustCompile(`^GRADLE_`),
 	"bundler":  regexp.MustCompile(`^BUNDLE_|^RUBY(OPT|LIB)$`),
 	"composer": regexp.MustCompile(`^COMPOSER(_|$)`),
-	"dotnet":   regexp.MustCompile(`^NUGET_`),
+	"dotnet":   regexp.MustCompile(`(?i)^(NUGET_|Restore|MSBuild|Directory(Build|Packages|Solution)|CustomBefore|CustomAfter)`),
 	"mix":      regexp.MustCompile(`^(MIX|HEX)_`),
 }
 
@@ -174,6 +174,9 @@ func fromEnvironment(r reader, tool string) (files []string, obstacle string) {
 			image, obstacle := namedByVariable(r, name, word, own)
 			if obstacle != "" {
 				return nil, obstacle
+			}
+			if own && image != "" && tool == "dotnet" {
+				return nil, name + ", which MSBuild takes for a property, leads to other files of the sources"
 			}
 			if image != "" && !slices.Contains(files, image) {
 				files = append(files, image)
