@@ -2,6 +2,7 @@ package suggest
 
 import (
 	"maps"
+	"path"
 	"regexp"
 	"slices"
 	"strconv"
@@ -24,6 +25,7 @@ type cargoManifest struct {
 	BuildDeps map[string]any `toml:"build-dependencies"`
 	Target    map[string]any // by platform, tables with dependencies of its own
 	Patch     map[string]any
+	Replace   map[string]any // the older form of Patch
 }
 
 // cargoWiden is install.widen for cargo. It returns no files, but obstacles: cargo reads the
@@ -38,6 +40,8 @@ func cargoWiden(r reader, has func(...string) bool) ([]string, string) {
 	switch {
 	case m.Workspace != nil:
 		return nil, "Cargo.toml is of a workspace: cargo reads the manifest, and the targets, of each member"
+	case m.Package["workspace"] != nil:
+		return nil, "Cargo.toml is of a workspace, whose root is elsewhere: cargo reads the manifest, and the targets, of each member"
 	case m.Lib == nil && len(m.Bin) == 0:
 		return nil, "cargo takes the package for empty without src/main.rs or src/lib.rs: name the target in Cargo.toml, or use cargo-chef"
 	case m.Lib != nil && noPath(m.Lib) || slices.ContainsFunc(slices.Concat(m.Bin, m.Example, m.Test, m.Bench), noPath):
@@ -47,21 +51,33 @@ func cargoWiden(r reader, has func(...string) bool) ([]string, string) {
 	case !has("--locked", "--frozen") && !m.lockedBy(r.local("Cargo.lock")):
 		return nil, "cargo would rewrite Cargo.lock, which does not agree with Cargo.toml: update it, or fetch with --locked"
 	}
-	for _, table := range []map[string]any{m.Deps, m.DevDeps, m.BuildDeps, m.Target, m.Patch} {
+	for _, table := range []map[string]any{m.Deps, m.DevDeps, m.BuildDeps, m.Target, m.Patch, m.Replace} {
 		if name := pathIn(table); name != "" {
 			return nil, "Cargo.toml depends on a path of the sources: " + name
 		}
 	}
-	for _, name := range []string{".cargo/config.toml", ".cargo/config"} {
-		text := string(r.local(name))
-		if at := cargoPlace.FindStringSubmatch(text); at != nil {
-			return nil, name + " leads to packages among the sources: " + at[1]
-		}
-		if files := namedFiles(r, text); len(files) > 0 {
-			return nil, name + " leads to a file of the sources: " + files[0]
+	for dir := r.dir; ; dir = path.Dir(dir) {
+		at := r
+		at.dir = dir
+		if obstacle := cargoSettings(at); obstacle != "" || dir == "/" || dir == "." || dir == baseDir {
+			return nil, obstacle
 		}
 	}
-	return nil, ""
+}
+
+// cargoSettings says which of cargo's settings in a folder lead to files or folders of the sources.
+// These are relative to the folder that .cargo is in.
+func cargoSettings(r reader) string {
+	for _, name := range []string{".cargo/config.toml", ".cargo/config", "rust-toolchain.toml", "rust-toolchain"} {
+		text := string(r.local(name))
+		if at := cargoPlace.FindStringSubmatch(text); at != nil {
+			return name + " leads to packages among the sources: " + at[1]
+		}
+		if files := namedFiles(r, text); len(files) > 0 {
+			return name + " leads to a file of the sources: " + files[0]
+		}
+	}
+	return ""
 }
 
 // A lockedCrate is a package in a Cargo.lock: the project itself, or one that it needs.
