@@ -21,7 +21,7 @@ var steering = map[string]*regexp.Regexp{
 	"poetry":   regexp.MustCompile(`^(POETRY|PIP)_`),
 	"pipenv":   regexp.MustCompile(`^(PIPENV|PIP)_`),
 	"pdm":      regexp.MustCompile(`^PDM_`),
-	"go":       regexp.MustCompile(`^GO(FLAGS|WORK|ENV|MODCACHE|PATH)$`),
+	"go":       regexp.MustCompile(`^GO(FLAGS|WORK|ENV|MODCACHE|PATH|PROXY|AUTH)$`),
 	"cargo":    regexp.MustCompile(`^CARGO_`),
 	"maven":    regexp.MustCompile(`^(MAVEN|MVNW?)_`),
 	"gradle":   regexp.MustCompile(`^GRADLE_`),

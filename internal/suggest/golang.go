@@ -1,11 +1,13 @@
 package suggest
 
 import (
+	"cmp"
 	"path"
 	"slices"
 	"strings"
 
 	"golang.org/x/mod/modfile"
+	"golang.org/x/mod/module"
 )
 
 // goWiden returns what a download of Go modules reads beside go.mod and go.sum: the go.mod of
@@ -49,8 +51,11 @@ func goWiden(r reader) ([]string, string) {
 func goReplaced(r reader, image string) ([]string, string) {
 	// ParseLax would skip replacements.
 	mod, err := modfile.Parse("go.mod", r.file(image), nil)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, "go.mod cannot be read"
+	case mod.Go == nil && len(mod.Require) > 0:
+		return nil, "go.mod has no line with the version of go: `go mod download` writes one, and what else it finds to be missing"
 	}
 	return replacedBy(r, "go.mod", path.Dir(image), mod.Replace)
 }
@@ -106,8 +111,37 @@ func goBuild(v *stageView, i int) (install, bool) {
 	}
 	in, ok := recognise(command{words: []string{"go", "mod", "download"}}, v.dirs[i])
 	in.insert = true
+	own := in.widen
+	in.widen = func(r reader) ([]string, string) {
+		more, obstacle := own(r)
+		return more, cmp.Or(obstacle, v.goPrivate(i, r))
+	}
 	in.lead(v, i, "go")
 	return in, ok
+}
+
+// goPrivate says which module that needs leave, or is on no proxy, a download above instruction i
+// would fetch, or returns "". A build fetches only modules with packages that it compiles.
+func (v *stageView) goPrivate(i int, r reader) string {
+	mod, err := modfile.ParseLax("go.mod", r.file(path.Join(r.dir, "go.mod")), nil)
+	if err != nil || len(mod.Require) == 0 {
+		return ""
+	}
+	patterns := r.env["GOPRIVATE"] + "," + r.env["GONOPROXY"]
+	for _, in := range append(instructionsOf(v.file, v.stage.BaseStage), v.stage.Instructions[:i+1]...) {
+		if in.Run != nil && (strings.Contains(in.Run.Given, "GOPRIVATE") || strings.Contains(in.Run.Given, "GONOPROXY")) {
+			patterns = "*" // it is not known which
+		}
+	}
+	if strings.Contains(patterns, "$") {
+		patterns = "*"
+	}
+	for _, m := range mod.Require {
+		if module.MatchPrefixPatterns(strings.ReplaceAll(strings.Trim(patterns, `"'`), `"`, ""), m.Mod.Path) {
+			return "`go mod download` would also fetch private modules that the build may not need, such as " + m.Mod.Path
+		}
+	}
+	return ""
 }
 
 // compiles reports whether Go compiles in a command, for which it downloads modules.
