@@ -84,7 +84,7 @@ func Convert(ctx context.Context, in Input, resolver Resolver) (*Plan, error) {
 		return nil, in.explain(err)
 	}
 	plan := &Plan{Text: text, Assumed: slices.Sorted(maps.Keys(gw.unknown)), Remembered: slices.Sorted(maps.Keys(gw.partial))}
-	plan.Warnings = in.shownWarnings(gw)
+	plan.Warnings = in.shownWarnings(text, gw)
 	plan.Syntax, plan.External = in.syntax(text)
 	if err := in.assemble(ctx, plan, gw, results); err != nil {
 		return nil, err
@@ -94,11 +94,16 @@ func Convert(ctx context.Context, in Input, resolver Resolver) (*Plan, error) {
 
 // shownWarnings returns the warnings of the frontend that are not in doubt, without
 // values of args. If an image's environment is not known, a variable that the Dockerfile
-// does not define may be defined there.
-func (in Input) shownWarnings(gw *gateway) []Warning {
+// does not define may be defined there, and one that an ARG defines be another: a WORKDIR
+// that names one may well be absolute.
+func (in Input) shownWarnings(text []byte, gw *gateway) []Warning {
 	list := gw.warnings()
 	if len(gw.unknown)+len(gw.partial) > 0 {
-		list = slices.DeleteFunc(list, func(w Warning) bool { return w.Rule == linter.RuleUndefinedVar.Name })
+		lines := strings.Split(string(text), "\n")
+		list = slices.DeleteFunc(list, func(w Warning) bool {
+			return w.Rule == linter.RuleUndefinedVar.Name ||
+				w.Rule == linter.RuleWorkdirRelativePath.Name && w.Line >= 1 && w.Line <= len(lines) && strings.Contains(lines[w.Line-1], "$")
+		})
 	}
 	for i := range list {
 		list[i].Message = in.redact(list[i].Message)
