@@ -31,7 +31,7 @@ func cacheMount(in Input) []Suggestion {
 	if len(list) == 0 {
 		list = goMake(in)
 	}
-	return list
+	return append(list, cargoTarget(in)...)
 }
 
 // neededByAny reports whether one of the builds needs a stage.
