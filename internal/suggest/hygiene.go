@@ -180,7 +180,7 @@ func leftovers(in Input, v *stageView, k int, mounted bool) (Suggestion, bool) {
 	if change, ok := tidied(in, v, k, commands, found); ok {
 		s.Changes = []Change{change}
 	} else {
-		s.Obstacle = "the RUN is no plain list joined by &&, into which the mend could be written"
+		s.Obstacle = "the mend could not be written into a RUN of this form"
 	}
 	return s, true
 }
@@ -337,11 +337,12 @@ func removes(commands []command, dir string) bool {
 }
 
 // tidied returns the change by which instruction k, a RUN, leaves nothing of found. It reports
-// false if the RUN is not a plain list of commands joined by &&.
+// false if the mend cannot be written: a command at the end follows the last one by &&, which fails
+// where that does, whatever joins the others.
 func tidied(in Input, v *stageView, k int, commands []command, found []leftover) (Change, bool) {
 	run := v.stage.Instructions[k]
 	end, ok := run.Run.Offset(len(run.Run.Script))
-	if !ok || !parseRun(run.Run, v.shell[k]).chain {
+	if !ok || !v.extensible(k) {
 		return Change{}, false
 	}
 	var splices []splice
@@ -358,7 +359,7 @@ func tidied(in Input, v *stageView, k int, commands []command, found []leftover)
 			next := commands[l.command+1]
 			from, here := run.Run.Offset(c.from)
 			to, there := run.Run.Offset(next.from)
-			if !here || !there || !anded(v, k, c.to, next.from) {
+			if !here || !there || !parseRun(run.Run, v.shell[k]).chain || !anded(v, k, c.to, next.from) {
 				return Change{}, false
 			}
 			splices = append(splices, splice{from, to, ""})
@@ -379,6 +380,17 @@ func tidied(in Input, v *stageView, k int, commands []command, found []leftover)
 	}
 	change, err := rewrite(in, 0, spliced(in.File, run, splices...))
 	return change, err == nil
+}
+
+// extensible reports whether a command may be added to the script of instruction k by &&: it ends
+// with a command, not with ; or &.
+func (v *stageView) extensible(k int) bool {
+	f, ok := shellScript(v.stage.Instructions[k].Run, v.shell[k])
+	if !ok || len(f.Stmts) == 0 || len(f.Last) > 0 {
+		return false
+	}
+	last := f.Stmts[len(f.Stmts)-1]
+	return !last.Background && !last.Semicolon.IsValid()
 }
 
 // anded reports whether nothing but && stands between two offsets in the script of instruction k.
