@@ -26,10 +26,18 @@ func chownLayer(in Input) []Suggestion {
 			if !ok {
 				continue
 			}
+			var told []string // folders: a file that two commands change is in the layer once
 			for _, c := range commands {
-				if s, ok := rewritten(in, v, k, c, commands); ok {
-					list = append(list, s)
-					break
+				flag, value, targets, ok := recursive(c)
+				for _, target := range targets {
+					dir := resolve(v.dirs[k], target, v.vars(k))
+					if !ok || slices.ContainsFunc(told, func(d string) bool { return overlap(d, dir) }) {
+						continue
+					}
+					o := ownership{c: c, flag: flag, value: value, dir: dir, alone: len(commands) == 1 && len(targets) == 1}
+					if s, ok := rewritten(in, v, k, o, commands); ok {
+						list, told = append(list, s), append(told, dir)
+					}
 				}
 			}
 		}
@@ -37,14 +45,19 @@ func chownLayer(in Input) []Suggestion {
 	return list
 }
 
-// rewritten returns the suggestion for c, one of the commands of instruction k. It reports false
-// unless c is a recursive chown or chmod of a folder to which COPYs bring much.
-func rewritten(in Input, v *stageView, k int, c command, commands []command) (Suggestion, bool) {
-	flag, value, target, ok := recursive(c)
-	if !ok {
-		return Suggestion{}, false
-	}
-	dir := resolve(v.dirs[k], target, v.vars(k))
+// An ownership is what a recursive chown or chmod makes of one folder.
+type ownership struct {
+	c     command
+	flag  string // chown or chmod
+	value string // the owner or mode
+	dir   string // as an image path
+	alone bool   // the RUN does nothing else
+}
+
+// rewritten returns the suggestion for a recursive chown or chmod, one of the commands of
+// instruction k. It reports false unless COPYs bring much to its folder.
+func rewritten(in Input, v *stageView, k int, o ownership, commands []command) (Suggestion, bool) {
+	flag, value, dir := o.flag, o.value, o.dir
 	copies := v.copiesInto(k, dir)
 	var heavy []string // texts of the copies that may bring much
 	owned := false     // one of the copies has an owner of its own
@@ -61,7 +74,7 @@ func rewritten(in Input, v *stageView, k int, c command, commands []command) (Su
 	s := Suggestion{
 		Rule: "chown-layer", Lines: v.stage.Instructions[k].Lines, Proof: Advice,
 		Title:    fmt.Sprintf("set the %s with COPY --%s", property(flag), flag),
-		Evidence: fmt.Sprintf("`%s` rewrites every file that %s brought: the image carries them twice.", short(c.text()), list(few(heavy), "and")),
+		Evidence: fmt.Sprintf("`%s` rewrites every file that %s brought: the image carries them twice.", short(o.c.text()), list(few(heavy), "and")),
 		Obstacle: fmt.Sprintf("%s reaches files that no COPY brought as well", flag),
 	}
 	change, ok := flagged(in, v, k, copies, flag, value, dir)
@@ -71,7 +84,7 @@ func rewritten(in Input, v *stageView, k int, c command, commands []command) (Su
 		s.Obstacle = "a COPY without --chown makes its files root's: name only what other steps made, if that is not root's yet"
 	case ok && flag == "chown" && slices.ContainsFunc(commands, makesOwner):
 		s.Obstacle = fmt.Sprintf("the RUN makes the owner, too: do that above the COPY, take the chown out, and give the COPY --chown=%s", value)
-	case ok && len(commands) > 1:
+	case ok && !o.alone:
 		s.Obstacle = fmt.Sprintf("the RUN does more than that: take the %s out of it, and give the COPY --%s=%s", flag, flag, value)
 	case ok:
 		s.Changes, s.Obstacle = []Change{change}, "what the base image may have in "+dir+" would keep its "+property(flag)
@@ -152,20 +165,20 @@ func property(flag string) string {
 	return "mode"
 }
 
-// recursive returns the parts of `chown -R OWNER DIR` or `chmod -R MODE DIR`. It reports false
+// recursive returns the parts of `chown -R OWNER DIR...` or `chmod -R MODE DIR...`. It reports false
 // for other commands.
-func recursive(c command) (flag, value, target string, ok bool) {
+func recursive(c command) (flag, value string, targets []string, ok bool) {
 	if len(c.words) == 0 || c.words[0] != "chown" && c.words[0] != "chmod" {
-		return "", "", "", false
+		return "", "", nil, false
 	}
 	flags, rest := c.args(1)
 	deep := slices.ContainsFunc(flags, func(f string) bool {
 		return f == "--recursive" || !strings.HasPrefix(f, "--") && strings.Contains(f, "R")
 	})
-	if !deep || len(rest) != 2 || strings.ContainsAny(rest[1], "*?[") {
-		return "", "", "", false
+	if !deep || len(rest) < 2 || strings.ContainsAny(strings.Join(rest[1:], ""), "*?[") {
+		return "", "", nil, false
 	}
-	return c.words[0], rest[0], rest[1], true
+	return c.words[0], rest[0], rest[1:], true
 }
 
 // flagged returns the change that sets the owner or mode in the COPY, and removes the RUN. It

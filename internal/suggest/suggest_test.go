@@ -231,3 +231,24 @@ func TestLittleTime(t *testing.T) {
 		}
 	}
 }
+
+// TestEachChown holds that chown-layer tells of each folder that a RUN changes, and of none twice.
+func TestEachChown(t *testing.T) {
+	files := map[string]string{"Dockerfile": `FROM debian:12 AS build
+RUN make all
+FROM debian:12
+COPY --from=build /a /app
+COPY --from=build /b /data
+RUN chown -R www-data:www-data /app && chmod -R 755 /app && chown -R mail:mail /data
+`}
+	in := scenario{files: files}.input(t, files)
+	in.Only = []string{"chown-layer"}
+	var got []string
+	for _, s := range suggest.Suggest(in) {
+		command, _, _ := strings.Cut(s.Evidence, " rewrites")
+		got = append(got, command)
+	}
+	if want := []string{"`chown -R www-data:www-data /app`", "`chown -R mail:mail /data`"}; !slices.Equal(got, want) {
+		t.Errorf("told of %q, want %q", got, want)
+	}
+}
