@@ -133,15 +133,23 @@ func (l *learner) learn(n int) {
 
 // live returns the keys of the result of a node that was made or loaded, which is now
 // there. If some of them were known to have a result, that was loaded, and they are all.
+// Else it may also have been loaded by content, or by a key that was taken for a new one.
 func (l *learner) live(n int) []KeyID {
-	known := slices.DeleteFunc(slices.Clone(l.result[n]), func(k KeyID) bool { return l.mirror.results[k] != Live })
-	if len(known) > 0 {
+	keys := l.result[n]
+	known := slices.DeleteFunc(slices.Clone(keys), func(k KeyID) bool { return l.mirror.results[k] != Live })
+	if len(known) > 0 || len(keys) == 0 {
 		return known
 	}
-	for _, k := range l.result[n] {
+	if l.fates[n] == Loaded {
+		others := slices.DeleteFunc(subtract(l.sights[n].might, keys), func(k KeyID) bool { return l.mirror.results[k] == Gone })
+		if len(others) > 0 {
+			return union(keys, others)
+		}
+	}
+	for _, k := range keys {
 		l.mirror.mark(k, Live)
 	}
-	return l.result[n]
+	return keys
 }
 
 // connect links each key of each input with keys, to which one of them led: the solver

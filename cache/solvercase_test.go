@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/moby/buildkit/solver"
+
+	"github.com/stokerd/stoker/cache"
 )
 
 // TestPredictCases has BuildKit's own solver do what a walk once was wrong about.
@@ -75,6 +77,20 @@ func TestPredictCases(t *testing.T) {
 			f e text:x`,
 		steps: "build and export the last, build and export, files files2, build, " +
 			"prune a, prune b, prune c, prune d, prune f, build elsewhere",
+	}, {
+		// The third files give the same content of a as the second, and nothing tells that: the
+		// key of c that is made on them is taken for a new one, and so is that of d. Both are
+		// old ones, so that d has two results. What is loaded after one was lost is the other.
+		name: "what was loaded is a result that was taken for another key's",
+		ops: `
+			base
+			files
+			a base files:x
+			b base a:y
+			c b
+			d c`,
+		steps: "files files10, build, files files39, build, files files43, build, no-cache c, build, " +
+			"files files39, build, lose d, build, prune all, build",
 	}} {
 		t.Run(tt.name, func(t *testing.T) {
 			for range 20 { // the solver's goroutines race
@@ -109,8 +125,8 @@ func (w *walk) read(ops string) {
 	}
 }
 
-// do does one step: build [elsewhere] [and export [the last]], prune OP, prune all, no-cache OP,
-// files CONTENT, edit OP, or effect OP NUMBER.
+// do does one step: build [elsewhere] [and export [the last]], prune OP, prune all, lose OP,
+// no-cache OP, files CONTENT, edit OP, or effect OP NUMBER.
 func (w *walk) do(t *testing.T, step string) {
 	t.Helper()
 	fields := strings.Fields(step)
@@ -145,6 +161,12 @@ func (w *walk) do(t *testing.T, step string) {
 			return
 		}
 		w.mirror = w.mirror.Mark(w.drop(w.stored[fields[1]]))
+	case "lose": // as prune, and nobody sees it
+		lives := w.drop(w.stored[fields[1]])
+		for key := range lives {
+			lives[key] = cache.Perhaps
+		}
+		w.mirror = w.mirror.Mark(lives)
 	case "no-cache":
 		at(fields[1]).ignore = true
 	case "files":
