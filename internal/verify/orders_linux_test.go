@@ -75,6 +75,9 @@ func (d *drawn) reordered(t *testing.T, r *rand.Rand) []byte {
 		if strings.HasPrefix(line, "RUN ") {
 			seconds[strings.TrimSpace(line)] = 1 + 9*r.Float64()
 		}
+		if strings.HasPrefix(line, "COPY ") {
+			seconds[strings.TrimSpace(line)] = 0.3 // enough to move one past another
+		}
 	}
 	answers := advise.Suggest(t.Context(), d.picture, d.picture.Builds, advise.History{Commits: drawHistory()}, func(string) map[string]float64 { return seconds })
 	for _, s := range answers[0].Suggestions {
