@@ -51,11 +51,8 @@ func goWiden(r reader) ([]string, string) {
 func goReplaced(r reader, image string) ([]string, string) {
 	// ParseLax would skip replacements.
 	mod, err := modfile.Parse("go.mod", r.file(image), nil)
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, "go.mod cannot be read"
-	case mod.Go == nil && len(mod.Require) > 0:
-		return nil, "go.mod has no line with the version of go: `go mod download` writes one, and what else it finds to be missing"
 	}
 	return replacedBy(r, "go.mod", path.Dir(image), mod.Replace)
 }
@@ -118,6 +115,16 @@ func goBuild(v *stageView, i int) (install, bool) {
 	}
 	in.lead(v, i, "go")
 	return in, ok
+}
+
+// goRewrites says that a download writes to the go.mod of its folder, which the sources would bring
+// back below it, or returns "".
+func goRewrites(r reader) string {
+	mod, err := modfile.ParseLax("go.mod", r.local("go.mod"), nil)
+	if err == nil && mod.Go == nil && len(mod.Require) > 0 {
+		return "go.mod has no line with the version of go: `go mod download` writes one, and what else it finds to be missing"
+	}
+	return ""
 }
 
 // goPrivate says which module that needs leave, or is on no proxy, a download above instruction i

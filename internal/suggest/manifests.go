@@ -149,6 +149,11 @@ func (m *move) plan(b Build) bool {
 	m.installs = m.run.installs
 	m.download = m.run.installs[0].insert
 	obstacles := []string{obstacle, m.run.obstacle}
+	for _, inst := range m.run.installs {
+		if inst.tool == "go" && !inst.insert {
+			obstacles = append(obstacles, goRewrites(m.reader(b, inst)))
+		}
+	}
 	if contextMount(m.view, m.last) {
 		obstacles = append(obstacles, "the RUN mounts files of the build context itself")
 	}
