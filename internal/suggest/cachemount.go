@@ -247,6 +247,10 @@ func (p *mountPlan) add(v *stageView, i int, commands []command, at whereabouts)
 	if len(dirs) == 0 || p.contradicted(ins, commands, dirs) {
 		return false
 	}
+	here := mountPlan{tool: p.tool, dirs: dirs, home: at.home}
+	if here.worksOn(v, i, commands) {
+		return false
+	}
 	if len(p.runs) > 0 && (p.leaves || !slices.Equal(dirs, p.dirs) || at.owner != p.owner) {
 		return false
 	}
@@ -366,8 +370,11 @@ func (p *mountPlan) taken(in Input, stage int) bool {
 		for i, ins := range st.Instructions {
 			in.defaults(args, ins)
 			mounted := slices.ContainsFunc(p.runs, func(r dockerfile.Instruction) bool { return r.Lines == ins.Lines })
-			if ins.Run != nil && related && !mounted && p.names(f.Source(ins.Lines)) {
-				return true
+			if ins.Run != nil && related && !mounted {
+				commands, _ := everyCommand(ins.Run, v.shell[i])
+				if p.names(f.Source(ins.Lines)) || p.worksOn(v, i, commands) {
+					return true
+				}
 			}
 			for _, name := range takenFrom(f, ins, stage) {
 				name = expand(expand(name, v.env[i]), args)
