@@ -135,7 +135,7 @@ func mountFor(in Input, st dockerfile.Stage, tool *effects.Cache) (Suggestion, b
 	if slices.ContainsFunc(in.Builds, func(b Build) bool { return ships(f, b.Target, st.Index) }) {
 		s.Proof = Advice
 		s.Obstacle = "the image loses what is in " + list(p.dirs, "and") + " today, and gets smaller by it"
-	} else if why := cmp.Or(p.linkedInto(in), p.compiledWith(in, st), p.movesOn(in), p.outdated(in, st)); why != "" {
+	} else if why := cmp.Or(p.linkedInto(in), p.compiledWith(in, st), p.movesOn(in), p.outdated(in, st), p.foreign()); why != "" {
 		s.Proof, s.Obstacle = Advice, why
 	}
 	return s, true

@@ -231,3 +231,15 @@ func installsCopy(context Context, c command) bool {
 
 // uvFolder matches a package in a uv.lock that is built of a folder.
 var uvFolder = regexp.MustCompile(`(?m)^source = \{ directory = `)
+
+// foreign says which folder above a mount would belong to root where it is a user's, or returns "":
+// who makes the mount makes the folders above it as well, and the user's programs could write nothing
+// else there.
+func (p *mountPlan) foreign() string {
+	for _, dir := range p.dirs {
+		if above := path.Dir(dir); p.owner != "" && above != p.home {
+			return above + " would belong to root if nothing makes it before, and " + p.tool.Program() + " may want to write there"
+		}
+	}
+	return ""
+}
