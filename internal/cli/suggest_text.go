@@ -127,16 +127,19 @@ func likewise(a, b api.SuggestDefinition) bool {
 
 // An advice is what identifies a suggestion to a reader. One that several definitions have is
 // printed in full only once.
-type advice struct{ rule, title, file, evidence, obstacle string }
-
-func adviceOf(s api.Suggestion) advice {
-	return advice{s.Rule, s.Title, s.File, s.Evidence, s.Obstacle}
+type advice struct {
+	rule, title, file, evidence, obstacle string
+	lines                                 [2]int
 }
 
-// anywhere returns the advice without its file. Of two that differ only in that, the second one
+func adviceOf(s api.Suggestion) advice {
+	return advice{s.Rule, s.Title, s.File, s.Evidence, s.Obstacle, s.Lines}
+}
+
+// anywhere returns the advice without its place. Of two that differ only in that, the second one
 // is printed with a reference to the first, in place of why and what to do.
 func (a advice) anywhere() advice {
-	a.file = ""
+	a.file, a.lines = "", [2]int{}
 	return a
 }
 
