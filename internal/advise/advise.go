@@ -102,9 +102,17 @@ func (h History) Observed(saves []changes.Save, n int) History {
 
 // Suggest returns what the rules propose for each of builds, which are builds of p.
 func Suggest(ctx context.Context, p *project.Picture, builds []*project.Build, h History, costs Costs) []Answer {
-	answers, r := make([]Answer, 0, len(builds)), newRound(h, costs, nil)
-	for _, b := range builds {
-		answers = append(answers, r.of(ctx, p, b))
+	answers, r := make([]Answer, len(builds)), newRound(h, costs, nil)
+	order := make([]int, len(builds))
+	for i := range order {
+		order[i] = i
+	}
+	// Those of one Dockerfile follow one another, for what the round remembers of it.
+	slices.SortStableFunc(order, func(i, j int) int {
+		return cmp.Compare(builds[i].Definition.Dockerfile, builds[j].Definition.Dockerfile)
+	})
+	for _, i := range order {
+		answers[i] = r.of(ctx, p, builds[i])
 	}
 	return answers
 }
@@ -130,7 +138,7 @@ func (r *round) input(ctx context.Context, p *project.Picture, b *project.Build,
 		in.Seconds = r.costs(b.Definition.Name)
 	}
 	for i, one := range on.group {
-		in.Builds = append(in.Builds, build(ctx, p, one, on.sharers[i], asked))
+		in.Builds = append(in.Builds, r.build(ctx, p, one, on.sharers[i], asked))
 	}
 	in.Builds[0].Beside = on.beside
 	return in, true
@@ -138,12 +146,15 @@ func (r *round) input(ctx context.Context, p *project.Picture, b *project.Build,
 
 // build converts b for the rules. sharers are the builds that share its ignore file, and
 // asked is as in input.
-func build(ctx context.Context, p *project.Picture, b *project.Build, sharers []*project.Build, asked *bool) suggest.Build {
+func (r *round) build(ctx context.Context, p *project.Picture, b *project.Build, sharers []*project.Build, asked *bool) suggest.Build {
 	main := b.Selection.Main
 	def := b.Definition
+	if r.convert[b] == nil {
+		r.convert[b] = suggest.Remembered(func(text []byte) (*dockerfile.Plan, error) { return def.Convert(ctx, text) })
+	}
 	out := suggest.Build{
 		Name: def.Name, Target: def.Target, Args: def.Args, Context: newContext(b.Selection), Plan: b.Selection.Plan,
-		Convert: func(text []byte) (*dockerfile.Plan, error) { return def.Convert(ctx, text) },
+		Convert: r.convert[b],
 	}
 	out.Takers = func(plan *dockerfile.Plan, rules []byte) (func(string) []int, error) {
 		return takers(p, b.Selection, plan, rules)

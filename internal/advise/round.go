@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	buildctx "github.com/stokerd/stoker/context"
+	"github.com/stokerd/stoker/context/dockerfile"
 	"github.com/stokerd/stoker/internal/project"
 	"github.com/stokerd/stoker/internal/suggest"
 )
@@ -19,6 +20,11 @@ type round struct {
 	loads   map[*buildctx.Selection]*load
 	paths   map[string]int // path to its number in loads
 	answers map[*project.Build]said
+	// convert remembers conversions for the builds of one Dockerfile, of one picture: the rules
+	// look at all of them for each of them, with much the same texts.
+	convert    map[*project.Build]func(text []byte) (*dockerfile.Plan, error)
+	dockerfile string
+	picture    *project.Picture
 }
 
 // A said is an answer that was given, with what it depends on.
@@ -40,6 +46,7 @@ func newRound(h History, costs Costs, rules []string) *round {
 	return &round{
 		history: h, costs: costs, rules: rules,
 		loads: map[*buildctx.Selection]*load{}, paths: map[string]int{}, answers: map[*project.Build]said{},
+		convert: map[*project.Build]func([]byte) (*dockerfile.Plan, error){},
 	}
 }
 
@@ -48,6 +55,9 @@ func (r *round) of(ctx context.Context, p *project.Picture, b *project.Build) An
 	on := r.basis(p, b)
 	if have, ok := r.answers[b]; ok && have.stands(on) {
 		return have.answer
+	}
+	if r.dockerfile != b.Definition.Dockerfile || r.picture != p {
+		r.dockerfile, r.picture, r.convert = b.Definition.Dockerfile, p, map[*project.Build]func([]byte) (*dockerfile.Plan, error){}
 	}
 	now := said{answer: Answer{Build: b}, on: on}
 	if in, ok := r.input(ctx, p, b, on, &now.asked); ok {

@@ -230,7 +230,7 @@ var (
 func (in Input) namesBuild(a dockerfile.Variable) bool {
 	return identity.MatchString(a.Name) || version.MatchString(a.Name) && placeholder.MatchString(a.Value) ||
 		strings.HasSuffix(strings.ToUpper(a.Name), "VERSION") && unreleased.MatchString(a.Value) ||
-		(dated.MatchString(a.Name) || in.labels(a.Name)) && in.passing(a)
+		in.passing(a) && (dated.MatchString(a.Name) || in.labels(a.Name))
 }
 
 // passing reports whether an ARG has no real default, neither in the stage nor above the

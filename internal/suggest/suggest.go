@@ -253,7 +253,7 @@ func Suggest(in Input) []Suggestion {
 	}
 	in.Builds = slices.Clone(in.Builds)
 	for i, b := range in.Builds {
-		in.Builds[i].Convert = remembered(b.Convert)
+		in.Builds[i].Convert = Remembered(b.Convert)
 	}
 	first := in
 	in.shared.manifests = sync.OnceValue(func() []Suggestion { return findMoves(first) })
@@ -275,9 +275,10 @@ func Suggest(in Input) []Suggestion {
 	return list
 }
 
-// remembered returns convert with a memory: the rules convert the same few texts again
-// and again, and a conversion costs more than the rest of their work.
-func remembered(convert func(text []byte) (*dockerfile.Plan, error)) func(text []byte) (*dockerfile.Plan, error) {
+// Remembered returns convert with a memory, for [Build.Convert]: the rules convert the same few
+// texts again and again, and a conversion costs more than the rest of their work. It returns nil
+// for nil. The result is not safe for concurrent use.
+func Remembered(convert func(text []byte) (*dockerfile.Plan, error)) func(text []byte) (*dockerfile.Plan, error) {
 	if convert == nil {
 		return nil
 	}
