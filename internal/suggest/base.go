@@ -38,6 +38,14 @@ func rootStage(f *dockerfile.File, stage int) dockerfile.Stage {
 	return f.Stages[stage]
 }
 
+// onWindows reports whether a stage is known to be for Windows: by the image that it starts from, or
+// since the Dockerfile sets the escape character that Windows has its own for.
+func onWindows(f *dockerfile.File, stage int) bool {
+	base := rootStage(f, stage).Base
+	return f.Escape == '`' || strings.Contains(base, "nanoserver") || strings.Contains(base, "windowsservercore") ||
+		strings.HasPrefix(base, "mcr.microsoft.com/windows") || strings.HasPrefix(base, "mcr.microsoft.com/dotnet/framework/")
+}
+
 // byRoot reports whether the user at instruction t is known to be root, since neither the
 // Dockerfile nor the image that it starts from sets another. A WORKDIR there makes a folder that
 // root owns (BuildKit: dockerfile2llb.dispatchWorkdir).

@@ -18,8 +18,8 @@ func execForm(in Input) []Suggestion {
 	var list []Suggestion
 	for _, started := range startedBy(in) {
 		ins := started.instruction
-		if ins.Command.Script == "" || started.shell != nil || started.health {
-			continue
+		if ins.Command.Script == "" || started.shell != nil || started.health || onWindows(in.File, started.stage) {
+			continue // the shell of Windows is another, and what it passes on
 		}
 		words, ok := plainWords(ins.Command.Script)
 		if !ok || words[0] == "exec" || slices.Contains([]string{"sh", "bash", "cd", ".", "source", "set", "export", "eval", "ulimit", "umask"}, words[0]) {
