@@ -49,9 +49,9 @@ func (in Input) handedOn(st dockerfile.Stage, i int, name string) bool {
 
 // checkedSecret reports whether BuildKit's check takes a variable of an instruction for a
 // secret, by its name, and it may be one. It is none if the name says that it is an address or
-// the name of a file, or if an ENV sets it to nothing or to yes or no.
+// the name of a file, or if an ENV sets it to nothing, to yes or no, or to the path of a file.
 func (in Input) checkedSecret(ins dockerfile.Instruction, v dockerfile.Variable) bool {
-	if harmless.MatchString(v.Name) || ins.Keyword == "ENV" && yesOrNo.MatchString(strings.Trim(v.Value, `"'`)) {
+	if value := strings.Trim(v.Value, `"'`); harmless.MatchString(v.Name) || ins.Keyword == "ENV" && (yesOrNo.MatchString(value) || filePath.MatchString(value)) {
 		return false
 	}
 	for _, b := range in.Builds {
@@ -69,6 +69,10 @@ func (in Input) checkedSecret(ins dockerfile.Instruction, v dockerfile.Variable)
 
 // yesOrNo matches values of switches, and the empty value.
 var yesOrNo = regexp.MustCompile(`^(?i:[01]|true|false|yes|no|on|off|none)?$`)
+
+// filePath matches the absolute path of a file in a folder that images have: a secret that begins
+// with a slash has no such folder in front.
+var filePath = regexp.MustCompile(`^/(app|config|data|etc|home|mnt|opt|root|run|secrets|srv|tmp|usr|var)(/[\w.-]+)+$`)
 
 // harmless matches names of variables that say something about a secret, but hold none.
 var harmless = regexp.MustCompile(`(?i)_(URL|URI|HOST|ENDPOINT|FILE|PATH|DIR|NAME|ID|TYPE|TTL|EXPIRY|LENGTH|ENABLED|METHOD|MODE|ALGORITHM|ISSUER|USAGE)$|^(KEY_|AUTH_(URL|MODE))`)
