@@ -45,6 +45,12 @@ type Handle struct {
 
 // File returns the file. Its Dir is zero.
 func (h Handle) File() SentFile {
+	if e := &h.in.entries[h.at]; e.end&isOdd == 0 && !e.mode.IsDir() { // most files
+		return SentFile{
+			Name: h.in.name(h.at), Mode: e.mode, Size: e.size, Linked: e.end&isLinked != 0, Handle: h,
+			Stamp: Stamp{size: e.size, mtime: e.mtime, ctime: e.ctime, inode: e.inode, mode: e.mode},
+		}
+	}
 	it := h.in.item(h.at)
 	f := SentFile{
 		Name: it.name, Mode: it.mode, Size: it.size, Link: it.odd.link, Linked: it.linked, Stamp: it.stamp(), Handle: h,

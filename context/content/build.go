@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"runtime"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -136,7 +137,7 @@ func (b *builder) list(d *draft) error {
 	}
 	var files []unread
 	most := d.dir.AtMost()
-	d.entries, d.settled = make([]Entry, 0, most), true
+	d.entries, d.settled = spareList(most), true
 	d.pending.Store(1) // this call
 	for f := range d.dir.All() {
 		e, known := entryOf(&f)
@@ -228,6 +229,7 @@ func (e *Entry) set(s buildctx.Sum) { e.Digest, e.Data = s.Digest, s.Data }
 func (b *builder) read(d *draft, files []unread) error {
 	r := newReader(d.dir.Path())
 	defer r.close()
+	read := int64(0)
 	for i := range files {
 		if err := b.ctx.Err(); err != nil {
 			return err
@@ -241,9 +243,10 @@ func (b *builder) read(d *draft, files []unread) error {
 		if f.Stamp.Settled(b.start) {
 			f.SetSum(s)
 		}
-		b.files.Add(1)
-		b.bytes.Add(n)
+		read += n
 	}
+	b.files.Add(int64(len(files)))
+	b.bytes.Add(read)
 	return nil
 }
 
@@ -277,8 +280,36 @@ func (d *draft) made() *Dir {
 	}
 	if d.settled && !slices.ContainsFunc(d.entries, unsettled) {
 		next.source = newListed(d) // else the files must be looked at again next time
+		spare(d.entries)
+		d.entries = nil
 	}
 	return next
+}
+
+// spares has empty lists for the entries of drafts: those of most directories are not
+// kept, and were half of what Compute allocated.
+var spares = sync.Pool{New: func() any { return new([]Entry) }}
+
+// largestSpare is how long a list may be that is kept for other directories, few of which
+// need one as long.
+const largestSpare = 1 << 10
+
+// spareList returns an empty list with room for n entries.
+func spareList(n int) []Entry {
+	if list := *spares.Get().(*[]Entry); cap(list) >= n {
+		return list
+	}
+	return make([]Entry, 0, n)
+}
+
+// spare takes a list that nothing refers to any more.
+func spare(list []Entry) {
+	if cap(list) > largestSpare {
+		return
+	}
+	clear(list)
+	list = list[:0]
+	spares.Put(&list)
 }
 
 // unsettled reports whether e is a directory with a file, at any depth, that may change

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"path/filepath"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -55,14 +56,24 @@ func (r *reader) sum(f *buildctx.SentFile) (buildctx.Sum, int64, error) {
 	if err := r.openDir(); err != nil {
 		return buildctx.Sum{}, 0, changed(r.dir, err)
 	}
-	fd, err := retried(func() (int, error) {
-		return unix.Openat(r.fd, f.Name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
-	})
+	fd, err := retried(func() (int, error) { return r.openFile(f.Name) })
 	if err != nil {
 		return buildctx.Sum{}, 0, changed(r.path(f), err)
 	}
 	defer unix.Close(fd)
 	return r.open(fd, f)
+}
+
+// openFile opens a file of the directory. Other than unix.Openat, it does not allocate a
+// copy of the name.
+func (r *reader) openFile(name string) (int, error) {
+	const flags = unix.O_RDONLY | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_CLOEXEC | unix.O_LARGEFILE
+	text := append(append(r.buf[:0], name...), 0) // ends with a zero byte, as the system wants it
+	fd, _, errno := unix.Syscall6(unix.SYS_OPENAT, uintptr(r.fd), uintptr(unsafe.Pointer(&text[0])), flags, 0, 0, 0)
+	if errno != 0 {
+		return -1, errno
+	}
+	return int(fd), nil
 }
 
 func (r *reader) path(f *buildctx.SentFile) string { return filepath.Join(r.dir, f.Name) }
