@@ -277,8 +277,5 @@ func landings(t dockerfile.Take, name string) []string {
 // WouldTake reports whether the step at an index of the plan would take the file at
 // name, going by the step and the ignore file alone: the file need not exist.
 func (l Local) WouldTake(step int, name string) bool {
-	if l.Ignores(name) {
-		return false
-	}
-	return l.takers != nil && l.takers.stepTakes(step, name)
+	return l.takers != nil && l.takers.stepTakes(step, name) && !l.Ignores(name)
 }

@@ -291,6 +291,7 @@ func takers(p *project.Picture, s *buildctx.Selection, plan *dockerfile.Plan, ru
 type buildContext struct {
 	*buildctx.Selection
 	files func() listing // listed once: rules go through them again and again
+	steps map[int][]int  // indices in Plan.Steps, by the first line
 }
 
 // A listing lists the files of a context.
@@ -310,6 +311,10 @@ var _ suggest.Context = buildContext{}
 // newContext returns the context of a selection, which lists its files when they are first
 // asked for.
 func newContext(s *buildctx.Selection) buildContext {
+	steps := map[int][]int{}
+	for i, step := range s.Plan.Steps {
+		steps[step.Lines.From] = append(steps[step.Lines.From], i)
+	}
 	return buildContext{s, sync.OnceValue(func() listing {
 		list := listing{below: map[string]total{}}
 		for f := range s.Main.All() {
@@ -326,16 +331,11 @@ func newContext(s *buildctx.Selection) buildContext {
 			}
 		}
 		return list
-	})}
+	}), steps}
 }
 
 func (c buildContext) Takes(line int, name string) bool {
-	for i := range c.Plan.Steps { // no copies: it is called for each path of the history
-		if c.Plan.Steps[i].Lines.From == line && c.Main.WouldTake(i, name) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(c.steps[line], func(i int) bool { return c.Main.WouldTake(i, name) })
 }
 
 func (c buildContext) Exists(name string) bool {

@@ -35,6 +35,7 @@ func Replay(ctx context.Context, p *project.Picture, b *project.Build, h History
 		note := strings.Join(names, ", ") + ": taken to have another value in each build"
 		out.Note = strings.TrimPrefix(out.Note+"; "+note, "; ")
 	}
+	in = in.Remembering()
 	today, err := in.Replay(in.Builds[0], nil)
 	if err != nil {
 		return out, badInput(err)

@@ -36,13 +36,18 @@ func Run(builds int, steps []Step) Result {
 	}
 	own, _ := tuples(steps)
 	ran := make([][]bool, len(steps))
+	same := map[*uint32]int{} // steps by the list of their states, which many share with their parent
 	total := 0
 	for i, s := range steps {
-		ran[i] = firsts(own[i], builds)
-		for _, r := range ran[i] {
-			if r {
-				res.Runs[i]++
-			}
+		var list *uint32 // nil if the states never change
+		if own[i] != nil {
+			list = &own[i][0]
+		}
+		if j, ok := same[list]; ok {
+			ran[i], res.Runs[i] = ran[j], res.Runs[j]
+		} else {
+			ran[i], res.Runs[i] = firsts(own[i], builds)
+			same[list] = i
 		}
 		total += res.Runs[i]
 		res.Seconds += s.Seconds * float64(res.Runs[i])
@@ -99,46 +104,69 @@ func Join(a, b []uint32) []uint32 {
 	return intern(a, b)
 }
 
-// firsts reports, for each build, whether no earlier one has the same state.
-func firsts(ids []uint32, builds int) []bool {
-	first := make([]bool, builds)
+// firsts reports, for each build, whether no earlier one has the same state, and how many
+// these are.
+func firsts(ids []uint32, builds int) (first []bool, n int) {
+	first = make([]bool, builds)
 	if ids == nil {
 		first[0] = true
-		return first
+		return first, 1
 	}
 	seen := make([]bool, slices.Max(ids)+1)
 	for h, id := range ids {
 		if !seen[id] {
 			seen[id] = true
 			first[h] = true
+			n++
 		}
 	}
-	return first
+	return first, n
 }
+
+// chunk is for how many builds wall computes a step before the next one, so that what it
+// keeps of each step stays in the processor's cache.
+const chunk = 256
 
 // wall returns the sum over the builds of how long each takes if every step begins as soon as
 // the steps that it depends on have ended.
 func wall(builds int, steps []Step, ran [][]bool) float64 {
 	total := 0.0
-	done := make([]float64, len(steps))
-	for h := range builds {
-		last := 0.0
+	done := make([][chunk]float64, len(steps)) // when each step has ended, in each build of a chunk
+	for from := 0; from < builds; from += chunk {
+		n := min(chunk, builds-from)
+		var last [chunk]float64
 		for i, s := range steps {
-			at, beside := 0.0, 0.0
+			var at, beside [chunk]float64
 			for _, p := range s.Parents {
 				if slices.Contains(s.Apart, p) {
-					beside = max(beside, done[p])
+					raise(&beside, &done[p])
 				} else {
-					at = max(at, done[p])
+					raise(&at, &done[p])
 				}
 			}
-			if ran[i][h] {
-				at += s.Seconds
+			for h, r := range ran[i][from : from+n] {
+				if r {
+					at[h] += s.Seconds
+				}
 			}
-			done[i] = max(at, beside)
-			last = max(last, done[i])
+			if len(s.Apart) > 0 {
+				raise(&at, &beside)
+			}
+			done[i] = at
+			raise(&last, &at)
 		}
-		total += last
+		for _, l := range last[:n] {
+			total += l
+		}
 	}
 	return total
+}
+
+// raise sets each number of list to that of other, if that is larger.
+func raise(list, other *[chunk]float64) {
+	for i, o := range other {
+		if o > list[i] {
+			list[i] = o
+		}
+	}
 }

@@ -2,6 +2,7 @@ package replay
 
 import (
 	"math/bits"
+	"slices"
 	"sync"
 
 	"github.com/stokerd/stoker/internal/changes"
@@ -39,86 +40,80 @@ func NewHistory(log *changes.Log) *History {
 // States is the function of that name, which does not work out again what is known. The caller
 // must not change the lists in the result.
 func (h *History) States(steps int, takers func(path string) []int) [][]uint32 {
-	by := make([][]int, len(h.log.Paths()))
-	takes := make([]pathSet, steps)
+	paths, takes := make([][]uint32, steps), make([]pathSet, steps)
 	for i, p := range h.log.Paths() {
-		by[i] = takers(p)
-		for _, s := range by[i] {
+		for _, s := range takers(p) {
+			paths[s] = append(paths[s], uint32(i))
 			takes[s] = takes[s].with(i)
 		}
 	}
 	states := make([][]uint32, steps)
-	var missing []int
-	for s := range steps {
+	for s := range states {
 		known, ok := h.known[takes[s]]
-		if states[s] = known; !ok {
-			missing = append(missing, s)
+		if !ok {
+			known = h.follow(paths[s])
+			h.known[takes[s]] = known
 		}
-	}
-	h.follow(missing, by, states)
-	for _, s := range missing {
-		h.known[takes[s]] = states[s]
+		states[s] = known
 	}
 	return states
 }
 
-// follow sets the states of some steps. by has the steps that take each path.
-func (h *History) follow(steps []int, by [][]int, states [][]uint32) {
-	type sum [2]uint64
-	now := make([]sum, len(states))
-	seen := make([]map[sum]uint32, len(states))
-	touched := make([]bool, len(states))
+// follow returns the states of what a set of paths has, given as indices.
+func (h *History) follow(paths []uint32) []uint32 {
+	taken := make([]bool, len(h.log.Paths()))
+	for _, p := range paths {
+		taken[p] = true
+	}
+	t := tables.Get().(*table)
+	defer tables.Put(t)
+	t.reset(h.log.Len() + 1)
+	var states []uint32
+	var now [2]uint64
+	state, next := uint32(0), uint32(0)
 	for at, deltas := range h.log.All() {
-		for _, d := range deltas {
-			for _, s := range by[d.Path] {
-				now[s][0] ^= d.Flip[0]
-				now[s][1] ^= d.Flip[1]
-				touched[s] = true
+		touched := false
+		for i := range deltas {
+			if d := &deltas[i]; taken[d.Path] {
+				now[0] ^= d.Flip[0]
+				now[1] ^= d.Flip[1]
+				touched = true
 			}
 		}
-		for _, s := range steps {
-			switch {
-			case touched[s]:
-				if states[s] == nil {
-					// Until this commit, nothing that the step takes changed. That was state 0, the
-					// zero sum, to which later content can change back.
-					states[s] = make([]uint32, h.log.Len())
-					seen[s] = map[sum]uint32{}
-					if at > 0 {
-						seen[s][sum{}] = 0
-					}
+		if touched {
+			if states == nil {
+				states = make([]uint32, h.log.Len())
+				if at > 0 {
+					// What was there so far is state 0, to which later content can change back.
+					_, next = t.number([2]uint64{}, next)
 				}
-				id, ok := seen[s][now[s]]
-				if !ok {
-					id = uint32(len(seen[s]))
-					seen[s][now[s]] = id
-				}
-				states[s][at] = id
-				touched[s] = false
-			case states[s] != nil:
-				states[s][at] = states[s][at-1]
 			}
+			state, next = t.number(now, next)
+		}
+		if states != nil {
+			states[at] = state
 		}
 	}
+	return states
 }
 
-// A pairTable is an open hash table of pairs of states. With a map, interning would take most
-// of the time of a replay, and so would the memory of a table for each.
-type pairTable struct {
-	entries []pairEntry // their number is a power of two
-	round   uint32      // of the entries that are in use
+// A table has the numbers of keys. It is an open hash table: with maps, looking them up would
+// take most of the time of a replay, and so would the memory of a table for each use.
+type table struct {
+	entries []tableEntry // how many there are is a power of two
+	round   uint32       // of the entries that are in use
 }
 
-type pairEntry struct {
-	pair  uint64
+type tableEntry struct {
+	key   [2]uint64
 	id    uint32
 	round uint32 // in which it was set; those of earlier rounds are free
 }
 
-var pairTables = sync.Pool{New: func() any { return &pairTable{} }}
+var tables = sync.Pool{New: func() any { return &table{} }}
 
-// reset makes room for n pairs, and empties the table.
-func (t *pairTable) reset(n int) {
+// reset makes room for n keys, and empties the table.
+func (t *table) reset(n int) {
 	t.round++
 	if 2*n <= len(t.entries) && t.round != 0 {
 		return
@@ -127,28 +122,59 @@ func (t *pairTable) reset(n int) {
 	for size < 2*n {
 		size *= 2
 	}
-	t.entries, t.round = make([]pairEntry, size), 1
+	t.entries, t.round = make([]tableEntry, size), 1
 }
 
-// intern numbers the pairs of a[i] and b[i] in the order in which they first occur.
-func intern(a, b []uint32) []uint32 {
-	t := pairTables.Get().(*pairTable)
-	defer pairTables.Put(t)
-	t.reset(len(a))
+// number returns the number of a key, which is next if the key is new, and the next one.
+func (t *table) number(key [2]uint64, next uint32) (id, after uint32) {
+	const golden = 0x9e3779b97f4a7c15 // Fibonacci hashing
 	mask := uint64(len(t.entries) - 1)
+	at := (key[0]*golden + key[1]) * golden >> 32 & mask
+	for t.entries[at].round == t.round && t.entries[at].key != key {
+		at = (at + 1) & mask
+	}
+	e := &t.entries[at]
+	if e.round == t.round {
+		return e.id, next
+	}
+	*e = tableEntry{key, next, t.round}
+	return next, next + 1
+}
+
+// intern numbers the pairs of a[i] and b[i] in the order in which they first occur. A pair can
+// only occur again after another one if a state in it does, which few states do.
+func intern(a, b []uint32) []uint32 {
+	t := tables.Get().(*table)
+	defer tables.Put(t)
+	t.reset(len(a))
 	out := make([]uint32, len(a))
+	backA, backB := comingBack(a), comingBack(b)
 	next := uint32(0)
-	for i := range a {
-		pair := uint64(a[i])<<32 | uint64(b[i])
-		at := (pair * 0x9e3779b97f4a7c15) >> 32 & mask // Fibonacci hashing
-		for t.entries[at].round == t.round && t.entries[at].pair != pair {
-			at = (at + 1) & mask
-		}
-		if t.entries[at].round != t.round {
-			t.entries[at] = pairEntry{pair, next, t.round}
+	for i, x := range a {
+		y := b[i]
+		switch {
+		case i > 0 && x == a[i-1] && y == b[i-1]:
+			out[i] = out[i-1]
+		case backA[x] || backB[y]:
+			out[i], next = t.number([2]uint64{uint64(x), uint64(y)}, next)
+		default:
+			out[i] = next
 			next++
 		}
-		out[i] = t.entries[at].id
 	}
 	return out
+}
+
+// comingBack reports, for each state, whether it occurs in list again after another one.
+func comingBack(list []uint32) []bool {
+	n := slices.Max(list) + 1
+	seen, back := make([]bool, n), make([]bool, n)
+	for i, s := range list {
+		if i > 0 && s == list[i-1] {
+			continue
+		}
+		back[s] = back[s] || seen[s]
+		seen[s] = true
+	}
+	return back
 }

@@ -102,7 +102,7 @@ func (in Input) replay(b Build, v variant, price *pricer) (Replayed, error) {
 	return r, nil
 }
 
-// A shared holds results that several rules need, for one call of [Suggest].
+// A shared holds results that several rules need: see [Input.Remembering].
 type shared struct {
 	replays   map[string]Replayed // of the files as they are, by name of the build
 	loads     map[string]load     // what COPYs take: see scale.load

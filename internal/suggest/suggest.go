@@ -71,7 +71,7 @@ type Input struct {
 	// Silenced names rules that the repository has turned off.
 	Silenced []string
 
-	shared *shared // set by Suggest
+	shared *shared // see Remembering
 }
 
 // A Build is one definition of the Dockerfile.
@@ -247,13 +247,8 @@ func Suggest(in Input) []Suggestion {
 	if in.File == nil || len(in.Builds) == 0 || TooLarge(in.File) != "" {
 		return nil
 	}
-	in.shared = &shared{
-		replays: map[string]Replayed{}, loads: map[string]load{}, links: map[int][]string{},
-		history: replay.NewHistory(in.Commits),
-	}
-	in.Builds = slices.Clone(in.Builds)
-	for i, b := range in.Builds {
-		in.Builds[i].Convert = Remembered(b.Convert)
+	if in.shared == nil {
+		in = in.Remembering()
 	}
 	first := in
 	in.shared.manifests = sync.OnceValue(func() []Suggestion { return findMoves(first) })
@@ -273,6 +268,20 @@ func Suggest(in Input) []Suggestion {
 		return cmp.Or(cmp.Compare(in.felt(b), in.felt(a)), cmp.Compare(a.rank(), b.rank()), cmp.Compare(b.SavesBytes, a.SavesBytes))
 	})
 	return list
+}
+
+// Remembering returns in with a memory, in which calls of [Input.Replay] and [Suggest] for it
+// find what earlier ones worked out. It is for one goroutine at a time.
+func (in Input) Remembering() Input {
+	in.shared = &shared{
+		replays: map[string]Replayed{}, loads: map[string]load{}, links: map[int][]string{},
+		history: replay.NewHistory(in.Commits),
+	}
+	in.Builds = slices.Clone(in.Builds)
+	for i, b := range in.Builds {
+		in.Builds[i].Convert = Remembered(b.Convert)
+	}
+	return in
 }
 
 // Remembered returns convert with a memory, for [Build.Convert]: the rules convert the same few
