@@ -192,7 +192,10 @@ func (p *predictor) hopeless(n int) bool {
 func (p *predictor) lookForMissing(n int, c certainty, reason Uncertainty) {
 	node := p.graph.Nodes[n]
 	for i, in := range node.Inputs {
-		from := p.found[in.Node]
+		from, c, reason := p.found[in.Node], c, reason
+		if s := p.found[n]; s.strange && !from.keyless() { // else only its content can lead on
+			c, reason = min(c, possible), s.reason
+		}
 		if !node.NoCache && len(p.mirror.follow(from.fast, node, i, in.Selector)) > 0 {
 			continue
 		}
@@ -224,6 +227,8 @@ func (p *predictor) lookFurther(n int, c certainty, reason Uncertainty) {
 	}
 	p.lookForMissing(n, c, reason)
 	switch {
+	case s.strange:
+		c, reason = possible, s.reason
 	case s.firm && len(s.sure) > 0, p.hopeless(n):
 		return
 	case len(s.sure) == 0:
@@ -250,7 +255,7 @@ func (p *predictor) reveal(n int, want need) {
 	node := p.graph.Nodes[n]
 	for i, in := range node.Inputs {
 		result := possible
-		if !p.mirror.mayLead(p.found[in.Node], node, i) {
+		if !p.found[n].strange && !p.mirror.mayLead(p.found[in.Node], node, i) {
 			result = want.result
 		}
 		p.raise(in.Node, want.result, result, ByStageContent)

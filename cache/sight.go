@@ -22,6 +22,8 @@ type sighting struct {
 	might     []KeyID
 	unbounded bool
 	reason    Uncertainty
+	// strange says that the keys of its inputs, or their content, may lead to such a key.
+	strange bool
 	// late are the keys that it has found when the results of all inputs are there.
 	// They include sure: an input that was made can have a key by which the solver did
 	// not look for it.
@@ -61,6 +63,19 @@ func (m *Mirror) Keys(g Graph) [][]KeyID {
 	return keys
 }
 
+// SureKeys returns, for each node of g, the keys that a build of g finds before any result
+// is there.
+func (m *Mirror) SureKeys(g Graph) [][]KeyID {
+	if m == nil {
+		m = m.clone()
+	}
+	keys := make([][]KeyID, len(g.Nodes))
+	for i, s := range m.find(g) {
+		keys[i] = s.sure
+	}
+	return keys
+}
+
 // find returns the sightings of g's nodes.
 func (m *Mirror) find(g Graph) []sighting {
 	found := make([]sighting, len(g.Nodes))
@@ -83,12 +98,12 @@ func (m *Mirror) sight(n Node, found []sighting) sighting {
 		m.probe(n, found, &s)
 	}
 	if (n.Doubted || m.doubted[n.Digests[0]]) && findable(n, found) {
-		if s.unbounded = true; !s.reason.atSource() {
+		if s.unbounded, s.strange = true, true; !s.reason.atSource() {
 			s.reason = NotObserved
 		}
 	}
 	m.complete(n, found, &s)
-	s.settled, s.firm = m.settles(n, found, s.sure, false), m.settles(n, found, s.sure, true)
+	s.settled, s.firm = m.settles(n, found, s, false), m.settles(n, found, s, true)
 	s.restless = m.life(s.might) == Gone && !s.unbounded && slices.ContainsFunc(n.Inputs, func(in Input) bool {
 		return in.ofStage() || found[in.Node].restless
 	})
@@ -114,9 +129,13 @@ func sightSource(n Node) sighting {
 // these another key in each build, and so to all that is made from them.
 func findable(n Node, found []sighting) bool {
 	return !n.NoCache && !slices.ContainsFunc(n.Inputs, func(in Input) bool {
-		f := found[in.Node]
-		return !in.ByContent && !f.unbounded && !f.open && len(f.might)+len(f.shown)+len(f.result) == 0
+		return !in.ByContent && found[in.Node].keyless()
 	})
+}
+
+// keyless reports whether the node surely has no key.
+func (s sighting) keyless() bool {
+	return !s.unbounded && !s.open && len(s.might)+len(s.shown)+len(s.result) == 0
 }
 
 // atSource reports whether u is about something from outside of the build, which no
@@ -125,21 +144,21 @@ func (u Uncertainty) atSource() bool {
 	return u == NotRead || u == NotThere || u == NotSeen || u == NotResolved
 }
 
-// settles reports whether the solver looks for no more keys of n when it has those in
-// sure (BuildKit: edge.recalcCurrentState): firmly, if that is so whichever of the guesses
+// settles reports whether the solver looks for no more keys of n when it has the sure ones
+// of s (BuildKit: edge.recalcCurrentState): firmly, if that is so whichever of the guesses
 // are links.
 //
 // It does where no input can get more keys and none counts by the content of a stage. It
 // also does where a result is found, unless the inputs that can still get more keys all
-// lead to one and the same other key. An input that counts by the content of a stage is
-// none of these once it has settled itself.
-func (m *Mirror) settles(n Node, found []sighting, sure []KeyID, firmly bool) bool {
+// lead to one and the same other key, or perhaps to one that nobody knows. An input that
+// counts by the content of a stage is none of these once it has settled itself.
+func (m *Mirror) settles(n Node, found []sighting, s sighting, firmly bool) bool {
 	settled := func(s sighting) bool { return s.settled && (s.firm || !firmly) }
 	complete := true // all inputs have all their keys
 	for _, in := range n.Inputs {
 		complete = complete && settled(found[in.Node]) && !in.ofStage()
 	}
-	if complete || m.life(sure) != Live {
+	if complete || s.strange || m.life(s.sure) != Live {
 		return complete
 	}
 	var others []KeyID // keys not in sure to which all inputs looked at so far lead
@@ -151,7 +170,7 @@ func (m *Mirror) settles(n Node, found []sighting, sure []KeyID, firmly bool) bo
 		if firmly {
 			reached = union(reached, m.guess(found[in.Node].might, n, i, in.Selector))
 		}
-		reached = subtract(reached, sure)
+		reached = subtract(reached, s.sure)
 		if len(others) > 0 {
 			reached = intersect(others, reached)
 		}

@@ -34,6 +34,7 @@ type operation struct {
 	local  string // of a local source: its content
 	inputs []operand
 	ignore bool
+	hidden bool // a source of which nobody knows beforehand what it is, as of an address
 	told   bool // takes nothing in, and what it gives is known before it is made, as of a heredoc
 }
 
@@ -239,7 +240,10 @@ func graphOf(ops []operation) cache.Graph {
 	g := cache.Graph{Targets: []int{len(ops) - 1}}
 	for i, op := range ops {
 		n := cache.Node{Steps: []int{i}, NoCache: op.ignore}
-		if op.local == "" {
+		switch {
+		case op.hidden:
+			n.Unknown = cache.NotResolved
+		case op.local == "":
 			n.Digests = []string{digest.FromString(op.does).String()}
 		}
 		for _, in := range op.inputs {

@@ -50,6 +50,53 @@ func TestPredictDownload(t *testing.T) {
 	}
 }
 
+// TestPredictAboveDownload: a build that was seen tells all that can lead to what it made of a
+// download but the download itself. So a change above the ADD is a miss of all from there on,
+// also after the daemon was off.
+func TestPredictAboveDownload(t *testing.T) {
+	r, other := startOwn(t)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "one") }))
+	defer server.Close()
+	nonce := strings.ToLower(rand.Text())
+	w := &walk{t: t, dir: t.TempDir(), daemon: r, builder: other, nonce: nonce}
+	w.write("Dockerfile", "FROM busybox\nCOPY src /"+nonce+"\nADD "+server.URL+"/"+nonce+" /file\nRUN echo "+nonce+"\n")
+	w.write("src/a", nonce)
+	if _, err := r.Up(t.Context(), api.UpRequest{Dir: w.dir}); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{"", "miss miss miss", "hit unknown unknown", "miss miss miss", "miss miss miss"} {
+		if i == 1 || i == 3 || i == 4 {
+			waitForClock(t)
+			w.write("src/a", fmt.Sprint(nonce, i))
+		}
+		if i == 4 {
+			r.stop(false)
+			r.start()
+		}
+		if got := outcomes(w.resolvedImages()); want != "" && got != want {
+			t.Errorf("before build %d, predicted %s, want %s", i, got, want)
+		}
+		ran := w.build()
+		for step, place := range []string{"[2/4]", "[3/4]", "[4/4]"} {
+			if missed := want != "hit unknown unknown"; ran[place] != missed {
+				t.Errorf("build %d: step %d ran: %t, want %t", i, step, ran[place], missed)
+			}
+		}
+		w.seen(fmt.Sprint("build ", i))
+	}
+}
+
+// resolvedImages is resolved for a definition of which a download never is.
+func (w *walk) resolvedImages() (p api.Prediction) {
+	w.t.Helper()
+	for range 3 {
+		if p = w.predict(); p.Steps[0].Outcome != "unknown" {
+			break
+		}
+	}
+	return p
+}
+
 // recorded waits until the daemon has recorded the last build of another client.
 func (r *running) recorded(dir string, other *walk) api.Repository {
 	r.t.Helper()

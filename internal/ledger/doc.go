@@ -31,8 +31,11 @@
 //   - A repeat is a build that succeeded and of whose results none went since. Another
 //     one of the same graph executes nothing, even where the claims leave open which
 //     results it takes.
-//   - Foreign are records of which something is listed that no entry can have made.
-//     Operations with such a record may be found by keys that nobody knows.
+//   - A keyless is an execution that was observed without that its key is known, as of an
+//     ADD from an address. The same operation may be found by that key.
+//   - Foreign are records of which something is listed that no known execution can have
+//     made. Operations with such a record may be found by keys that nobody knows, and so
+//     may all that they are made from.
 //
 // # What is not known
 //

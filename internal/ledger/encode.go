@@ -29,6 +29,7 @@ const (
 	mixes   = byte(11) // a record → when the results of its mixtures were made
 	repeats = byte(12) // a graph → its repeat
 	brought = byte(13) // a cache key → its imported results
+	unkeyed = byte(14) // a record → its keyless executions
 )
 
 var errDamaged = errors.New("an entry of the ledger cannot be decoded")
@@ -202,6 +203,8 @@ func (l *Ledger) load(key string, value []byte) (cache.Fact, error) {
 		l.claims[cache.KeyID(key)] = c
 	case brought:
 		l.imports[cache.KeyID(key)] = decodeImports(&d)
+	case unkeyed:
+		l.keyless[key] = decodeKeyless(&d)
 	case mixes:
 		for len(d.b) > 0 {
 			l.loading[key] = append(l.loading[key], buildkit.Held{Record: key, Created: d.time()})

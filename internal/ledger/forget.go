@@ -23,6 +23,8 @@ const lag = 10 * time.Minute
 // no difference to predictions. Keys that lead to a result must stay, because that result
 // is counted as explained, so that nothing would show that it may be found. Where there
 // are too many of these, the ledger starts anew, and all that the builder holds is foreign.
+// Which keys lead to the results of keyless executions is not known, so that these become
+// foreign whichever keys go.
 func (l *Ledger) forget() {
 	size := l.mirror.Size()
 	if size <= l.maxKeys && len(l.luck) <= l.maxKeys {
@@ -72,7 +74,7 @@ func (l *Ledger) lastRun(key cache.KeyID) (ended time.Time) {
 func (l *Ledger) reset() {
 	fresh := New(l.seal)
 	l.mirror, l.entries, l.claims, l.imports = fresh.mirror, fresh.entries, fresh.claims, fresh.imports
-	l.repeats, l.luck = nil, fresh.luck
+	l.keyless, l.repeats, l.luck = fresh.keyless, nil, fresh.luck
 	l.last, l.ids, l.foreign, l.mixed = nil, nil, fresh.foreign, nil
 	l.reused, l.arrival = fresh.reused, nil
 	l.dead = nil
@@ -82,6 +84,7 @@ func (l *Ledger) reset() {
 
 // drop forgets keys.
 func (l *Ledger) drop(dead []cache.KeyID) {
+	l.loseKeyless()
 	l.become(l.mirror.Forget(dead))
 	for _, key := range dead {
 		l.setEntries(key, nil)

@@ -124,3 +124,36 @@ func TestForgetsAfterTheBuilder(t *testing.T) {
 	build(6)
 	known("once it has not", " + -+++")
 }
+
+// TestForgetsBelowADownload: a key may be all that is known of the way to what was made of a
+// download. Once it may be forgotten, nothing is said of what it leads to.
+func TestForgetsBelowADownload(t *testing.T) {
+	l := New(func(s string) string { return s })
+	l.maxKeys, l.lag = 4, 0
+	graph := func(files int) cache.Graph {
+		return cache.Graph{Nodes: []cache.Node{
+			{Digests: []string{"base"}}, {}, {Unknown: cache.NotResolved},
+			{Digests: []string{"copy"}, Inputs: []cache.Input{{Node: 0}, {Node: 1, ByContent: true, Content: fmt.Sprint(files)}}},
+			{Digests: []string{"add"}, Inputs: []cache.Input{{Node: 3}, {Node: 2, ByContent: true}}},
+		}, Targets: []int{4}}
+	}
+	records := []string{"", "", "", "copy", "add"}
+	var held []buildkit.Held
+	for files := range 8 {
+		run := buildkit.Run{Started: time.Unix(int64(files)*60, 0), Completed: time.Unix(int64(files)*60+1, 0)}
+		l.Learn(Build{
+			Graph: graph(files), Fates: []cache.Fate{0, 0, 0, cache.Made, cache.Made}, Records: records,
+			Runs: []buildkit.Run{{}, {}, {}, run, run},
+		})
+		held = append(held, buildkit.Held{Record: "add", Created: run.Started}) // the COPY goes at once
+		l.List(held)
+		for before := range files + 1 {
+			if got := l.Predict(graph(before), records)[4]; got.Forecast != cache.Unknown {
+				t.Errorf("after build %d, the ADD of build %d is predicted %s", files, before, got.Forecast)
+			}
+		}
+	}
+	if size := l.mirror.Size(); size > l.maxKeys {
+		t.Errorf("the mirror has %d keys, want no more than %d", size, l.maxKeys)
+	}
+}

@@ -22,6 +22,7 @@ type Ledger struct {
 	entries map[cache.KeyID][]entry
 	claims  map[cache.KeyID]claim
 	imports map[cache.KeyID][]imported
+	keyless map[string][]keyless  // by sealed record
 	repeats []*repeat             // the latest last
 	luck    map[string]cache.Luck // by digest of the operation
 	seen    time.Time             // see Saw
@@ -60,6 +61,7 @@ func New(seal func(string) string) *Ledger {
 		entries: map[cache.KeyID][]entry{},
 		claims:  map[cache.KeyID]claim{},
 		imports: map[cache.KeyID][]imported{},
+		keyless: map[string][]keyless{},
 		luck:    map[string]cache.Luck{},
 		foreign: map[string]bool{},
 		reused:  map[cache.KeyID]reuse{},
@@ -108,11 +110,18 @@ func (l *Ledger) Learn(b Build) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.arrival = l.offered(g, b)
+	if len(l.keyless) > 0 {
+		doubted := l.keylessOperations()
+		for i, n := range g.Nodes { // an input of what has no key may lack one as well
+			_, is := doubted[operation(n)]
+			g.Nodes[i].Doubted = g.Nodes[i].Doubted || is && len(n.Inputs) > 0
+		}
+	}
 	l.doubt(g, records)
 	mirror, stored, perhaps := l.mirror.Learn(g, b.Fates, b.Imports)
 	l.become(mirror.Trusting())
 	l.claimBrought(perhaps, records)
-	l.tellApart(l.enter(b, records, stored))
+	l.tellApart(append(l.enter(b, records, stored), l.enterKeyless(g, b, records, stored)...))
 	for i, n := range g.Nodes {
 		l.count(g, n, b.Fates, b.Fates[i])
 	}
@@ -176,6 +185,7 @@ func (l *Ledger) Predict(g cache.Graph, records []string, elsewhere ...*cache.Re
 		g.Nodes[i].Doubted = g.Nodes[i].Doubted || !listed
 	}
 	l.doubt(g, records)
+	l.doubtKeyless(g)
 	l.mu.Unlock()
 	if !listed {
 		mirror = mirror.Stale()

@@ -56,7 +56,7 @@ func (l *Ledger) list(held []buildkit.Held, learned int, recheck bool) {
 	if !recheck {
 		l.last = byRecord
 	}
-	l.foreign = m.foreign(byRecord)
+	l.foreign = l.matchKeyless(byRecord, m)
 	l.become(l.mirror.Mark(m.lives))
 	l.listed = true
 }

@@ -171,6 +171,9 @@ func (l *Ledger) match(held listing) matching {
 			runs[e.run].keys = append(runs[e.run].keys, key)
 		}
 	}
+	for record, runs := range byRecord {
+		l.addKeyless(record, runs)
+	}
 	for record, list := range held {
 		m.matchRecord(record, list, byRecord[record])
 	}
@@ -232,16 +235,6 @@ func makers(executions []*execution, end int) (n int) {
 		}
 	}
 	return n
-}
-
-// foreign returns the records that are foreign: no known execution made one of the results
-// that are listed as it.
-func (m *matching) foreign(held listing) map[string]bool {
-	foreign := map[string]bool{}
-	for record, list := range held {
-		foreign[record] = m.surplus[record] || slices.ContainsFunc(list, func(h buildkit.Held) bool { return !m.explained[h] })
-	}
-	return foreign
 }
 
 // attribute notes that a group of executions made the results in held, of which there are

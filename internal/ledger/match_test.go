@@ -74,6 +74,34 @@ func TestListedAlike(t *testing.T) {
 	}
 }
 
+// TestListedBesideADownload: of two results that are listed alike, one is of a download, whose
+// key is not known. What is left when one is gone may be that.
+func TestListedBesideADownload(t *testing.T) {
+	b, held := twins(time.Second / 10)
+	b.Graph.Nodes[1] = cache.Node{Unknown: cache.NotResolved}
+	for _, tt := range []struct {
+		name string
+		held []buildkit.Held
+		want []cache.Forecast
+	}{
+		{"both are held", held, []cache.Forecast{cache.WillHit, cache.Unknown}},
+		{"one is", held[:1], []cache.Forecast{cache.Unknown, cache.Unknown}},
+		{"the other is", held[1:], []cache.Forecast{cache.Unknown, cache.Unknown}},
+		{"none is", nil, []cache.Forecast{cache.WillMiss, cache.WillMiss}},
+	} {
+		l := ledger.New(seal)
+		l.Learn(b)
+		l.List(tt.held)
+		var got []cache.Forecast
+		for _, p := range l.Predict(b.Graph, b.Records)[2:] {
+			got = append(got, p.Forecast)
+		}
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("%s: predicted %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
 // TestListedBesideAnothers: what is left when a result is gone may be what a build
 // made that failed, of which the builder keeps no steps.
 func TestListedBesideAnothers(t *testing.T) {

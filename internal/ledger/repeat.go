@@ -84,6 +84,11 @@ func (l *Ledger) remember(g cache.Graph, records []string, b Build) {
 			return
 		}
 	}
+	for record, list := range l.keyless {
+		if slices.ContainsFunc(list, func(k keyless) bool { e := entry{record, k.run}; return !own[e] && now.madeBeside(e) }) {
+			return
+		}
+	}
 	l.repeats = append(l.repeats, now)
 	oldest := l.repeats[max(0, len(l.repeats)-mostRepeats)]
 	l.dropRepeats(func(r *repeat) bool { return r.learned.Before(oldest.learned) })

@@ -59,6 +59,7 @@ func TestLoadedIsWhatWasSaved(t *testing.T) {
 				t.Fatalf("seed %d, step %d: %v", seed, step, err)
 			}
 			met["claims"], met["luck"] = met["claims"] || len(l.claims) > 0, met["luck"] || len(l.luck) > 0
+			met["keyless"] = met["keyless"] || len(l.keyless) > 0
 			met["imports"] = met["imports"] || len(l.imports) > 0
 			met["mixtures"] = met["mixtures"] || len(l.mixed) > 0
 			for _, part := range []struct {
@@ -68,6 +69,7 @@ func TestLoadedIsWhatWasSaved(t *testing.T) {
 				{"entries", l.entries, loaded.entries},
 				{"claims", l.claims, loaded.claims},
 				{"imports", l.imports, loaded.imports},
+				{"keyless executions", l.keyless, loaded.keyless},
 				{"luck", l.luck, loaded.luck},
 				{"seen", l.seen, loaded.seen},
 				{"mixtures", mixtures(l), mixtures(loaded)},
@@ -79,7 +81,7 @@ func TestLoadedIsWhatWasSaved(t *testing.T) {
 			}
 		}
 	}
-	for _, what := range []string{"anew", "claims", "imports", "luck", "mixtures"} {
+	for _, what := range []string{"anew", "claims", "imports", "keyless", "luck", "mixtures"} {
 		if !met[what] {
 			t.Errorf("the test saw no %s", what)
 		}
@@ -109,6 +111,9 @@ func drawBuild(r *rand.Rand, at time.Time) Build {
 	for i := range 2 + r.IntN(4) {
 		op := fmt.Sprint("op", i, r.IntN(3))
 		n := cache.Node{Digests: []string{op}, Steps: []int{i}}
+		if i == 0 && r.IntN(4) == 0 { // nobody knows what it is
+			n.Digests, n.Unknown = nil, cache.NotResolved
+		}
 		if i > 0 {
 			n.Inputs = []cache.Input{{Node: r.IntN(i), ByContent: r.IntN(3) == 0}}
 			if in := &n.Inputs[0]; in.ByContent && r.IntN(2) == 0 {
