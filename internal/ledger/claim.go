@@ -161,7 +161,7 @@ func (l *Ledger) adopt(key cache.KeyID, r reuse, held listing, m matching) bool 
 }
 
 // went returns a function that reports whether a result of a record went since the list
-// before held.
+// before held, or may have without that the list shows it.
 func (l *Ledger) went(held listing) func(record string) bool {
 	var runs map[string][]buildkit.Run
 	known := map[string]bool{}
@@ -171,7 +171,7 @@ func (l *Ledger) went(held listing) func(record string) bool {
 		}
 		is, done := known[record]
 		if !done {
-			is = !stillThere(l.last[record], held[record], runs[record])
+			is = l.blurred[record] || !stillThere(l.last[record], held[record], runs[record])
 			known[record] = is
 		}
 		return is

@@ -250,6 +250,35 @@ func TestReuseOfWhatWentAtOnce(t *testing.T) {
 	}
 }
 
+// TestReuseOfWhatAnotherReplaced: a build took one of two results that are listed alike and
+// went before the next list. That has another one instead, which the same build made and used
+// so soon after that its time could be that of either.
+func TestReuseOfWhatAnotherReplaced(t *testing.T) {
+	for name, recheck := range map[string]bool{"": false, ", and the next list is from after one more build": true} {
+		l := ledger.New(seal)
+		b, held := twins(time.Minute)
+		l.Learn(b)
+		l.List(held)
+		again, _ := twins(time.Minute)
+		again.Graph.Nodes[0].Digests = []string{"sha256:another base"}
+		end := b.Runs[3].Completed
+		again.Runs[2] = buildkit.Run{Started: end.Add(time.Second / 10), Completed: end.Add(time.Second / 5)}
+		again.Runs[3] = buildkit.Run{Started: end.Add(time.Second), Completed: end.Add(time.Second)}
+		again.Fates[3] = cache.Loaded
+		l.Learn(again)
+		fresh := buildkit.Held{Record: "the run", Created: again.Runs[2].Started, Used: end.Add(time.Second)}
+		if recheck {
+			l.Recheck([]buildkit.Held{held[0], fresh})
+		}
+		for n, left := range [][]buildkit.Held{{held[0], fresh}, {fresh}} {
+			l.List(left)
+			if got := l.Predict(b.Graph, b.Records)[3].Forecast; got != cache.Unknown {
+				t.Errorf("list %d%s: predicted %s", n, name, got)
+			}
+		}
+	}
+}
+
 // TestReuseBeforeTheEnd: a build took results that nobody saw being made, and the ledger is
 // read again before the builder was asked what it holds. They may have gone since.
 func TestReuseBeforeTheEnd(t *testing.T) {

@@ -55,6 +55,7 @@ func (l *Ledger) list(held []buildkit.Held, learned int, recheck bool) {
 	l.setMixed(m.mixed)
 	if !recheck {
 		l.last = byRecord
+		clear(l.blurred)
 	}
 	l.foreign = l.matchKeyless(byRecord, m)
 	l.become(l.mirror.Mark(m.lives))

@@ -99,7 +99,8 @@ func near(run buildkit.Run, was []buildkit.Held, runs []buildkit.Run) bool {
 
 // tellApart gives up mixtures and repeats whose results could be taken for those of fresh,
 // the entries of a build that was just learned: these were made at about the same time, so
-// that a list would not show that one of the others is gone.
+// that a list would not show that one of the others is gone. It also notes in blurred where
+// that is so of what was listed last.
 func (l *Ledger) tellApart(fresh []entry) {
 	if len(fresh) == 0 {
 		return
@@ -113,6 +114,9 @@ func (l *Ledger) tellApart(fresh []entry) {
 		return confused
 	})
 	l.setMixed(mixed)
+	for _, e := range fresh {
+		l.blurred[e.record] = l.blurred[e.record] || near(e.run, l.last[e.record], runs[e.record])
+	}
 	l.dropRepeats(func(r *repeat) bool {
 		return slices.ContainsFunc(fresh, func(e entry) bool { return r.mayTake(e, runs[e.record]) })
 	})
