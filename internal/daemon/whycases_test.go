@@ -229,14 +229,25 @@ func (r *running) checkWatchedAgain(root string) {
 }
 
 // TestWhyUndeclaredContext: a folder that only the client names is not looked for, and it
-// is said that nothing tells which one it was. What the steps take of it is not known.
+// is said that nothing tells which one it was. What the steps take of it is not known. So it
+// is where buildx was given a Dockerfile that is of no definition.
 func TestWhyUndeclaredContext(t *testing.T) {
+	for _, file := range []string{"Dockerfile", "recipe"} {
+		t.Run(file, func(t *testing.T) { testUndeclaredContext(t, file) })
+	}
+}
+
+func testUndeclaredContext(t *testing.T, file string) {
 	nonce := strings.ToLower(rand.Text())
-	root := repository(t, map[string]string{
-		"Dockerfile": "FROM busybox\nCOPY src /src\nCOPY --from=lib file /" + nonce + "\n", "src/a": nonce,
-	})
+	take := "COPY --from=lib file /" + nonce + "\n"
+	files := map[string]string{"Dockerfile": "FROM busybox\nCOPY src /src\n" + take, "src/a": nonce}
+	if file != "Dockerfile" { // nobody knows what it took of the main context
+		files = map[string]string{"Dockerfile": "FROM busybox\n", file: "FROM busybox\nENV A=" + nonce + "\n" + take}
+	}
+	root := repository(t, files)
 	env, change := onLab(t, "prewarm: {level: off}\n", &logbook{})
-	r := start(t, t.TempDir(), env, change)
+	home := t.TempDir()
+	r := start(t, home, env, change)
 	r.up(root, false)
 	r.connected()
 	lib := t.TempDir()
@@ -250,18 +261,26 @@ func TestWhyUndeclaredContext(t *testing.T) {
 	}
 	c := dial(t, lab.For(t).Address())
 	var last api.Why
-	for n, text := range []string{"one", "another"} {
+	for _, text := range []string{"one", "another"} {
 		write(t, filepath.Join(lib, "file"), text)
+		ref := "lib" + rand.Text()
+		if file != "Dockerfile" {
+			state := filepath.Join(home, ".docker", "buildx", "refs", "b", "n", ref)
+			write(t, state, `{"LocalPath": "`+root+`", "DockerfilePath": "`+filepath.Join(root, file)+`"}`)
+		}
 		_, err := c.Solve(t.Context(), nil, client.SolveOpt{
-			Ref: "lib" + rand.Text(), Frontend: "dockerfile.v0", LocalMounts: mounts,
-			FrontendAttrs: map[string]string{"filename": "Dockerfile", "context:lib": "local:lib"},
+			Ref: ref, Frontend: "dockerfile.v0", LocalMounts: mounts,
+			FrontendAttrs: map[string]string{"filename": file, "context:lib": "local:lib"},
 		}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		last = r.why(root, n+1, api.WhyRequest{})
+		r.wait(root, "the build", func(api.Repository) bool {
+			last, err = r.Why(t.Context(), api.WhyRequest{Dir: root, Build: ref})
+			return err == nil
+		})
 	}
-	step := last.Steps[1]
+	step := last.Steps[len(last.Steps)-1]
 	const want = "not known: this build was given the folder of context lib by its client, which tells nobody which one that is (declare it in a compose or bake file)"
 	if step.Outcome != "executed" || step.Cause == nil || step.Cause.Reason != "undeclared" || step.Cause.Text != want {
 		t.Errorf("%s: %s because of %+v, want it executed, and %q", step.Name, step.Outcome, step.Cause, want)

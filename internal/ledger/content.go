@@ -241,16 +241,25 @@ func (s *Sent) Taken(request int, selected []dockerfile.Selector) (digest string
 	return digest, taken, err
 }
 
+// declares reports whether build b of p has a named context. If b is nil, the definition is
+// one that p does not show, and any build of p may stand for it.
+func declares(p *project.Picture, b *project.Build, name string) bool {
+	return slices.ContainsFunc(p.Builds, func(other *project.Build) bool {
+		_, is := other.Definition.NamedContexts[name]
+		return is && (b == nil || other == b)
+	})
+}
+
 // manifest returns the manifest of the files that p shows for a request of the build with
 // the given name, with the reader's edits, and the directory that they are of.
 func (r *Reader) manifest(ctx context.Context, p *project.Picture, name string, request dockerfile.Request) (*content.Manifest, buildctx.SentDir, error) {
 	none := buildctx.SentDir{}
 	b, ok := p.Find(name)
+	if request.Local != dockerfile.MainContext && !declares(p, b, request.Local) {
+		return nil, none, ErrUndeclared
+	}
 	if !ok || b.Selection == nil {
 		return nil, none, ErrUnseen
-	}
-	if _, declared := b.Definition.NamedContexts[request.Local]; request.Local != dockerfile.MainContext && !declared {
-		return nil, none, ErrUndeclared
 	}
 	// With other ignore patterns, the picture may lack what is asked for.
 	asked := slices.ContainsFunc(b.Selection.Plan.Requests, func(own dockerfile.Request) bool {
