@@ -34,8 +34,8 @@ func (d *Daemon) lookForUnseen(ctx context.Context, r *repository, p *project.Pi
 			continue
 		}
 		site := siteOf(node, copies, b.Definition)
-		for _, diff := range r.contents.Unseen(ctx, b.Selection.Plan, b.Definition.Name, site, p) {
-			if f, ok := p.Unseen(b, diff.Path); ok && len(list) < mostUnseen && !slices.ContainsFunc(list, func(have project.Finding) bool { return have.Path == f.Path }) {
+		for local, path := range r.contents.Unseen(ctx, b.Selection.Plan, b.Definition.Name, site, p) {
+			if f, ok := p.Unseen(b, local, path); ok && len(list) < mostUnseen && !slices.ContainsFunc(list, func(have project.Finding) bool { return have.Path == f.Path }) {
 				list = append(list, f)
 			}
 		}

@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"iter"
 	"slices"
 	"sync"
 	"time"
@@ -200,17 +201,24 @@ func (s Site) after(local string, m *content.Manifest) []*content.Manifest {
 	return s.Snapshots.After(m, s.senders(local)...)
 }
 
-// Unseen returns which of the files of the main context that a build would send changed in a
-// way that the builder does not see, by path.
-func (r *Reader) Unseen(ctx context.Context, plan *dockerfile.Plan, name string, site Site, p *project.Picture) []content.Difference {
-	var list []content.Difference
-	for _, request := range plan.Requests {
-		if request.Local != dockerfile.MainContext || !site.Snapshots.know(site.senders(request.Local)) {
-			continue // without reading any file
-		}
-		if m, _, err := r.manifest(ctx, p, name, request); err == nil {
-			list = append(list, site.Snapshots.Unseen(m, site.senders(request.Local)...)...)
+// Unseen yields which of the files that a build would send changed in a way that the builder
+// does not see: the name of a local context and a path in it.
+func (r *Reader) Unseen(ctx context.Context, plan *dockerfile.Plan, name string, site Site, p *project.Picture) iter.Seq2[string, string] {
+	return func(yield func(local, path string) bool) {
+		for _, request := range plan.Requests {
+			senders := site.senders(request.Local)
+			if !site.Snapshots.know(senders) {
+				continue // without reading any file
+			}
+			m, _, err := r.manifest(ctx, p, name, request)
+			if err != nil {
+				continue
+			}
+			for _, diff := range site.Snapshots.Unseen(m, senders...) {
+				if !yield(request.Local, diff.Path) {
+					return
+				}
+			}
 		}
 	}
-	return list
 }
