@@ -16,8 +16,10 @@ import (
 // nothing else of the graph is in doubt, unlike with what is foreign.
 type keyless struct {
 	run    buildkit.Run
-	digest string   // of the operation
-	from   []string // sorted: of the operations it was made from whose keys are not known either
+	digest string // of the operation
+	// from are the digests and records of the operations that it was made from, or was
+	// found by since, and whose keys are not known either; sorted.
+	from []string
 	// foreign says that nothing tells its result from one of somebody else's, or that the
 	// mirror may have forgotten keys that lead to it. So what is listed of its record is
 	// foreign for as long as that can be its result.
@@ -48,25 +50,50 @@ func (l *Ledger) enterKeyless(g cache.Graph, b Build, records []string, stored [
 		return len(found[n]) == 0
 	}
 	for i, fate := range b.Fates {
-		if fate != cache.Made || len(g.Nodes[i].Inputs) == 0 || records[i] == "" || len(stored[i]) > 0 {
+		if len(g.Nodes[i].Inputs) == 0 || fate == cache.Made && records[i] == "" || !unknown(i) {
+			continue
+		}
+		var from []string
+		for n := range madeFrom(g, i, unknown) {
+			from = append(from, operation(g.Nodes[n]), records[n])
+		}
+		if fate != cache.Made {
+			l.foundFrom(operation(g.Nodes[i]), from)
 			continue
 		}
 		k := keyless{run: b.Runs[i], digest: operation(g.Nodes[i])}
-		for n := range madeFrom(g, i, unknown) {
-			k.from = append(k.from, operation(g.Nodes[n]))
-		}
 		list := slices.Clone(l.keyless[records[i]])
 		if at := slices.IndexFunc(list, k.is); at >= 0 { // for another platform, or learned again
-			k.from, k.foreign = append(k.from, list[at].from...), list[at].foreign
+			k = list[at]
 			list = slices.Delete(list, at, at+1)
 		} else {
 			fresh = append(fresh, entry{records[i], b.Runs[i]})
 		}
-		slices.Sort(k.from)
-		k.from = slices.Compact(k.from)
-		l.setKeyless(records[i], append(list, k))
+		l.setKeyless(records[i], append(list, k.with(from)))
 	}
 	return fresh
+}
+
+// with returns k with more of what it was made from.
+func (k keyless) with(from []string) keyless {
+	k.from = slices.Concat(k.from, from)
+	slices.Sort(k.from)
+	k.from = slices.Compact(k.from)
+	return k
+}
+
+// foundFrom notes that what a keyless execution of an operation made was found upon other
+// operations whose keys are not known: their keys lead there from now on.
+func (l *Ledger) foundFrom(digest string, from []string) {
+	for record, list := range l.keyless {
+		list = slices.Clone(list)
+		for i, k := range list {
+			if k.digest == digest {
+				list[i] = k.with(from)
+			}
+		}
+		l.setKeyless(record, list)
+	}
 }
 
 // operation returns the digest of the operation of a node that has inputs.
@@ -221,31 +248,36 @@ func decodeKeyless(d *decoder) (list []keyless) {
 	return list
 }
 
-// keylessOperations returns the digests of the operations of keyless executions, with those
-// of what these were made from, as in keyless.from.
+// keylessOperations returns the digests and the records of keyless executions, with
+// keyless.from.
 func (l *Ledger) keylessOperations() map[string][]string {
 	from := map[string][]string{}
-	for _, list := range l.keyless {
+	for record, list := range l.keyless {
 		for _, k := range list {
 			from[k.digest] = append(from[k.digest], k.from...)
+			from[record] = append(from[record], k.from...)
 		}
 	}
+	delete(from, "")
 	return from
 }
 
 // doubtKeyless marks the nodes of g whose results keyless executions may have made, and
-// what these were made from as far as no key of it is known. Digests tell which these are,
-// not records: keys lead on by them, whatever the builder lists a result as.
-func (l *Ledger) doubtKeyless(g cache.Graph) {
-	from := l.keylessOperations()
+// what these were made from as far as no key of it is known. Digests tell which these are:
+// keys lead on by them, whatever the builder lists a result as. So do records, since nobody
+// may have seen with which digest the operation ran last.
+func (l *Ledger) doubtKeyless(g cache.Graph, records []string) {
+	operations := l.keylessOperations()
 	for i, n := range g.Nodes {
-		digests, is := from[operation(n)]
-		if !is || len(n.Inputs) == 0 {
+		from, is := operations[operation(n)]
+		also, listed := operations[records[i]]
+		if !is && !listed || len(n.Inputs) == 0 {
 			continue
 		}
 		g.Nodes[i].Doubted = true
-		for n := range madeFrom(g, i, func(int) bool { return len(digests) > 0 }) {
-			if slices.Contains(digests, operation(g.Nodes[n])) {
+		from = slices.Concat(from, also)
+		for n := range madeFrom(g, i, func(int) bool { return len(from) > 0 }) {
+			if slices.Contains(from, operation(g.Nodes[n])) || records[n] != "" && slices.Contains(from, records[n]) {
 				g.Nodes[n].Doubted = true
 			}
 		}

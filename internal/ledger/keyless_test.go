@@ -159,3 +159,36 @@ func TestListedBesideDownloads(t *testing.T) {
 		}
 	}
 }
+
+// TestDownloadFoundSince: a stage of a download is edited while nobody looks, and gives the
+// same files, so that what takes these is found by the key of the edited stage from then on.
+// The stage need not run again then, although its result is gone.
+func TestDownloadFoundSince(t *testing.T) {
+	build := func(stage string, fates ...cache.Fate) ledger.Build {
+		at := buildkit.Run{Started: noon, Completed: noon.Add(time.Second)}
+		return ledger.Build{
+			Graph: cache.Graph{Nodes: []cache.Node{
+				{Digests: []string{"sha256:base"}},
+				{Unknown: cache.NotResolved},
+				{Digests: []string{"sha256:add"}, Inputs: []cache.Input{{Node: 0}, {Node: 1, ByContent: true}}},
+				{Digests: []string{"sha256:" + stage}, Inputs: []cache.Input{{Node: 2}}},
+				{Digests: []string{"sha256:take"}, Inputs: []cache.Input{{Node: 0}, {Node: 3, ByContent: true}}},
+			}, Targets: []int{4}},
+			Records: []string{"", "", "the add", "the " + stage, "the take"},
+			Fates:   append([]cache.Fate{untouched, untouched}, fates...),
+			Runs:    []buildkit.Run{{}, {}, at, at, at},
+		}
+	}
+	l := ledger.New(seal)
+	first, edited := build("stage", made, made, made), build("edited", untouched, untouched, loaded)
+	held := []buildkit.Held{{Record: "the add", Created: noon}, {Record: "the take", Created: noon}}
+	l.Learn(first)
+	l.List(held)
+	l.Learn(edited)
+	l.List(held)
+	for i, p := range l.Predict(edited.Graph, edited.Records)[2:] {
+		if p.Forecast != cache.Unknown {
+			t.Errorf("step %d is predicted %s, want unknown", i, p.Forecast)
+		}
+	}
+}

@@ -116,7 +116,8 @@ func (l *Ledger) Learn(b Build) {
 		doubted := l.keylessOperations()
 		for i, n := range g.Nodes { // an input of what has no key may lack one as well
 			_, is := doubted[operation(n)]
-			g.Nodes[i].Doubted = g.Nodes[i].Doubted || is && len(n.Inputs) > 0
+			_, listed := doubted[records[i]]
+			g.Nodes[i].Doubted = g.Nodes[i].Doubted || (is || listed) && len(n.Inputs) > 0
 		}
 	}
 	l.doubt(g, records)
@@ -187,7 +188,7 @@ func (l *Ledger) Predict(g cache.Graph, records []string, elsewhere ...*cache.Re
 		g.Nodes[i].Doubted = g.Nodes[i].Doubted || !listed
 	}
 	l.doubt(g, records)
-	l.doubtKeyless(g)
+	l.doubtKeyless(g, records)
 	l.mu.Unlock()
 	if !listed {
 		mirror = mirror.Stale()
