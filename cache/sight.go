@@ -238,7 +238,9 @@ func vagueInput(n Node, found []sighting) bool {
 
 // storedElse reports whether the result of an execution of n may be stored under a key
 // that is not among keys. The content of a stage, not known yet, can lead to more keys,
-// and the builder stores the result under any one to which all inputs lead.
+// and the builder stores the result under any one to which all inputs lead. In a cache
+// elsewhere it may lead to none: only the builder's own cache links content to a key that
+// was found without it.
 func (m *Mirror) storedElse(n Node, found []sighting, keys []KeyID) bool {
 	var others []KeyID // keys not in keys to which all inputs looked at so far may lead
 	unknown := false   // the content of an input is
@@ -255,7 +257,7 @@ func (m *Mirror) storedElse(n Node, found []sighting, keys []KeyID) bool {
 		}
 		others = to
 	}
-	return unknown && len(others) > 0
+	return unknown && (len(others) > 0 || slices.ContainsFunc(keys, func(k KeyID) bool { return m.elsewhere[k] != "" }))
 }
 
 // stored returns the keys under which the result of an execution of n is stored, as far

@@ -91,6 +91,18 @@ func TestPredictCases(t *testing.T) {
 			d c`,
 		steps: "files files10, build, files files39, build, files files43, build, no-cache c, build, " +
 			"files files39, build, lose d, build, prune all, build",
+	}, {
+		// That a comes out as something else leads to the known key of b here, from then on, and
+		// to none elsewhere: there c is not found by it.
+		name: "other content leads to no key elsewhere",
+		ops: `
+			base
+			files
+			x base
+			a x
+			b x a:y
+			c b`,
+		steps: "build, prune b, build and export, prune all, effect a 1, no-cache a, build elsewhere",
 	}} {
 		t.Run(tt.name, func(t *testing.T) {
 			for range 20 { // the solver's goroutines race
