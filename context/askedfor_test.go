@@ -21,7 +21,15 @@ import (
 type askedFor struct {
 	mu    sync.Mutex                 // guards the fields that follow
 	files map[string]map[string]bool // set of paths
-	cut   map[string]int             // requests that were not answered to the end
+	sent  map[string]int             // requests that were answered to the end
+	cut   map[string]int             // requests that were not
+	other map[string]int             // requests for an ignore file
+}
+
+func newAskedFor() *askedFor {
+	return &askedFor{
+		files: map[string]map[string]bool{}, sent: map[string]int{}, cut: map[string]int{}, other: map[string]int{},
+	}
 }
 
 func (a *askedFor) sorted(local string) []string {
@@ -30,12 +38,12 @@ func (a *askedFor) sorted(local string) []string {
 	return slices.Sorted(maps.Keys(a.files[local]))
 }
 
-// whole reports whether every request for local was answered to the end. A build
-// that fails cancels its other requests.
-func (a *askedFor) whole(local string) bool {
+// whole reports whether so many requests for local were answered to the end, and none was cut
+// short. A build that fails cancels its other requests, and does not make those yet to come.
+func (a *askedFor) whole(local string, requests int) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.cut[local] == 0
+	return a.sent[local]-a.other[local] >= requests && a.cut[local] == 0
 }
 
 // A watchedFS counts the requests for a local that are under way or cut short.
@@ -46,24 +54,32 @@ type watchedFS struct {
 }
 
 func (w watchedFS) Walk(ctx context.Context, target string, fn fs.WalkDirFunc) error {
-	w.count(1)
+	w.count(0, 1)
 	err := w.FS.Walk(ctx, target, fn)
-	if err == nil {
-		w.count(-1)
+	switch {
+	case err != nil:
+	case target == string(filepath.Separator): // by the sender, not one that follows links
+		w.count(1, -1)
+	default:
+		w.count(0, -1)
 	}
 	return err
 }
 
-func (w watchedFS) count(n int) {
+func (w watchedFS) count(sent, cut int) {
 	w.asked.mu.Lock()
 	defer w.asked.mu.Unlock()
-	w.asked.cut[w.local] += n
+	w.asked.sent[w.local] += sent
+	w.asked.cut[w.local] += cut
 }
 
 // filter is a [filesync.FilterOptFunc]. It does not record the requests for the
 // Dockerfile and the ignore files.
 func (a *askedFor) filter(name string, opt *fsutil.FilterOpt) error {
 	if name == "dockerfile" || len(opt.FollowPaths) == 1 && opt.FollowPaths[0] == ".dockerignore" {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.other[name]++
 		return nil
 	}
 	inner := opt.Map
@@ -82,11 +98,11 @@ func (a *askedFor) filter(name string, opt *fsutil.FilterOpt) error {
 	return nil
 }
 
-var _ filesync.FilterOptFunc = (&askedFor{}).filter
+var _ filesync.FilterOptFunc = newAskedFor().filter
 
 // build builds c and exports the result to the returned directory.
 func (c *buildCase) build(t *testing.T, bk *client.Client) (*askedFor, string, error) {
-	asked := &askedFor{files: map[string]map[string]bool{}, cut: map[string]int{}}
+	asked := newAskedFor()
 	out := t.TempDir()
 	dirs := map[string]string{"context": c.main, "dockerfile": filepath.Dir(c.def.Dockerfile)}
 	// With the cache, a COPY that would fail may be a hit on another of equal content.

@@ -188,7 +188,7 @@ func (c *writtenCase) check(t *testing.T, bk *client.Client) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	asked := &askedFor{files: map[string]map[string]bool{}}
+	asked := newAskedFor()
 	if err := c.build(t, bk, asked); err != nil {
 		t.Fatal(err)
 	}
