@@ -20,8 +20,9 @@ func (m *move) choose(b Build, files []string) bool {
 			paths, brings[from] = append(paths, p), true
 		}
 	}
+	manifests := slices.Concat(m.known, paths, m.usual(b))
 	for i, in := range m.view.stage.Instructions[:m.last] {
-		if !takesContext(in) || onlyManifests(b.Context, in.Copy, append(slices.Clone(m.known), paths...)) {
+		if !takesContext(in) || onlyManifests(b.Context, in.Copy, manifests) {
 			continue
 		}
 		dest := m.view.dest(i)
@@ -37,6 +38,20 @@ func (m *move) choose(b Build, files []string) bool {
 	m.files = paths
 	m.follow(b, files)
 	return len(m.moved) > 0
+}
+
+// usual returns the files of the context that are there for the tools of the installs by their very
+// names. Not each is known to be read, above all where an obstacle ended the search for what is.
+func (m *move) usual(b Build) (list []string) {
+	for _, inst := range m.run.installs {
+		look := abovesOf(inst.tool)
+		for _, name := range slices.Concat(look.settings, look.root) {
+			if p, _, ok := m.provider(b, m.last, path.Join(inst.dir, name)); ok && path.Base(p) == path.Base(name) {
+				list = append(list, p)
+			}
+		}
+	}
+	return list
 }
 
 // follow adds to the moved COPYs those that copy from elsewhere (a stage, a URL) over files
