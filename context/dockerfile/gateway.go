@@ -56,13 +56,14 @@ type gateway struct {
 	external bool // in a build, an image is the frontend
 	guard    *guard
 
-	mu       sync.Mutex      // guards the fields that follow
-	unknown  map[string]bool // images whose configuration is assumed
-	partial  map[string]bool // images whose environment is unknown, see Image.Partial
-	warned   []Warning
-	onBuild  map[string][]string // image -> its ONBUILD triggers
-	images   map[imageID]Image   // that the resolver knows
-	supposed []string            // see suppose
+	mu        sync.Mutex      // guards the fields that follow
+	unknown   map[string]bool // images whose configuration is assumed
+	partial   map[string]bool // images whose environment is unknown, see Image.Partial
+	warned    []Warning
+	onBuild   map[string][]string // image -> its ONBUILD triggers
+	images    map[imageID]Image   // that the resolver knows
+	supposing bool
+	supposed  []string // variables, see suppose
 }
 
 // An imageID is what the resolver was asked for.
@@ -225,7 +226,7 @@ func (g *gateway) ResolveImageConfig(ctx context.Context, ref string, opt source
 	}
 	config := image.Config
 	if g.unknown[ref] || g.partial[ref] {
-		if config, err = withVariables(config, g.supposed); err != nil {
+		if config, err = g.withSupposed(config, g.unknown[ref]); err != nil {
 			return "", "", nil, err
 		}
 	}
@@ -234,12 +235,14 @@ func (g *gateway) ResolveImageConfig(ctx context.Context, ref string, opt source
 }
 
 // suppose gives images whose environment is unknown the variables that the Dockerfile
-// uses and does not set itself. It reports whether there are any, which may let a
-// conversion succeed that failed: `VOLUME $DATA` is an error if DATA is empty.
+// uses and does not set itself, and those of which nothing is known a working folder. It
+// reports whether there are any, which may let a conversion succeed that failed: `VOLUME $DATA`
+// is an error if DATA is empty, and a mount with the target "." is one in the root folder.
 func (g *gateway) suppose() bool {
 	if len(g.unknown)+len(g.partial) == 0 {
 		return false
 	}
+	g.supposing = true
 	f, err := Parse("Dockerfile", g.text)
 	if err != nil {
 		return false
@@ -257,24 +260,27 @@ func (g *gateway) suppose() bool {
 			g.supposed = append(g.supposed, name)
 		}
 	}
-	return len(g.supposed) > 0
+	return true
 }
 
 // variableUse matches $NAME and ${NAME.
 var variableUse = regexp.MustCompile(`\$\{?([A-Za-z_][A-Za-z0-9_]*)`)
 
-// withVariables adds variables to the environment in an image's configuration. Their
-// value is "1", which is valid as a folder, a port, a user and a signal.
-func withVariables(config []byte, names []string) ([]byte, error) {
-	if len(names) == 0 {
+// withSupposed adds to an image's configuration what suppose gives it. The value of a variable is
+// "1", which is valid as a folder, a port, a user and a signal.
+func (g *gateway) withSupposed(config []byte, unknown bool) ([]byte, error) {
+	if !g.supposing {
 		return config, nil
 	}
 	var image dockerspec.DockerOCIImage
 	if err := json.Unmarshal(config, &image); err != nil {
 		return nil, err
 	}
-	for _, name := range names {
+	for _, name := range g.supposed {
 		image.Config.Env = append(image.Config.Env, name+"=1")
+	}
+	if unknown {
+		image.Config.WorkingDir = "/workdir"
 	}
 	return json.Marshal(image)
 }
