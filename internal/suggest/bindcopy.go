@@ -312,8 +312,7 @@ func (m *loan) suggestion(in Input) (Suggestion, bool) {
 	if shipped {
 		s.spares(size, Image, Observed)
 	}
-	left := slices.ContainsFunc(m.files, func(f string) bool { return strings.HasPrefix(f, "/tmp/") || strings.HasPrefix(f, "/var/tmp/") })
-	worth := s.SavesSeconds >= 0.5 || shipped && (size >= littleToMount || len(m.cuts) > 0 || left)
+	worth := s.SavesSeconds >= 0.5 || shipped && (size >= littleToMount || len(m.cuts) > 0)
 	return s, worth
 }
 

@@ -253,7 +253,12 @@ func (o *ordering) evidence(moved []int, names []string, now, then Replayed) str
 	}
 	text := o.view.stage.Instructions[gains].Text
 	runs, left := times(now.runsOf(text)), times(then.runsOf(text))
-	if n == 0 {
+	// The commits that change what a stage makes are in the count of runs alone.
+	fromStage := slices.ContainsFunc(moved, func(i int) bool {
+		c := o.view.stage.Instructions[i].Copy
+		return c != nil && c.From != ""
+	})
+	if n == 0 || fromStage {
 		return fmt.Sprintf("Over the last %s `%s` would have run %s below %s, and %s above %s.", o.in.Commits.Counted(), short(text), runs, what, left, them)
 	}
 	return fmt.Sprintf("%s: below %s `%s` would have run %s, and above %s %s.", counted, them, short(text), runs, them, left)

@@ -26,6 +26,7 @@ import (
 //	Dockerfile       the file to look at
 //	.dockerignore    the ignore file, if any
 //	builds           further definitions, one a line: NAME TARGET [DIR] [shared] [sharer:DOCKERFILE]... [ARG=VALUE]...; "-" is the default
+//	sizes            files that are larger than their text, one a line: PATH BYTES
 //	history          commits, oldest first: [COUNT] PATH... ; PATH=ID gives content, else it is new
 //	days             that the history takes; else all of it is of one moment
 //	seconds          observed medians: SECONDS INSTRUCTION
@@ -50,7 +51,7 @@ type scenario struct {
 	files    map[string]string
 }
 
-var special = []string{"builds", "history", "days", "seconds", "secrets", "services", "beside", "links", "advice", "none", "as-is", "title", "evidence", "saves", "bytes", "rates", "diff"}
+var special = []string{"builds", "sizes", "history", "days", "seconds", "secrets", "services", "beside", "links", "advice", "none", "as-is", "title", "evidence", "saves", "bytes", "rates", "diff"}
 
 func load(t *testing.T, name string) scenario {
 	t.Helper()
@@ -77,6 +78,17 @@ func load(t *testing.T, name string) scenario {
 			continue
 		}
 		s.files[f.Name] = string(f.Data)
+	}
+	for _, line := range strings.Split(strings.TrimSpace(s.sections["sizes"]), "\n") {
+		name, size, ok := strings.Cut(line, " ")
+		if !ok {
+			continue
+		}
+		n, err := strconv.Atoi(size)
+		if err != nil || n < len(s.files[name]) {
+			t.Fatalf("%s: %q is no size of %s", name, size, name)
+		}
+		s.files[name] += strings.Repeat("\n", n-len(s.files[name]))
 	}
 	return s
 }
