@@ -23,16 +23,16 @@ func multiStage(in Input) []Suggestion {
 		if !ok || developing(ins) || b.developed() || slices.ContainsFunc(list, func(s Suggestion) bool { return s.Lines == start.Lines }) {
 			continue
 		}
-		what, bytes, run, ok := in.shipsTools(b, target)
+		what, ok := in.shipsTools(b, target)
 		if !ok {
 			continue
 		}
 		s := Suggestion{
-			Rule: "multi-stage", Title: "leave what only the build needs in a stage of its own", Lines: run.Lines, Proof: Advice,
-			Evidence: fmt.Sprintf("`%s` runs in the image that ships, which carries %s for the rest of its life.", short(run.Text), what),
+			Rule: "multi-stage", Title: "leave what only the build needs in a stage of its own", Lines: what.run.Lines, Proof: Advice,
+			Evidence: what.evidence,
 			Obstacle: "which files the program needs when it runs is yours to say: copy those into a last stage with COPY --from",
 		}
-		s.spares(bytes, Image, Prior)
+		s.spares(what.bytes, Image, Prior)
 		list = append(list, s)
 	}
 	return list
@@ -82,10 +82,20 @@ func toolchains() map[string]toolchain {
 	}
 }
 
-// shipsTools returns what the image of a build contains without need, its size in bytes (about,
-// 0 if it is not known) and the RUN that builds with it. It reports false if there is nothing.
-func (in Input) shipsTools(b Build, target int) (what string, bytes int64, run dockerfile.Instruction, ok bool) {
+// An excess is what an image contains without need.
+type excess struct {
+	run      dockerfile.Instruction // that needed it
+	evidence string
+	bytes    int64 // about; 0 if that is not known
+}
+
+// shipsTools returns what the image of a build contains without need. It reports false if there is
+// nothing.
+func (in Input) shipsTools(b Build, target int) (excess, bool) {
 	tools, known := toolchains()[imageName(rootStage(in.File, target).Base)]
+	carries := func(run dockerfile.Instruction, what string, bytes int64) (excess, bool) {
+		return excess{run, fmt.Sprintf("`%s` runs in the image that ships, which carries %s for the rest of its life.", short(run.Text), what), bytes}, true
+	}
 	for _, i := range chainOf(in.File, target) {
 		v := newStageView(in.File, in.File.Stages[i])
 		for k, ins := range v.stage.Instructions {
@@ -97,17 +107,17 @@ func (in Input) shipsTools(b Build, target int) (what string, bytes int64, run d
 				continue
 			}
 			if known && slices.ContainsFunc(commands, func(c command) bool { return len(c.words) > 0 && tools.builds(c) }) {
-				return tools.what, tools.bytes, ins, true
+				return carries(ins, tools.what, tools.bytes)
 			}
 			if !slices.ContainsFunc(commands, buildsNode) {
 				continue
 			}
 			if n := in.devDependencies(b); n > 0 && !in.prunes(target) {
-				return fmt.Sprintf("the %d packages of devDependencies and what they bring", n), 0, ins, true
+				return carries(ins, fmt.Sprintf("the %d packages of devDependencies and what they bring", n), 0)
 			}
 		}
 	}
-	return "", 0, dockerfile.Instruction{}, false
+	return in.shipsCompiler(target)
 }
 
 // buildsNode reports whether a command runs the script build of a package.json.
