@@ -61,3 +61,38 @@ func TestAFileOutside(t *testing.T) {
 		t.Error("trusted, though another change now might not show")
 	}
 }
+
+// TestAFurtherName changes a compose file by another name of it, which is all that a batch of
+// changes names.
+func TestAFurtherName(t *testing.T) {
+	root := realTemp(t)
+	run(t, root, "sh", "-c", `mkdir api; echo 'FROM scratch' >api/Dockerfile; echo 'services: {one: {build: ./api}}' >compose.yaml; touch -d '1 hour ago' compose.yaml`)
+	o := &project.Opener{}
+	p := open(t, o, root)
+	declares := func(want string) {
+		t.Helper()
+		if len(p.Builds) != 1 || p.Builds[0].Definition.Name != want {
+			t.Errorf("builds %v, want %s alone", p.Builds, want)
+		}
+	}
+	declares("one")
+	change := func(script string, paths ...string) {
+		t.Helper()
+		run(t, root, "sh", "-c", script)
+		after, err := o.Update(t.Context(), p, map[string][]string{root: paths})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p = after
+	}
+	change("ln compose.yaml notes", "notes")
+	declares("one")
+	if p.Stale() {
+		t.Error("stale, and nothing has changed")
+	}
+	change("echo 'services: {two: {build: ./api}}' >notes; touch -d '1 minute ago' notes", "notes")
+	declares("two")
+	change("rm notes", "notes")
+	change("ln compose.yaml notes; echo 'services: {one: {build: ./api}}' >notes", "notes")
+	declares("one")
+}

@@ -19,3 +19,9 @@ func Owner(root string) int {
 	}
 	return -1
 }
+
+// hasNames reports whether a regular file has more than one name.
+func hasNames(fi os.FileInfo) bool {
+	st, ok := fi.Sys().(*syscall.Stat_t)
+	return ok && fi.Mode().IsRegular() && st.Nlink > 1
+}

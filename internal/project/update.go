@@ -38,7 +38,7 @@ func (o *Opener) Update(ctx context.Context, old *Picture, changed map[string][]
 		next.trees[root], diffs[root] = after, diff
 		touched = touched || !diff.Empty() || len(paths) > 0
 	}
-	stale := touched && o.redefines(&next, changed, diffs)
+	stale := touched && (o.redefines(&next, changed, diffs) || next.relinked())
 	if !stale && old.mayRedefine(&next, changed, diffs[old.Root]) {
 		var err error
 		if stale, err = o.redefined(ctx, old); err != nil {
