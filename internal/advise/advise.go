@@ -413,7 +413,7 @@ func WireTogether(p *project.Picture, req api.SuggestRequest, answers []Answer, 
 func wire(p *project.Picture, b *project.Build, s suggest.Suggestion) api.Suggestion {
 	out := api.Suggestion{
 		Rule: s.Rule, Title: s.Title, File: cmp.Or(s.File, p.Relative(b.Definition.Dockerfile)), URL: s.URL, Lines: [2]int{s.Lines.From, s.Lines.To},
-		Evidence: s.Evidence, Obstacle: s.Obstacle, SavesSeconds: s.SavesSeconds, SavesBytes: s.SavesBytes, BytesOf: s.BytesOf, Costs: s.Costs, Proof: string(s.Proof), Diff: s.Diff(),
+		Evidence: s.Evidence, Obstacle: s.Obstacle, SavesSeconds: s.SavesSeconds, SavesBytes: s.SavesBytes, BytesOf: s.BytesOf, Costs: s.Costs, Proof: string(s.Proof), Provable: s.Provable, Diff: s.Diff(),
 	}
 	out.HitRate.Before, out.HitRate.After = s.HitRate.Before, s.HitRate.After
 	return out

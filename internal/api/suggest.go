@@ -45,6 +45,9 @@ type Suggestion struct {
 	HitRate    BeforeAfter `json:"hitRate"`
 	Costs      string      `json:"costs"` // source of seconds and bytes: CostsObserved or CostsPrior; empty if there are none
 	Proof      string      `json:"proof"` // verified, by-construction or advice
+	// Provable says of advice that it shall leave the image as it is, which a build can prove:
+	// verified, it may be applied.
+	Provable bool `json:"provable,omitempty"`
 	// Diff is a unified diff for `git apply`. That of advice is only shown.
 	Diff         string        `json:"diff,omitempty"`
 	URL          string        `json:"url,omitempty"`          // explains the rule, if it is one of BuildKit's

@@ -24,6 +24,7 @@ type suggestOptions struct {
 	json, diff, apply, undo, force bool
 	all, verify, noVerify          bool
 	rules                          []string
+	proved                         bool // what --apply is to make was built: see proven
 }
 
 func newSuggest(o *options) *cobra.Command {
@@ -44,7 +45,8 @@ change of each Dockerfile, with --all every one, each upon those before it. It
 verifies first, all of them at once, if a builder is there and the repository is
 allowed. It refuses a Dockerfile with uncommitted changes, unless --force is given.
 Advice, which would make another image on purpose or is for you to decide, is
-shown and never applied.`,
+shown and not applied. Where a build can tell that the image stays the same, --verify
+has it built as well, and --apply makes it once that is proven.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return s.run(cmd.Context(), args) },
 	}
 	s.adHoc.register(cmd)
@@ -152,7 +154,10 @@ func (s *suggestOptions) write(ctx context.Context, answer api.Suggest, verified
 		}
 	}
 	wanted := slices.DeleteFunc(s.wanted(answer), func(one api.Suggestion) bool {
-		return one.Verification != nil && one.Verification.Outcome != api.VerifiedEqual
+		if one.Verification == nil {
+			return s.proved // it was not to be made, until another one was withdrawn
+		}
+		return one.Verification.Outcome != api.VerifiedEqual
 	})
 	if len(wanted) == 0 {
 		s.err.line("there is nothing to apply")

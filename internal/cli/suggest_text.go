@@ -302,6 +302,8 @@ func (p printer) suggestion(n int, s api.Suggestion, like string) {
 	switch {
 	case like != "":
 		return
+	case s.Provable && s.Diff != "" && s.Obstacle != "":
+		p.wrapped("     ", p.warn("not proven: ")+s.Obstacle+"; stoker suggest --verify builds both and compares")
 	case s.Obstacle != "" && s.Diff != "":
 		p.wrapped("     ", p.warn("not applied: ")+s.Obstacle+"; stoker suggest --rule "+s.Rule+" --diff shows it")
 	case s.Obstacle != "":

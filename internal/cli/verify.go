@@ -29,7 +29,7 @@ func (s *suggestOptions) proven(ctx context.Context, query api.Query, answer *ap
 		// Fail before the builds, not after, if the changes cannot be applied.
 		applier, err := s.applier(ctx)
 		if err == nil {
-			err = applier.Check(ctx, s.changes(*answer, list))
+			err = applier.Check(ctx, s.changes(*answer, firsts(list)))
 		}
 		if err != nil {
 			return false, err
@@ -46,6 +46,7 @@ func (s *suggestOptions) proven(ctx context.Context, query api.Query, answer *ap
 		return false, err
 	}
 	enter(answer, found)
+	s.proved = true
 	for _, v := range found {
 		if v.Outcome != api.VerifiedEqual {
 			return false, nil
@@ -57,14 +58,39 @@ func (s *suggestOptions) proven(ctx context.Context, query api.Query, answer *ap
 // toProve returns the suggestions that the flags want verified.
 func (s *suggestOptions) toProve(answer api.Suggest) []api.Suggestion {
 	switch {
-	case s.noVerify:
+	case s.noVerify || !s.apply && !s.verify:
 		return nil
-	case s.apply:
-		return s.wanted(answer)
-	case s.verify:
+	case s.all:
 		return applicable(answer)
+	case s.apply:
+		return candidates(answer)
+	default:
+		return provable(answer)
 	}
-	return nil
+}
+
+// candidates returns, for each Dockerfile, the suggestions of which --apply makes the first one
+// that may be applied: those that a build has to prove may turn out to be none.
+func candidates(answer api.Suggest) []api.Suggestion {
+	var list []api.Suggestion
+	done := map[string]bool{}
+	for _, one := range provable(answer) {
+		if !done[one.File] {
+			list = append(list, one)
+			done[one.File] = one.Proof != string(suggest.Advice)
+		}
+	}
+	return list
+}
+
+// firsts returns the first suggestion for each file.
+func firsts(list []api.Suggestion) []api.Suggestion {
+	done := map[string]bool{}
+	return slices.DeleteFunc(slices.Clone(list), func(one api.Suggestion) bool {
+		seen := done[one.File]
+		done[one.File] = true
+		return seen
+	})
 }
 
 // verifyAll has the suggestions in list built and compared, one after the other or, with
@@ -118,6 +144,19 @@ func applicable(answer api.Suggest) []api.Suggestion {
 	return list
 }
 
+// provable returns the suggestions of which a build can tell whether they leave the image as it is.
+func provable(answer api.Suggest) []api.Suggestion {
+	var list []api.Suggestion
+	for _, d := range answer.Definitions {
+		for _, one := range d.Suggestions {
+			if one.Diff != "" && (one.Proof != string(suggest.Advice) || one.Provable) {
+				list = append(list, one)
+			}
+		}
+	}
+	return list
+}
+
 // enter enters outcomes, which are by diff, into the suggestions of an answer, and
 // moves those that would make another image to the withdrawn ones.
 func enter(answer *api.Suggest, found map[string]*api.Verification) {
@@ -126,7 +165,7 @@ func enter(answer *api.Suggest, found map[string]*api.Verification) {
 		var kept []api.Suggestion
 		for _, one := range d.Suggestions {
 			v := found[one.Diff]
-			if one.Diff == "" || one.Proof == string(suggest.Advice) {
+			if one.Diff == "" || one.Proof == string(suggest.Advice) && !one.Provable {
 				v = nil
 			}
 			one.Verification = v
@@ -135,7 +174,7 @@ func enter(answer *api.Suggest, found map[string]*api.Verification) {
 				d.Withdrawn = append(d.Withdrawn, one)
 				continue
 			case v != nil && v.Outcome == api.VerifiedEqual && len(v.Skipped) == 0:
-				one.Proof = string(suggest.Verified)
+				one.Proof, one.Obstacle = string(suggest.Verified), ""
 			}
 			kept = append(kept, one)
 		}

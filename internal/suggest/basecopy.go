@@ -84,6 +84,13 @@ func (o *ordering) lift(st dockerfile.Stage, from, t int) (Suggestion, bool) {
 	if at := slices.IndexFunc(unknown, func(k int) bool { return k > copies }); at >= 0 {
 		s.Obstacle += fmt.Sprintf("; nothing proves that it may stand above `%s` on line %s as well", short(ins[unknown[at]].Text), ins[unknown[at]].Lines)
 	}
+	known, why := ordering{in: in, view: o.view}, []string(nil)
+	for k := to; k < t; k++ {
+		why = append(why, known.linkDoubt(k, t))
+	}
+	if doubts := told(why); doubts != "" {
+		s.Obstacle += "; " + doubts
+	}
 	s.HitRate.Before, s.HitRate.After = now.HitRate, then.HitRate
 	if alone := !slices.ContainsFunc(f.Stages, func(o dockerfile.Stage) bool {
 		return o.Index != st.Index && o.Index != base.Index && extends(f, o.Index, base.Index) && !extends(f, st.Index, o.Index)

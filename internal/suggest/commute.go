@@ -133,7 +133,7 @@ func (o *ordering) keepsClear(c, t int) bool {
 		if o.bringsMade(n, c, t, touched.reads) || slices.ContainsFunc(touched.enters, func(dir string) bool { return !v.isMade(dir, min(c, t)) && v.lands(b, c, rooted(dir)) }) {
 			return false
 		}
-		if astray(o.waysOf(n), t, slices.Concat(touched.reads, touched.writes, touched.enters)) || o.throughLink(n, c, t) {
+		if _, led := o.linked(n, c, t); led {
 			return false
 		}
 		if v.clash(b, c, slices.Concat(reads, writes)) != "" || !v.foldersAgree(c, min(c, t), touched.writes) {
@@ -193,7 +193,7 @@ func (o *ordering) apart(i, j int) bool {
 		if !reachable(v.file, b.Target)[v.stage.Index] {
 			continue
 		}
-		if o.throughLink(n, i, j) || o.throughLink(n, j, i) {
+		if _, led := o.linked(n, i, j); led {
 			return false
 		}
 		if v.ownerByName(i) && v.clash(b, j, accounts) != "" || v.ownerByName(j) && v.clash(b, i, accounts) != "" {
@@ -205,16 +205,6 @@ func (o *ordering) apart(i, j int) bool {
 		}
 	}
 	return true
-}
-
-// throughLink reports whether instruction c, a COPY or ADD, may in build n go through a link or
-// replace one, other than its own and that of instruction t: which of the two comes first is
-// known to matter then.
-func (o *ordering) throughLink(n, c, t int) bool {
-	v := o.view
-	return slices.ContainsFunc(o.waysOf(n), func(w way) bool {
-		return w.leads(v.dest(c), w.at == c || w.at == t) || w.at != c && w.at != t && !w.deep && v.lands(o.in.Builds[n], c, w.path)
-	})
 }
 
 // landings returns the image paths, of files and of whole folders, that instruction i, a

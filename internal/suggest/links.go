@@ -1,10 +1,12 @@
 package suggest
 
 import (
+	"fmt"
 	"path"
 	"slices"
 	"strings"
 
+	"github.com/stokerd/stoker/context/dockerfile"
 	"github.com/stokerd/stoker/internal/effects"
 )
 
@@ -13,6 +15,9 @@ type way struct {
 	at   int    // the instruction that puts it there; -1 for one of a base stage
 	path string // with a $ in it if it is not known
 	deep bool   // links may be anywhere below the path, and none is at it
+	// doubt says that no link is known: what is copied there may hold one, as it comes from a
+	// stage, an image or an archive.
+	doubt bool
 }
 
 // leads reports whether an instruction that works on an image path may thereby go through the
@@ -36,50 +41,132 @@ func (w way) leads(p string, own bool) bool {
 	return match || err != nil // the shell names the link
 }
 
-// astray reports whether one of the image paths may lead elsewhere. They are those that
-// instruction t touches, or that another writes which is to change places with it.
-func astray(ways []way, t int, paths []string) bool {
-	return slices.ContainsFunc(paths, func(p string) bool {
-		// Packages of the system are not installed through links.
-		return notPlace(p) && slices.ContainsFunc(ways, func(w way) bool { return w.leads(p, w.at == t) })
+// meets returns the links that instruction i may meet in build n, in any order in which it
+// changes places with instruction j: its own, those of j, and those that are there before it today.
+// One that another instruction further down brings it could meet only if that one had passed it,
+// and may pass it only if it is not led by what that brings.
+func (o *ordering) meets(n, i, j int) []way {
+	return slices.DeleteFunc(slices.Clone(o.waysOf(n)), func(w way) bool {
+		return w.at > i && w.at != j || w.doubt && (o.hopes || o.trusts)
 	})
+}
+
+// led returns a link by which instruction i, a COPY, ADD or RUN, may work elsewhere in build n
+// than its text says, or which it may replace, so that it matters whether it stands above j or
+// below it. The link that j itself brings at the very path is none: that both write there is
+// known otherwise.
+func (o *ordering) led(n, i, j int) (way, bool) {
+	v, ways := o.view, o.meets(n, i, j)
+	var leads func(w way) bool
+	if v.stage.Instructions[i].Copy != nil {
+		leads = func(w way) bool {
+			pair := w.at == i || w.at == j
+			return w.leads(v.dest(i), pair) || !pair && !w.deep && v.lands(o.in.Builds[n], i, w.path)
+		}
+	} else {
+		t := o.look(n, i, o.run(i)).touched
+		// Packages of the system are not installed through links.
+		paths := slices.DeleteFunc(slices.Concat(t.reads, t.writes, t.enters), func(p string) bool { return !notPlace(p) })
+		leads = func(w way) bool {
+			return slices.ContainsFunc(paths, func(p string) bool { return w.leads(p, w.at == i) })
+		}
+	}
+	k := slices.IndexFunc(ways, leads)
+	if k < 0 {
+		return way{}, false
+	}
+	return ways[k], true
+}
+
+// linked is led for each of two instructions.
+func (o *ordering) linked(n, i, j int) (way, bool) {
+	if w, ok := o.led(n, i, j); ok {
+		return w, true
+	}
+	return o.led(n, j, i)
+}
+
+// linkDoubt says by what instructions i and j may be led elsewhere, if that is all that keeps the
+// two from changing places. Else it returns "".
+func (o *ordering) linkDoubt(i, j int) string {
+	hoping := ordering{in: o.in, view: o.view, hopes: true}
+	if !hoping.independent(i, j) {
+		return ""
+	}
+	for n, b := range o.in.Builds {
+		if !reachable(o.view.file, b.Target)[o.view.stage.Index] {
+			continue
+		}
+		w, ok := o.linked(n, i, j)
+		if !ok {
+			continue
+		}
+		by := "a stage that this one starts from"
+		if w.at >= 0 {
+			in := o.view.stage.Instructions[w.at]
+			by = fmt.Sprintf("`%s` on line %s", short(in.Text), in.Lines)
+		}
+		return by + " may bring a symbolic link that leads one of the steps which change places to where another works"
+	}
+	return ""
 }
 
 // waysOf returns where there may be links in the stage in build n: of its instructions, and of
 // those of its base stages.
 func (o *ordering) waysOf(n int) []way {
 	list, ok := o.ways[n]
-	if ok {
-		return list
+	if !ok {
+		list = o.in.waysIn(n, o.view)
+		if o.ways == nil {
+			o.ways = map[int][]way{}
+		}
+		o.ways[n] = list
 	}
-	b := o.in.Builds[n]
-	links := o.in.linksOf(n)
+	return list
+}
+
+// A stageIn is a stage in a build.
+type stageIn struct {
+	file         *dockerfile.File
+	build, stage int
+}
+
+// waysAt is waysIn for a stage by its index, with a memory.
+func (in Input) waysAt(n int, f *dockerfile.File, stage int) []way {
+	at := stageIn{f, n, stage}
+	if in.shared != nil {
+		if known, ok := in.shared.ways[at]; ok {
+			return known
+		}
+	}
+	list := in.waysIn(n, newStageView(f, f.Stages[stage]))
+	if in.shared != nil {
+		in.shared.ways[at] = list
+	}
+	return list
+}
+
+// waysIn returns where there may be links in a stage in build n, see ordering.waysOf.
+func (in Input) waysIn(n int, last *stageView) (list []way) {
 	var chain []*stageView
-	for at := o.view.stage.BaseStage; at >= 0; at = o.view.file.Stages[at].BaseStage {
-		chain = append([]*stageView{newStageView(o.view.file, o.view.file.Stages[at])}, chain...)
+	for at := last.stage.BaseStage; at >= 0; at = last.file.Stages[at].BaseStage {
+		chain = append([]*stageView{newStageView(last.file, last.file.Stages[at])}, chain...)
 	}
-	for _, v := range append(chain, o.view) {
+	for _, v := range append(chain, last) {
 		for k := range v.stage.Instructions {
 			at := k
-			if v != o.view {
+			if v != last {
 				at = -1
 			}
 			for _, link := range v.madeLinks(k) {
 				list = append(list, way{at: at, path: link})
 			}
-			for _, link := range v.movedLinks(k, list) {
-				list = append(list, way{at: at, path: link})
-			}
-			for _, w := range v.broughtLinks(b, k, links) {
+			for _, w := range slices.Concat(v.movedLinks(k, list), in.broughtLinks(n, v, k)) {
 				w.at = at
 				list = append(list, w)
 			}
 		}
 	}
-	if o.ways == nil {
-		o.ways = map[int][]way{}
-	}
-	o.ways[n] = list
 	return list
 }
 
@@ -102,24 +189,30 @@ func (in Input) linksOf(n int) (list []string) {
 	return list
 }
 
-// broughtLinks returns where instruction k, if it is a COPY or ADD, may put symbolic links. links
-// are those in the context. One that is a source by name is followed, and not copied.
-func (v *stageView) broughtLinks(b Build, k int, links []string) (list []way) {
-	in := v.stage.Instructions[k]
+// broughtLinks returns where instruction k of a stage, if it is a COPY or ADD, may put symbolic
+// links in build n. One that is a source by name is followed, and not copied.
+func (in Input) broughtLinks(n int, v *stageView, k int) (list []way) {
+	ins, b := v.stage.Instructions[k], in.Builds[n]
 	switch {
-	case in.Copy == nil:
+	case ins.Copy == nil:
 		return nil
-	case in.Copy.From != "", in.Keyword == "ADD" && !takesContext(in):
-		return []way{{path: rooted(v.dest(k)), deep: true}}
+	case ins.Copy.From != "":
+		list = []way{{path: rooted(v.dest(k)), deep: true, doubt: true}}
+		if from := v.file.StageOf(ins.Copy.From); from >= 0 && from < v.stage.Index {
+			list = append(list, v.handed(k, in.waysAt(n, v.file, from))...)
+		}
+		return list
+	case ins.Keyword == "ADD" && !takesContext(ins):
+		return []way{{path: rooted(v.dest(k)), deep: true, doubt: true}}
 	}
-	for _, link := range links {
-		if !b.Context.Takes(in.Lines.From, link) {
+	for _, link := range in.linksOf(n) {
+		if !b.Context.Takes(ins.Lines.From, link) {
 			continue
 		}
-		if !takesContext(in) {
+		if !takesContext(ins) {
 			return []way{{path: rooted(v.dest(k)), deep: true}}
 		}
-		for _, s := range in.Copy.Sources {
+		for _, s := range ins.Copy.Sources {
 			src := strings.TrimPrefix(path.Clean("/"+s), "/")
 			if rel, ok := taken(src, link); ok && src != link {
 				list = append(list, way{path: rooted(path.Join(v.dest(k), rel))})
@@ -129,9 +222,33 @@ func (v *stageView) broughtLinks(b Build, k int, links []string) (list []way) {
 	return list
 }
 
-// movedLinks returns the image paths to which instruction k, a RUN, moves or copies something of
-// which a part may be one of the links, with a $ in place of one that is not known.
-func (v *stageView) movedLinks(k int, ways []way) (list []string) {
+// handed returns where instruction k, a COPY from a stage, puts links that the stage is known to
+// have. Where it is not known whether it takes one, any may be anywhere.
+func (v *stageView) handed(k int, ways []way) (list []way) {
+	in, dest := v.stage.Instructions[k], rooted(v.dest(k))
+	for _, w := range ways {
+		for _, s := range in.Copy.Sources {
+			src := rooted(path.Clean("/" + s))
+			root := src
+			if strings.ContainsAny(src, "*?[") {
+				root = fixed(src)
+			}
+			rel, holds := below(root, w.path)
+			switch {
+			case w.doubt: // it is one of what is copied as well
+			case strings.Contains(w.path+src, "$"), in.Copy.Parents, w.leads(root, false), holds && (w.deep || root != src):
+				list = append(list, way{path: dest, deep: true})
+			case holds:
+				list = append(list, way{path: path.Join(dest, rel)})
+			}
+		}
+	}
+	return list
+}
+
+// movedLinks returns the ways to which instruction k, a RUN, moves or copies something of which a
+// part may be one of the links.
+func (v *stageView) movedLinks(k int, ways []way) (list []way) {
 	in := v.stage.Instructions[k]
 	if in.Run == nil || len(ways) == 0 {
 		return nil
@@ -152,13 +269,13 @@ func (v *stageView) movedLinks(k int, ways []way) (list []string) {
 		_, names := c.args(1)
 		for _, name := range names[:max(0, len(names)-1)] {
 			source := image(name)
-			if strings.Contains(source, "$") || slices.ContainsFunc(ways, func(w way) bool {
+			taken := slices.DeleteFunc(slices.Clone(ways), func(w way) bool {
 				_, holds := below(folderOf(source), w.path)
-				return holds || w.leads(source, false)
-			}) {
-				to := image(names[len(names)-1])
-				list, ways = append(list, to), append(slices.Clip(ways), way{path: to})
-				break
+				return !strings.Contains(source, "$") && !holds && !w.leads(source, false)
+			})
+			if len(taken) > 0 {
+				to := way{path: image(names[len(names)-1]), doubt: !slices.ContainsFunc(taken, func(w way) bool { return !w.doubt })}
+				list, ways = append(list, to), append(slices.Clip(ways), to)
 			}
 		}
 	}

@@ -110,6 +110,7 @@ type shared struct {
 	manifests func() []Suggestion // of rule manifests-first
 	orders    func() []Suggestion // of rule reorder
 	links     map[int][]string    // symbolic links in the context, by build
+	ways      map[stageIn][]way   // where stages may have links
 }
 
 // history returns what works out the states of steps over the commits.

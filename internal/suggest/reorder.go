@@ -56,7 +56,7 @@ func findOrders(in Input) []Suggestion {
 		}
 		likely := viewFor(in.File, st, in.Builds)
 		likely.context = b.Context
-		for _, o := range []ordering{proving(in, st), {in: in, view: likely, trusts: true}} {
+		for _, o := range []ordering{proving(in, st), {in: in, view: in.view(st), hopes: true}, {in: in, view: likely, trusts: true}} {
 			p := o.problem(plan, steps)
 			p.Spare = float64(p.Builds) * min(leastMove, replay.Run(p.Builds, steps).Wall/50)
 			order, exact := replay.Best(p)
@@ -83,6 +83,9 @@ type ordering struct {
 	// are not known, folders that may be copied, programs that nobody runs). The result
 	// is advice.
 	trusts bool
+	// hopes takes what comes from a stage, an image or an archive to hold no symbolic links but
+	// those that are known. The result is advice that a build can prove.
+	hopes bool
 
 	// Answers already computed.
 	runs   map[int]runView
@@ -143,7 +146,7 @@ func (o *ordering) suggestion(order []int, exact bool) (Suggestion, bool) {
 		return Suggestion{}, false
 	}
 	now, then, price, err := in.compare(change.New)
-	if err != nil || now.Wall-then.Wall < leastFelt || o.trusts && now.Wall-then.Wall < leastTold {
+	if err != nil || now.Wall-then.Wall < leastFelt || (o.trusts || o.hopes) && now.Wall-then.Wall < leastTold {
 		return Suggestion{}, false
 	}
 	s := Suggestion{
@@ -152,9 +155,10 @@ func (o *ordering) suggestion(order []int, exact bool) (Suggestion, bool) {
 	}
 	s.HitRate.Before, s.HitRate.After = now.HitRate, then.HitRate
 	o.explain(&s, moved, now, then)
-	if o.trusts {
-		s.Proof, s.Obstacle = Advice, o.doubts(order)
-	} else {
+	if o.trusts || o.hopes {
+		s.Proof, s.Obstacle, s.Provable = Advice, o.doubts(order), o.hopes
+	}
+	if !o.trusts {
 		for _, i := range moved {
 			s.Lines.From, s.Lines.To = min(s.Lines.From, ins[i].Lines.From), max(s.Lines.To, ins[i].Lines.To)
 		}
@@ -219,7 +223,7 @@ func (o *ordering) doubts(order []int) string {
 	for at, j := range order {
 		for _, i := range order[at+1:] {
 			if i < j && !known.independent(i, j) {
-				why = append(why, cmp.Or(o.doubt(i, j), fmt.Sprintf("nothing proves that `%s` and `%s` on line %s may change places",
+				why = append(why, cmp.Or(o.doubt(i, j), known.linkDoubt(i, j), fmt.Sprintf("nothing proves that `%s` and `%s` on line %s may change places",
 					short(ins[j].Text), short(ins[i].Text), ins[i].Lines)))
 			}
 		}

@@ -36,6 +36,8 @@ import (
 //	services         how compose starts the image, one a line: USER [COMMAND]; "-" is none
 //	want/FILE        the file afterwards
 //	advice           a part of the obstacle; with want/FILE, which is only shown then, or without
+//	provable         the same of advice that a build can prove
+//	differs          what then differs in the image, if anything does
 //	none             nothing is suggested
 //	as-is            of a repository: nothing is changed
 //	title            a part of the title, where the rule says more than one thing
@@ -51,7 +53,7 @@ type scenario struct {
 	files    map[string]string
 }
 
-var special = []string{"builds", "sizes", "history", "days", "seconds", "secrets", "services", "beside", "links", "advice", "none", "as-is", "title", "evidence", "saves", "bytes", "rates", "diff"}
+var special = []string{"builds", "sizes", "history", "days", "seconds", "secrets", "services", "beside", "links", "advice", "provable", "differs", "none", "as-is", "title", "evidence", "saves", "bytes", "rates", "diff"}
 
 func load(t *testing.T, name string) scenario {
 	t.Helper()

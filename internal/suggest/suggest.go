@@ -38,7 +38,7 @@ const (
 	// the image as it is.
 	ByConstruction Proof = "by-construction"
 	// Advice is for the reader to decide: the image changes on purpose, or there is an
-	// obstacle. It is never applied.
+	// obstacle. It is not applied, unless a build has proven one that is Provable.
 	Advice Proof = "advice"
 )
 
@@ -172,7 +172,10 @@ type Suggestion struct {
 	HitRate struct{ Before, After float64 }
 	Costs   string // source of the costs, Observed or Prior; "" if none were used
 	Proof   Proof
-	Changes []Change // to apply; those of advice are only shown
+	// Provable says of advice that it shall leave the image as it is, and that a build tells
+	// whether it does: verified, it may be applied.
+	Provable bool
+	Changes  []Change // to apply; those of advice are only shown
 }
 
 // A Change replaces the text of one file.
@@ -274,7 +277,7 @@ func Suggest(in Input) []Suggestion {
 // find what earlier ones worked out. It is for one goroutine at a time.
 func (in Input) Remembering() Input {
 	in.shared = &shared{
-		replays: map[string]Replayed{}, loads: map[string]load{}, links: map[int][]string{},
+		replays: map[string]Replayed{}, loads: map[string]load{}, links: map[int][]string{}, ways: map[stageIn][]way{},
 		history: replay.NewHistory(in.Commits),
 	}
 	in.Builds = slices.Clone(in.Builds)

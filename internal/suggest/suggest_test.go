@@ -140,7 +140,13 @@ func (s scenario) check(t *testing.T, g suggest.Suggestion) {
 	if want, ok := s.sections["diff"]; ok && g.Diff() != want {
 		t.Errorf("diff (-want +got):\n%s", cmp.Diff(want, g.Diff()))
 	}
-	if want, ok := s.sections["advice"]; ok {
+	if want, ok := s.sections["provable"]; ok {
+		if g.Proof != suggest.Advice || !g.Provable || !strings.Contains(g.Obstacle, strings.TrimSpace(want)) {
+			t.Errorf("%s with obstacle %q, want advice that a build can prove, with %q\n%s", g.Proof, g.Obstacle, want, g.Diff())
+		}
+	} else if g.Provable {
+		t.Errorf("a build can prove it, which is not expected: %s", g.Obstacle)
+	} else if want, ok := s.sections["advice"]; ok {
 		if g.Proof != suggest.Advice || g.Obstacle == "" || !strings.Contains(g.Obstacle, strings.TrimSpace(want)) {
 			t.Errorf("%s with obstacle %q, want advice with %q\n%s", g.Proof, g.Obstacle, want, g.Diff())
 		}

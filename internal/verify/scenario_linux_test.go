@@ -30,7 +30,10 @@ type proposal struct {
 	name  string
 	files map[string]string // of the repository
 	want  map[string]string // after the edit
-	defs  []buildctx.Definition
+	// differs is a part of what a proof finds to differ, for advice that a build can prove and
+	// here disproves; "" for all else.
+	differs string
+	defs    []buildctx.Definition
 }
 
 // proposals reads the scenarios whose base images the lab has.
@@ -53,6 +56,9 @@ func proposals(t *testing.T) []proposal {
 			switch {
 			case f.Name == "advice" || f.Name == "none":
 				said = true
+			case f.Name == "provable":
+			case f.Name == "differs":
+				p.differs = strings.TrimSpace(string(f.Data))
 			case strings.HasPrefix(f.Name, "want/"):
 				p.want[strings.TrimPrefix(f.Name, "want/")] = string(f.Data)
 			case !slices.Contains([]string{"builds", "history", "seconds", "secrets", "links", "title", "evidence", "saves", "rates", "diff"}, f.Name):
@@ -282,6 +288,12 @@ func (p proposal) prove(t *testing.T, root string, def buildctx.Definition) {
 	r, err := o.Check(t.Context(), changes)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if p.differs != "" {
+		if got := told(r.Differences); r.Equal() || !strings.Contains(got, p.differs) {
+			t.Errorf("differences: %q, want %q", got, p.differs)
+		}
+		return
 	}
 	if !r.Equal() {
 		t.Errorf("another image: %s\n%s\nnot covered:\n%s", r.Failure, told(r.Differences), told(r.Uncovered))
