@@ -89,6 +89,7 @@ type mountPlan struct {
 	own   map[string]float64       // share of a RUN's time, by its text, that commands of the tool take
 	dirs  []string                 // image folders of the cache: one mount each
 	owner string                   // flags of the mounts of a user other than root: ",uid=…,gid=…"
+	base  string                   // image of the stage, in what a cache of its own is named after; else ""
 	home  string                   // home folder of the user
 	// leaves says that the last of the runs puts into the cache what it built itself. Later
 	// runs need that, and a builder may drop a cache mount between the two.
@@ -114,6 +115,9 @@ func mountFor(in Input, st dockerfile.Stage, tool *effects.Cache) (Suggestion, b
 	if !ok {
 		return Suggestion{}, false
 	}
+	if p.ownForImage() {
+		p.base = imagesOf(in, st)[0]
+	}
 	var edits []dockerfile.Edit
 	for _, run := range p.runs {
 		edits = append(edits, spliced(f, run, addMounts(f, run, p.mounts())...))
@@ -135,7 +139,7 @@ func mountFor(in Input, st dockerfile.Stage, tool *effects.Cache) (Suggestion, b
 	if slices.ContainsFunc(in.Builds, func(b Build) bool { return ships(f, b.Target, st.Index) }) {
 		s.Proof = Advice
 		s.Obstacle = "the image loses what is in " + list(p.dirs, "and") + " today, and gets smaller by it"
-	} else if why := cmp.Or(p.linkedInto(in), p.compiledWith(in, st), p.movesOn(in), p.outdated(in, st), p.foreign()); why != "" {
+	} else if why := cmp.Or(p.linkedInto(in), p.ofImages(in, st), p.compiledWith(in, st), p.movesOn(in), p.outdated(in, st), p.foreign()); why != "" {
 		s.Proof, s.Obstacle = Advice, why
 	}
 	return s, true
@@ -181,19 +185,6 @@ func writtenBy(c Context, manifest string, tool *effects.Cache) bool {
 	}
 	text, err := c.Read(manifest)
 	return err == nil && bytes.Contains(text, []byte(tool.Holding)) && !c.Exists(path.Join(path.Dir(manifest), ".yarnrc.yml"))
-}
-
-// mounts returns the flags that a RUN gets.
-func (p *mountPlan) mounts() []string {
-	var flags []string
-	for _, dir := range p.dirs {
-		flag := "--mount=type=cache,target=" + dir + p.owner
-		if p.tool.Sharing != "" {
-			flag += ",sharing=" + p.tool.Sharing
-		}
-		flags = append(flags, flag)
-	}
-	return flags
 }
 
 // collect adds the RUNs of a stage that use the tool to the plan. It reports false if a mount
@@ -277,41 +268,6 @@ func (p *mountPlan) share(run *dockerfile.Run, commands []command) float64 {
 
 // mayRun reports whether a command may run other programs.
 func mayRun(c command) bool { return !slices.Contains(blindCommands(), c.words[0]) && !isFree(c) }
-
-// A whereabouts is the state of a stage that decides where a tool keeps its cache.
-type whereabouts struct {
-	home, owner string // of the user: see mountPlan
-	below       string // value of the variable tool.Below[0]; "" if it is not set
-	known       bool   // false if the cache may be elsewhere, or turned off
-}
-
-// follow returns at as it is after an instruction.
-func (p *mountPlan) follow(at whereabouts, ins dockerfile.Instruction) whereabouts {
-	switch ins.Keyword {
-	case "USER":
-		name, _, _ := strings.Cut(ins.Value, ":")
-		switch {
-		case name == "root" || name == "0":
-			at.home, at.owner = "/root", ""
-		case p.image == "node" && (name == "node" || name == "1000"):
-			at.home, at.owner = "/home/node", ",uid=1000,gid=1000"
-		default:
-			at.known = false
-		}
-	case "ENV", "ARG":
-		for i, name := range ins.Names {
-			if len(p.tool.Below) > 0 && name == p.tool.Below[0] && ins.Keyword == "ENV" && i < len(ins.Vars) {
-				at.below = strings.Trim(ins.Vars[i].Value, `"'`)
-				at.known = at.known && path.IsAbs(at.below) && !strings.ContainsAny(at.below, "$\\\"'")
-				continue
-			}
-			if name == "HOME" || strings.HasPrefix(name, "XDG_") || slices.ContainsFunc(p.tool.Env, func(e string) bool { return strings.HasPrefix(name, e) }) {
-				at.known = false
-			}
-		}
-	}
-	return at
-}
 
 // contradicted reports whether a RUN already mounts something at one of the folders, or shows
 // by a flag, a variable or a command that a cache mount there would be wrong.

@@ -64,8 +64,8 @@ var (
 )
 
 // compiledWith says with which package of the image the tool compiles what it keeps in its cache,
-// or returns "". By the default id of the mount, images with other versions of that package share
-// the cache, and get what does not fit them (Go: "go help cache"; pip: docs, "Caching", locally
+// or returns "". By the id of the mount, images without that package or with other versions of it
+// share the cache, and get what does not fit them (Go: "go help cache"; pip: docs, "Caching", locally
 // built wheels).
 func (p *mountPlan) compiledWith(in Input, st dockerfile.Stage) string {
 	if !p.tool.Compiled || p.withoutCgo(in, st) {
@@ -83,7 +83,11 @@ func (p *mountPlan) compiledWith(in Input, st dockerfile.Stage) string {
 			}
 			for _, name := range c.words[1:] {
 				if library.MatchString(name) && !libc.MatchString(name) || alpine && compilers.MatchString(name) {
-					return "what " + p.tool.Program() + " compiles with " + name + " stays in the cache, which images with another version of it use as well: give the mount an id of its own for each base image"
+					others := "which images with another version of it use as well: give the mount an id of its own for each base image"
+					if p.base != "" {
+						others = "which other images from " + p.base + " may use, that do not have it: give the mount an id that is this image's alone"
+					}
+					return "what " + p.tool.Program() + " compiles with " + name + " stays in the cache, " + others
 				}
 			}
 		}

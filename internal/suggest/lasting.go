@@ -24,7 +24,7 @@ func (p *mountPlan) outdated(in Input, st dockerfile.Stage) string {
 	case program == "nuget":
 		return p.ownPackages(in)
 	case p.tool.Compiled && program != "go":
-		return cmp.Or(p.madeAbove(in, st), p.sharedWith(in, st), p.ownArchives(in))
+		return cmp.Or(p.madeAbove(in, st), p.ownArchives(in))
 	}
 	return ""
 }
@@ -142,19 +142,6 @@ func sourceInFolder(config string) bool {
 	_, sources, _ := strings.Cut(config, "<packageSources>")
 	sources, _, _ = strings.Cut(sources, "</packageSources>")
 	return slices.ContainsFunc(dotnetSource.FindAllStringSubmatch(sources, -1), func(m []string) bool { return !strings.Contains(m[1], "://") })
-}
-
-// sharedWith says which other image of the Dockerfile uses the same cache, or returns "". What is
-// compiled for one need not run in the other.
-func (p *mountPlan) sharedWith(in Input, st dockerfile.Stage) string {
-	base := rootStage(in.File, st.Index).Base
-	for _, other := range in.File.Stages {
-		root := rootStage(in.File, other.Index).Base
-		if root != base && neededByAny(in, other.Index) && ownUse(in.File, other, p.tool) {
-			return "images from " + base + " and " + root + " would share what " + p.tool.Program() + " compiles: give each mount an id of its own"
-		}
-	}
-	return ""
 }
 
 // ownArchives says which package of the sources is kept in the cache under a key that does not change
