@@ -425,7 +425,7 @@ func (m *move) agrees(b Build, t, i int) bool {
 func (m *move) bring(b Build, k int, files []string) string {
 	for _, name := range files {
 		p, from, ok := m.provider(b, k, name)
-		if !ok || !slices.Contains(m.moved, from) {
+		if !ok || !slices.Contains(m.moved, from) || m.there(b, k, from, name) {
 			continue
 		}
 		dir := path.Dir(name)
