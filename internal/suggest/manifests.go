@@ -373,7 +373,21 @@ func (m *move) passable(b Build, t int) string {
 	if !view.known || len(view.installs) > 0 {
 		return fmt.Sprintf("`%s` on line %s stands between, and may read what is copied above it", m.text(t), in.Lines)
 	}
-	return m.clashes(b, t, view.touch)
+	why := m.clashes(b, t, view.touch)
+	if why != "" && m.clashes(b, t, without(view.touch, m.steady(b, t))) == "" {
+		m.inPlace = true // it reads manifests, and so has to find them
+		return ""
+	}
+	return why
+}
+
+// steady returns those of the manifests, as image paths, that instruction t finds as the install does.
+func (m *move) steady(b Build, t int) []string {
+	return slices.DeleteFunc(slices.Clone(m.images), func(image string) bool {
+		_, above, ok := m.provider(b, t, image)
+		_, last, _ := m.provider(b, m.last, image)
+		return !ok || above != last
+	})
 }
 
 // clashes says which moved COPY above instruction t writes to a path that t touches, or
