@@ -150,7 +150,7 @@ var (
 
 // bunWiden is npmWiden for bun.
 func bunWiden(r reader, has func(...string) bool) ([]string, string) {
-	if r.any("bun.lock", "bun.lockb") != "" && !has("--frozen-lockfile") {
+	if r.any("bun.lock", "bun.lockb") != "" && !has("--frozen-lockfile", "--production", "-p") {
 		return nil, "`bun install` may rewrite the lock file: use --frozen-lockfile"
 	}
 	if name := r.any("package-lock.json", "yarn.lock", "pnpm-lock.yaml"); name != "" && r.any("bun.lock", "bun.lockb") == "" {
