@@ -300,14 +300,11 @@ func composerWiden(r reader, has func(...string) bool) ([]string, string) {
 	if at := composerPath.FindString(lock); at != "" {
 		return nil, "composer.lock has a package from a path of the sources"
 	}
-	if m.Config.Plugins == nil && strings.Contains(lock, `"composer-plugin"`) && !has("--no-plugins") {
-		return nil, "composer runs plugins where it is not told which, and these may read the sources"
-	}
 	if m.Version == "" && r.git(r.dir) {
 		return nil, "composer writes down which version it finds in .git"
 	}
-	if m.plugins() && !has("--no-plugins") {
-		return nil, "composer runs plugins, which may read the sources"
+	if plugin := m.plugin(lock, has("--no-dev")); plugin != "" && !has("--no-plugins") {
+		return nil, "composer runs plugins (" + plugin + "), which may read the sources"
 	}
 	if m.Config.VendorDir != "" && m.Config.VendorDir != "vendor" {
 		return nil, "composer installs to " + m.Config.VendorDir
@@ -362,18 +359,6 @@ func (m composerJSON) installScript() string {
 		}
 	}
 	return ""
-}
-
-// plugins reports whether the project allows any plugin to run.
-func (m composerJSON) plugins() bool {
-	if set, ok := m.Config.Plugins.(map[string]any); ok {
-		for _, allowed := range set {
-			if allowed == true {
-				return true
-			}
-		}
-	}
-	return m.Config.Plugins == true
 }
 
 // hasPaths reports whether a repository of packages is, or may be, a path of the sources.
