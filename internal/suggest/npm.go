@@ -209,6 +209,9 @@ func nodeWiden(r reader, scripts lifecycle, patterns []string) ([]string, string
 	if obstacle != "" {
 		return read, obstacle
 	}
+	if schema, ok := prismaFiles(r, scripts); ok && len(members) == 0 {
+		read, scripts.prisma = append(read, schema...), true
+	}
 	scripts.gyp, scripts.git, scripts.patches = r.exists("binding.gyp"), r.git(r.dir), true
 	if raw := pkg.PNPM["onlyBuiltDependencies"]; scripts.only == nil && json.Unmarshal(raw, &scripts.only) != nil {
 		scripts.only = nil // none are listed, or not as a list
@@ -218,7 +221,7 @@ func nodeWiden(r reader, scripts lifecycle, patterns []string) ([]string, string
 	}
 	suspects := slices.DeleteFunc(slices.Clone(curious), func(name string) bool {
 		// Of puppeteer and msw the settings are known, wherever they come from.
-		return name == "puppeteer" || name == "msw" || !scripts.runs(name)
+		return name == "puppeteer" || name == "msw" || name == "@prisma/client" && scripts.prisma || !scripts.runs(name)
 	})
 	if name := locked(r, suspects); name != "" {
 		return read, fmt.Sprintf("the install script of %s, which another package brings, reads files of the project", name)
@@ -341,6 +344,7 @@ type lifecycle struct {
 	berry   bool // the program is yarn 2 or later, and its folder of patches is read
 	git     bool // the folder may contain .git
 	patches bool // patch-package may run: what it reads is returned as well
+	prisma  bool // Prisma may make its client: what it reads is known
 }
 
 // Scripts that read no file of the project: only-allow asks which package manager runs it, and
@@ -353,7 +357,8 @@ var (
 // reads reports whether a script may read files of the project.
 func (l lifecycle) reads(script string) bool {
 	script = strings.TrimSpace(script)
-	return !asksManager.MatchString(script) && (l.git || !putsHooks.MatchString(script)) && !(l.patches && patches.MatchString(script))
+	return !asksManager.MatchString(script) && (l.git || !putsHooks.MatchString(script)) && !(l.patches && patches.MatchString(script)) &&
+		!(l.prisma && makesClient.MatchString(script))
 }
 
 // runs reports whether the install runs the scripts of a package.
@@ -411,7 +416,7 @@ func (p packageJSON) obstacle(shown string, scripts lifecycle, member bool) stri
 func (p packageJSON) dependencyObstacle(scripts lifecycle, member bool) string {
 	for _, set := range []map[string]string{p.Dependencies, p.DevDependencies, p.OptionalDependencies, p.PeerDependencies} {
 		for _, name := range slices.Sorted(maps.Keys(set)) {
-			if slices.Contains(curious, name) && scripts.runs(name) {
+			if slices.Contains(curious, name) && scripts.runs(name) && !(name == "@prisma/client" && scripts.prisma) {
 				return fmt.Sprintf("the install script of %s reads files of the project", name)
 			}
 			spec := set[name]
