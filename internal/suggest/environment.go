@@ -16,6 +16,7 @@ var steering = map[string]*regexp.Regexp{
 	"yarn":     regexp.MustCompile(`(?i)^(npm_config|yarn)_|^NODE_OPTIONS$`),
 	"pnpm":     regexp.MustCompile(`(?i)^(npm|pnpm)_config_|^NODE_OPTIONS$`),
 	"bun":      regexp.MustCompile(`(?i)^(npm|bun)_config_`),
+	"conda":    regexp.MustCompile(`^(CONDA|CONDARC|MAMBA|MAMBARC|PIP)(_|$)`),
 	"pip":      regexp.MustCompile(`^PIP_`),
 	"uv":       regexp.MustCompile(`^UV_`),
 	"poetry":   regexp.MustCompile(`^(POETRY|PIP)_`),

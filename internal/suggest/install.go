@@ -150,6 +150,8 @@ func widened(in *install, i effects.Install) bool {
 		return pipInstall(in, i.Args)
 	case "uv pip":
 		return uvPipInstall(in, i.Args)
+	case "conda":
+		return condaInstall(in, i.Args)
 	case "uv", "poetry", "pipenv", "pdm":
 		in.widen = func(r reader) ([]string, string) { return pythonWiden(r, i.Tool, has) }
 	case "go":
