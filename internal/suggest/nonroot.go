@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/stokerd/stoker/context/dockerfile"
@@ -21,7 +22,7 @@ func nonRoot(in Input) []Suggestion {
 		root := rootStage(in.File, target)
 		ins := instructionsOf(in.File, target)
 		otherUser := len(b.Services) > 0 && !slices.ContainsFunc(b.Services, Service.asRoot)
-		if !runsAsRoot(root.Base) || dropsPrivileges(in, b, ins) || otherUser {
+		if !runsAsRoot(root.Base) || onWindows(in.File, target) || dropsPrivileges(in, b, ins) || otherUser {
 			continue
 		}
 		first, ok := lastStart(ins)
@@ -125,10 +126,28 @@ func knownUser(ref string) string {
 		return "bun"
 	case name == "php":
 		return "www-data"
+	case name == "gradle":
+		return "gradle"
+	case strings.HasPrefix(name, "mcr.microsoft.com/dotnet/") && hasUserOfDotnet(ref):
+		return "$APP_UID"
 	case name == "scratch" || strings.HasPrefix(name, "gcr.io/distroless/"):
 		return "65532:65532"
 	}
 	return ""
+}
+
+// hasUserOfDotnet reports whether an image of .NET is one of version 8 or later: these have a user
+// for programs, and its number in a variable.
+func hasUserOfDotnet(ref string) bool {
+	ref, _, _ = strings.Cut(ref, "@")
+	tag := ref[strings.LastIndexByte(ref, '/')+1:]
+	_, tag, tagged := strings.Cut(tag, ":")
+	if !tagged || tag == "latest" {
+		return true
+	}
+	major, _, _ := strings.Cut(tag, ".")
+	n, err := strconv.Atoi(major)
+	return err == nil && n >= 8
 }
 
 // last reports whether no RUN follows an instruction of a stage: it might need to be root, and
