@@ -31,8 +31,12 @@ func execForm(in Input) []Suggestion {
 		}
 		s := Suggestion{
 			Rule: "exec-form", Title: fmt.Sprintf("start %s without a shell in front of it", words[0]), Lines: ins.Lines, Proof: Advice,
-			Evidence: fmt.Sprintf("`%s` runs as a child of /bin/sh -c: what `docker stop` sends goes to the shell, which need not pass it on.", short(ins.Text)),
+			Evidence: fmt.Sprintf("`%s` is started by /bin/sh -c, which may stay in front of it: what `docker stop` sends then goes to the shell, which need not pass it on.", short(ins.Text)),
 			Obstacle: "the image would start it another way",
+		}
+		if replacesItself(rootStage(in.File, started.stage).Base) {
+			s.Evidence = fmt.Sprintf("Each build warns of `%s`. The shell of this image puts %s in its own place, so that signals reach it; "+
+				"that of another image need not.", short(ins.Text), words[0])
 		}
 		if ins.Keyword == "ENTRYPOINT" && started.both {
 			s.Obstacle = "the CMD, which the shell form leaves out, would become its arguments"
@@ -45,6 +49,15 @@ func execForm(in Input) []Suggestion {
 		}
 	}
 	return list
+}
+
+// replacesItself reports whether the shell of a base image is known to put a single command in its own
+// place: the ones of busybox and bash do, and dash, as Debian and Ubuntu have it, does not.
+func replacesItself(ref string) bool {
+	name := imageName(ref)
+	bash := []string{"fedora", "rockylinux", "almalinux", "amazonlinux", "amazoncorretto", "centos", "oraclelinux"}
+	slim := strings.Contains(ref, "debian") || strings.Contains(ref, "slim")
+	return strings.Contains(ref, "alpine") || name == "busybox" || !slim && slices.Contains(bash, name) || strings.Contains(name, "/ubi")
 }
 
 // withArguments returns the edit that replaces all that follows the keyword of an instruction.
