@@ -78,11 +78,12 @@ func (m *move) follow(b Build, images []string) {
 	}
 }
 
-// onlyManifests reports whether a COPY takes only some of these files.
+// onlyManifests reports whether a COPY takes only some of these files, or folders that hold no others,
+// such as those of a wrapper of Gradle or Maven.
 func onlyManifests(c Context, copied *dockerfile.Copy, files []string) bool {
 	for _, s := range copied.Sources {
 		src := strings.TrimPrefix(path.Clean("/"+s), "/")
-		if wholeFolder(src) && holdsOnly(c, src, files) {
+		if holdsOnly(c, src, files) {
 			continue
 		}
 		if !slices.ContainsFunc(files, func(f string) bool {

@@ -417,9 +417,8 @@ func (m *move) agrees(b Build, t, i int) bool {
 		return false
 	}
 	for _, f := range manifests {
-		// Single sources may name the file itself as their destination.
-		for _, image := range []string{path.Join(m.view.dest(t), path.Base(f)), m.view.dest(t)} {
-			if !slices.Contains(m.view.sources(b.Context, t, image), f) {
+		for p, image := range m.view.puts(b.Context, t, path.Base(f)) {
+			if p != f {
 				continue
 			}
 			for _, p := range m.view.sources(b.Context, i, image) {
