@@ -49,7 +49,7 @@ func (in Input) setsTarget() bool {
 func (in Input) mountForTarget(st dockerfile.Stage) (Suggestion, bool) {
 	v := in.view(st)
 	at := slices.IndexFunc(st.Instructions, func(ins dockerfile.Instruction) bool {
-		return ins.Run != nil && strings.Contains(ins.Text, "cargo build")
+		return ins.Run != nil && (strings.Contains(ins.Text, "cargo build") || strings.Contains(ins.Text, "cargo install") && strings.Contains(ins.Text, "--path"))
 	})
 	if at < 0 {
 		return Suggestion{}, false
@@ -59,12 +59,17 @@ func (in Input) mountForTarget(st dockerfile.Stage) (Suggestion, bool) {
 	elsewhere := func(w string) bool {
 		return slices.ContainsFunc([]string{"--target-dir", "--manifest-path", "--artifact-dir", "--out-dir", "--config"}, func(flag string) bool { return strings.HasPrefix(w, flag) })
 	}
-	if !ok || len(commands) != 1 || !commands[0].starts("cargo", "build") || slices.ContainsFunc(commands[0].words, elsewhere) ||
+	if !ok || len(commands) != 1 || !commands[0].starts("cargo", "build") && !installsProject(commands[0]) || slices.ContainsFunc(commands[0].words, elsewhere) ||
 		len(commands[0].assigns) > 0 || len(run.Run.Args) > 0 || run.Run.Heredocs > 0 || !path.IsAbs(v.dirs[at]) {
 		return Suggestion{}, false
 	}
 	target := path.Join(v.dirs[at], "target")
 	for i, ins := range st.Instructions {
+		if i < at && takesContext(ins) && v.dest(i) != v.dirs[at] {
+			if _, above := below(v.dest(i), v.dirs[at]); above {
+				return Suggestion{}, false // of a member the folder is that of the workspace, which may be there
+			}
+		}
 		if strings.Contains(ins.Text, outFolder) {
 			return Suggestion{}, false
 		}
@@ -77,7 +82,8 @@ func (in Input) mountForTarget(st dockerfile.Stage) (Suggestion, bool) {
 		}
 	}
 	files, edits, ok := in.takenOut(st, target)
-	if !ok || len(files) == 0 {
+	installs := commands[0].starts("cargo", "install") // the program is then not in the target folder
+	if !ok || installs != (len(files) == 0) {
 		return Suggestion{}, false
 	}
 	n := in.repeated(st, run)
@@ -85,10 +91,13 @@ func (in Input) mountForTarget(st dockerfile.Stage) (Suggestion, bool) {
 		return Suggestion{}, false
 	}
 	f := in.File
+	splices := addMounts(f, run, []string{"--mount=type=cache,target=" + target})
 	end := lineStart(f, run.Lines.To) + len(strings.TrimRight(f.Source(dockerfile.Lines{From: run.Lines.To, To: run.Lines.To}), " \t\r\n"))
 	brk := " " + string(f.Escape) + "\n" + continued(f, run) + "&& "
-	out := splice{end, end, brk + "mkdir -p " + outFolder + brk + "cp " + strings.Join(files, " ") + " " + outFolder + "/"}
-	edits = append(edits, spliced(f, run, append(addMounts(f, run, []string{"--mount=type=cache,target=" + target}), out)...))
+	if !installs {
+		splices = append(splices, splice{end, end, brk + "mkdir -p " + outFolder + brk + "cp " + strings.Join(files, " ") + " " + outFolder + "/"})
+	}
+	edits = append(edits, spliced(f, run, splices...))
 	edit, err := rewrite(in, 0, edits...)
 	if err != nil {
 		return Suggestion{}, false
@@ -110,6 +119,17 @@ func (in Input) mountForTarget(st dockerfile.Stage) (Suggestion, bool) {
 		s.Costs = Prior
 	}
 	return s, whole*cargoSpares >= leastTold
+}
+
+// installsProject reports whether a command is a `cargo install` of the project in the working folder,
+// which compiles in the target folder there, as a build does, and then puts the program elsewhere.
+func installsProject(c command) bool {
+	if !c.starts("cargo", "install") {
+		return false
+	}
+	words := strings.Split(strings.ReplaceAll(strings.Join(c.words, " "), "--path=", "--path "), " ")
+	at := slices.Index(words, "--path")
+	return at >= 0 && at+1 < len(words) && path.Clean(words[at+1]) == "."
 }
 
 // outFolder is where a RUN puts what it builds in a cache mount. A stage that has a word about it
