@@ -25,7 +25,7 @@ var priors = []struct {
 	{"pnpm build", 12}, {"pnpm run build", 12}, {"bun run build", 6}, {"turbo run build", 12}, {"turbo build", 12}, {"npm test", 10},
 	{"uv pip install", 5}, {"uv sync", 5}, {"pip install", 20}, {"pip3 install", 20}, {"pip wheel", 20}, {"pip3 wheel", 20}, {"poetry install", 20}, {"poetry sync", 20},
 	{"conda env ", 60}, {"mamba env ", 30}, {"pipenv install", 25}, {"pipenv sync", 20}, {"pdm install", 15}, {"pdm sync", 15}, {"composer install", 10}, {"bundle install", 40},
-	{"go mod download", 12}, {"go build", 20}, {"go install", 20}, {"go test", 20},
+	{"go mod download", 12}, {"go mod tidy", 12}, {"go build", 20}, {"go install", 20}, {"go test", 20},
 	{"cargo build", 90}, {"cargo install", 90}, {"cargo chef cook", 90}, {"cargo test", 90}, {"cargo fetch", 10}, {"rustup toolchain install", 15},
 	{"mvn ", 40}, {"mvnw ", 40}, {"gradle ", 40}, {"gradlew ", 40}, {"dotnet restore", 15}, {"dotnet build", 12}, {"dotnet publish", 15},
 	{"mix deps.get", 8}, {"mix deps.compile", 40}, {"mix compile", 15}, {"cmake --build", 40}, {"&& make ", 40}, {"&& ninja ", 40},

@@ -79,8 +79,8 @@ func goFolder(base, name string) (string, bool) {
 	return dir, strings.HasPrefix(dir, "/") || dir == baseDir || strings.HasPrefix(dir, baseDir+"/")
 }
 
-// goBuild returns the `go mod download` that can be inserted above instruction i, a RUN that
-// compiles with Go and so downloads modules as well. It reports false if the RUN does not, or
+// goBuild returns the `go mod download` that can be inserted above instruction i, a RUN in which Go
+// downloads modules as well, since it compiles with them or tidies go.mod. It reports false if the RUN does not, or
 // if the download might fetch other modules.
 func goBuild(v *stageView, i int) (install, bool) {
 	ins := v.stage.Instructions[i]
@@ -98,7 +98,7 @@ func goBuild(v *stageView, i int) (install, bool) {
 	}
 	commands := parseRun(ins.Run, v.shell[i]).commands
 	n := slices.IndexFunc(commands, func(c command) bool { return !isFree(c) })
-	if n < 0 || !compiles(commands[n]) {
+	if n < 0 || !fetches(commands[n]) {
 		return install{}, false
 	}
 	c := commands[n]
@@ -151,9 +151,10 @@ func (v *stageView) goPrivate(i int, r reader) string {
 	return ""
 }
 
-// compiles reports whether Go compiles in a command, for which it downloads modules.
-func compiles(c command) bool {
-	return c.starts("go", "build") || c.starts("go", "test") || c.starts("go", "vet")
+// fetches reports whether Go compiles in a command, or looks at all packages, for which it downloads
+// modules.
+func fetches(c command) bool {
+	return c.starts("go", "build") || c.starts("go", "test") || c.starts("go", "vet") || c.starts("go", "mod", "tidy")
 }
 
 // goNeeds reports whether a download above a build would fetch anything: the module has
