@@ -78,6 +78,48 @@ func (m *move) follow(b Build, images []string) {
 	}
 }
 
+// broughtAbove reports whether a COPY that stays above COPY from, which moves, brings the same file to
+// the same image path, where nothing changes it until from does.
+func (m *move) broughtAbove(b Build, from int, file, image string) bool {
+	for i := from - 1; i >= 0; i-- {
+		in := m.view.stage.Instructions[i]
+		switch {
+		case in.Run != nil:
+			return false
+		case in.Copy == nil || slices.Contains(m.moved, i):
+		case !takesContext(in):
+			if m.view.lands(b, i, image) {
+				return false
+			}
+		case len(m.view.sources(b.Context, i, image)) > 0:
+			flags := m.copyFlags(i)
+			return len(flags) == len(in.Flags) && slices.Equal(flags, m.copyFlags(from)) && m.view.lays(b.Context, i, file, image)
+		}
+	}
+	return false
+}
+
+// lays reports whether instruction i, a COPY, is sure to bring a file to an image path.
+func (v *stageView) lays(c Context, i int, file, image string) bool {
+	in := v.stage.Instructions[i]
+	if !c.Takes(in.Lines.From, file) {
+		return false
+	}
+	dest := v.dest(i)
+	inside := strings.HasSuffix(in.Copy.Dest, "/") || path.Base(in.Copy.Dest) == "." || dest == v.dirs[i]
+	for _, s := range in.Copy.Sources {
+		src := strings.TrimPrefix(path.Clean("/"+s), "/")
+		match, err := path.Match(src, file)
+		switch {
+		case err == nil && match && inside && path.Join(dest, path.Base(file)) == image:
+			return true
+		case src == file && dest == image && path.Base(dest) == path.Base(file):
+			return true
+		}
+	}
+	return false
+}
+
 // onlyManifests reports whether a COPY takes only some of these files, or folders that hold no others,
 // such as those of a wrapper of Gradle or Maven.
 func onlyManifests(c Context, copied *dockerfile.Copy, files []string) bool {

@@ -432,7 +432,7 @@ func (m *move) agrees(b Build, t, i int) bool {
 }
 
 // bring adds to m.needs those of the files, image paths, that a moved COPY brings: they need
-// a COPY of their own above instruction k. It returns an obstacle or "". A COPY of files
+// a COPY of their own above instruction k, unless another one above brings them as well. It returns an obstacle or "". A COPY of files
 // creates a missing destination just as a COPY of a folder does: with the default mode or
 // that of --chmod, and the owner of --chown (fsutil: copy.Copy, prepareTargetDir).
 func (m *move) bring(b Build, k int, files []string) string {
@@ -444,6 +444,9 @@ func (m *move) bring(b Build, k int, files []string) string {
 		dir := path.Dir(name)
 		if path.Base(p) != path.Base(name) {
 			return fmt.Sprintf("`%s` renames %s", m.text(from), p)
+		}
+		if m.broughtAbove(b, from, p, name) {
+			continue
 		}
 		i := slices.IndexFunc(m.needs, func(n need) bool { return n.dir == dir && n.from == from })
 		if i >= 0 && slices.Contains(m.needs[i].files, p) {
