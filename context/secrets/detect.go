@@ -36,7 +36,7 @@ func (s *Scanner) detect(f *fragment, sv *survey) ([]match, error) {
 	text, decoder := f.text, codec.NewDecoder()
 	var segments []*codec.EncodedSegment
 	for pass := 0; ; pass++ {
-		s.survey(text, sv)
+		s.survey(f.path, text, sv)
 		for at := range s.rules {
 			r := &s.rules[at]
 			if len(r.keywords) > 0 && !sv.run[at] {
@@ -62,7 +62,7 @@ func (s *Scanner) detect(f *fragment, sv *survey) ([]match, error) {
 // apply runs the rule r, number at of the scanner, over text: the fragment after a decoding pass that decoded segments
 // of it.
 func (s *Scanner) apply(r *rule, at int, f *fragment, text string, segments []*codec.EncodedSegment, sv *survey) ([]match, error) {
-	if len(r.keywords) > 0 && len(r.anchors) > 0 && !sv.whole && len(sv.windows[at]) == 0 {
+	if len(r.keywords) > 0 && len(r.anchors) > 0 && !sv.whole[at] && len(sv.windows[at]) == 0 {
 		return nil, nil // the usual case, which needs no expression to be compiled
 	}
 	if skip, err := skippedByAny(r.allow, f.path); skip || err != nil {

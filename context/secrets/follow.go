@@ -68,11 +68,29 @@ func checkPart(re *syntax.Regexp, budget *int) (part *syntax.Regexp, whole bool)
 		}
 	}
 	n := size(re)
-	if n < 0 || n > *budget {
-		return nil, false
+	if n >= 0 && n <= *budget {
+		*budget -= n
+		return re, true
 	}
-	*budget -= n
-	return re, true
+	if re.Op == syntax.OpAlternate {
+		return checkAlternate(re, budget)
+	}
+	return nil, false
+}
+
+// checkAlternate is checkPart for an alternation that does not fit as a whole. It returns the beginnings of its
+// branches, or nothing if one of them has none.
+func checkAlternate(re *syntax.Regexp, budget *int) (*syntax.Regexp, bool) {
+	alt, left := &syntax.Regexp{Op: syntax.OpAlternate, Flags: re.Flags}, *budget
+	for _, sub := range re.Sub {
+		p, _ := checkPart(sub, &left)
+		if p == nil {
+			return nil, false
+		}
+		alt.Sub = append(alt.Sub, p)
+	}
+	*budget = left
+	return alt, false
 }
 
 // checkRepeat is checkPart for the repetition of a single rune. If all of it does not fit, it returns the minimum

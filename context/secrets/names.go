@@ -3,7 +3,9 @@ package secrets
 import (
 	"fmt"
 	"path"
+	"regexp/syntax"
 	"strings"
+	"sync"
 )
 
 // A nameRule finds files by their names.
@@ -12,7 +14,7 @@ type nameRule struct {
 	severity Severity
 	message  string
 	match    func(dir, base string) bool // dir is the name of the parent directory; both are in lower case
-	content  lazyRegexp                  // what the file must also contain; nil if the name is enough
+	content  *search                     // for what the file must also contain; nil if the name is enough
 }
 
 // keepOut ends the message of most rules.
@@ -29,12 +31,12 @@ var nameRules = [...]nameRule{
 		func(dir, base string) bool {
 			return base == ".dockercfg" || base == ".dockerconfigjson" || dir == ".docker" && base == "config.json"
 		},
-		lazy(`"(?:auth|identitytoken|registrytoken)"\s*:\s*"[^"\s]`)},
+		newSearch(`"(?:auth|identitytoken|registrytoken)"\s*:\s*"[^"\s]`)},
 	{"env-file", Warning, "environment file, which usually holds secrets; keep it out of the context and set the variables when the container runs",
 		func(_, base string) bool { return isEnvFile(base) }, nil},
 	{"gcloud-credentials", Error, "Google Cloud credentials of a user or service account" + keepOut,
 		func(_, base string) bool { return strings.HasSuffix(base, ".json") },
-		lazy(`"type"\s*:\s*"(?:service_account|authorized_user|external_account)"(?s:.*)"(?:private_key|refresh_token|credential_source)"|"(?:private_key|refresh_token)"(?s:.*)"type"\s*:\s*"(?:service_account|authorized_user)"`)},
+		newSearch(`"type"\s*:\s*"(?:service_account|authorized_user|external_account)"(?s:.*)"(?:private_key|refresh_token|credential_source)"|"(?:private_key|refresh_token)"(?s:.*)"type"\s*:\s*"(?:service_account|authorized_user)"`)},
 	{"git-credentials", Error, "passwords stored by git" + keepOut, names(".git-credentials"), nil},
 	{"git-directory", Warning, "a repository's whole history would enter the image, with every secret ever committed; ignore .git",
 		in(".git", "head"), nil},
@@ -45,13 +47,13 @@ var nameRules = [...]nameRule{
 		func(dir, base string) bool {
 			return base == "kubeconfig" || strings.HasSuffix(base, ".kubeconfig") || dir == ".kube" && base == "config"
 		},
-		lazy(`(?m)^\s*(?:-\s+)?(?:token|password|client-key-data):\s*` + literalValue)},
+		newSearch(`(?m)^\s*(?:-\s+)?(?:token|password|client-key-data):\s*` + literalValue)},
 	{"netrc", Error, "login file with a password" + keepOut, names(".netrc", "_netrc"),
-		lazy(`\bpassword\s+` + literalValue)},
+		newSearch(`\bpassword\s+` + literalValue)},
 	{"npmrc-token", Error, "npm configuration with a token" + keepOut, names(".npmrc"),
-		lazy(`(?m)^[^#;\n]*(?:_authToken|_auth|_password)\s*=\s*` + literalValue)},
+		newSearch(`(?m)^[^#;\n]*(?:_authToken|_auth|_password)\s*=\s*` + literalValue)},
 	{"pypirc", Error, "Python package index configuration with a password" + keepOut, names(".pypirc"),
-		lazy(`(?m)^\s*password\s*[=:]\s*` + literalValue)},
+		newSearch(`(?m)^\s*password\s*[=:]\s*` + literalValue)},
 	{"ssh-private-key", Error, "private SSH key; keep it out of the context and use RUN --mount=type=ssh",
 		names("id_rsa", "id_dsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "id_ed25519_sk"), nil},
 	{"terraform-state", Error, "Terraform state, which holds every secret of what it manages in the clear" + keepOut,
@@ -59,6 +61,46 @@ var nameRules = [...]nameRule{
 	{"terraform-variables", Warning, "Terraform variables, which often hold secrets" + keepOut,
 		func(_, base string) bool { return hasSuffix(base, ".tfvars", ".tfvars.json") }, nil},
 	{"vault-token", Error, "HashiCorp Vault token" + keepOut, names(".vault-token"), nil},
+}
+
+// A search looks for an expression that few of the texts it is given match, such as one for every .json file. It is
+// safe for concurrent use.
+type search struct {
+	expr  lazyRegexp
+	words func() (*automaton, error) // of which every match contains one; nil if none are known
+}
+
+func newSearch(expr string) *search {
+	return &search{expr: lazy(expr), words: sync.OnceValues(func() (*automaton, error) {
+		tree, err := syntax.Parse(expr, syntax.Perl) // the flags are those of regexp.Compile
+		if err != nil {
+			return nil, err
+		}
+		var words []string
+		for _, a := range cover(tree) {
+			if a.fold {
+				return nil, nil // runes outside ASCII may stand for it, which an automaton does not know
+			}
+			words = append(words, a.literal)
+		}
+		if len(words) == 0 {
+			return nil, nil
+		}
+		return newAutomaton(words), nil
+	})}
+}
+
+// find returns where the expression first matches in text, nil if nowhere.
+func (s *search) find(text string) ([]int, error) {
+	words, err := s.words()
+	if err != nil || words != nil && !words.contains(text) {
+		return nil, err
+	}
+	re, err := s.expr()
+	if err != nil {
+		return nil, err
+	}
+	return re.FindStringIndex(text), nil
 }
 
 // Name returns the findings for a file that its name alone justifies: a [Warning] if such files usually have secrets
@@ -83,11 +125,11 @@ func named(name, head string) ([]Finding, error) {
 		if r.content == nil {
 			continue
 		}
-		re, err := r.content()
+		at, err := r.content.find(head)
 		if err != nil {
 			return nil, fmt.Errorf("rule %s: %w", r.id, err)
 		}
-		if at := re.FindStringIndex(head); at != nil {
+		if at != nil {
 			f := r.finding(name)
 			f.Line = 1 + strings.Count(head[:at[0]], "\n")
 			found = append(found, f)

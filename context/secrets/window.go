@@ -47,8 +47,8 @@ func newIndex(rules []rule) *index {
 	return ix
 }
 
-// maxLooked bounds the total length of a text's windows, as a multiple of its own.
-const maxLooked = 64
+// maxLooked bounds the total length of a rule's windows in a text, as a multiple of the text's.
+const maxLooked = 16
 
 // A span is a part of a text, text[lo:hi].
 type span struct{ lo, hi int }
@@ -56,38 +56,49 @@ type span struct{ lo, hi int }
 // A survey is the result of one pass over a text. Its memory is reused for the next text.
 type survey struct {
 	hits    []hit
-	run     []bool   // rule -> one of its keywords occurs
+	run     []bool   // rule -> one of its keywords occurs, and it is for files at this path
 	windows [][]span // rule -> where its matches must be, sorted and without overlaps; only for rules that run
-	looked  int      // total length of windows, before overlapping ones were merged
-	whole   bool     // windows are incomplete: the rules that run have to look at the whole text
+	looked  []int    // rule -> total length of windows, before overlapping ones were merged
+	whole   []bool   // rule -> windows are incomplete: it has to look at the whole text if it runs
 }
 
-// survey sets sv to the survey of text.
-func (s *Scanner) survey(text string, sv *survey) {
+// survey sets sv to the survey of text, of a file at path.
+func (s *Scanner) survey(path, text string, sv *survey) {
 	sv.reset(len(s.rules))
-	if folds(text) {
-		s.surveyFolded(text, sv)
-		return
+	folded := folds(text)
+	if folded {
+		// The windows of such a text are not known.
+		sv.hits = s.index.automaton.find(strings.ToLower(text), sv.hits[:0])
+	} else {
+		sv.hits = s.index.automaton.find(text, sv.hits[:0])
 	}
-	sv.hits = s.index.automaton.find(text, sv.hits[:0])
 	for _, h := range sv.hits {
 		for _, r := range s.index.keywords[h.word] {
 			sv.run[r] = true
 		}
 	}
+	for r, run := range sv.run {
+		sv.whole[r], sv.run[r] = folded, run && s.rules[r].isFor(path)
+	}
+	if folded {
+		return
+	}
 	for _, h := range sv.hits {
 		for _, ref := range s.index.roles[h.word] {
-			if sv.run[ref.rule] {
+			if sv.run[ref.rule] && !sv.whole[ref.rule] {
 				s.widen(text, h.end-s.index.lengths[h.word], h.end, ref, sv)
 			}
 		}
-		// In a text that is made for the purpose, every window may span all of it. Searching the whole text once per
-		// rule is better then.
-		if sv.looked > maxLooked*len(text)+1<<16 {
-			sv.whole = true
-			return
-		}
 	}
+}
+
+// isFor reports whether the rule may apply to a file at path.
+func (r *rule) isFor(path string) bool {
+	if r.path == nil {
+		return true
+	}
+	re, err := r.path()
+	return err != nil || re.MatchString(path) // apply returns the error
 }
 
 // folds reports whether text has a rune outside ASCII that becomes ASCII by case folding or lower-casing: long s and the
@@ -98,24 +109,14 @@ func folds(text string) bool {
 		strings.Contains(text, "\u0130")
 }
 
-// surveyFolded is survey for a text that folds. It finds keywords only.
-func (s *Scanner) surveyFolded(text string, sv *survey) {
-	sv.whole = true
-	sv.hits = s.index.automaton.find(strings.ToLower(text), sv.hits[:0])
-	for _, h := range sv.hits {
-		for _, r := range s.index.keywords[h.word] {
-			sv.run[r] = true
-		}
-	}
-}
-
 // reset empties sv for a number of rules.
 func (sv *survey) reset(rules int) {
 	if sv.run == nil {
 		sv.run, sv.windows = make([]bool, rules), make([][]span, rules)
+		sv.looked, sv.whole = make([]int, rules), make([]bool, rules)
 	}
-	sv.whole, sv.looked = false, 0
 	clear(sv.run)
+	clear(sv.looked)
 	for i := range sv.windows {
 		sv.windows[i] = sv.windows[i][:0]
 	}
@@ -136,7 +137,10 @@ func (s *Scanner) widen(text string, lo, hi int, ref roleRef, sv *survey) {
 	w := span{reachLeft(text, lo, a.before), reachRight(text, hi, a.after)}
 	// One rune more on either side, so that \b, ^ and $ see the real context.
 	w.lo, w.hi = runeStart(text, w.lo-1), min(w.hi+utf8.UTFMax, len(text))
-	sv.looked += w.hi - w.lo
+	// In a text that is made for the purpose, every window may span all of it. Searching the whole text once is better
+	// then, and does not slow down the other rules.
+	sv.looked[ref.rule] += w.hi - w.lo
+	sv.whole[ref.rule] = sv.looked[ref.rule] > maxLooked*len(text)+1<<16
 	spans := sv.windows[ref.rule]
 	// Hits are sorted by their end, so windows are nearly sorted. Merge with those before that overlap.
 	for n := len(spans); n > 0 && spans[n-1].hi >= w.lo; n = len(spans) {
@@ -155,7 +159,7 @@ func (s *Scanner) matches(r *rule, at int, text string, sv *survey) ([][]int, er
 	if err != nil {
 		return nil, fmt.Errorf("gitleaks rule %s: %w", r.id, err)
 	}
-	if sv.whole || len(r.anchors) == 0 {
+	if sv.whole[at] || len(r.anchors) == 0 {
 		return re.FindAllStringIndex(text, -1), nil
 	}
 	var all [][]int
