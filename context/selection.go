@@ -58,7 +58,10 @@ func ComputeFrom(ctx context.Context, def Definition, resolver dockerfile.Resolv
 	if def.Remote() {
 		main = ""
 		if def.Inline == "" && !filepath.IsAbs(def.Dockerfile) {
-			return nil, &dockerfile.Error{File: def.Dockerfile, Err: errors.New("lies in a remote context, which is not fetched")}
+			return nil, &dockerfile.Error{
+				File: def.Dockerfile, Err: errors.New("lies in a remote context, which is not fetched"),
+				Hint: "name the other builds, or list them under `builds` in stoker.yaml",
+			}
 		}
 	}
 	ignoreFile, err := find(main, def.Dockerfile)

@@ -68,8 +68,8 @@ func (in Input) targets() string {
 }
 
 // lacksValue matches BuildKit's error for a FROM with a variable that has no value: FROM
-// $NAME, FROM node:$TAG, FROM node@$DIGEST (BuildKit: dockerfile2llb).
-var lacksValue = regexp.MustCompile(`should not be blank|failed to parse stage name "[^"]*([:@/]"|:@|/:|/@|//)`)
+// $NAME, FROM node:$TAG, FROM node@$DIGEST, FROM $HOST/node (BuildKit: dockerfile2llb).
+var lacksValue = regexp.MustCompile(`should not be blank|failed to parse stage name "(/|[^"]*([:@/]"|:@|/:|/@|//))`)
 
 // shownFile returns the name of the Dockerfile in errors.
 func (in Input) shownFile() string { return cmp.Or(in.Dockerfile, "inline Dockerfile") }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -199,6 +200,9 @@ func (in *composeInput) explain(err error) Problem {
 		}
 	}
 	p := Problem{File: cmp.Or(in.blamed, in.main), Text: text, Hint: "see `docker compose config`"}
+	if m := lacksVariable.FindStringSubmatch(text); m != nil {
+		p.Hint = "set " + m[1] + " in the environment, or in the .env file that is read with this one"
+	}
 	for file := range in.files {
 		if rest, ok := strings.CutPrefix(text, "validating "+file+": "); ok {
 			p.File, p.Text = in.rel(file), rest
@@ -213,6 +217,9 @@ func (in *composeInput) explain(err error) Problem {
 	}
 	return p
 }
+
+// lacksVariable matches the loader's error for ${NAME:?} and ${NAME?} (compose-go: template).
+var lacksVariable = regexp.MustCompile(`required variable (\w+) is missing a value`)
 
 // firstSentence returns the first line of a message, and the second if the
 // first only announces it.
