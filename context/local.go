@@ -242,6 +242,19 @@ func (l Local) Explain(name string) ignore.Decision {
 // Ignores reports whether the ignore file leaves out the path name.
 func (l Local) Ignores(name string) bool { return l.matcher != nil && l.matcher.Ignored(name) }
 
+// IgnoresBelow reports whether the ignore file leaves out the path name with all that could
+// be below it: no exception takes any of that back.
+func (l Local) IgnoresBelow(name string) bool {
+	if l.matcher == nil {
+		return false
+	}
+	at := l.matcher.Root()
+	for _, part := range strings.Split(path.Clean(name), "/") {
+		at = l.matcher.Enter(at, part)
+	}
+	return at.Pruned()
+}
+
 // maxLinks is how many links BuildKit follows in one path (BuildKit:
 // cache/contenthash, defaultMaxLinks).
 const maxLinks = 255

@@ -172,8 +172,12 @@ func (k look) missingSource(step dockerfile.Step, name string) Finding {
 	}
 	if d := k.local.Explain(name); d.Ignored {
 		f.Rule = RuleIgnoredSource
-		f.Message = fmt.Sprintf("%s takes it, and %s:%d (%s) leaves it out: the build will fail",
-			where, path.Base(k.local.Ignore.Path), d.By.Number, d.By.Pattern)
+		line := fmt.Sprintf("%s:%d (%s)", path.Base(k.local.Ignore.Path), d.By.Number, d.By.Pattern)
+		f.Message = fmt.Sprintf("%s takes it, and %s leaves it out: the build will fail", where, line)
+		if !k.local.IgnoresBelow(name) {
+			// An exception would let some of it through, if that existed.
+			f.Message = fmt.Sprintf("%s takes it, and nothing is there but what %s leaves out: the build will fail", where, line)
+		}
 		return f
 	}
 	rel := k.picture.Relative(filepath.Join(k.local.Root, filepath.FromSlash(name)))
