@@ -85,7 +85,10 @@ func (m *move) broughtAbove(b Build, from int, file, image string) bool {
 		in := m.view.stage.Instructions[i]
 		switch {
 		case in.Run != nil:
-			return false
+			view := viewRun(m.view, i)
+			if !view.known || len(view.installs) > 0 || overlapsAny(view.touch.writes, image) {
+				return false
+			}
 		case in.Copy == nil || slices.Contains(m.moved, i):
 		case !takesContext(in):
 			if m.view.lands(b, i, image) {
@@ -176,31 +179,4 @@ func holdsOnly(c Context, dir string, files []string) bool {
 		}
 	}
 	return found
-}
-
-// there reports whether a COPY that stays above instruction k brings a file, an image path, just as
-// COPY from does, and nothing changes it on the way.
-func (m *move) there(b Build, k, from int, image string) bool {
-	ins := m.view.stage.Instructions
-	wanted, _, _ := m.provider(b, k, image)
-	for i := k - 1; i >= 0; i-- {
-		switch in := ins[i]; {
-		case slices.Contains(m.moved, i):
-		case in.Copy != nil:
-			for _, p := range m.view.sources(b.Context, i, image) {
-				if takesContext(in) && p == wanted && b.Context.Takes(in.Lines.From, p) {
-					return in.Copy.Chown == ins[from].Copy.Chown && in.Copy.Chmod == ins[from].Copy.Chmod
-				}
-			}
-			if overlap(m.view.dest(i), image) {
-				return false
-			}
-		case in.Run != nil:
-			view := viewRun(m.view, i)
-			if !view.known || len(view.installs) > 0 || overlapsAny(view.touch.writes, image) {
-				return false
-			}
-		}
-	}
-	return false
 }

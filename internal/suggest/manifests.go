@@ -432,13 +432,14 @@ func (m *move) agrees(b Build, t, i int) bool {
 }
 
 // bring adds to m.needs those of the files, image paths, that a moved COPY brings: they need
-// a COPY of their own above instruction k, unless another one above brings them as well. It returns an obstacle or "". A COPY of files
-// creates a missing destination just as a COPY of a folder does: with the default mode or
-// that of --chmod, and the owner of --chown (fsutil: copy.Copy, prepareTargetDir).
+// a COPY of their own above instruction k, unless another one above brings them as well. It
+// returns an obstacle or "". A COPY of files creates a missing destination just as a COPY of a
+// folder does: with the default mode or that of --chmod, and the owner of --chown (fsutil:
+// copy.Copy, prepareTargetDir).
 func (m *move) bring(b Build, k int, files []string) string {
 	for _, name := range files {
 		p, from, ok := m.provider(b, k, name)
-		if !ok || !slices.Contains(m.moved, from) || m.there(b, k, from, name) {
+		if !ok || !slices.Contains(m.moved, from) {
 			continue
 		}
 		dir := path.Dir(name)
