@@ -26,11 +26,27 @@ func Insert(line int, text string) Edit {
 // Source returns lines of the file as they are written, with their line breaks, or "" if
 // the file does not have all of them.
 func (f *File) Source(l Lines) string {
-	src := newSource(f.Text)
-	if l.From < 1 || l.To < l.From || l.To >= len(src.starts) {
+	if l.From < 1 || l.To < l.From {
 		return ""
 	}
-	return string(f.Text[src.starts[l.From-1]:src.starts[l.To]])
+	at, from := 0, 0 // where the line begins, and the first one
+	for n := 1; ; n++ {
+		if n == l.From {
+			from = at
+		}
+		end := bytes.IndexByte(f.Text[at:], '\n')
+		last := end < 0 || at+end+1 == len(f.Text)
+		switch {
+		case last && n < l.To:
+			return ""
+		case last:
+			return string(f.Text[from:])
+		}
+		at += end + 1
+		if n == l.To {
+			return string(f.Text[from:at])
+		}
+	}
 }
 
 // Apply returns the text with the edits made. Lines that no edit replaces stay the same

@@ -59,6 +59,8 @@ func withoutSSH(address string) string {
 // is converted again with that in place of the source.
 type guard struct {
 	file     string             // for errors
+	text     []byte             // the Dockerfile
+	parsed   *parser.Result     // of text, never changed; nil if it cannot be parsed
 	escape   rune               // the Dockerfile's escape character
 	sources  map[string]*string // probe → expanded source; nil if it has several values
 	triggers map[string]string  // rewritten ONBUILD trigger → original
@@ -67,11 +69,11 @@ type guard struct {
 
 func newGuard(file string, text []byte) *guard {
 	g := &guard{
-		file: file, escape: parser.DefaultEscapeToken,
+		file: file, text: text, escape: parser.DefaultEscapeToken,
 		sources: map[string]*string{}, triggers: map[string]string{}, names: map[string]string{},
 	}
 	if parsed, err := parser.Parse(bytes.NewReader(text)); err == nil {
-		g.escape = parsed.EscapeToken
+		g.parsed, g.escape = parsed, parsed.EscapeToken
 	}
 	return g
 }
@@ -120,8 +122,11 @@ func (g *guard) learn(def *pb.Definition) (bool, error) {
 
 // rewrite returns text without sources over ssh. Instructions stay on their lines.
 func (g *guard) rewrite(text []byte) ([]byte, error) {
-	parsed, err := parser.Parse(bytes.NewReader(text))
-	if err != nil {
+	parsed := g.parsed // for each platform and each round of probes the text is the same
+	if !bytes.Equal(text, g.text) {
+		parsed, _ = parser.Parse(bytes.NewReader(text))
+	}
+	if parsed == nil {
 		return text, nil // the frontend reports it, with more context
 	}
 	var out []byte

@@ -248,22 +248,29 @@ var identifying = regexp.MustCompile(`\borg\.opencontainers\.image\.(created|rev
 // labels reports whether a variable is the value of such a label. A version that a RUN
 // mentions too does not count: it is the version of what the RUN fetches.
 func (in Input) labels(name string) bool {
-	found, version, named := false, false, false
+	found, version := false, false
 	for _, st := range in.File.Stages {
 		for _, ins := range st.Instructions {
-			switch {
-			case ins.Run != nil:
-				named = named || mentions(in.File.Source(ins.Lines), []string{name})
-			case ins.Keyword == "LABEL":
-				for _, m := range identifying.FindAllStringSubmatch(ins.Text, -1) {
-					if m[2] == name || m[3] == name {
-						found, version = true, version || m[1] == "version"
-					}
+			if ins.Keyword != "LABEL" {
+				continue
+			}
+			for _, m := range identifying.FindAllStringSubmatch(ins.Text, -1) {
+				if m[2] == name || m[3] == name {
+					found, version = true, version || m[1] == "version"
 				}
 			}
 		}
 	}
-	return found && !(version && named)
+	return found && !(version && in.named(name))
+}
+
+// named reports whether a RUN mentions a variable.
+func (in Input) named(name string) bool {
+	return slices.ContainsFunc(in.File.Stages, func(st dockerfile.Stage) bool {
+		return slices.ContainsFunc(st.Instructions, func(ins dockerfile.Instruction) bool {
+			return ins.Run != nil && mentions(in.File.Source(ins.Lines), []string{name})
+		})
+	})
 }
 
 // differs says why the value of a variable differs between builds, or returns "" if
