@@ -374,19 +374,20 @@ func (m *move) passable(b Build, t int) string {
 		return fmt.Sprintf("`%s` on line %s stands between, and may read what is copied above it", m.text(t), in.Lines)
 	}
 	why := m.clashes(b, t, view.touch)
-	if why != "" && m.clashes(b, t, without(view.touch, m.steady(b, t))) == "" {
+	if why != "" && m.steady(b, t) && m.clashes(b, t, without(view.touch, m.images)) == "" {
 		m.inPlace = true // it reads manifests, and so has to find them
 		return ""
 	}
 	return why
 }
 
-// steady returns those of the manifests, as image paths, that instruction t finds as the install does.
-func (m *move) steady(b Build, t int) []string {
-	return slices.DeleteFunc(slices.Clone(m.images), func(image string) bool {
-		_, above, ok := m.provider(b, t, image)
+// steady reports whether instruction t finds the manifests as the install does: each that a moved COPY
+// brings above both, and none that it brings between them, or changes there.
+func (m *move) steady(b Build, t int) bool {
+	return !slices.ContainsFunc(m.images, func(image string) bool {
+		_, above, found := m.provider(b, t, image)
 		_, last, _ := m.provider(b, m.last, image)
-		return !ok || above != last
+		return (!found || above != last) && (found || slices.Contains(m.moved, last))
 	})
 }
 
