@@ -1,6 +1,7 @@
 package suggest
 
 import (
+	"bytes"
 	"cmp"
 	"path"
 	"slices"
@@ -115,6 +116,12 @@ func goBuild(v *stageView, i int) (install, bool) {
 	}
 	in.lead(v, i, "go")
 	return in, ok
+}
+
+// keepsGo reports whether it is the Go of the base image that runs, whichever a go.mod asks for: the
+// official images set GOTOOLCHAIN to local, or are older than that variable.
+func (v *stageView) keepsGo() bool {
+	return imageName(rootStage(v.file, v.stage.Index).Base) == "golang" && !bytes.Contains(v.file.Text, []byte("GOTOOLCHAIN"))
 }
 
 // goRewrites says that a download writes to the go.mod of its folder, which the sources would bring

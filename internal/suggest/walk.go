@@ -198,6 +198,9 @@ func (w *walk) program(c command, venv string) (reads, writes []string, ok bool)
 	if makesUser := c.starts("useradd") || c.starts("adduser"); makesUser && w.view.homesElsewhere(w.at) {
 		return nil, nil, false // it writes to a home that is not known
 	}
+	if c.starts("go", "install") && w.view.keepsGo() {
+		e.Reads = slices.DeleteFunc(slices.Clone(e.Reads), func(p string) bool { return p == "^go.mod" || p == "^go.work" })
+	}
 	e.Reads = slices.Concat(e.Reads, w.view.modules(c))
 	led := w.view.arranged(w.at, effects.Called(c.words))
 	e.Reads, e.Writes = append(e.Reads, led.paths...), append(e.Writes, led.filled()...)
