@@ -29,7 +29,7 @@ var priors = []struct {
 	{"cargo build", 90}, {"cargo install", 90}, {"cargo chef cook", 90}, {"cargo test", 90}, {"cargo fetch", 10}, {"rustup toolchain install", 15},
 	{"mvn ", 40}, {"mvnw ", 40}, {"gradle ", 40}, {"gradlew ", 40}, {"dotnet restore", 15}, {"dotnet build", 12}, {"dotnet publish", 15},
 	{"mix deps.get", 8}, {"mix deps.compile", 40}, {"mix compile", 15}, {"cmake --build", 40}, {"&& make ", 40}, {"&& ninja ", 40},
-	{"apt-get", 15}, {"apk ", 4}, {"dnf ", 20}, {"yum ", 20}, {"docker-php-ext-install", 30},
+	{"apt-get", 15}, {"apk ", 4}, {"dnf ", 20}, {"microdnf ", 20}, {"yum ", 20}, {"zypper ", 20}, {"docker-php-ext-install", 30},
 }
 
 // Costs, in seconds, of steps without an entry in priors.
