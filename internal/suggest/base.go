@@ -21,8 +21,9 @@ func rootImages() []string {
 // it is the short name, also if the reference names the registry or a known mirror.
 func imageName(ref string) string {
 	name, _, _ := strings.Cut(ref, "@")
-	if i := strings.LastIndex(name, ":"); i > strings.LastIndex(name, "/") {
-		name = name[:i]
+	last := strings.LastIndex(name, "/") + 1
+	if i := strings.Index(name[last:], ":"); i >= 0 { // the tag may be a variable with a default: ${TAG:-1}
+		name = name[:last+i]
 	}
 	for _, host := range []string{"docker.io/", "registry.docker.com/", "index.docker.io/", "registry-1.docker.io/", "mirror.gcr.io/", "public.ecr.aws/docker/"} {
 		name = strings.TrimPrefix(name, host)

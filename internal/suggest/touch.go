@@ -363,12 +363,13 @@ func values(env map[string]string, in dockerfile.Instruction) map[string]string 
 }
 
 // usual reports whether the image that the stage starts from is known to have the folder: nearly
-// every one has those of usual, and those without a distribution only some of them.
+// every one has those of usual, and those without a distribution only some of them. Which image a
+// variable names may be different in each build.
 func (v *stageView) usual(dir string) bool {
 	switch base := imageName(rootStage(v.file, v.stage.Index).Base); {
 	case base == "scratch":
 		return dir == "/"
-	case base == "busybox", strings.HasPrefix(base, "gcr.io/distroless/"), strings.HasPrefix(base, "cgr.dev/"):
+	case path.Base(base) == "busybox", strings.Contains(path.Base(base), "$"), strings.HasPrefix(base, "gcr.io/distroless/"), strings.HasPrefix(base, "cgr.dev/"):
 		return slices.Contains([]string{"/", "/bin", "/etc", "/home", "/root", "/tmp", "/usr", "/usr/bin", "/var"}, dir)
 	}
 	return usual(dir)
