@@ -1,6 +1,7 @@
 package buildctx
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -106,15 +107,35 @@ func (s *Selection) Update(ctx context.Context, views Views) (*Selection, error)
 	var err error
 	if s.Main.Root != "" {
 		if next.Main, err = s.Main.update(ctx, s.Plan, views); err != nil {
-			return nil, err
+			return nil, s.located(err)
 		}
 	}
 	for i, l := range s.Named {
 		if next.Named[i], err = l.update(ctx, s.Plan, views); err != nil {
-			return nil, err
+			return nil, s.located(err)
 		}
 	}
 	return &next, nil
+}
+
+// located returns err with the place in the Dockerfile if it is a pattern that a step has.
+func (s *Selection) located(err error) error {
+	var ie *ignore.Error
+	if !errors.As(err, &ie) || ie.File != "" {
+		return err
+	}
+	e := &dockerfile.Error{File: cmp.Or(s.Definition.Dockerfile, "inline Dockerfile"), Err: ie.Err, Hint: ie.Hint}
+	for _, step := range s.Plan.Steps {
+		for _, t := range step.Takes {
+			for _, p := range slices.Concat([]string{t.Path}, t.Include, t.Exclude) {
+				if _, err := patterns([]string{p}); err != nil {
+					e.Line = step.Lines.From
+					return e
+				}
+			}
+		}
+	}
+	return e
 }
 
 // isEmpty reports whether a file can be read and has no content.
