@@ -62,20 +62,30 @@ func (m mixture) lost(held listing) bool {
 // (BuildKit: cache.cacheManager.DiskUsage, equalMutable). Both times lie within the run
 // that made it.
 func stillThere(was, now []buildkit.Held, runs []buildkit.Run) bool {
+	there, _ := pair(was, now, runs)
+	return there
+}
+
+// pair is stillThere, and reports whether each of was surely is: whether none of now is left
+// over that could be one of them as well.
+func pair(was, now []buildkit.Held, runs []buildkit.Run) (there, surely bool) {
 	byTime := func(list []buildkit.Held) []buildkit.Held {
 		return slices.SortedFunc(slices.Values(list), func(a, b buildkit.Held) int { return a.Created.Compare(b.Created) })
 	}
+	same := func(w, h buildkit.Held) bool {
+		return h.Created.Sub(w.Created).Abs() < 2*slack || slices.ContainsFunc(runs, func(r buildkit.Run) bool { return mayMake(r, w) && mayMake(r, h) })
+	}
 	open := byTime(now)
 	for _, w := range byTime(was) {
-		at := slices.IndexFunc(open, func(h buildkit.Held) bool {
-			return h.Created.Sub(w.Created).Abs() < 2*slack || slices.ContainsFunc(runs, func(r buildkit.Run) bool { return mayMake(r, w) && mayMake(r, h) })
-		})
+		at := slices.IndexFunc(open, func(h buildkit.Held) bool { return same(w, h) })
 		if at < 0 {
-			return false
+			return false, false
 		}
 		open = slices.Delete(open, at, at+1)
 	}
-	return true
+	return true, !slices.ContainsFunc(open, func(h buildkit.Held) bool {
+		return slices.ContainsFunc(was, func(w buildkit.Held) bool { return same(w, h) })
+	})
 }
 
 // overlap reports whether results of the two runs may have the same time.

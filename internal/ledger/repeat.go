@@ -133,15 +133,16 @@ func (l *Ledger) checkRepeats(held listing) {
 	}
 }
 
-// lost reports whether one of the results is no longer listed. runs are the known executions
-// by record.
+// lost reports whether one of the results is no longer listed, or one is listed that somebody
+// else made and that could be taken for it, so that nobody would see it go. runs are the known
+// executions by record.
 func (r *repeat) lost(held listing, runs map[string][]buildkit.Run) bool {
 	was := listing{}
 	for _, h := range r.held {
 		was[h.Record] = append(was[h.Record], h)
 	}
 	for record, list := range was {
-		if !stillThere(list, held[record], runs[record]) {
+		if _, surely := pair(list, held[record], runs[record]); !surely {
 			return true
 		}
 	}

@@ -118,7 +118,9 @@ func TestRepeatBesideAnother(t *testing.T) {
 		{"soon, and the builder was not asked between", 400 * time.Millisecond, "go other list", "hit hit unknown"},
 		{"soon, learned the other way around", 400 * time.Millisecond, "first-last list", "hit hit unknown"},
 		{"soon, and nothing went", 400 * time.Millisecond, "list other list", "hit hit hit"},
+		{"soon, and nobody saw it", 400 * time.Millisecond, "list unseen list go list", "hit hit unknown"},
 		{"a minute later", time.Minute, "list other list", "hit hit hit"},
+		{"a minute later, and nobody saw it", time.Minute, "list unseen list", "hit hit hit"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			l := ledger.New(seal)
@@ -133,6 +135,8 @@ func TestRepeatBesideAnother(t *testing.T) {
 					l.List(all)
 				case "go":
 					all = slices.Delete(slices.Clone(all), 2, 3)
+				case "unseen":
+					all = append(slices.Clone(all), others...)
 				case "other":
 					l.Learn(other)
 					all = append(slices.Clone(all), others...)
