@@ -32,6 +32,10 @@ type Node struct {
 	NoCache bool  // the build was told not to look into the cache for it
 	// Doubted reports that the builder may have results of it that nobody observed.
 	Doubted bool
+	// Bygone are keys of what is made from it, to which keys of it may lead that nobody knows.
+	// The builder has no results of the latter: builds that nobody observed made them, and
+	// they went.
+	Bygone map[KeyID]bool
 	// Unknown says why the node's keys cannot be determined, "" if they can.
 	Unknown Uncertainty
 }

@@ -100,6 +100,17 @@ func (m *Mirror) fromAny(n Node, i int) []KeyID {
 	return m.byOperand[operand{digest: n.Digests[0], output: n.Output, input: i}]
 }
 
+// KeysOf returns the keys of n's operation, whatever it was made from, perhaps with duplicates.
+func (m *Mirror) KeysOf(n Node) (keys []KeyID) {
+	if m == nil || len(n.Digests) == 0 {
+		return nil
+	}
+	for i := range n.Inputs {
+		keys = append(keys, m.fromAny(n, i)...)
+	}
+	return keys
+}
+
 // life returns the best that is known of the results of any of keys.
 func (m *Mirror) life(keys []KeyID) Life {
 	best := Gone

@@ -210,6 +210,8 @@ func (p *predictor) lookForMissing(n int, c certainty, reason Uncertainty) {
 		case !in.ofStage():
 		case !node.NoCache && p.mirror.mayLead(from, node, i):
 			p.raise(in.Node, c, possible, ByStageContent)
+		case !node.NoCache && p.mayStray(n, i):
+			p.raise(in.Node, c, possible, NotObserved)
 		default:
 			p.raise(in.Node, c, c, reason)
 		}
@@ -255,7 +257,7 @@ func (p *predictor) reveal(n int, want need) {
 	node := p.graph.Nodes[n]
 	for i, in := range node.Inputs {
 		result := possible
-		if !p.found[n].strange && !p.mirror.mayLead(p.found[in.Node], node, i) {
+		if !p.found[n].strange && !p.mirror.mayLead(p.found[in.Node], node, i) && !p.mayStray(n, i) {
 			result = want.result
 		}
 		p.raise(in.Node, want.result, result, ByStageContent)
@@ -265,11 +267,44 @@ func (p *predictor) reveal(n int, want need) {
 // completeContents asks for the results of the inputs of n at whose content the solver
 // can look only then.
 func (p *predictor) completeContents(n int, result certainty, reason Uncertainty) {
-	for _, in := range p.graph.Nodes[n].Inputs {
-		if in.ofStage() {
+	for i, in := range p.graph.Nodes[n].Inputs {
+		switch {
+		case !in.ofStage():
+		case p.mayStray(n, i):
+			p.raise(in.Node, result, min(result, possible), NotObserved)
+		default:
 			p.raise(in.Node, result, result, reason)
 		}
 	}
+}
+
+// bygone reports whether n may have a key that nobody knows, and no result of it.
+func (p *predictor) bygone(n int) bool {
+	node := p.graph.Nodes[n]
+	return len(node.Bygone) > 0 && !node.NoCache && !slices.ContainsFunc(node.Inputs, func(in Input) bool {
+		return !in.ByContent && p.found[in.Node].keyless() && !p.bygone(in.Node)
+	})
+}
+
+// mayStray reports whether a key of input i of n that nobody knows may lead to a key of n, so
+// that the solver need not look at the content of the input's result.
+func (p *predictor) mayStray(n, i int) bool {
+	node := p.graph.Nodes[n]
+	from := p.graph.Nodes[node.Inputs[i].Node]
+	if p.bygone(n) {
+		return true
+	}
+	if !p.bygone(node.Inputs[i].Node) {
+		return false
+	}
+	keys := slices.DeleteFunc(slices.Clone(p.mirror.fromAny(node, i)), func(k KeyID) bool { return !from.Bygone[k] })
+	for j, in := range node.Inputs {
+		if j != i {
+			_, might, _ := p.mirror.through(node, j, p.found[in.Node])
+			keys = intersect(keys, might)
+		}
+	}
+	return len(keys) > 0
 }
 
 // raise asks for the keys and the result of n at least so surely; reason says why that is

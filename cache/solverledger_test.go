@@ -157,8 +157,8 @@ func (w *ledgerWalk) solve(t *testing.T) (fates []cache.Fate, runs []buildkit.Ru
 	return fates, runs
 }
 
-// do is one step of the walk.
-func (w *ledgerWalk) do(t *testing.T, n int) (unknown, total int) {
+// do is one build of the walk. It returns what was predicted of it.
+func (w *ledgerWalk) do(t *testing.T, n int) []cache.Prediction {
 	t.Helper()
 	g := graphOf(w.ops)
 	records := make([]string, len(w.ops))
@@ -171,15 +171,15 @@ func (w *ledgerWalk) do(t *testing.T, n int) (unknown, total int) {
 		if len(g.Nodes[i].Inputs) == 0 {
 			continue
 		}
-		total++
+		w.total++
 		if p.Forecast == cache.Unknown {
-			unknown++
+			w.unknown++
 		} else if (p.Forecast == cache.WillMiss) != (fates[i] == cache.Made) {
 			t.Fatalf("build %d: node %d %s predicted %s, was %v\n%s\n%s", n, i, w.ops[i].does, p.Forecast, fates[i], dump(w.ops, predicted, fates), strings.Join(w.trail, "\n"))
 		}
 	}
 	w.learn(g, records, fates, runs)
-	return unknown, total
+	return predicted
 }
 
 // learn tells the ledger of a build.
@@ -270,10 +270,10 @@ func TestLedgerIsTheSolvers(t *testing.T) {
 				t.Run(fmt.Sprint(seed), func(t *testing.T) {
 					w := newLedgerWalk(t, seed, tt.hides)
 					for n := range 12 {
-						u, all := w.do(t, n)
-						unknown, total = unknown+u, total+all
+						w.do(t, n)
 						w.between(t)
 					}
+					unknown, total = unknown+w.unknown, total+w.total
 				})
 				if t.Failed() {
 					break

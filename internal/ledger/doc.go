@@ -36,6 +36,8 @@
 //   - Foreign are records of which something is listed that no known execution can have
 //     made. Operations with such a record may be found by keys that nobody knows, and so
 //     may all that they are made from.
+//   - Bygone are records of which results were listed once that no known execution can have
+//     made. Their keys may lead on to what is there, although no result tells of them.
 //
 // # What is not known
 //

@@ -30,6 +30,7 @@ const (
 	repeats = byte(12) // a graph → its repeat
 	brought = byte(13) // a cache key → its imported results
 	unkeyed = byte(14) // a record → its keyless executions
+	strayed = byte(15) // a record → until when results of it that nobody knows led on
 )
 
 var errDamaged = errors.New("an entry of the ledger cannot be decoded")
@@ -205,6 +206,8 @@ func (l *Ledger) load(key string, value []byte) (cache.Fact, error) {
 		l.imports[cache.KeyID(key)] = decodeImports(&d)
 	case unkeyed:
 		l.keyless[key] = decodeKeyless(&d)
+	case strayed:
+		l.bygone[key] = d.time()
 	case mixes:
 		for len(d.b) > 0 {
 			l.loading[key] = append(l.loading[key], buildkit.Held{Record: key, Created: d.time()})

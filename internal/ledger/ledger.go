@@ -23,6 +23,7 @@ type Ledger struct {
 	claims  map[cache.KeyID]claim
 	imports map[cache.KeyID][]imported
 	keyless map[string][]keyless  // by sealed record
+	bygone  map[string]time.Time  // by sealed record: see bygone.go
 	repeats []*repeat             // the latest last
 	luck    map[string]cache.Luck // by digest of the operation
 	seen    time.Time             // see Saw
@@ -63,6 +64,7 @@ func New(seal func(string) string) *Ledger {
 		claims:  map[cache.KeyID]claim{},
 		imports: map[cache.KeyID][]imported{},
 		keyless: map[string][]keyless{},
+		bygone:  map[string]time.Time{},
 		luck:    map[string]cache.Luck{},
 		blurred: map[string]bool{},
 		foreign: map[string]bool{},
@@ -105,12 +107,14 @@ func (l *Ledger) sealedGraph(g cache.Graph) cache.Graph {
 // Learn enters a finished build. What the builder holds after it is not known until it is
 // listed again.
 func (l *Ledger) Learn(b Build) {
+	whole := b
 	if b.Broken {
 		b = b.reached()
 	}
 	g, records := l.sealedGraph(b.Graph), l.sealedAll(b.Records)
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.noteLost(whole)
 	l.arrival = l.offered(g, b)
 	if len(l.keyless) > 0 {
 		doubted := l.keylessOperations()
@@ -124,6 +128,7 @@ func (l *Ledger) Learn(b Build) {
 	mirror, stored, perhaps := l.mirror.Learn(g, b.Fates, b.Imports)
 	l.become(mirror.Trusting())
 	l.claimBrought(perhaps, records)
+	l.noteStrays(b, records, stored)
 	l.tellApart(append(l.enter(b, records, stored), l.enterKeyless(g, b, records, stored)...))
 	for i, n := range g.Nodes {
 		l.count(g, n, b.Fates, b.Fates[i])
@@ -189,6 +194,7 @@ func (l *Ledger) Predict(g cache.Graph, records []string, elsewhere ...*cache.Re
 	}
 	l.doubt(g, records)
 	l.doubtKeyless(g, records)
+	l.doubtBygone(g, records)
 	l.mu.Unlock()
 	if !listed {
 		mirror = mirror.Stale()

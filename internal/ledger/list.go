@@ -58,6 +58,7 @@ func (l *Ledger) list(held []buildkit.Held, learned int, recheck bool) {
 		clear(l.blurred)
 	}
 	l.foreign = l.matchKeyless(byRecord, m)
+	l.noteForeign(byRecord, m)
 	l.become(l.mirror.Mark(m.lives))
 	l.listed = true
 }

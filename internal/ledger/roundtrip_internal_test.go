@@ -60,6 +60,7 @@ func TestLoadedIsWhatWasSaved(t *testing.T) {
 			}
 			met["claims"], met["luck"] = met["claims"] || len(l.claims) > 0, met["luck"] || len(l.luck) > 0
 			met["keyless"] = met["keyless"] || len(l.keyless) > 0
+			met["bygone"] = met["bygone"] || len(l.bygone) > 0
 			met["imports"] = met["imports"] || len(l.imports) > 0
 			met["mixtures"] = met["mixtures"] || len(l.mixed) > 0
 			for _, part := range []struct {
@@ -70,6 +71,7 @@ func TestLoadedIsWhatWasSaved(t *testing.T) {
 				{"claims", l.claims, loaded.claims},
 				{"imports", l.imports, loaded.imports},
 				{"keyless executions", l.keyless, loaded.keyless},
+				{"what is bygone", l.bygone, loaded.bygone},
 				{"luck", l.luck, loaded.luck},
 				{"seen", l.seen, loaded.seen},
 				{"mixtures", mixtures(l), mixtures(loaded)},
@@ -81,7 +83,7 @@ func TestLoadedIsWhatWasSaved(t *testing.T) {
 			}
 		}
 	}
-	for _, what := range []string{"anew", "claims", "imports", "keyless", "luck", "mixtures"} {
+	for _, what := range []string{"anew", "bygone", "claims", "imports", "keyless", "luck", "mixtures"} {
 		if !met[what] {
 			t.Errorf("the test saw no %s", what)
 		}
