@@ -101,7 +101,8 @@ const (
 	// Unwatched: nobody saw what the files were while the build ran.
 	Unwatched Gap = "unwatched"
 	// Undeclared: the files are from a folder that the client gave as a named context, and
-	// no definition declares that. The builder does not tell which folder it was.
+	// no definition declares that, so that the builder does not tell which folder it was; or
+	// they are of a build that no definition describes, and so nobody watched them.
 	Undeclared Gap = "undeclared"
 	// Moving: the files changed while they were sent.
 	Moving Gap = "moving"

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -15,7 +14,6 @@ import (
 	buildctx "github.com/stokerd/stoker/context"
 	"github.com/stokerd/stoker/context/content"
 	"github.com/stokerd/stoker/context/dockerfile"
-	"github.com/stokerd/stoker/internal/ledger"
 	"github.com/stokerd/stoker/internal/project"
 	"github.com/stokerd/stoker/internal/report"
 )
@@ -121,11 +119,11 @@ func (g *gatherer) gather(ctx context.Context, e cache.Evidence, part buildkit.P
 		Plan: part.Plan, Keys: cache.Keys(part.Plan.Ops, built), Fates: part.Fates, Traits: part.Traits, Lines: part.Lines,
 		Take: func(request int, selected []dockerfile.Selector) cache.Taken {
 			if _, err := built(request, selected); err != nil {
-				return cache.Taken{Unknown: gapOf(err)}
+				return cache.Taken{Unknown: g.files.gapOf(err)}
 			}
 			digest, m, err := sent.Taken(request, selected)
 			if err != nil {
-				return cache.Taken{Unknown: gapOf(err)}
+				return cache.Taken{Unknown: g.files.gapOf(err)}
 			}
 			g.taken = append(g.taken, m)
 			return cache.Taken{Content: digest, Manifest: m.Digest().String()}
@@ -145,22 +143,6 @@ func (g *gatherer) differences(before, after string) (list []content.Difference,
 		return true
 	})
 	return list, err
-}
-
-// gapOf returns why it is not known what a step took, from the error of asking.
-func gapOf(err error) cache.Gap {
-	var unstable *content.UnstableError
-	switch {
-	case errors.Is(err, ledger.ErrUnseen):
-		return cache.Unwatched
-	case errors.Is(err, ledger.ErrUndeclared):
-		return cache.Undeclared
-	case errors.Is(err, cache.ErrStale):
-		return cache.Unseen
-	case errors.Is(err, ledger.ErrMoving), errors.As(err, &unstable):
-		return cache.Moving
-	}
-	return cache.Unreadable
 }
 
 // selfReport compares the files that the builder asked the client for with those that stoker

@@ -2,11 +2,14 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
+	"github.com/stokerd/stoker/cache"
 	"github.com/stokerd/stoker/cache/buildkit"
 	buildctx "github.com/stokerd/stoker/context"
+	"github.com/stokerd/stoker/context/content"
 	"github.com/stokerd/stoker/context/dockerfile"
 	"github.com/stokerd/stoker/internal/ledger"
 	"github.com/stokerd/stoker/internal/project"
@@ -21,6 +24,24 @@ type seenFiles struct {
 	name     string             // of the definition
 	pictures []*project.Picture // of the beginning and the end, or one of now; may be empty
 	past     *ledger.Past       // when the build ran; nil if the daemon saw it
+	// undescribed says that no definition describes the build, and none was made of it.
+	undescribed bool
+}
+
+// gapOf returns why it is not known what a step took, from the error of asking.
+func (f seenFiles) gapOf(err error) cache.Gap {
+	var unstable *content.UnstableError
+	switch {
+	case errors.Is(err, ledger.ErrUndeclared), f.undescribed && errors.Is(err, ledger.ErrUnseen):
+		return cache.Undeclared
+	case errors.Is(err, ledger.ErrUnseen):
+		return cache.Unwatched
+	case errors.Is(err, cache.ErrStale):
+		return cache.Unseen
+	case errors.Is(err, ledger.ErrMoving), errors.As(err, &unstable):
+		return cache.Moving
+	}
+	return cache.Unreadable
 }
 
 // filesOf returns what is known of the files of a build in repo, which may be nil. during is

@@ -47,6 +47,7 @@ func (d *Daemon) record(ctx context.Context, node *buildkit.Builder, ev buildkit
 		_, def = d.belongs(ctx, ev, seen, during.start())
 		files.attribute(def, seen.Join)
 	}
+	files.undescribed = def.Context == ""
 	seen.Record.Repository, seen.Record.Definition = repo.root, def.Name
 	if def.Shown != "" {
 		seen.Unname()

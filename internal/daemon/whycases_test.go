@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -241,8 +242,9 @@ func testUndeclaredContext(t *testing.T, file string) {
 	nonce := strings.ToLower(rand.Text())
 	take := "COPY --from=lib file /" + nonce + "\n"
 	files := map[string]string{"Dockerfile": "FROM busybox\nCOPY src /src\n" + take, "src/a": nonce}
-	if file != "Dockerfile" { // nobody knows what it took of the main context
-		files = map[string]string{"Dockerfile": "FROM busybox\n", file: "FROM busybox\nENV A=" + nonce + "\n" + take}
+	if file != "Dockerfile" { // nor is it known then what it took of the main context
+		files = map[string]string{"Dockerfile": "FROM busybox\n", "src/a": nonce, file: "FROM busybox AS own\nCOPY src /src\n" +
+			"FROM busybox\nENV A=" + nonce + "\n" + take + "COPY --from=own src /src\n"}
 	}
 	root := repository(t, files)
 	env, change := onLab(t, "prewarm: {level: off}\n", &logbook{})
@@ -261,8 +263,8 @@ func testUndeclaredContext(t *testing.T, file string) {
 	}
 	c := dial(t, lab.For(t).Address())
 	var last api.Why
-	for _, text := range []string{"one", "another"} {
-		write(t, filepath.Join(lib, "file"), text)
+	build := func(edited string) {
+		write(t, edited, rand.Text())
 		ref := "lib" + rand.Text()
 		if file != "Dockerfile" {
 			state := filepath.Join(home, ".docker", "buildx", "refs", "b", "n", ref)
@@ -280,9 +282,18 @@ func testUndeclaredContext(t *testing.T, file string) {
 			return err == nil
 		})
 	}
-	step := last.Steps[len(last.Steps)-1]
-	const want = "not known: this build was given the folder of context lib by its client, which tells nobody which one that is (declare it in a compose or bake file)"
-	if step.Outcome != "executed" || step.Cause == nil || step.Cause.Reason != "undeclared" || step.Cause.Text != want {
-		t.Errorf("%s: %s because of %+v, want it executed, and %q", step.Name, step.Outcome, step.Cause, want)
+	ran := func(step string, want string) {
+		t.Helper()
+		i := slices.IndexFunc(last.Steps, func(s api.WhyStep) bool { return strings.Contains(s.Name, step) })
+		if s := last.Steps[i]; s.Outcome != "executed" || s.Cause == nil || s.Cause.Reason != "undeclared" || s.Cause.Text != want {
+			t.Errorf("%s: %s because of %+v, want it executed, and %q", s.Name, s.Outcome, s.Cause, want)
+		}
+	}
+	build(filepath.Join(lib, "file"))
+	build(filepath.Join(lib, "file"))
+	ran("COPY --from=lib", "not known: this build was given the folder of context lib by its client, which tells nobody which one that is (declare it in a compose or bake file)")
+	if file != "Dockerfile" {
+		build(filepath.Join(root, "src/a"))
+		ran("COPY src", "not known: no definition describes this build, so nobody watched its files while it ran (declare it in a compose or bake file)")
 	}
 }

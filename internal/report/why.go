@@ -258,6 +258,9 @@ func gapText(b cache.Build, c cache.Cause) string {
 	case cache.Unwatched:
 		return "not known: nobody watched its files while " + whose + " ran (the daemon was off, or had just met this build)"
 	case cache.Undeclared:
+		if c.Name == dockerfile.MainContext {
+			return "not known: no definition describes " + whose + ", so nobody watched its files while it ran (declare it in a compose or bake file)"
+		}
 		return "not known: " + whose + " was given the folder of context " + c.Name + " by its client, which tells nobody which one that is (declare it in a compose or bake file)"
 	case cache.Moving:
 		return "not known: its files changed while " + whose + " sent them"
