@@ -292,3 +292,14 @@ func TestWhyTellsEdits(t *testing.T) {
 		}
 	}
 }
+
+// TestWhyFirst: why compares builds of one definition, and so does not say that none of
+// another one made a step.
+func TestWhyFirst(t *testing.T) {
+	b := cache.Build{Record: cache.Record{Steps: []cache.Step{{Name: "[1/1] RUN true"}}}}
+	cause, err := report.WhyNext(b, 0, cache.Explanation{Causes: []cache.Cause{{Kind: cache.ByFirst}}}, nil)
+	const want = "no earlier build of this definition that was seen on this builder made it"
+	if err != nil || cause == nil || cause.Text != want {
+		t.Errorf("it is said %+v, %v, want %q", cause, err, want)
+	}
+}

@@ -178,7 +178,7 @@ func whyText(b cache.Build, c cache.Cause, out api.WhyCause) string {
 		}
 		return "its result was dropped from the cache (pruned or garbage collected); it was there on " + c.Made.Local().Format("2006-01-02 15:04:05")
 	case cache.ByFirst:
-		return "no earlier build that was seen on this builder made it"
+		return "no earlier build of this definition that was seen on this builder made it"
 	case cache.ByEachBuild:
 		return "it works right on local files (FROM a named context), for which BuildKit makes a key that no later build has"
 	case cache.ByInput:
