@@ -118,12 +118,7 @@ func (p *Picture) newTrees() []string {
 	}
 	var dirs []string
 	for _, d := range p.definitions() {
-		if !d.Remote() {
-			dirs = append(dirs, d.Context)
-		}
-		for _, dir := range d.LocalContexts() {
-			dirs = append(dirs, dir)
-		}
+		dirs = append(dirs, contextsOf(d)...)
 	}
 	slices.SortFunc(dirs, func(a, b string) int { return len(a) - len(b) })
 	for _, dir := range dirs {
@@ -138,10 +133,39 @@ func (p *Picture) newTrees() []string {
 	return roots
 }
 
+// contextsOf returns the folders that a build of d sends files of.
+func contextsOf(d buildctx.Definition) (dirs []string) {
+	if !d.Remote() {
+		dirs = append(dirs, d.Context)
+	}
+	for _, dir := range d.LocalContexts() {
+		dirs = append(dirs, dir)
+	}
+	return dirs
+}
+
+// lacksTree reports whether a build has a problem because its context, by a symbolic link that
+// changed, is now in a place that was not read.
+func (p *Picture) lacksTree() bool {
+	for _, b := range p.Builds {
+		if b.Problem == nil {
+			continue
+		}
+		for _, dir := range contextsOf(b.Definition) {
+			resolved, err := filepath.EvalSymlinks(dir)
+			if err == nil && !slices.ContainsFunc(p.tried, func(root string) bool { _, ok := within(root, resolved); return ok }) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // scan reads the trees at roots. It is an error only if the repository itself cannot be
 // read.
 func (o *Opener) scan(ctx context.Context, p *Picture, roots []string) error {
 	old := p.trees
+	p.tried = roots
 	p.trees, p.pruners = map[string]*buildctx.Tree{}, map[string]*pruner{}
 	for _, root := range roots {
 		pr := newPruner(root, p.definitions(), p.Discovery.Files)

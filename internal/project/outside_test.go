@@ -96,3 +96,29 @@ func TestAFurtherName(t *testing.T) {
 	change("ln compose.yaml notes; echo 'services: {one: {build: ./api}}' >notes", "notes")
 	declares("one")
 }
+
+// TestAContextGoesOutside makes the folder of a build a symbolic link out of the repository.
+func TestAContextGoesOutside(t *testing.T) {
+	root, beyond := realTemp(t), realTemp(t)
+	run(t, beyond, "sh", "-c", "echo 'FROM scratch\nCOPY . /' >Dockerfile; echo a >a")
+	run(t, root, "sh", "-c", "mkdir api; echo 'services: {one: {build: ./api}}' >compose.yaml; echo 'FROM scratch\nCOPY . /' >api/Dockerfile")
+	o := &project.Opener{}
+	p := open(t, o, root)
+	change := func(script string) {
+		t.Helper()
+		run(t, root, "sh", "-c", script)
+		after, err := o.Update(t.Context(), p, map[string][]string{root: {"api"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p = after
+	}
+	change("rm -r api")
+	if len(p.Builds) != 1 || p.Builds[0].Problem == nil {
+		t.Errorf("builds %v, want one with a problem", p.Builds)
+	}
+	change("ln -s " + beyond + " api")
+	if len(p.Builds) != 1 || p.Builds[0].Problem != nil || p.Builds[0].Selection.Main.Sent.Files != 2 {
+		t.Errorf("builds %v, want one that sends two files", p.Builds)
+	}
+}

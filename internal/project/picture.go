@@ -34,6 +34,7 @@ type Picture struct {
 
 	trees   map[string]*buildctx.Tree // of Root and of contexts outside it, by root
 	pruners map[string]*pruner        // by root
+	tried   []string                  // the roots of trees, and of those that could not be read
 	outside outside
 	adHoc   []buildctx.Definition // if any, the picture is of these alone
 	texts   map[string][]byte     // of files that are not read from the disk, by path: see With

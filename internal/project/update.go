@@ -61,6 +61,9 @@ func (o *Opener) Update(ctx context.Context, old *Picture, changed map[string][]
 		next.Builds[i] = o.update(ctx, &next, b, diffs)
 		touched = touched || next.Builds[i] != b
 	}
+	if touched && next.lacksTree() {
+		return o.reopen(ctx, &next)
+	}
 	if touched {
 		next.Findings = merge(next.Builds, next.Config.Allow)
 	} else if next.Head == old.Head {
