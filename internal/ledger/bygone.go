@@ -137,3 +137,37 @@ func (l *Ledger) setBygone(record string, until time.Time) {
 	l.bygone[record] = until
 	l.change(strayed, record, binary.AppendVarint(nil, until.UnixNano()))
 }
+
+// forgetBygone keeps about maxKeys bygone records. Those go from which nothing leads on, as all that
+// is known was made since.
+func (l *Ledger) forgetBygone() {
+	if len(l.bygone) <= l.maxKeys || len(l.imports) > 0 {
+		return
+	}
+	var first time.Time // at which something that is known can have been made
+	note := func(at time.Time) {
+		if first.IsZero() || at.Before(first) {
+			first = at
+		}
+	}
+	for _, entries := range l.entries {
+		for _, e := range entries {
+			start, _ := window(e.run)
+			note(start)
+		}
+	}
+	for _, c := range l.claims {
+		if len(c.created) == 0 {
+			return
+		}
+		for _, at := range c.created {
+			note(at)
+		}
+	}
+	for record, until := range l.bygone {
+		if until.Before(first) {
+			delete(l.bygone, record)
+			l.change(strayed, record, nil)
+		}
+	}
+}

@@ -26,12 +26,13 @@ const lag = 10 * time.Minute
 // Which keys lead to the results of keyless executions is not known, so that these become
 // foreign whichever keys go.
 func (l *Ledger) forget() {
-	size := l.mirror.Size()
-	if size <= l.maxKeys && len(l.luck) <= l.maxKeys {
+	l.forgetBygone()
+	size, bygone := l.mirror.Size(), len(l.bygone)
+	if size <= l.maxKeys && len(l.luck) <= l.maxKeys && bygone <= 2*l.maxKeys {
 		return
 	}
 	dead := l.mirror.DeadEnds()
-	if size-len(dead) > l.maxKeys || size > 2*l.maxKeys || len(l.luck) > l.maxKeys {
+	if size-len(dead) > l.maxKeys || max(size, bygone) > 2*l.maxKeys || len(l.luck) > l.maxKeys {
 		l.reset()
 		return
 	}

@@ -69,6 +69,42 @@ func TestForgets(t *testing.T) {
 	check(259, cache.WillHit)
 }
 
+// TestForgetsBygone: records of results that nobody knows, and that went, are bounded as well.
+func TestForgetsBygone(t *testing.T) {
+	l := New(func(s string) string { return s })
+	l.maxKeys, l.lag = 40, 0
+	g := func(files int) cache.Graph {
+		return cache.Graph{Nodes: []cache.Node{
+			{Digests: []string{"base"}}, {},
+			{Digests: []string{"copy"}, Inputs: []cache.Input{{Node: 0}, {Node: 1, ByContent: true, Content: fmt.Sprint(files)}}},
+		}, Targets: []int{2}}
+	}
+	kept := Disk{}
+	for n := range 400 {
+		at := time.Unix(int64(n)*60, 0)
+		l.Learn(Build{
+			Graph: g(n), Fates: []cache.Fate{0, 0, cache.Made}, Records: []string{"", "", "copy"},
+			Runs: []buildkit.Run{{}, {}, {Started: at, Completed: at.Add(time.Second)}},
+		})
+		l.List([]buildkit.Held{{Record: "copy", Created: at}, {Record: fmt.Sprint("other ", n), Created: at}})
+		if err := l.Save(kept.Put); err != nil {
+			t.Fatal(err)
+		}
+		if got := l.Predict(g(n), []string{"", "", "copy"})[2]; got.Forecast != cache.WillHit {
+			t.Fatalf("state %d is predicted %+v, want a hit", n, got)
+		}
+	}
+	restarted, err := Load(l.seal, maps.All(kept))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, l := range map[string]*Ledger{"in memory": l, "kept": restarted} {
+		if n := len(l.bygone); n < 10 || n > 2*40 {
+			t.Errorf("%d bygone records %s, want some, and no more than 80", n, name)
+		}
+	}
+}
+
 // TestForgetsAfterTheBuilder: a key that leads to no result counts for as long as the
 // builder may have it, and where it leads to one again, or to none only since, longer.
 func TestForgetsAfterTheBuilder(t *testing.T) {
