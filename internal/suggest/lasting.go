@@ -2,6 +2,7 @@ package suggest
 
 import (
 	"cmp"
+	"iter"
 	"path"
 	"regexp"
 	"slices"
@@ -58,13 +59,8 @@ func (p *mountPlan) cHeaders(in Input, st dockerfile.Stage) string {
 	if p.withoutCgo(in, st) {
 		return ""
 	}
-	context := in.Builds[0].Context
-	for name := range context.Files() {
-		if path.Ext(name) != ".go" {
-			continue
-		}
-		text, err := context.Read(name)
-		if err == nil && cImport.Match(text) && cOutside.Match(text) {
+	for name, text := range contents(in.Builds[0].Context, func(base string) bool { return path.Ext(base) == ".go" }) {
+		if cImport.Match(text) && cOutside.Match(text) {
 			return name + " is compiled with headers or libraries of other folders: go would not see in its cache when these change"
 		}
 	}
@@ -77,33 +73,37 @@ var buildCache = regexp.MustCompile(`org\.gradle\.caching\s*=\s*true|\bbuildCach
 // keepsResults says by what Gradle keeps results of tasks in its cache, or returns "". A task that
 // does not declare all that it reads then gets an old one.
 func (p *mountPlan) keepsResults(in Input) string {
-	found := ""
-	for _, ins := range p.runs {
-		if buildCache.MatchString(ins.Text) {
-			found = "`" + short(ins.Text) + "`"
-		}
+	asks := p.asksToKeep(in)
+	if asks == "" {
+		return ""
 	}
-	context := in.Builds[0].Context
-	for name := range context.Files() {
-		base := path.Base(name)
-		if base != "gradle.properties" && !strings.HasPrefix(base, "settings.gradle") {
-			continue
-		}
-		if text, err := context.Read(name); err == nil && buildCache.Match(text) {
-			found = name
-		}
-	}
-	for _, ins := range in.File.Stages {
-		for _, i := range ins.Instructions {
-			if i.Keyword == "ENV" && buildCache.MatchString(i.Text) {
-				found = "`" + short(i.Text) + "`"
+	return asks + " has gradle keep the results of tasks in its cache as well: one that does not say all that it reads would get an old one"
+}
+
+// asksToKeep returns the instruction or the file that turns Gradle's cache of results on, "" for none.
+func (p *mountPlan) asksToKeep(in Input) string {
+	settings := slices.Clone(p.runs)
+	for _, st := range in.File.Stages {
+		for _, ins := range st.Instructions {
+			if ins.Keyword == "ENV" {
+				settings = append(settings, ins)
 			}
 		}
 	}
-	if found == "" {
-		return ""
+	for _, ins := range settings {
+		if buildCache.MatchString(ins.Text) {
+			return "`" + short(ins.Text) + "`"
+		}
 	}
-	return found + " has gradle keep the results of tasks in its cache as well: one that does not say all that it reads would get an old one"
+	isSettings := func(base string) bool {
+		return base == "gradle.properties" || strings.HasPrefix(base, "settings.gradle")
+	}
+	for name, text := range contents(in.Builds[0].Context, isSettings) {
+		if buildCache.Match(text) {
+			return name
+		}
+	}
+	return ""
 }
 
 // ownSource matches a source of packages, in a command of dotnet, that is a folder.
@@ -118,19 +118,14 @@ func (p *mountPlan) ownPackages(in Input) string {
 			return "`" + short(ins.Text) + "`" + told
 		}
 	}
-	context := in.Builds[0].Context
-	for name := range context.Files() {
-		base := strings.ToLower(path.Base(name))
-		isProject := strings.HasSuffix(base, "proj") || strings.HasSuffix(base, ".props") || strings.HasSuffix(base, ".targets")
-		if base != "nuget.config" && !isProject {
-			continue
-		}
-		text, err := context.Read(name)
-		if err != nil {
-			continue
-		}
+	isConfig := func(base string) bool { return strings.EqualFold(base, "nuget.config") }
+	isProject := func(base string) bool {
+		base = strings.ToLower(base)
+		return strings.HasSuffix(base, "proj") || strings.HasSuffix(base, ".props") || strings.HasSuffix(base, ".targets")
+	}
+	for name, text := range contents(in.Builds[0].Context, func(base string) bool { return isConfig(base) || isProject(base) }) {
 		plain := xmlComment.ReplaceAllString(string(text), "")
-		if isProject && ownSource.MatchString(plain) || base == "nuget.config" && sourceInFolder(plain) {
+		if isProject(path.Base(name)) && ownSource.MatchString(plain) || isConfig(path.Base(name)) && sourceInFolder(plain) {
 			return name + told
 		}
 	}
@@ -166,13 +161,8 @@ func (p *mountPlan) ownArchives(in Input) string {
 			}
 		}
 	}
-	context := in.Builds[0].Context
-	for name := range context.Files() {
-		if base := path.Base(name); !strings.HasSuffix(base, ".txt") || !strings.Contains(name, "require") {
-			continue
-		}
-		text, err := context.Read(name)
-		if err != nil {
+	for name, text := range contents(in.Builds[0].Context, func(base string) bool { return path.Ext(base) == ".txt" }) {
+		if !strings.Contains(name, "require") {
 			continue
 		}
 		for line := range strings.Lines(decoded(text)) {
@@ -193,24 +183,22 @@ func (p *mountPlan) keptByName(word string) bool {
 // installsCopy reports whether a uv sync builds the project, or a package in a folder, and installs
 // what comes of it, so that a later change of the sources is not seen.
 func installsCopy(context Context, c command) bool {
-	for name := range context.Files() {
-		text, err := []byte(nil), error(nil)
-		switch path.Base(name) {
-		case "uv.lock":
-			if text, err = context.Read(name); err == nil && uvFolder.Match(text) && !slices.Contains(c.words, "--no-install-workspace") {
+	if slices.Contains(c.words, "--no-install-workspace") {
+		return false
+	}
+	for name, text := range contents(context, func(base string) bool { return base == "uv.lock" || base == "pyproject.toml" }) {
+		if path.Base(name) == "uv.lock" {
+			if uvFolder.Match(text) {
 				return true
 			}
-		case "pyproject.toml":
-			if text, err = context.Read(name); err != nil {
-				continue
-			}
-			var m map[string]any
-			if toml.Unmarshal(text, &m) != nil || m["build-system"] == nil || section(m, "tool", "uv")["package"] == false {
-				continue
-			}
-			if slices.Contains(c.words, "--no-editable") && !slices.Contains(c.words, "--no-install-project") && !slices.Contains(c.words, "--no-install-workspace") {
-				return true
-			}
+			continue
+		}
+		var m map[string]any
+		if toml.Unmarshal(text, &m) != nil || m["build-system"] == nil || section(m, "tool", "uv")["package"] == false {
+			continue
+		}
+		if slices.Contains(c.words, "--no-editable") && !slices.Contains(c.words, "--no-install-project") {
+			return true
 		}
 	}
 	return false
@@ -229,4 +217,19 @@ func (p *mountPlan) foreign() string {
 		}
 	}
 	return ""
+}
+
+// contents yields the files of a context whose base names are wanted, with what is in them. Those
+// that cannot be read are left out.
+func contents(context Context, wanted func(base string) bool) iter.Seq2[string, []byte] {
+	return func(yield func(string, []byte) bool) {
+		for name := range context.Files() {
+			if !wanted(path.Base(name)) {
+				continue
+			}
+			if text, err := context.Read(name); err == nil && !yield(name, text) {
+				return
+			}
+		}
+	}
 }
