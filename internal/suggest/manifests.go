@@ -69,7 +69,7 @@ func findMoves(in Input) []Suggestion {
 			}
 		}
 	}
-	return list
+	return append(list, findPushdowns(in)...)
 }
 
 // triggers reports whether a stage starts with ONBUILD instructions of its base stage: its

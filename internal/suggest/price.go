@@ -177,11 +177,15 @@ func (m *move) changes(in Input) ([]Change, *dockerfile.File, error) {
 	}
 	list := []Change{{Path: in.Path, Old: in.File.Text, New: text}}
 	if len(m.ignore) > 0 {
-		ig := in.Builds[0].Ignore
-		old, ending := ended(string(ig.Text))
-		list = append(list, Change{Path: ig.Path, Old: ig.Text, New: []byte(old + strings.Join(m.ignore, ending) + ending)})
+		list = append(list, withLines(in.Builds[0].Ignore, m.ignore))
 	}
 	return list, after, nil
+}
+
+// withLines adds lines at the end of an ignore file.
+func withLines(ig IgnoreFile, lines []string) Change {
+	old, ending := ended(string(ig.Text))
+	return Change{Path: ig.Path, Old: ig.Text, New: []byte(old + strings.Join(lines, ending) + ending)}
 }
 
 // keeps reports whether the new file has exactly the instructions of the old one, apart
