@@ -42,7 +42,8 @@ func (p *mountPlan) id(dir string) string {
 // none of the libraries is. Go knows its compiler of C.
 func (p *mountPlan) ownForImage() bool { return p.tool.Compiled && p.tool.Program() != "go" }
 
-// imagesOf returns the images that a stage starts from in the known builds, each as "NAME-TAG".
+// imagesOf returns the images that a stage starts from in the known builds, each as "NAME-TAG", with
+// a variable as it is written where a build gives its value.
 func imagesOf(in Input, st dockerfile.Stage) []string {
 	base := rootStage(in.File, st.Index).Base
 	var names []string
@@ -50,12 +51,9 @@ func imagesOf(in Input, st dockerfile.Stage) []string {
 		args := map[string]string{}
 		for _, ins := range in.File.Globals {
 			for _, a := range ins.Vars {
-				value, given := b.Args[a.Name]
-				if !given {
-					value = expand(strings.Trim(a.Value, `"'`), args)
-				}
-				if given || a.Set {
-					args[a.Name] = value
+				// What a build gives is not to be written down anywhere.
+				if _, given := b.Args[a.Name]; a.Set && !given {
+					args[a.Name] = expand(strings.Trim(a.Value, `"'`), args)
 				}
 			}
 		}
