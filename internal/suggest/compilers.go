@@ -77,8 +77,9 @@ func (in Input) shipsCompiler(target int) (excess, bool) {
 // mayCompile reports whether a command compiles, or installs packages of which some are. A tool that
 // npm installs for the whole image is not what the compiler is there for.
 func mayCompile(c command) bool {
+	_, pip := pipArgs(c)
 	global := slices.Contains(c.words, "-g") || slices.Contains(c.words, "--global")
-	return slices.Contains(compilerUsers, c.words[0]) && !global || pythonModule(c, "pip")
+	return pip || slices.Contains(compilerUsers, c.words[0]) && !global
 }
 
 // removesPackages reports whether a command removes packages of the system.
@@ -86,9 +87,4 @@ func removesPackages(c command) bool {
 	return verbOf(c, "del", "apk") || slices.ContainsFunc([]string{"remove", "purge", "autoremove", "erase"}, func(verb string) bool {
 		return verbOf(c, verb, "apt-get", "apt", "dnf", "yum", "microdnf")
 	})
-}
-
-// pythonModule reports whether a command runs a module of Python's by its name.
-func pythonModule(c command, name string) bool {
-	return len(c.words) > 2 && (c.words[0] == "python" || c.words[0] == "python3") && c.words[1] == "-m" && c.words[2] == name
 }
