@@ -21,7 +21,7 @@ type way struct {
 }
 
 // leads reports whether an instruction that works on an image path may thereby go through the
-// link, and so work elsewhere. own says that it makes the link itself.
+// link, and so work elsewhere. own says that it makes the link itself, and then leaves it alone.
 func (w way) leads(p string, own bool) bool {
 	if strings.Contains(w.path, "$") {
 		return true
@@ -68,7 +68,7 @@ func (o *ordering) led(n, i, j int) (way, bool) {
 		// Packages of the system are not installed through links.
 		paths := slices.DeleteFunc(slices.Concat(t.reads, t.writes, t.enters), func(p string) bool { return !notPlace(p) })
 		leads = func(w way) bool {
-			return slices.ContainsFunc(paths, func(p string) bool { return w.leads(p, w.at == i) })
+			return slices.ContainsFunc(paths, func(p string) bool { return w.leads(p, w.at == i && slices.Contains(t.fresh, w.path)) })
 		}
 	}
 	k := slices.IndexFunc(ways, leads)

@@ -268,6 +268,7 @@ func (c *command) fill(cmd syntax.Command) bool {
 	case *syntax.WhileClause:
 		c.perhapsInner = true
 		all(cmd.Cond, cmd.Do)
+		all(cmd.Cond, cmd.Do) // each round meets what the one before has left
 		return !slices.ContainsFunc(c.inner, func(in command) bool { return len(in.assigns) > 0 }) // seen by the next round
 	case *syntax.ForClause:
 		c.perhapsInner = true // it may be left early

@@ -19,7 +19,7 @@ func (o *ordering) look(n, t int, run runView) sight {
 		return s
 	}
 	v, b := o.view, o.in.Builds[n]
-	s := sight{touched: touch{reads: slices.Concat(run.touch.reads, run.entered), writes: slices.Clone(run.touch.writes), enters: run.touch.enters}, ok: true}
+	s := sight{touched: touch{reads: slices.Concat(run.touch.reads, run.entered), writes: slices.Clone(run.touch.writes), enters: run.touch.enters, fresh: slices.Clone(run.touch.fresh)}, ok: true}
 	for _, inst := range run.installs {
 		m := &move{view: v, last: t, context: b.Context}
 		r := m.reader(b, inst)
@@ -42,6 +42,9 @@ func (o *ordering) look(n, t int, run runView) sight {
 		if inst.output != "" {
 			s.touched.writes = append(s.touched.writes, resolve(inst.dir, inst.output, 0))
 		}
+	}
+	if len(run.installs) > 0 {
+		s.touched.follows(touch{reads: s.touched.reads[len(run.touch.reads)+len(run.entered):], writes: s.touched.writes[len(run.touch.writes):]})
 	}
 	if o.sights == nil {
 		o.sights = map[[2]int]sight{}

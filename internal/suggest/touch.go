@@ -15,12 +15,22 @@ import (
 type touch struct {
 	reads, writes []string
 	enters        []string // folders that have to exist
+	// fresh are symbolic links that are made, and that nothing after names: what does would go
+	// through them.
+	fresh []string
 }
 
 // add adds what another touch has.
 func (t *touch) add(o touch) {
 	t.reads, t.writes = append(t.reads, o.reads...), append(t.writes, o.writes...)
 	t.enters = append(t.enters, o.enters...)
+}
+
+// follows takes note that something comes after, and touches what o has.
+func (t *touch) follows(o touch) {
+	t.fresh = slices.DeleteFunc(t.fresh, func(link string) bool {
+		return slices.ContainsFunc(slices.Concat(o.reads, o.writes, o.enters), func(p string) bool { return notPlace(p) && way{path: link}.leads(p, false) })
+	})
 }
 
 // homes returns the folders that "~" may stand for in instruction i: it is not always known

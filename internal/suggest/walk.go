@@ -109,10 +109,24 @@ func (w *walk) follow(c command) bool {
 	}
 	t, ok := w.view.touches(w.at, w.dir, w.vars, reads, writes)
 	w.touch.add(t)
+	w.link(c, t)
 	if c.starts("curl") || c.starts("wget") {
 		w.fetched = append(w.fetched, t.writes...)
 	}
 	return ok
+}
+
+// link notes the link that a command makes, if it is one that does, and that it names those made
+// before: it goes through them, unless it removes them. t is what it touches.
+func (w *walk) link(c command, t touch) {
+	if !c.starts("rm") && !c.starts("unlink") {
+		w.touch.follows(t)
+	}
+	if link, ok := c.links(); ok {
+		if p, ok := w.place(link); ok {
+			w.touch.fresh = append(w.touch.fresh, rooted(p))
+		}
+	}
 }
 
 // shellState follows a command that only changes the state of the shell, such as cd. isState
