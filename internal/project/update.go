@@ -207,7 +207,8 @@ func (o *Opener) redefines(p *Picture, changed map[string][]string, diffs map[st
 
 // isDockerfile reports whether abs is the Dockerfile of a known definition of which only the
 // content changed, which does not change definitions. It is false for a symbolic link, which
-// may lead to another file now, and for a Dockerfile from which a context was inferred.
+// may lead to another file now, for a Dockerfile from which a context was inferred, and for one
+// that went between the reading of the definitions and that of the tree.
 func (p *Picture) isDockerfile(abs string, diff buildctx.Diff) bool {
 	is := false
 	for _, d := range p.definitions() {
@@ -218,10 +219,24 @@ func (p *Picture) isDockerfile(abs string, diff buildctx.Diff) bool {
 				return false
 			}
 		case d.Dockerfile == abs:
-			is = len(diff.Added) == 0 && len(diff.Removed) == 0 && len(discover.Places(abs)) == 1
+			is = len(diff.Added) == 0 && len(diff.Removed) == 0 && len(discover.Places(abs)) == 1 && !p.lacks(abs)
 		}
 	}
 	return is
+}
+
+// lacks reports whether a file that would be in one of p's trees is in none.
+func (p *Picture) lacks(file string) bool {
+	lacks := false
+	for root, tree := range p.trees {
+		if rel, ok := within(root, file); ok {
+			if _, ok := tree.Lookup(rel); ok {
+				return false
+			}
+			lacks = true
+		}
+	}
+	return lacks
 }
 
 // readsOf reports whether a Dockerfile that b is made from is in the diffs.
