@@ -124,6 +124,7 @@ func (w *whyWalk) step(r *running, n int, kinds map[string]int) {
 		if wrong := w.judge(why, s); wrong != "" {
 			w.t.Errorf("seed %d, build %d after %s: %s is %s because of %+v %+v, against %s: %s\n%s",
 				w.seed, n, w.did, s.Name, s.Outcome, s.Cause, s.More, s.Against, wrong, w.now.dockerfile)
+			r.logBuild(w.dir, w.nonce, w.walk)
 		}
 		if s.Outcome == "executed" {
 			kinds[s.Cause.Kind]++
