@@ -22,6 +22,9 @@ type Held struct {
 	// Below is the ID of the result that this one is a change of; "" if there is
 	// none, or if there are several.
 	Below string
+	// Merges are the IDs of the results that this one joins (BuildKit: llb.Merge, as COPY --link
+	// makes one), with spaces in between; "" if it joins none.
+	Merges string
 	// Record is the hash of its description: see dockerfile.Op.Record. It must stay
 	// in memory.
 	Record string
@@ -32,6 +35,9 @@ type Held struct {
 	Used  time.Time
 	InUse bool // something uses it now
 	Local bool // it is a copy of files that a client sent
+	// Base reports that it is a layer of an image that a stage begins with, pulled or not: any
+	// build of the stage can have the builder pull it.
+	Base bool
 	// Whole reports that the builder surely has all layers of it: a result that was
 	// found in a remote cache is listed before its layers are pulled. Lacking
 	// reports that the topmost layer surely is not there.
@@ -41,6 +47,10 @@ type Held struct {
 // localSource begins the description of a copy of files that a client sent, in use or
 // not (BuildKit: source/local, localSourceHandler.snapshot).
 const localSource = "local source for "
+
+// pulledLayer begins the description of a layer that was pulled from an image. It has none before
+// (BuildKit: source/containerimage.puller.Snapshot, cache.lazyRefProvider.Unlazy).
+const pulledLayer = "pulled from "
 
 // Held lists the results that the builder has now.
 func (b *Builder) Held(ctx context.Context) ([]Held, error) {
@@ -56,16 +66,21 @@ func (b *Builder) Held(ctx context.Context) ([]Held, error) {
 		h := heldOf(r)
 		h.Lacking = lacking[r.ID]
 		h.Record, h.Local = dockerfile.RecordOf(r.Description), strings.HasPrefix(r.Description, localSource)
+		h.Base = r.Description == "" || strings.HasPrefix(r.Description, pulledLayer)
 		list = append(list, h)
 	}
 	return list, nil
 }
 
-// heldOf returns an entry without Record, Local and Lacking.
+// heldOf returns an entry without Record, Local, Base and Lacking.
 func heldOf(r *controlapi.UsageRecord) Held {
 	h := Held{InUse: r.InUse, ID: r.ID, Whole: r.Size > 0}
-	if len(r.Parents) == 1 {
+	switch len(r.Parents) {
+	case 0:
+	case 1:
 		h.Below = r.Parents[0]
+	default:
+		h.Merges = strings.Join(r.Parents, " ")
 	}
 	if r.CreatedAt != nil {
 		h.Created = r.CreatedAt.AsTime()

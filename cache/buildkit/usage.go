@@ -28,7 +28,7 @@ const (
 	Internal    Kind = "internal"    // frontends and the like
 )
 
-// A Usage is an entry of a builder's cache on disk. Local and Lacking of Held are not
+// A Usage is an entry of a builder's cache on disk. Local, Base and Lacking of Held are not
 // set.
 type Usage struct {
 	Held

@@ -28,6 +28,8 @@
 //     tells which, and the entries turn into claims.
 //   - What was imported is a result that a build brought from a cache elsewhere
 //     (--cache-from). It is known by its layers, and from then on by the builder's ID.
+//   - Partial is what a COPY --link made on imported layers before those were fetched. Most
+//     builds do not find it, and the builder may forget whose it is.
 //   - A repeat is a build that succeeded and of whose results none went since. Another
 //     one of the same graph executes nothing, even where the claims leave open which
 //     results it takes.

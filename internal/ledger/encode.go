@@ -31,6 +31,7 @@ const (
 	brought = byte(13) // a cache key → its imported results
 	unkeyed = byte(14) // a record → its keyless executions
 	strayed = byte(15) // a record → until when results of it that nobody knows led on
+	torn    = byte(16) // the ID of a result that was listed on layers which were not there → 1
 )
 
 var errDamaged = errors.New("an entry of the ledger cannot be decoded")
@@ -208,6 +209,8 @@ func (l *Ledger) load(key string, value []byte) (cache.Fact, error) {
 		l.keyless[key] = decodeKeyless(&d)
 	case strayed:
 		l.bygone[key] = d.time()
+	case torn:
+		l.partial[key] = d.number() == 1
 	case mixes:
 		for len(d.b) > 0 {
 			l.loading[key] = append(l.loading[key], buildkit.Held{Record: key, Created: d.time()})

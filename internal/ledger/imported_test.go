@@ -209,3 +209,54 @@ func TestBroughtIsNeeded(t *testing.T) {
 		}
 	}
 }
+
+// TestPartial: what a COPY --link makes on layers that were imported and not fetched is in doubt from
+// then on until it goes.
+func TestPartial(t *testing.T) {
+	at := noon.Add(time.Second)
+	own := brings(t)
+	own.Imports, own.Elsewhere, own.Whole = false, nil, false // not whole: else it can be repeated
+	own.Fates[2], own.Runs[2] = cache.Made, buildkit.Run{Started: at, Completed: at.Add(time.Second)}
+	merge := buildkit.Held{Record: own.Records[2], ID: "merge", Merges: "below copied", Created: at, Used: at}
+	copied := buildkit.Held{Record: "record of a copy", ID: "copied", Whole: true, Created: at, Used: at}
+	below := buildkit.Held{Record: "record of what is below", ID: "below", Whole: true, Created: at.Add(-time.Hour), Used: at}
+	with := func(change func(below *buildkit.Held)) []buildkit.Held {
+		b := below
+		change(&b)
+		return []buildkit.Held{b, copied, merge}
+	}
+	whole := with(func(*buildkit.Held) {})
+	for name, tt := range map[string]struct {
+		first, then []buildkit.Held
+		want        string
+	}{
+		"all was fetched":              {whole, whole, "hit"},
+		"it is elsewhere":              {with(func(b *buildkit.Held) { b.Lacking, b.Whole = true, false }), nil, "unknown"},
+		"it was elsewhere":             {with(func(b *buildkit.Held) { b.Lacking, b.Whole = true, false }), whole, "unknown"},
+		"it is perhaps elsewhere":      {with(func(b *buildkit.Held) { b.Whole = false }), nil, "unknown"},
+		"it was perhaps elsewhere":     {with(func(b *buildkit.Held) { b.Whole = false }), whole, "unknown"},
+		"it looked so while in use":    {with(func(b *buildkit.Held) { b.Whole, b.InUse = false, true }), whole, "hit"},
+		"it is of a base image":        {with(func(b *buildkit.Held) { b.Whole, b.Base = false, true }), nil, "hit"},
+		"it is a merge itself":         {with(func(b *buildkit.Held) { b.Whole, b.Merges = false, "base" }), nil, "hit"},
+		"a known run made nothing new": {with(func(b *buildkit.Held) { b.Whole, b.Record, b.Created = false, own.Records[2], at }), nil, "hit"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, on := ledger.New(seal), ledger.Disk{}
+			l.List(nil)
+			l.Learn(own)
+			l.List(tt.first)
+			if err := l.Save(on.Put); err != nil {
+				t.Fatal(err)
+			}
+			if tt.then == nil {
+				tt.then = tt.first
+			}
+			for what, l := range map[string]*ledger.Ledger{"before": l, "after": reload(t, on)} {
+				l.List(tt.then)
+				if got := fmt.Sprint(l.Predict(steps(), own.Records)[2].Forecast); got != tt.want {
+					t.Errorf("%s a restart, predicted %s, want %s", what, got, tt.want)
+				}
+			}
+		})
+	}
+}

@@ -24,6 +24,7 @@ type Ledger struct {
 	imports map[cache.KeyID][]imported
 	keyless map[string][]keyless  // by sealed record
 	bygone  map[string]time.Time  // by sealed record: see bygone.go
+	partial map[string]bool       // by ID: see partial.go
 	repeats []*repeat             // the latest last
 	luck    map[string]cache.Luck // by digest of the operation
 	seen    time.Time             // see Saw
@@ -65,6 +66,7 @@ func New(seal func(string) string) *Ledger {
 		imports: map[cache.KeyID][]imported{},
 		keyless: map[string][]keyless{},
 		bygone:  map[string]time.Time{},
+		partial: map[string]bool{},
 		luck:    map[string]cache.Luck{},
 		blurred: map[string]bool{},
 		foreign: map[string]bool{},

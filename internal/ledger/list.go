@@ -52,6 +52,7 @@ func (l *Ledger) list(held []buildkit.Held, learned int, recheck bool) {
 	l.applyImports(byRecord, m)
 	l.noteIDs(held, recheck)
 	l.applyClaims(byRecord, m)
+	l.applyPartial(byRecord, m)
 	l.setMixed(m.mixed)
 	if !recheck {
 		l.last = byRecord

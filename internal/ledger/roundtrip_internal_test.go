@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -30,7 +31,7 @@ func TestLoadedIsWhatWasSaved(t *testing.T) {
 			switch r.IntN(4) {
 			case 0:
 				held = held[min(len(held), r.IntN(3)):]
-				l.List(held)
+				l.List(slices.Concat(held, []buildkit.Held{{ID: "merge", Merges: "base import"}, {ID: "import", Lacking: true}}[:r.IntN(3)]))
 			case 1:
 				l.Saw(at)
 				l.setImports(cache.KeyID(fmt.Sprint("brought ", r.IntN(3))), []imported{{fmt.Sprint(r.IntN(2)), r.IntN(2) == 0}, {"other", false}}[:r.IntN(3)])
@@ -61,6 +62,7 @@ func TestLoadedIsWhatWasSaved(t *testing.T) {
 			met["claims"], met["luck"] = met["claims"] || len(l.claims) > 0, met["luck"] || len(l.luck) > 0
 			met["keyless"] = met["keyless"] || len(l.keyless) > 0
 			met["bygone"] = met["bygone"] || len(l.bygone) > 0
+			met["partial"] = met["partial"] || len(l.partial) > 0
 			met["imports"] = met["imports"] || len(l.imports) > 0
 			met["mixtures"] = met["mixtures"] || len(l.mixed) > 0
 			for _, part := range []struct {
@@ -72,6 +74,7 @@ func TestLoadedIsWhatWasSaved(t *testing.T) {
 				{"imports", l.imports, loaded.imports},
 				{"keyless executions", l.keyless, loaded.keyless},
 				{"what is bygone", l.bygone, loaded.bygone},
+				{"what is partial", l.partial, loaded.partial},
 				{"luck", l.luck, loaded.luck},
 				{"seen", l.seen, loaded.seen},
 				{"mixtures", mixtures(l), mixtures(loaded)},
