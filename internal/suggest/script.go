@@ -267,9 +267,9 @@ func (c *command) fill(cmd syntax.Command) bool {
 		return true
 	case *syntax.WhileClause:
 		c.perhapsInner = true
-		all(cmd.Cond, cmd.Do)
-		all(cmd.Cond, cmd.Do) // each round meets what the one before has left
-		return !slices.ContainsFunc(c.inner, func(in command) bool { return len(in.assigns) > 0 }) // seen by the next round
+		all(cmd.Cond, cmd.Do, cmd.Cond, cmd.Do) // a round meets what the one before has left
+		// What it sets would have to be carried on, too.
+		return !slices.ContainsFunc(c.inner, func(in command) bool { return len(in.assigns) > 0 })
 	case *syntax.ForClause:
 		c.perhapsInner = true // it may be left early
 		return c.loop(cmd)
