@@ -280,7 +280,8 @@ func TestLedgerIsTheSolvers(t *testing.T) {
 				}
 			}
 			t.Logf("%d of %d predictions are no prediction", unknown, total)
-			if unknown*10 > total*tt.most {
+			// A walk alone may be unlucky, but not many.
+			if total >= 5000 && unknown*10 > total*tt.most {
 				t.Error("so many need not be unknown")
 			}
 		})
