@@ -28,6 +28,10 @@ func Called(words []string) string {
 	return ""
 }
 
+// Plain returns the words of a command with the program in front, under the name that the table
+// has: without sudo, command or exec before it, and without the folder that it is in.
+func Plain(words []string) []string { return program(words) }
+
 // SettingsOf returns the settings that apply to a program. The values are shared: do not
 // change them.
 func SettingsOf(program string) (list []*Settings) {

@@ -1,6 +1,7 @@
 package suggest
 
 import (
+	"path"
 	"slices"
 	"strings"
 
@@ -29,8 +30,9 @@ func (c *command) fed(stmt *syntax.Stmt) bool {
 	switch {
 	case sink.starts("xargs"):
 		paths, ok := source.found()
+		ok = ok && len(source.writes) == 0
 		if run := handedOn(sink.words); ok && run != nil {
-			sink.words = append(run, paths...)
+			sink.words = append(run, source.names(paths, run)...)
 		}
 	}
 	return true
@@ -72,10 +74,10 @@ func named(words []string) (files []string) {
 	return files
 }
 
-// found returns the folders in which a find searches; false if it is another command, writes
-// to files or follows links.
+// found returns the folders in which a find searches; false if it is another command, or follows
+// links.
 func (c command) found() ([]string, bool) {
-	if !c.starts("find") || len(c.writes) > 0 || slices.ContainsFunc(c.words, func(w string) bool { return slices.Contains([]string{"-L", "-H", "-P", "-follow"}, w) }) {
+	if !c.starts("find") || slices.ContainsFunc(c.words, func(w string) bool { return slices.Contains([]string{"-L", "-H", "-P", "-follow"}, w) }) {
 		return nil, false
 	}
 	var paths []string
@@ -89,6 +91,41 @@ func (c command) found() ([]string, bool) {
 		paths = []string{"."}
 	}
 	return paths, true
+}
+
+// names returns what a find in these folders names to the command that run begins. That goes through
+// links which it finds, if it finds any and the command does not remove them.
+func (c command) names(paths, run []string) []string {
+	all := slices.Clone(paths)
+	if c.leavesLinks() || len(run) > 0 && slices.Contains([]string{"rm", "rmdir", "unlink"}, effects.Called(run)) {
+		return all
+	}
+	for _, p := range paths {
+		all = append(all, path.Join(p, anyBelow))
+	}
+	return all
+}
+
+// leavesLinks reports whether a find is known to name no symbolic links: it asks for files or for
+// folders, in a condition that all has to meet, before it does anything else.
+func (c command) leavesLinks() bool {
+	asks, depth := false, 0
+	for i, w := range c.words {
+		switch {
+		case w == "(":
+			depth++
+		case w == ")":
+			depth--
+		case depth > 0:
+		case w == "-exec", w == "-delete":
+			return asks
+		case w == "-o", w == "-or", w == ",":
+			return false
+		case w == "-type" && i+1 < len(c.words) && c.words[i-1] != "!" && c.words[i-1] != "-not":
+			asks = asks || c.words[i+1] == "f" || c.words[i+1] == "d"
+		}
+	}
+	return asks
 }
 
 // handedOn returns the command that xargs runs, or nil if xargs has flags which change that.
@@ -108,7 +145,7 @@ func handedOn(words []string) []string {
 // arguments, and the find without them. Any other command is returned as it is.
 func executing(c command) []command {
 	paths, ok := c.found()
-	if !ok || len(c.inner) > 0 {
+	if !ok || len(c.inner) > 0 || len(c.writes) > 0 && (slices.Contains(c.words, "-exec") || slices.Contains(c.words, "-delete")) {
 		return []command{c}
 	}
 	rest, list := c, []command(nil)
@@ -121,12 +158,14 @@ func executing(c command) []command {
 			run := command{from: c.from, to: c.to, assigns: c.assigns}
 			for i++; i < len(c.words) && c.words[i] != ";" && c.words[i] != "+"; i++ {
 				if effects.Unquote(c.words[i]) == "{}" {
-					run.words = append(run.words, paths...)
+					run.words = append(run.words, c.names(paths, run.words)...)
 				} else {
 					run.words = append(run.words, c.words[i])
 				}
 			}
 			list = append(list, run)
+		case "-xtype", "-readable", "-writable", "-executable": // of what a link leads to
+			rest.words = append(append(rest.words, w), c.names(paths, nil)...)
 		default:
 			rest.words = append(rest.words, w)
 		}

@@ -3,6 +3,7 @@ package suggest
 import (
 	"fmt"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -29,12 +30,17 @@ func (w way) leads(p string, own bool) bool {
 	p = rooted(p)
 	folder := folderOf(p)
 	rest, in := below(w.path, folder)
+	_, under := below(folder, w.path)
 	switch {
 	case in && w.deep:
 		return rest != "." || folder != p
 	case in:
 		return !own || rest != "."
-	case own || w.deep || folder == p || path.Dir(w.path) != folder:
+	case own:
+		return false
+	case path.Base(p) == anyBelow:
+		return under
+	case w.deep || folder == p || path.Dir(w.path) != folder:
 		return false
 	}
 	match, err := path.Match(path.Base(p), path.Base(w.path))
@@ -266,7 +272,10 @@ func (v *stageView) movedLinks(k int, ways []way) (list []way) {
 		if !c.keepsLinks() {
 			continue
 		}
-		_, names := c.args(1)
+		flags, names := c.args(1)
+		if slices.ContainsFunc(flags, namesFolder) {
+			names = append(names, "$") // and which of the names is the folder is not looked for
+		}
 		for _, name := range names[:max(0, len(names)-1)] {
 			source := image(name)
 			taken := slices.DeleteFunc(slices.Clone(ways), func(w way) bool {
@@ -284,7 +293,8 @@ func (v *stageView) movedLinks(k int, ways []way) (list []way) {
 
 // keepsLinks reports whether the command moves files, or copies them with links as links.
 func (c command) keepsLinks() bool {
-	return c.starts("mv") || c.starts("cp") && slices.ContainsFunc(c.words[1:], func(w string) bool {
+	called := effects.Called(c.words)
+	return called == "mv" || called == "cp" && slices.ContainsFunc(c.words, func(w string) bool {
 		if strings.HasPrefix(w, "--") {
 			return slices.Contains([]string{"--archive", "--recursive", "--no-dereference", "--symbolic-link"}, w) || strings.HasPrefix(w, "--preserve")
 		}
@@ -292,16 +302,28 @@ func (c command) keepsLinks() bool {
 	})
 }
 
+// asLinks matches a word that may be the command which makes links, as a script may call it.
+var asLinks = regexp.MustCompile(`(?m)(?:^|[^\w.$-])ln(?:$|[^\w.=-])`)
+
 // madeLinks returns the image paths at which instruction k makes symbolic links, with a $ in
-// place of one that is not known.
+// place of one that is not known: that is so as well where a command that makes them is not seen
+// to be one, as it stands in the script of another shell or among the arguments of a program.
 func (v *stageView) madeLinks(k int) (links []string) {
 	in := v.stage.Instructions[k]
-	if in.Run == nil || !strings.Contains(in.Run.Given+strings.Join(in.Run.Args, " "), "ln") {
+	if in.Run == nil {
+		return nil
+	}
+	text := comment.ReplaceAllString(v.file.Source(in.Lines), "")
+	hidden := len(asLinks.FindAllString(text, -1))
+	if hidden == 0 && !strings.Contains(text, "cp") {
 		return nil
 	}
 	commands, _ := everyCommand(in.Run, v.shell[k])
 	entered := slices.ContainsFunc(commands, func(c command) bool { return c.starts("cd") || c.starts("pushd") })
 	for _, c := range commands {
+		if effects.Called(c.words) == "ln" {
+			hidden--
+		}
 		if link, ok := c.links(); ok {
 			names := fields(link, nil, v.env[k])
 			if len(names) != 1 || entered && !path.IsAbs(names[0]) || strings.ContainsAny(names[0], "$~*?[{") {
@@ -310,20 +332,33 @@ func (v *stageView) madeLinks(k int) (links []string) {
 			links = append(links, rooted(resolve(v.dirs[k], effects.Unquote(names[0]), v.vars(k))))
 		}
 	}
+	if hidden > 0 {
+		links = append(links, "$")
+	}
 	return links
 }
+
+// namesFolder reports whether a flag of ln, cp or mv says what folder the rest goes to.
+func namesFolder(flag string) bool {
+	return strings.HasPrefix(flag, "--target-directory") || strings.HasPrefix(flag, "-") && !strings.HasPrefix(flag, "--") && strings.Contains(flag, "t")
+}
+
+// comment matches a comment between the lines of a script.
+var comment = regexp.MustCompile(`(?m)^[ \t]*#.*$`)
 
 // links returns the path at which a command makes a symbolic link, or the folder in which it
 // makes several, as the command names it. It reports false if it makes none.
 func (c command) links() (string, bool) {
-	if !c.starts("ln") {
+	words := effects.Plain(c.words)
+	if len(words) == 0 || words[0] != "ln" && words[0] != "cp" {
 		return "", false
 	}
 	var names []string
-	symbolic := false
-	for _, w := range c.words[1:] {
+	symbolic, folder := false, false
+	for _, w := range words[1:] {
+		folder = folder || namesFolder(w)
 		switch {
-		case w == "--symbolic", strings.HasPrefix(w, "-") && !strings.HasPrefix(w, "--") && strings.Contains(w, "s"):
+		case w == "--symbolic", w == "--symbolic-link", strings.HasPrefix(w, "-") && !strings.HasPrefix(w, "--") && strings.Contains(w, "s"):
 			symbolic = true
 		case !strings.HasPrefix(w, "-"):
 			names = append(names, w)
@@ -332,10 +367,12 @@ func (c command) links() (string, bool) {
 	switch {
 	case !symbolic || len(names) == 0:
 		return "", false
+	case folder:
+		return "$", true
+	case words[0] == "cp", len(names) > 2:
+		return names[len(names)-1], true
 	case len(names) == 1:
 		return path.Base(names[0]), true
-	case len(names) > 2:
-		return names[len(names)-1], true
 	}
 	target, link := names[0], names[1]
 	if strings.HasSuffix(link, "/") || usual(path.Clean(link)) {

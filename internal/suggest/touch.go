@@ -11,7 +11,7 @@ import (
 )
 
 // A touch is the image paths that commands read and write. A path may be effects.System or
-// effects.Tools, and may have a wildcard in its last element.
+// effects.Tools, and may have a wildcard in its last element, or anyBelow for that.
 type touch struct {
 	reads, writes []string
 	enters        []string // folders that have to exist
@@ -97,7 +97,7 @@ func (v *stageView) place(i int, dir, name string, to *[]string) bool {
 	if !ok {
 		return false
 	}
-	name = literal(name)
+	name = cutTo(name)
 	if rest, ok := strings.CutPrefix(name, "~"); ok {
 		for _, home := range v.homes(i) {
 			*to = append(*to, path.Join(home, effects.Unquote(rest)))
@@ -167,6 +167,19 @@ func literal(name string) string {
 		return name[:slash+1]
 	}
 	return "."
+}
+
+// anyBelow is the last element of a path that stands for all below a folder, at any depth. Like the
+// shell with a pattern, what has it names the files, and so goes through links among them.
+const anyBelow = "**"
+
+// cutTo returns a path as literal does, and anything below the folder for one that is cut.
+func cutTo(name string) string {
+	cut := literal(name)
+	if strings.ContainsAny(name, "*?[{") && !strings.ContainsAny(cut, "*?[{") {
+		return strings.TrimSuffix(cut, "/") + "/" + anyBelow
+	}
+	return cut
 }
 
 // folderOf returns the folder of a path with a wildcard in its last element, and any other

@@ -24,6 +24,7 @@ type walk struct {
 	state   string            // what later commands depend on, for a message; "" for nothing
 	touch   touch
 	fetched []string        // files that the script has downloaded
+	links   []string        // symbolic links that it has made
 	entered []string        // folders that it enters, and that an instruction above has to make
 	venv    string          // active virtual environment of Python; "" for none
 	made    []string        // virtual environments that the script has made
@@ -119,12 +120,12 @@ func (w *walk) follow(c command) bool {
 // link notes the link that a command makes, if it is one that does, and that it names those made
 // before: it goes through them, unless it removes them. t is what it touches.
 func (w *walk) link(c command, t touch) {
-	if !c.starts("rm") && !c.starts("unlink") {
+	if called := effects.Called(c.words); called != "rm" && called != "unlink" {
 		w.touch.follows(t)
 	}
 	if link, ok := c.links(); ok {
-		if p, ok := w.place(link); ok {
-			w.touch.fresh = append(w.touch.fresh, rooted(p))
+		if p, ok := w.place(link); ok && !slices.Contains(w.links, rooted(p)) { // else it goes through that
+			w.links, w.touch.fresh = append(w.links, rooted(p)), append(w.touch.fresh, rooted(p))
 		}
 	}
 }
