@@ -200,11 +200,11 @@ func handed(f *syntax.File) *syntax.File {
 // redirect records what redirections read and write. It reports false if that is not known.
 func (c *command) redirect(list []*syntax.Redirect) bool {
 	for _, r := range list {
-		if r.Op == syntax.DplOut || r.Op == syntax.DplIn {
-			continue // 2>&1
-		}
 		var inner []command
 		word, ok := wordText(r.Word, &inner)
+		if doubles := r.Op == syntax.DplOut || r.Op == syntax.DplIn; doubles && ok && strings.Trim(word, "0123456789-") == "" {
+			continue // 2>&1
+		}
 		if r.Hdoc != nil {
 			_, plain := wordText(r.Hdoc, &c.inner)
 			if !plain {
@@ -218,7 +218,7 @@ func (c *command) redirect(list []*syntax.Redirect) bool {
 		case word == "/dev/null" || word == "/dev/stderr" || word == "/dev/stdout" || r.Op == syntax.WordHdoc:
 		case r.Op == syntax.RdrIn:
 			c.reads = append(c.reads, word)
-		case r.Op == syntax.RdrOut || r.Op == syntax.AppOut || r.Op == syntax.RdrAll || r.Op == syntax.AppAll || r.Op == syntax.RdrClob:
+		case r.Op == syntax.RdrOut || r.Op == syntax.AppOut || r.Op == syntax.RdrAll || r.Op == syntax.DplOut || r.Op == syntax.AppAll || r.Op == syntax.RdrClob:
 			c.writes = append(c.writes, word)
 		default:
 			return false
