@@ -152,6 +152,11 @@ func (m *loan) uses(in Input, k int) (use, ok bool) {
 	if !run.known || len(m.view.stage.Instructions[k].Run.Mounts) > 0 && contextMount(m.view, k) {
 		return false, false
 	}
+	for n := range in.Builds {
+		if _, led := through(in.waysAt(n, m.view.file, m.view.stage.Index), k, run.touch); led {
+			return false, false // and so may use them by another name
+		}
+	}
 	reads := slices.Clone(run.touch.reads)
 	for _, inst := range run.installs {
 		for _, b := range in.Builds {

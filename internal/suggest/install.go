@@ -182,6 +182,7 @@ type runView struct {
 	known    bool     // all commands are
 	touch    touch    // of the known commands, without the installs
 	entered  []string // folders that they enter, and that an instruction above has to make
+	links    []string // symbolic links that they make, as in a walk
 	installs []install
 	// tail says that there is one. The RUN would have to be cut, with the installs in
 	// script[:headEnd] and the tail in script[tailFrom:].
@@ -234,7 +235,7 @@ func viewRun(v *stageView, i int) runView {
 			}
 		}
 	}
-	view.known, view.touch, view.entered = true, w.touch, w.entered
+	view.known, view.touch, view.entered, view.links = true, w.touch, w.entered, w.links
 	return view
 }
 

@@ -92,6 +92,29 @@ func (o *ordering) linked(n, i, j int) (way, bool) {
 	return o.led(n, j, i)
 }
 
+// through returns a link that is known to be there, and through which instruction t, a RUN that
+// touches these paths, may work elsewhere than its text says. Links that it makes itself, and then
+// leaves alone, are none.
+func through(ways []way, t int, touched touch) (way, bool) {
+	paths := slices.DeleteFunc(slices.Concat(touched.reads, touched.writes, touched.enters), func(p string) bool { return !notPlace(p) })
+	k := slices.IndexFunc(ways, func(w way) bool {
+		own := w.at == t && slices.Contains(touched.fresh, w.path)
+		return w.at <= t && !w.doubt && slices.ContainsFunc(paths, func(p string) bool { return w.leads(p, own) })
+	})
+	if k < 0 {
+		return way{}, false
+	}
+	return ways[k], true
+}
+
+// made says what makes a link, in a stage with these instructions.
+func (w way) made(ins []dockerfile.Instruction) string {
+	if w.at < 0 {
+		return "a stage that this one starts from"
+	}
+	return fmt.Sprintf("`%s` on line %s", short(ins[w.at].Text), ins[w.at].Lines)
+}
+
 // linkDoubt says by what instructions i and j may be led elsewhere, if that is all that keeps the
 // two from changing places. Else it returns "".
 func (o *ordering) linkDoubt(i, j int) string {
@@ -107,12 +130,7 @@ func (o *ordering) linkDoubt(i, j int) string {
 		if !ok {
 			continue
 		}
-		by := "a stage that this one starts from"
-		if w.at >= 0 {
-			in := o.view.stage.Instructions[w.at]
-			by = fmt.Sprintf("`%s` on line %s", short(in.Text), in.Lines)
-		}
-		return by + " may bring a symbolic link that leads one of the steps which change places to where another works"
+		return w.made(o.view.stage.Instructions) + " may bring a symbolic link that leads one of the steps which change places to where another works"
 	}
 	return ""
 }
@@ -320,16 +338,25 @@ func (v *stageView) madeLinks(k int) (links []string) {
 	}
 	commands, _ := everyCommand(in.Run, v.shell[k])
 	entered := slices.ContainsFunc(commands, func(c command) bool { return c.starts("cd") || c.starts("pushd") })
+	made := false
 	for _, c := range commands {
 		if effects.Called(c.words) == "ln" {
 			hidden--
 		}
-		if link, ok := c.links(); ok {
-			names := fields(link, nil, v.env[k])
-			if len(names) != 1 || entered && !path.IsAbs(names[0]) || strings.ContainsAny(names[0], "$~*?[{") {
-				names = []string{"$"}
-			}
-			links = append(links, rooted(resolve(v.dirs[k], effects.Unquote(names[0]), v.vars(k))))
+		link, ok := c.links()
+		if !ok {
+			continue
+		}
+		made = true
+		names := fields(link, nil, v.env[k])
+		if len(names) != 1 || entered && !path.IsAbs(names[0]) || strings.ContainsAny(names[0], "$~*?[{") {
+			names = []string{"$"}
+		}
+		links = append(links, rooted(resolve(v.dirs[k], effects.Unquote(names[0]), v.vars(k))))
+	}
+	if made {
+		if run := viewRun(v, k); run.known {
+			links = run.links
 		}
 	}
 	if hidden > 0 {

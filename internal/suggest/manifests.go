@@ -31,6 +31,7 @@ type move struct {
 
 	links  []string // symbolic links of the context, once listed is set
 	listed bool     // links was filled
+	ways   []way    // where there may be links in the stage; nil until look fills it
 	link   string   // a symbolic link on the way to what an install looks for; "" if none was met
 }
 
@@ -394,6 +395,9 @@ func (m *move) steady(b Build, t int) bool {
 // clashes says which moved COPY above instruction t writes to a path that t touches, or
 // returns "".
 func (m *move) clashes(b Build, t int, touched touch) string {
+	if why := m.led(b, t, touched); why != "" {
+		return why
+	}
 	for _, i := range m.moved {
 		if i > t {
 			break

@@ -98,6 +98,10 @@ func (n *narrowing) find(in Input, b Build) bool {
 		install int
 		images  []string
 	}
+	n.look(b)
+	if _, led := through(n.ways, len(v.stage.Instructions), touch{reads: seen}); led {
+		return false // another stage takes by a link what it leads to
+	}
 	var reads []read
 	installs := 0
 	for k, ins := range v.stage.Instructions {
@@ -129,6 +133,9 @@ func (n *narrowing) find(in Input, b Build) bool {
 		installs += len(run.installs)
 		reads = append(reads, read{k, images})
 		seen = append(seen, slices.Concat(run.touch.reads, run.touch.writes)...)
+		if _, led := through(n.ways, k, run.touch); led {
+			return false
+		}
 	}
 	var all []string
 	for _, r := range reads {

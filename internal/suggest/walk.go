@@ -24,7 +24,7 @@ type walk struct {
 	state   string            // what later commands depend on, for a message; "" for nothing
 	touch   touch
 	fetched []string        // files that the script has downloaded
-	links   []string        // symbolic links that it has made
+	links   []string        // symbolic links that it has made; $ for one that is not known
 	entered []string        // folders that it enters, and that an instruction above has to make
 	venv    string          // active virtual environment of Python; "" for none
 	made    []string        // virtual environments that the script has made
@@ -123,10 +123,15 @@ func (w *walk) link(c command, t touch) {
 	if called := effects.Called(c.words); called != "rm" && called != "unlink" {
 		w.touch.follows(t)
 	}
-	if link, ok := c.links(); ok {
-		if p, ok := w.place(link); ok && !slices.Contains(w.links, rooted(p)) { // else it goes through that
-			w.links, w.touch.fresh = append(w.links, rooted(p)), append(w.touch.fresh, rooted(p))
-		}
+	link, ok := c.links()
+	if !ok {
+		return
+	}
+	switch p, ok := w.place(link); {
+	case !ok:
+		w.links = append(w.links, "$")
+	case !slices.Contains(w.links, rooted(p)): // else it goes through that
+		w.links, w.touch.fresh = append(w.links, rooted(p)), append(w.touch.fresh, rooted(p))
 	}
 }
 
