@@ -1,6 +1,7 @@
 package suggest
 
 import (
+	"encoding/json"
 	"fmt"
 	"path"
 	"regexp"
@@ -185,7 +186,7 @@ func (in Input) waysIn(n int, last *stageView) (list []way) {
 			for _, link := range v.madeLinks(k) {
 				list = append(list, way{at: at, path: link})
 			}
-			for _, w := range slices.Concat(v.movedLinks(k, list), in.broughtLinks(n, v, k)) {
+			for _, w := range slices.Concat(v.movedLinks(k, list), in.broughtLinks(n, v, k), in.memberLinks(n, v, k)) {
 				w.at = at
 				list = append(list, w)
 			}
@@ -246,6 +247,33 @@ func (in Input) broughtLinks(n int, v *stageView, k int) (list []way) {
 	return list
 }
 
+// memberLinks returns where instruction k, a RUN, makes links to members of a workspace, if it installs
+// one of Node.js in build n: what is below such a link are the sources of the member.
+func (in Input) memberLinks(n int, v *stageView, k int) (list []way) {
+	ins, b := v.stage.Instructions[k], in.Builds[n]
+	if ins.Run == nil || b.Context == nil {
+		return nil
+	}
+	for _, inst := range viewRun(v, k).installs {
+		if inst.output != "node_modules" {
+			continue
+		}
+		r := (&move{view: v, last: k, context: b.Context}).reader(b, inst)
+		read, _ := inst.widen(r)
+		for _, name := range read {
+			var member packageJSON
+			if path.Base(name) != "package.json" || json.Unmarshal(r.file(name), &member) != nil || member.Name == "" {
+				continue
+			}
+			list = append(list, way{path: rooted(path.Join(inst.dir, inst.output, member.Name))})
+			if inst.tool != "npm" { // the others link them where they are asked for
+				list = append(list, way{path: rooted(path.Join(path.Dir(name), inst.output)), deep: true})
+			}
+		}
+	}
+	return list
+}
+
 // handed returns where instruction k, a COPY from a stage, puts links that the stage is known to
 // have. Where it is not known whether it takes one, any may be anywhere.
 func (v *stageView) handed(k int, ways []way) (list []way) {
@@ -286,10 +314,12 @@ func (v *stageView) movedLinks(k int, ways []way) (list []way) {
 		}
 		return rooted(resolve(v.dirs[k], effects.Unquote(names[0]), v.vars(k)))
 	}
+	hidden := len(asMoves.FindAllString(comment.ReplaceAllString(v.file.Source(in.Lines), ""), -1))
 	for _, c := range commands {
 		if !c.keepsLinks() {
 			continue
 		}
+		hidden--
 		flags, names := c.args(1)
 		if slices.ContainsFunc(flags, namesFolder) {
 			names = append(names, "$") // and which of the names is the folder is not looked for
@@ -306,12 +336,22 @@ func (v *stageView) movedLinks(k int, ways []way) (list []way) {
 			}
 		}
 	}
+	if hidden > 0 {
+		list = append(list, way{path: "$", doubt: !slices.ContainsFunc(ways, func(w way) bool { return !w.doubt })})
+	}
 	return list
 }
 
-// keepsLinks reports whether the command moves files, or copies them with links as links.
+// asMoves matches what may be a command for which keepsLinks holds, as a script may call it.
+var asMoves = regexp.MustCompile(`(?m)(?:^|[^\w.$-])(?:mv[ \t]|cp[ \t]+(?:-\w*[adrsPR]|--(?:archive|recursive|no-dereference|symbolic-link|preserve)))`)
+
+// keepsLinks reports whether the command moves files, or copies them with links as links. A hard
+// link to a symbolic one is one, too.
 func (c command) keepsLinks() bool {
 	called := effects.Called(c.words)
+	if _, symbolic := c.links(); called == "ln" && !symbolic {
+		return true
+	}
 	return called == "mv" || called == "cp" && slices.ContainsFunc(c.words, func(w string) bool {
 		if strings.HasPrefix(w, "--") {
 			return slices.Contains([]string{"--archive", "--recursive", "--no-dereference", "--symbolic-link"}, w) || strings.HasPrefix(w, "--preserve")
