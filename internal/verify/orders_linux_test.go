@@ -114,8 +114,8 @@ func drawDockerfile(r *rand.Rand) *drawn {
 	for range 4 + r.IntN(5) {
 		switch k := r.IntN(12); {
 		case k < 3:
-			fmt.Fprintf(&out, "COPY %s%s %s\n", pick("", "", "", "--chown=1000:1000 ", "--chmod=750 "), pick("src", "src", "one/file.txt", "tool", "src/f1"),
-				pick("/srv/shop", "/srv/shop/", "/opt/a/", "/opt/b/", "/usr/local/bin/", "./", "/opt/c/deep/", "x/"))
+			fmt.Fprintf(&out, "COPY %s%s %s\n", pick("", "", "", "--chown=1000:1000 ", "--chmod=750 ", "--parents ", "--exclude=d "), pick("src", "src", "one/file.txt", "tool", "src/f1"),
+				pick("/opt/b/l/", "/opt/c/", "/srv/shop", "/srv/shop/", "/opt/a/", "/opt/b/", "/usr/local/bin/", "./", "/opt/c/deep/", "x/"))
 		case k == 3:
 			fmt.Fprintf(&out, "ENV %s\n", pick("W=1", "V=b", "LIMIT=2"))
 		case k == 4:
@@ -127,7 +127,7 @@ func drawDockerfile(r *rand.Rand) *drawn {
 			for i := range list {
 				list[i] = drawCommand(pick)
 			}
-			fmt.Fprintf(&out, "RUN %s; true\n", strings.Join(list, "; "))
+			fmt.Fprintf(&out, "RUN %s%s; true\n", pick("", "", "", "", "", "--mount=type=bind,source=one,target=/opt/a/m ", "--mount=type=cache,target=/srv/shop/c "), strings.Join(list, "; "))
 		}
 	}
 	return &drawn{text: out.String()}
@@ -137,13 +137,16 @@ func drawDockerfile(r *rand.Rand) *drawn {
 func drawCommand(pick func(...string) string) string {
 	place := func() string {
 		return pick("/srv/shop", "/srv/shop/f1", "/srv/shop/new", "/opt/a", "/opt/a/n", "/opt/a/f1", "/opt/b", "/opt/b/x", "/opt/b/y", "/opt/c/deep",
-			"/usr/local/bin/tool", "/usr/local/bin/other", "f1", "n", "./d", "/opt/b/*", "/srv/shop/*.txt", "*.txt", "/opt/$V", "/srv/$V/f1", "/opt/b/${V}_z")
+			"/usr/local/bin/tool", "/usr/local/bin/other", "/opt/b/l", "/opt/b/l/f1", "/opt/*/f1", "/opt/b/d", "f1", "n", "./d", "/opt/b/*", "/srv/shop/*.txt", "*.txt", "/opt/$V", "/srv/$V/f1", "/opt/b/${V}_z")
 	}
 	form := pick("mkdir -p P", "touch P", "echo t > /opt/b/x", "echo t > /srv/shop/new", "echo t > n", "rm -rf P", "rm -f P", "chmod -R 700 P", "chown -R 1000:1000 P",
 		"mv P P", "cp -r P P", "ln -s /srv/shop /opt/b/l", "ln -s /opt/b /opt/c", "ln -s x l", "find P -type f -name '*1' -exec rm -f {} +",
 		"find P -type f | xargs chmod 640", "for d in P P; do touch $d/z; done", "x=/opt/a; [ -e P ] && x=/opt/b; touch $x/y",
 		`case "$V" in a) y=/opt/b ;; *) y=/srv/shop ;; esac; touch $y/w`, "ls P > /opt/list", "ls P > list", "cat P > /opt/cat", "sed -i 's/a/b/' P",
-		"install -d -m 700 P", "if test -e P; then touch P; fi", "cd /opt/b; touch k", "cd /srv/shop; touch k", "echo q | tee P", "ldconfig", "true")
+		"ln -sfn P /opt/b/l", "ln -s P P", "/bin/ln -s /srv/shop /opt/b/l", "sh -c 'ln -s /srv/shop /opt/b/l'", "find /srv -name shop -exec ln -s {} /opt/b/l ';'", "ln P P",
+		"cp -a P P", "cp -P P P", "find P -exec chmod 750 {} +", "find P | xargs chmod g+w", "find P -type l -exec cat {} + > /opt/cat", "find P -type l -delete", "(cd P && touch k)",
+		"cd P && touch k", "mkdir -p /opt/b/l/sub", "mv P P/", "ls -L P > /opt/list", "{ touch P; } 2> /opt/a/err", "test -L P || ln -s P P", "rmdir P", "tar -cf /opt/t.tar -C P .",
+		"while read f; do touch /opt/b/$f; done < P", "cat <<E > P\nx\nE\ntrue", "umask 077; mkdir -p P", "install -d -m 700 P", "if test -e P; then touch P; fi", "cd /opt/b; touch k", "cd /srv/shop; touch k", "echo q | tee P", "ldconfig", "true")
 	for strings.Contains(form, "P") {
 		form = strings.Replace(form, "P", place(), 1)
 	}
