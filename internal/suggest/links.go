@@ -342,8 +342,10 @@ func (v *stageView) movedLinks(k int, ways []way) (list []way) {
 	return list
 }
 
-// asMoves matches what may be a command for which keepsLinks holds, as a script may call it.
-var asMoves = regexp.MustCompile(`(?m)(?:^|[^\w.$-])(?:mv[ \t]|cp[ \t]+(?:-\w*[adrsPR]|--(?:archive|recursive|no-dereference|symbolic-link|preserve)))`)
+// asMoves matches what may be a command for which keepsLinks holds, as a script may call it, and one that
+// packs files for another to unpack.
+var asMoves = regexp.MustCompile(`(?m)(?:^|[^\w.$-])(?:(?:mv|rsync|cpio)[ \t]|cp[ \t]+(?:-\w*[adrsPR]|--(?:archive|recursive|no-dereference|symbolic-link|preserve))` +
+	`|tar[ \t]+(?:c|(?:[^|;&\n]*[ \t])?(?:-\w*c|--create)))`)
 
 // keepsLinks reports whether the command moves files, or copies them with links as links. A hard
 // link to a symbolic one is one, too.
