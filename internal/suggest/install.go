@@ -189,8 +189,10 @@ type runView struct {
 	tail              bool
 	headEnd, tailFrom int
 	// again are commands of the head to repeat before the tail: a new shell has neither
-	// the working folder nor the settings that they make.
+	// the working folder nor the settings that they make. joint is what stands between
+	// these and the tail.
 	again []command
+	joint string
 	// behind says that an unknown command comes before the installs.
 	behind   bool
 	obstacle string // why the RUN cannot be cut, or what comes before the installs
@@ -202,14 +204,15 @@ func viewRun(v *stageView, i int) runView {
 	s := parseRun(run, v.shell[i])
 	w := newWalk(v, i)
 	var view runView
+	var strict []bool // of the shell, behind each command
 	for n, c := range s.commands {
 		if in, ok := w.install(c); ok {
-			view.installs = append(view.installs, in)
+			view.installs, strict = append(view.installs, in), append(strict, w.strict)
 			continue
 		}
 		before := w.state
 		if w.follow(c) {
-			if w.state != before && len(c.inner) == 0 {
+			if strict = append(strict, w.strict); w.state != before && len(c.inner) == 0 {
 				view.again, w.state = append(view.again, c), before
 			}
 			continue
@@ -217,11 +220,12 @@ func viewRun(v *stageView, i int) runView {
 		if len(view.installs) > 0 {
 			view.tail = true
 			last := n - 1
-			for s.chain && slices.ContainsFunc(view.again, func(a command) bool { return a.from == s.commands[last].from }) {
+			for !s.quoted && slices.ContainsFunc(view.again, func(a command) bool { return a.from == s.commands[last].from }) {
 				last--
 			}
 			view.headEnd, view.tailFrom = s.commands[last].to, c.from
-			view.obstacle = view.cutObstacle(v, i, s, last, n, w.state)
+			view.joint = jointOf(v, i, s)
+			view.obstacle = view.cutObstacle(v, i, s, last, n, cutting{state: w.state, strict: strict[last]})
 		}
 		view.touch = w.touch
 		return view
@@ -270,27 +274,34 @@ func viewBehind(v *stageView, i int) runView {
 	return view
 }
 
+// A cutting is what decides whether a script may be cut.
+type cutting struct {
+	state  string // what the commands before have set for those after them
+	strict bool   // the shell stops where a command of the head fails
+}
+
 // cutObstacle says why instruction i cannot be cut between commands last and n of its script,
-// or returns "". state is what commands before n have set for those after them.
-func (view runView) cutObstacle(v *stageView, i int, s script, last, n int, state string) string {
-	run := v.stage.Instructions[i].Run
-	_, ok := run.Offset(0)
+// or returns "".
+func (view runView) cutObstacle(v *stageView, i int, s script, last, n int, c cutting) string {
+	const more = "the RUN does more than the install, and "
+	perhaps := slices.ContainsFunc(view.again, func(c command) bool { return c.perhaps })
 	switch {
-	case !ok || !s.chain:
-		return "the RUN does more than the install, and is not a plain list joined by &&"
-	case state != "":
-		return "the RUN does more than the install, and " + state + " holds for all of it"
+	case !s.chain && (s.quoted || !c.strict || !s.commands[last].whole || perhaps):
+		return more + "is not a plain list joined by &&, nor one under `set -e` of which each command ends it by failing"
+	case !view.divides(v, i):
+		return more + "where it would have to be cut no line ends"
+	case c.state != "":
+		return more + c.state + " holds for all of it"
 	}
 	for _, c := range view.again {
-		from, _ := run.Offset(c.from)
-		to, _ := run.Offset(c.to - 1)
-		if strings.Contains(string(v.file.Text[from:to]), "\n") {
-			return "the RUN does more than the install, and `" + short(c.text()) + "` holds for all of it"
+		if strings.Contains(v.scriptText(i, c.from, c.to), "\n") {
+			return more + "`" + short(c.text()) + "` holds for all of it"
 		}
 	}
-	from, _ := run.Offset(s.commands[last].to)
-	to, _ := run.Offset(s.commands[n].from)
-	if strings.Contains(string(v.file.Text[from:to]), "#") {
+	if at := slices.IndexFunc(s.commands[:last+1], command.leaves); at >= 0 {
+		return more + "`" + short(s.commands[at].text()) + "` may end it before the rest"
+	}
+	if view.commented(v, i) {
 		return "a comment stands where the RUN would have to be cut"
 	}
 	for _, c := range s.commands[n:] {

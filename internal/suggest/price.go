@@ -59,14 +59,8 @@ func (m *move) suggestion(in Input) (Suggestion, bool) {
 // cannot be computed.
 func (m *move) wish(in Input, s *Suggestion) bool {
 	free, b := *m, in.Builds[0]
-	if run := m.view.stage.Instructions[m.last].Run; m.run.tail {
-		if m.run.headEnd > m.run.tailFrom {
-			return false // it is not known where the RUN could be cut
-		}
-		_, head := run.Offset(m.run.headEnd - 1)
-		if _, tail := run.Offset(m.run.tailFrom); !head || !tail {
-			return false
-		}
+	if m.run.tail && !m.run.divides(m.view, m.last) {
+		return false // it is not known where the RUN could be cut
 	}
 	if len(free.needs) == 0 && free.bring(b, free.last, free.images) != "" || len(free.needs) == 0 {
 		return false
@@ -117,7 +111,7 @@ func (m *move) costs(after *dockerfile.File, price *pricer) map[string]float64 {
 	}
 	head, tail := 0.0, 0.0
 	if m.run.tail {
-		head, tail = price.split(last, last.Run.Script[:m.run.headEnd], last.Run.Script[m.run.tailFrom:])
+		head, tail = price.split(last, last.Run.Given[:m.run.headEnd], last.Run.Given[m.run.tailFrom:])
 	}
 	costs := map[string]float64{}
 	cut := false

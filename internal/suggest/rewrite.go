@@ -197,24 +197,6 @@ func blank(f *dockerfile.File, line int) bool {
 	return text != "" && strings.TrimSpace(text) == ""
 }
 
-// cut returns the last instruction as two: the RUN up to its installs and a RUN of the rest,
-// which has the same flags and first repeats the commands that set its folder and the shell.
-func (m *move) cut() (head, tail string) {
-	in, text := m.view.stage.Instructions[m.last], m.view.file.Text
-	start := m.offset(in.Lines.From)
-	end := m.offset(in.Lines.To + 1)
-	script, _ := in.Run.Offset(0)
-	headEnd, _ := in.Run.Offset(m.run.headEnd - 1)
-	tailFrom, _ := in.Run.Offset(m.run.tailFrom)
-	var again strings.Builder
-	for _, c := range m.run.again {
-		from, _ := in.Run.Offset(c.from)
-		to, _ := in.Run.Offset(c.to - 1)
-		again.WriteString(string(text[from:to+1]) + " && ")
-	}
-	return string(text[start:headEnd+1]) + "\n", string(text[start:script]) + again.String() + endLine(string(text[tailFrom:end]))
-}
-
 // offset returns where a line begins in the text.
 func (m *move) offset(line int) int {
 	at := 0

@@ -3,6 +3,7 @@ package suggest
 import (
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"mvdan.cc/sh/v3/syntax"
@@ -20,6 +21,7 @@ type command struct {
 	from, to      int         // byte range in the script
 	ends          []int       // where each word ends; set by everyCommand
 	perhaps       bool        // it runs only under some condition
+	whole         bool        // it is a statement, so that a strict shell goes on behind it just if it succeeds
 	asked         []condition // conditions, on values, under which it runs; set by everyCommand
 	loose         bool        // what follows runs even if it fails, unless the shell is strict
 	inner         []command   // commands inside: of a group, a loop, a substitution in its words
@@ -59,6 +61,7 @@ func (c command) moves() bool { return len(c.inner)+len(c.reads)+len(c.writes) >
 type script struct {
 	commands []command
 	chain    bool // it is a single list joined by &&
+	quoted   bool // it is an argument, so that places in it are none in the file
 }
 
 // parseRun returns the commands of a RUN. If it cannot be parsed, or its shell is not known,
@@ -80,7 +83,7 @@ func parseRun(r *dockerfile.Run, shell []string) script {
 	}
 	if inner := handed(f); inner != nil {
 		// Offsets in the quoted text are not offsets in the file: it cannot be cut.
-		var s script
+		s := script{quoted: true}
 		s.commands = listed(nil, inner.Stmts)
 		for i := range s.commands {
 			s.commands[i].from, s.commands[i].to = 0, len(r.Given)
@@ -97,6 +100,7 @@ func listed(list []command, stmts []*syntax.Stmt) []command {
 	for i, stmt := range stmts {
 		from := len(list)
 		list = flatten(list, stmt)
+		list[from].whole = len(list) == from+1 && decided(stmt)
 		if i == len(stmts)-1 {
 			break
 		}
@@ -115,10 +119,10 @@ func flatten(list []command, stmt *syntax.Stmt) []command {
 	}
 	if b, ok := stmt.Cmd.(*syntax.BinaryCmd); ok && b.Op == syntax.OrStmt && plain(stmt) && gives(b.Y) {
 		list = flatten(list, b.X) // if it fails, so does the build
-		list[len(list)-1].to = int(stmt.End().Offset())
+		list[len(list)-1].to = endOf(stmt)
 		return list
 	}
-	c := command{from: int(stmt.Pos().Offset()), to: int(stmt.End().Offset())}
+	c := command{from: int(stmt.Pos().Offset()), to: endOf(stmt)}
 	if inner := piped(stmt); inner != nil {
 		c.subshell = true
 		c.inner = listed(nil, inner.Stmts)
@@ -130,10 +134,52 @@ func flatten(list []command, stmt *syntax.Stmt) []command {
 	return append(list, c)
 }
 
-// gives reports whether a statement is just an exit.
+// decided reports whether a strict shell goes on behind a statement just if that succeeds: in a
+// list, a group or a condition it overlooks some failures.
+func decided(stmt *syntax.Stmt) bool {
+	if stmt.Negated || stmt.Background || stmt.Coprocess || stmt.Disown {
+		return false
+	}
+	switch cmd := stmt.Cmd.(type) {
+	case *syntax.CallExpr, *syntax.DeclClause, *syntax.TestClause:
+		return true
+	case *syntax.BinaryCmd:
+		return cmd.Op == syntax.OrStmt && gives(cmd.Y)
+	}
+	return false
+}
+
+// endOf returns where a statement ends in the script, without what separates it from the next.
+func endOf(stmt *syntax.Stmt) int {
+	if !stmt.Semicolon.IsValid() || stmt.Cmd == nil {
+		return int(stmt.End().Offset())
+	}
+	end := stmt.Cmd.End().Offset()
+	for _, r := range stmt.Redirs {
+		end = max(end, r.End().Offset())
+	}
+	return int(end)
+}
+
+// gives reports whether a statement is just an exit that tells of a failure.
 func gives(stmt *syntax.Stmt) bool {
 	call, ok := stmt.Cmd.(*syntax.CallExpr)
-	return ok && plain(stmt) && len(call.Args) > 0 && len(call.Assigns) == 0 && call.Args[0].Lit() == "exit"
+	if !ok || !plain(stmt) || len(call.Args) == 0 || len(call.Args) > 2 || len(call.Assigns) > 0 || call.Args[0].Lit() != "exit" {
+		return false
+	}
+	return len(call.Args) == 1 || failing(call.Args[1].Lit())
+}
+
+// failing reports whether a word is the status of a failure.
+func failing(word string) bool {
+	n, err := strconv.Atoi(word)
+	return err == nil && 0 < n && n < 256
+}
+
+// leaves reports whether a command may end the script, other than by a failure.
+func (c command) leaves() bool {
+	ends := c.starts("exit") && (len(c.words) != 2 || !failing(c.words[1])) || c.starts("exec")
+	return ends || slices.ContainsFunc(c.inner, command.leaves)
 }
 
 // piped returns the script of a statement that is nothing but a shell with a heredoc:

@@ -150,7 +150,7 @@ func (w *walk) shellState(c command) (known, isState bool) {
 		return false, true
 	case c.starts("set") && len(c.writes) == 0:
 		w.state = "a shell setting"
-		w.strict = w.strict || stops(c.words[1:])
+		w.strict = errexit(c.words, w.strict) && (w.strict || !c.perhaps)
 		return w.given(c), true
 	case len(c.words) == 0 && len(c.assigns) > 0 && len(c.reads)+len(c.writes) == 0:
 		return w.set(c), true
@@ -276,6 +276,29 @@ func stops(flags []string) bool {
 	})
 }
 
+// errexit reports whether a shell stops at the first command that fails after a set with these words,
+// if before reports that of the shell without. What is not known does not count.
+func errexit(words []string, before bool) bool {
+	for i := 1; i < len(words); i++ {
+		w := words[i]
+		switch {
+		case strings.Contains(w, "$"):
+			return false
+		case len(w) < 2 || w == "--" || w[0] != '-' && w[0] != '+':
+			return before
+		}
+		if strings.Contains(w, "e") {
+			before = w[0] == '-'
+		}
+		if strings.Contains(w, "o") && i+1 < len(words) { // the next word names a setting
+			if i++; words[i] == "errexit" {
+				before = w[0] == '-'
+			}
+		}
+	}
+	return before
+}
+
 // exists reports whether a folder is known to exist: most images have it, or a WORKDIR above or
 // the script makes it.
 func (w *walk) exists(dir string) bool {
@@ -312,7 +335,7 @@ func (w *walk) fields(word string) []string { return fields(word, w.vars, w.view
 // inside follows the commands inside a command: in a group, a condition, a loop, or in a
 // substitution in its words. It reports false if one of them may do anything.
 func (w *walk) inside(c command) bool {
-	before, active, vars := w.dir, w.venv, maps.Clone(w.vars)
+	before, active, strict, vars := w.dir, w.venv, w.strict, maps.Clone(w.vars)
 	for _, inner := range c.inner {
 		if !w.follow(inner) {
 			return false
@@ -326,8 +349,9 @@ func (w *walk) inside(c command) bool {
 	}
 	switch {
 	case c.subshell:
-		w.vars = vars
+		w.vars, w.strict = vars, strict
 	case c.perhapsInner:
+		w.strict = w.strict && strict
 		for name, value := range w.vars {
 			if was, ok := vars[name]; !ok || was != value {
 				w.vars[name] = computed
