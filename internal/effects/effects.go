@@ -28,8 +28,9 @@ var text []byte
 
 // Names that stand for many folders in an [Effect]: see [PlacesOf].
 const (
-	System = "system" // the folders of the distribution's packages
-	Tools  = "tools"  // these and /usr/local
+	System   = "system"   // the folders of the distribution's packages
+	Packages = "packages" // these without the pages of web servers, which few packages bring
+	Tools    = "tools"    // the first and /usr/local
 )
 
 // Upward is the prefix of a path that is looked for in the working folder and in all
@@ -38,7 +39,7 @@ const Upward = "^"
 
 // An Effect is what a command reads and writes. A path is absolute, relative to the
 // working folder, below "~" (the home of the user) or prefixed with [Upward]. It may also
-// be [System] or [Tools].
+// be [System], [Packages] or [Tools].
 type Effect struct {
 	Reads, Writes []string
 	Install       *Install // nil if the command installs nothing that manifests name
@@ -80,6 +81,7 @@ type form struct {
 	Modes     bool     `toml:"modes"`
 	Words     string   `toml:"words"`
 	Skip      int      `toml:"skip"`
+	Webless   bool     `toml:"webless"`
 	Reads     []string `toml:"reads"`
 	Writes    []string `toml:"writes"`
 	Install   string   `toml:"install"`
@@ -93,8 +95,12 @@ type form struct {
 
 // A table is the content of table.toml.
 type table struct {
-	System Places `toml:"system"`
-	Tools  Places `toml:"tools"`
+	System   Places `toml:"system"`
+	Packages Places `toml:"packages"`
+	Tools    Places `toml:"tools"`
+	Webless  struct {
+		Names []string `toml:"names"`
+	} `toml:"webless"`
 	Others struct {
 		Names []string `toml:"names"`
 	} `toml:"programs"`
@@ -137,7 +143,7 @@ func parse(text []byte) (*table, error) {
 	}
 	for i := range t.Forms {
 		f := &t.Forms[i]
-		if !slices.Contains([]string{"none", "names", "packages", "versions", "text", "look", "test", "read", "write", "change", "copy", "move", "link", "search", "script", "fetch", "clone", "any"}, f.Words) {
+		if !slices.Contains([]string{"none", "names", "found", "packages", "versions", "text", "look", "test", "read", "write", "change", "copy", "move", "link", "search", "script", "fetch", "clone", "any"}, f.Words) {
 			return nil, fmt.Errorf("read the table of commands: %v has words = %q", f.Run, f.Words)
 		}
 		for _, run := range f.Run {
@@ -150,12 +156,14 @@ func parse(text []byte) (*table, error) {
 	return t, nil
 }
 
-// PlacesOf returns the folders that [System] or [Tools] stands for; false for any other
-// name.
+// PlacesOf returns the folders that [System], [Packages] or [Tools] stands for; false for any
+// other name.
 func PlacesOf(name string) (Places, bool) {
 	switch name {
 	case System:
 		return read().System, true
+	case Packages:
+		return read().Packages, true
 	case Tools:
 		return read().Tools, true
 	}

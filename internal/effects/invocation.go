@@ -33,6 +33,9 @@ func (f *form) match(run, words []string) (Effect, bool) {
 	if !c.parse() || c.has(f.Refuse) || len(f.Needs) > 0 && !c.has(f.Needs) || c.called && c.into != "" || !c.operands() {
 		return Effect{}, false
 	}
+	if f.Webless && !slices.ContainsFunc(c.names, func(n string) bool { return !webless(n) }) {
+		c.effect.Reads, c.effect.Writes = exchanged(c.effect.Reads, System, Packages), exchanged(c.effect.Writes, System, Packages)
+	}
 	if f.Install != "" {
 		for i := range c.args {
 			c.args[i] = Unquote(c.args[i])
@@ -43,6 +46,30 @@ func (f *form) match(run, words []string) (Effect, bool) {
 		}
 	}
 	return c.effect, true
+}
+
+// webless reports whether a package, perhaps with a version behind, is one of those that bring no
+// pages of a web server.
+func webless(name string) bool {
+	name = Unquote(name)
+	if i := strings.IndexAny(name, "=<>~"); i > 0 {
+		name = name[:i]
+	}
+	return slices.Contains(read().Webless.Names, name)
+}
+
+// Widely returns paths with System in the place of Packages.
+func Widely(paths []string) []string { return exchanged(paths, Packages, System) }
+
+// exchanged returns paths with another one in the place of one.
+func exchanged(paths []string, one, another string) []string {
+	list := slices.Clone(paths)
+	for i, p := range list {
+		if p == one {
+			list[i] = another
+		}
+	}
+	return list
 }
 
 // has reports whether the command has one of the flags.

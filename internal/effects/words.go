@@ -59,7 +59,7 @@ func edits(script string) bool {
 // takesFile reports whether the word after a flag that is not in the form may be the name of
 // a file. It is asked only where the form does not take words for files anyway.
 func (f *form) takesFile(w string) bool {
-	return slices.Contains([]string{"none", "names", "packages", "versions", "text", "look", "fetch", "clone"}, f.Words) &&
+	return slices.Contains([]string{"none", "names", "found", "packages", "versions", "text", "look", "fetch", "clone"}, f.Words) &&
 		(isPath(w) || w != "" && w[0] != '-' && !strings.Contains(w, "://") && (path.Ext(w) != "" || strings.Contains(w, "/")))
 }
 
@@ -74,6 +74,9 @@ func (f *form) words(names, flags []string, e *Effect) bool {
 	case "none":
 		return len(names) == 0
 	case "names":
+		return len(names) > 0 && !slices.ContainsFunc(names, isPath)
+	case "found":
+		e.Reads = append(e.Reads, names...)
 		return len(names) > 0 && !slices.ContainsFunc(names, isPath)
 	case "packages":
 		return len(names) > 0 && !slices.ContainsFunc(names, func(n string) bool { return isPath(n) || strings.Contains(n, "/") })

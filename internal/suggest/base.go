@@ -31,6 +31,21 @@ func imageName(ref string) string {
 	return strings.TrimPrefix(name, "library/")
 }
 
+// givenBy returns what is known of the configuration of a base image: its working folder, else baseDir,
+// and variables. Of PHP's official images, those with a server start in the folder of its pages.
+func givenBy(ref string) (dir string, env map[string]string) {
+	dir, env = baseDir, map[string]string{}
+	if imageName(ref) != "php" {
+		return dir, env
+	}
+	env["PHPIZE_DEPS"] = "autoconf dpkg-dev file g++ gcc libc-dev make pkgconf re2c" // or so, by the distribution
+	name, _, _ := strings.Cut(ref, "@")
+	if strings.Contains(name, "-apache") || strings.Contains(name, "-fpm") {
+		dir = "/var/www/html"
+	}
+	return dir, env
+}
+
 // rootStage returns the lowest base stage of a stage, which starts from an image.
 func rootStage(f *dockerfile.File, stage int) dockerfile.Stage {
 	for f.Stages[stage].BaseStage >= 0 {

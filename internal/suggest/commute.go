@@ -129,7 +129,7 @@ func (o *ordering) keepsClear(c, t int) bool {
 			return false
 		}
 		reads := slices.DeleteFunc(slices.Clone(touched.reads), func(p string) bool { return o.there(n, c, t, p) || o.besideTools(b, c, p) })
-		writes := slices.DeleteFunc(slices.Clone(touched.writes), func(p string) bool { return p == effects.System && o.besideTools(b, c, p) })
+		writes := slices.DeleteFunc(slices.Clone(touched.writes), func(p string) bool { return (p == effects.System || p == effects.Packages) && o.besideTools(b, c, p) })
 		if o.bringsMade(n, c, t, touched.reads) || slices.ContainsFunc(touched.enters, func(dir string) bool { return !v.isMade(dir, min(c, t)) && v.lands(b, c, rooted(dir)) }) {
 			return false
 		}

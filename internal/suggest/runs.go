@@ -83,7 +83,7 @@ func sharesCache(a, b *dockerfile.Run) bool {
 	})
 }
 
-// notPlace reports whether p is a path, not effects.System or effects.Tools.
+// notPlace reports whether p is a path, and not a name that effects.PlacesOf knows.
 func notPlace(p string) bool {
 	_, ok := effects.PlacesOf(p)
 	return !ok
@@ -166,7 +166,7 @@ func isBeside(name string) bool {
 	return slices.Contains(binFolders, path.Dir(name)) && !effects.Program(path.Base(name)) && !strings.ContainsAny(name, "*?[")
 }
 
-// besideTools reports, in a speculative search, whether p is effects.System or effects.Tools
+// besideTools reports, in a speculative search, whether p is a name that effects.PlacesOf knows
 // and the files that instruction c copies are known to be in none of its folders, apart from
 // programs that no tool runs.
 func (o *ordering) besideTools(b Build, c int, p string) bool {

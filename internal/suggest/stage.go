@@ -47,8 +47,8 @@ func (in Input) view(st dockerfile.Stage) *stageView {
 // one of them sets it. Without builds, the values of ARGs are not known.
 func viewFor(f *dockerfile.File, st dockerfile.Stage, builds []Build) *stageView {
 	v := &stageView{file: f, stage: st}
-	dir, shell, vars := baseDir, []string(nil), 0
-	env := map[string]string{}
+	shell, vars := []string(nil), 0
+	dir, env := givenBy(rootStage(f, st.Index).Base)
 	// The stage starts with the state of its base stages, lowest first.
 	var chain []dockerfile.Stage
 	for at := st.BaseStage; at >= 0; at = f.Stages[at].BaseStage {

@@ -221,6 +221,9 @@ func (w *walk) program(c command, venv string) (reads, writes []string, ok bool)
 	if c.starts("go", "install") && w.view.keepsGo() {
 		e.Reads = slices.DeleteFunc(slices.Clone(e.Reads), func(p string) bool { return p == "^go.mod" || p == "^go.work" })
 	}
+	if strings.Contains(strings.ToLower(string(w.view.file.Text)), "install-suggests") {
+		e.Reads, e.Writes = effects.Widely(e.Reads), effects.Widely(e.Writes) // what is suggested may be a web server
+	}
 	e.Reads = slices.Concat(e.Reads, w.view.modules(c))
 	led := w.view.arranged(w.at, effects.Called(c.words))
 	e.Reads, e.Writes = append(e.Reads, led.paths...), append(e.Writes, led.filled()...)
