@@ -187,6 +187,9 @@ func (p *pricer) step(plan scale, i int, script string) float64 {
 func (p *pricer) split(in dockerfile.Instruction, head, tail string) (float64, float64) {
 	p.guessed = true
 	a, b := prior(head), prior(tail)
+	if whole := prior(head + "\n" + tail); a+b-whole > priorRun { // both have the same command, which counts once
+		a, b = a*whole/(a+b), b*whole/(a+b)
+	}
 	if s, ok := p.seconds[in.Text]; ok {
 		return s * a / (a + b), s * b / (a + b)
 	}

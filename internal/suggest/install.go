@@ -196,6 +196,7 @@ type runView struct {
 	// behind says that an unknown command comes before the installs.
 	behind   bool
 	obstacle string // why the RUN cannot be cut, or what comes before the installs
+	leaves   string // what a layer would keep if it were cut: an obstacle in a stage whose layers ship
 }
 
 // viewRun returns the view of instruction i, a RUN, up to its first unknown command.
@@ -225,7 +226,7 @@ func viewRun(v *stageView, i int) runView {
 			}
 			view.headEnd, view.tailFrom = s.commands[last].to, c.from
 			view.joint = jointOf(v, i, s)
-			view.obstacle = view.cutObstacle(v, i, s, last, n, cutting{state: w.state, strict: strict[last]})
+			view.obstacle, view.leaves = view.cutObstacle(v, i, s, last, cutting{state: w.state, strict: strict[last]}), leftBehind(s.commands[n:])
 		}
 		view.touch = w.touch
 		return view
@@ -280,9 +281,9 @@ type cutting struct {
 	strict bool   // the shell stops where a command of the head fails
 }
 
-// cutObstacle says why instruction i cannot be cut between commands last and n of its script,
-// or returns "".
-func (view runView) cutObstacle(v *stageView, i int, s script, last, n int, c cutting) string {
+// cutObstacle says why instruction i cannot be cut behind command last of its script, or
+// returns "".
+func (view runView) cutObstacle(v *stageView, i int, s script, last int, c cutting) string {
 	const more = "the RUN does more than the install, and "
 	perhaps := slices.ContainsFunc(view.again, func(c command) bool { return c.perhaps })
 	switch {
@@ -304,8 +305,15 @@ func (view runView) cutObstacle(v *stageView, i int, s script, last, n int, c cu
 	if view.commented(v, i) {
 		return "a comment stands where the RUN would have to be cut"
 	}
-	for _, c := range s.commands[n:] {
-		if deletes(c) {
+	return ""
+}
+
+// leftBehind says what the tail of a RUN, given as its commands, deletes: were the RUN cut, the
+// files would stay in a layer of the head. It returns "" if it deletes nothing.
+func leftBehind(tail []command) string {
+	for _, c := range tail {
+		e, _ := effects.Of(c.words)
+		if deletes(c) || e.Install != nil && e.Install.Wipes {
 			return fmt.Sprintf("the RUN runs `%s`, which would leave the files in a layer of their own if it were cut", c.text())
 		}
 	}

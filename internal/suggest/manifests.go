@@ -87,6 +87,7 @@ func findMove(f *dockerfile.File, st dockerfile.Stage, b Build) *move {
 	v.context = b.Context
 	downloaded := map[string]bool{} // folders whose Go modules an earlier step downloads
 	fetched := map[string]bool{}    // folders whose Python packages an earlier step installs, so that only the project is left
+	made := map[string]bool{}       // installs so far: one that comes again behind an unknown command does so on purpose
 	var known []string              // manifests of the installs so far
 	var behind *move                // the first with an unknown command before its install
 	for k, in := range st.Instructions {
@@ -101,9 +102,11 @@ func findMove(f *dockerfile.File, st dockerfile.Stage, b Build) *move {
 		}
 		if len(view.installs) == 0 {
 			view = viewBehind(v, k)
+			view.installs = slices.DeleteFunc(view.installs, func(i install) bool { return made[i.tool+" "+strings.Join(i.main, " ")] })
 		}
 		projects := len(view.installs) > 0
 		for _, inst := range view.installs {
+			made[inst.tool+" "+strings.Join(inst.main, " ")] = true
 			if inst.tool == "go" {
 				downloaded[inst.dir] = true
 			}

@@ -139,7 +139,11 @@ func (m *move) costs(after *dockerfile.File, price *pricer) map[string]float64 {
 // disagreement says for which other build of the Dockerfile the edit would be wrong, or
 // returns "".
 func (m *move) disagreement(in Input) string {
-	if m.download && slices.ContainsFunc(in.Builds, func(b Build) bool { return ships(in.File, b.Target, m.view.stage.Index) }) {
+	ends := slices.ContainsFunc(in.Builds, func(b Build) bool { return ships(in.File, b.Target, m.view.stage.Index) })
+	switch {
+	case m.run.leaves != "" && ends:
+		return m.run.leaves
+	case m.download && ends:
 		return "a separate `go mod download` leaves modules in the image that the build does not need; build in a stage of its own first"
 	}
 	want := m.edits()
