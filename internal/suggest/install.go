@@ -207,8 +207,8 @@ func viewRun(v *stageView, i int) runView {
 	var view runView
 	var strict []bool // of the shell, behind each command
 	for n, c := range s.commands {
-		if in, ok := w.install(c); ok {
-			view.installs, strict = append(view.installs, in), append(strict, w.strict)
+		if list, ok := w.installs(c); ok {
+			view.installs, strict = append(view.installs, list...), append(strict, w.strict)
 			continue
 		}
 		before := w.state
@@ -252,10 +252,10 @@ func viewBehind(v *stageView, i int) runView {
 	view := runView{behind: true}
 	first := command{}
 	for n, c := range s.commands {
-		in, ok := w.install(c)
+		list, ok := w.installs(c)
 		switch {
 		case ok && !view.tail:
-			view.installs = append(view.installs, in)
+			view.installs = append(view.installs, list...)
 		case !ok && w.follow(c):
 		case c.starts("cd"):
 			return runView{} // nobody knows where the rest runs

@@ -27,6 +27,7 @@ type command struct {
 	inner         []command   // commands inside: of a group, a loop, a substitution in its words
 	subshell      bool        // inner run in a shell of their own
 	perhapsInner  bool        // inner may run once, never or often
+	either        bool        // it is a list joined by ||, whose last command is that of inner
 }
 
 // An assign is a variable that a command sets.
@@ -144,9 +145,15 @@ func decided(stmt *syntax.Stmt) bool {
 	case *syntax.CallExpr, *syntax.DeclClause, *syntax.TestClause:
 		return true
 	case *syntax.BinaryCmd:
-		return cmd.Op == syntax.OrStmt && gives(cmd.Y)
+		return cmd.Op == syntax.OrStmt && (gives(cmd.Y) || simple(cmd.Y))
 	}
 	return false
+}
+
+// simple reports whether a statement is a single command.
+func simple(stmt *syntax.Stmt) bool {
+	_, ok := stmt.Cmd.(*syntax.CallExpr)
+	return ok && plain(stmt)
 }
 
 // endOf returns where a statement ends in the script, without what separates it from the next.
@@ -292,6 +299,7 @@ func (c *command) fill(cmd syntax.Command) bool {
 		return all(cmd.Stmts)
 	case *syntax.BinaryCmd:
 		c.perhapsInner = cmd.Op == syntax.OrStmt
+		c.either = c.perhapsInner && !cmd.X.Negated && !cmd.X.Background && plain(cmd.Y)
 		if cmd.Op == syntax.Pipe || cmd.Op == syntax.PipeAll {
 			return all([]*syntax.Stmt{cmd.X}) && c.fed(cmd.Y)
 		}
