@@ -199,6 +199,33 @@ type runView struct {
 	leaves   string // what a layer would keep if it were cut: an obstacle in a stage whose layers ship
 }
 
+// installs returns the installs that a command is: one, or those of `INSTALL || true` and
+// `INSTALL || INSTALL`, perhaps with other commands before the first. What each reads decides whether it
+// fails, and so what the next does. It reports false for any other command.
+func (w *walk) installs(c command) (list []install, ok bool) {
+	if in, ok := w.install(c); ok {
+		return []install{in}, true
+	}
+	sets := func(c command) bool {
+		return len(c.words) == 0 || len(c.inner) > 0 || slices.Contains([]string{"cd", "set", ".", "source", "deactivate"}, c.words[0])
+	}
+	if !c.either || len(c.writes)+len(c.reads) > 0 || slices.ContainsFunc(c.inner, sets) {
+		return nil, false
+	}
+	ends := false // with an install, or with what forgives its failure
+	for _, inner := range c.inner {
+		in, is := w.install(inner)
+		if is {
+			in.wipes = false // if it fails, it may do so before
+			list = append(list, in)
+		} else if !w.follow(inner) {
+			return nil, false
+		}
+		ends = is || len(inner.words) == 1 && (inner.starts("true") || inner.starts(":"))
+	}
+	return list, ends && len(list) > 0
+}
+
 // viewRun returns the view of instruction i, a RUN, up to its first unknown command.
 func viewRun(v *stageView, i int) runView {
 	run := v.stage.Instructions[i].Run

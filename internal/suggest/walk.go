@@ -72,33 +72,6 @@ func (w *walk) install(c command) (install, bool) {
 	return in, true
 }
 
-// installs returns the installs that a command is: one, or those of `INSTALL || true` and
-// `INSTALL || INSTALL`, perhaps with other commands before the first. What each reads decides whether it
-// fails, and so what the next does. It reports false for any other command.
-func (w *walk) installs(c command) (list []install, ok bool) {
-	if in, ok := w.install(c); ok {
-		return []install{in}, true
-	}
-	sets := func(c command) bool {
-		return len(c.words) == 0 || len(c.inner) > 0 || slices.Contains([]string{"cd", "set", ".", "source", "deactivate"}, c.words[0])
-	}
-	if !c.either || len(c.writes)+len(c.reads) > 0 || slices.ContainsFunc(c.inner, sets) {
-		return nil, false
-	}
-	ends := false // with an install, or with what forgives its failure
-	for _, inner := range c.inner {
-		in, is := w.install(inner)
-		if is {
-			in.wipes = false // if it fails, it may do so before
-			list = append(list, in)
-		} else if !w.follow(inner) {
-			return nil, false
-		}
-		ends = is || len(inner.words) == 1 && (inner.starts("true") || inner.starts(":"))
-	}
-	return list, ends && len(list) > 0
-}
-
 // refuseLock adds an obstacle to an install with npm before 7: that there is a lock file, which it
 // writes in the form of its own.
 func (in *install) refuseLock() {
@@ -297,36 +270,6 @@ func (w *walk) downloaded(files []string) bool {
 			return f == name || err == nil && match
 		})
 	})
-}
-
-// stops reports whether a shell with these flags stops at the first command that fails.
-func stops(flags []string) bool {
-	return slices.ContainsFunc(flags, func(f string) bool {
-		return f == "errexit" || strings.HasPrefix(f, "-") && !strings.HasPrefix(f, "--") && strings.Contains(f, "e")
-	})
-}
-
-// errexit reports whether a shell stops at the first command that fails after a set with these words,
-// if before reports that of the shell without. What is not known does not count.
-func errexit(words []string, before bool) bool {
-	for i := 1; i < len(words); i++ {
-		w := words[i]
-		switch {
-		case strings.Contains(w, "$"):
-			return false
-		case len(w) < 2 || w == "--" || w[0] != '-' && w[0] != '+':
-			return before
-		}
-		if strings.Contains(w, "e") {
-			before = w[0] == '-'
-		}
-		if strings.Contains(w, "o") && i+1 < len(words) { // the next word names a setting
-			if i++; words[i] == "errexit" {
-				before = w[0] == '-'
-			}
-		}
-	}
-	return before
 }
 
 // exists reports whether a folder is known to exist: most images have it, or a WORKDIR above or
