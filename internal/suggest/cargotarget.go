@@ -74,7 +74,8 @@ func (in Input) mountForTarget(st dockerfile.Stage) (Suggestion, bool) {
 			return Suggestion{}, false
 		}
 		// Another step may have filled the folder, for this one to go on from, or use it.
-		if ins.Run != nil && i != at && strings.Contains(ins.Text, "cargo") && !strings.Contains(ins.Text, "cargo fetch") || i > at && strings.Contains(ins.Text, "target") {
+		text := in.File.Source(ins.Lines) // with what its heredocs run
+		if ins.Run != nil && i != at && strings.Contains(text, "cargo") && !strings.Contains(text, "cargo fetch") || i > at && strings.Contains(text, "target") {
 			return Suggestion{}, false
 		}
 		if ins.Run != nil && slices.ContainsFunc(ins.Run.Mounts, func(m dockerfile.Mount) bool { return strings.Contains(m.Target, "target") }) {
