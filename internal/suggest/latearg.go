@@ -228,9 +228,31 @@ var (
 // namesBuild reports whether a variable names the build, so that each build has another
 // value. The version of something that is fetched, like NODE_VERSION, does not.
 func (in Input) namesBuild(a dockerfile.Variable) bool {
-	return identity.MatchString(a.Name) || version.MatchString(a.Name) && placeholder.MatchString(a.Value) ||
+	return identity.MatchString(a.Name) && !in.pins(a) || version.MatchString(a.Name) && placeholder.MatchString(a.Value) ||
 		strings.HasSuffix(strings.ToUpper(a.Name), "VERSION") && unreleased.MatchString(a.Value) ||
 		in.passing(a) && (dated.MatchString(a.Name) || in.labels(a.Name))
+}
+
+// writtenCommit matches a commit's name. Digits alone are a number or a date.
+var writtenCommit = regexp.MustCompile(`^["']?[0-9]*[a-f][0-9a-f]*["']?$`)
+
+// leastCommit is the length of the shortest name of a commit that git itself writes.
+const leastCommit = 7
+
+// pins reports whether the default of an ARG, in the stage or above the first FROM, is a commit
+// written out, and no build gives another value. It is one that is fetched: a file cannot hold the
+// name of the commit that it is part of.
+func (in Input) pins(a dockerfile.Variable) bool {
+	value := a.Value
+	for _, g := range in.File.Globals {
+		for _, v := range g.Vars {
+			if v.Name == a.Name && !a.Set {
+				value = v.Value
+			}
+		}
+	}
+	given := slices.ContainsFunc(in.Builds, func(b Build) bool { _, ok := b.Args[a.Name]; return ok })
+	return !given && len(strings.Trim(value, `"'`)) >= leastCommit && writtenCommit.MatchString(value)
 }
 
 // passing reports whether an ARG has no real default, neither in the stage nor above the
