@@ -157,31 +157,47 @@ func escapeGlob(name string) string {
 // manifest returns the names of which a tool wants one where it is run; nil for
 // one that wants none, or that is not known.
 func manifest(tool, verb string) []string {
+	verbs := func(words ...string) bool { return slices.Contains(words, verb) }
 	switch tool {
 	case "make":
 		return []string{"Makefile", "makefile", "GNUmakefile"}
-	case "go":
-		if verb == "build" || verb == "mod" || verb == "test" || verb == "generate" {
-			return []string{"go.mod", "go.work"}
-		}
-	case "npm", "yarn", "pnpm":
-		if verb == "ci" || verb == "install" || verb == "run" || verb == "build" {
-			return []string{"package.json"}
-		}
-	case "cargo":
-		if verb == "build" || verb == "fetch" || verb == "test" {
-			return []string{"Cargo.toml"}
-		}
 	case "mvn":
 		return []string{"pom.xml"}
 	case "gradle", "./gradlew":
 		return []string{"build.gradle", "build.gradle.kts", "settings.gradle", "settings.gradle.kts"}
-	case "dotnet":
-		if verb == "restore" || verb == "build" || verb == "publish" {
-			return []string{"*.sln", "*.slnx", "*.csproj"}
-		}
+	}
+	switch {
+	case tool == "go" && verbs("build", "mod", "test", "generate"):
+		return []string{"go.mod", "go.work"}
+	case tool == "bun" && verbs("install"), tool != "bun" && slices.Contains(nodeManagers, tool) && verbs("ci", "install", "run", "build"):
+		return []string{"package.json"}
+	case tool == "turbo" && verbs("prune", "run", "build"):
+		return []string{"turbo.json", "turbo.jsonc"}
+	case tool == "cargo" && verbs("build", "fetch", "test"):
+		return []string{"Cargo.toml"}
+	case tool == "dotnet" && verbs("restore", "build", "publish"):
+		return []string{"*.sln", "*.slnx", "*.csproj"}
+	case tool == "poetry" && verbs("install"), tool == "uv" && verbs("sync"), tool == "pdm" && verbs("install", "sync"):
+		return []string{"pyproject.toml"}
+	case tool == "bundle" && verbs("install"):
+		return []string{"Gemfile"}
+	case tool == "composer" && verbs("install"):
+		return []string{"composer.json"}
+	case tool == "mix" && verbs("deps.get", "compile", "release"):
+		return []string{"mix.exs"}
 	}
 	return nil
+}
+
+// nodeManagers are the package managers of Node.js.
+var nodeManagers = []string{"npm", "yarn", "pnpm", "bun"}
+
+// global reports whether a command installs programs for the whole image, and so wants nothing of
+// the project.
+func global(words []string) bool {
+	return slices.Contains(nodeManagers, words[0]) && slices.ContainsFunc(words[1:], func(w string) bool {
+		return w == "-g" || w == "--global" || w == "--location=global" || w == "global"
+	})
 }
 
 // lockFiles returns the lock files of which a tool needs one when its flags forbid it to
@@ -256,6 +272,9 @@ func needsOf(text string) []need {
 func toolNeeds(script string, line int) []need {
 	var needs []need
 	for _, words := range commandsOf(script) {
+		if global(words) {
+			continue
+		}
 		verb := ""
 		if i := slices.IndexFunc(words[1:], func(w string) bool { return !strings.HasPrefix(w, "-") }); i >= 0 {
 			verb = words[1:][i]
