@@ -5,6 +5,7 @@ import (
 	"iter"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -232,6 +233,7 @@ func lockFiles(tool string, args []string) []string {
 func needsOf(text string) []need {
 	var sources, tools []need
 	whole := false
+	defaults := map[string]string{} // of the ARGs so far
 	take := func(source string, line int) {
 		if path.Join("/", source) == "/" {
 			whole = true
@@ -251,8 +253,14 @@ func needsOf(text string) []need {
 		}
 		word, rest, _ := strings.Cut(logical, " ")
 		switch strings.ToUpper(word) {
+		case "ARG":
+			for arg := range strings.FieldsSeq(rest) {
+				if name, value, ok := strings.Cut(arg, "="); ok && !strings.Contains(value, "$") {
+					defaults[name] = strings.Trim(value, `"'`)
+				}
+			}
 		case "COPY", "ADD":
-			for _, arg := range copyArgs(rest) {
+			for _, arg := range copyArgs(withDefaults(rest, defaults)) {
 				take(arg, start)
 			}
 		case "RUN":
@@ -266,6 +274,19 @@ func needsOf(text string) []need {
 		return append(sources, tools...)
 	}
 	return sources
+}
+
+// variable matches a reference to a variable, without a default of its own.
+var variable = regexp.MustCompile(`\$(?:\{(\w+)\}|(\w+))`)
+
+// withDefaults replaces the variables in a text by the defaults of the ARGs, where there is one.
+func withDefaults(text string, defaults map[string]string) string {
+	return variable.ReplaceAllStringFunc(text, func(ref string) string {
+		if value, ok := defaults[strings.Trim(ref, "${}")]; ok {
+			return value
+		}
+		return ref
+	})
 }
 
 // toolNeeds returns the manifests and lock files that the commands of a RUN need.
