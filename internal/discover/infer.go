@@ -38,6 +38,9 @@ func (f *finder) inferContext(rel, text string) string {
 	if best != dir {
 		only := f.deciding(needs, dir, best)
 		f.note(rel, only.line, "context is taken to be "+shownDir(best)+", because "+strconv.Quote(f.first(best, only))+" is there and not in "+dir)
+	} else if i := slices.IndexFunc(needs, func(n need) bool { return n.below && f.first(dir, n) == "" && !f.firstBelow(dir, n) }); i >= 0 && dir != "." {
+		// Of the source of a COPY that is missing there is a finding, and at the root nothing is guessed.
+		f.note(rel, needs[i].line, "context is taken to be "+shownDir(dir)+", though "+strconv.Quote(needs[i].names[0])+" is neither there nor above")
 	}
 	return filepath.Join(f.root, filepath.FromSlash(best))
 }
