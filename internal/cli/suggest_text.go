@@ -203,10 +203,12 @@ func (p printer) suggestions(d api.SuggestDefinition, told map[advice]reference)
 }
 
 // alikeAdvice returns how many suggestions at the beginning of list are printed as
-// one, which is 1 unless at least three are alike.
+// one, which is 1 unless at least three are alike. Of several for one line each says
+// what its own evidence is.
 func alikeAdvice(list []api.Suggestion) int {
 	n := 1
-	for n < len(list) && likeAdvice(list[0], list[n]) {
+	sameLine := func(s api.Suggestion) bool { return s.Lines[0] == list[n].Lines[0] }
+	for n < len(list) && likeAdvice(list[0], list[n]) && !slices.ContainsFunc(list[:n], sameLine) {
 		n++
 	}
 	if n < 3 {
