@@ -75,7 +75,7 @@ var yesOrNo = regexp.MustCompile(`^(?i:[01]|true|false|yes|no|on|off|none)?$`)
 var filePath = regexp.MustCompile(`^/(app|config|data|etc|home|mnt|opt|root|run|secrets|srv|tmp|usr|var)(/[\w.-]+)+$`)
 
 // harmless matches names of variables that say something about a secret, but hold none.
-var harmless = regexp.MustCompile(`(?i)_(URL|URI|HOST|ENDPOINT|FILE|PATH|DIR|NAME|ID|TYPE|TTL|EXPIRY|LENGTH|ENABLED|METHOD|MODE|ALGORITHM|ISSUER|USAGE)$|^(KEY_|AUTH_(URL|MODE))`)
+var harmless = regexp.MustCompile(`(?i)_(URL|URI|HOST|ENDPOINT|FILE|PATH|DIR|NAME|ID|TYPE|TTL|EXPIRY|PERIOD|INTERVAL|DURATION|LIFETIME|TIMEOUT|LENGTH|BITS|ENABLED|METHOD|MODE|ALGORITHM|ISSUER|USAGE)$|^(KEY_|AUTH_(URL|MODE))`)
 
 // secretVariable returns the suggestion for a variable of instruction i, an ARG or ENV.
 func secretVariable(in Input, st dockerfile.Stage, i int, v dockerfile.Variable) Suggestion {
