@@ -3,6 +3,7 @@ package suggest
 import (
 	"fmt"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -21,13 +22,13 @@ func ignoreRule(in Input) []Suggestion {
 	if !ok {
 		return nil
 	}
-	found := slices.DeleteFunc(in.candidates(b), func(c candidate) bool { return !in.everyBuildTakes(c.example) || c.wanted(in.File) })
+	found := slices.DeleteFunc(in.candidates(b), func(c candidate) bool { return !in.everyBuildTakes(c.example) || c.wanted(in.File, b.Context) })
 	if len(found) > 0 && b.Ignore.Shared {
 		// They are looked up only if they matter: an answer that used them has to be made anew
 		// whenever they change.
 		sharers := b.Ignore.sharers()
 		found = slices.DeleteFunc(found, func(c candidate) bool {
-			return len(sharers) == 0 || slices.ContainsFunc(sharers, func(s Sharer) bool { return c.wanted(s.File) })
+			return len(sharers) == 0 || slices.ContainsFunc(sharers, func(s Sharer) bool { return c.wanted(s.File, s.Context) })
 		})
 	}
 	var lines, why []string
@@ -102,9 +103,10 @@ func (in Input) everyBuildTakes(name string) bool {
 // A candidate is a line for the ignore file, for files that hardly any image needs.
 type candidate struct {
 	line    string
-	example string                      // one of the files
-	why     string                      // why it should be ignored
-	wanted  func(*dockerfile.File) bool // whether a Dockerfile may need the files all the same
+	example string // one of the files
+	why     string // why it should be ignored
+	// wanted reports whether a Dockerfile may need the files all the same, with a context.
+	wanted func(*dockerfile.File, Context) bool
 }
 
 // candidates returns the lines for files that are in the context.
@@ -133,7 +135,7 @@ func (in Input) candidates(b Build) []candidate {
 	}
 	for _, d := range droppings {
 		if example, ok := found[d.name]; ok {
-			named := func(f *dockerfile.File) bool { return strings.Contains(string(f.Text), d.name) }
+			named := func(f *dockerfile.File, _ Context) bool { return strings.Contains(string(f.Text), d.name) }
 			list = append(list, candidate{d.line, example, d.why, named})
 		}
 	}
@@ -141,8 +143,12 @@ func (in Input) candidates(b Build) []candidate {
 }
 
 // usesGit reports whether a step may read the repository: git itself, a tool that takes a version
-// from it, or a command that is not known. Only steps that may have .git count.
-func usesGit(f *dockerfile.File) bool {
+// from it, a script of the project that does by its package.json, or a command that is not known.
+// Only steps that may have .git count.
+func usesGit(f *dockerfile.File, context Context) bool {
+	if runsScript(f) && scriptsAskGit(context) {
+		return true
+	}
 	has := make([]bool, len(f.Stages)) // whether a stage may end up with .git
 	for _, st := range f.Stages {
 		v, here := newStageView(f, st), st.BaseStage >= 0 && has[st.BaseStage]
@@ -228,6 +234,40 @@ func (c command) ownScript() bool {
 // repository themselves.
 func scriptRunners() []string {
 	return []string{"npm", "yarn", "pnpm", "bun", "node", "next", "vite", "tsc"}
+}
+
+// runsScript reports whether a Dockerfile has a tool of Node.js run a script of the project.
+func runsScript(f *dockerfile.File) bool {
+	for _, st := range f.Stages {
+		v := newStageView(f, st)
+		for k, ins := range st.Instructions {
+			if ins.Run == nil {
+				continue
+			}
+			if commands, _ := everyCommand(ins.Run, v.shell[k]); slices.ContainsFunc(commands, command.ownScript) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// gitAsked matches what in a package.json says that its scripts read the repository: git itself,
+// or a package that finds the commit, some of which need no git for it.
+var gitAsked = regexp.MustCompile(`\bgit (?:-C \S+ )?(?:rev-parse|rev-list|describe|log|show)\b|` +
+	`"(?:git-rev|git-rev-sync|git-revision-webpack-plugin|git-describe|git-repo-info|git-last-commit|git-commit-info|simple-git|nodegit|vite-plugin-git[\w-]*)"\s*:`)
+
+// scriptsAskGit reports whether a package.json of a context says that its scripts read the repository.
+func scriptsAskGit(context Context) bool {
+	for name := range context.Files() {
+		if path.Base(name) != "package.json" || strings.Contains(name, "node_modules/") {
+			continue
+		}
+		if text, err := context.Read(name); err == nil && gitAsked.Match(text) {
+			return true
+		}
+	}
+	return false
 }
 
 // ownProgram reports whether a command runs a program of the project itself. Few of these read
