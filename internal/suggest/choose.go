@@ -50,6 +50,13 @@ func (m *move) usual(b Build) (list []string) {
 				list = append(list, p)
 			}
 		}
+		if inst.tool == "dotnet" {
+			for f := range b.Context.Files() {
+				if ext := path.Ext(f); ext == ".props" || ext == ".targets" {
+					list = append(list, f)
+				}
+			}
+		}
 	}
 	return list
 }
