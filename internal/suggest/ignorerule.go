@@ -133,7 +133,11 @@ func (in Input) candidates(b Build) []candidate {
 			}
 		}
 	}
+	written := strings.Split(strings.ReplaceAll(string(b.Ignore.Text), "\r\n", "\n"), "\n")
 	for _, d := range droppings {
+		if in.asks("ignore-lint") && slices.Contains(written, d.name) {
+			continue // that rule says what is wrong with the line
+		}
 		if example, ok := found[d.name]; ok {
 			named := func(f *dockerfile.File, _ Context) bool { return strings.Contains(string(f.Text), d.name) }
 			list = append(list, candidate{d.line, example, d.why, named})
