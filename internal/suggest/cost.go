@@ -107,7 +107,10 @@ func bare(text string) string {
 
 // quick returns the names of commands that take no time worth counting.
 func quick() []string {
-	return []string{"addgroup", "adduser", "cd", "chgrp", "chmod", "chown", "echo", "groupadd", "ln", "mkdir", "mv", "printf", "rm", "rmdir", "sed", "set", "test", "touch", "true", "useradd", "usermod"}
+	return []string{
+		"a2dismod", "a2dissite", "a2enmod", "a2ensite", "addgroup", "adduser", "cd", "chgrp", "chmod", "chown", "echo", "groupadd", "ln", "mkdir", "mv",
+		"phpenmod", "printf", "rm", "rmdir", "sed", "set", "test", "touch", "true", "useradd", "usermod",
+	}
 }
 
 // light reports whether a script consists of quick commands only.
