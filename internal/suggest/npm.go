@@ -416,7 +416,9 @@ func (p packageJSON) obstacle(shown string, scripts lifecycle, member bool) stri
 func (p packageJSON) dependencyObstacle(scripts lifecycle, member bool) string {
 	for _, set := range []map[string]string{p.Dependencies, p.DevDependencies, p.OptionalDependencies, p.PeerDependencies} {
 		for _, name := range slices.Sorted(maps.Keys(set)) {
-			if slices.Contains(curious, name) && scripts.runs(name) && !(name == "@prisma/client" && scripts.prisma) {
+			// Of puppeteer the settings are known, but for those beside a member of a workspace.
+			known := name == "@prisma/client" && scripts.prisma || name == "puppeteer" && !member
+			if slices.Contains(curious, name) && scripts.runs(name) && !known {
 				return fmt.Sprintf("the install script of %s reads files of the project", name)
 			}
 			spec := set[name]
