@@ -158,7 +158,7 @@ func (c *checkOptions) print(answer api.Check) {
 	}
 	p.findings(answer.Findings, 0, dockerfiles)
 	if why := failures(answer); len(why) > 0 {
-		p.line(p.bad("failed:"), strings.Join(why, "; "))
+		p.wrapped(p.bad("failed:")+" ", strings.Join(why, "; "))
 	}
 }
 
