@@ -297,6 +297,7 @@ type buildContext struct {
 // A listing lists the files of a context.
 type listing struct {
 	names []string
+	links []string         // those of names that are symbolic links
 	below map[string]total // by directory, "." for all
 }
 
@@ -322,6 +323,9 @@ func newContext(s *buildctx.Selection) buildContext {
 				continue
 			}
 			list.names = append(list.names, f.Path)
+			if f.Mode&os.ModeSymlink != 0 {
+				list.links = append(list.links, f.Path)
+			}
 			for dir := path.Dir(f.Path); ; dir = path.Dir(dir) {
 				sum := list.below[dir]
 				list.below[dir] = total{sum.files + 1, sum.bytes + f.Bytes}
@@ -348,10 +352,7 @@ func (c buildContext) IsFile(name string) bool {
 	return ok && !f.Mode.IsDir()
 }
 
-func (c buildContext) IsLink(name string) bool {
-	f, ok := c.Main.Lookup(name)
-	return ok && f.Mode&os.ModeSymlink != 0
-}
+func (c buildContext) Links() []string { return c.files().links }
 
 func (c buildContext) Size(name string) int64 {
 	_, bytes := c.Below(name)

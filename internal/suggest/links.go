@@ -195,25 +195,6 @@ func (in Input) waysIn(n int, last *stageView) (list []way) {
 	return list
 }
 
-// linksOf returns the symbolic links in the context of build n.
-func (in Input) linksOf(n int) (list []string) {
-	if in.shared != nil {
-		if known, ok := in.shared.links[n]; ok {
-			return known
-		}
-	}
-	c := in.Builds[n].Context
-	for f := range c.Files() {
-		if c.IsLink(f) {
-			list = append(list, f)
-		}
-	}
-	if in.shared != nil {
-		in.shared.links[n] = list
-	}
-	return list
-}
-
 // broughtLinks returns where instruction k of a stage, if it is a COPY or ADD, may put symbolic
 // links in build n. One that is a source by name is followed, and not copied.
 func (in Input) broughtLinks(n int, v *stageView, k int) (list []way) {
@@ -230,7 +211,7 @@ func (in Input) broughtLinks(n int, v *stageView, k int) (list []way) {
 	case ins.Keyword == "ADD" && !takesContext(ins):
 		return []way{{path: rooted(v.dest(k)), deep: true, doubt: true}}
 	}
-	for _, link := range in.linksOf(n) {
+	for _, link := range b.Context.Links() {
 		if !b.Context.Takes(ins.Lines.From, link) {
 			continue
 		}

@@ -29,10 +29,8 @@ type move struct {
 	ignore   []string  // new lines for the ignore file
 	obstacle string    // why the move is only advice; "" if it can be made
 
-	links  []string // symbolic links of the context, once listed is set
-	listed bool     // links was filled
-	ways   []way    // where there may be links in the stage; nil until look fills it
-	link   string   // a symbolic link on the way to what an install looks for; "" if none was met
+	ways []way  // where there may be links in the stage; nil until look fills it
+	link string // a symbolic link on the way to what an install looks for; "" if none was met
 }
 
 // A need is a set of manifests in one image folder that has to be copied above an install.
@@ -209,15 +207,7 @@ func (m *move) reader(b Build, inst install) reader {
 // which may be a pattern. A COPY of the file behind the link takes what the link leads to, or brings
 // a link that may lead to another file in the image, or to none.
 func (m *move) trace(b Build, image string) {
-	if !m.listed {
-		m.listed = true
-		for f := range b.Context.Files() {
-			if b.Context.IsLink(f) {
-				m.links = append(m.links, f)
-			}
-		}
-	}
-	if len(m.links) == 0 || m.link != "" {
+	if len(b.Context.Links()) == 0 || m.link != "" {
 		return
 	}
 	for i := range m.last {
@@ -226,7 +216,7 @@ func (m *move) trace(b Build, image string) {
 			continue
 		}
 		for _, source := range m.view.sources(b.Context, i, image) {
-			for _, link := range m.linksTo(source) {
+			for _, link := range linksTo(b.Context, source) {
 				if b.Context.Takes(in.Lines.From, link) {
 					m.link = link
 				}
@@ -237,9 +227,9 @@ func (m *move) trace(b Build, image string) {
 
 // linksTo returns the symbolic links of the context that a context path goes through, or ends at.
 // The path may be a pattern.
-func (m *move) linksTo(name string) (list []string) {
+func linksTo(c Context, name string) (list []string) {
 	for ; name != "." && name != "/"; name = path.Dir(name) {
-		for _, link := range m.links {
+		for _, link := range c.Links() {
 			if match, err := path.Match(name, link); err == nil && match {
 				list = append(list, link)
 			}

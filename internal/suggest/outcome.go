@@ -109,7 +109,6 @@ type shared struct {
 	history   *replay.History     // of Input.Commits
 	manifests func() []Suggestion // of rule manifests-first
 	orders    func() []Suggestion // of rule reorder
-	links     map[int][]string    // symbolic links in the context, by build
 	ways      map[stageIn][]way   // where stages may have links
 }
 

@@ -188,8 +188,13 @@ func (c *fakeContext) IsFile(name string) bool {
 	return ok && !c.matcher.Ignored(name)
 }
 
-func (c *fakeContext) IsLink(name string) bool {
-	return slices.Contains(c.links, path.Join(c.dir, name))
+func (c *fakeContext) Links() (list []string) {
+	for f := range c.Files() {
+		if slices.Contains(c.links, path.Join(c.dir, f)) {
+			list = append(list, f)
+		}
+	}
+	return list
 }
 
 func (c *fakeContext) Size(name string) (total int64) {

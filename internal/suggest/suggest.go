@@ -120,8 +120,6 @@ type Context interface {
 	Exists(path string) bool
 	// IsFile reports whether there is something at path that is not a directory.
 	IsFile(path string) bool
-	// IsLink reports whether there is a symbolic link at path.
-	IsLink(path string) bool
 	// Size returns the size in bytes of a file, or of all files below a directory; 0
 	// if there are none.
 	Size(path string) int64
@@ -131,6 +129,8 @@ type Context interface {
 	Read(path string) ([]byte, error)
 	// Files yields the paths of all files.
 	Files() iter.Seq[string]
+	// Links returns the paths of those that are symbolic links.
+	Links() []string
 }
 
 // An IgnoreFile is the ignore file of a build.
@@ -277,7 +277,7 @@ func Suggest(in Input) []Suggestion {
 // find what earlier ones worked out. It is for one goroutine at a time.
 func (in Input) Remembering() Input {
 	in.shared = &shared{
-		replays: map[string]Replayed{}, loads: map[string]load{}, links: map[int][]string{}, ways: map[stageIn][]way{},
+		replays: map[string]Replayed{}, loads: map[string]load{}, ways: map[stageIn][]way{},
 		history: replay.NewHistory(in.Commits),
 	}
 	in.Builds = slices.Clone(in.Builds)
