@@ -12,7 +12,7 @@ work() {
 }
 
 # fingerprint PATH...: one hash over names and contents of all files below the paths, without what
-# the tools themselves write.
+# the tools themselves write, and without those that say how the image is built, which no tool reads.
 fingerprint() {
-	find "$@" -name node_modules -prune -o -name .git -prune -o -type f -print | sort | xargs -r sha256sum | sha256sum | cut -c 1-64
+	find "$@" -name node_modules -prune -o -name .git -prune -o -type f ! -name Dockerfile ! -name .dockerignore -print | sort | xargs -r sha256sum | sha256sum | cut -c 1-64
 }
