@@ -297,8 +297,9 @@ type buildContext struct {
 // A listing lists the files of a context.
 type listing struct {
 	names []string
-	links []string         // those of names that are symbolic links
-	below map[string]total // by directory, "." for all
+	links []string            // those of names that are symbolic links
+	bases map[string][]string // names by their last element
+	below map[string]total    // by directory, "." for all
 }
 
 // A total is a number of files and their size.
@@ -317,12 +318,13 @@ func newContext(s *buildctx.Selection) buildContext {
 		steps[step.Lines.From] = append(steps[step.Lines.From], i)
 	}
 	return buildContext{s, sync.OnceValue(func() listing {
-		list := listing{below: map[string]total{}}
+		list := listing{bases: map[string][]string{}, below: map[string]total{}}
 		for f := range s.Main.All() {
 			if f.Mode.IsDir() {
 				continue
 			}
-			list.names = append(list.names, f.Path)
+			base := path.Base(f.Path)
+			list.names, list.bases[base] = append(list.names, f.Path), append(list.bases[base], f.Path)
 			if f.Mode&os.ModeSymlink != 0 {
 				list.links = append(list.links, f.Path)
 			}
@@ -351,6 +353,8 @@ func (c buildContext) IsFile(name string) bool {
 	f, ok := c.Main.Lookup(name)
 	return ok && !f.Mode.IsDir()
 }
+
+func (c buildContext) FilesNamed(base string) []string { return c.files().bases[base] }
 
 func (c buildContext) Links() []string { return c.files().links }
 

@@ -188,6 +188,10 @@ func (c *fakeContext) IsFile(name string) bool {
 	return ok && !c.matcher.Ignored(name)
 }
 
+func (c *fakeContext) FilesNamed(base string) []string {
+	return slices.DeleteFunc(slices.Collect(c.Files()), func(f string) bool { return path.Base(f) != base })
+}
+
 func (c *fakeContext) Links() (list []string) {
 	for f := range c.Files() {
 		if slices.Contains(c.links, path.Join(c.dir, f)) {

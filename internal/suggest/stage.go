@@ -214,7 +214,11 @@ func (v *stageView) puts(c Context, i int, base string) iter.Seq2[string, string
 		if !folders {
 			return
 		}
-		for f := range c.Files() {
+		named := c.Files()
+		if !strings.ContainsAny(base, `*?[\`) {
+			named = slices.Values(c.FilesNamed(base))
+		}
+		for f := range named {
 			if !called(f) {
 				continue
 			}

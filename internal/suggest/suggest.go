@@ -129,6 +129,8 @@ type Context interface {
 	Read(path string) ([]byte, error)
 	// Files yields the paths of all files.
 	Files() iter.Seq[string]
+	// FilesNamed returns the paths of those whose last element is base.
+	FilesNamed(base string) []string
 	// Links returns the paths of those that are symbolic links.
 	Links() []string
 }
