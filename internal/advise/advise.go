@@ -100,18 +100,22 @@ func (h History) Observed(saves []changes.Save, n int) History {
 	return h
 }
 
-// Suggest returns what the rules propose for each of builds, which are builds of p.
+// Suggest returns what the rules propose for each of builds, which are builds of p. Once ctx is
+// done, it looks at no more of them.
 func Suggest(ctx context.Context, p *project.Picture, builds []*project.Build, h History, costs Costs) []Answer {
 	answers, r := make([]Answer, len(builds)), newRound(h, costs, nil)
 	order := make([]int, len(builds))
 	for i := range order {
-		order[i] = i
+		order[i], answers[i].Build = i, builds[i]
 	}
 	// Those of one Dockerfile follow one another, for what the round remembers of it.
 	slices.SortStableFunc(order, func(i, j int) int {
 		return cmp.Compare(builds[i].Definition.Dockerfile, builds[j].Definition.Dockerfile)
 	})
 	for _, i := range order {
+		if ctx.Err() != nil {
+			break
+		}
 		answers[i] = r.of(ctx, p, builds[i])
 	}
 	return answers

@@ -1,6 +1,7 @@
 package advise_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"slices"
@@ -116,5 +117,25 @@ func write(t *testing.T, name, text string) {
 	}
 	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestSuggestEnds: who waits no longer is not kept waiting for the builds that are left.
+func TestSuggestEnds(t *testing.T) {
+	root := repository(t, "../suggest/testdata/manifests-first/npm-ci.txtar")
+	p, err := (&project.Opener{}).Open(t.Context(), root, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, ended := range []bool{false, true} {
+		ctx, cancel := context.WithCancel(t.Context())
+		if ended {
+			cancel()
+		}
+		answers := advise.Suggest(ctx, p, p.Builds, advise.History{}, nil)
+		cancel()
+		if len(answers) != 1 || answers[0].Build != p.Builds[0] || (len(answers[0].Suggestions) == 0) != ended {
+			t.Errorf("ended before: %v: the answers are %+v", ended, answers)
+		}
 	}
 }

@@ -251,7 +251,7 @@ func (l *local) Suggest(ctx context.Context, req api.SuggestRequest) (api.Sugges
 		return api.Suggest{}, err
 	}
 	if !req.Together {
-		return advise.Wire(p, req, advise.Suggest(ctx, p, builds, history, costs), history), nil
+		return advise.Wire(p, req, advise.Suggest(ctx, p, builds, history, costs), history), ctx.Err()
 	}
 	opener, _, err := bare.opener(p.Root)
 	if err != nil {

@@ -34,7 +34,7 @@ func (d *Daemon) Suggest(ctx context.Context, req api.SuggestRequest) (api.Sugge
 		answers, made := advise.Together(ctx, repo.opener, p, builds, history, costs, req.Rules)
 		return advise.WireTogether(p, req, answers, made, history), ctx.Err()
 	}
-	return advise.Wire(p, req, advise.Suggest(ctx, p, builds, history, costs), history), nil
+	return advise.Wire(p, req, advise.Suggest(ctx, p, builds, history, costs), history), ctx.Err()
 }
 
 // Replay answers `stoker replay`.
@@ -114,5 +114,5 @@ func (d *Daemon) countOf(ctx context.Context, r *repository, p *project.Picture,
 	for _, a := range advise.Suggest(ctx, p, p.Builds, history, costs) {
 		n += len(a.Suggestions)
 	}
-	return n, nil
+	return n, ctx.Err()
 }
