@@ -196,9 +196,17 @@ func (w *ledgerWalk) between(t *testing.T) {
 	}
 	for range 1 + w.IntN(2) {
 		w.pass(5*time.Millisecond, 100*time.Millisecond, time.Second, time.Minute)
-		switch w.IntN(6) {
+		switch w.IntN(7) {
 		case 0:
 			w.lose(t)
+		case 6: // one without cache that nobody saw, as a verification makes them
+			was := slices.Clone(w.ops)
+			for i := range w.ops {
+				w.ops[i].ignore = true
+			}
+			fates, _ := w.solve(t)
+			w.ops = was
+			w.note("unseen, without cache %v", fates)
 		case 1: // a build that nobody saw
 			fates, _ := w.solve(t)
 			w.note("unseen %v", fates)

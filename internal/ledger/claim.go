@@ -14,6 +14,7 @@ type reuse struct {
 	record      string       // what the builder lists the result as
 	run         buildkit.Run // when it was used
 	late        bool         // the builder could not be asked for its list soon after that
+	shared      bool         // the result is this key's or another's that was used as well
 	provisional bool         // the key's claim is one that Ledger.reuse made
 }
 
@@ -37,9 +38,14 @@ func (l *Ledger) reuse(key cache.KeyID, r reuse) {
 // builder lists two results of it, made at 9:00 and at 9:05. The key claims both. If one of
 // them is pruned, a prediction that rests on the key is unknown.
 type claim struct {
-	record  string
-	created []time.Time // sorted; none if it is not known which results it may be
+	record string
+	// Sorted; none if it is not known which results it may be. With anothers among them it
+	// may be none of those that are listed.
+	created []time.Time
 }
+
+// anothers is the time in claims of a result that is never listed.
+var anothers = time.Unix(0, 0).UTC()
 
 // life returns what the claim says of the result, given what is listed.
 func (c claim) life(held listing) cache.Life {
@@ -81,7 +87,7 @@ func (l *Ledger) applyClaims(held listing, m matching) {
 			continue
 		}
 		r.late = r.late || went(r.record)
-		if claimants[r.record] == 1 && l.adopt(key, r, held, m) {
+		if claimants[r.record] == 1 && !r.shared && l.adopt(key, r, held, m) {
 			m.lives[key] = cache.Live
 			continue
 		}
@@ -126,8 +132,9 @@ func (l *Ledger) claimMixture(m mixture) {
 			if !slices.Contains(l.entries[key], made) {
 				continue
 			}
+			was, claimed := l.claims[key]
 			c := claim{record: m.record}
-			if was := l.claims[key]; was.record == m.record {
+			if claimed = claimed && was.record == m.record; claimed {
 				c.created = slices.Clone(was.created)
 			}
 			for _, h := range m.held {
@@ -135,7 +142,9 @@ func (l *Ledger) claimMixture(m mixture) {
 			}
 			slices.SortFunc(c.created, time.Time.Compare)
 			c.created = slices.CompactFunc(c.created, time.Time.Equal)
-			l.setClaim(key, &c)
+			if !claimed || len(was.created) > 0 { // else it may be any result already
+				l.setClaim(key, &c)
+			}
 			l.setEntries(key, slices.DeleteFunc(slices.Clone(l.entries[key]), func(e entry) bool { return e == made }))
 		}
 	}
@@ -187,6 +196,9 @@ func (r reuse) claim(held listing, m matching) claim {
 		if r.took(h) && !m.owned[h] {
 			c.created = append(c.created, h.Created.UTC())
 		}
+	}
+	if r.shared && len(c.created) > 0 {
+		c.created = append(c.created, anothers)
 	}
 	slices.SortFunc(c.created, time.Time.Compare)
 	return c

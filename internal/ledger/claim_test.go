@@ -328,3 +328,52 @@ func TestReuseAboveTheUnseen(t *testing.T) {
 		t.Errorf("of other files, the last step is predicted %q, want %q", got, cache.Unknown)
 	}
 }
+
+// TestReuseOfOneOrTheOther: what a build took was made upon one stage or upon another, and
+// nothing tells which. That it is there does not say that the result upon either is.
+func TestReuseOfOneOrTheOther(t *testing.T) {
+	const stage, files, copied, last = 1, 2, 3, 4 // nodes
+	b := func(minute int, upon, end string, fates ...cache.Fate) ledger.Build {
+		b := ledger.Build{
+			Graph: cache.Graph{Nodes: []cache.Node{
+				{Digests: []string{"sha256:base"}},
+				stage:  {Digests: []string{"sha256:" + upon}, Inputs: []cache.Input{{Node: 0}}},
+				files:  {Digests: []string{"sha256:files"}},
+				copied: {Digests: []string{"sha256:copy"}, Inputs: []cache.Input{{Node: stage}, {Node: files, ByContent: true, Content: "sha256:same", Late: true}}},
+				last:   {Digests: []string{"sha256:" + end}, Inputs: []cache.Input{{Node: copied}}},
+			}, Targets: []int{last}},
+			Fates:   fates,
+			Runs:    make([]buildkit.Run, 5),
+			Records: []string{"", upon, "", "the copy", end},
+		}
+		for i := range b.Runs {
+			at := noon.Add(time.Duration(minute)*time.Minute + time.Duration(i)*5*time.Second)
+			b.Runs[i] = buildkit.Run{Started: at, Completed: at.Add(time.Second)}
+		}
+		return b
+	}
+	made := func(minute int) buildkit.Held {
+		at := noon.Add(time.Duration(minute)*time.Minute + copied*5*time.Second)
+		return buildkit.Held{Record: "the copy", Created: at, Used: at.Add(time.Second)}
+	}
+	l := ledger.New(seal)
+	first := b(0, "one", "end", cache.Untouched, cache.Made, cache.Loaded, cache.Made, cache.Made)
+	l.Learn(first)
+	// Somebody made another one at the same time, and one of the two goes.
+	beside := made(0)
+	beside.Created = beside.Created.Add(time.Second / 10)
+	l.List([]buildkit.Held{made(0), beside})
+	l.List([]buildkit.Held{beside})
+	// Nobody sees how it is made upon another stage, only what is made of that.
+	l.Learn(b(5, "two", "end", cache.Untouched, cache.Untouched, cache.Untouched, cache.Untouched, cache.Loaded))
+	other := made(4)
+	l.List([]buildkit.Held{beside, other})
+	l.Learn(b(6, "two", "another end", cache.Untouched, cache.Untouched, cache.Loaded, cache.Loaded, cache.Made))
+	other.Used = noon.Add(6*time.Minute + copied*5*time.Second)
+	for range 2 {
+		l.List([]buildkit.Held{beside, other})
+		if got := l.Predict(first.Graph, first.Records)[copied].Forecast; got != cache.Unknown {
+			t.Errorf("predicted %q, want %q", got, cache.Unknown)
+		}
+	}
+}

@@ -172,7 +172,7 @@ func (l *Ledger) enter(b Build, records []string, stored [][]cache.KeyID) (fresh
 					fresh = append(fresh, e)
 				}
 			case cache.Loaded:
-				l.reuse(key, reuse{record: records[i], run: b.Runs[i], late: b.Late})
+				l.reuse(key, reuse{record: records[i], run: b.Runs[i], late: b.Late, shared: len(keys) > 1})
 			}
 		}
 	}
