@@ -123,7 +123,11 @@ func (w *walk) compare(predicted api.Prediction, ran map[string]bool, when strin
 				w.unknown++
 			}
 		case s.Outcome == "hit" && executed, s.Outcome == "miss" && told && !executed:
-			w.t.Errorf("%s: %s was predicted to be a %s (%v), and executed: %v\n%s", when, s.Name, s.Outcome, s.Cause, executed, w.dockerfile)
+			var all []string
+			for _, s := range predicted.Steps {
+				all = append(all, fmt.Sprintf("%s %v: %s", s.Outcome, s.Cause, s.Name))
+			}
+			w.t.Errorf("%s: %s was predicted to be a %s (%v), and executed: %v\n%s\npredicted was:\n%s", when, s.Name, s.Outcome, s.Cause, executed, w.dockerfile, strings.Join(all, "\n"))
 		}
 	}
 }

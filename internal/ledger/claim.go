@@ -132,8 +132,8 @@ func (l *Ledger) claimMixture(m mixture) {
 			if !slices.Contains(l.entries[key], made) {
 				continue
 			}
-			was, claimed := l.claims[key]
 			c := claim{record: m.record}
+			was, claimed := l.claims[key]
 			if claimed = claimed && was.record == m.record; claimed {
 				c.created = slices.Clone(was.created)
 			}
@@ -208,5 +208,5 @@ func (r reuse) claim(held listing, m matching) claim {
 // used since. A builder notes when it lets go of a result (BuildKit:
 // cache.immutableRef.release).
 func (r reuse) took(h buildkit.Held) bool {
-	return !r.late && !h.Created.After(r.run.Completed.Add(slack)) && (h.InUse || !h.Used.Before(r.run.Started.Add(-slack)))
+	return !r.late && !h.Created.After(r.run.Completed) && (h.InUse || !h.Used.Before(r.run.Started))
 }

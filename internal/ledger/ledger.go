@@ -136,7 +136,7 @@ func (l *Ledger) Learn(b Build) {
 		l.count(g, n, b.Fates, b.Fates[i])
 	}
 	if b.Whole && !b.Imports && !b.Late && !perBuild(g) {
-		l.remember(g, records, b)
+		l.remember(g, records, b, stored)
 	}
 	l.listed = false
 	l.learned++

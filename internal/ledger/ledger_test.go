@@ -51,7 +51,7 @@ func ran(minute int, command, files string) (ledger.Build, []buildkit.Held) {
 	for i := 2; i < 5; i++ {
 		at := noon.Add(time.Duration(minute)*time.Minute + time.Duration(i)*time.Second)
 		b.Fates[i], b.Runs[i] = cache.Made, buildkit.Run{Started: at, Completed: at.Add(time.Second)}
-		held = append(held, buildkit.Held{Record: records[i], Created: at.Add(time.Second / 2), Used: at.Add(time.Second)})
+		held = append(held, buildkit.Held{Record: records[i], Created: at.Add(time.Second / 5), Used: at.Add(time.Second)})
 	}
 	return b, held
 }

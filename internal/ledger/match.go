@@ -143,13 +143,18 @@ func (l *Ledger) runs() map[string][]buildkit.Run {
 	return runs
 }
 
-// slack is how far the time of a result may lie outside of the run that made it: the
-// builder begins the snapshot before it reports the run, and commits it afterwards.
+// slack is how far the time of a result that nobody saw being made may lie from the one with
+// which it was listed first.
 const slack = 250 * time.Millisecond
 
-// window returns when results of a run may have been made: from start on, before end.
+// window returns when results of a run may have been made: from start on, before end. A run
+// begins before its snapshot does, and ends after that is committed, by the same clock
+// (BuildKit: solver, sharedOp.Exec). One that nobody saw has no length: see Ledger.adopt.
 func window(run buildkit.Run) (start, end time.Time) {
-	return run.Started.Add(-slack), run.Completed.Add(slack + 1)
+	if run.Started.Equal(run.Completed) {
+		return run.Started.Add(-slack), run.Completed.Add(slack + 1)
+	}
+	return run.Started, run.Completed.Add(1)
 }
 
 // mayMake reports whether a run may have made h.

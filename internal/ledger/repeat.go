@@ -32,14 +32,7 @@ type repeat struct {
 type use struct {
 	reuse
 	made bool
-}
-
-// mayBeOf reports whether h may be the result that was used.
-func (u use) mayBeOf(h buildkit.Held) bool {
-	if !u.made {
-		return u.took(h)
-	}
-	return mayMake(u.run, h)
+	keys []cache.KeyID // it may be stored under these, as far as they are known
 }
 
 // mayTake reports whether the result of e, which is of another build, could be taken for a
@@ -63,8 +56,9 @@ func (r *repeat) madeBeside(e entry) bool {
 const mostRepeats = 64
 
 // remember makes a repeat of a build that was just learned, unless results of other builds
-// could be taken for its own. g and records are those of b, sealed.
-func (l *Ledger) remember(g cache.Graph, records []string, b Build) {
+// could be taken for its own. g and records are those of b, sealed, and stored is what the
+// mirror says of it.
+func (l *Ledger) remember(g cache.Graph, records []string, b Build, stored [][]cache.KeyID) {
 	graph := identity(g)
 	if graph == "" {
 		return
@@ -73,7 +67,7 @@ func (l *Ledger) remember(g cache.Graph, records []string, b Build) {
 	own := map[entry]bool{}
 	for i, record := range records {
 		if source := len(g.Nodes[i].Inputs) == 0; !source && record != "" && b.Fates[i] != cache.Untouched {
-			uses = append(uses, use{reuse{record: record, run: b.Runs[i]}, b.Fates[i] == cache.Made})
+			uses = append(uses, use{reuse{record: record, run: b.Runs[i]}, b.Fates[i] == cache.Made, stored[i]})
 			own[entry{record, b.Runs[i]}] = true
 		}
 	}
@@ -116,7 +110,7 @@ func (l *Ledger) checkRepeats(held listing) {
 	runs, went := l.runs(), l.went(held)
 	l.dropRepeats(func(r *repeat) bool {
 		if !r.listed {
-			return !r.complete(held) || slices.ContainsFunc(r.records, went)
+			return !l.complete(r, held, runs) || slices.ContainsFunc(r.records, went)
 		}
 		return r.lost(held, runs)
 	})
@@ -149,9 +143,25 @@ func (r *repeat) lost(held listing, runs map[string][]buildkit.Run) bool {
 	return false
 }
 
-// complete reports whether all that the build made or took is listed after it. It need not
-// be: a prune can follow at once.
-func (r *repeat) complete(held listing) bool {
+// mayBe reports whether h may be the result that a build used, and no known execution made h
+// instead since the last list: if the build took a result that went before it was ever
+// listed, another one must not pass for it. runs are the known executions by record.
+func (l *Ledger) mayBe(u use, h buildkit.Held, runs map[string][]buildkit.Run) bool {
+	if u.made {
+		return mayMake(u.run, h)
+	}
+	before := func(was buildkit.Held) bool {
+		return stillThere([]buildkit.Held{was}, []buildkit.Held{h}, runs[u.record])
+	}
+	own := func(key cache.KeyID) bool {
+		return slices.ContainsFunc(l.entries[key], func(e entry) bool { return e.record == u.record && mayMake(e.run, h) })
+	}
+	return u.took(h) && (slices.ContainsFunc(l.last[u.record], before) || slices.ContainsFunc(u.keys, own))
+}
+
+// complete reports whether all that the build of r made or took is listed after it. It need
+// not be: a prune can follow at once. runs are the known executions by record.
+func (l *Ledger) complete(r *repeat, held listing, runs map[string][]buildkit.Run) bool {
 	uses := map[string][]use{}
 	for _, u := range r.uses {
 		uses[u.record] = append(uses[u.record], u)
@@ -159,7 +169,7 @@ func (r *repeat) complete(held listing) bool {
 	for record, list := range uses {
 		n := 0
 		for _, h := range held[record] {
-			if slices.ContainsFunc(list, func(u use) bool { return u.mayBeOf(h) }) {
+			if slices.ContainsFunc(list, func(u use) bool { return l.mayBe(u, h, runs) }) {
 				n++
 			}
 		}

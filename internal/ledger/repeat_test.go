@@ -152,3 +152,37 @@ func TestRepeatBesideAnother(t *testing.T) {
 		})
 	}
 }
+
+// TestRepeatOfWhatWentAtOnce: what a build took goes before the builder is first asked, and
+// another result, which is listed alike, is used meanwhile. The build would not be repeated.
+func TestRepeatOfWhatWentAtOnce(t *testing.T) {
+	l := ledger.New(seal)
+	b, held := twins(time.Minute)
+	l.Learn(b)
+	again, at := b, noon.Add(2*time.Minute)
+	again.Whole = true
+	again.Fates = []cache.Fate{cache.Untouched, cache.Untouched, cache.Untouched, cache.Loaded}
+	again.Runs = []buildkit.Run{{}, {}, {}, {Started: at, Completed: at}}
+	l.Learn(again)
+	held[0].Used = at.Add(time.Second)
+	l.List(held[:1])
+	if got := l.Predict(b.Graph, b.Records)[3].Forecast; got == cache.WillHit {
+		t.Error("what is gone is predicted to hit")
+	}
+}
+
+// TestMadeJustBefore: what a build made goes before the builder is first asked, and there is a
+// result that is listed alike, and that somebody else made a moment before.
+func TestMadeJustBefore(t *testing.T) {
+	l := ledger.New(seal)
+	b, held := ran(0, "run", "a")
+	anothers := buildkit.Held{Record: held[0].Record, Created: b.Runs[2].Started.Add(-time.Second / 10)}
+	l.List([]buildkit.Held{anothers})
+	l.Learn(b)
+	for range 2 {
+		l.List([]buildkit.Held{anothers})
+		if got := l.Predict(b.Graph, b.Records)[2].Forecast; got == cache.WillHit {
+			t.Error("what is gone is predicted to hit")
+		}
+	}
+}
