@@ -16,6 +16,10 @@ import (
 // in the builder's account. Results of builds that are not entered by then count as unknown.
 const settleTime = 2 * time.Second
 
+// mostLists is how often the builder is asked what it holds for one answer: again if a build is
+// entered meanwhile, which its list may lack.
+const mostLists = 3
+
 // Predict answers `stoker predict`: it says what the builder's cache will do for each build
 // that the request names.
 func (d *Daemon) Predict(ctx context.Context, req api.PredictRequest) (api.Predict, error) {
@@ -38,7 +42,11 @@ func (d *Daemon) Predict(ctx context.Context, req api.PredictRequest) (api.Predi
 		return api.Predict{}, d.builder.missing()
 	}
 	// The builder tells nobody of a prune or of its garbage collection, so it is asked.
-	d.list(ctx, node)
+	for range mostLists {
+		if d.list(ctx, node); known.Listed() {
+			break
+		}
+	}
 	d.lookForUnseen(ctx, repo, picture)
 	answer := api.Predict{Schema: api.PredictSchema, Builder: node.Info().Name, Definitions: []api.Prediction{}}
 	if !caughtUp {

@@ -172,10 +172,13 @@ func TestAnswerFromBefore(t *testing.T) {
 	b, held := ran(0, "run", "a")
 	l.Learn(b)
 	enter(nil)
-	if got := forecasts(l, "run", "a"); got != "unknown unknown unknown" {
-		t.Errorf("predicted %s, want unknown unknown unknown", got)
+	if got := forecasts(l, "run", "a"); got != "unknown unknown unknown" || l.Listed() {
+		t.Errorf("predicted %s, want unknown unknown unknown; listed: %v", got, l.Listed())
 	}
 	l.List(held)
+	if !l.Listed() {
+		t.Error("what the builder holds is not known although it was asked again")
+	}
 	if got := forecasts(l, "run", "a"); got != "hit hit hit" {
 		t.Errorf("once it was asked again, predicted %s, want hit hit hit", got)
 	}

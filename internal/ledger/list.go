@@ -64,6 +64,14 @@ func (l *Ledger) list(held []buildkit.Held, learned int, recheck bool) {
 	l.listed = true
 }
 
+// Listed reports whether what the builder holds was listed since the last build. Until then
+// all that rests on that is unknown.
+func (l *Ledger) Listed() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.listed
+}
+
 // Unlisted says that the builder may no longer hold what it listed.
 func (l *Ledger) Unlisted() {
 	l.mu.Lock()
