@@ -34,8 +34,19 @@ type operation struct {
 	local  string // of a local source: its content
 	inputs []operand
 	ignore bool
-	hidden bool // a source of which nobody knows beforehand what it is, as of an address
-	told   bool // takes nothing in, and what it gives is known before it is made, as of a heredoc
+	hidden bool   // a source of which nobody knows beforehand what it is, as of an address
+	told   bool   // takes nothing in, and what it gives is known before it is made, as of a heredoc
+	like   string // the name of an operation that is the same upon something else, as a RUN in two stages
+}
+
+// digest is what BuildKit knows the operation by.
+func (o operation) digest() digest.Digest {
+	does := o.does
+	if o.like != "" {
+		_, version, _ := strings.Cut(does, ".")
+		does = o.like + "." + version
+	}
+	return digest.FromString(does)
 }
 
 // value is what an operation gives of these values.
@@ -82,7 +93,7 @@ func (v *vertex) opDigest() digest.Digest {
 	if v.local != "" {
 		return digest.Digest("random:" + digest.FromString(identity.NewID()).Encoded())
 	}
-	return digest.FromString(v.does)
+	return v.operation.digest()
 }
 
 func (v *vertex) CacheMap(context.Context, solver.JobContext, int) (*solver.CacheMap, bool, error) {
@@ -244,7 +255,7 @@ func graphOf(ops []operation) cache.Graph {
 		case op.hidden:
 			n.Unknown = cache.NotResolved
 		case op.local == "":
-			n.Digests = []string{digest.FromString(op.does).String()}
+			n.Digests = []string{op.digest().String()}
 		}
 		for _, in := range op.inputs {
 			input := cache.Input{Node: in.of, ByContent: in.byContent}

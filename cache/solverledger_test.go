@@ -5,6 +5,7 @@
 package cache_test
 
 import (
+	"cmp"
 	"fmt"
 	"iter"
 	"maps"
@@ -50,7 +51,29 @@ func newLedgerWalk(t *testing.T, seed uint64, hides bool) *ledgerWalk {
 	if hides {
 		w.download()
 	}
+	w.repeat()
 	return w
+}
+
+// repeat makes one of the operations the same as another one, upon something else.
+func (w *ledgerWalk) repeat() {
+	var plain []int // those that take one thing in, and not by its content
+	for i, op := range w.ops {
+		if len(op.inputs) == 1 {
+			plain = append(plain, i)
+		}
+	}
+	for range 4 {
+		if len(plain) < 2 {
+			return
+		}
+		w.Shuffle(len(plain), func(i, j int) { plain[i], plain[j] = plain[j], plain[i] })
+		first, second := &w.ops[plain[0]], &w.ops[plain[1]]
+		if first.inputs[0] != second.inputs[0] {
+			second.like, _, _ = strings.Cut(first.does, ".")
+			return
+		}
+	}
 }
 
 // download makes the first operation a hidden one, and has another one take files of it.
@@ -79,6 +102,7 @@ func (w *ledgerWalk) record(op operation) string {
 	if len(op.inputs) == 0 {
 		return ""
 	}
+	name = cmp.Or(op.like, name)
 	var n int
 	if _, err := fmt.Sscanf(name, "op%d", &n); err != nil {
 		return name
