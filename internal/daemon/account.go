@@ -217,11 +217,11 @@ func (d *Daemon) list(ctx context.Context, node *buildkit.Builder) {
 	enter, none, idle := known.Asking(), known.copies.Asking(), known.idle()
 	held, err := node.Held(ctx)
 	// If no copies of local files are listed, all that were known are gone: but only if no
-	// build runs or is still to be entered, which may have had files sent to new copies,
-	// and only if a second list agrees. One list may miss a copy that is let go while the
-	// list is made (BuildKit: cache.cacheManager.DiskUsage, equalMutable).
+	// build runs or is still to be entered, which may have had files sent to new copies.
 	dropped := err == nil && idle && known.copies.Any() && !anyLocal(held)
-	if dropped {
+	// What goes has to lack in a second list, too. One may miss what is let go while it is
+	// made (BuildKit: cache.cacheManager.DiskUsage, equalMutable).
+	if err == nil && (dropped || known.Lacks(held)) {
 		held, err = node.Held(ctx)
 	}
 	if err != nil {

@@ -78,7 +78,7 @@ func better(a, b cache.Life) cache.Life {
 func (l *Ledger) applyClaims(held listing, m matching) {
 	l.checkClaims(held, m)
 	claimants := l.claimants()
-	went := l.went(held)
+	went, few := l.went(held), l.few(held)
 	for key, r := range l.reused {
 		if m.lives[key] == cache.Live {
 			if r.provisional {
@@ -86,7 +86,7 @@ func (l *Ledger) applyClaims(held listing, m matching) {
 			}
 			continue
 		}
-		r.late = r.late || went(r.record)
+		r.late = r.late || went(r.record) || few[r.record] || l.fresh[r.record] && m.lacking[r.record]
 		if claimants[r.record] == 1 && !r.shared && l.adopt(key, r, held, m) {
 			m.lives[key] = cache.Live
 			continue
@@ -107,6 +107,29 @@ func (l *Ledger) checkClaims(held listing, m matching) {
 			l.setClaim(key, nil) // none of them comes back
 		}
 	}
+}
+
+// few returns the records of which fewer results are listed that may have been used than keys
+// were: one of those went before it was ever listed, if it was made since the list before.
+func (l *Ledger) few(held listing) map[string]bool {
+	reuses, seen := map[string][]reuse{}, map[reuse]bool{}
+	for _, r := range l.reused {
+		if r.provisional = false; !r.shared || !seen[r] { // those that share a result are equal
+			reuses[r.record] = append(reuses[r.record], r)
+		}
+		seen[r] = true
+	}
+	few := map[string]bool{}
+	for record, list := range reuses {
+		n := 0
+		for _, h := range held[record] {
+			if slices.ContainsFunc(list, func(r reuse) bool { return r.took(h) }) {
+				n++
+			}
+		}
+		few[record] = n < len(list)
+	}
+	return few
 }
 
 // claimants returns by record how many keys have a reuse or a claim.

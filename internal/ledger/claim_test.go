@@ -377,3 +377,28 @@ func TestReuseOfOneOrTheOther(t *testing.T) {
 		}
 	}
 }
+
+// TestReuseOfWhatWasNeverListed: of two results that were made at the same time, and that
+// another build took, one goes before either was listed. What is left may be either.
+func TestReuseOfWhatWasNeverListed(t *testing.T) {
+	b, held := twins(time.Second / 10)
+	for left := range held {
+		l := ledger.New(seal)
+		l.List(nil)
+		l.Learn(b)
+		again, at := b, noon.Add(time.Hour)
+		again.Fates = []cache.Fate{cache.Untouched, cache.Untouched, cache.Loaded, cache.Loaded}
+		again.Runs = []buildkit.Run{{}, {}, {Started: at, Completed: at}, {Started: at, Completed: at}}
+		l.Learn(again)
+		one := held[left]
+		one.Used = at
+		for range 2 {
+			l.List([]buildkit.Held{one})
+			for node := 2; node < 4; node++ {
+				if got := l.Predict(b.Graph, b.Records)[node].Forecast; got != cache.Unknown {
+					t.Errorf("with result %d left, node %d is predicted %q, want %q", left, node, got, cache.Unknown)
+				}
+			}
+		}
+	}
+}

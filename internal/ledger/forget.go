@@ -76,7 +76,7 @@ func (l *Ledger) reset() {
 	fresh := New(l.seal)
 	l.mirror, l.entries, l.claims, l.imports = fresh.mirror, fresh.entries, fresh.claims, fresh.imports
 	l.keyless, l.bygone, l.partial, l.repeats, l.luck = fresh.keyless, fresh.bygone, fresh.partial, nil, fresh.luck
-	l.last, l.blurred, l.ids, l.foreign, l.mixed = nil, fresh.blurred, nil, fresh.foreign, nil
+	l.last, l.blurred, l.fresh, l.ids, l.foreign, l.mixed = nil, fresh.blurred, fresh.fresh, nil, fresh.foreign, nil
 	l.reused, l.arrival = fresh.reused, nil
 	l.dead = nil
 	l.changes, l.renewed = fresh.changes, true

@@ -34,6 +34,7 @@ type Ledger struct {
 	listed  bool            // there is a list since the last build
 	last    listing         // that list, or the one before; nil until there is one
 	blurred map[string]bool // records of which a result made since could be taken for one in last
+	fresh   map[string]bool // records of results that were made since
 	ids     map[string]bool // the IDs in it; nil if it is not from before the next build
 	foreign map[string]bool // records of which something is listed that nobody knows
 	mixed   []mixture
@@ -69,6 +70,7 @@ func New(seal func(string) string) *Ledger {
 		partial: map[string]bool{},
 		luck:    map[string]cache.Luck{},
 		blurred: map[string]bool{},
+		fresh:   map[string]bool{},
 		foreign: map[string]bool{},
 		reused:  map[cache.KeyID]reuse{},
 		changes: map[string][]byte{},

@@ -246,3 +246,23 @@ func TestBroken(t *testing.T) {
 		}
 	}
 }
+
+// TestLacks: a list that has less than the one before may have missed what is there.
+func TestLacks(t *testing.T) {
+	l := ledger.New(seal)
+	_, held := ran(0, "run", "a")
+	if l.Lacks(nil) {
+		t.Error("something lacks that was never listed")
+	}
+	l.List(held)
+	moved := slices.Clone(held)
+	moved[0].Created = moved[0].Created.Add(time.Second)
+	for what, tt := range map[string]struct {
+		held []buildkit.Held
+		want bool
+	}{"the same": {held, false}, "with another time": {moved, false}, "more": {append(moved, held[1]), false}, "less": {held[1:], true}} {
+		if got := l.Lacks(tt.held); got != tt.want {
+			t.Errorf("%s: lacks is %v, want %v", what, got, tt.want)
+		}
+	}
+}

@@ -26,6 +26,23 @@ func (l *Ledger) Recheck(held []buildkit.Held) {
 	l.list(held, learned, true)
 }
 
+// Lacks reports whether there are fewer results of some record in held than the builder listed
+// last.
+func (l *Ledger) Lacks(held []buildkit.Held) bool {
+	now := map[string]int{}
+	for _, h := range held {
+		now[l.sealed(h.Record)]++
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for record, list := range l.last {
+		if now[record] < len(list) {
+			return true
+		}
+	}
+	return false
+}
+
 // list enters what the builder listed after so many builds were learned; it does nothing
 // if another one was learned since. recheck says that a build follows which has ended
 // already.
@@ -57,6 +74,7 @@ func (l *Ledger) list(held []buildkit.Held, learned int, recheck bool) {
 	if !recheck {
 		l.last = byRecord
 		clear(l.blurred)
+		clear(l.fresh)
 	}
 	l.foreign = l.matchKeyless(byRecord, m)
 	l.noteForeign(byRecord, m)

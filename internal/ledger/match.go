@@ -34,6 +34,7 @@ type matching struct {
 	explained map[buildkit.Held]bool     // a known execution may have made it
 	owned     map[buildkit.Held]bool     // a known execution surely made it
 	surplus   map[string]bool            // by record: there are more results than known executions can have made
+	lacking   map[string]bool            // by record: there are fewer, for executions that may have made the same ones
 	mixed     []mixture
 }
 
@@ -125,6 +126,7 @@ func (l *Ledger) tellApart(fresh []entry) {
 	})
 	l.setMixed(mixed)
 	for _, e := range fresh {
+		l.fresh[e.record] = true
 		l.blurred[e.record] = l.blurred[e.record] || near(e.run, l.last[e.record], runs[e.record])
 	}
 	l.dropRepeats(func(r *repeat) bool {
@@ -171,6 +173,7 @@ func (l *Ledger) match(held listing) matching {
 		explained: map[buildkit.Held]bool{},
 		owned:     map[buildkit.Held]bool{},
 		surplus:   map[string]bool{},
+		lacking:   map[string]bool{},
 	}
 	byRecord := map[string]map[buildkit.Run]*execution{}
 	for key, entries := range l.entries {
@@ -228,6 +231,7 @@ func (m *matching) matchRecord(record string, held []buildkit.Held, runs map[bui
 		made := makers(list[:n], end)
 		m.attribute(near, list[:n], made)
 		m.surplus[record] = m.surplus[record] || made < len(near)
+		m.lacking[record] = m.lacking[record] || made < n
 		if made < len(near) && made == n {
 			m.mixed = append(m.mixed, mixture{record, near, list[:n]})
 		}
