@@ -206,7 +206,7 @@ func blindCommands() []string {
 // or the shell itself act on.
 var toolVariables = regexp.MustCompile(`(?i)^(npm|node|yarn|pnpm|bun|corepack|pip|pythons?|uv|poetry|pipenv|go|cgo|cargo|rust|mvn|maven|gradle|java|jdk|` +
 	`composer|bundle|gem|ruby|dotnet|nuget|deb|apt|apk|dnf|yum|ssl|curl|wget|ld|lc|xdg|tar|gpg|dpkg)(_|[A-Z]*$)|` +
-	`^(GO|DEB|PYTHON|RUST|JAVA|BUNDLE)[A-Z]+|^(LANG|LANGUAGE|TZ|HOME|PATH|USER|SHELL|TERM|IFS|PWD|CI|CC|CXX|AR|COLUMNS|UMASK|SOURCE_DATE_EPOCH)$|` +
+	`^(DEB|PYTHON|JAVA|BUNDLE)[A-Z]+|^(GO|RUST)[A-Z0-9]+$|^(GOLANG|GOROOT|GOTOOLCHAIN|RUSTC|RUSTDOC|RUSTUP)_|^(LANG|LANGUAGE|TZ|HOME|PATH|USER|SHELL|TERM|IFS|PWD|CI|CC|CXX|AR|COLUMNS|UMASK|SOURCE_DATE_EPOCH)$|` +
 	`^(SETUPTOOLS|PBR|HATCH|PDM|FLIT|VERSIONEER|DUNAMAI|VCS_VERSIONING|MESON|CMAKE|SKBUILD|MIX|HEX)_|` + // what builds packages takes versions from them
 	`FLAGS$|_proxy$|^(TARGET|BUILD)(PLATFORM|OS|ARCH|VARIANT)$`)
 
