@@ -10,7 +10,8 @@ import (
 )
 
 // beside returns the definitions whose context the builder keeps in the same copy as that of
-// b, with the files that b has to send again after a build of each.
+// b, with the files that b has to send again after a build of each. A definition that fails from
+// this folder is none of them: nobody knows where it is built, or what its context has then.
 func (r *round) beside(p *project.Picture, b *project.Build) []suggest.Neighbour {
 	var list []suggest.Neighbour
 	mine := b.Selection.Main
@@ -20,6 +21,9 @@ func (r *round) beside(p *project.Picture, b *project.Build) []suggest.Neighbour
 		}
 		if !asksFor(o.Selection) {
 			continue // it sends nothing, and so leaves the copy as it is
+		}
+		if o.LacksSource() {
+			continue
 		}
 		n := suggest.Neighbour{Name: o.Definition.Name, Elsewhere: o.Selection.Main.Root != mine.Root}
 		theirs := r.sends(o.Selection)

@@ -158,6 +158,13 @@ func (k look) missingSources() []Finding {
 	return list
 }
 
+// LacksSource reports whether a COPY, an ADD or a bind mount of the build takes what is not in
+// its context: as that is now, the build fails. It is made from another folder, or once
+// something else has made those files.
+func (b *Build) LacksSource() bool {
+	return slices.ContainsFunc(b.found, func(f found) bool { return len(f.sources) > 0 })
+}
+
 // missingSource returns the finding that step takes name, which does not exist, with the
 // most likely reason.
 func (k look) missingSource(step dockerfile.Step, name string) Finding {
