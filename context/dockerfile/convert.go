@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -95,21 +96,26 @@ func Convert(ctx context.Context, in Input, resolver Resolver) (*Plan, error) {
 // shownWarnings returns the warnings of the frontend that are not in doubt, without
 // values of args. If an image's environment is not known, a variable that the Dockerfile
 // does not define may be defined there, and one that an ARG defines be another: a WORKDIR
-// that names one may well be absolute.
+// that names one may well be absolute. One with the letter of a drive is meant for Windows, where it
+// is absolute: whatever the build converts it for, it is not relative by mistake.
 func (in Input) shownWarnings(text []byte, gw *gateway) []Warning {
-	list := gw.warnings()
-	if len(gw.unknown)+len(gw.partial) > 0 {
-		lines := strings.Split(string(text), "\n")
-		list = slices.DeleteFunc(list, func(w Warning) bool {
-			return w.Rule == linter.RuleUndefinedVar.Name ||
-				w.Rule == linter.RuleWorkdirRelativePath.Name && w.Line >= 1 && w.Line <= len(lines) && strings.Contains(lines[w.Line-1], "$")
-		})
-	}
+	lines := strings.Split(string(text), "\n")
+	assumed := len(gw.unknown)+len(gw.partial) > 0
+	list := slices.DeleteFunc(gw.warnings(), func(w Warning) bool {
+		if w.Rule == linter.RuleWorkdirRelativePath.Name && w.Line >= 1 && w.Line <= len(lines) {
+			line := lines[w.Line-1]
+			return onDrive.MatchString(line) || assumed && strings.Contains(line, "$")
+		}
+		return assumed && w.Rule == linter.RuleUndefinedVar.Name
+	})
 	for i := range list {
 		list[i].Message = in.redact(list[i].Message)
 	}
 	return list
 }
+
+// onDrive matches a WORKDIR with a path of Windows, from its drive on.
+var onDrive = regexp.MustCompile(`^(?i)\s*WORKDIR\s+["']?[a-z]:[/\\]`)
 
 // assemble sets the steps, operations and configurations of plan by the results of
 // converting plan.Text, which are by platform.
