@@ -224,10 +224,10 @@ func aptLeaves(in Input, v *stageView, k int, commands []command, i int) []lefto
 	return found
 }
 
-// apkLeaves is leaves for a command of apk.
+// apkLeaves is leaves for a command of apk. Without the network it fetches no lists.
 func apkLeaves(run *dockerfile.Run, commands []command, i int) []leftover {
 	c := commands[i]
-	if slices.Contains(c.words, "--no-cache") || mountedAt(run, "/var/cache/apk") || mountedAt(run, "/etc/apk/cache") || removes(commands, "/var/cache/apk") {
+	if slices.Contains(c.words, "--no-cache") || slices.Contains(c.words, "--no-network") || mountedAt(run, "/var/cache/apk") || mountedAt(run, "/etc/apk/cache") || removes(commands, "/var/cache/apk") {
 		return nil
 	}
 	left := leftover{what: "lists of packages", bytes: 2e6, command: i}
