@@ -44,7 +44,7 @@ func (o *ordering) lift(st dockerfile.Stage, from, t int) (Suggestion, bool) {
 		if o.independent(to-1, t) {
 			continue
 		}
-		if ins[to-1].Run == nil {
+		if ins[to-1].Run == nil || o.feeds(to-1, t) {
 			break
 		}
 		unknown = append(unknown, to-1)
