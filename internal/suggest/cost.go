@@ -26,8 +26,10 @@ var priors = []struct {
 	{"uv pip install", 5}, {"uv sync", 5}, {"pip install", 20}, {"pip3 install", 20}, {"pip wheel", 20}, {"pip3 wheel", 20}, {"poetry install", 20}, {"poetry sync", 20},
 	{"conda env ", 60}, {"mamba env ", 30}, {"pipenv install", 25}, {"pipenv sync", 20}, {"pdm install", 15}, {"pdm sync", 15}, {"composer install", 10}, {"bundle install", 40},
 	{"go mod download", 12}, {"go mod tidy", 12}, {"go build", 20}, {"go install", 20}, {"go test", 20},
-	{"cargo build", 90}, {"cargo install", 90}, {"cargo chef cook", 90}, {"cargo test", 90}, {"cargo fetch", 10}, {"rustup toolchain install", 15},
+	{"cargo build", 90}, {"cargo auditable build", 90}, {"cargo install", 90}, {"cargo chef cook", 90}, {"cargo test", 90}, {"cargo fetch", 10}, {"rustup toolchain install", 15},
 	{"mvn ", 40}, {"mvnw ", 40}, {"gradle ", 40}, {"gradlew ", 40}, {"dotnet restore", 15}, {"dotnet build", 12}, {"dotnet publish", 15},
+	{"&& sbt ", 60}, {"cabal build", 60}, {"cabal install", 60}, {"stack build", 60}, {"stack install", 60}, {"swift build", 60}, {"flutter build", 60},
+	{"opam install", 60}, {"dune build", 30}, {"crystal build", 30}, {"nimble build", 20}, {"zig build", 20}, {"dart compile", 10}, {"dart pub get", 8},
 	{"mix deps.get", 8}, {"mix deps.compile", 40}, {"mix compile", 15}, {"cmake --build", 40}, {"&& make ", 40}, {"&& ninja ", 40},
 	{"apt-get", 15}, {"apk ", 4}, {"dnf ", 20}, {"microdnf ", 20}, {"yum ", 20}, {"zypper ", 20}, {"docker-php-ext-install", 30},
 }
@@ -108,8 +110,8 @@ func bare(text string) string {
 // quick returns the names of commands that take no time worth counting.
 func quick() []string {
 	return []string{
-		"a2dismod", "a2dissite", "a2enmod", "a2ensite", "addgroup", "adduser", "cd", "chgrp", "chmod", "chown", "echo", "groupadd", "ln", "mkdir", "mv",
-		"phpenmod", "printf", "rm", "rmdir", "sed", "set", "test", "touch", "true", "useradd", "usermod",
+		":", "[", "[[", "a2dismod", "a2dissite", "a2enmod", "a2ensite", "addgroup", "adduser", "cd", "chgrp", "chmod", "chown", "echo", "exit", "export", "false",
+		"groupadd", "ln", "mkdir", "mv", "phpenmod", "printf", "rm", "rmdir", "sed", "set", "test", "touch", "true", "unset", "useradd", "usermod",
 	}
 }
 

@@ -70,3 +70,38 @@ func TestLinkedCopyIsEstimated(t *testing.T) {
 		t.Errorf("%+v\nwant one whose evidence ends with %q", list, want)
 	}
 }
+
+// TestRunCosts holds what a RUN that was never observed is taken to cost: of what only asks for a
+// variable the start of a container, and of what compiles more than of a command that is not known
+// (docs/costs.md).
+func TestRunCosts(t *testing.T) {
+	const start, unknown = 0.4, 3.0
+	for _, c := range []struct {
+		run         string
+		least, most float64
+	}{
+		{`if [ -z "$SHOP" ]; then printf "give it SHOP\n"; exit 1; fi`, start, start},
+		{`[ -n "$SHOP" ] && export SHOP && umask 022 || false`, unknown, unknown},
+		{`[ -n "$SHOP" ] && export SHOP || false`, start, start},
+		{"./prepare.sh", unknown, unknown},
+		{"sbt stage", 30, 90},
+		{"cabal update && cabal build exe:shop", 30, 90},
+		{"cargo auditable build --release", 90, 90},
+		{"crystal build src/shop.cr --release", 20, 60},
+		{"nimble build -d:release", 10, 60},
+		{"swift build -c release", 30, 90},
+		{"dart pub get && dart compile exe bin/shop.dart", 10, 30},
+		{"apt-get update && apt-get install -y sbt crystal", 15, 15},
+	} {
+		files := map[string]string{"Dockerfile": "FROM debian:12\nRUN " + c.run + "\n", "x": "x"}
+		s := scenario{sections: map[string]string{"history": "2 x\n"}, files: files}
+		in := s.input(t, files)
+		r, err := in.Replay(in.Builds[0], nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := r.Seconds[0]; got < c.least || got > c.most {
+			t.Errorf("%s costs %.1f s, want %.1f to %.1f", c.run, got, c.least, c.most)
+		}
+	}
+}
