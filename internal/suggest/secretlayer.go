@@ -101,6 +101,11 @@ func secretVariable(in Input, st dockerfile.Stage, i int, v dockerfile.Variable)
 			}
 		}
 	}
+	if handed := in.handedAs(st, i, v.Name); handed != "" && shipped {
+		s.Title = "set " + handed + " when the container starts"
+		s.Evidence = fmt.Sprintf("The value of ARG %s stays in the history of the image and, as %s, in its configuration, readable for whoever has it.", v.Name, handed)
+		s.Obstacle = "no step names it: whoever starts the container has to set it, `docker run --env " + handed + "`"
+	}
 	at := slices.IndexFunc(st.Instructions[:i], func(a dockerfile.Instruction) bool {
 		return a.Keyword == "ARG" && slices.Contains(a.Names, v.Name)
 	})
@@ -112,6 +117,25 @@ func secretVariable(in Input, st dockerfile.Stage, i int, v dockerfile.Variable)
 		s.Obstacle = "builds have to hand it over another way: `--secret id=" + secretID(v.Name) + ",env=" + v.Name + "`"
 	}
 	return s
+}
+
+// handedAs returns the name of the variable as which an ENV writes the value of instruction i, an ARG,
+// into the image. It returns "" if none does, or if a RUN names the ARG as well.
+func (in Input) handedAs(st dockerfile.Stage, i int, name string) string {
+	if st.Instructions[i].Keyword != "ARG" {
+		return ""
+	}
+	if _, named := in.stepsWith(st, i, name); named {
+		return ""
+	}
+	for _, ins := range st.Instructions[i+1:] {
+		for _, v := range ins.Vars {
+			if value := strings.Trim(v.Value, `"`); ins.Keyword == "ENV" && (value == "$"+name || value == "${"+name+"}") {
+				return v.Name
+			}
+		}
+	}
+	return ""
 }
 
 // stepsWith reports whether any RUN has a variable of instruction i in its environment, in the
