@@ -13,13 +13,14 @@ import (
 var callsGo = regexp.MustCompile(`(?m)(^|[\s@;&])(go|\$[({]GO(CMD)?[)}]) (build|install)\b`)
 
 // goMake proposes mounts of Go's caches for a stage in which make compiles with Go, as the
-// Makefile says. It is advice, because what else make runs is not followed.
+// Makefile says. It is advice, because what else make runs is not followed. A base stage may only
+// name the image.
 func goMake(in Input) []Suggestion {
 	var list []Suggestion
 	for _, st := range in.File.Stages {
 		ends := slices.ContainsFunc(in.Builds, func(b Build) bool { return ships(in.File, b.Target, st.Index) })
 		based := slices.ContainsFunc(in.File.Stages, func(o dockerfile.Stage) bool { return o.BaseStage == st.Index })
-		if ends || based || st.BaseStage >= 0 || imageName(st.Base) != "golang" || !neededByAny(in, st.Index) || !in.makesWithGo() {
+		if ends || based || len(instructionsOf(in.File, st.BaseStage)) > 0 || imageName(rootStage(in.File, st.Index).Base) != "golang" || !neededByAny(in, st.Index) || !in.makesWithGo() {
 			continue
 		}
 		if s, ok := in.mountForMake(st); ok {
