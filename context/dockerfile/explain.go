@@ -39,10 +39,30 @@ func (in Input) explain(err error) error {
 	if strings.Contains(err.Error(), "failed to parse target platform ") {
 		e.Hint = "write a platform as in linux/amd64 or linux/arm/v7"
 	}
+	if unknownWord.MatchString(err.Error()) {
+		e.Hint = in.otherFrontend()
+	}
 	if in.Target != "" && strings.HasPrefix(plainMessage(err), "target stage ") {
 		e.Hint = in.targets()
 	}
 	return e
+}
+
+// unknownWord matches BuildKit's errors for an instruction or a flag of one that it does not have.
+var unknownWord = regexp.MustCompile(`unknown (instruction|flag): `)
+
+// otherFrontend returns a hint that names the frontend which the Dockerfile is written for, or "" if
+// that is BuildKit's own: somebody else's may have instructions and flags of its own.
+func (in Input) otherFrontend() string {
+	text, err := in.text()
+	if err != nil {
+		return ""
+	}
+	name, _ := in.syntax(text)
+	if official := strings.TrimPrefix(name, "docker.io/"); name == "" || strings.HasPrefix(official, "docker/dockerfile:") || strings.HasPrefix(official, "docker/dockerfile@") {
+		return ""
+	}
+	return "it may be of the frontend " + name + ", which the Dockerfile names: stoker runs none, and reads what BuildKit's own reads"
 }
 
 // targets returns a hint that names the stages.
