@@ -119,10 +119,21 @@ func (c *collector) add(n *syntax.CallExpr) {
 			one.assigns = append(one.assigns, assign{name: a.Name.Value, value: value})
 		}
 	}
+	by := runners(one.words)
+	one.words, one.ends = one.words[by:], one.ends[by:]
 	if len(one.words) > 0 {
 		c.unknown = c.unknown || strings.Contains(one.words[0], "$")
 		c.list = append(c.list, one)
 	}
+}
+
+// runners returns how many of the words of a command only say who runs the rest: `corepack pnpm` is the
+// pnpm that corepack would have stand in for that name.
+func runners(words []string) int {
+	if len(words) > 1 && words[0] == "corepack" && slices.Contains([]string{"npm", "pnpm", "yarn"}, words[1]) {
+		return 1
+	}
+	return 0
 }
 
 // shellScript parses the script of a RUN, or reports false if its shell is not like sh.

@@ -413,7 +413,7 @@ func (c *command) read(call *syntax.CallExpr) {
 		c.inner = nil
 		return
 	}
-	c.assigns, c.words = assigns, words
+	c.assigns, c.words = assigns, words[runners(words):]
 }
 
 // assigned returns the assignments and words of a simple command, or false if one of them is
