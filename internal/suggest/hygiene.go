@@ -3,6 +3,7 @@ package suggest
 import (
 	"fmt"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -142,7 +143,11 @@ func leftovers(in Input, v *stageView, k int, mounted bool) (Suggestion, bool) {
 		if l, ok := cached(v, k, commands, i); ok && !mounted {
 			left = append(left, l)
 		}
+		tidies := slices.ContainsFunc(commands[i+1:], func(c command) bool { return in.tidies(v, k, c) })
 		for _, l := range left {
+			if tidies && l.what != recommended {
+				continue // it is not known to be left
+			}
 			if c.perhaps {
 				l.bytes, l.unsure = 0, true
 			}
@@ -184,6 +189,35 @@ func leftovers(in Input, v *stageView, k int, mounted bool) (Suggestion, bool) {
 	}
 	return s, true
 }
+
+// tidies reports whether a command of instruction k, a RUN, is a script that may delete what is left of
+// a package manager: by its name, or by its text where a COPY brings it.
+func (in Input) tidies(v *stageView, k int, c command) bool {
+	words := c.words
+	if len(words) > 1 && posix(words[:1]) {
+		words = words[1:]
+	}
+	if len(words) == 0 || !strings.Contains(words[0], "/") && !strings.HasSuffix(words[0], ".sh") && len(words) > 1 {
+		return false // a program of the system: see removes
+	}
+	if tidyName.MatchString(path.Base(words[0])) {
+		return true
+	}
+	b := in.Builds[0]
+	name, _, ok := (&move{view: v, last: k, context: b.Context}).provider(b, k, resolve(v.dirs[k], words[0], v.vars(k)))
+	if !ok {
+		return false
+	}
+	text, err := b.Context.Read(name)
+	return err == nil && tidyText.Match(text)
+}
+
+// tidyName matches names of scripts that delete what is left, as cleanup.sh; tidyText matches what they
+// hold.
+var (
+	tidyName = regexp.MustCompile(`(?i)clean|tidy|purge`)
+	tidyText = regexp.MustCompile(`/var/lib/apt|/var/cache|/\.cache\b|clean all`)
+)
 
 // leaves returns what command i of instruction k leaves behind if it is one of a system's package
 // manager.
