@@ -4,6 +4,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/stokerd/stoker/context/dockerfile"
 )
 
 // feeds reports whether RUN j is likely to work on what RUN i above it makes, so that it would fail if
@@ -66,5 +68,8 @@ func (o *ordering) made(j int, name string) bool {
 			return true
 		}
 	}
-	return v.stage.BaseStage >= 0
+	// Of the base stages it is enough that one of their steps names it.
+	return slices.ContainsFunc(instructionsOf(v.file, v.stage.BaseStage), func(ins dockerfile.Instruction) bool {
+		return (ins.Run != nil || ins.Copy != nil) && mentions(v.file.Source(ins.Lines), []string{path.Base(name)})
+	})
 }
