@@ -200,3 +200,18 @@ func hasSuffix(base string, suffixes ...string) bool {
 	}
 	return false
 }
+
+// guessed is the rule that takes any long word beside one like "secret" or "auth" for a secret.
+const guessed = "generic-api-key"
+
+// locks reports whether a file is the lock file of a package manager: it is made of names of packages and of
+// checksums, and a name like crypto_secretbox beside a checksum is no secret. gitleaks leaves out those of npm,
+// yarn, pnpm, pip and others altogether. A token in the address of a package has a rule of its own.
+func locks(name string) bool {
+	switch path.Base(name) {
+	case "Cargo.lock", "Gemfile.lock", "Package.resolved", "composer.lock", "flake.lock", "gradle.lockfile", "mix.lock", "packages.lock.json",
+		"pdm.lock", "Podfile.lock", "pubspec.lock", "shard.lock", "uv.lock":
+		return true
+	}
+	return false
+}

@@ -3,6 +3,7 @@ package secrets_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -137,6 +138,41 @@ func TestSkips(t *testing.T) {
 	} {
 		if got := s.Skips(name); got != want {
 			t.Errorf("Skips(%q) = %t, want %t", name, got, want)
+		}
+	}
+}
+
+// TestLockFiles holds that in a lock file a word beside the name of a package is no secret, while a token is one.
+func TestLockFiles(t *testing.T) {
+	const cargo = `[[package]]
+name = "secret-key"
+checksum = "2bda4de3e070830cf3a27a394de135b6709aefcc54d1e16f2f029271254a6ed9"
+dependencies = [
+ "crypto_secretbox",
+ "curve25519-dalek 5.0.0-pre.1",
+]
+`
+	s := newScanner(t)
+	for _, c := range []struct {
+		name, text string
+		want       []string
+	}{
+		{"Cargo.lock", cargo, nil},
+		{"crates/web/Cargo.lock", cargo, nil},
+		{"notes.txt", cargo, []string{"generic-api-key"}},
+		{"mix.lock", `  "oauth2_provider": {:git, "https://example.com/oauth2_provider.git", "8df4b62acfe858e918be38202948b6b4db142dc6", []},` + "\n", nil},
+		{"Cargo.lock", cargo + "source = \"git+https://x:" + token() + "@example.com/a\"\n", []string{"github-pat"}},
+	} {
+		found, err := s.ScanFile(t.Context(), c.name, strings.NewReader(c.text), int64(len(c.text)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, f := range found {
+			got = append(got, f.Rule)
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s has %q, want %q", c.name, got, c.want)
 		}
 	}
 }

@@ -97,6 +97,9 @@ func (s *Scanner) ScanFile(ctx context.Context, name string, r io.Reader, size i
 			found, first = append(found, head...), false
 		}
 		for _, m := range distinct(ms) {
+			if m.rule.id == guessed && locks(name) {
+				continue
+			}
 			found = append(found, Finding{
 				Rule: m.rule.id, Path: name, Line: m.line, Severity: Error, Message: Describe(m.rule.id),
 			})
