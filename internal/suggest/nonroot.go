@@ -72,8 +72,8 @@ func lastStart(list []dockerfile.Instruction) (dockerfile.Instruction, bool) {
 	return list[at], true
 }
 
-// serves reports whether an image starts a program that is more than a shell. Others are made for
-// people to work in, or for the files in them, and nothing tells which user that needs.
+// serves reports whether an image starts a program that is more than a shell, and does more than wait.
+// Others are made for people to work in, or for the files in them, and nothing tells which user that needs.
 func serves(list []dockerfile.Instruction) bool {
 	var words []string // of what the image starts
 	for _, keyword := range []string{"ENTRYPOINT", "CMD"} {
@@ -85,12 +85,24 @@ func serves(list []dockerfile.Instruction) bool {
 		}
 	}
 	words = slices.DeleteFunc(words, func(w string) bool { return w == "" })
-	if len(words) == 0 {
+	if len(words) == 0 || waits(words) {
 		return false
 	}
 	isShell := slices.Contains([]string{"sh", "bash", "ash", "zsh"}, path.Base(words[0]))
 	runsScript := slices.ContainsFunc(words[1:], func(w string) bool { return w[0] != '-' || w == "-c" })
 	return !isShell || runsScript
+}
+
+// waits reports whether a command only keeps its container there: `tail -f /dev/null`, `sleep infinity`.
+func waits(words []string) bool {
+	rest := words[1:]
+	switch path.Base(words[0]) {
+	case "tail":
+		return len(rest) == 2 && strings.HasPrefix(rest[0], "-") && rest[1] == "/dev/null"
+	case "sleep":
+		return len(rest) == 1 && (rest[0] == "infinity" || rest[0] == "inf")
+	}
+	return false
 }
 
 // runsAsRoot reports whether a base image is known to run as root, and not to contain a service
