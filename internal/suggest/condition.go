@@ -12,7 +12,8 @@ import (
 	"github.com/stokerd/stoker/internal/effects"
 )
 
-// A condition compares two values: `[ LEFT = RIGHT ]` or, with not, `[ LEFT != RIGHT ]`.
+// A condition compares two values: `[ LEFT = RIGHT ]` or, with not, `[ LEFT != RIGHT ]`. `[ LEFT ]` asks
+// whether it is not empty.
 type condition struct {
 	left, right string // as from wordText
 	not         bool
@@ -45,6 +46,8 @@ func testOf(list []*syntax.Stmt) (condition, bool) {
 		return condition{left: words[2]}, true
 	case len(words) == 4 && words[0] == "[" && words[1] == "-n":
 		return condition{left: words[2], not: true}, true
+	case len(words) == 3 && words[0] == "[": // of one word, any text will do
+		return condition{left: words[1], not: true}, true
 	}
 	return condition{}, false
 }
