@@ -8,6 +8,7 @@ import (
 	"iter"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/stokerd/stoker/context/dockerfile"
@@ -208,6 +209,14 @@ func (l Local) Lookup(name string) (File, bool) {
 		}
 		at, rest = l.filter.enter(at, part), more
 	}
+}
+
+// SameFiles reports whether l and other are known to have the same files in their effective
+// contexts: the same folder at the same moment, with the same patterns that ignore. What the
+// builder asks for, and which steps take it, may differ.
+func (l *Local) SameFiles(other *Local) bool {
+	return l.top != nil && other.top != nil && l.Root == other.Root && l.top.dir == other.top.dir &&
+		slices.Equal(l.Ignore.Patterns(), other.Ignore.Patterns())
 }
 
 // Since returns the paths, in no order, at which l differs from old, an earlier

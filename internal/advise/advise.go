@@ -14,6 +14,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -128,16 +129,10 @@ func (r *round) input(ctx context.Context, p *project.Picture, b *project.Build,
 	if !readable(b) {
 		return suggest.Input{}, false
 	}
-	text, err := p.Text(b.Definition.Dockerfile)
-	if err != nil {
+	if !r.turn(p, b.Definition.Dockerfile) {
 		return suggest.Input{}, false
 	}
-	name := p.Relative(b.Definition.Dockerfile)
-	file, err := dockerfile.Parse(name, text)
-	if err != nil {
-		return suggest.Input{}, false
-	}
-	in := suggest.Input{File: file, Path: name, Commits: r.history.Commits, Silenced: p.Config.Silenced}
+	in := suggest.Input{File: r.file, Path: r.file.Name, Commits: r.history.Commits, Silenced: p.Config.Silenced, Memory: r.memory}
 	if r.costs != nil {
 		in.Seconds = r.costs(b.Definition.Name)
 	}
@@ -156,8 +151,9 @@ func (r *round) build(ctx context.Context, p *project.Picture, b *project.Build,
 	if r.convert[b] == nil {
 		r.convert[b] = suggest.Remembered(func(text []byte) (*dockerfile.Plan, error) { return def.Convert(ctx, text) })
 	}
+	shown, files := r.context(b.Selection)
 	out := suggest.Build{
-		Name: def.Name, Target: def.Target, Args: def.Args, Context: newContext(b.Selection), Plan: b.Selection.Plan,
+		Name: def.Name, Target: def.Target, Args: def.Args, Context: shown, Files: files, Plan: b.Selection.Plan,
 		Convert: r.convert[b],
 	}
 	out.Takers = func(plan *dockerfile.Plan, rules []byte) (func(string) []int, error) {
@@ -174,13 +170,13 @@ func (r *round) build(ctx context.Context, p *project.Picture, b *project.Build,
 			out.Secrets = append(out.Secrets, rel)
 		}
 	}
-	out.Ignore = ignoreFile(p, b, sharers, asked)
+	out.Ignore = r.ignoreFile(p, b, sharers, asked)
 	return out
 }
 
 // ignoreFile converts the ignore file of b for the rules; sharers and asked are as in
 // build.
-func ignoreFile(p *project.Picture, b *project.Build, sharers []*project.Build, asked *bool) suggest.IgnoreFile {
+func (r *round) ignoreFile(p *project.Picture, b *project.Build, sharers []*project.Build, asked *bool) suggest.IgnoreFile {
 	main := b.Selection.Main
 	var out suggest.IgnoreFile
 	name := main.Ignore.Path
@@ -194,7 +190,7 @@ func ignoreFile(p *project.Picture, b *project.Build, sharers []*project.Build, 
 		*asked = true
 		var list []suggest.Sharer
 		for _, o := range sharers {
-			s, ok := sharer(p, o, main.Root)
+			s, ok := r.sharer(p, o, main.Root)
 			if !ok {
 				return nil
 			}
@@ -217,7 +213,7 @@ func sharing(p *project.Picture, b *project.Build) (list []*project.Build) {
 
 // sharer converts o, which reads the ignore file of the context folder root, for the rules.
 // It returns false if o cannot be read, or has root as a named context.
-func sharer(p *project.Picture, o *project.Build, root string) (suggest.Sharer, bool) {
+func (r *round) sharer(p *project.Picture, o *project.Build, root string) (suggest.Sharer, bool) {
 	if o.Selection == nil || slices.ContainsFunc(o.Selection.Named, func(l buildctx.Local) bool { return l.Root == root }) {
 		return suggest.Sharer{}, false
 	}
@@ -230,7 +226,8 @@ func sharer(p *project.Picture, o *project.Build, root string) (suggest.Sharer, 
 		return suggest.Sharer{}, false
 	}
 	file, err := dockerfile.Parse(p.Relative(o.Definition.Dockerfile), text)
-	return suggest.Sharer{File: file, Context: newContext(o.Selection)}, err == nil
+	shown, _ := r.context(o.Selection)
+	return suggest.Sharer{File: file, Context: shown}, err == nil
 }
 
 // reads reports whether o is a build of another Dockerfile that reads the ignore file of the
@@ -314,34 +311,49 @@ type total struct {
 
 var _ suggest.Context = buildContext{}
 
-// newContext returns the context of a selection, which lists its files when they are first
-// asked for.
-func newContext(s *buildctx.Selection) buildContext {
-	steps := map[int][]int{}
+// A listed is a local directory of which the files are listed when they are first asked for.
+type listed struct {
+	local *buildctx.Local
+	files func() listing
+}
+
+// context returns the context of a selection, and what is the same for those with the same files.
+// These share a listing.
+func (r *round) context(s *buildctx.Selection) (c buildContext, files string) {
+	c = buildContext{Selection: s, steps: map[int][]int{}}
 	for i, step := range s.Plan.Steps {
-		steps[step.Lines.From] = append(steps[step.Lines.From], i)
+		c.steps[step.Lines.From] = append(c.steps[step.Lines.From], i)
 	}
-	return buildContext{s, sync.OnceValue(func() listing {
-		list := listing{bases: map[string][]string{}, below: map[string]total{}}
-		for f := range s.Main.All() {
-			if f.Mode.IsDir() {
-				continue
-			}
-			base := path.Base(f.Path)
-			list.names, list.bases[base] = append(list.names, f.Path), append(list.bases[base], f.Path)
-			if f.Mode&os.ModeSymlink != 0 {
-				list.links = append(list.links, f.Path)
-			}
-			for dir := path.Dir(f.Path); ; dir = path.Dir(dir) {
-				sum := list.below[dir]
-				list.below[dir] = total{sum.files + 1, sum.bytes + f.Bytes}
-				if dir == "." {
-					break
-				}
+	i := slices.IndexFunc(r.listed, func(l listed) bool { return l.local.SameFiles(&s.Main) })
+	if i < 0 {
+		i = len(r.listed)
+		r.listed = append(r.listed, listed{&s.Main, sync.OnceValue(func() listing { return listFiles(&s.Main) })})
+	}
+	c.files = r.listed[i].files
+	return c, strconv.Itoa(i)
+}
+
+// listFiles lists the files of a context.
+func listFiles(l *buildctx.Local) listing {
+	list := listing{bases: map[string][]string{}, below: map[string]total{}}
+	for f := range l.All() {
+		if f.Mode.IsDir() {
+			continue
+		}
+		base := path.Base(f.Path)
+		list.names, list.bases[base] = append(list.names, f.Path), append(list.bases[base], f.Path)
+		if f.Mode&os.ModeSymlink != 0 {
+			list.links = append(list.links, f.Path)
+		}
+		for dir := path.Dir(f.Path); ; dir = path.Dir(dir) {
+			sum := list.below[dir]
+			list.below[dir] = total{sum.files + 1, sum.bytes + f.Bytes}
+			if dir == "." {
+				break
 			}
 		}
-		return list
-	}), steps}
+	}
+	return list
 }
 
 func (c buildContext) Takes(line int, name string) bool {

@@ -20,11 +20,15 @@ type round struct {
 	loads   map[*buildctx.Selection]*load
 	paths   map[string]int // path to its number in loads
 	answers map[*project.Build]said
-	// convert remembers conversions for the builds of one Dockerfile, of one picture: the rules
-	// look at all of them for each of them, with much the same texts.
-	convert    map[*project.Build]func(text []byte) (*dockerfile.Plan, error)
+	listed  []listed // the contexts whose files were listed
+
+	// Of one Dockerfile of one picture, since the rules look at all its builds for each of them, with
+	// much the same texts.
 	dockerfile string
 	picture    *project.Picture
+	file       *dockerfile.File // nil if it cannot be read
+	memory     *suggest.Memory
+	convert    map[*project.Build]func(text []byte) (*dockerfile.Plan, error) // remember conversions
 }
 
 // A said is an answer that was given, with what it depends on.
@@ -46,7 +50,6 @@ func newRound(h History, costs Costs, rules []string) *round {
 	return &round{
 		history: h, costs: costs, rules: rules,
 		loads: map[*buildctx.Selection]*load{}, paths: map[string]int{}, answers: map[*project.Build]said{},
-		convert: map[*project.Build]func([]byte) (*dockerfile.Plan, error){},
 	}
 }
 
@@ -56,9 +59,6 @@ func (r *round) of(ctx context.Context, p *project.Picture, b *project.Build) An
 	if have, ok := r.answers[b]; ok && have.stands(on) {
 		return have.answer
 	}
-	if r.dockerfile != b.Definition.Dockerfile || r.picture != p {
-		r.dockerfile, r.picture, r.convert = b.Definition.Dockerfile, p, map[*project.Build]func([]byte) (*dockerfile.Plan, error){}
-	}
 	now := said{answer: Answer{Build: b}, on: on}
 	if in, ok := r.input(ctx, p, b, on, &now.asked); ok {
 		in.Only = r.rules
@@ -66,6 +66,24 @@ func (r *round) of(ctx context.Context, p *project.Picture, b *project.Build) An
 	}
 	r.answers[b] = now
 	return now.answer
+}
+
+// turn has r look at a Dockerfile of p, and forget what it remembers of another. It reports false if
+// the file cannot be read.
+func (r *round) turn(p *project.Picture, name string) bool {
+	if r.dockerfile == name && r.picture == p {
+		return r.file != nil
+	}
+	r.dockerfile, r.picture, r.file, r.memory = name, p, nil, suggest.NewMemory()
+	r.convert = map[*project.Build]func([]byte) (*dockerfile.Plan, error){}
+	text, err := p.Text(name)
+	if err != nil {
+		return false
+	}
+	if r.file, err = dockerfile.Parse(p.Relative(name), text); err != nil {
+		r.file = nil
+	}
+	return r.file != nil
 }
 
 // stands reports whether the answer is still right on another basis. It is enough to compare

@@ -152,15 +152,15 @@ func (m *loan) uses(in Input, k int) (use, ok bool) {
 	if !run.known || len(m.view.stage.Instructions[k].Run.Mounts) > 0 && contextMount(m.view, k) {
 		return false, false
 	}
-	for n := range in.Builds {
-		if _, led := through(in.waysAt(n, m.view.file, m.view.stage.Index), k, run.touch); led {
+	for _, b := range in.Builds {
+		if _, led := through(in.waysAt(b, m.view.stage.Index), k, run.touch); led {
 			return false, false // and so may use them by another name
 		}
 	}
 	reads := slices.Clone(run.touch.reads)
 	for _, inst := range run.installs {
 		for _, b := range in.Builds {
-			at := move{view: m.view, last: k, context: b.Context}
+			at := move{in: in, view: m.view, last: k, context: b.Context}
 			if inst.discover != nil {
 				inst.main = inst.discover(at.reader(b, inst))
 			}
@@ -274,7 +274,7 @@ func (m *loan) deletions(k int) (cuts [][2]int, deleted []string) {
 // seenElsewhere reports whether another stage may read one of the files, or starts from a stage
 // that contains them.
 func (m *loan) seenElsewhere(in Input) bool {
-	n := narrowing{move: move{view: m.view}, stage: m.view.stage.Index}
+	n := narrowing{move: move{in: in, view: m.view}, stage: m.view.stage.Index}
 	seen, ok := n.seen(in)
 	return !ok || slices.ContainsFunc(m.files, func(f string) bool {
 		return slices.ContainsFunc(seen, func(p string) bool { at, above := m.view.relation(p, f); return at || above })

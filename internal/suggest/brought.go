@@ -37,7 +37,7 @@ func (p *mountPlan) filled(f *dockerfile.File, v *stageView, i int) bool {
 		if ins.Run == nil {
 			continue
 		}
-		commands, ok := everyCommand(ins.Run, there.shell[k])
+		commands, ok := there.everyCommand(k)
 		if !ok || !slices.ContainsFunc(commands, func(c command) bool {
 			inst, known := recognise(c, there.dirs[k])
 			return c.is(p.tool) && known && !inst.wipes

@@ -15,10 +15,18 @@ import (
 // cacheMount proposes to keep what package managers download in cache mounts, so that a step
 // that runs again does not download everything again. See docs/rules/cache-mount.md.
 func cacheMount(in Input) []Suggestion {
+	if in.shared != nil {
+		return in.shared.mounts()
+	}
+	return findMounts(in)
+}
+
+// findMounts computes the suggestions of cacheMount.
+func findMounts(in Input) []Suggestion {
 	var list []Suggestion
 	for _, tool := range effects.Caches() {
 		for _, st := range in.File.Stages {
-			if !neededByAny(in, st.Index) || !ownUse(in.File, st, tool) || usesTool(in.File, st.BaseStage, tool) {
+			if !neededByAny(in, st.Index) || !in.ownUse(st, tool) || in.usesTool(st.BaseStage, tool) {
 				continue // the tool is not used, or its mounts are proposed with a base stage
 			}
 			s, ok := mountFor(in, st, tool)
@@ -50,9 +58,9 @@ func extends(f *dockerfile.File, stage, base int) bool {
 }
 
 // usesTool reports whether a stage or one of its base stages has a RUN that uses the tool.
-func usesTool(f *dockerfile.File, stage int, tool *effects.Cache) bool {
-	for ; stage >= 0; stage = f.Stages[stage].BaseStage {
-		if ownUse(f, f.Stages[stage], tool) {
+func (in Input) usesTool(stage int, tool *effects.Cache) bool {
+	for ; stage >= 0; stage = in.File.Stages[stage].BaseStage {
+		if in.ownUse(in.File.Stages[stage], tool) {
 			return true
 		}
 	}
@@ -60,13 +68,13 @@ func usesTool(f *dockerfile.File, stage int, tool *effects.Cache) bool {
 }
 
 // ownUse reports whether a stage itself has a RUN that uses the tool.
-func ownUse(f *dockerfile.File, st dockerfile.Stage, tool *effects.Cache) bool {
-	v := newStageView(f, st)
+func (in Input) ownUse(st dockerfile.Stage, tool *effects.Cache) bool {
+	v := in.bare(st)
 	for i, ins := range st.Instructions {
 		if ins.Run == nil {
 			continue
 		}
-		if commands, ok := everyCommand(ins.Run, v.shell[i]); ok && slices.ContainsFunc(commands, func(c command) bool { return c.is(tool) }) {
+		if commands, ok := v.everyCommand(i); ok && slices.ContainsFunc(commands, func(c command) bool { return c.is(tool) }) {
 			return true
 		}
 	}
@@ -203,7 +211,7 @@ func (p *mountPlan) collect(in Input, st dockerfile.Stage) bool {
 		if !at.known {
 			return false
 		}
-		commands, ok := everyCommand(ins.Run, v.shell[i])
+		commands, ok := v.everyCommand(i)
 		if !ok {
 			if p.tool.Needed || strings.Contains(ins.Text, p.tool.Program()) {
 				return false
@@ -321,13 +329,13 @@ func overlapsAny(dirs []string, name string) bool {
 func (p *mountPlan) taken(in Input, stage int) bool {
 	f := in.File
 	for _, st := range f.Stages {
-		args, v := map[string]string{}, newStageView(f, st)
+		args, v := map[string]string{}, in.bare(st)
 		related := extends(f, st.Index, stage) || extends(f, stage, st.Index)
 		for i, ins := range st.Instructions {
 			in.defaults(args, ins)
 			mounted := slices.ContainsFunc(p.runs, func(r dockerfile.Instruction) bool { return r.Lines == ins.Lines })
 			if ins.Run != nil && related && !mounted {
-				commands, _ := everyCommand(ins.Run, v.shell[i])
+				commands, _ := v.everyCommand(i)
 				if p.names(f.Source(ins.Lines)) || p.worksOn(v, i, commands) {
 					return true
 				}
@@ -397,7 +405,7 @@ func (p *mountPlan) hides(in Input, stage int) bool {
 		if !extends(in.File, st.Index, stage) && !extends(in.File, stage, st.Index) {
 			continue
 		}
-		v := newStageView(in.File, st)
+		v := in.bare(st)
 		for i, ins := range st.Instructions {
 			if ins.Copy != nil && slices.ContainsFunc(in.Builds, func(b Build) bool { return v.clash(b, i, p.dirs) != "" }) {
 				return true

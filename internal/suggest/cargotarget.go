@@ -55,7 +55,7 @@ func (in Input) mountForTarget(st dockerfile.Stage) (Suggestion, bool) {
 		return Suggestion{}, false
 	}
 	run := st.Instructions[at]
-	commands, ok := everyCommand(run.Run, v.shell[at])
+	commands, ok := v.everyCommand(at)
 	elsewhere := func(w string) bool {
 		return slices.ContainsFunc([]string{"--target-dir", "--manifest-path", "--artifact-dir", "--out-dir", "--config"}, func(flag string) bool { return strings.HasPrefix(w, flag) })
 	}

@@ -17,12 +17,12 @@ func chownLayer(in Input) []Suggestion {
 		if !slices.ContainsFunc(in.Builds, func(b Build) bool { return ships(in.File, b.Target, st.Index) }) {
 			continue
 		}
-		v := newStageView(in.File, st)
+		v := in.bare(st)
 		for k, ins := range st.Instructions {
 			if ins.Run == nil {
 				continue
 			}
-			commands, ok := everyCommand(ins.Run, v.shell[k])
+			commands, ok := v.everyCommand(k)
 			if !ok {
 				continue
 			}

@@ -49,15 +49,23 @@ func (o *ordering) held(c, r int) bool {
 // independent reports whether the order of instructions i and j, i above j, does not
 // matter.
 func (o *ordering) independent(i, j int) bool {
-	is, ok := o.pairs[[2]int{i, j}]
+	if o.in.shared == nil {
+		return o.compare(i, j)
+	}
+	key := pair{view: o.view, trusts: o.trusts, hopes: o.hopes, i: i, j: j}
+	is, ok := o.in.shared.pairs[key]
 	if !ok {
 		is = o.compare(i, j)
-		if o.pairs == nil {
-			o.pairs = map[[2]int]bool{}
-		}
-		o.pairs[[2]int{i, j}] = is
+		o.in.shared.pairs[key] = is
 	}
 	return is
+}
+
+// A pair is two instructions of a stage, for an ordering that trusts or hopes.
+type pair struct {
+	view          *stageView
+	trusts, hopes bool
+	i, j          int
 }
 
 // compare computes the answer of independent.
@@ -199,8 +207,8 @@ func (o *ordering) apart(i, j int) bool {
 		if v.ownerByName(i) && v.clash(b, j, accounts) != "" || v.ownerByName(j) && v.clash(b, i, accounts) != "" {
 			return false
 		}
-		if slices.ContainsFunc(v.landings(b, j), func(p string) bool { return v.lands(b, i, p) || v.mayReplace(b, i, j, p) }) ||
-			slices.ContainsFunc(v.landings(b, i), func(p string) bool { return v.mayReplace(b, j, i, p) }) {
+		if slices.ContainsFunc(o.landings(b, j), func(p string) bool { return v.lands(b, i, p) || v.mayReplace(b, i, j, p) }) ||
+			slices.ContainsFunc(o.landings(b, i), func(p string) bool { return v.mayReplace(b, j, i, p) }) {
 			return false
 		}
 	}
@@ -209,6 +217,20 @@ func (o *ordering) apart(i, j int) bool {
 
 // landings returns the image paths, of files and of whole folders, that instruction i, a
 // COPY or ADD, writes to.
+func (o *ordering) landings(b Build, i int) []string {
+	if o.in.shared == nil {
+		return o.view.landings(b, i)
+	}
+	key := seen{view: o.view, build: b.id, at: i}
+	list, ok := o.in.shared.landings[key]
+	if !ok {
+		list = o.view.landings(b, i)
+		o.in.shared.landings[key] = list
+	}
+	return list
+}
+
+// landings computes the answer of ordering.landings.
 func (v *stageView) landings(b Build, i int) []string {
 	in := v.stage.Instructions[i]
 	dest := rooted(v.dest(i))

@@ -35,12 +35,12 @@ func (in Input) shipsCompiler(target int) (excess, bool) {
 		used      bool
 	)
 	for _, i := range chainOf(in.File, target) {
-		v := newStageView(in.File, in.File.Stages[i])
+		v := in.bare(in.File.Stages[i])
 		for k, ins := range v.stage.Instructions {
 			if ins.Run == nil {
 				continue
 			}
-			commands, _ := everyCommand(ins.Run, v.shell[k])
+			commands, _ := v.everyCommand(k)
 			for _, c := range commands {
 				switch {
 				case removesPackages(c):

@@ -180,7 +180,7 @@ func rewrite(in Input, added int, edits ...dockerfile.Edit) (Change, error) {
 	if err != nil {
 		return Change{}, err
 	}
-	after, err := dockerfile.Parse(in.File.Name, text)
+	after, err := in.parse(text)
 	if err != nil {
 		return Change{}, err
 	}

@@ -20,7 +20,7 @@ func (m *move) extend(b Build) {
 		if view.known && len(view.installs) == 0 && m.clashes(b, k, view.touch) == "" {
 			continue
 		}
-		next := &move{view: m.view, last: k, run: view, known: m.known, past: append(slices.Clone(m.past), m.last)}
+		next := &move{in: m.in, view: m.view, last: k, run: view, known: m.known, past: append(slices.Clone(m.past), m.last)}
 		if len(view.installs) == 0 || !next.plan(b) || next.obstacle != "" || !slices.Equal(next.moved, m.moved) {
 			return
 		}

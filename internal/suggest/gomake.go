@@ -108,14 +108,14 @@ func (p *mountPlan) addFolders(in Input, st dockerfile.Stage, tools []*effects.C
 // addMakes adds the RUNs of a stage that call make or Go to the plan, and returns the text of
 // the last with make. It reports false if there is none, or if a mount would be wrong for a RUN.
 func (p *mountPlan) addMakes(in Input, st dockerfile.Stage, tools []*effects.Cache) (made string, ok bool) {
-	v := newStageView(in.File, st)
+	v := in.bare(st)
 	module := false // a COPY brought the module: before that, make cannot compile it
 	for i, ins := range st.Instructions {
 		module = module || ins.Copy != nil && in.Builds[0].Context.Takes(ins.Lines.From, "go.mod")
 		if ins.Run == nil || !module {
 			continue
 		}
-		commands, ok := everyCommand(ins.Run, v.shell[i])
+		commands, ok := v.everyCommand(i)
 		if !ok {
 			return "", false
 		}

@@ -66,7 +66,7 @@ func handDownOf(v *stageView, first, last int, in Input, why string) (Suggestion
 			continue
 		}
 		for _, st := range heirs {
-			h.enter(newStageView(in.File, st), in)
+			h.enter(in.bare(st), in)
 		}
 		if best == nil || best.obstacle != "" && h.obstacle == "" || best.obstacle == h.obstacle && len(h.passed) > len(best.passed) {
 			best = h

@@ -78,7 +78,7 @@ func lacks(ref string, c *dockerfile.Command) string {
 func (in Input) mayBring(target int, program string) bool {
 	known := append(blindCommands(), "npm", "yarn", "pnpm", "pip", "pip3", "python", "node", "go", "bundle", "gem", "next", "uv", "poetry")
 	for _, i := range chainOf(in.File, target) {
-		v := newStageView(in.File, in.File.Stages[i])
+		v := in.bare(in.File.Stages[i])
 		for k, ins := range v.stage.Instructions {
 			if ins.Copy != nil && mentions(ins.Text, []string{path.Base(program)}) || ins.Keyword == "ONBUILD" {
 				return true
@@ -91,7 +91,7 @@ func (in Input) mayBring(target int, program string) bool {
 			if ins.Run == nil {
 				continue
 			}
-			commands, ok := everyCommand(ins.Run, v.shell[k])
+			commands, ok := v.everyCommand(k)
 			if !ok || mentions(ins.Text, []string{path.Base(program)}) ||
 				slices.ContainsFunc(commands, func(c command) bool { return !slices.Contains(known, c.words[0]) }) {
 				return true

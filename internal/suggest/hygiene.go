@@ -24,7 +24,7 @@ func packageHygiene(in Input) []Suggestion {
 			continue
 		}
 		shipped := slices.ContainsFunc(in.Builds, func(b Build) bool { return ships(in.File, b.Target, st.Index) })
-		v := newStageView(in.File, st)
+		v := in.bare(st)
 		for k, ins := range st.Instructions {
 			if ins.Run == nil {
 				continue
@@ -71,7 +71,7 @@ func staleIndex(in Input, v *stageView, k int) (Suggestion, bool) {
 // onlyUpdates reports whether instruction k, a RUN, only updates the index of apt, without flags.
 func (v *stageView) onlyUpdates(k int) bool {
 	ins := v.stage.Instructions[k]
-	commands, ok := everyCommand(ins.Run, v.shell[k])
+	commands, ok := v.everyCommand(k)
 	return ok && len(commands) == 1 && aptVerb(commands[0], "update") && len(ins.Run.Mounts)+len(ins.Flags) == 0
 }
 
@@ -133,7 +133,7 @@ const recommended = "merely recommended packages"
 // downloads.
 func leftovers(in Input, v *stageView, k int, mounted bool) (Suggestion, bool) {
 	run := v.stage.Instructions[k]
-	commands, ok := everyCommand(run.Run, v.shell[k])
+	commands, ok := v.everyCommand(k)
 	if !ok {
 		return Suggestion{}, false
 	}

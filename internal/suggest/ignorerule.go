@@ -217,7 +217,7 @@ func (v *stageView) installsGit() bool {
 		if ins.Run == nil {
 			continue
 		}
-		if commands, _ := everyCommand(ins.Run, v.shell[k]); slices.ContainsFunc(commands, installs) {
+		if commands, _ := v.everyCommand(k); slices.ContainsFunc(commands, installs) {
 			return true
 		}
 	}
@@ -248,7 +248,7 @@ func runsScript(f *dockerfile.File) bool {
 			if ins.Run == nil {
 				continue
 			}
-			if commands, _ := everyCommand(ins.Run, v.shell[k]); slices.ContainsFunc(commands, command.ownScript) {
+			if commands, _ := v.everyCommand(k); slices.ContainsFunc(commands, command.ownScript) {
 				return true
 			}
 		}
@@ -293,7 +293,7 @@ func programs(f *dockerfile.File) (list []string) {
 			if ins.Run == nil {
 				continue
 			}
-			commands, _ := everyCommand(ins.Run, v.shell[k])
+			commands, _ := v.everyCommand(k)
 			for _, c := range commands {
 				if text := "`" + short(strings.Join(c.words, " ")) + "`"; (c.ownProgram() || c.ownScript()) && !slices.Contains(list, text) {
 					list = append(list, text)

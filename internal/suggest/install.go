@@ -33,6 +33,8 @@ type install struct {
 	widen func(r reader) (more []string, obstacle string)
 	// discover returns main if the command does not name it; else it is nil.
 	discover func(r reader) []string
+	// nth is its number among the installs that viewRun returns, from 1; 0 for any other.
+	nth int
 }
 
 // A reader gives an install access to files of the build context by their image paths.
@@ -226,8 +228,28 @@ func (w *walk) installs(c command) (list []install, ok bool) {
 	return list, ends && len(list) > 0
 }
 
-// viewRun returns the view of instruction i, a RUN, up to its first unknown command.
+// viewRun returns the view of instruction i, a RUN, up to its first unknown command. The stage
+// remembers it, so that its slices must not be changed in place, other than installs.
 func viewRun(v *stageView, i int) runView {
+	view, ok := v.runs[i]
+	if !ok {
+		view = readRun(v, i)
+		view.touch = view.touch.clipped()
+		for n := range view.installs {
+			view.installs[n].nth = n + 1
+		}
+		view.entered, view.links, view.again = slices.Clip(view.entered), slices.Clip(view.links), slices.Clip(view.again)
+		if v.runs == nil {
+			v.runs = map[int]runView{}
+		}
+		v.runs[i] = view
+	}
+	view.installs = slices.Clone(view.installs)
+	return view
+}
+
+// readRun computes the answer of viewRun.
+func readRun(v *stageView, i int) runView {
 	run := v.stage.Instructions[i].Run
 	s := parseRun(run, v.shell[i])
 	w := newWalk(v, i)

@@ -19,7 +19,7 @@ func (p *mountPlan) linkedInto(in Input) string {
 	}
 	for _, run := range p.runs {
 		stage, i := placeOf(in.File, run)
-		v := newStageView(in.File, in.File.Stages[stage])
+		v := in.bare(in.File.Stages[stage])
 		filled := rooted(path.Join(v.dirs[i], p.tool.Linked))
 		if taker, ok := copyFrom(in.File, stage, filled); ok {
 			return p.tool.Program() + " links what it installs to files of its cache, and files that packages have in common to each other: `" +
@@ -105,7 +105,7 @@ func (p *mountPlan) withoutCgo(in Input, st dockerfile.Stage) bool {
 		return true
 	}
 	n := len(st.Instructions)
-	return n > 0 && newStageView(in.File, st).written(n)["CGO_ENABLED"] == "0"
+	return n > 0 && in.bare(st).written(n)["CGO_ENABLED"] == "0"
 }
 
 var (

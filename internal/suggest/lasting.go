@@ -145,8 +145,8 @@ func sourceInFolder(config string) bool {
 func (p *mountPlan) ownArchives(in Input) string {
 	for _, ins := range p.runs {
 		stage, i := placeOf(in.File, ins)
-		v := newStageView(in.File, in.File.Stages[stage])
-		commands, _ := everyCommand(ins.Run, v.shell[i])
+		v := in.bare(in.File.Stages[stage])
+		commands, _ := v.everyCommand(i)
 		for _, c := range commands {
 			if !c.is(p.tool) {
 				continue

@@ -21,7 +21,7 @@ func lateArg(in Input) []Suggestion {
 		if !reachable(in.File, in.Builds[0].Target)[st.Index] || triggers(in.File, st) {
 			continue
 		}
-		v := newStageView(in.File, st)
+		v := in.bare(st)
 		for i := 0; i < len(st.Instructions); i++ {
 			why, last := in.changing(st, i)
 			if why == "" {
@@ -153,7 +153,7 @@ func blindTo(v *stageView, k int, in Input, names []string, others bool) bool {
 				return false
 			}
 			// The project's own scripts may run in an install, and read anything.
-			m := &move{view: v, last: k}
+			m := &move{in: in, view: v, last: k}
 			for _, b := range in.Builds {
 				files, obstacle := m.reads(b, k, []install{inst})
 				if obstacle != "" || slices.ContainsFunc(files, func(f string) bool { return expands(f) && mentions(string(m.reader(b, inst).file(f)), names) }) {

@@ -5,7 +5,7 @@ import "slices"
 // look fills m.ways.
 func (m *move) look(b Build) {
 	if m.ways == nil {
-		m.ways = append([]way{}, Input{File: m.view.file, Builds: []Build{b}}.waysIn(0, m.view)...)
+		m.ways = append([]way{}, m.in.waysIn(b, m.view)...)
 	}
 }
 

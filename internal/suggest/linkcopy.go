@@ -54,7 +54,7 @@ func linked(in Input, st dockerfile.Stage) (Suggestion, bool) {
 	if b.Convert == nil || b.Takers == nil || in.Commits.Len() == 0 || !newSyntax(in.File.Syntax) || !neededByAny(in, st.Index) || in.rearranged(st) {
 		return Suggestion{}, false
 	}
-	l := linking{in: in, view: newStageView(in.File, st)}
+	l := linking{in: in, view: in.bare(st)}
 	now, err := in.replay(b, variant{}, in.pricer())
 	if err != nil {
 		return Suggestion{}, false
@@ -168,7 +168,7 @@ func (l linking) try(which []int) (Change, Replayed, bool) {
 	if err != nil {
 		return Change{}, Replayed{}, false
 	}
-	after, err := dockerfile.Parse(in.File.Name, change.New)
+	after, err := in.parse(change.New)
 	if err != nil {
 		return Change{}, Replayed{}, false
 	}

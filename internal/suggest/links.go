@@ -138,44 +138,31 @@ func (o *ordering) linkDoubt(i, j int) string {
 
 // waysOf returns where there may be links in the stage in build n: of its instructions, and of
 // those of its base stages.
-func (o *ordering) waysOf(n int) []way {
-	list, ok := o.ways[n]
+func (o *ordering) waysOf(n int) []way { return o.in.waysIn(o.in.Builds[n], o.view) }
+
+// waysAt is waysIn for a stage by its index.
+func (in Input) waysAt(b Build, stage int) []way { return in.waysIn(b, in.bare(in.File.Stages[stage])) }
+
+// waysIn returns where there may be links in a stage of in.File in a build, see ordering.waysOf. The
+// answer must not be changed in place.
+func (in Input) waysIn(b Build, last *stageView) []way {
+	key := seen{view: last, build: b.id}
+	if in.shared == nil {
+		return in.findWays(b, last)
+	}
+	list, ok := in.shared.ways[key]
 	if !ok {
-		list = o.in.waysIn(n, o.view)
-		if o.ways == nil {
-			o.ways = map[int][]way{}
-		}
-		o.ways[n] = list
+		list = slices.Clip(in.findWays(b, last))
+		in.shared.ways[key] = list
 	}
 	return list
 }
 
-// A stageIn is a stage in a build.
-type stageIn struct {
-	file         *dockerfile.File
-	build, stage int
-}
-
-// waysAt is waysIn for a stage by its index, with a memory.
-func (in Input) waysAt(n int, f *dockerfile.File, stage int) []way {
-	at := stageIn{f, n, stage}
-	if in.shared != nil {
-		if known, ok := in.shared.ways[at]; ok {
-			return known
-		}
-	}
-	list := in.waysIn(n, newStageView(f, f.Stages[stage]))
-	if in.shared != nil {
-		in.shared.ways[at] = list
-	}
-	return list
-}
-
-// waysIn returns where there may be links in a stage in build n, see ordering.waysOf.
-func (in Input) waysIn(n int, last *stageView) (list []way) {
+// findWays computes the answer of waysIn.
+func (in Input) findWays(b Build, last *stageView) (list []way) {
 	var chain []*stageView
 	for at := last.stage.BaseStage; at >= 0; at = last.file.Stages[at].BaseStage {
-		chain = append([]*stageView{newStageView(last.file, last.file.Stages[at])}, chain...)
+		chain = append([]*stageView{in.bare(last.file.Stages[at])}, chain...)
 	}
 	for _, v := range append(chain, last) {
 		for k := range v.stage.Instructions {
@@ -186,7 +173,7 @@ func (in Input) waysIn(n int, last *stageView) (list []way) {
 			for _, link := range v.madeLinks(k) {
 				list = append(list, way{at: at, path: link})
 			}
-			for _, w := range slices.Concat(v.movedLinks(k, list), in.broughtLinks(n, v, k), in.memberLinks(n, v, k)) {
+			for _, w := range slices.Concat(v.movedLinks(k, list), in.broughtLinks(b, v, k), in.memberLinks(b, v, k)) {
 				w.at = at
 				list = append(list, w)
 			}
@@ -196,16 +183,16 @@ func (in Input) waysIn(n int, last *stageView) (list []way) {
 }
 
 // broughtLinks returns where instruction k of a stage, if it is a COPY or ADD, may put symbolic
-// links in build n. One that is a source by name is followed, and not copied.
-func (in Input) broughtLinks(n int, v *stageView, k int) (list []way) {
-	ins, b := v.stage.Instructions[k], in.Builds[n]
+// links in a build. One that is a source by name is followed, and not copied.
+func (in Input) broughtLinks(b Build, v *stageView, k int) (list []way) {
+	ins := v.stage.Instructions[k]
 	switch {
 	case ins.Copy == nil:
 		return nil
 	case ins.Copy.From != "":
 		list = []way{{path: rooted(v.dest(k)), deep: true, doubt: true}}
 		if from := v.file.StageOf(ins.Copy.From); from >= 0 && from < v.stage.Index {
-			list = append(list, v.handed(k, in.waysAt(n, v.file, from))...)
+			list = append(list, v.handed(k, in.waysAt(b, from))...)
 		}
 		return list
 	case ins.Keyword == "ADD" && !takesContext(ins):
@@ -229,9 +216,9 @@ func (in Input) broughtLinks(n int, v *stageView, k int) (list []way) {
 }
 
 // memberLinks returns where instruction k, a RUN, makes links to members of a workspace, if it installs
-// one of Node.js in build n: what is below such a link are the sources of the member.
-func (in Input) memberLinks(n int, v *stageView, k int) (list []way) {
-	ins, b := v.stage.Instructions[k], in.Builds[n]
+// one of Node.js in a build: what is below such a link are the sources of the member.
+func (in Input) memberLinks(b Build, v *stageView, k int) (list []way) {
+	ins := v.stage.Instructions[k]
 	if ins.Run == nil || b.Context == nil {
 		return nil
 	}
@@ -239,9 +226,9 @@ func (in Input) memberLinks(n int, v *stageView, k int) (list []way) {
 		if inst.output != "node_modules" {
 			continue
 		}
-		r := (&move{view: v, last: k, context: b.Context}).reader(b, inst)
-		read, _ := inst.widen(r)
-		for _, name := range read {
+		m := &move{in: in, view: v, last: k, context: b.Context}
+		r := m.reader(b, inst)
+		for _, name := range m.widen(b, inst).more {
 			var member packageJSON
 			if path.Base(name) != "package.json" || json.Unmarshal(r.file(name), &member) != nil || member.Name == "" {
 				continue
@@ -286,7 +273,7 @@ func (v *stageView) movedLinks(k int, ways []way) (list []way) {
 	if in.Run == nil || len(ways) == 0 {
 		return nil
 	}
-	commands, _ := everyCommand(in.Run, v.shell[k])
+	commands, _ := v.everyCommand(k)
 	entered := slices.ContainsFunc(commands, func(c command) bool { return c.starts("cd") || c.starts("pushd") })
 	image := func(word string) string {
 		names := fields(word, nil, v.env[k])
@@ -359,7 +346,7 @@ func (v *stageView) madeLinks(k int) (links []string) {
 	if hidden == 0 && !strings.Contains(text, "cp") {
 		return nil
 	}
-	commands, _ := everyCommand(in.Run, v.shell[k])
+	commands, _ := v.everyCommand(k)
 	entered := slices.ContainsFunc(commands, func(c command) bool { return c.starts("cd") || c.starts("pushd") })
 	made := false
 	for _, c := range commands {

@@ -75,8 +75,11 @@ func (s scale) load(i int) load {
 		return sum
 	}
 	key := fmt.Sprintf("%s %v %q", s.build.Name, takes, s.ignore)
-	if known, ok := s.in.shared.load(key); ok {
-		return known
+	memory := s.in.shared
+	if memory != nil {
+		if known, ok := memory.loads[key]; ok {
+			return known
+		}
 	}
 	sum = load{known: true}
 	for name := range s.build.Context.Files() {
@@ -84,19 +87,10 @@ func (s scale) load(i int) load {
 			sum.files, sum.bytes = sum.files+1, sum.bytes+s.build.Context.Size(name)
 		}
 	}
-	if s.in.shared != nil {
-		s.in.shared.loads[key] = sum
+	if memory != nil {
+		memory.loads[key] = sum
 	}
 	return sum
-}
-
-// load returns what is remembered of a load.
-func (s *shared) load(key string) (load, bool) {
-	if s == nil {
-		return load{}, false
-	}
-	l, ok := s.loads[key]
-	return l, ok
 }
 
 // loadOf returns what the COPY or ADD copies that starts on a line of the Dockerfile as it is.

@@ -12,6 +12,7 @@ import (
 // A move is the change that manifests-first makes to a stage: it moves the COPYs of the
 // sources below the installs, which do not need them, and copies the manifests above.
 type move struct {
+	in       Input
 	view     *stageView
 	context  Context
 	moved    []int     // COPYs that move down
@@ -62,7 +63,7 @@ func findMoves(in Input) []Suggestion {
 		if _, narrower := in.narrowed(st); narrower && in.asks("narrow-copy") {
 			continue // that rule leaves no sources to move
 		}
-		if m := findMove(in.File, st, in.Builds[0]); m != nil {
+		if m := in.findMove(st, in.Builds[0]); m != nil {
 			if s, ok := m.suggestion(in); ok {
 				list = append(list, s)
 			}
@@ -79,17 +80,16 @@ func triggers(f *dockerfile.File, st dockerfile.Stage) bool {
 	})
 }
 
-// findMove returns the move for a stage, or nil if the rule does not apply.
-func findMove(f *dockerfile.File, st dockerfile.Stage, b Build) *move {
-	v := newStageView(f, st)
-	v.context = b.Context
+// findMove returns the move for a stage in a build, or nil if the rule does not apply.
+func (in Input) findMove(st dockerfile.Stage, b Build) *move {
+	v := in.viewIn(b, st)
 	downloaded := map[string]bool{} // folders whose Go modules an earlier step downloads
 	fetched := map[string]bool{}    // folders whose Python packages an earlier step installs, so that only the project is left
 	made := map[string]bool{}       // installs so far: one that comes again behind an unknown command does so on purpose
 	var known []string              // manifests of the installs so far
 	var behind *move                // the first with an unknown command before its install
-	for k, in := range st.Instructions {
-		if in.Run == nil {
+	for k, ins := range st.Instructions {
+		if ins.Run == nil {
 			continue
 		}
 		view := viewRun(v, k)
@@ -112,7 +112,7 @@ func findMove(f *dockerfile.File, st dockerfile.Stage, b Build) *move {
 			projects = projects && project && fetched[inst.dir]
 			fetched[inst.dir] = fetched[inst.dir] || project
 		}
-		m := &move{view: v, last: k, run: view, known: known}
+		m := &move{in: in, view: v, last: k, run: view, known: known}
 		if len(view.installs) > 0 && !projects && m.plan(b) {
 			if !view.behind {
 				return m
@@ -283,7 +283,8 @@ func (m *move) provider(b Build, k int, image string) (string, int, bool) {
 // paths, and why these may not be all.
 func (m *move) reads(b Build, k int, installs []install) (files []string, obstacle string) {
 	for _, inst := range installs {
-		more, why := inst.widen(m.reader(b, inst))
+		wide := m.widen(b, inst)
+		more, why := wide.more, wide.obstacle
 		if obstacle == "" {
 			obstacle = why
 		}

@@ -97,12 +97,12 @@ func (in Input) shipsTools(b Build, target int) (excess, bool) {
 		return excess{run, fmt.Sprintf("`%s` runs in the image that ships, which carries %s for the rest of its life.", short(run.Text), what), bytes}, true
 	}
 	for _, i := range chainOf(in.File, target) {
-		v := newStageView(in.File, in.File.Stages[i])
+		v := in.bare(in.File.Stages[i])
 		for k, ins := range v.stage.Instructions {
 			if ins.Run == nil {
 				continue
 			}
-			commands, ok := everyCommand(ins.Run, v.shell[k])
+			commands, ok := v.everyCommand(k)
 			if !ok {
 				continue
 			}

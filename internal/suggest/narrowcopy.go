@@ -41,7 +41,7 @@ func (in Input) narrowed(st dockerfile.Stage) (n narrowing, ok bool) {
 		if !reachable(in.File, b.Target)[st.Index] {
 			continue
 		}
-		next, found := narrowing{move: move{view: in.view(st), context: b.Context}, stage: st.Index}, false
+		next, found := narrowing{move: move{in: in, view: in.view(st), context: b.Context}, stage: st.Index}, false
 		if found = next.find(in, b); !found {
 			return n, false
 		}
@@ -115,7 +115,7 @@ func (n *narrowing) find(in Input, b Build) bool {
 		if !run.known || contextMount(v, k) {
 			return false
 		}
-		at := move{view: v, last: k, context: b.Context}
+		at := move{in: in, view: v, last: k, context: b.Context}
 		for i, inst := range run.installs {
 			if inst.discover != nil {
 				run.installs[i].main = inst.discover(at.reader(b, inst))

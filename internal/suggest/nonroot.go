@@ -177,7 +177,7 @@ func madeUsers(f *dockerfile.File, target int) (users []string) {
 			if ins.Run == nil {
 				continue
 			}
-			commands, _ := everyCommand(ins.Run, v.shell[k])
+			commands, _ := v.everyCommand(k)
 			for _, c := range commands {
 				if c.words[0] != "adduser" && c.words[0] != "useradd" {
 					continue

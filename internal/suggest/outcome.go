@@ -104,12 +104,11 @@ func (in Input) replay(b Build, v variant, price *pricer) (Replayed, error) {
 
 // A shared holds results that several rules need: see [Input.Remembering].
 type shared struct {
+	*Memory
 	replays   map[string]Replayed // of the files as they are, by name of the build
-	loads     map[string]load     // what COPYs take: see scale.load
-	history   *replay.History     // of Input.Commits
 	manifests func() []Suggestion // of rule manifests-first
 	orders    func() []Suggestion // of rule reorder
-	ways      map[stageIn][]way   // where stages may have links
+	mounts    func() []Suggestion // of rule cache-mount
 }
 
 // history returns what works out the states of steps over the commits.
@@ -160,7 +159,7 @@ func (in Input) steps(b Build, plan *dockerfile.Plan, text []byte, takers func(s
 // in its stage or in one that starts from it: the value of an ARG is part of the cache
 // keys of all RUNs below (BuildKit: dockerfile2llb.dispatchArg). declared is as in variant.
 func (in Input) unsettle(plan *dockerfile.Plan, text []byte, declared bool, states [][]uint32) {
-	f, err := dockerfile.Parse(in.File.Name, text)
+	f, err := in.parse(text)
 	if err != nil {
 		return // cannot be: the frontend converted the text
 	}

@@ -151,7 +151,7 @@ func (m *move) disagreement(in Input) string {
 		if !reachable(in.File, b.Target)[m.view.stage.Index] {
 			continue
 		}
-		other := findMove(in.File, m.view.stage, b)
+		other := in.findMove(m.view.stage, b)
 		if other == nil || other.obstacle != "" || !slices.Equal(other.ignore, m.ignore) || !slices.Equal(other.edits(), want) {
 			return "it would not do for the build " + b.Name + ", which has the same Dockerfile"
 		}
@@ -166,7 +166,7 @@ func (m *move) changes(in Input) ([]Change, *dockerfile.File, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	after, err := dockerfile.Parse(in.File.Name, text)
+	after, err := in.parse(text)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -53,7 +53,7 @@ func (in Input) pushdownOf(base dockerfile.Stage) (pushdown, bool) {
 		}
 		whole, above := st, instructionsOf(f, base.Index)
 		whole.Instructions, whole.BaseStage = append(above, st.Instructions...), -1
-		m := findMove(f, whole, in.Builds[0])
+		m := in.findMove(whole, in.Builds[0])
 		if m == nil || m.last < len(above) || m.moved[0] >= len(above) {
 			p.rest = append(p.rest, st)
 			continue

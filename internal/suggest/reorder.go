@@ -54,9 +54,7 @@ func findOrders(in Input) []Suggestion {
 		if split || !reachable(in.File, b.Target)[st.Index] || triggers(in.File, st) {
 			continue
 		}
-		likely := viewFor(in.File, st, in.Builds)
-		likely.context = b.Context
-		for _, o := range []ordering{proving(in, st), {in: in, view: in.view(st), hopes: true}, {in: in, view: likely, trusts: true}} {
+		for _, o := range []ordering{proving(in, st), {in: in, view: in.view(st), hopes: true}, {in: in, view: in.likely(st), trusts: true}} {
 			p := o.problem(plan, steps)
 			p.Spare = float64(p.Builds) * min(leastMove, replay.Run(p.Builds, steps).Wall/50)
 			order, exact := replay.Best(p)
@@ -88,11 +86,8 @@ type ordering struct {
 	hopes bool
 
 	// Answers already computed.
-	runs   map[int]runView
-	pairs  map[[2]int]bool  // of independent
-	below  map[[2]int]bool  // of held
-	sights map[[2]int]sight // of look, by build and instruction
-	ways   map[int][]way    // of waysOf, by build
+	runs  map[int]runView
+	below map[[2]int]bool // of held
 }
 
 // proving returns an ordering in which only COPYs move, and only past instructions that

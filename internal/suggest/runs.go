@@ -151,7 +151,7 @@ func (o *ordering) plain(r int) bool {
 		return false
 	}
 	elsewhere := *v
-	elsewhere.dirs = slices.Clone(v.dirs)
+	elsewhere.dirs, elsewhere.programs, elsewhere.runs, elsewhere.commands = slices.Clone(v.dirs), nil, nil, nil
 	elsewhere.dirs[r] = "/elsewhere"
 	again := viewRun(&elsewhere, r)
 	if !slices.Equal(run.touch.reads, again.touch.reads) || !slices.Equal(run.touch.writes, again.touch.writes) {

@@ -105,7 +105,7 @@ type fakeContext struct {
 	links   []string
 }
 
-func newContext(t *testing.T, f *dockerfile.File, files map[string]string, dir string) *fakeContext {
+func newContext(t testing.TB, f *dockerfile.File, files map[string]string, dir string) *fakeContext {
 	t.Helper()
 	parsed, err := ignore.Parse(".dockerignore", []byte(files[path.Join(dir, ".dockerignore")]))
 	if err != nil {
@@ -271,7 +271,7 @@ func history(text string) []changes.Commit {
 }
 
 // input builds the rule's input for a scenario with these files.
-func (s scenario) input(t *testing.T, files map[string]string) suggest.Input {
+func (s scenario) input(t testing.TB, files map[string]string) suggest.Input {
 	t.Helper()
 	f, err := dockerfile.Parse("Dockerfile", []byte(files["Dockerfile"]))
 	if err != nil {
@@ -353,7 +353,7 @@ func (s scenario) input(t *testing.T, files map[string]string) suggest.Input {
 }
 
 // beside reads the section of that name.
-func (s scenario) beside(t *testing.T) (list []suggest.Neighbour) {
+func (s scenario) beside(t testing.TB) (list []suggest.Neighbour) {
 	for line := range strings.Lines(s.sections["beside"]) {
 		var n suggest.Neighbour
 		if _, err := fmt.Sscan(line, &n.Name, &n.Files, &n.Bytes); err != nil {

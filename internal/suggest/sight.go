@@ -15,13 +15,16 @@ type sight struct {
 // look returns the sight of instruction t, a RUN whose commands are known, in build n. It
 // can read only what the instructions above it bring today.
 func (o *ordering) look(n, t int, run runView) sight {
-	if s, ok := o.sights[[2]int{n, t}]; ok {
-		return s
+	v, b, memory := o.view, o.in.Builds[n], o.in.shared
+	key := seen{view: v, build: b.id, at: t}
+	if memory != nil {
+		if s, ok := memory.sights[key]; ok {
+			return s
+		}
 	}
-	v, b := o.view, o.in.Builds[n]
 	s := sight{touched: touch{reads: slices.Concat(run.touch.reads, run.entered), writes: slices.Clone(run.touch.writes), enters: run.touch.enters, fresh: slices.Clone(run.touch.fresh)}, ok: true}
 	for _, inst := range run.installs {
-		m := &move{view: v, last: t, context: b.Context}
+		m := &move{in: o.in, view: v, last: t, context: b.Context}
 		r := m.reader(b, inst)
 		list := r.list
 		r.list = func(dir, pattern string) []string {
@@ -31,13 +34,14 @@ func (o *ordering) look(n, t int, run runView) sight {
 		if inst.discover != nil {
 			inst.main = inst.discover(r)
 		}
-		more, obstacle := inst.widen(r)
+		wide := m.widen(b, inst)
+		s.searched = append(s.searched, wide.searched...)
 		w, ok := v.touches(t, inst.dir, nil, inst.reads, inst.writes)
-		if obstacle != "" || !ok {
+		if wide.obstacle != "" || !ok {
 			s.ok = false
 			break
 		}
-		s.touched.reads = slices.Concat(s.touched.reads, inst.main, inst.extra, more)
+		s.touched.reads = slices.Concat(s.touched.reads, inst.main, inst.extra, wide.more)
 		s.touched.add(w)
 		if inst.output != "" {
 			s.touched.writes = append(s.touched.writes, resolve(inst.dir, inst.output, 0))
@@ -46,9 +50,9 @@ func (o *ordering) look(n, t int, run runView) sight {
 	if len(run.installs) > 0 {
 		s.touched.follows(touch{reads: s.touched.reads[len(run.touch.reads)+len(run.entered):], writes: s.touched.writes[len(run.touch.writes):]})
 	}
-	if o.sights == nil {
-		o.sights = map[[2]int]sight{}
+	s.touched, s.searched = s.touched.clipped(), slices.Clip(s.searched)
+	if memory != nil {
+		memory.sights[key] = s
 	}
-	o.sights[[2]int{n, t}] = s
 	return s
 }

@@ -80,7 +80,7 @@ func (in Input) fitsSlim(b Build, target int) bool {
 		return false
 	}
 	for _, i := range chainOf(in.File, target) {
-		v := newStageView(in.File, in.File.Stages[i])
+		v := in.bare(in.File.Stages[i])
 		for k, ins := range v.stage.Instructions {
 			if ins.Keyword == "ONBUILD" || ins.Copy == nil && mentions(ins.Text, lacking) {
 				return false
@@ -88,7 +88,7 @@ func (in Input) fitsSlim(b Build, target int) bool {
 			if ins.Run == nil {
 				continue
 			}
-			commands, ok := everyCommand(ins.Run, v.shell[k])
+			commands, ok := v.everyCommand(k)
 			if !ok {
 				return false
 			}

@@ -22,7 +22,7 @@ func splitStage(in Input) []Suggestion {
 		if !reachable(in.File, b.Target)[st.Index] || triggers(in.File, st) || in.rearranged(st) {
 			continue
 		}
-		if p, ok := findSplit(in.view(st), b); ok {
+		if p, ok := in.findSplit(in.view(st), b); ok {
 			if s, ok := p.suggestion(in); ok {
 				list = append(list, s)
 			}
@@ -54,16 +54,16 @@ type split struct {
 
 // findSplit returns the split at the first two installs of a stage with only COPYs between them,
 // or false if there is none.
-func findSplit(v *stageView, b Build) (split, bool) {
+func (in Input) findSplit(v *stageView, b Build) (split, bool) {
 	ins := v.stage.Instructions
 	p := split{view: v, upper: -1}
 	var above install
 	var read []string
-	for k, in := range ins {
-		if in.Copy != nil {
+	for k, instr := range ins {
+		if instr.Copy != nil {
 			continue
 		}
-		one, files, ok := soleInstall(v, k, b)
+		one, files, ok := in.soleInstall(v, k, b)
 		if !ok {
 			p.upper = -1
 			p.cut = k + 1
@@ -81,7 +81,7 @@ func findSplit(v *stageView, b Build) (split, bool) {
 
 // soleInstall returns the install that instruction k is, and the files that it reads, as image
 // paths. It reports false if the instruction does more, or if more may be read.
-func soleInstall(v *stageView, k int, b Build) (install, []string, bool) {
+func (in Input) soleInstall(v *stageView, k int, b Build) (install, []string, bool) {
 	if v.stage.Instructions[k].Run == nil || contextMount(v, k) {
 		return install{}, nil, false
 	}
@@ -90,7 +90,7 @@ func soleInstall(v *stageView, k int, b Build) (install, []string, bool) {
 		return install{}, nil, false
 	}
 	inst := run.installs[0]
-	at := move{view: v, last: k, context: b.Context}
+	at := move{in: in, view: v, last: k, context: b.Context}
 	if inst.discover != nil {
 		inst.main = inst.discover(at.reader(b, inst))
 	}

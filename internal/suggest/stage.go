@@ -25,8 +25,11 @@ type stageView struct {
 	env   []map[string]string // per instruction: variables whose value is known
 	// context is that of a build, to look up what copied folders hold; nil for none.
 	context Context
-	// programs remembers the answers of shadows, by the name of the program.
-	programs map[string]int
+
+	// Answers already computed. A view with other folders, shells or variables must not have them.
+	programs map[string]int  // of shadows, by the name of the program
+	runs     map[int]runView // of viewRun, by instruction
+	commands map[int]commands
 }
 
 // baseDir stands for the WORKDIR of a base image.
@@ -35,13 +38,6 @@ const baseDir = "?"
 // newStageView returns the view of a stage without a context, in which the values of
 // ARGs are not known.
 func newStageView(f *dockerfile.File, st dockerfile.Stage) *stageView { return viewFor(f, st, nil) }
-
-// view returns a stage's view with the context of the first build.
-func (in Input) view(st dockerfile.Stage) *stageView {
-	v := newStageView(in.File, st)
-	v.context = in.Builds[0].Context
-	return v
-}
 
 // viewFor returns the view of a stage for builds: an ARG has its default value unless
 // one of them sets it. Without builds, the values of ARGs are not known.

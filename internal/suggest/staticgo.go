@@ -48,12 +48,12 @@ func dynamicBuild(in Input, stage int, taken dockerfile.Instruction) (Suggestion
 			return Suggestion{}, false
 		}
 	}
-	v := newStageView(in.File, in.File.Stages[stage])
+	v := in.bare(in.File.Stages[stage])
 	for k, ins := range v.stage.Instructions {
 		if ins.Run == nil {
 			continue
 		}
-		commands, ok := everyCommand(ins.Run, v.shell[k])
+		commands, ok := v.everyCommand(k)
 		if !ok {
 			continue
 		}

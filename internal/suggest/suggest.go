@@ -24,7 +24,6 @@ import (
 
 	"github.com/stokerd/stoker/context/dockerfile"
 	"github.com/stokerd/stoker/internal/changes"
-	"github.com/stokerd/stoker/internal/replay"
 )
 
 // A Proof says how far a suggestion is known to leave the image as it is.
@@ -70,6 +69,9 @@ type Input struct {
 	Only []string
 	// Silenced names rules that the repository has turned off.
 	Silenced []string
+	// Memory keeps what inputs have in common that differ in which of the same builds is the first;
+	// nil for none.
+	Memory *Memory
 
 	shared *shared // see Remembering
 }
@@ -79,6 +81,9 @@ type Build struct {
 	Name    string
 	Target  string // "" is the last stage
 	Context Context
+	// Files is the same for builds of an Input whose contexts have the same files; "" if that is not
+	// known.
+	Files string
 	// Dir is the context directory relative to the repository; "" is its root.
 	Dir    string
 	Ignore IgnoreFile
@@ -101,6 +106,8 @@ type Build struct {
 	// ignore, unless nil, replaces the text of the ignore file. If Takers is nil, what
 	// a suggestion saves is not computed.
 	Takers func(plan *dockerfile.Plan, ignore []byte) (func(path string) []int, error)
+
+	id int // in Input.Memory, from 1; 0 without one
 }
 
 // A Service is how containers of an image are started. It may hold secrets: never
@@ -256,6 +263,7 @@ func Suggest(in Input) []Suggestion {
 		in = in.Remembering()
 	}
 	first := in
+	in.shared.mounts = sync.OnceValue(func() []Suggestion { return findMounts(first) })
 	in.shared.manifests = sync.OnceValue(func() []Suggestion { return findMoves(first) })
 	in.shared.orders = sync.OnceValue(func() []Suggestion { return findOrders(first) })
 	var list []Suggestion
@@ -278,13 +286,14 @@ func Suggest(in Input) []Suggestion {
 // Remembering returns in with a memory, in which calls of [Input.Replay] and [Suggest] for it
 // find what earlier ones worked out. It is for one goroutine at a time.
 func (in Input) Remembering() Input {
-	in.shared = &shared{
-		replays: map[string]Replayed{}, loads: map[string]load{}, ways: map[stageIn][]way{},
-		history: replay.NewHistory(in.Commits),
+	if in.Memory == nil {
+		in.Memory = NewMemory()
 	}
+	in.shared = &shared{Memory: in.Memory, replays: map[string]Replayed{}}
+	in.shared.read(in.Commits)
 	in.Builds = slices.Clone(in.Builds)
 	for i, b := range in.Builds {
-		in.Builds[i].Convert = Remembered(b.Convert)
+		in.Builds[i].Convert, in.Builds[i].id = Remembered(b.Convert), in.Memory.idOf(b)
 	}
 	return in
 }

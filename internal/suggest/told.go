@@ -20,7 +20,7 @@ func (in Input) told(b Build, plan *dockerfile.Plan, text []byte, takers func(st
 		return
 	}
 	if !bytes.Equal(text, in.File.Text) {
-		f, err := dockerfile.Parse(in.File.Name, text)
+		f, err := in.parse(text)
 		if err != nil {
 			return
 		}
@@ -162,7 +162,7 @@ func (v *stageView) recipe(i int, image string) map[string]bool {
 	if ins.Run == nil {
 		return nil
 	}
-	commands, ok := everyCommand(ins.Run, v.shell[i])
+	commands, ok := v.everyCommand(i)
 	if !ok {
 		return nil
 	}
@@ -193,7 +193,7 @@ func (in Input) ofRecipe(ins dockerfile.Instruction) map[int]map[string]bool {
 	if from < 0 {
 		return nil
 	}
-	v, lines := newStageView(in.File, in.File.Stages[from]), map[int]map[string]bool{}
+	v, lines := in.bare(in.File.Stages[from]), map[int]map[string]bool{}
 	for i := range v.stage.Instructions {
 		for _, src := range ins.Copy.Sources {
 			names := v.recipe(i, path.Clean("/"+src))

@@ -26,6 +26,11 @@ func (t *touch) add(o touch) {
 	t.enters = append(t.enters, o.enters...)
 }
 
+// clipped returns the same touch with slices that append has to copy.
+func (t touch) clipped() touch {
+	return touch{reads: slices.Clip(t.reads), writes: slices.Clip(t.writes), enters: slices.Clip(t.enters), fresh: slices.Clip(t.fresh)}
+}
+
 // follows takes note that something comes after, and touches what o has.
 func (t *touch) follows(o touch) {
 	t.fresh = slices.DeleteFunc(t.fresh, func(link string) bool {

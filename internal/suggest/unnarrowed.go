@@ -22,7 +22,7 @@ func unnarrowed(in Input) []Suggestion {
 			}
 			for n, m := range ins.Run.Mounts {
 				if m.Type == "bind" && m.From == "" && slices.Contains([]string{"", ".", "/", "./"}, m.Source) {
-					if s, ok := bindSource(in, newStageView(in.File, st), k, n); ok {
+					if s, ok := bindSource(in, in.bare(st), k, n); ok {
 						list = append(list, s)
 					}
 				}
@@ -132,7 +132,7 @@ func bindSource(in Input, v *stageView, k, n int) (Suggestion, bool) {
 		return Suggestion{}, false // the flag cannot be read
 	}
 	target := resolve(v.dirs[k], mount.Target, v.vars(k))
-	commands, ok := everyCommand(ins.Run, v.shell[k])
+	commands, ok := v.everyCommand(k)
 	if !ok || len(commands) == 0 || target[0] == '?' && mount.Target != "." {
 		return Suggestion{}, false
 	}
