@@ -16,8 +16,11 @@ type anchor struct {
 	before, after extent
 	edge          bool                  // a match begins with the literal, at a word boundary, so no word character precedes it
 	follow        []*syntax.Regexp      // what follows the literal in a match; nil once prepare was called
+	among         bool                  // something of a loop may stand between the literal and follow
 	check         func() *regexp.Regexp // if not nil, what must match right after the literal
 	checkLen      int                   // length in bytes of the longest text that check looks at
+	stretches     []stretch             // bounds what follows the literal closer than after; nil if that is not known
+	rest          func() *regexp.Regexp // if not nil, all that follows in a match, and the byte before
 }
 
 // An extent bounds the length of a text: at most fixed bytes, and any number of bytes that are in loop.
@@ -168,6 +171,7 @@ func cover(re *syntax.Regexp) []anchor {
 		for i := range anchors {
 			a := &anchors[i]
 			a.before, a.after, a.follow, a.edge = a.before.add(around), a.after.add(around), nil, false
+			a.among = true
 		}
 		return anchors
 	case syntax.OpAlternate:

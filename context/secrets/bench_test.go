@@ -116,3 +116,17 @@ func BenchmarkSkips(b *testing.B) {
 	b.ReportMetric(float64(they)/float64(we), "x-gitleaks")
 	b.ReportMetric(float64(we)/float64(len(names)), "ns/path")
 }
+
+// BenchmarkSource scans code that has a word of the rules and an operator on most lines, as code about
+// keys and tokens has, and no secret.
+func BenchmarkSource(b *testing.B) {
+	s := scanner(b)
+	text := strings.Repeat("  const tokenOfCaller = await readTheTokenOf(caller, options.accessKeyName)\n\tsecretKey: provider.secretKeyFrom(settings),\n", 700)
+	b.SetBytes(int64(len(text)))
+	for b.Loop() {
+		found, err := s.ScanFile(context.Background(), "keys.ts", strings.NewReader(text), int64(len(text)))
+		if err != nil || len(found) > 0 {
+			b.Fatal(found, err)
+		}
+	}
+}

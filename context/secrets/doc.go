@@ -16,7 +16,8 @@
 // contain, derived from the rule's syntax tree together with a bound on how far a match extends around it (anchor.go).
 // One pass of an automaton over the text finds all keywords and anchors (automaton.go). A cheap check of what must
 // follow an anchor discards most of them, and the rule's own expression runs on the windows around the rest
-// (window.go). A rule without anchors runs over the whole fragment, as in gitleaks.
+// (window.go), which end where no match can go on, unless it cannot match what follows the anchor. A rule without
+// anchors runs over the whole fragment, as in gitleaks.
 //
 // No Finding, error or log line of this package contains the value of a secret.
 package secrets

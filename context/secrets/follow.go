@@ -1,6 +1,7 @@
 package secrets
 
 import (
+	"math"
 	"regexp"
 	"regexp/syntax"
 	"strings"
@@ -11,10 +12,14 @@ import (
 // small enough for package regexp to use its backtracker, the fastest of its matchers.
 const maxCheck = 96
 
-// prepare sets check and checkLen from follow. The check is the beginning of what follows the literal, without
-// assertions, so that it may accept too much but never too little.
+// prepare sets check, checkLen, stretches and rest from follow. The check is the beginning of what follows the literal,
+// without assertions, so that it may accept too much but never too little.
 func (a *anchor) prepare() {
 	a.edge = a.edge && isWord(a.literal[0])
+	if a.among {
+		a.follow = nil
+		return
+	}
 	var expr strings.Builder
 	budget := maxCheck
 	for _, re := range a.follow {
@@ -27,18 +32,64 @@ func (a *anchor) prepare() {
 			break
 		}
 	}
-	a.follow = nil
-	if a.checkLen == 0 {
-		return
+	whole := `\A(?s:.)`
+	for _, re := range a.follow {
+		whole += "(?:" + re.String() + ")"
+		a.stretches = appendStretches(a.stretches, re)
 	}
-	source := `\A` + expr.String()
-	a.check = sync.OnceValue(func() *regexp.Regexp {
+	a.rest = compiled(whole)
+	a.follow = nil
+	if a.checkLen > 0 {
+		a.check = compiled(`\A` + expr.String())
+	}
+}
+
+// compiled returns an expression that is compiled when it is first needed, as most are not. It is nil
+// if that fails: without it, a scan is slower, but just as correct.
+func compiled(source string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp {
 		re, err := regexp.Compile(source)
 		if err != nil {
-			return nil // without a check it is slower, but just as correct
+			return nil
 		}
 		return re
 	})
+}
+
+// A stretch is a part of a match: at most so many bytes of a set.
+type stretch struct {
+	set  byteSet
+	most int
+}
+
+// appendStretches appends what re matches as stretches, in order. Any of them may be empty.
+func appendStretches(list []stretch, re *syntax.Regexp) []stretch {
+	switch re.Op {
+	case syntax.OpConcat, syntax.OpCapture:
+		for _, sub := range re.Sub {
+			list = appendStretches(list, sub)
+		}
+		return list
+	}
+	e := extentOf(re)
+	if e.loop != (byteSet{}) {
+		e.fixed = math.MaxInt
+	}
+	if e.fixed == 0 {
+		return list
+	}
+	return append(list, stretch{bytesOf(re), e.fixed})
+}
+
+// reach returns how far to the right of text[:at] the stretches go. To begin each where the one before
+// ends at the latest goes farthest: a run that begins earlier has to go past that place, too.
+func reach(text string, at int, stretches []stretch) int {
+	for _, s := range stretches {
+		for n := s.most; n > 0 && at < len(text) && s.set.has(text[at]); n-- {
+			at++
+		}
+	}
+	return at
 }
 
 // checkPart returns as much of the beginning of re as has a bounded length and fits the budget, from which it subtracts

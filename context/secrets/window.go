@@ -51,7 +51,10 @@ func newIndex(rules []rule) *index {
 const maxLooked = 16
 
 // A span is a part of a text, text[lo:hi].
-type span struct{ lo, hi int }
+type span struct {
+	lo, hi int
+	idle   bool // of a window: no match is in it
+}
 
 // A survey is the result of one pass over a text. Its memory is reused for the next text.
 type survey struct {
@@ -134,9 +137,16 @@ func (s *Scanner) widen(text string, lo, hi int, ref roleRef, sv *survey) {
 			return
 		}
 	}
-	w := span{reachLeft(text, lo, a.before), reachRight(text, hi, a.after)}
+	w := span{lo: reachLeft(text, lo, a.before), hi: reachRight(text, hi, a.after)}
+	if a.rest != nil {
+		w.hi = min(w.hi, reach(text, hi, a.stretches))
+	}
 	// One rune more on either side, so that \b, ^ and $ see the real context.
 	w.lo, w.hi = runeStart(text, w.lo-1), min(w.hi+utf8.UTFMax, len(text))
+	if a.rest != nil {
+		re := a.rest()
+		w.idle = re != nil && !re.MatchString(text[hi-1:w.hi])
+	}
 	// In a text that is made for the purpose, every window may span all of it. Searching the whole text once is better
 	// then, and does not slow down the other rules.
 	sv.looked[ref.rule] += w.hi - w.lo
@@ -145,15 +155,15 @@ func (s *Scanner) widen(text string, lo, hi int, ref roleRef, sv *survey) {
 	// Hits are sorted by their end, so windows are nearly sorted. Merge with those before that overlap.
 	for n := len(spans); n > 0 && spans[n-1].hi >= w.lo; n = len(spans) {
 		last := spans[n-1]
-		w = span{min(w.lo, last.lo), max(w.hi, last.hi)}
+		w = span{min(w.lo, last.lo), max(w.hi, last.hi), w.idle && last.idle}
 		spans = spans[:n-1]
 	}
 	sv.windows[ref.rule] = append(spans, w)
 }
 
 // matches returns what the expression of r, which is rule number at, finds in text. The result is the same as that of
-// FindAllStringIndex over the whole text, because every match is inside a window, windows do not touch, and each has
-// the context that assertions need.
+// FindAllStringIndex over the whole text, because every match is inside a window that is not idle, windows do not
+// touch, and each has the context that assertions need.
 func (s *Scanner) matches(r *rule, at int, text string, sv *survey) ([][]int, error) {
 	re, err := r.regex()
 	if err != nil {
@@ -164,6 +174,9 @@ func (s *Scanner) matches(r *rule, at int, text string, sv *survey) ([][]int, er
 	}
 	var all [][]int
 	for _, w := range sv.windows[at] {
+		if w.idle {
+			continue
+		}
 		for _, m := range re.FindAllStringIndex(text[w.lo:w.hi], -1) {
 			all = append(all, []int{m[0] + w.lo, m[1] + w.lo})
 		}
