@@ -33,35 +33,29 @@ type fragment struct {
 // detect returns what gitleaks' detector finds in the fragment. It uses sv as scratch space.
 func (s *Scanner) detect(f *fragment, sv *survey) ([]match, error) {
 	var found []match
-	text, decoder := f.text, codec.NewDecoder()
-	var segments []*codec.EncodedSegment
-	for pass := 0; ; pass++ {
-		s.survey(f.path, text, sv)
+	p := &passes{first: f.text, text: f.text}
+	for {
+		s.survey(f.path, p.text, sv)
 		for at := range s.rules {
 			r := &s.rules[at]
 			if len(r.keywords) > 0 && !sv.run[at] {
 				continue
 			}
-			ms, err := s.apply(r, at, f, text, segments, sv)
+			ms, err := s.apply(r, at, f, p, sv)
 			if err != nil {
 				return nil, err
 			}
 			found = append(found, ms...)
 		}
-		if pass == maxDecodes || !decodable(text) {
-			break
-		}
-		text, segments = decoder.Decode(text, segments)
-		if len(segments) == 0 {
+		if p.n == maxDecodes || !p.next() {
 			break
 		}
 	}
 	return withoutShadowed(found), nil
 }
 
-// apply runs the rule r, number at of the scanner, over text: the fragment after a decoding pass that decoded segments
-// of it.
-func (s *Scanner) apply(r *rule, at int, f *fragment, text string, segments []*codec.EncodedSegment, sv *survey) ([]match, error) {
+// apply runs the rule r, number at of the scanner, over the fragment after some decoding passes.
+func (s *Scanner) apply(r *rule, at int, f *fragment, p *passes, sv *survey) ([]match, error) {
 	if len(r.keywords) > 0 && len(r.anchors) > 0 && !sv.whole[at] && len(sv.windows[at]) == 0 {
 		return nil, nil // the usual case, which needs no expression to be compiled
 	}
@@ -74,7 +68,7 @@ func (s *Scanner) apply(r *rule, at int, f *fragment, text string, segments []*c
 			return nil, fmt.Errorf("gitleaks rule %s: path: %w", r.id, err)
 		}
 		matched := re.MatchString(f.path)
-		if r.regex == nil && matched && len(segments) == 0 {
+		if r.regex == nil && matched && p.n == 0 {
 			return []match{{rule: r}}, nil
 		}
 		if !matched {
@@ -84,13 +78,13 @@ func (s *Scanner) apply(r *rule, at int, f *fragment, text string, segments []*c
 	if r.regex == nil {
 		return nil, nil
 	}
-	spans, err := s.matches(r, at, text, sv)
+	spans, err := s.matches(r, at, p.text, sv)
 	if err != nil {
 		return nil, err
 	}
 	var found []match
 	for _, m := range spans {
-		m, ok, err := s.judge(r, f, text, m, segments)
+		m, ok, err := s.judge(r, f, p, m)
 		if err != nil {
 			return nil, err
 		}
@@ -101,19 +95,18 @@ func (s *Scanner) apply(r *rule, at int, f *fragment, text string, segments []*c
 	return found, nil
 }
 
-// judge decides whether what the rule r matched, text[at[0]:at[1]], is a finding, and returns it as a match. text and
-// segments are those of apply.
-func (s *Scanner) judge(r *rule, f *fragment, text string, at []int, segments []*codec.EncodedSegment) (match, bool, error) {
-	whole := strings.Trim(text[at[0]:at[1]], "\n")
+// judge decides whether what the rule r matched, p.text[at[0]:at[1]], is a finding, and returns it as a match.
+func (s *Scanner) judge(r *rule, f *fragment, p *passes, at []int) (match, bool, error) {
+	whole := strings.Trim(p.text[at[0]:at[1]], "\n")
 	current := ""
-	if len(segments) > 0 {
-		over := codec.SegmentsWithDecodedOverlap(segments, at[0], at[1])
-		if len(over) == 0 {
+	if p.n > 0 {
+		if !p.touches(at[0], at[1]) {
 			return match{}, false, nil // nothing of it was decoded in this pass: an earlier one found it
 		}
+		over := p.origin(at[0], at[1])
 		at = codec.AdjustMatchIndex(over, at)
 		at = []int{min(max(at[0], 0), len(f.text)), min(max(at[1], 0), len(f.text))}
-		current = codec.CurrentLine(over, text)
+		current = codec.CurrentLine(over, p.text)
 	} else {
 		at = []int{at[0], at[0] + len(whole)}
 	}
