@@ -238,6 +238,10 @@ func (p *predictor) lookFurther(n int, c certainty, reason Uncertainty) {
 	case s.settled, len(s.fast) == 0 && p.mirror.life(s.sure) == Live:
 		// Whoever asks sees the first key, and may then take the result.
 		c, reason = possible, PerhapsGone
+	case p.mirror.life(s.sure) == Live && slices.ContainsFunc(p.graph.Nodes[n].Inputs, func(in Input) bool { return in.ofStage() && in.Content == "" }):
+		// The other key for which the solver looks may be the one that it has: what was made
+		// of content that nobody knows is stored under an older key if that was equal.
+		c, reason = possible, ByStageContent
 	}
 	p.ask(n, c, never, reason)
 	p.completeContents(n, c, reason)

@@ -149,12 +149,15 @@ func (w *ledgerWalk) solve(t *testing.T) (fates []cache.Fate, runs []buildkit.Ru
 	}
 	fates, made := build(t, w.solver, w.shelf, w.ops, nil, func(solver.CachedResult) {})
 	runs = make([]buildkit.Run, len(fates))
-	began := w.now
+	began, before := w.now, time.Time{}
 	for i, fate := range fates {
 		if len(w.ops[i].inputs) == 0 || fate == cache.Untouched {
 			continue
 		}
-		runs[i].Started = w.now
+		if beside := w.IntN(2) == 0; !beside || before.IsZero() {
+			before = w.now
+		}
+		runs[i].Started = before // that is, perhaps beside the one before it
 		w.pass(time.Millisecond, 20*time.Millisecond, 200*time.Millisecond, 2*time.Second)
 		runs[i].Completed = w.now
 		if id := made[i]; id != "" {
