@@ -116,7 +116,35 @@ func (m *move) leaveOut(b Build, i int, inst install, output string, many bool) 
 	if by := m.otherTaker(b, output+"/x/x.js"); by != "" {
 		return fmt.Sprintf("%s is not ignored, and `%s` takes it as well: add %s to the ignore file first, if that does not need it", output, short(by), line)
 	}
+	if by := m.missing(b, output, inst); by != "" {
+		return fmt.Sprintf("`%s` needs %s from the context, and writes over what %s installed", short(by), output, inst.tool)
+	}
 	m.leave(line)
+	return ""
+}
+
+// missing returns the text of an instruction that is moved and needs output, a folder of the
+// context that the ignore file is to exclude, or "": it names that as its source, and would not find
+// it, or it also brings it to where the install puts nothing.
+func (m *move) missing(b Build, output string, inst install) string {
+	v := m.view
+	within := output + "/x/x.js"
+	for _, i := range m.moved {
+		in := v.stage.Instructions[i]
+		if in.Copy == nil || in.Copy.From != "" || !b.Context.Takes(in.Lines.From, within) {
+			continue
+		}
+		named := slices.ContainsFunc(in.Copy.Sources, func(s string) bool {
+			_, inside := below("/"+output, path.Clean("/"+s))
+			return inside && !strings.ContainsAny(s, "*?[")
+		})
+		filled := slices.ContainsFunc(m.outputs(inst), func(image string) bool {
+			return slices.Contains(v.sources(b.Context, i, path.Join(image, "x", "x.js")), within)
+		})
+		if named || !filled {
+			return in.Text
+		}
+	}
 	return ""
 }
 
