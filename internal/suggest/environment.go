@@ -60,13 +60,17 @@ var harmlessValues = map[string]*regexp.Regexp{
 // them. Variables of other ENVs are expanded; those of ARGs are not, as a build may set another
 // value.
 func (v *stageView) written(i int) map[string]string {
-	env, args := map[string]string{}, map[string]string{}
+	env, all := map[string]string{}, map[string]string{}
 	add := func(in dockerfile.Instruction) {
 		for _, a := range in.Vars {
-			if in.Keyword == "ENV" {
+			_, there := all[a.Name]
+			switch {
+			case in.Keyword == "ENV":
 				env[a.Name] = expand(a.Value, env)
-			} else {
-				args[a.Name] = a.Value
+				all[a.Name] = env[a.Name]
+			case a.Set || !there: // else it keeps its value
+				delete(env, a.Name)
+				all[a.Name] = a.Value
 			}
 		}
 	}
@@ -80,8 +84,6 @@ func (v *stageView) written(i int) map[string]string {
 	for _, in := range v.stage.Instructions[:i] {
 		add(in)
 	}
-	all := args
-	maps.Copy(all, env) // an ENV wins over an ARG
 	return all
 }
 

@@ -66,36 +66,41 @@ func viewFor(f *dockerfile.File, st dockerfile.Stage, builds []Build) *stageView
 			step(in)
 		}
 	}
-	given := map[string]bool{} // variables set by an ENV, which wins over an ARG
-	for name := range env {
-		given[name] = true
-	}
 	for _, in := range st.Instructions {
 		v.dirs = append(v.dirs, dir)
 		v.shell = append(v.shell, shell)
 		v.env = append(v.env, env)
+		above := env
 		step(in)
 		for _, a := range in.Vars {
-			switch {
-			case in.Keyword == "ENV":
-				given[a.Name] = true
-			case in.Keyword == "ARG" && len(builds) > 0 && !given[a.Name]:
-				env = withDefault(env, a, builds)
+			if in.Keyword == "ARG" && len(builds) > 0 {
+				env = v.withDefault(above, env, a, builds)
 			}
 		}
 	}
 	return v
 }
 
-// withDefault returns env with the default value of an ARG, if it is known and no build
-// sets another, and without the variable otherwise.
-func withDefault(env map[string]string, a dockerfile.Variable, builds []Build) map[string]string {
+// withDefault returns env with the value that an ARG leaves its variable with, if that is known and
+// no build sets another, and without the variable otherwise. An ARG without a value leaves it as it
+// is above, unless one before the first FROM has a value.
+func (v *stageView) withDefault(above, env map[string]string, a dockerfile.Variable, builds []Build) map[string]string {
 	value := expand(strings.Trim(a.Value, `"'`), env)
 	next := maps.Clone(env)
 	delete(next, a.Name)
 	given := slices.ContainsFunc(builds, func(b Build) bool { _, ok := b.Args[a.Name]; return ok })
-	if a.Set && !given && !strings.ContainsAny(value, "$\\\"'") && ofPlatform.ReplaceAllString("$"+a.Name, "") != "" {
+	if given || ofPlatform.ReplaceAllString("$"+a.Name, "") == "" {
+		return next
+	}
+	old, known := above[a.Name]
+	global := slices.ContainsFunc(v.file.Globals, func(in dockerfile.Instruction) bool {
+		return slices.ContainsFunc(in.Vars, func(g dockerfile.Variable) bool { return g.Name == a.Name })
+	})
+	switch {
+	case a.Set && !strings.ContainsAny(value, "$\\\"'"):
 		next[a.Name] = value
+	case !a.Set && known && !global:
+		next[a.Name] = old
 	}
 	return next
 }

@@ -368,7 +368,7 @@ func variable(text string, at int) (name string, end int) {
 }
 
 // values returns env after an instruction: an ENV sets variables to a literal value, or makes
-// them unknown.
+// them unknown. So does an ARG, since a build may set it, and to BuildKit the last of the two counts.
 func values(env map[string]string, in dockerfile.Instruction) map[string]string {
 	if in.Keyword != "ENV" && in.Keyword != "ARG" {
 		return env
@@ -380,8 +380,7 @@ func values(env map[string]string, in dockerfile.Instruction) map[string]string 
 	for _, a := range in.Vars {
 		value := strings.Trim(a.Value, `"'`)
 		switch {
-		case in.Keyword == "ARG": // a build may set it, and an ENV above wins over it
-		case strings.ContainsAny(value, "$\\\"'"):
+		case in.Keyword == "ARG", strings.ContainsAny(value, "$\\\"'"):
 			delete(next, a.Name)
 		default:
 			next[a.Name] = value
