@@ -104,6 +104,9 @@ func (o *ordering) passes(c, t int) bool {
 	case "ARG", "ENV":
 		return !strings.Contains(v.file.Source(in.Lines), "$")
 	case "WORKDIR":
+		if slices.ContainsFunc(o.in.Builds, func(b Build) bool { return v.starts(b, c, t) != "" }) {
+			return false
+		}
 		dest, dir := v.dest(c), resolve(v.dirs[t], expand(other.Value, v.env[t]), v.vars(t))
 		return strings.HasPrefix(dest, "/") && strings.HasPrefix(expand(in.Copy.Dest, v.env[c]), "/") && strings.HasPrefix(dir, "/") &&
 			(!overlap(dest, dir) || in.Copy.Chown == "" && in.Copy.Chmod == "" && v.byRoot(t)) // the first of the two makes the folder
@@ -144,7 +147,7 @@ func (o *ordering) keepsClear(c, t int) bool {
 		if _, led := o.linked(n, c, t); led {
 			return false
 		}
-		if v.clash(b, c, slices.Concat(reads, writes)) != "" || !v.foldersAgree(c, min(c, t), touched.writes) {
+		if v.clash(b, c, slices.Concat(reads, writes)) != "" || v.starts(b, c, t) != "" || !v.foldersAgree(c, min(c, t), touched.writes) {
 			return false
 		}
 	}

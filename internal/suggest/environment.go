@@ -114,14 +114,13 @@ var binFolders = []string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/us
 func (v *stageView) led(i int) (folders, programs []string) {
 	for name, value := range v.written(i) {
 		value = expand(value, v.env[i])
+		if name == "PATH" {
+			programs = append(programs, v.searched(i, value)...)
+			continue
+		}
 		for _, word := range strings.FieldsFunc(value, separates) {
 			switch {
-			case name == "PATH" && strings.Contains(word, "$") && word != "$PATH" && word != "${PATH}":
-				programs = append(programs, "/") // it may be any folder
 			case !path.IsAbs(word) || strings.Contains(word, "$") || strings.Contains(value, "://"):
-			case name == "PATH" && slices.Contains(binFolders, path.Clean(word)):
-			case name == "PATH":
-				programs = append(programs, path.Clean(word))
 			case steers(name) && path.Ext(word) == "":
 				folders = append(folders, path.Clean(word))
 			}
@@ -130,6 +129,74 @@ func (v *stageView) led(i int) (folders, programs []string) {
 	slices.Sort(folders)
 	slices.Sort(programs)
 	return folders, programs
+}
+
+// searched returns the folders, as image paths, in which the shell of instruction i looks for programs
+// by a value of PATH, without those of binFolders. One that is relative is looked for in each working
+// folder up to there, and an empty one is that folder itself.
+func (v *stageView) searched(i int, value string) (list []string) {
+	for _, word := range strings.Split(strings.Trim(value, `"'`), ":") {
+		switch word = strings.TrimSpace(word); {
+		case word == "$PATH" || word == "${PATH}":
+		case strings.Contains(word, "$"):
+			return append(list, "/") // it may be any folder
+		case path.IsAbs(word) && slices.Contains(binFolders, path.Clean(word)):
+		case path.IsAbs(word):
+			list = append(list, path.Clean(word))
+		default:
+			for _, dir := range v.dirs[:i+1] {
+				if at := resolve(dir, word, 0); !slices.Contains(list, at) {
+					list = append(list, at)
+				}
+			}
+		}
+	}
+	return list
+}
+
+// startFiles are read whatever a RUN does: for its user, groups and home, and to load its programs.
+var startFiles = append([]string{"/etc/ld.so.preload", "/etc/ld.so.cache", "/usr/lib/ld-*", "/usr/lib64/ld-*"}, accounts...)
+
+// starting returns the image paths of what is read to begin with instruction i, a RUN or WORKDIR,
+// whatever it does: the accounts of the image, in which its user is looked up, and of a RUN what loads
+// programs, and the shell.
+func (v *stageView) starting(i int) []string {
+	run := v.stage.Instructions[i].Run
+	switch {
+	case run == nil && v.byRoot(i):
+		return nil
+	case run == nil:
+		return accounts
+	case run.Script == "": // no shell
+		return startFiles
+	}
+	shell := "/bin/sh"
+	if len(v.shell[i]) > 0 {
+		shell = v.shell[i][0]
+	}
+	list := slices.Clone(startFiles)
+	if strings.Contains(shell, "/") {
+		return append(list, resolve(v.dirs[i], shell, 0))
+	}
+	_, folders := v.led(i)
+	for _, dir := range slices.Concat(binFolders, folders) {
+		list = append(list, path.Join(dir, shell))
+	}
+	return list
+}
+
+// starts returns what instruction c, a COPY or ADD, may bring of what is read to begin with
+// instruction t, or "". What comes from another stage or image into a folder of programs is taken
+// to be programs.
+func (v *stageView) starts(b Build, c, t int) string {
+	for _, p := range v.starting(t) {
+		files := v.broughtFiles(b, c)
+		program := !takesContext(v.stage.Instructions[c]) && len(files) > 0 && slices.Contains(binFolders, path.Dir(p)) && !slices.Contains(files, rooted(p))
+		if !program && v.clash(b, c, []string{p}) != "" {
+			return p
+		}
+	}
+	return ""
 }
 
 // namesInputs matches variables whose values are files or folders, even if they do not look like it.

@@ -354,6 +354,9 @@ func (m *move) passable(b Build, t int) string {
 					m.absolute = append(m.absolute, i)
 				}
 			}
+			if p := m.view.starts(b, i, t); p != "" {
+				return fmt.Sprintf("WORKDIR on line %s is for a user of %s, where `%s` writes", in.Lines, p, m.text(i))
+			}
 			m.inPlace = true
 		case "COPY", "ADD":
 			if overlap(m.view.dest(t), m.view.dest(i)) && !m.agrees(b, t, i) {
@@ -398,6 +401,9 @@ func (m *move) clashes(b Build, t int, touched touch) string {
 		}
 		if p := m.view.clash(b, i, append(slices.Clone(touched.reads), touched.writes...)); p != "" {
 			return fmt.Sprintf("`%s` on line %s works on %s, where `%s` writes", m.text(t), m.view.stage.Instructions[t].Lines, p, m.text(i))
+		}
+		if p := m.view.starts(b, i, t); p != "" {
+			return fmt.Sprintf("`%s` on line %s starts with %s, where `%s` writes", m.text(t), m.view.stage.Instructions[t].Lines, p, m.text(i))
 		}
 	}
 	return ""
