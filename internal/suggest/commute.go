@@ -107,7 +107,7 @@ func (o *ordering) passes(c, t int) bool {
 		if slices.ContainsFunc(o.in.Builds, func(b Build) bool { return v.starts(b, c, t) != "" }) {
 			return false
 		}
-		dest, dir := v.dest(c), resolve(v.dirs[t], expand(other.Value, v.env[t]), v.vars(t))
+		dest, dir := v.dest(c), resolve(v.dirs[t], v.path(other.Value, v.env[t]), v.vars(t))
 		return strings.HasPrefix(dest, "/") && strings.HasPrefix(expand(in.Copy.Dest, v.env[c]), "/") && strings.HasPrefix(dir, "/") &&
 			(!overlap(dest, dir) || in.Copy.Chown == "" && in.Copy.Chmod == "" && v.byRoot(t)) // the first of the two makes the folder
 	case "RUN":

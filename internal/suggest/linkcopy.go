@@ -242,7 +242,7 @@ func (l linking) untouched(i int, target string) bool {
 		case ins.Keyword == "USER", ins.Keyword == "ONBUILD", ins.Keyword == "SHELL":
 			return false
 		case ins.Keyword == "WORKDIR":
-			dir := resolve(v.dirs[k], expand(ins.Value, v.env[k]), v.vars(k))
+			dir := resolve(v.dirs[k], v.path(ins.Value, v.env[k]), v.vars(k))
 			if _, in := below(target, dir); in || dir[0] == '?' {
 				return false
 			}

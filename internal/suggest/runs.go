@@ -130,7 +130,7 @@ func (o *ordering) heedless(r, k int) bool {
 	case "LABEL", "EXPOSE", "CMD", "ENTRYPOINT", "HEALTHCHECK", "STOPSIGNAL", "MAINTAINER":
 		return true
 	case "WORKDIR":
-		dir := resolve(v.dirs[k], expand(in.Value, v.env[k]), v.vars(k))
+		dir := resolve(v.dirs[k], v.path(in.Value, v.env[k]), v.vars(k))
 		run := o.run(r)
 		return path.IsAbs(dir) && o.plain(r) && v.agree(run.touch, touch{writes: []string{dir}}, min(r, k)) &&
 			!slices.ContainsFunc(slices.Concat(run.touch.reads, run.touch.writes, run.touch.enters), func(p string) bool { return overlap(folderOf(rooted(p)), dir) })

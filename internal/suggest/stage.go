@@ -53,7 +53,7 @@ func viewFor(f *dockerfile.File, st dockerfile.Stage, builds []Build) *stageView
 	step := func(in dockerfile.Instruction) {
 		switch in.Keyword {
 		case "WORKDIR":
-			dir = resolve(dir, expand(in.Value, env), vars)
+			dir = resolve(dir, v.path(in.Value, env), vars)
 		case "ARG", "ENV":
 			vars++
 		case "SHELL":
@@ -137,9 +137,42 @@ func (v *stageView) vars(i int) int {
 	return n
 }
 
-// dest returns the image path of the destination of instruction i, a COPY or ADD.
+// dest returns the image path of the destination of instruction i, a COPY or ADD. One with quotes is
+// taken as not known: whoever looks at how it is written would have to see through them.
 func (v *stageView) dest(i int) string {
-	return resolve(v.dirs[i], expand(v.stage.Instructions[i].Copy.Dest, v.env[i]), v.vars(i))
+	dest := v.stage.Instructions[i].Copy.Dest
+	if v.quoted(dest) {
+		dest = "$" + dest
+	}
+	return resolve(v.dirs[i], expand(dest, v.env[i]), v.vars(i))
+}
+
+// quoted reports whether a word of an instruction has quotes or an escape.
+func (v *stageView) quoted(word string) bool {
+	return strings.ContainsAny(word, "\"'"+string(v.file.Escape))
+}
+
+// path returns the path that the word of a WORKDIR stands for, without its quotes and
+// with known variables expanded. If that is not known, it has a variable.
+func (v *stageView) path(word string, env map[string]string) string {
+	if !v.quoted(word) {
+		return expand(word, env)
+	}
+	var out strings.Builder
+	within := byte(0) // the quotes that are open
+	for _, c := range []byte(word) {
+		switch {
+		case c == v.file.Escape, c == '$' && within == '\'':
+			return "$" + word
+		case c == within:
+			within = 0
+		case within == 0 && (c == '"' || c == '\''):
+			within = c
+		default:
+			out.WriteByte(c)
+		}
+	}
+	return expand(out.String(), env)
 }
 
 // below returns name relative to dir, and whether it is dir or lies below it.
