@@ -60,31 +60,57 @@ var harmlessValues = map[string]*regexp.Regexp{
 // them. Variables of other ENVs are expanded; those of ARGs are not, as a build may set another
 // value.
 func (v *stageView) written(i int) map[string]string {
-	env, all := map[string]string{}, map[string]string{}
-	add := func(in dockerfile.Instruction) {
+	env, all, global := map[string]string{}, map[string]string{}, map[string]string{}
+	for _, in := range v.file.Globals {
 		for _, a := range in.Vars {
-			_, there := all[a.Name]
-			switch {
-			case in.Keyword == "ENV":
+			if a.Set {
+				global[a.Name] = a.Value
+			}
+		}
+	}
+	for _, in := range v.declaring(i) {
+		for _, a := range in.Vars {
+			if in.Keyword == "ENV" {
 				env[a.Name] = expand(a.Value, env)
 				all[a.Name] = env[a.Name]
-			case a.Set || !there: // else it keeps its value
-				delete(env, a.Name)
-				all[a.Name] = a.Value
+				continue
 			}
-		}
-	}
-	for at := v.stage.BaseStage; at >= 0; at = v.file.Stages[at].BaseStage {
-		for _, in := range v.file.Stages[at].Instructions {
-			if in.Keyword == "ENV" {
-				add(in)
+			value, above := global[a.Name]
+			_, there := all[a.Name]
+			switch {
+			case a.Set:
+				value = a.Value
+			case there && !above:
+				continue // it keeps its value
 			}
+			delete(env, a.Name)
+			all[a.Name] = value
 		}
-	}
-	for _, in := range v.stage.Instructions[:i] {
-		add(in)
 	}
 	return all
+}
+
+// declaring returns the ENVs and ARGs whose variables instruction i sees: a stage has those of the
+// ones that it starts from.
+func (v *stageView) declaring(i int) []dockerfile.Instruction {
+	return slices.DeleteFunc(append(instructionsOf(v.file, v.stage.BaseStage), v.stage.Instructions[:i]...), func(in dockerfile.Instruction) bool {
+		return in.Keyword != "ENV" && in.Keyword != "ARG"
+	})
+}
+
+// given returns the values that a build gives to ARGs whose variables instruction i sees. They may be
+// secrets: never show them, nor what they name.
+func (v *stageView) given(b Build, i int) map[string]string {
+	given := map[string]string{}
+	for _, in := range v.declaring(i) {
+		for _, a := range in.Vars {
+			delete(given, a.Name)
+			if value, ok := b.Args[a.Name]; ok && in.Keyword == "ARG" {
+				given[a.Name] = value
+			}
+		}
+	}
+	return given
 }
 
 // folderVariables matches variables that name folders in which programs keep files or find tools and
@@ -256,7 +282,28 @@ func fromEnvironment(r reader, tool string) (files []string, obstacle string) {
 			}
 		}
 	}
-	return files, ""
+	return files, fromBuild(r, steer)
+}
+
+// fromBuild returns an obstacle if a variable that a build gives, a setting of the install's tool as
+// steer matches them or of any, may lead the install to a file or folder of the sources.
+func fromBuild(r reader, steer *regexp.Regexp) string {
+	for _, name := range slices.Sorted(maps.Keys(r.given)) {
+		value := r.given[name]
+		own := steer != nil && steer.MatchString(name)
+		if !own && !anyTools.MatchString(name) || strings.Contains(value, "://") && !strings.Contains(value, "file:") {
+			continue
+		}
+		if harmless := harmlessValues[name]; own && harmless != nil && !harmless.MatchString(value) {
+			return name + ", which a build gives, has it read what is not known"
+		}
+		for _, word := range strings.FieldsFunc(value, separates) {
+			if image, obstacle := namedByVariable(r, name, strings.TrimPrefix(word, "@"), own); image != "" || obstacle != "" {
+				return name + ", which a build gives, leads to files of the sources"
+			}
+		}
+	}
+	return ""
 }
 
 // namedByVariable returns the file, as an image path, that a word in the value of a variable names

@@ -49,6 +49,8 @@ type reader struct {
 	takes func(image string) bool
 	// env are the variables that the install sees: see stageView.written.
 	env map[string]string
+	// given are those that a build gives: see stageView.given.
+	given map[string]string
 }
 
 // file returns the content of the file at an image path, or nil if there is none.

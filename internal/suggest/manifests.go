@@ -199,7 +199,7 @@ func (m *move) reader(b Build, inst install) reader {
 			}
 			return false
 		},
-		env: m.view.written(m.last),
+		env: m.view.written(m.last), given: m.view.given(b, m.last),
 	}
 }
 

@@ -171,7 +171,7 @@ func bindSource(in Input, v *stageView, k, n int) (Suggestion, bool) {
 func downloadReads(b Build, v *stageView, k int, commands []command, target string) ([]string, bool) {
 	var files []string
 	r := mountReader(b, target)
-	r.dir, r.env = v.dirs[k], v.written(k)
+	r.dir, r.env, r.given = v.dirs[k], v.written(k), v.given(b, k)
 	w := newWalk(v, k)
 	for _, c := range commands {
 		inst, ok := w.install(c)
