@@ -181,7 +181,7 @@ func (v *stageView) searched(i int, value string) (list []string) {
 }
 
 // startFiles are read whatever a RUN does: for its user, groups and home, and to load its programs.
-var startFiles = append([]string{"/etc/ld.so.preload", "/etc/ld.so.cache", "/usr/lib/ld-*", "/usr/lib64/ld-*"}, accounts...)
+var startFiles = append([]string{"/etc/ld.so.preload", "/etc/ld.so.cache", "/etc/nsswitch.conf", "/usr/lib/ld-*", "/usr/lib64/ld-*"}, accounts...)
 
 // starting returns the image paths of what is read to begin with instruction i, a RUN or WORKDIR,
 // whatever it does: the accounts of the image, in which its user is looked up, and of a RUN what loads
@@ -211,11 +211,31 @@ func (v *stageView) starting(i int) []string {
 	return list
 }
 
+// leading returns the image paths to which variables that a build gives may lead programs of
+// instruction t, a RUN: to folders of PATH, the home, libraries.
+func (v *stageView) leading(b Build, t int) (list []string) {
+	if v.stage.Instructions[t].Run == nil {
+		return nil
+	}
+	for name, value := range v.given(b, t) {
+		if name != "PATH" && name != "HOME" && !steers(name) || strings.Contains(value, "://") {
+			continue
+		}
+		for _, word := range strings.FieldsFunc(value, separates) {
+			if path.IsAbs(word) && !slices.Contains(binFolders, path.Clean(word)) || strings.HasPrefix(word, ".") {
+				list = append(list, resolve(v.dirs[t], word, 0))
+			}
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
 // starts returns what instruction c, a COPY or ADD, may bring of what is read to begin with
 // instruction t, or "". What comes from another stage or image into a folder of programs is taken
 // to be programs.
 func (v *stageView) starts(b Build, c, t int) string {
-	for _, p := range v.starting(t) {
+	for _, p := range append(v.leading(b, t), v.starting(t)...) {
 		files := v.broughtFiles(b, c)
 		program := !takesContext(v.stage.Instructions[c]) && len(files) > 0 && slices.Contains(binFolders, path.Dir(p)) && !slices.Contains(files, rooted(p))
 		if !program && v.clash(b, c, []string{p}) != "" {

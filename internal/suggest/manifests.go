@@ -403,6 +403,9 @@ func (m *move) clashes(b Build, t int, touched touch) string {
 			return fmt.Sprintf("`%s` on line %s works on %s, where `%s` writes", m.text(t), m.view.stage.Instructions[t].Lines, p, m.text(i))
 		}
 		if p := m.view.starts(b, i, t); p != "" {
+			if slices.Contains(m.view.leading(b, t), p) {
+				p = "what a build gives" // which is not to be shown
+			}
 			return fmt.Sprintf("`%s` on line %s starts with %s, where `%s` writes", m.text(t), m.view.stage.Instructions[t].Lines, p, m.text(i))
 		}
 	}
