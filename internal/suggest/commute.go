@@ -109,7 +109,8 @@ func (o *ordering) passes(c, t int) bool {
 		}
 		dest, dir := v.dest(c), resolve(v.dirs[t], v.path(other.Value, v.env[t]), v.vars(t))
 		return strings.HasPrefix(dest, "/") && strings.HasPrefix(expand(in.Copy.Dest, v.env[c]), "/") && strings.HasPrefix(dir, "/") &&
-			(!overlap(dest, dir) || in.Copy.Chown == "" && in.Copy.Chmod == "" && v.byRoot(t)) // the first of the two makes the folder
+			(!overlap(dest, dir) && v.foldersAgree(c, min(c, t), []string{dir}) ||
+				in.Copy.Chown == "" && in.Copy.Chmod == "" && v.byRoot(t)) // the first of the two makes the folder
 	case "RUN":
 		return o.keepsClear(c, t)
 	}
