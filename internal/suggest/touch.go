@@ -240,8 +240,24 @@ func (v *stageView) clash(b Build, i int, paths []string) string {
 // lands reports whether instruction i, a COPY or ADD, may put a file at an image
 // path, below it, or in its place.
 func (v *stageView) lands(b Build, i int, name string) bool {
-	in := v.stage.Instructions[i]
 	dest := rooted(v.dest(i))
+	return v.landsAt(b, i, dest, name) || dest == "/" && slices.ContainsFunc(spellings(name), func(other string) bool { return v.landsAt(b, i, dest, other) })
+}
+
+// spellings returns the paths that lead to an image path by a link of the root folder: what is copied
+// to the root may have the one name or the other.
+func spellings(name string) (list []string) {
+	for link, folder := range systemLinks {
+		if rest, ok := below(folder, name); ok {
+			list = append(list, path.Join(link, rest))
+		}
+	}
+	return list
+}
+
+// landsAt is lands for a path in one spelling, of an instruction with that destination.
+func (v *stageView) landsAt(b Build, i int, dest, name string) bool {
+	in := v.stage.Instructions[i]
 	if strings.HasPrefix(dest, baseDir) || strings.HasPrefix(name, baseDir) {
 		return true // it is not known
 	}
