@@ -238,7 +238,7 @@ func (o *ordering) landings(b Build, i int) []string {
 func (v *stageView) landings(b Build, i int) []string {
 	in := v.stage.Instructions[i]
 	dest := rooted(v.dest(i))
-	if !takesContext(in) {
+	if !takesContext(in) || unpacks(b, in) {
 		return []string{dest}
 	}
 	// Written so, it is always a folder (BuildKit: dockerfile2llb.pathRelativeToWorkingDir).

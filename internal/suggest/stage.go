@@ -304,6 +304,38 @@ func archive(s string) bool {
 	return slices.Contains([]string{".tgz", ".gz", ".tbz2", ".bz2", ".txz", ".xz", ".zst"}, path.Ext(s)) || strings.ContainsAny(s, "*?[")
 }
 
+// unpacks reports whether an ADD may unpack one of its sources whatever that is called: it looks at
+// what the file holds. One that is too large to look at here may be an archive, unless its name says
+// what else it is.
+func unpacks(b Build, in dockerfile.Instruction) bool {
+	return in.Keyword == "ADD" && slices.ContainsFunc(in.Copy.Sources, func(s string) bool {
+		src := strings.TrimPrefix(path.Clean("/"+s), "/")
+		if src == "" || slices.Contains(noArchives, path.Ext(src)) || !b.Context.IsFile(src) {
+			return false
+		}
+		if b.Context.Size(src) > 64<<10 {
+			return true
+		}
+		text, err := b.Context.Read(src)
+		return err != nil || slices.ContainsFunc(magics, func(m magic) bool { return len(text) > m.at && strings.HasPrefix(string(text[m.at:]), m.text) })
+	})
+}
+
+// noArchives are endings of files that nobody takes for archives which ADD unpacks.
+var noArchives = []string{
+	".conf", ".crt", ".css", ".go", ".html", ".ini", ".jar", ".js", ".json", ".key", ".md", ".pem", ".php", ".properties", ".py", ".rb", ".sh", ".sql",
+	".toml", ".txt", ".war", ".xml", ".yaml", ".yml",
+}
+
+// A magic is the text, at an offset, by which an archive is known that ADD unpacks (moby:
+// go-archive.DetectCompression, and the header of tar).
+type magic struct {
+	at   int
+	text string
+}
+
+var magics = []magic{{0, "BZh"}, {0, "\x1f\x8b\x08"}, {0, "\xfd7zXZ\x00"}, {0, "\x28\xb5\x2f\xfd"}, {257, "ustar"}}
+
 // reachable reports, by index, which stages a target needs. A reference with a variable
 // may be to any stage above, so all of these are needed.
 func reachable(f *dockerfile.File, target string) []bool {

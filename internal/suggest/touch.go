@@ -270,7 +270,7 @@ func (v *stageView) landsAt(b Build, i int, dest, name string) bool {
 	if !ok {
 		return false
 	}
-	if !takesContext(in) || rel == "." {
+	if !takesContext(in) || rel == "." || unpacks(b, in) {
 		return true
 	}
 	first, _, _ := strings.Cut(rel, "/")
