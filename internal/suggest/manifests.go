@@ -362,6 +362,9 @@ func (m *move) passable(b Build, t int) string {
 			if overlap(m.view.dest(t), m.view.dest(i)) && !m.agrees(b, t, i) {
 				return fmt.Sprintf("`%s` on line %s writes where `%s` does", m.text(t), in.Lines, m.text(i))
 			}
+			if (in.Copy.Chown != c.Chown || in.Copy.Chmod != c.Chmod) && !m.view.foldersAgree(i, i, []string{m.view.dest(t)}) {
+				return fmt.Sprintf("`%s` on line %s has another owner or mode, and would make the folders that `%s` makes", m.text(t), in.Lines, m.text(i))
+			}
 		}
 	}
 	if in.Run == nil || slices.Contains(m.past, t) {
