@@ -52,6 +52,9 @@ func (m *move) bringsOutput(b Build, i int, inst install) string {
 			}
 			continue
 		}
+		if rel, inside := below(image, m.view.dest(i)); inside && rel != "." {
+			return fmt.Sprintf("`%s` would write over what %s installed", m.text(i), inst.tool)
+		}
 		for _, p := range m.view.sources(b.Context, i, path.Join(image, "x", "x.js")) {
 			if !b.Context.Takes(m.view.stage.Instructions[i].Lines.From, p) {
 				continue
