@@ -1,6 +1,7 @@
 package suggest
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 
@@ -52,6 +53,48 @@ func rootStage(f *dockerfile.File, stage int) dockerfile.Stage {
 		stage = f.Stages[stage].BaseStage
 	}
 	return f.Stages[stage]
+}
+
+// variables matches what a variable stands for in the name of an image.
+var variables = regexp.MustCompile(`\$(\{[^}]*\}|\w+)`)
+
+// namesStage reports whether a stage, or one that it starts from, starts from a variable that in some
+// build is, or may be, the name of a stage above: what that sets and makes is then not known.
+func (in Input) namesStage(st dockerfile.Stage) bool {
+	root := rootStage(in.File, st.Index)
+	if root.Index == 0 || !strings.Contains(root.Base, "$") || strings.ContainsAny(variables.ReplaceAllString(root.Base, ""), ":/@") {
+		return false
+	}
+	return slices.ContainsFunc(in.Builds, func(b Build) bool {
+		args := map[string]string{}
+		for _, ins := range in.File.Globals {
+			for _, a := range ins.Vars {
+				if value, given := b.Args[a.Name]; given {
+					args[a.Name] = value
+				} else if a.Set {
+					args[a.Name] = expand(strings.Trim(a.Value, `"'`), args)
+				}
+			}
+		}
+		name := expand(root.Base, args)
+		at := in.File.StageOf(name)
+		return strings.Contains(name, "$") || at >= 0 && at < root.Index
+	})
+}
+
+// doubted returns a suggestion as advice if it is for a stage of which it is not known what it starts
+// from.
+func (in Input) doubted(s Suggestion) Suggestion {
+	if s.Proof != ByConstruction || s.File != "" || strings.HasPrefix(s.Rule, "buildkit/") {
+		return s
+	}
+	for _, st := range in.File.Stages {
+		if s.Lines.To >= st.Lines.From && s.Lines.From <= st.Lines.To && in.namesStage(st) {
+			s.Proof, s.Obstacle = Advice, "which stage "+rootStage(in.File, st.Index).Base+" is, a variable decides: what that sets and makes is not known"
+			break
+		}
+	}
+	return s
 }
 
 // onWindows reports whether a stage is known to be for Windows: by the image that it starts from, or

@@ -272,6 +272,7 @@ func Suggest(in Input) []Suggestion {
 			continue
 		}
 		for _, s := range rule.Find(in) {
+			s = in.doubted(s)
 			if (s.Rule == rule.Name || in.asks(s.Rule)) && !in.silenced(s) && !s.repeats(list) && in.holds(s) {
 				list = append(list, s)
 			}
