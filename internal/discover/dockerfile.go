@@ -51,6 +51,10 @@ func (f *finder) dockerfile(ctx context.Context, rel string) {
 		f.note(rel, 0, "is a template, and no build until it is filled in")
 		return
 	}
+	if strings.HasPrefix(firstLine(string(data)), colour) {
+		f.note(rel, 0, "is coloured for a terminal, and no Dockerfile")
+		return
+	}
 	d := buildctx.Definition{Name: dockerfileName(rel, filepath.Base(f.root)), Origin: rel, Dockerfile: name}
 	built := slices.IndexFunc(f.options.Learnt, func(l buildctx.Definition) bool { return l.Dockerfile == name })
 	if built >= 0 {
@@ -87,15 +91,27 @@ func isTemplate(ctx context.Context, name string, text []byte) bool {
 	if !errors.As(err, &refused) {
 		return false
 	}
-	lines := strings.Split(string(text), "\n")
-	first := slices.IndexFunc(lines, func(line string) bool {
-		line = strings.TrimSpace(line)
-		return line != "" && line[0] != '#'
-	})
-	if first >= 0 && slices.ContainsFunc(marks, func(mark string) bool { return strings.HasPrefix(strings.TrimSpace(lines[first]), mark) }) {
+	first := firstLine(string(text))
+	if slices.ContainsFunc(marks, func(mark string) bool { return strings.HasPrefix(first, mark) }) {
 		return true
 	}
+	lines := strings.Split(string(text), "\n")
 	return refused.Line < 1 || refused.Line > len(lines) || marked(lines[refused.Line-1])
+}
+
+// colour begins each change of colour in text for a terminal. A file that begins with one is what a
+// highlighter made of a Dockerfile. No instruction begins so, not even a misspelt one, which is told.
+const colour = "\x1b["
+
+// firstLine returns the first line of a Dockerfile that is neither empty nor a comment, without the
+// space around it; "" if there is none.
+func firstLine(text string) string {
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
+			return line
+		}
+	}
+	return ""
 }
 
 // learnt adds the observed builds that no other definition describes, if their Dockerfile
