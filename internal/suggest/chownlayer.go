@@ -28,16 +28,13 @@ func chownLayer(in Input) []Suggestion {
 			}
 			var told []string // folders: a file that two commands change is in the layer once
 			for _, c := range commands {
-				flag, value, targets, ok := recursive(c)
-				for _, target := range targets {
-					dir := resolve(v.dirs[k], target, v.vars(k))
-					if !ok || slices.ContainsFunc(told, func(d string) bool { return overlap(d, dir) }) {
-						continue
-					}
-					o := ownership{c: c, flag: flag, value: value, dir: dir, alone: len(commands) == 1 && len(targets) == 1}
-					if s, ok := rewritten(in, v, k, o, commands); ok {
-						list, told = append(list, s), append(told, dir)
-					}
+				o, ok := v.ownership(k, c)
+				if !ok {
+					continue
+				}
+				o.told, o.alone = told, len(commands) == 1 && len(o.folders) == 1
+				if s, filled := rewritten(in, v, k, o, commands); len(filled) > 0 {
+					list, told = append(list, s), append(told, filled...)
 				}
 			}
 		}
@@ -45,54 +42,91 @@ func chownLayer(in Input) []Suggestion {
 	return list
 }
 
-// An ownership is what a recursive chown or chmod makes of one folder.
+// An ownership is what a recursive chown or chmod makes of some folders.
 type ownership struct {
-	c     command
-	flag  string // chown or chmod
-	value string // the owner or mode
-	dir   string // as an image path
-	alone bool   // the RUN does nothing else
+	c       command
+	flag    string   // chown or chmod
+	value   string   // the owner or mode
+	folders []string // as image paths
+	told    []string // folders that a command before it changes, of which is told
+	alone   bool     // the RUN does nothing else
+}
+
+// ownership returns what c, a command of instruction k, does. It reports false for one that is no
+// recursive chown or chmod.
+func (v *stageView) ownership(k int, c command) (o ownership, ok bool) {
+	flag, value, targets, ok := recursive(c)
+	o = ownership{c: c, flag: flag, value: value}
+	for _, target := range targets {
+		o.folders = append(o.folders, resolve(v.dirs[k], target, v.vars(k)))
+	}
+	return o, ok
 }
 
 // rewritten returns the suggestion for a recursive chown or chmod, one of the commands of
-// instruction k. It reports false unless COPYs bring much to its folder.
-func rewritten(in Input, v *stageView, k int, o ownership, commands []command) (Suggestion, bool) {
-	flag, value, dir := o.flag, o.value, o.dir
-	copies := v.copiesInto(k, dir)
-	var heavy []string // texts of the copies that may bring much
-	owned := false     // one of the copies has an owner of its own
+// instruction k, with those of its folders that COPYs bring much to; no folders if there is
+// nothing to suggest.
+func rewritten(in Input, v *stageView, k int, o ownership, commands []command) (s Suggestion, filled []string) {
+	flag, value := o.flag, o.value
+	weighs := func(i int) bool { return in.weighs(v.stage.Instructions[i].Copy) }
+	var copies []int  // into the filled folders
+	var change Change // for the only one of them
+	each := true      // a COPY can set what the command sets, in each of them
+	for _, dir := range o.folders {
+		into := v.copiesInto(k, dir)
+		if overlapsAny(o.told, dir) || !slices.ContainsFunc(into, weighs) {
+			continue
+		}
+		made, ok := flagged(in, v, k, into, flag, value, dir)
+		filled, copies, change, each = append(filled, dir), append(copies, into...), made, each && ok
+	}
+	if len(filled) == 0 {
+		return Suggestion{}, nil
+	}
+	slices.Sort(copies)
+	copies = slices.Compact(copies) // one folder may be in another
+	var heavy []string              // texts of the copies that may bring much
+	owned := false                  // one of the copies has an owner of its own
 	for _, i := range copies {
 		ins := v.stage.Instructions[i]
-		if in.weighs(ins.Copy) {
+		if weighs(i) {
 			heavy = append(heavy, "`"+short(ins.Text)+"`")
 		}
 		owned = owned || ins.Copy.Chown != ""
 	}
-	if len(heavy) == 0 {
-		return Suggestion{}, false
-	}
-	s := Suggestion{
+	s = Suggestion{
 		Rule: "chown-layer", Lines: v.stage.Instructions[k].Lines, Proof: Advice,
 		Title:    fmt.Sprintf("set the %s with COPY --%s", property(flag), flag),
 		Evidence: fmt.Sprintf("`%s` rewrites every file that %s brought: the image carries them twice.", short(o.c.text()), list(few(heavy), "and")),
 		Obstacle: fmt.Sprintf("%s reaches files that no COPY brought as well", flag),
 	}
-	change, ok := flagged(in, v, k, copies, flag, value, dir)
+	part, whole, give := "the "+flag, "it", fmt.Sprintf("give the COPY --%s=%s", flag, value)
+	if len(filled) < len(o.folders) {
+		part, whole = list(filled, "and"), "the "+flag
+	}
+	if len(copies) > 1 {
+		give = fmt.Sprintf("give each COPY --%s=%s", flag, value)
+	}
 	switch {
 	case flag == "chown" && isRoot(value) && !owned:
 		s.Title = "do not make root's what COPY makes root's"
 		s.Obstacle = "a COPY without --chown makes its files root's: name only what other steps made, if that is not root's yet"
-	case ok && flag == "chown" && slices.ContainsFunc(commands, makesOwner):
-		s.Obstacle = fmt.Sprintf("the RUN makes the owner, too: do that above the COPY, take the chown out, and give the COPY --chown=%s", value)
-	case ok && !o.alone:
-		s.Obstacle = fmt.Sprintf("the RUN does more than that: take the %s out of it, and give the COPY --%s=%s", flag, flag, value)
-	case ok:
-		s.Changes, s.Obstacle = []Change{change}, "what the base image may have in "+dir+" would keep its "+property(flag)
+	case each && flag == "chown" && slices.ContainsFunc(commands, makesOwner):
+		s.Obstacle = fmt.Sprintf("the RUN makes the owner, too: do that above the COPY, take %s out, and %s", part, give)
+	case each && len(filled) > 1 && len(filled) == len(o.folders) && len(commands) == 1:
+		s.Obstacle = fmt.Sprintf("take the RUN out, and %s: what the base image may have in %s would keep its %s", give, list(filled, "and"), property(flag))
+	case each && !o.alone:
+		s.Obstacle = fmt.Sprintf("the RUN does more than that: take %s out of %s, and %s", part, whole, give)
+	case each:
+		s.Changes, s.Obstacle = []Change{change}, "what the base image may have in "+filled[0]+" would keep its "+property(flag)
 		in.price(&s, variant{}, variant{text: change.New})
 	}
 	size := in.copied(v, copies)
 	s.spares(size, Image, Observed)
-	return s, len(s.Changes) > 0 || size == 0 || size >= littleToMount
+	if len(s.Changes) == 0 && size != 0 && size < littleToMount {
+		return Suggestion{}, nil
+	}
+	return s, filled
 }
 
 // copiesInto returns the COPYs and ADDs above instruction k with destinations in an image folder.
@@ -195,7 +229,7 @@ func flagged(in Input, v *stageView, k int, copies []int, flag, value, dir strin
 		return Change{}, false
 	}
 	for n := i + 1; n < k; n++ {
-		if ins[n].Run != nil || ins[n].Copy != nil || ins[n].Keyword == "USER" || ins[n].Keyword == "ONBUILD" {
+		if ins[n].Run != nil || ins[n].Copy != nil && overlap(v.dest(n), dir) || ins[n].Keyword == "USER" || ins[n].Keyword == "ONBUILD" {
 			return Change{}, false
 		}
 	}
