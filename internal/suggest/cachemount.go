@@ -218,9 +218,9 @@ func (p *mountPlan) collect(in Input, st dockerfile.Stage) bool {
 			}
 			continue
 		}
-		commands = in.running(v, i, commands)
+		commands = in.running(v, i, commands, in.Builds)
 		if slices.ContainsFunc(commands, func(c command) bool { return c.is(p.tool) }) {
-			if !p.add(v, i, commands, at) {
+			if !p.add(in, v, i, commands, at) {
 				return false
 			}
 			continue
@@ -234,7 +234,7 @@ func (p *mountPlan) collect(in Input, st dockerfile.Stage) bool {
 
 // add adds instruction i, a RUN with these commands, to the plan. It reports false if a mount
 // would be wrong for it, or if it needs other mounts than the RUNs that are in the plan.
-func (p *mountPlan) add(v *stageView, i int, commands []command, at whereabouts) bool {
+func (p *mountPlan) add(in Input, v *stageView, i int, commands []command, at whereabouts) bool {
 	if v.arranged(i, p.tool.Program()).cache || slices.ContainsFunc(commands, func(c command) bool { return c.is(p.tool) && v.replaced(i, c.words) }) {
 		return false
 	}
@@ -258,20 +258,20 @@ func (p *mountPlan) add(v *stageView, i int, commands []command, at whereabouts)
 	})
 	p.dirs, p.owner, p.home = dirs, at.owner, at.home
 	p.runs = append(p.runs, ins)
-	p.own[ins.Text] = p.share(ins.Run, commands)
+	p.own[ins.Text] = p.share(in.running(v, i, commands, in.Builds[:1]), in.scriptOf(ins))
 	return true
 }
 
-// share returns the share of a RUN's time, 0..1, that its commands of the tool take, by the
-// built-in costs: only that part can get faster by the mounts.
-func (p *mountPlan) share(run *dockerfile.Run, commands []command) float64 {
+// share returns the share of a RUN's time, 0..1, that those of its commands take that are the tool's, by
+// the built-in costs: only that part can get faster by the mounts.
+func (p *mountPlan) share(commands []command, script string) float64 {
 	var own []string
 	for _, c := range commands {
 		if c.is(p.tool) {
 			own = append(own, c.text())
 		}
 	}
-	return min(prior(strings.Join(own, " && "))/prior(run.Given+strings.Join(run.Args, " ")), 1)
+	return min(prior(strings.Join(own, " && "))/prior(script), 1)
 }
 
 // mayRun reports whether a command may run other programs.

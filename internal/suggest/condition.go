@@ -1,6 +1,7 @@
 package suggest
 
 import (
+	"bytes"
 	"maps"
 	"os"
 	"slices"
@@ -65,21 +66,74 @@ func (c condition) fails(values map[string]string) bool {
 	return put(c.left) == put(c.right) == c.not && known
 }
 
-// running returns the commands of instruction i that some build may run: not those under a
-// condition that does not hold with the values of ARGs in any build.
-func (in Input) running(v *stageView, i int, commands []command) []command {
-	ins := v.stage.Instructions[i]
+// running returns the commands of instruction i that some of the builds may run: not those under a
+// condition that does not hold with the values of ARGs in any of them.
+func (in Input) running(v *stageView, i int, commands []command, builds []Build) []command {
 	return slices.DeleteFunc(slices.Clone(commands), func(c command) bool {
-		return len(c.asked) > 0 && !slices.ContainsFunc(in.Builds, func(b Build) bool {
-			values := in.argsAt(v.stage, i, b)
-			for name := range values {
-				if resets(ins.Run.Given, name) {
-					delete(values, name)
-				}
-			}
+		return len(c.asked) > 0 && !slices.ContainsFunc(builds, func(b Build) bool {
+			values := in.valuesAt(v.stage, i, b)
 			return !slices.ContainsFunc(c.asked, func(t condition) bool { return t.fails(values) })
 		})
 	})
+}
+
+// valuesAt returns the values that the ARGs of a stage have throughout instruction i, a RUN, in a build.
+func (in Input) valuesAt(st dockerfile.Stage, i int, b Build) map[string]string {
+	values := in.argsAt(st, i, b)
+	maps.DeleteFunc(values, func(name, _ string) bool { return resets(st.Instructions[i].Run.Given, name) })
+	return values
+}
+
+// heard returns the text of instruction i, a RUN, that the shell executes, with blanks for what is
+// under conditions that are known not to hold in a build.
+func (in Input) heard(st dockerfile.Stage, i int, b Build) string {
+	run := st.Instructions[i].Run
+	if !strings.Contains(run.Given, "if") || !strings.Contains(run.Given, "[") {
+		return run.Given
+	}
+	values := in.valuesAt(st, i, b)
+	if len(values) == 0 {
+		return run.Given
+	}
+	f, ok := shellScript(run, in.bare(st).shell[i])
+	if !ok {
+		return run.Given
+	}
+	text := []byte(run.Given)
+	blank := func(list []*syntax.Stmt) {
+		if len(list) == 0 {
+			return
+		}
+		part := text[list[0].Pos().Offset():endOf(list[len(list)-1])]
+		if bytes.Contains(part, []byte("<<")) {
+			return // its lines stand elsewhere
+		}
+		for k := range part {
+			part[k] = ' '
+		}
+		part[0] = ':' // a branch has a command
+	}
+	syntax.Walk(f, func(n syntax.Node) bool {
+		c, ok := n.(*syntax.IfClause)
+		if !ok {
+			return true
+		}
+		test, known := testOf(c.Cond)
+		if !known {
+			return true
+		}
+		if test.fails(values) {
+			blank(c.Then)
+		}
+		if test.not = !test.not; test.fails(values) {
+			for e := c.Else; e != nil; e = e.Else {
+				blank(e.Cond)
+				blank(e.Then)
+			}
+		}
+		return true
+	})
+	return string(text)
 }
 
 // resets reports whether a script may set a variable.

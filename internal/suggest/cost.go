@@ -1,7 +1,6 @@
 package suggest
 
 import (
-	"bytes"
 	"cmp"
 	"path"
 	"regexp"
@@ -130,10 +129,29 @@ type pricer struct {
 	seconds map[string]float64 // observed costs: Input.Seconds
 	guessed bool
 	loadOf  func(line int) load // what the COPY or ADD on a line of today's Dockerfile takes
+	script  func(run dockerfile.Instruction) string // what the shell executes of a RUN: Input.scriptOf
 }
 
 // pricer returns a pricer with the observed costs.
-func (in Input) pricer() *pricer { return &pricer{seconds: in.Seconds, loadOf: in.loadOf} }
+func (in Input) pricer() *pricer {
+	return &pricer{seconds: in.Seconds, loadOf: in.loadOf, script: in.scriptOf}
+}
+
+// scriptOf returns what the shell executes of a RUN: of one of the Dockerfile as it is, without what the
+// first build is known not to run.
+func (in Input) scriptOf(run dockerfile.Instruction) string {
+	if len(run.Run.Args) > 0 {
+		return strings.Join(run.Run.Args, " ")
+	}
+	for _, st := range in.File.Stages {
+		for i, ins := range st.Instructions {
+			if ins.Lines == run.Lines && ins.Text == run.Text {
+				return in.heard(st, i, in.Builds[0])
+			}
+		}
+	}
+	return run.Run.Given
+}
 
 // cost returns the cost of an instruction in seconds.
 func (p *pricer) cost(in dockerfile.Instruction) float64 {
@@ -143,7 +161,7 @@ func (p *pricer) cost(in dockerfile.Instruction) float64 {
 	p.guessed = true
 	switch {
 	case in.Run != nil:
-		script := in.Run.Given + strings.Join(in.Run.Args, " ")
+		script := p.script(in)
 		return prior(script) * left(in.Text, script)
 	case in.Copy != nil:
 		return p.loadOf(in.Lines.From).seconds()
@@ -151,26 +169,29 @@ func (p *pricer) cost(in dockerfile.Instruction) float64 {
 	return priorDir
 }
 
-// scripts returns the scripts of the RUNs with heredocs in a Dockerfile, by line. They are
-// needed since the name of a step has only the first line.
-func scripts(name string, text []byte) map[int]string {
-	f, err := dockerfile.Parse(name, text)
-	if err != nil || !bytes.Contains(text, []byte("<<")) {
-		return nil
+// scripts returns what RUNs execute of which the name of the step does not tell it, by line: those with
+// heredocs, of which it has only the first line, and those with commands that the build does not run.
+func (in Input) scripts(b Build, text []byte) map[int]string {
+	f, err := in.parse(text)
+	if err != nil {
+		return nil // cannot be: the frontend converted the text
 	}
+	in.File = f
 	found := map[int]string{}
 	for _, st := range f.Stages {
-		for _, ins := range st.Instructions {
-			if ins.Run != nil && ins.Run.Heredocs > 0 {
-				found[ins.Lines.From] = ins.Run.Given
+		for i, ins := range st.Instructions {
+			if ins.Run == nil || len(ins.Run.Args) > 0 {
+				continue
+			}
+			if heard := in.heard(st, i, b); ins.Run.Heredocs > 0 || heard != ins.Run.Given {
+				found[ins.Lines.From] = heard
 			}
 		}
 	}
 	return found
 }
 
-// step returns the cost of step i of the plan that is weighed, in seconds. script is that of a RUN
-// with a heredoc: see scripts.
+// step returns the cost of step i of the plan that is weighed, in seconds. script is that of scripts.
 func (p *pricer) step(plan scale, i int, script string) float64 {
 	s := plan.plan.Steps[i]
 	if known, ok := p.seconds[s.Instruction]; ok {
@@ -187,10 +208,12 @@ func (p *pricer) step(plan scale, i int, script string) float64 {
 	return priorDir
 }
 
-// split divides the cost of a RUN between two parts of its script, in proportion to their
-// priors.
-func (p *pricer) split(in dockerfile.Instruction, head, tail string) (float64, float64) {
+// split divides the cost of a RUN between what its script has up to headEnd and from tailFrom on, in
+// proportion to the priors of these.
+func (p *pricer) split(in dockerfile.Instruction, headEnd, tailFrom int) (float64, float64) {
 	p.guessed = true
+	script := p.script(in)
+	head, tail := script[:headEnd], script[tailFrom:]
 	a, b := prior(head), prior(tail)
 	if whole := prior(head + "\n" + tail); a+b-whole > priorRun { // both have the same command, which counts once
 		a, b = a*whole/(a+b), b*whole/(a+b)
@@ -198,7 +221,7 @@ func (p *pricer) split(in dockerfile.Instruction, head, tail string) (float64, f
 	if s, ok := p.seconds[in.Text]; ok {
 		return s * a / (a + b), s * b / (a + b)
 	}
-	left := left(in.Text, in.Run.Given)
+	left := left(in.Text, script)
 	return a * left, b * left
 }
 

@@ -119,7 +119,7 @@ func (p *mountPlan) addMakes(in Input, st dockerfile.Stage, tools []*effects.Cac
 		if !ok {
 			return "", false
 		}
-		commands = in.running(v, i, commands)
+		commands = in.running(v, i, commands, in.Builds)
 		makes := slices.ContainsFunc(commands, func(c command) bool { return c.starts("make") })
 		if !makes && !slices.ContainsFunc(commands, func(c command) bool { return c.is(tools[0]) || c.is(tools[1]) }) {
 			continue

@@ -105,3 +105,61 @@ func TestRunCosts(t *testing.T) {
 		}
 	}
 }
+
+// TestCostsOfBranches holds that a RUN is not taken to spend time on commands under a condition that
+// does not hold in the build, and is where that is not known.
+func TestCostsOfBranches(t *testing.T) {
+	const extras = `if [ "$EXTRAS" ]; then apt-get update && apt-get install -y vim && pip install ipython; fi`
+	for _, c := range []struct {
+		text string
+		want float64
+	}{
+		{"ARG EXTRAS\nRUN " + extras, 0.4},
+		{"ARG EXTRAS=\nRUN " + extras + " && npm ci", 15},
+		{"ARG EXTRAS=1\nRUN " + extras, 35},
+		{"ARG EXTRAS\nENV EXTRAS=1\nRUN " + extras, 35},
+		{"ARG EXTRAS\nRUN EXTRAS=$(cat /extras); " + extras, 35},
+		{"RUN " + extras, 35}, // the image may set it
+		{"ARG MODE=live\nRUN if [ \"$MODE\" = test ]; then pip install tox; elif [ \"$MODE\" = live ]; then npm ci; else bundle install; fi", 15},
+		{"ARG MODE=live\nRUN if [ \"$MODE\" != test ]; then\\\n npm ci;\\\n elif bundle install; then pip install tox; fi", 15},
+		{"ARG MODE=live\nRUN if [ -f /test ]; then pip install tox; if [ \"$MODE\" = test ]; then npm ci; fi; fi", 20},
+		{"ARG MODE=live\nRUN <<EOT\nif [ \"$MODE\" = test ]; then\n  npm ci\nfi\npip install tox\nEOT", 20},
+		{"ARG MODE=live\nRUN <<EOT\nif [ \"$MODE\" = test ]; then\n  npm ci\n  cat <<END\nx\nEND\nfi\nEOT", 15}, // not understood
+	} {
+		files := map[string]string{"Dockerfile": "FROM debian:12\n" + c.text + "\n", "x": "x"}
+		s := scenario{sections: map[string]string{"history": "2 x\n"}, files: files}
+		in := s.input(t, files)
+		r, err := in.Replay(in.Builds[0], nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := r.Seconds[0]; got != c.want {
+			t.Errorf("%s\ncosts %.1f s, want %.1f", c.text, got, c.want)
+		}
+	}
+	// Another build asks for it.
+	files := map[string]string{"Dockerfile": "FROM debian:12\nARG EXTRAS\nRUN " + extras + "\n", "x": "x"}
+	in := scenario{sections: map[string]string{"history": "2 x\n", "builds": "plain -\nextras - EXTRAS=yes\n"}, files: files}.input(t, files)
+	for i, want := range []float64{0.4, 35} {
+		r, err := in.Replay(in.Builds[i], nil)
+		if err != nil || r.Seconds[0] != want {
+			t.Errorf("build %d: %v, %v, want %.1f s", i, r.Seconds, err, want)
+		}
+	}
+	// A cache saves nothing of what does not run.
+	saves := func(before string) float64 {
+		files := map[string]string{
+			"Dockerfile":       "FROM python:3.12-slim\nARG EXTRAS\nCOPY requirements.txt ./\nRUN " + before + "pip install -r requirements.txt\n",
+			"requirements.txt": "flask==3\n",
+		}
+		s := scenario{rule: suggest.Rule{Name: "cache-mount"}, files: files, sections: map[string]string{"history": "9 requirements.txt\n"}}
+		list := s.suggestions(t, files)
+		if len(list) != 1 {
+			t.Fatalf("with %q: %+v", before, list)
+		}
+		return list[0].SavesSeconds
+	}
+	if with, without := saves(`if [ "$EXTRAS" ]; then npm ci; fi && `), saves(""); with != without {
+		t.Errorf("a mount saves %.1f s with what does not run, %.1f s without", with, without)
+	}
+}

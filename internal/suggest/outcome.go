@@ -139,7 +139,7 @@ func (in Input) steps(b Build, plan *dockerfile.Plan, text []byte, takers func(s
 		}
 	}
 	in.unsettle(plan, text, v.declared, states)
-	steps, given := make([]replay.Step, len(plan.Steps)), scripts(in.File.Name, text)
+	steps, given := make([]replay.Step, len(plan.Steps)), in.scripts(b, text)
 	weighs := scale{in: in, build: b, plan: plan, takers: takers, ignore: v.ignore}
 	for i, s := range plan.Steps {
 		seconds, ok := v.costs[s.Instruction]

@@ -111,7 +111,7 @@ func (m *move) costs(after *dockerfile.File, price *pricer) map[string]float64 {
 	}
 	head, tail := 0.0, 0.0
 	if m.run.tail {
-		head, tail = price.split(last, last.Run.Given[:m.run.headEnd], last.Run.Given[m.run.tailFrom:])
+		head, tail = price.split(last, m.run.headEnd, m.run.tailFrom)
 	}
 	costs := map[string]float64{}
 	cut := false
