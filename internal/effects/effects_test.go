@@ -122,6 +122,8 @@ func TestOf(t *testing.T) {
 		{"corepack install", "reads tools ^package.json ^.corepack.env; writes ~/.cache"},
 		{"corepack prepare --output", "unknown"},
 		{"corepack use pnpm@9", "unknown"},
+		{"pnpm ci --prod", "installs pnpm: package.json, fills node_modules"},
+		{"pnpm ci --lockfile", "unknown"}, // it would remove the lock file first
 		{"npm pkg delete scripts.prepare", "reads tools ~/.npmrc ^.npmrc ^package.json ^node_modules; writes ~/.npm package.json"},
 		{"npm pkg set type=module -w web", "unknown"},
 		{"npm pkg set type=module --prefix=/app", "unknown"},

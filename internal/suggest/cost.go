@@ -19,7 +19,7 @@ var priors = []struct {
 	seconds float64
 }{
 	{"npm install -g ", 4}, {"npm install --global ", 4}, {"npm i -g ", 4}, {"npm i --global ", 4}, {"yarn global add", 4}, {"pnpm add -g ", 4},
-	{"pnpm install", 12}, {"pnpm i ", 12}, {"npm ci", 15}, {"npm install", 15}, {"npm i ", 15}, {"yarn install", 15}, {"yarn --frozen-lockfile", 15},
+	{"pnpm install", 12}, {"pnpm i ", 12}, {"pnpm ci", 12}, {"npm ci", 15}, {"npm install", 15}, {"npm i ", 15}, {"yarn install", 15}, {"yarn --frozen-lockfile", 15},
 	{"yarn workspaces focus", 10}, {"bun install", 4}, {"npm run build", 12}, {"yarn build", 12}, {"yarn run build", 12},
 	{"pnpm build", 12}, {"pnpm run build", 12}, {"bun run build", 6}, {"turbo run build", 12}, {"turbo build", 12}, {"npm test", 10},
 	{"uv pip install", 5}, {"uv sync", 5}, {"pip install", 20}, {"pip3 install", 20}, {"pip wheel", 20}, {"pip3 wheel", 20}, {"poetry install", 20}, {"poetry sync", 20},
@@ -128,7 +128,7 @@ func light(script string) bool {
 type pricer struct {
 	seconds map[string]float64 // observed costs: Input.Seconds
 	guessed bool
-	loadOf  func(line int) load // what the COPY or ADD on a line of today's Dockerfile takes
+	loadOf  func(line int) load                     // what the COPY or ADD on a line of today's Dockerfile takes
 	script  func(run dockerfile.Instruction) string // what the shell executes of a RUN: Input.scriptOf
 }
 

@@ -147,7 +147,7 @@ func widened(in *install, i effects.Install) bool {
 	case "yarn":
 		in.widen = func(r reader) ([]string, string) { return yarnWiden(r, i.Keeps, has) }
 	case "pnpm":
-		in.widen = func(r reader) ([]string, string) { return pnpmWiden(r, has) }
+		in.widen = func(r reader) ([]string, string) { return pnpmWiden(r, i.Keeps, has) }
 	case "bun":
 		in.widen = func(r reader) ([]string, string) { return bunWiden(r, has) }
 	case "pip":

@@ -92,11 +92,11 @@ func yarnWiden(r reader, keeps bool, has func(...string) bool) ([]string, string
 }
 
 // pnpmWiden is npmWiden for pnpm, which lists the workspaces in a file of its own.
-func pnpmWiden(r reader, has func(...string) bool) ([]string, string) {
+func pnpmWiden(r reader, keeps bool, has func(...string) bool) ([]string, string) {
 	if name := r.any(".pnpmfile.cjs", ".pnpmfile.mjs", "pnpmfile.js"); name != "" {
 		return nil, "pnpm runs " + name + ", which may read anything"
 	}
-	if r.exists("pnpm-lock.yaml") && !has("--frozen-lockfile") {
+	if r.exists("pnpm-lock.yaml") && !keeps {
 		return nil, "`pnpm install` may rewrite pnpm-lock.yaml: use --frozen-lockfile"
 	}
 	text := r.local("pnpm-workspace.yaml")
