@@ -27,6 +27,9 @@ func buildkitChecks(in Input) []Suggestion {
 			Evidence: "Each build prints it as a warning of the check " + w.Rule + ".",
 			Obstacle: "the check does not say what to write instead; its page does",
 		}
+		if why := in.warnedInVain(w); why != "" {
+			s.Obstacle = "no secret stands there, as " + why + ": `# check=skip=" + secretCheck + "` at the top silences the check, for all variables of the file"
+		}
 		same := s.Rule + s.Title
 		lines[same] = append(lines[same], w.Line)
 		_, told := toldBy(s.Rule)
@@ -43,6 +46,20 @@ func buildkitChecks(in Input) []Suggestion {
 		}
 	}
 	return found
+}
+
+// warnedInVain returns why a warning that a variable holds a secret is none to heed, or "".
+func (in Input) warnedInVain(w dockerfile.Warning) string {
+	for _, st := range in.File.Stages {
+		for _, ins := range st.Instructions {
+			for _, v := range ins.Vars {
+				if warnsOf(w, ins, v) {
+					return noSecret(ins, v)
+				}
+			}
+		}
+	}
+	return ""
 }
 
 // numbers returns line numbers as an enumeration.
@@ -138,7 +155,7 @@ func toldBy(check string) (rule string, ok bool) {
 	switch check {
 	case config.BuildKitRules + "JSONArgsRecommended":
 		return "exec-form", true
-	case config.BuildKitRules + "SecretsUsedInArgOrEnv":
+	case config.BuildKitRules + secretCheck:
 		return "secret-in-layer", true
 	}
 	return "", false

@@ -48,10 +48,9 @@ func (in Input) handedOn(st dockerfile.Stage, i int, name string) bool {
 }
 
 // checkedSecret reports whether BuildKit's check takes a variable of an instruction for a
-// secret, by its name, and it may be one. It is none if the name says that it is an address or
-// the name of a file, or if an ENV sets it to nothing, to yes or no, or to the path of a file.
+// secret, by its name, and it may be one.
 func (in Input) checkedSecret(ins dockerfile.Instruction, v dockerfile.Variable) bool {
-	if value := strings.Trim(v.Value, `"'`); harmless.MatchString(v.Name) || ins.Keyword == "ENV" && (yesOrNo.MatchString(value) || filePath.MatchString(value)) {
+	if noSecret(ins, v) != "" {
 		return false
 	}
 	for _, b := range in.Builds {
@@ -59,7 +58,7 @@ func (in Input) checkedSecret(ins dockerfile.Instruction, v dockerfile.Variable)
 			continue
 		}
 		for _, w := range b.Plan.Warnings {
-			if w.Rule == "SecretsUsedInArgOrEnv" && w.Line == ins.Lines.From && strings.Contains(w.Message, fmt.Sprintf("%q", v.Name)) {
+			if warnsOf(w, ins, v) {
 				return true
 			}
 		}
@@ -67,8 +66,36 @@ func (in Input) checkedSecret(ins dockerfile.Instruction, v dockerfile.Variable)
 	return false
 }
 
-// yesOrNo matches values of switches, and the empty value.
-var yesOrNo = regexp.MustCompile(`^(?i:[01]|true|false|yes|no|on|off|none)?$`)
+// noSecret returns why a variable of an instruction holds no secret, whatever a check makes of its name,
+// or "" if it may: the name says that it is an address, the name of a file or the like, or an ENV sets it
+// to nothing, to yes or no, or to the path of a file.
+func noSecret(ins dockerfile.Instruction, v dockerfile.Variable) string {
+	value := strings.Trim(v.Value, `"'`)
+	switch {
+	case harmless.MatchString(v.Name):
+		return "the name says of it"
+	case ins.Keyword != "ENV":
+		return ""
+	case value == "":
+		return "the value is empty"
+	case yesOrNo.MatchString(value):
+		return "the value is a switch"
+	case filePath.MatchString(value):
+		return "the value is the path of a file"
+	}
+	return ""
+}
+
+// warnsOf reports whether a warning is of BuildKit's check for secrets, about a variable of an instruction.
+func warnsOf(w dockerfile.Warning, ins dockerfile.Instruction, v dockerfile.Variable) bool {
+	return w.Rule == secretCheck && w.Line == ins.Lines.From && strings.Contains(w.Message, fmt.Sprintf("%q", v.Name))
+}
+
+// secretCheck is the name of BuildKit's check for secrets.
+const secretCheck = "SecretsUsedInArgOrEnv"
+
+// yesOrNo matches values of switches.
+var yesOrNo = regexp.MustCompile(`^(?i:[01]|true|false|yes|no|on|off|none)$`)
 
 // filePath matches the absolute path of a file in a folder that images have: a secret that begins
 // with a slash has no such folder in front.
