@@ -272,8 +272,12 @@ func (g *guard) harmless(word string) bool {
 	if parser.MustParseHeredoc(word) != nil {
 		return true
 	}
-	if first := strings.IndexAny(word, "$<'\""+string(g.escape)); strings.Contains(word, "$") {
-		return beginsPlain(word[:first])
+	if strings.Contains(word, "$") {
+		plain := word
+		if word[0] == '"' || word[0] == '\'' {
+			plain = word[1:] // what stands behind a quote begins the value
+		}
+		return beginsPlain(plain[:max(strings.IndexAny(plain, "$<'\""+string(g.escape)), 0)])
 	}
 	source, _, err := shell.NewLex(g.escape).ProcessWord(word, shell.EnvsFromSlice(nil))
 	return err != nil || !overSSH(source)

@@ -37,3 +37,18 @@ func TestBeginsPlain(t *testing.T) {
 		}
 	}
 }
+
+// TestHarmless holds which sources the frontend may see as they are. One that is not harmless costs a
+// conversion more.
+func TestHarmless(t *testing.T) {
+	g := newGuard("Dockerfile", nil)
+	for word, want := range map[string]bool{
+		"https://host/x.git#$V": true, `"https://host/x.git#$V"`: true, `'https://host/x.git#$V'`: true, `"./a/$V"`: true, `"a/${V}"`: true, `"https://host/"$V`: true,
+		`"$V"`: false, `"git@host:$V"`: false, `""https://$V`: false, `"git""@host:$V"`: false, `"ss"h://host/$V`: false, `"ssh://host/$V"`: false, `'git@host:'$V`: false,
+		`"https\://host/$V"`: false, `\"https://host/$V`: false, `"dir$V"`: false, `"`: true, `"ssh://host/x"`: false, `"$V`: false,
+	} {
+		if g.harmless(word) != want {
+			t.Errorf("harmless(%s) = %v", word, !want)
+		}
+	}
+}

@@ -27,6 +27,7 @@ func TestNothingDialled(t *testing.T) {
 		{name: "checksum", text: "FROM scratch\nARG R=ssh://HOST/x.git\nADD --checksum=" + commit + " $R#" + commit + " /\n", steps: 1, keyed: true},
 		{name: "flags", text: "FROM scratch\nADD --keep-git-dir=true --link ssh://HOST/x.git /\n", steps: 1},
 		{name: "quoted", text: "FROM scratch\nADD 's's\"h\"\\://HOST/x.git /\n", steps: 1},
+		{name: "quoted with a variable", text: "FROM scratch\nARG R=x.git\nADD \"ssh://HOST/$R\" \"https://example.com/$R\" 's's\"h\"://HOST/\"$R\" /\n", steps: 1},
 		{name: "list", text: "FROM scratch\nADD [ \"a\", \"ssh://HOST/x.git\",\"/\" ]\n", steps: 1},
 		{name: "list of variables", text: "FROM scratch\nARG R=ssh://HOST/x.git\nADD [\"$R\", \"${R}#main\", \"/\"]\n", steps: 1},
 		{name: "continued", text: "FROM scratch\nADD \\\n # why\n ssh://HOST/\\\nx.git \\\n /\nRUN x\n", steps: 2},
