@@ -51,8 +51,11 @@ const leastGained = 0.05
 // count for which the image stays the same.
 func linked(in Input, st dockerfile.Stage) (Suggestion, bool) {
 	b := in.Builds[0]
-	if b.Convert == nil || b.Takers == nil || in.Commits.Len() == 0 || !newSyntax(in.File.Syntax) || !neededByAny(in, st.Index) || in.rearranged(st) {
+	if b.Convert == nil || b.Takers == nil || in.Commits.Len() == 0 || !newSyntax(in.File.Syntax) || in.rearranged(st) {
 		return Suggestion{}, false
+	}
+	if !reachable(in.File, b.Target)[st.Index] {
+		return Suggestion{}, false // the build that is priced is done no sooner
 	}
 	l := linking{in: in, view: in.bare(st)}
 	now, err := in.replay(b, variant{}, in.pricer())

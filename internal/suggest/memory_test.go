@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/stokerd/stoker/context/dockerfile"
 	"github.com/stokerd/stoker/internal/suggest"
 )
 
@@ -112,5 +113,28 @@ func BenchmarkBuilds(b *testing.B) {
 			}
 			b.ReportMetric(float64(reads), "lock-reads")
 		})
+	}
+}
+
+// TestOtherStagesAreNotConverted holds that a build is not converted with edits of stages that it does
+// not need: they save it nothing, and a conversion costs more than all else.
+func TestOtherStagesAreNotConverted(t *testing.T) {
+	text := "FROM alpine:3.22 AS tool\nCOPY . /opt/all\nCOPY one /opt/one\nRUN --mount=type=tmpfs,target=/tmp make\n" +
+		"FROM alpine:3.22 AS site\nCOPY three /opt/three\n"
+	files := map[string]string{"Dockerfile": text, "one/x": "1\n", "three/x": "3\n"}
+	s := scenario{files: files, sections: map[string]string{"history": "4 one/x\n4 three/x\n", "builds": "site site\ntool tool\n"}}
+	for _, rule := range []string{"link-copy", "unnarrowed"} {
+		in := s.input(t, files)
+		in.Only = []string{rule}
+		convert, texts := in.Builds[0].Convert, 0
+		in.Builds[0].Convert = func(text []byte) (*dockerfile.Plan, error) {
+			if strings.Contains(string(text), "--link one") || strings.Contains(string(text), "from=scratch") {
+				texts++
+			}
+			return convert(text)
+		}
+		if list := suggest.Suggest(in); len(list) > 0 || texts > 0 {
+			t.Errorf("%s: the site was converted with %d edits of the tool, for %+v", rule, texts, list)
+		}
 	}
 }

@@ -43,6 +43,7 @@ func tmpfsFrom(in Input) []Suggestion {
 		edits []dockerfile.Edit
 		lines []int
 		first dockerfile.Lines
+		where []int // stages
 	)
 	for _, st := range in.File.Stages {
 		for _, ins := range st.Instructions {
@@ -53,7 +54,7 @@ func tmpfsFrom(in Input) []Suggestion {
 			if len(edits) == 0 {
 				first = ins.Lines
 			}
-			edits, lines = append(edits, spliced(in.File, ins, splices...)), append(lines, ins.Lines.From)
+			edits, lines, where = append(edits, spliced(in.File, ins, splices...)), append(lines, ins.Lines.From), append(where, st.Index)
 		}
 	}
 	if len(edits) == 0 {
@@ -65,8 +66,9 @@ func tmpfsFrom(in Input) []Suggestion {
 	}
 	narrower, spared := false, int64(0)
 	for i, b := range in.Builds {
-		if b.Convert == nil || b.Plan == nil {
-			continue
+		needed := reachable(in.File, b.Target)
+		if b.Convert == nil || b.Plan == nil || !slices.ContainsFunc(where, func(st int) bool { return needed[st] }) {
+			continue // it is the same build
 		}
 		before, err := b.Convert(in.File.Text)
 		if err != nil {
