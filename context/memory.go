@@ -3,6 +3,7 @@ package buildctx
 import (
 	"bytes"
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/stokerd/stoker/context/dockerfile"
@@ -51,4 +52,13 @@ func (s *Selection) Current(ctx context.Context, r dockerfile.Resolver) bool {
 		}
 	}
 	return true
+}
+
+// Unaided reports whether the plan of s is what [Definition.Convert] makes of the plan's text: nothing
+// was known of base images, nor of a builder, and no other definition's Dockerfile is in it, which may
+// have been another since.
+func (s *Selection) Unaided() bool {
+	return len(s.Definition.Linked) == 0 && s.worker.Equal(dockerfile.Worker{}) && !slices.ContainsFunc(s.images, func(known knownImage) bool {
+		return known.Digest != "" || len(known.Config) > 0
+	})
 }

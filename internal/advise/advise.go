@@ -5,6 +5,7 @@
 package advise
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -149,7 +150,13 @@ func (r *round) build(ctx context.Context, p *project.Picture, b *project.Build,
 	main := b.Selection.Main
 	def := b.Definition
 	if r.convert[b] == nil {
-		r.convert[b] = suggest.Remembered(func(text []byte) (*dockerfile.Plan, error) { return def.Convert(ctx, text) })
+		plan, unaided := b.Selection.Plan, b.Selection.Unaided()
+		r.convert[b] = suggest.Remembered(func(text []byte) (*dockerfile.Plan, error) {
+			if unaided && bytes.Equal(text, plan.Text) {
+				return plan, nil
+			}
+			return def.Convert(ctx, text)
+		})
 	}
 	shown, files := r.context(b.Selection)
 	out := suggest.Build{
