@@ -64,7 +64,7 @@ func newPart(plan *dockerfile.Plan) Part {
 func (p *Part) set(i int, v *seenVertex, imports bool) {
 	p.Fates[i] = v.fate(imports)
 	if p.Fates[i] != cache.Untouched {
-		p.Runs[i] = Run{*v.Started, *v.Completed}
+		p.Runs[i] = Run{*v.began, *v.Completed}
 	}
 }
 

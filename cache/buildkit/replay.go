@@ -23,10 +23,11 @@ type replay struct {
 
 // A seenVertex is a vertex as the builder last described it.
 type seenVertex struct {
-	client.Vertex
-	pulled bool  // layers were fetched or unpacked for it
-	logged bool  // a process ran for it and wrote something
-	sent   int64 // bytes that the client transferred for it
+	client.Vertex            // as it was told of last
+	began         *time.Time // when it started first: what it made may be read again, which counts as a start
+	pulled        bool       // layers were fetched or unpacked for it
+	logged        bool       // a process ran for it and wrote something
+	sent          int64      // bytes that the client transferred for it
 }
 
 func newReplay() *replay { return &replay{vertices: map[string]*seenVertex{}} }
@@ -45,7 +46,10 @@ func (r *replay) vertex(digest string) *seenVertex {
 // add adds one message of the stream.
 func (r *replay) add(s *client.SolveStatus) {
 	for _, v := range s.Vertexes {
-		r.vertex(v.Digest.String()).Vertex = *v
+		seen := r.vertex(v.Digest.String())
+		if seen.Vertex = *v; v.Started != nil && (seen.began == nil || v.Started.Before(*seen.began)) {
+			seen.began = v.Started
+		}
 	}
 	for _, st := range s.Statuses {
 		v := r.vertex(st.Vertex.String())

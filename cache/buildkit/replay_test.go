@@ -6,6 +6,8 @@ import (
 
 	"github.com/moby/buildkit/client"
 	"github.com/opencontainers/go-digest"
+
+	"github.com/stokerd/stoker/cache"
 )
 
 // TestLost: what was made at about the time at which a build ended may be gone, unless
@@ -45,5 +47,23 @@ func TestLost(t *testing.T) {
 				t.Errorf("%s: %s is perhaps lost: %v, want %v", c.name, name, got, want)
 			}
 		}
+	}
+}
+
+// TestRunOfWhatIsReadAgain: the merge of a COPY --link is told of once more when its files are first
+// looked at. It was made when it ran first.
+func TestRunOfWhatIsReadAgain(t *testing.T) {
+	at := func(ms int) *time.Time {
+		t := time.Unix(1, 0).Add(time.Duration(ms) * time.Millisecond)
+		return &t
+	}
+	r, d := newReplay(), digest.FromString("merge")
+	for _, times := range [][2]*time.Time{{at(0), nil}, {at(0), at(4)}, {at(6), nil}, {at(6), at(9)}} {
+		r.add(&client.SolveStatus{Vertexes: []*client.Vertex{{Digest: d, Started: times[0], Completed: times[1]}}})
+	}
+	part := Part{Fates: make([]cache.Fate, 1), Runs: make([]Run, 1)}
+	part.set(0, r.vertices[d.String()], false)
+	if want := (Run{*at(0), *at(9)}); part.Fates[0] != cache.Made || part.Runs[0] != want {
+		t.Errorf("fate %v, run %v, want %v", part.Fates[0], part.Runs[0], want)
 	}
 }
