@@ -86,7 +86,7 @@ func (l *Ledger) applyClaims(held listing, m matching) {
 			}
 			continue
 		}
-		r.late = r.late || went(r.record) || few[r.record] || l.fresh[r.record] && m.lacking[r.record]
+		r.late = r.late || went(r.record) || few[r.record] || len(l.fresh[r.record]) > 0 && m.lacking[r.record]
 		if claimants[r.record] == 1 && !r.shared && l.adopt(key, r, held, m) {
 			m.lives[key] = cache.Live
 			continue
@@ -156,8 +156,7 @@ func (l *Ledger) claimMixture(m mixture) {
 				continue
 			}
 			c := claim{record: m.record}
-			was, claimed := l.claims[key]
-			if claimed = claimed && was.record == m.record; claimed {
+			if was := l.claims[key]; was.record == m.record {
 				c.created = slices.Clone(was.created)
 			}
 			for _, h := range m.held {
@@ -165,9 +164,7 @@ func (l *Ledger) claimMixture(m mixture) {
 			}
 			slices.SortFunc(c.created, time.Time.Compare)
 			c.created = slices.CompactFunc(c.created, time.Time.Equal)
-			if !claimed || len(was.created) > 0 { // else it may be any result already
-				l.setClaim(key, &c)
-			}
+			l.setClaim(key, &c)
 			l.setEntries(key, slices.DeleteFunc(slices.Clone(l.entries[key]), func(e entry) bool { return e == made }))
 		}
 	}

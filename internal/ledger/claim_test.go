@@ -237,11 +237,8 @@ func TestReuseOfWhatWentAtOnce(t *testing.T) {
 	l := ledger.New(seal)
 	l.Learn(b)
 	l.List(held)
-	again, at := b, noon.Add(time.Hour)
-	again.Fates = []cache.Fate{cache.Untouched, cache.Untouched, cache.Loaded, cache.Loaded}
-	again.Runs = []buildkit.Run{{}, {}, {Started: at, Completed: at}, {Started: at, Completed: at}}
-	l.Learn(again)
-	held[0].Used = at
+	l.Learn(taken(b, 2, 3))
+	held[0].Used = anHourOn
 	l.List(held[:1])
 	for node, want := range map[int]cache.Forecast{2: cache.WillHit, 3: cache.Unknown} {
 		if got := l.Predict(b.Graph, b.Records)[node].Forecast; got != want {
@@ -378,25 +375,73 @@ func TestReuseOfOneOrTheOther(t *testing.T) {
 	}
 }
 
-// TestReuseOfWhatWasNeverListed: of two results that were made at the same time, and that
-// another build took, one goes before either was listed. What is left may be either.
+// TestClaimToAnythingStays: a key claims any result that is listed as its record, and its steps
+// run once more while somebody else runs them, too. That all the results of the two runs go does
+// not say that what it claims is gone.
+func TestClaimToAnythingStays(t *testing.T) {
+	l := ledger.New(seal)
+	l.Learn(took(3, "run", "a"))
+	l.Unlisted() // so that nobody knows what was taken
+	_, old := ran(1, "run", "a")
+	old = used(old, 3)
+	l.List(old)
+	b, held := ran(5, "run", "a")
+	l.Learn(b)
+	beside := slices.Clone(held)
+	for i := range beside {
+		beside[i].Created = beside[i].Created.Add(time.Second / 10)
+	}
+	for _, list := range [][]buildkit.Held{slices.Concat(old, held, beside), slices.Concat(old, beside), old} {
+		l.List(list)
+	}
+	if got := forecasts(l, "run", "a"); got != "unknown unknown unknown" {
+		t.Errorf("predicted %s, want unknown unknown unknown", got)
+	}
+}
+
+// anHourOn is when a build takes the results of twins.
+var anHourOn = noon.Add(time.Hour)
+
+// taken returns a build of twins that takes the results of nodes, and none of the others.
+func taken(twins ledger.Build, nodes ...int) ledger.Build {
+	twins.Fates, twins.Runs = make([]cache.Fate, 4), make([]buildkit.Run, 4)
+	for i := range twins.Fates {
+		twins.Fates[i] = cache.Untouched
+		if slices.Contains(nodes, i) {
+			twins.Fates[i], twins.Runs[i] = cache.Loaded, buildkit.Run{Started: anHourOn, Completed: anHourOn}
+		}
+	}
+	return twins
+}
+
+// TestReuseOfWhatWasNeverListed: of two results that are listed alike, one goes after another
+// build took it and before either was listed. What is left may be either.
 func TestReuseOfWhatWasNeverListed(t *testing.T) {
 	b, held := twins(time.Second / 10)
-	for left := range held {
-		l := ledger.New(seal)
-		l.List(nil)
-		l.Learn(b)
-		again, at := b, noon.Add(time.Hour)
-		again.Fates = []cache.Fate{cache.Untouched, cache.Untouched, cache.Loaded, cache.Loaded}
-		again.Runs = []buildkit.Run{{}, {}, {Started: at, Completed: at}, {Started: at, Completed: at}}
-		l.Learn(again)
-		one := held[left]
-		one.Used = at
-		for range 2 {
-			l.List([]buildkit.Held{one})
-			for node := 2; node < 4; node++ {
-				if got := l.Predict(b.Graph, b.Records)[node].Forecast; got != cache.Unknown {
-					t.Errorf("with result %d left, node %d is predicted %q, want %q", left, node, got, cache.Unknown)
+	for what, tt := range map[string]struct {
+		seen bool  // how they are made
+		took []int // by the build
+	}{
+		"both are seen being made and then taken":      {true, []int{2, 3}},
+		"both are taken, and nobody saw who made them": {false, []int{2, 3}},
+		"both are seen being made, one is taken":       {true, []int{2}},
+		"both are seen being made, the other is taken": {true, []int{3}},
+	} {
+		for left := range held {
+			l := ledger.New(seal)
+			l.List(nil)
+			if tt.seen {
+				l.Learn(b)
+			}
+			l.Learn(taken(b, tt.took...))
+			one := held[left]
+			one.Used = anHourOn // as well by the build as by one that nobody saw
+			for range 2 {
+				l.List([]buildkit.Held{one})
+				for node := 2; node < 4; node++ {
+					if got := l.Predict(b.Graph, b.Records)[node].Forecast; got != cache.Unknown {
+						t.Errorf("%s: with result %d left, node %d is predicted %q, want %q", what, left, node, got, cache.Unknown)
+					}
 				}
 			}
 		}

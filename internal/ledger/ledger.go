@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/stokerd/stoker/cache"
+	"github.com/stokerd/stoker/cache/buildkit"
 )
 
 // A Ledger is the account of one builder's cache. It is made by [New], [Anew] or [Load],
@@ -31,12 +32,12 @@ type Ledger struct {
 	learned int                   // counts the builds that were learned since the start
 
 	// What the builder listed last.
-	listed  bool            // there is a list since the last build
-	last    listing         // that list, or the one before; nil until there is one
-	blurred map[string]bool // records of which a result made since could be taken for one in last
-	fresh   map[string]bool // records of results that were made since
-	ids     map[string]bool // the IDs in it; nil if it is not from before the next build
-	foreign map[string]bool // records of which something is listed that nobody knows
+	listed  bool                      // there is a list since the last build
+	last    listing                   // that list, or the one before; nil until there is one
+	blurred map[string]bool           // records of which a result made since could be taken for one in last
+	fresh   map[string][]buildkit.Run // by record: the runs since then that made results
+	ids     map[string]bool           // the IDs in it; nil if it is not from before the next build
+	foreign map[string]bool           // records of which something is listed that nobody knows
 	mixed   []mixture
 
 	// What waits for the next list.
@@ -70,7 +71,7 @@ func New(seal func(string) string) *Ledger {
 		partial: map[string]bool{},
 		luck:    map[string]cache.Luck{},
 		blurred: map[string]bool{},
-		fresh:   map[string]bool{},
+		fresh:   map[string][]buildkit.Run{},
 		foreign: map[string]bool{},
 		reused:  map[cache.KeyID]reuse{},
 		changes: map[string][]byte{},

@@ -248,21 +248,41 @@ func TestBroken(t *testing.T) {
 	}
 }
 
-// TestLacks: a list that has less than the one before may have missed what is there.
+// TestLacks: a list that has less than the one before, or not what a build made or took since,
+// may have missed what is there.
 func TestLacks(t *testing.T) {
-	l := ledger.New(seal)
 	_, held := ran(0, "run", "a")
-	if l.Lacks(nil) {
-		t.Error("something lacks that was never listed")
-	}
-	l.List(held)
 	moved := slices.Clone(held)
 	moved[0].Created = moved[0].Created.Add(time.Second)
+	b, more := ran(9, "other", "a")
+	all := slices.Concat(held, more)
+	again, late := used(held, 9), took(9, "run", "a")
+	late.Late = true
 	for what, tt := range map[string]struct {
-		held []buildkit.Held
-		want bool
-	}{"the same": {held, false}, "with another time": {moved, false}, "more": {append(moved, held[1]), false}, "less": {held[1:], true}} {
-		if got := l.Lacks(tt.held); got != tt.want {
+		learn []ledger.Build // since held was listed
+		list  []buildkit.Held
+		want  bool
+	}{
+		"the same":                  {nil, held, false},
+		"with another time":         {nil, moved, false},
+		"more":                      {nil, append(moved, held[1]), false},
+		"less":                      {nil, held[1:], true},
+		"after a build":             {[]ledger.Build{b}, all, false},
+		"without what a build made": {[]ledger.Build{b}, all[:5], true},
+		"with another instead":      {[]ledger.Build{b}, append(all[:5:5], moved[2]), true},
+		"after a reuse":             {[]ledger.Build{took(9, "run", "a")}, again, false},
+		"after a reuse long ago":    {[]ledger.Build{late}, held, false},
+		"without what was reused":   {[]ledger.Build{took(9, "run", "a")}, append(again[:2:2], held[2]), true},
+	} {
+		l := ledger.New(seal)
+		if l.Lacks(nil) {
+			t.Error("something lacks that was never listed")
+		}
+		l.List(held)
+		for _, b := range tt.learn {
+			l.Learn(b)
+		}
+		if got := l.Lacks(tt.list); got != tt.want {
 			t.Errorf("%s: lacks is %v, want %v", what, got, tt.want)
 		}
 	}

@@ -1,6 +1,10 @@
 package ledger
 
-import "github.com/stokerd/stoker/cache/buildkit"
+import (
+	"slices"
+
+	"github.com/stokerd/stoker/cache/buildkit"
+)
 
 // Asking is called before the builder is asked what it holds, and returns the function
 // that enters the answer, as List does. It does nothing if a build was learned meanwhile,
@@ -26,17 +30,30 @@ func (l *Ledger) Recheck(held []buildkit.Held) {
 	l.list(held, learned, true)
 }
 
-// Lacks reports whether there are fewer results of some record in held than the builder listed
-// last.
+// Lacks reports whether results that were there are not in held: of some record there are fewer
+// than the builder listed last, or none that can be what a build made or took since.
 func (l *Ledger) Lacks(held []buildkit.Held) bool {
-	now := map[string]int{}
+	now := listing{}
 	for _, h := range held {
-		now[l.sealed(h.Record)]++
+		record := l.sealed(h.Record)
+		now[record] = append(now[record], h)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for record, list := range l.last {
-		if now[record] < len(list) {
+		if len(now[record]) < len(list) {
+			return true
+		}
+	}
+	for record, runs := range l.fresh {
+		for _, run := range runs {
+			if !slices.ContainsFunc(now[record], func(h buildkit.Held) bool { return mayMake(run, h) }) {
+				return true
+			}
+		}
+	}
+	for _, r := range l.reused {
+		if !r.late && !slices.ContainsFunc(now[r.record], r.took) {
 			return true
 		}
 	}

@@ -126,7 +126,7 @@ func (l *Ledger) tellApart(fresh []entry) {
 	})
 	l.setMixed(mixed)
 	for _, e := range fresh {
-		l.fresh[e.record] = true
+		l.fresh[e.record] = append(l.fresh[e.record], e.run)
 		l.blurred[e.record] = l.blurred[e.record] || near(e.run, l.last[e.record], runs[e.record])
 	}
 	l.dropRepeats(func(r *repeat) bool {
