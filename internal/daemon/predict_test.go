@@ -22,7 +22,7 @@ import (
 // another client then makes. No step that was predicted to hit may run, and each that was
 // predicted to run must. Now and then the daemon is restarted or killed, sometimes while a
 // build runs, and some builds are made while no daemon watches.
-func TestPredictWalk(t *testing.T) { walks(t, walk{}, 3, 170) }
+func TestPredictWalk(t *testing.T) { walks(t, walk{}, 4, 170) }
 
 // TestPredictWalkBuildx is TestPredictWalk with `docker buildx build` as the other client.
 func TestPredictWalkBuildx(t *testing.T) { walks(t, walk{buildx: &buildx{}}, 1, 85) }
@@ -51,6 +51,7 @@ func walks(t *testing.T, kind walk, share, full int) {
 		r = startEngineProcess(t, address)
 		kind.buildx = newDockerBuild(t, r.home, address)
 	} else {
+		t.Parallel() // it waits for the builder most of the time
 		own := lab.Own(t)
 		address, kind.registry = own.Address(), own.Registry()
 		r = startProcess(t, address)

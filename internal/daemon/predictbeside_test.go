@@ -152,6 +152,7 @@ func (b *besides) wait(ended chan error) {
 // steps that may be the same as one of its steps are unknown, whichever version of the
 // frontend reads its Dockerfile, and that all others hit.
 func TestPredictBesideNoCache(t *testing.T) {
+	t.Parallel() // its steps sleep
 	b := newBesides(t, map[string]string{
 		"anew":  "# syntax=docker/dockerfile:1\nFROM node:20\nWORKDIR /app\nCOPY src /src\nRUN echo NONCE && sleep 20\nRUN echo last NONCE\n",
 		"same":  "FROM node:20\nWORKDIR /app\nCOPY src /src\nRUN echo NONCE && sleep 20\nRUN echo last NONCE\n",
@@ -182,6 +183,7 @@ func TestPredictBesideNoCache(t *testing.T) {
 // after its end, until a build has ended that ran together with it: that one may hold its
 // operations. A daemon that starts meanwhile must know that, too.
 func TestPredictBesideOther(t *testing.T) {
+	t.Parallel() // its steps sleep
 	b := newBesides(t, map[string]string{
 		"app":   "FROM node:20 AS deps\nRUN echo NONCE && sleep 5\nFROM deps\nRUN echo last NONCE && sleep 30\n",
 		"apart": "FROM node:20\nWORKDIR /app\nRUN echo apart NONCE\n",
@@ -213,6 +215,7 @@ func TestPredictBesideOther(t *testing.T) {
 // TestPredictBesideLate checks that nothing is predicted beside a build without the cache
 // whose Dockerfile is not read yet, and that what it goes on with later is noticed.
 func TestPredictBesideLate(t *testing.T) {
+	t.Parallel() // its steps sleep
 	b := newBesides(t, map[string]string{
 		"first":  "FROM node:20\nRUN echo first NONCE\n",
 		"second": "FROM node:20\nRUN echo second NONCE && sleep 15\n",
@@ -290,6 +293,7 @@ func (b *besides) gradually(next <-chan string) error {
 // TestPredictBesideBake checks predictions beside two builds without the cache that one call of
 // bake makes at once, of two targets that share a folder.
 func TestPredictBesideBake(t *testing.T) {
+	t.Parallel() // its steps sleep
 	b := newBesides(t, map[string]string{
 		"bake": "FROM node:20 AS one\nCOPY src /src\nRUN echo one NONCE && sleep 20\nFROM node:20 AS two\nCOPY src /src\nRUN echo two NONCE && sleep 20\n" +
 			"FROM one\nCOPY --from=two /src /twice\n",

@@ -55,6 +55,7 @@ func whyWalks(t *testing.T, by int, engine func(testing.TB) *lab.Lab, share, ful
 		cli = newDockerBuild(t, home, address)
 		r = start(t, home, map[string]string{"DOCKER_HOST": address})
 	} else {
+		t.Parallel() // it waits for the builder most of the time
 		builder = lab.Own(t)
 		address = builder.Address()
 		if by == byBuildx {
