@@ -118,9 +118,18 @@ COPY --from=four /etc /four
 // now, even if a clock is a little wrong.
 func waitForClock(t *testing.T) {
 	t.Helper()
+	waitForAge(t, 50*time.Millisecond)
+}
+
+// waitForAge waits until files that are written now are of that age, by the clock that stamps
+// them.
+func waitForAge(t *testing.T, age time.Duration) {
+	t.Helper()
 	probe := filepath.Join(t.TempDir(), "probe")
 	var began time.Time
-	for {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for ; ; <-tick.C {
 		write(t, probe, "")
 		fi, err := os.Stat(probe)
 		if err != nil {
@@ -129,7 +138,7 @@ func waitForClock(t *testing.T) {
 		if began.IsZero() {
 			began = fi.ModTime()
 		}
-		if fi.ModTime().Sub(began) > 50*time.Millisecond {
+		if fi.ModTime().Sub(began) > age {
 			return
 		}
 	}

@@ -123,8 +123,8 @@ var (
 )
 
 // Content returns the digests of what the build with the given name sent for the requests of
-// plan, while the repository went through the pictures. It fails with [ErrMoving] where the
-// pictures differ, and with [cache.ErrStale] where the builder at site may have something
+// plan, while the repository went through the pictures. It fails with [ErrMoving] where
+// files were changed between two pictures, and with [cache.ErrStale] where the builder at site may have something
 // else than what was sent.
 func (r *Reader) Content(ctx context.Context, plan *dockerfile.Plan, name string, site Site, pictures ...*project.Picture) cache.ContentFunc {
 	return r.Sent(ctx, plan, name, pictures...).Built(plan, site)
@@ -167,26 +167,36 @@ type Sent struct {
 	manifests map[int][]*content.Manifest // one for each picture
 	errs      map[int]error               // why there is none
 	blurs     map[int]*content.Blur       // what of the manifest counts, for a past build
+	between   map[int][]*content.Blur     // what of the manifests was so from picture to picture
 }
 
 // Sent returns what the build with the given name sent for the requests of plan, while the
 // repository went through the pictures.
 func (r *Reader) Sent(ctx context.Context, plan *dockerfile.Plan, name string, pictures ...*project.Picture) *Sent {
-	return newSent(func(request int) (all []*content.Manifest, err error) {
-		for _, p := range pictures {
-			m, _, err := r.manifest(ctx, p, name, plan.Requests[request])
+	s := newSent(nil)
+	s.read = func(request int) (all []*content.Manifest, err error) {
+		var before buildctx.SentDir
+		for i, p := range pictures {
+			m, dir, err := r.manifest(ctx, p, name, plan.Requests[request])
 			if err != nil {
 				return nil, err
 			}
-			all = append(all, m)
+			if i > 0 {
+				s.between[request] = append(s.between[request], content.Between(m, before, dir))
+			}
+			all, before = append(all, m), dir
 		}
 		return all, nil
-	})
+	}
+	return s
 }
 
 // newSent returns a Sent that reads with read.
 func newSent(read func(request int) ([]*content.Manifest, error)) *Sent {
-	return &Sent{read: read, manifests: map[int][]*content.Manifest{}, errs: map[int]error{}, blurs: map[int]*content.Blur{}}
+	return &Sent{
+		read: read, manifests: map[int][]*content.Manifest{}, errs: map[int]error{}, blurs: map[int]*content.Blur{},
+		between: map[int][]*content.Blur{},
+	}
 }
 
 // at returns the manifests of a request, one for each picture.
@@ -227,6 +237,12 @@ func (s *Sent) Digest(request int, selected []dockerfile.Selector) (string, erro
 			return "", ErrMoving
 		}
 		digest = d.String()
+	}
+	// A file that was edited and taken back may have been sent in either state.
+	for _, blur := range s.between[request] {
+		if _, err := blur.Content(selected); err != nil {
+			return "", ErrMoving
+		}
 	}
 	return digest, nil
 }
