@@ -59,7 +59,7 @@ func walks(t *testing.T, kind walk, share, full int) {
 	if kind.buildx != nil && kind.engine == nil {
 		kind.buildx = newBuildx(t, r.home, address)
 	}
-	kind.t, kind.daemon, kind.builder = t, r, dial(t, address)
+	kind.t, kind.daemon, kind.builder, kind.causes = t, r, dial(t, address), &excuses{since: time.Now()}
 	var steps, unknown int
 	for seed := range randtest.Seeds(t, share, full) {
 		w := kind
@@ -86,6 +86,8 @@ func (w *walk) take(seed uint64) {
 	w.Rand, w.seed, w.dir = mathrand.New(mathrand.NewPCG(seed, 7)), seed, w.t.TempDir()
 	w.nonce = strings.ToLower(rand.Text())
 	w.draw()
+	w.args, w.causes.moment = map[string]string{"V": "0"}, excusesOfNow{started: true}
+	w.declare()
 	if w.imports {
 		w.write("stoker.yaml", "prewarm: {level: off}\n")
 	}

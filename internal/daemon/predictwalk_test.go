@@ -60,6 +60,8 @@ type walk struct {
 	kept       []string                  // the caches that it has of this walk
 	begun      chan struct{}             // closed when a RUN that sleeps has begun, if it is not nil
 	trail      []string                  // what was done, in a form for reading after a failure
+	args       map[string]string         // the build args that the definition declares
+	causes     *excuses                  // what may make outcomes unknown
 
 	steps   int // steps that were predicted
 	unknown int // of these, unknown ones without an excuse
@@ -76,7 +78,7 @@ func (w *walk) step(n int) {
 	}()
 	what := "start"
 	if n > 0 {
-		what = w.change()
+		what = w.alter()
 	}
 	event := w.drawEvent()
 	what += w.disturb(event)
@@ -85,17 +87,20 @@ func (w *walk) step(n int) {
 	var killed chan struct{}
 	if event.kind == killDuring {
 		// The moment may be anywhere from before the build begins to after it is recorded.
-		killed, w.missed = make(chan struct{}), true
+		killed, w.missed, w.causes.unseen = make(chan struct{}), true, true
 		time.AfterFunc(time.Duration(w.IntN(1500))*time.Millisecond, func() { w.daemon.cmd.Process.Kill(); close(killed) })
 	}
 	ran := w.build()
 	w.t.Logf("seed %d, build %d after %s, killed while it runs: %v", w.seed, n, what, killed != nil)
+	w.judgeUnknown(predicted, fmt.Sprintf("seed %d, build %d after %s", w.seed, n, what))
+	w.causes.moment = excusesOfNow{}
 	pruned := strings.Contains(what, "prune") // what the builder still has may be unknown
 	w.compare(predicted, ran, fmt.Sprintf("seed %d, build %d after %s", w.seed, n, what), pruned)
 	if killed != nil {
 		<-killed
 		w.daemon.stop(true)
 		w.daemon.start()
+		w.causes.moment.started = true
 		return
 	}
 	w.seen("the build")
@@ -186,7 +191,9 @@ func (w *walk) draw() {
 			"RUN --mount=type=cache,target=/c echo " + w.nonce + " > /c/x\n",
 			"ARG V=" + fmt.Sprint(w.IntN(2)) + "\nRUN echo $V " + w.nonce + " > /v\n",
 			"WORKDIR /w" + w.nonce[:4] + fmt.Sprint(w.IntN(2)) + "\n",
-		}[w.IntN(5)]
+			"ENV E=" + fmt.Sprint(w.IntN(2)) + "\nRUN echo $E " + w.nonce + " > /e\n",
+			"USER " + fmt.Sprint(1000+w.IntN(2)) + "\nRUN echo " + w.nonce + "\nUSER 0\n",
+		}[w.IntN(7)]
 	}
 	stages := 2 + w.IntN(2)
 	for s := range stages {
@@ -211,9 +218,50 @@ func (w *walk) draw() {
 	w.dockerfile = b.String()
 	w.write("Dockerfile", w.dockerfile)
 	w.write(".dockerignore", "*.log\n")
-	for _, name := range []string{"src/a", "src/b", "src/c.txt", "src/deep/d.txt", "src/e.md", "conf/one", "conf/two", "noise.log"} {
+	for _, name := range []string{"src/a", "src/b", "src/c.txt", "src/deep/d.txt", "src/e.md", "conf/one", "conf/two", "noise.log", places[0]} {
 		w.write(name, name)
 	}
+}
+
+// places are where the file is that is renamed now and then.
+var places = []string{"src/moved.txt", "src/deep/moved.txt", "src/deep/other.txt", "conf/moved"}
+
+// rename moves a file to another place, and returns from where and to which.
+func (w *walk) rename() string {
+	w.t.Helper()
+	i := slices.IndexFunc(places, func(name string) bool { _, err := os.Stat(filepath.Join(w.dir, name)); return err == nil })
+	from, to := places[i], places[(i+1+w.IntN(len(places)-1))%len(places)]
+	if err := os.Rename(filepath.Join(w.dir, from), filepath.Join(w.dir, to)); err != nil {
+		w.t.Fatal(err)
+	}
+	return "rename " + from + " to " + to
+}
+
+// declare declares the walk's args for the only definition.
+func (w *walk) declare() {
+	w.t.Helper()
+	w.write("compose.yaml", fmt.Sprintf("services: {app: {build: {context: ., args: {V: %q}}}}\n", w.args["V"]))
+}
+
+// alter is change with what is another question to the daemon, too: the args that a build is
+// given, and the images that it is based on.
+func (w *walk) alter() string {
+	w.t.Helper()
+	switch w.IntN(12) {
+	case 0:
+		w.args = map[string]string{"V": fmt.Sprint(w.IntN(3))}
+		w.declare()
+		return "declaring V=" + w.args["V"]
+	case 1:
+		w.causes.moment.base = true
+		image := []string{"node:20", "alpine:3.20"}[w.IntN(2)]
+		stage := fmt.Sprintf(" AS s%d\n", w.IntN(2))
+		w.write("Dockerfile", strings.ReplaceAll(w.dockerfile, "FROM node:20"+stage, "FROM "+image+stage))
+		return "basing" + strings.TrimSpace(stage) + " on " + image
+	case 2:
+		return w.rename()
+	}
+	return w.change()
 }
 
 // change makes a random change such as people make to a repository, and says which.
@@ -293,6 +341,7 @@ func (w *walk) change() string {
 		w.write("Dockerfile", w.dockerfile)
 		return "take the Dockerfile back"
 	case 10:
+		w.causes.pruned = true
 		must(w.builder.Prune(context.WithoutCancel(w.t.Context()), nil))
 		return "prune"
 	}
@@ -306,6 +355,7 @@ func (w *walk) pruneSome() int {
 	// A source of its own, because how much is drawn from it depends on the builder's
 	// list: the rest of the walk must follow from the seed alone.
 	draw := mathrand.New(mathrand.NewPCG(w.Uint64(), 8))
+	w.causes.pruned = true
 	usage := w.usage()
 	var filters []string
 	for _, u := range usage {
@@ -416,7 +466,8 @@ func (w *walk) try(opt client.SolveOpt) (map[string]bool, error) {
 	w.t.Helper()
 	if w.buildx != nil && !opt.Internal { // internal builds stand for stoker's own
 		var ran map[string]bool
-		w.last, ran = w.buildx.build(w.dir, nil, false)
+		_, noCache := opt.FrontendAttrs["no-cache"]
+		w.last, ran = w.buildx.build(w.dir, w.args, noCache)
 		return ran, nil
 	}
 	fs, err := fsutil.NewFS(w.dir)
@@ -448,6 +499,9 @@ func (w *walk) try(opt client.SolveOpt) (map[string]bool, error) {
 	}()
 	opt.Ref, opt.Frontend = "walk"+rand.Text(), "dockerfile.v0"
 	attrs := map[string]string{"filename": "Dockerfile"}
+	for name, value := range w.args {
+		attrs["build-arg:"+name] = value
+	}
 	maps.Copy(attrs, opt.FrontendAttrs)
 	opt.FrontendAttrs, opt.LocalMounts = attrs, map[string]fsutil.FS{"context": fs, "dockerfile": fs}
 	if !opt.Internal {

@@ -23,6 +23,7 @@ const (
 	buildUnseen           // a build is made while the daemon is off
 	killDuring            // the daemon is killed during the build that is predicted
 	buildsUncached        // builds without cache are made that are in no history
+	buildUncached         // a build without cache is made that is in the history
 	buildOfAnother        // some results are pruned, and another state is built
 	nothing               // this kind, and those after it, stand for no event
 	kindsOfEvents  = nothing + 3
@@ -48,13 +49,18 @@ func (w *walk) disturb(e event) string {
 		w.build()
 		what = fmt.Sprintf(", a build that was not seen (killed: %v), and %s", e.kill, w.change())
 		w.daemon.start()
-		w.missed = true
+		w.missed, w.causes.unseen, w.causes.moment.started = true, true, true
+	case buildUncached:
+		w.solve(client.SolveOpt{FrontendAttrs: map[string]string{"no-cache": ""}})
+		w.seen("the build without cache")
+		what = ", and a build without cache"
+		w.causes.moment.uncached = true
 	case buildsUncached: // as a verification makes them, after which its proposal may be applied
 		for range 1 + w.IntN(2) {
 			w.solve(client.SolveOpt{Internal: true, FrontendAttrs: map[string]string{"no-cache": ""}})
 		}
 		what = ", and builds without cache that are not told of"
-		w.missed = true
+		w.missed, w.causes.unseen = true, true
 	case buildOfAnother:
 		what = ", and " + w.aside()
 	}
@@ -78,6 +84,7 @@ func (w *walk) restart(kill bool) {
 	}
 	w.daemon.stop(kill)
 	w.daemon.start()
+	w.causes.moment.started = true
 	diff := "anything"
 	for tries := 0; diff != "" && tries < 10; tries++ {
 		diff = cmp.Diff(before.Steps, w.resolved().Steps, cmpopts.IgnoreFields(api.StepPrediction{}, "Seconds"))

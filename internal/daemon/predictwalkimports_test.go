@@ -16,7 +16,9 @@ func (w *walk) bring() string {
 		return ""
 	}
 	what := ""
+	w.causes.brought = true
 	if w.IntN(3) > 0 {
+		w.causes.pruned = true
 		if err := w.builder.Prune(context.WithoutCancel(w.t.Context()), nil, client.PruneAll); err != nil {
 			w.t.Fatal(err)
 		}

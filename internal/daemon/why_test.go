@@ -137,7 +137,7 @@ func (w *whyWalk) step(r *running, n int, kinds map[string]int) {
 func newWhyWalk(t *testing.T, seed uint64, builder *client.Client, from *lab.Lab) *whyWalk {
 	nonce := strings.ToLower(rand.Text())
 	w := &whyWalk{
-		walk: &walk{Rand: mathrand.New(mathrand.NewPCG(seed, 8)), t: t, seed: seed, dir: t.TempDir(), builder: builder, nonce: nonce},
+		walk: &walk{Rand: mathrand.New(mathrand.NewPCG(seed, 8)), t: t, seed: seed, dir: t.TempDir(), builder: builder, nonce: nonce, causes: &excuses{}},
 		lab:  from, base: "stokertest/why:" + nonce, builds: map[string]worldly{},
 	}
 	w.draw()
