@@ -84,7 +84,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	file := path(t)
 	acknowledged := -1
 	kills := 0
-	for seed := range randtest.Seeds(t, 20, 500) {
+	for seed := range randtest.Seeds(t, 200, 500) {
 		rnd := rand.New(rand.NewPCG(seed, 9))
 		kills++
 		cmd := child(t, "writer", file)
