@@ -77,7 +77,7 @@ func (m *Memory) Read(ctx context.Context, p *project.Picture, n int) (History, 
 	}
 	m.known = h.Commits
 	h.Commits = h.Commits.Last(n)
-	if p.Head.Shallow {
+	if h.Commits.Shallow() {
 		h.Note = "a shallow clone: the history is cut off"
 	}
 	return h, nil

@@ -26,6 +26,7 @@ type Log struct {
 	commits []logged
 	deltas  []Delta // of all commits, one after the other
 	saves   bool    // these are observed saves and not commits
+	shallow bool    // the clone had no more of the history
 }
 
 // logged is a commit of a log.
@@ -53,54 +54,53 @@ func NewLog(commits []Commit) *Log {
 }
 
 // Extend returns the log of the last n or more commits of HEAD. It reads only the commits
-// that are not in known, an earlier log or nil, unless the history was rewritten. Errors
-// are those of [History].
+// that are not in known, an earlier log or nil, unless the history was rewritten, or may
+// have been fetched from further back. Errors are those of [History].
 func Extend(ctx context.Context, repo *git.Repo, known *Log, n int) (*Log, error) {
-	if known != nil && (known.Len() >= n || known.whole) && known.head != "" {
-		next, ok, err := known.follow(ctx, repo, n)
-		if ok || err != nil {
-			return next, err
+	head, err := repo.Head(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if known != nil && (known.Len() >= n || known.whole) && known.shallow == head.Shallow && known.head != "" {
+		if next, ok := known.follow(ctx, repo, head, n); ok {
+			return next, nil
 		}
 	}
-	l := &Log{number: map[string]uint32{}}
+	l := &Log{number: map[string]uint32{}, shallow: head.Shallow}
 	for c, err := range History(ctx, repo, n) {
 		if err != nil {
 			return l, err
 		}
 		l.add(c)
 	}
-	l.whole = l.Len() < n
+	l.whole = l.Len() < n && !l.shallow
 	return l, nil
 }
 
-// follow returns l with the commits after its last one, and false if these do not continue
-// it, as after a rebase.
-func (l *Log) follow(ctx context.Context, repo *git.Repo, n int) (*Log, bool, error) {
-	head, err := repo.Head(ctx)
-	if err != nil {
-		return nil, false, err
-	}
+// follow returns l with the commits after its last one up to head, and false if these do not
+// continue it, as after a rebase.
+func (l *Log) follow(ctx context.Context, repo *git.Repo, head git.Head, n int) (*Log, bool) {
 	if head.Commit == l.head {
-		return l, true, nil
+		return l, true
 	}
 	next := &Log{
-		head: l.head, start: l.start, whole: l.whole, paths: slices.Clone(l.paths), number: maps.Clone(l.number),
+		head: l.head, start: l.start, whole: l.whole, shallow: l.shallow, paths: slices.Clone(l.paths), number: maps.Clone(l.number),
 		commits: slices.Clone(l.commits), deltas: slices.Clone(l.deltas),
 	}
 	var list []Commit
 	for c, err := range since(ctx, repo, l.head, n) {
 		if err != nil {
-			return nil, false, nil // l.head may be gone; another error will come again in Extend
+			return nil, false // l.head may be gone; another error will come again in Extend
 		}
 		list = append(list, c)
 	}
 	if len(list) == 0 || list[0].parent != l.head {
-		return nil, false, nil
+		return nil, false
 	}
 	for _, c := range list {
 		next.add(c)
 	}
-	return next, true, nil
+	return next, true
 }
 
 // add appends a commit. It is only for a log that nobody else has yet.
@@ -156,6 +156,9 @@ func (l *Log) Counted() string {
 
 // Head returns the id of the last commit, "" if there is none.
 func (l *Log) Head() string { return l.head }
+
+// Shallow reports whether the clone from which the log was read has a part of the history only.
+func (l *Log) Shallow() bool { return l != nil && l.shallow }
 
 // Last returns the log of the last n commits.
 func (l *Log) Last(n int) *Log {

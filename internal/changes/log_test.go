@@ -2,6 +2,7 @@ package changes_test
 
 import (
 	"fmt"
+	"path/filepath"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -73,6 +74,37 @@ func TestExtend(t *testing.T) {
 			if diff := cmp.Diff(shape(read(nil, limit)), shape(known[limit].Last(limit))); diff != "" {
 				t.Errorf("after %s, %d commits (-anew +extended):\n%s", step.name, limit, diff)
 			}
+		}
+	}
+}
+
+// TestExtendShallow holds that the log of a shallow clone becomes longer with the clone, even
+// though its last commit stays the same.
+func TestExtendShallow(t *testing.T) {
+	dir := t.TempDir()
+	run(t, dir, "init", "-q")
+	for i := range 6 {
+		write(t, dir, "a", fmt.Sprint(i))
+		run(t, dir, "add", "-A")
+		run(t, dir, "commit", "-q", "-m", "c")
+	}
+	clone := filepath.Join(t.TempDir(), "clone")
+	run(t, dir, "clone", "-q", "--depth=2", "file://"+dir, clone)
+	var known *changes.Log
+	for _, step := range []struct {
+		fetch   string
+		commits int
+		shallow bool
+	}{{"", 2, true}, {"--depth=4", 4, true}, {"--unshallow", 6, false}} {
+		if step.fetch != "" {
+			run(t, clone, "fetch", "-q", step.fetch)
+		}
+		var err error
+		if known, err = changes.Extend(t.Context(), open(t, clone), known, 100); err != nil {
+			t.Fatal(err)
+		}
+		if known.Len() != step.commits || known.Shallow() != step.shallow {
+			t.Errorf("after fetch %s: %d commits, shallow %v; want %d, %v", step.fetch, known.Len(), known.Shallow(), step.commits, step.shallow)
 		}
 	}
 }
