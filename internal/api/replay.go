@@ -16,7 +16,9 @@ type Replay struct {
 	Definition string `json:"definition"`
 	Dockerfile string `json:"dockerfile"` // the one that is replayed, relative to the repository
 	Builds     int    `json:"builds"`     // number of commits that were replayed
-	// HitRate is over all steps and builds, 0..1.
+	// Saves says that there were no commits, and that observed saves of files took their place.
+	Saves bool `json:"saves,omitempty"`
+	// HitRate is over all steps and builds, 0..1. Without builds it says nothing, and is 0.
 	HitRate float64 `json:"hitRate"`
 	// SecondsPerBuild is the mean time for the steps that run, where stages that do not
 	// depend on each other run in parallel. Transfers, pulls and exports are not

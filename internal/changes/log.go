@@ -145,7 +145,7 @@ func (l *Log) Len() int {
 // Counted returns what the log has in words: "200 commits", "23 observed saves".
 func (l *Log) Counted() string {
 	what := "commit"
-	if l != nil && l.saves {
+	if l.IsSaves() {
 		what = "observed save"
 	}
 	if l.Len() != 1 {
@@ -153,6 +153,9 @@ func (l *Log) Counted() string {
 	}
 	return fmt.Sprint(l.Len(), " ", what)
 }
+
+// IsSaves reports whether the log has observed saves in the place of commits.
+func (l *Log) IsSaves() bool { return l != nil && l.saves }
 
 // Head returns the id of the last commit, "" if there is none.
 func (l *Log) Head() string { return l.head }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -76,7 +77,15 @@ const barWidth = 12
 
 func (r *replayOptions) print(a api.Replay) {
 	p, a := r.out, shown(a)
-	p.wrapped("", fmt.Sprintf("%s  %s", p.bold(a.Definition), p.dim("last "+plural(a.Builds, "commit")+", each as if built")))
+	if a.Builds == 0 {
+		p.wrapped("", p.bold(a.Definition)+": nothing to replay: "+cmp.Or(a.Note, "no commits"))
+		return // a rate of no builds is none
+	}
+	of := "commit"
+	if a.Saves {
+		of = "observed save"
+	}
+	p.wrapped("", fmt.Sprintf("%s  %s", p.bold(a.Definition), p.dim("last "+plural(a.Builds, of)+", each as if built")))
 	if a.Note != "" {
 		p.wrapped("", p.warn("note: ")+a.Note)
 	}
