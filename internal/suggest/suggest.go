@@ -247,7 +247,11 @@ func TooLarge(f *dockerfile.File) string {
 		n += below[i]
 	}
 	if n > mostStages {
-		return fmt.Sprintf("the Dockerfile was not looked at: its %d stages start from one another %d times, more than %d", len(f.Stages), n-len(f.Stages), mostStages)
+		what := fmt.Sprintf("it has %d stages", n)
+		if n > len(f.Stages) {
+			what = fmt.Sprintf("its %d stages start from one another, in chains of %d stages taken together", len(f.Stages), n)
+		}
+		return fmt.Sprintf("the Dockerfile was not looked at: %s, and %d is the most", what, mostStages)
 	}
 	return ""
 }
