@@ -254,14 +254,15 @@ func (l Local) Ignores(name string) bool { return l.matcher != nil && l.matcher.
 // IgnoresBelow reports whether the ignore file leaves out the path name with all that could
 // be below it: no exception takes any of that back.
 func (l Local) IgnoresBelow(name string) bool {
-	if l.matcher == nil {
-		return false
+	return l.matcher != nil && l.matcher.IgnoredBelow(path.Clean(name))
+}
+
+// leavesOut is Ignores, and IgnoresBelow for a name that ends in a slash.
+func (l Local) leavesOut(name string) bool {
+	if dir, ok := strings.CutSuffix(name, "/"); ok {
+		return dir != "" && l.IgnoresBelow(dir)
 	}
-	at := l.matcher.Root()
-	for _, part := range strings.Split(path.Clean(name), "/") {
-		at = l.matcher.Enter(at, part)
-	}
-	return at.Pruned()
+	return l.Ignores(name)
 }
 
 // maxLinks is how many links BuildKit follows in one path (BuildKit:

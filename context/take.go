@@ -103,7 +103,7 @@ func (k *takers) stepTakes(step int, name string) bool {
 // Takers returns a function that lists the steps of plan that would take the file at
 // name in the local context named local. plan comes from another text of the
 // definition's Dockerfile, and rules, unless nil, replace the build context's ignore
-// file. As with [Local.WouldTake], the file need not exist.
+// file. As with [Local.WouldTake], the file need not exist, and the name may be a folder's.
 func (s *Selection) Takers(plan *dockerfile.Plan, rules *ignore.File) (func(local, name string) []int, error) {
 	locals := map[string]Local{}
 	for _, l := range s.Locals() {
@@ -123,7 +123,7 @@ func (s *Selection) Takers(plan *dockerfile.Plan, rules *ignore.File) (func(loca
 	}
 	return func(local, name string) []int {
 		l, ok := locals[local]
-		if !ok || l.Ignores(name) {
+		if !ok || l.leavesOut(name) {
 			return nil
 		}
 		return l.takers.steps(name)
@@ -162,8 +162,12 @@ func patterns(list []string) (*ignore.Matcher, error) {
 	return ignore.NewMatcher(f)
 }
 
-// takes reports whether the file at name is taken.
+// takes reports whether the file at name is taken or, if name ends in a slash, whether
+// something in that folder may be.
 func (k *taker) takes(name string) bool {
+	if dir, ok := strings.CutSuffix(name, "/"); ok {
+		return k.takesIn(dir)
+	}
 	if k.all {
 		return k.passes(name)
 	}
@@ -182,6 +186,27 @@ func (k *taker) takes(name string) bool {
 		}
 	}
 	return false
+}
+
+// takesIn reports whether something in the folder dir may be taken, "" being all of the context.
+func (k *taker) takesIn(dir string) bool {
+	if dir == "" {
+		return true
+	}
+	if k.all {
+		return k.exclude == nil || !k.exclude.IgnoredBelow(dir)
+	}
+	parts := strings.Split(dir, "/")
+	within := func(source []string) bool {
+		n := min(len(source), len(parts))
+		return matchesBeginning(source[:n], parts[:n]) && (n == len(parts) || k.exclude == nil || !k.exclude.IgnoredBelow(strings.Join(parts[n:], "/")))
+	}
+	return slices.ContainsFunc(k.plain, func(source string) bool {
+		// A path without wildcards, whatever is in it.
+		source, name := source+"/", dir+"/"
+		return strings.HasPrefix(source, name) || strings.HasPrefix(name, source) &&
+			(k.exclude == nil || !k.exclude.IgnoredBelow(strings.TrimSuffix(name[len(source):], "/")))
+	}) || slices.ContainsFunc(k.globs, within)
 }
 
 // passes applies the patterns of --parents and --exclude to rel, a path relative to what
@@ -275,7 +300,9 @@ func landings(t dockerfile.Take, name string) []string {
 }
 
 // WouldTake reports whether the step at an index of the plan would take the file at
-// name, going by the step and the ignore file alone: the file need not exist.
+// name, going by the step and the ignore file alone: the file need not exist. If name ends
+// in a slash, it reports whether the step may take something of what is in that folder, of
+// which the files are not known; "/" is the whole context.
 func (l Local) WouldTake(step int, name string) bool {
-	return l.takers != nil && l.takers.stepTakes(step, name) && !l.Ignores(name)
+	return l.takers != nil && l.takers.stepTakes(step, name) && !l.leavesOut(name)
 }

@@ -86,6 +86,16 @@ func (m *Matcher) Ignored(path string) bool {
 	}
 }
 
+// IgnoredBelow reports whether BuildKit leaves out path with all that could be below it: no
+// exception takes any of that back.
+func (m *Matcher) IgnoredBelow(path string) bool {
+	dir := m.Root()
+	for name := range strings.SplitSeq(path, "/") {
+		dir = m.Enter(dir, name)
+	}
+	return dir.Pruned()
+}
+
 // A Decision says whether a path is ignored, and why.
 type Decision struct {
 	Ignored bool

@@ -283,7 +283,7 @@ func takers(p *project.Picture, s *buildctx.Selection, plan *dockerfile.Plan, ru
 	return func(name string) []int {
 		var steps []int
 		for local, prefix := range prefixes {
-			if rel, ok := strings.CutPrefix(name, prefix); ok {
+			if rel, ok := suggest.Within(prefix, name); ok {
 				for _, i := range of(local, rel) {
 					if !slices.Contains(steps, i) {
 						steps = append(steps, i)

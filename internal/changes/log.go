@@ -19,7 +19,7 @@ import (
 // commits.
 type Log struct {
 	head    string            // id of the last commit
-	paths   []string          // all that occur
+	paths   []string          // all that occur; that of a submodule ends in a slash
 	number  map[string]uint32 // index in paths
 	start   int               // index of the first commit's first delta
 	whole   bool              // the first commit is the first one of the history
@@ -106,19 +106,35 @@ func (l *Log) follow(ctx context.Context, repo *git.Repo, head git.Head, n int) 
 // add appends a commit. It is only for a log that nobody else has yet.
 func (l *Log) add(c Commit) {
 	for _, ch := range c.Changes {
-		i, ok := l.number[ch.Path]
-		if !ok {
-			i = uint32(len(l.paths))
-			l.paths = append(l.paths, ch.Path)
-			l.number[ch.Path] = i
+		old, now := l.index(ch.Path, ch.Old), l.index(ch.Path, ch.New)
+		if !ch.Old.Exists() {
+			old = now
 		}
-		d := Delta{Path: i}
+		d := Delta{Path: old}
 		d.flip(ch.Path, ch.Old)
+		if ch.New.Exists() && now != old { // a submodule took the place of a file, or the other way round
+			l.deltas = append(l.deltas, d)
+			d = Delta{Path: now}
+		}
 		d.flip(ch.Path, ch.New)
 		l.deltas = append(l.deltas, d)
 	}
 	l.head = c.ID
 	l.commits = append(l.commits, logged{c.Time, len(l.deltas)})
+}
+
+// index returns the index in l.paths of path with an entry, and adds it if need be.
+func (l *Log) index(path string, e Entry) uint32 {
+	if e.Mode == git.ModeSubmodule {
+		path += "/"
+	}
+	i, ok := l.number[path]
+	if !ok && e.Exists() {
+		i = uint32(len(l.paths))
+		l.paths = append(l.paths, path)
+		l.number[path] = i
+	}
+	return i
 }
 
 // flip adds an entry of a path to d.Flip, or removes it if it is in there.
@@ -193,8 +209,9 @@ func (l *Log) PerWeek() float64 {
 	return float64(l.Len()) / (float64(max(last.Sub(first), week)) / float64(week))
 }
 
-// Paths returns all paths that occur, relative to the repository. The caller must not
-// change the slice.
+// Paths returns all paths that occur, relative to the repository. That of a submodule ends in
+// a slash: it changes with the commit that is recorded of it, and which of its files are others
+// then is not known. The caller must not change the slice.
 func (l *Log) Paths() []string {
 	if l == nil {
 		return nil

@@ -109,6 +109,54 @@ func TestExtendShallow(t *testing.T) {
 	}
 }
 
+// TestLogOfSubmodules holds that a submodule is a path of its own kind, also where it takes the
+// place of a folder or a file, and that its content comes back with its commit.
+func TestLogOfSubmodules(t *testing.T) {
+	dir, lib := t.TempDir(), t.TempDir()
+	run(t, lib, "init", "-q")
+	commit := func(dir string) {
+		run(t, dir, "add", "-A")
+		run(t, dir, "commit", "-q", "--allow-empty", "-m", "c")
+	}
+	commit(lib)
+	commit(lib)
+	run(t, dir, "init", "-q")
+	write(t, dir, "lib", "a file\n")
+	write(t, dir, "main.c", "1\n")
+	commit(dir)
+	run(t, dir, "rm", "-q", "lib")
+	for _, of := range []string{"HEAD", "HEAD~1", "HEAD"} {
+		id := run(t, lib, "rev-parse", of)
+		run(t, dir, "update-index", "--add", "--cacheinfo", "160000,"+id+",lib")
+		run(t, dir, "commit", "-q", "-m", "c")
+	}
+	l, err := changes.Extend(t.Context(), open(t, dir), nil, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	var now [2]uint64 // of the submodule
+	seen := map[[2]uint64]string{}
+	for i, deltas := range l.All() {
+		text := ""
+		for _, d := range deltas {
+			text += l.Paths()[d.Path] + " "
+			if l.Paths()[d.Path] == "lib/" {
+				now[0], now[1] = now[0]^d.Flip[0], now[1]^d.Flip[1]
+			}
+		}
+		if at, ok := seen[now]; ok {
+			text += "as in " + at
+		} else {
+			seen[now] = fmt.Sprint(i)
+		}
+		got = append(got, text)
+	}
+	if diff := cmp.Diff([]string{"lib main.c ", "lib lib/ ", "lib/ ", "lib/ as in 1"}, got); diff != "" {
+		t.Errorf("paths of each commit (-want +got):\n%s", diff)
+	}
+}
+
 func TestLogOfNothing(t *testing.T) {
 	var none *changes.Log
 	for _, l := range []*changes.Log{none, changes.NewLog(nil)} {

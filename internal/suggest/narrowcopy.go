@@ -281,6 +281,6 @@ func (n *narrowing) evidence(in Input, names []string) string {
 	if len(files) == 0 {
 		return counted + ", and nothing of it is looked at."
 	}
-	few := in.Commits.Touching(func(p string) bool { rel, ok := b.inside(p); return ok && slices.Contains(files, rel) })
+	few := in.Commits.Touching(func(p string) bool { rel, ok := b.inside(p); return ok && among(files, rel) })
 	return fmt.Sprintf("%s, %d %s %s: nothing else of it is looked at.", counted, few, change(few), list(files, "or"))
 }

@@ -19,7 +19,7 @@ func (m *move) suggestion(in Input) (Suggestion, bool) {
 		Lines: dockerfile.Lines{From: m.view.stage.Instructions[m.moved[0]].Lines.From, To: m.view.stage.Instructions[m.last].Lines.To},
 	}
 	takes := func(p string) bool { return m.movedTakes(b, p) }
-	manifest := func(p string) bool { rel, ok := b.inside(p); return ok && slices.Contains(m.files, rel) }
+	manifest := func(p string) bool { rel, ok := b.inside(p); return ok && among(m.files, rel) }
 	s.Evidence = m.evidence(in, in.Commits.Touching(takes), in.Commits.Touching(manifest))
 	price := in.pricer()
 	if m.obstacle == "" {
@@ -223,7 +223,26 @@ func (b Build) inside(p string) (string, bool) {
 	if b.Dir == "" || b.Dir == "." {
 		return p, true
 	}
-	return strings.CutPrefix(p, b.Dir+"/")
+	return Within(b.Dir+"/", p)
+}
+
+// Within returns the path p of a history relative to a folder, and false if it has nothing to do
+// with that. Both are relative to the repository; the folder is given as a prefix, "" or with a slash
+// at its end. p ends in a slash if it is of a submodule: one that has the folder in it is "/".
+func Within(prefix, p string) (string, bool) {
+	if strings.HasSuffix(p, "/") && strings.HasPrefix(prefix, p) {
+		return "/", true
+	}
+	return strings.CutPrefix(p, prefix)
+}
+
+// among reports whether the path rel of a history is one of files, or of a submodule that has
+// one of them.
+func among(files []string, rel string) bool {
+	dir, folder := strings.CutSuffix(rel, "/")
+	return slices.ContainsFunc(files, func(f string) bool {
+		return f == rel || folder && (dir == "" || strings.HasPrefix(f, rel))
+	})
 }
 
 // movedTakes reports whether a moved COPY takes a path of the repository.

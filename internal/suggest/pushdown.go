@@ -111,7 +111,7 @@ func (p pushdown) suggestion(in Input) (Suggestion, bool) {
 	slices.Sort(all.files)
 	all.files = slices.Compact(all.files)
 	takes := func(p string) bool { return all.movedTakes(b, p) }
-	manifest := func(p string) bool { rel, ok := b.inside(p); return ok && slices.Contains(all.files, rel) }
+	manifest := func(p string) bool { rel, ok := b.inside(p); return ok && among(all.files, rel) }
 	s := Suggestion{
 		Rule: "manifests-first", Title: "copy what " + all.tools() + " needs before the sources", Proof: Advice,
 		Lines: m.view.stage.Instructions[m.moved[0]].Lines,

@@ -27,7 +27,7 @@ import (
 //	.dockerignore    the ignore file, if any
 //	builds           further definitions, one a line: NAME TARGET [DIR] [shared] [sharer:DOCKERFILE]... [ARG=VALUE]...; "-" is the default
 //	sizes            files that are larger than their text, one a line: PATH BYTES
-//	history          commits, oldest first: [COUNT] PATH... ; PATH=ID gives content, else it is new
+//	history          commits, oldest first: [COUNT] PATH... ; PATH=ID gives content, else it is new; PATH/ is a submodule
 //	days             that the history takes; else all of it is of one moment
 //	seconds          observed medians: SECONDS INSTRUCTION
 //	links            files that are symbolic links, one a line; their text is what is read through them
@@ -119,7 +119,7 @@ func newContext(t testing.TB, f *dockerfile.File, files map[string]string, dir s
 }
 
 func (c *fakeContext) Takes(line int, name string) bool {
-	if c.matcher.Ignored(name) {
+	if c.matcher.Ignored(strings.TrimSuffix(name, "/")) {
 		return false
 	}
 	for _, st := range c.file.Stages {
@@ -146,8 +146,8 @@ func (c *fakeContext) takers(plan *dockerfile.Plan, rules []byte) (func(string) 
 		}
 	}
 	return func(name string) []int {
-		rel, ok := strings.CutPrefix(path.Join("/", name), strings.TrimSuffix(path.Join("/", c.dir), "/")+"/")
-		if !ok || matcher.Ignored(rel) {
+		rel, ok := strings.CutPrefix("/"+name, strings.TrimSuffix(path.Join("/", c.dir), "/")+"/")
+		if !ok || matcher.Ignored(strings.TrimSuffix(rel, "/")) {
 			return nil
 		}
 		var steps []int
@@ -165,6 +165,10 @@ func (c *fakeContext) takers(plan *dockerfile.Plan, rules []byte) (func(string) 
 
 func covers(source, name string) bool {
 	src := strings.TrimPrefix(path.Clean("/"+source), "/")
+	if strings.HasSuffix(name, "/") && strings.HasPrefix(src+"/", name) {
+		return true
+	}
+	name = strings.TrimSuffix(name, "/")
 	for at := name; at != "."; at = path.Dir(at) {
 		if ok, _ := path.Match(src, at); ok || src == "" || src == at {
 			return true
@@ -261,7 +265,11 @@ func history(text string) []changes.Commit {
 					id = fmt.Sprint("new", len(list))
 				}
 				e := changes.Entry{Mode: 0o100644, OID: id}
-				c.Changes = append(c.Changes, changes.Change{Path: name, Old: now[name], New: e})
+				file, submodule := strings.CutSuffix(name, "/")
+				if submodule {
+					e.Mode = 0o160000
+				}
+				c.Changes = append(c.Changes, changes.Change{Path: file, Old: now[name], New: e})
 				now[name] = e
 			}
 			list = append(list, c)

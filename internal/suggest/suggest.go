@@ -121,7 +121,8 @@ type Service struct {
 // to it and slash-separated. A file that the ignore file excludes is not there.
 type Context interface {
 	// Takes reports whether the instruction that starts on the line would take a file
-	// at path. There need not be one: the history asks about files that are gone.
+	// at path. There need not be one: the history asks about files that are gone, and about
+	// submodules, by a path that ends in a slash: whether something of them may be taken.
 	Takes(line int, path string) bool
 	// Exists reports whether there is a file at path, or a directory with files.
 	Exists(path string) bool

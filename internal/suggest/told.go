@@ -40,7 +40,7 @@ func (in Input) told(b Build, plan *dockerfile.Plan, text []byte, takers func(st
 			case names != nil:
 				feeds := t.above(k)
 				state := in.history().States(1, func(p string) []int {
-					if names[path.Base(p)] && slices.ContainsFunc(takers(p), func(s int) bool { return feeds[s] }) {
+					if (names[path.Base(p)] || strings.HasSuffix(p, "/")) && slices.ContainsFunc(takers(p), func(s int) bool { return feeds[s] }) {
 						return []int{0}
 					}
 					return nil
@@ -236,7 +236,7 @@ func (in Input) repeated(st dockerfile.Stage, run dockerfile.Instruction) int {
 			return false
 		}
 		for line, names := range lines {
-			if (names == nil || names[path.Base(name)]) && b.Context.Takes(line, rel) {
+			if (names == nil || names[path.Base(name)] || strings.HasSuffix(name, "/")) && b.Context.Takes(line, rel) {
 				return true
 			}
 		}
