@@ -46,6 +46,7 @@ type Answer struct {
 type History struct {
 	Commits *changes.Log // nil if there is none
 	Note    string       // why there are no commits, or not all; "" if all is well
+	Assumed string       // of Assuming: what they do not tell of files that builds take; "" for nothing
 }
 
 // A Memory keeps the history of one repository, so that only new commits are read. The
@@ -403,7 +404,7 @@ func (c buildContext) Read(name string) ([]byte, error) {
 // Wire converts answers to the output of `stoker suggest`, with the texts of changes if req
 // asks for them.
 func Wire(p *project.Picture, req api.SuggestRequest, answers []Answer, h History) api.Suggest {
-	out := api.Suggest{Schema: api.SuggestSchema, Note: h.Note, Definitions: []api.SuggestDefinition{}}
+	out := api.Suggest{Schema: api.SuggestSchema, Note: h.note(), Definitions: []api.SuggestDefinition{}}
 	for _, a := range answers {
 		d := api.SuggestDefinition{Name: a.Build.Definition.Name, Suggestions: []api.Suggestion{}}
 		if a.Build.Problem != nil {

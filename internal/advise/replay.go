@@ -20,7 +20,7 @@ const MostCommits = 100_000
 // Dockerfile as it is, compared with what the best suggestion makes of it. An error is an
 // [api.Error]: b or with cannot be converted.
 func Replay(ctx context.Context, p *project.Picture, b *project.Build, h History, costs Costs, with *api.ReplayFile) (api.Replay, error) {
-	out := api.Replay{Schema: api.ReplaySchema, Definition: b.Definition.Name, Builds: h.Commits.Len(), Saves: h.Commits.IsSaves(), Note: h.Note}
+	out := api.Replay{Schema: api.ReplaySchema, Definition: b.Definition.Name, Builds: h.Commits.Len(), Saves: h.Commits.IsSaves(), Note: h.note()}
 	if b.Problem != nil {
 		return out, &api.Error{Code: api.BadInput, Message: b.Problem.Text, Hint: b.Problem.Hint}
 	}

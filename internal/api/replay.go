@@ -29,8 +29,8 @@ type Replay struct {
 	// Compared is the Dockerfile to compare with, if there is one: the current one if
 	// another file is replayed, else what the best suggestion makes of it.
 	Compared *ReplayOther `json:"compared,omitempty"`
-	// Note says what is missing in the history, and which ARGs are taken to change with
-	// each build.
+	// Note says what is missing in the history, or what it does not tell of the files that
+	// are taken, and which ARGs are taken to change with each build.
 	Note string `json:"note,omitempty"`
 }
 

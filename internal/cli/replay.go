@@ -14,6 +14,7 @@ import (
 
 	"github.com/stokerd/stoker/internal/advise"
 	"github.com/stokerd/stoker/internal/api"
+	"github.com/stokerd/stoker/internal/project"
 )
 
 type replayOptions struct {
@@ -153,6 +154,9 @@ func (l *local) Replay(ctx context.Context, req api.ReplayRequest) (api.Replay, 
 	}
 	history, err := new(advise.Memory).Read(ctx, p, req.Commits)
 	if err != nil {
+		return api.Replay{}, err
+	}
+	if history, err = history.Assuming(ctx, p, []*project.Build{b}); err != nil {
 		return api.Replay{}, err
 	}
 	costs, err := l.costs(p.Root)

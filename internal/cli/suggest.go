@@ -272,6 +272,9 @@ func (l *local) advice(ctx context.Context, p *project.Picture, names []string) 
 	if err != nil {
 		return nil, advise.History{}, nil, err
 	}
+	if history, err = history.Assuming(ctx, p, builds); err != nil {
+		return nil, advise.History{}, nil, err
+	}
 	costs, err := l.costs(p.Root)
 	return builds, history, costs, err
 }

@@ -26,6 +26,9 @@ func (d *Daemon) Suggest(ctx context.Context, req api.SuggestRequest) (api.Sugge
 	if err != nil {
 		return api.Suggest{}, err
 	}
+	if history, err = history.Assuming(ctx, p, builds); err != nil {
+		return api.Suggest{}, err
+	}
 	costs, err := d.costs(repo)
 	if err != nil {
 		return api.Suggest{}, err
@@ -52,6 +55,9 @@ func (d *Daemon) Replay(ctx context.Context, req api.ReplayRequest) (api.Replay,
 	}
 	history, err := repo.changes(ctx, p, req.Commits)
 	if err != nil {
+		return api.Replay{}, err
+	}
+	if history, err = history.Assuming(ctx, p, []*project.Build{b}); err != nil {
 		return api.Replay{}, err
 	}
 	costs, err := d.costs(repo)

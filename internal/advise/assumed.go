@@ -1,0 +1,125 @@
+package advise
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/stokerd/stoker/internal/checkout"
+	"github.com/stokerd/stoker/internal/git"
+	"github.com/stokerd/stoker/internal/project"
+)
+
+// Assuming returns h with what the history cannot tell of the files that builds take, for the
+// reader: what git does not track counts as unchanging, and a submodule changes as a whole.
+func (h History) Assuming(ctx context.Context, p *project.Picture, builds []*project.Build) (History, error) {
+	if h.Commits.Len() == 0 || h.Commits.IsSaves() {
+		return h, nil
+	}
+	repo, err := git.Open(ctx, p.Root)
+	if err != nil {
+		return h, err
+	}
+	work, err := checkout.OpenWork(ctx, repo)
+	if err != nil {
+		return h, fmt.Errorf("read what git tracks: %w", err)
+	}
+	var list []string
+	if names := modules(h, p, builds); len(names) > 0 {
+		list = append(list, "each commit of the "+plural("submodule", names)+" counts as a change of all its files")
+	}
+	if names := untracked(work, p, builds); len(names) > 0 {
+		what := "counts as never changing, as it is"
+		if len(names) > 1 {
+			what = "count as never changing, as they are"
+		}
+		list = append(list, series(names)+" "+what+" not in git's history")
+	}
+	h.Assumed = strings.Join(list, "; ")
+	return h, nil
+}
+
+// note returns all that is to be told of the history.
+func (h History) note() string {
+	return strings.TrimPrefix(strings.TrimSuffix(h.Note+"; "+h.Assumed, "; "), "; ")
+}
+
+// modules returns the submodules in h of which a build takes something.
+func modules(h History, p *project.Picture, builds []*project.Build) (list []string) {
+	for _, name := range h.Commits.Paths() {
+		dir, ok := strings.CutSuffix(name, "/")
+		if ok && slices.ContainsFunc(builds, func(b *project.Build) bool {
+			if b.Selection == nil {
+				return false
+			}
+			of, err := takers(p, b.Selection, b.Selection.Plan, nil)
+			return err == nil && len(of(name)) > 0
+		}) {
+			list = append(list, dir)
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// untracked returns what the builds take and git does not track: files, and folders of which it
+// tracks nothing, or that lie elsewhere, with a slash at their end.
+func untracked(work *checkout.Work, p *project.Picture, builds []*project.Build) []string {
+	found := map[string]bool{}
+	for _, b := range builds {
+		if b.Selection == nil {
+			continue
+		}
+		for _, l := range b.Selection.Locals() {
+			if l.Root == "" {
+				continue
+			}
+			root := p.Relative(l.Root)
+			for f := range l.All() {
+				name := path.Join(root, f.Path)
+				if f.Mode.IsDir() || len(f.Steps) == 0 || slices.Contains(strings.Split(name, "/"), ".git") || work.Tracks(name) {
+					continue
+				}
+				if !filepath.IsLocal(root) {
+					found[root+"/"] = true // all of it is elsewhere
+					break
+				}
+				for dir := path.Dir(name); !work.TracksBelow(dir); dir = path.Dir(dir) {
+					name = dir + "/"
+				}
+				found[name] = true
+			}
+		}
+	}
+	var list []string
+	for name := range found {
+		list = append(list, name)
+	}
+	slices.Sort(list)
+	return list
+}
+
+// mostTold is how many names a note lists.
+const mostTold = 3
+
+// series joins names to a list, of which it has the first ones if there are many.
+func series(names []string) string {
+	if n := len(names) - mostTold; n > 1 {
+		names = append(slices.Clone(names[:mostTold]), fmt.Sprint(n, " more"))
+	}
+	if n := len(names); n > 1 {
+		return strings.Join(names[:n-1], ", ") + " and " + names[n-1]
+	}
+	return names[0]
+}
+
+// plural returns a noun with the names of what it stands for.
+func plural(noun string, names []string) string {
+	if len(names) > 1 {
+		noun += "s"
+	}
+	return noun + " " + series(names)
+}
