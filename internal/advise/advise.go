@@ -46,7 +46,9 @@ type Answer struct {
 type History struct {
 	Commits *changes.Log // nil if there is none
 	Note    string       // why there are no commits, or not all; "" if all is well
-	Assumed string       // of Assuming: what they do not tell of files that builds take; "" for nothing
+	repo    *git.Repo    // that the commits are of
+
+	Assumed string // of Assuming: what they do not tell of files that builds take; "" for nothing
 }
 
 // A Memory keeps the history of one repository, so that only new commits are read. The
@@ -66,7 +68,7 @@ func (m *Memory) Read(ctx context.Context, p *project.Picture, n int) (History, 
 	if err != nil {
 		return History{}, fmt.Errorf("read history: %w", err)
 	}
-	var h History
+	h := History{repo: repo}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	h.Commits, err = changes.Extend(ctx, repo, m.known, n)

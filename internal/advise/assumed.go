@@ -9,21 +9,16 @@ import (
 	"strings"
 
 	"github.com/stokerd/stoker/internal/checkout"
-	"github.com/stokerd/stoker/internal/git"
 	"github.com/stokerd/stoker/internal/project"
 )
 
 // Assuming returns h with what the history cannot tell of the files that builds take, for the
 // reader: what git does not track counts as unchanging, and a submodule changes as a whole.
 func (h History) Assuming(ctx context.Context, p *project.Picture, builds []*project.Build) (History, error) {
-	if h.Commits.Len() == 0 || h.Commits.IsSaves() {
+	if h.Commits.Len() == 0 || h.repo == nil || h.Commits.IsSaves() {
 		return h, nil
 	}
-	repo, err := git.Open(ctx, p.Root)
-	if err != nil {
-		return h, err
-	}
-	work, err := checkout.OpenWork(ctx, repo)
+	work, err := checkout.OpenNames(ctx, h.repo)
 	if err != nil {
 		return h, fmt.Errorf("read what git tracks: %w", err)
 	}

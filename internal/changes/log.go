@@ -57,16 +57,14 @@ func NewLog(commits []Commit) *Log {
 // that are not in known, an earlier log or nil, unless the history was rewritten, or may
 // have been fetched from further back. Errors are those of [History].
 func Extend(ctx context.Context, repo *git.Repo, known *Log, n int) (*Log, error) {
-	head, err := repo.Head(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if known != nil && (known.Len() >= n || known.whole) && known.shallow == head.Shallow && known.head != "" {
-		if next, ok := known.follow(ctx, repo, head, n); ok {
-			return next, nil
+	shallow := repo.Shallow()
+	if known != nil && (known.Len() >= n || known.whole) && known.shallow == shallow && known.head != "" {
+		next, ok, err := known.follow(ctx, repo, n)
+		if ok || err != nil {
+			return next, err
 		}
 	}
-	l := &Log{number: map[string]uint32{}, shallow: head.Shallow}
+	l := &Log{number: map[string]uint32{}, shallow: shallow}
 	for c, err := range History(ctx, repo, n) {
 		if err != nil {
 			return l, err
@@ -77,11 +75,15 @@ func Extend(ctx context.Context, repo *git.Repo, known *Log, n int) (*Log, error
 	return l, nil
 }
 
-// follow returns l with the commits after its last one up to head, and false if these do not
-// continue it, as after a rebase.
-func (l *Log) follow(ctx context.Context, repo *git.Repo, head git.Head, n int) (*Log, bool) {
+// follow returns l with the commits after its last one, and false if these do not continue
+// it, as after a rebase.
+func (l *Log) follow(ctx context.Context, repo *git.Repo, n int) (*Log, bool, error) {
+	head, err := repo.Head(ctx)
+	if err != nil {
+		return nil, false, err
+	}
 	if head.Commit == l.head {
-		return l, true
+		return l, true, nil
 	}
 	next := &Log{
 		head: l.head, start: l.start, whole: l.whole, shallow: l.shallow, paths: slices.Clone(l.paths), number: maps.Clone(l.number),
@@ -90,17 +92,17 @@ func (l *Log) follow(ctx context.Context, repo *git.Repo, head git.Head, n int) 
 	var list []Commit
 	for c, err := range since(ctx, repo, l.head, n) {
 		if err != nil {
-			return nil, false // l.head may be gone; another error will come again in Extend
+			return nil, false, nil // l.head may be gone; another error will come again in Extend
 		}
 		list = append(list, c)
 	}
 	if len(list) == 0 || list[0].parent != l.head {
-		return nil, false
+		return nil, false, nil
 	}
 	for _, c := range list {
 		next.add(c)
 	}
-	return next, true
+	return next, true, nil
 }
 
 // add appends a commit. It is only for a log that nobody else has yet.

@@ -159,8 +159,14 @@ git add vendor/lib; git commit -qm two; echo u >vendor/lib/untracked`)
 	if text, err := c.ReadFile(t.Context(), filepath.Join(repo.Root(), "vendor/lib/two")); string(text) != "22\n" {
 		t.Errorf("%q, %v", text, err)
 	}
-	if !w.Tracks("vendor/lib/one") || w.Tracks("vendor/lib/two") || w.Tracks("vendor/lib/untracked") || !w.TracksBelow("vendor") {
-		t.Error("what is tracked of the submodule is not what its index says")
+	names, err := checkout.OpenNames(t.Context(), repo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range []*checkout.Work{w, names} {
+		if !w.Tracks("vendor/lib/one") || w.Tracks("vendor/lib/two") || w.Tracks("vendor/lib/untracked") || !w.TracksBelow("vendor") {
+			t.Error("what is tracked of the submodule is not what its index says")
+		}
 	}
 	shell(t, repo.Root(), "git submodule -q deinit -f vendor/lib")
 	c = open(t, repo, "HEAD", nil)

@@ -29,16 +29,22 @@ func OpenWork(ctx context.Context, repo *git.Repo) (*Work, error) {
 	w := &Work{
 		root: repo.Root(), files: map[string]git.IndexFile{}, folders: map[string]bool{".": true}, trustModes: repo.TrustsModes(ctx),
 	}
-	return w, w.add(ctx, repo, "")
+	return w, w.add(ctx, repo, "", (*git.Repo).Index)
 }
 
-// add adds the index of repo, with prefix in front of paths.
-func (w *Work) add(ctx context.Context, repo *git.Repo, prefix string) error {
-	list, err := repo.Index(ctx)
+// OpenNames is OpenWork for what only asks which files are tracked, in a third of the calls of git.
+func OpenNames(ctx context.Context, repo *git.Repo) (*Work, error) {
+	w := &Work{root: repo.Root(), files: map[string]git.IndexFile{}, folders: map[string]bool{".": true}}
+	return w, w.add(ctx, repo, "", (*git.Repo).Tracked)
+}
+
+// add adds what list gives of repo, with prefix in front of paths.
+func (w *Work) add(ctx context.Context, repo *git.Repo, prefix string, list func(*git.Repo, context.Context) ([]git.IndexFile, error)) error {
+	files, err := list(repo, ctx)
 	if err != nil {
 		return err
 	}
-	for _, f := range list {
+	for _, f := range files {
 		f.Path = prefix + f.Path
 		w.files[f.Path] = f
 		for dir := path.Dir(f.Path); !w.folders[dir]; dir = path.Dir(dir) {
@@ -48,7 +54,7 @@ func (w *Work) add(ctx context.Context, repo *git.Repo, prefix string) error {
 			continue
 		}
 		if sub, ok := submodule(ctx, repo, w.root, f.Path); ok {
-			if err := w.add(ctx, sub, f.Path+"/"); err != nil {
+			if err := w.add(ctx, sub, f.Path+"/", list); err != nil {
 				return err
 			}
 		}

@@ -164,9 +164,46 @@ func (r *Repo) Index(ctx context.Context) ([]IndexFile, error) {
 	return files, nil
 }
 
+// Tracked lists the files that git tracks, with nothing of what it recorded about them, in one
+// call of git.
+func (r *Repo) Tracked(ctx context.Context) ([]IndexFile, error) {
+	var files []IndexFile
+	err := r.entries(ctx, []string{"ls-files", "--stage", "-z"}, func(in *bufio.Reader) error {
+		f, err := readStaged(in)
+		if n := len(files); err == nil && (n == 0 || files[n-1].Path != f.Path) {
+			files = append(files, f)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list what git tracks: %w", err)
+	}
+	return files, nil
+}
+
 // readIndexEntry reads "<mode> <oid> <stage>\t<path>\0", and the five lines with the
 // stat that --debug appends.
 func readIndexEntry(in *bufio.Reader) (IndexFile, error) {
+	f, err := readStaged(in)
+	if err != nil {
+		return IndexFile{}, err
+	}
+	for range 5 {
+		line, err := in.ReadString('\n')
+		if err != nil {
+			return IndexFile{}, noEOF(err)
+		}
+		var seconds, nanos int64
+		if _, err := fmt.Sscanf(line, "  mtime: %d:%d", &seconds, &nanos); err == nil {
+			f.time = time.Unix(seconds, nanos)
+		}
+		_, _ = fmt.Sscanf(line, "  size: %d", &f.size)
+	}
+	return f, nil
+}
+
+// readStaged reads "<mode> <oid> <stage>\t<path>\0".
+func readStaged(in *bufio.Reader) (IndexFile, error) {
 	entry, err := in.ReadString(0)
 	if err != nil {
 		return IndexFile{}, err
@@ -180,19 +217,7 @@ func readIndexEntry(in *bufio.Reader) (IndexFile, error) {
 	if err != nil {
 		return IndexFile{}, fmt.Errorf("unexpected mode %.20q", fields[0])
 	}
-	f := IndexFile{Path: path, Mode: uint32(mode), OID: fields[1]}
-	for range 5 {
-		line, err := in.ReadString('\n')
-		if err != nil {
-			return IndexFile{}, noEOF(err)
-		}
-		var seconds, nanos int64
-		if _, err := fmt.Sscanf(line, "  mtime: %d:%d", &seconds, &nanos); err == nil {
-			f.time = time.Unix(seconds, nanos)
-		}
-		_, _ = fmt.Sscanf(line, "  size: %d", &f.size)
-	}
-	return f, nil
+	return IndexFile{Path: path, Mode: uint32(mode), OID: fields[1]}, nil
 }
 
 // indexTime returns when the index was written, or the zero time if that is unknown.

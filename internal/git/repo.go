@@ -14,9 +14,10 @@ import (
 // A Repo is a git work tree. Make one with [Open]. It is immutable and safe for
 // concurrent use.
 type Repo struct {
-	root string
-	bin  string   // absolute path of the git command
-	env  []string // its environment
+	root    string
+	bin     string   // absolute path of the git command
+	env     []string // its environment
+	shallow bool
 }
 
 // Open opens the work tree around dir: the nearest folder, upwards from dir, that has a
@@ -36,9 +37,11 @@ func Open(ctx context.Context, dir string) (*Repo, error) {
 		return nil, err
 	}
 	r := &Repo{root: root, bin: bin, env: environment(os.Environ(), filepath.Dir(root))}
-	if _, err := r.Run(ctx, "rev-parse", "--git-dir"); err != nil {
+	out, err := r.Run(ctx, "rev-parse", "--git-dir", "--is-shallow-repository")
+	if err != nil {
 		return nil, err
 	}
+	r.shallow = strings.HasSuffix(string(out), "\ntrue\n")
 	return r, nil
 }
 
@@ -61,6 +64,9 @@ func workTree(dir string) (string, error) {
 		}
 	}
 }
+
+// Shallow reports whether, when it was opened, the repository had a part of the history only.
+func (r *Repo) Shallow() bool { return r.shallow }
 
 // Root returns the absolute path of the work tree, links resolved.
 func (r *Repo) Root() string { return r.root }
