@@ -189,6 +189,7 @@ func TestOf(t *testing.T) {
 		{"uv pip install --system -r requirements.txt", "installs uv pip: , fills .venv"},
 		{"uv add flask", "unknown"},
 		{"poetry install --no-root --only main", "installs poetry: pyproject.toml, fills .venv"},
+		{"poetry sync --no-root", "installs poetry: pyproject.toml, fills .venv"},
 		{"poetry -C web install", "unknown"},
 		{"poetry add flask", "unknown"},
 		{"pipenv sync", "installs pipenv: Pipfile, fills .venv"},
