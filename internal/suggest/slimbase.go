@@ -10,7 +10,7 @@ import (
 // slimBase proposes the slim variant of a base image if no step of the image needs what that
 // lacks. See docs/rules/slim-base.md.
 func slimBase(in Input) []Suggestion {
-	var list []Suggestion
+	list := staticBase(in)
 	for _, b := range in.Builds {
 		target := targetStage(in.File, b)
 		if target < 0 {
@@ -34,7 +34,7 @@ func slimBase(in Input) []Suggestion {
 		}
 		s := Suggestion{
 			Rule: "slim-base", Title: "start from " + slim, Lines: from.Lines, Proof: Advice, Changes: []Change{change},
-			Evidence: fmt.Sprintf("No step of the image uses the compilers, headers and tools that `%s` has over its slim variant.", short(from.Text)),
+			Evidence: fmt.Sprintf("No step of the image uses the compilers, headers and tools that `%s` has over its slim variant. %s is smaller still, but has another C library (musl): binaries that packages bring have to be made for it.", short(from.Text), alpineTag(root.Base)),
 			Obstacle: "the image would be another one: what the program itself calls or links to when it runs is not known",
 		}
 		s.spares(overSlim(imageName(root.Base)), Image, Prior)
@@ -62,6 +62,13 @@ func slimTag(ref string) (string, bool) {
 		return "", false
 	}
 	return ref + "-slim", true
+}
+
+// alpineTag returns the reference of the alpine variant of an image that has a slim one.
+func alpineTag(ref string) string {
+	name, tag, _ := strings.Cut(ref[strings.LastIndex(ref, "/")+1:], ":")
+	version, _, _ := strings.Cut(tag, "-")
+	return name + ":" + version + "-alpine"
 }
 
 // plainTools are commands that need no more than a slim variant has.
