@@ -3,6 +3,7 @@ package advise
 import (
 	"context"
 	"fmt"
+	"maps"
 	"path"
 	"path/filepath"
 	"slices"
@@ -13,7 +14,8 @@ import (
 )
 
 // Assuming returns h with what the history cannot tell of the files that builds take, for the
-// reader: what git does not track counts as unchanging, and a submodule changes as a whole.
+// reader: what git does not track counts as unchanging, a submodule changes as a whole, and what
+// Git LFS did not fetch is small.
 func (h History) Assuming(ctx context.Context, p *project.Picture, builds []*project.Build) (History, error) {
 	if h.Commits.Len() == 0 || h.repo == nil || h.Commits.IsSaves() {
 		return h, nil
@@ -32,6 +34,13 @@ func (h History) Assuming(ctx context.Context, p *project.Picture, builds []*pro
 			what = "count as never changing, as they are"
 		}
 		list = append(list, series(names)+" "+what+" not in git's history")
+	}
+	if names := unfetched(p, builds); len(names) > 0 {
+		what := "counts with the size of its pointer"
+		if len(names) > 1 {
+			what = "count with the sizes of their pointers"
+		}
+		list = append(list, series(names)+" "+what+": Git LFS has not fetched the content")
 	}
 	h.Assumed = strings.Join(list, "; ")
 	return h, nil
@@ -89,12 +98,7 @@ func untracked(work *checkout.Work, p *project.Picture, builds []*project.Build)
 			}
 		}
 	}
-	var list []string
-	for name := range found {
-		list = append(list, name)
-	}
-	slices.Sort(list)
-	return list
+	return slices.Sorted(maps.Keys(found))
 }
 
 // mostTold is how many names a note lists.

@@ -132,7 +132,7 @@ func (c *Checkout) read(ctx context.Context, repo *git.Repo, work *Work) error {
 		}
 		if size, ok := work.size(name, f.OID); ok {
 			f.size = size
-		} else if lfs && f.Size >= minPointer && f.Size < maxPointer {
+		} else if lfs && f.Size >= minPointer && f.Size < MaxPointer {
 			text, err := objects.read(f)
 			if err != nil && !errors.Is(err, git.ErrMissing) {
 				return err

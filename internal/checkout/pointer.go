@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// Bounds of the size of a pointer file of Git LFS, in bytes.
-const (
-	minPointer = 100  // its three lines are longer
-	maxPointer = 1024 // the specification requires less
-)
+// MaxPointer is more than the size of any pointer file of Git LFS, in bytes (git-lfs: docs/spec.md).
+const MaxPointer = 1024
+
+// minPointer is less than the size of one, as its three lines are longer.
+const minPointer = 100
 
 // An object is a file that Git LFS stores elsewhere.
 type object struct {
@@ -17,10 +17,13 @@ type object struct {
 	size   int64  // bytes
 }
 
+// IsPointer reports whether a file with this text is a pointer of Git LFS.
+func IsPointer(text []byte) bool { _, ok := parsePointer(text); return ok }
+
 // parsePointer parses a pointer file (git-lfs: docs/spec.md); false if text is none.
 func parsePointer(text []byte) (object, bool) {
 	var o object
-	if len(text) >= maxPointer || !strings.HasPrefix(string(text), "version https://git-lfs.github.com/spec/v1\n") {
+	if len(text) >= MaxPointer || !strings.HasPrefix(string(text), "version https://git-lfs.github.com/spec/v1\n") {
 		return o, false
 	}
 	sized := false

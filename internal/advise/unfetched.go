@@ -1,0 +1,53 @@
+package advise
+
+import (
+	"bytes"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/stokerd/stoker/internal/checkout"
+	"github.com/stokerd/stoker/internal/project"
+)
+
+// unfetched returns the files that builds take and that are pointers of Git LFS.
+func unfetched(p *project.Picture, builds []*project.Build) []string {
+	found, uses := map[string]bool{}, map[string]bool{}
+	for _, b := range builds {
+		if b.Selection == nil {
+			continue
+		}
+		for _, l := range b.Selection.Locals() {
+			for f := range l.All() {
+				if l.Root == "" || !f.Mode.IsRegular() || len(f.Steps) == 0 || f.Size > checkout.MaxPointer {
+					continue
+				}
+				at := filepath.Join(l.Root, filepath.FromSlash(f.Path))
+				if !usesLFS(p.Root, filepath.Dir(at), uses) {
+					continue
+				}
+				if text, err := os.ReadFile(at); err == nil && checkout.IsPointer(text) {
+					found[p.Relative(at)] = true
+				}
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(found))
+}
+
+// usesLFS reports whether Git LFS may have files in a folder of the repository root. It keeps
+// what it found in known.
+func usesLFS(root, dir string, known map[string]bool) bool {
+	if uses, ok := known[dir]; ok {
+		return uses
+	}
+	uses := false
+	if info, err := os.Lstat(filepath.Join(dir, ".gitattributes")); err == nil && info.Mode().IsRegular() {
+		text, err := os.ReadFile(filepath.Join(dir, ".gitattributes"))
+		uses = err == nil && bytes.Contains(text, []byte("filter=lfs"))
+	}
+	known[dir] = uses || strings.HasPrefix(dir, root+string(filepath.Separator)) && usesLFS(root, filepath.Dir(dir), known)
+	return known[dir]
+}
