@@ -108,7 +108,7 @@ func explain(err error) *api.Error {
 		return &api.Error{Code: api.BadInput, Message: err.Error(), Hint: docker.Hint}
 	case errors.As(err, &ignore):
 		return &api.Error{Code: api.BadInput, Message: err.Error(), Hint: ignore.Hint}
-	case errors.Is(err, suggest.ErrChanged), errors.Is(err, suggest.ErrDirty), errors.Is(err, suggest.ErrOutside),
+	case errors.Is(err, suggest.ErrChanged), errors.Is(err, suggest.ErrEdited), errors.Is(err, suggest.ErrDirty), errors.Is(err, suggest.ErrOutside),
 		errors.Is(err, suggest.ErrNothingToUndo), errors.Is(err, suggest.ErrTwice):
 		return &api.Error{Code: api.BadInput, Message: err.Error()}
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):

@@ -29,6 +29,8 @@ var (
 	// ErrTwice: two changes would make two texts of one file, and cannot be made upon
 	// each other.
 	ErrTwice = errors.New("two suggestions change it: apply one, and run suggest again")
+	// ErrEdited: the file is no longer what was applied.
+	ErrEdited = errors.New("it was edited since the change was applied, so nothing is taken back: undo that edit first, or do both by hand")
 	// ErrNothingToUndo: nothing was applied, or it was undone.
 	ErrNothingToUndo = errors.New("there is nothing to undo")
 )
@@ -291,7 +293,7 @@ func (a Applier) remember(targets []target) error {
 }
 
 // Undo takes back the last Apply in the repository and returns the files that
-// it restored. A file that was edited since is [ErrChanged], and none is
+// it restored. A file that was edited since is [ErrEdited], and none is
 // touched then.
 func (a Applier) Undo(ctx context.Context) ([]string, error) {
 	unlock, err := a.lock(ctx)
@@ -321,7 +323,7 @@ func (a Applier) Undo(ctx context.Context) ([]string, error) {
 		case err != nil && !errors.Is(err, os.ErrNotExist):
 			return nil, fmt.Errorf("restore %s: %w", f.Path, err)
 		case digest(now) != f.After && !f.restored(now, err):
-			return nil, fmt.Errorf("restore %s: %w", f.Path, ErrChanged)
+			return nil, fmt.Errorf("restore %s: %w", f.Path, ErrEdited)
 		}
 		targets = append(targets, t)
 	}

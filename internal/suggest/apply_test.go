@@ -264,7 +264,7 @@ func TestUndoAfterAnEdit(t *testing.T) {
 		t.Fatal(err)
 	}
 	put(t, name, "mine", 0o644)
-	if _, err := a.Undo(t.Context()); !errors.Is(err, suggest.ErrChanged) || get(t, name) != "mine" {
+	if _, err := a.Undo(t.Context()); !errors.Is(err, suggest.ErrEdited) || get(t, name) != "mine" {
 		t.Errorf("Undo of an edited file: %v, file %q", err, get(t, name))
 	}
 }
