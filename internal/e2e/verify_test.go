@@ -158,6 +158,30 @@ func TestVerifyIsInterrupted(t *testing.T) {
 	awaitProcess(t, "sleep\x00361713\x00", false)
 }
 
+// TestApplyAfterAnEdit: what the user writes into the Dockerfile while a change of it is being
+// proven stays, and the change is not made.
+func TestApplyAfterAnEdit(t *testing.T) {
+	t.Parallel()
+	u := newUser(t, "")
+	u.slowShop("FROM node:20\nENV STANDIN_SECONDS=0\nWORKDIR /app\nCOPY . .\nRUN npm ci\nRUN sleep 3.61714\n")
+	cmd := u.command(t.Context(), program, "suggest", "--apply", "--verify", "--rule", "manifests-first")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	awaitProcess(t, "sleep\x003.61714\x00", true)
+	u.append("Dockerfile", "# mine\n")
+	edited := u.run("cat", "Dockerfile")
+	_ = cmd.Wait() // the status says it
+	if status := cmd.ProcessState.ExitCode(); status != 2 || !strings.Contains(stderr.String(), "run suggest again") {
+		t.Errorf("exit status %d: %s", status, stderr.String())
+	}
+	if now := u.run("cat", "Dockerfile"); now != edited {
+		t.Errorf("the Dockerfile became\n%s", now)
+	}
+}
+
 // awaitProcess waits until a process with this command line runs, or none does.
 func awaitProcess(t *testing.T, line string, runs bool) {
 	t.Helper()
