@@ -101,6 +101,13 @@ func newUser(b *testing.B) user {
 // benchmark if the command fails.
 func (u user) run(b *testing.B, dir, name string, args ...string) []byte {
 	b.Helper()
+	out, _ := u.ended(b, dir, name, args...)
+	return out
+}
+
+// ended is run, and returns also how the command ended.
+func (u user) ended(b *testing.B, dir, name string, args ...string) ([]byte, *os.ProcessState) {
+	b.Helper()
 	cmd := exec.CommandContext(context.WithoutCancel(b.Context()), name, args...)
 	cmd.Dir, cmd.Env = dir, u.env
 	var stdout, stderr bytes.Buffer
@@ -108,7 +115,7 @@ func (u user) run(b *testing.B, dir, name string, args ...string) []byte {
 	if err := cmd.Run(); err != nil {
 		b.Fatalf("%s %v: %v\n%s", name, args, err, stderr.Bytes())
 	}
-	return stdout.Bytes()
+	return stdout.Bytes(), cmd.ProcessState
 }
 
 // daemon returns the process id of the daemon, which must run.
