@@ -68,6 +68,44 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
+// TestRepositories holds that the repositories which TestScenarios settles are of all kinds: for each
+// package manager one that gets better, and for each way to go wrong one where that is not done.
+func TestRepositories(t *testing.T) {
+	names, err := filepath.Glob("testdata/repositories/*.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tools := []string{
+		"npm ci", "yarn", "pnpm", "bun", "pip", "uv sync", "poetry", "pipenv", "pdm", "go ", "cargo", "mvn", "gradle", "bundle", "composer",
+		"dotnet", "mix", "apt-get", "apk",
+	}
+	better, traps, of := 0, 0, map[string]bool{}
+	for _, name := range names {
+		s := load(t, name)
+		name = strings.TrimSuffix(filepath.Base(name), ".txtar")
+		of[name] = true
+		if strings.HasPrefix(name, "trap-") {
+			traps++
+		} else if s.shows() {
+			better++
+			for _, tool := range tools {
+				of[tool] = of[tool] || strings.Contains(s.files["Dockerfile"], tool)
+			}
+		}
+	}
+	if better < 30 || traps < 15 {
+		t.Errorf("%d repositories that get better and %d traps show little", better, traps)
+	}
+	for _, want := range append(tools,
+		"trap-postinstall", "trap-replaced-module", "trap-member-install", "trap-generated-manifest", "trap-arg-of-install", "trap-npmrc",
+		"trap-no-lock", "trap-copied-over", "trap-archive", "trap-onbuild", "trap-glob", "trap-user-between", "trap-workdir-between",
+	) {
+		if !of[want] {
+			t.Errorf("there is no repository for %s", want)
+		}
+	}
+}
+
 // settle makes the suggested changes that are wanted one after the other until none
 // is left, the first of them first and then the last of them first: both ways come
 // to the same file, which is the one expected, and which every build converts.
