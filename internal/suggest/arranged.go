@@ -7,36 +7,47 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/stokerd/stoker/context/dockerfile"
 	"github.com/stokerd/stoker/internal/effects"
 )
 
 // An arrangement is what lasting settings (see effects.Settings), made by RUNs of a stage and
-// its base stages, change for a program.
+// its base stages or brought by their COPYs, change for a program.
 type arrangement struct {
 	paths []string // words that name paths which the program may read or write
 	cache bool     // its cache is moved or turned off
 }
 
-// arranged returns the arrangement for a program by instruction i, a RUN, and those above it.
-func (v *stageView) arranged(i int, program string) (a arrangement) {
+// arranged returns the arrangement for a program by instruction i, a RUN, and those above it. Files
+// of settings for which apart reports true, given their image paths, are left out; apart may be nil.
+func (v *stageView) arranged(i int, program string, apart func(image string) bool) (a arrangement) {
 	settings := effects.SettingsOf(program)
 	if len(settings) == 0 {
 		return a
 	}
 	for at := v.stage.BaseStage; at >= 0; at = v.file.Stages[at].BaseStage {
-		for _, in := range v.file.Stages[at].Instructions {
-			a.follow(in, v.shell[i], settings)
+		under := newStageView(v.file, v.file.Stages[at])
+		under.context = v.context
+		for k := range under.stage.Instructions {
+			a.follow(under, k, v.shell[i], settings, apart)
 		}
 	}
-	for k, in := range v.stage.Instructions[:i+1] {
-		a.follow(in, v.shell[k], settings)
+	for k := range v.stage.Instructions[:i+1] {
+		a.follow(v, k, v.shell[k], settings, apart)
+	}
+	for _, m := range v.stage.Instructions[i].Run.Mounts {
+		if m.Type == "bind" && m.From == "" && v.context != nil {
+			a.brought(v.context, settings, strings.TrimPrefix(path.Clean("/"+m.Source), "/"), m.Target)
+		}
 	}
 	return a
 }
 
-// follow adds the settings that an instruction makes.
-func (a *arrangement) follow(in dockerfile.Instruction, shell []string, settings []*effects.Settings) {
+// follow adds the settings that instruction k of a stage makes or brings.
+func (a *arrangement) follow(v *stageView, k int, shell []string, settings []*effects.Settings, apart func(image string) bool) {
+	in := v.stage.Instructions[k]
+	if in.Copy != nil {
+		a.copied(v, k, settings, apart)
+	}
 	if in.Run == nil {
 		return
 	}
@@ -55,6 +66,51 @@ func (a *arrangement) follow(in dockerfile.Instruction, shell []string, settings
 			if key, value, ok := s.Made(c.words); ok {
 				a.set(s, key, value)
 			}
+		}
+	}
+}
+
+// copied adds what the files of settings say that instruction k, a COPY or ADD, brings: those of the
+// context, if that is known, and heredocs.
+func (a *arrangement) copied(v *stageView, k int, settings []*effects.Settings, apart func(image string) bool) {
+	in := v.stage.Instructions[k]
+	if in.Copy.Heredocs > 0 {
+		text := v.file.Source(in.Lines)
+		for _, s := range settings {
+			if s.In(text) != "" {
+				a.written(s, text)
+			}
+		}
+		return
+	}
+	if v.context == nil || !takesContext(in) {
+		return
+	}
+	for _, s := range settings {
+		for _, name := range s.Files {
+			base := path.Base(name)
+			if strings.HasSuffix(name, "/") { // a folder, with any files
+				if base = "*"; !overlap(rooted(v.dest(k)), path.Clean("/"+name)) {
+					continue
+				}
+			}
+			for file, image := range v.puts(v.context, k, base) {
+				if (apart == nil || !apart(image)) && v.context.Takes(in.Lines.From, file) {
+					a.brought(v.context, []*effects.Settings{s}, file, image)
+				}
+			}
+		}
+	}
+}
+
+// brought adds what a file of the context says, if it becomes a file of settings at an image path.
+func (a *arrangement) brought(c Context, settings []*effects.Settings, file, image string) {
+	for _, s := range settings {
+		if s.In(rooted(image)) == "" {
+			continue
+		}
+		if text, err := c.Read(file); err == nil {
+			a.written(s, decoded(text))
 		}
 	}
 }
@@ -121,7 +177,8 @@ var (
 // lead adds the arrangement for the program of instruction i to what an install reads and
 // writes. Files of the context that it leads to become manifests.
 func (in *install) lead(v *stageView, i int, program string) {
-	a := v.arranged(i, program)
+	// What its own folder says is read with the manifests.
+	a := v.arranged(i, program, func(image string) bool { _, own := below(in.dir, image); return own })
 	if len(a.paths) == 0 {
 		return
 	}

@@ -235,7 +235,7 @@ func (p *mountPlan) collect(in Input, st dockerfile.Stage) bool {
 // add adds instruction i, a RUN with these commands, to the plan. It reports false if a mount
 // would be wrong for it, or if it needs other mounts than the RUNs that are in the plan.
 func (p *mountPlan) add(in Input, v *stageView, i int, commands []command, at whereabouts) bool {
-	if v.arranged(i, p.tool.Program()).cache || slices.ContainsFunc(commands, func(c command) bool { return c.is(p.tool) && v.replaced(i, c.words) }) {
+	if v.arranged(i, p.tool.Program(), nil).cache || slices.ContainsFunc(commands, func(c command) bool { return c.is(p.tool) && v.replaced(i, c.words) }) {
 		return false
 	}
 	dirs := p.tool.At(p.image, at.home)

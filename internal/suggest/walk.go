@@ -225,7 +225,7 @@ func (w *walk) program(c command, venv string) (reads, writes []string, ok bool)
 		e.Reads, e.Writes = effects.Widely(e.Reads), effects.Widely(e.Writes) // what is suggested may be a web server
 	}
 	e.Reads = slices.Concat(e.Reads, w.view.modules(c))
-	led := w.view.arranged(w.at, effects.Called(c.words))
+	led := w.view.arranged(w.at, effects.Called(c.words), nil)
 	e.Reads, e.Writes = append(e.Reads, led.paths...), append(e.Writes, led.filled()...)
 	for _, name := range e.Writes {
 		if made, ok := w.place(name); ok && makesEnvironment(c) {
