@@ -189,12 +189,32 @@ func (m *loan) uses(in Input, k int) (use, ok bool) {
 			}
 			use = use || at && !gone
 		}
-		if slices.ContainsFunc(run.touch.writes, func(p string) bool { at, above := m.view.relation(p, f); return above || at && !gone }) {
-			return false, false
+		written := 0
+		for _, p := range run.touch.writes {
+			at, above := m.view.relation(p, f)
+			if above {
+				return false, false
+			}
+			if at {
+				written++
+			}
+		}
+		if written > occurrences(deleted, f) {
+			return false, false // something else than what deletes it writes to it as well
 		}
 		use = use || gone
 	}
 	return use, true
+}
+
+// occurrences returns how often a name is in a list.
+func occurrences(list []string, name string) (n int) {
+	for _, one := range list {
+		if one == name {
+			n++
+		}
+	}
+	return n
 }
 
 // linksHard reports whether a command may make hard links. No such link can lead from a mount to
