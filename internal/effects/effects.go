@@ -282,7 +282,7 @@ func program(words []string) []string {
 	if name == "npx" {
 		rest = slices.Clone(rest)
 		if i := slices.IndexFunc(rest, func(w string) bool { return !strings.HasPrefix(w, "-") }); i >= 0 {
-			if at := strings.LastIndexByte(rest[i], '@'); at > 0 {
+			if at := strings.LastIndexByte(rest[i], '@'); at > 0 && !strings.Contains(rest[i][at:], "/") {
 				rest[i] = rest[i][:at] // without the version
 			}
 		}

@@ -146,6 +146,8 @@ func (c *invocation) flag(flag string, next []string, last bool) (took, ok bool)
 		c.scripts = append(c.scripts, value)
 	case other && strings.HasPrefix(value, "@"): // as curl names a file
 		c.effect.Reads = append(c.effect.Reads, value[1:])
+	case other:
+		c.effect.Reads = append(c.effect.Reads, pathsIn(value)...)
 	case in:
 		c.effect.Reads = append(c.effect.Reads, value)
 	case out:
@@ -157,6 +159,24 @@ func (c *invocation) flag(flag string, next []string, last bool) (took, ok bool)
 	}
 	return !joined, true
 }
+
+// pathsIn returns the words in a value that are the names of files by how they begin, as in
+// Dir::Etc::sourcelist=/x, file:///x or %output{/x}.
+func pathsIn(value string) (list []string) {
+	const between = " \t=,;{}\"'"
+	for _, word := range strings.FieldsFunc(value, func(c rune) bool { return strings.ContainsRune(between+Quote(between), c) }) {
+		if rest, ok := strings.CutPrefix(word, "file:"); ok {
+			word = "/" + strings.TrimLeft(rest, "/")
+		}
+		if namesFile.MatchString(Unquote(word)) {
+			list = append(list, word)
+		}
+	}
+	return list
+}
+
+// namesFile matches words that begin as the names of files do, and those of no addresses.
+var namesFile = regexp.MustCompile(`^(/[^/]|\.\.?/|~/)`)
 
 // operands adds what the names stand for, and reports whether they fit the form.
 func (c *invocation) operands() bool {
@@ -172,7 +192,7 @@ func (c *invocation) operands() bool {
 // fetch adds the files that a download of the names makes, where these are called like
 // their addresses.
 func (c *invocation) fetch() bool {
-	if slices.ContainsFunc(c.names, func(n string) bool { return strings.HasPrefix(n, "file:") }) {
+	if slices.ContainsFunc(c.names, func(n string) bool { return strings.HasPrefix(strings.ToLower(n), "file:") }) {
 		return false
 	}
 	if c.has(c.form.Remote) || !c.called && slices.Contains(c.form.Remote, "*") {
@@ -215,9 +235,15 @@ func (f *form) isFlag(w string) bool {
 	return len(w) >= 2 && w[0] == '-' && !(f.Modes && minusMode.MatchString(w))
 }
 
+// joinedFile matches a flag of one letter with the name of a file right behind it.
+var joinedFile = regexp.MustCompile(`^-[A-Za-z](/[^/]|\.\.?/|~/)`)
+
 // split returns the flags of a word: several if it is a cluster of one-letter flags, and
 // the form has such. A value that is joined on to one follows a "=".
 func (f *form) split(word string) []string {
+	if !f.Clusters && joinedFile.MatchString(word) {
+		return []string{word[:2] + "=" + word[2:]}
+	}
 	if !f.Clusters || strings.HasPrefix(word, "--") || len(word) < 3 || strings.Contains(word, "=") {
 		return []string{word}
 	}

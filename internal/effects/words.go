@@ -161,6 +161,9 @@ func isPath(w string) bool {
 		return false
 	}
 	w, _, _ = strings.Cut(w, "[") // pip: .[extra]
+	if _, from, ok := strings.Cut(strings.TrimPrefix(w, "@"), "@"); ok && namesFile.MatchString(from) {
+		return true // npm: name@./folder
+	}
 	if strings.HasPrefix(w, "$") && !strings.ContainsAny(w, "=@") {
 		return true // its value may be a path
 	}

@@ -118,6 +118,9 @@ func (a *arrangement) brought(c Context, settings []*effects.Settings, file, ima
 // set adds one setting.
 func (a *arrangement) set(s *effects.Settings, key, value string) {
 	value = strings.Trim(value, `"'`)
+	if base, _, ok := strings.Cut(strings.TrimPrefix(key, "url."), ".insteadOf"); ok && base != key && !s.IsPlain(key) {
+		value = base // where git looks instead
+	}
 	if value == "" || s.IsPlain(key) || strings.Contains(value, "://") && !strings.Contains(value, "file:") {
 		return
 	}
