@@ -56,8 +56,7 @@ func (a *arrangement) follow(v *stageView, k int, shell []string, settings []*ef
 			a.written(s, in.Run.Given)
 		}
 		if !slices.ContainsFunc(s.Run, func(run string) bool {
-			_, verb, _ := strings.Cut(run, " ")
-			return strings.Contains(in.Text, verb)
+			return !slices.ContainsFunc(strings.Fields(run)[1:], func(word string) bool { return !strings.Contains(in.Text, word) })
 		}) {
 			continue
 		}

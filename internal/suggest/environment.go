@@ -34,7 +34,7 @@ var steering = map[string]*regexp.Regexp{
 
 // anyTools matches variables that name files for programs of many kinds: certificates,
 // settings, and code that an interpreter runs first.
-var anyTools = regexp.MustCompile(`^(NODE_EXTRA_CA_CERTS|OPENSSL_CONF|CURL_HOME|WGETRC|AWS_CA_BUNDLE|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|NETRC|GIT_\w+|BASH_ENV|ENV|LD_\w+|` +
+var anyTools = regexp.MustCompile(`^(NODE_EXTRA_CA_CERTS|OPENSSL_CONF|APT_CONFIG|TAR_OPTIONS|DEBCONF_DB_\w+|CURL_HOME|WGETRC|AWS_CA_BUNDLE|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|NETRC|GIT_\w+|BASH_ENV|ENV|LD_\w+|` +
 	`JAVA_TOOL_OPTIONS|JDK_JAVA_OPTIONS|_JAVA_OPTIONS|JAVA_OPTS|RUBYOPT|RUBYLIB|PYTHON(PATH|STARTUP|HOME)|PHPRC|PHP_INI_SCAN_DIR|ERL_\w+|ELIXIR_\w+)$`)
 
 // harmlessValues matches, by variable, the values that do not change which files an install reads.
@@ -117,6 +117,7 @@ func (v *stageView) given(b Build, i int) map[string]string {
 // libraries.
 var folderVariables = regexp.MustCompile(`^(GOBIN|GOCACHE|RUSTUP_HOME|PLAYWRIGHT_BROWSERS_PATH|PUPPETEER_\w+|CYPRESS_\w+|PYTHONUSERBASE|PIPX_\w+|GEM_(HOME|PATH)|PNPM_HOME|` +
 	`NVM_DIR|COREPACK_HOME|XDG_\w+|GNUPGHOME|TMPDIR|CC|CXX|CPP|LD|AR|CPATH|LIBRARY_PATH|\w+_INCLUDE_PATH|PKG_CONFIG\w*|CMAKE_\w+|RUSTC_\w+|PERL5LIB|` +
+	`GOROOT|GOTMPDIR|(CGO_)?(C|CXX|CPP|LD|F)FLAGS|NODE_PATH|PREFIX|DESTDIR|PYTHONPYCACHEPREFIX|DPKG_(ROOT|ADMINDIR)|PERL5OPT|` +
 	`(JAVA|ORACLE|CUDA|LLVM|GDAL|MKL)_HOME|(HDF5|NETCDF4|OPENSSL|BLAS|GEOS|PROJ|OPENBLAS|NCCL)_\w+)$`)
 
 // steers reports whether a variable is a setting of some program.
@@ -132,6 +133,12 @@ func steers(name string) bool {
 	return false
 }
 
+// ofCompiler matches a flag of a compiler right before the folder that it names.
+var ofCompiler = regexp.MustCompile(`^-([IL]|isystem)`)
+
+// namesDir matches variables whose values are folders, even if they do not look like it.
+var namesDir = regexp.MustCompile(`(?i)_(TARGET|PREFIX|ROOT|SRC|HOME|DIR|FOLDER)$`)
+
 // binFolders are the folders in which a shell looks for programs by default.
 var binFolders = []string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"}
 
@@ -145,10 +152,13 @@ func (v *stageView) led(i int) (folders, programs []string) {
 			continue
 		}
 		for _, word := range strings.FieldsFunc(value, separates) {
+			word = ofCompiler.ReplaceAllString(word, "")
 			switch {
-			case !path.IsAbs(word) || strings.Contains(word, "$") || strings.Contains(value, "://"):
-			case steers(name) && path.Ext(word) == "":
+			case strings.Contains(word, "$"), strings.Contains(value, "://") && !strings.Contains(value, "file:"), path.Ext(word) != "", !steers(name):
+			case path.IsAbs(word):
 				folders = append(folders, path.Clean(word))
+			case namesDir.MatchString(name):
+				folders = append(folders, resolve(v.dirs[i], word, 0))
 			}
 		}
 	}
@@ -246,7 +256,7 @@ func (v *stageView) starts(b Build, c, t int) string {
 }
 
 // namesInputs matches variables whose values are files or folders, even if they do not look like it.
-var namesInputs = regexp.MustCompile(`(?i)_(FIND_LINKS|(BUILD_)?CONSTRAINTS?|REQUIREMENTS?|OVERRIDES?|CERT|CAFILE|CONFIG_FILE)$`)
+var namesInputs = regexp.MustCompile(`(?i)(_(FIND_LINKS|(BUILD_)?CONSTRAINTS?|REQUIREMENTS?|OVERRIDES?|CERT|CERTS|CERT_FILE|CA_BUNDLE|CAFILE|CONFIG_FILE)|^(APT_CONFIG|WGETRC|NETRC|OPENSSL_CONF))$`)
 
 // named returns the files, as image paths, that variables name for programs of instruction i, as far
 // as that is known. For an install, fromEnvironment also says what is not known.

@@ -283,7 +283,11 @@ func readRun(v *stageView, i int) runView {
 		return view
 	}
 	w.touch.reads = append(w.touch.reads, v.named(i)...)
-	if folders, programs := v.led(i); len(view.installs) > 0 || slices.Contains(w.touch.reads, effects.Tools) {
+	folders, programs := v.led(i)
+	if slices.Contains(w.touch.reads, effects.System) || slices.Contains(w.touch.reads, effects.Packages) {
+		w.touch.add(touch{reads: folders, writes: folders})
+	}
+	if len(view.installs) > 0 || slices.Contains(w.touch.reads, effects.Tools) {
 		w.touch.add(touch{reads: slices.Concat(folders, programs), writes: folders})
 		for _, dir := range programs {
 			if path.Base(dir) == "bin" { // of an active virtual environment: installs write to it

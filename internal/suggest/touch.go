@@ -52,6 +52,11 @@ func (v *stageView) homes(i int) []string {
 		for _, m := range homeOf.FindAllStringSubmatch(in.Run.Given, -1) {
 			list = append(list, path.Clean(expand(m[1], v.env[i])))
 		}
+		if strings.Contains(in.Run.Given, "/etc/passwd") {
+			for _, m := range pathsIn.FindAllStringSubmatch(in.Run.Given, -1) {
+				list = append(list, path.Clean(m[1]))
+			}
+		}
 	}
 	return list
 }
@@ -67,7 +72,7 @@ var settingsOfUsers = regexp.MustCompile(`\buseradd\s+(-D|--defaults)|/etc/defau
 func (v *stageView) homesElsewhere(i int) bool {
 	above := append(instructionsOf(v.file, v.stage.BaseStage), v.stage.Instructions[:i+1]...)
 	return slices.ContainsFunc(above, func(in dockerfile.Instruction) bool {
-		return in.Run != nil && settingsOfUsers.MatchString(in.Run.Given)
+		return in.Run != nil && settingsOfUsers.MatchString(in.Run.Given) || in.Copy != nil && settingsOfUsers.MatchString(in.Text)
 	})
 }
 
@@ -111,6 +116,9 @@ func (v *stageView) place(i int, dir, name string, to *[]string) bool {
 	}
 	up := strings.HasPrefix(name, effects.Upward)
 	name = effects.Unquote(strings.TrimPrefix(name, effects.Upward))
+	if throughProc.MatchString(resolve(dir, name, 0)) {
+		return false // it leads to anywhere
+	}
 	for at := dir; ; at = path.Dir(at) {
 		*to = append(*to, resolve(at, name, 0))
 		if !up || at == path.Dir(at) || at == baseDir {
@@ -118,6 +126,9 @@ func (v *stageView) place(i int, dir, name string, to *[]string) bool {
 		}
 	}
 }
+
+// throughProc matches paths through the folders of a process: its root, where it works, what it has open.
+var throughProc = regexp.MustCompile(`^/(proc/[^/]+/(root|cwd|fd)|dev/fd)/`)
 
 // anyOf widens a word to a pattern with no wildcards but "*", "?" and braces, which matches
 // at least what the word does: quoted wildcards and backslashes become "?". A set of

@@ -186,7 +186,10 @@ func (w *walk) source(file string) bool {
 // enter follows a cd. It reports false if it is not known where later commands run.
 func (w *walk) enter(c command) bool {
 	to, ok := w.place(c.words[1])
-	if !ok || c.words[1] == "-" {
+	if !ok || c.words[1] == "-" || len(c.assigns) > 0 {
+		return false
+	}
+	if _, elsewhere := w.view.written(w.at)["CDPATH"]; elsewhere && !path.IsAbs(c.words[1]) {
 		return false
 	}
 	if !w.exists(to) {
