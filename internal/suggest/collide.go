@@ -56,10 +56,14 @@ func (m *move) bringsOutput(b Build, i int, inst install) string {
 			return fmt.Sprintf("`%s` would write over what %s installed", m.text(i), inst.tool)
 		}
 		for _, p := range m.view.sources(b.Context, i, path.Join(image, "x", "x.js")) {
-			if !b.Context.Takes(m.view.stage.Instructions[i].Lines.From, p) {
+			line, folder := m.view.stage.Instructions[i].Lines.From, strings.TrimSuffix(p, "/x/x.js")
+			if !b.Context.Takes(line, p) {
+				if takesBelow(b.Context, line, folder) {
+					return fmt.Sprintf("`%s` brings a part of %s, and would write it into what %s installed", m.text(i), folder, inst.tool)
+				}
 				continue
 			}
-			if why := m.leaveOut(b, i, inst, strings.TrimSuffix(p, "/x/x.js"), image != own && path.Dir(image) != inst.dir); why != "" {
+			if why := m.leaveOut(b, i, inst, folder, image != own && path.Dir(image) != inst.dir); why != "" {
 				return why
 			}
 		}
@@ -116,7 +120,7 @@ func (m *move) leaveOut(b Build, i int, inst install, output string, many bool) 
 	if b.Ignore.Path == "" || b.Ignore.Shared && (there || !b.Ignore.spares(output)) {
 		return output + " is not ignored, and other builds share the ignore file: add it there first"
 	}
-	if by := m.otherTaker(b, output+"/x/x.js"); by != "" {
+	if by := m.otherTaker(b, output); by != "" {
 		return fmt.Sprintf("%s is not ignored, and `%s` takes it as well: add %s to the ignore file first, if that does not need it", output, short(by), line)
 	}
 	if by := m.missing(b, output, inst); by != "" {
@@ -163,16 +167,33 @@ func (m *move) leave(line string) {
 	m.ignore = append(slices.Clone(m.ignore), line)
 }
 
-// otherTaker returns the text of an instruction that takes a context path and is not moved,
-// or "".
-func (m *move) otherTaker(b Build, p string) string {
+// takesBelow reports whether the instruction on a line takes something of a folder of the context: all
+// that may be there, or some of the files that are.
+func takesBelow(c Context, line int, folder string) bool {
+	if c.Takes(line, folder+"/x/x.js") {
+		return true
+	}
+	if !c.Exists(folder) {
+		return false
+	}
+	for f := range c.Files() {
+		if strings.HasPrefix(f, folder+"/") && c.Takes(line, f) {
+			return true
+		}
+	}
+	return false
+}
+
+// otherTaker returns the text of an instruction that takes something of a folder of the context and is
+// not moved, or "".
+func (m *move) otherTaker(b Build, folder string) string {
 	for _, st := range m.view.file.Stages {
 		for i, in := range st.Instructions {
 			if st.Index == m.view.stage.Index && slices.Contains(m.moved, i) {
 				continue
 			}
 			mounts := in.Run != nil && len(in.Run.Mounts) > 0
-			if (in.Copy != nil && in.Copy.From == "" || mounts) && b.Context.Takes(in.Lines.From, p) {
+			if (in.Copy != nil && in.Copy.From == "" || mounts) && takesBelow(b.Context, in.Lines.From, folder) {
 				return in.Text
 			}
 		}
@@ -203,7 +224,7 @@ func (s Sharer) misses(folder string) bool {
 		v := newStageView(s.File, st)
 		for i, in := range st.Instructions {
 			mounts := in.Run != nil && len(in.Run.Mounts) > 0
-			if (takesContext(in) || mounts) && s.Context.Takes(in.Lines.From, folder+"/x/x.js") && (mounts || !s.fills(v, i, folder)) {
+			if (takesContext(in) || mounts) && takesBelow(s.Context, in.Lines.From, folder) && (mounts || !s.fills(v, i, folder)) {
 				return true
 			}
 		}
