@@ -122,9 +122,9 @@ func (c *invocation) flag(flag string, next []string, last bool) (took, ok bool)
 	folder, other := slices.Contains(f.Into, name), slices.Contains(f.Values, name)
 	if !in && !out && !folder && !other {
 		if file := value[strings.LastIndex(value, "=")+1:]; joined && file != "" {
-			c.effect.Reads = append(c.effect.Reads, file)
-		} else if last && len(next) > 0 && f.takesFile(next[0]) {
-			c.effect.Reads = append(c.effect.Reads, next[0])
+			c.effect.Reads = append(append(c.effect.Reads, file), pathsIn(value)...)
+		} else if last && len(next) > 0 {
+			c.effect.Reads = append(c.effect.Reads, f.besides(name, next[0])...)
 		}
 		return false, true
 	}

@@ -2,6 +2,7 @@ package effects
 
 import (
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -56,12 +57,20 @@ func edits(script string) bool {
 	return len(parts) == 2 && strings.Trim(part, "gIip0123456789") == ""
 }
 
-// takesFile reports whether the word after a flag that is not in the form may be the name of
-// a file. It is asked only where the form does not take words for files anyway.
-func (f *form) takesFile(w string) bool {
-	return slices.Contains([]string{"none", "names", "found", "packages", "versions", "text", "look", "fetch", "clone"}, f.Words) &&
-		(isPath(w) || w != "" && w[0] != '-' && !strings.Contains(w, "://") && (path.Ext(w) != "" || strings.Contains(w, "/")))
+// besides returns the files that the word after a flag that is not in the form may name, as its value.
+// There are none where the form takes words for files anyway.
+func (f *form) besides(flag, w string) (files []string) {
+	if !slices.Contains([]string{"none", "names", "found", "packages", "versions", "text", "look", "fetch", "clone"}, f.Words) {
+		return nil
+	}
+	if isPath(w) || w != "" && w[0] != '-' && !strings.Contains(w, "://") && (path.Ext(w) != "" || strings.Contains(w, "/") || ofFiles.MatchString(flag)) {
+		files = append(files, w)
+	}
+	return append(files, pathsIn(w)...)
 }
+
+// ofFiles matches flags whose values are files or folders, by what they are called.
+var ofFiles = regexp.MustCompile(`(?i)^--.*(file|config|shell|key|cert|dir|log|report|build|python|path|root|prefix|target)$`)
 
 // words adds the files that names, the words other than flags, stand for. It reports whether
 // they fit the form.
@@ -170,7 +179,7 @@ func isPath(w string) bool {
 	if w == "." || w == ".." || strings.HasPrefix(w, "~") || strings.Contains(w, `\`) {
 		return true
 	}
-	for _, suffix := range []string{".tgz", ".deb", ".rpm", ".apk", ".whl", ".gem", ".zip", ".tar.gz"} {
+	for _, suffix := range []string{".tgz", ".deb", ".rpm", ".apk", ".whl", ".gem", ".zip", ".egg", ".tar", ".tar.gz", ".tar.bz2", ".tar.xz", ".tbz", ".txz"} {
 		if strings.HasSuffix(w, suffix) {
 			return true
 		}

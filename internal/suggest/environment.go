@@ -34,7 +34,7 @@ var steering = map[string]*regexp.Regexp{
 
 // anyTools matches variables that name files for programs of many kinds: certificates,
 // settings, and code that an interpreter runs first.
-var anyTools = regexp.MustCompile(`^(NODE_EXTRA_CA_CERTS|OPENSSL_CONF|APT_CONFIG|TAR_OPTIONS|DEBCONF_DB_\w+|CURL_HOME|WGETRC|AWS_CA_BUNDLE|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|NETRC|GIT_\w+|BASH_ENV|ENV|LD_\w+|` +
+var anyTools = regexp.MustCompile(`^(NODE_EXTRA_CA_CERTS|OPENSSL_CONF|APT_CONFIG|TAR_OPTIONS|GEMRC|DEBCONF_DB_\w+|CURL_HOME|WGETRC|AWS_CA_BUNDLE|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|NETRC|GIT_\w+|BASH_ENV|ENV|LD_\w+|` +
 	`JAVA_TOOL_OPTIONS|JDK_JAVA_OPTIONS|_JAVA_OPTIONS|JAVA_OPTS|RUBYOPT|RUBYLIB|PYTHON(PATH|STARTUP|HOME)|PHPRC|PHP_INI_SCAN_DIR|ERL_\w+|ELIXIR_\w+)$`)
 
 // harmlessValues matches, by variable, the values that do not change which files an install reads.
@@ -117,7 +117,7 @@ func (v *stageView) given(b Build, i int) map[string]string {
 // libraries.
 var folderVariables = regexp.MustCompile(`^(GOBIN|GOCACHE|RUSTUP_HOME|PLAYWRIGHT_BROWSERS_PATH|PUPPETEER_\w+|CYPRESS_\w+|PYTHONUSERBASE|PIPX_\w+|GEM_(HOME|PATH)|PNPM_HOME|` +
 	`NVM_DIR|COREPACK_HOME|XDG_\w+|GNUPGHOME|TMPDIR|CC|CXX|CPP|LD|AR|CPATH|LIBRARY_PATH|\w+_INCLUDE_PATH|PKG_CONFIG\w*|CMAKE_\w+|RUSTC_\w+|PERL5LIB|` +
-	`GOROOT|GOTMPDIR|(CGO_)?(C|CXX|CPP|LD|F)FLAGS|NODE_PATH|PREFIX|DESTDIR|PYTHONPYCACHEPREFIX|DPKG_(ROOT|ADMINDIR)|PERL5OPT|` +
+	`GOROOT|GOTMPDIR|RUST(DOC)?FLAGS|(CGO_)?(C|CXX|CPP|LD|F)FLAGS|NODE_PATH|PREFIX|DESTDIR|PYTHONPYCACHEPREFIX|DPKG_(ROOT|ADMINDIR)|PERL5OPT|` +
 	`(JAVA|ORACLE|CUDA|LLVM|GDAL|MKL)_HOME|(HDF5|NETCDF4|OPENSSL|BLAS|GEOS|PROJ|OPENBLAS|NCCL)_\w+)$`)
 
 // steers reports whether a variable is a setting of some program.
@@ -133,8 +133,8 @@ func steers(name string) bool {
 	return false
 }
 
-// ofCompiler matches a flag of a compiler right before the folder that it names.
-var ofCompiler = regexp.MustCompile(`^-([IL]|isystem)`)
+// ofCompiler matches a flag, as of a compiler, right before the file or folder that it names.
+var ofCompiler = regexp.MustCompile(`^-([ILr]|isystem)`)
 
 // namesDir matches variables whose values are folders, even if they do not look like it.
 var namesDir = regexp.MustCompile(`(?i)_(TARGET|PREFIX|ROOT|SRC|HOME|DIR|FOLDER)$`)
@@ -266,6 +266,7 @@ func (v *stageView) named(i int) (files []string) {
 			continue
 		}
 		for _, word := range strings.FieldsFunc(expand(value, v.env[i]), separates) {
+			word = ofCompiler.ReplaceAllString(word, "")
 			isFile := path.Ext(word) != "" || anyTools.MatchString(name) && path.IsAbs(word) || namesInputs.MatchString(name)
 			if isFile && !strings.Contains(word, "$") {
 				files = append(files, resolve(v.dirs[i], word, 0))

@@ -316,6 +316,11 @@ func (c *command) fill(cmd syntax.Command) bool {
 			return false
 		}
 		for _, item := range cmd.Items {
+			for _, pattern := range item.Patterns {
+				if _, ok := wordText(pattern, &c.inner); !ok {
+					return false
+				}
+			}
 			all(item.Stmts)
 		}
 		return true
