@@ -14,8 +14,12 @@ var imageVariables = map[string]string{
 	"GOPATH": "/go", "CARGO_HOME": "/usr/local/cargo", "COMPOSER_HOME": "/tmp", "GEM_HOME": "/usr/local/bundle", "BUNDLE_APP_CONFIG": "/usr/local/bundle",
 }
 
-// throughout are programs that work on all of a folder which they are given.
-var throughout = []string{"cp", "tar", "mv", "find", "du", "zip", "rsync"}
+// throughout are programs that work on all of a folder which they are given, or tell what is in it, and
+// here those of them that take the working folder if none is.
+var (
+	throughout = []string{"cp", "tar", "mv", "find", "du", "zip", "rsync", "ls", "grep"}
+	here       = []string{"find", "du", "ls"}
+)
 
 // redirected matches a file that a script writes to.
 var redirected = regexp.MustCompile(`>\s*([^\s&|;<>()]+)`)
@@ -29,8 +33,12 @@ func (p *mountPlan) worksOn(v *stageView, i int, commands []command) bool {
 		switch {
 		case len(c.words) == 0, c.starts("rm"), c.starts("mkdir"):
 			continue
-		case c.starts("cd") && len(c.words) == 2:
-			if image, ok := p.locate(v, i, dir, c.words[1]); ok {
+		case c.starts("cd") && len(c.words) < 3:
+			to := "~"
+			if len(c.words) == 2 {
+				to = c.words[1]
+			}
+			if image, ok := p.locate(v, i, dir, to); ok {
 				dir, entered = image, append(entered, image)
 			}
 			continue
@@ -38,7 +46,10 @@ func (p *mountPlan) worksOn(v *stageView, i int, commands []command) bool {
 			return true
 		}
 		deep := slices.Contains(throughout, c.words[0])
-		if slices.ContainsFunc(c.words[1:], func(word string) bool { return p.reaches(v, i, dir, word, deep) }) {
+		if slices.ContainsFunc(c.words[1:], func(word string) bool { return p.reaches(v, i, dir, word, deep) || p.lists(v, i, dir, word) }) {
+			return true
+		}
+		if _, rest := c.args(1); len(rest) == 0 && slices.Contains(here, c.words[0]) && p.reaches(v, i, dir, ".", true) {
 			return true
 		}
 	}
@@ -58,6 +69,25 @@ func (p *mountPlan) reaches(v *stageView, i int, dir, word string, deep bool) bo
 		_, inside := below(d, image)
 		_, above := below(image, d)
 		return inside || deep && above && image != "/"
+	})
+}
+
+// lists reports whether a word of instruction i, a RUN, that runs in an image folder, is a pattern that
+// may match one of the folders of the cache, or one above it.
+func (p *mountPlan) lists(v *stageView, i int, dir, word string) bool {
+	image, ok := p.locate(v, i, dir, word+"/x") // which keeps a star at its end
+	pattern := path.Dir(image)
+	if !ok || !strings.ContainsAny(pattern, "*?[") {
+		return false
+	}
+	hidden := strings.HasPrefix(path.Base(pattern), ".") // no other pattern matches a name with a dot in front
+	return slices.ContainsFunc(p.dirs, func(d string) bool {
+		for ; d != "/"; d = path.Dir(d) {
+			if match, err := path.Match(pattern, d); err == nil && match && (hidden || !strings.HasPrefix(path.Base(d), ".")) {
+				return true
+			}
+		}
+		return false
 	})
 }
 
