@@ -36,7 +36,7 @@ func (v *stageView) arranged(i int, program string, apart func(image string) boo
 	}
 	for _, m := range v.stage.Instructions[i].Run.Mounts {
 		if m.Type == "bind" && m.From == "" && v.context != nil {
-			a.brought(v.context, settings, strings.TrimPrefix(path.Clean("/"+m.Source), "/"), m.Target)
+			a.mounted(v.context, settings, strings.TrimPrefix(path.Clean("/"+m.Source), "/"), resolve(v.dirs[i], m.Target, v.vars(i)), apart)
 		}
 	}
 	return a
@@ -96,6 +96,31 @@ func (a *arrangement) copied(v *stageView, k int, settings []*effects.Settings, 
 			for file, image := range v.puts(v.context, k, base) {
 				if (apart == nil || !apart(image)) && v.context.Takes(in.Lines.From, file) {
 					a.brought(v.context, []*effects.Settings{s}, file, image)
+				}
+			}
+		}
+	}
+}
+
+// mounted adds what the files of settings say that a mount of source, a path of the context, brings to
+// an image path.
+func (a *arrangement) mounted(c Context, settings []*effects.Settings, source, target string, apart func(image string) bool) {
+	if c.IsFile(source) {
+		a.brought(c, settings, source, target)
+		return
+	}
+	for _, s := range settings {
+		for _, name := range s.Files {
+			files := slices.Values(c.FilesNamed(path.Base(name)))
+			if strings.HasSuffix(name, "/") {
+				if files = c.Files(); !overlap(rooted(target), path.Clean("/"+name)) {
+					continue
+				}
+			}
+			for file := range files {
+				rel, ok := below(path.Join("/", source), "/"+file)
+				if image := path.Join(target, rel); ok && (apart == nil || !apart(image)) {
+					a.brought(c, []*effects.Settings{s}, file, image)
 				}
 			}
 		}
