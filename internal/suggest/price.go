@@ -116,8 +116,9 @@ func (m *move) costs(after *dockerfile.File, price *pricer) map[string]float64 {
 	costs := map[string]float64{}
 	cut := false
 	for _, in := range after.Stages[m.view.stage.Index].Instructions {
+		part := m.run.tail && !m.download && in.Run != nil && in.Text == last.Text // heredocs go by their first line
 		switch {
-		case old[in.Text]:
+		case old[in.Text] && !part:
 		case in.Copy != nil:
 			if s, ok := price.seconds[ins[m.needs[0].from].Text]; ok {
 				costs[in.Text] = s
@@ -130,6 +131,9 @@ func (m *move) costs(after *dockerfile.File, price *pricer) map[string]float64 {
 		case !cut:
 			costs[in.Text], cut = head, true
 		default:
+			if _, both := costs[in.Text]; both { // one name for both parts: rather too much than too little
+				tail = max(tail, (head+tail)/2)
+			}
 			costs[in.Text] = tail
 		}
 	}
