@@ -152,6 +152,9 @@ func (m *loan) uses(in Input, k int) (use, ok bool) {
 	if !run.known || len(m.view.stage.Instructions[k].Run.Mounts) > 0 && contextMount(m.view, k) {
 		return false, false
 	}
+	if slices.ContainsFunc(m.files, func(f string) bool { return mountedOver(m.view, k, f) }) {
+		return false, false // what it works on there is the mount, and not what was copied
+	}
 	for _, b := range in.Builds {
 		if _, led := through(in.waysAt(b, m.view.stage.Index), k, run.touch); led {
 			return false, false // and so may use them by another name
