@@ -296,3 +296,23 @@ func TestPredictAbsent(t *testing.T) {
 		t.Errorf("the build ended with %v, want that src/b is not found", err)
 	}
 }
+
+// TestPredictExternalFrontend: an image that reads the Dockerfile may read it in another way, so
+// of its steps nothing is promised.
+func TestPredictExternalFrontend(t *testing.T) {
+	r := startOn(t, lab.For(t).Address())
+	dir, nonce := lab.Dir(t), strings.ToLower(rand.Text())
+	for _, tt := range []struct{ syntax, want string }{
+		{"", "miss"},
+		{"# syntax=docker/dockerfile:1\n", "unknown: external-frontend: "},
+		{"# syntax=stokertest/frontend:1\n", "unknown: external-frontend: "},
+	} {
+		write(t, filepath.Join(dir, "Dockerfile"), tt.syntax+"FROM busybox\nRUN echo "+nonce+"\n")
+		if _, err := r.Up(t.Context(), api.UpRequest{Dir: dir}); err != nil {
+			t.Fatal(err)
+		}
+		if got := outlook(r.foretold(api.Query{Dir: dir})); !strings.HasPrefix(got, tt.want) {
+			t.Errorf("with %q, predicted:\n%s\nwant %s", tt.syntax, got, tt.want)
+		}
+	}
+}
