@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	buildctx "github.com/stokerd/stoker/context"
 	"github.com/stokerd/stoker/internal/checkout"
 	"github.com/stokerd/stoker/internal/project"
 )
@@ -73,32 +74,43 @@ func modules(h History, p *project.Picture, builds []*project.Build) (list []str
 // tracks nothing, or that lie elsewhere, with a slash at their end.
 func untracked(work *checkout.Work, p *project.Picture, builds []*project.Build) []string {
 	found := map[string]bool{}
-	for _, b := range builds {
-		if b.Selection == nil {
-			continue
-		}
-		for _, l := range b.Selection.Locals() {
-			if l.Root == "" {
+	for root, tree := range p.Trees() {
+		root := p.Relative(root)
+		for f := range tree.All() {
+			name := path.Join(root, f.Path)
+			if f.Mode.IsDir() || slices.Contains(strings.Split(f.Path, "/"), ".git") || work.Tracks(name) {
 				continue
 			}
-			root := p.Relative(l.Root)
-			for f := range l.All() {
-				name := path.Join(root, f.Path)
-				if f.Mode.IsDir() || len(f.Steps) == 0 || slices.Contains(strings.Split(name, "/"), ".git") || work.Tracks(name) {
-					continue
-				}
-				if !filepath.IsLocal(root) {
-					found[root+"/"] = true // all of it is elsewhere
-					break
-				}
+			at := root + "/" // all of it is elsewhere
+			if filepath.IsLocal(root) {
+				at = name
 				for dir := path.Dir(name); !work.TracksBelow(dir); dir = path.Dir(dir) {
-					name = dir + "/"
+					at = dir + "/"
 				}
-				found[name] = true
+			}
+			if !found[at] && anyTakes(p, builds, name) {
+				found[at] = true
 			}
 		}
 	}
 	return slices.Sorted(maps.Keys(found))
+}
+
+// anyTakes reports whether one of builds takes the file at name, relative to the repository.
+func anyTakes(p *project.Picture, builds []*project.Build, name string) bool {
+	return slices.ContainsFunc(builds, func(b *project.Build) bool {
+		return b.Selection != nil && slices.ContainsFunc(b.Selection.Locals(), func(l buildctx.Local) bool {
+			if l.Root == "" {
+				return false
+			}
+			rel, ok := strings.CutPrefix("/"+name, strings.TrimSuffix("/"+p.Relative(l.Root), "/.")+"/")
+			if !ok {
+				return false
+			}
+			f, ok := l.Lookup(rel)
+			return ok && len(f.Steps) > 0
+		})
+	})
 }
 
 // mostTold is how many names a note lists.

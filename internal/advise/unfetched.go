@@ -15,21 +15,15 @@ import (
 // unfetched returns the files that builds take and that are pointers of Git LFS.
 func unfetched(p *project.Picture, builds []*project.Build) []string {
 	found, uses := map[string]bool{}, map[string]bool{}
-	for _, b := range builds {
-		if b.Selection == nil {
-			continue
-		}
-		for _, l := range b.Selection.Locals() {
-			for f := range l.All() {
-				if l.Root == "" || !f.Mode.IsRegular() || len(f.Steps) == 0 || f.Size > checkout.MaxPointer {
-					continue
-				}
-				at := filepath.Join(l.Root, filepath.FromSlash(f.Path))
-				if !usesLFS(p.Root, filepath.Dir(at), uses) {
-					continue
-				}
+	for root, tree := range p.Trees() {
+		for f := range tree.All() {
+			if !f.Mode.IsRegular() || f.Size > checkout.MaxPointer {
+				continue
+			}
+			at := filepath.Join(root, filepath.FromSlash(f.Path))
+			if name := p.Relative(at); usesLFS(p.Root, filepath.Dir(at), uses) && anyTakes(p, builds, name) {
 				if text, err := os.ReadFile(at); err == nil && checkout.IsPointer(text) {
-					found[p.Relative(at)] = true
+					found[name] = true
 				}
 			}
 		}
