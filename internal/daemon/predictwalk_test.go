@@ -93,7 +93,7 @@ func (w *walk) step(n int) {
 	ran := w.build()
 	w.t.Logf("seed %d, build %d after %s, killed while it runs: %v", w.seed, n, what, killed != nil)
 	w.judgeUnknown(predicted, fmt.Sprintf("seed %d, build %d after %s", w.seed, n, what))
-	w.causes.moment = excusesOfNow{}
+	w.causes.moment = excusesOfNow{beside: w.causes.moment.uncached}
 	pruned := strings.Contains(what, "prune") // what the builder still has may be unknown
 	w.compare(predicted, ran, fmt.Sprintf("seed %d, build %d after %s", w.seed, n, what), pruned)
 	if killed != nil {

@@ -60,7 +60,7 @@ func (w *walk) disturb(e event) string {
 			w.solve(client.SolveOpt{Internal: true, FrontendAttrs: map[string]string{"no-cache": ""}})
 		}
 		what = ", and builds without cache that are not told of"
-		w.missed, w.causes.unseen = true, true
+		w.missed, w.causes.unseen, w.causes.moment.uncached = true, true, true
 	case buildOfAnother:
 		what = ", and " + w.aside()
 	}

@@ -23,6 +23,7 @@ type excusesOfNow struct {
 	started  bool // the daemon was started
 	base     bool // a stage is based on another image
 	uncached bool // a build without cache has just ended
+	beside   bool // one had when the last build began, which may have run beside its end
 }
 
 // judgeUnknown checks that each reason for which an outcome is unknown is one that is in force.
@@ -52,7 +53,7 @@ func (w *walk) inForce(steps []api.StepPrediction, i int) bool {
 		const toLive = 15 * time.Minute // of what was found for a tag
 		return w.causes.moment.started || w.causes.moment.base || time.Since(w.causes.since) > toLive
 	case "run-anew":
-		return w.causes.moment.uncached
+		return w.causes.moment.uncached || w.causes.moment.beside
 	}
 	return false // no walk does what another one needs
 }
