@@ -45,7 +45,20 @@ type Record struct {
 	Error      string    `json:"error,omitempty"` // kind of failure without values: "step 4/7 exit code 1"
 	Created    time.Time `json:"created"`
 	Completed  time.Time `json:"completed"`
+	Remote     RemoteUse `json:"remote,omitzero"`
 	Steps      []Step    `json:"steps"`
+}
+
+// A RemoteUse is what a build had to do with caches outside its builder. It has seconds, also of
+// what failed; work of one kind that went on at once counts once. It is zero for a build that
+// used no such cache, and for one that was recorded before stoker kept this.
+type RemoteUse struct {
+	Export float64 `json:"export,omitempty"` // writing results to caches
+	Import float64 `json:"import,omitempty"` // reading what caches have
+	// Fetch is the download and unpacking of layers for steps that are [Imported]. Among them
+	// may be layers of the base image and of steps before.
+	Fetch float64 `json:"fetch,omitempty"`
+	Read  bool    `json:"read,omitempty"` // a cache could be read, so that hits may come from it
 }
 
 // A Step is a Dockerfile step within a [Record].

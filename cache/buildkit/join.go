@@ -87,14 +87,14 @@ func (j *Join) addProvenance(p provenance) {
 
 // addTimes adds the costs apart from the steps.
 func (j *Join) addTimes(ev Event, o observation) {
-	var steps []*seenVertex
+	var steps []Run
 	for digest, v := range o.seen.vertices {
 		if l, ok := parseLabel(v.Name); ok && l.step() && o.owns(digest) {
-			steps = append(steps, v)
+			steps = append(steps, v.runs()...)
 		}
 		j.TransferBytes += v.sent
 	}
-	j.FixedSeconds = max(0, ev.Completed.Sub(ev.Created).Seconds()-busy(steps))
+	j.FixedSeconds = max(0, ev.Completed.Sub(ev.Created).Seconds()-covered(steps))
 }
 
 // A buildxState reads the files that buildx keeps (buildx: localstate and store).

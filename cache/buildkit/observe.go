@@ -98,6 +98,7 @@ func (b *Builder) Observe(ctx context.Context, ev Event) (Observed, error) {
 		Completed:  ev.Completed,
 		Steps:      o.steps(),
 	}
+	record.Remote = o.remoteUse(record.Steps)
 	if o.status == cache.Broken {
 		record.Error = o.failure(ev)
 	}
@@ -157,7 +158,7 @@ func importsCache(ev Event, seen *replay) bool {
 		return true
 	}
 	for _, v := range seen.vertices {
-		if strings.HasPrefix(v.Name, "importing cache manifest") {
+		if v.importsCache() {
 			return true
 		}
 	}

@@ -19,6 +19,7 @@ import (
 type replay struct {
 	order    []string               // digests, by first appearance
 	vertices map[string]*seenVertex // by digest
+	inline   []Run                  // when a cache within an image was made
 }
 
 // A seenVertex is a vertex as the builder last described it.
@@ -26,6 +27,7 @@ type seenVertex struct {
 	client.Vertex            // as it was told of last
 	began         *time.Time // when it started first: what it made may be read again, which counts as a start
 	pulled        bool       // layers were fetched or unpacked for it
+	pulls         []Run      // when these were, as far as it is known to have ended
 	logged        bool       // a process ran for it and wrote something
 	sent          int64      // bytes that the client transferred for it
 }
@@ -56,6 +58,9 @@ func (r *replay) add(s *client.SolveStatus) {
 		switch {
 		case strings.HasPrefix(st.ID, "sha256:"), strings.HasPrefix(st.ID, "extracting sha256:"):
 			v.pulled = true
+			v.pulls = append(v.pulls, ended(st)...)
+		case st.ID == inlineStatus:
+			r.inline = append(r.inline, ended(st)...)
 		case strings.HasPrefix(st.ID, "transferring "):
 			v.sent = max(v.sent, st.Current)
 		}
@@ -166,25 +171,26 @@ func (v *seenVertex) seconds() float64 {
 	return v.Completed.Sub(*v.Started).Seconds()
 }
 
-// busy returns the seconds during which at least one of the vertices was running.
-func busy(vertices []*seenVertex) float64 {
-	type span struct{ from, to time.Time }
-	var spans []span
-	for _, v := range vertices {
-		if v.seconds() > 0 {
-			spans = append(spans, span{*v.Started, *v.Completed})
-		}
+// runs returns when v was running, or nothing if it did not.
+func (v *seenVertex) runs() []Run {
+	if v.seconds() <= 0 {
+		return nil
 	}
-	slices.SortFunc(spans, func(a, b span) int { return a.from.Compare(b.from) })
+	return []Run{{*v.Started, *v.Completed}}
+}
+
+// covered returns the seconds that are in at least one of the runs. It sorts them.
+func covered(list []Run) float64 {
+	slices.SortFunc(list, func(a, b Run) int { return a.Started.Compare(b.Started) })
 	var total time.Duration
 	var end time.Time
-	for _, s := range spans {
-		if s.from.Before(end) {
-			s.from = end
+	for _, s := range list {
+		if s.Started.Before(end) {
+			s.Started = end
 		}
-		if s.to.After(s.from) {
-			total += s.to.Sub(s.from)
-			end = s.to
+		if s.Completed.After(s.Started) {
+			total += s.Completed.Sub(s.Started)
+			end = s.Completed
 		}
 	}
 	return total.Seconds()

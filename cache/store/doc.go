@@ -18,7 +18,8 @@
 //	          builder, repository, definition, and the constant part of each step
 //	layoutIDs digest of a layout → its number
 //	records   completion time and a sequence number → a record, as the number
-//	          of its layout and what varies: outcome and times of each step
+//	          of its layout and what varies: outcome and times of each step,
+//	          and of the use of caches elsewhere
 //	refs      builder and ref → the record's key and generation
 //	evidence  a record's key → what explains the build, as JSON: digests of
 //	          objects, and what no other build has

@@ -26,6 +26,15 @@ const (
 	hasSeconds = 0x20
 )
 
+// The first byte of a record's status has its code in the low four bits, and these flags for
+// what of [cache.RemoteUse] is not zero.
+const (
+	hasExport = 0x10
+	hasImport = 0x20
+	hasFetch  = 0x40
+	hasRead   = 0x80
+)
+
 // A layout is what the records of one definition have in common until its Dockerfile
 // changes.
 type layout struct {
@@ -69,10 +78,15 @@ func decodeLayout(b []byte) (*layout, error) {
 func encodeRecord(id uint32, r cache.Record) []byte {
 	b := binary.AppendUvarint(nil, uint64(id))
 	b = binary.AppendVarint(b, int64(r.Generation))
-	b = appendCoded(b, max(0, slices.Index(statuses, r.Status)), 0, string(r.Status))
+	b = appendCoded(b, max(0, slices.Index(statuses, r.Status)), remoteFlags(r.Remote), string(r.Status))
 	b = appendString(b, r.Ref)
 	b = appendString(b, r.Error)
 	b = binary.AppendVarint(b, int64(r.Completed.Sub(r.Created)))
+	for _, seconds := range []float64{r.Remote.Export, r.Remote.Import, r.Remote.Fetch} {
+		if seconds != 0 {
+			b = appendFloat(b, seconds)
+		}
+	}
 	for _, s := range r.Steps {
 		var flags byte
 		if !s.Started.IsZero() {
@@ -86,10 +100,20 @@ func encodeRecord(id uint32, r cache.Record) []byte {
 			b = binary.AppendVarint(b, int64(s.Started.Sub(r.Created)))
 		}
 		if flags&hasSeconds != 0 {
-			b = binary.BigEndian.AppendUint64(b, math.Float64bits(s.Seconds))
+			b = appendFloat(b, s.Seconds)
 		}
 	}
 	return b
+}
+
+// remoteFlags returns the flags for what of u is not zero.
+func remoteFlags(u cache.RemoteUse) (flags byte) {
+	for flag, is := range map[byte]bool{hasExport: u.Export != 0, hasImport: u.Import != 0, hasFetch: u.Fetch != 0, hasRead: u.Read} {
+		if is {
+			flags |= flag
+		}
+	}
+	return flags
 }
 
 // decodeRecord is the inverse of encodeRecord. The record's steps are allocated in space.
@@ -99,13 +123,16 @@ func decodeRecord(d *decoder, l *layout, completed time.Time, space *arena) (cac
 		Generation: int32(d.signed()),
 		Completed:  completed,
 	}
-	code, _ := d.coded(len(statuses))
+	code, remote := d.coded(len(statuses))
 	r.Status = statuses[code]
 	if code == 0 {
 		r.Status = cache.Status(d.text())
 	}
 	r.Ref, r.Error = d.text(), d.text()
 	r.Created = completed.Add(-time.Duration(d.signed()))
+	if remote != 0 {
+		r.Remote = d.remote(remote)
+	}
 	r.Steps = space.cut(len(l.steps))
 	copy(r.Steps, l.steps)
 	for i := range r.Steps {
@@ -119,7 +146,7 @@ func decodeRecord(d *decoder, l *layout, completed time.Time, space *arena) (cac
 			s.Started = r.Created.Add(time.Duration(d.signed()))
 		}
 		if flags&hasSeconds != 0 {
-			s.Seconds = math.Float64frombits(d.fixed())
+			s.Seconds = d.float()
 		}
 	}
 	return r, d.end("record")
@@ -148,6 +175,10 @@ func (a *arena) reset() { a.free = a.piece }
 
 func appendString(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+func appendFloat(b []byte, v float64) []byte {
+	return binary.BigEndian.AppendUint64(b, math.Float64bits(v))
 }
 
 // appendCoded appends a code with flags, and the text if the code is 0.
@@ -202,11 +233,26 @@ func (d *decoder) count() int {
 
 func (d *decoder) text() string { return string(d.take(d.count(), true)) }
 
-func (d *decoder) fixed() uint64 {
+func (d *decoder) float() float64 {
 	if b := d.take(8, true); b != nil {
-		return binary.BigEndian.Uint64(b)
+		return math.Float64frombits(binary.BigEndian.Uint64(b))
 	}
 	return 0
+}
+
+// remote reads what of a record's use of remote caches is not zero, as flags say.
+func (d *decoder) remote(flags byte) cache.RemoteUse {
+	u := cache.RemoteUse{Read: flags&hasRead != 0}
+	if flags&hasExport != 0 {
+		u.Export = d.float()
+	}
+	if flags&hasImport != 0 {
+		u.Import = d.float()
+	}
+	if flags&hasFetch != 0 {
+		u.Fetch = d.float()
+	}
+	return u
 }
 
 // coded reads a code, which must be less than n, and its flags.

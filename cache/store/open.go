@@ -20,7 +20,7 @@ import (
 const lockWait = 1500 * time.Millisecond
 
 // migrations has the migration from schema n to n+1 at index n.
-var migrations = [schema]func(*bbolt.Tx) error{create, addLearnt, addSums, addEvidence, addBlames}
+var migrations = [schema]func(*bbolt.Tx) error{create, addLearnt, addSums, addEvidence, addBlames, addRemoteUse}
 
 // Open opens the store at path. If there is none it creates one (mode 0600, its
 // directory 0700), and if it has an older schema it migrates it.
@@ -192,6 +192,10 @@ func addLearnt(tx *bbolt.Tx) error {
 	}
 	return nil
 }
+
+// addRemoteUse migrates to the schema in which records have the use of remote caches. Those that
+// are there stay as they are: it is only that earlier versions cannot read the new ones.
+func addRemoteUse(*bbolt.Tx) error { return nil }
 
 // tighten makes the file private if it is not, as after it was copied or restored.
 func tighten(path string) error {

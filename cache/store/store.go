@@ -10,7 +10,7 @@ import (
 )
 
 // schema is the version of the file's layout that this code writes.
-const schema = 5
+const schema = 6
 
 // The buckets of the file, as doc.go describes them.
 var (

@@ -116,9 +116,11 @@ func TestRecordsRoundTrip(t *testing.T) {
 	fill(t, reflect.ValueOf(&full).Elem(), new(int))
 	plain := build(1, "api")
 	plain.Status, plain.Error = cache.Broken, "step 4/7 exit code 1"
+	failedImport := build(2, "api")
+	failedImport.Remote = cache.RemoteUse{Import: 0.25}
 	bare := cache.Record{Builder: "b", Ref: "r", Created: epoch, Completed: epoch}
 	s := open(t, path(t))
-	for _, want := range []cache.Record{full, plain, bare} {
+	for _, want := range []cache.Record{full, plain, failedImport, bare} {
 		put(t, s, want)
 		got, ok, err := s.Record(want.Builder, want.Ref)
 		if err != nil || !ok {
