@@ -55,9 +55,27 @@ type DefinitionStats struct {
 	SecondsSaved float64
 	SecondsLost  float64 // execution time of the steps that ran
 	MeanSeconds  float64 // wall time per build
+	Remote       RemoteStats
 	// Steps are in the order of the newest build that has them, those of newer builds first.
 	Steps    []StepStats
 	Breakers []Breaker // costliest first
+}
+
+// RemoteStats has what caches elsewhere cost and saved the builds that used one. A cache that
+// one build writes saves time in others, so that only the sums compare.
+type RemoteStats struct {
+	Builds                int     // those that wrote a cache or tried to read one
+	Export, Import, Fetch float64 // seconds in sum, as in [RemoteUse]
+	// Imported counts the steps that were [Imported], and Hits those that may have been: a hit
+	// in a build that could read a cache comes from there or is the builder's own. BuildKit
+	// tells them apart only where it fetched the layers for just that step.
+	Imported, Hits int
+	// SecondsSaved is the median of a step's own executions for each time it was imported.
+	// SecondsSavedAtMost has Hits as well.
+	SecondsSaved, SecondsSavedAtMost float64
+	// Unknown says how many of Imported and Hits are of steps that were never seen to run.
+	// They add to neither number of seconds.
+	Unknown int
 }
 
 // HitRate returns the share of needed steps that were reused, and false if
@@ -150,6 +168,8 @@ type stepTally struct {
 	position int    // of the step in that build
 	stats    StepStats
 	times    []float64 // seconds of the executions that succeeded
+	imported int       // as RemoteStats.Imported
+	maybe    int       // as RemoteStats.Hits
 	broke    Breaker
 	costs    map[*stepTally]float64 // as a breaker: seconds of each step that ran because of it
 	behind   map[Behind]*Behind     // as a breaker: by Kind and Name alone
@@ -176,6 +196,26 @@ func (t *tally) add(r Record) {
 		t.tallies[i].add(&r.Steps[i])
 	}
 	t.blame(r)
+	if r.Remote != (RemoteUse{}) {
+		t.remote(r)
+	}
+}
+
+// remote adds a record of a build that used a cache elsewhere.
+func (t *tally) remote(r Record) {
+	sum := &t.out.Remote
+	sum.Builds++
+	sum.Export += r.Remote.Export
+	sum.Import += r.Remote.Import
+	sum.Fetch += r.Remote.Fetch
+	for i := range r.Steps {
+		switch o := r.Steps[i].Outcome; {
+		case o == Imported:
+			t.tallies[i].imported++
+		case o == Hit && r.Remote.Read:
+			t.tallies[i].maybe++
+		}
+	}
 }
 
 // identify sets t.tallies and t.lanes to those of steps.
@@ -302,6 +342,7 @@ func (t *tally) sum(repository, name string) DefinitionStats {
 		s.SecondsSaved = s.MedianSeconds * float64(s.Hits)
 		out.SecondsSaved += s.SecondsSaved
 		out.SecondsLost += s.SecondsLost
+		out.Remote.add(st, s.MedianSeconds)
 		out.Steps = append(out.Steps, s)
 		if st.broke.Times > 0 {
 			out.Breakers = append(out.Breakers, st.breaker())
@@ -311,6 +352,18 @@ func (t *tally) sum(repository, name string) DefinitionStats {
 		return cmp.Or(cmp.Compare(b.SecondsLost, a.SecondsLost), cmp.Compare(b.Times, a.Times))
 	})
 	return out
+}
+
+// add adds a step, of whose executions the median is given.
+func (s *RemoteStats) add(st *stepTally, median float64) {
+	s.Imported += st.imported
+	s.Hits += st.maybe
+	if len(st.times) == 0 {
+		s.Unknown += st.imported + st.maybe
+		return
+	}
+	s.SecondsSaved += median * float64(st.imported)
+	s.SecondsSavedAtMost += median * float64(st.imported+st.maybe)
 }
 
 // ordered returns the tallies of steps: those of newer builds first, and those that were last

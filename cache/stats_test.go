@@ -68,6 +68,35 @@ func TestStats(t *testing.T) {
 	}
 }
 
+// What caches elsewhere cost is compared with what they saved at least and at most. Builds of
+// which the cost is not known count in neither.
+func TestStatsOfRemoteCaches(t *testing.T) {
+	apt, copies, run := "[build 2/4] RUN apt", "[build 3/4] COPY . .", "[build 4/4] RUN make"
+	using := func(r cache.Record, use cache.RemoteUse) cache.Record {
+		r.Remote = use
+		return r
+	}
+	records := []cache.Record{
+		using(record(1, 60, step(apt, cache.Hit, 0), step(copies, cache.Executed, 2), step(run, cache.Cascaded, 30)), cache.RemoteUse{Export: 20}),
+		using(record(2, 9, step(apt, cache.Hit, 0), step(copies, cache.Hit, 0), step(run, cache.Imported, 0)), cache.RemoteUse{Import: 1, Fetch: 4, Read: true}),
+		using(record(3, 9, step(apt, cache.Imported, 0), step(copies, cache.Executed, 4), step(run, cache.Cascaded, 40)), cache.RemoteUse{Export: 10, Import: 2, Fetch: 3, Read: true}),
+		// Nothing could be read, so nothing was saved by it.
+		using(record(4, 9, step(apt, cache.Hit, 0), step(copies, cache.Hit, 0), step(run, cache.Hit, 0)), cache.RemoteUse{Import: 5}),
+		record(5, 9, step(apt, cache.Hit, 0), step(copies, cache.Hit, 0), step(run, cache.Imported, 0)),
+		record(6, 9, step(apt, cache.Hit, 0), step(copies, cache.Hit, 0), step(run, cache.Hit, 0)),
+	}
+	want := cache.RemoteStats{
+		Builds: 4, Export: 30, Import: 8, Fetch: 7, Imported: 2, Hits: 2,
+		SecondsSaved: 35, SecondsSavedAtMost: 35 + 3, Unknown: 2, // apt was never seen to run
+	}
+	if diff := cmp.Diff(want, cache.Stats(slices.Values(records), nil)[0].Remote); diff != "" {
+		t.Errorf("remote caches (-want +got):\n%s", diff)
+	}
+	if got := cache.Stats(slices.Values(records[4:]), nil)[0].Remote; got != (cache.RemoteStats{}) {
+		t.Errorf("builds of which nothing is known have %+v", got)
+	}
+}
+
 // What cascaded is charged to the breaker of its own stage where there is one.
 func TestStatsBlame(t *testing.T) {
 	r := record(1, 0,

@@ -27,10 +27,29 @@ type DefinitionStats struct {
 	// executions times the number of its hits.
 	SecondsSaved float64 `json:"secondsSaved"`
 	// SecondsLost is the time that the executed steps took.
-	SecondsLost float64     `json:"secondsLost"`
-	MeanSeconds float64     `json:"meanSeconds"` // wall time per build
-	Steps       []StepStats `json:"steps"`
-	Breakers    []Breaker   `json:"breakers"`
+	SecondsLost float64 `json:"secondsLost"`
+	MeanSeconds float64 `json:"meanSeconds"` // wall time per build
+	// RemoteCache is absent if no build used a cache elsewhere.
+	RemoteCache *RemoteCacheStats `json:"remoteCache,omitempty"`
+	Steps       []StepStats       `json:"steps"`
+	Breakers    []Breaker         `json:"breakers"`
+}
+
+// RemoteCacheStats says what caches elsewhere cost and saved the builds that used one.
+type RemoteCacheStats struct {
+	Builds        int     `json:"builds"` // that wrote one or tried to read one
+	ExportSeconds float64 `json:"exportSeconds"`
+	ImportSeconds float64 `json:"importSeconds"`
+	FetchSeconds  float64 `json:"fetchSeconds"` // of layers for imported steps
+	// Imported counts the steps that were imported, and MaybeImported the hits of builds that
+	// could read a cache, which may be the builder's own.
+	Imported      int `json:"imported"`
+	MaybeImported int `json:"maybeImported"`
+	// SecondsSaved is of the former, SecondsSavedAtMost of both.
+	SecondsSaved       float64 `json:"secondsSaved"`
+	SecondsSavedAtMost float64 `json:"secondsSavedAtMost"`
+	// Unknown is how many of both were never seen to run, and so are in no sum of seconds.
+	Unknown int `json:"unknown"`
 }
 
 // StepStats sums up one step.

@@ -128,6 +128,9 @@ func (s *statsOptions) print(answer api.Stats) {
 			head = append(head, p.warn(count(d.Interrupted)+" interrupted"))
 		}
 		p.pieces(head)
+		if d.RemoteCache != nil {
+			s.remoteCache(*d.RemoteCache)
+		}
 		s.steps(d.Steps)
 		for _, b := range d.Breakers {
 			cost := "  " + plural(b.Times, "time") + "  cost " + seconds(b.SecondsLost)
@@ -135,6 +138,37 @@ func (s *statsOptions) print(answer api.Stats) {
 			s.behind(b)
 		}
 	}
+}
+
+// remoteCache prints what caches elsewhere cost and saved. What they saved is a range, because
+// a hit may come from one or be the builder's own.
+func (s *statsOptions) remoteCache(c api.RemoteCacheStats) {
+	p := s.out
+	list := []string{"remote cache", plural(c.Builds, "build")}
+	for _, cost := range []struct {
+		name    string
+		seconds float64
+	}{{"export", c.ExportSeconds}, {"import", c.ImportSeconds}, {"fetch", c.FetchSeconds}} {
+		if cost.seconds > 0 {
+			list = append(list, cost.name+" "+seconds(cost.seconds))
+		}
+	}
+	least, most := seconds(c.SecondsSaved), seconds(c.SecondsSavedAtMost)
+	switch {
+	case c.Imported+c.MaybeImported == 0:
+		list = append(list, p.warn("nothing imported"))
+	case c.SecondsSavedAtMost == 0: // the time of none is known
+	case least == most:
+		list = append(list, p.good("saved "+most))
+	case c.SecondsSaved == 0:
+		list = append(list, p.good("saved at most "+most))
+	default:
+		list = append(list, p.good("saved "+least+" to "+most))
+	}
+	if c.Unknown > 0 {
+		list = append(list, plural(c.Unknown, "hit")+" of unknown worth")
+	}
+	p.pieces(list)
 }
 
 // steps prints a line for each step. Names come last, so that the numbers are aligned

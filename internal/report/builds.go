@@ -86,6 +86,12 @@ func definitionStats(d cache.DefinitionStats) api.DefinitionStats {
 	if rate, ok := d.HitRate(); ok {
 		out.HitRate = &rate
 	}
+	if r := d.Remote; r.Builds > 0 {
+		out.RemoteCache = &api.RemoteCacheStats{
+			Builds: r.Builds, ExportSeconds: r.Export, ImportSeconds: r.Import, FetchSeconds: r.Fetch, Imported: r.Imported, MaybeImported: r.Hits,
+			SecondsSaved: r.SecondsSaved, SecondsSavedAtMost: r.SecondsSavedAtMost, Unknown: r.Unknown,
+		}
+	}
 	for i, s := range d.Steps {
 		out.Steps[i] = api.StepStats{
 			Name: s.Name, Hits: s.Hits, Misses: s.Misses, MedianSeconds: s.MedianSeconds,
