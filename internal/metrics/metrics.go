@@ -22,6 +22,8 @@ type Set struct {
 	duration    *prometheus.HistogramVec
 	steps       *prometheus.CounterVec
 	saved, lost *prometheus.CounterVec
+	remote      *prometheus.CounterVec
+	remoteSaved *prometheus.CounterVec
 	transferred *prometheus.CounterVec
 	predictions *prometheus.CounterVec
 	digested    *prometheus.CounterVec
@@ -50,6 +52,8 @@ func New(version string, now func() []Held) *Set {
 		steps:       counter("steps_total", "Dockerfile steps of builds, by what became of them.", "outcome"),
 		saved:       counter("saved_seconds_total", "Time that reused steps took when they last ran."),
 		lost:        counter("lost_seconds_total", "Time that steps took which ran again."),
+		remote:      counter("remote_cache_seconds_total", "Time that builds spent on caches outside the builder.", "work"),
+		remoteSaved: counter("remote_cache_saved_seconds_total", "Time that steps take when they run, of those that were or may have been imported.", "outcome"),
 		transferred: counter("transferred_bytes_total", "Bytes that clients sent to the builder."),
 		predictions: counter("predictions_total", "Steps that were predicted before a build of just that state, by how the prediction came out.", "result"),
 	}
@@ -59,7 +63,7 @@ func New(version string, now func() []Held) *Set {
 	info := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Namespace: "stoker", Name: "build_info", Help: "The program that runs.", ConstLabels: prometheus.Labels{"version": version},
 	}, func() float64 { return 1 })
-	s.registry.MustRegister(s.builds, s.duration, s.steps, s.saved, s.lost, s.transferred, s.predictions, s.digested, info, gauges(now),
+	s.registry.MustRegister(s.builds, s.duration, s.steps, s.saved, s.lost, s.remote, s.remoteSaved, s.transferred, s.predictions, s.digested, info, gauges(now),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return s
 }
@@ -76,12 +80,20 @@ func (s *Set) Built(r cache.Record, sent int64, medians map[string]cache.Spread)
 		s.duration.WithLabelValues(of...).Observe(max(0, r.Seconds()))
 	}
 	s.transferred.WithLabelValues(of...).Add(float64(max(0, sent)))
+	for work, seconds := range map[string]float64{"export": r.Remote.Export, "import": r.Remote.Import, "fetch": r.Remote.Fetch} {
+		if seconds > 0 {
+			s.remote.WithLabelValues(append(of[:2:2], work)...).Add(seconds)
+		}
+	}
 	for _, step := range r.Steps {
 		s.steps.WithLabelValues(append(of[:2:2], string(step.Outcome))...).Inc()
 		median, ran := medians[step.Instruction()]
 		switch {
 		case step.Outcome.Reused():
 			s.saved.WithLabelValues(of...).Add(median.Median)
+			if o := step.Outcome; o == cache.Imported || o == cache.Hit && r.Remote.Read {
+				s.remoteSaved.WithLabelValues(append(of[:2:2], string(o))...).Add(median.Median)
+			}
 		case ran && step.Outcome.Ran():
 			s.lost.WithLabelValues(of...).Add(max(0, step.Seconds))
 		}

@@ -30,6 +30,13 @@ func TestCounts(t *testing.T) {
 	s.Built(build(cache.Completed, cache.Executed, 3), 100, nil) // the first time: nothing is lost
 	s.Built(build(cache.Completed, cache.Hit, 0), 10, medians)
 	s.Built(build(cache.Broken, cache.Executed, 4), 0, medians)
+	importing := build(cache.Completed, cache.Imported, 0)
+	importing.Remote = cache.RemoteUse{Import: 0.5, Fetch: 2, Read: true}
+	importing.Steps = append(importing.Steps, cache.Step{Name: "[3/3] RUN npm test", Outcome: cache.Hit})
+	s.Built(importing, 0, map[string]cache.Spread{"RUN npm ci": {Median: 5}, "RUN npm test": {Median: 3}})
+	exporting := build(cache.Completed, cache.Hit, 0)
+	exporting.Remote = cache.RemoteUse{Export: 4, Import: 0.25} // there was nothing to import
+	s.Built(exporting, 0, medians)
 	for _, r := range []metrics.Result{metrics.Right, metrics.Right, metrics.Unknown} {
 		s.Predicted(of, r)
 	}
@@ -42,14 +49,20 @@ func TestCounts(t *testing.T) {
 	}
 	const l = `{definition="api",repository="/home/me/shop"`
 	want := []string{
-		`stoker_build_duration_seconds_sum` + l + `} 14`, `stoker_build_duration_seconds_count` + l + `} 2`,
+		`stoker_build_duration_seconds_sum` + l + `} 28`, `stoker_build_duration_seconds_count` + l + `} 4`,
 		`stoker_build_info{version="v1"} 1`,
-		`stoker_builds_total` + l + `,status="completed"} 2`, `stoker_builds_total` + l + `,status="failed"} 1`,
+		`stoker_builds_total` + l + `,status="completed"} 4`, `stoker_builds_total` + l + `,status="failed"} 1`,
 		`stoker_context_bytes` + l + `} 48`, `stoker_digested_bytes_total{repository="/home/me/shop"} 7`, `stoker_lost_seconds_total` + l + `} 4`,
 		`stoker_predictions_total` + l + `,result="right"} 2`, `stoker_predictions_total` + l + `,result="unknown"} 1`,
-		`stoker_saved_seconds_total` + l + `} 5`, `stoker_sent_bytes` + l + `} 2`,
+		`stoker_remote_cache_saved_seconds_total{definition="api",outcome="hit",repository="/home/me/shop"} 3`,
+		`stoker_remote_cache_saved_seconds_total{definition="api",outcome="imported",repository="/home/me/shop"} 5`,
+		`stoker_remote_cache_seconds_total` + l + `,work="export"} 4`,
+		`stoker_remote_cache_seconds_total` + l + `,work="fetch"} 2`,
+		`stoker_remote_cache_seconds_total` + l + `,work="import"} 0.75`,
+		`stoker_saved_seconds_total` + l + `} 18`, `stoker_sent_bytes` + l + `} 2`,
 		`stoker_steps_total{definition="api",outcome="executed",repository="/home/me/shop"} 2`,
-		`stoker_steps_total{definition="api",outcome="hit",repository="/home/me/shop"} 1`,
+		`stoker_steps_total{definition="api",outcome="hit",repository="/home/me/shop"} 3`,
+		`stoker_steps_total{definition="api",outcome="imported",repository="/home/me/shop"} 1`,
 		`stoker_transferred_bytes_total` + l + `} 110`, `stoker_warm` + l + `,state="ready"} 1`,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -70,7 +83,7 @@ func TestDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := metrics.New("v1", func() []metrics.Held { return []metrics.Held{{}} })
-	s.Built(cache.Record{Status: cache.Completed, Steps: []cache.Step{{Outcome: cache.Hit}, {Outcome: cache.Executed}}}, 0, map[string]cache.Spread{"": {}})
+	s.Built(cache.Record{Status: cache.Completed, Remote: cache.RemoteUse{Export: 1, Read: true}, Steps: []cache.Step{{Outcome: cache.Hit}, {Outcome: cache.Executed}}}, 0, map[string]cache.Spread{"": {}})
 	s.Predicted(metrics.Definition{}, metrics.Right)
 	s.Digested("", 0)
 	served, documented := map[string]bool{}, map[string]bool{}
