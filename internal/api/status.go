@@ -20,6 +20,19 @@ type Daemon struct {
 	PID     int     `json:"pid"`
 	Uptime  float64 `json:"uptime"` // seconds
 	Socket  string  `json:"socket"`
+	// Unstored is absent if all that the daemon learnt of builds is stored.
+	Unstored *Unstored `json:"unstored,omitempty"`
+}
+
+// Unstored is what the daemon learnt of builds and could not store, as on a full disk. It tries
+// again until it can.
+type Unstored struct {
+	// Builds is the number of builds that ended and are not stored. It may be 0: then what
+	// is known of the builder's cache is not.
+	Builds  int       `json:"builds"`
+	Since   time.Time `json:"since"`   // when the first of it could not be stored
+	Problem string    `json:"problem"` // why, in one line
+	Hint    string    `json:"hint"`    // what the user can do about it
 }
 
 // Builder describes the BuildKit that stoker talks to.

@@ -177,6 +177,9 @@ func (s *statusOptions) follow(ctx context.Context) error {
 func (p printer) status(s api.Status) {
 	s = shown(s)
 	p.builder(s.Builder)
+	if s.Daemon != nil && s.Daemon.Unstored != nil {
+		p.unstored(*s.Daemon.Unstored)
+	}
 	if len(s.Repositories) == 0 {
 		p.line("no repository is watched")
 	}
@@ -184,6 +187,17 @@ func (p printer) status(s api.Status) {
 		p.line()
 		p.repository(s, r)
 	}
+}
+
+// unstored says that builds could not be stored.
+func (p printer) unstored(u api.Unstored) {
+	what := "what is known of the builder's cache"
+	if u.Builds > 0 {
+		what = plural(u.Builds, "build")
+	}
+	since := u.Since.Local().Format("2006-01-02 15:04")
+	p.wrapped(p.warn("store")+"    ", what+" could not be stored since "+since+": "+u.Problem)
+	p.wrapped(strings.Repeat(" ", 9), p.dim("hint: "+u.Hint))
 }
 
 func (p printer) builder(b api.Builder) {

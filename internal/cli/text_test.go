@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"charm.land/lipgloss/v2"
 	"golang.org/x/tools/txtar"
@@ -20,6 +21,9 @@ import (
 // 0 for a pipe. What it begins with, up to the first dash of its name, is the
 // command. -update writes the texts.
 func TestText(t *testing.T) {
+	here := time.Local
+	t.Cleanup(func() { time.Local = here })
+	time.Local = time.UTC // texts have times of day
 	files, err := filepath.Glob(filepath.Join("testdata", "text", "*.txtar"))
 	if err != nil || len(files) == 0 {
 		t.Fatal("no cases:", err)

@@ -29,6 +29,7 @@ type account struct {
 	missed   *queue            // enters builds that had ended before it listened
 	unread   *atomic.Int64     // number of builds in missed
 	caughtUp *gate             // open once missed has entered all of them
+	backlog  *backlog          // what of all this is not stored
 	reruns   *reruns           // builds that ignore the cache
 	running  *atomic.Int64     // number of builds that run, stoker's own included
 }
@@ -91,14 +92,14 @@ func (d *Daemon) account(node *buildkit.Builder) account {
 	a = account{
 		Ledger: known, name: name, copies: copies,
 		builds: newQueue(), missed: newQueue(), unread: new(atomic.Int64), caughtUp: &gate{},
-		reruns: newReruns(), running: new(atomic.Int64),
+		backlog: newBacklog(), reruns: newReruns(), running: new(atomic.Int64),
 	}
 	d.accounts[name] = a
 	return a
 }
 
 // save stores what an account has learned since the last save. If that fails, the next
-// save stores it.
+// save stores it, which storeBacklog sees to.
 func (d *Daemon) save(a account) {
 	err := a.Save(func(anew bool, changes iter.Seq2[string, []byte]) error {
 		write := d.store.UpdateLedger
@@ -109,9 +110,11 @@ func (d *Daemon) save(a account) {
 			return write(a.name, time.Now(), concat(changes, more))
 		})
 	})
-	if err != nil {
+	again := a.backlog.unsaved()
+	if err != nil && !again {
 		d.log.Error("store what is known of the builder's cache", "error", err)
 	}
+	d.noted(a.backlog.saved(err))
 }
 
 // concat yields the pairs of a, then those of b.

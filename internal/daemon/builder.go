@@ -182,6 +182,7 @@ func (b *builder) look(ctx context.Context, d *Daemon) (buildkit.Discovery, <-ch
 			b.log.Warn("the builder does not say what it can do: it is taken to have every capability", "error", err)
 		}
 		d.images.setWorker(worker)
+		d.dropBacklogs(found.Builders)
 		for _, node := range found.Builders {
 			if node.Info().History {
 				d.account(node).fallBehind()

@@ -18,10 +18,10 @@ import (
 	"github.com/stokerd/stoker/internal/report"
 )
 
-// keep stores the record of a build of def in repo, the evidence that explains it, as far as
-// that is known, and what broke the cache in it. If the evidence is stored already, or there
-// can be none, it stores the record alone.
-func (d *Daemon) keep(ctx context.Context, ev buildkit.Event, seen buildkit.Observed, presumed presumption, files seenFiles, repo *repository, def buildctx.Definition) error {
+// keep stores the record of a build of def in repo and the evidence that explains it, as far
+// as that is known, and returns the evidence if what broke the cache can be told from it. If
+// the evidence is stored already, or there can be none, it stores the record alone.
+func (d *Daemon) keep(ctx context.Context, ev buildkit.Event, seen buildkit.Observed, presumed presumption, files seenFiles, repo *repository, def buildctx.Definition) (*cache.Evidence, error) {
 	succeeded := seen.Record.Status == cache.Completed
 	known := succeeded && len(seen.Parts) == 0
 	if files.past != nil && !known {
@@ -30,12 +30,12 @@ func (d *Daemon) keep(ctx context.Context, ev buildkit.Event, seen buildkit.Obse
 		_, have, err := d.store.Evidence(seen.Record.Builder, seen.Record.Ref)
 		known = have
 		if err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if known {
 		_, err := d.store.Put(seen.Record)
-		return err
+		return nil, err
 	}
 	g := gatherer{daemon: d, files: files}
 	e := cache.Evidence{Args: repo.digests(ev), NoCache: uncached(seen.Join)}
@@ -57,9 +57,9 @@ func (d *Daemon) keep(ctx context.Context, ev buildkit.Event, seen buildkit.Obse
 		e.Self = repo.selfReport(ev, seen, files.pictures, def)
 	}
 	if _, err := d.store.PutExplained(seen.Record, e, g.taken...); err != nil || len(files.pictures) == 0 {
-		return err
+		return nil, err
 	}
-	return d.blame(cache.Build{Record: seen.Record, Evidence: &e})
+	return &e, nil
 }
 
 // blame stores, for statistics, what broke the cache in a build. It does nothing if no step

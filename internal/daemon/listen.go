@@ -30,6 +30,7 @@ func (d *Daemon) listen(ctx context.Context, node *buildkit.Builder) error {
 	defer l.close()
 	group.Go(func() error { return l.known.missed.run(ctx) })
 	group.Go(func() error { return l.known.builds.run(ctx) })
+	group.Go(func() error { return l.known.backlog.drain(ctx, func() { d.storeBacklog(ctx, node) }) })
 	group.Go(func() error {
 		return node.Watch(ctx, func(ev buildkit.Event) error {
 			switch ev.Type {

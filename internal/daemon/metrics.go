@@ -79,10 +79,15 @@ func (t *told) take(name, builder string, pictures []*project.Picture) map[strin
 	return a.steps
 }
 
-// count counts a build that was just recorded in the metrics, and how many of its steps were
-// predicted rightly. pictures are what r held while it ran.
-func (d *Daemon) count(r *repository, seen buildkit.Observed, pictures []*project.Picture, expected cache.Expectation) {
+// count counts a build that has just ended in the metrics, stored or not, and how many of its
+// steps were predicted rightly. pictures are what r held while it ran.
+func (d *Daemon) count(r *repository, seen buildkit.Observed, pictures []*project.Picture) {
 	rec := seen.Record
+	expected, _, err := d.pastOf(r, rec.Builder, rec.Definition)
+	if err != nil {
+		d.log.Error("count a build", "error", err)
+		return
+	}
 	d.metrics.Built(rec, seen.Join.TransferBytes, expected.Steps)
 	predicted := r.told.take(rec.Definition, rec.Builder, pictures)
 	if rec.Status != cache.Completed || seen.Join.NoCache {

@@ -12,17 +12,36 @@ import (
 )
 
 // record enters a finished build in the builder's account, and stores it if it is of a
-// watched repository. during is nil if the daemon did not see the build begin.
+// watched repository, else puts it into the backlog. during is nil if the daemon did not see
+// the build begin.
 func (d *Daemon) record(ctx context.Context, node *buildkit.Builder, ev buildkit.Event, during *span) {
-	if err := d.recall(ctx, ev); err != nil || d.isRecorded(node, ev) {
-		return
+	known := d.account(node)
+	err := d.enterAndStore(ctx, node, ev, during)
+	if err != nil && !known.backlog.has(ev.Ref) {
+		d.log.Error("store a finished build", "ref", ev.Ref, "error", err)
+	}
+	if err != nil || ctx.Err() == nil {
+		d.noted(known.backlog.build(ev.Ref, err))
+	}
+}
+
+// enterAndStore is record without the backlog. The error is that of storing the build.
+func (d *Daemon) enterAndStore(ctx context.Context, node *buildkit.Builder, ev buildkit.Event, during *span) error {
+	if err := d.recall(ctx, ev); err != nil {
+		return nil // ctx has ended
+	}
+	if d.isRecorded(node, ev) {
+		if d.account(node).backlog.has(ev.Ref) {
+			return d.blameAgain(node.Info().Name, ev.Ref) // all but that is stored
+		}
+		return nil
 	}
 	seen, err := node.Observe(ctx, ev)
 	if err != nil {
 		if ctx.Err() == nil {
 			d.log.Warn("read a finished build", "ref", ev.Ref, "error", err)
 		}
-		return
+		return nil
 	}
 	repo, def := d.belongs(ctx, ev, seen, during.start())
 	files := d.filesOf(ctx, node, seen, during, repo)
@@ -41,7 +60,7 @@ func (d *Daemon) record(ctx context.Context, node *buildkit.Builder, ev buildkit
 		}
 	}
 	if repo == nil {
-		return
+		return nil
 	}
 	if (def.Context == "" || def.Origin == buildctx.Observed) && repo.learn(ctx, ev, seen.Join, def) {
 		_, def = d.belongs(ctx, ev, seen, during.start())
@@ -53,12 +72,19 @@ func (d *Daemon) record(ctx context.Context, node *buildkit.Builder, ev buildkit
 		seen.Unname()
 	}
 	seen.Describe(describer(ctx, def))
-	if err := d.keep(ctx, ev, seen, presumed, files, repo, def); err != nil {
-		d.log.Error("store a finished build", "ref", ev.Ref, "error", err)
-		return
+	explained, err := d.keep(ctx, ev, seen, presumed, files, repo, def)
+	if during != nil {
+		d.count(repo, seen, during.pictures(repo))
+	}
+	if err != nil {
+		return err
+	}
+	if explained != nil {
+		err = d.blame(cache.Build{Record: seen.Record, Evidence: explained})
 	}
 	d.log.Debug("build recorded", "ref", ev.Ref, "repository", repo.root, "definition", def.Name)
-	d.afterRecord(ctx, node, repo, seen, during)
+	d.afterRecord(ctx, node, repo, seen)
+	return err
 }
 
 // recall gives back to repositories the values of build args that they learnt from this
@@ -86,14 +112,11 @@ func (d *Daemon) isRecorded(node *buildkit.Builder, ev buildkit.Event) bool {
 	return err == nil && ok && have.Generation >= ev.Generation
 }
 
-// afterRecord does what follows from a build of repo that was stored: it counts the build
-// in the metrics, has summaries of builds read again, and trusts the commit that is checked
-// out if this build was of it and on this machine.
-func (d *Daemon) afterRecord(ctx context.Context, node *buildkit.Builder, repo *repository, seen buildkit.Observed, during *span) {
+// afterRecord does what follows from a build of repo that was stored: it has summaries of
+// builds read again, and trusts the commit that is checked out if this build was of it and on
+// this machine.
+func (d *Daemon) afterRecord(ctx context.Context, node *buildkit.Builder, repo *repository, seen buildkit.Observed) {
 	d.madeBy(node, seen, repo)
-	if expected, _, err := d.pastOf(repo, node.Info().Name, seen.Record.Definition); err == nil && during != nil {
-		d.count(repo, seen, during.pictures(repo), expected)
-	}
 	repo.builds.stale()
 	if s := repo.state.Load(); s != nil && s.picture != nil && !s.trusted &&
 		repo.builtHere(node, seen, s.picture.Head.Commit) && seen.Record.Created.After(s.head) {

@@ -91,6 +91,7 @@ func (d *Daemon) status() api.Status {
 		Builder:      d.builder.wire(),
 		Repositories: []api.Repository{},
 	}
+	s.Daemon.Unstored = d.unstored()
 	if node := d.builder.current(); node != nil {
 		s.Builder.Unread = d.account(node).toRead()
 	}

@@ -27,6 +27,7 @@ type Set struct {
 	transferred *prometheus.CounterVec
 	predictions *prometheus.CounterVec
 	digested    *prometheus.CounterVec
+	unstored    prometheus.Gauge
 }
 
 // A Definition identifies a definition by the root of its repository and its name.
@@ -60,10 +61,14 @@ func New(version string, now func() []Held) *Set {
 	s.digested = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: "stoker", Name: "digested_bytes_total", Help: "Content of files that was read to know what steps take.",
 	}, labels[:1])
+	s.unstored = prometheus.NewGauge(prometheus.GaugeOpts{
+		Namespace: "stoker", Name: "unstored_builds", Help: "Builds that ended and could not be stored yet.",
+	})
 	info := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Namespace: "stoker", Name: "build_info", Help: "The program that runs.", ConstLabels: prometheus.Labels{"version": version},
 	}, func() float64 { return 1 })
-	s.registry.MustRegister(s.builds, s.duration, s.steps, s.saved, s.lost, s.remote, s.remoteSaved, s.transferred, s.predictions, s.digested, info, gauges(now),
+	s.registry.MustRegister(s.builds, s.duration, s.steps, s.saved, s.lost, s.remote, s.remoteSaved, s.transferred, s.predictions, s.digested,
+		s.unstored, info, gauges(now),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return s
 }
@@ -104,6 +109,9 @@ func (s *Set) Built(r cache.Record, sent int64, medians map[string]cache.Spread)
 func (s *Set) Digested(repository string, bytes int64) {
 	s.digested.WithLabelValues(repository).Add(float64(bytes))
 }
+
+// Unstored sets the number of builds that ended and could not be stored yet.
+func (s *Set) Unstored(builds int) { s.unstored.Set(float64(builds)) }
 
 // A Result says whether a prediction was right.
 type Result string

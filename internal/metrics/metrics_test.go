@@ -41,6 +41,7 @@ func TestCounts(t *testing.T) {
 		s.Predicted(of, r)
 	}
 	s.Digested(of.Repository, 7)
+	s.Unstored(2)
 	var got []string
 	for line := range strings.Lines(read(s)) {
 		if strings.HasPrefix(line, "stoker_") && !strings.Contains(line, "_bucket") {
@@ -63,7 +64,7 @@ func TestCounts(t *testing.T) {
 		`stoker_steps_total{definition="api",outcome="executed",repository="/home/me/shop"} 2`,
 		`stoker_steps_total{definition="api",outcome="hit",repository="/home/me/shop"} 3`,
 		`stoker_steps_total{definition="api",outcome="imported",repository="/home/me/shop"} 1`,
-		`stoker_transferred_bytes_total` + l + `} 110`, `stoker_warm` + l + `,state="ready"} 1`,
+		`stoker_transferred_bytes_total` + l + `} 110`, `stoker_unstored_builds 2`, `stoker_warm` + l + `,state="ready"} 1`,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("metrics (-want +got):\n%s", diff)
