@@ -69,3 +69,54 @@ func TestPredictBesideForeign(t *testing.T) {
 		}
 	}
 }
+
+// The content of a stage is a reason only where one is taken that may not be reused as it was:
+// else what is in doubt is a result.
+func TestPredictReasons(t *testing.T) {
+	made := []cache.Fate{cache.Loaded, cache.Made, cache.Made, cache.Made, cache.Made}
+	// On either base, something is installed and compiled. What follows takes files of that if
+	// stage is true, else it is all one stage.
+	graph := func(base string, stage bool) cache.Graph {
+		last := cache.Input{Node: 2}
+		if stage {
+			last = cache.Input{Node: 2, ByContent: true}
+		}
+		return cache.Graph{Targets: []int{4}, Nodes: []cache.Node{
+			{Digests: []string{base}},
+			{Digests: []string{"install"}, Inputs: []cache.Input{{Node: 0}}},
+			{Digests: []string{"compile"}, Inputs: []cache.Input{{Node: 1}}},
+			{Digests: []string{"copy"}, Inputs: []cache.Input{last}},
+			{Digests: []string{"test"}, Inputs: []cache.Input{{Node: 3}}},
+		}}
+	}
+	for _, tt := range []struct {
+		name    string
+		stage   bool
+		install cache.Life
+		compile cache.Life
+		want    string // of install, compile, copy and test
+	}{
+		{"one stage, which may be gone", false, cache.Perhaps, cache.Gone, "unknown:liveness unknown:liveness unknown:liveness unknown:liveness"},
+		{"one stage, of which a part may be gone", false, cache.Live, cache.Perhaps, "hit unknown:liveness unknown:liveness unknown:liveness"},
+		{"a stage that is there", true, cache.Live, cache.Live, "hit hit unknown:liveness unknown:liveness"},
+		{"a stage that may be gone", true, cache.Live, cache.Perhaps, "hit unknown:liveness unknown:stage-content unknown:stage-content"},
+		{"a stage that is gone", true, cache.Live, cache.Gone, "hit unknown:stage-content unknown:stage-content unknown:stage-content"},
+	} {
+		var m *cache.Mirror
+		m, _, _ = m.Learn(graph("one", tt.stage), made, false)
+		m, stored, _ := m.Learn(graph("two", tt.stage), made, false)
+		life := map[cache.KeyID]cache.Life{}
+		for i, l := range []cache.Life{tt.install, tt.compile, cache.Gone, cache.Gone} {
+			for _, k := range stored[i+1] {
+				life[k] = l
+			}
+		}
+		var told []string
+		for _, p := range m.Mark(life).Predict(graph("two", tt.stage))[1:] {
+			told = append(told, strings.TrimSuffix(fmt.Sprint(p.Forecast, ":", p.Reason), ":"))
+		}
+		if got := strings.Join(told, " "); got != tt.want {
+			t.Errorf("%s: predicted %s, want %s", tt.name, got, tt.want)
+		}
+	}
+}

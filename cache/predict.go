@@ -60,12 +60,36 @@ func (m *Mirror) Predict(g Graph) []Prediction {
 	for n := len(g.Nodes) - 1; n >= 0; n-- {
 		p.decide(n)
 	}
+	p.correctReasons()
 	for n := range g.Nodes {
 		if p.out[n].Forecast == WillMiss {
 			p.out[n].Cause = p.cause(n)
 		}
 	}
 	return p.out
+}
+
+// correctReasons replaces ByStageContent as the reason of nodes for which it cannot be one. It
+// can be where a node, or something that it is made from, takes unknown files of what may not
+// be reused as it was, and where files of a node, or of what is made from it, are compared. Else
+// a result is in doubt, as of what was imported. All nodes are decided.
+func (p *predictor) correctReasons() {
+	nodes := p.graph.Nodes
+	unknown := func(in Input) bool { return in.ByContent && in.Content == "" }
+	takes, compared := make([]bool, len(nodes)), make([]bool, len(nodes))
+	for n, node := range nodes {
+		for _, in := range node.Inputs {
+			takes[n] = takes[n] || takes[in.Node] || unknown(in) && p.out[in.Node].Forecast != WillHit
+		}
+	}
+	for n := len(nodes) - 1; n >= 0; n-- {
+		for _, in := range nodes[n].Inputs {
+			compared[in.Node] = compared[in.Node] || compared[n] || unknown(in)
+		}
+		if p.out[n].Reason == ByStageContent && !takes[n] && !compared[n] {
+			p.out[n].Reason = PerhapsGone
+		}
+	}
 }
 
 // cause says why node n, which is a miss, will execute. All nodes are decided.

@@ -41,8 +41,7 @@ func (w *walk) judgeUnknown(predicted api.Prediction, when string) {
 func (w *walk) inForce(steps []api.StepPrediction, i int) bool {
 	switch steps[i].Cause.Kind {
 	case "stage-content":
-		// Of what may have been imported it is also said where only the result is in doubt.
-		return w.causes.brought || w.takesWhatIsMade(steps, i)
+		return w.takesWhatIsMade(steps, i)
 	case "unobserved":
 		return w.causes.unseen || w.blind
 	case "liveness":
@@ -60,10 +59,11 @@ func (w *walk) inForce(steps []api.StepPrediction, i int) bool {
 
 // takesWhatIsMade reports whether step i, or one before it in its stage, takes files of a
 // stage of which not everything is known to hit, or for which the step's result may be gone:
-// another one of the same files would do. Where results are gone, that holds of what runs only
-// for such a step, too: what is before it in its stage, and the stage that it takes files of.
+// another one of the same files would do. Where results are gone, or were imported and not
+// fetched, that holds of what runs only for such a step, too: what is before it in its stage,
+// and the stage that it takes files of.
 func (w *walk) takesWhatIsMade(steps []api.StepPrediction, i int) bool {
-	of, gone := steps[i].Stage, w.causes.pruned
+	of, gone := steps[i].Stage, w.causes.pruned || w.causes.brought
 	return slices.ContainsFunc(steps, func(taker api.StepPrediction) bool {
 		_, from, takes := strings.Cut(taker.Name, "COPY --from=")
 		from, _, _ = strings.Cut(from, " ")
