@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"go.etcd.io/bbolt"
 
 	"github.com/stokerd/stoker/cache"
@@ -117,36 +119,82 @@ func TestUnusableDirectory(t *testing.T) {
 	}
 }
 
-// TestMigrates opens a file of the first schema, which had no learnt definitions, sums,
-// evidence or blames.
+// TestMigrates opens files of each older schema. What they had is there afterwards, but for the
+// base images of the first schema, and so is what they had no place for.
 func TestMigrates(t *testing.T) {
-	file := path(t)
-	if err := open(t, file).Close(); err != nil {
-		t.Fatal(err)
+	later := map[uint32][]string{2: {"learnt"}, 3: {"sums"}, 4: {"evidence", "objects"}, 5: {"blames"}} // buckets, by the schema that began with them
+	for from := uint32(1); from < 5; from++ {
+		t.Run(fmt.Sprint(from), func(t *testing.T) {
+			file := path(t)
+			s := open(t, file)
+			old, shop := build(0, "api"), store.Repository{Root: "/src/shop", Allowed: true, Owner: 1000, Watched: true, Since: epoch}
+			put(t, s, old)
+			if err := errors.Join(s.PutRepository(shop), s.PutBaseImage("node", "linux/amd64", store.BaseImage{WorkingDir: "/app"})); err != nil {
+				t.Fatal(err)
+			}
+			key := s.Key()
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			rewrite(t, file, func(tx *bbolt.Tx) error {
+				for n := from + 1; n <= 5; n++ {
+					for _, name := range later[n] {
+						if err := tx.DeleteBucket([]byte(name)); err != nil {
+							return err
+						}
+					}
+				}
+				return tx.Bucket([]byte("meta")).Put([]byte("schema"), binary.BigEndian.AppendUint32(nil, from))
+			})
+			s = open(t, file)
+			if s.Key() != key || s.Replaced() != "" {
+				t.Errorf("the key was drawn anew, or the file replaced by %q", s.Replaced())
+			}
+			if r, ok, err := s.Record(old.Builder, old.Ref); !ok || err != nil || !cmp.Equal(r, old) {
+				t.Errorf("the build that it had is %+v, %v, %v", r, ok, err)
+			}
+			if r, ok, err := s.Repository(shop.Root); !ok || err != nil || !cmp.Equal(r, shop) {
+				t.Errorf("the repository that it had is %+v, %v, %v", r, ok, err)
+			}
+			images, err := s.Images()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := images.Resolve(t.Context(), "node", "linux/amd64"); (err == nil) != (from > 1) {
+				t.Errorf("the base image that it had: %v", err)
+			}
+			if err := errors.Join(
+				s.PutLearnt(store.Learnt{Repository: "/src/shop", Seen: epoch}),
+				s.PutBaseImage("node", "linux/arm64", store.BaseImage{}),
+				s.PutSums("/src/shop", "/src/shop", maps.All(map[string][]byte{".": {1}})),
+			); err != nil {
+				t.Error(err)
+			}
+			next := build(1, "api")
+			explained(t, s, next, cache.Evidence{})
+			id := store.BuildID{Builder: next.Builder, Ref: next.Ref}
+			if err := s.PutBlames(id, []cache.Blame{{Kind: cache.ByFiles, Name: "a"}}); err != nil {
+				t.Error(err)
+			}
+			s = reopened(t, s, file)
+			if blames, err := s.Blames(epoch); err != nil || len(blames[id]) != 1 {
+				t.Errorf("what broke the cache is %v, %v", blames, err)
+			}
+			if got := refs(t, s, store.Query{}); len(got) != 2 {
+				t.Errorf("it has the builds %v, want both", got)
+			}
+		})
 	}
+}
+
+// rewrite changes a closed store in one transaction.
+func rewrite(t *testing.T, file string, change func(*bbolt.Tx) error) {
+	t.Helper()
 	db, err := bbolt.Open(file, 0o600, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = db.Update(func(tx *bbolt.Tx) error {
-		return errors.Join(
-			tx.DeleteBucket([]byte("learnt")), tx.DeleteBucket([]byte("sums")),
-			tx.DeleteBucket([]byte("evidence")), tx.DeleteBucket([]byte("objects")), tx.DeleteBucket([]byte("blames")),
-			tx.Bucket([]byte("meta")).Put([]byte("schema"), binary.BigEndian.AppendUint32(nil, 1)),
-		)
-	})
-	if err := errors.Join(err, db.Close()); err != nil {
+	if err := errors.Join(db.Update(change), db.Close()); err != nil {
 		t.Fatal(err)
 	}
-	s := open(t, file)
-	if err := s.PutLearnt(store.Learnt{Repository: "/src/shop", Seen: epoch}); err != nil {
-		t.Error(err)
-	}
-	if err := s.PutBaseImage("node", "linux/amd64", store.BaseImage{}); err != nil {
-		t.Error(err)
-	}
-	if err := s.PutSums("/src/shop", "/src/shop", maps.All(map[string][]byte{".": {1}})); err != nil {
-		t.Error(err)
-	}
-	explained(t, s, build(0, "api"), cache.Evidence{})
 }
