@@ -102,22 +102,15 @@ func (b *backlog) empty() bool {
 	return len(b.builds) == 0 && !b.account
 }
 
-// The shortest and the longest wait between attempts to store a backlog.
-const (
-	firstRetry = time.Second
-	lastRetry  = time.Minute
-)
-
-// drain calls try until the backlog is empty, whenever something comes into it: first after
-// firstRetry, and then after waits that double up to lastRetry. It returns the error of ctx
-// once that ends.
+// drain calls try until the backlog is empty, whenever something comes into it, after the waits
+// of a backoff. It returns the error of ctx once that ends.
 func (b *backlog) drain(ctx context.Context, try func()) error {
 	for {
-		for wait := firstRetry; !b.empty(); wait = min(2*wait, lastRetry) {
+		for wait := (backoff{}); !b.empty(); {
 			select {
 			case <-ctx.Done():
 				return ctx.Err()
-			case <-time.After(wait):
+			case <-time.After(wait.next()):
 			}
 			try()
 		}

@@ -112,7 +112,7 @@ func (b *builder) use(explicit, from string) {
 // run looks for a builder, listens to its builds until the connection breaks or another
 // builder is asked for, and begins anew, until ctx ends. It returns nil.
 func (b *builder) run(ctx context.Context, d *Daemon) error {
-	for wait := time.Second; ctx.Err() == nil; {
+	for wait := (backoff{}); ctx.Err() == nil; {
 		found, again := b.look(ctx, d)
 		d.board.changed()
 		if len(found.Builders) == 0 {
@@ -120,8 +120,7 @@ func (b *builder) run(ctx context.Context, d *Daemon) error {
 			// address, or behind a socket that is there already.
 			var retry time.Duration
 			if found.Unseen || slices.ContainsFunc(found.Sockets, exists) {
-				retry = wait
-				wait = min(2*wait, time.Minute)
+				retry = wait.next()
 			}
 			b.await(ctx, found.Sockets, again, retry)
 			continue
@@ -142,19 +141,38 @@ func (b *builder) run(ctx context.Context, d *Daemon) error {
 			}
 		}
 		d.board.changed()
-		// A connection that lasted is tried again soon. The wait for one that keeps
-		// breaking at once doubles.
-		if time.Since(began) > time.Minute {
-			wait = time.Second
-		}
 		select {
 		case <-ctx.Done():
 		case <-again:
-		case <-time.After(wait):
+		case <-time.After(wait.after(time.Since(began))):
 		}
-		wait = min(2*wait, time.Minute)
 	}
 	return nil
+}
+
+// A backoff is how long to wait before the next of several attempts. Its zero value begins
+// with the shortest wait.
+type backoff struct{ last time.Duration }
+
+// The shortest and the longest wait of a backoff.
+const (
+	firstWait = time.Second
+	lastWait  = time.Minute
+)
+
+// next returns the next wait, which is twice the one before.
+func (b *backoff) next() time.Duration {
+	b.last = min(max(2*b.last, firstWait), lastWait)
+	return b.last
+}
+
+// after returns the next wait after a connection that broke. One that lasted for longer than
+// lastWait is tried again soon.
+func (b *backoff) after(lasted time.Duration) time.Duration {
+	if lasted > lastWait {
+		*b = backoff{}
+	}
+	return b.next()
 }
 
 // workerTimeout bounds how long a builder may take to list its capabilities.

@@ -168,3 +168,55 @@ func TestBelongsToWhatWasBuilt(t *testing.T) {
 		})
 	}
 }
+
+// TestJoinedByVCS: a build of which the client tells no more than its folder within some clone
+// of the repository, as buildx does on another machine, is of the definition in that folder,
+// unless its Dockerfile is another one.
+func TestJoinedByVCS(t *testing.T) {
+	text := "FROM scratch\nCOPY a /" + strings.ToLower(rand.Text()) + "\n"
+	root := repository(t, map[string]string{
+		"compose.yaml":   "services:\n  one: {build: one}\n  two: {build: two}\n",
+		"one/Dockerfile": text, "one/a": "1",
+		"two/Dockerfile": text, "two/a": "2",
+	})
+	r := start(t, t.TempDir(), map[string]string{"BUILDKIT_HOST": lab.For(t).Address()})
+	r.up(root, false)
+	r.connected()
+	builder := dial(t, lab.For(t).Address())
+	build := func(dir, vcs string) string {
+		t.Helper()
+		fs, err := fsutil.NewFS(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ref := "vcs" + rand.Text()
+		_, err = builder.Solve(t.Context(), nil, client.SolveOpt{
+			Ref: ref, Frontend: "dockerfile.v0", LocalMounts: map[string]fsutil.FS{"context": fs, "dockerfile": fs},
+			FrontendAttrs: map[string]string{
+				"filename": "Dockerfile", "vcs:source": "https://example.com/shop.git", "vcs:revision": "abc",
+				"vcs:localdir:context": vcs, "vcs:localdir:dockerfile": vcs,
+			},
+		}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ref
+	}
+	elsewhere := t.TempDir()
+	write(t, filepath.Join(elsewhere, "Dockerfile"), strings.Replace(text, "COPY a", "COPY ./a", 1))
+	write(t, filepath.Join(elsewhere, "a"), "3")
+	others := build(elsewhere, "one") // of another repository that has such a folder
+	refs := map[string]string{"one": build(filepath.Join(root, "one"), "one"), "two": build(filepath.Join(root, "two"), "./two")}
+	repo := r.wait(root, "both builds", func(repo api.Repository) bool {
+		builds := 0
+		for _, d := range repo.Definitions {
+			builds += d.Builds
+		}
+		return builds >= len(refs)
+	})
+	for _, d := range repo.Definitions {
+		if d.Builds != 1 || d.Last == nil || d.Last.Ref != refs[d.Name] || d.Last.Ref == others {
+			t.Errorf("%s has %d builds, the last one %+v; want the one in its folder, %s", d.Name, d.Builds, d.Last, refs[d.Name])
+		}
+	}
+}
