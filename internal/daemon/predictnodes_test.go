@@ -3,6 +3,7 @@ package daemon_test
 import (
 	"crypto/rand"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -24,6 +25,7 @@ func TestPredictNodes(t *testing.T) {
 	r.connected()
 	nonce := strings.ToLower(rand.Text())
 	dir := repository(t, map[string]string{"Dockerfile": "FROM scratch\nCOPY src /" + nonce + "\n", "src": nonce})
+	src := filepath.Join(dir, "src")
 	if _, err := r.Up(t.Context(), api.UpRequest{Dir: dir}); err != nil {
 		t.Fatal(err)
 	}
@@ -55,6 +57,28 @@ func TestPredictNodes(t *testing.T) {
 	r.predicts(dir, "with nothing on the other node", "hit")
 	build(&one, false)
 	build(&other, true)
+	r.predicts(dir, "after the other node made it anew", "hit")
+	write(t, src, nonce+"2")
+	build(&other, true)
+	r.predicts(dir, "with files that only the other node has built", "miss")
+	write(t, src, nonce)
+	r.predicts(dir, "with the files that both have built", "hit")
+	build(&one, false)
+	// The first node was sent other files last, and so sees an edit that the other does not.
+	write(t, src, nonce+"2")
+	build(&one, true)
+	write(t, src, nonce)
+	build(&other, false)
+	sent, err := os.Stat(src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, src, strings.ToUpper(nonce))
+	if err := os.Chtimes(src, sent.ModTime(), sent.ModTime()); err != nil {
+		t.Fatal(err)
+	}
+	r.predicts(dir, "after an edit that only the other node would not see", "miss")
+	build(&one, true)
 	prune(&one)
 	r.predicts(dir, "with nothing on the first node", "miss")
 	build(&one, true)
