@@ -58,16 +58,15 @@ func (w *walk) inForce(steps []api.StepPrediction, i int) bool {
 }
 
 // takesWhatIsMade reports whether step i, or one before it in its stage, takes files of a
-// stage of which not everything is known to hit, or for which the step's result may be gone:
-// another one of the same files would do. Where results are gone, or were imported and not
-// fetched, that holds of what runs only for such a step, too: what is before it in its stage,
-// and the stage that it takes files of.
+// stage of which not everything is known to hit. Where results are gone, or were imported and
+// not fetched, that holds of what runs only for such a step, too: what is before it in its
+// stage, and the stage that it takes files of.
 func (w *walk) takesWhatIsMade(steps []api.StepPrediction, i int) bool {
 	of, gone := steps[i].Stage, w.causes.pruned || w.causes.brought
 	return slices.ContainsFunc(steps, func(taker api.StepPrediction) bool {
 		_, from, takes := strings.Cut(taker.Name, "COPY --from=")
 		from, _, _ = strings.Cut(from, " ")
-		made := gone || slices.ContainsFunc(steps, func(s api.StepPrediction) bool { return s.Stage == from && s.Outcome != "hit" })
+		made := slices.ContainsFunc(steps, func(s api.StepPrediction) bool { return s.Stage == from && s.Outcome != "hit" })
 		return takes && made && (taker.Stage == of && (taker.Index <= steps[i].Index || gone) || from == of && gone)
 	})
 }
