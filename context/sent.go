@@ -127,6 +127,23 @@ func (d SentDir) All() iter.Seq[SentFile] {
 	}
 }
 
+// Sends reports whether a file or directory called name in d would be sent, or something
+// in such a directory.
+func (d SentDir) Sends(name string) bool {
+	if d.sentDir == nil {
+		return false
+	}
+	if d.filter.file(d.place, name).sent {
+		return true
+	}
+	p := d.filter.enter(d.place, name)
+	if p.exclude.Pruned() {
+		return false
+	}
+	entered, _ := d.filter.visited(p)
+	return entered
+}
+
 // sends reports whether the entry at i of the directory is sent.
 func (d *sentDir) sends(i int) bool {
 	dir := d.summary.dir

@@ -3,6 +3,7 @@ package buildkit
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/containerd/platforms"
 
@@ -37,6 +38,7 @@ func (o Observed) Presume(plan *dockerfile.Plan) (Part, bool) {
 			return Part{}, false
 		}
 		if len(op.Steps) == 0 {
+			part.Runs[i].Started = m.asked(op)
 			continue
 		}
 		part.Lines[i] = plan.Steps[op.Steps[0]].Lines.From
@@ -85,6 +87,20 @@ func (m *opMatcher) matchSource(op dockerfile.Op) bool {
 		}
 	}
 	return true
+}
+
+// asked returns when the builder first asked the client for the files of op; the zero time if
+// that is not known, or op is no local source.
+func (m *opMatcher) asked(op dockerfile.Op) (at time.Time) {
+	if op.Source == nil || op.Source.Kind != dockerfile.LocalSource {
+		return at
+	}
+	for _, digest := range m.named[op.Called] {
+		if v := m.seen.vertices[digest]; v.began != nil && (at.IsZero() || v.began.Before(at)) {
+			at = *v.began
+		}
+	}
+	return at
 }
 
 // matchStep returns the vertex that is op, an operation of a step, and the index of

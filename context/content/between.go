@@ -13,7 +13,7 @@ import (
 // those with another [buildctx.Stamp] may have been different in between, even if they
 // are now what they were. It looks only into directories in which something changed.
 //
-// A name that came and went in between leaves no trace in a look, and is not seen.
+// A name that came and went in between leaves no trace in a look: see [NewBlurAt].
 func Between(m *Manifest, before, now buildctx.SentDir) *Blur {
 	b := &Blur{Manifest: m, now: m}
 	if list := b.between(m.root, before, now); list != nil {

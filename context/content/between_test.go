@@ -84,3 +84,72 @@ func TestBetween(t *testing.T) {
 		})
 	}
 }
+
+// TestBlurAt: a name that came and went since a moment is told of by events alone. What may
+// have listed it is in doubt, and what names other files is not.
+func TestBlurAt(t *testing.T) {
+	file := func(path string) dockerfile.Selector { return dockerfile.Selector{Path: path, FollowLinks: true} }
+	glob := func(path string) dockerfile.Selector { return dockerfile.Selector{Path: path, Wildcard: true} }
+	all, src, srcs, deep := file("/"), file("src"), glob("src/*.txt"), dockerfile.Selector{Path: "/", Include: []string{"**/*.txt"}}
+	for _, tt := range []struct {
+		name          string
+		edit          func(dir string) error
+		told          []string
+		doubted, sure []dockerfile.Selector
+	}{
+		{"a file", func(dir string) error {
+			name := filepath.Join(dir, "src/new.txt")
+			return errors.Join(os.WriteFile(name, []byte("new"), 0o644), os.Remove(name))
+		}, []string{"src/new.txt"}, []dockerfile.Selector{all, src, srcs, deep, glob("*/*.txt"), glob("link/*.txt")},
+			[]dockerfile.Selector{file("src/a"), file("lib"), glob("lib/*.txt"), file("link")}},
+		{"a folder", func(dir string) error {
+			name := filepath.Join(dir, "src/new")
+			return errors.Join(os.Mkdir(name, 0o755), os.WriteFile(filepath.Join(name, "x.txt"), nil, 0o644), os.RemoveAll(name))
+		}, []string{"src/new", "src/new/x.txt"}, []dockerfile.Selector{all, src, srcs, deep}, []dockerfile.Selector{file("src/a"), file("lib")}},
+		{"what is left out", func(dir string) error {
+			name := filepath.Join(dir, "src/new.log")
+			return errors.Join(os.WriteFile(name, []byte("new"), 0o644), os.Remove(name))
+		}, []string{"src/new.log"}, nil, []dockerfile.Selector{all, src, srcs, deep, file("src/a")}},
+		{"a file that was written", func(dir string) error {
+			return os.WriteFile(filepath.Join(dir, "src/a"), []byte("other"), 0o644)
+		}, []string{"src/a"}, []dockerfile.Selector{all, src, file("src/a"), glob("src/*")}, []dockerfile.Selector{file("src/b"), srcs, file("lib")}},
+		{"a file that was written and not told of", func(dir string) error {
+			return os.WriteFile(filepath.Join(dir, "src/a"), []byte("other"), 0o644)
+		}, nil, nil, []dockerfile.Selector{all, file("src/a")}},
+		{"files that did not change", func(string) error { return nil }, []string{"src/a", "src/gone.txt", "src", "."}, nil,
+			[]dockerfile.Selector{all, src, srcs, deep, file("src/a")}},
+		{"a folder that was moved here", func(dir string) error {
+			return errors.Join(os.Rename(filepath.Join(dir, "src"), filepath.Join(dir, "was")), os.Rename(filepath.Join(dir, "was"), filepath.Join(dir, "src")))
+		}, []string{"src", "was"}, []dockerfile.Selector{all, src, file("src/a")}, []dockerfile.Selector{file("lib")}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := t.TempDir()
+			for _, name := range []string{"src/a", "src/b", "lib/c", "lib/d.txt"} {
+				_ = os.Mkdir(filepath.Dir(filepath.Join(dir, name)), 0o755)
+				write(t, filepath.Join(dir, name), filepath.Base(name))
+			}
+			write(t, filepath.Join(dir, ".dockerignore"), "**/*.log\n")
+			if err := os.Symlink("lib", filepath.Join(dir, "link")); err != nil {
+				t.Fatal(err)
+			}
+			at := tick(t)
+			if err := tt.edit(dir); err != nil {
+				t.Fatal(err)
+			}
+			l := look(t, dir)
+			m, _ := l.manifest(later(), nil)
+			since := func(ctime int64) bool { return ctime >= at }
+			blur := content.NewBlurAt(m, l.selection.Main.Top(), tt.told, func(_, ctime int64) bool { return since(ctime) }, since, since)
+			for _, s := range tt.doubted {
+				if _, err := blur.Content([]dockerfile.Selector{s}); !errors.Is(err, content.ErrBlurred) {
+					t.Errorf("%+v: %v, want that it may have been different", s, err)
+				}
+			}
+			for _, s := range tt.sure {
+				if _, err := blur.Content([]dockerfile.Selector{s}); err != nil {
+					t.Errorf("%+v: %v, want that it was the same", s, err)
+				}
+			}
+		})
+	}
+}

@@ -4,9 +4,11 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io/fs"
+	"maps"
 	"math"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	buildctx "github.com/stokerd/stoker/context"
 	"github.com/stokerd/stoker/context/dockerfile"
@@ -22,8 +24,9 @@ type Blur struct {
 	// different at that moment has a digest that no file has.
 	Manifest *Manifest
 
-	now          *Manifest
-	names, links bool // some directory may have had other names, some link another target
+	now   *Manifest
+	names []string // cleaned paths of the directories that may have had other names
+	links bool     // some link may have had another target
 
 	changed             func(mtime, ctime int64) bool
 	dirChanged, remoded func(ctime int64) bool
@@ -39,12 +42,26 @@ type Blur struct {
 //
 // It takes as long as a walk over top.
 func NewBlur(m *Manifest, top buildctx.SentDir, changed func(mtime, ctime int64) bool, dirChanged, remoded func(ctime int64) bool) *Blur {
+	return newBlur(m, top, &picked{whole: true}, changed, dirChanged, remoded)
+}
+
+// NewBlurAt is NewBlur where it is known that nothing changed since the moment but
+// what is at or below some paths, which are slash-separated and relative to top. They
+// may name what is no longer there. It looks only into the directories that hold them.
+func NewBlurAt(m *Manifest, top buildctx.SentDir, paths []string, changed func(mtime, ctime int64) bool, dirChanged, remoded func(ctime int64) bool) *Blur {
+	where := &picked{}
+	for _, name := range paths {
+		where.at(clean(name)).whole = true
+	}
+	return newBlur(m, top, where, changed, dirChanged, remoded)
+}
+
+func newBlur(m *Manifest, top buildctx.SentDir, where *picked, changed func(mtime, ctime int64) bool, dirChanged, remoded func(ctime int64) bool) *Blur {
 	b := &Blur{Manifest: m, now: m, changed: changed, dirChanged: dirChanged, remoded: remoded}
-	changedRoot := dirChanged(buildctx.Changed(top.Path()))
-	list := b.directory(m.root, top, changedRoot, mayHaveMoved(top.Path(), dirChanged))
+	moved := where.whole && mayHaveMoved(top.Path(), dirChanged)
+	list, changedRoot := b.directory("", m.root, top, where, moved)
 	switch {
 	case changedRoot:
-		b.names = true
 		if list == nil {
 			list = m.root.list()
 		}
@@ -70,32 +87,49 @@ func mayHaveMoved(path string, dirChanged func(ctime int64) bool) bool {
 	return false
 }
 
-// directory returns the blurred entries of d, nil if none may have been different.
-// dirChanged says that other names may have been in it. moved says that it may have
-// been moved here with all that is in it, which keeps its times.
-func (b *Blur) directory(d *Dir, dir buildctx.SentDir, dirChanged, moved bool) (blurred []Entry) {
-	all, i := d.list(), 0
+// directory returns the blurred entries of d, which is at path; nil if none may have been
+// different. where is the part of it that is looked at. changed says that other names may
+// have been in it. moved says that it may have been moved here with all that is in it,
+// which keeps its times.
+func (b *Blur) directory(path string, d *Dir, dir buildctx.SentDir, where *picked, moved bool) (blurred []Entry, changed bool) {
+	late := b.dirChanged(buildctx.Changed(dir.Path()))
+	changed = where.whole && (late || moved)
+	all, left := d.list(), maps.Clone(where.below)
 	for f := range dir.All() {
-		if i == len(all) || all[i].Name != f.Name {
-			b.links, b.names = true, true // dir is no longer what d was made of
-			return blurred
+		part := where
+		if !where.whole {
+			if part = left[f.Name]; part == nil {
+				continue
+			}
+			delete(left, f.Name)
 		}
-		if e, ok := b.entry(all[i], &f, dirChanged, moved); ok {
+		i, known := slices.BinarySearchFunc(all, f.Name, func(e Entry, name string) int { return strings.Compare(e.Name, name) })
+		if !known {
+			b.links, changed = true, true // dir is no longer what d was made of
+			continue
+		}
+		if e, ok := b.entry(path+"/"+f.Name, all[i], &f, part, late, moved); ok {
 			if blurred == nil {
 				blurred = slices.Clone(all)
 			}
 			blurred[i] = e
 		}
-		i++
 	}
-	return blurred
+	for name := range left { // it is not there, and may have been
+		changed = changed || !where.whole && late && dir.Sends(name)
+	}
+	if changed {
+		b.names = append(b.names, path)
+	}
+	return blurred, changed
 }
 
-// entry returns e, the entry of f, as it is blurred, and whether it may have been
-// different. dirChanged and moved are about the directory that it is in.
-func (b *Blur) entry(e Entry, f *buildctx.SentFile, dirChanged, moved bool) (blurred Entry, ok bool) {
+// entry returns e, the entry of f at path, as it is blurred, and whether it may have been
+// different. late says that the names in the directory that it is in changed since the
+// moment; moved is about that directory, too.
+func (b *Blur) entry(path string, e Entry, f *buildctx.SentFile, where *picked, late, moved bool) (blurred Entry, ok bool) {
 	if e.Dir != nil {
-		return b.subdirectory(e, f.Dir, dirChanged, moved)
+		return b.subdirectory(path, e, f.Dir, where, late, moved)
 	}
 	_, mtime, ctime, _ := f.Stamp.Parts()
 	if ctime == 0 {
@@ -110,12 +144,10 @@ func (b *Blur) entry(e Entry, f *buildctx.SentFile, dirChanged, moved bool) (blu
 }
 
 // subdirectory is entry for a directory.
-func (b *Blur) subdirectory(e Entry, dir buildctx.SentDir, parentChanged, moved bool) (blurred Entry, ok bool) {
-	changed := b.dirChanged(buildctx.Changed(dir.Path()))
-	list := b.directory(e.Dir, dir, changed, moved || parentChanged && changed)
-	names := changed || moved
-	b.names = b.names || names
-	if names || b.remoded(buildctx.Remoded(dir.Path())) {
+func (b *Blur) subdirectory(path string, e Entry, dir buildctx.SentDir, where *picked, parentLate, moved bool) (blurred Entry, ok bool) {
+	moved = moved || where.whole && parentLate && b.dirChanged(buildctx.Changed(dir.Path()))
+	list, names := b.directory(path, e.Dir, dir, where, moved)
+	if names || where.whole && b.remoded(buildctx.Remoded(dir.Path())) {
 		e.Digest = unknown(e.Digest)
 	} else if list == nil {
 		return e, false
@@ -132,7 +164,7 @@ func unknown(d Digest) Digest { return sha256.Sum256(append([]byte("unknown\x00"
 
 // Sharp reports whether everything was certainly the same.
 func (b *Blur) Sharp() bool {
-	return b.Manifest.Digest() == b.now.Digest() && !b.names && !b.links
+	return b.Manifest.Digest() == b.now.Digest() && len(b.names) == 0 && !b.links
 }
 
 // Content returns what [Manifest.Content] returned at the moment of the blur, or
@@ -143,16 +175,24 @@ func (b *Blur) Content(selected []dockerfile.Selector) (Digest, error) {
 		return now, err
 	}
 	then, err := b.Manifest.Content(selected)
-	if err != nil || now != then || b.links {
+	if err != nil || now != then || b.links || slices.ContainsFunc(selected, b.mayList) {
 		return now, ErrBlurred
 	}
-	// A file that a pattern selected then and that is gone now has left no trace but
-	// in the time of its directory.
-	for _, s := range selected {
-		patterns := s.Wildcard || len(s.Include) > 0 || len(s.Exclude) > 0
-		if b.names && patterns {
-			return now, ErrBlurred
-		}
-	}
 	return now, nil
+}
+
+// mayList reports whether s has patterns and they may have selected a file that is gone
+// now. That has left no trace but in the time of its directory.
+func (b *Blur) mayList(s dockerfile.Selector) bool {
+	if len(b.names) == 0 || !s.Wildcard && len(s.Include)+len(s.Exclude) == 0 {
+		return false
+	}
+	from := clean(s.Path)
+	if i := strings.IndexAny(from, `*?[\`); s.Wildcard && i >= 0 {
+		from = from[:strings.LastIndexByte(from[:i], '/')]
+	}
+	if at, ok := b.now.root.get(from); !ok || at.dir == nil {
+		return true // a link may lead anywhere
+	}
+	return slices.ContainsFunc(b.names, func(dir string) bool { return dir == from || strings.HasPrefix(dir, from+"/") })
 }

@@ -136,7 +136,7 @@ func concat(a, b iter.Seq2[string, []byte]) iter.Seq2[string, []byte] {
 func (d *Daemon) enter(ctx context.Context, node *buildkit.Builder, seen buildkit.Observed, presumed []buildkit.Part, held []*cache.RemoteCache, files seenFiles) {
 	known := d.account(node)
 	for _, part := range slices.Concat(seen.Parts, presumed) {
-		b := entryOf(node, part, files.sent(ctx, part.Plan).Built(part.Plan, files.site))
+		b := entryOf(node, part, files.sent(ctx, part).Built(part.Plan, files.site))
 		b.Late, b.Broken = files.past != nil, len(seen.Parts) == 0
 		b.Whole, b.Imports, b.Elsewhere = !b.Broken, seen.Imports(), held
 		d.learn(ctx, node, b)

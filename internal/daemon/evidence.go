@@ -113,7 +113,7 @@ type gatherer struct {
 
 // gather returns e with what is known of a part of the build, and adds to g.taken.
 func (g *gatherer) gather(ctx context.Context, e cache.Evidence, part buildkit.Part) cache.Evidence {
-	sent := g.files.sent(ctx, part.Plan)
+	sent := g.files.sent(ctx, part)
 	built := sent.Built(part.Plan, g.files.site)
 	return e.Gather(cache.Gathering{
 		Plan: part.Plan, Keys: cache.Keys(part.Plan.Ops, built), Fates: part.Fates, Traits: part.Traits, Lines: part.Lines,

@@ -23,6 +23,8 @@ type seenFiles struct {
 	site     ledger.Site
 	name     string             // of the definition
 	pictures []*project.Picture // of the beginning and the end, or one of now; may be empty
+	stir     *ledger.Stir       // what was told of changes from the one to the other; may be nil
+	began    time.Time          // the beginning by the builder's clock
 	past     *ledger.Past       // when the build ran; nil if the daemon saw it
 	// undescribed says that no definition describes the build, and none was made of it.
 	undescribed bool
@@ -47,9 +49,9 @@ func (f seenFiles) gapOf(err error) cache.Gap {
 // filesOf returns what is known of the files of a build in repo, which may be nil. during is
 // nil if the daemon did not see the build begin.
 func (d *Daemon) filesOf(ctx context.Context, node *buildkit.Builder, seen buildkit.Observed, during *span, repo *repository) seenFiles {
-	f := seenFiles{reader: d.contents(repo), site: d.site(node, seen.Join)}
+	f := seenFiles{reader: d.contents(repo), site: d.site(node, seen.Join), began: seen.Record.Created}
 	if during != nil {
-		f.pictures = during.pictures(repo)
+		f.pictures, f.stir = during.pictures(repo), during.stir(repo)
 		return f
 	}
 	f.past = &ledger.Past{Ended: time.Now()}
@@ -100,7 +102,7 @@ func (f seenFiles) watched() []*project.Picture {
 // A container may run in a virtual machine with a clock of its own.
 func clocksApart(address string) (time.Duration, bool) {
 	switch {
-	case strings.HasPrefix(address, "unix://"):
+	case sameClock(address):
 		return 20 * time.Millisecond, true
 	case strings.HasPrefix(address, "docker-container://") && !strings.Contains(address, "context="):
 		return 2 * time.Second, true
@@ -108,12 +110,27 @@ func clocksApart(address string) (time.Duration, bool) {
 	return 0, false
 }
 
-// sent returns what the build sent for the requests of a plan.
-func (f seenFiles) sent(ctx context.Context, plan *dockerfile.Plan) *ledger.Sent {
-	if f.past == nil || len(f.pictures) == 0 {
-		return f.reader.Sent(ctx, plan, f.name, f.pictures...)
+// sameClock reports whether a builder at an address has the clock of this machine.
+func sameClock(address string) bool { return strings.HasPrefix(address, "unix://") }
+
+// sent returns what the build sent for the requests of one of its parts.
+func (f seenFiles) sent(ctx context.Context, part buildkit.Part) *ledger.Sent {
+	if f.past != nil && len(f.pictures) > 0 {
+		return f.reader.Before(ctx, part.Plan, f.name, f.pictures[0], *f.past)
 	}
-	return f.reader.Before(ctx, plan, f.name, f.pictures[0], *f.past)
+	stir := f.stir
+	if stir != nil {
+		// A file that is edited and then asked for was sent as the first picture shows it.
+		later := *stir
+		later.Delays = map[int]time.Duration{}
+		for i, op := range part.Plan.Ops {
+			if src := op.Source; src != nil && src.Request >= 0 && !part.Runs[i].Started.IsZero() {
+				later.Delays[src.Request] = max(0, part.Runs[i].Started.Sub(f.began))
+			}
+		}
+		stir = &later
+	}
+	return f.reader.Stirred(ctx, part.Plan, f.name, stir, f.pictures...)
 }
 
 // received notes which files the builder has after the build. Which files a failed build

@@ -33,6 +33,7 @@ func (d *Daemon) listen(ctx context.Context, node *buildkit.Builder) error {
 	group.Go(func() error { return l.known.backlog.drain(ctx, func() { d.storeBacklog(ctx, node) }) })
 	group.Go(func() error {
 		return node.Watch(ctx, func(ev buildkit.Event) error {
+			l.hear(ev)
 			switch ev.Type {
 			case buildkit.Started:
 				l.started(ctx, ev)
@@ -53,6 +54,7 @@ type listener struct {
 	known   account
 	missed  map[string]int32        // generations of the builds in the history, by ref: see generations
 	running map[string]runningBuild // by ref
+	clock   farClock                // of the builder
 	spawn   func(func() error)      // starts a goroutine that listen waits for
 
 	// Reruns that had ended before the daemon listened, and may still share operations.
@@ -62,9 +64,55 @@ type listener struct {
 
 // A runningBuild is a build that has started and not ended.
 type runningBuild struct {
-	end   func() // has the warmer go on, and notes in the account that the build ended
-	began moment // nil if it had begun before the daemon listened
+	end   func()    // has the warmer go on, and notes in the account that the build ended
+	began moment    // nil if it had begun before the daemon listened
+	since time.Time // when it began, or somewhat earlier, by the clock of this machine
 }
+
+// since returns when a build began that the builder has just told of, by the clock of this
+// machine, or somewhat earlier.
+func (l *listener) since(ev buildkit.Event) time.Time {
+	if sameClock(l.node.Info().Address) {
+		return ev.Created
+	}
+	return l.clock.here(ev.Created)
+}
+
+// hear sets the clock by an event that the builder has just sent.
+func (l *listener) hear(ev buildkit.Event) {
+	if _, missed := l.missed[ev.Ref]; missed {
+		return // it may be told long after
+	}
+	switch ev.Type {
+	case buildkit.Started:
+		l.clock.hear(time.Now(), ev.Created)
+	case buildkit.Complete:
+		l.clock.hear(time.Now(), ev.Completed)
+	}
+}
+
+// A farClock tells what a builder's clock says from what that of this machine does. Nothing
+// is heard before it happens, so the clocks differ by no more than the least that was ever
+// between the two. It is not safe for concurrent use.
+type farClock struct {
+	least time.Duration
+	heard bool
+}
+
+// mostDelay is how long it takes at most to hear of what a builder tells, or of some earlier
+// event of the same connection.
+const mostDelay = 500 * time.Millisecond
+
+// hear notes that of what happened at far, by the builder's clock, was heard now.
+func (c *farClock) hear(now, far time.Time) {
+	if d := now.Sub(far); !c.heard || d < c.least {
+		c.least, c.heard = d, true
+	}
+}
+
+// here returns what the clock of this machine said at far, which was heard of, or somewhat
+// less than that.
+func (c *farClock) here(far time.Time) time.Time { return far.Add(c.least - mostDelay) }
 
 // started notes that a build has started, and has warming wait until it ends.
 func (l *listener) started(ctx context.Context, ev buildkit.Event) {
@@ -79,7 +127,7 @@ func (l *listener) started(ctx context.Context, ev buildkit.Event) {
 	ended := l.known.begin(one)
 	b := runningBuild{end: func() { resume(); ended() }}
 	if _, missed := l.missed[ev.Ref]; !missed {
-		b.began = l.daemon.moment(ctx)
+		b.began, b.since = l.daemon.moment(ctx), l.since(ev)
 	}
 	l.running[ev.Ref] = b
 }
@@ -146,7 +194,7 @@ func (l *listener) ended(ctx context.Context, ev buildkit.Event) {
 	}
 	var during *span
 	if b.began != nil && complete {
-		during = &span{b.began, l.daemon.moment(ctx)}
+		during = l.daemon.span(ctx, b.began, b.since)
 	}
 	queue := l.known.missed
 	if running {

@@ -61,3 +61,32 @@ func TestMayBeHeld(t *testing.T) {
 		}
 	}
 }
+
+// TestFarClock: nothing counts as later than it was, whatever a builder's clock says and
+// however late it is heard of, as long as one event of the connection came in time.
+func TestFarClock(t *testing.T) {
+	noon := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+	type event struct{ at, ahead, late time.Duration } // by how much the builder's clock is ahead
+	for _, tt := range []struct {
+		name   string
+		events []event
+		most   time.Duration // that something may count as earlier than it was
+	}{
+		{"in time", []event{{0, 0, time.Millisecond}}, mostDelay},
+		{"ahead", []event{{0, time.Hour, 40 * time.Millisecond}}, mostDelay},
+		{"behind", []event{{0, -time.Hour, mostDelay}}, mostDelay},
+		{"late", []event{{0, time.Hour, time.Millisecond}, {time.Second, time.Hour, time.Minute}}, mostDelay},
+		{"set back", []event{{0, time.Hour, time.Millisecond}, {time.Second, 0, time.Millisecond}}, mostDelay + time.Hour},
+		{"set forward", []event{{0, 0, time.Millisecond}, {time.Second, time.Hour, time.Millisecond}}, mostDelay},
+	} {
+		c := farClock{}
+		for i, ev := range tt.events {
+			was := noon.Add(ev.at)
+			far := was.Add(ev.ahead)
+			c.hear(was.Add(ev.late), far)
+			if got := was.Sub(c.here(far)); got < 0 || got > tt.most {
+				t.Errorf("%s: event %d counts as %v earlier than it was, want 0 to %v", tt.name, i, got, tt.most)
+			}
+		}
+	}
+}

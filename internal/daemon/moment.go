@@ -2,7 +2,9 @@ package daemon
 
 import (
 	"context"
+	"time"
 
+	"github.com/stokerd/stoker/internal/ledger"
 	"github.com/stokerd/stoker/internal/project"
 )
 
@@ -24,7 +26,28 @@ func (d *Daemon) moment(ctx context.Context) moment {
 
 // A span is what the repositories held when a build began, and when it had ended. It is nil
 // for a build that the daemon did not see begin.
-type span struct{ began, ended moment }
+type span struct {
+	began, ended moment
+	stirs        map[*repository]*ledger.Stir // what was told of changes in between
+}
+
+// span returns the span of a build that has just ended. It began at the time since, when
+// the repositories held what began says.
+func (d *Daemon) span(ctx context.Context, began moment, since time.Time) *span {
+	s := &span{began: began, ended: d.moment(ctx), stirs: map[*repository]*ledger.Stir{}}
+	for r := range s.ended {
+		s.stirs[r] = r.stir(since)
+	}
+	return s
+}
+
+// stir returns what was told of changes in repo while the build ran. repo and s may be nil.
+func (s *span) stir(repo *repository) *ledger.Stir {
+	if s == nil {
+		return nil
+	}
+	return s.stirs[repo]
+}
 
 // start returns what the repositories held when the build began, nil for a nil span.
 func (s *span) start() moment {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/stokerd/stoker/cache/buildkit"
 	"github.com/stokerd/stoker/context/content"
@@ -16,9 +17,9 @@ import (
 
 // enterOwn enters a build that stoker itself made, to warm or to verify, in the builder's
 // account. The builder's history does not have these builds. It does so also if ctx has
-// ended, since an interrupted build leaves results, too. before is the picture of r when the
-// build began.
-func (d *Daemon) enterOwn(ctx context.Context, node *buildkit.Builder, r *repository, request buildkit.Request, solved buildkit.Solved, before *project.Picture) {
+// ended, since an interrupted build leaves results, too. before is a picture of r from before
+// the build began, and since when that was.
+func (d *Daemon) enterOwn(ctx context.Context, node *buildkit.Builder, r *repository, request buildkit.Request, solved buildkit.Solved, before *project.Picture, since time.Time) {
 	if ctx.Err() != nil {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), settleTime)
@@ -28,7 +29,7 @@ func (d *Daemon) enterOwn(ctx context.Context, node *buildkit.Builder, r *reposi
 	if err != nil || s.picture == nil {
 		return
 	}
-	after := s.picture
+	after, stir := s.picture, r.stir(since)
 	edits, err := editsOf(request)
 	if err != nil {
 		return
@@ -51,7 +52,7 @@ func (d *Daemon) enterOwn(ctx context.Context, node *buildkit.Builder, r *reposi
 	if !ok {
 		return
 	}
-	entry := entryOf(node, part, files.Content(ctx, plan, def.Name, site, before, after))
+	entry := entryOf(node, part, files.Stirred(ctx, plan, def.Name, stir, before, after).Built(plan, site))
 	entry.Broken, entry.Imports = solved.Broken, len(request.CacheFrom) > 0
 	entry.Elsewhere = d.brought(ctx, node, r, buildkit.Imports(request.CacheFrom))
 	d.learn(ctx, node, entry)

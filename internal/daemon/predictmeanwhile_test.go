@@ -5,7 +5,11 @@ import (
 	"crypto/rand"
 	"io"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -15,23 +19,35 @@ import (
 	"github.com/stokerd/stoker/internal/api"
 )
 
-// TestPredictEditedMeanwhile edits a file while it is sent. Nobody knows then in which state
-// it was, even if the edit was taken back before the build ended: so no cause is told of the
-// step that takes it, and no prediction about either state may be wrong.
+// TestPredictEditedMeanwhile edits a folder while it is sent. Nobody knows then in which state
+// it was, even if the edit was taken back before the build ended, or the daemon saw nothing of
+// the folder before the edit: so no cause is told of the step that takes it, and no prediction
+// about either state may be wrong.
 func TestPredictEditedMeanwhile(t *testing.T) {
 	r, builder := startOwn(t)
 	put := func(text string) func(*walk) { return func(w *walk) { w.write("src/a", w.nonce+text) } }
+	add := func(w *walk) { w.write("src/b", w.nonce) }
+	remove := func(w *walk) {
+		if err := os.Remove(filepath.Join(w.dir, "src", "b")); err != nil {
+			w.t.Error(err)
+		}
+	}
 	tests := []struct {
-		name                   string
-		listing, reading, read func(*walk) // what is done before the file is listed, before it is read, and after
-		walk                   *walk
+		name  string
+		edits transfer
+		// The daemon does not come to look before the build has ended.
+		asleep bool
+		walk   *walk
 	}{
-		{name: "listed as another one, which stays", listing: put("bb")},
-		{name: "listed as another one, and taken back", listing: put("bb"), read: put("a")},
-		{name: "read as another one, which stays", reading: put("bb")},
-		{name: "read as another one, and taken back", reading: put("bb"), read: put("a")},
-		{name: "edited once it was read", read: put("bb")},
-		{name: "touched", reading: put("a")},
+		{name: "listed as another one, which stays", edits: transfer{"list src/a": put("bb")}},
+		{name: "listed as another one, and taken back", edits: transfer{"list src/a": put("bb"), "close src/a": put("a")}},
+		{name: "read as another one, which stays", edits: transfer{"open src/a": put("bb")}},
+		{name: "read as another one, and taken back", edits: transfer{"open src/a": put("bb"), "close src/a": put("a")}},
+		{name: "edited once it was read", edits: transfer{"close src/a": put("bb")}},
+		{name: "touched", edits: transfer{"open src/a": put("a")}},
+		{name: "a file comes, is read, and goes", edits: transfer{"list src": add, "close src/b": remove}},
+		{name: "edited once it was read, and nobody looked before", edits: transfer{"close src/a": put("bb")}, asleep: true},
+		{name: "a file comes and goes, and nobody looked before", edits: transfer{"list src": add, "close src/b": remove}, asleep: true},
 	}
 	for i := range tests {
 		nonce := strings.ToLower(rand.Text())
@@ -54,7 +70,13 @@ func TestPredictEditedMeanwhile(t *testing.T) {
 			if got := outcomes(w.predict()); got != "miss miss" {
 				t.Errorf("after an edit, predicted %s, want misses", got)
 			}
-			w.buildBusily(tt.listing, tt.reading, tt.read)
+			if tt.asleep {
+				w.signal(syscall.SIGSTOP)
+			}
+			w.buildBusily(tt.edits)
+			if tt.asleep {
+				w.signal(syscall.SIGCONT)
+			}
 			w.seen("the build")
 			why, err := r.Why(t.Context(), api.WhyRequest{Dir: w.dir, Step: "COPY src"})
 			if err != nil {
@@ -76,9 +98,20 @@ func TestPredictEditedMeanwhile(t *testing.T) {
 	}
 }
 
-// buildBusily has another client build the repository while somebody else edits it: before the
-// client lists src/a, before it reads it, and once it has. The functions may be nil.
-func (w *walk) buildBusily(listing, reading, read func(*walk)) {
+// signal sends a signal to the daemon.
+func (w *walk) signal(s os.Signal) {
+	w.t.Helper()
+	if err := w.daemon.cmd.Process.Signal(s); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// A transfer is what is done at moments of one, each once: before a path is listed ("list src"),
+// before it is opened ("open src/a"), and once it was read ("close src/a").
+type transfer map[string]func(*walk)
+
+// buildBusily has another client build the repository while somebody else edits it.
+func (w *walk) buildBusily(edits transfer) {
 	w.t.Helper()
 	files, err := fsutil.NewFS(w.dir)
 	if err != nil {
@@ -86,43 +119,45 @@ func (w *walk) buildBusily(listing, reading, read func(*walk)) {
 	}
 	// If the daemon takes longer to see that the build begins, less is shown, and nothing fails.
 	const toSeeIt = 300 * time.Millisecond
-	once := func(edit func(*walk)) func(string) {
-		return func(path string) {
-			if path == "src/a" && edit != nil {
-				waitForAge(w.t, toSeeIt)
-				edit(w)
-				edit = nil
-			}
+	var mu sync.Mutex // guards done: files are read in parallel
+	done := map[string]bool{}
+	at := func(moment string) {
+		mu.Lock()
+		defer mu.Unlock()
+		if edit := edits[moment]; edit != nil && !done[moment] {
+			waitForAge(w.t, toSeeIt)
+			edit(w)
+			done[moment] = true
 		}
 	}
 	w.last = "busy" + rand.Text()
 	_, err = w.builder.Solve(w.t.Context(), nil, client.SolveOpt{
 		Ref: w.last, Frontend: "dockerfile.v0", FrontendAttrs: map[string]string{"filename": "Dockerfile"},
-		LocalMounts: map[string]fsutil.FS{"context": &busyFS{files, once(listing), once(reading), once(read)}, "dockerfile": files},
+		LocalMounts: map[string]fsutil.FS{"context": &busyFS{files, at}, "dockerfile": files},
 	}, nil)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 }
 
-// A busyFS is a folder that changes while it is sent. It calls its functions with the path
-// of each file, before that is listed, before it is opened, and once it was read.
+// A busyFS is a folder that changes while it is sent. It calls its function at the moments
+// of a transfer.
 type busyFS struct {
 	fsutil.FS
-	listing, reading, read func(path string)
+	at func(moment string)
 }
 
 func (b *busyFS) Walk(ctx context.Context, target string, fn fs.WalkDirFunc) error {
 	return b.FS.Walk(ctx, target, func(path string, entry fs.DirEntry, err error) error {
-		b.listing(path)
+		b.at("list " + path)
 		return fn(path, entry, err)
 	})
 }
 
 func (b *busyFS) Open(path string) (io.ReadCloser, error) {
-	b.reading(path)
+	b.at("open " + path)
 	file, err := b.FS.Open(path)
-	return closer{file, func() { b.read(path) }}, err
+	return closer{file, func() { b.at("close " + path) }}, err
 }
 
 // A closer calls a function once it is closed.

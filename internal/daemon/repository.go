@@ -54,6 +54,7 @@ type repository struct {
 	past        past           // its latest builds, for predictions
 	told        told           // the latest predictions, for metrics
 	unseen      atomic.Pointer[unseen]
+	trail       trail
 
 	mu      sync.Mutex                   // guards the fields below
 	consent store.Repository             // what its owner allowed: see Daemon.amend
@@ -209,6 +210,7 @@ func (r *repository) watchPicture(ctx context.Context, picture *project.Picture)
 		if len(added) == 0 {
 			return picture, nil
 		}
+		r.trail.miss()
 		var err error
 		if picture, err = r.opener.Update(ctx, picture, added); err != nil {
 			return nil, err
@@ -219,6 +221,7 @@ func (r *repository) watchPicture(ctx context.Context, picture *project.Picture)
 // follow brings the picture up to what the watchers reported.
 func (r *repository) follow(ctx context.Context, batches map[string]watcher.Batch) {
 	r.daemon.rest.stir()
+	r.trail.add(batches)
 	old := r.state.Load()
 	if old.picture == nil {
 		r.open(ctx)

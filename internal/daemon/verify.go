@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"time"
 
 	"github.com/stokerd/stoker/cache/buildkit"
 	"github.com/stokerd/stoker/internal/api"
@@ -39,8 +40,9 @@ func (d *Daemon) Verify(ctx context.Context, req api.VerifyRequest, progress fun
 		if err != nil || s.picture == nil {
 			return func(buildkit.Request, buildkit.Solved) {}
 		}
+		since := time.Now()
 		return func(request buildkit.Request, solved buildkit.Solved) {
-			d.enterOwn(ctx, node, r, request, solved, s.picture)
+			d.enterOwn(ctx, node, r, request, solved, s.picture, since)
 		}
 	}
 	return verify.Run(ctx, verify.Job{Builder: builder, Where: node.Info().Name, Picture: picture, Request: req, Tell: progress, Watch: watch})

@@ -147,8 +147,9 @@ func (d *Daemon) warmTo(ctx context.Context, r *repository, b *project.Build, wo
 	began := time.Now()
 	d.keepWarmth(r, name, warmRunning, level, reason)
 	if s, err := r.fresh(ctx); err == nil && s.picture != nil {
+		since := time.Now()
 		work.Done = func(request buildkit.Request, solved buildkit.Solved) {
-			d.enterOwn(ctx, node, r, request, solved, s.picture)
+			d.enterOwn(ctx, node, r, request, solved, s.picture, since)
 		}
 	}
 	ended := d.account(node).begin(nil)

@@ -6,7 +6,9 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"time"
 
+	"github.com/stokerd/stoker/internal/ledger"
 	"github.com/stokerd/stoker/internal/project"
 	"github.com/stokerd/stoker/watcher"
 )
@@ -51,6 +53,16 @@ func (r *repository) show() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.shown = slices.Collect(maps.Values(r.watchers))
+}
+
+// stir returns what the watchers told of since a moment. Where one has to look itself, because
+// the system gives no events, what comes and goes between two looks is not told.
+func (r *repository) stir(since time.Time) *ledger.Stir {
+	s := r.trail.since(since)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s.Lost = s.Lost || slices.ContainsFunc(r.shown, func(w *watcher.Watcher) bool { return w.Status().Polled > 0 })
+	return s
 }
 
 // watchRoot watches one folder, but nothing below the folders for which prune returns true.

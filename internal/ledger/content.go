@@ -167,12 +167,55 @@ type Sent struct {
 	manifests map[int][]*content.Manifest // one for each picture
 	errs      map[int]error               // why there is none
 	blurs     map[int]*content.Blur       // what of the manifest counts, for a past build
-	between   map[int][]*content.Blur     // what of the manifests was so from picture to picture
+	between   map[int][]*content.Blur     // what of the manifests was so all the time
+}
+
+// A Stir is what was told of changes of files while a build ran.
+type Stir struct {
+	// Since is when the build began, by the clock that stamps files, or somewhat earlier.
+	Since time.Time
+	// Delays say, by request, how long after that the builder asked for files; 0 if that
+	// is not known.
+	Delays map[int]time.Duration
+	// Paths are what a watcher told of since then, before the last picture was made:
+	// absolute, without links but for the last name. They may be gone.
+	Paths []string
+	// Lost says that more may have changed than Paths.
+	Lost bool
+}
+
+// blur returns what of m, the manifest of dir, was the same since the builder asked for it with
+// a request.
+func (s *Stir) blur(request int, m *content.Manifest, dir buildctx.SentDir) (*content.Blur, error) {
+	since := changedSince(s.Since.Add(s.Delays[request]))
+	file := func(_, ctime int64) bool { return since(ctime) }
+	if s.Lost {
+		return content.NewBlur(m, dir, file, since, since), nil
+	}
+	top, err := filepath.EvalSymlinks(dir.Path())
+	if err != nil {
+		return nil, err
+	}
+	var paths []string
+	for _, name := range s.Paths {
+		if rel, err := filepath.Rel(top, name); err == nil && filepath.IsLocal(rel) {
+			paths = append(paths, filepath.ToSlash(rel))
+		} else if in, err := filepath.Rel(name, top); err == nil && filepath.IsLocal(in) {
+			paths = append(paths, ".")
+		}
+	}
+	return content.NewBlurAt(m, dir, paths, file, since, since), nil
 }
 
 // Sent returns what the build with the given name sent for the requests of plan, while the
 // repository went through the pictures.
 func (r *Reader) Sent(ctx context.Context, plan *dockerfile.Plan, name string, pictures ...*project.Picture) *Sent {
+	return r.Stirred(ctx, plan, name, nil, pictures...)
+}
+
+// Stirred is Sent with what was told of changes before the last picture was made, or nil:
+// files that changed without a trace in the pictures.
+func (r *Reader) Stirred(ctx context.Context, plan *dockerfile.Plan, name string, stir *Stir, pictures ...*project.Picture) *Sent {
 	s := newSent(nil)
 	s.read = func(request int) (all []*content.Manifest, err error) {
 		var before buildctx.SentDir
@@ -183,6 +226,13 @@ func (r *Reader) Sent(ctx context.Context, plan *dockerfile.Plan, name string, p
 			}
 			if i > 0 {
 				s.between[request] = append(s.between[request], content.Between(m, before, dir))
+			}
+			if stir != nil && i == len(pictures)-1 {
+				blur, err := stir.blur(request, m, dir)
+				if err != nil {
+					return nil, err
+				}
+				s.between[request] = append(s.between[request], blur)
 			}
 			all, before = append(all, m), dir
 		}
@@ -238,7 +288,8 @@ func (s *Sent) Digest(request int, selected []dockerfile.Selector) (string, erro
 		}
 		digest = d.String()
 	}
-	// A file that was edited and taken back may have been sent in either state.
+	// What was edited and taken back may have been sent in either state, and so may what was
+	// edited before the first picture.
 	for _, blur := range s.between[request] {
 		if _, err := blur.Content(selected); err != nil {
 			return "", ErrMoving

@@ -53,6 +53,20 @@ func nano(t time.Time) int64 {
 	return t.UnixNano()
 }
 
+// coarsest is the longest step in which file systems count that keep no fractions of a second.
+const coarsest = 2 * time.Second
+
+// changedSince returns a function that reports whether what has a ctime may have changed
+// since began.
+func changedSince(began time.Time) func(ctime int64) bool {
+	return func(ctime int64) bool {
+		if ctime > 0 && ctime%int64(time.Second) == 0 {
+			ctime += int64(coarsest)
+		}
+		return ctime >= nano(began)
+	}
+}
+
 // Before returns what the requests of a plan brought in a past build, as far as that is
 // still there: the files that did not change since the build began, by their time of
 // change (ctime).
@@ -64,7 +78,7 @@ func (r *Reader) Before(ctx context.Context, plan *dockerfile.Plan, name string,
 		if err != nil {
 			return nil, err
 		}
-		since := func(ctime int64) bool { return ctime >= nano(past.Began) }
+		since := changedSince(past.Began)
 		s.blurs[request] = content.NewBlur(m, top, func(_, ctime int64) bool { return since(ctime) }, since, since)
 		return []*content.Manifest{m}, nil
 	}
@@ -89,7 +103,8 @@ func (r *Reader) ReceivedBefore(ctx context.Context, plan *dockerfile.Plan, name
 			continue
 		}
 		sent := []*content.Manifest{m}
-		since := func(ctime int64) bool { return doubts && ctime >= nano(past.Began) }
+		changed := changedSince(past.Began)
+		since := func(ctime int64) bool { return doubts && changed(ctime) }
 		blur := content.NewBlur(m, top, func(mtime, ctime int64) bool {
 			return since(ctime) && mtime <= nano(past.Ended)
 		}, func(int64) bool { return false }, func(ctime int64) bool { return ctime != 0 && since(ctime) })
