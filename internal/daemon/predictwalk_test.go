@@ -266,6 +266,9 @@ func (w *walk) fail() string {
 		where += ", in a stage that nothing needs"
 	}
 	w.seen("the build that failed")
+	if now := w.causes.moment; now.started || now.base {
+		w.causes.unseen = true // what it did is only known with the images, which may not have been looked up
+	}
 	w.write("Dockerfile", string(text))
 	if w.IntN(2) == 0 {
 		return where + ", and " + w.change()
