@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"runtime"
 	"strings"
 	"time"
 
@@ -97,21 +98,24 @@ func (f seenFiles) watched() []*project.Picture {
 }
 
 // clocksApart returns by how much the clock of the builder at an address may differ from the
-// one that the file system uses; false if that is not known. A builder behind a socket of this
-// machine has the same clock, but the time of a file is that of the last tick of the kernel.
-// A container may run in a virtual machine with a clock of its own.
+// one that the file system uses; false if that is not known. Where the clock is the same, the
+// time of a file still is that of the last tick of the kernel. A container may run in a virtual
+// machine with a clock of its own, and so does what is behind a socket where it cannot run on
+// the machine itself.
 func clocksApart(address string) (time.Duration, bool) {
 	switch {
 	case sameClock(address):
 		return 20 * time.Millisecond, true
-	case strings.HasPrefix(address, "docker-container://") && !strings.Contains(address, "context="):
+	case strings.HasPrefix(address, "unix://"), strings.HasPrefix(address, "docker-container://") && !strings.Contains(address, "context="):
 		return 2 * time.Second, true
 	}
 	return 0, false
 }
 
 // sameClock reports whether a builder at an address has the clock of this machine.
-func sameClock(address string) bool { return strings.HasPrefix(address, "unix://") }
+func sameClock(address string) bool {
+	return runtime.GOOS == "linux" && strings.HasPrefix(address, "unix://")
+}
 
 // sent returns what the build sent for the requests of one of its parts.
 func (f seenFiles) sent(ctx context.Context, part buildkit.Part) *ledger.Sent {
