@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,12 +16,15 @@ func TestBacklogDrains(t *testing.T) {
 		b := newBacklog()
 		full := errors.New("full")
 		began := time.Now()
+		var mu sync.Mutex // guards began, tries and room
 		var tries []time.Duration
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		room := false
 		go func() {
 			ended <- b.drain(ctx, func() {
+				mu.Lock()
+				defer mu.Unlock()
 				tries = append(tries, time.Since(began))
 				if !room {
 					b.build("a", full) // fails again
@@ -34,6 +38,8 @@ func TestBacklogDrains(t *testing.T) {
 			t.Helper()
 			time.Sleep(d)
 			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
 			var seconds []int
 			for _, d := range tries {
 				seconds = append(seconds, int(d.Seconds()))
@@ -54,7 +60,9 @@ func TestBacklogDrains(t *testing.T) {
 		if changed := b.saved(full); !changed || !b.unsaved() {
 			t.Error("an account that is not stored is no change")
 		}
+		mu.Lock()
 		room = true
+		mu.Unlock()
 		wait(time.Hour, 3)
 		if !b.empty() || !b.since.IsZero() || b.err != nil {
 			t.Errorf("with all stored the backlog is %+v", b)
