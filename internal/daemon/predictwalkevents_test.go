@@ -3,6 +3,7 @@ package daemon_test
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -79,7 +80,13 @@ func (w *walk) restart(kill bool) {
 	// Less is known until the daemon has read all builds, before as well as after, so it is asked
 	// several times.
 	before := w.resolved()
-	for tries := 0; tries < 10 && slices.ContainsFunc(before.Steps, func(s api.StepPrediction) bool { return s.Outcome == "unknown" }); tries++ {
+	unknown := func(s api.StepPrediction) bool { return s.Outcome == "unknown" }
+	anew := func(s api.StepPrediction) bool { return s.Cause != nil && s.Cause.Kind == "run-anew" }
+	for tries := 0; tries < 10 && slices.ContainsFunc(before.Steps, unknown); tries++ {
+		before = w.resolved()
+	}
+	// A build without cache lasts until the builder has let go of it.
+	for deadline := time.Now().Add(time.Minute); slices.ContainsFunc(before.Steps, anew) && time.Now().Before(deadline); {
 		before = w.resolved()
 	}
 	w.daemon.stop(kill)
