@@ -59,7 +59,7 @@ func walks(t *testing.T, kind walk, share, full int) {
 	if kind.buildx != nil && kind.engine == nil {
 		kind.buildx = newBuildx(t, r.home, address)
 	}
-	kind.t, kind.daemon, kind.builder, kind.causes = t, r, dial(t, address), &excuses{since: time.Now()}
+	kind.t, kind.daemon, kind.builder, kind.causes = t, r, dial(t, address), &excuses{}
 	var steps, unknown int
 	for seed := range randtest.Seeds(t, share, full) {
 		w := kind

@@ -82,7 +82,7 @@ func (w *walk) step(n int) {
 	}
 	event := w.drawEvent()
 	what += w.disturb(event)
-	predicted := w.predict()
+	predicted := w.resolved()
 	w.note("build %d after %s; the builder lists\n%s", n, what, w.listed())
 	var killed chan struct{}
 	if event.kind == killDuring {
@@ -216,7 +216,7 @@ func (w *walk) predict() api.Prediction {
 	return answer.Definitions[0]
 }
 
-// resolved is predict, once all base images are known.
+// resolved is predict, once all base images are known and what the next build is.
 func (w *walk) resolved() api.Prediction {
 	w.t.Helper()
 	for range 10 { // each waits for them, for a while

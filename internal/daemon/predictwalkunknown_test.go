@@ -3,7 +3,6 @@ package daemon_test
 import (
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/stokerd/stoker/internal/api"
 )
@@ -11,10 +10,9 @@ import (
 // Excuses are what was done to a builder, and can make outcomes unknown. The walks on one
 // builder share them, because it lists steps of all of them alike.
 type excuses struct {
-	unseen  bool      // there was a build that the daemon may not have seen
-	pruned  bool      // some results were removed
-	brought bool      // a build imported a cache
-	since   time.Time // when images were first looked up
+	unseen  bool // there was a build that the daemon may not have seen
+	pruned  bool // some results were removed
+	brought bool // a build imported a cache
 	moment  excusesOfNow
 }
 
@@ -48,9 +46,6 @@ func (w *walk) inForce(steps []api.StepPrediction, i int) bool {
 		return w.causes.pruned || w.causes.brought
 	case "stale-stat":
 		return w.blind || w.missed
-	case "unresolved":
-		const toLive = 15 * time.Minute // of what was found for a tag
-		return w.causes.moment.started || w.causes.moment.base || time.Since(w.causes.since) > toLive
 	case "run-anew":
 		return w.causes.moment.uncached || w.causes.moment.beside
 	}
